@@ -30,6 +30,10 @@ def extra(name: str) -> Iterator[None]:
         raise UserError(f"The package {error.name} is not installed.", f"pip install 'nmt[{name}]'") from None
 
 
+class BrokenModel(UserError):
+    """A model computes results that are not finite: no input is wrong, but the model or a setting."""
+
+
 class Problems(list[UserError]):
     """Collects user errors, so that all of them are reported at once.
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from nmt.core.errors import UserError
+from nmt.core.errors import BrokenModel
 from nmt.decoding.hypotheses import SearchBatch
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def is_valid(log_p: Tensor) -> Tensor:
 
 def explained_search(
     batch: SearchBatch, tokens_Nt: Tensor, sentence_B: Tensor, processors: Sequence["LogitsProcessor"]
-) -> UserError:
+) -> BrokenModel:
     """Returns the error for a step of a search whose log-probabilities are not finite.
 
     Args:
@@ -39,55 +39,56 @@ def explained_search(
     """
     sentence_N = sentence_B.repeat_interleave(len(tokens_Nt) // len(sentence_B))
 
-    def compute() -> Tensor:
+    def logits() -> Tensor:
         state = batch.model.start(batch.source_BS, batch.source_length_B).reorder(sentence_N, sentence_B)
         for token_N in tokens_Nt.unbind(1):
             output = batch.model.step(token_N, state)
             state = output.state
         return output.logits_NV.float()
 
-    if (error := explained_model(compute, tokens_Nt.device)) is not None:
-        return error
-    logits_NV = compute()
+    def is_sound() -> bool:
+        return bool(is_valid(logits().log_softmax(1)).all())
+
+    if not is_sound():
+        return explained_model(is_sound, tokens_Nt.device)
+    logits_NV = logits()
     for processor in processors:
         processor(logits_NV, tokens_Nt, sentence_N, batch)
         if not bool(is_valid(logits_NV).all()):
-            return UserError(
+            return BrokenModel(
                 f"The log-probabilities are not finite after the logits processor {type(processor).__name__}.",
                 "Correct its options (decoding.logits_processors), or leave it out.",
             )
     changed = batch.options.model_dump(mode="json", exclude_defaults=True)
     settings = ", ".join(f"{name}={value}" for name, value in changed.items() if isinstance(value, float))
-    return UserError(
+    return BrokenModel(
         "The scores of the search are not finite, although the log-probabilities of the model are"
         f"{f' (with {settings})' if settings else ''}.",
         "Correct the settings of the search: decoding in the recipe, or the options of the command.",
     )
 
 
-def explained_model(compute: Callable[[], Tensor], device: torch.device) -> UserError | None:
-    """Returns the error for results of a model that are not finite; None if they are finite this time.
+def explained_model(is_sound: Callable[[], bool], device: torch.device) -> BrokenModel:
+    """Returns the error for results of a model that are not finite.
 
     Args:
-        compute: computes the results once more, in the precision of this context.
+        is_sound: computes the results once more, and returns whether they are finite.
     """
     with _Origin() as origin:
-        is_sound = bool(is_valid(compute()).all())
-    if is_sound:
-        return None
+        is_sound()
     if torch.is_autocast_enabled(device.type):
         precision = str(torch.get_autocast_dtype(device.type)).removeprefix("torch.")
         with torch.autocast(device.type, enabled=False):
-            is_sound = bool(is_valid(compute()).all())
-        if is_sound:
-            return UserError(
+            is_sound_in_float32 = is_sound()
+        if is_sound_in_float32:
+            return BrokenModel(
                 f"The model works in float32, but not in {precision}: {origin} too large for {precision}.",
                 "Use --precision fp32; in a recipe, training.precision: fp32."
                 + (" bf16 has the range of float32." if precision == "float16" else ""),
             )
     if origin.has_broken_weights:
-        return UserError(f"The weights of the model are not finite: {origin.place or 'a layer'}.", NEW_WEIGHTS)
-    return UserError(f"The results of the model are not finite: {origin} too large or not numbers.", NEW_WEIGHTS)
+        return BrokenModel(f"The weights of the model are not finite: {origin.place or 'a layer'}.", NEW_WEIGHTS)
+    return BrokenModel(f"The results of the model are not finite: {origin} too large or not numbers.", NEW_WEIGHTS)
 
 
 class _Origin(TorchFunctionMode):
@@ -96,13 +97,16 @@ class _Origin(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.operation = self.place = ""
+        self.largest = 0.0
+        """Largest magnitude among the operands."""
         self.has_broken_weights = False
 
     def __str__(self) -> str:
         """Returns the subject of a sentence and its verb."""
         if not self.operation:
             return "some results are"
-        return f"the results of {self.operation!r} in {self.place or 'a layer'} are"
+        where = f"the results of {self.operation!r} in {self.place or 'a layer'}"
+        return f"{where}, which reads numbers up to {self.largest:.1e}, are"
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -113,6 +117,7 @@ class _Origin(TorchFunctionMode):
             is_origin = all(map(_is_finite, given)) and not all(map(_is_finite, _numbers(result)))
             if self.has_broken_weights or is_origin:
                 self.operation, self.place = name, _running_module()
+                self.largest = max(map(_magnitude, given), default=0.0)
         return result
 
 
@@ -129,6 +134,10 @@ def _numbers(value: Any) -> Iterator[Tensor | float]:
 
 def _is_finite(value: Tensor | float) -> bool:
     return bool(value.isfinite().all()) if isinstance(value, Tensor) else isfinite(value)
+
+
+def _magnitude(value: Tensor | float) -> float:
+    return abs(value) if isinstance(value, float) else float(value.float().abs().max()) if value.numel() else 0.0
 
 
 def _running_module() -> str:

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from nmt.data.batching import Ids, make_batch
 from nmt.data.vocabulary.files import Vocabularies
+from nmt.decoding.finite import explained_model
 from nmt.decoding.parallel import map_by_length
-from nmt.models.contracts import select_heads
+from nmt.models.contracts import DecoderOutput, select_heads
 from nmt.models.seq2seq import Seq2Seq
 
 ROWS = 128
@@ -54,17 +55,32 @@ def force_all(
         heads: of the decoder's ``heads``, those whose attention is requested.
         scores: compute log-probabilities, which the attention of ``heads`` doesn't need.
         margins_only: compute the margins in place of the log-probabilities, in less time.
+
+    Raises:
+        UserError: a log-probability is NaN or infinite.
     """
 
     def force(rows: Sequence[int]) -> list[ForcedScore]:
         batch = make_batch([pairs[row] for row in rows], vocabularies).to(model.device)
-        output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, bool(heads))
-        weights_BHTS = select_heads(output.weights_BHTS, heads) if heads else None
         ends = [len(pairs[row][1]) + 1 for row in rows]
+
+        def run() -> DecoderOutput:
+            output: DecoderOutput = model(
+                batch.source_BS, batch.source_length_B, batch.target_input_BT, need_weights=bool(heads)
+            )
+            return output
+
+        def scored(output: DecoderOutput) -> tuple[list[Tensor], list[Tensor]]:
+            sides = [(output.features_BTD[b, :end], batch.target_output_BT[b, :end]) for b, end in enumerate(ends)]
+            return _scores(model, sides, margins_only)
+
+        output = run()
+        weights_BHTS = select_heads(output.weights_BHTS, heads) if heads else None
         log_p = margin = [output.features_BTD.new_empty(0)] * len(rows)
         if scores:
-            sides = [(output.features_BTD[b, :end], batch.target_output_BT[b, :end]) for b, end in enumerate(ends)]
-            found, margin = _scores(model, sides, margins_only)
+            found, margin = scored(output)
+            if not bool(torch.cat(margin).isfinite().all()):
+                raise explained_model(lambda: bool(torch.cat(scored(run())[1]).isfinite().all()), model.device)
             log_p = log_p if margins_only else found
         return [
             ForcedScore(

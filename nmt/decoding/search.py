@@ -45,6 +45,8 @@ class Query:
     """Numbers of the sentences, for processors that tell them apart; from 0 on if None."""
     observer: BeamObserver | None = None
     """Called after each step of beam search in PyTorch."""
+    before_step: Callable[[], None] = lambda: None
+    """Called before each step of a search in PyTorch; an error that it raises ends the search."""
 
 
 def check_components(options: DecodingOptions, problems: Problems) -> None:
@@ -136,6 +138,7 @@ class ModelSearcher:
             limit_B.to(device),
             numbers,
             query.observer,
+            query.before_step,
         )
 
 

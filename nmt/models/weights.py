@@ -65,7 +65,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     Raises:
         UserError: the file is missing, damaged, or belongs to another model.
     """
-    stored = read_tensors(path)
+    stored = read_weights(path)
     parameters = dict(model.named_parameters())
     wrong = sorted(parameters.keys() ^ stored.keys()) or [
         name for name, p in parameters.items() if p.shape != stored[name].shape
@@ -75,12 +75,6 @@ def load_weights(model: nn.Module, path: Path) -> None:
             f"{path} holds the weights of another model: {wrong[0]!r} doesn't fit the recipe ({len(wrong)} in all).",
             "recipe.yaml and the weights must come from the same training run.",
         )
-    broken = [name for name in parameters if not _is_finite(stored[name])]
-    if broken:
-        raise UserError(
-            f"{path} holds numbers that are not finite, in {broken[0]!r} ({len(broken)} of {len(stored)} tensors).",
-            "The training run has diverged or the file is damaged: use another checkpoint, or train again.",
-        )
     is_large = path.stat().st_size >= LARGE and os.name != "nt"  # Windows couldn't replace a file that is in use
     with torch.no_grad():
         for name, parameter in parameters.items():
@@ -88,6 +82,31 @@ def load_weights(model: nn.Module, path: Path) -> None:
                 parameter.data = stored[name]
             else:
                 parameter.copy_(stored[name])
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name.
+
+    Raises:
+        UserError: it is missing or damaged, or a number is not finite.
+    """
+    weights = read_tensors(path)
+    check_finite(weights, path)
+    return weights
+
+
+def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights with NaN or infinity.
+
+    Raises:
+        UserError: there are any; it names ``path``, from which they were read, and a tensor.
+    """
+    broken = [name for name, tensor in weights.items() if not _is_finite(tensor)]
+    if broken:
+        raise UserError(
+            f"{path} holds numbers that are not finite, in {broken[0]!r} ({len(broken)} of {len(weights)} tensors).",
+            "The training run has diverged or the file is damaged: use another checkpoint, or train again.",
+        )
 
 
 def _is_finite(tensor: Tensor) -> bool:

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nmt.core.errors import UserError, shortened
+from nmt.core.errors import BrokenModel, UserError, shortened
 from nmt.serving.limits import ApiError
 from nmt.serving.service import Service
 
@@ -114,6 +114,11 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(UserError)
     async def _user_error(request: Request, error: UserError) -> Response:
         return error_response(400, f"Invalid request: {error.message}")
+
+    @app.exception_handler(BrokenModel)
+    async def _broken_model(request: Request, error: BrokenModel) -> Response:
+        log_failure(error)
+        return error_response(500, error.message)
 
     @app.exception_handler(StarletteHTTPException)
     async def _http_error(request: Request, error: StarletteHTTPException) -> Response:

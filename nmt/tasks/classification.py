@@ -9,6 +9,7 @@ import torch
 from nmt.core.errors import UserError
 from nmt.data.words import Words
 from nmt.decoding.constraints import LexicalConstraints
+from nmt.decoding.finite import explained_search, is_valid
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.recipe.schema import Recipe
@@ -62,5 +63,7 @@ class Classification(Task):
             processor(logits_BV, start_B1, torch.arange(len(start_B1), device=start_B1.device), batch)
         size = min(batch.options.beam_size, logits_BV.shape[1])
         log_p_BK, label_BK = (logits_BV - normaliser_B1).topk(size, dim=1)
+        if not bool(is_valid(log_p_BK).all()):
+            raise explained_search(batch, start_B1, torch.arange(len(start_B1), device=start_B1.device), processors)
         rows = zip(label_BK.tolist(), log_p_BK.tolist(), strict=True)
         return [[Hypothesis([i], p, p) for i, p in zip(*row, strict=True) if p > -inf] for row in rows]

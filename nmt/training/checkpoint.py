@@ -21,7 +21,7 @@ from nmt.core.files import explained, new_folder, remove_folder, remove_unfinish
 from nmt.core.jsonlines import read_object
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.weights import load_weights, read_tensors, save_weights, write_tensors
+from nmt.models.weights import check_finite, load_weights, read_tensors, read_weights, save_weights, write_tensors
 
 
 @dataclass
@@ -201,11 +201,18 @@ class CheckpointFolder:
 
 
 def training_tensors(checkpoint: Path) -> defaultdict[str, dict[str, Tensor]]:
-    """Returns the tensors of a checkpoint besides the weights, by group and name; missing groups are empty."""
+    """Returns the tensors of a checkpoint besides the weights, by group and name; missing groups are empty.
+
+    Raises:
+        UserError: the file is missing or damaged, or a weight of the average or of LoRA is not finite.
+    """
+    path = checkpoint / "training.safetensors"
     groups: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
-    for key, tensor in read_tensors(checkpoint / "training.safetensors").items():
+    for key, tensor in read_tensors(path).items():
         group, _, name = key.partition("/")
         groups[group][name] = tensor
+    for group in ("average", "lora"):
+        check_finite(groups[group], path)
     return groups
 
 
@@ -290,12 +297,12 @@ def mean_weights(paths: Iterable[Path]) -> dict[str, Tensor]:
     """Returns the mean of weights files, summed in float64, in the type of the first file.
 
     Raises:
-        UserError: a file is missing or damaged, or its tensors are not those of the first.
+        UserError: a file is missing, damaged or not finite, or its tensors are not those of the first.
     """
     first: dict[str, Tensor] = {}
     sums: dict[str, Tensor] = {}
     for count, path in enumerate(paths, start=1):
-        tensors = read_tensors(path)
+        tensors = read_weights(path)
         if count == 1:
             first, sums = tensors, {name: tensor.to(torch.float64, copy=True) for name, tensor in tensors.items()}
             continue

@@ -124,14 +124,22 @@ class Validator:
     def __call__(self, model: Seq2Seq, stop: Callable[[], bool] = lambda: False) -> Validation | None:
         """Measure; the model comes back in the mode it had.
 
-        ``stop`` is asked after each batch; True ends the validation without a result.
+        ``stop`` is asked after each batch and before each step of a search; True ends the validation without a result.
+
+        Raises:
+            UserError: the model's log-probabilities are not finite in a search.
         """
+
+        def check() -> None:
+            if stop():
+                raise _Stopped
+
         own: tuple[float, int, list[str]] | None = None
         frame, was_training = None, model.training
         model.eval()
         try:
-            own = (*self._loss(model, stop), self._translate(model, stop))
-            frame = self._film(model) if self._film is not None else None
+            own = (*self._loss(model, check), self._translate(model, check))
+            frame = self._film(model, check) if self._film is not None else None
         except _Stopped:
             pass
         finally:
@@ -156,7 +164,7 @@ class Validator:
         p = counts_V[counts_V > 0] / counts_V.sum()
         return float(-(p * np.log(p)).sum())
 
-    def _loss(self, model: Seq2Seq, stop: Callable[[], bool]) -> tuple[float, int]:
+    def _loss(self, model: Seq2Seq, check: Callable[[], None]) -> tuple[float, int]:
         """Sum of -log p over the target tokens of this process's share, and their number."""
         source, target = (side.taken(self.data.indices) for side in (self.data.corpus.source, self.data.corpus.target))
         lengths = source.lengths + 1, target.lengths + 1
@@ -167,23 +175,16 @@ class Validator:
                 loss = batch_loss(model, batch)
             nll += float(loss.nll)
             num_tokens += loss.num_tokens
-            if stop():
-                raise _Stopped
+            check()
         return nll, num_tokens
 
-    def _translate(self, model: Seq2Seq, stop: Callable[[], bool]) -> list[str]:
+    def _translate(self, model: Seq2Seq, check: Callable[[], None]) -> list[str]:
         """Translations of this process's share."""
         indices = self._process_group.share(self.data.indices[: self._num_translated].tolist())
         sources = [self.data.corpus.source[index] for index in indices]
-
-        def advance(sentences: int) -> None:
-            bar.advance(sentences)
-            if stop():
-                raise _Stopped
-
         search = ModelSearcher(model, self._vocabularies, self._task.search, self._precision)
         with progress_bar("validation", len(sources)) as bar:
-            found = search(Query(sources, self._decoding, advance))
+            found = search(Query(sources, self._decoding, bar.advance, before_step=check))
         texts = [self.data.sources[place] for place in self._process_group.share(range(self._num_translated))]
         return [self._best(*pair) for pair in zip(found, texts, strict=True)]
 
@@ -234,19 +235,23 @@ class Film:
             )
 
     @torch.inference_mode()
-    def __call__(self, model: Seq2Seq) -> dict[str, Any]:
-        """Returns the fields of a frame. ``model``: in eval mode."""
+    def __call__(self, model: Seq2Seq, check: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Returns the fields of a frame.
+
+        Args:
+            model: in eval mode.
+            check: called before each step of the search; an error that it raises ends it.
+        """
         with torch.inference_mode(False):
             norm_S = norms_by_distance(model, self._gradient_pairs, self._vocabularies)
         shares = [float(f"{share:.4g}") for share in np.nan_to_num(norm_S / norm_S.sum())]
-        return {"sentences": self._sentences(model), "gradients": shares}
+        return {"sentences": self._sentences(model, check), "gradients": shares}
 
-    def _sentences(self, model: Seq2Seq) -> list[dict[str, Any]]:
+    def _sentences(self, model: Seq2Seq, check: Callable[[], None]) -> list[dict[str, Any]]:
         sources = [source for _, (source, _) in self._lines]
         search = ModelSearcher(model, self._vocabularies, self._task.search, self._precision)
-        translations = [
-            hypotheses[0].ids if hypotheses else () for hypotheses in search(Query(sources, self._decoding))
-        ]
+        found = search(Query(sources, self._decoding, before_step=check))
+        translations = [hypotheses[0].ids if hypotheses else () for hypotheses in found]
         pairs = [
             (source, tuple(target))
             for (_, (source, reference)), ids in zip(self._lines, translations, strict=True)
@@ -254,8 +259,8 @@ class Film:
         ]
         heads, vocabulary = model.decoder.alignment_heads if model.decoder.heads else (), self._vocabularies.source
         with autocast(model.device, self._precision):
-            found = force_all(model, pairs, self._vocabularies, BATCH_SIZE, heads)
-        shown = iter(self._shown(target, forced) for (_, target), forced in zip(pairs, found, strict=True))
+            forced = force_all(model, pairs, self._vocabularies, BATCH_SIZE, heads)
+        shown = iter(self._shown(target, each) for (_, target), each in zip(pairs, forced, strict=True))
         return [
             {
                 "text": line,

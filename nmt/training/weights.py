@@ -21,7 +21,7 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build_model, read_model
 from nmt.models.contracts import Decoder, Encoder, OutputLayer, table_ids
 from nmt.models.seq2seq import Seq2Seq
-from nmt.models.weights import read_tensors, weights_of
+from nmt.models.weights import read_weights, weights_of
 from nmt.recipe.schema import LoraOptions, ModelOptions, Recipe
 from nmt.training.checkpoint import write_model
 
@@ -55,9 +55,9 @@ def copy_weights(directory: Path, model: Seq2Seq, vocabularies: Vocabularies, sp
             stays as it is.
 
     Raises:
-        UserError: its weights are missing or damaged, or no matrix is in common.
+        UserError: its weights are missing, damaged or not finite, or no matrix is in common.
     """
-    trained = read_tensors(ModelDirectory(directory).weights)
+    trained = read_weights(ModelDirectory(directory).weights)
     before = Vocabularies.load(directory)
     if before.fingerprint != vocabularies.fingerprint:
         _carry_over(trained, model, vocabularies, before, spells_new)

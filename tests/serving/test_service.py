@@ -1,5 +1,6 @@
 """Routes and pivots, detection, long sentences, and requests that take too long or are too many."""
 
+import copy
 import json
 import threading
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import nmt
 from nmt.core.errors import UserError
@@ -51,6 +53,16 @@ def test_routes_are_direct_or_by_way_of_a_third_language(translator: Translator)
     assert several.models["de", "en"] is translator
     with pytest.raises(UserError, match="no model"):
         ModelRouter([])
+
+
+def test_a_model_whose_results_are_not_finite_is_a_fault_of_the_server(serve: Any, translator: Translator) -> None:
+    model = copy.deepcopy(translator.model)
+    torch.nn.init.constant_(model.decoder.output.bias_V, torch.nan)
+    broken = Translator(model, translator.vocabularies, translator.recipe)
+    body = {"q": "Der Hund schläft.", "source": "de", "target": "en"}
+    answer = serve(broken, time_limit=60).request("/translate", body)
+    assert answer.status == 500
+    assert answer.json["error"] == "The weights of the model are not finite: decoder.output."
 
 
 def test_a_pivot_translates_the_translation_and_chains_the_links(

@@ -99,6 +99,28 @@ def test_a_model_has_learned_when_its_loss_is_half_of_the_entropy_of_the_tokens(
     assert not replace(low, degenerate=DegenerateCount()).is_suspicious
 
 
+def test_a_stop_ends_the_search_of_a_validation_between_two_steps(
+    make_recipe: RecipeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = make_recipe("transformer", max_steps=1)
+    model, data = make_model(recipe)
+    num_steps, step = 0, Seq2Seq.step
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal num_steps
+        num_steps += 1
+        return step(*arguments)
+
+    monkeypatch.setattr(Seq2Seq, "step", counted)
+    training = recipe.training.model_copy(update={"metric": "bleu", "validation_size": 5})
+    validator = Validator(recipe.model_copy(update={"training": training}), data, 64, "fp32")
+    assert validator(model, lambda: num_steps == 2) is None
+    assert num_steps == 2
+    model.train()
+    assert validator(model) is not None
+    assert model.training
+
+
 def test_the_model_and_the_random_state_are_left_as_they_were(make_recipe: RecipeMaker) -> None:
     recipe = make_recipe("luong", dropout=0.5, max_steps=1)
     model, data = make_model(recipe)

@@ -11,8 +11,9 @@ import torch
 import nmt
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.weights import read_tensors
+from nmt.models.weights import read_tensors, save_weights
 from nmt.recipe.schema import Recipe
+from nmt.training.checkpoint import mean_weights
 from nmt.training.run import train
 from nmt.training.weights import average_with_origin
 
@@ -128,6 +129,37 @@ def test_a_resumed_run_needs_the_trained_model_no_more(make_recipe: RecipeMaker,
     shutil.rmtree(trained)
     nmt.train(make_recipe("luong", finetune_from=trained, max_steps=6), stopped, resume=True)
     torch.testing.assert_close(weights(stopped), weights(whole), atol=0, rtol=0)
+
+
+def spoil(path: Path, group: str = "") -> str:
+    """Puts NaN into a tensor of a file; returns the tensor's name."""
+    tensors = read_tensors(path)
+    name = next(name for name in sorted(tensors) if name.startswith(group))
+    tensors[name] = torch.full_like(tensors[name], torch.nan)
+    save_weights(tensors, path)
+    return name.removeprefix(f"{group}/")
+
+
+def test_weights_that_are_not_finite_are_not_started_from_or_averaged(
+    make_recipe: RecipeMaker, trained: Path, tmp_path: Path
+) -> None:
+    tuned = train(make_recipe("luong", finetune_from=trained, max_steps=1), tmp_path / "tuned")
+    name = spoil(trained / "model.safetensors")
+    with pytest.raises(UserError, match=f"(?s)model.safetensors.*not finite.*{name}"):
+        train(make_recipe("luong", finetune_from=trained, max_steps=1), tmp_path / "new")
+    with pytest.raises(UserError, match=f"(?s)model.safetensors.*not finite.*{name}"):
+        average_with_origin(tuned, 0.5, tmp_path / "mean")
+    checkpoint = tuned / "checkpoints" / "step-000001" / "weights.safetensors"
+    with pytest.raises(UserError, match=f"(?s)weights.safetensors.*not finite.*{spoil(checkpoint)}"):
+        mean_weights([checkpoint])
+
+
+def test_a_run_whose_average_is_not_finite_is_not_resumed(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    train(make_recipe("luong", ema=0.9, max_steps=1), tmp_path)
+    name = spoil(tmp_path / "checkpoints" / "step-000001" / "training.safetensors", "average")
+    (tmp_path / "checkpoints" / "step-000001" / "SHA256SUMS").unlink()
+    with pytest.raises(UserError, match=f"(?s)training.safetensors.*not finite.*{name}"):
+        train(make_recipe("luong", ema=0.9, max_steps=2), tmp_path, resume=True)
 
 
 def test_what_can_t_be_started_from_is_refused_and_nothing_is_written(
