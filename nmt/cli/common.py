@@ -15,7 +15,7 @@ import typer
 
 from nmt.cli.help import APPEARANCE, INPUT_AND_OUTPUT, LINKS, MACHINE, GroupedCommand
 from nmt.core.console import be_quiet, say
-from nmt.core.errors import UserError
+from nmt.core.errors import NUMBERS, UserError, is_possible_number
 from nmt.core.version import __version__
 
 if TYPE_CHECKING:
@@ -198,9 +198,11 @@ def command(*examples: str, to: typer.Typer = app, draws: bool = False) -> Calla
         @wraps(function)
         def run(plugin: None, quiet: bool, theme: str = "paper", **arguments: Any) -> None:
             for name, value in arguments.items():
+                option = f"--{name.replace('_', '-')}"
                 if isinstance(value, int) and value > sys.maxsize:  # more than an index can be
-                    option = f"--{name.replace('_', '-')}"
                     raise UserError(f"{option} {value} is too large.", f"Give at most {sys.maxsize:,}.")
+                if isinstance(value, float) and not is_possible_number(value):
+                    raise UserError(f"{option} {value} can't be represented in float32.", f"Give one {NUMBERS}.")
             for name, bundle in bundles.items():
                 values = {each.name: arguments.pop(each.name) for each in _options_in(bundle)}
                 arguments[name] = bundle(**values)

@@ -30,6 +30,16 @@ def extra(name: str) -> Iterator[None]:
         raise UserError(f"The package {error.name} is not installed.", f"pip install 'nmt[{name}]'") from None
 
 
+SMALLEST_NUMBER, LARGEST_NUMBER = 2.0**-126, (2 - 2.0**-23) * 2.0**127
+"""The smallest magnitude but 0 and the largest magnitude of normal numbers in float32."""
+NUMBERS = f"between {SMALLEST_NUMBER:.1e} and {LARGEST_NUMBER:.1e} in magnitude, or 0"
+
+
+def is_possible_number(value: float) -> bool:
+    """Returns whether float32 has a number: it is 0, or neither too small nor too large nor NaN."""
+    return value == 0 or SMALLEST_NUMBER <= abs(value) <= LARGEST_NUMBER
+
+
 class BrokenModel(UserError):
     """A model computes results that are not finite: no input is wrong, but the model or a setting."""
 

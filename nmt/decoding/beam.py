@@ -165,8 +165,9 @@ class _Beam(PerSource):
     def choose(self, logits_LV: Tensor, live_L: Tensor | None, offset_BK: Tensor, eos: int) -> Choice:
         """Chooses among the continuations, as :func:`beam_search` describes; arguments as in `top_continuations`."""
         if self.penalty_BK is None:
-            best_BC, *places = top_continuations(logits_LV, offset_BK, 2 * self.options.beam_size, live_L)
-            return divide(best_BC, best_BC, *places, eos)[0]
+            count = 2 * self.options.beam_size
+            best_BC, parent_BC, token_BC = top_continuations(logits_LV, offset_BK, count, live_L)
+            return divide(best_BC, best_BC, parent_BC, token_BC, eos)[0]
         logits_BKV = of_all_rows(logits_LV, live_L, offset_BK)
         choice, self.penalty_BK = choose_by_groups(logits_BKV, offset_BK, self.penalty_BK, eos, self.options)
         return choice

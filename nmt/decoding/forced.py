@@ -5,6 +5,7 @@ B pairs of a batch, H heads, S source tokens, T target tokens with EOS, V target
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -65,17 +66,17 @@ def force_all(
         ends = [len(pairs[row][1]) + 1 for row in rows]
 
         def run() -> DecoderOutput:
-            output: DecoderOutput = model(
-                batch.source_BS, batch.source_length_B, batch.target_input_BT, need_weights=bool(heads)
+            return cast(
+                DecoderOutput,
+                model(batch.source_BS, batch.source_length_B, batch.target_input_BT, need_weights=bool(heads)),
             )
-            return output
 
         def scored(output: DecoderOutput) -> tuple[list[Tensor], list[Tensor]]:
             sides = [(output.features_BTD[b, :end], batch.target_output_BT[b, :end]) for b, end in enumerate(ends)]
             return _scores(model, sides, margins_only)
 
         output = run()
-        weights_BHTS = select_heads(output.weights_BHTS, heads) if heads else None
+        weights_BHTS = select_heads(output.weights_BHTS, heads) if heads and output.weights_BHTS is not None else None
         log_p = margin = [output.features_BTD.new_empty(0)] * len(rows)
         if scores:
             found, margin = scored(output)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 from pydantic_core import PydanticCustomError
 
 from nmt.core.console import say
-from nmt.core.errors import UserError, nearest, shortened
+from nmt.core.errors import NUMBERS, UserError, is_possible_number, nearest, shortened
 
 MAX_INTEGER = 2**31 - 1
 MAX_TEXT = 1000
@@ -22,8 +22,8 @@ MAX_PATH, MAX_NAME = 4096, 255
 class Options(BaseModel):
     """Base of every group of options: immutable, and a key that isn't known is an error.
 
-    Numbers, names and paths that nothing could work with are errors, too: seeds and counts beyond 32 bits, and names
-    that no file can have.
+    Numbers, names and paths that nothing could work with are errors, too: seeds and counts beyond 32 bits, numbers that
+    float32 can't hold, and names that no file can have.
     """
 
     # Validators are built at first use: the command line imports this module for the descriptions alone.
@@ -44,6 +44,9 @@ class Options(BaseModel):
     def _is_possible(cls, value: Any) -> Any:
         if isinstance(value, int) and abs(value) > MAX_INTEGER:
             raise PydanticCustomError("impossible", f"Integers can be at most {MAX_INTEGER:,}")
+        numbers = value if isinstance(value, tuple | list) else [value]
+        if any(isinstance(number, float) and not is_possible_number(number) for number in numbers):
+            raise PydanticCustomError("impossible", f"Numbers must be {NUMBERS}")
         if isinstance(value, str) and len(value) > MAX_TEXT:
             raise PydanticCustomError("impossible", f"Text can have at most {MAX_TEXT:,} characters")
         if isinstance(value, Path) and (

@@ -191,8 +191,10 @@ class DecodingOptions(Options):
         description="score by log p and length: log p (none), log p / length^alpha (average), "
         "log p / ((5 + length) / 6)^alpha (gnmt), log p + alpha * length (word_reward), or one of a plugin",
     )
-    alpha: float = Field(1.0, ge=0, description="strength of the length penalty")
-    coverage_penalty: float = Field(0.0, ge=0, description="strength of GNMT's penalty for unattended source words")
+    alpha: float = Field(1.0, ge=0, le=1_000_000, description="strength of the length penalty")
+    coverage_penalty: float = Field(
+        0.0, ge=0, le=1_000_000, description="strength of GNMT's penalty for unattended source words"
+    )
     early_stopping: EarlyStopping = Field(
         "likely",
         description="a sentence is finished when it has beam_size finished hypotheses (first) and its best unfinished "

@@ -14,7 +14,9 @@ class ServeOptions(Options):
     rate_limit: int | None = Field(
         None, ge=1, description="most requests of one client a minute; further ones get status 429"
     )
-    time_limit: float = Field(60.0, ge=0.1, description="longest seconds of a request; then it gets status 504")
+    time_limit: float = Field(
+        60.0, ge=0.1, le=1_000_000, description="longest seconds of a request; then it gets status 504"
+    )
     inspect_limit: int = Field(
         60, ge=0, le=100, description="longest sentence to inspect, in pieces; 0 switches that off"
     )

@@ -154,6 +154,23 @@ def test_a_processor_that_is_not_one_is_refused(run_nmt: RunNmt, tiny_model: Pat
     assert "no_repeat_ngram" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("translate", "--prune", "1e200"), "--prune 1e+200"),
+        (("translate", "--beam-groups=5", "--diversity=1.7e308"), "--diversity 1.7e+308"),
+        (("translate", "--temperature", "1e-200"), "--temperature 1e-200"),
+        (("rerank", "--lm-weight", "nan", "candidates.jsonl"), "--lm-weight nan"),
+    ],
+)
+def test_a_number_beyond_float32_is_refused(
+    run_nmt: RunNmt, tiny_model: Path, command: tuple[str, ...], option: str
+) -> None:
+    done = run_nmt(command[0], tiny_model, *command[1:], stdin=SOURCE)
+    assert done.returncode == 2
+    assert f"{option} can't be represented in float32" in done.stderr
+
+
 def test_groups_must_divide_the_beam(run_nmt: RunNmt, tiny_model: Path) -> None:
     done = run_nmt("translate", tiny_model, "--beam-size", "5", "--beam-groups", "2", stdin=SOURCE)
     assert done.returncode == 2
