@@ -17,7 +17,6 @@ directory as ``calibration.json``:
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from difflib import SequenceMatcher
 from math import exp, isfinite, log
 from pathlib import Path
 from typing import Any, Self
@@ -112,10 +111,24 @@ def _log_odds(log_p: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def acceptable_words(words: Sequence[str], reference: Sequence[str]) -> list[bool]:
-    """Returns for each word whether it is one of those that the reference has in the same order."""
-    matched = [False] * len(words)
-    for start, _, length in SequenceMatcher(None, words, reference, autojunk=False).get_matching_blocks():
-        matched[start : start + length] = [True] * length
+    """Returns for each word whether it is in the longest common subsequence with the reference.
+
+    Of several subsequences of that length, the one whose words end first is taken.
+    """
+    is_equal_WR = np.array(words, object)[:, None] == np.array(reference, object)
+    length_WR = np.zeros((len(words) + 1, len(reference) + 1), np.int64)  # for the first words of both
+    for w in range(len(words)):
+        longest_R = np.maximum(length_WR[w, 1:], length_WR[w, :-1] + is_equal_WR[w])
+        length_WR[w + 1, 1:] = np.maximum.accumulate(longest_R)
+    matched, (w, r) = [False] * len(words), (len(words), len(reference))
+    while length_WR[w, r]:
+        if length_WR[w - 1, r] == length_WR[w, r]:
+            w -= 1
+        elif length_WR[w, r - 1] == length_WR[w, r]:
+            r -= 1
+        else:
+            w, r = w - 1, r - 1
+            matched[w] = True
     return matched
 
 
@@ -276,9 +289,12 @@ def reliability(confidences: Sequence[float], acceptable: Sequence[bool]) -> tup
 def area_under_curve(confidences: Sequence[float], acceptable: Sequence[bool]) -> float:
     """Returns the area under the ROC curve: the probability that an acceptable one has a higher value than another one.
 
+    Equal values count one half, as in the Mann-Whitney statistic, so that the order of the examples makes no difference.
+
     Args:
         acceptable: at least one is, and one isn't.
     """
-    good = np.array(acceptable)
-    rank_N = np.argsort(np.argsort(confidences))
-    return float((rank_N[good].mean() - (good.sum() - 1) / 2) / (~good).sum())
+    value_N, is_good_N = np.asarray(confidences, np.float64), np.asarray(acceptable, bool)
+    others = np.sort(value_N[~is_good_N])
+    below, not_above = (np.searchsorted(others, value_N[is_good_N], side).mean() for side in ("left", "right"))
+    return float((below + not_above) / (2 * len(others)))

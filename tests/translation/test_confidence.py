@@ -1,5 +1,6 @@
 """Confidence: the regression finds known probabilities, and its file is checked."""
 
+import itertools
 import random
 from math import exp
 from pathlib import Path
@@ -40,15 +41,36 @@ def test_known_weights_are_found(tmp_path: Path) -> None:
     assert found.confidences(nothing, nothing.weights, None) == {"confidence": 0.0}
 
 
+def test_the_bias_is_not_penalised() -> None:
+    acceptable = [True] * 98 + [False] * 2
+    found = Regression.fit([{"length": float(i % 2)} for i in range(100)], acceptable)
+    # With a feature that says nothing, the mean probability is the share of acceptable ones.
+    assert found.probability({"length": 0.5}) == pytest.approx(0.98, abs=1e-4)
+
+
 def test_the_calibration_error_of_overconfident_values() -> None:
     error, bins = reliability([0.95] * 10 + [0.05] * 10, [True] * 5 + [False] * 15)
     assert error == pytest.approx(0.5 * 0.45 + 0.5 * 0.05)
     assert [(each.count, each.acceptable) for each in bins] == [(10, 0.0), (10, 0.5)]
 
 
-def test_the_area_is_the_share_of_pairs_in_the_right_order() -> None:
-    assert area_under_curve([0.1, 0.4, 0.35, 0.8], [False, False, True, True]) == 0.75
-    assert area_under_curve([0.1, 0.2, 0.3], [False, False, True]) == 1.0
+def area_below(points: list[tuple[float, float]]) -> float:
+    """The area below the lines between points, in trapezoids."""
+    return sum((x2 - x1) * (y1 + y2) / 2 for (x1, y1), (x2, y2) in itertools.pairwise(points))
+
+
+@pytest.mark.parametrize("num_values", [1, 2, 4, 1000])
+def test_the_area_under_the_curve_is_that_of_trapezoids_whatever_the_order_of_equal_values(num_values: int) -> None:
+    draw = random.Random(num_values)
+    good = [True] * 30 + [False] * 50
+    values = [draw.randrange(num_values) / num_values for _ in good]
+    limits = sorted(set(values), reverse=True)
+    points = [(0.0, 0.0)]  # of the ROC curve: rates of false and of true positives
+    for limit in limits:
+        taken = [ok for value, ok in zip(values, good, strict=True) if value >= limit]
+        points.append((taken.count(False) / 50, taken.count(True) / 30))
+    assert area_under_curve(values, good) == pytest.approx(area_below(points), abs=1e-12)
+    assert area_under_curve(values[::-1], good[::-1]) == pytest.approx(area_below(points), abs=1e-12)
 
 
 def test_only_one_kind_of_translations_is_refused() -> None:
@@ -67,7 +89,9 @@ def test_words_of_the_reference_in_its_order_are_acceptable() -> None:
         True,
     ]
     assert acceptable_words(["on", "bench", "a", "man"], ["a", "man", "on"]) == [False, False, True, True]
-    assert acceptable_words([], reference) == []
+    # The longest block "b c" alone would be two words.
+    assert acceptable_words([*"bcade"], [*"axdxebc"]) == [False, False, True, True, True]
+    assert acceptable_words([], reference) == acceptable_words(["a"], [])[1:] == []
 
 
 def test_features_of_words() -> None:

@@ -2,11 +2,15 @@
 
     python tools/checks/mutants.py --mutants 100 --seed 1
     python tools/checks/mutants.py --file nmt/models/networks/ntm.py
+    python tools/checks/mutants.py --named                   # or --named NAME, …
 
 A mutant is a copy of the package in which one expression is changed: an operator, a function or a branch is swapped, a
 term, a sign, a mask or a condition left out, a constant shifted. The tests that import the file run first, then those
 that run over all systems. A mutant that passes all of them is printed with its change: a test is missing, or the change
 makes no difference (then it belongs in ``EQUIVALENT``, with the reason).
+
+``named_mutants.toml`` lists larger changes that no test noticed once: each names a file, the ``old`` text, which the file
+has once, the ``new`` text in its place, and the ``tests`` that have to notice it.
 """
 
 import argparse
@@ -18,6 +22,7 @@ import shutil
 import sys
 import tempfile
 import time
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,6 +36,7 @@ SKIPPED = ("build.py", "weights.py", "display.py", "report.py", "logging.py", "d
            "sinks.py", "__init__.py")  # fmt: skip
 """Files without equations; what they do is tested by killing processes and by hostile input."""
 
+NAMED = Path(__file__).with_name("named_mutants.toml")
 GENERAL = ["tests/models/test_contracts.py", "tests/golden"]
 
 EQUIVALENT: dict[str, str] = {
@@ -59,13 +65,15 @@ SKIPPED_NODES = (ast.AnnAssign, ast.Raise, ast.Assert, ast.JoinedStr, ast.argume
 
 @dataclass(frozen=True)
 class Mutant:
-    """A change of one expression of a file."""
+    """A change of a file."""
 
     file: str
     line: int
     before: str
     after: str
     source: str
+    tests: tuple[str, ...] = ()
+    """Tests that have to notice a named one."""
 
     @property
     def is_equivalent(self) -> bool:
@@ -83,6 +91,19 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
             after, source = ast.unparse(changed), ast.unparse(ast.fix_missing_locations(tree))
             _put(parent, field, index, node)
             yield Mutant(str(path.relative_to(ROOT)), node.lineno, before, after, source)
+
+
+def named_mutants(names: list[str]) -> Iterator[Mutant]:
+    """The mutants of ``named_mutants.toml`` with some names; all of them if there are no names."""
+    for each in tomllib.loads(NAMED.read_text("utf-8"))["mutant"]:
+        if names and each["name"] not in names:
+            continue
+        text = (ROOT / each["file"]).read_text("utf-8")
+        if text.count(each["old"]) != 1:
+            sys.exit(f"{each['name']}: {each['file']} has the old text {text.count(each['old'])} times; write it anew.")
+        line = text[: text.index(each["old"])].count("\n") + 1
+        changed = text.replace(each["old"], each["new"])
+        yield Mutant(each["file"], line, each["name"], each["new"], changed, tuple(each["tests"]))
 
 
 def _places(parent: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, Any]]:
@@ -189,21 +210,25 @@ def main() -> None:
     parser.add_argument("--mutants", type=int, default=100, metavar="N")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--file", action="append", metavar="FILE", help="only mutants of this file; may be repeated")
+    parser.add_argument("--named", nargs="*", metavar="NAME", help="the mutants of named_mutants.toml, or some of them")
     parser.add_argument("--seconds", type=float, default=1200, metavar="X", help="after which tests count as hanging")
     options = parser.parse_args()
     import torch  # noqa: F401 - so that the forked processes start quickly
 
-    files = [ROOT / file for file in options.file or ()] or [
-        path for part in FOLDERS for path in sorted((ROOT / part).rglob("*.py")) if path.name not in SKIPPED
-    ]
-    made = [mutant for path in files for mutant in mutants_of(path) if not mutant.is_equivalent]
-    chosen = random.Random(options.seed).sample(made, min(options.mutants, len(made)))
+    if options.named is not None:
+        made = chosen = list(named_mutants(options.named))
+    else:
+        files = [ROOT / file for file in options.file or ()] or [
+            path for part in FOLDERS for path in sorted((ROOT / part).rglob("*.py")) if path.name not in SKIPPED
+        ]
+        made = [mutant for path in files for mutant in mutants_of(path) if not mutant.is_equivalent]
+        chosen = random.Random(options.seed).sample(made, min(options.mutants, len(made)))
 
     found, sound = Counter[str](), dict[str, bool]()
     for number, mutant in enumerate(chosen, start=1):
-        started, tests = time.monotonic(), tests_of(mutant.file)
+        started, tests = time.monotonic(), list(mutant.tests) or tests_of(mutant.file)
         verdict, test = outcome(mutant, tests, options.seconds) if tests else ("survives", "")
-        if verdict == "survives":
+        if verdict == "survives" and not mutant.tests:
             verdict, test = outcome(mutant, GENERAL, options.seconds)
         if verdict == "noticed":  # a test that fails anyway would notice every mutant
             if test not in sound:
