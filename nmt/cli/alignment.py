@@ -13,7 +13,7 @@ from nmt.alignment.link_options import AttributionMethod, LinkOptions
 from nmt.cli.common import AsJson, AttentionStep, Device, Heads, ModelDir, command, on_screen, say_wrote, show_json
 from nmt.cli.help import APPEARANCE, INPUT_AND_OUTPUT, LINKS
 from nmt.cli.schema import options_of
-from nmt.core.console import print_table, progress_bar, say
+from nmt.core.console import print_table, progress_bar, say, warn
 from nmt.core.errors import UserError
 from nmt.core.output import open_output
 
@@ -163,6 +163,7 @@ def align(
 ) -> None:
     """Write word alignments from attention or attribution."""
     from nmt.alignment.links import write_alignments
+    from nmt.alignment.unknown_text import UnknownText
     from nmt.data.links import read_pharaoh
 
     kind = format or SUFFIXES.get(Path(output).suffix.lower(), "pharaoh")
@@ -181,9 +182,10 @@ def align(
     candidates = list if kind == "html" else iter  # a page holds all it shows
     groups = candidates(islice(_pairs(translator, source, target, n_best), limit or limits.get(kind, MAX_PICTURES)))
     true_links = read_pharaoh(gold) if gold is not None else None
+    unknown = UnknownText(translator.vocabularies)
     with progress_bar("aligning", limit, not on_screen(output)) as bar:
         alignments = translator.stream_alignments(
-            (pair for group in groups for pair in group),
+            unknown.counted(pair for group in groups for pair in group),
             tokenized,
             split_punctuation=split_punctuation,
             reverse=backward,
@@ -206,6 +208,8 @@ def align(
             scale = "link probability" if lexicon_only else (attribution or "attention").replace("_", " ")
             draw = _draw_function(translator, grid, lines, scale)
             say_wrote(*plot_alignments(alignments, path, gold=true_links, numbers=numbers, draw=draw))
+    if summary := unknown.summary():
+        warn(summary)
 
 
 def _check(kind: str, target: str | None, tokenized: bool, n_best: int) -> None:

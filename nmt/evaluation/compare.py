@@ -21,8 +21,8 @@ from nmt.core.templates import rounded
 from nmt.core.text import describe, read_lines
 from nmt.data.dialogue import current_turn
 from nmt.evaluation.scores import check_lengths
-from nmt.evaluation.significance import SufficientStatistics, TestMethod, TestSet, paired_test
-from nmt.metrics.degenerate import count_degenerate
+from nmt.evaluation.significance import MetricTest, SufficientStatistics, TestMethod, TestSet, paired_test
+from nmt.metrics.degenerate import DegenerateCount, count_degenerate
 from nmt.metrics.table import METRICS, Bleu, Metric, check_metrics
 
 Tokens = Sequence[str]
@@ -76,17 +76,18 @@ def compare(
         check_metrics(names, test_set.source is not None)
     statistics = [SufficientStatistics(key, test_set, options.tokenize) for key in options.metrics]
     tests = {s.key: paired_test(s, options.method, options.num_samples) for s in statistics}
+    texts_of = test_set.systems
+    degenerate = {name: count_degenerate(texts, test_set.source, reference) for name, texts in texts_of.items()}
     systems, warnings = {}, []
-    for name, texts in test_set.systems.items():
+    for name in texts_of:
         scores = {}
         for key, test in tests.items():
             difference = asdict(test.differences[name]) if name != baseline else None
             scores[key] = test.scores[name].to_json() | {"difference": difference}
-        degenerate = count_degenerate(texts, test_set.source, reference)
-        systems[name] = {"scores": scores, "degenerate": degenerate.lines}
-        if summary := degenerate.summary():
+        systems[name] = {"scores": scores, "degenerate": degenerate[name].lines}
+        if summary := degenerate[name].summary():
             warnings.append(f"{name}: {summary}.")
-    metric, texts_of = METRICS[options.sentence_metric](options.tokenize), test_set.systems
+    metric = METRICS[options.sentence_metric](options.tokenize)
     sentence_scores = {
         name: metric.sentence_scores(texts, test_set.references, test_set.source) for name, texts in texts_of.items()
     }
@@ -103,7 +104,7 @@ def compare(
         "signatures": {key: test.scores[baseline].signature for key, test in tests.items()},
         "systems": systems,
         "warnings": warnings,
-        "verdicts": {name: [test.verdict(name) for test in tests.values()] for name in others},
+        "verdicts": {name: [_verdict(test, name, degenerate) for test in tests.values()] for name in others},
         "lengths": length_scores(test_set, statistics, options.limits),
         "words": {
             "counted_in": Path(describe(train)).name if train is not None else "the reference",
@@ -117,6 +118,15 @@ def compare(
     }
     result: dict[str, Any] = rounded(found, 6)
     return result
+
+
+def _verdict(test: MetricTest, system: str, degenerate: Mapping[str, DegenerateCount]) -> str:
+    """Returns the verdict about a system, with a remark if the translations of the one that is ahead are degenerate."""
+    verdict, ahead = test.verdict(system), test.ahead(system)
+    if ahead is None or not degenerate[ahead].is_serious:
+        return verdict
+    counts = f"{degenerate[ahead].num_degenerate:,} of the {degenerate[ahead].num_lines:,} translations of {ahead}"
+    return f"{verdict} However, {counts} look degenerate: a better score doesn't show that they are better."
 
 
 def ranges(limits: Sequence[int]) -> Rows:

@@ -82,6 +82,12 @@ class MetricTest:
     scores: dict[str, Score]
     differences: dict[str, Difference]
 
+    def ahead(self, system: str) -> str | None:
+        """The better one of a system and the baseline, however little; None if their scores are the same."""
+        value = self.differences[system].value
+        is_better = (value > 0) == self.metric.higher_is_better
+        return None if not value else system if is_better else next(iter(self.scores))
+
     def verdict(self, system: str) -> str:
         """A sentence about a system against the baseline, with the interval as seen from the one that is ahead."""
         baseline, name, difference = next(iter(self.scores)), self.metric.name, self.differences[system]
@@ -89,9 +95,9 @@ class MetricTest:
         low, high = sorted((sign * difference.low, sign * difference.high))
         limits = f"{low:{digits}} to {high:{digits}}".replace("-", "−")
         interval = f"(95 % interval {limits}, p = {difference.p_value:.2g})"
-        if not difference.value:
+        better = self.ahead(system)
+        if better is None:
             return f"{system} and {baseline} have the same {name} {interval}."
-        better = system if (difference.value > 0) == self.metric.higher_is_better else baseline
         size = f"{abs(difference.value):{digits}} {name}"
         if difference.significant:
             return f"{better} is better by {size} {interval}."

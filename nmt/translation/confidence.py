@@ -289,7 +289,7 @@ def reliability(confidences: Sequence[float], acceptable: Sequence[bool]) -> tup
 def area_under_curve(confidences: Sequence[float], acceptable: Sequence[bool]) -> float:
     """Returns the area under the ROC curve: the probability that an acceptable one has a higher value than another one.
 
-    Equal values count one half, as in the Mann-Whitney statistic, so that the order of the examples makes no difference.
+    Pairs of equal values count one half, as in the Mann-Whitney statistic.
 
     Args:
         acceptable: at least one is, and one isn't.

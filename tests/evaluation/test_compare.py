@@ -59,6 +59,19 @@ def test_buckets_without_sentences_are_left_out() -> None:
     assert [(row["low"], row["high"], row["sentences"]) for row in rows] == [(0, 1, 1), (3, None, 1)]
 
 
+def test_the_verdict_on_a_system_that_is_ahead_says_that_its_translations_are_degenerate() -> None:
+    loops = [
+        "the dog the dog the dog the dog the dog the dog",
+        *["a cat sleeps sleeps sleeps sleeps sleeps sleeps"] * 3,
+    ] * 5
+    test_set = TestSet({"other": ["x y"] * 20, "loops": loops, "sound": NEW}, [REFERENCES])
+    verdicts = compare(test_set, CompareOptions(metrics=["bleu", "ter"], num_samples=100))["verdicts"]
+    assert verdicts["loops"][0].startswith("loops is better by ")
+    assert "20 of the 20 translations of loops look degenerate" in verdicts["loops"][0]
+    assert verdicts["loops"][1].startswith("other is better by ")  # less is better, and the other system is only wrong
+    assert not any("degenerate" in verdict for verdict in (verdicts["loops"][1], *verdicts["sound"]))
+
+
 # words
 
 

@@ -9,8 +9,8 @@ term, a sign, a mask or a condition left out, a constant shifted. The tests that
 that run over all systems. A mutant that passes all of them is printed with its change: a test is missing, or the change
 makes no difference (then it belongs in ``EQUIVALENT``, with the reason).
 
-``named_mutants.toml`` lists larger changes that no test noticed once: each names a file, the ``old`` text, which the file
-has once, the ``new`` text in its place, and the ``tests`` that have to notice it.
+``named_mutants.toml`` lists changes that no test noticed once: each names a file, the ``old`` text, which the file has
+once, the ``new`` text in its place, and the ``tests`` that have to notice it.
 """
 
 import argparse
