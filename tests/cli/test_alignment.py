@@ -259,10 +259,12 @@ def test_the_lexicon_alone_has_no_heads(
     assert "--lexicon-only uses no attention" in " ".join(done.stderr.split())
 
 
-def test_links_come_from_an_attribution(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path]) -> None:
-    done = run_nmt("align", tiny_model, *pair, "--attribution", "leave_one_out", "--format", "json", "--limit", 1)
+def test_links_come_from_an_attribution(run_nmt: RunNmt, model_copy: Path, pair: tuple[Path, Path]) -> None:
+    # Attention would be read a step after the prediction of a word, and an attribution concerns the prediction itself.
+    (model_copy / "alignment.json").write_text('{"heads": ["attention"], "attention": "input"}', "utf-8")
+    done = run_nmt("align", model_copy, *pair, "--attribution", "leave_one_out", "--format", "json", "--limit", 1)
     found = json.loads(done.stdout)
-    translator = nmt.load(tiny_model, "cpu")
+    translator = nmt.load(model_copy, "cpu")
     line, reference = (path.read_text("utf-8").splitlines()[0] for path in pair)
     pieces = translator.encode_source(line), translator.encode_target(reference)
     shares_TS = attribution_shares(translator.model, translator.vocabularies, *pieces, "leave_one_out")

@@ -104,17 +104,23 @@ def test_noise_goes_and_good_pairs_stay(run_nmt: RunNmt, write: Write, sound: Pa
 def test_the_written_settings_do_the_same_again(run_nmt: RunNmt, write: Write, sound: Pairs, tmp_path: Path) -> None:
     settings = tmp_path / "mine.yaml"
     settings.write_text("repair: [entities]\nfilters:\n  copies: null\n  length-ratio: {limit: 6}\n", "utf-8")
-    files = write([*sound, ("This is the same", "This is the same"), ("a&amp;b cÃ¼", "a&b")])
+    files = write([*sound, ("This is the same", "This is the same"), ("a&amp;b cÃ¼", "a&b"), ("cÃ¼", "-" * 50)])
     assert run_nmt("clean", *files, "-o", tmp_path / "one", "--filters", settings).returncode == 0
     written = yaml.safe_load((tmp_path / "one" / "filters.yaml").read_text("utf-8"))
     assert written["repair"] == ["entities"]
     assert written["filters"]["copies"] is None
     assert written["filters"]["length-ratio"] == {"limit": 6.0, "factor": 1.5}
     done = run_nmt("clean", *files, "-o", tmp_path / "two", "--filters", tmp_path / "one" / "filters.yaml", "--json")
-    assert json.loads(done.stdout)["num_pairs"] == len(sound) + 2
+    counts = json.loads(done.stdout)
+    assert counts["num_pairs"] == len(sound) + 3
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
     removed = records(tmp_path / "one" / "removed.jsonl")
+    reasons = [set(record["filters"]) for record in removed.values()]
+    for each in counts["removals"]:
+        numbers = sum(each["filter"] in why for why in reasons), reasons.count({each["filter"]})
+        assert (each["num_pairs"], each["alone"]) == numbers, each["filter"]
+    assert any(each["alone"] < each["num_pairs"] for each in counts["removals"])
     assert "copies" not in removed.get(len(sound) + 1, {"filters": {}})["filters"]
     assert removed[len(sound) + 2]["source"] == "a&b cÃ¼"
 
@@ -316,6 +322,27 @@ def test_filters_of_pairs(name: str, source: str, target: str, is_bad: bool) -> 
     limit = make_filters({name: {}})[name].options.limit
     assert (score(name, source, target) > limit) == is_bad
     assert (score(name, target, source) > limit) == is_bad
+
+
+def test_numbers_are_scored_by_the_share_that_only_one_side_has() -> None:
+    assert score("numbers", "120, 340, 560", "340, 560, 780") == pytest.approx(2 / 4)
+    assert score("numbers", "120", "120, 340 und 560") == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("own", "next_line", "is_misaligned"),
+    [(0.3, 0.9, True), (0.55, 0.7, False), (0.0, 0.4, False)],
+    ids=["the next line fits much better", "the next line fits a little better", "no line fits"],
+)
+def test_files_are_misaligned_where_other_lines_fit_much_better(
+    own: float, next_line: float, is_misaligned: bool
+) -> None:
+    """The logarithms of lengths have about these correlations with those of the own and of the next line."""
+    source_N, noise_N = np.random.default_rng(1).normal(size=(2, 504))
+    rest = max(0.0, 1 - own**2 - next_line**2) ** 0.5
+    target_N = own * source_N + next_line * np.roll(source_N, 1) + rest * noise_N
+    lines = [["x" * int(np.exp(4 + 0.4 * value)) for value in values] for values in (source_N, target_N)]
+    assert bool(flagged("misaligned", list(zip(*lines, strict=True)))) is is_misaligned
 
 
 def test_foreign_scripts_and_near_duplicates() -> None:

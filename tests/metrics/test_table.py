@@ -88,6 +88,16 @@ def test_accuracy_and_macro_f1_of_labels() -> None:
     assert score_corpus(["no label"], [["a"]], ["macro_f1"])["macro_f1"].score == 0
 
 
+def test_macro_f1_of_a_sample_is_the_mean_over_the_labels_that_its_reference_has() -> None:
+    wanted, found = ["a", "a", "b", "c", "a"], ["a", "b", "b", "a", "c"]
+    metric = METRICS["macro_f1"]()
+    statistics_NF = metric.statistics(found, [wanted])
+    for sample in ([0, 1, 2, 3, 4], [0, 0, 1], [2, 2], [0, 4, 2]):  # the last ones lack labels, of which some are found
+        expected = metric.corpus_score([found[i] for i in sample], [[wanted[i] for i in sample]]).score
+        assert metric.score_from(statistics_NF[sample].sum(axis=0)) == pytest.approx(expected)
+    assert metric.score_from(statistics_NF[[0, 4, 2]].sum(axis=0)) == pytest.approx(100 * (2 / 3 + 1) / 2)
+
+
 def test_bleu_and_chrf_see_case_and_say_so() -> None:
     scores = score_corpus([line.lower() for line in REFERENCES], [REFERENCES])
     assert list(scores) == ["bleu", "chrf"]

@@ -125,10 +125,11 @@ def r_drop(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("r_drop")
-def test_r_drop_without_dropout_is_plain_training(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+@pytest.mark.parametrize("system", ["transformer", "universal_transformer"])  # the latter has a loss of its own
+def test_r_drop_without_dropout_is_plain_training(make_recipe: RecipeMaker, tmp_path: Path, system: str) -> None:
     gradients = []
     for techniques in ({}, {"r_drop": {"weight": 5.0}}):
-        recipe = make_recipe("transformer", max_steps=1, techniques=techniques, clip_norm=None)
+        recipe = make_recipe(system, max_steps=1, techniques=techniques, clip_norm=None)
         trainer = make_trainer(recipe, tmp_path)
         gradients.append(_gradients_of_step(trainer, iter(trainer.batches)))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)

@@ -17,6 +17,7 @@ from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import Recipe
 from nmt.training.data import Data, prepare_data
+from nmt.training.distributed import ProcessGroup
 from nmt.training.validation import Validation, Validator
 
 RecipeMaker = Callable[..., Recipe]
@@ -73,6 +74,27 @@ def test_the_score_is_that_of_the_first_sentences_translated_by_beam(make_recipe
     translations = [data.vocabularies.target.decode(hypotheses[0].ids) for hypotheses in found]
     assert result.translations == translations
     assert result.score == pytest.approx(metric().corpus_score(translations, [data.valid.references[:5]]).score)
+
+
+@pytest.mark.parametrize("metric", ["loss", "bleu"])
+def test_two_processes_together_find_what_one_finds(make_recipe: RecipeMaker, metric: str) -> None:
+    found: dict[int, Any] = {}
+
+    class Rank(ProcessGroup):
+        def gather(self, value: Any) -> list[Any]:
+            found[self.rank] = value
+            return [found[rank] for rank in sorted(found)]
+
+    recipe = make_recipe("transformer", max_steps=1, metric=metric, validation_size=5)
+    model, data = make_model(recipe)
+    last, first = (Validator(recipe, data, 64, "fp32", Rank(rank, 2))(model) for rank in (1, 0))
+    alone = Validator(recipe, data, 64, "fp32")(model)
+    assert last is None  # the other has not measured yet
+    assert first is not None
+    assert alone is not None
+    assert first.loss == pytest.approx(alone.loss, rel=1e-6)
+    assert (first.translations, first.score) == (alone.translations, alone.score)
+    assert len(set(first.translations)) == (5 if metric == "bleu" else 0)
 
 
 def test_degenerate_translations_are_counted(make_recipe: RecipeMaker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """What a translation loses or adds is found."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,12 @@ def test_words_of_a_changed_translation_are_unsupported_and_omitted_ones_uncover
 
 
 def test_a_lexicon_excuses_words_without_a_translation_and_words_whose_translation_is_there() -> None:
-    """Words without attention: an auxiliary verb, a word that is translated, an omission, and a short word."""
-    words, target = ("does", "years", "window", "foo", "laugh"), ("Jahre", "lachen")
-    weights_TS = np.array([[0.01, 0.01, 0.01, 0.01, 0.96], [0.01, 0.01, 0.01, 0.01, 0.96]])
+    """Words without attention: an auxiliary verb, a word that is translated, an omission, and a short word.
+
+    The last word was cut, so that it has no attention at all.
+    """
+    words, target = ("does", "years", "window", "foo", "laugh", "beyond"), ("Jahre", "lachen")
+    weights_TS = np.array([[0.01, 0.01, 0.01, 0.01, 0.96, 0.0], [0.01, 0.01, 0.01, 0.01, 0.96, 0.0]])
     alignment = WordAlignment(words, target, weights_TS, (), margins=[0.0, 0.0, 0.0])
     lexicon = Lexicon({
         "does": {f"wort{i}": 100.0 for i in range(10)},
@@ -73,6 +77,8 @@ def test_a_lexicon_excuses_words_without_a_translation_and_words_whose_translati
     })  # fmt: skip
     assert word_problems(alignment, " ".join(words)) == {"uncovered": ["does", "years", "window"]}
     assert word_problems(alignment, " ".join(words), lexicon) == {"uncovered": ["window"]}
+    answer = replace(alignment, turns=(0, 0, 0, 1, 1, 1))
+    assert word_problems(answer, " ".join(words), lexicon) == {}, "an answer doesn't translate the turns of a dialogue"
 
 
 def test_lost_code_is_required_by_repair() -> None:

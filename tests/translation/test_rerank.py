@@ -1,12 +1,14 @@
 """Reranking by the formula; lists of candidates that are no such lists are refused with their line."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.translation.rerank import Candidates, Weights, read_candidates, rerank
+from nmt.translation.rerank import Candidates, Weights, features, read_candidates, rerank
 
 GOOD = '{"source": "a", "n_best": [{"translation": "b"}]}'
 
@@ -24,6 +26,13 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "nbest").write_text(f"{GOOD}\n{line}\n", encoding="utf-8")
     with pytest.raises(UserError, match='nbest, line 2: not a JSON object with "source" and "n_best"'):
         list(read_candidates(str(tmp_path / "nbest")))
+
+
+def test_the_last_feature_of_a_candidate_is_its_number_of_words() -> None:
+    unread: Any = SimpleNamespace(score=lambda pairs: [None for _ in pairs])
+    found = features([Candidates("x", ("one", "two three")), Candidates("y", ("",))], unread, None, None)
+    assert [features_CF[:, -1].tolist() for features_CF in found] == [[1, 2], [0]]
+    assert np.isneginf(found[0][:, 0]).all()
 
 
 def test_a_candidate_that_a_model_can_not_read_loses_only_where_the_model_counts() -> None:

@@ -173,7 +173,7 @@ def outcome(mutant: Mutant, tests: list[str], seconds: float) -> tuple[str, str]
     """``survives`` where the tests pass with the mutant; how it was noticed else, and by which test."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as name:
         folder = Path(name)
-        for part in ("nmt", "tests", "recipes", "tools", "pyproject.toml"):
+        for part in ("nmt", "tests", "recipes", "tools", "examples", "pyproject.toml"):
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copyfile
             copy(ROOT / part, folder / part)
         (folder / mutant.file).write_text(mutant.source, "utf-8")
