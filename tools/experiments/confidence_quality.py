@@ -6,7 +6,7 @@
 Rows of the table: the confidence, exp of the mean log-probability of words taken as a probability as it is, and a
 logistic regression of that one feature, fitted on the validation text that ``--fit SOURCE TARGET`` names. ECE is the
 expected calibration error in ten bins; AUC is the probability that an acceptable translation has a higher value than
-another one.
+another one, where equal values count one half.
 """
 
 import argparse

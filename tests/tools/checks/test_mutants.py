@@ -1,0 +1,21 @@
+"""The list of named mutants fits the code and the tests that it names."""
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+
+def test_each_named_mutant_can_be_made_and_the_tests_that_notice_it_exist(
+    load_tool: Callable[[str], ModuleType], repo_root: Path
+) -> None:
+    mutants = list(load_tool("checks/mutants").named_mutants([]))
+    assert len({mutant.before for mutant in mutants}) == len(mutants) > 0, "names are different"
+    for mutant in mutants:
+        text = (repo_root / mutant.file).read_text("utf-8")
+        assert mutant.source != text, mutant.before
+        if mutant.file.endswith(".py"):
+            ast.parse(mutant.source)
+        assert mutant.tests
+        for file, _, name in (test.partition("::") for test in mutant.tests):
+            assert f"def {name.partition('[')[0]}(" in (repo_root / file).read_text("utf-8"), mutant.before
