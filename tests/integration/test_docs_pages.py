@@ -28,6 +28,7 @@ import nmt
 
 Models = Mapping[str, Path]
 BEGINS_WITH = {
+    "README.md": "quickstart/model",  # made by .venv/bin/nmt quickstart, which is not run
     "docs/how-to/": "runs/de-en",  # a reader who wants to do something with a model has one
     "docs/reference/command-line": "runs/de-en",
     "docs/concepts/language-models": "runs/de-en runs/en-de",  # compared with the language model
@@ -104,7 +105,7 @@ def put_in_place(name: str, corpus: Path, models: Models, known: Collection[str]
         known: the model directories that the page begins with.
     """
     path = Path(name)
-    is_model = path.parts[:1] == ("runs",)
+    is_model = path.parts[:1] == ("runs",) or name == "quickstart/model"
     if path.exists() or ("/" not in name and not path.suffix) or (is_model and name not in known):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
