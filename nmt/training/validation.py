@@ -153,7 +153,8 @@ class Validator:
             return Validation(loss, frame=frame)
         sources, references = (lines[: self._num_translated] for lines in (self.data.sources, self.data.references))
         score = self._metric.corpus_score(translations, [references], sources).score
-        degenerate = count_degenerate(translations, sources, references)
+        is_text = self._task.reports_degenerate  # labels may repeat themselves
+        degenerate = count_degenerate(translations, sources, references) if is_text else DegenerateCount()
         return Validation(loss, self._name, score, translations, degenerate, self._entropy, frame)
 
     def _entropy_of_tokens(self) -> float:

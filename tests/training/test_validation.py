@@ -106,6 +106,8 @@ def test_degenerate_translations_are_counted(make_recipe: RecipeMaker, monkeypat
     monkeypatch.setattr(Validator, "_translate", lambda self, *given: spoilt)
     result = measure(recipe, data, model, "bleu")
     assert {kind: lines for kind, lines in result.degenerate.lines.items() if lines} == {"empty": [4], "loop": [5]}
+    monkeypatch.setattr(type(data.task), "reports_degenerate", False)
+    assert measure(recipe, data, model, "bleu").degenerate.num_degenerate == 0
 
 
 def test_a_model_has_learned_when_its_loss_is_half_of_the_entropy_of_the_tokens(make_recipe: RecipeMaker) -> None:
