@@ -34,7 +34,7 @@ FEATURES = (
     "mean_log_probability", "mean_probability", "unlikely_words", "length", "length_ratio", "coverage", "entropy",
     "rare_words",
 )  # fmt: skip
-"""Mean of the log-probabilities of words, exp of it; share of words with a probability below :data:`UNLIKELY`;
+"""Mean of the log-probabilities of words and EOS, exp of it; share of words with a probability below :data:`UNLIKELY`;
 logarithms of the number of source words and of the ratio of both numbers; mean coverage of source words by the
 posterior of links, at most 1 each; mean entropy of the links of a target word; share of source words that the training
 text has at most once, if there is a lexicon."""

@@ -11,11 +11,13 @@ import pytest
 from nmt.alignment.links import WordAlignment
 from nmt.core.errors import UserError
 from nmt.translation.confidence import (
+    REVERSE,
     WORD_FEATURES,
     Calibration,
     Regression,
     acceptable_words,
     area_under_curve,
+    features,
     reliability,
     word_features,
 )
@@ -107,6 +109,20 @@ def test_features_of_words() -> None:
     assert list(first.values()) == pytest.approx([0, mean, mean, 0.75, entropy, 0], abs=1e-6)
     assert list(second.values()) == pytest.approx([least, mean, mean, 1.0, 0.0, 0], abs=1e-6)
     assert word_features(WordAlignment(("a",), (), np.zeros((0, 1)), ()), np.zeros((0, 1)), None) == []
+
+
+def test_features_of_a_translation() -> None:
+    """The probability of EOS counts as that of a word."""
+    posterior_TS = np.array([[0.75, 0.25, 0.0], [0.5, 0.0, 0.5]])
+    alignment = WordAlignment(("a", "b", "c"), ("x", "y"), posterior_TS, (), score=-2.0, probabilities=[0.5, 0.1])
+    entropies = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25)), np.log(2)
+    expected = {
+        "mean_log_probability": -2 / 3, "mean_probability": exp(-2 / 3), "unlikely_words": 1 / 2, "length": np.log(3),
+        "length_ratio": np.log(2 / 3), "coverage": (1 + 0.25 + 0.5) / 3, "entropy": np.mean(entropies), "rare_words": 0,
+    }  # fmt: skip
+    assert features(alignment, posterior_TS, None) == pytest.approx(expected, abs=1e-6)
+    assert features(alignment, posterior_TS, None, -1.5) == pytest.approx({**expected, REVERSE: -1.5}, abs=1e-6)
+    assert features(WordAlignment(("a",), (), np.zeros((0, 1)), ()), np.zeros((0, 1)), None) is None
 
 
 def test_the_words_have_a_regression_of_their_own(tmp_path: Path) -> None:

@@ -118,8 +118,8 @@ class LoopLayer(nn.Module):
             with time_loop(len(gates_TBG)):
                 for position, gates_BG in enumerate(gates_TBG.unbind(0)):
                     extra = (below and tuple(part[position] for part in below[way]),) if cell.reads_below else ()
-                    if self.truncation and position % self.truncation == 0:
-                        latest = tuple(part.detach() for part in latest) if position else latest
+                    if self.truncation and position and position % self.truncation == 0:
+                        latest = tuple(part.detach() for part in latest)
                     latest = cell(gates_BG, latest, *extra)
                     steps.append(latest)
             parts = tuple(torch.stack(parts) for parts in zip(*steps, strict=True))

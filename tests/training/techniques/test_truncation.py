@@ -10,6 +10,7 @@ from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.models.build import build_model
+from nmt.models.contracts import Memory, PerSource, map_tensors
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import ModelOptions, Recipe
 from nmt.training.loss import token_loss
@@ -77,25 +78,41 @@ def test_short_segments_change_what_travels_in_time_alone(model: Seq2Seq, batch:
     assert any(name.startswith("decoder") for name in different)
 
 
-def test_a_gradient_goes_back_no_further_than_its_segment(batch: Batch) -> None:
-    """Against a loop that detaches the state by hand."""
-    torch.manual_seed(2)
-    encoder, decoder = SYSTEMS["vanilla"]
-    model = build_model(ModelOptions(encoder=encoder, decoder=decoder, embedding_size=16), BOTH)
+def test_a_gradient_goes_back_no_further_than_its_segment(model: Seq2Seq, batch: Batch) -> None:
+    """Against a loop that detaches what decoders remember by hand; the memory of the source is never cut off."""
+
+    def without_gradient(part: Any) -> Any:
+        if isinstance(part, Memory):
+            return part
+        return map_tensors(part, Tensor.detach) if isinstance(part, PerSource) else part.detach()
+
     cut = gradients(model, batch, 2)
     model.zero_grad()
-    state: Any = model.start(batch.source_BS, batch.source_length_B)
-    features = []
-    for position, token_B in enumerate(batch.target_input_BT.unbind(1)):
-        if position and position % 2 == 0:
-            state = type(state)(tuple(part.detach() for part in state.cells))
-        read, state = model.decoder.advance(token_B[:, None], state)
+    encoded = model.encode(batch.source_BS, batch.source_length_B)
+    state, loss, features = model.decoder.start(encoded), sum(encoded.aux_losses.values()), []
+    for first in range(0, batch.target_input_BT.shape[1], 2):
+        state = map_tensors(state, without_gradient, without_gradient) if first else state
+        read, state = model.decoder.advance(batch.target_input_BT[:, first : first + 2], state)
+        loss = sum(read.aux_losses.values(), loss)
         features.append(read.features_BTD)
-    loss_of(model)(torch.cat(features, 1), batch.target_output_BT, batch.target_length_B).backward()
+    loss = loss + loss_of(model)(torch.cat(features, 1), batch.target_output_BT, batch.target_length_B)
+    loss.backward()
     reached = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert "decoder.embedding.table.weight" in reached
     for name, gradient in reached.items():
         torch.testing.assert_close(cut[name], gradient, atol=1e-4, rtol=1e-4)
+
+
+def test_a_learned_first_state_of_a_truncated_encoder_learns_from_the_first_segment() -> None:
+    torch.manual_seed(1)
+    options = {"type": "recurrent", "hidden_size": 4, "bidirectional": False, "initial_state": "learned"}
+    options["truncation"] = 3
+    encoder = build_model(ModelOptions(encoder=options, decoder={"type": "luong"}, embedding_size=5), BOTH).encoder
+    (values_SD,) = encoder(torch.tensor([[4, 5, 6, 7, 8, 3]]), torch.tensor([6])).memories[0].values_BSD
+    learned = list(encoder.first_state.parameters())
+    for position, is_reached in enumerate([True] * 3 + [False] * 3):
+        found = torch.autograd.grad(values_SD[position].sum(), learned, retain_graph=True, allow_unused=True)
+        assert any(gradient is not None and bool(gradient.any()) for gradient in found) is is_reached
 
 
 @pytest.mark.parametrize("cell", ["lstm", "clockwork"])
