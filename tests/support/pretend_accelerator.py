@@ -11,6 +11,7 @@ own.
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +19,10 @@ from torch import Tensor
 from torch.utils._mode_utils import no_dispatch
 from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
+import nmt
+
 NAME = "accel"
+PACKAGE = Path(nmt.__file__).parent
 WAITS = ("aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::_unique2", "aten::equal")
 """Operations whose result, or its shape, must be known on the CPU."""
 GIVES_CPU_SIZES = ("aten::_pack_padded_sequence", "aten::_pad_packed_sequence")
@@ -79,8 +83,10 @@ def _each(function: Callable[[Any], Any], value: Any) -> Any:
 
 def _line() -> str:
     """The line of nmt that is running."""
-    frames = [frame for frame in traceback.extract_stack() if "/nmt/" in frame.filename]
-    return f"nmt/{frames[-1].filename.rpartition('/nmt/')[2]}: {frames[-1].line}" if frames else "outside nmt"
+    frames = [frame for frame in traceback.extract_stack() if Path(frame.filename).is_relative_to(PACKAGE)]
+    if not frames:
+        return "outside nmt"
+    return f"nmt/{Path(frames[-1].filename).relative_to(PACKAGE).as_posix()}: {frames[-1].line}"
 
 
 def _run(operation: Any, *args: Any, **kwargs: Any) -> Any:
