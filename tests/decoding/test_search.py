@@ -430,6 +430,11 @@ def greedy_loop(model: Seq2Seq, source: list[int], limit: int) -> list[int]:
     return ids
 
 
+TWO_SYSTEMS = pytest.mark.parametrize("model", ["bahdanau", "transformer"], indirect=True)
+"""Whose steps attend to the source and to their own past. The contract of decoders is tested for every one."""
+
+
+@TWO_SYSTEMS
 def test_a_beam_of_one_is_greedy_search(model: Seq2Seq) -> None:
     found = translate(model, SOURCES, options_with(beam_size=1))
     for source, hypotheses in zip(SOURCES, found, strict=True):
@@ -472,6 +477,7 @@ def test_n_best_is_sorted_and_distinct(model: Seq2Seq) -> None:
         assert len({tuple(h.ids) for h in hypotheses}) == len(hypotheses)
 
 
+@TWO_SYSTEMS
 @pytest.mark.parametrize("beam", [1, 4])
 def test_batch_size_and_order_change_nothing(model: Seq2Seq, beam: int) -> None:
     draw = random.Random(63)
