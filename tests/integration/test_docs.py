@@ -34,6 +34,12 @@ def spans(pattern: str) -> list[Code]:
     return [code for code in found if re.fullmatch(pattern, code.text)]
 
 
+def on_each_page(found: list[Code]) -> pytest.MarkDecorator:
+    """One case for each page, with all the code that was found on it."""
+    pages = {code.page: [other for other in found if other.page == code.page] for code in found}
+    return pytest.mark.parametrize("codes", pages.values(), ids=pages)
+
+
 @cache
 def program() -> Any:
     """The command line, where every command answers with its parsed arguments and does nothing."""
@@ -121,29 +127,32 @@ def lines_between_bars(page: Path) -> list[str]:
     return [line for line in lines if line.startswith("| ") and not line.startswith(("| ---", "| topic "))]
 
 
-@pytest.mark.parametrize("code", NOT_RUN_LINES, ids=str)
-def test_commands_that_are_not_run_name_what_is_there(code: Code) -> None:
-    words = shlex.split(code.text, comments=True)
+@on_each_page(NOT_RUN_LINES)
+def test_commands_that_are_not_run_name_what_is_there(codes: list[Code]) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-    for extra in re.findall(r"(?:nmt|\.)\[(\w+)\]", code.text):
-        assert extra in extras
-    for before, word in itertools.pairwise(words):
-        if before == "-c" or word.startswith("tools/"):
-            assert (ROOT / word).is_file()
-        if word.startswith("--") and (tool := next((w for w in words if w.startswith("tools/")), None)):
-            assert f'"{word.partition("=")[0]}"' in (ROOT / tool).read_text("utf-8")
-    if "torchrun" in words and "nmt" in words:
-        parsed = program()(words[words.index("nmt") + 1 :], standalone_mode=False)
-        check_recipe(str(parsed["recipe"]), parse_settings(parsed["settings"]))
+    for code in codes:
+        words = shlex.split(code.text, comments=True)
+        for named in re.findall(r"(?:nmt|\.)\[([\w,]+)\]", code.text):
+            assert set(named.split(",")) <= extras.keys(), code
+        for before, word in itertools.pairwise(words):
+            if before == "-c" or word.startswith("tools/"):
+                assert (ROOT / word).is_file(), code
+            if word.startswith("--") and (tool := next((w for w in words if w.startswith("tools/")), None)):
+                assert f'"{word.partition("=")[0]}"' in (ROOT / tool).read_text("utf-8"), code
+        if "torchrun" in words and "nmt" in words:
+            parsed = program()(words[words.index("nmt") + 1 :], standalone_mode=False)
+            check_recipe(str(parsed["recipe"]), parse_settings(parsed["settings"]))
 
 
-@pytest.mark.parametrize("code", spans(r"nmt [a-z].*"), ids=str)
-def test_commands_in_paragraphs_have_their_options(code: Code) -> None:
-    command, words = program(), code.text.split()[1:]
-    while words and (inner := getattr(command, "commands", {})):
-        assert words[0] in inner
-        command = inner[words.pop(0)]
-    assert {word.strip("[]") for word in words if word.startswith(("-", "[-"))} <= options_of(command)
+@on_each_page(spans(r"nmt [a-z].*"))
+def test_commands_in_paragraphs_have_their_options(codes: list[Code]) -> None:
+    for code in codes:
+        command, words = program(), code.text.split()[1:]
+        while words and (inner := getattr(command, "commands", {})):
+            assert words[0] in inner, code
+            command = inner[words.pop(0)]
+        options = {word.strip("[]") for word in words if word.startswith(("-", "[-"))}
+        assert options <= options_of(command), code
 
 
 def options_of(command: Any) -> set[str]:
@@ -158,19 +167,22 @@ OTHER_OPTIONS = {"--paired-bs", "--torch-backend", "--find-links"}
 """Of sacreBLEU and uv."""
 
 
-@pytest.mark.parametrize("code", spans(r"--[a-z].*"), ids=str)
-def test_options_in_paragraphs_are_those_of_some_command(code: Code) -> None:
-    option = re.split("[ =]", code.text)[0]
-    if option not in {*options_of(program()), *OTHER_OPTIONS}:
-        assert any(f'"{option}"' in tool.read_text("utf-8") for tool in (ROOT / "tools").rglob("*.py"))
+@on_each_page(spans(r"--[a-z].*"))
+def test_options_in_paragraphs_are_those_of_some_command(codes: list[Code]) -> None:
+    known = {*options_of(program()), *OTHER_OPTIONS}
+    for code in codes:
+        option = re.split("[ =]", code.text)[0]
+        if option not in known:
+            tools = (ROOT / "tools").rglob("*.py")
+            assert any(f'"{option}"' in tool.read_text("utf-8") for tool in tools), code
 
 
 KEY = r"(?:data|vocabulary|model|training|decoding)(?:\.\w+)+"
 
 
-@pytest.mark.parametrize("code", spans(rf"(?:--set )?{KEY}(?:=\S*)?(?: --set \S+)*"), ids=str)
-def test_keys_in_paragraphs_are_those_of_recipes(code: Code) -> None:
-    for key in re.findall(KEY, code.text):
+@on_each_page(spans(rf"(?:--set )?{KEY}(?:=\S*)?(?: --set \S+)*"))
+def test_keys_in_paragraphs_are_those_of_recipes(codes: list[Code]) -> None:
+    for key in (key for code in codes for key in re.findall(KEY, code.text)):
         if not key.endswith((".safetensors", ".model")):
             recipe_keys(key.removesuffix(".type"))
 

@@ -1,6 +1,5 @@
 """Planted faults are found, and good text is left in peace."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -101,15 +100,9 @@ def test_counts_name_the_first_lines() -> None:
     assert not count_degenerate([""] * 3 + [GOOD] * 200).is_serious
 
 
-def test_the_time_grows_with_the_length_of_a_line_and_not_with_its_square() -> None:
-    def seconds(num_words: int) -> float:
-        text = " ".join(f"word{n % 977}" for n in range(num_words))
-        started = time.process_time()
-        assert degenerate(text) is None
-        return time.process_time() - started
-
-    short, long = (min(seconds(num_words) for _ in range(3)) for num_words in (1_000, 20_000))
-    assert long < 60 * short
+def test_a_line_of_many_words_is_checked() -> None:
+    """Where the time grows with the square of the length, .ci/run ends the test."""
+    assert degenerate(" ".join(f"word{n % 977}" for n in range(20_000))) is None
 
 
 @pytest.mark.parametrize("split", ["test_2016_flickr", "val", pytest.param("train", marks=pytest.mark.slow)])

@@ -15,7 +15,11 @@ CELL_SETTINGS = [[f"model.encoder.cell={cell}", f"model.decoder.cell={cell}"] fo
 
 @pytest.mark.parametrize(
     ("name", "settings"),
-    [*((name, []) for name in shipped_recipes()), *(("quickstart", settings) for settings in CELL_SETTINGS)],
+    [
+        # tests/golden trains every recipe at a smaller width
+        *(pytest.param(name, [], marks=pytest.mark.slow) for name in shipped_recipes()),
+        *(("quickstart", settings) for settings in CELL_SETTINGS),
+    ],
     ids=str,
 )
 def test_a_recipe_builds_and_takes_a_step(

@@ -65,7 +65,7 @@ def test_a_connection_ends_after_its_answer_whatever_the_client_sends(
     with connect(server) as client:
         client.sendall(f"{request_line} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
         assert client.recv(10_000).startswith(b"HTTP/1.1 ")
-        is_open, end = True, time.monotonic() + 10
+        is_open, end = True, time.monotonic() + 300
         while is_open and time.monotonic() < end:
             try:
                 client.sendall(byte)
