@@ -1,11 +1,12 @@
 """Lines come in as they stand in the file and go out whole; failures name the file and line."""
 
+import ctypes
 import gzip
 import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -257,9 +258,28 @@ def test_unwritable_places_are_refused_at_once(tmp_path: Path) -> None:
         assert str(path) in caught.value.message
 
 
+@pytest.fixture
+def without_privileges() -> Iterator[None]:
+    """Tests of the superuser, who may write anywhere, have no capabilities for the time of a test (Linux)."""
+    if os.geteuid() != 0:
+        yield
+        return
+    if sys.platform != "linux":
+        pytest.skip("the superuser may write anywhere")
+    libc, header = ctypes.CDLL(None, use_errno=True), (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3, this thread
+    before, after = (
+        (ctypes.c_uint32 * 6)(),
+        (ctypes.c_uint32 * 6)(),
+    )  # effective, permitted, inheritable; then bits 32 on
+    assert libc.capget(header, before) == 0
+    after[:] = [0, *before[1:3], 0, *before[4:6]]
+    assert libc.capset(header, after) == 0
+    yield
+    assert libc.capset(header, before) == 0
+
+
 @pytest.mark.posix
-@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="the superuser may write anywhere")
-def test_read_only_files_and_folders_are_refused(tmp_path: Path) -> None:
+def test_read_only_files_and_folders_are_refused(tmp_path: Path, without_privileges: None) -> None:
     path = tmp_path / "out.txt"
     path.touch(mode=0o444)
     with pytest.raises(UserError, match="read-only"), open_output(path):

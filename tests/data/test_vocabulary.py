@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sentencepiece
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.base import Vocabulary
@@ -187,13 +188,17 @@ def test_a_single_file_is_a_joint_vocabulary(tmp_path: Path) -> None:
     assert Vocabularies.load(tmp_path / "vocabulary.txt").joint
 
 
-def test_a_sentencepiece_model_with_ids_of_its_own_works(shared_data: Path) -> None:
-    model = shared_data.parent / "peers" / "joint8k.model"
-    if not model.exists():
-        pytest.skip("needs ../shared/peers/joint8k.model")
+def test_a_sentencepiece_model_with_ids_of_its_own_works(tmp_path: Path) -> None:
+    model = tmp_path / "own.model"
+    ids_of_its_own = {"unk_id": 0, "pad_id": 1, "bos_id": 2, "eos_id": 3}
+    with model.open("wb") as file:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(GERMAN), model_writer=file, vocab_size=80, hard_vocab_limit=False,
+            character_coverage=1.0, minloglevel=2, **ids_of_its_own,
+        )  # fmt: skip
     vocabulary = Vocabularies.load(model).source
     assert (vocabulary.unk, vocabulary.pad, vocabulary.sos, vocabulary.eos) == (0, 1, 2, 3)
-    text = "Ein kleiner Hund läuft über die Straße."
+    text = GERMAN[0]
     ids = vocabulary.encode(text)
     assert vocabulary.decode([vocabulary.sos, *ids, vocabulary.eos, vocabulary.pad, vocabulary.pad]) == text
     assert min(ids) > 3

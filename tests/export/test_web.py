@@ -69,11 +69,19 @@ def strange_lines(plain: list[str], count: int) -> list[str]:
     return [*lines, words[:40_000]]  # a word that takes minutes if the time grows with the square of its length
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+@pytest.fixture(scope="module")
+def node() -> str:
+    """Node.js of the path, or the one that playwright brings."""
+    path = shutil.which("node") or shutil.which("node", path=pytest.importorskip("playwright").__path__[0] + "/driver")
+    if path is None:
+        pytest.skip("needs Node.js or playwright")
+    return path
+
+
 @pytest.mark.parametrize(
     "name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in KINDS if name not in QUICK)]
 )
-def test_the_tokenizer_is_that_of_sentencepiece(name: str, tmp_path: Path) -> None:
+def test_the_tokenizer_is_that_of_sentencepiece(name: str, node: str, tmp_path: Path) -> None:
     plain = [pair.target for pair in splits(train=1000)["train"]]
     content = io.BytesIO()
     settings = {"vocab_size": 250, "num_threads": 1, "minloglevel": 2, **KINDS[name]}
@@ -84,7 +92,7 @@ def test_the_tokenizer_is_that_of_sentencepiece(name: str, tmp_path: Path) -> No
     (tmp_path / "lines").write_text(json.dumps(lines), "utf-8")
     shutil.copyfile(FOLDER / "tokenizer.js", tmp_path / "tokenizer.mjs")
     arguments = [tmp_path / "tokenizer.mjs", tmp_path / "model", tmp_path / "lines"]
-    command = ["node", "--input-type=module", "-e", PROGRAM, *map(str, arguments)]
+    command = [node, "--input-type=module", "-e", PROGRAM, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
