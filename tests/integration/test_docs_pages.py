@@ -63,6 +63,7 @@ def test_every_block_is_run_or_has_a_reason() -> None:
             assert language in {"sh", "console", "python", *OTHER_BLOCKS}, page
             assert not indentation or page == CHECKLIST, page
     assert sum(len(steps(page)) for page in PAGES) > 100
+    assert [start for start in BEGINS_WITH if not any(page.startswith(start) for page in PAGES)] == []
 
 
 @pytest.fixture(scope="session")
