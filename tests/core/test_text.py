@@ -6,7 +6,8 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -258,36 +259,40 @@ def test_unwritable_places_are_refused_at_once(tmp_path: Path) -> None:
         assert str(path) in caught.value.message
 
 
-@pytest.fixture
-def without_privileges() -> Iterator[None]:
-    """Tests of the superuser, who may write anywhere, have no capabilities for the time of a test (Linux)."""
+def call_without_privileges(function: Callable[[], None]) -> None:
+    """Calls a function; that of the superuser, who may write anywhere, in a process without capabilities (Linux)."""
     if os.geteuid() != 0:
-        yield
+        function()
         return
-    if sys.platform != "linux":
-        pytest.skip("the superuser may write anywhere")
-    libc, header = ctypes.CDLL(None, use_errno=True), (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3, this thread
-    before, after = (
-        (ctypes.c_uint32 * 6)(),
-        (ctypes.c_uint32 * 6)(),
-    )  # effective, permitted, inheritable; then bits 32 on
-    assert libc.capget(header, before) == 0
-    after[:] = [0, *before[1:3], 0, *before[4:6]]
-    assert libc.capset(header, after) == 0
-    yield
-    assert libc.capset(header, before) == 0
+    child = os.fork()
+    if child == 0:
+        try:
+            header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3 of the system call, this process
+            assert ctypes.CDLL(None).capset(header, (ctypes.c_uint32 * 6)()) == 0
+            function()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.posix
-def test_read_only_files_and_folders_are_refused(tmp_path: Path, without_privileges: None) -> None:
-    path = tmp_path / "out.txt"
-    path.touch(mode=0o444)
-    with pytest.raises(UserError, match="read-only"), open_output(path):
-        pass
-    tmp_path.chmod(0o555)
-    with pytest.raises(UserError, match="permission denied"), open_output(tmp_path / "new.txt"):
-        pass
-    tmp_path.chmod(0o755)
+@pytest.mark.skipif(
+    sys.platform not in ("linux", "win32") and os.geteuid() == 0, reason="the superuser may write anywhere"
+)
+def test_read_only_files_and_folders_are_refused(tmp_path: Path) -> None:
+    def check() -> None:
+        path = tmp_path / "out.txt"
+        path.touch(mode=0o444)
+        with pytest.raises(UserError, match="read-only"), open_output(path):
+            pass
+        tmp_path.chmod(0o555)
+        with pytest.raises(UserError, match="permission denied"), open_output(tmp_path / "new.txt"):
+            pass
+        tmp_path.chmod(0o755)
+
+    call_without_privileges(check)
 
 
 needs_full_device = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -123,7 +123,7 @@ def test_muon_trains_the_matrices_of_layers_and_resumes_exactly(tiny_recipe: Pat
 def test_a_name_stands_for_an_optimizer_with_its_defaults() -> None:
     def resolved(**changes: Any) -> dict[str, Any]:
         return resolve(
-            "quickstart", {f"training.{key}": value for key, value in changes.items()}
+            "systems/lstm", {f"training.{key}": value for key, value in changes.items()}
         ).recipe.training.optimizer
 
     named = {"type": "adamw", "betas": [0.9, 0.98], "eps": 1e-9, "weight_decay": 0}
