@@ -85,7 +85,7 @@ Rate = Field(0.0, ge=0, lt=1)
 class Config(BaseModel):
     """The keys of ``config.json`` that nmt reads, with the defaults of transformers."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     d_model: int = Field(1024, ge=1, le=100_000)
     encoder_layers: int = Field(12, ge=1, le=1000)
@@ -103,7 +103,7 @@ class Config(BaseModel):
     encoder_layerdrop: float = Rate
     decoder_layerdrop: float = Rate
     scale_embedding: bool = False
-    max_position_embeddings: int = Field(1024, ge=1, le=1_000_000)
+    max_position_embeddings: int = Field(1024, ge=2, le=1_000_000)
     vocab_size: int = Field(50265, ge=4, le=10_000_000)
     decoder_vocab_size: int | None = Field(None, ge=4, le=10_000_000)
     pad_token_id: int = 1

@@ -7,7 +7,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nmt.core.errors import UserError
-from nmt.core.jsonlines import read_object
+from nmt.core.jsonlines import MAX_FILE_BYTES, read_object
+from nmt.core.text import read_bytes
 
 INCOMPLETE = "Download the model again, with all of its files."
 
@@ -18,12 +19,25 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it is missing, too large, or something else.
     """
+    check_regular(path)
     try:
         return read_object(path, finite=False)
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}.", INCOMPLETE) from None
     except ValueError as error:
         raise UserError(f"{path} is not JSON that nmt can read: {error}.", INCOMPLETE) from None
+
+
+def read_content(path: Path) -> bytes:
+    """Returns the first :data:`MAX_FILE_BYTES` bytes of a file; raises UserError where it can't be read."""
+    check_regular(path)
+    return read_bytes(path, MAX_FILE_BYTES)
+
+
+def check_regular(path: Path) -> None:
+    """Raises UserError for a pipe or a device, which a read would wait for; what is missing has messages elsewhere."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"{path} is not a regular file.", INCOMPLETE)
 
 
 class StoredTensors:
@@ -43,8 +57,15 @@ class StoredTensors:
             raise _no_weights(directory)
         self._files: dict[str, Any] = {}
         for path in paths:
+            check_regular(path)
             try:
                 opened: Any = safe_open(path, framework="pt")
+            except MemoryError:
+                size = path.stat().st_size
+                raise UserError(
+                    f"{path} has {size:,} bytes, more than this process may map into its memory.",
+                    "Import the model where there is more memory, or raise the limit (ulimit -v).",
+                ) from None
             except (SafetensorError, OSError) as error:
                 raise UserError(f"{path} is damaged: {error}.", INCOMPLETE) from None
             self._files |= dict.fromkeys(opened.keys(), opened)

@@ -1,11 +1,13 @@
 """Import of pretrained models: a folder of Hugging Face becomes a model directory."""
 
+import math
 import shutil
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from nmt.core.device import total_memory
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused, new_folder
 from nmt.core.model_directory import CARD, READ, ModelDirectory
@@ -17,11 +19,15 @@ from nmt.pretrained.files import INCOMPLETE, StoredTensors
 from nmt.pretrained.names import BIAS, counterpart, is_redundant
 from nmt.pretrained.tokenizers import read_tokenizer
 from nmt.recipe.data_options import DataOptions
-from nmt.recipe.schema import DecodingOptions, ModelOptions, Recipe, TrainingOptions, VocabularyOptions
+from nmt.recipe.schema import DecodingOptions, EarlyStopping, ModelOptions, Recipe, TrainingOptions, VocabularyOptions
+from nmt.training.objective import is_out_of_memory
 from nmt.training.resolve import resolve
 
 MAX_LENGTH = 256
 """Maximum number of pieces of a training pair of an imported model; longer positions are rare in its training text."""
+
+EARLY_STOPPING: dict[bool | str | None, EarlyStopping] = {True: "first", "never": "exact"}
+"""Values of ``early_stopping`` in ``generation_config.json`` and in nmt. False has no exact counterpart."""
 
 
 def import_huggingface(
@@ -35,12 +41,28 @@ def import_huggingface(
         source_language, target_language: codes as the model has them; None: what the tokenizer says.
 
     Raises:
-        UserError: nmt can't represent the model, a file is missing or damaged, the files don't fit together, or the
-            output exists.
+        UserError: nmt can't represent the model, a file is missing or damaged, the files don't fit together, the
+            memory isn't enough, or the output exists.
     """
     check_unused(output)
     if not directory.is_dir():
         raise UserError(f"There is no folder {directory}.", "Name the folder of a downloaded model.")
+    try:
+        return _import(directory, output, source_language, target_language)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise _too_large(directory) from None
+
+
+def _too_large(directory: Path) -> UserError:
+    return UserError(
+        f"{directory}: the model needs more memory than there is for this process.",
+        "Import it where there is more memory, or raise the limit (ulimit -v); check that config.json belongs to it.",
+    )
+
+
+def _import(directory: Path, output: Path, source_language: str | None, target_language: str | None) -> ModelDirectory:
     family, config = read_config(directory)
     stored = StoredTensors(directory)
     tokenizer = read_tokenizer(directory, config, source_language, target_language)
@@ -75,7 +97,7 @@ def _recipe(
         decoding=DecodingOptions(
             beam_size=config.num_beams if config.num_beams > 1 else 5,
             alpha=config.length_penalty,
-            early_stopping="first" if config.early_stopping is True else "likely",
+            early_stopping=EARLY_STOPPING.get(config.early_stopping, "likely"),
         ),
     )
     return resolve(recipe).recipe
@@ -86,7 +108,10 @@ def _weights(
 ) -> dict[str, Tensor]:
     """Returns the parameters of nmt's model, without those tensors that it doesn't need."""
     weights, used = {}, set[str]()
-    for name, shape in parameter_shapes(options, vocabularies).items():
+    shapes = parameter_shapes(options, vocabularies)
+    if 4 * sum(map(math.prod, shapes.values())) > (total_memory() or math.inf):
+        raise _too_large(directory)
+    for name, shape in shapes.items():
         there = counterpart(name, options.tie)
         if there.is_bias and BIAS not in stored.names:
             weights[name] = torch.zeros(shape)
@@ -96,6 +121,7 @@ def _weights(
         if not names:
             missing = next(each for each in there.names if each not in stored.names)
             raise UserError(f"{directory}: the weights lack the tensor {missing!r}.", INCOMPLETE)
+        is_shared = used.issuperset(names)  # by two parameters, which nmt stores one by one
         used.update(names)
         rows = (shape[0] + there.offset) // len(names)
         expected = (1, rows) if there.is_bias else (rows, *shape[1:])
@@ -106,7 +132,10 @@ def _weights(
                     f"{directory}: the tensor {each!r} has the shape {found}, not {expected}.",
                     "Take config.json, the weights and the tokenizer from the same model.",
                 )
-        weights[name] = there.read([stored[each] for each in names])
+        weight = there.read([stored[each] for each in names])
+        weights[name] = weight.clone() if is_shared else weight
+        if not weight.isfinite().all():
+            raise UserError(f"{directory}: the tensor {names[0]!r} holds numbers that are not finite.", INCOMPLETE)
     rest = sorted(name for name in stored.names - used if not is_redundant(name))
     if rest:
         raise UserError(

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from nmt.core.errors import UserError, nearest
-from nmt.core.jsonlines import MAX_FILE_BYTES
-from nmt.core.text import read_bytes
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.pretrained import MARIAN_TAG, PretrainedTable, PretrainedVocabulary
 from nmt.pretrained.families import Config
-from nmt.pretrained.files import INCOMPLETE, read_json
+from nmt.pretrained.files import INCOMPLETE, read_content, read_json
 
 FAIRSEQ_MODEL = "sentencepiece.bpe.model"
 FAIRSEQ_SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
@@ -64,15 +62,16 @@ def read_tokenizer(directory: Path, config: Config, source: str | None, target: 
             "Give --source-language and --target-language.",
         )
     if (directory / "source.spm").is_file():
-        return _marian(directory, config, source, target)
+        return _marian(directory, config, settings, source, target)
     if not (directory / FAIRSEQ_MODEL).is_file():
         raise UserError(f"{directory} has neither source.spm nor {FAIRSEQ_MODEL}.", INCOMPLETE)
     return _fairseq(directory, config, settings, source, target)
 
 
-def _marian(directory: Path, config: Config, source: str, target: str) -> Tokenizer:
-    """Two sentencepiece models, whose pieces have ids in ``vocab.json``."""
-    names = ["vocab.json", "vocab.json" if config.share_encoder_decoder_embeddings else "target_vocab.json"]
+def _marian(directory: Path, config: Config, settings: Mapping[str, Any], source: str, target: str) -> Tokenizer:
+    """Two sentencepiece models, whose pieces have ids in ``vocab.json``, or each in a file of its own."""
+    is_separate = settings.get("separate_vocabs", not config.share_encoder_decoder_embeddings)
+    names = ["vocab.json", "target_vocab.json" if is_separate else "vocab.json"]
     tables = [
         _pieces(directory / name, _ids_of(directory / name), size)
         for name, size in zip(names, (config.vocab_size, config.target_size), strict=True)
@@ -143,7 +142,7 @@ def _vocabulary(path: Path, pieces: list[str], config: Config, **ids: Any) -> Pr
             )
     if ids["sos"] == config.eos_token_id or "<unk>" not in pieces:
         raise UserError(f"{path.parent}: decoder_start_token_id is EOS, or the tokenizer has no <unk>.", INCOMPLETE)
-    model = base64.b64encode(read_bytes(path, MAX_FILE_BYTES)).decode("ascii")
+    model = base64.b64encode(read_content(path)).decode("ascii")
     try:
         table = PretrainedTable(
             pieces=pieces,
@@ -186,7 +185,7 @@ def _sentencepiece_pieces(path: Path) -> list[str]:
 
     processor = sentencepiece.SentencePieceProcessor()
     try:
-        processor.LoadFromSerializedProto(read_bytes(path, MAX_FILE_BYTES))
+        processor.LoadFromSerializedProto(read_content(path))
     except RuntimeError:
         raise UserError(f"{path} is not a sentencepiece model.", INCOMPLETE) from None
     return [processor.id_to_piece(i) for i in range(processor.get_piece_size())]

@@ -1,6 +1,7 @@
 """Imported models compute what transformers computes; `--write` stores its figures anew (with transformers)."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from safetensors.torch import load_file, save_file
 import nmt
 from nmt.decoding.forced import force_all
 from nmt.decoding.search import Query
+from nmt.export.huggingface import export_huggingface
 from nmt.models import weights
 from nmt.pretrained.huggingface import import_huggingface
 from nmt.translation.translator import Translator
@@ -247,6 +249,15 @@ def with_tensor(name: str, *shape: int) -> Callable[[Path], None]:
     return change
 
 
+def with_nan(name: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        tensors = load_file(folder / "model.safetensors")
+        tensors[name][-1] = float("nan")
+        save_file(tensors, folder / "model.safetensors")
+
+    return change
+
+
 def with_key(file: str, key: str, value: Any) -> Callable[[Path], None]:
     def change(folder: Path) -> None:
         values = json.loads((folder / file).read_text("utf-8")) | {key: value}
@@ -273,6 +284,8 @@ FC1 = "model.encoder.layers.1.fc1.weight"
         (with_key("config.json", "activation_function", "mish"), "activation_function is 'mish'"),
         (with_key("config.json", "d_model", "wide"), "d_model is 'wide'"),
         (with_key("config.json", "d_model", 40), "has the shape"),
+        (with_key("config.json", "max_position_embeddings", 1), "max_position_embeddings is 1"),
+        (with_key("config.json", "length_penalty", float("inf")), "length_penalty is inf"),
         (with_key("config.json", "vocab_size", 100), "doesn't fit the weights"),
         (with_key("config.json", "pad_token_id", 3), "pad_token_id is 3"),
         (with_key("config.json", "decoder_start_token_id", 0), "decoder_start_token_id"),
@@ -282,6 +295,7 @@ FC1 = "model.encoder.layers.1.fc1.weight"
         (without(FC1), f"lack the tensor '{FC1}'"),
         (with_tensor("model.encoder.layers.7.fc1.weight", 2, 2), "no use for the tensor 'model.encoder.layers.7.fc1"),
         (with_tensor(FC1, 48, 31), f"'{FC1}' has the shape (48, 31), not (48, 32)"),
+        (with_nan(FC1), f"'{FC1}' holds numbers that are not finite"),
         (truncated("model.safetensors"), "model.safetensors is damaged"),
         (truncated("config.json"), "config.json is not JSON"),
         (truncated("source.spm"), "source.spm is not a sentencepiece model"),
@@ -299,6 +313,78 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert message in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("name", ["config.json", "vocab.json", "target.spm", "model-00001-of-00001.safetensors"])
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(run_nmt: RunNmt, tmp_path: Path, name: str) -> None:
+    folder = write_folder(tmp_path / "folder")
+    (folder / (name if "-of-" not in name else "model.safetensors")).unlink()
+    os.mkfifo(folder / name)
+    done = run_nmt("import", "huggingface", folder, "-o", tmp_path / "model")
+    assert done.returncode == 2
+    assert f"{name} is not a regular file" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/statm")
+def test_weights_that_the_memory_does_not_hold_are_refused(
+    run_nmt: RunNmt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import resource
+
+    folder = write_folder(tmp_path / "folder")
+    monkeypatch.setattr("nmt.pretrained.huggingface.total_memory", lambda: 1000)
+    done = run_nmt("import", "huggingface", folder, "-o", tmp_path / "model")
+    assert (done.returncode, "needs more memory than there is" in done.stderr) == (2, True)
+    os.truncate(folder / "model.safetensors", 64 << 30)  # sparse
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + (4 << 30), before[1]))
+    try:
+        done = run_nmt("import", "huggingface", folder, "-o", tmp_path / "model")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert (done.returncode, "68,719,476,736 bytes, more than" in done.stderr) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_one_embedding_for_both_sides_may_have_an_output_layer_of_its_own(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "folder", tied=False)
+    translator = nmt.load(import_huggingface(folder, tmp_path / "model").path, "cpu")
+    parameters = dict(translator.model.named_parameters())
+    tables = [parameters[f"{side}.embedding.table.weight"] for side in ("encoder", "decoder")]
+    assert tables[0] is not tables[1]
+    assert torch.equal(*tables)
+    assert not torch.equal(tables[1], parameters["decoder.output.weight_VD"])
+    pytest.importorskip("transformers")
+    export_huggingface(
+        translator, tmp_path / "hf"
+    )  # in whose file the embeddings are there twice, as transformers reads
+    again = nmt.load(import_huggingface(tmp_path / "hf", tmp_path / "again").path, "cpu")
+    expected = by_transformers(tmp_path / "hf", None)
+    for translator in (translator, again):
+        for found, wanted in zip(log_probabilities(translator), expected, strict=True):
+            assert found == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("generation", "expected"),
+    [
+        ({"num_beams": 3, "length_penalty": 0.6, "early_stopping": True}, (3, "average", 0.6, "first")),
+        ({"early_stopping": "never"}, (6, "average", 2.0, "exact")),
+        (None, (6, "average", 2.0, "likely")),
+    ],
+)
+def test_the_search_is_that_of_generation_config_and_then_of_config(
+    tmp_path: Path, generation: dict[str, Any] | None, expected: tuple[object, ...]
+) -> None:
+    folder = write_folder(tmp_path / "folder")
+    for key, value in {"num_beams": 6, "length_penalty": 2.0, "early_stopping": False}.items():
+        with_key("config.json", key, value)(folder)
+    if generation is not None:
+        (folder / "generation_config.json").write_text(json.dumps(generation))
+    decoding = nmt.load(import_huggingface(folder, tmp_path / "model").path, "cpu").recipe.decoding
+    assert (decoding.beam_size, decoding.length_penalty, decoding.alpha, decoding.early_stopping) == expected
 
 
 def test_an_unknown_language_is_refused_with_the_nearest(run_nmt: RunNmt, tmp_path: Path) -> None:

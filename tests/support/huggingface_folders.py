@@ -7,6 +7,7 @@ import io
 import json
 import random
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ CLASSES = {"marian": "MarianMTModel", "m2m_100": "M2M100ForConditionalGeneration
 Weights = dict[str, np.ndarray[Any, np.dtype[np.float32]]]
 
 
+@cache
 def lines_of(language: str, num_lines: int = 1500) -> list[str]:
-    """Returns lines of the embedded corpus."""
+    """Returns lines of the embedded corpus, a list that nobody may change."""
     pairs = splits(train=num_lines)["train"]
     return [pair.source if language == "en" else pair.target for pair in pairs]
 
@@ -54,7 +56,8 @@ def strange_lines(count: int) -> list[str]:
     return lines
 
 
-def train_sentencepiece(languages: Sequence[str], size: int, kind: str) -> bytes:
+@cache
+def train_sentencepiece(languages: tuple[str, ...], size: int, kind: str) -> bytes:
     """Returns a sentencepiece model with its usual special pieces: UNK, SOS and EOS."""
     model = io.BytesIO()
     lines = (line for language in languages for line in lines_of(language))
@@ -169,7 +172,7 @@ def _filled(pieces: Sequence[str], size: int) -> dict[str, int]:
 
 def _marian_tokenizer(path: Path, shared: bool, codes: Sequence[str]) -> None:
     models = {
-        side: train_sentencepiece([language], 200, "unigram")
+        side: train_sentencepiece((language,), 200, "unigram")
         for side, language in zip(("source", "target"), ("de", "en"), strict=True)
     }
     for side, model in models.items():
@@ -184,7 +187,7 @@ def _marian_tokenizer(path: Path, shared: bool, codes: Sequence[str]) -> None:
 
 
 def _m2m100_tokenizer(path: Path) -> None:
-    model = train_sentencepiece(["de", "en"], 250, "bpe")
+    model = train_sentencepiece(("de", "en"), 250, "bpe")
     (path / "sentencepiece.bpe.model").write_bytes(model)
     # Some pieces have no id, and eight rows of the embeddings no piece.
     write_json(path / "vocab.json", _filled(["<s>", "<pad>", "</s>", "<unk>", *pieces_of(model)[:-7]], SIZE - 108))
@@ -196,7 +199,7 @@ def _m2m100_tokenizer(path: Path) -> None:
 def _offset_tokenizer(path: Path, languages: Sequence[str]) -> None:
     """As of NLLB (BPE) and mBART-50 (unigram): ids are those of sentencepiece plus one, then the languages, a mask."""
     is_nllb = languages is NLLB_LANGUAGES
-    model = train_sentencepiece(["de", "en"], 250, "bpe" if is_nllb else "unigram")
+    model = train_sentencepiece(("de", "en"), 250, "bpe" if is_nllb else "unigram")
     (path / "sentencepiece.bpe.model").write_bytes(model)
     added = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}
     added |= {name: 251 + i for i, name in enumerate((*languages, "<mask>"))}
