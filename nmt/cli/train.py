@@ -152,14 +152,15 @@ def export(
     translations there are the same. The folder holds the weights, the sentencepiece models and, with --to onnx, a
     program that translates. Needs pip install 'nmt[ctranslate2]' or 'nmt[onnx]'.
     """
+    from nmt.export.check import validation_lines
     from nmt.export.targets import EXPORT_TARGETS
-    from nmt.training.sinks import read_samples
     from nmt.translation.load import load
 
     target = EXPORT_TARGETS.find(to, "--to")()
     chosen = target.default_quantization if quantization is None else quantization
     stored = None if chosen == "float32" else chosen
-    for message in target.write(load(model_dir, "cpu"), output, stored, read_samples(model_dir)):
+    translator = load(model_dir, "cpu")
+    for message in target.write(translator, output, stored, validation_lines(translator)):
         say(message)
 
 

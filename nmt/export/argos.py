@@ -3,15 +3,21 @@
 import json
 import zipfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from nmt.core.errors import UserError
 from nmt.core.files import explained, replacing
 from nmt.core.version import __version__
 from nmt.data.languages import name_of
-from nmt.export.ct2 import export
-from nmt.export.run import check
+from nmt.data.vocabulary.pretrained import PretrainedVocabulary
+from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
+from nmt.export import run
+from nmt.export.check import check, left_out
+from nmt.export.ct2 import check_exportable, export
+from nmt.export.run import open_exported
 from nmt.export.targets import ExportTarget, Quantization
 from nmt.translation.translator import Translator
 
@@ -22,19 +28,32 @@ A {system} trained by nmt {version}: {description}.
 """
 
 
-class Argos(ExportTarget):
-    """A package that ``argospm install`` and LibreTranslate install, for a Transformer with a joint vocabulary.
+DECODING = {"beam_size": 4, "length_penalty": 0.2}
+"""Arguments of ``translate_batch`` in Argos Translate, whatever the package is."""
+CARRIED: dict[str, tuple[Any, ...]] = {
+    **run.CARRIED, "beam_size": (4,), "length_penalty": ("average",), "alpha": (0.2,), "max_length": (None,),
+}  # fmt: skip
+"""Values of decoding options with which Argos Translate searches."""
 
+
+class Argos(ExportTarget):
+    """A package that ``argospm install`` and LibreTranslate install, for a Transformer.
+
+    Argos Translate divides the source by the sentencepiece model of the package, and joins the pieces of a translation.
     If the output isn't named ``*.argosmodel``, it is a folder for a file with the usual name.
     """
 
     def write(
         self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
     ) -> list[str]:
-        if not translator.vocabularies.joint:
+        check_exportable(translator)
+        source = translator.vocabularies.source
+        assert isinstance(source, PretrainedVocabulary | SentencePieceVocabulary)
+        if isinstance(source, PretrainedVocabulary) and source.table.prefix:
             raise UserError(
-                "Argos Translate has one vocabulary for both languages; this model has two.",
-                "Train it with --set vocabulary.joint=true.",
+                "Argos Translate puts no language token in front of a line, which this model needs: "
+                f"{source.token(source.table.prefix[0])}.",
+                "Export it to another format, or import a model of one language pair.",
             )
         data = translator.recipe.data
         names = {"from_name": name_of(data.source), "to_name": name_of(data.target)}
@@ -58,13 +77,14 @@ class Argos(ExportTarget):
         with TemporaryDirectory() as scratch:
             model = Path(scratch) / "model"
             export(translator, model, quantization)
-            agreement = check(model, translator, lines, exact=quantization is None)
+            open_model = partial(open_exported, translator, model, decoding=DECODING)
+            agreement = check(model, translator, open_model, lines, exact=quantization is None)
             with explained(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as package:
                     package.writestr(f"{folder}/metadata.json", json.dumps(metadata, indent=2))
                     package.writestr(f"{folder}/README.md", readme)
-                    for file in sorted(model.iterdir()):
-                        name = "sentencepiece.model" if file.suffix == ".model" else f"model/{file.name}"
-                        package.write(file, f"{folder}/{name}")
-        return [f"wrote {path}: {agreement}"]
+                    package.writestr(f"{folder}/sentencepiece.model", source.sentencepiece_model)
+                    for file in (model / "config.json", model / "model.bin", *sorted(model.glob("*_vocabulary.json"))):
+                        package.write(file, f"{folder}/model/{file.name}")
+        return [f"wrote {path}: {agreement}", *left_out(translator.recipe.decoding, CARRIED, "Argos Translate")]

@@ -64,33 +64,16 @@ def check_exportable(translator: Translator) -> None:
             f"CTranslate2 runs Transformers; this model is {' and '.join(sorted(kinds))}.",
             "Use `nmt translate` for it, or train one such as multi30k/transformer.",
         )
-    check_text(translator, (SentencePieceVocabulary, PretrainedVocabulary))
+    check_text(translator)
 
 
-def check_form(translator: Translator, target: str) -> None:
-    """Raises UserError unless a Transformer of the usual form translates sentences, with sentencepiece vocabularies.
-
-    Args:
-        translator: of the model.
-        target: name of the format, for messages.
-    """
-    options = translator.recipe.model.encoder, translator.recipe.model.decoder
-    usual = {"activation": "relu", "embedding_norm": False, "first_token": None}
-    if unusual := [key for key, value in usual.items() if any(side.get(key, value) != value for side in options)]:
-        raise UserError(
-            f"Models with {unusual[0]} aren't exported to {target}.",
-            "Export it to ctranslate2 or huggingface.",
-        )
-    check_text(translator, SentencePieceVocabulary)
-
-
-def check_text(translator: Translator, kinds: type | tuple[type, ...]) -> None:
-    """Raises UserError unless a model translates sentences, with vocabularies of some classes."""
+def check_text(translator: Translator) -> None:
+    """Raises UserError unless a model translates sentences, with sentencepiece vocabularies."""
     translator.task.require("export")
     for vocabulary in (translator.vocabularies.source, translator.vocabularies.target):
-        if not isinstance(vocabulary, kinds):
+        if not isinstance(vocabulary, SentencePieceVocabulary | PretrainedVocabulary):
             raise UserError(
-                "Only models with sentencepiece vocabularies of their own are exported.",
+                "Only models with sentencepiece vocabularies are exported.",
                 "Train it with --set vocabulary.type=unigram, bpe or character.",
             )
 

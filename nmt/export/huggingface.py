@@ -5,27 +5,32 @@ position before its cosines; for a model in which they are interleaved, the dime
 reordered, which changes nothing else.
 """
 
+import importlib.util
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused, new_folder
 from nmt.core.model_directory import CARD
+from nmt.data.batching import Ids, lengths, pad
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.decoding.ranking import length_exponent
+from nmt.export.check import ONE_LIMIT, PLAIN, check, left_out
 from nmt.export.fast_tokenizer import fast_tokenizer
 from nmt.export.targets import ExportTarget, Quantization
-from nmt.models.layers import sinusoids
+from nmt.models.layers import length_mask, sinusoids
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder, TransformerOptions
 from nmt.models.weights import weights_of, write_tensors
 from nmt.pretrained.families import COMMON_KEYS, FAMILIES, SIDE_KEYS, Family
-from nmt.pretrained.names import BIAS, counterpart, order_of_halves
+from nmt.pretrained.names import BIAS, SHARED, counterpart, order_of_halves
 from nmt.pretrained.tokenizers import FAIRSEQ_MODEL, FAIRSEQ_SPECIALS
 from nmt.translation.translator import Translator
 
@@ -35,10 +40,15 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained({directory!r})
 model = AutoModelForSeq2SeqLM.from_pretrained({directory!r})
-batch = tokenizer(["…"], return_tensors="pt", padding=True)
+batch = tokenizer(["{prefix}…"], return_tensors="pt", padding=True)
 for line in tokenizer.batch_decode(model.generate(**batch), skip_special_tokens=True):
     print(line)"""
 """Python code that translates with an exported folder."""
+EARLY_STOPPING = {"first": True, "likely": False, "exact": "never"}
+"""Values of ``decoding.early_stopping`` and of ``early_stopping`` in transformers. False is another rule: a search
+goes on while an unfinished hypothesis scores better now than the last of the finished ones."""
+CARRIED = {**PLAIN, **ONE_LIMIT, "length_penalty": ("none", "average"), "early_stopping": ("first", "exact")}
+"""Values of decoding options that transformers has a counterpart for."""
 SINUSOIDS = ("sinusoidal", "sinusoidal_halves")
 
 
@@ -75,6 +85,8 @@ def export_huggingface(translator: Translator, output: Path) -> Family:
             )
     if not family.output_bias:
         tensors.pop(BIAS, None)
+    if family.model_type != "marian" and options.tie == "none":  # transformers has a third embedding that nobody reads
+        tensors[SHARED] = tensors["model.encoder.embed_tokens.weight"].clone()
     card = translator.directory / CARD if translator.directory is not None else None
     with new_folder(output) as temporary:
         for name, content in files.items():
@@ -94,7 +106,76 @@ class HuggingFace(ExportTarget):
         if quantization is not None:
             raise UserError("A folder for transformers has float32 weights.", "Leave out --quantization.")
         family = export_huggingface(translator, output)
-        return [f"wrote {output}: {family.model_class}", "In Python:\n", USAGE.format(directory=str(output))]
+        found = f"wrote {output}: {family.model_class}; "
+        if importlib.util.find_spec("transformers") is None:
+            found += "not compared with nmt, because the package transformers is not installed"
+        else:
+            open_model = partial(TransformersModel, output, translator)
+            found += str(check(output, translator, open_model, lines, exact=True))
+        return [
+            found,
+            *left_out(translator.recipe.decoding, CARRIED, "transformers"),
+            "In Python:\n",
+            USAGE.format(directory=str(output), prefix=_text_prefix(translator)),
+        ]
+
+
+def _text_prefix(translator: Translator) -> str:
+    """Returns what stands in front of a line for the tokenizer: the token of the target language, for some models."""
+    source = translator.vocabularies.source
+    if not isinstance(source, PretrainedVocabulary) or translator.recipe.model.decoder["first_token"] is not None:
+        return ""
+    return "".join(f"{source.token(i)} " for i in source.table.prefix)
+
+
+class TransformersModel:
+    """A folder that :func:`export_huggingface` wrote, run by transformers on the CPU.
+
+    Args:
+        directory: the folder.
+        translator: of the original, for its special ids and sizes of batches.
+    """
+
+    def __init__(self, directory: Path, translator: Translator) -> None:
+        from transformers import AutoModelForSeq2SeqLM
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        logging.set_verbosity_error()
+        self._model = AutoModelForSeq2SeqLM.from_pretrained(directory).eval()
+        self._vocabularies, self._batch_size = translator.vocabularies, translator.recipe.decoding.batch_size
+        target, first = translator.vocabularies.target, translator.recipe.model.decoder["first_token"]
+        self._start = [target.sos] if first is None else [first, target.sos]
+
+    @torch.inference_mode()
+    def translate(self, sources: Sequence[Ids]) -> list[list[int]]:
+        """Returns the best translation of each encoded sentence, by the search of ``generation_config.json``."""
+        order, results = sorted(range(len(sources)), key=lambda i: -len(sources[i])), dict[int, list[int]]()
+        for start in range(0, len(order), self._batch_size):
+            rows = order[start : start + self._batch_size]
+            source_BS = pad([sources[row] for row in rows], self._vocabularies.source, eos=True)
+            mask_BS = length_mask(lengths([sources[row] for row in rows]), source_BS.shape[1])
+            found_BT = self._model.generate(input_ids=source_BS, attention_mask=mask_BS.long())
+            results |= zip(rows, map(self._content, found_BT.tolist()), strict=True)
+        return [results[row] for row in range(len(sources))]
+
+    def _content(self, ids: list[int]) -> list[int]:
+        ids, eos = ids[len(self._start) :], self._vocabularies.target.eos
+        return ids[: ids.index(eos)] if eos in ids else ids
+
+    @torch.inference_mode()
+    def score(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[list[float]]:
+        """Returns log-probabilities of the tokens and EOS of given translations: ids of source and target."""
+        scores = []
+        for source, target in pairs:
+            tokens = torch.tensor([*target, self._vocabularies.target.eos])
+            output = self._model(
+                input_ids=torch.tensor([[*source, self._vocabularies.source.eos]]),
+                decoder_input_ids=torch.tensor([[*self._start, *target]]),
+            )
+            log_p_TV = output.logits[0, len(self._start) - 1 :].log_softmax(-1)
+            scores.append(log_p_TV.gather(1, tokens[:, None])[:, 0].tolist())
+        return scores
 
 
 def fitting_family(translator: Translator) -> Family:
@@ -129,9 +210,10 @@ def fitting_family(translator: Translator) -> Family:
             f"embedding_norm: {sides[0].embedding_norm} and output_bias: {has_bias}.",
             TRAIN_ANOTHER,
         )
-    if family.model_type != "marian" and model.tie != "all":
+    if family.model_type != "marian" and (model.tie == "target" or not translator.vocabularies.share_ids):
         raise UserError(
-            f"{family.model_class} shares all embeddings, and this model has model.tie: {model.tie}.",
+            f"{family.model_class} shares all embeddings or none, in one vocabulary, and this model has model.tie: "
+            f"{model.tie}.",
             "Train it with --set model.tie=all, or with norm: post, for which Marian's architecture is used.",
         )
     if model.embedding_size % 2 and sides[0].positions == "sinusoidal":
@@ -167,7 +249,9 @@ def _generation(translator: Translator) -> dict[str, Any]:
     """Returns the content of ``generation_config.json``: the search of the recipe."""
     options, target = translator.recipe.decoding, translator.vocabularies.target
     first = translator.recipe.model.decoder["first_token"]
-    never = sorted({target.pad, target.sos}) if first is None else [target.pad]
+    longest = 2 * translator.max_pieces
+    if options.max_length is not None:
+        longest = options.max_length + (2 if first is None else 3)  # what the decoder reads first is counted, and EOS
     return {
         "bos_token_id": target.sos if first is None else 0,
         "pad_token_id": target.pad,
@@ -175,11 +259,11 @@ def _generation(translator: Translator) -> dict[str, Any]:
         "decoder_start_token_id": target.sos if first is None else first,
         "forced_bos_token_id": None if first is None else target.sos,
         "forced_eos_token_id": target.eos,
-        "bad_words_ids": [[index] for index in never],
+        "bad_words_ids": [[index] for index in sorted({target.pad, target.sos})],
         "num_beams": options.beam_size,
         "length_penalty": length_exponent(options),
-        "early_stopping": options.early_stopping == "first",
-        "max_length": min(2 * translator.max_pieces, _num_positions(translator)),
+        "early_stopping": EARLY_STOPPING[options.early_stopping],
+        "max_length": min(longest, _num_positions(translator)),
     }
 
 

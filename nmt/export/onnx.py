@@ -15,6 +15,7 @@ import logging
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -27,9 +28,10 @@ from nmt.core.errors import UserError
 from nmt.core.files import check_unused, new_folder
 from nmt.core.version import __version__
 from nmt.data.batching import Ids
+from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.decoding.hypotheses import Hypothesis
-from nmt.export.ct2 import check_form, num_positions
-from nmt.export.run import check
+from nmt.export.check import PLAIN, check, left_out
+from nmt.export.ct2 import check_text, num_positions
 from nmt.export.targets import ExportTarget, Quantization
 from nmt.models.attention import KeysValues, MultiHeadAttention, padding_bias
 from nmt.models.contracts import select_heads
@@ -37,7 +39,6 @@ from nmt.models.layers import Positions
 from nmt.models.networks.ssru import SsruDecoder, SsruLayer
 from nmt.models.networks.transformer import DecoderLayer, TransformerDecoder, TransformerEncoder
 from nmt.recipe.schema import DecodingOptions
-from nmt.translation.results import ScoredPair
 from nmt.translation.translator import Translator
 
 OPSET = 18
@@ -46,6 +47,8 @@ DECODING = (
     "max_length_extra",
 )  # fmt: skip
 """Options of search that the runtime has."""
+CARRIED = {**PLAIN, **runtime.CHOICES}
+"""Values of decoding options that the runtime has a counterpart for."""
 
 
 def export_onnx(translator: Translator, output: Path, quantization: str | None = None) -> None:
@@ -88,7 +91,7 @@ def check_exportable(translator: Translator) -> None:
             f"model has {kinds.encoder['type'] if kinds.encoder else 'no encoder'} and {kinds.decoder['type']}.",
             "Translate a training text with it, and train multi30k/ssru or multi30k/transformer on the translations.",
         )
-    check_form(translator, "ONNX")
+    check_text(translator)
 
 
 class _PositionTable(nn.Module):
@@ -114,7 +117,7 @@ class _Encoder(nn.Module):
 
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> tuple[Tensor, ...]:
         encoder, bias = self.encoder, padding_bias(mask_BS)
-        x_BSD = encoder.positions(encoder.embedding(source_BS))
+        x_BSD = encoder.embedding_norm(encoder.positions(encoder.embedding(source_BS)))
         for layer in encoder.layers:
             x_BSD = layer(x_BSD, bias)
         memory_BSD, parts = encoder.norm(x_BSD), list[Tensor]()
@@ -135,6 +138,8 @@ class _Step(nn.Module):
     ) -> tuple[Tensor, ...]:
         decoder, bias, weights, parts = self.decoder, padding_bias(mask_BS), list[Tensor](), list[Tensor]()
         x_BKD = decoder.positions(decoder.embedding(token_BK), position)
+        if isinstance(decoder, TransformerDecoder):
+            x_BKD = decoder.embedding_norm(x_BKD)
         size = len(state) // len(decoder.layers)
         for number, layer in enumerate(decoder.layers):
             own, keys_values = state[size * number : size * (number + 1)], (memory[2 * number], memory[2 * number + 1])
@@ -283,11 +288,15 @@ def _quantize(folder: Path) -> None:
 
 def _configuration(translator: Translator, state: dict[str, list[int]]) -> dict[str, Any]:
     """Returns the content of ``config.json``."""
-    source, target = translator.vocabularies.source, translator.vocabularies.target
-    is_joint = translator.vocabularies.joint
-    files = {side: f"vocabulary{'' if is_joint else '.' + side}.model" for side in ("source", "target")}
-    data, decoding = translator.recipe.data, translator.recipe.decoding.model_dump()
-    hidden = {target.pad, target.sos, target.eos, target.separator, *target.tags.values()} - {None}
+    data, vocabularies, decoding = translator.recipe.data, translator.vocabularies, translator.recipe.decoding
+    source, target = vocabularies.source, vocabularies.target
+    of_source: dict[str, Any] = {"pad": source.pad, "eos": source.eos}
+    of_target: dict[str, Any] = {"sos": target.sos, "eos": target.eos, "never": [target.pad, target.sos]}
+    for name, side, options in (("source", source, of_source), ("target", target, of_target)):
+        options["file"] = f"vocabulary{'' if vocabularies.joint else '.' + name}{side.suffix}"
+    if not isinstance(source, PretrainedVocabulary):  # whose file has its tags and hidden ids
+        hidden = {target.pad, target.sos, target.eos, target.separator, *target.tags.values()} - {None}
+        of_source["tags"], of_target["hidden"] = dict(source.tags), sorted(cast(set[int], hidden))
     return {
         "format": "nmt-onnx",
         "version": runtime.FORMAT,
@@ -295,17 +304,29 @@ def _configuration(translator: Translator, state: dict[str, list[int]]) -> dict[
         "languages": [data.source, data.target],
         "max_pieces": translator.max_pieces,
         "num_positions": num_positions(translator) - 1,
-        "source": {"file": files["source"], "pad": source.pad, "eos": source.eos, "tags": dict(source.tags)},
-        "target": {
-            "file": files["target"],
-            "sos": target.sos,
-            "eos": target.eos,
-            "never": [target.pad, target.sos],
-            "hidden": sorted(cast(set[int], hidden)),
-        },
+        "first": translator.recipe.model.decoder.get("first_token"),
+        "source": of_source,
+        "target": of_target,
         "state": state,
-        "decoding": {name: decoding[name] for name in DECODING},
+        "decoding": carried(decoding),
     }
+
+
+def carried(options: DecodingOptions) -> dict[str, Any]:
+    """Returns the options of search that the runtime has; the length penalty of a plugin becomes ``average``."""
+    found = options.model_dump(include=set(DECODING))
+    if options.length_penalty not in runtime.CHOICES["length_penalty"]:
+        found |= {"length_penalty": "average", "alpha": 1.0}
+    return {name: found[name] for name in DECODING}
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Turns an error of the runtime into a UserError."""
+    try:
+        yield
+    except runtime.FolderError as error:
+        raise UserError(f"onnxruntime: {error}.", "Export the model again.") from None
 
 
 class OnnxModel:
@@ -316,24 +337,27 @@ class OnnxModel:
     """
 
     def __init__(self, directory: Path) -> None:
-        try:
+        with _explained():
             self.model = runtime.load(directory, torch.get_num_threads())
-        except runtime.FolderError as error:
-            raise UserError(f"{error}.", "Export the model again.") from None
+
+    def translate(self, sources: Sequence[Ids]) -> list[list[int]]:
+        """Returns the best translation of each encoded sentence, by the search that the folder names."""
+        found = self._search(sources)
+        return [of_sentence[0].ids if of_sentence else [] for of_sentence in found]
 
     def search(self, sources: Sequence[Ids], options: DecodingOptions) -> list[list[Hypothesis]]:
         """Returns the best translations of encoded sentences by beam search, best first."""
-        found = self.model.search(
-            [list(map(int, ids)) for ids in sources], **{name: getattr(options, name) for name in DECODING}
-        )
+        found = self._search(sources, **{name: getattr(options, name) for name in DECODING})
         return [[Hypothesis(*each) for each in of_sentence] for of_sentence in found]
 
-    def score(self, pairs: Sequence[ScoredPair], translator: Translator) -> list[list[float]]:
-        """Returns log-probabilities of the tokens and EOS of given translations."""
-        return [
-            self.model.score(translator.encode_source(pair.source), translator.encode_target(pair.target))
-            for pair in pairs
-        ]
+    def _search(self, sources: Sequence[Ids], **options: Any) -> list[list[runtime.Hypothesis]]:
+        with _explained():
+            return self.model.search([list(map(int, ids)) for ids in sources], **options)
+
+    def score(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[list[float]]:
+        """Returns log-probabilities of the tokens and EOS of given translations: ids of source and target."""
+        with _explained():
+            return [self.model.score(source, target) for source, target in pairs]
 
 
 def open_onnx(translator: Translator) -> OnnxModel:
@@ -350,9 +374,10 @@ class Onnx(ExportTarget):
         self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
     ) -> list[str]:
         export_onnx(translator, output, quantization)
-        agreement = check(output, translator, lines, quantization is None, OnnxModel(output))
+        agreement = check(output, translator, partial(OnnxModel, output), lines, quantization is None)
         return [
             f"wrote {output}: {agreement}",
+            *left_out(translator.recipe.decoding, CARRIED, "The runtime"),
             "Without PyTorch (pip install onnxruntime sentencepiece):\n",
             f"python {output / 'translate.py'} < source > target",
         ]

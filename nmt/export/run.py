@@ -1,9 +1,7 @@
-"""An exported model at work, in place of the model's own search, and the check that it computes the same."""
+"""The export to CTranslate2, and exported models at work in place of the model's own search."""
 
-import math
-import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -18,31 +16,26 @@ from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.ranking import length_exponent, length_normalised
 from nmt.decoding.search import Query, Searcher, max_lengths
+from nmt.export.check import ONE_LIMIT, PLAIN, check, left_out
 from nmt.export.ct2 import export, num_positions, require_ctranslate2
 from nmt.export.targets import ExportTarget, Quantization
 from nmt.recipe.schema import DecodingOptions
-from nmt.translation.results import ScoredPair
 from nmt.translation.translator import Translator
 
 PATIENCE = 2.0
 """Patience of CTranslate2's beam search. At its default of 1 it stops at the first ``beam_size`` finished hypotheses;
 the search of nmt continues while an unfinished one could still win."""
-PLAIN: dict[str, Any] = {
-    "search": "beam", "beam_groups": 1, "coverage_penalty": 0.0, "shortlist": None, "logits_processors": {},
-}  # fmt: skip
-"""Options of a search that CTranslate2 has, with any length penalty."""
-TOLERANCE = 1e-3
-"""Tolerance of a token's log-probability in float32."""
+SEARCHED = ("search", "beam_groups", "coverage_penalty", "shortlist", "logits_processors")
+"""Options whose plain values the searches of exported models need; PyTorch searches with others."""
+CARRIED = {**PLAIN, **ONE_LIMIT, "length_penalty": ("none", "average"), "early_stopping": ()}
+"""Values of decoding options that CTranslate2 has a counterpart for."""
 
 
-class Exported(Protocol):
-    """An exported model, run by another program."""
+class Searchable(Protocol):
+    """An exported model that searches as the options of nmt say."""
 
     def search(self, sources: Sequence[Ids], options: DecodingOptions) -> list[list[Hypothesis]]:
         """Returns the best translations of encoded sentences by beam search, best first."""
-
-    def score(self, pairs: Sequence[ScoredPair], translator: Translator) -> list[list[float]]:
-        """Returns log-probabilities of the tokens and EOS of given translations."""
 
 
 class ExportedModel:
@@ -52,13 +45,17 @@ class ExportedModel:
         directory: the folder, which is only read now.
         longest: the most tokens of a translation.
         num_threads: that compute a batch each.
+        decoding: arguments of ``translate_batch`` for :meth:`translate`.
 
     Raises:
         UserError: ctranslate2 isn't installed or can't load the folder.
     """
 
-    def __init__(self, directory: Path, longest: int, num_threads: int) -> None:
+    def __init__(
+        self, directory: Path, longest: int, num_threads: int, decoding: Mapping[str, Any] | None = None
+    ) -> None:
         ctranslate2 = require_ctranslate2()
+        self._decoding = decoding or {}
         self._vocabularies, self._longest = Vocabularies.load(directory), longest
         target = self._vocabularies.target
         self._ids = {target.token(i): i for i in range(len(target))}
@@ -71,6 +68,16 @@ class ExportedModel:
         except (RuntimeError, ValueError) as error:
             raise UserError(f"CTranslate2 can't load {directory}: {error}.", "Export the model again.") from None
         torch.set_num_threads(before)  # CTranslate2 sets the number that OpenMP has for the whole process
+
+    def translate(self, sources: Sequence[Ids]) -> list[list[int]]:
+        """Returns the best translation of each encoded sentence, as the program finds it that users are shown."""
+        found = self._model.translate_batch(
+            [self._tokens(ids) for ids in sources],
+            [self._prefix] * len(sources) if self._prefix else None,
+            max_batch_size=32,
+            **self._decoding,
+        )
+        return [[self._ids[token] for token in each.hypotheses[0][len(self._prefix) :]] for each in found]
 
     def search(self, sources: Sequence[Ids], options: DecodingOptions) -> list[list[Hypothesis]]:
         """The best translations of encoded sentences by beam search, best first.
@@ -104,10 +111,13 @@ class ExportedModel:
         score = length_normalised(options, torch.tensor(log_probability), len(tokens) + 1)
         return Hypothesis([self._ids[token] for token in tokens], float(score), log_probability)
 
-    def score(self, pairs: Sequence[ScoredPair], translator: Translator) -> list[list[float]]:
-        """Log-probabilities of the tokens and EOS of given translations."""
-        sources = [self._tokens(translator.encode_source(pair.source)[: translator.max_pieces]) for pair in pairs]
-        found = self._model.score_batch(sources, [self._prefix + pair.tokens[:-1] for pair in pairs])
+    def score(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[list[float]]:
+        """Returns log-probabilities of the tokens and EOS of given translations: ids of source and target."""
+        target = self._vocabularies.target
+        found = self._model.score_batch(
+            [self._tokens(source) for source, _ in pairs],
+            [self._prefix + [target.token(i) for i in ids] for _, ids in pairs],
+        )
         return [list(result.log_probs)[len(self._prefix) :] for result in found]
 
     def _tokens(self, ids: Ids) -> list[str]:
@@ -125,11 +135,11 @@ class ExportedSearcher:
 
     is_stepwise = False
 
-    def __init__(self, exported: Exported, fallback: Searcher) -> None:
+    def __init__(self, exported: Searchable, fallback: Searcher) -> None:
         self.exported, self._fallback = exported, fallback
 
     def __call__(self, query: Query) -> list[list[Hypothesis]]:
-        is_plain = all(getattr(query.options, key) == value for key, value in PLAIN.items())
+        is_plain = all(getattr(query.options, key) in PLAIN[key] for key in SEARCHED)
         if query.processors or any(each.num_tokens for each in query.constraints or ()) or not is_plain:
             return self._fallback(query)
         found = self.exported.search(query.sources, query.options)
@@ -138,7 +148,10 @@ class ExportedSearcher:
 
 
 def open_exported(
-    translator: Translator, directory: Path | None = None, quantization: Quantization | None = None
+    translator: Translator,
+    directory: Path | None = None,
+    quantization: Quantization | None = None,
+    decoding: Mapping[str, Any] | None = None,
 ) -> ExportedModel:
     """Opens an exported model.
 
@@ -146,6 +159,7 @@ def open_exported(
         translator: of a model that can be exported.
         directory: a folder that :func:`nmt.export.ct2.export` wrote; None exports the model now.
         quantization: type of the weights if the model is exported now; None keeps float32.
+        decoding: arguments of ``translate_batch`` for :meth:`ExportedModel.translate`.
 
     Raises:
         UserError: the model can't be exported, or ctranslate2 isn't installed or can't load it.
@@ -154,7 +168,7 @@ def open_exported(
         if directory is None:
             directory = Path(scratch) / "model"
             export(translator, directory, quantization)
-        return ExportedModel(directory, num_positions(translator) - 1, torch.get_num_threads())
+        return ExportedModel(directory, num_positions(translator) - 1, torch.get_num_threads(), decoding)
 
 
 def exported_translator(
@@ -171,67 +185,9 @@ def exported_translator(
 
 def with_plain_search(translator: Translator) -> Translator:
     """Returns the translator with a search that CTranslate2 has, whatever its recipe says."""
-    decoding = translator.recipe.decoding.model_copy(update=PLAIN | {"length_penalty": "none"})
+    plain = {key: PLAIN[key][0] for key in SEARCHED} | {"length_penalty": "none"}
+    decoding = translator.recipe.decoding.model_copy(update=plain)
     return translator.replaced(recipe=translator.recipe.model_copy(update={"decoding": decoding}))
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Comparison of an exported model with the original."""
-
-    num_lines: int
-    num_equal: int
-    """Lines with the same translation."""
-    largest_difference: float
-    """Between log-probabilities of a token of the original's translations."""
-
-    def __str__(self) -> str:
-        return (
-            f"{self.num_equal} of {self.num_lines} translations are those of nmt; log-probabilities of tokens differ "
-            f"by {self.largest_difference:.1g} at most"
-        )
-
-
-def check(
-    directory: Path, translator: Translator, lines: Sequence[str], exact: bool, model: Exported | None = None
-) -> Agreement:
-    """Translate lines with an exported model and with the original, and score the translations of the original.
-
-    Args:
-        directory: what was exported.
-        translator: the original.
-        lines: some to translate; random ones if there are none.
-        exact: the weights were not quantized.
-        model: the exported model; None for one that CTranslate2 runs.
-
-    Raises:
-        UserError: the exported model computes something else.
-    """
-    lines, translator = lines or random_lines(translator, 5), with_plain_search(translator)
-    model = model or open_exported(translator, directory)
-    exported = translator.replaced(searcher=ExportedSearcher(model, translator.searcher))
-    original, others = translator.translate(lines), exported.translate(lines)
-    pairs = [pair for pair in translator.score((t.source, t.text) for t in original) if pair.tokens and pair.source]
-    differences = [
-        abs(ours - theirs)
-        for pair, theirs_T in zip(pairs, model.score(pairs, translator), strict=True)
-        for ours, theirs in zip(pair.token_log_probabilities, theirs_T, strict=True)
-    ]
-    num_equal = sum(ours.text == other.text for ours, other in zip(original, others, strict=True))
-    found = Agreement(len(lines), num_equal, max(differences, default=math.nan))
-    if exact and not found.largest_difference < TOLERANCE:
-        raise UserError(
-            f"{directory} can't be used: the log-probability of a token differs by {found.largest_difference:.3g} from "
-            "that of the original.",
-            "Try another version of the package that runs it, and report this.",
-        )
-    return found
-
-
-def random_lines(translator: Translator, num_lines: int) -> list[str]:
-    """Random pieces of the source vocabulary: no sentences, but their translations must agree all the same."""
-    vocabulary, draw = translator.vocabularies.source, random.Random(1)
-    return [vocabulary.decode(draw.choices(range(4, len(vocabulary)), k=draw.randint(3, 12))) for _ in range(num_lines)]
 
 
 class CTranslate2(ExportTarget):
@@ -241,18 +197,46 @@ class CTranslate2(ExportTarget):
         self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
     ) -> list[str]:
         export(translator, output, quantization)
-        agreement = check(output, translator, lines, exact=quantization is None)
-        return [f"wrote {output}: {agreement}", "In Python:\n", usage(output)]
+        decoding = search_arguments(translator, output)
+        open_model = partial(open_exported, translator, output, decoding=decoding)
+        agreement = check(output, translator, open_model, lines, exact=quantization is None)
+        return [
+            f"wrote {output}: {agreement}",
+            *left_out(translator.recipe.decoding, CARRIED, "CTranslate2"),
+            "In Python:\n",
+            usage(output, decoding),
+        ]
 
 
-def usage(directory: Path) -> str:
-    """Returns Python code that translates with an exported folder."""
+def search_arguments(translator: Translator, directory: Path) -> dict[str, Any]:
+    """Returns the arguments of ``translate_batch`` that come closest to the search of the recipe."""
+    options, longest = translator.recipe.decoding, num_positions(translator) - 1
+    if options.max_length is not None:
+        longest = min(options.max_length, longest)
+    found: dict[str, Any] = {
+        "beam_size": options.beam_size,
+        "max_input_length": translator.max_pieces,
+        "max_decoding_length": len(_prefix(directory)) + longest,
+    }
+    if options.beam_size > 1:
+        found |= {"length_penalty": length_exponent(options), "patience": PATIENCE}
+    return found
+
+
+def usage(directory: Path, decoding: Mapping[str, Any]) -> str:
+    """Returns Python code that translates with an exported folder.
+
+    Args:
+        directory: the folder.
+        decoding: arguments of ``translate_batch``.
+    """
     names = ("source.spm", "vocabulary.source.model", "vocabulary.model")
     source = next(path for name in names if (path := directory / name).exists())
     target = directory / source.name.replace("source", "target")
     prefix, first = list[str](), _prefix(directory)
     if isinstance(vocabulary := Vocabularies.load(directory).source, PretrainedVocabulary):
         prefix = [vocabulary.token(i) for i in vocabulary.table.prefix]
+    options = "".join(f", {name}={value!r}" for name, value in decoding.items())
     return f"""\
 import ctranslate2, sentencepiece
 
@@ -260,7 +244,7 @@ source = sentencepiece.SentencePieceProcessor({str(source)!r})
 target = sentencepiece.SentencePieceProcessor({str(target)!r})
 translator = ctranslate2.Translator({str(directory)!r})
 pieces = {f"{prefix} + " if prefix else ""}source.encode("…", out_type=str)
-[found] = translator.translate_batch([pieces], {f"[{first}], " if first else ""}beam_size=5)
+[found] = translator.translate_batch([pieces]{f", [{first}]" if first else ""}{options})
 print(target.decode(found.hypotheses[0]{f"[{len(first)}:]" if first else ""}))"""
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Sequence
+from functools import partial
 from importlib.resources import files as resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,8 +16,8 @@ from tempfile import TemporaryDirectory
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused, explained, new_folder, replacing, sha256
 from nmt.data.cache import cache_directory
-from nmt.export.onnx import OnnxModel, export_onnx
-from nmt.export.run import check
+from nmt.export.check import check, left_out
+from nmt.export.onnx import CARRIED, OnnxModel, export_onnx
 from nmt.export.targets import ExportTarget, Quantization
 from nmt.translation.translator import Translator
 
@@ -39,9 +40,10 @@ class Web(ExportTarget):
         with new_folder(output) as temporary:
             export_onnx(translator, temporary / "networks", quantization)
             _write_page(translator, temporary, quantization)
-        agreement = check(output, translator, lines, quantization is None, OnnxModel(output))
+        agreement = check(output, translator, partial(OnnxModel, output), lines, quantization is None)
         return [
             f"wrote {output}: {agreement}",
+            *left_out(translator.recipe.decoding, CARRIED, "The page"),
             "Serve it with any web server, and open http://localhost:8000:\n",
             f"python -m http.server --directory {output}",
         ]

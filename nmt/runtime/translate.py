@@ -14,6 +14,7 @@ a tensor ends in its shape.
 """
 
 import argparse
+import base64
 import json
 import re
 import sys
@@ -25,9 +26,18 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-TAG = re.compile(r"\s*(<[^<>\s]+>)\s*")
+TAG, MARIAN_TAG = re.compile(r"\s*(<[^<>\s]+>)\s*"), re.compile(r"(>>[^<>\s]+<<)")
+SPACE = "\u2581"
 WINDOW = 16
 """Batches that are read before they are sorted by length and translated."""
+CHOICES = {
+    "length_penalty": ("none", "average", "gnmt", "word_reward"),
+    "early_stopping": ("first", "likely", "exact"),
+}
+NOT_FINITE = (
+    "the model gives log-probabilities that are not finite; its weights are damaged or too large for their type: "
+    "export it again without --quantization, or another checkpoint"
+)
 FORMAT = 1
 """Version of ``config.json``."""
 
@@ -43,6 +53,66 @@ class Hypothesis(NamedTuple):
 
 class FolderError(Exception):
     """The folder or an option can't be used; the message says why."""
+
+
+class _Vocabulary:
+    """A sentencepiece model.
+
+    Args:
+        content: of its file.
+        tags: ids of the tags that may stand at the beginning of a line.
+        hidden: ids that are no text.
+    """
+
+    def __init__(self, content: bytes, tags: Mapping[str, int], hidden: Iterable[int]) -> None:
+        import sentencepiece
+
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=content)
+        self._tags, self._hidden = tags, set(hidden)
+
+    def encode(self, line: str) -> list[int]:
+        """Returns the ids of a line and of the tags at its beginning."""
+        tags, start = list[int](), 0
+        while self._tags and (match := TAG.match(line, start)) and match[1] in self._tags:
+            tags.append(self._tags[match[1]])
+            start = match.end(1)
+        ids: list[int] = self._processor.encode(_without_surrogates(line[start:]))
+        return tags + ids if ids else []
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Returns the text of ids, on one line."""
+        text: str = self._processor.decode([i for i in ids if i not in self._hidden])
+        return " ".join(text.split())
+
+
+class _Table(_Vocabulary):
+    """The vocabulary of an imported model: a sentencepiece model with ids of its own, and language tokens.
+
+    Args:
+        content: of ``vocabulary.source.json`` or ``vocabulary.target.json``.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        table = json.loads(content)
+        special = (*(table[name] for name in ("pad", "sos", "eos")), *table["hidden"], *table["languages"].values())
+        super().__init__(base64.b64decode(table["sentencepiece"]), table["languages"], special)
+        self._pieces, self._prefix, self._unk = table["pieces"], table["prefix"], table["unk"]
+        self._ids = {piece: i for i, piece in enumerate(self._pieces) if i not in self._hidden}
+
+    def encode(self, line: str) -> list[int]:
+        before, match = self._prefix, MARIAN_TAG.match(line)
+        if match and match[1] in self._tags:
+            before, line = [self._tags[match[1]]], line[match.end() :]
+        pieces = self._processor.encode(_without_surrogates(line), out_type=str)
+        return [*before, *(self._ids.get(piece, self._unk) for piece in pieces)] if pieces else []
+
+    def decode(self, ids: Sequence[int]) -> str:
+        text: str = self._processor.decode_pieces([self._pieces[i] for i in ids if i not in self._hidden])
+        return " ".join(text.replace(SPACE, " ").split())
+
+
+def _without_surrogates(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def load(folder: Path | str, num_threads: int = 0) -> "Model":
@@ -64,10 +134,7 @@ class Model:
     def __init__(self, folder: Path, num_threads: int = 0) -> None:
         try:
             import onnxruntime
-            import sentencepiece
-        except ImportError as error:
-            raise FolderError(f"{error}: pip install onnxruntime sentencepiece") from None
-        try:
+
             self.config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
             if self.config.get("format") != "nmt-onnx" or self.config["version"] != FORMAT:
                 raise FolderError(f"{folder} is not an ONNX folder of this version of nmt; export the model again.")
@@ -77,15 +144,14 @@ class Model:
                 onnxruntime.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
                 for name in ("encoder.onnx", "step.onnx")
             )
-            source, target = (
-                sentencepiece.SentencePieceProcessor(model_proto=(folder / self.config[side]["file"]).read_bytes())
-                for side in ("source", "target")
-            )
+            self._source, self._target = (self._vocabulary(folder, side) for side in ("source", "target"))
+            self._first: int | None = self.config.get("first")
         except FolderError:
             raise
+        except ImportError as error:
+            raise FolderError(f"{error}: pip install onnxruntime sentencepiece") from None
         except Exception as error:  # onnxruntime raises classes of its own, which derive from Exception alone
             raise FolderError(f"{folder} can't be loaded: {error}") from None
-        self._source, self._target = source, target
         self._memory = [output.name for output in self._encoder.get_outputs()]
 
     def translate(self, lines: Iterable[str], **options: Any) -> list[str]:
@@ -110,21 +176,20 @@ class Model:
             hypotheses = next(found) if ids else []
             yield self.decode(hypotheses[0].ids) if hypotheses else ""
 
+    def _vocabulary(self, folder: Path, side: str) -> _Vocabulary:
+        options = self.config[side]
+        content = (folder / options["file"]).read_bytes()
+        if options["file"].endswith(".json"):
+            return _Table(content)
+        return _Vocabulary(content, options.get("tags", {}), options.get("hidden", ()))
+
     def encode(self, line: str) -> list[int]:
-        """Returns the ids of a source line and of the tags at its beginning, without EOS."""
-        tags, start = list[int](), 0
-        known: dict[str, int] = self.config["source"]["tags"]
-        while known and (match := TAG.match(line, start)) and match[1] in known:
-            tags.append(known[match[1]])
-            start = match.end(1)
-        ids: list[int] = self._source.encode(line[start:].encode("utf-8", "replace").decode("utf-8"))
-        return tags + ids if ids else []
+        """Returns the ids of a source line and of the tags or language tokens in front of it, without EOS."""
+        return self._source.encode(line)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of target ids, on one line."""
-        hidden = self.config["target"]["hidden"]
-        text: str = self._target.decode([i for i in ids if i not in hidden])
-        return " ".join(text.split())
+        return self._target.decode(ids)
 
     def search(self, sources: Sequence[Sequence[int]], **options: Any) -> list[list[Hypothesis]]:
         """Returns the hypotheses of encoded sentences, best first, by beam search; a beam of 1 is greedy search.
@@ -154,6 +219,9 @@ class Model:
         chosen = defaults | {name: value for name, value in changes.items() if value is not None}
         if chosen["beam_size"] < 1 or chosen["batch_size"] < 1:
             raise FolderError("beam_size and batch_size must be 1 or more")
+        for name, values in CHOICES.items():
+            if chosen[name] not in values:
+                raise FolderError(f"{name} is {chosen[name]!r}; it must be one of {', '.join(values)}")
         return chosen
 
     def score(self, source: Sequence[int], target: Sequence[int]) -> list[float]:
@@ -180,7 +248,11 @@ class Model:
             name: np.zeros((len(sources), num_rows, *shape), dtype=np.float32)
             for name, shape in self.config["state"].items()
         }
-        return memory | {"mask": mask_BS}, state
+        memory |= {"mask": mask_BS}
+        if self._first is not None:  # some pretrained models read another token before SOS
+            tokens_BK = np.full((len(sources), num_rows), self._first)
+            state = self._read(tokens_BK, 0, memory, state)[2]
+        return memory, state
 
     def step(
         self, token_BK: Array, position: int, memory: Mapping[str, Array], state: Mapping[str, Array]
@@ -189,13 +261,24 @@ class Model:
 
         Args:
             token_BK: ids; SOS at first.
-            position: number of tokens read before.
+            position: number of tokens read before, SOS counted.
             memory, state: from :meth:`start` or the step before.
 
         Returns:
             Log-probabilities of the next token [B, K, V], the mean attention of the alignment heads [B, K, S], and the
             new state.
+
+        Raises:
+            FolderError: a log-probability is not finite.
         """
+        log_p_BKV, attention_BKS, state = self._read(token_BK, position + (self._first is not None), memory, state)
+        if not np.isfinite(log_p_BKV.max(axis=2)).all():  # NaN is the maximum of its row
+            raise FolderError(NOT_FINITE)
+        return log_p_BKV, attention_BKS, state
+
+    def _read(
+        self, token_BK: Array, position: int, memory: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> tuple[Array, Array, dict[str, Array]]:
         inputs = {"token": token_BK.astype(np.int64), "position": np.array(position), **memory, **state}
         log_p_BKV, attention_BKS, *parts = self._step.run(None, inputs)
         return log_p_BKV, attention_BKS, dict(zip(state, parts, strict=True))
@@ -219,8 +302,7 @@ class _Beam:
     def run(self) -> list[list[Hypothesis]]:
         """Searches; returns the hypotheses of each sentence."""
         never, eos = self._model.config["target"]["never"], self._model.config["target"]["eos"]
-        while len(self._sentence_B):
-            position = self._tokens_BKt.shape[2] - 1
+        for position in range(max(1, *self._limit_B)):  # at its limit a sentence has no continuation but EOS
             log_p_BKV, _, self._state = self._model.step(
                 self._tokens_BKt[:, :, -1], position, self._memory, self._state
             )
@@ -231,6 +313,10 @@ class _Beam:
             log_p_BKV[at_limit_B, :, eos] = eos_BK
             parent_BK = self._advance(log_p_BKV + self._score_BK[:, :, None], eos)
             self._select(parent_BK, ~self._is_done())
+            if not len(self._sentence_B):
+                break
+        else:
+            raise FolderError(NOT_FINITE)
         return self._finished
 
     def _advance(self, sum_BKV: Array, eos: int) -> Array:

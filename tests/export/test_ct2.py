@@ -2,11 +2,13 @@
 
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,10 @@ from nmt.alignment.extract import LinkOptions, word_links
 from nmt.core.errors import UserError
 from nmt.decoding.forced import force_all
 from nmt.export.argos import Argos
+from nmt.export.check import Agreement, check, random_lines, validation_lines
 from nmt.export.ct2 import check_exportable, export, num_positions
-from nmt.export.run import check, exported_translator, random_lines, usage
+from nmt.export.run import exported_translator, open_exported, search_arguments, usage
 from nmt.pretrained.huggingface import import_huggingface
-from nmt.training.sinks import read_samples
 from nmt.translation.load import load
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.translator import Translator
@@ -35,6 +37,18 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("ctranslate2") is None,
 SUBWORDS = "vocabulary={type: unigram, size: 110, joint: true}"
 SEPARATE = "vocabulary={type: bpe, size: 90, joint: false}"
 TRANSFORMER = "{{type: transformer, num_layers: {layers}, num_heads: 4, feed_forward_size: 64, dropout: 0, {more}}}"
+
+
+def compare(folder: Path, translator: Translator, lines: Sequence[str], exact: bool = True) -> Agreement:
+    """Checks a folder with the search of the code that users are shown."""
+    decoding = search_arguments(translator, folder)
+    return check(folder, translator, partial(open_exported, translator, folder, decoding=decoding), lines, exact)
+
+
+@pytest.fixture
+def few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few random lines are added to those that a test gives."""
+    monkeypatch.setattr("nmt.export.check.NUM_LINES", 12)
 
 
 def transformer(layers: int = 2, more: str = "norm: pre") -> list[str]:
@@ -158,17 +172,19 @@ VARIANTS = {
 }
 
 
+@pytest.mark.usefixtures("few_lines")
 @pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS.keys())
 def test_every_kind_of_transformer_gives_the_same_probabilities(
     train_tiny: TrainTiny, lines: list[str], tmp_path: Path, settings: list[str]
 ) -> None:
     translator = load(train_tiny("training.max_steps=15", *settings), "cpu")
     export(translator, tmp_path / "out")
-    found = check(tmp_path / "out", translator, lines, exact=True)
-    assert found.num_lines == len(lines)
+    found = compare(tmp_path / "out", translator, lines)
+    assert (found.num_lines, found.num_random) == (12, 12 - len(lines))
     assert found.largest_difference < 1e-4
 
 
+@pytest.mark.usefixtures("few_lines")
 @pytest.mark.parametrize("quantization", ["int8", "int16", "float16", "bfloat16"])
 def test_quantized_weights_are_smaller_and_close(
     trained: Path, lines: list[str], tmp_path: Path, quantization: str
@@ -178,7 +194,7 @@ def test_quantized_weights_are_smaller_and_close(
     export(translator, tmp_path / "small", quantization)  # type: ignore[arg-type]
     sizes = [(tmp_path / name / "model.bin").stat().st_size for name in ("whole", "small")]
     assert sizes[1] < 0.7 * sizes[0]
-    found = check(tmp_path / "small", translator, lines, exact=False)
+    found = compare(tmp_path / "small", translator, lines, exact=False)
     assert found.largest_difference < 1.5
     assert found.num_equal >= found.num_lines // 2
 
@@ -189,9 +205,12 @@ def test_the_command_checks_what_it_wrote_and_says_how_to_use_it(
     output = tmp_path / "out.ct2"
     done = run_nmt("export", trained, "-o", output)
     assert done.returncode == 0, done.stderr
-    num_lines = len(read_samples(trained))
-    assert num_lines > 0
-    assert f"{num_lines} of {num_lines} translations are those of nmt" in done.stderr
+    lines = validation_lines(load(trained, "cpu"))
+    assert len(lines) == 8
+    found = re.search(r"(\d+) of 100 translations \(92 of random pieces\) are those of nmt", done.stderr)
+    assert found
+    assert int(found[1]) >= 90
+    assert "no counterpart of these decoding options, which don't apply there: restore_case: true," in done.stderr
     names = {path.name for path in output.iterdir()}
     assert names == {"config.json", "model.bin", "shared_vocabulary.json", "vocabulary.model"}
     program = done.stderr.split("In Python:\n")[1].replace("…", "Der Hund schläft im Garten.")
@@ -202,9 +221,7 @@ def test_the_command_checks_what_it_wrote_and_says_how_to_use_it(
     assert "exists already" in again.stderr
 
 
-def test_a_package_for_argos_translate(
-    run_nmt: RunNmt, trained: Path, lines: list[str], tmp_path: Path, train_tiny: TrainTiny
-) -> None:
+def test_a_package_for_argos_translate(run_nmt: RunNmt, trained: Path, lines: list[str], tmp_path: Path) -> None:
     """Read and used as Argos Translate does it: one sentencepiece model, tokens joined to text."""
     import ctranslate2
     import sentencepiece
@@ -224,9 +241,33 @@ def test_a_package_for_argos_translate(
     ours = load(trained, "cpu").translate(sentences, beam_size=1, length_penalty="none")
     assert texts == [translation.text for translation in ours]
     assert run_nmt("export", trained, "-o", tmp_path / "packages", "--to", "argos").returncode == 2
-    separate = train_tiny("training.max_steps=1", SEPARATE, *transformer(1))
-    with pytest.raises(UserError, match="one vocabulary for both languages"):
-        Argos().write(load(separate, "cpu"), tmp_path / "other", None, [])
+
+
+@pytest.mark.usefixtures("few_lines")
+def test_a_package_for_argos_translate_of_a_model_with_two_vocabularies(build_once: BuildOnce, tmp_path: Path) -> None:
+    import ctranslate2
+    import sentencepiece
+
+    folder = build_once("huggingface_marian_separate", lambda path: write_folder(path, **CASES["marian_separate"]))
+    translator = load(import_huggingface(folder, tmp_path / "model").path, "cpu")
+    messages = Argos().write(translator, tmp_path / "de-en.argosmodel", None, lines_of("de", 5))
+    assert "length_penalty: average" in messages[1], "Argos Translate has one of its own"
+    with zipfile.ZipFile(tmp_path / "de-en.argosmodel") as package:
+        package.extractall(tmp_path)
+    folder = tmp_path / "translate-de_en-1_0"
+    pieces = sentencepiece.SentencePieceProcessor(str(folder / "sentencepiece.model"))
+    model, line = ctranslate2.Translator(str(folder / "model")), lines_of("de", 1)[0]
+    [found] = model.translate_batch([pieces.encode(line, out_type=str)], beam_size=1, max_decoding_length=4)
+    assert found.hypotheses[0] == translator(line, beam_size=1, max_length=8).tokens[:4]
+
+
+@pytest.mark.parametrize(("name", "token"), [("marian_codes", ">>eng<<"), ("nllb", "deu_Latn")])
+def test_argos_translate_has_no_language_tokens(name: str, token: str, build_once: BuildOnce, tmp_path: Path) -> None:
+    folder = build_once(f"huggingface_{name}", lambda path: write_folder(path, **CASES[name]))
+    import_huggingface(folder, tmp_path / "model", None, TARGETS.get(name))
+    with pytest.raises(UserError, match=f"no language token in front of a line.*: {token}"):
+        Argos().write(load(tmp_path / "model", "cpu"), tmp_path / "out", None, [])
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_a_wrong_export_is_noticed(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +277,8 @@ def test_a_wrong_export_is_noticed(trained: Path, tmp_path: Path, monkeypatch: p
     )
     export(translator, tmp_path / "out")
     with pytest.raises(UserError, match="can't be used"):
-        check(tmp_path / "out", translator, [], exact=True)
+        compare(tmp_path / "out", translator, [])
+    assert not (tmp_path / "out").exists()
 
 
 def _swapped(spec: object, attention: object, norm: object) -> None:
@@ -289,6 +331,7 @@ def test_nmt_translate_searches_with_it(trained: Path, lines: list[str], tmp_pat
     assert "Leave out --ensemble or --engine." in done.stderr
 
 
+@pytest.mark.usefixtures("few_lines")
 @pytest.mark.parametrize("name", ["marian", "marian_untied", "marian_codes", "m2m100", "nllb", "mbart"])
 def test_imported_models_are_exported(name: str, build_once: BuildOnce, tmp_path: Path) -> None:
     folder = build_once(f"huggingface_{name}", lambda path: write_folder(path, **CASES[name]))
@@ -298,14 +341,14 @@ def test_imported_models_are_exported(name: str, build_once: BuildOnce, tmp_path
     decoding = translator.recipe.decoding.model_copy(update={"max_length": 6})
     translator = translator.replaced(recipe=translator.recipe.model_copy(update={"decoding": decoding}))
     export(translator, tmp_path / "out")
-    assert check(tmp_path / "out", translator, lines, exact=True).largest_difference < 1e-4
+    assert compare(tmp_path / "out", translator, lines).largest_difference < 1e-4
     exported = exported_translator(translator, tmp_path / "out")
     greedy = {"beam_size": 1, "max_length": 8}
     for line in lines:  # random weights never end a translation, and nmt ends it at the limit
         ours, theirs = translator(line, **greedy).tokens, exported(line, **greedy).tokens
         assert len(ours) > 3
         assert theirs[: len(ours)] == ours
-    code = usage(tmp_path / "out").replace("…", lines[0]).replace("beam_size=5", "beam_size=1, max_decoding_length=4")
+    code = usage(tmp_path / "out", {"beam_size": 1, "max_decoding_length": 4}).replace("…", lines[0])
     assert "print(target.decode(" in code
     code = code.replace("target.decode(", "*(")  # the pieces, because random weights also give language tokens
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -255,3 +255,16 @@ def test_the_command_writes_the_folder_and_the_code_that_loads_it(
         export_huggingface(translator, tmp_path / "hf")
     generation = json.loads((tmp_path / "hf" / "generation_config.json").read_text("utf-8"))
     assert (generation["num_beams"], generation["bad_words_ids"]) == (5, [[0], [2]])
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("first", True), ("likely", False), ("exact", "never")])
+def test_the_search_of_the_recipe_is_that_of_the_folder(ours: str, theirs: object, tmp_path: Path) -> None:
+    translator = own_model("post")
+    options = translator.options(early_stopping=ours, beam_size=3, length_penalty="average", alpha=0.6, max_length=30)  # type: ignore[arg-type]
+    recipe = translator.recipe.model_copy(update={"decoding": options})
+    export_huggingface(translator.replaced(recipe=recipe), tmp_path / "hf")
+    generation = json.loads((tmp_path / "hf" / "generation_config.json").read_text("utf-8"))
+    names = ("early_stopping", "num_beams", "length_penalty", "max_length")
+    assert [generation[name] for name in names] == [theirs, 3, 0.6, 32], "SOS and EOS count there"
+    imported = nmt.load(import_huggingface(tmp_path / "hf", tmp_path / "model").path, "cpu").recipe.decoding
+    assert (imported.early_stopping, imported.beam_size, imported.alpha) == (ours, 3, 0.6)

@@ -9,8 +9,15 @@ from pathlib import Path
 import pytest
 
 from nmt.core.errors import UserError
+from nmt.data.batching import Ids
 from nmt.export.onnx import OnnxModel, check_exportable, export_onnx
+from nmt.pretrained.huggingface import import_huggingface
 from nmt.translation.load import load
+from nmt.translation.results import ScoredPair
+from nmt.translation.translator import Translator
+from tests.conftest import BuildOnce
+from tests.pretrained.test_huggingface import CASES, TARGETS
+from tests.support.huggingface_folders import lines_of, strange_lines, write_folder
 
 pytest.importorskip("onnx", reason="needs onnx")
 pytest.importorskip("onnxscript", reason="needs onnxscript")
@@ -34,6 +41,10 @@ MODELS = {
 }
 
 
+def ids_of(pairs: list[ScoredPair], translator: Translator) -> list[tuple[Ids, Ids]]:
+    return [(translator.encode_source(pair.source), translator.encode_target(pair.target)) for pair in pairs]
+
+
 @pytest.mark.parametrize("kind", MODELS)
 def test_log_probabilities_and_translations_are_those_of_pytorch(
     train_tiny: TrainTiny, tiny_corpus: Path, tmp_path: Path, kind: str
@@ -53,8 +64,33 @@ def test_log_probabilities_and_translations_are_those_of_pytorch(
         expected = [translation.text for translation in translator.translate(lines, restore_case=False, **options)]
         assert exported.model.translate(lines, **options) == expected, options
     pairs = list(translator.score((line, "The dog sees the moon.") for line in lines if line))
-    for pair, found in zip(pairs, exported.score(pairs, translator), strict=True):
+    for pair, found in zip(pairs, exported.score(ids_of(pairs, translator)), strict=True):
         assert found == pytest.approx(pair.token_log_probabilities, abs=1e-4, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "marian_codes", "mbart",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("marian_separate", "marian_untied", "m2m100")),
+        pytest.param("nllb", marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
+def test_imported_models_are_exported(name: str, build_once: BuildOnce, tmp_path: Path) -> None:
+    """With their activations, norms, positions, language tokens and what the decoder reads first."""
+    folder = build_once(f"huggingface_{name}", lambda path: write_folder(path, **CASES[name]))
+    translator = load(import_huggingface(folder, tmp_path / "model", None, TARGETS.get(name)).path, "cpu")
+    export_onnx(translator, tmp_path / "out")
+    exported = OnnxModel(tmp_path / "out")
+    lines = [*lines_of("de", 20), *strange_lines(20), "", ">>fra<< Ein Mann schläft."]
+    for beam_size in (1, 4):
+        options = {"beam_size": beam_size, "max_length": 8}
+        found = translator.translate(lines, restore_case=False, **options)
+        texts = [" ".join(translation.text.split()) for translation in found]
+        assert exported.model.translate(lines, **options) == texts
+    pairs = list(translator.score(zip(lines_of("de", 5), lines_of("en", 5), strict=True)))
+    for pair, found_T in zip(pairs, exported.score(ids_of(pairs, translator)), strict=True):
+        assert found_T == pytest.approx(pair.token_log_probabilities, abs=1e-4, rel=1e-5)
 
 
 @pytest.mark.slow
@@ -79,7 +115,7 @@ def test_200_lines_of_multi30k_are_translated_alike(
         assert exported.model.translate(lines, beam_size=beam_size) == expected
     references = (shared_data / "multi30k" / "val.en").read_text("utf-8").splitlines()[:50]
     pairs = list(translator.score(zip(lines, references, strict=False)))
-    for pair, found in zip(pairs, exported.score(pairs, translator), strict=True):
+    for pair, found in zip(pairs, exported.score(ids_of(pairs, translator)), strict=True):
         assert found == pytest.approx(pair.token_log_probabilities, abs=1e-4, rel=1e-5)
 
 

@@ -11,20 +11,29 @@ import shutil
 import subprocess
 import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sentencepiece
 
 from nmt.core.errors import UserError
 from nmt.export import web
 from nmt.export.web import PAGE, RUNTIME, RUNTIME_FILES
+from nmt.pretrained.families import read_config
+from nmt.pretrained.tokenizers import read_tokenizer
 from nmt.quickstart.embedded_corpus import splits
+from nmt.runtime import translate as runtime
 from nmt.translation.load import load
+from tests.support import huggingface_folders
+from tests.support.huggingface_folders import write_folder
 
+DRIVER = importlib.util.find_spec("playwright")
+NODE = shutil.which("node") or (DRIVER and shutil.which("node", path=Path(DRIVER.origin or "").parent / "driver"))
+"""Node.js of the system, or the one that playwright contains."""
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 FOLDER = Path(web.__file__).with_name("page")
 PROGRAM = """
@@ -69,19 +78,11 @@ def strange_lines(plain: list[str], count: int) -> list[str]:
     return [*lines, words[:40_000]]  # a word that takes minutes if the time grows with the square of its length
 
 
-@pytest.fixture(scope="module")
-def node() -> str:
-    """Node.js of the path, or the one that playwright brings."""
-    path = shutil.which("node") or shutil.which("node", path=pytest.importorskip("playwright").__path__[0] + "/driver")
-    if path is None:
-        pytest.skip("needs Node.js or playwright")
-    return path
-
-
+@pytest.mark.skipif(NODE is None, reason="needs Node.js")
 @pytest.mark.parametrize(
     "name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in KINDS if name not in QUICK)]
 )
-def test_the_tokenizer_is_that_of_sentencepiece(name: str, node: str, tmp_path: Path) -> None:
+def test_the_tokenizer_is_that_of_sentencepiece(name: str, tmp_path: Path) -> None:
     plain = [pair.target for pair in splits(train=1000)["train"]]
     content = io.BytesIO()
     settings = {"vocab_size": 250, "num_threads": 1, "minloglevel": 2, **KINDS[name]}
@@ -92,7 +93,7 @@ def test_the_tokenizer_is_that_of_sentencepiece(name: str, node: str, tmp_path: 
     (tmp_path / "lines").write_text(json.dumps(lines), "utf-8")
     shutil.copyfile(FOLDER / "tokenizer.js", tmp_path / "tokenizer.mjs")
     arguments = [tmp_path / "tokenizer.mjs", tmp_path / "model", tmp_path / "lines"]
-    command = [node, "--input-type=module", "-e", PROGRAM, *map(str, arguments)]
+    command = [str(NODE), "--input-type=module", "-e", PROGRAM, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -106,6 +107,206 @@ def test_the_tokenizer_is_that_of_sentencepiece(name: str, node: str, tmp_path: 
     assert sum(map(len, expected)) > 10_000
     texts = [" ".join(processor.decode(ids).split()) for ids in expected]
     assert [" ".join(text.split()) for text in found["decoded"]] == texts
+
+
+def in_node(folder: Path, program: str, given: object) -> Any:
+    """Runs a program in Node.js beside the modules of the page; returns what it prints as JSON.
+
+    Args:
+        folder: an empty folder.
+        program: reads ``given``, which is JSON.
+    """
+    for name in ("translator.js", "tokenizer.js"):
+        shutil.copyfile(FOLDER / name, folder / name)
+    (folder / "package.json").write_text('{"type": "module"}', "utf-8")
+    (folder / "runtime").mkdir()
+    (folder / "runtime" / RUNTIME_FILES[0]).write_text(ORT, "utf-8")
+    (folder / "program.js").write_text(program, "utf-8")
+    (folder / "given.json").write_text(json.dumps(given), "utf-8")
+    command = [str(NODE), str(folder / "program.js")]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=60, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+ORT = """
+export const env = { wasm: {} };
+export class Tensor {
+  constructor(type, data, dims) { Object.assign(this, { type, data, dims }); }
+}
+"""
+SEARCH = """
+import { readFileSync } from "node:fs";
+import { Tensor } from "./runtime/ort.wasm.min.mjs";
+import { Translator } from "./translator.js";
+const { config, model, sources, cases, size, broken } = JSON.parse(readFileSync("given.json", "utf8"));
+const files = { model: Uint8Array.from(Buffer.from(model, "base64")) };
+const logP = (source, tokens) => {
+  let hash = 7;
+  for (const id of [...source, ...tokens]) hash = (hash * 31 + id + 1) % 100003;
+  const logits = Array.from({ length: size }, (_, v) => 2 * Math.sin((hash + 1) * (v + 1)));
+  const sum = Math.log(logits.reduce((all, value) => all + Math.exp(value), 0));
+  return logits.map((value) => (broken && tokens.length > 2 ? NaN : value - sum));
+};
+const encoder = { run: async ({ source }) => ({ source: new Tensor("int64", source.data, source.dims) }) };
+const step = {
+  run: async ({ token, position, source, mask, state }) => {
+    const [B, K] = token.dims, S = source.dims[1], t = state.dims[2], rows = [], all = [];
+    for (let b = 0; b < B; b++) {
+      const row = [...source.data.slice(b * S, (b + 1) * S)].map(Number);
+      const ids = row.filter((_, s) => mask.data[b * S + s]).slice(0, -1); // without EOS
+      for (let k = 0; k < K; k++) {
+        const tokens = [...state.data.slice((b * K + k) * t, (b * K + k + 1) * t), Number(token.data[b * K + k])];
+        if (tokens.length !== Number(position.data[0]) + 1) throw new Error(`position ${position.data[0]}`);
+        rows.push(...tokens);
+        all.push(...logP(ids, tokens));
+      }
+    }
+    return {
+      log_probability: new Tensor("float32", Float32Array.from(all), [B, K, size]),
+      attention: null,
+      "new.state": new Tensor("float32", Float32Array.from(rows), [B, K, t + 1]),
+    };
+  },
+};
+const results = [];
+for (const { first, ...options } of cases) {
+  const translator = new Translator({ ...config, first, decoding: options }, [encoder, step], files);
+  translator.source.encode = (line) => sources[line];
+  try {
+    results.push((await translator.translate(Object.keys(sources))).map(({ ids, score }) => [ids, score]));
+  } catch (error) {
+    results.push(error.message);
+  }
+}
+console.log(JSON.stringify(results));
+"""
+SIZE, SOS, EOS, PAD = 9, 2, 3, 0
+
+
+class TableModel:
+    """What the search of the runtime reads of a model: the log-probabilities of ``SEARCH``."""
+
+    def __init__(self, config: dict[str, Any], first: int | None) -> None:
+        self.config, self._first = config, [] if first is None else [first]
+
+    def start(self, sources: Sequence[Sequence[int]], num_rows: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        memory = np.empty(len(sources), object)
+        memory[:] = [tuple(ids) for ids in sources]
+        return {"source": memory}, {"tokens": np.array([[self._first] * num_rows] * len(sources), int)}
+
+    def step(self, token_BK: Any, position: int, memory: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
+        tokens_BKt = np.concatenate((state["tokens"], token_BK[:, :, None]), axis=2)
+        rows = zip(memory["source"], tokens_BKt.tolist(), strict=True)
+        log_p = [[self._log_probabilities(source, tokens) for tokens in rows_Kt] for source, rows_Kt in rows]
+        return np.array(log_p, np.float32), None, {"tokens": tokens_BKt}
+
+    @staticmethod
+    def _log_probabilities(source: Sequence[int], tokens: Sequence[int]) -> Any:
+        number = 7
+        for i in (*source, *tokens):
+            number = (number * 31 + i + 1) % 100003
+        logits = 2 * np.sin((number + 1.0) * np.arange(1, SIZE + 1))
+        return logits - np.log(np.exp(logits).sum())
+
+
+def search_of(first: int | None, **changes: Any) -> dict[str, Any]:
+    defaults = {
+        "beam_size": 3, "batch_size": 2, "length_penalty": "average", "alpha": 1.0, "early_stopping": "likely",
+        "max_length": None, "max_length_ratio": 1.5, "max_length_extra": 3,
+    }  # fmt: skip
+    return {"first": first, **defaults, **changes}
+
+
+def page_search(folder: Path, cases: list[dict[str, Any]], broken: bool) -> Any:
+    content = io.BytesIO()
+    lines = [pair.target for pair in splits(train=100)["train"]]
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_writer=content, vocab_size=100, num_threads=1, minloglevel=2
+    )
+    side = {"file": "model", "pad": PAD, "sos": SOS, "eos": EOS, "never": [PAD, SOS], "tags": {}, "hidden": []}
+    config = {"source": side, "target": side, "num_positions": 12, "max_pieces": 99, "state": {"state": [0]}}
+    model = base64.b64encode(content.getvalue()).decode()
+    given = {"config": config, "model": model, "sources": SOURCES, "cases": cases, "size": SIZE, "broken": broken}
+    return config, in_node(folder, SEARCH, given)
+
+
+SOURCES = {"a": [4, 5], "b": [6], "c": [4, 4, 5, 7], "d": [8, 6, 4, 5, 5, 7]}
+
+
+@pytest.mark.skipif(NODE is None, reason="needs Node.js")
+def test_the_search_of_the_page_is_that_of_the_runtime(tmp_path: Path) -> None:
+    penalties = [("none", 1.0), ("average", 1.5), ("gnmt", 1.5), ("word_reward", 0.7)]
+    cases = [
+        search_of(first, beam_size=beam, length_penalty=penalty, alpha=alpha, early_stopping=early, max_length=longest)
+        for first in (None, 5)
+        for beam in (1, 2, 4)
+        for penalty, alpha in penalties
+        for early in ("first", "likely", "exact")
+        for longest in (None, 3)
+    ]
+    config, results = page_search(tmp_path, cases, broken=False)
+    different = set()
+    for options, found in zip(cases, results, strict=True):
+        assert isinstance(found, list), found
+        model: Any = TableModel(config, options["first"])
+        for source, (ids, score) in zip(SOURCES.values(), found, strict=True):
+            [[best, *_]] = runtime._Beam(model, [source], options).run()
+            assert ids == best.ids, options
+            assert score == pytest.approx(best.score, abs=1e-4)
+            different.add(tuple(ids))
+    assert len(different) > 20
+
+
+@pytest.mark.skipif(NODE is None, reason="needs Node.js")
+def test_a_search_of_the_page_with_numbers_that_are_not_finite_ends_with_a_message(tmp_path: Path) -> None:
+    _, results = page_search(tmp_path, [search_of(None), search_of(5), search_of(None, beam_size=1)], broken=True)
+    assert all("log-probabilities that are not finite" in message for message in results), results
+
+
+VOCABULARIES = """
+import { readFileSync } from "node:fs";
+import { openVocabulary } from "./tokenizer.js";
+const { tables, lines, ids } = JSON.parse(readFileSync("given.json", "utf8"));
+console.log(JSON.stringify(tables.map((table) => {
+  const vocabulary = openVocabulary({ file: "vocabulary.source.json" }, new TextEncoder().encode(table));
+  const encoded = lines.map((line) => vocabulary.encode(line)), all = [...encoded, ...ids];
+  return [encoded, all.map((each) => vocabulary.decode(each)), vocabulary.piece(vocabulary.prefix[0])];
+})));
+"""
+
+
+@pytest.mark.skipif(NODE is None, reason="needs Node.js")
+def test_the_tokenizers_of_imported_models_are_the_same_in_the_page_and_the_runtime(tmp_path: Path) -> None:
+    vocabularies = [
+        read_tokenizer(folder, read_config(folder)[1], None, target).vocabularies.source
+        for folder, target in (
+            (write_folder(tmp_path / "marian", codes=(">>eng<<", ">>fra<<")), "eng"),
+            (write_folder(tmp_path / "nllb", "m2m_100", tokenizer="nllb"), None),
+            (write_folder(tmp_path / "m2m100", "m2m_100"), None),
+        )
+    ]
+    lines = [
+        *huggingface_folders.strange_lines(300),
+        ">>fra<< Ein Mann",
+        ">>xyz<< Ein Mann",
+        " >>fra<< a",
+        "",
+        ">>fra<<",
+    ]
+    draw = random.Random(2)
+    ids = [[draw.randrange(4, huggingface_folders.SIZE) for _ in range(9)] for _ in range(200)]
+    tables = [vocabulary.to_bytes().decode() for vocabulary in vocabularies]
+    (tmp_path / "page").mkdir()
+    found = in_node(tmp_path / "page", VOCABULARIES, {"tables": tables, "lines": lines, "ids": ids})
+    for vocabulary, table, (encoded, decoded, prefix) in zip(vocabularies, tables, found, strict=True):
+        own, in_runtime = [vocabulary.encode(line) for line in lines], runtime._Table(table.encode())
+        assert [in_runtime.encode(line) for line in lines] == own
+        assert encoded == own
+        texts = [" ".join(vocabulary.decode(each).split()) for each in (*own, *ids)]
+        assert [in_runtime.decode(each) for each in (*own, *ids)] == texts
+        assert decoded == texts
+        assert prefix is None, "a language token is no piece of text"
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Imported models compute what transformers computes; `--write` stores its figures anew (with transformers)."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -149,11 +150,16 @@ def test_beam_search_is_that_of_transformers(imported: Path, folder: Path) -> No
 
 
 def test_an_exported_model_is_the_imported_one(
-    run_nmt: RunNmt, case: str, folder: Path, imported: Path, tmp_path: Path
+    run_nmt: RunNmt, case: str, folder: Path, imported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("nmt.export.check.NUM_LINES", 3)
     done = run_nmt("export", imported, "--to", "huggingface", "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "from transformers import" in done.stderr
+    prefix = ">>eng<< " if case == "marian_codes" else ""
+    assert f'batch = tokenizer(["{prefix}…"]' in done.stderr
+    if importlib.util.find_spec("transformers") is not None:
+        assert "of 3 translations (3 of random pieces) are those of nmt" in done.stderr
     before, after = (load_file(path / "model.safetensors") for path in (folder, tmp_path / "out"))
     skipped = 2 if case == "mbart" else 0  # rows that no position has
     assert before.keys() == after.keys()
@@ -362,8 +368,8 @@ def test_one_embedding_for_both_sides_may_have_an_output_layer_of_its_own(tmp_pa
     )  # in whose file the embeddings are there twice, as transformers reads
     again = nmt.load(import_huggingface(tmp_path / "hf", tmp_path / "again").path, "cpu")
     expected = by_transformers(tmp_path / "hf", None)
-    for translator in (translator, again):
-        for found, wanted in zip(log_probabilities(translator), expected, strict=True):
+    for each in (translator, again):
+        for found, wanted in zip(log_probabilities(each), expected, strict=True):
             assert found == pytest.approx(wanted, abs=1e-5)
 
 

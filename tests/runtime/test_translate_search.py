@@ -106,3 +106,35 @@ def test_a_folder_that_is_none_ends_the_program_with_2(
         runtime.main()
     assert caught.value.code == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_a_search_with_numbers_that_are_not_finite_ends_with_an_error(beam: int) -> None:
+    class Broken(Stub):
+        def step(self, token_BK: Any, position: int, memory: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
+            log_p_BKV, attention, state = super().step(token_BK, position, memory, state)
+            return np.full_like(log_p_BKV, np.nan), attention, state
+
+    model: Any = Broken(100)
+    with pytest.raises(runtime.FolderError, match="log-probabilities that are not finite"):
+        runtime._Beam(model, SOURCES, DecodingOptions(beam_size=beam).model_dump()).run()
+
+
+def test_a_step_names_numbers_that_are_not_finite() -> None:
+    model = object.__new__(runtime.Model)
+    model._first = None
+    log_p_BKV = np.full((1, 2, 5), -1.0, np.float32)
+    model._read = lambda *inputs: (log_p_BKV, None, {})  # type: ignore[method-assign, assignment, return-value]
+    assert model.step(np.zeros((1, 2)), 0, {}, {})[0] is log_p_BKV
+    for value in (np.nan, np.inf):
+        log_p_BKV[0, 1, 3] = value
+        with pytest.raises(runtime.FolderError, match="log-probabilities that are not finite"):
+            model.step(np.zeros((1, 2)), 0, {}, {})
+
+
+@pytest.mark.parametrize("name", ["length_penalty", "early_stopping"])
+def test_an_unknown_penalty_is_refused_and_not_taken_for_none(name: str) -> None:
+    model = object.__new__(runtime.Model)
+    model.config = {"decoding": DecodingOptions().model_dump()}
+    with pytest.raises(runtime.FolderError, match=f"{name} is 'mine'; it must be one of"):
+        model.search([[4]], **{name: "mine"})

@@ -31,10 +31,14 @@ function sentencesOf(text, language) {
   return [found, counts];
 }
 
-/** Returns words, and for each piece the index of its word. */
+/** Returns words, and for each piece the index of its word; language tokens, which are null, are in no word. */
 function wordsOf(pieces) {
   const words = [], indices = [];
   for (const piece of pieces) {
+    if (piece === null) {
+      indices.push(-1);
+      continue;
+    }
     if (!words.length || piece.startsWith(SPACE)) words.push("");
     words[words.length - 1] += piece.replaceAll(SPACE, " ").trimStart();
     indices.push(words.length - 1);
@@ -45,7 +49,9 @@ function wordsOf(pieces) {
 /** Attention between words [target][source], each row with sum 1; weight on the end of the sentence is left out. */
 function wordWeights(result, [sources, sourceIndex], [targets, targetIndex]) {
   const weights = targets.map(() => new Array(sources.length).fill(0));
-  result.attention.forEach((row, t) => sourceIndex.forEach((s, at) => { weights[targetIndex[t]][s] += row[at]; }));
+  result.attention.forEach((row, t) => sourceIndex.forEach((s, at) => {
+    if (s >= 0 && targetIndex[t] >= 0) weights[targetIndex[t]][s] += row[at];
+  }));
   // One round of competition: what a source word gives is divided among the target words (as `nmt align` does).
   const given = sources.map((_, s) => weights.reduce((sum, row) => sum + row[s], 0) || 1);
   return weights.map((row) => {

@@ -3,7 +3,9 @@
 const SPACE = "\u2581";
 const TYPES = { NORMAL: 1, UNKNOWN: 2, CONTROL: 3, USER_DEFINED: 4, UNUSED: 5, BYTE: 6 };
 const UNIGRAM = 1, BPE = 2, CHARACTER = 4;
+const TAG = /^\s*(<[^<>\s]+>)\s*/, LANGUAGE = /^(>>[^<>\s]+<<)/;
 const UNKNOWN_PENALTY = 10; // below the lowest score, as in sentencepiece's unigram_model.cc
+const byteName = (byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true }); // a byte order mark is a character like others
 
 /** Yields [field, value] of a message in the wire format of protocol buffers; the value is a number or bytes. */
@@ -121,6 +123,7 @@ export class Tokenizer {
       if ([TYPES.NORMAL, TYPES.USER_DEFINED].includes(this.types[id])) this.ids.set(piece, id);
     });
     this.byteIds = new Map(this.pieces.map((piece, id) => [piece, id]).filter(([, id]) => this.types[id] === TYPES.BYTE));
+    this.typeOf = new Map(this.pieces.map((piece, id) => [piece, this.types[id]]));
     this.longest = Math.max(0, ...[...this.ids.keys()].map((piece) => [...piece].length));
     this.userDefined = this.pieces.filter((_, id) => this.types[id] === TYPES.USER_DEFINED).sort((a, b) => b.length - a.length);
     const normal = this.scores.filter((_, id) => this.types[id] === TYPES.NORMAL);
@@ -190,24 +193,24 @@ export class Tokenizer {
     return result;
   }
 
-  /** Returns the ids of a text. */
-  encode(text) {
-    const normalised = this.normalise(text);
+  /** Returns the pieces of a text; a run of unknown characters is one piece. */
+  split(text) {
+    const normalised = this.normalise(text), pieces = [];
     if (!normalised) return [];
-    const pieces = this.kind === UNIGRAM ? this.#unigram(normalised) : this.#merged(normalised);
-    const ids = [];
-    for (const piece of pieces) {
-      const id = this.ids.get(piece) ?? this.unknown;
-      if (id !== this.unknown) ids.push(id);
-      else if (this.byteFallback) ids.push(...this.#bytes(piece));
-      else if (ids.at(-1) !== this.unknown) ids.push(id); // a run of unknown characters is one piece
+    let isAfterUnknown = false;
+    for (const piece of this.kind === UNIGRAM ? this.#unigram(normalised) : this.#merged(normalised)) {
+      const isUnknown = !this.ids.has(piece);
+      if (isUnknown && this.byteFallback) pieces.push(...[...new TextEncoder().encode(piece)].map(byteName));
+      else if (isUnknown && isAfterUnknown) pieces.push(pieces.pop() + piece);
+      else pieces.push(piece);
+      isAfterUnknown = isUnknown;
     }
-    return ids;
+    return pieces;
   }
 
-  #bytes(piece) {
-    const name = (byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
-    return [...new TextEncoder().encode(piece)].map((byte) => this.byteIds.get(name(byte)));
+  /** Returns the ids of a text. */
+  encode(text) {
+    return this.split(text).map((piece) => this.ids.get(piece) ?? this.byteIds.get(piece) ?? this.unknown);
   }
 
   /** The segmentation with the highest sum of scores (Viterbi), in float32 as in sentencepiece. */
@@ -272,21 +275,91 @@ export class Tokenizer {
 
   /** Returns the text of ids, on one line. */
   decode(ids) {
+    return this.join(ids.map((id) => this.pieces[id]));
+  }
+
+  /** Returns the text of pieces, on one line; those that the model doesn't have are text. */
+  join(pieces) {
     let text = "", bytes = [];
     const flush = () => {
       text += utf8.decode(new Uint8Array(bytes));
       bytes = [];
     };
-    for (const id of ids) {
-      if (this.types[id] === TYPES.BYTE) {
-        bytes.push(parseInt(this.pieces[id].slice(3, 5), 16));
+    for (const piece of pieces) {
+      const type = this.typeOf.get(piece);
+      if (type === TYPES.BYTE) {
+        bytes.push(parseInt(piece.slice(3, 5), 16));
         continue;
       }
       flush();
-      if (this.types[id] === TYPES.UNKNOWN) text += " \u2047 ";
-      else if (this.types[id] !== TYPES.CONTROL) text += this.pieces[id];
+      if (type === TYPES.UNKNOWN) text += " \u2047 ";
+      else if (type !== TYPES.CONTROL) text += piece;
     }
     flush();
     return text.replaceAll(SPACE, " ").trim().split(/\s+/).join(" ");
   }
+}
+
+/** A sentencepiece model, whose ids are those of the network. */
+class OwnVocabulary {
+  constructor(content, { tags = {}, hidden = [] }) {
+    Object.assign(this, { tokenizer: new Tokenizer(content), tags, hidden });
+  }
+
+  /** Returns the ids of a line and of the tags at its beginning, without EOS. */
+  encode(line) {
+    const tags = [];
+    for (let match; (match = TAG.exec(line)) && match[1] in this.tags; ) {
+      tags.push(this.tags[match[1]]);
+      line = line.slice(match[0].trimEnd().length);
+    }
+    const ids = this.tokenizer.encode(line);
+    return ids.length ? [...tags, ...ids] : [];
+  }
+
+  decode(ids) {
+    return this.tokenizer.decode(ids.filter((id) => !this.hidden.includes(id)));
+  }
+
+  piece(id) {
+    return this.tokenizer.pieces[id];
+  }
+}
+
+/** The vocabulary of an imported model: a sentencepiece model with ids of its own, and language tokens. */
+class ImportedVocabulary {
+  constructor(content) {
+    const table = JSON.parse(new TextDecoder().decode(content));
+    this.tokenizer = new Tokenizer(Uint8Array.from(atob(table.sentencepiece), (character) => character.charCodeAt(0)));
+    Object.assign(this, { pieces: table.pieces, prefix: table.prefix, unknown: table.unk, languages: new Map(Object.entries(table.languages)) });
+    this.tokens = new Set([...table.prefix, ...this.languages.values()]);
+    this.hidden = new Set([table.pad, table.sos, table.eos, ...table.hidden, ...this.languages.values()]);
+    this.ids = new Map(table.pieces.map((piece, id) => [piece, id]).filter(([, id]) => !this.hidden.has(id)));
+  }
+
+  /** Returns the ids of a line and of the language token in front of it, without EOS. */
+  encode(line) {
+    const name = LANGUAGE.exec(line)?.[1], isGiven = this.languages.has(name);
+    const pieces = this.tokenizer.split(isGiven ? line.slice(name.length) : line);
+    if (!pieces.length) return [];
+    return [...(isGiven ? [this.languages.get(name)] : this.prefix), ...pieces.map((piece) => this.ids.get(piece) ?? this.unknown)];
+  }
+
+  decode(ids) {
+    return this.tokenizer.join(ids.filter((id) => !this.hidden.has(id)).map((id) => this.pieces[id]));
+  }
+
+  /** Returns a piece; null for a language token, which isn't a part of the text. */
+  piece(id) {
+    return this.tokens.has(id) ? null : this.pieces[id];
+  }
+}
+
+/**
+ * Returns the vocabulary of a side, with the methods encode, decode and piece.
+ * @param {object} options of the side in config.json
+ * @param {Uint8Array} content of its file
+ */
+export function openVocabulary(options, content) {
+  return options.file.endsWith(".json") ? new ImportedVocabulary(content) : new OwnVocabulary(content, options);
 }

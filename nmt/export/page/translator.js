@@ -2,9 +2,9 @@
 // penalties and stopping rules. Shapes: B sentences, S source positions, K hypotheses, V target vocabulary.
 
 import * as ort from "./runtime/ort.wasm.min.mjs";
-import { Tokenizer } from "./tokenizer.js";
+import { openVocabulary } from "./tokenizer.js";
 
-const TAG = /^\s*(<[^<>\s]+>)\s*/;
+const NOT_FINITE = "The model gives log-probabilities that are not finite: its weights are damaged or too large for their type. Export it again.";
 
 async function bytesOf(url, onBytes = () => {}) {
   const response = await fetch(url).catch(() => {
@@ -59,24 +59,9 @@ export class Translator {
 
   constructor(config, [encoder, step], files) {
     Object.assign(this, { config, encoder, stepper: step });
-    this.source = new Tokenizer(files[config.source.file]);
-    this.target = new Tokenizer(files[config.target.file]);
+    this.source = openVocabulary(config.source, files[config.source.file]);
+    this.target = openVocabulary(config.target, files[config.target.file]);
     this.stateNames = Object.keys(config.state);
-  }
-
-  /** Returns the ids of a source line and of the tags at its beginning, without EOS. */
-  encode(line) {
-    const tags = [], known = this.config.source.tags;
-    for (let match; (match = TAG.exec(line)) && match[1] in known; ) {
-      tags.push(known[match[1]]);
-      line = line.slice(match[0].trimEnd().length);
-    }
-    const ids = this.source.encode(line);
-    return ids.length ? [...tags, ...ids] : [];
-  }
-
-  decode(ids) {
-    return this.target.decode(ids.filter((id) => !this.config.target.hidden.includes(id)));
   }
 
   /**
@@ -89,7 +74,7 @@ export class Translator {
    */
   async translate(lines, changes = {}, onProgress = () => {}) {
     const options = { ...this.config.decoding, ...changes };
-    const whole = lines.map((line) => this.encode(line)), sources = whole.map((ids) => ids.slice(0, this.config.max_pieces));
+    const whole = lines.map((line) => this.source.encode(line)), sources = whole.map((ids) => ids.slice(0, this.config.max_pieces));
     const results = sources.map((source, i) => ({ source, isCut: source.length < whole[i].length, ids: [], text: "", score: 0 }));
     const order = [...sources.keys()].filter((i) => sources[i].length).sort((a, b) => sources[b].length - sources[a].length);
     let done = lines.length - order.length;
@@ -99,7 +84,7 @@ export class Translator {
       const found = await new Beam(this, chunk.map((i) => sources[i]), options).run();
       chunk.forEach((i, b) => {
         const [best] = found[b];
-        if (best) Object.assign(results[i], best, { text: this.decode(best.ids) });
+        if (best) Object.assign(results[i], best, { text: this.target.decode(best.ids) });
       });
       onProgress((done += chunk.length));
     }
@@ -115,11 +100,21 @@ export class Translator {
     const feeds = { source: int64(rows.flat(), shape), mask: new ort.Tensor("bool", mask, shape) };
     const memory = { ...(await this.encoder.run(feeds)), mask: feeds.mask };
     const state = this.stateNames.map((name) => [name, floats([sources.length, size, ...this.config.state[name]])]);
-    return [memory, Object.fromEntries(state)];
+    const { first } = this.config; // some pretrained models read another token before SOS
+    if (first === null || first === undefined) return [memory, Object.fromEntries(state)];
+    const tokens = Array(sources.length * size).fill(first);
+    return [memory, (await this.#read(tokens, [sources.length, size], 0, memory, Object.fromEntries(state)))[2]];
   }
 
-  /** Reads a token of each hypothesis [B, K]; returns log-probabilities, attention and the new state. */
-  async step(tokens, shape, position, memory, state) {
+  /**
+   * Reads a token of each hypothesis [B, K] at a position, the number of tokens read before, SOS counted; returns
+   * log-probabilities, attention and the new state.
+   */
+  step(tokens, shape, position, memory, state) {
+    return this.#read(tokens, shape, position + Number((this.config.first ?? null) !== null), memory, state);
+  }
+
+  async #read(tokens, shape, position, memory, state) {
     const token = int64(tokens, shape);
     const output = await this.stepper.run({ token, position: int64([position], []), ...memory, ...state });
     const next = Object.fromEntries(this.stateNames.map((name) => [name, output[`new.${name}`]]));
@@ -157,9 +152,11 @@ class Beam {
   async run() {
     const { sos } = this.model.config.target;
     let [memory, state] = await this.model.start(this.sources, this.size);
+    const last = Math.max(1, ...this.rows.map((row) => row.limit)); // there a sentence has no continuation but EOS
     for (let position = 0; this.rows.length; position++) {
-      const last = this.rows.flatMap((row) => row.tokens.map((tokens) => tokens.at(-1) ?? sos));
-      const [logP, , next] = await this.model.step(last, [this.rows.length, this.size], position, memory, state);
+      if (position >= last) throw new Error(NOT_FINITE);
+      const tokens = this.rows.flatMap((row) => row.tokens.map((ids) => ids.at(-1) ?? sos));
+      const [logP, , next] = await this.model.step(tokens, [this.rows.length, this.size], position, memory, state);
       const parents = this.rows.map((row, b) => this.#advance(row, logP, b, position));
       const stay = [...this.rows.keys()].filter((b) => !this.#isDone(this.rows[b], position + 1));
       const kept = stay.flatMap((b) => parents[b].map((k) => b * this.size + k));
@@ -180,6 +177,7 @@ class Beam {
     const { never, eos } = this.model.config.target, size = this.size, vocabulary = logP.dims[2];
     const isLast = position + 1 >= row.limit, best = [];
     const offer = (value, parent, token) => {
+      if (!(value < Infinity)) throw new Error(NOT_FINITE); // as NaN is
       if (best.length === 2 * size && value <= best.at(-1).value) return;
       let at = best.length;
       while (at && best[at - 1].value < value) at--;

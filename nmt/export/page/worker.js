@@ -18,8 +18,8 @@ onmessage = ({ data: { number, lines, options } }) => {
       const onProgress = (count) => postMessage({ kind: "progress", number, count, total: lines.length });
       const results = await model.translate(lines, options, onProgress);
       for (const result of results) {
-        result.sourcePieces = result.source.map((id) => model.source.pieces[id]);
-        result.targetPieces = result.ids.map((id) => model.target.pieces[id]);
+        result.sourcePieces = result.source.map((id) => model.source.piece(id));
+        result.targetPieces = result.ids.map((id) => model.target.piece(id));
         result.attention = result.ids.length ? await model.attention(result.source, result.ids) : [];
       }
       postMessage({ kind: "result", number, results });

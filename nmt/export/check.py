@@ -1,0 +1,173 @@
+"""The check of an export: what its runtime computes, against what the model computes in PyTorch."""
+
+import contextlib
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from nmt.core.errors import UserError
+from nmt.core.files import remove_folder
+from nmt.data.batching import Ids
+from nmt.data.opening import open_text
+from nmt.decoding.forced import force_all
+from nmt.recipe.schema import DecodingOptions
+from nmt.training.sinks import read_samples
+from nmt.translation.translator import Translator
+
+NUM_LINES = 100
+"""Lines that are translated for a check."""
+TOLERANCE = 1e-3
+"""Tolerance of a token's log-probability in float32."""
+PLAIN: dict[str, tuple[Any, ...]] = {
+    "search": ("beam",), "beam_groups": (1,), "coverage_penalty": (0.0,), "prune": (None,), "mbr": ("none",),
+    "logits_processors": ({},), "shortlist": (None,), "restore_case": (False,),
+}  # fmt: skip
+"""Values of decoding options that mean a plain beam search, which every runtime has."""
+ONE_LIMIT: dict[str, tuple[Any, ...]] = {"max_length_ratio": (), "max_length_extra": ()}
+"""No value of these can be carried over to programs that have one maximum length for all sentences."""
+
+
+class Exported(Protocol):
+    """An exported model, run by another program."""
+
+    def translate(self, sources: Sequence[Ids]) -> list[list[int]]:
+        """Returns the best translation of each encoded sentence by the search that users of the export have."""
+
+    def score(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[list[float]]:
+        """Returns log-probabilities of the tokens and EOS of given translations: ids of source and target."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Comparison of an exported model with the original."""
+
+    num_lines: int
+    num_random: int
+    """Lines of random pieces among these: there were no others."""
+    num_equal: int
+    """Lines with the same translation."""
+    largest_difference: float
+    """Between log-probabilities of a token of the original's translations."""
+
+    def __str__(self) -> str:
+        random_ones = f" ({self.num_random} of random pieces)" if self.num_random else ""
+        return (
+            f"{self.num_equal} of {self.num_lines} translations{random_ones} are those of nmt; log-probabilities of "
+            f"tokens differ by {self.largest_difference:.1g} at most"
+        )
+
+
+def check(
+    directory: Path, translator: Translator, open_model: Callable[[], Exported], lines: Sequence[str], exact: bool
+) -> Agreement:
+    """Translates lines with an exported model and with the original, and scores the translations of the original.
+
+    The original translates as its recipe says, and the exported model with the search that its users have.
+
+    Args:
+        directory: what was exported; it is removed if the check fails.
+        translator: the original.
+        open_model: opens the folder.
+        lines: of the source language; random ones are added where there are less than :data:`NUM_LINES`.
+        exact: the weights were not quantized.
+
+    Raises:
+        UserError: the exported model computes something else, or the model gives numbers that are not finite.
+    """
+    try:
+        return _compared(directory, translator, open_model, lines, exact)
+    except BaseException:
+        remove_folder(directory)
+        raise
+
+
+def _compared(
+    directory: Path, translator: Translator, open_model: Callable[[], Exported], lines: Sequence[str], exact: bool
+) -> Agreement:
+    exported, chosen = open_model(), list(lines)[:NUM_LINES]
+    num_random = NUM_LINES - len(chosen)
+    chosen += random_lines(translator, num_random)
+    limit, vocabulary = translator.max_pieces, translator.vocabularies.target
+    encoded = [translator.encode_source(line)[:limit] for line in chosen]
+    probes = [(ids, translator.encode_target(line)[:limit]) for ids, line in zip(encoded, chosen, strict=True) if ids]
+    _scores(translator, probes[:10])  # before a search, which numbers that are not finite would lead astray
+    original, id_of = translator.translate(chosen), {vocabulary.token(i): i for i in range(len(vocabulary))}
+    found = iter(exported.translate([ids for ids in encoded if ids]))
+    texts = [vocabulary.decode(next(found)) if ids else "" for ids in encoded]
+    num_equal = sum(ours.text.split() == text.split() for ours, text in zip(original, texts, strict=True))
+    pairs = [
+        (ids, [id_of[token] for token in translation.tokens])
+        for ids, translation in zip(encoded, original, strict=True)
+        if ids
+    ]
+    differences = [
+        abs(ours - theirs)
+        for ours_T, theirs_T in zip(_scores(translator, pairs), exported.score(pairs), strict=True)
+        for ours, theirs in zip(ours_T, theirs_T, strict=True)
+    ]
+    agreement = Agreement(len(chosen), num_random, num_equal, max(differences, default=math.nan))
+    if not all(map(math.isfinite, differences)) or (exact and not agreement.largest_difference < TOLERANCE):
+        raise UserError(
+            f"{directory} can't be used: the log-probability of a token differs by "
+            f"{agreement.largest_difference:.3g} from that of the original.",
+            "Try another version of the package that runs it, and report this.",
+        )
+    return agreement
+
+
+def _scores(translator: Translator, pairs: Sequence[tuple[Ids, Ids]]) -> list[list[float]]:
+    """Returns log-probabilities of the tokens and EOS of given translations in PyTorch.
+
+    Raises:
+        UserError: one is not finite.
+    """
+    found = force_all(translator.model, pairs, translator.vocabularies, translator.recipe.decoding.batch_size)
+    scores = [each.log_probability_T.tolist() for each in found]
+    if not all(math.isfinite(score) for of_pair in scores for score in of_pair):
+        raise UserError(
+            "The model gives log-probabilities that are not finite: its weights are damaged or too large.",
+            "Take another checkpoint, or train the model again.",
+        )
+    return scores
+
+
+def validation_lines(translator: Translator) -> list[str]:
+    """Returns source lines of the validation text of a model, at most :data:`NUM_LINES`.
+
+    Where that text is not on this machine, they are those of the newest samples in the model directory.
+    """
+    data = translator.recipe.data
+    is_local = data.root is not None or data.hub is None or data.text is not None or not isinstance(data.valid, str)
+    if data.valid is not None and is_local:
+        with contextlib.suppress(UserError):
+            return [source for source, _ in islice(open_text(data, data.valid), NUM_LINES)]
+    return read_samples(translator.directory)[:NUM_LINES] if translator.directory is not None else []
+
+
+def random_lines(translator: Translator, num_lines: int) -> list[str]:
+    """Random pieces of the source vocabulary: no sentences, but their translations must agree all the same."""
+    vocabulary, draw = translator.vocabularies.source, random.Random(1)
+    return [vocabulary.decode(draw.choices(range(4, len(vocabulary)), k=draw.randint(3, 12))) for _ in range(num_lines)]
+
+
+def left_out(options: DecodingOptions, carried: Mapping[str, Sequence[Any]], program: str) -> list[str]:
+    """Returns a message about the decoding options that a program has no counterpart for; none if it has all.
+
+    Args:
+        options: of the recipe.
+        carried: for some options, the values that the program has a counterpart for. It has all values of the others.
+        program: its name.
+    """
+    names = [name for name, values in carried.items() if getattr(options, name) not in values]
+    if not names:
+        return []
+    values = ", ".join(f"{name}: {_written(getattr(options, name))}" for name in names)
+    return [f"{program} has no counterpart of these decoding options, which don't apply there: {values}."]
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
