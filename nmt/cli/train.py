@@ -136,7 +136,7 @@ def export(
             "--to",
             "--format",
             metavar="NAME",
-            help="Target program: ctranslate2, argos (a package for Argos Translate; needs a joint vocabulary), onnx "
+            help="Target program: ctranslate2, argos (a package for Argos Translate), onnx "
             "(ONNX files, run by onnxruntime), web (a folder of static files that translates in the browser), "
             "huggingface (a folder for transformers), or the export target of a plugin.",
         ),
@@ -148,9 +148,10 @@ def export(
 ) -> None:
     """Convert a Transformer for other programs.
 
-    CTranslate2 and onnxruntime run it without PyTorch; onnxruntime runs SSRU decoders, too. The command checks that
-    translations there are the same. The folder holds the weights, the sentencepiece models and, with --to onnx, a
-    program that translates. Needs pip install 'nmt[ctranslate2]' or 'nmt[onnx]'.
+    CTranslate2 and onnxruntime run it without PyTorch; onnxruntime runs SSRU decoders, too. The command compares 100
+    translations and their log-probabilities, and names the decoding options that don't apply there. The folder holds
+    the weights, the sentencepiece models and, with --to onnx, a program that translates. Needs pip install
+    'nmt[ctranslate2]' or 'nmt[onnx]'.
     """
     from nmt.export.check import validation_lines
     from nmt.export.targets import EXPORT_TARGETS
