@@ -72,7 +72,7 @@ def export_onnx(translator: Translator, output: Path, quantization: str | None =
         if quantization:
             _quantize(temporary)
         translator.vocabularies.save(temporary)
-        text = json.dumps(_configuration(translator, state), indent=2, ensure_ascii=False)
+        text = json.dumps(configuration(translator, state), indent=2, ensure_ascii=False)
         (temporary / "config.json").write_text(text + "\n", "utf-8")
         shutil.copyfile(runtime.__file__, temporary / "translate.py")
 
@@ -205,8 +205,8 @@ class _SsruStep(_Step):
         return [[self.decoder.embedding.size]] * len(self.decoder.layers)
 
 
-def _write_networks(translator: Translator, folder: Path) -> dict[str, list[int]]:
-    """Writes both networks; returns the shape of each part of the first state."""
+def networks(translator: Translator) -> tuple[nn.Module, _Step]:
+    """Returns the encoder and the step of the decoder as they are exported."""
     model, length = copy.deepcopy(translator.model).eval(), num_positions(translator)
     encoder, decoder = cast(TransformerEncoder, model.encoder), cast(TransformerDecoder | SsruDecoder, model.decoder)
     for side in (encoder, decoder):
@@ -218,9 +218,14 @@ def _write_networks(translator: Translator, folder: Path) -> dict[str, list[int]
         attentions = [layer.cross_attention for layer in decoder.layers if layer.cross_attention is not None]
     else:
         step, attentions = _SsruStep(decoder, heads), [layer.attention for layer in decoder.layers]
+    return _Encoder(encoder, attentions).eval(), step.eval()
+
+
+def _write_networks(translator: Translator, folder: Path) -> dict[str, list[int]]:
+    """Writes both networks; returns the shape of each part of the first state."""
+    network, step = networks(translator)
     # No size is 0 or 1: the exporter takes such a size for a constant.
     source_BS, mask_BS = torch.full((2, 5), 4), torch.ones(2, 5, dtype=torch.bool)
-    network = _Encoder(encoder, attentions).eval()
     with torch.inference_mode():
         memory = [part.clone() for part in network(source_BS, mask_BS)]
     names = [f"memory.{number}" for number in range(len(memory))]
@@ -233,7 +238,7 @@ def _write_networks(translator: Translator, folder: Path) -> dict[str, list[int]
     parts = [f"state.{number}" for number in range(len(state))]
     of_state = [of_sentences | {2 + axis: any_size for axis, size in enumerate(shape) if not size} for shape in shapes]
     _write(
-        step.eval(),
+        step,
         (torch.full((2, 3), 4), torch.tensor(7), mask_BS, memory, state),
         (of_sentences, {}, of_sentences, [{0: any_size, 2: any_size}] * len(memory), of_state),
         folder / "step.onnx",
@@ -286,7 +291,7 @@ def _quantize(folder: Path) -> None:
             complete.unlink()
 
 
-def _configuration(translator: Translator, state: dict[str, list[int]]) -> dict[str, Any]:
+def configuration(translator: Translator, state: dict[str, list[int]]) -> dict[str, Any]:
     """Returns the content of ``config.json``."""
     data, vocabularies, decoding = translator.recipe.data, translator.vocabularies, translator.recipe.decoding
     source, target = vocabularies.source, vocabularies.target

@@ -230,7 +230,7 @@ class Model:
         scores, previous = [], self.config["target"]["sos"]
         for position, token in enumerate([*target, self.config["target"]["eos"]]):
             log_p_BKV, _, state = self.step(np.array([[previous]]), position, memory, state)
-            scores.append(float(log_p_BKV[0, 0, token]))
+            scores.append(float(_finite(log_p_BKV)[0, 0, token]))
             previous = token
         return scores
 
@@ -267,14 +267,8 @@ class Model:
         Returns:
             Log-probabilities of the next token [B, K, V], the mean attention of the alignment heads [B, K, S], and the
             new state.
-
-        Raises:
-            FolderError: a log-probability is not finite.
         """
-        log_p_BKV, attention_BKS, state = self._read(token_BK, position + (self._first is not None), memory, state)
-        if not np.isfinite(log_p_BKV.max(axis=2)).all():  # NaN is the maximum of its row
-            raise FolderError(NOT_FINITE)
-        return log_p_BKV, attention_BKS, state
+        return self._read(token_BK, position + (self._first is not None), memory, state)
 
     def _read(
         self, token_BK: Array, position: int, memory: Mapping[str, Array], state: Mapping[str, Array]
@@ -282,6 +276,13 @@ class Model:
         inputs = {"token": token_BK.astype(np.int64), "position": np.array(position), **memory, **state}
         log_p_BKV, attention_BKS, *parts = self._step.run(None, inputs)
         return log_p_BKV, attention_BKS, dict(zip(state, parts, strict=True))
+
+
+def _finite(log_p_BKV: Array) -> Array:
+    """Returns log-probabilities; raises FolderError if they are not finite, which no search could go on with."""
+    if not np.isfinite(log_p_BKV.max(axis=2)).all():  # NaN is the maximum of its row
+        raise FolderError(NOT_FINITE)
+    return log_p_BKV
 
 
 class _Beam:
@@ -306,7 +307,7 @@ class _Beam:
             log_p_BKV, _, self._state = self._model.step(
                 self._tokens_BKt[:, :, -1], position, self._memory, self._state
             )
-            log_p_BKV[:, :, never] = -np.inf
+            _finite(log_p_BKV)[:, :, never] = -np.inf
             at_limit_B = position + 1 >= self._limit_B
             eos_BK = log_p_BKV[at_limit_B, :, eos]
             log_p_BKV[at_limit_B] = -np.inf
@@ -315,8 +316,6 @@ class _Beam:
             self._select(parent_BK, ~self._is_done())
             if not len(self._sentence_B):
                 break
-        else:
-            raise FolderError(NOT_FINITE)
         return self._finished
 
     def _advance(self, sum_BKV: Array, eos: int) -> Array:

@@ -251,7 +251,7 @@ def test_a_package_for_argos_translate_of_a_model_with_two_vocabularies(build_on
     folder = build_once("huggingface_marian_separate", lambda path: write_folder(path, **CASES["marian_separate"]))
     translator = load(import_huggingface(folder, tmp_path / "model").path, "cpu")
     messages = Argos().write(translator, tmp_path / "de-en.argosmodel", None, lines_of("de", 5))
-    assert "length_penalty: average" in messages[1], "Argos Translate has one of its own"
+    assert "beam_size: 5, alpha: 1.0" in messages[1], "Argos Translate has values of its own"
     with zipfile.ZipFile(tmp_path / "de-en.argosmodel") as package:
         package.extractall(tmp_path)
     folder = tmp_path / "translate-de_en-1_0"

@@ -68,14 +68,7 @@ def test_log_probabilities_and_translations_are_those_of_pytorch(
         assert found == pytest.approx(pair.token_log_probabilities, abs=1e-4, rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "marian_codes", "mbart",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("marian_separate", "marian_untied", "m2m100")),
-        pytest.param("nllb", marks=pytest.mark.slow),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("name", [pytest.param("marian_codes", marks=pytest.mark.slow), "mbart"])
 def test_imported_models_are_exported(name: str, build_once: BuildOnce, tmp_path: Path) -> None:
     """With their activations, norms, positions, language tokens and what the decoder reads first."""
     folder = build_once(f"huggingface_{name}", lambda path: write_folder(path, **CASES[name]))

@@ -153,8 +153,7 @@ class Beam {
     const { sos } = this.model.config.target;
     let [memory, state] = await this.model.start(this.sources, this.size);
     const last = Math.max(1, ...this.rows.map((row) => row.limit)); // there a sentence has no continuation but EOS
-    for (let position = 0; this.rows.length; position++) {
-      if (position >= last) throw new Error(NOT_FINITE);
+    for (let position = 0; this.rows.length && position < last; position++) {
       const tokens = this.rows.flatMap((row) => row.tokens.map((ids) => ids.at(-1) ?? sos));
       const [logP, , next] = await this.model.step(tokens, [this.rows.length, this.size], position, memory, state);
       const parents = this.rows.map((row, b) => this.#advance(row, logP, b, position));
