@@ -163,7 +163,7 @@ def options_of(command: Any) -> set[str]:
     return own.union(*(options_of(inner) for inner in getattr(command, "commands", {}).values()))
 
 
-OTHER_OPTIONS = {"--paired-bs", "--torch-backend", "--find-links"}
+OTHER_OPTIONS = {"--paired-bs", "--torch-backend", "--find-links", "--extra-index-url"}
 """Of sacreBLEU and uv."""
 
 
