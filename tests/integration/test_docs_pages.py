@@ -117,7 +117,7 @@ def put_in_place(name: str, corpus: Path, models: Models, known: Collection[str]
             for key, language in zip(("source", "target"), languages.groups(), strict=True):
                 recipe = re.sub(rf"(?m)^  {key}: (de|en)$", f"  {key}: {language}", recipe)
             (path / "recipe.yaml").write_text(recipe, "utf-8")
-    elif path.suffix in (".de", ".en", ".fr", ".fi", ".et", ".prompt", ".response"):
+    elif path.suffix in (".de", ".en", ".fr", ".fi", ".et", ".sw", ".prompt", ".response"):
         side = "de" if path.suffix in (".de", ".fi", ".prompt") else "en"
         lines = (corpus / f"train.{side}").read_bytes().splitlines(keepends=True)
         path.write_bytes(b"".join(lines if path.stem in ("train", "texts") else lines[:NUM_LINES]))
