@@ -164,7 +164,7 @@ def options_of(command: Any) -> set[str]:
 
 
 OTHER_OPTIONS = {"--paired-bs", "--torch-backend", "--find-links", "--extra-index-url"}
-"""Of sacreBLEU and uv."""
+"""Of sacreBLEU, uv and pip."""
 
 
 @on_each_page(spans(r"--[a-z].*"))
