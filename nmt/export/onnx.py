@@ -362,7 +362,7 @@ class OnnxModel:
     def score(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[list[float]]:
         """Returns log-probabilities of the tokens and EOS of given translations: ids of source and target."""
         with _explained():
-            return [self.model.score(source, target) for source, target in pairs]
+            return [self.model.score(list(map(int, source)), list(map(int, target))) for source, target in pairs]
 
 
 def open_onnx(translator: Translator) -> OnnxModel:

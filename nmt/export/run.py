@@ -215,7 +215,7 @@ def search_arguments(translator: Translator, directory: Path) -> dict[str, Any]:
         longest = min(options.max_length, longest)
     found: dict[str, Any] = {
         "beam_size": options.beam_size,
-        "max_input_length": translator.max_pieces,
+        "max_input_length": translator.max_pieces + 1,  # with EOS
         "max_decoding_length": len(_prefix(directory)) + longest,
     }
     if options.beam_size > 1:

@@ -147,7 +147,7 @@ def test_the_documented_code_translates_with_a_trained_model(
     translator = nmt.load(directory, "cpu")
     export_huggingface(translator, tmp_path / "hf")
     lines = (tiny_corpus / "train.de").read_text("utf-8").splitlines()
-    code = USAGE.format(directory=str(tmp_path / "hf")).replace('["…"]', repr(lines))
+    code = USAGE.format(directory=str(tmp_path / "hf"), prefix="").replace('["…"]', repr(lines))
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(code, {})
