@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Literal
 
 from nmt.core.errors import UserError
+from nmt.data.languages import NAMES, RIGHT_TO_LEFT, public_code
 from nmt.documents.markup import translate_content
 from nmt.documents.segmentation import Translate, has_letters
 from nmt.documents.tags import KEPT, Content, Node, text_of
@@ -57,20 +58,32 @@ _KEPT_IN_HTML = re.compile(
 )
 
 
-def translate_html(text: str, translate: Translate, language: str = "en") -> str:
+def translate_html(text: str, translate: Translate, language: str = "en", target: str = "") -> str:
     """Translate a fragment or a page of HTML.
 
     Block elements separate sentences; inline elements stay around their words. ``script``, ``style``, ``pre`` and what
     has ``translate="no"`` or the class ``notranslate`` are left as they are; so is ``code`` in a sentence.
 
+    Args:
+        language: code of the source language, for sentence boundaries.
+        target: code of the target language, which a page then declares in place of its own; see
+            :func:`translate_htmls`.
+
     Raises:
         UserError: elements are nested too deeply.
     """
-    return translate_htmls([text], partial(translate_content, translate=translate, language=language))[0]
+    run = partial(translate_content, translate=translate, language=language)
+    return translate_htmls([text], run, target)[0]
 
 
-def translate_htmls(texts: Sequence[str], run: TranslateBlocks) -> list[str]:
-    """Translate several texts as :func:`translate_html` does, with one call of ``run``."""
+def translate_htmls(texts: Sequence[str], run: TranslateBlocks, target: str = "") -> list[str]:
+    """Translate several texts as :func:`translate_html` does, with one call of ``run``.
+
+    Args:
+        target: code of the target language. Where a page declares its language, the attributes ``lang`` and
+            ``xml:lang`` of the page, and of the translated elements that declare the same language, get this one, and
+            ``dir`` of a page its direction. A code of an unknown language changes nothing.
+    """
     import lxml.html
 
     pages = [_parse_html(text) for text in texts]
@@ -82,6 +95,7 @@ def translate_htmls(texts: Sequence[str], run: TranslateBlocks) -> list[str]:
     results = []
     for root, is_page in pages:
         if is_page:
+            _declare_language(root, target)
             result = lxml.html.tostring(root.getroottree(), encoding="unicode")
         else:
             result = html.escape(root.text or "", quote=False)
@@ -111,6 +125,31 @@ def _parse_html(text: str) -> tuple[Element, bool]:
     return root, is_page
 
 
+def _declare_language(page: Element, target: str) -> None:
+    """Changes the attributes of a page that tell its language; see :func:`translate_htmls`."""
+    language = _primary(target)
+    if language not in NAMES:
+        return
+    before = _primary(page.get("lang") or page.get("xml:lang") or "")
+    for element in page.iter() if before else ():
+        for name in ("lang", "xml:lang"):
+            is_same = _primary(element.get(name) or "") == before
+            if is_same and not any(map(_is_left, [element, *element.iterancestors()])):
+                element.set(name, public_code(target.lower()))
+    if language in RIGHT_TO_LEFT or "dir" in page.attrib:
+        page.set("dir", "rtl" if language in RIGHT_TO_LEFT else "ltr")
+
+
+def _primary(tag: str) -> str:
+    """Returns the language of a tag, which may have a script, a region and so on, too."""
+    return tag.partition("-")[0].strip().lower()
+
+
+def _is_left(element: Element) -> bool:
+    """Returns whether the author wants the text of an element to be left as it is."""
+    return element.get("translate") == "no" or "notranslate" in element.get("class", "").split()
+
+
 def _html_blocks(root: Element) -> list[Block]:
     outer: set[Element] = set()
     for element in root.iter():
@@ -127,7 +166,7 @@ def _html_blocks(root: Element) -> list[Block]:
         is_block = tag in _BLOCKS or element in outer
         if tag in _SKIPPED:
             return "skipped"
-        if element.get("translate") == "no" or "notranslate" in element.get("class", "").split():
+        if _is_left(element):
             return "skipped" if is_block else "kept"
         if is_block:
             return "block"

@@ -41,7 +41,7 @@ class Html(DocumentFormat):
             text = data.decode(encoding)
         except UnicodeError:
             encoding, text = "utf-8", decoded(data)
-        return translate_htmls([text.removeprefix("\ufeff")], run)[0].encode(encoding, "xmlcharrefreplace")
+        return translate_htmls([text.removeprefix("\ufeff")], run, target)[0].encode(encoding, "xmlcharrefreplace")
 
 
 def _encoding(head: bytes) -> str:
@@ -111,12 +111,12 @@ def _in_lines(text: str, num_lines: int) -> str:
 
 
 class Gettext(DocumentFormat):
-    """Catalogues (PO): entries without a translation, whose text may be reStructuredText."""
+    """Catalogues (PO): entries without a translation, whose text may be reStructuredText; they become fuzzy ones."""
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
         import polib
 
-        text = decoded(data)
+        text = decoded(data).removeprefix("\ufeff")
         if "msgid" not in text or "\0" in text:
             raise damaged("a PO file", "it has no msgid")
         try:
@@ -134,7 +134,14 @@ class Gettext(DocumentFormat):
                 entry.msgstr_plural = {n: plural if n else first for n in numbers}
             else:
                 entry.msgstr = first
-        return str(catalogue).encode()
+            entry.flags.insert(0, "fuzzy")  # gettext's mark of a translation that a person has to check
+        written = str(catalogue)
+        # polib writes a comment and a header also where there were none.
+        if not catalogue.header and text.split(maxsplit=1)[0] != "#":
+            written = written.removeprefix("#\n")
+        if not catalogue.metadata:
+            written = written.removeprefix('msgid ""\nmsgstr ""\n\n')
+        return written.encode()
 
 
 def parse_tags(text: str) -> Content:

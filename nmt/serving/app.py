@@ -82,6 +82,7 @@ def make_server(service: Service, host: str, port: int, proxies: str = "") -> uv
     """
     grace = int(service.limits.time_limit) + 5
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+    protocol = type("Protocol", (BoundedProtocol,), {"read_seconds": service.limits.time_limit})
     config = uvicorn.Config(
         create_app(service),
         host,
@@ -89,7 +90,7 @@ def make_server(service: Service, host: str, port: int, proxies: str = "") -> uv
         log_level="critical",
         access_log=False,
         server_header=False,
-        http=BoundedProtocol,
+        http=protocol,
         ws="none",
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies,

@@ -1,7 +1,7 @@
-"""Connections of the server, whose number is limited, and the size and time of the headers of each."""
+"""Connections of the server: their number, the size and time of headers, and the time until answers are read."""
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -15,15 +15,25 @@ MAX_HEADER_BYTES = 64 << 10
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """HTTP of uvicorn, with limits against clients that open many connections and never finish a request."""
+    """HTTP of uvicorn, with limits against clients that never finish a request or never read an answer.
+
+    A connection that exceeds a limit is aborted: closing it would wait until the client has read what was sent.
+
+    Attributes:
+        read_seconds: longest time until a client has taken what was sent to it.
+    """
+
+    read_seconds: ClassVar[float] = 60.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._timer: asyncio.TimerHandle | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None
         self._is_in_headers, self._header_bytes = True, 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(0)  # pause_writing() is called as soon as the system takes no more
         if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
         else:
@@ -31,7 +41,18 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_unread_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread_timer = self.loop.call_later(self.read_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_unread_timer()
+        if self.cycle is not None and self.cycle.response_complete:
+            self._start_timer()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -52,7 +73,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         # Any byte stops uvicorn's own timer, also one of a body that nobody reads any more.
-        if self.cycle.response_complete:  # and no other request was sent ahead
+        if self.cycle.response_complete and self._unread_timer is None:  # and no other request was sent ahead
             self._start_timer()
 
     def _start_timer(self) -> None:
@@ -63,3 +84,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _stop_unread_timer(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None

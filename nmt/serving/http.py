@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import json
 import logging
+import re
 import time
 import traceback
 from collections.abc import Mapping
@@ -29,10 +30,12 @@ CORS = {
     "Access-Control-Allow-Methods": "GET, POST",
     "Access-Control-Max-Age": "1728000",
 }
+HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[\w.-]*)(?::\d{0,5})?", re.ASCII)
+"""A value of the header ``Host``: a name or an address, and a port (RFC 9110, section 7.2); empty for no name."""
 MAX_HEADERS = 100
 """Largest number of header lines of a request."""
-LARGE = 50_000
-"""Bytes of an answer that a client has to read in time."""
+PART = 64 << 10
+"""Bytes of an answer that a client has to take within the time limit; longer answers are sent in parts."""
 SMALL = 100_000
 """Bytes of JSON that are read at once."""
 logger = logging.getLogger("nmt.serving")
@@ -55,15 +58,18 @@ class RequestMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message).update(CORS)
+            body = message.get("body", b"")
+            last = max(len(body) - 1, 0) // PART * PART
             try:
-                # Small parts hardly wait for the client, and each timer takes time.
-                if len(message.get("body", b"")) < LARGE:
-                    await send(message)
-                else:
-                    await asyncio.wait_for(send(message), self._limits.time_limit)
+                for begin in range(0, last, PART):
+                    await send({**message, "body": body[begin : begin + PART], "more_body": True})
+                await send({**message, "body": body[last:]} if last else message)
             except Exception as error:  # the server has refused the rest of the request and closed the connection
                 raise ClientDisconnect from error
 
+        if not _has_sound_host(scope):
+            await error_response(400, "Invalid request: the header Host")(scope, receive, send_with_headers)
+            return
         if scope["method"] == "OPTIONS":
             await Response()(scope, receive, send_with_headers)
             return
@@ -106,6 +112,14 @@ class RequestMiddleware:
             return message
 
         return limited
+
+
+def _has_sound_host(scope: Scope) -> bool:
+    """Returns whether a request names one host, as HTTP/1.1 wants it (RFC 9112, section 3.2), or none in HTTP/1.0."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if not hosts:
+        return bool(scope["http_version"] == "1.0")
+    return len(hosts) == 1 and HOST.fullmatch(hosts[0]) is not None
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -180,7 +194,12 @@ def _address(request: Request) -> str:
 
 def _given_key(request: Request, key: object) -> str:
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-    return without_surrogates(str(key or (bearer.strip() if scheme.lower() == "bearer" else "")))
+    if key or scheme.lower() != "bearer":
+        return without_surrogates(str(key or ""))
+    try:
+        return bearer.strip().encode("latin-1").decode("utf-8")  # the bytes of the header, which most clients send so
+    except UnicodeDecodeError:
+        return bearer.strip()
 
 
 async def read_values(request: Request) -> dict[str, Any]:

@@ -8,22 +8,15 @@ import numpy as np
 
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
-from nmt.data.languages import DETECTED_AS, language_identifier, name_of
+from nmt.data.languages import DETECTED_AS, PUBLIC_CODES, language_identifier, name_of, public_code
 from nmt.data.piece_counts import PieceModel, load_models
 from nmt.documents.segmentation import has_letters
 from nmt.translation.translator import Translator
 
-LIBRETRANSLATE_CODES = {"pb": "pt-BR", "zh": "zh-Hans", "zt": "zh-Hant"}
-"""Codes that clients of LibreTranslate see under another name."""
 PIECE_WEIGHT, IDENTIFIER_WEIGHT = 0.75, 1.25
 """Weights of two log-probabilities of a language; chosen by ``tools/experiments/language_detection.py``."""
 MAX_PIECED = 1000
 """Characters of a text whose pieces are read."""
-
-
-def public_code(code: str) -> str:
-    """Returns the code as clients of LibreTranslate know it."""
-    return LIBRETRANSLATE_CODES.get(code, code)
 
 
 def described(code: str) -> dict[str, str]:
@@ -66,7 +59,7 @@ class ModelRouter:
     def find(self, code: str) -> str | None:
         """The code of a language as the models have it, from any spelling of a request; None if it isn't served."""
         code = code.strip().lower()
-        aliases = {public.lower(): own for own, public in LIBRETRANSLATE_CODES.items()}
+        aliases = {public.lower(): own for own, public in PUBLIC_CODES.items()}
         return next((known for known in (code, aliases.get(code)) if known in self.codes), None)
 
     def targets(self, source: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from nmt.core.errors import shortened
 from nmt.core.version import __version__
+from nmt.data.languages import public_code
 from nmt.documents.elements import translate_htmls
 from nmt.documents.formats import FORMATS
 from nmt.documents.glossary import Glossary, Term
@@ -26,10 +27,11 @@ from nmt.documents.segmentation import Segment, split_sentences, translated, wit
 from nmt.documents.tags import KEPT, text_of
 from nmt.serving.corrections import correct, recalls
 from nmt.serving.http import admit, read_values, without_surrogates
-from nmt.serving.languages import described, public_code
+from nmt.serving.languages import described
 from nmt.serving.limits import ApiError
 from nmt.serving.service import RequestContext, Service, wide_beam
 from nmt.translation.request import StreamOptions
+from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
 MAX_DETECTED = 10_000
@@ -70,15 +72,12 @@ class _Job:
 
     def _translations(self, context: RequestContext, route: Sequence[Translator], source: str) -> list[str]:
         """Returns the text by the best translations of its sentences, by the second best, and so on."""
-        linked = partial(context.translate, route, settings=StreamOptions(with_alignment="punctuation"))
-        run = partial(translate_content, translate=linked, language=source)
-        if self.format == "html":
-            return translate_htmls([self.text], run)
+        num = self.num_alternatives + 1
         is_known = recalls(self.service, route, self.text)
         has_tags = bool(route) and bool(route[0].vocabularies.source.tags_of(self.text))
-        if not self.num_alternatives and not has_tags and KEPT.search(self.text) and not is_known:
-            return [text_of(content) for content in run([[self.text]])]
-        num = self.num_alternatives + 1
+        if self.format == "html" or (KEPT.search(self.text) and not has_tags and not is_known):
+            search = partial(context.candidates, route, settings=_linked(route, num))
+            return self._with_markup(search, num, source)
         segments = [Segment(self.text, True)] if is_known else split_sentences(self.text, source)
         sentences = [segment.text for segment in segments if segment.is_sentence]
         if has_tags:
@@ -86,6 +85,31 @@ class _Job:
         found = context.translate(route, sentences, StreamOptions(num, decoding=wide_beam(route, num)))
         ranked = ([t.n_best[min(rank, len(t.n_best) - 1)].text for t in found] for rank in range(num))
         return ["".join(translated(segments, iter(texts))) for texts in ranked]
+
+    def _with_markup(
+        self, search: Callable[[Sequence[str]], list[list[Translation]]], num: int, source: str
+    ) -> list[str]:
+        """Returns what :meth:`_translations` does, with tags and what must be kept in their places in each of them."""
+        found: dict[str, list[Translation]] = {}
+
+        def translate(sentences: Sequence[str], rank: int) -> list[Translation]:
+            new = list(dict.fromkeys(sentence for sentence in sentences if sentence not in found))
+            found.update(zip(new, search(new), strict=True))
+            return [found[sentence][min(rank, len(found[sentence]) - 1)] for sentence in sentences]
+
+        texts = []
+        for rank in range(num):
+            run = partial(translate_content, translate=partial(translate, rank=rank), language=source)
+            if self.format == "html":
+                texts += translate_htmls([self.text], run, self.target)
+            else:
+                texts += [text_of(content) for content in run([[self.text]])]
+        return texts
+
+
+def _linked(route: Sequence[Translator], num: int) -> StreamOptions:
+    """Returns the settings of a search for some candidates, with links that tell where markup belongs."""
+    return StreamOptions(num, with_alignment="punctuation", decoding=wide_beam(route, num))
 
 
 def router(service: Service) -> APIRouter:
@@ -189,8 +213,8 @@ def _add_files(routes: APIRouter, service: Service) -> None:
             raise ApiError(400, "Invalid request: glossary parameter is not text")
         work = _DocumentJob(service, name, upload.file, source, target, Glossary.parse(terms), missing)
         content = await service.run_document(request, work)
-        url = f"{request.scope['scheme']}://{request.headers.get('host', 'localhost')}/download_file/"
-        answer: dict[str, Any] = {"translatedFileUrl": url + quote(files.add(name, content))}
+        url = f"{request.base_url}download_file/{quote(files.add(name, content))}"
+        answer: dict[str, Any] = {"translatedFileUrl": url}
         return JSONResponse(answer | ({"missing": dict(sorted(missing))} if missing else {}))
 
     @routes.get("/download_file/{name}")
@@ -246,8 +270,8 @@ class _DocumentJob:
             if source == "auto":
                 text = process.text(self.name, data, MAX_DETECTED)
                 source = next((code for code, _ in self.service.detector.detect(text)), self.target)
-            linked = StreamOptions(with_alignment="punctuation")
-            search = partial(context.translate, self.service.route(source, self.target), settings=linked)
+            route = self.service.route(source, self.target)
+            search = partial(context.translate, route, settings=_linked(route, 1))
             translate = partial(self.glossary.translated, search=search, missing=self.missing)
             return process.translate(self.name, data, translate, source, self.target)
 

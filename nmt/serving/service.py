@@ -14,12 +14,12 @@ import torch
 from fastapi import Request as HttpRequest
 
 from nmt.core.errors import shortened
-from nmt.data.languages import name_of
+from nmt.data.languages import name_of, public_code
 from nmt.decoding.parallel import independent_threads
 from nmt.documents.process import DocumentProcesses
 from nmt.recipe.schema import DecodingChanges
 from nmt.serving.engine import Engine
-from nmt.serving.languages import Detector, ModelRouter, direction, public_code
+from nmt.serving.languages import Detector, ModelRouter, direction
 from nmt.serving.limits import ApiError, Limits, Metrics, RateLimit, time_limit
 from nmt.translation.memory import TranslationMemory
 from nmt.translation.parts import chained, in_parts, joined, unchanged
@@ -124,6 +124,24 @@ class RequestContext:
             hopped = self._hop(model, sources, own, on_partial if is_last else None)
             found = [chained(before, after) for before, after in zip(found, hopped, strict=True)] if hop else hopped
         return found
+
+    def candidates(
+        self, route: Sequence[Translator], sentences: Sequence[str], settings: StreamOptions
+    ) -> list[list[Translation]]:
+        """Returns the ``n_best`` translations of each sentence, best first, each with links of its own.
+
+        Arguments and errors are those of :meth:`translate`.
+        """
+        before = self.translate(route[:-1], sentences, StreamOptions(with_alignment=settings.with_alignment))
+        best = self.translate(route[-1:], [each.text for each in before], settings)
+        others = [replace(each, text=c.text, score=c.score, tokens=c.tokens) for each in best for c in each.n_best[1:]]
+        if others and (examine := route[-1].examiner(settings)) is not None:
+            others = self.call(examine, others)
+        remaining = iter(others)
+        found = [[each, *(next(remaining) for _ in each.n_best[1:])] for each in best]
+        if len(route) < 2:
+            return found
+        return [[chained(first, each) for each in of_one] for first, of_one in zip(before, found, strict=True)]
 
     def _hop(
         self,

@@ -49,9 +49,33 @@ def test_text() -> None:
 
 def test_html() -> None:
     page = '<html lang="de"><body><p>Der <b>Hund</b></p></body></html>'
-    assert translated("a.HTML", page) == '<html lang="de"><body><p><b>dog</b> the</p></body></html>'
+    assert translated("a.HTML", page) == '<html lang="en"><body><p><b>dog</b> the</p></body></html>'
     latin = '<meta charset="latin-1"><p>Käse</p>'.encode("latin-1")
     assert translate_document("a.htm", latin, translate) == latin
+
+
+@pytest.mark.parametrize(
+    ("target", "before", "after"),
+    [
+        ("zt", 'lang="de-AT" xml:lang="de"', 'lang="zh-Hant" xml:lang="zh-Hant"'),
+        ("ar", 'lang="de"', 'lang="ar" dir="rtl"'),
+        ("ar", "", ' dir="rtl"'),
+        ("en", 'lang="ar" dir="rtl"', 'lang="en" dir="ltr"'),
+        ("en", "", ""),
+        ("target", 'lang="de"', 'lang="de"'),  # a recipe may name its languages so
+    ],
+)
+def test_a_page_declares_the_language_of_its_translation(target: str, before: str, after: str) -> None:
+    page = f"<html {before}><body><p>Hund</p></body></html>"
+    result = translate_document("a.html", page.encode(), translate, "de", target).decode()
+    assert result == f"<html{after if not before else f' {after}'}><body><p>dog</p></body></html>"
+
+
+def test_what_is_in_another_language_or_not_translated_keeps_its_language() -> None:
+    page = '<html lang="de"><body lang="DE"><p>Hund <i lang="fr">chien</i></p><p translate="no"><b lang="de">Hund</b>'
+    result = translated("a.html", page)
+    assert result.startswith('<html lang="en"><body lang="en"><p><i lang="fr">chien</i> dog</p>')
+    assert '<b lang="de">Hund</b>' in result
 
 
 def test_subtitles() -> None:
@@ -123,11 +147,27 @@ msgstr[0] ""
 msgstr[1] ""
 """
     expected = (
-        source.replace('Katze</b>"\nmsgstr ""', 'Katze</b>"\nmsgstr "<b>cat</b> %s dog"')
+        source.replace("#: file.c:1\n", "#: file.c:1\n#, fuzzy\n")
+        .replace('Katze</b>"\nmsgstr ""', 'Katze</b>"\nmsgstr "<b>cat</b> %s dog"')
+        .replace('msgid "Katze"', '#, fuzzy\nmsgid "Katze"')
         .replace('msgstr[0] ""', 'msgstr[0] "cat"')
         .replace('msgstr[1] ""', 'msgstr[1] "%d and cat"')
     )
     assert translated("a.po", source) == expected
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "",
+        "#: file.c:1\n",
+        'msgid ""\nmsgstr "Language: de\\n"\n\n',
+        '#\nmsgid ""\nmsgstr "Language: de\\n"\n\n',
+        '# a\n#\n# b\nmsgid ""\nmsgstr "Language: de\\n"\n\n',
+    ],
+)
+def test_the_head_of_a_catalogue_stays_as_it_is(head: str) -> None:
+    assert translated("a.po", f'{head}msgid "Hund"\nmsgstr ""\n') == f'{head}#, fuzzy\nmsgid "Hund"\nmsgstr "dog"\n'
 
 
 def test_catalogue_is_never_a_path(tmp_path: object) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nmt.serving import connections
+from nmt.serving import connections, libretranslate
 from nmt.serving.app import make_server
 from nmt.serving.limits import Limits
 from nmt.serving.service import Service
@@ -108,6 +108,62 @@ def test_large_and_many_headers_are_refused(server: Any) -> None:
         assert is_closed(client)
 
 
+@pytest.mark.parametrize("end", ["", "POST /translate HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nq", "\0"])
+def test_clients_that_never_read_make_room_for_others(
+    serve: Callable[..., Any], translator: Translator, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Also where the server has closed their connection, because what they sent at last is no HTTP."""
+    own = serve(translator, time_limit=0.2)
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 60)
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
+    host, port = own.url.removeprefix("http://").split(":")
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect((host, int(port)))
+            client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 300 + end.encode())
+        answers, give_up = list[int](), time.monotonic() + 20
+        while not answers and time.monotonic() < give_up:
+            with contextlib.suppress(OSError):
+                answers.append(own.request("/health").status)
+        assert answers == [200]
+
+
+def test_a_client_that_reads_slowly_gets_a_long_answer_whole(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if it takes longer than the headers of the next request may."""
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
+    text = "-" * 6_000_000
+    monkeypatch.setitem(libretranslate.SPECIFICATION, "x", text)
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+        client.connect((host, int(port)))
+        client.sendall(b"GET /spec HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        received, begin = bytearray(client.recv(1000)), time.monotonic()
+        while time.monotonic() < begin + 0.6:
+            received += client.recv(65_536)
+            time.sleep(0.01)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        while chunk := client.recv(1 << 20):
+            received += chunk
+    assert received.endswith(b'"x":"' + text.encode() + b'"}')
+
+
+def test_a_request_names_one_sound_host(server: Any) -> None:
+    def status(version: str, *hosts: str) -> bytes:
+        with connect(server) as client:
+            head = "".join(f"Host: {host}\r\n" for host in hosts)
+            client.sendall(f"GET /health HTTP/{version}\r\n{head}Connection: close\r\n\r\n".encode())
+            return client.recv(10_000)[9:12]
+
+    for host in ("x", "x.org:80", "127.0.0.1:5000", "[::1]:5000", "a_b-c.example", ""):
+        assert status("1.1", host) == b"200"
+    for host in ("a b", "x/y", "x?y", 'x"><script>', "x@y", "x:y", "[::1", "x:5:5", "ä", "x, y"):
+        assert status("1.1", host) == b"400"
+    assert (status("1.1"), status("1.1", "x", "x"), status("1.0")) == (b"400", b"400", b"200")
+
+
 def test_connections_are_limited(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
     first, second, third = connect(server), connect(server), connect(server)
@@ -146,6 +202,19 @@ def test_wrong_keys_are_limited(serve: Callable[..., Any], translator: Translato
     statuses = [limited.request("/translate", BODY | {"api_key": f"{n}"}).status for n in range(12)]
     assert statuses == [403] * 10 + [429] * 2
     assert limited.request("/translate", BODY | {"api_key": "right"}).status == 429
+
+
+@pytest.mark.parametrize("key", ["ключ", "schlüssel", "🔑", "Ã¼"])
+def test_a_key_may_have_letters_beyond_ascii(serve: Callable[..., Any], translator: Translator, key: str) -> None:
+    limited = serve(translator, keys=(key,))
+    headers = [f"Bearer {key}".encode().decode("latin-1")]  # urllib writes headers as Latin-1
+    if key == "schlüssel":
+        headers.append(f"Bearer {key}")
+    for authorization in headers:
+        answer = limited.request("/translate", BODY, headers={"Authorization": authorization})
+        assert answer.status == 200
+    assert limited.request("/translate", BODY | {"api_key": key}).status == 200
+    assert limited.request("/translate", BODY, headers={"Authorization": f"Bearer {key[0]!a}"}).status == 403
 
 
 def test_no_credentials_for_every_origin(server: Any) -> None:

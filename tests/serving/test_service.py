@@ -81,6 +81,23 @@ def test_a_pivot_translates_the_translation_and_chains_the_links(
         }
 
 
+def test_each_candidate_has_links_of_its_own(
+    context: RequestContext, translator: Translator, backward: Translator, german: list[str]
+) -> None:
+    settings = StreamOptions(3, with_alignment=True)
+    for route in ([translator], [translator, backward]):
+        found = context.candidates(route, german[:2], settings)
+        for of_one, whole in zip(found, context.translate(route, german[:2], settings), strict=True):
+            assert [each.text for each in of_one] == [candidate.text for candidate in whole.n_best]
+            assert of_one[0] == whole
+            assert {each.source for each in of_one} == {whole.source}
+            pivot = translator(whole.source).text if len(route) > 1 else whole.source
+            aligned = route[-1].align([(pivot, each.text) for each in of_one])
+            own = [{t for _, t in each.alignment or ()} for each in of_one]
+            assert all(targets <= {t for _, t in links.links} for targets, links in zip(own, aligned, strict=True))
+            assert all(own)
+
+
 def test_a_language_to_itself_changes_nothing(context: RequestContext) -> None:
     [found] = context.translate([], ["Der Hund  schläft."], StreamOptions())
     assert (found.text, found.alignment) == ("Der Hund  schläft.", ((0, 0), (1, 1), (2, 2)))
