@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
@@ -100,7 +101,7 @@ def make_server(service: Service, host: str, port: int, proxies: str = "") -> uv
 
 
 def serve(service: Service, host: str, port: int, proxies: str = "") -> None:
-    """Serve until SIGTERM or Ctrl-C; requests that were accepted by then are answered.
+    """Serve until SIGTERM or Ctrl-C; requests that were accepted by then are answered within the time limit.
 
     Raises:
         UserError: the address can't be used.
@@ -115,6 +116,8 @@ def serve(service: Service, host: str, port: int, proxies: str = "") -> None:
         say(f"Serving {pairs} at http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C stops).")
         be_silent()  # warnings about single sentences would quote the text of users
         server.run([listening])
+        if service.engine.is_running:  # Python aborts with a daemon thread in C++; all else has been closed
+            os._exit(0)
 
 
 def _bound(host: str, port: int) -> socket.socket:

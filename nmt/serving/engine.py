@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from functools import partial
-from math import ceil
+from math import ceil, inf
 from typing import Any, TypeVar
 
 import torch
@@ -68,6 +68,10 @@ class _FunctionJob:
     future: "Future[Any]" = field(default_factory=Future)
 
 
+class _AllCancelled(Exception):
+    """Ends a search between two steps: nobody waits for its results."""
+
+
 class _SearchObserver(LogitsProcessor):
     """Ends the search of cancelled sentences, and reports partial translations of the others."""
 
@@ -76,6 +80,8 @@ class _SearchObserver(LogitsProcessor):
         self.reads_ids = any(item.on_partial for item in items)
 
     def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
+        if all(item.future.done() for item in self._items):
+            raise _AllCancelled
         cancelled = [at for at, number in enumerate(batch.numbers) if self._items[number].future.cancelled()]
         for at in cancelled:
             rows = (sentence_N == at).nonzero()[:, 0]
@@ -167,13 +173,23 @@ class Engine:
             self._waiting += jobs
             self._changed.notify_all()
 
-    def close(self) -> None:
-        """Stop the threads when everything that waits is done."""
+    def close(self, seconds: float = inf) -> None:
+        """Stop the threads when everything that waits is done.
+
+        Args:
+            seconds: longest time to wait for them: a call of a library can't be stopped.
+        """
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
+        end = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join()
+            thread.join(min(max(end - time.monotonic(), 0), threading.TIMEOUT_MAX))
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a thread has not stopped."""
+        return any(thread.is_alive() for thread in self._threads)
 
     def _run(self, num_threads: int) -> None:
         torch.set_num_threads(num_threads)  # of this thread
@@ -242,6 +258,8 @@ class Engine:
                     **settings.arguments | {"batch_size": len(items)},
                 )
             )
+        except _AllCancelled:
+            return
         except Exception as error:
             if len(items) == 1:
                 with contextlib.suppress(InvalidStateError):  # it was cancelled

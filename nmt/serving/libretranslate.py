@@ -197,6 +197,7 @@ def _add_texts(routes: APIRouter, service: Service) -> None:
 def _add_files(routes: APIRouter, service: Service) -> None:
     """Translation of files, which are kept for a while to be downloaded."""
     files = _Files()
+    service.closing.callback(files.close)
 
     @routes.post("/translate_file")
     async def translate_file(request: Request) -> Response:
@@ -243,6 +244,10 @@ class _Files:
                 del self._files[other]
                 path.unlink(missing_ok=True)
         return key
+
+    def close(self) -> None:
+        """Remove all files."""
+        self._folder.cleanup()
 
     def find(self, key: str) -> Path:
         """Raises ApiError if there is no such file."""

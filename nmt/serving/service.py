@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from fastapi import Request as HttpRequest
 
-from nmt.core.errors import shortened
+from nmt.core.errors import UserError, shortened
 from nmt.data.languages import name_of, public_code
 from nmt.decoding.parallel import independent_threads
 from nmt.documents.process import DocumentProcesses
@@ -35,6 +35,8 @@ PAIRS_AT_A_TIME = 16
 """Sentence pairs that are aligned or scored at a time."""
 DOCUMENT_SECONDS = 600.0
 """Longest time from the arrival of a document to its translation."""
+CLOSE_SECONDS = 5.0
+"""Longest time that closing waits for model threads, when what they compute has been answered or cancelled."""
 NUM_DOCUMENTS = 4
 """Documents that are translated at a time, each with a process of its own; others wait."""
 WRONG_KEYS = 10
@@ -178,7 +180,10 @@ class RequestContext:
                 functions = {i: partial(on_partial, start + i) for i in range(len(part))}
             self._num_sentences += len(part)
             is_bulk = self._num_sentences > SENTENCES_AT_A_TIME
-            found += self._results(partial(self._engine.submit, model, part, settings, functions, is_bulk))
+            try:
+                found += self._results(partial(self._engine.submit, model, part, settings, functions, is_bulk))
+            except UserError as error:  # options and sizes were checked before: the model or its recipe is to blame
+                raise ApiError(500, f"Cannot translate text: {error.message}") from error
         remaining = iter(found)
         return [
             joined(request.source, [next(remaining) for _ in of_request], model)
@@ -209,6 +214,9 @@ class Service:
         limits: of a request.
         api_keys: one of which each request must have, if there are any.
         feedback: accept corrections without API keys, too.
+
+    Attributes:
+        closing: gets what :meth:`close` has to close, too.
     """
 
     def __init__(
@@ -233,18 +241,26 @@ class Service:
         self._threads = ThreadPoolExecutor(NUM_THREADS, "nmt-request")
         self._large_threads = ThreadPoolExecutor(NUM_LARGE_THREADS, "nmt-large")
         self._document_threads = ThreadPoolExecutor(NUM_DOCUMENTS, "nmt-document")
-        self._num_active = self._num_documents = 0
+        self._active, self._num_documents = set[RequestContext](), 0
+        self.closing = contextlib.ExitStack()
         self.wrong_keys = RateLimit(WRONG_KEYS)
         self.documents = DocumentProcesses()
 
     def close(self) -> None:
-        """Answer what was accepted, and stop."""
+        """Cancel the requests that are not answered yet, and stop.
+
+        What model threads compute ends between two steps of a search. One that doesn't within some seconds is left
+        behind, and :attr:`Engine.is_running` then.
+        """
+        for context in list(self._active):
+            context.cancel()
         for threads in (self._threads, self._large_threads, self._document_threads):
             threads.shutdown()
         self.documents.close()
-        self.engine.close()
+        self.engine.close(CLOSE_SECONDS)
         for memory in self.memories.values():
             memory.close()
+        self.closing.close()
 
     def route(self, source: str, target: str, name: str | None = None) -> list[Translator]:
         """Returns the models that translate from one language to another, one after another; or the one of this name.
@@ -283,17 +299,17 @@ class Service:
         Raises:
             ApiError: there are too many at a time.
         """
-        if self._num_active >= self.limits.queue_size:
+        if len(self._active) >= self.limits.queue_size:
             raise ApiError(503, "Too many requests at a time: try again later", {"Retry-After": "1"})
-        self._num_active += 1
-        self.metrics.active.set(self._num_active)
         context = RequestContext(self.engine, time.monotonic() + seconds, self.memories)
+        self._active.add(context)
+        self.metrics.active.set(len(self._active))
         try:
             yield context
         finally:
             context.cancel()
-            self._num_active -= 1
-            self.metrics.active.set(self._num_active)
+            self._active.discard(context)
+            self.metrics.active.set(len(self._active))
 
     def start(
         self,

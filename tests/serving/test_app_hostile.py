@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -60,6 +61,41 @@ def test_sigterm_stops_the_server_when_everything_accepted_is_answered(python: P
     assert process.wait(300) == 0
     assert answers == [100] * 4
     assert process.stderr.read() == ""
+
+
+ENDLESS = """
+import sys, time
+from nmt.__main__ import main
+from nmt.serving import service
+from nmt.translation.translator import Translator
+
+def stream(*given, **named):
+    print("begun", file=sys.stderr, flush=True)
+    while True:  # as in a library that can't be stopped
+        time.sleep(0.01)
+
+Translator.stream, service.CLOSE_SECONDS = stream, 0.1
+main()
+"""
+
+
+@pytest.mark.posix
+def test_sigterm_stops_the_server_during_a_search_that_never_ends(python: Path, tiny_model: Path) -> None:
+    command = [python, "-c", ENDLESS, "serve", str(tiny_model), "--port", "0", "--time-limit", "0.5"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    url = re.search(r"http://\S+", process.stderr.readline())
+    assert url
+    host, port = url[0].removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(b"GET /translate?q=a&source=de&target=en HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert process.stderr.readline() == "begun\n"
+        process.send_signal(signal.SIGTERM)
+        try:
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+        assert client.recv(1000).startswith(b"HTTP/1.1 504")
 
 
 def test_a_missing_extra_is_named(run_nmt: Any, monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> None:

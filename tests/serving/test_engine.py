@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nmt.serving.engine import Engine
+from nmt.serving.engine import BULK_SHARE, Engine
 from nmt.translation.request import Request, StreamOptions
 from nmt.translation.translator import Translator
 
@@ -150,6 +150,39 @@ def test_one_sentence_that_fails_spoils_no_other(
     with pytest.raises(MemoryError):
         futures[1].result(30)
     assert texts([futures[0]]) == [expected.text]
+
+
+def test_a_search_ends_between_two_steps_when_nobody_waits_for_it(
+    engine: Engine, translator: Translator, german: list[str], endless: threading.Event
+) -> None:
+    [future] = engine.submit(translator, [Request("endless")], PLAIN)
+    assert endless.wait(30)
+    future.cancel()
+    [other] = engine.submit(translator, [Request(german[0])], PLAIN)
+    assert texts([other]) == [translator(german[0]).text]
+
+
+def test_short_requests_have_most_turns_while_long_ones_wait(
+    translator: Translator, german: list[str], hold: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[bool] = []
+    stream = Translator.stream
+
+    def seen(self: Translator, lines: list[Request], *given: Any, **named: Any) -> Any:
+        turns.append("bulk" in lines[0].source)
+        return stream(self, lines, *given, **named)
+
+    monkeypatch.setattr(Translator, "stream", seen)
+    engine, alone = Engine(), StreamOptions(decoding={"batch_size": 1})
+    release = hold(engine)
+    futures = engine.submit(translator, [Request(f"bulk {n}") for n in range(BULK_SHARE)], alone, is_bulk=True)
+    futures += engine.submit(translator, [Request(f"short {n}") for n in range(2 * BULK_SHARE)], alone)
+    release.set()
+    texts(futures)
+    engine.close()
+    one_turn = [False] * (BULK_SHARE - 1) + [True]
+    assert turns[: 2 * BULK_SHARE] == 2 * one_turn
+    assert turns.count(True) == BULK_SHARE
 
 
 def test_close_answers_what_waits(translator: Translator, german: list[str], hold: Hold) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -96,6 +97,59 @@ def test_each_candidate_has_links_of_its_own(
             own = [{t for _, t in each.alignment or ()} for each in of_one]
             assert all(targets <= {t for _, t in links.links} for targets, links in zip(own, aligned, strict=True))
             assert all(own)
+
+
+def test_a_search_without_end_costs_one_request(
+    serve: Callable[..., Any], translator: Translator, german: list[str], endless: threading.Event
+) -> None:
+    own, body = serve(translator, time_limit=1), {"source": "de", "target": "en"}
+    answer = own.request("/translate", body | {"q": "endless"})
+    assert (answer.status, "time limit" in answer.json["error"]) == (504, True)
+    assert endless.is_set()
+    for path, field in (("/translate", "q"), ("/v1/translate", "text")):
+        assert own.request(path, body | {field: german[0]}).status == 200
+
+
+def test_an_error_of_the_model_is_no_fault_of_the_request(
+    serve: Callable[..., Any], translator: Translator, german: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Translator.stream
+
+    def failing(self: Translator, lines: list[Request], *given: Any, **named: Any) -> Any:
+        if any("Mond" in request.source for request in lines):
+            raise UserError("The scores of decoder.output are not finite.", "Use float32.")
+        return stream(self, lines, *given, **named)
+
+    monkeypatch.setattr(Translator, "stream", failing)
+    own, body = serve(translator), {"source": "de", "target": "en"}
+    for path, field in (("/translate", "q"), ("/v1/translate", "text")):
+        answer = own.request(path, body | {field: "Der Mond"})
+        expected = {"error": "Cannot translate text: The scores of decoder.output are not finite."}
+        assert (answer.status, answer.json) == (500, expected)
+        assert own.request(path, body | {field: german[0]}).status == 200
+
+
+def test_several_models_of_a_language_count_as_their_mean(translator: Translator, backward: Translator) -> None:
+    """Of the probabilities, not of their logarithms: a text that one of them knows well is in its language."""
+
+    class Pieces:
+        def __init__(self, value: float) -> None:
+            self.value = value
+
+        def log_probability(self, text: str) -> float:
+            return self.value
+
+    detector, probabilities = Detector(["de", "en"]), {"de": 0.5, "en": 0.5}
+
+    def probability(*german: float) -> float:
+        detector._pieces = {"de": [Pieces(p) for p in german], "en": [Pieces(-9.0)]}  # type: ignore[list-item]
+        return detector._with_pieces("Hund", probabilities)["de"]
+
+    assert probability(-9.0) == pytest.approx(0.5)
+    assert probability(-9.0, -9.0) == pytest.approx(0.5)
+    mean = math.log((math.exp(-4.0) + math.exp(-30.0)) / 2)
+    assert probability(-4.0, -30.0) == pytest.approx(probability(mean))
+    assert probability(-9.0, -30.0) > probability(-12.0)
 
 
 def test_a_language_to_itself_changes_nothing(context: RequestContext) -> None:

@@ -23,7 +23,8 @@
 
   async function call(path, body, { base = "", signal } = {}) {
     const headers = {}, key = $("key").value;
-    if (key) headers.Authorization = `Bearer ${key}`;
+    // A header has bytes: each character stands for one of the key in UTF-8.
+    if (key) headers.Authorization = `Bearer ${String.fromCharCode(...new TextEncoder().encode(key))}`;
     if (body && !(body instanceof FormData)) headers["Content-Type"] = "application/json";
     const sent = body instanceof FormData || !body ? body : JSON.stringify(body);
     const answer = await fetch(base + path, { method: body ? "POST" : "GET", headers, body: sent, signal }).catch((error) => {
@@ -77,6 +78,7 @@
       const seconds = ((performance.now() - start) / 1000).toFixed(2);
       const detected = answer.confidence === undefined ? "" : `, ${nameOf(answer.source)} detected (${answer.confidence} %)`;
       show(`${seconds} s${detected}`);
+      if (answer.source === $("target").value) complain(`The text is in ${nameOf(answer.source)} already: choose another language to translate to.`);
       remember(text, answer.text);
       await second;
       await addProbabilities(own.signal);
@@ -497,7 +499,7 @@
       remove.setAttribute("aria-label", `Delete “${entry.text.slice(0, 40)}” from the history`);
       open.addEventListener("click", () => {
         $("source").value = entry.source;
-        $("target").value = entry.target;
+        fillTargets(entry.target);
         $("input").value = entry.text;
         later(0);
         $("input").focus();
@@ -536,11 +538,11 @@
   const nameOf = (code) => state.languages.find((language) => language.code === code)?.name ?? code;
   const option = (code, name) => Object.assign(element("option", name), { value: code });
 
-  function fillTargets() {
-    const known = state.languages.find(({ code }) => code === $("source").value), before = $("target").value;
+  function fillTargets(wanted = $("target").value) {
+    const known = state.languages.find(({ code }) => code === $("source").value);
     const codes = (known ? known.targets.filter((code) => code !== known.code) : state.languages.map(({ code }) => code));
     $("target").replaceChildren(...codes.map((code) => option(code, nameOf(code))));
-    if (codes.includes(before)) $("target").value = before;
+    if (codes.includes(wanted)) $("target").value = wanted;
     $("swap").disabled = $("source").value === "auto" && !state.answer;
     fillModels();
     store("languages", [$("source").value, $("target").value]);
@@ -564,10 +566,8 @@
     const reverse = state.languages.find(({ code }) => code === to);
     if (!from || !reverse?.targets.includes(from)) { complain(`There is no model from ${nameOf(to)} to ${nameOf(from)}.`); return; }
     $("source").value = to;
-    fillTargets();
-    $("target").value = from;
+    fillTargets(from);
     if (state.answer) $("input").value = state.answer.text;
-    fillTargets();
     later(0);
   }
 
@@ -586,9 +586,7 @@
     $("source").replaceChildren(option("auto", "Detect"), ...sources.map(({ code, name }) => option(code, name)));
     const [source, target] = stored("languages", ["auto", state.settings.language?.target.code]);
     if ([...$("source").options].some(({ value }) => value === source)) $("source").value = source;
-    fillTargets();
-    if ([...$("target").options].some(({ value }) => value === target)) $("target").value = target;
-    fillModels();
+    fillTargets(target);
     $("glossary").value = stored("glossary", "");
     $("key-section").hidden = !state.settings.apiKeys;
     $("file").accept = (state.settings.supportedFilesFormat || []).join(",");
