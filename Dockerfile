@@ -1,5 +1,5 @@
-# A server of translation models. The model directories are mounted at /models:
-#   docker build -t nmt . && docker run -p 5000:5000 -v ./runs/de-en:/models/de-en:ro nmt /models/de-en
+# A server of translation models. Their folder is mounted at /models; compose.yaml accepts corrections, too:
+#   docker build -t nmt . && docker run -p 127.0.0.1:5000:5000 -v ./runs:/models:ro nmt /models
 # The image has the PyTorch build for the CPU, from PyTorch's own index. Without --torch-backend it would have the one for
 # CUDA, which downloads 2.7 GB in place of 0.2 GB.
 FROM python:3.11-slim

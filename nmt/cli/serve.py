@@ -15,7 +15,8 @@ from nmt.serving.options import ServeOptions
 ModelDirs = Annotated[
     list[Path],
     typer.Argument(
-        metavar="MODEL_DIR...", help="Folders that `nmt train` wrote; of a direction the first is the default."
+        metavar="MODEL_DIR...",
+        help="Folders that `nmt train` wrote, or folders of such; of a direction the first is the default.",
     ),
 ]
 Host = Annotated[
@@ -52,6 +53,7 @@ Feedback = Annotated[
     "nmt serve runs/de-en runs/en-de --host 0.0.0.0 --port 8080 --api-keys keys.txt",
     "nmt serve runs/de-en --engine ctranslate2",
     "nmt serve runs/de-en runs/de-en-larger",
+    "nmt serve runs --feedback",
     "curl -s localhost:5000/translate -d q='Ein Hund schläft.' -d source=de -d target=en",
 )
 @options_of(ServeOptions, from_recipe=False, section=LIMITS)

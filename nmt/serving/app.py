@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 
 from nmt.core.console import be_silent, say
 from nmt.core.errors import UserError
+from nmt.core.model_directory import ModelDirectory
 from nmt.core.version import __version__
 from nmt.export.run import exported_translator
 from nmt.serving import libretranslate, sentence, v1
@@ -146,15 +148,25 @@ def load_models(directories: Iterable[Path], device: str, engine: Literal["torch
     """Returns the models that are to be served.
 
     Args:
+        directories: model directories, and folders that have some of them, which are loaded in the order of their names.
         device: for PyTorch; with CTranslate2 it is the CPU.
 
     Raises:
         UserError: a model can't be loaded, not by this engine, or doesn't translate.
     """
-    models = [load(directory, device if engine == "torch" else "cpu") for directory in directories]
+    found = [directory for given in directories for directory in _model_directories(given)]
+    models = [load(directory, device if engine == "torch" else "cpu") for directory in found]
     for model in models:
         model.task.require("serving")
     return models if engine == "torch" else [exported_translator(model) for model in models]
+
+
+def _model_directories(folder: Path) -> list[Path]:
+    """Returns the folder itself, unless it is no model directory and has some."""
+    if isfile(ModelDirectory(folder).recipe) or not isdir(folder):
+        return [folder]
+    inside = (ModelDirectory(path) for path in sorted(folder.iterdir()))
+    return [each.path for each in inside if isfile(each.recipe) and isfile(each.weights)] or [folder]
 
 
 def read_api_keys(path: Path) -> list[str]:

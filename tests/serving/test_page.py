@@ -66,6 +66,33 @@ def test_it_translates_while_typing(page: Any, english: Callable[[str], str]) ->
 
 
 @pytest.mark.slow
+def test_the_languages_are_remembered(browser: Any, serve: Callable[..., Any], translator: Any, backward: Any) -> None:
+    """Also with a source to be detected, after more than one reload; the key may have any letters."""
+    window = browser.new_page()
+    window.goto(f"{serve(translator, backward, keys=('ключ',)).url}/")
+
+    def fill() -> None:
+        window.wait_for_selector("#target option >> nth=1", state="attached")
+        window.evaluate("document.querySelector('#key').value = 'ключ'")
+        window.fill("#input", LINE)
+        window.wait_for_selector("#output:not(:empty)")
+
+    for _ in range(3):
+        fill()
+        assert (window.input_value("#source"), window.input_value("#target")) == ("auto", "en")
+        assert window.is_hidden("#problem")
+        window.reload()
+    fill()
+    window.select_option("#target", "de")
+    window.wait_for_selector("#problem >> text=The text is in German already")
+    window.click("#history-section summary")
+    window.click("#history .open >> nth=-1")
+    window.wait_for_selector("#problem", state="hidden")
+    assert window.input_value("#target") == "en"
+    window.close()
+
+
+@pytest.mark.slow
 def test_words_show_what_they_are_aligned_with(page: Any, translator: Translator) -> None:
     [found] = translator.stream([LINE], with_alignment=True)
     source, target = LINE.split(), found.text.split()

@@ -78,7 +78,7 @@
       const seconds = ((performance.now() - start) / 1000).toFixed(2);
       const detected = answer.confidence === undefined ? "" : `, ${nameOf(answer.source)} detected (${answer.confidence} %)`;
       show(`${seconds} s${detected}`);
-      if (answer.source === $("target").value) complain(`The text is in ${nameOf(answer.source)} already: choose another language to translate to.`);
+      if (answer.source === $("target").value && answer.confidence !== 0) complain(`The text is in ${nameOf(answer.source)} already: choose another language to translate to.`);
       remember(text, answer.text);
       await second;
       await addProbabilities(own.signal);

@@ -1,0 +1,38 @@
+"""Which models are served: those that are named, and those in the folders that are named."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nmt.core.errors import UserError
+from nmt.serving.app import load_models
+
+
+def test_a_folder_stands_for_the_models_in_it(tiny_model: Path, tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        shutil.copytree(tiny_model, tmp_path / "runs" / name)
+    (tmp_path / "runs" / "unfinished").mkdir()
+    shutil.copy(tiny_model / "recipe.yaml", tmp_path / "runs" / "unfinished")
+    (tmp_path / "runs" / "notes.txt").write_text("a\n")
+    models = load_models([tmp_path / "runs", tiny_model], "cpu", "torch")
+    assert [model.directory for model in models] == [tmp_path / "runs" / "a", tmp_path / "runs" / "b", tiny_model]
+
+
+def test_a_folder_without_models_is_refused(tmp_path: Path) -> None:
+    for name in (tmp_path, tmp_path / "nowhere", tmp_path / ("x" * 5000)):
+        with pytest.raises(UserError, match="not a model directory"):
+            load_models([name], "cpu", "torch")
+
+
+def test_compose_serves_the_folder_that_it_mounts(repo_root: Path, run_nmt: Any) -> None:
+    service = yaml.safe_load((repo_root / "compose.yaml").read_text("utf-8"))["services"]["nmt"]
+    [volume] = service["volumes"]
+    host, inside, *mode = volume.split(":")
+    assert (host, inside) == ("./runs", service["command"][0])
+    assert mode == []  # corrections are written into the folders
+    refused = run_nmt("serve", repo_root / "tests" / "nowhere", *service["command"][1:])
+    assert "not a model directory" in refused.stderr
+    assert f":{inside}:ro nmt {inside}" in (repo_root / "Dockerfile").read_text("utf-8")
