@@ -148,7 +148,7 @@ def load_models(directories: Iterable[Path], device: str, engine: Literal["torch
     """Returns the models that are to be served.
 
     Args:
-        directories: model directories, and folders that have some of them, which are loaded in the order of their names.
+        directories: model directories, and folders that contain some, which are loaded in the order of their names.
         device: for PyTorch; with CTranslate2 it is the CPU.
 
     Raises:
