@@ -319,16 +319,18 @@ def soak(models: Sequence[Path], keys: Path, arguments: argparse.Namespace, expe
             status, found = run(address, number, arguments.seed, expected)
             counts[status if len(status) < 12 else f"{status[:3]} …"] += 1
             problems.extend(f"case {number}: {text}" for text in found)
+            if found:
+                print(*problems[-len(found) :], sep="\n", flush=True)
 
-        step = -(-number // NUM_POINTS)
+        step = max(-(-number // NUM_POINTS), 1)
         for begin in range(first, first + number, step):
             size = min(step, first + number - begin)
             for thread in in_turn(arguments.clients, size, partial(shifted, case, begin)):
                 thread.join()
             memory.append(memory_of(process.pid)[0])
+            print(f"{sum(counts.values())} cases, {memory[-1]} MiB", flush=True)
         problems += filter(None, [ended(process)])
     print(*(f"{count:6} {key}" for key, count in counts.most_common(30)), sep="\n")
-    print("MiB of the server:", *memory)
     third = len(memory) // 3
     if third and max(memory[2 * third :]) > MAX_GROWTH * max(memory[third : 2 * third]):
         problems.append("the memory of the server grows")
@@ -370,7 +372,8 @@ def main() -> None:
         problems = soak([model], keys, arguments, Expected())
         for number in range(arguments.stops if arguments.only is None else 0):
             problems += filter(None, [stop([model], keys, arguments, number)])
-    print(*problems[:50], sep="\n")
+            print(f"{number + 1} stops", flush=True)
+    print(*problems, sep="\n")
     print(f"{len(problems)} problems")
     sys.exit(bool(problems))
 
