@@ -1,10 +1,16 @@
 """The program: runs the command line and turns errors into messages and exit codes."""
 
+import contextlib
 import errno
+import io
 import os
 import signal
 import sys
 from types import FrameType
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 def main() -> None:
@@ -18,6 +24,7 @@ def main() -> None:
     # PyTorch's warnings in C++ show stacks of the machine that it was built on; what matters is in our messages.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
+    _ignore_full_standard_error()
     interrupts: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -72,6 +79,30 @@ def _run() -> None:
 
 _NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP}
 """Errors of the system that any write may meet, even to standard output: they concern the user, not the program."""
+
+
+class _Messages(io.FileIO):
+    """Standard error. What a full disk refuses is lost, so that the exit code is that of the work."""
+
+    def __init__(self, replaced: TextIO) -> None:
+        super().__init__(2, "w", closefd=False)
+        self._replaced = replaced  # the end of which would close the file
+
+    def write(self, content: "ReadableBuffer", /) -> int:
+        try:
+            return super().write(content)
+        except OSError as error:
+            if error.errno not in _NOT_WRITABLE:
+                raise
+            return len(memoryview(content).cast("B"))
+
+
+def _ignore_full_standard_error() -> None:
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, or a stream that is no file
+        if sys.stderr.fileno() == 2:
+            sys.stderr.flush()
+            buffer = io.BufferedWriter(_Messages(sys.stderr))
+            sys.stderr = io.TextIOWrapper(buffer, sys.stderr.encoding, sys.stderr.errors, line_buffering=True)
 
 
 def _leave_broken_pipe() -> None:

@@ -174,6 +174,24 @@ def check_target(target: Path) -> bool:
 
 
 @contextlib.contextmanager
+def complete(path: Path) -> Iterator[Path]:
+    """A path for the block to write a file at, which appears under its name when the block succeeds.
+
+    What is not a plain file (``/dev/null``, a named pipe) is written directly, and a link stays a link.
+
+    Raises:
+        UserError: as :func:`check_target` and :func:`replacing`.
+    """
+    with explained(path):
+        is_plain = check_target(path)
+    if is_plain:
+        with replacing(Path(os.path.realpath(path))) as temporary:
+            yield temporary
+    else:
+        yield path
+
+
+@contextlib.contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
     """Hold a file's advisory lock; the system releases it when the process ends, however it ends.
 

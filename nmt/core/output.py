@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import BinaryIO, TextIO
 
 from nmt.core.compression import compressed
 from nmt.core.errors import UserError
-from nmt.core.files import check_target, explained, replacing
+from nmt.core.files import complete, explained
 
 STANDARD_STREAM = "-"
 """The name that stands for standard input or standard output."""
@@ -36,9 +35,9 @@ class Output(io.TextIOWrapper):
 def open_output(path: Path | str) -> Iterator[TextIO]:
     r"""A stream for text to be written as UTF-8 with ``\n`` line ends.
 
-    A file appears under its name only when the block ends without an error (:func:`replacing`), compressed if the name
-    ends in ``.gz``, ``.xz`` or ``.zst``. What is not a plain file (``/dev/null``, a named pipe) is written directly. A
-    reader that closes its end of the pipe early raises ``BrokenPipeError`` as usual.
+    A file appears under its name only when the block ends without an error (:func:`nmt.core.files.complete`),
+    compressed if the name ends in ``.gz``, ``.xz`` or ``.zst``. A reader that closes its end of the pipe early raises
+    ``BrokenPipeError`` as usual.
 
     Args:
         path: the file, or ``"-"`` for standard output.
@@ -50,14 +49,8 @@ def open_output(path: Path | str) -> Iterator[TextIO]:
         with _standard_output() as stream:
             yield stream
         return
-    with explained(path):
-        is_plain = check_target(Path(path))
-    if is_plain:
-        with replacing(Path(os.path.realpath(path))) as temporary, text_file(temporary, path) as stream:
-            yield stream
-    else:
-        with text_file(Path(path), path) as stream:
-            yield stream
+    with complete(Path(path)) as place, text_file(place, path) as stream:
+        yield stream
 
 
 @contextlib.contextmanager
@@ -79,9 +72,9 @@ def text_file(path: Path, name: Path | str) -> Iterator[TextIO]:
 
 
 @contextlib.contextmanager
-def binary_file(path: Path, name: Path | str) -> Iterator[BinaryIO]:
-    """A file of bytes that appears when the block ends, compressed if ``name`` asks for it."""
-    with replacing(path) as temporary, temporary.open("wb") as file, compressed(file, name) as packed:
+def binary_file(path: Path | str) -> Iterator[BinaryIO]:
+    """A file of bytes, otherwise as :func:`open_output`, whose failures to write raise ``OSError``."""
+    with complete(Path(path)) as place, place.open("wb") as file, compressed(file, path) as packed:
         yield packed
 
 

@@ -1,6 +1,5 @@
 """Documents as translation jobs: sentences are the lines, which are kept until the translated file is written."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -88,7 +87,7 @@ class DocumentTranslator:
                 f"{records} has no translation of {error.args[0]!r}: the document has changed.",
                 "Delete the file to start again.",
             ) from None
-        with binary_file(Path(os.path.realpath(output)), output) as file:
+        with binary_file(output) as file:
             file.write(content)
 
     def _parts(self, sentence: str) -> list[str]:

@@ -107,7 +107,7 @@ class ResumableOutput:
                     self.partial.unlink()
 
     def _compress(self, partial: Path) -> None:
-        with binary_file(self._final, self._path) as packed, partial.open("rb") as plain:
+        with binary_file(self._path) as packed, partial.open("rb") as plain:
             shutil.copyfileobj(plain, packed, 1 << 20)
 
     def _open_partial(self, partial: Path, resume: bool) -> BinaryIO:

@@ -5,9 +5,10 @@ A figure is drawn inside ``with style(texts)``, where ``texts`` are the words an
 versions draw every letter from left to right.
 """
 
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,7 +31,8 @@ from matplotlib.text import Text
 
 from nmt.core.console import warn
 from nmt.core.errors import UserError
-from nmt.core.files import explained
+from nmt.core.files import complete, explained
+from nmt.core.output import binary_file
 
 Weights = npt.NDArray[np.floating]
 
@@ -158,12 +160,18 @@ class Picture(Figure):
         super().__init__(*arguments, **options)
         self.theme = _theme.get()
 
-    def savefig(self, *arguments: Any, settings: Any = None, **options: Any) -> None:
-        """Writes the figure as matplotlib does, with further settings."""
+    def savefig(self, fname: Any, *, settings: Any = None, **options: Any) -> None:
+        """Writes the figure as matplotlib does, with further settings; a file is replaced when it is complete."""
         if self.theme.is_dark:
             _darken(self)
-        with matplotlib.rc_context(self.theme.settings() | (settings or {})):
-            super().savefig(*arguments, **options)
+        with matplotlib.rc_context(self.theme.settings() | (settings or {})), ExitStack() as stack:
+            if isinstance(fname, (str, os.PathLike)):
+                path = Path(fname)
+                if options.get("format") is None:
+                    options["format"] = path.suffix[1:] or matplotlib.rcParams["savefig.format"]
+                    path = path if path.suffix else path.with_name(f"{path.name}.{options['format']}")
+                fname = stack.enter_context(complete(path))
+            super().savefig(fname, **options)
 
     def _repr_svg_(self) -> str:
         """Returns the picture for notebooks, with letters as outlines, which need no font."""
@@ -346,21 +354,31 @@ def write_figures(figures: Iterable[tuple[int | None, Figure]], path: Path) -> l
         UserError: the suffix is unknown, or a file cannot be written.
     """
     suffix = suffix_of(path)
+    options: dict[str, Any] = {"format": suffix[1:], "metadata": METADATA[suffix]}
     written: dict[Path, None] = {}
-    pages: PdfPages | None = None
-    try:
+    with ExitStack() as stack:
+        pages: PdfPages | None = None
         # An error while a figure is made is no error of writing.
         for number, figure in figures:
             file = path if number is None or suffix == ".pdf" else path.with_stem(f"{path.stem}-{number:04d}")
             with style(), explained(file):
-                if suffix == ".pdf":
-                    pages = pages or PdfPages(path, metadata=METADATA[suffix])
-                    pages.savefig(figure)  # type: ignore[no-untyped-call]
+                if suffix != ".pdf":
+                    with binary_file(file) as stream:
+                        figure.savefig(stream, **options)
                 else:
-                    figure.savefig(file, metadata=METADATA[suffix])
+                    pages = pages or stack.enter_context(_pdf(path, options["metadata"]))
+                    pages.savefig(figure)  # type: ignore[no-untyped-call]
             written[file] = None
-    finally:
-        if pages is not None:
+    return list(written)
+
+
+@contextmanager
+def _pdf(path: Path, metadata: Any) -> Iterator[PdfPages]:
+    """A PDF to add pages to, which appears when the block succeeds."""
+    with complete(path) as place:
+        pages = PdfPages(place, metadata=metadata)
+        try:
+            yield pages
+        finally:
             with explained(path):
                 pages.close()  # type: ignore[no-untyped-call]
-    return list(written)

@@ -202,6 +202,18 @@ def test_full_disk_behind_standard_output() -> None:
     assert done.stderr.startswith("Error: The output can't be written: no space left on device.\nFree"), done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disk_behind_standard_error(python: Path, tmp_path: Path) -> None:
+    """Messages are lost; the result and the exit code are those of the command."""
+    (tmp_path / "a").write_text("a b\n")
+    for arguments, code in ((["score", "a", "missing"], 2), (["nonsense"], 2), (["check-data", "a", "a"], 0)):
+        with open("/dev/full", "w") as full:
+            command = [python, "-m", "nmt", *arguments]
+            done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=full)
+        assert done.returncode == code
+        assert bool(done.stdout) == (code == 0)
+
+
 def test_a_name_that_is_too_long_for_the_file_system(run_nmt: RunNmt, tmp_path: Path) -> None:
     done = run_nmt("import", "huggingface", tmp_path, "-o", tmp_path / ("o" * 300))
     # From Python 3.14 on, such a path does not exist, and no error of the system is raised for it.

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from nmt.core.errors import UserError
 from nmt.plotting import style
-from nmt.plotting.style import font_families, visible, write_figure, write_figures
+from nmt.plotting.style import Picture, font_families, visible, write_figure, write_figures
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,39 @@ def test_bad_paths_are_refused(tmp_path: Path) -> None:
     for suffix in ("png", "pdf"):
         with pytest.raises(UserError, match="can't be written"):
             write_figure(Figure(), tmp_path / "missing" / f"links.{suffix}")
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, suffix: str) -> None:
+    """The disk is full in the middle of the new picture, for commands and for ``savefig`` of a notebook."""
+    import resource
+
+    path = tmp_path / f"links.{suffix}"
+    path.write_bytes(b"old")
+    picture = Picture(figsize=(3, 3))
+    picture.subplots().plot([1, 2])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for write in (lambda: write_figure(picture, path), lambda: picture.savefig(path)):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+        try:
+            with pytest.raises((UserError, OSError), match=r"(?i)file too large"):
+                write()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {path.name: b"old"}
+        write()
+        assert len(path.read_bytes()) > 2000
+        path.write_bytes(b"old")
+
+
+def test_savefig_names_files_as_matplotlib_does(tmp_path: Path) -> None:
+    for name, options in (("a", {}), ("b.svg", {}), ("c", {"format": "svg"})):
+        for folder, kind in ((tmp_path / "ours", Picture), (tmp_path / "theirs", Figure)):
+            folder.mkdir(exist_ok=True)
+            kind(figsize=(1, 1)).savefig(folder / name, **options)
+    ours, theirs = ({p.name: p.read_bytes()[:5] for p in (tmp_path / each).iterdir()} for each in ("ours", "theirs"))
+    assert ours == theirs
 
 
 def test_errors_of_making_figures_are_not_called_errors_of_writing(tmp_path: Path) -> None:
