@@ -238,7 +238,7 @@ class NewKinds(Kinds):
             lines = (folder / name).read_text("utf-8").splitlines() if name.endswith("l") or name == "records" else None
             texts = lines or [(folder / name).read_text("utf-8")]
             at = own.randrange(len(texts))
-            texts[at] = json.dumps(_changed(json.loads(texts[at]), own), indent=None if lines else 1)
+            texts[at] = json.dumps(changed_json(json.loads(texts[at]), own), indent=None if lines else 1)
             (folder / name).write_text("\n".join(texts) + "\n", "utf-8", "surrogatepass")
 
         command = rng.choice(READERS_OF_RECORDS if name == "records" else READERS_OF_MODELS).split()
@@ -256,14 +256,14 @@ class NewKinds(Kinds):
         return Case("document", arguments, prepare, repr(content[:300]))
 
 
-def _changed(value: Any, rng: random.Random) -> Any:
+def changed_json(value: Any, rng: random.Random) -> Any:
     """Replaces, deletes or adds one value somewhere in a JSON document."""
     if isinstance(value, dict) and value and rng.random() < 0.85:
         key = rng.choice(list(value))
         if rng.random() < 0.1:
             return {name: inner for name, inner in value.items() if name != key}
-        return value | {key: _changed(value[key], rng)}
+        return value | {key: changed_json(value[key], rng)}
     if isinstance(value, list) and value and rng.random() < 0.7:
         at = rng.randrange(len(value))
-        return [*value[:at], _changed(value[at], rng), *value[at + 1 :]]
+        return [*value[:at], changed_json(value[at], rng), *value[at + 1 :]]
     return rng.choice(JSON_VALUES)

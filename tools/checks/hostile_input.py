@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ BOMB = "a: &a [x, x]\n" + "".join(
 
 @dataclass
 class Case:
-    """A command in a folder of its own."""
+    """Commands in a folder of their own."""
 
     kind: str
     arguments: list[str]
@@ -66,6 +66,16 @@ class Case:
     standard_input: bytes = b""
     set_up: Callable[[], None] = lambda: None
     """Called in the process of the command, before it begins."""
+    others: list[list[str]] = field(default_factory=list)
+    """Arguments of commands that run at the same time."""
+    delay: float = 0.0
+    """Seconds after which each of the others starts; infinite to wait until those before it have ended."""
+    patience: float = 1.0
+    """By how much the limit of time is multiplied."""
+    outputs: tuple[str, ...] = ()
+    """Files and folders that a command which is refused must leave as they were."""
+    check: Callable[[Path, list[int]], list[str]] = lambda folder, codes: []
+    """What is wrong with the folder after the commands have ended with these codes."""
 
 
 # Honest input

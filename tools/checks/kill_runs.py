@@ -31,6 +31,8 @@ from typing import Any
 
 from hostile_input import RECIPE, write_corpus
 
+from nmt.jobs.shards import JOURNAL
+
 sys.path.append(str(Path(__file__).resolve().parents[2] / "tests" / "support"))
 from fork_server import ForkServer, has_ended, variables_of_ranks
 
@@ -86,6 +88,8 @@ def comparable(path: Path) -> Any:
     content = path.read_bytes()
     if path.name == "SHA256SUMS":
         return [line.split()[1:] for line in content.splitlines()]
+    if path.name == JOURNAL:  # shards are done in any order
+        return sorted(content.splitlines())
     if path.name in ("state.json", "metrics.jsonl"):
         with contextlib.suppress(ValueError):  # not JSON: the file is compared as it is
             values = [json.loads(line) for line in content.splitlines()]
@@ -134,9 +138,11 @@ class Command:
 def commands() -> list[Command]:
     """All kinds of commands; paths are relative to the folder of the honest input."""
     train = ["train", "recipe.yaml", "-o", "out", "--resume", "-q"]
-    few, translate = ["few.en", "few.de"], ["translate", "model", "-i", "many.en", "-o", "out", "--resume", "-q"]
+    few, shards = ["few.en", "few.de"], ["translate", "model", "-i", "shards.en", "-o", "out", "-q"]
+    translate = ["translate", "model", "-i", "many.en", "-o", "out", "--resume", "-q"]
     return [
         Command("train, one rank", 36, train, "train"),
+        Command("train, bfloat16", 8, [*train, "--set", "training.precision=bf16"], "train"),
         Command("train, two ranks", 28, train, "train", num_ranks=2),
         Command("train in stages, one rank", 8, ["train", "stages.yaml", *train[2:]], "train"),
         Command("train in stages, two ranks", 8, ["train", "stages.yaml", *train[2:]], "train", num_ranks=2),
@@ -144,6 +150,9 @@ def commands() -> list[Command]:
         Command("translate", 8, translate, "translate"),
         Command("translate, n-best JSON", 4, [*translate, "--format", "jsonl", "--n-best", "2"], "translate"),
         Command("translate, sampled", 4, [*translate, "--search", "sample", "--batch-size", "7"], "translate"),
+        Command("translate shards", 8, shards, "shards"),
+        Command("translate shards, two workers", 4, [*shards, "--workers", "2"], "shards"),
+        Command("clean shards", 4, ["clean", "shards.en", "shards.de", "-o", "out", "-q"], "shards"),
         Command("backtranslate", 4, ["backtranslate", *translate[1:], "--noise"]),
         Command("translate --score-only", 3, ["translate", "model", "--score-only", *few, "-o", "out", "-q"]),
         Command("align", 3, ["align", "model", *few, "-o", "out", "-q"]),
@@ -229,13 +238,14 @@ class Killer:
             if max(steps, default=-1) < newest:
                 self._problem(command, f"the checkpoint of step {newest} is lost")
             return max(steps, default=-1)
-        if command.kind == "translate":
-            partial = out.with_name("out.partial")
-            complete = b"".join(line for line in lines_of(partial) if line.endswith(b"\n"))
-            if not theirs.read_bytes().startswith(complete):
-                self._problem(command, "the partial translation is not a beginning of the whole one")
+        partial = [out.with_name("out.partial")] if command.kind == "translate" else out.glob("*.partial")
+        for path in (path for path in partial if not path.is_dir()):
+            complete = b"".join(line for line in lines_of(path) if line.endswith(b"\n"))
+            whole = theirs if command.kind == "translate" else theirs / path.stem
+            if not whole.read_bytes().startswith(complete):
+                self._problem(command, f"{path.name} is not a beginning of the whole translation")
         before = self.base / "model" if command.changes else None
-        for path in (path for path in (out, *out.rglob("*")) if path.is_file() and not hidden(path)):
+        for path in (path for path in (out, *out.rglob("*")) if path.is_file() and not unfinished(path)):
             others = [root / path.relative_to(out) for root in (theirs, before) if root is not None]
             if comparable(path) not in [comparable(other) for other in others]:
                 self._problem(command, f"{path.name} is neither the old nor the new one")
@@ -288,9 +298,9 @@ class Killer:
         print(f"DIFFERENT {self.problems[-1]}", flush=True)
 
 
-def hidden(path: Path) -> bool:
-    """Whether a file is a lock, or what a killed process has left under a temporary name."""
-    return any(part == ".lock" or part.startswith(".nmt-") for part in path.parts)
+def unfinished(path: Path) -> bool:
+    """Whether a file is a lock, partial, or what a killed process has left under a temporary name."""
+    return any(part == ".lock" or part.startswith(".nmt-") or part.endswith(".partial") for part in path.parts)
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
@@ -331,6 +341,10 @@ def make_base(base: Path) -> None:
         text = (base / "corpus" / f"test.{language}").read_text("utf-8").splitlines(keepends=True)
         (base / f"few.{language}").write_text("".join(text[:12]), "utf-8")
         (base / f"many.{language}").write_text("".join(text), "utf-8")
+        (base / f"shards.{language}").mkdir()
+        for number in range(4):
+            shard = "".join(text[number * len(text) // 4 : (number + 1) * len(text) // 4])
+            (base / f"shards.{language}" / f"part-{number}").write_text(shard, "utf-8")
 
 
 def run(base: Path, num_kills: int, seed: int, only: str | None, minutes: float = math.inf) -> Killer:

@@ -4,114 +4,45 @@
     python tools/checks/torture.py --kind recipe --cases 500
 
 Each case changes honest input at random: a recipe, a ``--set``, a corpus, alignment files, a file of a model
-directory, or an option. It runs in a process of its own, forked after the imports. A case fails when the process
-prints a traceback, takes longer than ``--seconds`` or more than ``--megabytes`` of memory, is ended by a signal, or
-refuses its input (exit code 2) without a message and a remedy. The command that repeats a failed case is printed.
+directory, or an option; or it is a bomb in a compressed format or a document, a line of up to 50 MB, a damaged model
+to export, plan or correct with, or two commands in one folder. A command runs in a process of its own, forked after the
+imports. A case fails when the process prints a traceback, takes longer than ``--seconds``, without those in which it
+waits for a processor, or more than ``--megabytes`` of memory, is ended by a signal, refuses its input (exit code 2)
+without a message and a remedy, or leaves temporary files or a part of its output. The command that repeats a failed
+case is printed.
 """
 
 import argparse
 import contextlib
+import gc
 import math
 import os
+import pickle
 import random
-import resource
-import shutil
-import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import hostile_process
 from hostile_commands import NewKinds
+from hostile_files import make_files
 from hostile_input import Case, make_base
+from hostile_pairs import PairKinds
+from hostile_process import MEGABYTES, SECONDS, run
 
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tests" / "support"))
+from warm_python import warm_python
 
-@dataclass
-class Result:
-    code: int
-    seconds: float
-    megabytes: float
-    stderr: str
-    problems: list[str] = field(default_factory=list)
-
-
-def run(case: Case, base: Path, seconds: float, megabytes: float) -> Result:
-    """Run a case in a forked process, in a copy of the honest input."""
-    with tempfile.TemporaryDirectory(prefix="torture-") as name:
-        folder = Path(name)
-        shutil.copytree(base, folder / "case", symlinks=True)
-        folder = folder / "case"
-        case.prepare(folder)
-        (folder / "stdin").write_bytes(case.standard_input)
-        started = time.monotonic()
-        pid = os.fork()
-        if not pid:
-            _child(case, folder)
-        code, usage = _wait(pid, started + seconds)
-        duration = time.monotonic() - started
-        stderr = (folder / "stderr").read_text("utf-8", "replace") if (folder / "stderr").exists() else ""
-    result = Result(code, duration, usage / 1000, stderr)
-    if "Traceback (most recent call last)" in stderr:
-        result.problems.append("traceback")
-    if duration >= seconds:
-        result.problems.append(f"longer than {seconds:g} s")
-    elif code < 0:
-        result.problems.append(f"ended by signal {-code}")
-    elif code not in (0, 1, 2, 141):
-        result.problems.append(f"exit code {code}")
-    if result.megabytes > megabytes:
-        result.problems.append(f"{result.megabytes:,.0f} MB")
-    if code == 2 and "Usage:" not in stderr and len([line for line in stderr.splitlines() if line.strip()]) < 2:
-        result.problems.append("no remedy")
-    return result
-
-
-def _child(case: Case, folder: Path) -> None:
-    """Become the command; never returns."""
-    code = 70
-    try:
-        os.chdir(folder)
-        os.environ["NMT_CACHE"] = str(folder / "cache")
-        for number, (file, flags) in enumerate(
-            (("stdin", os.O_RDONLY), ("stdout", os.O_WRONLY | os.O_CREAT), ("stderr", os.O_WRONLY | os.O_CREAT))
-        ):
-            os.dup2(os.open(file, flags, 0o600), number)
-        resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
-        os.environ["HOME"] = str(folder)
-        sys.argv = ["nmt", *case.arguments]
-        sys.stdin = os.fdopen(0, "r", encoding="utf-8")
-        sys.stdout, sys.stderr = (os.fdopen(n, "w", encoding="utf-8", errors="backslashreplace") for n in (1, 2))
-        case.set_up()
-        from nmt.__main__ import main
-
-        main()
-        code = 0
-    except SystemExit as leaving:
-        code = leaving.code if isinstance(leaving.code, int) else 0 if leaving.code is None else 1
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError, AttributeError):  # None where the stream is closed
-                stream.flush()
-        os._exit(code)
-
-
-def _wait(pid: int, deadline: float) -> tuple[int, int]:
-    """The exit code of a process, or minus its signal, and its peak memory in 1,000 bytes; killed at the deadline."""
-    while True:
-        done, status, usage = os.wait4(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status), usage.ru_maxrss
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-            _, status, usage = os.wait4(pid, 0)
-            return os.waitstatus_to_exitcode(status), usage.ru_maxrss
-        time.sleep(0.005)
+INPUT_KINDS = (
+    "recipe", "setting", "corpus", "links", "model", "option", "input", "command", "text", "place", "environment",
+    "record", "document",
+)  # fmt: skip
+FILE_KINDS = ("bomb", "line", "export", "plan", "corrections", "together")
+"""Kinds whose honest input is another one."""
 
 
 def _import_everything() -> None:
@@ -125,57 +56,126 @@ def _import_everything() -> None:
         if not module.name.endswith("__main__"):
             with contextlib.suppress(ImportError):  # an extra that isn't installed
                 importlib.import_module(module.name)
+    for name in ("ctranslate2.converters", "transformers.models.marian.modeling_marian", "onnx"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
-def main() -> None:
+def make(build: Callable[[Path], None], base: Path) -> Path:
+    """Make honest input in another process: training starts threads that a forked process wouldn't have."""
+    pid = os.fork()
+    if not pid:
+        try:
+            build(base)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(pid, 0)[1]:
+        sys.exit("the honest input can't be made")
+    return base
+
+
+def options_of_program() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    kinds = ("recipe", "setting", "corpus", "links", "model", "option", "input")
-    kinds += ("command", "text", "place", "environment", "record", "document")
+    kinds = INPUT_KINDS + FILE_KINDS
     parser.add_argument("--cases", type=int, default=1000, metavar="N")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="the same seed makes the same cases")
     parser.add_argument("--kind", choices=kinds, nargs="+", default=kinds, help="only cases of these kinds")
     parser.add_argument("--only", type=int, metavar="N", help="only case number N, with its output")
     parser.add_argument("--first", type=int, default=0, metavar="N", help="start with case number N")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that run cases at the same time")
     parser.add_argument("--minutes", type=float, default=math.inf, metavar="X", help="stop earlier, after so long")
-    parser.add_argument("--seconds", type=float, default=30, metavar="X")
-    parser.add_argument("--megabytes", type=float, default=2000, metavar="X")
-    options = parser.parse_args()
-    here = Path.cwd()
-    with tempfile.TemporaryDirectory(prefix="torture-base-") as name:
-        base = Path(name) / "base"
-        # Training here would start threads that a forked process doesn't have: the honest input is made in another.
-        pid = os.fork()
-        if not pid:
-            make_base(base)
-            os._exit(0)
-        if os.waitpid(pid, 0)[1]:
-            sys.exit("the honest input can't be made")
-        _import_everything()
-        made, failures, codes, slowest = NewKinds(base), 0, Counter[int](), 0.0
-        started = time.monotonic()
-        for number in range(options.first, options.cases) if options.only is None else [options.only]:
-            if time.monotonic() > started + 60 * options.minutes:
-                print(f"stopped before case {number}: continue with --first {number}")
+    parser.add_argument("--seconds", type=float, default=SECONDS, metavar="X")
+    parser.add_argument("--megabytes", type=float, default=MEGABYTES, metavar="X")
+    return parser.parse_args()
+
+
+class Torturer:
+    """Runs cases, and prints those that fail.
+
+    Args:
+        folder: an empty folder for the honest input.
+    """
+
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.options, self.folder = options, folder
+        self.failures, self.codes, self.kinds, self.slowest = 0, Counter[int](), Counter[str](), 0.0
+        self.makers: dict[str, tuple[Callable[[random.Random], Case], Path]] = {}
+        self._add(INPUT_KINDS, make_base, NewKinds)
+        self._add(FILE_KINDS, make_files, PairKinds)
+
+    def _add(self, kinds: tuple[str, ...], build: Callable[[Path], None], maker: type) -> None:
+        if chosen := set(kinds) & {*self.options.kind}:
+            base = make(build, self.folder / build.__name__)
+            made = maker(base)
+            self.makers |= {kind: (getattr(made, kind), base) for kind in chosen}
+
+    def run(self, number: int) -> None:
+        options = self.options
+        rng = random.Random(f"{options.seed} {number}")
+        kind = rng.choice(options.kind)
+        create, base = self.makers[kind]
+        case = create(rng)
+        result = run(case, base, options.seconds, options.megabytes)
+        self.codes[result.code] += 1
+        self.kinds[kind] += 1
+        self.slowest = max(self.slowest, result.seconds)
+        if options.only is not None:
+            print(" ".join(case.arguments), case.described, result.messages, sep="\n")
+        if result.problems:
+            self.failures += 1
+            again = f"--seed {options.seed} --only {number} --kind {' '.join(options.kind)}"
+            command = " ".join(argument[:200] for argument in case.arguments)
+            print(f"FAILED {', '.join(result.problems)}: nmt {command}  ({again})\n    {case.described[:300]}")
+            print("    " + "\n    ".join(result.messages.splitlines()[-3:])[:600], flush=True)
+
+    def run_all(self, numbers: Iterable[int]) -> None:
+        started, done = time.monotonic(), 0
+        for done, number in enumerate(numbers, start=1):
+            self.run(number)
+            if done % 100 == 0:
+                print(f"case {number:,}: {done:,} done, {self.failures} failed, {dict(self.codes)}", flush=True)
+            if time.monotonic() > started + 60 * self.options.minutes:
+                print(f"stopped after case {number}", flush=True)
                 break
-            rng = random.Random(f"{options.seed} {number}")
-            case = getattr(made, rng.choice(options.kind))(rng)
-            result = run(case, base, options.seconds, options.megabytes)
-            codes[result.code] += 1
-            slowest = max(slowest, result.seconds)
-            if options.only is not None:
-                print(case.described, result.stderr, sep="\n")
-            if result.problems:
-                failures += 1
-                again = f"--seed {options.seed} --only {number}" + f" --kind {' '.join(options.kind)}"
-                print(
-                    f"FAILED {', '.join(result.problems)}: nmt {' '.join(a[:200] for a in case.arguments)}  ({again})"
-                )
-                print("    " + "\n    ".join(result.stderr.splitlines()[-3:])[:600], flush=True)
-            elif number % 100 == 99:
-                print(f"{number + 1:,} cases, {failures} failed, exit codes {dict(codes)}", flush=True)
-    os.chdir(here)
-    print(f"{codes.total():,} cases, {failures} failed; exit codes {dict(codes)}; the slowest took {slowest:.1f} s")
-    sys.exit(bool(failures))
+
+
+def in_processes(torturer: Torturer, numbers: range, folder: Path) -> None:
+    """Run cases in several processes, and add up what they have counted."""
+    pids, num = list[int](), torturer.options.jobs
+    for job in range(num):
+        if not (pid := os.fork()):
+            torturer.run_all(numbers[job::num])
+            counted = (torturer.failures, torturer.codes, torturer.kinds, torturer.slowest)
+            (folder / f"counted-{job}").write_bytes(pickle.dumps(counted))
+            os._exit(0)
+        pids.append(pid)
+    for job, pid in enumerate(pids):
+        os.waitpid(pid, 0)
+        failures, codes, kinds, slowest = pickle.loads((folder / f"counted-{job}").read_bytes())
+        torturer.failures += failures
+        torturer.codes += codes
+        torturer.kinds += kinds
+        torturer.slowest = max(torturer.slowest, slowest)
+
+
+def main() -> None:
+    options = options_of_program()
+    with tempfile.TemporaryDirectory(prefix="torture-base-") as name, contextlib.ExitStack() as stack:
+        if "plan" in options.kind:
+            hostile_process.PYTHON.append(str(stack.enter_context(warm_python(Path(name) / "warm"))))
+        _import_everything()
+        torturer = Torturer(options, Path(name))
+        gc.freeze()
+        numbers = range(options.first, options.cases) if options.only is None else [options.only]
+        if options.jobs > 1 and isinstance(numbers, range):
+            in_processes(torturer, numbers, Path(name))
+        else:
+            torturer.run_all(numbers)
+    print(f"{torturer.codes.total():,} cases, {torturer.failures} failed; {dict(torturer.kinds)}; "
+          f"exit codes {dict(torturer.codes)}; the slowest took {torturer.slowest:.1f} s")  # fmt: skip
+    sys.exit(bool(torturer.failures))
 
 
 if __name__ == "__main__":
