@@ -120,6 +120,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except FileNotFoundError:
         raise UserError(f"There is no {path}.", "The model directory is incomplete: train it first.") from None
+    except MemoryError:
+        raise UserError(
+            f"{path} has {path.stat().st_size:,} bytes, for which memory doesn't suffice.",
+            "Copy it again if it should be smaller; otherwise allow more memory (`ulimit -v`).",
+        ) from None
     except (SafetensorError, OSError) as error:
         raise UserError(
             f"{path} is damaged: {error}.",

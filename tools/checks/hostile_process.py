@@ -117,7 +117,7 @@ def run(case: Case, base: Path, seconds: float, megabytes: float) -> Result:
 
 def _wait(processes: list[Process], seconds: float) -> None:
     while not all(process.ended(seconds) for process in processes):
-        time.sleep(0.005)
+        time.sleep(0.02)
 
 
 def content(path: Path) -> object:

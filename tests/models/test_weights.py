@@ -1,0 +1,25 @@
+"""Files of weights that can't be read."""
+
+from pathlib import Path
+
+import pytest
+
+from nmt.core.errors import UserError
+from nmt.models.weights import read_tensors
+
+
+@pytest.mark.posix
+def test_a_file_larger_than_memory_is_refused_with_its_size(tmp_path: Path) -> None:
+    """A sparse file takes no space; reading it maps all of it."""
+    import resource
+
+    with (path := tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(1 << 36)
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 35, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"model.safetensors has 68,719,476,736 bytes, for which memory") as refused:
+            read_tensors(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert "ulimit -v" in refused.value.remedy
