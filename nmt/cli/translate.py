@@ -50,7 +50,7 @@ WORTH_A_WARNING = 20
     "nmt translate runs/de-en -i test.de -o test.en",
     'echo "Ein Hund schläft." | nmt translate runs/de-en --n-best 3 --scores',
     "nmt translate runs/de-en -i test.de -o test.jsonl --format jsonl",
-    "nmt translate runs/de-en page.html -o page.en.html",
+    "nmt translate runs/de-en page.html -o page.en.html --glossary terms.tsv",
     "nmt translate runs/de-en -i shards.de -o shards.en --workers 4",
     "nmt translate runs/de-en --score-only test.de test.en",
     "nmt translate runs/de-en -i test.de --ensemble runs/other --n-best 3",
@@ -167,10 +167,11 @@ def _translate_folder(
         "ensemble": [ModelDirectory(path).digest() for path in options.ensemble or ()],
         "forbid": options.forbid or [],
         "unknown_lexicon": options.unknown_lexicon and sha256(options.unknown_lexicon),
+        "glossary": options.glossary and sha256(options.glossary),
         "input_format": options.input_format or "text",
     }  # fmt: skip
     del settings["decoding"]
-    for name in ("check", "repair", "confidence", "abstain", "memory", "engine"):
+    for name in ("check", "repair", "confidence", "abstain", "memory", "glossary", "engine"):
         if settings[name] in (None, False, "torch"):  # earlier journals don't have it
             del settings[name]
     make = partial(start_shards, options.job, device, open_file=partial(open_file, input_format=options.input_format))

@@ -98,8 +98,8 @@ class TranslateOptions:
         typer.Option(
             metavar="NAME",
             help="text: lines; jsonl: an object per line with source and optionally prefix, with which the translation "
-            "begins, and must_contain, a list of phrases in it; otherwise the ending of a document format: html, po, "
-            "docx and so on.",
+            "begins, must_contain, a list of phrases in it, and terms, an object of terms of the source and their "
+            "translations; otherwise the ending of a document format: html, po, docx and so on.",
             show_default="by the ending of FILE; else text",
             rich_help_panel=INPUT_AND_OUTPUT,
         ),
@@ -150,6 +150,12 @@ class TranslateOptions:
             rich_help_panel=CHECKING,
         ),
     ] = None
+    glossary: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Lines of a term, a tab and its translation, which stands in the term's place."
+        ),
+    ] = None
     memory: Annotated[
         bool,
         typer.Option(
@@ -191,6 +197,7 @@ class TranslateOptions:
 
     def job(self, device: str) -> "TranslationJob":
         """Returns the job that the options describe."""
+        from nmt.translation.glossary import Glossary
         from nmt.translation.job import TranslationJob
         from nmt.translation.memory import TranslationMemory
         from nmt.translation.request import OutputConstraints, Request, StreamOptions, read_unknown_lexicon
@@ -211,6 +218,7 @@ class TranslateOptions:
                 self.decoding,
             ),
             memory=TranslationMemory(self.model_dir) if self.memory else None,
+            glossary=Glossary.load(self.glossary) if self.glossary else None,
         )
 
 

@@ -26,6 +26,8 @@ class LexicalConstraints:
     """Tokens that it begins with."""
     phrases: Sequence[Sequence[int]] = ()
     """Sequences of tokens that it contains."""
+    full_stops: frozenset[int] = frozenset()
+    """Tokens that end sentences."""
 
     @property
     def num_tokens(self) -> int:
@@ -40,12 +42,17 @@ class PhraseConstraints:
     aren't crowded out. A hypothesis ends when it contains all phrases and EOS is likely; at the limit the others end,
     too, where the sentence has no translation yet.
 
+    A hypothesis that ends in a full stop and whose likeliest continuation is EOS is over: where it lacks phrases, it is
+    dropped, and they begin behind it only where no other hypothesis is left and there is no translation yet.
+
     Sentences without phrases are searched as usual. For the others this works hypothesis by hypothesis, in Python.
     """
 
-    def __init__(self, phrases: Sequence[Sequence[Sequence[int]]], eos: int) -> None:
+    def __init__(
+        self, phrases: Sequence[Sequence[Sequence[int]]], eos: int, full_stops: frozenset[int] = frozenset()
+    ) -> None:
         self._phrases = [tuple({tuple(phrase) for phrase in of_sentence if phrase}) for of_sentence in phrases]
-        self._eos = eos
+        self._eos, self._full_stops = eos, full_stops
         self.concern_B = torch.tensor([bool(of_sentence) for of_sentence in self._phrases])
         """Whether a sentence has phrases."""
 
@@ -75,9 +82,11 @@ class PhraseConstraints:
                 continue
             histories = tokens_BKt[row, :, 1:].tolist()
             candidates = self._candidates(unconstrained, row, logits_BKV[row], offset_BK[row], histories, phrases)
-            ending, kept = self._allocate(candidates, histories, phrases, beam_size)
+            going_on = [each for each in candidates if not self._is_over(each, logits_BKV[row], histories, phrases)]
+            ending, kept = self._allocate(going_on, histories, phrases, beam_size)
             if not kept and not ending and not has_finished_B[row]:
-                ending = candidates
+                ending, kept = self._allocate(candidates, histories, phrases, beam_size)
+                ending = ending if kept else candidates
             result.ending_BK[row], result.open_BK[row] = -inf, -inf
             for place, (log_p, parent, _) in enumerate(ending[:beam_size]):
                 result.ending_BK[row, place], result.ending_parent_BK[row, place] = log_p, parent
@@ -106,6 +115,16 @@ class PhraseConstraints:
                 places |= {(parent, token) for token in following}
         candidates = ((float(logits_KV[p, t]) + float(offset_K[p]), p, t) for p, t in places)
         return sorted((c for c in candidates if c[0] > -inf), reverse=True)
+
+    def _is_over(
+        self, candidate: Candidate, logits_KV: Tensor, histories: list[list[int]], phrases: Sequence[Phrase]
+    ) -> bool:
+        """Whether a candidate continues a sentence that has ended and lacks phrases, none of which has begun."""
+        history = histories[candidate[1]]
+        if not self._full_stops.intersection(history[-1:]) or int(logits_KV[candidate[1]].argmax()) != self._eos:
+            return False
+        missing = [phrase for phrase in phrases if not _contains(history, phrase)]
+        return bool(missing) and not any(_num_begun(history, phrase) for phrase in missing)
 
     def _allocate(
         self, candidates: list[Candidate], histories: list[list[int]], phrases: Sequence[Phrase], size: int

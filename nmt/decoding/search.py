@@ -151,7 +151,9 @@ def search_batch(
     if batch.options.search == "sample":
         return sample(batch, processors)
     phrases = [each.phrases for each in constraints]
-    return beam_search(batch, processors, PhraseConstraints(phrases, batch.target.eos) if any(phrases) else None)
+    full_stops = frozenset[int]().union(*(each.full_stops for each in constraints))
+    bound = PhraseConstraints(phrases, batch.target.eos, full_stops) if any(phrases) else None
+    return beam_search(batch, processors, bound)
 
 
 def max_lengths(source_length_B: Tensor, options: DecodingOptions) -> Tensor:

@@ -60,7 +60,12 @@ class Shortlist:
 
     def local(self, wanted: LexicalConstraints) -> LexicalConstraints:
         """Constraints by places in the shortlist."""
-        return LexicalConstraints(self._places(wanted.prefix), [self._places(phrase) for phrase in wanted.phrases])
+        return replace(
+            wanted,
+            prefix=self._places(wanted.prefix),
+            phrases=[self._places(phrase) for phrase in wanted.phrases],
+            full_stops=frozenset(self._places(list(wanted.full_stops.intersection(self.ids_C.tolist())))),
+        )
 
     def _places(self, ids: Sequence[int]) -> list[int]:
         places: list[int] = torch.searchsorted(self.ids_C, torch.tensor(ids).to(self.ids_C)).tolist()

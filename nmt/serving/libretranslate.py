@@ -21,7 +21,6 @@ from nmt.core.version import __version__
 from nmt.data.languages import public_code
 from nmt.documents.elements import translate_htmls
 from nmt.documents.formats import FORMATS
-from nmt.documents.glossary import Glossary, Term
 from nmt.documents.markup import translate_content
 from nmt.documents.segmentation import Segment, split_sentences, translated, with_tags
 from nmt.documents.tags import KEPT, text_of
@@ -30,6 +29,7 @@ from nmt.serving.http import admit, read_values, without_surrogates
 from nmt.serving.languages import described
 from nmt.serving.limits import ApiError
 from nmt.serving.service import RequestContext, Service, wide_beam
+from nmt.translation.glossary import Glossary, Term
 from nmt.translation.request import StreamOptions
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator

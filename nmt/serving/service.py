@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -22,7 +21,7 @@ from nmt.serving.engine import Engine
 from nmt.serving.languages import Detector, ModelRouter, direction
 from nmt.serving.limits import ApiError, Limits, Metrics, RateLimit, time_limit
 from nmt.translation.memory import TranslationMemory
-from nmt.translation.parts import chained, in_parts, joined, unchanged
+from nmt.translation.parts import chained, handed_on, in_parts, joined, unchanged
 from nmt.translation.request import Request, StreamOptions
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
@@ -119,10 +118,11 @@ class RequestContext:
         for hop, model in enumerate(route):
             is_last = hop == len(route) - 1
             sources = [
-                replace(request, source=before.text) if is_last else Request(before.text)
+                handed_on(request, before) if is_last else Request(before.text)
                 for request, before in zip(wanted, found, strict=True)
             ]
-            own = settings if is_last else StreamOptions(with_alignment=settings.with_alignment, check=settings.check)
+            linked = settings.with_alignment or ("punctuation" if any(each.terms for each in wanted) else False)
+            own = settings if is_last else StreamOptions(with_alignment=linked, check=settings.check)
             hopped = self._hop(model, sources, own, on_partial if is_last else None)
             found = [chained(before, after) for before, after in zip(found, hopped, strict=True)] if hop else hopped
         return found

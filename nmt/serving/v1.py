@@ -14,13 +14,13 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from nmt.alignment.links import to_json
 from nmt.data.languages import public_code
-from nmt.documents.glossary import CheckedTranslation, Glossary
 from nmt.documents.segmentation import Segment, split_sentences, translated, with_tags
 from nmt.serving.corrections import correct, recalls
 from nmt.serving.http import admit
 from nmt.serving.languages import described, direction
 from nmt.serving.limits import ApiError, time_limit
 from nmt.serving.service import RequestContext, Service, wide_beam
+from nmt.translation.glossary import CheckedTranslation, Glossary
 from nmt.translation.request import OutputConstraints, StreamOptions
 from nmt.translation.request import Request as Sentence
 from nmt.translation.translator import Translator

@@ -24,6 +24,7 @@ from nmt.jobs.forked import CAN_FORK, map_forked
 from nmt.jobs.run import ResumableOutput, run
 from nmt.jobs.shards import Shard
 from nmt.metrics.degenerate import DegenerateCount
+from nmt.translation.glossary import Glossary
 from nmt.translation.memory import TranslationMemory
 from nmt.translation.request import Request, StreamOptions
 from nmt.translation.results import Translation
@@ -52,6 +53,8 @@ class TranslationJob:
     options: StreamOptions = DEFAULT
     memory: TranslationMemory | None = None
     """Translates lines with an exact match."""
+    glossary: Glossary | None = None
+    """Has translations of terms."""
     num_processes: int = 1
     """Processes that translate a window each, where the lines fill one."""
 
@@ -108,6 +111,8 @@ class TranslationJob:
         own: dict[str, Any] = {"on_progress": on_progress, "first_line": first_line} | self.options.arguments
         search: Callable[[Sequence[Request]], Iterator[Translation]] = partial(self.translator.stream, **own)
         requests = [self.read(line, number) for number, line in enumerate(window, start=first_line)]
+        if self.glossary is not None:
+            requests = [*map(self.glossary.requested, requests)]
         if self.memory is None:
             return search(requests)
         examine, forbid = self.translator.examiner(self.options), self.options.constraints.forbid

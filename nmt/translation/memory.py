@@ -21,6 +21,7 @@ from typing import Any
 
 from nmt.core.errors import UserError, shortened
 from nmt.core.model_directory import ModelDirectory
+from nmt.translation.glossary import Glossary
 from nmt.translation.request import Request
 from nmt.translation.results import Candidate, Translation
 
@@ -167,7 +168,9 @@ class TranslationMemory:
             entry = self.exact(request.source) if request.source.strip() else None
             text = entry.target if entry is not None else ""
             is_allowed = text.startswith(request.prefix) and not any(phrase in text for phrase in forbid)
-            if entry is not None and is_allowed and all(phrase in text for phrase in request.must_contain):
+            is_complete = all(phrase in text for phrase in request.must_contain)
+            is_complete = is_complete and not Glossary(request.terms).missing(request.source, text)
+            if entry is not None and is_allowed and is_complete:
                 best = Candidate(text, 0.0, text.split())
                 found[index] = Translation(request.source, text, 0.0, best.tokens, [best], memory=entry.to_json(1.0))
         return found

@@ -1,11 +1,13 @@
 """Sentences that are translated in parts, because they are too long for a model, or by two models in turn."""
 
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 
 from nmt.data.words import Words
 from nmt.translation.check import merged
+from nmt.translation.glossary import Glossary
 from nmt.translation.request import Request
 from nmt.translation.results import Candidate, Translation
 from nmt.translation.translator import Translator
@@ -33,6 +35,27 @@ def chained(first: Translation, second: Translation) -> Translation:
     )
 
 
+def handed_on(request: Request, before: Translation) -> Request:
+    """Returns the request to the last of several models: its terms are the words that the others have for them.
+
+    Without the alignment of ``before`` the translations of the terms may stand anywhere.
+    """
+    glossary, text = Glossary(request.terms), before.text
+    if before.source == text:
+        return request
+    if before.alignment is None:
+        phrases = (*request.must_contain, *(term[1] for term in glossary.terms_in(before.source)))
+        return replace(request, source=text, must_contain=phrases, terms={})
+    divide = Words.split_punctuation if before.with_punctuation else Words.split
+    source, target, terms = divide(before.source).spans, divide(text).spans, dict[str, str]()
+    for term, (begin, end) in glossary.occurrences(before.source):
+        words = [t for s, t in before.alignment if source[s][0] < end and source[s][1] > begin]
+        if words:
+            phrase = text[target[min(words)][0] : target[max(words)][1]]
+            terms[re.sub(r"^\W+|\W+$", "", phrase)] = term[1]
+    return replace(request, source=text, terms=terms)
+
+
 def in_parts(request: Request, model: Translator) -> list[Request]:
     """Returns a sentence that the model can read as it is, and a longer one in parts, divided between words."""
     text = request.source
@@ -44,7 +67,7 @@ def in_parts(request: Request, model: Translator) -> list[Request]:
     middle = text.rfind(" ", begin + 1, (begin + len(text)) // 2)
     middle = middle if middle > 0 else (begin + len(text)) // 2
     rest = f"{text[:begin]} {text[middle:].lstrip()}" if begin else text[middle:].lstrip()
-    halves = replace(request, source=text[:middle]), Request(rest)
+    halves = replace(request, source=text[:middle]), Request(rest, terms=request.terms)
     return [part for half in halves for part in in_parts(half, model)]
 
 

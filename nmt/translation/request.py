@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,12 +11,15 @@ from pydantic import TypeAdapter, ValidationError
 from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
-from nmt.data.vocabulary.base import Vocabulary
+from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.processors import ForbidPhrases, LogitsProcessor
 from nmt.recipe.schema import DecodingChanges
 from nmt.translation.results import Candidate
+
+FULL_STOPS = frozenset((".", "!", "?", "…", "...", "。", "！", "？", "।", "؟", "።", "։"))
+"""Punctuation marks that end sentences."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,9 @@ class Request:
     prefix: str = ""
     """The translation begins with this text."""
     must_contain: tuple[str, ...] = ()
-    """Phrases that the translation contains, word for word."""
+    """Phrases that the translation contains, word for word, in a place that the search chooses."""
+    terms: Mapping[str, str] = field(default_factory=dict)
+    """Translations of terms of the source, which stand in their places: see :mod:`nmt.translation.glossary`."""
 
     @classmethod
     def from_text(cls, line: str, number: int) -> "Request":
@@ -35,7 +41,7 @@ class Request:
 
     @classmethod
     def from_json(cls, line: str, number: int) -> "Request":
-        """A line ``{"source": …, "prefix": …, "must_contain": […]}``, of which only the source is needed.
+        """A line ``{"source": …, "prefix": …, "must_contain": […], "terms": {…}}``; only the source is needed.
 
         What ``nmt translate --format jsonl`` wrote may be read again: other keys are ignored.
 
@@ -52,14 +58,16 @@ class Request:
             where = ", ".join([f"line {number} of the input", *map(str, problem["loc"])])
             raise UserError(
                 f"{where}: {problem['msg']}.",
-                'Write {"source": "…", "prefix": "…", "must_contain": ["…"]}, or leave out --input-format jsonl.',
+                'Write {"source": "…", "prefix": "…", "must_contain": ["…"], "terms": {"…": "…"}}, of which only the '
+                "source is needed, or leave out --input-format jsonl.",
             ) from None
 
     def constraints(self, vocabulary: Vocabulary) -> LexicalConstraints:
         """Returns the ids that the translation must contain."""
         phrases = [vocabulary.encode(phrase) for phrase in self.must_contain]
         prefix = vocabulary.encode(self.prefix) if self.prefix else []
-        return LexicalConstraints(prefix, [ids for ids in phrases if ids and vocabulary.unk not in ids])
+        phrases = [ids for ids in phrases if ids and vocabulary.unk not in ids]
+        return LexicalConstraints(prefix, phrases, full_stops=_full_stops(vocabulary) if phrases else frozenset())
 
     def check(self, number: int, text: str) -> None:
         """Warn of phrases that are not in the translation: the vocabulary may have no tokens for them."""
@@ -69,6 +77,12 @@ class Request:
 
 
 _request = TypeAdapter(Request)
+
+
+@lru_cache(16)
+def _full_stops(vocabulary: Vocabulary) -> frozenset[int]:
+    """Returns the tokens that end sentences."""
+    return frozenset(i for i in range(len(vocabulary)) if vocabulary.token(i).strip(SPACE) in FULL_STOPS)
 
 
 @dataclass(frozen=True)

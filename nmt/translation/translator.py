@@ -30,10 +30,12 @@ from nmt.tasks import task_of
 from nmt.tasks.base import Task
 from nmt.translation.confidence import Calibration
 from nmt.translation.examination import Examiner, for_repair
+from nmt.translation.glossary import Glossary
 from nmt.translation.letter_case import CaseRestorer
 from nmt.translation.request import UNCONSTRAINED, OutputConstraints, Request, StreamOptions
 from nmt.translation.results import Candidate, ScoredPair, Translation, Translations, mbr_rerank, spell_unknown
 from nmt.translation.reverse import ReverseModel
+from nmt.translation.terms import place_terms
 from nmt.translation.trace import SearchTrace
 
 NO_CANDIDATE = Candidate("", 0.0, [])
@@ -240,6 +242,8 @@ class Translator:
             for number, request, candidates in zip(numbers, requests, found, strict=True):
                 best = candidates[0]
                 request.check(number, best.text)
+                for term in Glossary(request.terms).missing(request.source, best.text) if request.terms else ():
+                    warn(f"line {number}: {term[1]!r} has no place in the translation.")
                 translations.append(
                     Translation(request.source, best.text, best.score, best.tokens, candidates[:n_best])
                 )
@@ -267,6 +271,14 @@ class Translator:
         return None if any(differences) else SearchTrace(self.vocabularies.target.eos, self.aligner.heads.heads)
 
     def candidates(
+        self, requests: Sequence[Request], numbers: Sequence[int], options: DecodingOptions, **arguments: Any
+    ) -> list[list[Candidate]]:
+        """Returns the candidates of each line, best first; of an empty line an empty one. See :meth:`stream`."""
+        found = self._search(requests, numbers, options, **arguments)
+        again = {name: arguments[name] for name in ("processors", "constraints")}
+        return place_terms(self, requests, numbers, found, options, partial(self._search, **again))
+
+    def _search(
         self,
         requests: Sequence[Request],
         numbers: Sequence[int],
@@ -276,7 +288,7 @@ class Translator:
         on_progress: Callable[[int], None] = lambda lines: None,
         observer: BeamObserver | None = None,
     ) -> list[list[Candidate]]:
-        """Returns the candidates of each line, best first; of an empty line an empty one. See :meth:`stream`."""
+        """Returns what :meth:`candidates` does, without regard to terms."""
         encoded = [self.encode_source(request.source) for request in requests]
         for number, ids in zip(numbers, encoded, strict=True):
             if len(ids) > self.max_pieces:

@@ -64,7 +64,7 @@ def test_constraints_come_with_the_lines(run_nmt: RunNmt, tiny_model: Path) -> N
     asked = [
         {"source": "Der Hund schläft im Garten.", "prefix": "Today"},
         {"source": "Die Katze trinkt kaltes Wasser.", "must_contain": ["the moon"]},
-        {"source": ""},
+        {"source": "", "terms": {"Hund": "hound"}},
         {"source": "Das Kind hört ein altes Lied."},
     ]
     given = "".join(json.dumps(request, ensure_ascii=False) + "\n" for request in asked)
@@ -73,6 +73,20 @@ def test_constraints_come_with_the_lines(run_nmt: RunNmt, tiny_model: Path) -> N
     assert "the moon" in phrase
     assert empty == ""
     assert [free] == lines(run_nmt("translate", tiny_model, stdin="Das Kind hört ein altes Lied.\n"))
+
+
+def test_a_glossary_for_lines_and_for_a_document(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    line = "Der Hund schläft im Garten."
+    [free] = lines(run_nmt("translate", tiny_model, stdin=f"{line}\n"))
+    (tmp_path / "terms.tsv").write_text("Hund\tbloodhound\nMond\tsun\n", "utf-8")
+    (tmp_path / "page.md").write_text(f"# {line}\n", "utf-8")
+    given = "translate", tiny_model, "--glossary", tmp_path / "terms.tsv"
+    assert lines(run_nmt(*given, stdin=f"{line}\n")) == [free.replace("dog", "bloodhound")]
+    assert "dog" in free
+    own = json.dumps({"source": line, "terms": {"Hund": "hound"}})
+    assert lines(run_nmt(*given, "--input-format", "jsonl", stdin=own + "\n")) == [free.replace("dog", "hound")]
+    run_nmt(*given, tmp_path / "page.md", "-o", tmp_path / "out.md")
+    assert (tmp_path / "out.md").read_text("utf-8") == f"# {free.replace('dog', 'bloodhound')}\n"
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,49 @@ def test_a_hypothesis_with_all_phrases_ends_only_where_the_end_is_likely(rank: i
     assert choice.open_BK.isfinite().any()
 
 
+def chosen(
+    histories: list[list[int]], likeliest: list[list[int]], has_finished: bool
+) -> tuple[list[int], list[list[int]]]:
+    """Returns the hypotheses that end and the others with a new token, of a sentence that must contain 6 and 7.
+
+    Args:
+        histories: of equally likely hypotheses.
+        likeliest: the possible next tokens of each, best first; all where there is none.
+    """
+    eos, full_stop = WORDS.eos, 9
+    logits_BKV = torch.full((1, len(histories), len(WORDS)), -inf)
+    for k, tokens in enumerate(likeliest):
+        logits_BKV[0, k, tokens] = -torch.arange(float(len(tokens)))
+    tokens_BKt = torch.tensor([[[WORDS.sos, *history] for history in histories]])
+    nothing = torch.full((1, len(histories)), -inf), torch.zeros(1, len(histories), dtype=torch.long)
+    choice = PhraseConstraints([[[6, 7]]], eos, frozenset([full_stop])).choose(
+        Choice(*nothing, *nothing, nothing[1]), logits_BKV, torch.zeros(1, len(histories)), tokens_BKt,
+        torch.tensor([0]), torch.tensor([has_finished]),
+    )  # fmt: skip
+    ending = sorted(choice.ending_parent_BK[choice.ending_BK.isfinite()].tolist())
+    kept = choice.open_BK[0].isfinite().nonzero()[:, 0].tolist()
+    return ending, [[*histories[choice.parent_BK[0, k]], int(choice.token_BK[0, k])] for k in kept]
+
+
+def test_a_phrase_begins_behind_a_full_stop_only_where_it_can_begin_nowhere_else() -> None:
+    ended, other = [5, 9], [5, 4]
+    ids = [WORDS.eos, 8, 6]
+    assert chosen([ended, other], [ids, [8, 6]], False) == ([], [[5, 4, 6], [5, 4, 8]])
+    assert chosen([ended, ended], [ids, [6]], False) == ([], [[5, 9, 6]])
+    assert [5, 9, 6] in chosen([ended], [ids], False)[1]
+    assert chosen([ended], [ids], True) == ([], [])
+    assert [5, 9, 6] in chosen([ended, other], [[8, 6, WORDS.eos], [8]], False)[1]  # another sentence follows
+    assert chosen([[9, 6], other], [[WORDS.eos, 7], [8]], False)[1][0] == [9, 6, 7]  # it has begun
+
+
+def test_a_translation_without_its_phrases_ends_only_where_there_is_no_other() -> None:
+    """As it does at the limit, where nothing but the end is possible."""
+    limit = [[WORDS.eos]] * 2
+    assert chosen([[5, 4], [5, 8]], limit, False) == ([0, 1], [])
+    assert chosen([[5, 4], [5, 8]], limit, True) == ([], [])
+    assert chosen([[5, 4], [6, 7]], limit, False) == ([1], [])
+
+
 def test_where_no_translation_can_say_it_there_is_one_without_it(model: Seq2Seq) -> None:
     wanted = LexicalConstraints(phrases=[[6, 7]])
     forbidden = [forbidding([[6, 7]])]

@@ -175,10 +175,10 @@ def test_files_are_translated(page: Any, tmp_path: Path, english: Callable[[str]
         page.click("#files a")
     assert Path(waiting.value.path()).read_text("utf-8") == f"{english(LINE)}\n"
     page.click("#glossary-section summary")
-    page.fill("#glossary", "Bäcker\tneighbour\nmüde\tzzz\n")
+    page.fill("#glossary", "Bäcker\tneighbour\n")
     page.set_input_files("#file", tmp_path / "a.txt")
     page.wait_for_selector("#files a >> nth=1")
-    assert "Could not be placed everywhere: zzz" in page.text_content("#files")
+    assert "Could not be placed" not in page.text_content("#files")
     with page.expect_download() as waiting:
         page.click("#files a >> nth=1")
     assert "neighbour" in Path(waiting.value.path()).read_text("utf-8")

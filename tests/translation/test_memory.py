@@ -51,6 +51,8 @@ def test_a_match_meets_the_constraints_of_the_request(folder: Path) -> None:
     requests = [Request("Ein Hund.", prefix="A "), Request("Ein Hund.", "The"), Request("Ein Hund.", "", ("hound",))]
     assert list(memory.recall(requests)) == [0]
     assert not memory.recall(requests, forbid=["dog"])
+    terms = [Request("Ein Hund.", terms={"Hund": "dog", "Katze": "cat"}), Request("Ein Hund.", terms={"Hund": "hound"})]
+    assert list(memory.recall(terms)) == [0]
 
 
 def test_near_matches(folder: Path) -> None:

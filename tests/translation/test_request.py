@@ -1,8 +1,26 @@
-"""Lexicons of unknown words."""
+"""Requests as JSON, what search gets of them, and lexicons of unknown words."""
 
 from pathlib import Path
 
-from nmt.translation.request import OutputConstraints, read_unknown_lexicon
+import pytest
+
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.words import WordVocabulary
+from nmt.translation.request import OutputConstraints, Request, read_unknown_lexicon
+
+
+def test_a_request_as_json() -> None:
+    line = '{"source": "Ein Hund", "must_contain": ["A"], "terms": {"Hund": "hound"}, "translation": "x"}'
+    assert Request.from_json(line, 1) == Request("Ein Hund", must_contain=("A",), terms={"Hund": "hound"})
+    with pytest.raises(UserError, match=r"line 3 of the input, terms, Hund"):
+        Request.from_json('{"source": "Ein Hund", "terms": {"Hund": 1}}', 3)
+
+
+def test_search_gets_the_marks_that_end_sentences_with_phrases() -> None:
+    vocabulary = WordVocabulary(["▁dog", ".", "▁!", ",", "▁..."])
+    ends = {vocabulary.token(i) for i in Request("a", must_contain=("dog",)).constraints(vocabulary).full_stops}
+    assert ends == {".", "▁!", "▁..."}
+    assert not Request("a", prefix="dog").constraints(vocabulary).full_stops
 
 
 def test_of_several_lines_with_a_word_the_first_counts(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
-"""Terms of a glossary are in translations, in the form that the model chooses if it does."""
+"""Which terms of a glossary sentences have, and which of them their translations lack."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.documents.glossary import Glossary
+from nmt.translation.glossary import Glossary
 from nmt.translation.request import Request
 from nmt.translation.results import Translation
 
@@ -13,11 +14,11 @@ GLOSSARY = Glossary.parse("# terms\nHund\thound\n\nalte Katze\told cat\r\nKatze\
 
 
 def search(requests: Sequence[Request]) -> list[Translation]:
-    """Has the phrases that are required, except for one that it can't spell."""
+    """Has the terms of the requests, except for one."""
     found = []
     for request in requests:
         free = {"Der Hund läuft.": "The dog runs.", "Zwei Katzen und Katze": "Two cats"}.get(request.source, "Free.")
-        phrases = [phrase for phrase in request.must_contain if phrase != "qwx"]
+        phrases = [phrase for phrase in request.terms.values() if phrase not in (free, "qwx")]
         found.append(Translation(request.source, " ".join([*phrases, free]), 0.0, []))
     return found
 
@@ -32,20 +33,25 @@ def test_terms_are_found_as_whole_words_the_longest_first() -> None:
     assert sack.terms_in("die Katze im Sack, die Katze") == [("Katze im Sack", "pig in a poke"), ("Katze", "cat")]
 
 
-def test_terms_are_forced_where_the_model_leaves_them_out() -> None:
-    found = GLOSSARY.translate([Request("Der Hund läuft.", must_contain=("runs",)), Request("Nichts")], search)
-    assert [each.translation.text for each in found] == ["runs hound The dog runs.", "Free."]
+def test_terms_are_requested_with_the_sentences_that_have_them() -> None:
+    asked = GLOSSARY.requested(
+        Request("Der Hund läuft.", must_contain=("runs",), terms={"läuft": "runs", "Hund": "dog"})
+    )
+    assert asked == Request("Der Hund läuft.", must_contain=("runs",), terms={"Hund": "dog", "läuft": "runs"})
+    plain = Request("Nichts")
+    assert GLOSSARY.requested(plain) is plain
+    found = GLOSSARY.translate([Request("Der Hund läuft."), plain], search)
+    assert [each.translation.text for each in found] == ["hound The dog runs.", "Free."]
     assert all(not each.missing for each in found)
 
 
 def test_another_form_of_the_term_is_the_term() -> None:
-    [found] = GLOSSARY.translate([Request("Zwei Katzen und Katze")], search)
-    assert (found.translation.text, found.missing) == ("Two cats", ())
+    assert Glossary({"Katze": "cat"}).missing("Zwei Katzen und Katze", "Two cats") == ()
     assert Glossary({"a": "große Katze"}).missing("a", "die großen Katzen") == ()
     assert Glossary({"a": "cat"}).missing("a", "a caterpillar") == (("a", "cat"),)
 
 
-def test_a_term_that_could_not_be_forced_is_reported() -> None:
+def test_a_term_that_has_no_place_is_reported() -> None:
     [found] = GLOSSARY.translate([Request("Unbekannt Hund")], search)
     assert found.missing == (("Unbekannt", "qwx"),)
     assert "hound" in found.translation.text
@@ -58,9 +64,10 @@ def test_other_lines_are_refused(line: str) -> None:
     assert Glossary.parse("").terms_in("a") == []
 
 
-def test_a_second_search_counts_only_where_it_places_more_terms() -> None:
-    def once(requests: Sequence[Request]) -> list[Translation]:
-        return [Translation(r.source, "forced" if r.must_contain else "free", 0.0, []) for r in requests]
-
-    [found] = GLOSSARY.translate([Request("Unbekannt")], once)
-    assert (found.translation.text, found.missing) == ("free", (("Unbekannt", "qwx"),))
+def test_a_wrong_line_of_a_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "terms.tsv"
+    path.write_text("Hund\thound\n", "utf-8")
+    assert Glossary.load(path).terms_in("ein Hund") == [("Hund", "hound")]
+    path.write_text("Hund\thound\nKatze\n", "utf-8")
+    with pytest.raises(UserError, match=r"terms\.tsv, line 2: 'Katze'"):
+        Glossary.load(path)

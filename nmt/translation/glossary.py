@@ -1,10 +1,12 @@
-"""Terms of a glossary in translations: where the model doesn't choose the term by itself, search is made to."""
+"""Terms of a glossary: which ones a sentence has, and whether its translation has theirs."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from nmt.core.errors import UserError, shortened
+from nmt.core.text import read_lines
 from nmt.translation.request import Request
 from nmt.translation.results import Translation
 
@@ -29,14 +31,28 @@ class Glossary:
     """Terms and their translations. Upper and lower case are the same; of overlapping terms the longest counts."""
 
     def __init__(self, terms: Mapping[str, str]) -> None:
-        self._terms = {_key(source): (source, target) for source, target in terms.items()}
+        self._terms = {
+            _key(source): (source, target) for source, target in terms.items() if _key(source) and target.strip()
+        }
         ordered = sorted(self._terms, key=len, reverse=True)
         names = "|".join(re.sub(r"\\ ", r"\\s+", re.escape(name)) for name in ordered)
         self._pattern = re.compile(rf"(?<!\w)(?:{names})(?!\w)" if names else r"(?!)", re.IGNORECASE)
 
     @classmethod
-    def parse(cls, text: str) -> "Glossary":
+    def load(cls, path: Path) -> "Glossary":
+        """Read a file as :meth:`parse` reads its text.
+
+        Raises:
+            UserError: also if the file can't be read.
+        """
+        return cls.parse("\n".join(read_lines(path)), f"{path}")
+
+    @classmethod
+    def parse(cls, text: str, name: str = "The glossary") -> "Glossary":
         """Read lines of a source term, a tab and its translation; lines that are empty or begin with # don't count.
+
+        Args:
+            name: of the glossary in messages.
 
         Raises:
             UserError: a line has another form, or there are too many.
@@ -48,37 +64,37 @@ class Glossary:
             source, _, target = (part.strip() for part in line.partition("\t"))
             if not source or not target or "\t" in target:
                 raise UserError(
-                    f"The glossary, line {number}: {shortened(line)!r} is not a term and its translation.",
+                    f"{name}, line {number}: {shortened(line)!r} is not a term and its translation.",
                     "Write both with a tab between.",
                 )
             terms.setdefault(source, target)
         if len(terms) > MAX_TERMS:
-            raise UserError(f"The glossary has {len(terms):,} terms.", f"Give at most {MAX_TERMS:,}.")
+            raise UserError(f"{name} has {len(terms):,} terms.", f"Give at most {MAX_TERMS:,}.")
         return cls(terms)
+
+    def occurrences(self, source: str) -> list[tuple[Term, tuple[int, int]]]:
+        """Returns the terms of a sentence in order, each with its characters ``source[begin:end]``."""
+        return [(self._terms[_key(match.group())], match.span()) for match in self._pattern.finditer(source)]
 
     def terms_in(self, source: str) -> list[Term]:
         """Returns the terms of a sentence, in order, each once."""
-        return list(dict.fromkeys(self._terms[_key(match.group())] for match in self._pattern.finditer(source)))
+        return list(dict.fromkeys(term for term, _ in self.occurrences(source)))
 
     def missing(self, source: str, translation: str) -> tuple[Term, ...]:
         """Returns the terms of the source that the translation has in no form."""
-        return tuple(term for term in self.terms_in(source) if not _has_form(translation, term[1]))
+        return tuple(term for term in self.terms_in(source) if not has_form(translation, term[1]))
+
+    def requested(self, request: Request) -> Request:
+        """Returns a request with the terms of its source; those that it has already count more."""
+        terms = dict(self.terms_in(request.source)) | dict(request.terms)
+        return replace(request, terms=terms) if terms else request
 
     def translate(self, requests: Sequence[Request], search: Search) -> list[CheckedTranslation]:
-        """Translate sentences with the terms of the glossary.
-
-        A sentence is first translated freely, so that the model inflects the terms that it chooses itself; where that
-        leaves terms out, it is translated again with these as phrases that the translation must contain.
-        """
-        found = [self._checked(translation) for translation in search(requests)]
-        again = [index for index, each in enumerate(found) if each.missing]
-        if again:
-            forced = [_with_terms(requests[index], found[index].missing) for index in again]
-            for index, translation in zip(again, search(forced), strict=True):
-                checked = self._checked(translation)
-                if len(checked.missing) < len(found[index].missing):
-                    found[index] = checked
-        return found
+        """Translate sentences with the terms of the glossary, and tell which ones could not be placed."""
+        return [
+            CheckedTranslation(found, self.missing(request.source, found.text))
+            for request, found in zip(requests, search([*map(self.requested, requests)]), strict=True)
+        ]
 
     def translated(self, sentences: Sequence[str], search: Search, missing: set[Term]) -> list[Translation]:
         """Translate plain sentences as :meth:`translate` does; terms that could not be placed go to ``missing``."""
@@ -86,19 +102,17 @@ class Glossary:
         missing.update(term for each in found for term in each.missing)
         return [each.translation for each in found]
 
-    def _checked(self, translation: Translation) -> CheckedTranslation:
-        return CheckedTranslation(translation, self.missing(translation.source, translation.text))
 
-
-def _with_terms(request: Request, terms: Sequence[Term]) -> Request:
-    return replace(request, must_contain=(*request.must_contain, *(target for _, target in terms)))
+def occurrences_of(term: str, text: str) -> list[tuple[int, int]]:
+    """Returns where a text has a term as whole words, in upper or lower case."""
+    return [match.span() for match in re.finditer(rf"(?<!\w){re.escape(term)}(?!\w)", text, re.IGNORECASE)]
 
 
 def _key(term: str) -> str:
     return " ".join(term.lower().split())
 
 
-def _has_form(text: str, term: str) -> bool:
+def has_form(text: str, term: str) -> bool:
     """Returns whether a text has a term with words that may end differently."""
     words = []
     for word in term.split():
