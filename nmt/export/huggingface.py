@@ -138,10 +138,10 @@ class TransformersModel:
 
     def __init__(self, directory: Path, translator: Translator) -> None:
         from transformers import AutoModelForSeq2SeqLM
-        from transformers.utils import logging
 
-        logging.disable_progress_bar()
-        logging.set_verbosity_error()
+        messages: Any = importlib.import_module("transformers.utils.logging")
+        messages.disable_progress_bar()
+        messages.set_verbosity_error()
         self._model = AutoModelForSeq2SeqLM.from_pretrained(directory).eval()
         self._vocabularies, self._batch_size = translator.vocabularies, translator.recipe.decoding.batch_size
         target, first = translator.vocabularies.target, translator.recipe.model.decoder["first_token"]
