@@ -38,7 +38,10 @@ class Exported(Protocol):
         """Returns the best translation of each encoded sentence by the search that users of the export have."""
 
     def score(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[list[float]]:
-        """Returns log-probabilities of the tokens and EOS of given translations: ids of source and target."""
+        """Returns log-probabilities of the tokens and EOS of given translations: ids of source and target.
+
+        Where a program can't read as much as nmt, there are those of the first tokens alone.
+        """
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def _compared(
     differences = [
         abs(ours - theirs)
         for ours_T, theirs_T in zip(_scores(translator, pairs), exported.score(pairs), strict=True)
-        for ours, theirs in zip(ours_T, theirs_T, strict=True)
+        for ours, theirs in zip(ours_T, theirs_T, strict=False)
     ]
     agreement = Agreement(len(chosen), num_random, num_equal, max(differences, default=math.nan))
     if not all(map(math.isfinite, differences)) or (exact and not agreement.largest_difference < TOLERANCE):

@@ -145,6 +145,7 @@ class TransformersModel:
         self._model = AutoModelForSeq2SeqLM.from_pretrained(directory).eval()
         self._vocabularies, self._batch_size = translator.vocabularies, translator.recipe.decoding.batch_size
         target, first = translator.vocabularies.target, translator.recipe.model.decoder["first_token"]
+        self._num_positions: int = self._model.config.max_position_embeddings
         self._start = [target.sos] if first is None else [first, target.sos]
 
     @torch.inference_mode()
@@ -153,8 +154,9 @@ class TransformersModel:
         order, results = sorted(range(len(sources)), key=lambda i: -len(sources[i])), dict[int, list[int]]()
         for start in range(0, len(order), self._batch_size):
             rows = order[start : start + self._batch_size]
-            source_BS = pad([sources[row] for row in rows], self._vocabularies.source, eos=True)
-            mask_BS = length_mask(lengths([sources[row] for row in rows]), source_BS.shape[1])
+            cut = [sources[row][: self._num_positions - 1] for row in rows]  # a longer source has no positions there
+            source_BS = pad(cut, self._vocabularies.source, eos=True)
+            mask_BS = length_mask(lengths(cut), source_BS.shape[1])
             found_BT = self._model.generate(input_ids=source_BS, attention_mask=mask_BS.long())
             results |= zip(rows, map(self._content, found_BT.tolist()), strict=True)
         return [results[row] for row in range(len(sources))]
@@ -165,13 +167,19 @@ class TransformersModel:
 
     @torch.inference_mode()
     def score(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[list[float]]:
-        """Returns log-probabilities of the tokens and EOS of given translations: ids of source and target."""
-        scores = []
+        """Returns log-probabilities of the tokens and EOS of given translations: ids of source and target.
+
+        Tokens for which the model has no position are left out, and so are those of a source that is too long.
+        """
+        scores, longest = list[list[float]](), self._num_positions - len(self._start) + 1
         for source, target in pairs:
-            tokens = torch.tensor([*target, self._vocabularies.target.eos])
+            if len(source) >= self._num_positions:
+                scores.append([])
+                continue
+            tokens = torch.tensor([*target, self._vocabularies.target.eos][:longest])
             output = self._model(
                 input_ids=torch.tensor([[*source, self._vocabularies.source.eos]]),
-                decoder_input_ids=torch.tensor([[*self._start, *target]]),
+                decoder_input_ids=torch.tensor([[*self._start, *tokens[:-1].tolist()]]),
             )
             log_p_TV = output.logits[0, len(self._start) - 1 :].log_softmax(-1)
             scores.append(log_p_TV.gather(1, tokens[:, None])[:, 0].tolist())
