@@ -109,7 +109,7 @@ def serve(service: Service, host: str, port: int, proxies: str = "") -> None:
         UserError: the address can't be used.
     """
     server = make_server(service, host, port, proxies)
-    with contextlib.closing(_bound(host, port)) as listening, _signals_are_ignored_afterwards():
+    with contextlib.closing(_bound(host, port)) as listening, _signals_stop(server):
         sys.setswitchinterval(SWITCH_INTERVAL)
         gc.collect()
         gc.freeze()  # models and modules stay: without this, each full collection of garbage goes through all of them
@@ -134,9 +134,13 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _signals_are_ignored_afterwards() -> Iterator[None]:
-    """uvicorn raises the signal that stopped it once more when it is done; stopping so is no failure."""
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+def _signals_stop(server: uvicorn.Server) -> Iterator[None]:
+    """Signals stop the server also before it runs.
+
+    uvicorn raises the signal that stopped it once more when it is done; that has no effect then, as stopping so is no
+    failure.
+    """
+    before = {number: signal.signal(number, server.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

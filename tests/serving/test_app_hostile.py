@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import serve_fuzz
+import serve_sessions
 
 
 def test_hostile_requests_are_refused_and_the_next_one_is_answered(server: Any) -> None:
@@ -23,6 +24,14 @@ def test_hostile_requests_are_refused_and_the_next_one_is_answered(server: Any) 
     assert len(counts) > 10
     answer = server.request("/translate", {"q": "Der Hund schläft.", "source": "de", "target": "en"})
     assert answer.status == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="clients have several addresses of this machine")
+def test_sound_requests_among_changed_ones_get_their_answers(server: Any) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    expected = serve_sessions.Expected()
+    assert [serve_sessions.run((host, int(port)), number, 1, expected)[1] for number in range(20)] == [[]] * 20
+    assert len(expected.answers) > 10
 
 
 def test_script_and_lone_surrogates_in_text_are_text(server: Any) -> None:

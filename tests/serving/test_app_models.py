@@ -1,6 +1,7 @@
 """Which models are served: those that are named, and those in the folders that are named."""
 
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 import yaml
 
 from nmt.core.errors import UserError
-from nmt.serving.app import load_models
+from nmt.serving.app import load_models, serve
+from nmt.serving.service import Service
+from nmt.translation.translator import Translator
 
 
 def test_a_folder_stands_for_the_models_in_it(tiny_model: Path, tmp_path: Path) -> None:
@@ -25,6 +28,12 @@ def test_a_folder_without_models_is_refused(tmp_path: Path) -> None:
     for name in (tmp_path, tmp_path / "nowhere", tmp_path / ("x" * 5000)):
         with pytest.raises(UserError, match="not a model directory"):
             load_models([name], "cpu", "torch")
+
+
+def test_a_signal_before_the_server_runs_stops_it(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nmt.serving.app.say", lambda text: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr("sys.setswitchinterval", lambda seconds: None)
+    serve(Service([translator]), "127.0.0.1", 0)  # would run for ever
 
 
 def test_compose_serves_the_folder_that_it_mounts(repo_root: Path, run_nmt: Any) -> None:

@@ -246,7 +246,8 @@ def run(address: tuple[str, int], number: int, seed: int, expected: Expected) ->
                 if not own.is_read:
                     time.sleep(rng.uniform(0, 0.3))
                     return "left", []
-                methods = [each.method for each in group] if own.is_framed else ["POST"] * 20
+                damaged = "HEAD" if group[0].data.startswith(b"HEAD") else "POST"
+                methods = [each.method for each in group] if own.is_framed else [damaged] * 20
                 answered = list(answers(file, methods))
                 statuses += [str(status) for status, _ in answered]
                 wanted = list(group) if own.is_framed else [Wanted(b"")] * 20
