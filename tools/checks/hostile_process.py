@@ -53,8 +53,10 @@ class Process:
         """Whether it has ended; one that takes longer than so many seconds is killed."""
         if self.code is None:
             over = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-            with contextlib.suppress(OSError):
-                self.waited = int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9
+            with contextlib.suppress(OSError, IndexError):  # a thread that ends
+                threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+                waited = sum(int(each.read_text().split()[1]) for each in threads) / 1e9
+                self.waited = max(self.waited, waited)
             self.seconds = time.monotonic() - self.started - self.waited
             if not over and self.seconds > seconds:
                 os.kill(self.pid, signal.SIGKILL)

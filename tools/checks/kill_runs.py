@@ -4,12 +4,12 @@
     python tools/checks/kill_runs.py --kills 50 --kind "two ranks"
 
 Commands are those that train, also in bfloat16, that translate or clean, also folders of shards, and that align or
-average. A command runs in a process of its own, which is killed (``kill -9``) after a random part of the time that the command
-takes, and is started again with ``--resume`` where it has that option, until it ends by itself. Then every file that it
-has written is compared, byte by byte, with those of a run that was never killed; of logs and states only the clocks are
-left out. After each kill, no complete checkpoint may be damaged or lost, a partial translation must be a beginning
-of the whole one, and other results must be absent, the old or the new ones. Training samples subwords, reads both
-directions, has dropout, an average of the weights and accumulated gradients. Needs Linux.
+average. A command runs in a process of its own, which is killed (``kill -9``) after a random part of the time that the
+command takes, and is started again with ``--resume`` where it has that option, until it ends by itself. Then every
+file that it has written is compared, byte by byte, with those of a run that was never killed; of logs and states only
+the clocks are left out. After each kill, no complete checkpoint may be damaged or lost, a partial translation must be a
+beginning of the whole one, and other results must be absent, the old or the new ones. Training samples subwords, reads
+both directions, has dropout, an average of the weights and accumulated gradients. Needs Linux.
 """
 
 import argparse
