@@ -12,6 +12,9 @@ from nmt.core.errors import UserError
 if TYPE_CHECKING:
     from nmt.training.plan import Plan
 
+MAX_MINUTES = 60 * 24 * 366
+"""A year."""
+
 
 @command("nmt plan train.de train.en", "nmt plan train.de train.en --minutes 20 -o plan.yaml")
 def plan(
@@ -19,7 +22,9 @@ def plan(
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation, line by line.")],
     minutes: Annotated[
         float | None,
-        typer.Option(metavar="M", min=1, help="Minutes that training may take.", show_default="5 to 80"),
+        typer.Option(
+            metavar="M", min=1, max=MAX_MINUTES, help="Minutes that training may take.", show_default="5 to 80"
+        ),
     ] = None,
     valid: Annotated[
         tuple[Path, Path] | None,

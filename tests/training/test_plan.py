@@ -135,6 +135,7 @@ def test_the_command_estimates_and_writes_a_recipe_that_trains(
     [
         (["-o", "plan.yaml"], "Give --minutes"),
         (["--minutes", "0.5"], "minutes"),
+        (["--minutes", "1e308"], "less than or equal to 527040"),
         (["--set", "nothing"], "has no '='"),
     ],
 )

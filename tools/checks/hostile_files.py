@@ -282,7 +282,7 @@ def _change_weights(path: Path, rng: random.Random) -> None:
             lambda t=tensor: t * float("nan"), lambda t=tensor: t + float("inf"), lambda t=tensor: t * 1e38,
             lambda t=tensor: t * 1e20, lambda t=tensor: t * 0, lambda t=tensor: t[:1], lambda t=tensor: t[:0],
             lambda t=tensor: t.double(), lambda t=tensor: t.half(), lambda t=tensor: t.to(torch.int64),
-            lambda t=tensor: torch.cat([t, t]), lambda t=tensor: t.flatten(), lambda t=tensor: t[None],
+            lambda t=tensor: t.flatten().repeat(2), lambda t=tensor: t.flatten(), lambda t=tensor: t[None],
             lambda t=tensor: t.bool(), lambda t=tensor: torch.zeros(()),
         )  # fmt: skip
         tensors[name] = rng.choice(changes)().contiguous()

@@ -146,7 +146,11 @@ def in_processes(torturer: Torturer, numbers: range, folder: Path) -> None:
     pids, num = list[int](), torturer.options.jobs
     for job in range(num):
         if not (pid := os.fork()):
-            torturer.run_all(numbers[job::num])
+            try:
+                torturer.run_all(numbers[job::num])
+            except BaseException:  # the folder belongs to the others, too
+                traceback.print_exc()
+                torturer.failures += 1
             counted = (torturer.failures, torturer.codes, torturer.kinds, torturer.slowest)
             (folder / f"counted-{job}").write_bytes(pickle.dumps(counted))
             os._exit(0)
