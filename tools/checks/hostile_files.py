@@ -277,7 +277,7 @@ def _change_weights(path: Path, rng: random.Random) -> None:
 
     tensors = dict(load(path.read_bytes()))
     for name in rng.sample(sorted(tensors), rng.choice((1, 1, 3, len(tensors)))):
-        tensor = tensors[name]
+        tensor = torch.atleast_1d(tensors[name])
         changes: tuple[Callable[[], Any], ...] = (
             lambda t=tensor: t * float("nan"), lambda t=tensor: t + float("inf"), lambda t=tensor: t * 1e38,
             lambda t=tensor: t * 1e20, lambda t=tensor: t * 0, lambda t=tensor: t[:1], lambda t=tensor: t[:0],
