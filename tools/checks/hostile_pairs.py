@@ -38,7 +38,6 @@ average model --last 2 -o out | average model --steps 2,4 -o out
 export model -o out --to huggingface | export model -o out --to huggingface
 export model -o out --to ctranslate2 | export model -o out --to huggingface
 export model -o out --to argos | export model -o out --to argos
-backtranslate model -i few.de -o out | backtranslate model -i few.en -o out
 {TRAIN} | {TRAIN}
 {TRAIN} | {TRAIN} --resume
 {TRAIN} | {TRAIN} --set seed=2
