@@ -6,6 +6,7 @@ itself if the other is refused.
 
 import math
 import random
+import zipfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,8 @@ def state(folder: Path) -> dict[str, Any]:
             entries.close()
         elif not (name.startswith(("std", "cache")) or path.name == ".lock" or path.is_dir()):
             found[name] = comparable(path)
+            if zipfile.is_zipfile(path):  # whose entries have times
+                found[name] = [(entry.filename, entry.CRC) for entry in zipfile.ZipFile(path).infolist()]
             if name == "out.csv":  # of a memory, whose times differ
                 found[name] = [line[: line.rindex(b",")] for line in path.read_bytes().splitlines()]
     return found
