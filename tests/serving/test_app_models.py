@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from nmt.core.errors import UserError
+from nmt.serving import app
 from nmt.serving.app import load_models, serve
 from nmt.serving.service import Service
 from nmt.translation.translator import Translator
@@ -31,7 +32,7 @@ def test_a_folder_without_models_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_signal_before_the_server_runs_stops_it(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nmt.serving.app.say", lambda text: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(app, "say", lambda text: signal.raise_signal(signal.SIGTERM))
     monkeypatch.setattr("sys.setswitchinterval", lambda seconds: None)
     serve(Service([translator]), "127.0.0.1", 0)  # would run for ever
 
