@@ -63,7 +63,7 @@ def test_a_model_whose_results_are_not_finite_is_a_fault_of_the_server(serve: An
     body = {"q": "Der Hund schläft.", "source": "de", "target": "en"}
     answer = serve(broken, time_limit=60).request("/translate", body)
     assert answer.status == 500
-    assert answer.json["error"] == "The weights of the model are not finite: decoder.output."
+    assert answer.json["error"] == "Cannot translate text: The weights of the model are not finite: decoder.output."
 
 
 def test_a_pivot_translates_the_translation_and_chains_the_links(

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from nmt.core.device import pick_precision
 from nmt.data.batching import make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
@@ -81,8 +82,9 @@ def test_cells_are_measured_beside_the_lstm(
     load_tool: LoadTool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tool = load_tool("bench/cells")
+    precision = pick_precision("auto", torch.device("cpu"))  # without bfloat16 oneDNN has no LSTM for it
     small = ["--hidden-size", "8", "--batch", "2", "--length", "3", "--repeat", "1", "--turns", "2"]
-    monkeypatch.setattr(sys, "argv", ["cells.py", "--cells", "peephole", "gru", "--precision", "bf16", *small])
+    monkeypatch.setattr(sys, "argv", ["cells.py", "--cells", "peephole", "gru", "--precision", precision, *small])
     tool.main()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in capsys.readouterr().out.splitlines()]
     assert [row[0] for row in rows[2:]] == ["lstm", "peephole", "gru"]

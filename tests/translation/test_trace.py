@@ -29,7 +29,9 @@ def traced(translator: Translator, lines: list[str], **decoding: int) -> tuple[S
     requests, options = [Request(line) for line in lines], translator.options(**decoding)  # type: ignore[arg-type]
     trace = translator._trace(requests, options, ())
     assert trace is not None
-    found = translator.candidates(requests, range(1, len(lines) + 1), options, (), UNCONSTRAINED, observer=trace)
+    found = translator.candidates(
+        requests, range(1, len(lines) + 1), options, processors=(), constraints=UNCONSTRAINED, observer=trace
+    )
     vocabulary = translator.vocabularies.target
     id_of = {vocabulary.token(i): i for i in range(len(vocabulary))}
     return trace, [[id_of[token] for token in candidates[0].tokens] for candidates in found]
