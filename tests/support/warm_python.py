@@ -162,7 +162,10 @@ def main(folder: Path) -> None:
     import nmt.training.run  # noqa: F401
 
     gc.freeze()
-    (folder / "python").write_text(SCRIPT.format(python=sys.executable, path=str(folder / "socket")))
+    interpreter = folder / "interpreter"  # the first line of a script can't name a path that has a space
+    if not interpreter.is_symlink():
+        interpreter.symlink_to(Path(sys.executable).resolve())
+    (folder / "python").write_text(SCRIPT.format(python=interpreter, path=str(folder / "socket")))
     (folder / "python").chmod(0o755)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(str(folder / "socket"))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +23,7 @@ from nmt.recipe.schema import ModelOptions
 from nmt.training.loss import token_loss
 
 LoadTool = Callable[[str], ModuleType]
+PYTHON = shlex.quote(sys.executable)
 
 
 @pytest.mark.parametrize(
@@ -35,17 +37,17 @@ LoadTool = Callable[[str], ModuleType]
 )
 def test_a_peers_speed_is_read_from_what_it_prints(load_tool: LoadTool, printed: str, speed: float) -> None:
     tool = load_tool("bench/train_cpu")
-    command = f'{sys.executable} -c "print(\\"{printed}\\")"'
+    command = f'{PYTHON} -c "print(\\"{printed}\\")"'
     assert tool.peer_speed("peer", command, tool.PATTERN) == pytest.approx(speed)
-    assert tool.peer_speed("peer", f"{sys.executable} -c 'print(\"v=7,5e\")'", r"v=(\d)") == 7
+    assert tool.peer_speed("peer", f"{PYTHON} -c 'print(\"v=7,5e\")'", r"v=(\d)") == 7
 
 
 def test_a_peer_that_fails_or_says_nothing_is_told(load_tool: LoadTool) -> None:
     tool = load_tool("bench/train_cpu")
     with pytest.raises(SystemExit, match=r"(?s)marian failed with exit code 3.*no such model"):
-        tool.peer_speed("marian", f"{sys.executable} -c 'print(\"no such model\"); exit(3)'", tool.PATTERN)
+        tool.peer_speed("marian", f"{PYTHON} -c 'print(\"no such model\"); exit(3)'", tool.PATTERN)
     with pytest.raises(SystemExit, match="marian printed no speed"):
-        tool.peer_speed("marian", f"{sys.executable} -c 'print(1)'", tool.PATTERN)
+        tool.peer_speed("marian", f"{PYTHON} -c 'print(1)'", tool.PATTERN)
 
 
 def test_the_table_has_medians_and_ratios(load_tool: LoadTool) -> None:
