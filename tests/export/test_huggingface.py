@@ -90,7 +90,7 @@ def test_an_exported_model_that_is_imported_computes_the_same(variant: str, tmp_
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_transformers_translates_as_nmt_does(variant: str, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
-    translator, lines = own_model(variant), lines_of("de", 200)
+    translator, lines = own_model(variant), lines_of("de", 30)
     export_huggingface(translator, tmp_path / "hf")
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")
     model, info = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "hf", output_loading_info=True)

@@ -128,7 +128,7 @@ def test_beam_search_is_that_of_transformers(imported: Path, folder: Path) -> No
                 scores = scores.masked_fill(others, float("-inf"))
             return scores
 
-    sources = [translator.encode_source(line) for line in lines_of("de", 200)]
+    sources = [translator.encode_source(line) for line in lines_of("de", 200)[::4]]
     # With a language token transformers counts one token more, so lengths don't count there.
     penalty = "average" if first is None else "none"
     options = translator.options(
