@@ -17,6 +17,8 @@ from nmt.core.errors import UserError, nearest
 T = TypeVar("T")
 R = TypeVar("R")
 Precision = Literal["fp32", "bf16", "fp16"]
+TYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""The type of matrix products in each precision."""
 KEPT_BYTES = 256 << 20
 KEPT_KERNELS = 64
 
@@ -144,7 +146,7 @@ def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractC
     """Run matrix products in the given precision inside this context."""
     if precision == "fp32":
         return contextlib.nullcontext()
-    return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
+    return torch.autocast(device.type, TYPES[precision])
 
 
 def total_memory() -> int | None:

@@ -20,6 +20,7 @@ from torch import Tensor
 from nmt.core.console import warn
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, ParallelIds, Sentences
+from nmt.data.shapes import MOST_SHAPES, Shaped, choose_shapes, plan_shaped
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 
@@ -51,20 +52,43 @@ class Batch:
     target_length_B: Tensor
     annotations: BatchExtras = field(default_factory=dict)
     """Data of training techniques, such as word links: for each name an array for each pair."""
+    joined: Tensor | None = None
+    """All tensors as one, of which they are views; see :meth:`parted`."""
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Returns the tensors by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("annotations", "joined")}
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
         """Returns the batch with every tensor changed."""
-        tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "annotations"}
-        changed: dict[str, Any] = {name: change(tensor) for name, tensor in tensors.items()}
-        return replace(self, **changed)
+        changed: dict[str, Any] = {name: change(tensor) for name, tensor in self.tensors.items()}
+        return replace(self, joined=None, **changed)
 
     def to(self, device: torch.device) -> Self:
-        """Returns the batch on another device; the copy overlaps with computation if memory is pinned."""
-        return self._each(lambda part: part.to(device, non_blocking=True))
+        """Returns the batch on another device: one copy, which overlaps with computation if memory is pinned."""
+        return self if device == self.source_BS.device else self.parted(self.as_one().to(device, non_blocking=True))
 
     def pinned(self) -> Self:
         """Returns the batch in pinned memory."""
-        return self._each(Tensor.pin_memory)
+        return self.parted(self.as_one().pin_memory())
+
+    def as_one(self) -> Tensor:
+        """Returns all tensors as one, so that a copy of them is one operation."""
+        return torch.cat([part.flatten() for part in self.tensors.values()]) if self.joined is None else self.joined
+
+    def parted(self, joined: Tensor) -> Self:
+        """Returns a batch of the same shape whose tensors are views of one tensor, as :meth:`as_one` makes it."""
+        parts = joined.split([part.numel() for part in self.tensors.values()])
+        views: dict[str, Any] = {
+            name: part.view(tensor.shape) for (name, tensor), part in zip(self.tensors.items(), parts, strict=True)
+        }
+        return replace(self, joined=joined, **views)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Returns the number of rows, and the lengths of source and target."""
+        return *self.source_BS.shape, self.target_output_BT.shape[1]  # type: ignore[return-value]
 
     def repeated(self, count: int) -> Self:
         """Returns the sentences ``count`` times, one copy below the other."""
@@ -105,9 +129,11 @@ class Batch:
         return self.num_positions - int(self.source_length_B.sum()) - self.num_target_tokens
 
 
-def pad(sentences: Sequence[Ids], vocabulary: Vocabulary, *, sos: bool = False, eos: bool = False) -> Tensor:
+def pad(
+    sentences: Sequence[Ids], vocabulary: Vocabulary, *, sos: bool = False, eos: bool = False, longest: int = 0
+) -> Tensor:
     """Stack sentences, with SOS before and EOS after where asked, padded to the longest. [B, longest]"""
-    longest = max(len(sentence) for sentence in sentences) + sos + eos
+    longest = max(longest, max(len(sentence) for sentence in sentences) + sos + eos)
     padded = np.full((len(sentences), longest), vocabulary.pad, dtype=np.int64)
     if sos:
         padded[:, 0] = vocabulary.sos
@@ -125,7 +151,10 @@ def lengths(sentences: Sequence[Ids]) -> Tensor:
 
 
 def make_batch(
-    pairs: Sequence[tuple[Ids, Ids]], vocabularies: Vocabularies, annotations: BatchExtras | None = None
+    pairs: Sequence[tuple[Ids, Ids]],
+    vocabularies: Vocabularies,
+    annotations: BatchExtras | None = None,
+    shape: tuple[int, int, int] = (0, 0, 0),
 ) -> Batch:
     """Makes a batch in six steps.
 
@@ -135,16 +164,21 @@ def make_batch(
 
     Args:
         annotations: for each name an array for each pair.
+        shape: least number of rows, and least lengths of source and target. Further rows have an empty source, and no
+            target token that counts.
     """
-    sources, targets = [source for source, _ in pairs], [target for _, target in pairs]
+    num_empty = max(0, shape[0] - len(pairs))
+    sources, targets = zip(*pairs, *[((), ())] * num_empty, strict=True)
     is_label = vocabularies.target.is_closed
-    read: Sequence[Ids] = [()] * len(pairs) if is_label else targets
+    read: Sequence[Ids] = [()] * len(sources) if is_label else targets
+    target_length_B = lengths(read)
+    target_length_B[len(pairs) :] = 0
     return Batch(
-        source_BS=pad(sources, vocabularies.source, eos=True),
+        source_BS=pad(sources, vocabularies.source, eos=True, longest=shape[1]),
         source_length_B=lengths(sources),
-        target_input_BT=pad(read, vocabularies.target, sos=True),
-        target_output_BT=pad(targets, vocabularies.target, eos=not is_label),
-        target_length_B=lengths(read),
+        target_input_BT=pad(read, vocabularies.target, sos=True, longest=0 if is_label else shape[2]),
+        target_output_BT=pad(targets, vocabularies.target, eos=not is_label, longest=0 if is_label else shape[2]),
+        target_length_B=target_length_B,
         annotations=annotations or {},
     )
 
@@ -227,6 +261,10 @@ class BatchStream(ABC):
     def longest(self, batch_tokens: int) -> Batch:
         """Returns the batch of an epoch that needs most memory under a budget: the longest sentences."""
 
+    @abstractmethod
+    def examples(self) -> list[Batch]:
+        """Returns an empty batch of each shape that the present batches have."""
+
     @property
     @abstractmethod
     def num_positions(self) -> int:
@@ -293,6 +331,7 @@ class TrainingBatches(BatchStream):
         readings: what each epoch makes of the sentences of a buffer, one after the other, such as other pieces.
         modify: changes sentences and annotations before the readings.
         buffers: the pairs that are read, and which of them together; None for all of them.
+        few_shapes: pad batches to a few shapes, for devices that prepare the computation of each shape.
     """
 
     def __init__(
@@ -305,13 +344,18 @@ class TrainingBatches(BatchStream):
         readings: Sequence[EpochTransform] = (),
         buffers: ShuffleBuffers | None = None,
         modify: PairTransform | None = None,
+        few_shapes: bool = False,
     ) -> None:
         super().__init__(share)
         self._corpus, self._vocabularies = corpus, vocabularies
         self._buffers = buffers or ShuffleBuffers(len(corpus))
         self._batch_tokens, self._seed, self._readings, self._modify = batch_tokens, seed, readings, modify
         self.epoch = self._buffer = -1
+        self._shapes_K2: npt.NDArray[np.int64] | None = None
         self._go_to(0, 0, 0)
+        if few_shapes and len(self._plan) > MOST_SHAPES:  # else each batch of an epoch has a shape of its own
+            self._shapes_K2 = choose_shapes(*self._lengths)
+            self._plan_batches()
 
     def _go_to(self, epoch: int, buffer: int, position: int) -> None:
         """Move to a batch by its number in a buffer; after the last batch of a buffer comes the first of the next."""
@@ -336,13 +380,31 @@ class TrainingBatches(BatchStream):
             sides = reading(sides, seed, self.epoch)
         (self._source, self._target), self._annotations = sides, annotations
         self._lengths = self._source.lengths + 1, self._target.lengths + 1  # with EOS
-        self._plan = plan_batches(*self._lengths, self._batch_tokens, np.random.default_rng((seed, self.epoch)))
+        self._plan_batches()
+
+    def _plan_batches(self) -> None:
+        """Divides the pairs of the current buffer into batches."""
+        rng = np.random.default_rng((self._seed + (self._buffer << 32), self.epoch))
+        if self._shapes_K2 is None:
+            self._plan = [Shaped(rows, (0, 0, 0)) for rows in plan_batches(*self._lengths, self._batch_tokens, rng)]
+            return
+        self._plan = plan_shaped(*self._lengths, self._shapes_K2, self._batch_tokens, rng)
+        # Another epoch can read sentences in more pieces than the one that the shapes are chosen for.
+        if len(rest := np.flatnonzero(~(np.stack(self._lengths, 1)[:, None] <= self._shapes_K2).all(2).any(1))):
+            lengths = (side[rest] for side in self._lengths)
+            self._plan += [Shaped(rest[rows], (0, 0, 0)) for rows in plan_batches(*lengths, self._batch_tokens, rng)]
+
+    def examples(self) -> list[Batch]:
+        shapes = {
+            max(shape, (len(rows), *(int(side[rows].max()) for side in self._lengths))) for rows, shape in self._plan
+        }
+        return [make_batch([((), ())], self._vocabularies, shape=shape) for shape in shapes]
 
     def __len__(self) -> int:
         return len(self._plan) * self._buffers.count  # buffers are alike
 
     def make_next(self) -> Batch:
-        return self._make_batch(self._plan[self._position])
+        return self._make_batch(*self._plan[self._position])
 
     def advance(self) -> None:
         self._go_to(self.epoch, self._buffer, self._position + 1)
@@ -355,7 +417,7 @@ class TrainingBatches(BatchStream):
     @property
     def next_tokens(self) -> int:
         """Number of target tokens of the next batch."""
-        return int(self._lengths[1][self._plan[self._position]].sum())
+        return int(self._lengths[1][self._plan[self._position].indices].sum())
 
     @property
     def num_target_tokens(self) -> int:
@@ -363,9 +425,9 @@ class TrainingBatches(BatchStream):
         counts = self._corpus.counts
         return (counts.target_pieces + counts.kept) * len(self._buffers) // counts.kept
 
-    def _make_batch(self, chosen: npt.NDArray[np.int64]) -> Batch:
+    def _make_batch(self, chosen: npt.NDArray[np.int64], shape: tuple[int, int, int] = (0, 0, 0)) -> Batch:
         annotations = {name: [values[i] for i in chosen] for name, values in self._annotations.items()}
-        return make_batch([(self._source[i], self._target[i]) for i in chosen], self._vocabularies, annotations)
+        return make_batch([(self._source[i], self._target[i]) for i in chosen], self._vocabularies, annotations, shape)
 
     def longest(self, batch_tokens: int) -> Batch:
         longer_N = np.maximum(*self._lengths)

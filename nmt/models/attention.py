@@ -190,14 +190,15 @@ class MultiHeadAttention(nn.Module):
         return self.split_heads(keys_BSD), self.split_heads(values_BSD)
 
     def forward(
-        self, query_BTD: Tensor, keys_values: KeysValues, bias: Tensor, need_weights: bool = False
+        self, query_BTD: Tensor, keys_values: KeysValues, bias: Tensor | None, need_weights: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """Attend.
 
         Args:
             query_BTD: the positions that ask.
             keys_values: from :meth:`project`.
-            bias: added to the scores, broadcast to [B, H, T, S]; -inf where a position may not look.
+            bias: added to the scores, broadcast to [B, H, T, S]; -inf where a position may not look. None where each
+                of T positions looks at itself and those before it; not for weights, nor on a CPU.
             need_weights: return the weights, too.
 
         Returns:
@@ -205,11 +206,18 @@ class MultiHeadAttention(nn.Module):
         """
         queries_BHTd = self.split_heads(self.query(query_BTD))
         keys_BHSd, values_BHSd = keys_values
-        if need_weights or queries_BHTd.device.type == "cpu":
+        if bias is not None and (need_weights or queries_BHTd.device.type == "cpu"):
             heads_BHTd, weights_BHTS = self._explicit(queries_BHTd, keys_BHSd, values_BHSd, bias)
         else:
-            rate, bias = self.dropout.rate if self.training else 0.0, bias.to(queries_BHTd.dtype)
-            heads_BHTd = F.scaled_dot_product_attention(queries_BHTd, keys_BHSd, values_BHSd, bias, rate)
+            bias = None if bias is None else bias.to(queries_BHTd.dtype)
+            heads_BHTd = F.scaled_dot_product_attention(
+                queries_BHTd,
+                keys_BHSd,
+                values_BHSd,
+                bias,
+                dropout_p=self.dropout.rate if self.training else 0.0,
+                is_causal=bias is None,  # without a mask in memory
+            )
             weights_BHTS = None
         out_BTD = self.out(heads_BHTd.transpose(1, 2).flatten(2))
         return out_BTD, weights_BHTS if need_weights else None

@@ -104,6 +104,10 @@ class LayerDrop(nn.Module):
     def skips_parameters(self) -> bool:
         return self.rate > 0
 
+    @property
+    def capturable(self) -> bool:
+        return not self.rate  # which layers are computed is drawn anew for each update
+
     def kept(self, num_layers: int) -> list[bool]:
         """Indices of the layers that take part, from the bottom."""
         if not self.training or not self.rate:

@@ -48,6 +48,7 @@ def step_product(x: Tensor, weight_GD: Tensor, added: Tensor | None = None) -> T
         added: a bias [G], or [R, G] for an input [R, D].
     """
     if (loop := _loop()) is None or not weight_GD.requires_grad:
+        x = x.to(product_dtype(weight_GD))  # the state of a cell can be wider than its weights
         if added is None or added.dim() == 1:
             return F.linear(x, weight_GD, added)
         return torch.addmm(added, x, weight_GD.t())
@@ -69,6 +70,12 @@ def step_bmm(x_BRD: Tensor, matrix_BDG: Tensor) -> Tensor:
     return loop.product(x_BRD, matrix_BDG, lambda: matrix_BDG.mT)
 
 
+def product_dtype(weight: Tensor) -> torch.dtype:
+    """The type in which a product with a weight is computed: that of autocast, else that of the weight."""
+    device = weight.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+
+
 def _loop() -> "_Loop | None":
     return None if torch.compiler.is_compiling() else _current.get()
 
@@ -84,8 +91,7 @@ class _Loop:
 
     def product(self, x: Tensor, key: Tensor, make_weight: Callable[[], Tensor]) -> Tensor:
         """x Wᵀ, where W is made of the tensor ``key``."""
-        device = x.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+        dtype = product_dtype(key)
         x = x.to(dtype)
         if id(key) not in self.seen:  # a tensor that is made anew at each step is seen once
             self.seen[id(key)] = key

@@ -68,8 +68,14 @@ class Data:
     techniques: Sequence[Technique] = ()
     """They may read the training text in other ways."""
 
-    def batches(self, batch_tokens: int, seed: int, process_group: ProcessGroup = SINGLE_PROCESS) -> BatchStream:
-        """The training batches of this process."""
+    def batches(
+        self,
+        batch_tokens: int,
+        seed: int,
+        process_group: ProcessGroup = SINGLE_PROCESS,
+        few_shapes: bool = False,
+    ) -> BatchStream:
+        """The training batches of this process; see :class:`nmt.data.batching.TrainingBatches`."""
         share = process_group.rank, process_group.size
         readings = [technique.read_epoch for technique in self.techniques]
         streams = [
@@ -82,6 +88,7 @@ class Data:
                 readings,
                 ShuffleBuffers(len(part.corpus), part.held_out),
                 self._modifiers(number),
+                few_shapes,
             )
             for number, part in enumerate(self.train)
         ]

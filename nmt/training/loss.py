@@ -40,7 +40,6 @@ class TokenLoss:
 
     smoothed: Tensor
     nll: Tensor
-    num_tokens: int
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -52,7 +51,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     through as few times as can be, and in the type of the logits.
 
     With P passes, which stand side by side, it is the mean of all. Further losses on the distributions, which give
-    their own gradients, are added to the sum over passes.
+    their own gradients, are added to the sum over passes. Positions where ``real_N`` is False don't count.
     """
 
     @staticmethod
@@ -62,6 +61,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         weight_VD: Tensor,
         bias_V: Tensor,
         target_N: Tensor,
+        real_N: Tensor | None,
         smoothing: float,
         logits_losses: Sequence[LogitsLoss],
     ) -> tuple[Tensor, Tensor]:
@@ -70,6 +70,11 @@ class _LinearCrossEntropy(torch.autograd.Function):
         wide = torch.promote_types(dtype, torch.float32)  # what sums are computed in
         weight, bias = weight_VD.to(dtype), bias_V.to(dtype)
         num_positions, num_passes, _ = features_NPD.shape
+        count: Tensor | int = num_positions * num_passes
+        real_NP1 = None
+        if real_N is not None:
+            count, real_NP1 = real_N.sum() * num_passes, real_N[:, None, None].expand(-1, num_passes, 1)
+            features_NPD = features_NPD * real_NP1  # so that the others take no part in gradients of the weights
         need_grad = any(ctx.needs_input_grad[:3])
         grad_features = torch.empty_like(features_NPD)
         grad_weight, grad_bias = torch.zeros_like(weight, dtype=wide), torch.zeros_like(bias, dtype=wide)
@@ -81,14 +86,19 @@ class _LinearCrossEntropy(torch.autograd.Function):
         for start in range(0, num_positions, chunk):
             part = slice(start, start + chunk)
             target_R = target_N[part].repeat_interleave(num_passes)
-            num_rows, length = len(target_R), _padded_rows(len(target_R))
+            num_rows = len(target_R)
+            length = _padded_rows(num_rows) if target_R.is_cpu else num_rows
             features = F.pad(features_NPD[part].flatten(0, 1), (0, 0, 0, length - num_rows))
             logits = torch.addmm(bias, features, weight.t(), out=logits_RV[:length])
             p = torch.softmax(logits, 1, out=p_RV[:length])
             index_R = torch.arange(0, num_rows * len(weight), len(weight), device=logits.device) + target_R
             logit_R = logits.view(-1)[index_R].to(wide)
             log_normaliser_R = _log_normaliser(logits[:num_rows], p[:num_rows], logit_R, index_R)
-            chunk_nll = (log_normaliser_R - logit_R).sum()
+            nll_R = log_normaliser_R - logit_R
+            if real_NP1 is not None:
+                real_R = real_NP1[part].flatten()
+                nll_R, log_normaliser_R = nll_R * real_R, log_normaliser_R * real_R
+            chunk_nll = nll_R.sum()
             nll += chunk_nll
             smoothed += (1 - smoothing) * chunk_nll + smoothing * log_normaliser_R.sum()
             for logits_loss in logits_losses:
@@ -104,16 +114,20 @@ class _LinearCrossEntropy(torch.autograd.Function):
             grad[num_rows:] = 0
             grad_features[part] = torch.mm(grad, weight)[:num_rows].view_as(grad_features[part])
             grad_weight += grad.t() @ features
-            grad_bias += (grad.new_ones(1, len(grad)) @ grad)[0]  # several times faster than a sum over rows
+            ones_1R = grad.new_ones(1, len(grad))
+            if real_NP1 is not None:
+                ones_1R[0, :num_rows] = real_R
+            grad_bias += (ones_1R @ grad)[0]  # several times faster than a sum over rows
         if smoothing:  # -ε/V Σ_v logit_v, over all positions at once
             u_V = torch.full_like(bias, 1 / len(bias), dtype=wide)
             mean_weight_D, sum_D = u_V @ weight.to(wide), features_NPD.sum((0, 1), dtype=wide)
-            count = num_positions * num_passes
             smoothed -= smoothing * (sum_D @ mean_weight_D + count * (u_V @ bias.to(wide)))
             if need_grad:
                 grad_features -= smoothing * mean_weight_D
                 grad_weight.addr_(u_V, sum_D, alpha=-smoothing)
                 grad_bias -= smoothing * count * u_V
+        if real_NP1 is not None:
+            grad_features *= real_NP1
         ctx.save_for_backward(grad_features, grad_weight, grad_bias)
         ctx.num_passes, ctx.dtypes = num_passes, (weight_VD.dtype, bias_V.dtype)
         ctx.mark_non_differentiable(nll)
@@ -127,7 +141,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             features * scale.to(features.dtype),
             (weight * scale).to(ctx.dtypes[0]),
             (bias * scale).to(ctx.dtypes[1]),
-            *(None,) * 4,
+            *(None,) * 5,
         )
 
 
@@ -172,17 +186,19 @@ def token_loss(
         target_length_B: how many of each row are real.
         logits_losses: added to the sum over passes.
     """
-    mask_BT = length_mask(target_length_B, target_BT.shape[1])
-    index_N = mask_BT.flatten().nonzero().squeeze(1)
-    features_PND = torch.unflatten(features_BTD, 0, (-1, len(target_BT))).flatten(1, 2).index_select(1, index_N)
+    real_N: Tensor | None = length_mask(target_length_B, target_BT.shape[1]).flatten()
+    features_PND, target_N = torch.unflatten(features_BTD, 0, (-1, len(target_BT))).flatten(1, 2), target_BT.flatten()
+    if target_BT.is_cpu or logits_losses:  # elsewhere this would wait for the number of real positions
+        index_N = real_N.nonzero().squeeze(1)
+        features_PND, target_N = features_PND.index_select(1, index_N), target_N.index_select(0, index_N)
+        real_N = None
     features_NPD = features_PND.transpose(0, 1).contiguous()
     if torch.is_autocast_enabled(features_NPD.device.type):
         features_NPD = features_NPD.to(torch.get_autocast_dtype(features_NPD.device.type))
-    target_N = target_BT.flatten().index_select(0, index_N)
     smoothed, nll = _linear_cross_entropy(
-        features_NPD, output.weight_VD, output.bias_V, target_N, smoothing, logits_losses
+        features_NPD, output.weight_VD, output.bias_V, target_N, real_N, smoothing, logits_losses
     )
-    return TokenLoss(smoothed, nll, len(index_N))
+    return TokenLoss(smoothed, nll)
 
 
 def batch_loss(model: Seq2Seq, batch: Batch) -> TokenLoss:

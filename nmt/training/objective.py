@@ -50,6 +50,8 @@ class Objective(nn.Module):
     ) -> None:
         super().__init__()
         self.model, self.precision = model, precision
+        self.casts_weights = True
+        """Whether the weights are converted by autocast; otherwise they have the type of the computation."""
         self.techniques = dict(techniques or {})
         self._all = list(self.techniques.values())
         for technique in self._all:
@@ -63,7 +65,7 @@ class Objective(nn.Module):
     def forward(self, batch: Batch, update: int = 0) -> BatchLoss:
         """Returns the loss of a batch at an update, counted from 0."""
         run = self._compiled or self.model
-        with autocast(batch.source_BS.device, self.precision):
+        with autocast(batch.source_BS.device, self.precision if self.casts_weights else "fp32"):
             batch = self._changed(batch, update)
             read = batch.repeated(self._num_passes)
             output = run(read.source_BS, read.source_length_B, read.target_input_BT, self._need_weights)
@@ -79,7 +81,8 @@ class Objective(nn.Module):
             shown[f"target_{name}"] = figure_BT.detach().sum() / self._num_passes
         # A mean of source tokens, among sums of target tokens.
         for name, figure_BS in output.source_diagnostics.items():
-            shown[f"source_{name}"] = losses.num_tokens * figure_BS.detach().sum() / read.source_length_B.sum()
+            num_tokens = batch.target_length_B.sum()
+            shown[f"source_{name}"] = num_tokens * figure_BS.detach().sum() / read.source_length_B.sum()
         return BatchLoss(total, losses.nll.detach(), shown)
 
     @property
@@ -192,7 +195,7 @@ def split_on_oom(
         try:
             for number, batch in enumerate(batches, start=1):
                 losses += [add_gradient(batch, number == len(batches))]
-            return torch.stack(losses).sum()
+            return torch.stack(losses).sum(0)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -23,6 +23,7 @@ from nmt.training.checkpoint import CheckpointFolder, seed_everything, step_of
 from nmt.training.data import Data, Pairs, Texts, open_texts, prepare_data
 from nmt.training.distributed import ProcessGroup
 from nmt.training.events import Sink, ignore
+from nmt.training.graphs import records_graphs
 from nmt.training.model_card import write_card
 from nmt.training.objective import CPU_BATCH_TOKENS, Objective, find_batch_tokens
 from nmt.training.resolve import ResolvedRecipe, resolve
@@ -100,7 +101,8 @@ def _train(
     budget = _find_budget(recipe, data, objective, process_group)
     resolved = resolved.with_batch_tokens(budget)  # a resumed run has the same
     recipe = resolved.recipe
-    batches = data.batches(budget, recipe.seed, process_group).prefetch(device)
+    has_graphs = records_graphs(objective, recipe.training, process_group)
+    batches = data.batches(budget, recipe.seed, process_group, few_shapes=has_graphs).prefetch(device)
     validator = Validator(recipe, data, budget, precision, process_group)
     processes = f"{process_group.size} processes, " if process_group.size > 1 else ""
     say(

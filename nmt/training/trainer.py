@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,17 +31,36 @@ from nmt.training.checkpoint import (
 )
 from nmt.training.distributed import REPEATED, SINGLE_PROCESS, Interrupted, Interrupts, LauncherDied, ProcessGroup
 from nmt.training.events import Event, Sink, ignore
+from nmt.training.graphs import KEEP_SCALE, DeviceGradients, computes_on_device, records_graphs
 from nmt.training.meter import Divergence, Meter
 from nmt.training.objective import BatchLoss, Objective, release_memory, shape_text, split_on_oom
 from nmt.training.resolve import ResolvedRecipe
 from nmt.training.validation import Validation, Validator
 from nmt.training.weights import Lora, MovingAverage, layer_matrices
 
+READ_EVERY = 1.0
+"""Seconds after which the figures of updates are read from an accelerator, which has to be waited for."""
+
 MAX_SKIPPED = 10
 """Number of consecutive updates with a non-finite loss or gradient that end the run; in float16 three times as many."""
 
 NUM_SAMPLES = 5
 """Number of translations in the event of a validation."""
+
+
+@dataclass
+class _Update:
+    """Figures of an update, and on an accelerator a tensor of those that haven't been read."""
+
+    step: int
+    epoch: int
+    tokens: int
+    positions: int
+    padding: int
+    figures: Tensor | None = None
+    """Norm of the gradient, summed -log p of the target, and the extra losses."""
+    names: Sequence[str] = ()
+    """Names of the extra losses."""
 
 
 class Trainer:
@@ -76,13 +95,23 @@ class Trainer:
             if used and process_group.size > 1:
                 raise UserError(f"training.{key} works in one process alone.", "Leave it out, or start one process.")
         self._objective, self.techniques = objective, objective.techniques
-        self.objective = process_group.wrap(objective)
         self.progress = Progress()
         self.lora = Lora(model, options.lora) if options.lora else None
         self.trained = dict(model.named_parameters()) if self.lora is None else self.lora.trained
         """Parameters of the optimizer, by name."""
         self.optimizer = resolved.make_optimizer(self.trained, layer_matrices(model))
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+        self._on_device: DeviceGradients | None = None
+        if computes_on_device(objective, options, process_group):
+            if self.precision != "fp16":  # so that updates that aren't finite are left out without being read
+                self.scaler = torch.amp.GradScaler(self.device.type, 1.0, **KEEP_SCALE)
+            examples = batches.examples() if records_graphs(objective, options, process_group) else []
+            self._on_device = DeviceGradients(objective, self.scaler, examples, options.accumulate > 1)
+        self.objective = process_group.wrap(objective)
+        self._unread: list[_Update] = []
+        self._read_at = time.perf_counter()
+        self._updated: list[dict[str, Any]] = []
+        """Values of the events of updates that have been counted."""
         self.schedule = resolved.make_schedule(self._total_steps())
         self.average = MovingAverage(model, options.ema) if options.ema else None
         self.meter, self.divergence = Meter(), Divergence()
@@ -129,11 +158,14 @@ class Trainer:
 
     def _report(self, epoch_ended: bool, is_last: bool) -> None:
         """Emits the figures of an update."""
-        epoch, loss = self.batches.epoch, self.meter.loss
-        if loss is not None:
-            speed, skipped = self.meter.tokens_per_second, self.meter.skipped
+        if epoch_ended or is_last:
+            self._read()
+        epoch, speed = self.batches.epoch, self.meter.tokens_per_second
+        for values in self._updated:
+            ahead = values.pop("step") - self.progress.step
             best = {"metric": self.options.metric, "best": self.progress.best}
-            self._emit(events.Updated, epoch=epoch, loss=loss, tokens_per_second=speed, skipped=skipped, **best)
+            self._emit(events.Updated, ahead, tokens_per_second=speed, **values, **best)
+        self._updated.clear()
         if (is_last or self._is_due(self.options.log_every)) and (figures := self.meter.take()):
             rate, memory = self.schedule.at(self.progress.step), peak_memory_mb(self.device)
             self._emit(events.TrainingLoss, epoch=epoch, learning_rate=rate, peak_memory_mb=memory, **figures)
@@ -155,28 +187,71 @@ class Trainer:
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = self.schedule.at(step)
 
-        nll = split_on_oom(group, partial(self._add_gradient, tokens), self._make_room)
+        update = _Update(step, self.batches.epoch, tokens, positions, padding)
+        if self._on_device is not None:
+            add = partial(self._add_on_device, self._on_device, update)
+            self._on_device.begin(tokens)
+        else:
+            add = partial(self._add_gradient, tokens)
+        sums = split_on_oom(group, add, self._make_room)
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.options.clip_norm or math.inf)
-        (total,) = self.process_group.all_reduce("sum", nll.item())
-        loss, gradient_norm = total / tokens, norm.item()
-        if math.isfinite(loss) and math.isfinite(gradient_norm):
-            self.scaler.step(self.optimizer)
-            if self.lora is not None:
-                self.lora.merge()
-            if self.average is not None:
-                self.average.update(step)
-            self.progress.skipped_in_a_row = 0
-            self.meter.count(tokens, positions, padding, loss, gradient_norm)
-            if step > self.schedule.warmup_steps and self.divergence.update(loss):
-                message, values = self.divergence.report(self.progress.best_step)
-                self._emit(events.Warned, 1, name="diverged", message=message, values=values)
+        if self._on_device is not None:
+            update.figures = torch.cat((norm[None], sums))
+            self._unread.append(update)
+            self._apply(step)
         else:
-            self._skip(loss, gradient_norm)
+            (total,) = self.process_group.all_reduce("sum", sums.item())
+            if self._count(update, total / tokens, norm.item()):
+                self._apply(step)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.progress.step = step
+        if self._unread and (self._is_due(self.options.log_every) or time.perf_counter() > self._read_at + READ_EVERY):
+            self._read()
         self._agree()
+
+    def _apply(self, step: int) -> None:
+        """Changes the weights by the gradients; the scaler leaves it out where one isn't finite."""
+        self.scaler.step(self.optimizer)
+        if self.lora is not None:
+            self.lora.merge()
+        if self.average is not None:
+            self.average.update(step)
+
+    def _count(self, update: "_Update", loss: float, gradient_norm: float) -> bool:
+        """Counts an update; returns whether its loss and gradient are finite."""
+        is_finite = math.isfinite(loss) and math.isfinite(gradient_norm)
+        if is_finite:
+            self.progress.skipped_in_a_row = 0
+            self.meter.count(update.tokens, update.positions, update.padding, loss, gradient_norm)
+            if update.step > self.schedule.warmup_steps and self.divergence.update(loss):
+                message, values = self.divergence.report(self.progress.best_step)
+                ahead = update.step - self.progress.step
+                self._emit(events.Warned, ahead, name="diverged", message=message, values=values)
+        else:
+            self._skip(update.step, loss, gradient_norm)
+        if (mean := self.meter.loss) is not None:
+            values = {"step": update.step, "epoch": update.epoch, "loss": mean, "skipped": self.meter.skipped}
+            self._updated.append(values)
+        return is_finite
+
+    def _read(self) -> None:
+        """Reads the figures of updates from an accelerator, and counts them."""
+        unread, self._unread = self._unread, []
+        if unread:
+            for update, (norm, nll, *extra) in zip(
+                unread, torch.stack([u.figures for u in unread]).tolist(), strict=True
+            ):
+                self.meter.count_extra(dict(zip(update.names, extra, strict=True)))
+                self._count(update, nll / update.tokens, norm)
+        self._read_at = time.perf_counter()
+
+    def _add_on_device(self, gradients: DeviceGradients, update: "_Update", batch: Batch, is_last: bool) -> Tensor:
+        """Adds the gradient of a batch; returns its summed -log p and the extra losses."""
+        figures = gradients.add(batch, self.progress.step)
+        update.names = list(figures)[1:]
+        return torch.stack(list(figures.values()))
 
     def _add_gradient(self, num_tokens: int, batch: Batch, is_last: bool) -> Tensor:
         """Adds the gradient of a batch; returns its summed -log p."""
@@ -209,18 +284,18 @@ class Trainer:
         values = {"sentences": sentences, "source_length": source, "target_length": target}
         self._emit(events.Warned, 1, name="out_of_memory", message=message, values=values)
 
-    def _skip(self, loss: float, gradient_norm: float) -> None:
+    def _skip(self, update: int, loss: float, gradient_norm: float) -> None:
         """Skips an update with a non-finite loss or gradient; many in a row are an error."""
         self.meter.skipped += 1
         self.progress.skipped_in_a_row += 1
-        update, scale, message, most = self.progress.step + 1, None, "", MAX_SKIPPED
-        if self.scaler.is_enabled():  # overflows are how it finds its scale
+        scale, message, most = None, "", MAX_SKIPPED
+        if self.precision == "fp16":  # overflows are how it finds its scale
             scale, most = self.scaler.get_scale(), 3 * MAX_SKIPPED
         else:
             wrong = "gradient" if math.isfinite(loss) else "loss"
             message = f"the {wrong} of update {update} is not finite: the update is left out."
         values = {"loss": loss, "gradient_norm": gradient_norm, "scale": scale}
-        self._emit(events.Warned, 1, name="skip", message=message, values=values)
+        self._emit(events.Warned, update - self.progress.step, name="skip", message=message, values=values)
         if self.progress.skipped_in_a_row > most:
             raise UserError(
                 f"The loss or its gradient was not finite in {self.progress.skipped_in_a_row} updates in a row "
@@ -241,6 +316,7 @@ class Trainer:
 
     def validate(self) -> bool:
         """Validates the model; returns whether it is the best so far. After a signal the validation remains due."""
+        self._read()
         if self.validator is None:
             self.progress.validation_due = False
             return False
@@ -272,6 +348,7 @@ class Trainer:
         """Writes a checkpoint from which training can be resumed exactly."""
         if self._last_checkpoint == self.progress.step:
             return
+        self._read()
         random_states = enumerate(self.process_group.gather(random_tensors(self.device)))
         tensors = {f"random-{rank}": random_state for rank, random_state in random_states}
         tensors["optimizer"] = optimizer_tensors(self.optimizer, self.trained)
@@ -323,7 +400,7 @@ class Trainer:
             vars(own).update(values)
         self.progress.skipped_in_a_row = 0
         for name, part in self._parts().items():
-            if state[name]:  # the scaler's is empty if the run had another precision
+            if state.get(name):  # there is no scaler's if the run had another precision
                 part.load_state_dict(state[name])
         if (before := state["schedule"].get(self.options.schedule["type"])) is not None:
             self.schedule.load_state_dict(before)
@@ -336,7 +413,8 @@ class Trainer:
 
     def _parts(self) -> dict[str, Any]:
         """Returns the parts that have a state, by their names in a checkpoint."""
-        return {"batches": self.batches, "scaler": self.scaler, "meter": self.meter}
+        scaler = {"scaler": self.scaler} if self.precision == "fp16" else {}
+        return {"batches": self.batches, **scaler, "meter": self.meter}
 
     def _restore_model(self) -> None:
         """Restores the weights of the best checkpoint, which may differ from model.safetensors after a kill."""

@@ -171,11 +171,11 @@ class Validator:
         lengths = source.lengths + 1, target.lengths + 1
         nll, num_tokens = 0.0, 0
         for rows in self._process_group.share(plan_batches(*lengths, self._batch_tokens)):
-            batch = make_batch([(source[i], target[i]) for i in rows], self._vocabularies).to(model.device)
+            batch = make_batch([(source[i], target[i]) for i in rows], self._vocabularies)
             with autocast(model.device, self._precision):
-                loss = batch_loss(model, batch)
+                loss = batch_loss(model, batch.to(model.device))
             nll += float(loss.nll)
-            num_tokens += loss.num_tokens
+            num_tokens += batch.num_target_tokens
             check()
         return nll, num_tokens
 

@@ -155,7 +155,9 @@ def register() -> torch.device:
     torch.__future__.set_swap_module_params_on_conversion(True)  # parameters stay the same objects
     torch.inference_mode = torch.no_grad  # type: ignore[misc,assignment]  # wrapped tensors can't be inference tensors
     for name in ("lstm", "gru", "rnn_tanh", "rnn_relu"):  # whose kernels differ from device to device
-        setattr(torch._VF, name, _by_steps(getattr(torch._VF, name), getattr(torch.ops.aten, name)))
+        kernel = _by_steps(getattr(torch, name), getattr(torch.ops.aten, name))
+        setattr(torch, name, kernel)
+        setattr(torch._VF, name, kernel)
     return torch.device(NAME)
 
 

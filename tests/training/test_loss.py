@@ -56,7 +56,6 @@ def test_value_and_gradients_equal_cross_entropy(
     tolerance = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 1e-10, "rtol": 1e-10}
     torch.testing.assert_close(found.smoothed, expected, **tolerance)
     torch.testing.assert_close(found.nll, problem.theirs(0.0), **tolerance)
-    assert found.num_tokens == 17
     # The factor stands for the division by the number of tokens and for the loss scale of fp16.
     gradients = torch.autograd.grad(found.smoothed * 3.5, problem.leaves())
     for gradient, true in zip(gradients, torch.autograd.grad(expected * 3.5, problem.leaves()), strict=True):
@@ -205,7 +204,6 @@ def test_r_drop_is_the_equation_of_the_paper(alpha: float, chunk: int, monkeypat
     found, (expected, nll) = problem.r_drop(alpha), problem.written_out(alpha)
     torch.testing.assert_close(found.smoothed, expected)
     torch.testing.assert_close(found.nll, nll)
-    assert found.num_tokens == 17, "a token counts once"
     gradients = torch.autograd.grad(found.smoothed * 2, problem.leaves())
     torch.testing.assert_close(gradients, torch.autograd.grad(expected * 2, problem.leaves()))
     assert problem.r_drop(alpha).smoothed > problem.r_drop(0.0).smoothed

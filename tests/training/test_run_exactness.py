@@ -28,7 +28,7 @@ def plain_loss(
     real_BT = torch.arange(target_BT.shape[1]) < target_length_B[:, None]
     logits_NV, target_N = output(features_BTD)[real_BT], target_BT[real_BT]
     smoothed = F.cross_entropy(logits_NV, target_N, label_smoothing=smoothing, reduction="sum")
-    return TokenLoss(smoothed, F.cross_entropy(logits_NV, target_N, reduction="sum"), len(target_N))
+    return TokenLoss(smoothed, F.cross_entropy(logits_NV, target_N, reduction="sum"))
 
 
 def plain_attention(

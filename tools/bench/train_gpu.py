@@ -14,13 +14,14 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from nmt.core.device import Precision, autocast, pick_device
 from nmt.data.batching import Batch
@@ -28,14 +29,18 @@ from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.load import load_recipe, parse_settings
 from nmt.recipe.schema import Recipe
-from nmt.training.data import prepare_data
+from nmt.training.checkpoint import seed_everything
+from nmt.training.data import Data, prepare_data
+from nmt.training.distributed import SINGLE_PROCESS
+from nmt.training.events import Event, Updated
+from nmt.training.graphs import records_graphs
 from nmt.training.objective import Objective
 from nmt.training.resolve import resolve
 from nmt.training.trainer import Trainer
 
 RECIPES = ("bench/transformer_256", "bench/bahdanau_256")
 TINY = (
-    "model.embedding_size=32",
+    "model.embedding_size=64",
     "training.batch_tokens=256",
     "vocabulary.size=200",
 )
@@ -48,7 +53,10 @@ class Mode:
 
     precision: Precision
     tf32: bool = False
+    graphs: bool = True
     compiled: bool = False
+    peer: bool = False
+    """The Marian class of Hugging Face's transformers, with the sizes of the recipe, in a plain loop with autocast."""
 
 
 MODES = {
@@ -56,7 +64,10 @@ MODES = {
     "tf32": Mode("fp32", tf32=True),
     "bf16": Mode("bf16"),
     "fp16": Mode("fp16"),
+    "tf32-eager": Mode("fp32", tf32=True, graphs=False),
+    "bf16-eager": Mode("bf16", graphs=False),
     "compiled": Mode("bf16", tf32=True, compiled=True),
+    "transformers": Mode("bf16", tf32=True, peer=True),
 }
 
 
@@ -65,7 +76,7 @@ def main() -> None:
     parser.add_argument("--recipe", action="append", help="may be repeated; bench/transformer_256 and bahdanau_256")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--modes", default=",".join(MODES), help=f"some of {','.join(MODES)}")
+    parser.add_argument("--modes", default="tf32,bf16", help=f"some of {','.join(MODES)}")
     parser.add_argument("--warmup", type=int, default=20, help="updates before the clock starts")
     parser.add_argument("--updates", type=int, default=60, help="updates that are timed")
     parser.add_argument("--tiny", action="store_true", help="small sizes and few updates, to see that it runs")
@@ -80,19 +91,22 @@ def main() -> None:
     peaks: dict[str, float] = {}
     if not options.json:
         print(
-            "| recipe | mode | tokens/s | updates/s | TFLOP/s | peak TFLOP/s | share |\n|---|---|---|---|---|---|---|"
+            "| recipe | mode | tokens/s | updates/s | TFLOP/s | share of the peak | padding | MB | start | mean loss |"
+            "\n|---|---|---|---|---|---|---|---|---|---|"
         )
     with tempfile.TemporaryDirectory() as folder:
         if not any(setting.startswith("data.") for setting in settings):
             settings += made_up_data(Path(folder) / "data", 300 if options.tiny else NUM_PAIRS)
         for name in options.recipe or RECIPES:
+            recipe = load_recipe(name, parse_settings(settings))
+            data = prepare_data(resolve(recipe).recipe)
             for mode in options.modes.split(","):
+                if MODES[mode].peer and recipe.model.encoder["type"] != "transformer":
+                    continue
                 if mode not in peaks:
                     peaks[mode] = matrix_rate(MODES[mode], device, 256 if options.tiny else 8192)
                 directory = Path(tempfile.mkdtemp(dir=folder))
-                found = measure(
-                    load_recipe(name, parse_settings(settings)), MODES[mode], device, directory, warmup, updates
-                )
+                found = measure(recipe, data, MODES[mode], device, directory, warmup, updates)
                 show(name, mode, found, peaks[mode], options.json)
 
 
@@ -150,35 +164,115 @@ class Measured:
     tokens_per_second: float
     updates_per_second: float
     operations_per_second: float
+    padding: float
+    megabytes: float
+    """Most memory of tensors on a GPU."""
+    seconds_before: float
+    """For the updates before the clock starts, with the graphs."""
+    mean_loss: float
+    """Of a target token, over all updates."""
 
 
-def measure(recipe: Recipe, mode: Mode, device: torch.device, directory: Path, warmup: int, updates: int) -> Measured:
+def measure(
+    recipe: Recipe, data: Data, mode: Mode, device: torch.device, directory: Path, warmup: int, updates: int
+) -> Measured:
     """Train for some updates."""
-    changes = {"compile": mode.compiled, "log_every": 10**9}
+    changes = {"compile": mode.compiled, "cuda_graphs": mode.graphs, "log_every": 10**9}
     resolved = resolve(recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)}))
     recipe, techniques = resolved.recipe, resolved.make_techniques()
-    torch.manual_seed(recipe.seed)
-    data = prepare_data(recipe, techniques)
-    model = build_model(recipe.model, data.vocabularies).to(device).train()
+    seed_everything(recipe.seed)
     batch_tokens = recipe.training.batch_tokens
     assert batch_tokens != "auto", "training.batch_tokens must be a number here"
-    stream = data.batches(batch_tokens, recipe.seed).prefetch(device)
+    model = build_model(recipe.model, data.vocabularies).to(device).train()
+    objective = Objective(model, recipe.training, mode.precision, techniques)
+    has_graphs = records_graphs(objective, recipe.training, SINGLE_PROCESS) and not mode.peer
+    stream = data.batches(batch_tokens, recipe.seed, few_shapes=has_graphs).prefetch(device)
     counted: list[Batch] = []
+    losses: list[float] = []
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Updated):
+            losses.append(event.loss)
+
     with tf32(mode.tf32):
-        objective = Objective(model, recipe.training, mode.precision, techniques)
-        trainer = Trainer(resolved, objective, stream, None, directory)
-        batches = iter(trainer.batches)
+        if mode.peer:
+            step = transformers_step(recipe, data, device)
+        else:
+            trainer = Trainer(resolved, objective, stream, None, directory, on_event)
+
+            def step(batches: Iterator[Batch]) -> None:
+                trainer.train_step(batches)
+
+        batches = iter(stream)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        began = time.perf_counter()
         for _ in range(warmup):
-            trainer.train_step(batches)
+            step(batches)
         synchronize(device)
         started = time.perf_counter()
         for _ in range(updates):
-            trainer.train_step(recorded(batches, counted))
+            step(recorded(batches, counted))
         synchronize(device)
         seconds = time.perf_counter() - started
+        if not mode.peer:
+            trainer._report(epoch_ended=True, is_last=False)
     tokens = sum(batch.num_target_tokens for batch in counted)
-    operations = sum(matrix_operations(model, batch) for batch in counted)
-    return Measured(tokens / seconds, updates / seconds, operations / seconds)
+    return Measured(
+        tokens / seconds,
+        updates / seconds,
+        sum(matrix_operations(model, batch) for batch in counted) / seconds,
+        sum(batch.num_padding for batch in counted) / sum(batch.num_positions for batch in counted),
+        torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else 0.0,
+        started - began,
+        losses[-1] if losses else float("nan"),
+    )
+
+
+def transformers_step(recipe: Recipe, data: Data, device: torch.device) -> Callable[[Iterator[Batch]], None]:
+    """A training step of ``MarianMTModel``, which reads the same batches."""
+    from transformers import MarianConfig, MarianMTModel
+
+    options, vocabulary = recipe.model.encoder, data.vocabularies.target
+    feed_forward, layers, heads = (options[key] for key in ("feed_forward_size", "num_layers", "num_heads"))
+    model = MarianMTModel(
+        MarianConfig(
+            vocab_size=len(vocabulary),
+            d_model=recipe.model.embedding_size,
+            encoder_layers=layers,
+            decoder_layers=layers,
+            encoder_attention_heads=heads,
+            decoder_attention_heads=heads,
+            encoder_ffn_dim=feed_forward,
+            decoder_ffn_dim=feed_forward,
+            dropout=options["dropout"],
+            scale_embedding=True,
+            max_position_embeddings=512,
+            pad_token_id=vocabulary.pad,
+            eos_token_id=vocabulary.eos,
+            decoder_start_token_id=vocabulary.sos,
+            forced_eos_token_id=None,
+        )
+    )
+    model = model.to(device).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, betas=(0.9, 0.98), fused=True)
+
+    def step(batches: Iterator[Batch]) -> None:
+        batch = next(batches).to(device)
+        with autocast(device, "bf16"):
+            mask_BS = (batch.source_BS != vocabulary.pad).long()
+            output = model(input_ids=batch.source_BS, attention_mask=mask_BS, decoder_input_ids=batch.target_input_BT)
+        nn.functional.cross_entropy(
+            output.logits.float().flatten(0, 1),
+            batch.target_output_BT.flatten(),
+            ignore_index=vocabulary.pad,
+            label_smoothing=0.1,
+        ).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
 
 
 def recorded(batches: Iterator[Batch], into: list[Batch]) -> Iterator[Batch]:
@@ -202,12 +296,13 @@ def show(name: str, mode: str, found: Measured, peak: float, as_json: bool) -> N
     """One line of the table."""
     share = found.operations_per_second / peak
     if as_json:
-        figures = {"tokens_per_second": found.tokens_per_second, "updates_per_second": found.updates_per_second}
-        print(json.dumps({"recipe": name, "mode": mode, **figures, "share_of_peak": share}), flush=True)
+        print(json.dumps({"recipe": name, "mode": mode, **asdict(found), "share_of_peak": share}), flush=True)
         return
-    rates = f"{found.operations_per_second / 1e12:.3g} | {peak / 1e12:.3g}"
-    speeds = f"{found.tokens_per_second:,.0f} | {found.updates_per_second:.2f}"
-    print(f"| {name} | {mode} | {speeds} | {rates} | {share:.1%} |", flush=True)
+    speeds = (
+        f"{found.tokens_per_second:,.0f} | {found.updates_per_second:.2f} | {found.operations_per_second / 1e12:.3g}"
+    )
+    rest = f"{found.padding:.1%} | {found.megabytes:,.0f} | {found.seconds_before:.1f} s | {found.mean_loss:.5f}"
+    print(f"| {name} | {mode} | {speeds} | {share:.1%} | {rest} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nmt.models.cells.base import Cell, CellState, GatedOptions, Parameters
-from nmt.models.loops import step_product
+from nmt.models.loops import product_dtype, step_product
 
 CLOSED = -2.0
 """The bias of a gate that starts closed, as those of highway networks (Srivastava et al. 2015)."""
@@ -100,7 +100,7 @@ class PeepholeLstmCell(LstmCell):
         """Gates with what their peepholes, these rows of all, add."""
         peephole = self.peephole[rows]
         if self.options.full_matrix:
-            return torch.addmm(gates_NG, cell, peephole.t()).to(cell.dtype)
+            return torch.addmm(gates_NG, cell.to(product_dtype(peephole)), peephole.t()).to(cell.dtype)
         gates_NgD = torch.unflatten(gates_NG, 1, (-1, self.hidden_size))
         return torch.addcmul(gates_NgD, cell[:, None], peephole.view(-1, self.hidden_size)).flatten(1)
 

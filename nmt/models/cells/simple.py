@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from nmt.models.cells.base import Cell, CellState, InitialisedOptions, Parameters, scale_to_radius_, zero
 from nmt.models.layers import inverse_softplus
-from nmt.models.loops import step_product
+from nmt.models.loops import product_dtype, step_product
 from nmt.recipe.options import Options
 
 
@@ -146,7 +146,7 @@ class ClockworkCell(Cell):
             num_due = min((step & -step).bit_length(), num_modules)
         due = slice(0, num_due * self.hidden_size // num_modules)
         weight = self.hidden_weight[due] * self.read_DD[due]
-        new = torch.addmm(gates_NG[:, due], hidden, weight.t()).to(hidden.dtype).tanh()
+        new = torch.addmm(gates_NG[:, due], hidden.to(product_dtype(weight)), weight.t()).to(hidden.dtype).tanh()
         if not hidden.is_cpu:
             new = torch.where(step_N1 % self.period_D == 0, new, hidden)
         return torch.cat((new, hidden[:, due.stop :]), dim=1), step_N1 + 1

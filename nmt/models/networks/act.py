@@ -95,6 +95,8 @@ class HaltingUnit(nn.Module):
     Without ``adaptive`` h = 0, so that the remainder, 1, is the weight of the last step.
     """
 
+    capturable = False  # the number of ponder steps depends on the values
+
     def __init__(self, width: int, options: PonderOptions) -> None:
         super().__init__()
         self.linear = nn.Linear(width, 1) if options.adaptive else None
@@ -346,7 +348,7 @@ class UniversalTransformerDecoder(CachedDecoder):
         return TransformerState.start(encoded.memories[0], [attention], self.options.max_steps)
 
     def _run(
-        self, token_NT: Tensor, state: TransformerState, self_bias: Tensor, need_weights: bool, is_last: bool
+        self, token_NT: Tensor, state: TransformerState, self_bias: Tensor | None, need_weights: bool, is_last: bool
     ) -> tuple[DecoderOutput, tuple[Cache, ...]]:
         cross_bias, (cross,) = padding_bias(state.memory.mask_BS), state.memory.keys
         token_BQ = token_NT.reshape(len(cross_bias), -1)

@@ -1,12 +1,12 @@
-"""PyTorch's LSTM and GRU over a batch with its padding, for training on a CPU.
+"""PyTorch's LSTM and GRU over a batch with its padding, for training.
 
-The gradient of a packed sequence, PyTorch's form of sentences of different lengths, takes two to three times as long
-there as that of a batch without padding: each of its T steps makes a gradient of the size of the whole input, and
-oneDNN's LSTM takes no packed sequences.
+On a CPU the gradient of a packed sequence, PyTorch's form of sentences of different lengths, takes two to three times as
+long as that of a batch without padding: each of its T steps makes a gradient of the size of the whole input, and
+oneDNN's LSTM takes no packed sequences. On a GPU, packing would have to wait for the lengths, and a CUDA graph has
+fixed shapes.
 """
 
 from collections.abc import Sequence
-from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -21,17 +21,19 @@ NUM_FLAGS = 16
 """Inputs beside the others for the flag, all but one of them zero: oneDNN is slow with odd widths."""
 
 
-def is_padded_faster(kernel: nn.Module, x_BTD: Tensor) -> TypeGuard[nn.LSTM | nn.GRU]:
+def is_padded_faster(kernel: nn.RNNBase, x_BTD: Tensor) -> bool:
     """Whether :func:`run_padded` should take the place of the kernel's own call.
 
-    The hooks of the kernel don't see it, so it is for training alone.
+    The hooks of the kernel don't see it, so it is for training without any.
     """
     trains = kernel.training and torch.is_grad_enabled() and not torch.compiler.is_compiling()
-    return trains and x_BTD.is_cpu and isinstance(kernel, nn.LSTM | nn.GRU)
+    if x_BTD.is_cpu:
+        return trains and isinstance(kernel, nn.LSTM | nn.GRU)
+    return trains and not kernel._forward_hooks
 
 
 def run_padded(
-    kernel: nn.LSTM | nn.GRU, x_BTD: Tensor, start: CellState | Tensor | None, length_B: Tensor
+    kernel: nn.RNNBase, x_BTD: Tensor, start: CellState | Tensor | None, length_B: Tensor
 ) -> tuple[Tensor, CellState]:
     """Outputs of a layer [B, T, D], zero in the padding, and each part of its last state [directions, B, hidden].
 
@@ -47,7 +49,7 @@ def run_padded(
         zeros_WBD = x_BTD.new_zeros(len(kernel.all_weights), len(x_BTD), kernel.hidden_size)
         start = (zeros_WBD, zeros_WBD)
     parts = start if isinstance(start, tuple) else (start,)
-    has_flag = isinstance(kernel, nn.LSTM) and not bool(is_real_BT.all())
+    has_flag = isinstance(kernel, nn.LSTM) and not (x_BTD.is_cpu and bool(is_real_BT.all()))
     if has_flag:
         x_BTD = _with_flag(x_BTD, ~is_real_BT)
     outputs, finals = [], []
@@ -55,10 +57,9 @@ def run_padded(
         read_BTD = reverse_within(x_BTD, length_B) if way else x_BTD
         first = [part[way, None] for part in parts]
         weights = _for_flag(parameters) if has_flag else list[Tensor](parameters)
-        if isinstance(kernel, nn.LSTM):
-            output_BTD, _, *cells = torch.lstm(read_BTD, first, weights, True, 1, 0.0, True, False, True)
-        else:
-            output_BTD, _, *cells = torch.gru(read_BTD, first[0], weights, True, 1, 0.0, True, False, True)
+        state = first if isinstance(kernel, nn.LSTM) else first[0]
+        run = getattr(torch, kernel.mode.lower())  # lstm, gru, rnn_tanh or rnn_relu
+        output_BTD, _, *cells = run(read_BTD, state, weights, True, 1, 0.0, True, False, True)
         finals.append((at_end(output_BTD.transpose(0, 1), length_B)[None], *cells))
         outputs.append(reverse_within(output_BTD, length_B) if way else output_BTD)
     output_BTD = torch.cat(outputs, dim=2).masked_fill(~is_real_BT[:, :, None], 0)
@@ -74,7 +75,8 @@ def _with_flag(x_BTD: Tensor, is_padding_BT: Tensor) -> Tensor:
 def _for_flag(weights: Sequence[Tensor]) -> list[Tensor]:
     """Weights of an LSTM for an input with the flag."""
     input_weight_GD, *others = weights
-    # PyTorch's gates are i, f, C~, o.
-    closing_4 = input_weight_GD.new_tensor([-CLOSING, CLOSING, 0, 0])
-    closing_GF = F.pad(closing_4.repeat_interleave(len(input_weight_GD) // 4)[:, None], (0, NUM_FLAGS - 1))
+    closing_GF = input_weight_GD.new_zeros(len(input_weight_GD), NUM_FLAGS)
+    input_gate_F, forget_gate_F, *_ = torch.unflatten(closing_GF[:, 0], 0, (4, -1))  # PyTorch's gates are i, f, C~, o
+    input_gate_F.fill_(-CLOSING)
+    forget_gate_F.fill_(CLOSING)
     return [torch.cat((input_weight_GD, closing_GF), dim=1), *others]

@@ -119,7 +119,8 @@ class Bridge(nn.Module):
         layers = torch.arange(lowest, lowest + self.num_layers, device=final[0].device).clamp(max=last)
         parts = [part.index_select(1, layers) for part in parts]
         if self.kind == "dense":
-            parts = [dense(part).tanh() for dense, part in zip(self.dense, parts, strict=True)]
+            kind = memory.values_BSD.dtype  # the state of a cell can be wider
+            parts = [dense(part.to(kind)).tanh() for dense, part in zip(self.dense, parts, strict=True)]
         return tuple(part.to(dtype) for part in parts)
 
 

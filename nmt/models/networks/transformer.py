@@ -145,8 +145,8 @@ class TransformerEncoder(Encoder):
 
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
-        bias = padding_bias(mask_BS)
         x_BSD = self.dropout(self.embedding_norm(self.positions(self.embedding(source_BS))))
+        bias = padding_bias(mask_BS).to(x_BSD.dtype)
         for layer, kept in zip(self.layers, self.layer_drop.kept(len(self.layers)), strict=True):
             if kept:
                 x_BSD = layer(x_BSD, bias)
@@ -173,7 +173,7 @@ class DecoderLayer(nn.Module):
         self,
         x_BQD: Tensor,
         cache: Cache,
-        self_bias: Tensor,
+        self_bias: Tensor | None,
         cross: KeysValues,
         cross_bias: Tensor,
         need_weights: bool,
@@ -272,17 +272,21 @@ class CachedDecoder(Decoder):
 
     @abstractmethod
     def _run(
-        self, token_NT: Tensor, state: TransformerState, self_bias: Tensor, need_weights: bool, is_last: bool
+        self, token_NT: Tensor, state: TransformerState, self_bias: Tensor | None, need_weights: bool, is_last: bool
     ) -> tuple[DecoderOutput, tuple[Cache, ...]]:
         """Run the layers: features and diagnostics with B rows of Q positions, weights [B, H, Q, S], and the caches,
-        which nothing reads where ``is_last``. ``self_bias`` [B, 1, Q, C] is -inf at slots that a token may not see."""
+        which nothing reads where ``is_last``. ``self_bias`` [B, 1, Q, C] is -inf at slots that a token may not see;
+        None where it sees those before it."""
 
     def _read(
         self, token_NT: Tensor, state: TransformerState, need_weights: bool, is_last: bool
     ) -> tuple[DecoderOutput, TransformerState]:
         (num_rows, num_new), num_sentences = token_NT.shape, len(state.memory.mask_BS)
-        visible_NTC = state.visible_slots(num_new)
-        self_bias = mask_bias(visible_NTC).view(num_sentences, 1, -1, visible_NTC.shape[2])
+        is_whole = is_last and num_rows == num_sentences and not state.ancestor_NC.shape[1]
+        visible_NTC, self_bias = state.ancestor_NC[:, None], None
+        if need_weights or token_NT.is_cpu or not is_whole:
+            visible_NTC = state.visible_slots(num_new)
+            self_bias = mask_bias(visible_NTC).view(num_sentences, 1, -1, visible_NTC.shape[2])
         output, caches = self._run(token_NT, state, self_bias, need_weights, is_last)
         weights_BHQS = output.weights_BHTS
         output = DecoderOutput(
@@ -342,9 +346,9 @@ class TransformerDecoder(CachedDecoder):
         return self.advance(token_B1, state)[1]
 
     def _run(
-        self, token_NT: Tensor, state: TransformerState, self_bias: Tensor, need_weights: bool, is_last: bool
+        self, token_NT: Tensor, state: TransformerState, self_bias: Tensor | None, need_weights: bool, is_last: bool
     ) -> tuple[DecoderOutput, tuple[Cache, ...]]:
-        cross_bias = padding_bias(state.memory.mask_BS)
+        cross_bias = padding_bias(state.memory.mask_BS).to(state.memory.values_BSD.dtype)
         x_NTD = self.embedding_norm(self.positions(self.embedding(token_NT), state.num_tokens))
         x_BQD = self.dropout(x_NTD.view(len(cross_bias), -1, x_NTD.shape[2]))
         num_layers = len(self.layers)

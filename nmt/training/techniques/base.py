@@ -52,6 +52,8 @@ class Technique:
     """Number of times that each batch is read, with other dropout each time; losses are means over the passes."""
     needs_weights: bool = False
     """Whether the decoder has to give its attention weights."""
+    capturable: bool = False
+    """Whether a CUDA graph can repeat what the hooks compute: without reading values, and the same for each update."""
     resets_best: bool = False
     """Whether the best model of before, in a run that is resumed with this technique added, may not remain the best."""
 

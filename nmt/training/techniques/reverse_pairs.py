@@ -29,6 +29,7 @@ class ReversePairs(Technique):
     """
 
     incompatible_with = ("task.classification",)
+    capturable = True
 
     class Options(groups.Options):
         fraction: float = Field(

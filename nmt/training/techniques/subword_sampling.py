@@ -48,6 +48,7 @@ class SubwordSampling(Technique):
     """Samples the segmentation of the training text anew in each epoch."""
 
     incompatible_with = ("task.classification",)
+    capturable = True
 
     class Options(groups.Options):
         alpha: float = Field(
