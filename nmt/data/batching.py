@@ -133,16 +133,16 @@ def pad(
     sentences: Sequence[Ids], vocabulary: Vocabulary, *, sos: bool = False, eos: bool = False, longest: int = 0
 ) -> Tensor:
     """Stack sentences, with SOS before and EOS after where asked, padded to the longest. [B, longest]"""
-    longest = max(longest, max(len(sentence) for sentence in sentences) + sos + eos)
-    padded = np.full((len(sentences), longest), vocabulary.pad, dtype=np.int64)
+    length_B = np.fromiter(map(len, sentences), np.int64, len(sentences))
+    longest = max(longest, int(length_B.max()) + sos + eos)
+    padded_BL = np.full((len(sentences), longest), vocabulary.pad, dtype=np.int64)
     if sos:
-        padded[:, 0] = vocabulary.sos
-    for row, sentence in zip(padded, sentences, strict=True):
-        end = sos + len(sentence)
-        row[sos:end] = sentence
-        if eos:
-            row[end] = vocabulary.eos
-    return torch.from_numpy(padded)
+        padded_BL[:, 0] = vocabulary.sos
+    inside_BL = np.arange(longest - sos) < length_B[:, None]
+    padded_BL[:, int(sos) :][inside_BL] = np.concatenate(sentences, dtype=np.int64, casting="unsafe")
+    if eos:
+        padded_BL[np.arange(len(sentences)), sos + length_B] = vocabulary.eos
+    return torch.from_numpy(padded_BL)
 
 
 def lengths(sentences: Sequence[Ids]) -> Tensor:

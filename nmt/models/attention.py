@@ -4,6 +4,7 @@ A score function computes a score for a query (the decoder's state) and a positi
 """
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Self
 
@@ -11,6 +12,7 @@ import torch
 from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nmt.models.contracts import Attention, Memory, PerSource
 from nmt.models.layers import Dropout, inverse_softplus
@@ -156,6 +158,11 @@ class LocationAttention(Attention):
         return F.pad(self.position(query_BQD), (0, beyond), value=float("-inf"))
 
 
+SHORT = 64
+"""Number of positions up to which PyTorch's memory-efficient kernel is faster than FlashAttention, which computes tiles
+of 128 positions."""
+SHORT_KERNELS = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
 KeysValues = tuple[Tensor, Tensor]
 """Each [B, H, S, d]."""
 
@@ -189,8 +196,23 @@ class MultiHeadAttention(nn.Module):
         keys_BSD, values_BSD = self.key_value(memory_BSD).chunk(2, dim=2)
         return self.split_heads(keys_BSD), self.split_heads(values_BSD)
 
+    def project_self(self, x_BTD: Tensor) -> tuple[Tensor | None, KeysValues]:
+        """Queries, keys and values of the same vectors: one product in training on a GPU, where the number of kernels
+        counts. Elsewhere :meth:`forward` makes the queries."""
+        if x_BTD.is_cpu or not self.training:
+            return None, self.project(x_BTD)
+        weight = torch.cat((self.query.weight, self.key_value.weight))
+        joined_BTX = F.linear(x_BTD, weight, torch.cat((self.query.bias, self.key_value.bias)))
+        queries, keys, values = (self.split_heads(part) for part in joined_BTX.chunk(3, dim=2))
+        return queries, (keys, values)
+
     def forward(
-        self, query_BTD: Tensor, keys_values: KeysValues, bias: Tensor | None, need_weights: bool = False
+        self,
+        query_BTD: Tensor,
+        keys_values: KeysValues,
+        bias: Tensor | None,
+        need_weights: bool = False,
+        queries_BHTd: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Attend.
 
@@ -200,24 +222,28 @@ class MultiHeadAttention(nn.Module):
             bias: added to the scores, broadcast to [B, H, T, S]; -inf where a position may not look. None where each
                 of T positions looks at itself and those before it; not for weights, nor on a CPU.
             need_weights: return the weights, too.
+            queries_BHTd: those of the positions, where :meth:`project_self` has made them.
 
         Returns:
             The result [B, T, D], and the weights [B, H, T, S] if asked for.
         """
-        queries_BHTd = self.split_heads(self.query(query_BTD))
+        if queries_BHTd is None:
+            queries_BHTd = self.split_heads(self.query(query_BTD))
         keys_BHSd, values_BHSd = keys_values
         if bias is not None and (need_weights or queries_BHTd.device.type == "cpu"):
             heads_BHTd, weights_BHTS = self._explicit(queries_BHTd, keys_BHSd, values_BHSd, bias)
         else:
             bias = None if bias is None else bias.to(queries_BHTd.dtype)
-            heads_BHTd = F.scaled_dot_product_attention(
-                queries_BHTd,
-                keys_BHSd,
-                values_BHSd,
-                bias,
-                dropout_p=self.dropout.rate if self.training else 0.0,
-                is_causal=bias is None,  # without a mask in memory
-            )
+            is_short = self.training and max(queries_BHTd.shape[2], keys_BHSd.shape[2]) <= SHORT
+            with sdpa_kernel(SHORT_KERNELS) if is_short else nullcontext():
+                heads_BHTd = F.scaled_dot_product_attention(
+                    queries_BHTd,
+                    keys_BHSd,
+                    values_BHSd,
+                    bias,
+                    dropout_p=self.dropout.rate if self.training else 0.0,
+                    is_causal=bias is None,  # without a mask in memory
+                )
             weights_BHTS = None
         out_BTD = self.out(heads_BHTd.transpose(1, 2).flatten(2))
         return out_BTD, weights_BHTS if need_weights else None

@@ -120,8 +120,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
             grad_bias += (ones_1R @ grad)[0]  # several times faster than a sum over rows
         if smoothing:  # -ε/V Σ_v logit_v, over all positions at once
             u_V = torch.full_like(bias, 1 / len(bias), dtype=wide)
-            mean_weight_D, sum_D = u_V @ weight.to(wide), features_NPD.sum((0, 1), dtype=wide)
-            smoothed -= smoothing * (sum_D @ mean_weight_D + count * (u_V @ bias.to(wide)))
+            sum_D = features_NPD.sum((0, 1), dtype=wide)
+            if weight.is_cpu:
+                mean_weight_D, mean_bias = u_V @ weight.to(wide), u_V @ bias.to(wide)
+            else:  # without converting them
+                mean_weight_D, mean_bias = weight.mean(0, dtype=wide), bias.mean(dtype=wide)
+            smoothed -= smoothing * (sum_D @ mean_weight_D + count * mean_bias)
             if need_grad:
                 grad_features -= smoothing * mean_weight_D
                 grad_weight.addr_(u_V, sum_D, alpha=-smoothing)

@@ -92,6 +92,8 @@ def _line() -> str:
 def _run(operation: Any, *args: Any, **kwargs: Any) -> Any:
     """Run an operation on the CPU, and give its results as tensors of the device that it would give them on."""
     name = operation._schema.name
+    if name in OWN:
+        return OWN[name](*args)
     tensors = [leaf for leaf in _leaves((*args, *kwargs.values())) if isinstance(leaf, Tensor)]
     ours = [tensor for tensor in tensors if isinstance(tensor, AccelTensor)]
     strangers = [tensor for tensor in tensors if not isinstance(tensor, AccelTensor) and tensor.dim()]
@@ -139,6 +141,47 @@ def _by_steps(kernel: Any, operation: Any) -> Any:
     return run
 
 
+def _fused_attention(kernel: Any) -> Any:
+    """PyTorch's attention, which on the device is one operation where there is no dropout."""
+
+    def run(
+        query: Tensor, key: Tensor, value: Tensor, bias: Any = None, dropout_p: float = 0.0, is_causal: bool = False
+    ) -> Any:
+        if query.device.type != NAME or dropout_p:
+            return kernel(query, key, value, bias, dropout_p, is_causal)
+        if bias is not None:
+            bias = bias.expand(*query.shape[:3], key.shape[2])
+        fused = torch.ops.aten._scaled_dot_product_fused_attention_overrideable
+        return fused(query, key, value, bias, dropout_p, is_causal)[0]
+
+    return run
+
+
+def _attention(
+    query: Any, key: Any, value: Any, bias: Any = None, rate: float = 0.0, is_causal: bool = False, *_: Any, **__: Any
+) -> tuple[Any, ...]:
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    output, normaliser = kernel(*map(_on_cpu, (query, key, value)), 0.0, is_causal, attn_mask=_on_cpu(bias))
+    nothing = AccelTensor(torch.empty(0))
+    sizes = query.shape[2], key.shape[2]
+    return AccelTensor(output), AccelTensor(normaliser), nothing, nothing, *sizes, nothing, nothing, nothing
+
+
+def _attention_backward(
+    grad: Any, query: Any, key: Any, value: Any, bias: Any, wanted: Any, output: Any, normaliser: Any, *rest: Any, **_: Any
+) -> tuple[Any, ...]:
+    is_causal = rest[5]
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+    tensors = map(_on_cpu, (grad, query, key, value, output, normaliser))
+    return *map(AccelTensor, kernel(*tensors, 0.0, is_causal, attn_mask=_on_cpu(bias))), None
+
+
+OWN = {
+    "aten::_scaled_dot_product_fused_attention_overrideable": _attention,
+    "aten::_scaled_dot_product_fused_attention_overrideable_backward": _attention_backward,
+}
+
+
 class _Backend(_DummyBackendModule):
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.bfloat16]
@@ -151,6 +194,10 @@ def register() -> torch.device:
     everything.fallback(_run, "PrivateUse1")  # functions that make tensors
     for name in ("arange", "arange.start", "arange.start_step", "eye", "eye.m"):
         aten.impl(name, _made_on_cpu(getattr(torch, name.partition(".")[0])), "PrivateUse1")
+    torch.nn.functional.scaled_dot_product_attention = _fused_attention(  # type: ignore[assignment]
+        torch.nn.functional.scaled_dot_product_attention
+    )
+    torch.utils._foreach_utils._foreach_supported_types.append(AccelTensor)
     _libraries.extend((everything, aten))
     torch.__future__.set_swap_module_params_on_conversion(True)  # parameters stay the same objects
     torch.inference_mode = torch.no_grad  # type: ignore[misc,assignment]  # wrapped tensors can't be inference tensors

@@ -118,7 +118,8 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x_BSD: Tensor, bias: Tensor) -> Tensor:
         y_BSD = self.around_attention.before(x_BSD)
-        attended_BSD, _ = self.attention(y_BSD, self.attention.project(y_BSD), bias)
+        queries_BHSd, keys_values = self.attention.project_self(y_BSD)
+        attended_BSD, _ = self.attention(y_BSD, keys_values, bias, queries_BHTd=queries_BHSd)
         x_BSD = self.around_attention.after(x_BSD, attended_BSD)
         y_BSD = self.around_feed_forward.before(x_BSD)
         return self.around_feed_forward.after(x_BSD, self.feed_forward(y_BSD))
@@ -184,8 +185,9 @@ class DecoderLayer(nn.Module):
             Their vectors, the cache with them, and the cross-attention weights [B, H, Q, S] if asked for.
         """
         y_BQD = self.around_self.before(x_BQD)
-        cache = cache.append(self.self_attention.project(y_BQD))
-        attended_BQD, _ = self.self_attention(y_BQD, cache.keys_values, self_bias)
+        queries_BHQd, keys_values = self.self_attention.project_self(y_BQD)
+        cache = cache.append(keys_values)
+        attended_BQD, _ = self.self_attention(y_BQD, cache.keys_values, self_bias, queries_BHTd=queries_BHQd)
         x_BQD = self.around_self.after(x_BQD, attended_BQD)
 
         weights_BHQS = None
