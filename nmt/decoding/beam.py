@@ -50,7 +50,7 @@ def beam_search(
         UserError: a log-probability is NaN or infinite.
     """
     model, options = batch.model, batch.options
-    beam = _Beam.start(batch, constraints)
+    beam = Beam.start(batch, constraints)
     state = model.start(batch.source_BS, batch.source_length_B).reorder(beam.sentence_N)
     results: list[list[Hypothesis]] = [[] for _ in batch.source_BS]
     while len(beam.sentence_B):
@@ -91,8 +91,10 @@ def beam_search(
             raise explained_search(batch, read_Nt, read_B, processors)
         stay = None
         if num_done == len(done_B) or num_done > MAX_IDLE * len(done_B):
-            for row in done_B.nonzero()[:, 0].tolist():
-                results[int(beam.sentence_B[row])] = beam.finished.hypotheses(row)
+            leave = done_B.nonzero()[:, 0]
+            found = beam.finished.select(leave).hypotheses()
+            for sentence, of_sentence in zip(beam.sentence_B[leave].tolist(), found, strict=True):
+                results[sentence] = of_sentence
             stay = (~done_B).nonzero()[:, 0]
             rows = rows.view(-1, options.beam_size)[stay].flatten()
             beam = beam.select(stay)
@@ -101,14 +103,14 @@ def beam_search(
 
 
 @dataclass
-class _Beam(PerSource):
+class Beam(PerSource):
     """The hypotheses of the sentences in the batch. Those of one that is done score -inf until it leaves."""
 
     options: DecodingOptions
     tokens_BKt: Tensor
     score_BK: Tensor
     """Log-probability so far."""
-    finished: "_Finished"
+    finished: "Finished"
     prune_B: Tensor | None
     """Maximum distance of a log-probability from the best one of its group."""
     sentence_B: Tensor
@@ -139,7 +141,7 @@ class _Beam(PerSource):
             options,
             torch.full((num_sentences, options.beam_size, 1), batch.target.sos, device=device),
             score_BK,
-            _Finished.none(num_sentences, options.beam_size, device),
+            Finished.none(num_sentences, options.beam_size, device),
             prune_B,
             torch.arange(num_sentences, device=device),
             batch.limit_B,
@@ -147,6 +149,11 @@ class _Beam(PerSource):
             torch.zeros(*score_BK.shape, num_positions, device=device) if options.coverage_penalty else None,
             torch.zeros_like(score_BK) if options.beam_groups > 1 else None,
         )
+
+    @property
+    def length(self) -> int | Tensor:
+        """Length of the hypotheses that end at this step: SOS is counted, EOS is not."""
+        return self.tokens_BKt.shape[2]
 
     @property
     def sentence_N(self) -> Tensor:
@@ -174,13 +181,16 @@ class _Beam(PerSource):
 
     def finish(self, choice: Choice) -> Tensor:
         """Adds the hypotheses that end to the finished ones; returns their scores, -inf for the others. [B, K]"""
+        return choice.ending_BK if choice.ending_BK.isneginf().all() else self._add(choice)
+
+    def _add(self, choice: Choice) -> Tensor:
+        """What :meth:`finish` does where some hypotheses may end."""
         log_p_BK, parent_BK = choice.ending_BK, choice.ending_parent_BK
-        if log_p_BK.isneginf().all():
-            return log_p_BK
-        length = self.tokens_BKt.shape[2]  # of a hypothesis that ends here: SOS is counted, EOS is not
-        score_BK = length_normalised(self.options, log_p_BK, length) + self._coverage_penalty().gather(1, parent_BK)
-        tokens_BKt = self.tokens_BKt[:, :, 1:].gather(1, parent_BK[:, :, None].expand(-1, -1, length - 1))
-        self.finished = self.finished.with_more(score_BK, log_p_BK, tokens_BKt)
+        score_BK = length_normalised(self.options, log_p_BK, self.length)
+        score_BK = score_BK + self._coverage_penalty().gather(1, parent_BK)
+        past_BKt = self.tokens_BKt[:, :, 1:]
+        tokens_BKt = past_BKt.gather(1, parent_BK[:, :, None].expand(-1, -1, past_BKt.shape[2]))
+        self.finished = self.finished.with_more(score_BK, log_p_BK, tokens_BKt, self.length - 1)
         return score_BK
 
     def advance(self, choice: Choice) -> Tensor:
@@ -189,10 +199,13 @@ class _Beam(PerSource):
         first_row_B1 = torch.arange(0, parent_BK.numel(), self.options.beam_size, device=parent_BK.device)[:, None]
         rows = (first_row_B1 + parent_BK).flatten()
         tokens_BKt = self.tokens_BKt.flatten(0, 1)[rows].view(*parent_BK.shape, -1)
-        self.tokens_BKt = torch.cat((tokens_BKt, token_BK[:, :, None]), dim=2)
+        self._append(tokens_BKt, token_BK)
         if self.coverage_BKS is not None:
             self.coverage_BKS = self.coverage_BKS.flatten(0, 1)[rows].view_as(self.coverage_BKS)
         return rows
+
+    def _append(self, tokens_BKt: Tensor, token_BK: Tensor) -> None:
+        self.tokens_BKt = torch.cat((tokens_BKt, token_BK[:, :, None]), dim=2)
 
     def _coverage_penalty(self) -> Tensor:
         """Returns the coverage penalty of each hypothesis. [B, K]"""
@@ -202,7 +215,7 @@ class _Beam(PerSource):
 
     def _scores_so_far(self, log_p_BK: Tensor) -> Tensor:
         """Returns the scores of the unfinished hypotheses, given their log-probabilities. [B, K]"""
-        return length_normalised(self.options, log_p_BK, self.tokens_BKt.shape[2] - 1) + self._coverage_penalty()
+        return length_normalised(self.options, log_p_BK, self.length - 1) + self._coverage_penalty()
 
     def _prune(self, prune_B1: Tensor) -> None:
         """Drop the hypotheses that are worse than the best one of their group by more than the threshold, and those
@@ -225,13 +238,13 @@ class _Beam(PerSource):
         elif self.options.early_stopping == "likely":
             enough_B &= self._scores_so_far(self.score_BK).amax(1) <= self.finished.score_BK[:, 0]
         # The limit ends the search whatever the scores are.
-        done_B = enough_B | best_B.isneginf() | (self.tokens_BKt.shape[2] > self.limit_B)
+        done_B = enough_B | best_B.isneginf() | (self.length > self.limit_B)
         self.score_BK = self.score_BK.masked_fill(done_B[:, None], -inf)
         return done_B
 
 
 @dataclass(frozen=True)
-class _Finished(PerSource):
+class Finished(PerSource):
     """The K best finished hypotheses of each of B sentences, best first; a score of -inf is an empty place."""
 
     score_BK: Tensor
@@ -247,24 +260,28 @@ class _Finished(PerSource):
         length_BK = torch.zeros(num_sentences, size, dtype=torch.long, device=device)
         return cls(nothing_BK, nothing_BK, length_BK[:, :, None][:, :, :0], length_BK)
 
-    def with_more(self, score_BM: Tensor, log_probability_BM: Tensor, tokens_BMt: Tensor) -> "_Finished":
-        """The best of these and M more of t tokens each."""
+    def with_more(
+        self, score_BM: Tensor, log_probability_BM: Tensor, tokens_BMt: Tensor, length: int | Tensor
+    ) -> "Finished":
+        """The best of these and M more of the given length; what follows it in ``tokens_BMt`` doesn't count."""
         num_tokens = tokens_BMt.shape[2]
         padded_BKt = F.pad(self.tokens_BKt, (0, num_tokens - self.tokens_BKt.shape[2]))
-        length_BM = torch.full_like(score_BM, num_tokens, dtype=torch.long)
+        length_BM = torch.zeros_like(score_BM, dtype=torch.long) + length
         score_BK, kept_BK = torch.cat((self.score_BK, score_BM), dim=1).topk(self.score_BK.shape[1], dim=1)
-        return _Finished(
+        return Finished(
             score_BK,
             torch.cat((self.log_probability_BK, log_probability_BM), dim=1).gather(1, kept_BK),
             torch.cat((padded_BKt, tokens_BMt), dim=1).gather(1, kept_BK[:, :, None].expand(-1, -1, num_tokens)),
             torch.cat((self.length_BK, length_BM), dim=1).gather(1, kept_BK),
         )
 
-    def hypotheses(self, sentence: int) -> list[Hypothesis]:
-        """Returns the hypotheses of one sentence, best first."""
+    def hypotheses(self) -> list[list[Hypothesis]]:
+        """Returns the hypotheses of each sentence, best first."""
         parts = (self.tokens_BKt, self.length_BK, self.score_BK, self.log_probability_BK)
-        rows = zip(*(part[sentence].tolist() for part in parts), strict=True)
-        return [Hypothesis(ids[:length], score, log_p) for ids, length, score, log_p in rows if score > -inf]
+        return [
+            [Hypothesis(ids[:length], score, log_p) for ids, length, score, log_p in zip(*row, strict=True) if score > -inf]
+            for row in zip(*(part.tolist() for part in parts), strict=True)
+        ]
 
 
 def choose_by_groups(

@@ -85,6 +85,8 @@ class SearchBatch:
     """Called after each step of beam search; sampling has no such steps."""
     before_step: Callable[[], None] = lambda: None
     """Called before each step; an error that it raises ends the search."""
+    fast_search: "Callable[[SearchBatch], list[list[Hypothesis]] | None] | None" = None
+    """Plain beam search in another way, where there is one; it returns None where it can't search."""
 
     @property
     def target(self) -> Vocabulary:

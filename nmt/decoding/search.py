@@ -13,6 +13,7 @@ from nmt.data.batching import Ids, lengths, pad
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.beam import beam_search
 from nmt.decoding.constraints import LexicalConstraints, PhraseConstraints
+from nmt.decoding.graphed import RecordedSearch, is_plain
 from nmt.decoding.hypotheses import BeamObserver, Hypothesis, SearchBatch
 from nmt.decoding.parallel import map_by_length
 from nmt.decoding.processors import Bounds, LogitsProcessor, make_processors
@@ -21,6 +22,7 @@ from nmt.decoding.sampling import sample
 from nmt.decoding.shortlist import Candidates, Shortlist
 from nmt.metrics.table import check_metrics
 from nmt.models.contracts import Model
+from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions
 
 BatchSearch = Callable[[SearchBatch, Sequence[LogitsProcessor], Sequence[LexicalConstraints]], list[list[Hypothesis]]]
@@ -81,6 +83,7 @@ class ModelSearcher:
         model: in eval mode while it searches.
         search: searches a batch, see :meth:`nmt.tasks.base.Task.search`.
         make_shortlist: returns the candidates of a shortlist of a size; without it, ``shortlist`` has no effect.
+        repeats: many batches are searched with the same weights, so that recording a step on a GPU is worth the time.
     """
 
     is_stepwise = True
@@ -92,9 +95,12 @@ class ModelSearcher:
         search: BatchSearch | None = None,
         precision: Precision = "fp32",
         make_shortlist: Callable[[int], Candidates] | None = None,
+        repeats: bool = False,
     ) -> None:
         self._model, self._vocabularies, self._search = model, vocabularies, search or search_batch
         self._precision, self._make_shortlist = precision, make_shortlist
+        is_recordable = repeats and isinstance(model, Seq2Seq) and model.device.type == "cuda"
+        self._fast_search = RecordedSearch(model) if is_recordable else None
 
     def __call__(self, query: Query) -> list[list[Hypothesis]]:
         options, constraints, model = query.options, query.constraints, self._model
@@ -116,7 +122,7 @@ class ModelSearcher:
                 return self._search(batch, processors, wanted)
             shortlist = Shortlist.of(candidates(sources), wanted, model.device)
             widened = [shortlist.to_full_vocabulary(each, len(self._vocabularies.target)) for each in processors]
-            batch = replace(batch, model=shortlist.restrict(model))
+            batch = replace(batch, model=shortlist.restrict(model), fast_search=None)
             found = self._search(batch, widened, [shortlist.local(each) for each in wanted])
             return [list(map(shortlist.restore, of_sentence)) for of_sentence in found]
 
@@ -139,6 +145,7 @@ class ModelSearcher:
             numbers,
             query.observer,
             query.before_step,
+            self._fast_search,
         )
 
 
@@ -146,6 +153,11 @@ def search_batch(
     batch: SearchBatch, processors: Sequence[LogitsProcessor], constraints: Sequence[LexicalConstraints]
 ) -> list[list[Hypothesis]]:
     """Searches a batch by beam search or sampling, as its options say; best hypotheses first."""
+    is_constrained = any(each.prefix or each.phrases for each in constraints)
+    if batch.fast_search is not None and not processors and not is_constrained and is_plain(batch):
+        found = batch.fast_search(batch)
+        if found is not None:
+            return found
     # The last processor overrules those before it.
     processors = [*processors, Bounds([each.prefix for each in constraints], batch.limit_B, batch.target)]
     if batch.options.search == "sample":

@@ -353,6 +353,12 @@ class Decoder(nn.Module, ABC):
         All, unless a decoder knows better."""
         return tuple(range(len(self.heads)))
 
+    def fixed(self, state: Any, num_steps: int) -> State | None:
+        """A state of N rows as one whose tensors keep their shapes for so many steps of one token, counted from
+        :meth:`start`, and where a step waits for nothing, so that a GPU can repeat it. None where there is no such
+        state."""
+        return None
+
     @abstractmethod
     def start(self, encoded: EncoderOutput) -> State:
         """The state before the first token, one row a sentence."""

@@ -217,17 +217,25 @@ class Positions(nn.Module):
             nn.init.normal_(self.learned.weight, std=size**-0.5)
         self._code = torch.empty(0, size)
 
-    def forward(self, x_BTD: Tensor, start: int = 0) -> Tensor:
-        """``start`` is the position of the first token."""
-        end = start + x_BTD.shape[1]
+    def forward(self, x_BTD: Tensor, start: int | Tensor = 0) -> Tensor:
+        """``start`` is the position of the first token; as a tensor [1] that of the only one, and then
+        :meth:`sinusoidal` has been called with enough positions."""
+        length = x_BTD.shape[1]
         if self.learned is not None:
             # Beyond the last learned position, the last one is the best guess there is.
             last = self.learned.num_embeddings - 1
-            code: Tensor = self.learned(torch.arange(start, end, device=x_BTD.device).clamp(max=last))
+            code: Tensor = self.learned((torch.arange(length, device=x_BTD.device) + start).clamp(max=last))
+        elif isinstance(start, Tensor):
+            known = self.sinusoidal(1, x_BTD.device)
+            code = known.index_select(0, start.clamp(max=len(known) - 1))
         else:
-            known = self._code  # another thread may put a shorter one in its place
-            if len(known) < end or known.device != x_BTD.device:
-                # Twice what is needed now: step by step, a long sentence must not ask anew at each.
-                self._code = known = sinusoids(max(2 * end, 256), self.size, x_BTD.device, self.kind)
-            code = known[start:end]
+            code = self.sinusoidal(start + length, x_BTD.device)[start : start + length]
         return x_BTD + code.to(x_BTD.dtype)
+
+    def sinusoidal(self, num_positions: int, device: torch.device) -> Tensor:
+        """The code of at least so many positions, computed once. [positions, D]"""
+        known = self._code  # another thread may put a shorter one in its place
+        if len(known) < num_positions or known.device != device:
+            # Twice what is needed now: step by step, a long sentence must not ask anew at each.
+            self._code = known = sinusoids(max(2 * num_positions, 256), self.size, device, self.kind)
+        return known

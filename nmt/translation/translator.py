@@ -130,7 +130,7 @@ class Translator:
     def search_with(self, model: Model) -> Searcher:
         """Returns a searcher for this translator that PyTorch computes with a model or an ensemble."""
         return ModelSearcher(
-            model, self.vocabularies, self.task.search, self.precision, lru_cache(self._make_shortlist)
+            model, self.vocabularies, self.task.search, self.precision, lru_cache(self._make_shortlist), repeats=True
         )
 
     def replaced(self, **changes: Any) -> "Translator":

@@ -30,6 +30,7 @@ from nmt.models.contracts import (
     Memory,
     State,
 )
+from nmt.models.fixed import FixedState
 from nmt.models.layers import Dropout, LayerDrop, LayerNorm, Layers, PositionKind, Positions, length_mask
 from nmt.recipe.options import FREE, Options
 
@@ -346,6 +347,12 @@ class TransformerDecoder(CachedDecoder):
             return state
         token_B1 = torch.full((len(encoded.memories[0].mask_BS), 1), self.first_token, device=state.ancestor_NC.device)
         return self.advance(token_B1, state)[1]
+
+    def fixed(self, state: TransformerState | FixedState, num_steps: int) -> FixedState:
+        if not isinstance(state, FixedState):
+            state = FixedState.of(state.memory, state.caches, state.ancestor_NC, state.num_tokens)
+        self.positions.sinusoidal(state.first_position + num_steps, state.ancestor_NC.device)
+        return state.with_room(num_steps)
 
     def _run(
         self, token_NT: Tensor, state: TransformerState, self_bias: Tensor | None, need_weights: bool, is_last: bool

@@ -1,0 +1,257 @@
+"""Beam search of a GPU: a step is recorded once, as a CUDA graph, and repeated for all batches of like size.
+
+A step of a small model consists of hundreds of short kernels, and a CPU takes longer to start them than the GPU to
+compute them; a graph starts them at once. A graph reads and writes the same memory each time, so all tensors keep their
+shapes: sentences that are done stay to the end, and there is room for a number of tokens, which doubles when it is
+full. The CPU asks every few steps whether all are done; further steps change nothing.
+
+R counts the tokens that there is room for.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from math import inf
+from threading import Lock
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nmt.core.console import warn
+from nmt.data.vocabulary.base import Vocabulary
+from nmt.decoding.beam import Beam
+from nmt.decoding.hypotheses import Hypothesis, SearchBatch
+from nmt.models.contracts import State, map_tensors
+from nmt.models.seq2seq import Seq2Seq
+
+ROOM = 32
+"""Tokens that there is room for at first, and the least number of source positions."""
+CHECK_EVERY = 4
+"""Steps between two questions whether all sentences are done; a divisor of ``ROOM``."""
+WARM_UPS = 3
+"""Steps before one is recorded: libraries allocate their workspaces and choose their kernels."""
+MAX_BYTES = 4 << 30
+"""Memory for the tensors of recorded steps; the step that was used last stays in any case."""
+
+Recorder = Callable[[Callable[[], None], torch.device], Callable[[], None]]
+"""Makes what repeats a function without arguments, which reads and writes the same tensors each time."""
+
+
+def cuda_graph(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
+    """Records what a function does on a GPU; see "CUDA graphs" in PyTorch's notes on CUDA semantics."""
+    with torch.cuda.device(device):
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UPS):
+                step()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        # Another thread may use the GPU in the meantime.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            step()
+    return graph.replay
+
+
+def is_plain(batch: SearchBatch) -> bool:
+    """Whether a batch asks for a beam search that can be recorded."""
+    options = batch.options
+    differences = (options.beam_groups > 1, options.prune is not None, options.coverage_penalty, batch.observer)
+    return options.search == "beam" and not any(differences)
+
+
+@dataclass
+class FixedBeam(Beam):
+    """A beam whose tensors keep their shapes; the tokens that are known begin each row."""
+
+    length_1: Tensor
+    """The :attr:`length`. [1]"""
+    num_invalid: Tensor
+    """Log-probabilities so far that were NaN or positive infinity. []"""
+    num_open: Tensor
+    """Sentences that aren't done. []"""
+
+    @property
+    def length(self) -> Tensor:
+        return self.length_1
+
+    def finish(self, choice: Any) -> Tensor:
+        return self._add(choice)
+
+    def _append(self, tokens_BKt: Tensor, token_BK: Tensor) -> None:
+        self.tokens_BKt = tokens_BKt.index_copy(2, self.length_1, token_BK[:, :, None])
+        self.length_1 = self.length_1 + 1
+
+    def with_room(self, num_steps: int) -> Self:
+        """The same beam with room for so many tokens."""
+        more = (0, num_steps + 1 - self.tokens_BKt.shape[2])
+        finished = replace(self.finished, tokens_BKt=F.pad(self.finished.tokens_BKt, more))
+        return replace(self, tokens_BKt=F.pad(self.tokens_BKt, more), finished=finished)
+
+    def forbid(self, logits_NV: Tensor, target: Vocabulary) -> None:
+        """Forbids what :class:`nmt.decoding.processors.Bounds` forbids."""
+        for token in (target.pad, target.sos):
+            logits_NV[:, token] = -inf
+        ending_N = logits_NV[:, target.eos].clone()
+        is_last_B = self.length_1 >= self.limit_B
+        logits_NV.view(*self.score_BK.shape, -1).masked_fill_(is_last_B[:, None, None], -inf)
+        logits_NV[:, target.eos] = ending_N
+
+
+@dataclass(frozen=True)
+class Progress:
+    """All that a step reads and writes."""
+
+    beam: FixedBeam
+    state: State
+
+    @classmethod
+    def start(cls, model: Seq2Seq, batch: SearchBatch) -> Self:
+        """The beginning of a search, without room, of a batch that is filled up to one of few sizes with sentences that
+        are done at once."""
+        (num_sentences, num_positions), device = batch.source_BS.shape, batch.source_BS.device
+        more = _rounded(num_sentences, 1) - num_sentences
+        padded_BS = F.pad(
+            batch.source_BS, (0, _rounded(num_positions, ROOM) - num_positions), value=batch.vocabularies.source.pad
+        )
+        batch = replace(
+            batch,
+            source_BS=F.pad(padded_BS, (0, 0, 0, more), value=batch.vocabularies.source.eos),
+            source_length_B=F.pad(batch.source_length_B, (0, more), value=1),
+            limit_B=F.pad(batch.limit_B, (0, more), value=0),
+        )
+        beam = Beam.start(batch, None)
+        zero = torch.zeros((), dtype=torch.long, device=device)
+        parts = {part.name: getattr(beam, part.name) for part in fields(beam)}
+        fixed = FixedBeam(**parts, length_1=torch.ones(1, dtype=torch.long, device=device), num_invalid=zero, num_open=zero)
+        state = model.start(batch.source_BS, batch.source_length_B).reorder(beam.sentence_N)
+        return cls(fixed, state)
+
+    def with_room(self, model: Seq2Seq, num_steps: int) -> "Progress | None":
+        """The same with room for so many steps; None where the model has no fixed state."""
+        state = model.fixed(self.state, num_steps)
+        return None if state is None else Progress(self.beam.with_room(num_steps), state)
+
+    def advanced(self, model: Seq2Seq, target: Vocabulary) -> "Progress":
+        """One step of :func:`nmt.decoding.beam.beam_search`."""
+        beam = replace(self.beam)
+        last_BK1 = beam.tokens_BKt.index_select(2, beam.length_1 - 1)
+        output = model.step(last_BK1.flatten(), self.state)
+        logits_NV = output.logits_NV.float()
+        normaliser_N = logits_NV[:, 0] - logits_NV.log_softmax(1)[:, 0]
+        beam.forbid(logits_NV, target)
+        choice = beam.choose(logits_NV, None, beam.offsets(normaliser_N, None), target.eos)
+        beam.finish(choice)
+        rows = beam.advance(choice)
+        beam.num_open = (~beam.is_done()).sum()
+        beam.num_invalid = beam.num_invalid + choice.num_invalid()
+        return Progress(beam, output.state.reorder(rows))
+
+
+class RecordedStep:
+    """A step for tensors of certain shapes."""
+
+    def __init__(self, model: Seq2Seq, like: Progress, target: Vocabulary, record: Recorder) -> None:
+        self.progress: Progress = map_tensors(like, torch.clone)
+        self._tensors = tensors_of(self.progress)
+        self._model, self._target = model, target
+        # Plain attributes, such as tables of positions, which another search may replace by larger ones.
+        self._also_read = [each for part in model.modules() for each in vars(part).values() if isinstance(each, Tensor)]
+        self.num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in self._tensors)
+        self.repeat = record(self._step, model.device)
+
+    def _step(self) -> None:
+        # Autocast would keep the weights that it casts, and forget them while the graph still reads them.
+        device = self._model.device.type
+        dtype, is_cast = torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
+        with torch.autocast(device, dtype, enabled=is_cast, cache_enabled=False):
+            self.set(self.progress.advanced(self._model, self._target))
+
+    def set(self, progress: Progress) -> None:
+        """Copies the tensors of some progress into those of the step."""
+        for own, value in zip(self._tensors, tensors_of(progress), strict=True):
+            if own is not value:
+                own.copy_(value)
+
+
+class RecordedSearch:
+    """Searches batches with one model by repeating recorded steps; one at a time, because they share the memory.
+
+    Args:
+        record: repeats a function; anything but a CUDA graph is for tests.
+    """
+
+    def __init__(self, model: Seq2Seq, record: Recorder = cuda_graph) -> None:
+        self._model, self._record, self._lock = model, record, Lock()
+        self._steps: dict[Any, RecordedStep] = {}
+        self._has_failed = False
+
+    @torch.inference_mode()
+    def __call__(self, batch: SearchBatch) -> list[list[Hypothesis]] | None:
+        """The hypotheses that :func:`nmt.decoding.beam.beam_search` finds, of a batch that :func:`is_plain`. None where
+        the model has no fixed state or its steps can't be recorded, or a log-probability isn't a number."""
+        with self._lock:
+            return None if self._has_failed else self._search(batch)
+
+    def _search(self, batch: SearchBatch) -> list[list[Hypothesis]] | None:
+        progress, room = Progress.start(self._model, batch), ROOM
+        limit = int(batch.limit_B.max())
+        step = self._step_for(progress, batch, room)
+        for number in range(1, limit + CHECK_EVERY):
+            if step is not None and number > room:
+                room *= 2
+                step = self._step_for(step.progress, batch, room)
+            if step is None:
+                return None
+            batch.before_step()
+            step.repeat()
+            if number % CHECK_EVERY == 0:
+                beam = step.progress.beam
+                num_open, num_invalid = torch.stack((beam.num_open, beam.num_invalid)).tolist()
+                if num_invalid:
+                    return None
+                if not num_open:
+                    return map_tensors(beam.finished, Tensor.cpu).hypotheses()[: len(batch.source_BS)]
+        raise AssertionError("a search ends at the limit")
+
+    def _step_for(self, progress: Progress, batch: SearchBatch, room: int) -> RecordedStep | None:
+        """The step for some progress, to which it is set, with more room."""
+        options, device = batch.options, self._model.device.type
+        rules = (options.beam_size, options.length_penalty, options.alpha, options.early_stopping)
+        cast = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
+        where = tuple(parameter.data_ptr() for parameter in self._model.parameters())
+        key = (progress.beam.mask_BS.shape, room, rules, cast, where)
+        try:
+            roomy = progress.with_room(self._model, room)
+            if roomy is None:
+                self._has_failed = True
+                return None
+            step = self._steps.pop(key, None) or RecordedStep(self._model, roomy, batch.target, self._record)
+        except RuntimeError as error:
+            self._steps.clear()
+            self._has_failed = True
+            warn(f"Search on the GPU step by step, since a step can't be recorded: {str(error).splitlines()[0]}")
+            return None
+        while self._steps and step.num_bytes + sum(each.num_bytes for each in self._steps.values()) > MAX_BYTES:
+            del self._steps[next(iter(self._steps))]
+        self._steps[key] = step
+        step.set(roomy)
+        return step
+
+
+def tensors_of(value: Any) -> list[Tensor]:
+    """All tensors in a value, in the order of :func:`nmt.models.contracts.map_tensors`."""
+    found: list[Tensor] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    map_tensors(value, note)
+    return found
+
+
+def _rounded(number: int, least: int) -> int:
+    """The next power of two, beyond 64 the next multiple of 64; at least ``least``."""
+    return max(least, -(-number // 64) * 64 if number > 64 else 1 << (number - 1).bit_length())
