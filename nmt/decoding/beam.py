@@ -279,7 +279,11 @@ class Finished(PerSource):
         """Returns the hypotheses of each sentence, best first."""
         parts = (self.tokens_BKt, self.length_BK, self.score_BK, self.log_probability_BK)
         return [
-            [Hypothesis(ids[:length], score, log_p) for ids, length, score, log_p in zip(*row, strict=True) if score > -inf]
+            [
+                Hypothesis(ids[:length], score, log_p)
+                for ids, length, score, log_p in zip(*row, strict=True)
+                if score > -inf
+            ]
             for row in zip(*(part.tolist() for part in parts), strict=True)
         ]
 

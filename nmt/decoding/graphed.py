@@ -15,13 +15,13 @@ from threading import Lock
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from nmt.core.console import warn
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.decoding.beam import Beam
-from nmt.decoding.hypotheses import Hypothesis, SearchBatch
+from nmt.decoding.hypotheses import Choice, Hypothesis, SearchBatch
 from nmt.models.contracts import State, map_tensors
 from nmt.models.seq2seq import Seq2Seq
 
@@ -29,29 +29,32 @@ ROOM = 32
 """Tokens that there is room for at first, and the least number of source positions."""
 CHECK_EVERY = 4
 """Steps between two questions whether all sentences are done; a divisor of ``ROOM``."""
-WARM_UPS = 3
-"""Steps before one is recorded: libraries allocate their workspaces and choose their kernels."""
 MAX_BYTES = 4 << 30
 """Memory for the tensors of recorded steps; the step that was used last stays in any case."""
 
-Recorder = Callable[[Callable[[], None], torch.device], Callable[[], None]]
+Recorder = Callable[[Callable[[], None]], Callable[[], None]]
 """Makes what repeats a function without arguments, which reads and writes the same tensors each time."""
 
 
-def cuda_graph(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
-    """Records what a function does on a GPU; see "CUDA graphs" in PyTorch's notes on CUDA semantics."""
-    with torch.cuda.device(device):
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UPS):
-                step()
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        # Another thread may use the GPU in the meantime.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            step()
-    return graph.replay
+class CudaGraphs:
+    """Records functions on a GPU; see "CUDA graphs" in PyTorch's notes on CUDA semantics. The tensors that they make
+    share memory, so that what one leaves there is lost when another one runs."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._pool = device, torch.cuda.graph_pool_handle()
+
+    def __call__(self, function: Callable[[], None]) -> Callable[[], None]:
+        with torch.cuda.device(self._device):
+            graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            # Once beforehand: libraries load their kernels and allocate their workspaces.
+            with torch.cuda.stream(stream):
+                function()
+            torch.cuda.current_stream().wait_stream(stream)
+            # Another thread may use the GPU in the meantime.
+            with torch.cuda.graph(graph, self._pool, stream, capture_error_mode="thread_local"):
+                function()
+        return graph.replay
 
 
 def is_plain(batch: SearchBatch) -> bool:
@@ -76,7 +79,7 @@ class FixedBeam(Beam):
     def length(self) -> Tensor:
         return self.length_1
 
-    def finish(self, choice: Any) -> Tensor:
+    def finish(self, choice: Choice) -> Tensor:
         return self._add(choice)
 
     def _append(self, tokens_BKt: Tensor, token_BK: Tensor) -> None:
@@ -92,11 +95,11 @@ class FixedBeam(Beam):
     def forbid(self, logits_NV: Tensor, target: Vocabulary) -> None:
         """Forbids what :class:`nmt.decoding.processors.Bounds` forbids."""
         for token in (target.pad, target.sos):
-            logits_NV[:, token] = -inf
+            logits_NV[:, token].fill_(-inf)
         ending_N = logits_NV[:, target.eos].clone()
         is_last_B = self.length_1 >= self.limit_B
         logits_NV.view(*self.score_BK.shape, -1).masked_fill_(is_last_B[:, None, None], -inf)
-        logits_NV[:, target.eos] = ending_N
+        logits_NV[:, target.eos].copy_(ending_N)
 
 
 @dataclass(frozen=True)
@@ -110,27 +113,25 @@ class Progress:
     def start(cls, model: Seq2Seq, batch: SearchBatch) -> Self:
         """The beginning of a search, without room, of a batch that is filled up to one of few sizes with sentences that
         are done at once."""
-        (num_sentences, num_positions), device = batch.source_BS.shape, batch.source_BS.device
-        more = _rounded(num_sentences, 1) - num_sentences
-        padded_BS = F.pad(
-            batch.source_BS, (0, _rounded(num_positions, ROOM) - num_positions), value=batch.vocabularies.source.pad
-        )
+        (num_sentences, num_positions), source = batch.source_BS.shape, batch.vocabularies.source
+        more, wider = _rounded(num_sentences, 1) - num_sentences, _rounded(num_positions, ROOM) - num_positions
+        padded_BS = F.pad(batch.source_BS, (0, wider), value=source.pad)
         batch = replace(
             batch,
-            source_BS=F.pad(padded_BS, (0, 0, 0, more), value=batch.vocabularies.source.eos),
+            source_BS=F.pad(padded_BS, (0, 0, 0, more), value=source.eos),
             source_length_B=F.pad(batch.source_length_B, (0, more), value=1),
             limit_B=F.pad(batch.limit_B, (0, more), value=0),
         )
-        beam = Beam.start(batch, None)
-        zero = torch.zeros((), dtype=torch.long, device=device)
-        parts = {part.name: getattr(beam, part.name) for part in fields(beam)}
-        fixed = FixedBeam(**parts, length_1=torch.ones(1, dtype=torch.long, device=device), num_invalid=zero, num_open=zero)
+        plain = Beam.start(batch, None)
+        parts = {part.name: getattr(plain, part.name) for part in fields(plain)}
+        zero = torch.zeros_like(batch.limit_B[0])
+        beam = FixedBeam(**parts, length_1=torch.ones_like(batch.limit_B[:1]), num_invalid=zero, num_open=zero)
         state = model.start(batch.source_BS, batch.source_length_B).reorder(beam.sentence_N)
-        return cls(fixed, state)
+        return cls(beam, state)
 
     def with_room(self, model: Seq2Seq, num_steps: int) -> "Progress | None":
         """The same with room for so many steps; None where the model has no fixed state."""
-        state = model.fixed(self.state, num_steps)
+        state = model.decoder.fixed(self.state, num_steps)
         return None if state is None else Progress(self.beam.with_room(num_steps), state)
 
     def advanced(self, model: Seq2Seq, target: Vocabulary) -> "Progress":
@@ -159,7 +160,7 @@ class RecordedStep:
         # Plain attributes, such as tables of positions, which another search may replace by larger ones.
         self._also_read = [each for part in model.modules() for each in vars(part).values() if isinstance(each, Tensor)]
         self.num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in self._tensors)
-        self.repeat = record(self._step, model.device)
+        self.repeat = record(self._step)
 
     def _step(self) -> None:
         # Autocast would keep the weights that it casts, and forget them while the graph still reads them.
@@ -179,11 +180,11 @@ class RecordedSearch:
     """Searches batches with one model by repeating recorded steps; one at a time, because they share the memory.
 
     Args:
-        record: repeats a function; anything but a CUDA graph is for tests.
+        record: repeats a step; by default as a CUDA graph.
     """
 
-    def __init__(self, model: Seq2Seq, record: Recorder = cuda_graph) -> None:
-        self._model, self._record, self._lock = model, record, Lock()
+    def __init__(self, model: Seq2Seq, record: Recorder | None = None) -> None:
+        self._model, self._record, self._lock = model, record or CudaGraphs(model.device), Lock()
         self._steps: dict[Any, RecordedStep] = {}
         self._has_failed = False
 
@@ -228,7 +229,7 @@ class RecordedSearch:
                 self._has_failed = True
                 return None
             step = self._steps.pop(key, None) or RecordedStep(self._model, roomy, batch.target, self._record)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             self._steps.clear()
             self._has_failed = True
             warn(f"Search on the GPU step by step, since a step can't be recorded: {str(error).splitlines()[0]}")

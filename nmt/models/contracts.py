@@ -346,6 +346,9 @@ class Decoder(nn.Module, ABC):
     """The attention heads in the order of their weights; none for a decoder without attention to the annotations."""
     supervised_step: AttentionStep = "output"
     """The step whose attention learns word alignment best when it is trained to: see docs/how-to/align.md."""
+    has_fixed_state: ClassVar[bool] = False
+    """Whether a GPU can repeat a recorded step: all tensors of the state keep their shapes, what else it holds never
+    changes, and no step waits for the device."""
 
     @property
     def alignment_heads(self) -> tuple[int, ...]:
@@ -355,9 +358,8 @@ class Decoder(nn.Module, ABC):
 
     def fixed(self, state: Any, num_steps: int) -> State | None:
         """A state of N rows as one whose tensors keep their shapes for so many steps of one token, counted from
-        :meth:`start`, and where a step waits for nothing, so that a GPU can repeat it. None where there is no such
-        state."""
-        return None
+        :meth:`start`. None where there is no such state, or where a step waits for the device."""
+        return state if self.has_fixed_state else None
 
     @abstractmethod
     def start(self, encoded: EncoderOutput) -> State:

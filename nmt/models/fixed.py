@@ -1,4 +1,4 @@
-"""State of a Transformer whose tensors keep their shapes from step to step, so that a GPU can repeat a recorded step."""
+"""State of a Transformer whose tensors keep their shapes, so that a GPU can repeat a recorded step of a search."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

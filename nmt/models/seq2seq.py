@@ -84,10 +84,6 @@ class Seq2Seq(nn.Module):
     ) -> StepOutput:
         return self.decoder.step(token_N, state, need_weights, rows)
 
-    def fixed(self, state: State, num_steps: int) -> State | None:
-        """See :meth:`nmt.models.contracts.Decoder.fixed`."""
-        return self.decoder.fixed(state, num_steps)
-
     @property
     def device(self) -> torch.device:
         """Where the parameters are."""

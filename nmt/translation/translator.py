@@ -20,7 +20,7 @@ from nmt.data.words import split_pairs
 from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import BeamObserver, Hypothesis
 from nmt.decoding.processors import LogitsProcessor
-from nmt.decoding.ranking import length_normalised
+from nmt.decoding.ranking import NO_MBR, length_normalised
 from nmt.decoding.search import ModelSearcher, Query, Searcher, check_components
 from nmt.models.contracts import Model
 from nmt.models.seq2seq import Seq2Seq
@@ -232,12 +232,14 @@ class Translator:
         processors = [*constraints.processors(self.vocabularies), *processors]
         examine = self.examiner(StreamOptions(n_best, with_alignment, constraints, check, with_confidence))
         search = partial(self.candidates, processors=processors, constraints=constraints)
+        is_choosy = check == "repair" or constraints.forbid or options.mbr != NO_MBR
+        size = options.beam_size if is_choosy else n_best
         for window in in_windows(lines, WINDOW * options.batch_size):
             given = [Request(line) if isinstance(line, str) else line for line in window]
             requests = [*map(self.letter_case.ordinary, given)] if options.restore_case else given
             numbers = range(first_line, first_line + len(requests))
             trace = self._trace(requests, options, processors) if examine is not None else None
-            found = search(requests, numbers, options, on_progress=on_progress, observer=trace)
+            found = search(requests, numbers, options, size=size, on_progress=on_progress, observer=trace)
             translations = []
             for number, request, candidates in zip(numbers, requests, found, strict=True):
                 best = candidates[0]
@@ -273,7 +275,8 @@ class Translator:
     def candidates(
         self, requests: Sequence[Request], numbers: Sequence[int], options: DecodingOptions, **arguments: Any
     ) -> list[list[Candidate]]:
-        """Returns the candidates of each line, best first; of an empty line an empty one. See :meth:`stream`."""
+        """Returns the candidates of each line, best first; of an empty line an empty one. See :meth:`stream`. With
+        ``size`` only the first hypotheses of each line become candidates, which saves time."""
         found = self._search(requests, numbers, options, **arguments)
         again = {name: arguments[name] for name in ("processors", "constraints")}
         return place_terms(self, requests, numbers, found, options, partial(self._search, **again))
@@ -287,6 +290,7 @@ class Translator:
         constraints: OutputConstraints,
         on_progress: Callable[[int], None] = lambda lines: None,
         observer: BeamObserver | None = None,
+        size: int | None = None,
     ) -> list[list[Candidate]]:
         """Returns what :meth:`candidates` does, without regard to terms."""
         encoded = [self.encode_source(request.source) for request in requests]
@@ -308,7 +312,7 @@ class Translator:
         of_filled, found = iter(self.searcher(query)), []
         for number, request, ids in zip(numbers, requests, encoded, strict=True):
             hypotheses = next(of_filled) if ids else []
-            candidates = [self._candidate(hypothesis, request.source, constraints) for hypothesis in hypotheses]
+            candidates = [self._candidate(hypothesis, request.source, constraints) for hypothesis in hypotheses[:size]]
             candidates = constraints.allowed(number, mbr_rerank(candidates, options.mbr, request.source))
             found.append(candidates or [NO_CANDIDATE])
         return found

@@ -234,6 +234,8 @@ class ActDecoder(BahdanauDecoder):
 
     class Options(AttentionalDecoderOptions, PonderOptions): ...
 
+    has_fixed_state = False  # a step waits to know whether any token still ponders
+
     def __init__(self, options: Options, parts: DecoderParts) -> None:
         super().__init__(options, parts, extra_inputs=(1,))
         check_averageable(options.cell)

@@ -135,6 +135,7 @@ class RecurrentDecoder(Decoder):
     is a recurrent language model (Mikolov et al. 2010)."""
 
     Options = RecurrentDecoderOptions
+    has_fixed_state = True
 
     def __init__(self, options: RecurrentDecoderOptions, parts: DecoderParts) -> None:
         super().__init__()
@@ -184,6 +185,7 @@ class BahdanauDecoder(Decoder):
 
     Options = AttentionalDecoderOptions
     heads = (SINGLE_HEAD,)
+    has_fixed_state = True
 
     def __init__(
         self, options: AttentionalDecoderOptions, parts: DecoderParts, extra_inputs: tuple[int, ...] = ()
@@ -246,6 +248,7 @@ class LuongDecoder(Decoder):
         input_feeding: bool = Field(False, description="the attentional vector of a step enters the next one's cell")
 
     heads = (SINGLE_HEAD,)
+    has_fixed_state = True
 
     def __init__(self, options: Options, parts: DecoderParts) -> None:
         super().__init__()

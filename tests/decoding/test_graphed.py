@@ -1,0 +1,237 @@
+"""Search by recorded steps gives what beam search gives; what is recorded are operations on the same tensors."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from nmt.core.errors import UserError
+from nmt.data.batching import lengths, pad
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.decoding import graphed
+from nmt.decoding.constraints import LexicalConstraints
+from nmt.decoding.graphed import RecordedSearch
+from nmt.decoding.hypotheses import Hypothesis, SearchBatch
+from nmt.decoding.processors import NoRepeatNgram
+from nmt.decoding.search import max_lengths, search_batch
+from nmt.models.build import build_model
+from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe.schema import DecodingOptions, ModelOptions
+
+MakeSystem = Callable[[str], Seq2Seq]
+
+
+def make_batch(model: Seq2Seq, words: Vocabularies, num_sentences: int = 5, **options: Any) -> SearchBatch:
+    draw = random.Random(num_sentences)
+    sources = [[draw.randrange(4, 18) for _ in range(draw.randrange(1, 8))] for _ in range(num_sentences)]
+    search = DecodingOptions(**{"max_length_ratio": 1.5, "max_length_extra": 2, **options})
+    length_B = lengths(sources)
+    source_BS = pad(sources, words.source, eos=True)
+    return SearchBatch(model, source_BS, length_B, words, search, max_lengths(length_B, search), range(num_sentences))
+
+
+def as_operations(step: Callable[[], None]) -> Callable[[], None]:
+    """Repeats the operations on tensors that a step consisted of when it was recorded, and none of its Python, as a
+    CUDA graph does. A step that reads a value from a tensor can't be recorded in this way, either."""
+    step()  # as on a GPU, where the first call loads kernels
+    nothing = torch.zeros(())
+    operations = make_fx(lambda _: step())(nothing)
+    assert "nonzero" not in operations.code, "its result has no fixed shape"
+    return lambda: operations(nothing)
+
+
+def by_call(step: Callable[[], None]) -> Callable[[], None]:
+    """Repeats a step by calling it, which takes less time to set up."""
+    step()
+    return step
+
+
+def by_beam_search(batch: SearchBatch) -> list[list[Hypothesis]]:
+    return search_batch(batch, [], [LexicalConstraints()] * len(batch.source_BS))
+
+
+def assert_same(found: list[list[Hypothesis]] | None, expected: list[list[Hypothesis]]) -> None:
+    assert found is not None
+    assert [[each.ids for each in hypotheses] for hypotheses in found] == [
+        [each.ids for each in hypotheses] for hypotheses in expected
+    ]
+    for ours, theirs in zip(chain(*found), chain(*expected), strict=True):
+        assert ours.score == pytest.approx(theirs.score, abs=1e-4)
+        assert ours.log_probability == pytest.approx(theirs.log_probability, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["transformer", "post-norm", "bahdanau"])
+def test_recorded_operations_find_what_beam_search_finds(
+    name: str, words: Vocabularies, make_system: MakeSystem
+) -> None:
+    """The second batch repeats the step that the first one recorded."""
+    model, recorded = make_system(name), list[Any]()
+    search = RecordedSearch(model, lambda step: recorded.append(step) or as_operations(step))  # type: ignore[func-returns-value]
+    for num_sentences in (5, 7):
+        batch = make_batch(model, words, num_sentences, beam_size=3)
+        assert_same(search(batch), by_beam_search(batch))
+    assert len(recorded) == 1
+
+
+@pytest.mark.parametrize("name", ["transformer", "luong"])
+def test_long_translations_get_more_room(name: str, words: Vocabularies, make_system: MakeSystem) -> None:
+    model = make_system(name)
+    batch = make_batch(
+        model, words, 3, beam_size=3, max_length_extra=2 * graphed.ROOM + 3, length_penalty="word_reward"
+    )
+    expected = by_beam_search(batch)
+    assert max(len(hypotheses[0].ids) for hypotheses in expected) > 2 * graphed.ROOM
+    assert_same(RecordedSearch(model, by_call)(batch), expected)
+
+
+@pytest.mark.parametrize("beam_size", range(1, 7))
+def test_rules_of_scores_and_stopping_are_those_of_beam_search(
+    beam_size: int, words: Vocabularies, make_system: MakeSystem
+) -> None:
+    model = make_system("transformer")
+    search = RecordedSearch(model, by_call)
+    for number, penalty in enumerate(("none", "average", "gnmt", "word_reward")):
+        stopping = ("first", "likely", "exact")[(number + beam_size) % 3]
+        rules = {"beam_size": beam_size, "early_stopping": stopping, "length_penalty": penalty, "alpha": 0.7}
+        batch = make_batch(model, words, 1 + 3 * number, **rules, max_length=4 if number == 1 else None)
+        assert_same(search(batch), by_beam_search(batch))
+
+
+@pytest.mark.parametrize("name", ["vanilla", "luong", "luong fed"])
+def test_recurrent_decoders_are_recorded(name: str, words: Vocabularies, make_system: MakeSystem) -> None:
+    batch = make_batch(make_system(name), words, beam_size=4)
+    assert_same(RecordedSearch(batch.model, by_call)(batch), by_beam_search(batch))  # type: ignore[arg-type]
+
+
+def test_a_decoder_that_has_read_a_token_before_the_first_one(words: Vocabularies) -> None:
+    part = {"type": "transformer", "num_layers": 1, "num_heads": 2, "feed_forward_size": 16}
+    torch.manual_seed(2)
+    model = build_model(ModelOptions(encoder=part, decoder={**part, "first_token": 5}, embedding_size=16), words).eval()
+    batch = make_batch(model, words, beam_size=3, max_length_extra=graphed.ROOM)
+    assert_same(RecordedSearch(model, by_call)(batch), by_beam_search(batch))
+
+
+def test_weights_that_have_moved_are_read_where_they_are(words: Vocabularies, make_system: MakeSystem) -> None:
+    model = make_system("transformer")
+    recorded, batch = list[Any](), make_batch(model, words, beam_size=1)
+    search = RecordedSearch(model, lambda step: recorded.append(step) or step)  # type: ignore[func-returns-value]
+    search(batch)
+    search(batch)
+    assert len(recorded) == 1
+    model.decoder.embedding.weight.data = model.decoder.embedding.weight.data.clone()
+    search(batch)
+    assert len(recorded) == 2
+
+
+def test_positions_that_another_search_replaced_are_still_read(words: Vocabularies, make_system: MakeSystem) -> None:
+    model: Any = make_system("transformer")
+    search, batch = RecordedSearch(model, by_call), make_batch(model, words, beam_size=3)
+    search(batch)
+    (step,) = search._steps.values()
+    table_PD = model.decoder.positions.sinusoidal(1, model.device)
+    model.decoder.positions.sinusoidal(5000, model.device)
+    assert any(each is table_PD for each in step._also_read)
+
+
+def test_the_device_is_asked_every_few_steps(
+    words: Vocabularies, make_system: MakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside that for the longest limit at the beginning and for the hypotheses, four tensors, at the end."""
+    batch, events = make_batch(make_system("transformer"), words, beam_size=2, max_length_extra=21), list[str]()
+    read, wait = Tensor.tolist, Tensor.__int__
+    monkeypatch.setattr(Tensor, "tolist", lambda tensor: (events.append("wait"), read(tensor))[1])
+    monkeypatch.setattr(Tensor, "__int__", lambda tensor: (events.append("wait"), wait(tensor))[1])
+    monkeypatch.setattr(Tensor, "__bool__", lambda tensor: pytest.fail("a step waits for the device"))
+    batch = replace(batch, before_step=lambda: events.append("step"))
+    RecordedSearch(batch.model, by_call)(batch)  # type: ignore[arg-type]
+    num_steps = events.count("step")
+    assert num_steps >= 20
+    assert events.count("wait") == 1 + num_steps // graphed.CHECK_EVERY + 4
+
+
+def test_memory_of_recorded_steps_is_bounded(
+    words: Vocabularies, make_system: MakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_system("transformer")
+    search, batch = RecordedSearch(model, by_call), make_batch(model, words, beam_size=3)
+    search(batch)
+    (first,) = search._steps.values()
+    monkeypatch.setattr(graphed, "MAX_BYTES", 2 * first.num_bytes)
+    for beam_size in (2, 1, 4):
+        search(make_batch(model, words, beam_size=beam_size))
+    assert first not in search._steps.values()
+    assert search._steps
+
+
+def test_a_step_that_cant_be_recorded_is_searched_as_usual_after_one_warning(
+    words: Vocabularies, make_system: MakeSystem, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(step: Callable[[], None]) -> Callable[[], None]:
+        raise torch.OutOfMemoryError("no memory for a graph")
+
+    model = make_system("transformer")
+    batch = make_batch(model, words, beam_size=3)
+    fast = replace(batch, fast_search=RecordedSearch(model, refuse))
+    assert by_beam_search(fast) == by_beam_search(fast) == by_beam_search(batch)
+    assert capsys.readouterr().err.count("no memory for a graph") == 1
+
+
+def test_an_error_between_two_steps_ends_the_search(words: Vocabularies, make_system: MakeSystem) -> None:
+    def stop() -> None:
+        raise UserError("Stopped.")
+
+    model = make_system("transformer")
+    search = RecordedSearch(model, by_call)
+    with pytest.raises(UserError, match="Stopped"):
+        search(replace(make_batch(model, words, beam_size=2), before_step=stop))
+    batch = make_batch(model, words, beam_size=2)
+    assert_same(search(batch), by_beam_search(batch))
+
+
+def test_numbers_that_are_not_finite_are_explained_by_beam_search(words: Vocabularies, make_system: MakeSystem) -> None:
+    model = make_system("transformer")
+    search = RecordedSearch(model, by_call)
+    batch = replace(make_batch(model, words, beam_size=2), fast_search=search)
+    with torch.no_grad():
+        kept = model.decoder.output.bias_V.clone()
+        model.decoder.output.bias_V[7] = float("nan")
+    with pytest.raises(UserError, match="not finite"):
+        by_beam_search(batch)
+    with torch.no_grad():
+        model.decoder.output.bias_V.copy_(kept)
+    assert_same(search(batch), by_beam_search(replace(batch, fast_search=None)))
+
+
+def test_what_a_recorded_step_lacks_is_searched_as_usual(words: Vocabularies, make_system: MakeSystem) -> None:
+    model = make_system("transformer")
+
+    def unexpected(batch: SearchBatch) -> None:
+        raise AssertionError(f"{batch.options} are for the ordinary search")
+
+    for options in (
+        {"search": "sample"},
+        {"beam_groups": 2},
+        {"prune": 2.0},
+        {"coverage_penalty": 0.2},
+    ):
+        by_beam_search(replace(make_batch(model, words, beam_size=2, **options), fast_search=unexpected))
+    batch = replace(make_batch(model, words, beam_size=2), fast_search=unexpected)
+    by_beam_search(replace(batch, observer=lambda numbers, step: None))
+    for bound in (LexicalConstraints(prefix=[5]), LexicalConstraints(phrases=[[5]])):
+        search_batch(batch, [], [bound] * 5)
+    search_batch(batch, [NoRepeatNgram(NoRepeatNgram.Options(), words)], [LexicalConstraints()] * 5)
+    ponders = build_model(
+        ModelOptions(
+            encoder={"type": "recurrent", "hidden_size": 16},
+            decoder={"type": "act_rnn", "hidden_size": 16},
+            embedding_size=16,
+        ),
+        words,
+    ).eval()
+    assert RecordedSearch(ponders, by_call)(make_batch(ponders, words, beam_size=2)) is None
