@@ -184,7 +184,7 @@ class Beam(PerSource):
         return choice.ending_BK if choice.ending_BK.isneginf().all() else self._add(choice)
 
     def _add(self, choice: Choice) -> Tensor:
-        """What :meth:`finish` does where some hypotheses may end."""
+        """Does the work of :meth:`finish`, where some hypotheses may end."""
         log_p_BK, parent_BK = choice.ending_BK, choice.ending_parent_BK
         score_BK = length_normalised(self.options, log_p_BK, self.length)
         score_BK = score_BK + self._coverage_penalty().gather(1, parent_BK)

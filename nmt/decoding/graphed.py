@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from nmt.core.console import warn
 from nmt.data.vocabulary.base import Vocabulary
-from nmt.decoding.beam import Beam
+from nmt.decoding.beam import Beam, Finished
 from nmt.decoding.hypotheses import Choice, Hypothesis, SearchBatch
 from nmt.models.contracts import State, map_tensors
 from nmt.models.seq2seq import Seq2Seq
@@ -45,7 +45,7 @@ class CudaGraphs:
 
     def __call__(self, function: Callable[[], None]) -> Callable[[], None]:
         with torch.cuda.device(self._device):
-            graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
+            graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
             stream.wait_stream(torch.cuda.current_stream())
             # Once beforehand: libraries load their kernels and allocate their workspaces.
             with torch.cuda.stream(stream):
@@ -87,7 +87,7 @@ class FixedBeam(Beam):
         self.length_1 = self.length_1 + 1
 
     def with_room(self, num_steps: int) -> Self:
-        """The same beam with room for so many tokens."""
+        """The same beam with room for a number of tokens."""
         more = (0, num_steps + 1 - self.tokens_BKt.shape[2])
         finished = replace(self.finished, tokens_BKt=F.pad(self.finished.tokens_BKt, more))
         return replace(self, tokens_BKt=F.pad(self.tokens_BKt, more), finished=finished)
@@ -130,7 +130,7 @@ class Progress:
         return cls(beam, state)
 
     def with_room(self, model: Seq2Seq, num_steps: int) -> "Progress | None":
-        """The same with room for so many steps; None where the model has no fixed state."""
+        """The same with room for a number of steps; None where the model has no fixed state."""
         state = model.decoder.fixed(self.state, num_steps)
         return None if state is None else Progress(self.beam.with_room(num_steps), state)
 
@@ -213,7 +213,8 @@ class RecordedSearch:
                 if num_invalid:
                     return None
                 if not num_open:
-                    return map_tensors(beam.finished, Tensor.cpu).hypotheses()[: len(batch.source_BS)]
+                    finished: Finished = map_tensors(beam.finished, Tensor.cpu)
+                    return finished.hypotheses()[: len(batch.source_BS)]
         raise AssertionError("a search ends at the limit")
 
     def _step_for(self, progress: Progress, batch: SearchBatch, room: int) -> RecordedStep | None:

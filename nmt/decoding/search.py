@@ -99,8 +99,9 @@ class ModelSearcher:
     ) -> None:
         self._model, self._vocabularies, self._search = model, vocabularies, search or search_batch
         self._precision, self._make_shortlist = precision, make_shortlist
-        is_recordable = repeats and isinstance(model, Seq2Seq) and model.device.type == "cuda"
-        self._fast_search = RecordedSearch(model) if is_recordable else None
+        self._fast_search: RecordedSearch | None = None
+        if repeats and isinstance(model, Seq2Seq) and model.device.type == "cuda":
+            self._fast_search = RecordedSearch(model)
 
     def __call__(self, query: Query) -> list[list[Hypothesis]]:
         options, constraints, model = query.options, query.constraints, self._model

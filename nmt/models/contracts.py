@@ -357,7 +357,7 @@ class Decoder(nn.Module, ABC):
         return tuple(range(len(self.heads)))
 
     def fixed(self, state: Any, num_steps: int) -> State | None:
-        """A state of N rows as one whose tensors keep their shapes for so many steps of one token, counted from
+        """A state of N rows as one whose tensors keep their shapes for a number of steps of one token, counted from
         :meth:`start`. None where there is no such state, or where a step waits for the device."""
         return state if self.has_fixed_state else None
 

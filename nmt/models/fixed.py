@@ -60,7 +60,7 @@ class FixedState(State):
     def of(cls, memory: Memory, caches: Sequence[Cache], ancestor_NC: Tensor, num_tokens: int) -> Self:
         """The fixed state after the tokens of another one, without room for more; see ``TransformerState``."""
         slots, num_slots = _Slots(), ancestor_NC.shape[1]
-        fixed = tuple(FixedCache(*cache.keys_values, slots) for cache in caches)
+        fixed = tuple(FixedCache(*cache.keys_values, slots=slots) for cache in caches)
         position_1 = torch.full((1,), num_tokens, device=ancestor_NC.device)
         return cls(memory, fixed, ancestor_NC, position_1, num_tokens, num_slots)
 
@@ -69,12 +69,12 @@ class FixedState(State):
         return len(self.ancestor_NC) // len(self.memory.mask_BS)
 
     def with_room(self, num_steps: int) -> Self:
-        """The same state with room for so many steps from the first one on. What is new is zero."""
+        """The same state with room for a number of steps, counted from the first one. New room is zero."""
         num_slots = self.first_slot + self.num_hypotheses * num_steps
         more = num_slots + -num_slots % ALIGNMENT - self.ancestor_NC.shape[1]
+        pad = (0, 0, 0, more)
         caches = tuple(
-            FixedCache(*(F.pad(room_BHCd, (0, 0, 0, more)) for room_BHCd in cache.keys_values), cache.slots)
-            for cache in self.caches
+            FixedCache(F.pad(cache.keys_BHCd, pad), F.pad(cache.values_BHCd, pad), cache.slots) for cache in self.caches
         )
         return replace(self, caches=caches, ancestor_NC=F.pad(self.ancestor_NC, (0, more)))
 

@@ -233,7 +233,7 @@ class Positions(nn.Module):
         return x_BTD + code.to(x_BTD.dtype)
 
     def sinusoidal(self, num_positions: int, device: torch.device) -> Tensor:
-        """The code of at least so many positions, computed once. [positions, D]"""
+        """The code of at least ``num_positions`` positions, computed once. [positions, D]"""
         known = self._code  # another thread may put a shorter one in its place
         if len(known) < num_positions or known.device != device:
             # Twice what is needed now: step by step, a long sentence must not ask anew at each.

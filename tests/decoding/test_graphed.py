@@ -16,7 +16,7 @@ from nmt.data.batching import lengths, pad
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding import graphed
 from nmt.decoding.constraints import LexicalConstraints
-from nmt.decoding.graphed import RecordedSearch
+from nmt.decoding.graphed import RecordedSearch, Recorder
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import NoRepeatNgram
 from nmt.decoding.search import max_lengths, search_batch
@@ -52,6 +52,16 @@ def by_call(step: Callable[[], None]) -> Callable[[], None]:
     return step
 
 
+def noting(recorded: list[Any], record: Recorder) -> Recorder:
+    """Records steps in some way, and notes them."""
+
+    def note(step: Callable[[], None]) -> Callable[[], None]:
+        recorded.append(step)
+        return record(step)
+
+    return note
+
+
 def by_beam_search(batch: SearchBatch) -> list[list[Hypothesis]]:
     return search_batch(batch, [], [LexicalConstraints()] * len(batch.source_BS))
 
@@ -72,7 +82,7 @@ def test_recorded_operations_find_what_beam_search_finds(
 ) -> None:
     """The second batch repeats the step that the first one recorded."""
     model, recorded = make_system(name), list[Any]()
-    search = RecordedSearch(model, lambda step: recorded.append(step) or as_operations(step))  # type: ignore[func-returns-value]
+    search = RecordedSearch(model, noting(recorded, as_operations))
     for num_sentences in (5, 7):
         batch = make_batch(model, words, num_sentences, beam_size=3)
         assert_same(search(batch), by_beam_search(batch))
@@ -120,7 +130,7 @@ def test_a_decoder_that_has_read_a_token_before_the_first_one(words: Vocabularie
 def test_weights_that_have_moved_are_read_where_they_are(words: Vocabularies, make_system: MakeSystem) -> None:
     model = make_system("transformer")
     recorded, batch = list[Any](), make_batch(model, words, beam_size=1)
-    search = RecordedSearch(model, lambda step: recorded.append(step) or step)  # type: ignore[func-returns-value]
+    search = RecordedSearch(model, noting(recorded, by_call))
     search(batch)
     search(batch)
     assert len(recorded) == 1
@@ -144,9 +154,16 @@ def test_the_device_is_asked_every_few_steps(
 ) -> None:
     """Beside that for the longest limit at the beginning and for the hypotheses, four tensors, at the end."""
     batch, events = make_batch(make_system("transformer"), words, beam_size=2, max_length_extra=21), list[str]()
-    read, wait = Tensor.tolist, Tensor.__int__
-    monkeypatch.setattr(Tensor, "tolist", lambda tensor: (events.append("wait"), read(tensor))[1])
-    monkeypatch.setattr(Tensor, "__int__", lambda tensor: (events.append("wait"), wait(tensor))[1])
+
+    def counted(function: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+        def call(tensor: Tensor) -> Any:
+            events.append("wait")
+            return function(tensor)
+
+        return call
+
+    monkeypatch.setattr(Tensor, "tolist", counted(Tensor.tolist))
+    monkeypatch.setattr(Tensor, "__int__", counted(Tensor.__int__))
     monkeypatch.setattr(Tensor, "__bool__", lambda tensor: pytest.fail("a step waits for the device"))
     batch = replace(batch, before_step=lambda: events.append("step"))
     RecordedSearch(batch.model, by_call)(batch)  # type: ignore[arg-type]
