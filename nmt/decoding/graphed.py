@@ -8,14 +8,14 @@ full. The CPU asks every few steps whether all are done; further steps change no
 R counts the tokens that there is room for.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from math import inf
 from threading import Lock
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.core.console import warn
@@ -30,7 +30,7 @@ ROOM = 32
 CHECK_EVERY = 4
 """Steps between two questions whether all sentences are done; a divisor of ``ROOM``."""
 MAX_BYTES = 4 << 30
-"""Memory for the tensors of recorded steps; the step that was used last stays in any case."""
+"""Memory for the tensors of recorded steps; larger batches are searched as usual."""
 
 Recorder = Callable[[Callable[[], None]], Callable[[], None]]
 """Makes what repeats a function without arguments, which reads and writes the same tensors each time."""
@@ -157,10 +157,11 @@ class RecordedStep:
         self.progress: Progress = map_tensors(like, torch.clone)
         self._tensors = tensors_of(self.progress)
         self._model, self._target = model, target
-        # Plain attributes, such as tables of positions, which another search may replace by larger ones.
-        self._also_read = [each for part in model.modules() for each in vars(part).values() if isinstance(each, Tensor)]
-        self.num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in self._tensors)
+        self.num_bytes = num_bytes(self._tensors)
+        # Another search may replace these at any time, and the recorded step goes on reading them.
+        self._also_read = plain_tensors(model)
         self.repeat = record(self._step)
+        self._also_read += plain_tensors(model)
 
     def _step(self) -> None:
         # Autocast would keep the weights that it casts, and forget them while the graph still reads them.
@@ -223,17 +224,21 @@ class RecordedSearch:
         rules = (options.beam_size, options.length_penalty, options.alpha, options.early_stopping)
         cast = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
         where = tuple(parameter.data_ptr() for parameter in self._model.parameters())
-        key = (progress.beam.mask_BS.shape, room, rules, cast, where)
         try:
             roomy = progress.with_room(self._model, room)
             if roomy is None:
                 self._has_failed = True
                 return None
+            tensors = tensors_of(roomy)
+            if num_bytes(tensors) > MAX_BYTES:
+                return None
+            key = (tuple((tensor.shape, tensor.dtype) for tensor in tensors), rules, cast, where)
             step = self._steps.pop(key, None) or RecordedStep(self._model, roomy, batch.target, self._record)
         except (RuntimeError, ValueError) as error:
             self._steps.clear()
             self._has_failed = True
-            warn(f"Search on the GPU step by step, since a step can't be recorded: {str(error).splitlines()[0]}")
+            reason = str(error).partition("\n")[0]
+            warn(f"A step of search couldn't be recorded, so translation is slower than it could be: {reason}")
             return None
         while self._steps and step.num_bytes + sum(each.num_bytes for each in self._steps.values()) > MAX_BYTES:
             del self._steps[next(iter(self._steps))]
@@ -252,6 +257,16 @@ def tensors_of(value: Any) -> list[Tensor]:
 
     map_tensors(value, note)
     return found
+
+
+def num_bytes(tensors: Sequence[Tensor]) -> int:
+    """Returns the size of some tensors."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def plain_tensors(model: nn.Module) -> list[Tensor]:
+    """Tensors that are neither parameters nor buffers of a model, such as tables of positions."""
+    return [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
 
 
 def _rounded(number: int, least: int) -> int:

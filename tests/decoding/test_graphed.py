@@ -21,6 +21,7 @@ from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import NoRepeatNgram
 from nmt.decoding.search import max_lengths, search_batch
 from nmt.models.build import build_model
+from nmt.models.contracts import EncoderOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
 
@@ -127,6 +128,24 @@ def test_a_decoder_that_has_read_a_token_before_the_first_one(words: Vocabularie
     assert_same(RecordedSearch(model, by_call)(batch), by_beam_search(batch))
 
 
+def test_memories_of_other_sizes_are_recorded_anew(
+    words: Vocabularies, make_system: MakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An encoder may return memories whose size depends on the sentences, such as one of turns."""
+    model, recorded = make_system("transformer"), list[Any]()
+    encode = model.encode
+
+    def trimmed(source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
+        return encode(source_BS[:, : int(source_length_B.max())], source_length_B)
+
+    monkeypatch.setattr(model, "encode", trimmed)
+    search = RecordedSearch(model, noting(recorded, by_call))
+    for num_sentences in (5, 8):
+        batch = make_batch(model, words, num_sentences, beam_size=3)
+        assert_same(search(batch), by_beam_search(batch))
+    assert len(recorded) == 2
+
+
 def test_weights_that_have_moved_are_read_where_they_are(words: Vocabularies, make_system: MakeSystem) -> None:
     model = make_system("transformer")
     recorded, batch = list[Any](), make_batch(model, words, beam_size=1)
@@ -183,7 +202,8 @@ def test_memory_of_recorded_steps_is_bounded(
     for beam_size in (2, 1, 4):
         search(make_batch(model, words, beam_size=beam_size))
     assert first not in search._steps.values()
-    assert search._steps
+    assert 0 < sum(step.num_bytes for step in search._steps.values()) <= graphed.MAX_BYTES
+    assert search(make_batch(model, words, beam_size=12)) is None
 
 
 def test_a_step_that_cant_be_recorded_is_searched_as_usual_after_one_warning(
