@@ -1,16 +1,17 @@
 """The translator: text in, text out, whatever the text is."""
 
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count, islice
 from pathlib import Path
-from typing import Literal, Optional, get_type_hints
+from typing import Any, Literal, Optional, get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt.core.errors import UserError
+from nmt.data.vocabulary.base import Vocabulary
 from nmt.recipe.schema import DecodingChanges, DecodingOptions
 from nmt.translation.load import load
 from nmt.translation.translator import Translator
@@ -170,3 +171,21 @@ def test_an_unknown_precision_suggests_the_nearest(tiny_model: Path) -> None:
     with pytest.raises(UserError, match="bf61") as refused:
         load(tiny_model, "cpu", precision="bf61")
     assert "bf16" in refused.value.remedy
+
+
+def test_only_the_candidates_that_are_wanted_become_text(
+    translator: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded, decode = list[object](), translator.task.decode
+
+    def noted(vocabulary: Vocabulary, ids: Sequence[int]) -> str:
+        decoded.append(ids)
+        return decode(vocabulary, ids)
+
+    monkeypatch.setattr(translator.task, "decode", noted)
+    cases: list[tuple[int, dict[str, Any]]]
+    cases = [(1, {}), (2, {"n_best": 2}), (4, {"mbr": "chrf"}), (4, {"check": "repair"})]
+    for wanted, options in cases:
+        decoded.clear()
+        translator.translate("der Hund", beam_size=4, **options)
+        assert len(decoded) == wanted
