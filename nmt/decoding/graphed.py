@@ -42,10 +42,12 @@ class CudaGraphs:
 
     def __init__(self, device: torch.device) -> None:
         self._device, self._pool = device, torch.cuda.graph_pool_handle()
+        # One for all, because cuBLAS has a workspace for each.
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def __call__(self, function: Callable[[], None]) -> Callable[[], None]:
         with torch.cuda.device(self._device):
-            graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            graph, stream = torch.cuda.CUDAGraph(), self._stream
             stream.wait_stream(torch.cuda.current_stream())
             # Once beforehand: libraries load their kernels and allocate their workspaces.
             with torch.cuda.stream(stream):
