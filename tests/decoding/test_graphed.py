@@ -90,6 +90,21 @@ def test_recorded_operations_find_what_beam_search_finds(
     assert len(recorded) == 1
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", ["transformer", "post-norm", "bahdanau", "vanilla", "luong", "luong fed"])
+def test_graphs_of_a_gpu_find_what_beam_search_finds(name: str, words: Vocabularies, make_system: MakeSystem) -> None:
+    model = make_system(name).cuda()
+    search = RecordedSearch(model)
+    for num_sentences in (5, 7, 3):
+        batch = make_batch(model, words, num_sentences, beam_size=3, max_length_extra=2 + graphed.ROOM)
+        source_BS, length_B, limit_B = batch.source_BS.cuda(), batch.source_length_B.cuda(), batch.limit_B.cuda()
+        batch = replace(batch, source_BS=source_BS, source_length_B=length_B, limit_B=limit_B)
+        found = search(batch)
+        assert found is not None
+        for ours, theirs in zip(found, by_beam_search(batch), strict=True):
+            assert ours[0].score == pytest.approx(theirs[0].score, abs=1e-3)
+
+
 @pytest.mark.parametrize("name", ["transformer", "luong"])
 def test_long_translations_get_more_room(name: str, words: Vocabularies, make_system: MakeSystem) -> None:
     model = make_system(name)
