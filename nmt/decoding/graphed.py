@@ -8,7 +8,7 @@ full. The CPU asks every few steps whether all are done; further steps change no
 R counts the tokens that there is room for.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from math import inf
 from threading import Lock
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.core.console import warn
+from nmt.core.cuda_graphs import CudaGraphs, Recorder
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.decoding.beam import Beam, Finished
 from nmt.decoding.hypotheses import Choice, Hypothesis, SearchBatch
@@ -31,35 +32,6 @@ CHECK_EVERY = 4
 """Steps between two questions whether all sentences are done; a divisor of ``ROOM``."""
 MAX_BYTES = 4 << 30
 """Memory for the tensors of recorded steps; larger batches are searched as usual."""
-
-Recorder = Callable[[Callable[[], None]], Callable[[], None]]
-"""Makes what repeats a function without arguments, which reads and writes the same tensors each time."""
-
-
-class CudaGraphs:
-    """Records functions on a GPU; see "CUDA graphs" in PyTorch's notes on CUDA semantics. The tensors that they make
-    share memory, so that what one leaves there is lost when another one runs."""
-
-    _recording = Lock()
-    """One process can record one graph at a time."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device, self._pool = device, torch.cuda.graph_pool_handle()
-        # One for all, because cuBLAS has a workspace for each.
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-
-    def __call__(self, function: Callable[[], None]) -> Callable[[], None]:
-        with self._recording, torch.cuda.device(self._device):
-            graph, stream = torch.cuda.CUDAGraph(), self._stream
-            stream.wait_stream(torch.cuda.current_stream())
-            # Once beforehand: libraries load their kernels and allocate their workspaces.
-            with torch.cuda.stream(stream):
-                function()
-            torch.cuda.current_stream().wait_stream(stream)
-            # Another thread may use the GPU in the meantime.
-            with torch.cuda.graph(graph, self._pool, stream, capture_error_mode="thread_local"):
-                function()
-        return graph.replay
 
 
 def is_plain(batch: SearchBatch) -> bool:
@@ -169,11 +141,7 @@ class RecordedStep:
         self._also_read += plain_tensors(model)
 
     def _step(self) -> None:
-        # Autocast would keep the weights that it casts, and forget them while the graph still reads them.
-        device = self._model.device.type
-        dtype, is_cast = torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
-        with torch.autocast(device, dtype, enabled=is_cast, cache_enabled=False):
-            self.set(self.progress.advanced(self._model, self._target))
+        self.set(self.progress.advanced(self._model, self._target))
 
     def set(self, progress: Progress) -> None:
         """Copies the tensors of some progress into those of the step."""
@@ -186,6 +154,7 @@ class RecordedSearch:
     """Searches batches with one model by repeating recorded steps; one at a time, because they share the memory.
 
     Args:
+        model: with weights in the type of the computation.
         record: repeats a step; by default as a CUDA graph.
     """
 
@@ -198,7 +167,7 @@ class RecordedSearch:
     def __call__(self, batch: SearchBatch) -> list[list[Hypothesis]] | None:
         """The hypotheses that :func:`nmt.decoding.beam.beam_search` finds, of a batch that :func:`is_plain`. None where
         the model has no fixed state or its steps can't be recorded, or a log-probability isn't a number."""
-        with self._lock:
+        with self._lock, torch.autocast(self._model.device.type, enabled=False):
             return None if self._has_failed else self._search(batch)
 
     def _search(self, batch: SearchBatch) -> list[list[Hypothesis]] | None:
@@ -225,9 +194,8 @@ class RecordedSearch:
 
     def _step_for(self, progress: Progress, batch: SearchBatch, room: int) -> RecordedStep | None:
         """The step for some progress, to which it is set, with more room."""
-        options, device = batch.options, self._model.device.type
+        options = batch.options
         rules = (options.beam_size, options.length_penalty, options.alpha, options.early_stopping)
-        cast = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
         where = tuple(parameter.data_ptr() for parameter in self._model.parameters())
         try:
             roomy = progress.with_room(self._model, room)
@@ -237,7 +205,7 @@ class RecordedSearch:
             tensors = tensors_of(roomy)
             if num_bytes(tensors) > MAX_BYTES:
                 return None
-            key = (tuple((tensor.shape, tensor.dtype) for tensor in tensors), rules, cast, where)
+            key = (tuple((tensor.shape, tensor.dtype) for tensor in tensors), rules, where)
             step = self._steps.pop(key, None) or RecordedStep(self._model, roomy, batch.target, self._record)
         except (RuntimeError, ValueError) as error:
             self._steps.clear()

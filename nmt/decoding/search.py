@@ -1,5 +1,6 @@
 """From encoded sentences to hypotheses: batches of similar length, limits, and beam search or sampling."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -7,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from nmt.core.device import Precision, autocast
+from nmt.core.device import TYPES, Precision, autocast
 from nmt.core.errors import Problems, UserError
 from nmt.data.batching import Ids, lengths, pad
 from nmt.data.vocabulary.files import Vocabularies
@@ -101,7 +102,9 @@ class ModelSearcher:
         self._precision, self._make_shortlist = precision, make_shortlist
         self._fast_search: RecordedSearch | None = None
         if repeats and isinstance(model, Seq2Seq) and model.device.type == "cuda":
-            self._fast_search = RecordedSearch(model)
+            # The weights are converted once. Others read the same model in float32.
+            converted = model if precision == "fp32" else copy.deepcopy(model).to(TYPES[precision])
+            self._fast_search = RecordedSearch(converted)
 
     def __call__(self, query: Query) -> list[list[Hypothesis]]:
         options, constraints, model = query.options, query.constraints, self._model

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nmt.models.contracts import Attention, Memory, PerSource
-from nmt.models.layers import Dropout, inverse_softplus
+from nmt.models.layers import Dropout, Linear, inverse_softplus, linear
 from nmt.models.loops import step_layer
 from nmt.recipe.options import ChoiceOf, Options, as_mapping
 
@@ -182,9 +182,9 @@ class MultiHeadAttention(nn.Module):
         if width % num_heads:
             raise ValueError(f"a width of {width} can't be split among {num_heads} heads: choose a multiple")
         self.num_heads = num_heads
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(memory_width or width, 2 * width)
-        self.out = nn.Linear(width, width)
+        self.query = Linear(width, width)
+        self.key_value = Linear(memory_width or width, 2 * width)
+        self.out = Linear(width, width)
         self.dropout = Dropout(dropout)
 
     def split_heads(self, x_BTD: Tensor) -> Tensor:
@@ -202,7 +202,7 @@ class MultiHeadAttention(nn.Module):
         if x_BTD.is_cpu or not self.training:
             return None, self.project(x_BTD)
         weight = torch.cat((self.query.weight, self.key_value.weight))
-        joined_BTX = F.linear(x_BTD, weight, torch.cat((self.query.bias, self.key_value.bias)))
+        joined_BTX = linear(x_BTD, weight, torch.cat((self.query.bias, self.key_value.bias)))
         queries, keys, values = (self.split_heads(part) for part in joined_BTX.chunk(3, dim=2))
         return queries, (keys, values)
 

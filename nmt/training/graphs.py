@@ -6,7 +6,7 @@ loss and backward pass are recorded for a shape, and replayed with the ids of th
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from nmt.core.console import progress_bar, warn
+from nmt.core.cuda_graphs import CudaGraphs, Recorder
 from nmt.core.device import TYPES
 from nmt.data.batching import Batch
 from nmt.data.shapes import MOST_SHAPES
@@ -23,7 +24,8 @@ from nmt.training.objective import Objective, is_out_of_memory, release_memory
 
 Figures = dict[str, Tensor]
 """``nll``, the summed -log p of the target, and the extra losses by name."""
-Gradients = tuple[Tensor | None, ...]
+HasGradient = tuple[bool, ...]
+"""Whether each trained parameter has a gradient."""
 Shape = tuple[int, int, int]
 
 
@@ -59,10 +61,10 @@ def uncapturable(objective: Objective) -> str:
 class _Recorded:
     """A graph, and the memory that it reads the ids of a batch from and writes its results to."""
 
-    graph: torch.cuda.CUDAGraph
+    replay: Callable[[], None]
     inputs: Tensor
     figures: Figures
-    gradients: Gradients
+    has_gradient: HasGradient
 
 
 class DeviceGradients:
@@ -77,10 +79,16 @@ class DeviceGradients:
         examples: an empty batch of each shape that gets a graph, at most ``MOST_SHAPES`` of them. The operations of
             other shapes are started one by one.
         accumulates: whether the gradients of several batches are added up for an update.
+        record: repeats a function; by default as a CUDA graph.
     """
 
     def __init__(
-        self, objective: Objective, scaler: torch.amp.GradScaler, examples: Sequence[Batch], accumulates: bool
+        self,
+        objective: Objective,
+        scaler: torch.amp.GradScaler,
+        examples: Sequence[Batch],
+        accumulates: bool,
+        record: Recorder | None = None,
     ) -> None:
         objective.casts_weights = False
         self._objective, self._scaler = objective, scaler
@@ -93,10 +101,13 @@ class DeviceGradients:
         }
         self._trained = {name: tensor for name, tensor in self._originals.items() if tensor.requires_grad}
         self._is_copied = dtype != torch.float32
-        self._sums = [torch.zeros_like(p) for p in self._trained.values()] if self._is_copied or accumulates else []
+        # One place for the gradients of all graphs, which else would keep theirs each.
+        self._gradients = [torch.zeros_like(parameter) for parameter in self._trained.values()]
+        self._sums = [torch.zeros_like(parameter) for parameter in self._trained.values()] if accumulates else []
         self._one_over_tokens = torch.zeros((), device=self._device)
         self._examples = sorted(examples, key=lambda batch: batch.num_positions, reverse=True)[:MOST_SHAPES]
         self._recorded: dict[Shape, _Recorded] = {}
+        self._record = record
 
     def begin(self, num_tokens: int) -> None:
         """Begins an update, whose loss is a mean over this many target tokens. Parameters have no gradients yet."""
@@ -111,66 +122,63 @@ class DeviceGradients:
         """Adds the gradients of a batch to those of the parameters. The figures are those of the batch until the next
         call."""
         if (recorded := self._recorded.get(batch.shape)) is None or batch.annotations:
-            figures, gradients = self.compute(batch.to(self._device), update)
+            figures, has_gradient = self.compute(batch.to(self._device), update)
         else:
             recorded.inputs.copy_(batch.as_one(), non_blocking=True)
-            recorded.graph.replay()
-            figures, gradients = recorded.figures, recorded.gradients
-        self._accumulate(gradients)
+            recorded.replay()
+            figures, has_gradient = recorded.figures, recorded.has_gradient
+        self._accumulate(has_gradient)
         return figures
 
-    def compute(self, batch: Batch, update: int) -> tuple[Figures, Gradients]:
-        """Returns the figures of a batch on the device, and the gradient of each trained parameter."""
+    def compute(self, batch: Batch, update: int) -> tuple[Figures, HasGradient]:
+        """Computes the gradients of a batch on the device, into tensors that remain the same."""
         loss = functional_call(self._objective, self._copies, (batch, update))
         scaled = self._scaler.scale(loss.total * self._one_over_tokens)
         weights = [self._copies[name] for name in self._trained]
-        return {"nll": loss.nll, **loss.extra}, torch.autograd.grad(scaled, weights, allow_unused=True)
+        gradients = torch.autograd.grad(scaled, weights, allow_unused=True)
+        pairs = [pair for pair in zip(self._gradients, gradients, strict=True) if pair[1] is not None]
+        with torch.no_grad():
+            torch._foreach_copy_([own for own, _ in pairs], [gradient for _, gradient in pairs])
+        return {"nll": loss.nll, **loss.extra}, tuple(gradient is not None for gradient in gradients)
 
     @torch.no_grad()
-    def _accumulate(self, gradients: Gradients) -> None:
-        """Adds gradients to those of the parameters, which are not in memory that the next graph writes to."""
+    def _accumulate(self, has_gradient: HasGradient) -> None:
+        """Adds the gradients of a batch to those of the parameters."""
+        chosen = [index for index, has in enumerate(has_gradient) if has]
+        parameters = list(self._trained.values())
         if not self._sums:
-            for parameter, gradient in zip(self._trained.values(), gradients, strict=True):
-                parameter.grad = gradient
+            for index in chosen:
+                parameters[index].grad = self._gradients[index]
             return
-        new, present = [], []
-        for parameter, total, gradient in zip(self._trained.values(), self._sums, gradients, strict=True):
-            if gradient is not None:
-                (new if parameter.grad is None else present).append((total, gradient))
-                parameter.grad = total
-        for pairs, change in ((new, torch._foreach_copy_), (present, torch._foreach_add_)):
-            if pairs:
-                change(*map(list, zip(*pairs, strict=True)))
+        new = [index for index in chosen if parameters[index].grad is None]
+        present = [index for index in chosen if parameters[index].grad is not None]
+        for indices, change in ((new, torch._foreach_copy_), (present, torch._foreach_add_)):
+            if indices:
+                change([self._sums[index] for index in indices], [self._gradients[index] for index in indices])
+        for index in new:
+            parameters[index].grad = self._sums[index]
 
     def _record_all(self) -> None:
         """Makes the graphs, the largest first, so that they can all use the memory of the first one."""
-        examples, self._examples = self._examples, []
-        pool, state = torch.cuda.graph_pool_handle(), torch.cuda.get_rng_state(self._device)
-        try:
-            with progress_bar("recording CUDA graphs", len(examples)) as bar:
-                for number, batch in enumerate(examples, start=1):
-                    self._recorded[batch.shape] = self._record(batch, pool)
-                    bar.update(number)
-        except RuntimeError as error:
-            reason = "memory ran out" if is_out_of_memory(error) else str(error).partition("\n")[0]
-            warn(
-                f"{len(examples) - len(self._recorded)} of {len(examples)} shapes of batches have no CUDA graph, so "
-                f"their updates take longer: {reason}"
-            )
-        finally:
-            release_memory(self._device)
-            torch.cuda.set_rng_state(state, self._device)  # random numbers are those of a run without graphs
+        examples, self._examples, device = self._examples, [], self._device
+        record = self._record or CudaGraphs(device)
+        # Random numbers remain those of a run without graphs, or of one that is resumed.
+        with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
+            try:
+                with progress_bar("recording CUDA graphs", len(examples)) as bar:
+                    for number, batch in enumerate(examples, start=1):
+                        self._recorded[batch.shape] = self._recording(batch, record)
+                        bar.update(number)
+            except RuntimeError as error:
+                reason = "memory ran out" if is_out_of_memory(error) else str(error).partition("\n")[0]
+                warn(
+                    f"{len(examples) - len(self._recorded)} of {len(examples)} shapes of batches have no CUDA graph, so "
+                    f"their updates take longer: {reason}"
+                )
+        release_memory(device)
 
-    def _record(self, batch: Batch, pool: tuple[int, int]) -> _Recorded:
+    def _recording(self, batch: Batch, record: Recorder) -> _Recorded:
         inputs = batch.as_one().to(self._device)
-        static = batch.parted(inputs)
-        stream = torch.cuda.Stream(self._device)
-        stream.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(stream):
-            self.compute(static, 0)  # libraries get their memory, and modules make the tensors that they keep
-        torch.cuda.current_stream(self._device).wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        # The thread that prepares batches may allocate memory meanwhile.
-        with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
-            figures, gradients = self.compute(static, 0)
-        return _Recorded(graph, inputs, figures, gradients)
+        results: list[tuple[Figures, HasGradient]] = []
+        replay = record(lambda: results.append(self.compute(batch.parted(inputs), 0)))
+        return _Recorded(replay, inputs, *results[-1])

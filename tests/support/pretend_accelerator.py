@@ -168,7 +168,16 @@ def _attention(
 
 
 def _attention_backward(
-    grad: Any, query: Any, key: Any, value: Any, bias: Any, wanted: Any, output: Any, normaliser: Any, *rest: Any, **_: Any
+    grad: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    bias: Any,
+    wanted: Any,
+    output: Any,
+    normaliser: Any,
+    *rest: Any,
+    **_: Any,
 ) -> tuple[Any, ...]:
     is_causal = rest[5]
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward

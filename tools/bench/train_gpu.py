@@ -31,9 +31,7 @@ from nmt.recipe.load import load_recipe, parse_settings
 from nmt.recipe.schema import Recipe
 from nmt.training.checkpoint import seed_everything
 from nmt.training.data import Data, prepare_data
-from nmt.training.distributed import SINGLE_PROCESS
 from nmt.training.events import Event, Updated
-from nmt.training.graphs import records_graphs
 from nmt.training.objective import Objective
 from nmt.training.resolve import resolve
 from nmt.training.trainer import Trainer
@@ -185,8 +183,8 @@ def measure(
     assert batch_tokens != "auto", "training.batch_tokens must be a number here"
     model = build_model(recipe.model, data.vocabularies).to(device).train()
     objective = Objective(model, recipe.training, mode.precision, techniques)
-    has_graphs = records_graphs(objective, recipe.training, SINGLE_PROCESS) and not mode.peer
-    stream = data.batches(batch_tokens, recipe.seed, few_shapes=has_graphs).prefetch(device)
+    # Without graphs, too, so that the losses can be compared.
+    stream = data.batches(batch_tokens, recipe.seed, few_shapes=device.type == "cuda").prefetch(device)
     counted: list[Batch] = []
     losses: list[float] = []
 

@@ -31,7 +31,7 @@ from nmt.models.contracts import (
     State,
 )
 from nmt.models.fixed import FixedState
-from nmt.models.layers import Dropout, LayerDrop, LayerNorm, Layers, PositionKind, Positions, length_mask
+from nmt.models.layers import Dropout, LayerDrop, LayerNorm, Layers, Linear, PositionKind, Positions, length_mask
 from nmt.recipe.options import FREE, Options
 
 CROWDED = 96
@@ -77,8 +77,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, options: BlockOptions) -> None:
         super().__init__()
-        self.inner = nn.Linear(width, options.feed_forward_size)
-        self.out = nn.Linear(options.feed_forward_size, width)
+        self.inner = Linear(width, options.feed_forward_size)
+        self.out = Linear(options.feed_forward_size, width)
         self.dropout = Dropout(options.activation_dropout)
         self.activation = ACTIVATIONS[options.activation]
 

@@ -1,0 +1,244 @@
+"""Gradients with weights in the type of the computation, and recorded computations; CUDA graphs where there is a GPU."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import nmt
+from nmt.data.batching import Batch
+from nmt.models.build import build_model
+from nmt.quickstart.embedded_corpus import splits
+from nmt.recipe.load import load_recipe
+from nmt.training.data import Data, open_texts, prepare_data
+from nmt.training.events import Event, Updated
+from nmt.training.graphs import KEEP_SCALE, DeviceGradients
+from nmt.training.objective import Objective
+from nmt.training.resolve import ResolvedRecipe, resolve
+from nmt.training.trainer import Trainer
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+SMALL: dict[str, Any] = {
+    "training.batch_tokens": 300,
+    "training.log_every": 1000,
+    "vocabulary.size": 300,
+    "vocabulary.joint": True,
+    "model.embedding_size": 32,
+}
+LAYERS = {"type": "transformer", "num_layers": 2, "num_heads": 2, "feed_forward_size": 64, "dropout": 0.2}
+TRANSFORMER = {"model.encoder": LAYERS, "model.decoder": LAYERS}
+RECURRENT = {"type": "recurrent", "cell": "lstm", "hidden_size": 32, "dropout": 0.2}
+MODELS: dict[str, dict[str, Any]] = {
+    "transformer": TRANSFORMER,
+    "bahdanau": {"model.encoder": RECURRENT, "model.decoder": RECURRENT | {"type": "bahdanau"}},
+    "gru": {
+        "model.encoder": RECURRENT | {"cell": "gru"},
+        "model.decoder": RECURRENT | {"type": "luong", "cell": "gru", "attention": {"type": "general"}},
+    },
+}
+
+
+def problem(model: str = "transformer", **changes: Any) -> tuple[ResolvedRecipe, Data]:
+    """A recipe and some pairs of the embedded corpus."""
+    recipe = load_recipe("bench/transformer_256", {**SMALL, **MODELS[model], **changes})
+    resolved = resolve(recipe)
+    pairs = [(pair.source, pair.target) for pair in splits()["train"]][:1500]
+    return resolved, prepare_data(resolved.recipe, {}, open_texts(resolved.recipe.data, pairs, pairs[:20]))
+
+
+def new_objective(resolved: ResolvedRecipe, data: Data, precision: Any, device: str = "cpu") -> Objective:
+    torch.manual_seed(1)
+    model = build_model(resolved.recipe.model, data.vocabularies).to(device).train()
+    return Objective(model, resolved.recipe.training, precision)
+
+
+def gradients_of(objective: Objective) -> dict[str, Tensor]:
+    return {name: p.grad.clone() for name, p in objective.named_parameters() if p.grad is not None}
+
+
+def on_device(
+    objective: Objective, examples: list[Batch], record: Any = None, accumulates: bool = False
+) -> DeviceGradients:
+    scaler = torch.amp.GradScaler(objective.model.device.type, 1.0, **KEEP_SCALE)
+    return DeviceGradients(objective, scaler, examples, accumulates, record)
+
+
+class Repeated:
+    """A recorder that calls the function again."""
+
+    def __init__(self, fails_after: int = 10**9) -> None:
+        self.num_recorded, self.num_replays, self.fails_after = 0, 0, fails_after
+
+    def __call__(self, function: Callable[[], None]) -> Callable[[], None]:
+        if self.num_recorded == self.fails_after:
+            raise torch.OutOfMemoryError("no memory")
+        self.num_recorded += 1
+        function()
+
+        def replay() -> None:
+            self.num_replays += 1
+            function()
+
+        return replay
+
+
+@pytest.mark.parametrize("num_batches", [1, 3])
+def test_gradients_are_those_of_the_plain_computation(num_batches: int) -> None:
+    resolved, data = problem(**{"model.encoder.dropout": 0.0, "model.decoder.dropout": 0.0})
+    stream = data.batches(300, 1, few_shapes=True)
+    batches = [batch for _, batch in zip(range(num_batches), stream, strict=False)]
+    tokens = sum(batch.num_target_tokens for batch in batches)
+    objective = new_objective(resolved, data, "fp32")
+    for batch in batches:
+        (objective(batch).total / tokens).backward()
+    expected = gradients_of(objective)
+    objective.zero_grad()
+    record = Repeated()
+    gradients = on_device(objective, stream.examples(), record, accumulates=num_batches > 1)
+    gradients.begin(tokens)
+    for batch in batches:
+        gradients.add(batch, 0)
+    assert record.num_replays == num_batches
+    found = gradients_of(objective)
+    assert found.keys() == expected.keys()
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-4, atol=1e-7)
+
+
+def test_weights_are_converted_once_an_update_and_gradients_are_float32() -> None:
+    resolved, data = problem()
+    batch = next(iter(data.batches(300, 1)))
+    objective = new_objective(resolved, data, "bf16")
+    gradients = on_device(objective, [])
+    losses = []
+    for _ in range(2):
+        gradients.begin(batch.num_target_tokens)
+        torch.manual_seed(3)
+        losses.append(float(gradients.add(batch, 0)["nll"]))
+        with torch.no_grad():
+            for parameter in objective.parameters():
+                assert parameter.grad is not None and parameter.grad.dtype == torch.float32
+                parameter.sub_(parameter.grad.sign() * 1e-3)
+                parameter.grad = None
+    assert losses[1] < losses[0], "the change of the weights was not seen"
+
+
+def test_a_shape_without_a_recording_is_computed_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    resolved, data = problem()
+    stream = data.batches(300, 1, few_shapes=True)
+    objective = new_objective(resolved, data, "fp32")
+    record = Repeated(fails_after=2)
+    gradients = on_device(objective, stream.examples(), record)
+    for _, batch in zip(range(6), stream, strict=False):
+        gradients.begin(batch.num_target_tokens)
+        assert torch.isfinite(gradients.add(batch, 0)["nll"])
+    message = capsys.readouterr().err
+    assert "shapes of batches have no CUDA graph" in message
+    assert "memory ran out" in message
+
+
+def test_recording_uses_up_no_random_numbers() -> None:
+    resolved, data = problem()
+    stream = data.batches(300, 1, few_shapes=True)
+    objective = new_objective(resolved, data, "fp32")
+    torch.manual_seed(5)
+    gradients = on_device(objective, stream.examples(), Repeated())
+    gradients.begin(1)
+    found = torch.rand(3)
+    torch.manual_seed(5)
+    assert torch.equal(found, torch.rand(3))
+
+
+def losses_of_training(model: str, precision: Any, graphs: bool, num_updates: int = 12) -> list[float]:
+    """Losses on a GPU, of the same batches and the same random numbers with and without graphs."""
+    resolved, data = problem(model)
+    objective = new_objective(resolved, data, precision, "cuda")
+    stream = data.batches(300, 1, few_shapes=True).prefetch(torch.device("cuda"))
+    losses: list[float] = []
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Updated):
+            losses.append(event.loss)
+
+    trainer = Trainer(resolved, objective, stream, None, Path("nowhere"), on_event)
+    assert trainer._on_device is not None
+    if not graphs:
+        trainer._on_device._examples = []
+    torch.manual_seed(2)
+    batches = iter(stream)
+    for _ in range(num_updates):
+        trainer.train_step(batches)
+    trainer._report(epoch_ended=True, is_last=False)
+    assert bool(trainer._on_device._recorded) == graphs
+    return losses
+
+
+@needs_gpu
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("bf16", 2e-3), ("fp16", 1e-3)])
+def test_graphs_of_a_gpu_give_the_losses_of_single_operations(model: str, precision: str, tolerance: float) -> None:
+    expected = losses_of_training(model, precision, graphs=False)
+    assert len(expected) == 12
+    assert losses_of_training(model, precision, graphs=True) == pytest.approx(expected, rel=tolerance)
+
+
+@needs_gpu
+def test_each_replay_has_its_own_dropout() -> None:
+    resolved, data = problem()
+    objective = new_objective(resolved, data, "fp32", "cuda")
+    stream = data.batches(300, 1, few_shapes=True)
+    gradients = on_device(objective, stream.examples())
+    batch = next(iter(stream))
+    losses = set()
+    for _ in range(3):
+        gradients.begin(batch.num_target_tokens)
+        losses.add(float(gradients.add(batch, 0)["nll"]))
+    assert len(losses) == 3
+
+
+@needs_gpu
+def test_memory_does_not_grow_with_the_number_of_shapes() -> None:
+    resolved, data = problem()
+    stream = data.batches(3000, 1, few_shapes=True)
+    peaks = []
+    for examples in (stream.examples()[:1], stream.examples()):
+        examples.sort(key=lambda batch: -batch.num_positions)
+        objective = new_objective(resolved, data, "bf16", "cuda")
+        torch.cuda.reset_peak_memory_stats()
+        gradients = on_device(objective, [max(stream.examples(), key=lambda batch: batch.num_positions), *examples])
+        gradients.begin(1)
+        peaks.append(torch.cuda.max_memory_allocated())
+    assert peaks[1] < 1.3 * peaks[0]
+
+
+@needs_gpu
+def test_a_resumed_run_on_a_gpu_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    pairs = [(pair.source, pair.target) for pair in splits()["train"]][:600]
+
+    def run(folder: str, steps: int, resume: bool) -> list[float]:
+        losses: list[float] = []
+        nmt.train(
+            "bench/transformer_256",
+            tmp_path / folder,
+            overrides={
+                **SMALL,
+                **TRANSFORMER,
+                "device": "cuda",
+                "training.max_steps": steps,
+                "training.validate_every": 100,
+                "training.log_every": 1,
+                "training.precision": "bf16",
+            },
+            resume=resume,
+            pairs=pairs,
+            valid=pairs[:10],
+            on_event=lambda event: losses.append(event.loss) if isinstance(event, Updated) else None,
+        )
+        return losses
+
+    whole = run("whole", 8, resume=False)
+    first = run("parts", 4, resume=False)
+    assert first + run("parts", 8, resume=True) == pytest.approx(whole, rel=1e-3)
