@@ -44,9 +44,8 @@ _TABLES = (
     "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND NOT "
     "(type = 'table' AND name IN ('words_data', 'words_idx', 'words_docsize', 'words_config'))"  # those of FTS5
 )
-_ENTRIES = "SELECT source, target, changed FROM entries"
 _SIMILAR = (
-    f"{_ENTRIES} WHERE length(source) <= {2 * MAX_NEAR} AND id IN "
+    f"WHERE length(source) <= {2 * MAX_NEAR} AND id IN "
     f"(SELECT rowid FROM words WHERE words MATCH ? ORDER BY rank LIMIT {NUM_COMPARED})"
 )
 _UPSERT = (
@@ -104,7 +103,7 @@ class TranslationMemory:
 
     def __iter__(self) -> Iterator[Entry]:
         """Yields the entries, the oldest first."""
-        return (Entry(*row) for row in self._select(f"{_ENTRIES} ORDER BY id"))
+        return iter(self._entries("ORDER BY id"))
 
     def close(self) -> None:
         """Closes the database."""
@@ -138,7 +137,7 @@ class TranslationMemory:
 
     def exact(self, source: str) -> Entry | None:
         """Returns the entry of a source, None if there is none."""
-        return next((Entry(*row) for row in self._select(f"{_ENTRIES} WHERE source = ?", _clean(source))), None)
+        return next(iter(self._entries("WHERE source = ?", _clean(source))), None)
 
     def near(self, source: str, similarity: float = SIMILARITY) -> tuple[Entry, float] | None:
         """Returns the most similar entry with its similarity, None if there is none of at least ``similarity``.
@@ -153,12 +152,12 @@ class TranslationMemory:
         rarest = sorted((count[0][0], word) for word, count in counts.items() if count)[:NUM_RAREST]
         query = " OR ".join(f'"{word}"' for _, word in rarest)
         best, matcher = None, SequenceMatcher(None, "", text, autojunk=False)
-        for row in self._select(_SIMILAR, query) if query else ():
-            matcher.set_seq1(row[0])
+        for entry in self._entries(_SIMILAR, query) if query else ():
+            matcher.set_seq1(entry.source)
             if min(matcher.real_quick_ratio(), matcher.quick_ratio()) >= similarity:
                 ratio = matcher.ratio()
                 if ratio >= similarity:
-                    best, similarity = (Entry(*row), ratio), ratio
+                    best, similarity = (entry, ratio), ratio
         return best
 
     def recall(self, requests: Sequence[Request], forbid: Sequence[str] = ()) -> dict[int, Translation]:
@@ -199,6 +198,14 @@ class TranslationMemory:
         """Adds a near match to a translation of a model, in the field ``memory``."""
         near = None if translation.memory else self.near(translation.source)
         return translation if near is None else replace(translation, memory=near[0].to_json(near[1]))
+
+    def _entries(self, condition: str, *values: str) -> list[Entry]:
+        """Returns the entries that meet a condition. A value may be bytes: SQLite enforces no types."""
+        rows = self._select(f"SELECT source, target, changed FROM entries {condition}", *values)
+        if not all(isinstance(value, str) for row in rows for value in row):
+            message = f"{self.path} is damaged: a column of an entry is not text."
+            raise UserError(message, "Restore the file from a backup, or delete it and import the corrections again.")
+        return [Entry(*row) for row in rows]
 
     def _select(self, query: str, *values: str) -> list[Any]:
         """Returns the rows of a query; none as long as there is no database."""

@@ -1,5 +1,6 @@
 """The translation memory: durable, exact, and fast with many entries."""
 
+import contextlib
 import random
 import shutil
 import signal
@@ -96,6 +97,23 @@ def test_a_file_of_a_stranger_is_refused(folder: Path) -> None:
     memory.path.write_bytes(b"nonsense" * 1000)
     with pytest.raises(UserError, match="can't be used: file is not a database"):
         TranslationMemory(folder)
+
+
+@pytest.mark.parametrize("column", ["source", "target", "changed"])
+def test_bytes_in_place_of_the_text_of_an_entry_are_refused_wherever_it_is_read(folder: Path, column: str) -> None:
+    memory = TranslationMemory(folder)
+    memory.add([("Ein alter Hund schläft.", "An old dog sleeps."), ("Eine Katze.", "A cat.")])
+    with contextlib.closing(sqlite3.connect(memory.path)) as connection, connection:
+        connection.execute(f"UPDATE entries SET {column} = CAST({column} AS BLOB) WHERE id = 1")
+    with pytest.raises(UserError, match=r"memory\.sqlite is damaged: a column of an entry is not text"):
+        list(memory)
+    with pytest.raises(UserError, match="is damaged"):
+        memory.near("Ein junger Hund schläft.")
+    if column == "source":  # bytes equal no text
+        assert memory.exact("Ein alter Hund schläft.") is None
+    else:
+        with pytest.raises(UserError, match="is damaged"):
+            memory.exact("Ein alter Hund schläft.")
 
 
 def test_many_writers_lose_nothing(folder: Path) -> None:
