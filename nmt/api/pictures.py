@@ -64,7 +64,8 @@ def plot_lengths(
 
     Args:
         systems: the translations of each system, by its name.
-        references, metric: as in :func:`nmt.score`.
+        references: a reference translation of each sentence.
+        metric: name of the metric, as in :func:`nmt.score`.
         sources: source sentences, whose words are counted; without them those of the references.
         limits: the longest sentences of each bucket but the last, in words.
 

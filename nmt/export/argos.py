@@ -77,7 +77,10 @@ class Argos(ExportTarget):
         with TemporaryDirectory() as scratch:
             model = Path(scratch) / "model"
             export(translator, model, quantization)
-            open_model = partial(open_exported, translator, model, decoding=DECODING)
+            # Argos Translate has no limit of a recipe, but a translation that was cut off equals no whole one.
+            limit = translator.recipe.decoding.max_length
+            decoding = DECODING if limit is None else DECODING | {"max_decoding_length": limit}
+            open_model = partial(open_exported, translator, model, decoding=decoding)
             agreement = check(model, translator, open_model, lines, exact=quantization is None)
             with explained(path):
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.files import remove_folder
 from nmt.data.batching import Ids
@@ -69,7 +70,8 @@ def check(
 ) -> Agreement:
     """Translates lines with an exported model and with the original, and scores the translations of the original.
 
-    The original translates as its recipe says, and the exported model with the search that its users have.
+    The original translates as its recipe says, and the exported model with the search that its users have. If most
+    translations differ, there is a warning.
 
     Args:
         directory: what was exported; it is removed if the check fails.
@@ -118,6 +120,11 @@ def _compared(
             f"{directory} can't be used: the log-probability of a token differs by "
             f"{agreement.largest_difference:.3g} from that of the original.",
             "Try another version of the package that runs it, and report this.",
+        )
+    if agreement.num_equal < agreement.num_lines / 2:
+        warn(
+            f"{agreement.num_lines - agreement.num_equal} of {agreement.num_lines} translations differ from those of "
+            "nmt. Score a test set with the exported model before you use it."
         )
     return agreement
 

@@ -46,16 +46,18 @@ def translator(tiny_model: Path) -> Translator:
 
 
 def test_100_lines_are_translated_as_the_recipe_says_and_as_the_export_searches(
-    translator: Translator, tmp_path: Path
+    translator: Translator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = validation_lines(translator)
     assert lines[0].endswith(".")
     same = check(tmp_path, translator, lambda: InPyTorch(translator), lines, exact=True)
     assert (same.num_lines, same.num_random, same.largest_difference) == (100, 92, 0.0)
     assert same.num_equal > 95, "those in capitals are translated otherwise"
+    assert capsys.readouterr().err == ""
     rewarded = with_decoding(translator, length_penalty="word_reward", alpha=5.0)
     other = check(tmp_path, rewarded, lambda: InPyTorch(translator), lines, exact=True)
     assert other.num_equal < 50
+    assert f"{100 - other.num_equal} of 100 translations differ from those of nmt" in capsys.readouterr().err
     assert str(other).startswith(f"{other.num_equal} of 100 translations (92 of random pieces) are those of nmt; ")
 
 
