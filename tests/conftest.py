@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,20 @@ from filelock import FileLock  # PyTorch needs it
 # The models of the tests are tiny: a second thread costs them more in waiting than it computes. Before torch loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Property tests draw the same examples in every run, and a busy machine fails none of them.
+# Property tests draw the same examples in every run, and a busy machine fails none of them. The quick run has fewer.
 hypothesis.settings.register_profile("nmt", derandomize=True, deadline=None, database=None)
-hypothesis.settings.load_profile("nmt")
+hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("nmt"), max_examples=25)
 
 # A shell that starts us in the background has Ctrl-C ignored, and processes that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Some tests compute in bfloat16 without nmt, which must be made safe first on machines that report AMX wrongly."""
+    """Choose how many examples property tests draw, and make bfloat16 safe.
+
+    Some tests compute in bfloat16 without nmt, which must be made safe first on machines that report AMX wrongly.
+    """
+    hypothesis.settings.load_profile("quick" if config.option.markexpr == "not slow" else "nmt")
     if (
         hasattr(config, "workerinput") or config.getoption("dist", "no") == "no"
     ):  # what only starts workers needs no torch
@@ -37,6 +42,22 @@ def pytest_configure(config: pytest.Config) -> None:
         from nmt.core.device import pick_precision
 
         pick_precision("bf16", torch.device("cpu"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem() -> Iterator[Any]:
+    """Mark the cases of a test as slow that its mark ``quick("PATTERN", ...)`` doesn't name by their ids."""
+    collected = yield
+    cases = [item for item in collected if isinstance(item, pytest.Function)] if isinstance(collected, list) else []
+    if cases and (mark := cases[0].get_closest_marker("quick")):
+        names = [case.callspec.id for case in cases]
+        for pattern in mark.args:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise pytest.UsageError(f"{cases[0].nodeid}: no case is called {pattern}, which mark.quick names")
+        for case, name in zip(cases, names, strict=True):
+            if not any(fnmatchcase(name, pattern) for pattern in mark.args):
+                case.add_marker(pytest.mark.slow)
+    return collected
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -44,6 +44,7 @@ def modules_of_the_command_lines_libraries() -> set[str]:
     )
 
 
+@pytest.mark.quick("arguments0")
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["translate", "--help"], ["translate", "--nonsense"]])
 def test_the_command_line_imports_little_more_than_typer_rich_and_pydantic(
     arguments: list[str], modules_of_the_command_lines_libraries: set[str]

@@ -118,6 +118,7 @@ def plainly(forward: set[Link], backward: set[Link], how: str) -> set[Link]:
     return {(int(f), int(e)) for e, f in zip(*np.nonzero(found), strict=True)}
 
 
+@pytest.mark.quick("grow-diag-final")
 @pytest.mark.parametrize("how", ["grow-diag", "grow-diag-final", "grow-diag-final-and"])
 @given(forward=links_sets, backward=links_sets)
 def test_growing_is_that_of_the_pseudo_code(how: Symmetrization, forward: set[Link], backward: set[Link]) -> None:

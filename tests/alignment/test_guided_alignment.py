@@ -197,6 +197,7 @@ def error_rate(model: Path, pairs: list[AlignedPair]) -> float:
     return score_links(found, gold, gold).aer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", [pytest.param("luong", marks=pytest.mark.slow), "transformer"])
 def test_a_taught_head_aligns_better_after_a_short_training(
     system: str, make_recipe: RecipeMaker, tmp_path: Path
@@ -214,6 +215,7 @@ def test_a_taught_head_aligns_better_after_a_short_training(
     assert error_rate(tmp_path / "guided", test) < 0.8 * error_rate(tmp_path / "free", test)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_taught_later_keeps_a_taught_model(
     make_recipe: RecipeMaker, read_metrics: Callable[..., list[dict[str, Any]]], tmp_path: Path
 ) -> None:

@@ -109,6 +109,7 @@ def linked(window: Any, side: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_pointing_at_a_word_shades_the_other_side(opened: Any) -> None:
     opened.hover("#target .word >> nth=2")
     assert shares(opened, "source") == pytest.approx([0, 0.5, 0.5, 0], abs=0.01)
@@ -120,6 +121,7 @@ def test_pointing_at_a_word_shades_the_other_side(opened: Any) -> None:
     assert shares(opened, "target") == [0, 0, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_another_head_is_shown_when_chosen(opened: Any) -> None:
     opened.select_option("#head", label="layer 1 head 1")
     opened.hover("#target .word >> nth=0")
@@ -163,6 +165,7 @@ def test_it_works_by_keyboard(opened: Any) -> None:
     assert opened.text_content("#source .word >> nth=0") == "Der"
 
 
+@pytest.mark.slow
 def test_words_of_a_right_to_left_script_run_from_right_to_left(opened: Any) -> None:
     def lefts(side: str) -> list[float]:
         script = "words => words.map(word => word.getBoundingClientRect().left)"
@@ -174,6 +177,7 @@ def test_words_of_a_right_to_left_script_run_from_right_to_left(opened: Any) -> 
     assert lefts("target")[0] < lefts("target")[1]
 
 
+@pytest.mark.slow
 def test_other_candidates_and_sentences_can_be_chosen(opened: Any) -> None:
     assert opened.locator("#matrix tbody tr").count() == 5
     assert opened.locator("#matrix td.sure").count() == 2

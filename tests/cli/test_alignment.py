@@ -104,6 +104,7 @@ def test_limit(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_p
     assert (tmp_path / "one.png").is_file()
 
 
+@pytest.mark.quick("svg-*")
 @pytest.mark.parametrize(("suffix", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_pictures(
     run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path, suffix: str, magic: bytes
@@ -328,6 +329,7 @@ def test_heads_are_chosen_once(
     assert "reads heads 1:3 and knows" in again.stderr
 
 
+@pytest.mark.slow
 def test_two_models_of_opposite_directions_agree_on_links(
     run_nmt: RunNmt, tiny_model: Path, train_tiny: Callable[..., Path], pair: tuple[Path, Path]
 ) -> None:

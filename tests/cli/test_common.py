@@ -43,6 +43,7 @@ def test_the_script_of_a_shell_is_printed(shell: str, run_nmt: RunNmt, monkeypat
     assert f"complete_{shell}" in done.stdout
 
 
+@pytest.mark.quick("translate*", "clean*")
 @pytest.mark.parametrize(
     "command",
     [

@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -50,6 +52,7 @@ def test_the_page_of_a_sentence_compares_models(
     assert page.read_text("utf-8") == html
 
 
+@pytest.mark.slow
 def test_the_page_of_sentences_has_the_scores_by_length_that_the_other_command_gives(
     run_nmt: RunNmt, tiny_model: Path, vanilla_model: Path, tiny_corpus: Path, tmp_path: Path
 ) -> None:

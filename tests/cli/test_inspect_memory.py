@@ -48,6 +48,7 @@ def svg_texts(path: Path) -> list[str]:
     return ["".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text")]
 
 
+@pytest.mark.slow
 def test_a_machine_shows_all_heads_over_both_sentences(run_nmt: RunNmt, copier: Path, tmp_path: Path) -> None:
     picture = tmp_path / "memory.svg"
     done = run_nmt("inspect", "memory", copier, "-o", picture, stdin="Der Hund schläft\n")
@@ -77,6 +78,7 @@ def test_memory_of_an_encoder_and_attention_of_a_decoder_are_one_picture(
     assert titles == ["write 1", "read 1", "attention"]
 
 
+@pytest.mark.slow
 def test_slots_of_words_are_named_by_them(run_nmt: RunNmt, over_words: Path, tmp_path: Path) -> None:
     text = tmp_path / "test.de"
     text.write_text("\nDer Hund\ndie Katze schläft\n", encoding="utf-8")
@@ -108,6 +110,7 @@ def test_a_model_without_memory_is_refused(run_nmt: RunNmt, tiny_model: Path, tm
     assert "no external memory" in done.stderr
 
 
+@pytest.mark.slow
 def test_ponder_steps_stand_in_json_pictures_and_the_log(run_nmt: RunNmt, pondering: Path, tmp_path: Path) -> None:
     for language, line in (("de", "Der Hund schläft im Garten.\n"), ("en", "The dog sleeps in the garden.\n")):
         (tmp_path / f"test.{language}").write_text(line, encoding="utf-8")

@@ -51,6 +51,7 @@ def test_the_list_of_commands_has_whole_sentences(run_nmt: RunNmt, group: tuple[
     assert all(re.fullmatch(r"  [a-z-]+ +[A-Z].*\.", line) and not line.endswith("..") for line in commands), commands
 
 
+@pytest.mark.slow
 def test_keys_are_listed_in_a_process_that_has_imported_nothing_else() -> None:
     """A table is there only once its module has been imported."""
     command = [sys.executable, "-m", "nmt", "recipes", "--keys"]

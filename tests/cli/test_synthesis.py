@@ -119,6 +119,7 @@ def test_noise_is_that_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (min(moved), max(moved)) == (-3, 3)
 
 
+@pytest.mark.slow
 def test_noise_and_samples_depend_on_seed_and_line_alone(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "few.en").write_text("".join(f"{line}\n" for line in lines_of(corpus / "mono.en")[:20]), "utf-8")
 
@@ -201,6 +202,7 @@ def whole(run_nmt: RunNmt, corpus: Path, tmp_path_factory: pytest.TempPathFactor
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.posix
 def test_a_killed_run_is_resumed_to_the_same_bytes(
     run_nmt: RunNmt, python: Path, corpus: Path, tmp_path: Path, whole: Path
@@ -220,6 +222,7 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(
     assert [path.name for path in tmp_path.iterdir()] == ["bt"]
 
 
+@pytest.mark.quick("32-*", "60-*")
 @pytest.mark.parametrize(
     ("num_lines", "windows"), [(3, [32, 28]), (32, [28]), (45, [28]), (NUM_LINES, [])], ids=lambda value: str(value)
 )

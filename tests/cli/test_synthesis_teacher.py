@@ -110,6 +110,7 @@ def test_the_answers_are_the_target_side(
     assert f"tokens used: {10 * (NUM_LINES - 1)}" in done.stderr
 
 
+@pytest.mark.slow
 def test_failures_are_retried_and_requests_are_parallel(
     run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path
 ) -> None:
@@ -125,6 +126,7 @@ def test_failures_are_retried_and_requests_are_parallel(
     assert 1 < max(request["active"] for request in requests if request["body"]["model"] == "good") <= 4
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_without_asking_again(
     run_nmt: RunNmt, endpoint: Endpoint, text: Path, reverse: Path, python: Path, tmp_path: Path
 ) -> None:
@@ -157,6 +159,7 @@ def test_a_killed_run_resumes_without_asking_again(
     assert f"tokens used: {10 * (NUM_LINES - 1)}" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_reverse_model_chooses_and_filters(
     run_nmt: RunNmt, endpoint: Endpoint, text: Path, reverse: Path, tmp_path: Path
 ) -> None:
@@ -183,6 +186,7 @@ def test_the_reverse_model_chooses_and_filters(
     assert num_other
 
 
+@pytest.mark.slow
 def test_samples_of_servers_that_give_one_choice(
     run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path
 ) -> None:
@@ -200,6 +204,7 @@ def test_answers_become_lines(run_nmt: RunNmt, endpoint: Endpoint, text: Path, t
     assert "most of them by 'empty'" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_prompt_of_ones_own(run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path) -> None:
     prompt = tmp_path / "prompt"
     prompt.write_text("{source} > {target}\n\n{text}", "utf-8")
@@ -209,6 +214,7 @@ def test_a_prompt_of_ones_own(run_nmt: RunNmt, endpoint: Endpoint, text: Path, t
     assert sent == {f"English > German\n\n{line}\n" for line in lines_of(text) if line}
 
 
+@pytest.mark.slow
 def test_the_budget_ends_a_run_that_can_be_resumed(
     run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path
 ) -> None:

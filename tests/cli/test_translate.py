@@ -53,6 +53,7 @@ def test_sentences_it_learned_are_translated_right(run_nmt: RunNmt, tiny_model: 
     assert done.stdout == (tiny_corpus / "train.en").read_text("utf-8")
 
 
+@pytest.mark.quick("tiny_model")
 def test_hostile_lines_keep_their_places(run_nmt: RunNmt, any_model: Path) -> None:
     done = run_nmt("translate", any_model, stdin="\n".join(HOSTILE))
     assert done.returncode == 0
@@ -148,6 +149,7 @@ def test_files_in_and_out(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.de.gz", "out.en"]
 
 
+@pytest.mark.quick("jsonl")
 @pytest.mark.parametrize("format", ["text", "jsonl"])
 def test_batch_size_changes_nothing(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, format: str) -> None:
     text = (tiny_corpus / "val.de").read_bytes() + (tiny_corpus / "train.de").read_bytes()
@@ -296,6 +298,7 @@ def test_ctrl_c_leaves_nothing_behind(python: Path, tiny_model: Path, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.posix
 def test_a_closed_standard_input_is_explained(tiny_model: Path) -> None:
     command = ["bash", "-c", '"$0" -m nmt translate "$1" <&-', sys.executable, tiny_model]
@@ -359,6 +362,7 @@ def test_other_precisions_translate_as_well(
     assert sum(a == b for a, b in zip(translations, expected, strict=True)) >= 38
 
 
+@pytest.mark.slow
 def test_scores_in_jsonl_do_not_depend_on_the_batch(run_nmt: RunNmt, bytes_model: Path, tmp_path: Path) -> None:
     lines = [" ".join(SENTENCES[: 1 + number % 5]) for number in range(24)]
     found = []
@@ -371,6 +375,7 @@ def test_scores_in_jsonl_do_not_depend_on_the_batch(run_nmt: RunNmt, bytes_model
     assert found[0] == found[1] == found[2]
 
 
+@pytest.mark.quick("more0")
 @pytest.mark.skipif(not CAN_FORK, reason="forked processes are for Linux")
 @pytest.mark.parametrize("more", [[], ["--format", "jsonl", "--check"]])
 def test_workers_write_what_one_process_writes(

@@ -117,6 +117,7 @@ def test_what_documents_do_not_have(
     assert message in done.stderr
 
 
+@pytest.mark.slow
 def test_a_folder_has_documents_and_text(run_nmt: RunNmt, tiny_model: Path, page: Path, tmp_path: Path) -> None:
     folder, output = tmp_path / "de", tmp_path / "en"
     folder.mkdir()

@@ -50,6 +50,7 @@ def whole(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path) -> list[str]:
     return run_nmt("translate", tiny_model, "-i", tiny_corpus / "train.de").stdout.splitlines()
 
 
+@pytest.mark.quick("SIGKILL")
 @pytest.mark.posix
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGINT"])
 def test_a_stopped_run_goes_on(

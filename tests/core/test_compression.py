@@ -132,6 +132,7 @@ def test_translations_are_written_compressed(run_nmt: RunNmt, tiny_model: Path, 
     assert lzma.decompress((tmp_path / "out.en.xz").read_bytes()) == (tmp_path / "out.en").read_bytes()
 
 
+@pytest.mark.quick(".zst")
 def test_a_small_file_that_expands_without_bound_is_refused(
     tmp_path: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +150,7 @@ def test_a_small_file_that_expands_without_bound_is_refused(
     assert sum(1 for _ in read_lines(path)) == 1 << 20
 
 
+@pytest.mark.quick(".zst")
 def test_random_labels_compress_well_and_are_read(tmp_path: Path, pack: Pack) -> None:
     """A bit for each line is the shortest that a file of two labels can be."""
     labels = np.random.default_rng(1).choice([b"0\n", b"1\n"], 1 << 18)

@@ -167,6 +167,7 @@ print(peak_mb(range(165, 265)) - before)
     assert int(done.stdout) < 40
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="glibc")
 def test_freed_memory_is_used_again() -> None:
     """Pages that tensors of 120 megabytes need are cleared by the system once, not each time."""

@@ -46,6 +46,7 @@ def test_the_digest_depends_on_recipe_vocabularies_and_weights_alone(tmp_path: P
     assert ModelDirectory(tmp_path).digest() == digest != before
 
 
+@pytest.mark.quick("recipe.yaml-*", "metrics.jsonl-link*")
 @pytest.mark.posix
 @pytest.mark.parametrize(
     ("change", "message"),

@@ -201,6 +201,7 @@ def test_a_state_from_smaller_batches_goes_on_with_the_next_epoch(corpus: tuple[
 # real text
 
 
+@pytest.mark.slow
 def test_padding_is_under_three_percent_on_real_text(shared_data: Path) -> None:
     """Multi30k in batches of 4,096 tokens: the promise of the design."""
     options = DataOptions(root=shared_data / "multi30k", source="de", target="en")

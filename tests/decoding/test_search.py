@@ -434,6 +434,7 @@ TWO_SYSTEMS = pytest.mark.parametrize("model", ["bahdanau", "transformer"], indi
 """Whose steps attend to the source and to their own past. The contract of decoders is tested for every one."""
 
 
+@pytest.mark.quick("transformer")
 @TWO_SYSTEMS
 def test_a_beam_of_one_is_greedy_search(model: Seq2Seq) -> None:
     found = translate(model, SOURCES, options_with(beam_size=1))
@@ -442,6 +443,7 @@ def test_a_beam_of_one_is_greedy_search(model: Seq2Seq) -> None:
     assert len({tuple(hypotheses[0].ids) for hypotheses in found}) > 1
 
 
+@pytest.mark.quick("luong", "recurrent", "ssru", "bahdanau", "transformer")
 def test_a_score_is_that_of_the_forced_translation(model: Seq2Seq) -> None:
     for source, hypotheses in zip(SOURCES, translate(model, SOURCES, options_with()), strict=True):
         assert hypotheses
@@ -477,6 +479,7 @@ def test_n_best_is_sorted_and_distinct(model: Seq2Seq) -> None:
         assert len({tuple(h.ids) for h in hypotheses}) == len(hypotheses)
 
 
+@pytest.mark.quick("4-bahdanau", "1-transformer")
 @TWO_SYSTEMS
 @pytest.mark.parametrize("beam", [1, 4])
 def test_batch_size_and_order_change_nothing(model: Seq2Seq, beam: int) -> None:

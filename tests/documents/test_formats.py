@@ -184,6 +184,7 @@ XLIFF = """<?xml version='1.0' encoding='UTF-8'?>
 </body></file></xliff>""".replace("ROOM", '<bx id="2" rid="r"/>sieht<ex id="3" rid="r"/>')
 
 
+@pytest.mark.quick("1", "2", "3", "4", "5", "6")
 @pytest.mark.parametrize(
     ("name", "data"),
     [

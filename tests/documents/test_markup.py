@@ -156,6 +156,7 @@ def test_broken_html_is_no_error(text: str) -> None:
     translate_html(text, translate)
 
 
+@pytest.mark.slow
 def test_hostile_documents_take_little_time() -> None:
     for text in ("a" * 50_000 + "@", "<b>a</b> " * 3000, "{" * 20_000, "1," * 20_000, "<img> a" * 2000, "%s " * 3000):
         translate_html(text, translate)

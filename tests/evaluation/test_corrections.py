@@ -51,6 +51,7 @@ def test_too_few_corrections(model: Path) -> None:
     assert not (model / "corrections").exists()
 
 
+@pytest.mark.quick("True")
 @pytest.mark.parametrize("is_better", [True, False])
 def test_a_run_that_is_stopped_is_resumed(
     model: Path, is_better: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -84,6 +85,7 @@ def test_a_run_that_is_stopped_is_resumed(
     assert len(nmt.TranslationMemory(model)) == 121
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_after_the_weights_were_replaced(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nmt.TranslationMemory(model).add([(f"Der Hund {i} schläft.", f"The dog {i} sleeps.") for i in range(120)])
     monkeypatch.setattr(corrections, "_compare", lambda *arguments: _outcome("better", "same"))

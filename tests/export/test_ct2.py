@@ -68,6 +68,7 @@ def lines(tiny_corpus: Path) -> list[str]:
     return [*(tiny_corpus / "val.de").read_text("utf-8").splitlines(), "", "😀 Hund xyz", "Mond " * 12]
 
 
+@pytest.mark.quick("2")
 @pytest.mark.parametrize("beam_size", [1, 2, 5])
 def test_greedy_and_beam_search_find_the_same(
     trained: Path, lines: list[str], tiny_corpus: Path, tmp_path: Path, beam_size: int
@@ -97,6 +98,7 @@ def test_it_leaves_pytorch_its_threads(trained: Path) -> None:
         torch.set_num_threads(before)
 
 
+@pytest.mark.quick("average")
 @pytest.mark.parametrize("length_penalty", ["average", "word_reward"])
 def test_a_translator_searches_by_ctranslate2_and_does_all_else_by_itself(
     trained: Path, lines: list[str], length_penalty: str, monkeypatch: pytest.MonkeyPatch
@@ -172,6 +174,7 @@ VARIANTS = {
 }
 
 
+@pytest.mark.quick("bytes", "learned positions")
 @pytest.mark.usefixtures("few_lines")
 @pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS.keys())
 def test_every_kind_of_transformer_gives_the_same_probabilities(
@@ -243,6 +246,7 @@ def test_a_package_for_argos_translate(run_nmt: RunNmt, trained: Path, lines: li
     assert run_nmt("export", trained, "-o", tmp_path / "packages", "--to", "argos").returncode == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_lines")
 def test_a_package_for_argos_translate_of_a_model_with_two_vocabularies(build_once: BuildOnce, tmp_path: Path) -> None:
     import ctranslate2
@@ -259,6 +263,19 @@ def test_a_package_for_argos_translate_of_a_model_with_two_vocabularies(build_on
     model, line = ctranslate2.Translator(str(folder / "model")), lines_of("de", 1)[0]
     [found] = model.translate_batch([pieces.encode(line, out_type=str)], beam_size=1, max_decoding_length=4)
     assert found.hypotheses[0] == translator(line, beam_size=1, max_length=8).tokens[:4]
+
+
+def test_argos_translate_is_compared_with_the_limit_of_the_recipe_and_the_limit_is_named(
+    trained: Path, lines: list[str], tmp_path: Path
+) -> None:
+    translator = load(trained, "cpu")
+    decoding = translator.recipe.decoding.model_copy(update={"max_length": 4})
+    limited = translator.replaced(recipe=translator.recipe.model_copy(update={"decoding": decoding}))
+    compared, left_out = Argos().write(limited, tmp_path / "de-en.argosmodel", None, lines)
+    found = re.search(r"(\d+) of 100 translations", compared)
+    assert found
+    assert int(found[1]) >= 80
+    assert "max_length: 4" in left_out
 
 
 @pytest.mark.parametrize(("name", "token"), [("marian_codes", ">>eng<<"), ("nllb", "deu_Latn")])
@@ -331,6 +348,7 @@ def test_nmt_translate_searches_with_it(trained: Path, lines: list[str], tmp_pat
     assert "Leave out --ensemble or --engine." in done.stderr
 
 
+@pytest.mark.quick("mbart", "marian_codes")
 @pytest.mark.usefixtures("few_lines")
 @pytest.mark.parametrize("name", ["marian", "marian_untied", "marian_codes", "m2m100", "nllb", "mbart"])
 def test_imported_models_are_exported(name: str, build_once: BuildOnce, tmp_path: Path) -> None:

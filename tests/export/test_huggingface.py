@@ -69,6 +69,7 @@ def own_model(variant: str) -> Translator:
     return Translator(network, vocabularies, recipe)
 
 
+@pytest.mark.quick("learned")
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_an_exported_model_that_is_imported_computes_the_same(variant: str, tmp_path: Path) -> None:
     translator = own_model(variant)
@@ -87,6 +88,7 @@ def test_an_exported_model_that_is_imported_computes_the_same(variant: str, tmp_
         assert before.token_log_probabilities == pytest.approx(after.token_log_probabilities, abs=TOLERANCE)
 
 
+@pytest.mark.quick("learned")
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_transformers_translates_as_nmt_does(variant: str, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
@@ -135,6 +137,7 @@ def test_transformers_translates_as_nmt_does(variant: str, tmp_path: Path) -> No
     assert [[target.sos, *ids, target.eos] for ids in found] == expected
 
 
+@pytest.mark.slow
 def test_the_documented_code_translates_with_a_trained_model(
     train_tiny: TrainTiny, tiny_corpus: Path, tmp_path: Path
 ) -> None:

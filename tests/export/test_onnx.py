@@ -46,6 +46,7 @@ def ids_of(pairs: list[ScoredPair], translator: Translator) -> list[tuple[Ids, I
     return [(translator.encode_source(pair.source), translator.encode_target(pair.target)) for pair in pairs]
 
 
+@pytest.mark.quick("transformer")
 @pytest.mark.parametrize("kind", MODELS)
 def test_log_probabilities_and_translations_are_those_of_pytorch(
     train_tiny: TrainTiny, tiny_corpus: Path, tmp_path: Path, kind: str
@@ -69,6 +70,7 @@ def test_log_probabilities_and_translations_are_those_of_pytorch(
         assert found == pytest.approx(pair.token_log_probabilities, abs=1e-4, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param("marian_codes", marks=pytest.mark.slow), "mbart"])
 def test_imported_models_are_exported(name: str, build_once: BuildOnce, tmp_path: Path) -> None:
     """With their activations, norms, positions, language tokens and what the decoder reads first."""
@@ -113,6 +115,7 @@ def test_200_lines_of_multi30k_are_translated_alike(
         assert found == pytest.approx(pair.token_log_probabilities, abs=1e-4, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_8_bits_are_smaller_and_nothing_else_is_offered(run_nmt: RunNmt, train_tiny: TrainTiny, tmp_path: Path) -> None:
     directory = train_tiny(*MODELS["ssru"], "training.max_steps=2")
     done = run_nmt("export", directory, "-o", tmp_path / "int8", "--to", "onnx", "--quantization", "int8")

@@ -78,6 +78,7 @@ def strange_lines(plain: list[str], count: int) -> list[str]:
     return [*lines, words[:40_000]]  # a word that takes minutes if the time grows with the square of its length
 
 
+@pytest.mark.quick("unigram")
 @pytest.mark.skipif(NODE is None, reason="needs Node.js")
 @pytest.mark.parametrize(
     "name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in KINDS if name not in QUICK)]
@@ -258,6 +259,7 @@ def test_the_search_of_the_page_is_that_of_the_runtime(tmp_path: Path) -> None:
     assert len(different) > 20
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(NODE is None, reason="needs Node.js")
 def test_a_search_of_the_page_with_numbers_that_are_not_finite_ends_with_a_message(tmp_path: Path) -> None:
     _, results = page_search(tmp_path, [search_of(None), search_of(5), search_of(None, beam_size=1)], broken=True)
@@ -276,6 +278,7 @@ console.log(JSON.stringify(tables.map((table) => {
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(NODE is None, reason="needs Node.js")
 def test_the_tokenizers_of_imported_models_are_the_same_in_the_page_and_the_runtime(tmp_path: Path) -> None:
     vocabularies = [
@@ -381,6 +384,7 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
         assert "https:" not in text
 
 
+@pytest.mark.slow
 def test_a_file_that_is_missing_is_named_although_others_are_still_loading(browser: Any, tmp_path: Path) -> None:
     for name in PAGE:
         shutil.copyfile(FOLDER / name, tmp_path / name)

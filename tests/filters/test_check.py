@@ -76,6 +76,7 @@ def lines_of(finding: Finding) -> list[int]:
     return [example.line for example in finding.examples]
 
 
+@pytest.mark.slow
 def test_sound_text_has_nothing_but_notes(sound: Pairs, write: Write) -> None:
     report = check_pairs(write(sound[:1200]), write(sound[1200:], "test"))
     assert [f for f in report.findings if f.severity != "note"] == []

@@ -191,6 +191,7 @@ def test_bad_input_is_one_message_and_nothing_is_written(
 # stopped in the middle
 
 
+@pytest.mark.quick("killed at the end")
 @pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files, as a full disk does")
 @pytest.mark.parametrize("kind", ["killed among the filters", "killed at the end", "full disk"])
 def test_a_stopped_run_goes_on_and_writes_the_same(

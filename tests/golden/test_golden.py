@@ -306,6 +306,21 @@ def _vocabularies_made_once() -> Iterator[None]:
         yield
 
 
+@pytest.mark.quick(
+    "quickstart",
+    "multi30k/luong",
+    "multi30k/bahdanau",
+    "multi30k/transformer",
+    "multi30k/ssru",
+    "multi30k/language_model",
+    "chat/hierarchical",
+    "algorithmic/chain_act",
+    "algorithmic/copy_lstm",
+    "classification/language",
+    "technique/adamw",
+    "systems/rnn_tanh",
+    "technique/word_dropout",
+)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.usefixtures("_vocabularies_made_once")
 def test_losses_are_the_same(name: str, golden_corpus: Path, tmp_path: Path) -> None:

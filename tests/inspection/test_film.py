@@ -89,6 +89,7 @@ def test_it_is_accessible(opened: Any, scheme: str, width: int) -> None:
     show_in(opened, scheme, 320)
 
 
+@pytest.mark.slow
 def test_the_scrubber_goes_through_the_frames_by_keys_and_buttons(opened: Any) -> None:
     def shown() -> tuple[str, str]:
         return opened.text_content("#translation .whole"), opened.locator("#reference i").first.get_attribute("style")
@@ -110,6 +111,7 @@ def test_the_scrubber_goes_through_the_frames_by_keys_and_buttons(opened: Any) -
     assert opened.locator("#matrix thead span").all_text_contents() == ["zwei", "⟨end⟩"]
 
 
+@pytest.mark.slow
 def test_the_film_plays_to_its_end_and_is_paused_by_a_step(opened: Any) -> None:
     opened.keyboard.press("Space")
     opened.wait_for_function("document.getElementById('frame').value === '1'")
@@ -122,6 +124,7 @@ def test_the_film_plays_to_its_end_and_is_paused_by_a_step(opened: Any) -> None:
     assert opened.input_value("#frame") == "1"
 
 
+@pytest.mark.slow
 def test_attention_and_gradients_are_those_of_the_frame(opened: Any) -> None:
     shares = "cells => cells.map(cell => Number(cell.style.getPropertyValue('--share')))"
     assert opened.eval_on_selector_all("#matrix tbody td", shares) == [1, 0, 0, 1]
@@ -133,6 +136,7 @@ def test_attention_and_gradients_are_those_of_the_frame(opened: Any) -> None:
     assert opened.locator("#score circle").count() == 3
 
 
+@pytest.mark.slow
 def test_a_model_without_attention_has_no_matrix(browser: Any, run: Path) -> None:
     write(run / "film.jsonl", [frame(3, 0.1, attention=None) | {"gradients": []}])
     (run / "page.html").write_text(render_film(run), encoding="utf-8")

@@ -18,6 +18,7 @@ from nmt.translation.translator import Translator
 PAIRS = [("der Hund schläft im Garten.", "the dog sleeps in the garden."), ("die Katze hört.", "the cat hears.")] * 8
 
 
+@pytest.mark.slow
 def test_norms_are_those_of_finite_differences(tiny_model: Path) -> None:
     translator = nmt.load(tiny_model, "cpu")
     translator.model.double()

@@ -63,6 +63,7 @@ def assert_same(found: Sequence[Hypothesis], expected: Sequence[Hypothesis]) -> 
     assert [each.score for each in found] == pytest.approx([each.score for each in expected], abs=1e-5)
 
 
+@pytest.mark.quick("luong", "transformer", "bahdanau")
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_weights_that_a_head_has_already_change_no_number(name: str) -> None:
     model = make(name)
@@ -75,6 +76,7 @@ def test_weights_that_a_head_has_already_change_no_number(name: str) -> None:
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
+@pytest.mark.quick("transformer")
 @pytest.mark.parametrize("name", ["transformer", "post-norm", "ssru", "universal"])
 def test_a_head_that_is_off_is_one_whose_output_has_no_weights(name: str) -> None:
     model = make(name)

@@ -205,6 +205,7 @@ def num_boxes(window: Any) -> int:
     return int(window.locator("#tree rect").count())
 
 
+@pytest.mark.slow
 def test_the_tree_is_stepped_by_keys_and_buttons(opened: Any, view: Any) -> None:
     everything = len(view["beam"]["nodes"]) + 1
     assert num_boxes(opened) == everything
@@ -222,6 +223,7 @@ def test_the_tree_is_stepped_by_keys_and_buttons(opened: Any, view: Any) -> None
     assert num_boxes(opened) == everything
 
 
+@pytest.mark.slow
 def test_another_length_penalty_ranks_the_finished_hypotheses_at_once(opened: Any, view: Any) -> None:
     def translations() -> list[str]:
         return [
@@ -242,6 +244,7 @@ def test_another_length_penalty_ranks_the_finished_hypotheses_at_once(opened: An
     assert translations()[0] == view["best"]["text"]
 
 
+@pytest.mark.slow
 def test_a_token_shows_its_attention_and_its_alternatives(opened: Any, view: Any) -> None:
     opened.focus("#target .word >> nth=0")
     opened.keyboard.press("ArrowRight")
@@ -259,6 +262,7 @@ def test_a_token_shows_its_attention_and_its_alternatives(opened: Any, view: Any
     assert opened.input_value("#sentence") == "1"
 
 
+@pytest.mark.slow
 def test_an_attribution_is_chosen_in_place_of_a_head(opened: Any, view: Any) -> None:
     chosen = next(index for index, each in enumerate(view["attention"]) if each["name"] == "leave one out")
     opened.select_option("#matrices select >> nth=0", label="leave one out")
@@ -268,6 +272,7 @@ def test_an_attribution_is_chosen_in_place_of_a_head(opened: Any, view: Any) -> 
     assert own == pytest.approx(shares.reshape(-1, len(view["source"]))[1].tolist(), abs=2e-3)
 
 
+@pytest.mark.slow
 def test_every_number_of_a_step_is_shown(opened: Any, view: Any) -> None:
     numbers = view["numbers"]
     opened.focus("#target .word >> nth=0")
@@ -286,6 +291,7 @@ def test_every_number_of_a_step_is_shown(opened: Any, view: Any) -> None:
     assert not opened.is_visible("#numbers-details")
 
 
+@pytest.mark.slow
 def test_every_number_of_the_cell_is_shown(opened: Any, view: Any) -> None:
     opened.focus("#target .word >> nth=0")
     opened.keyboard.press("ArrowRight")
@@ -300,6 +306,7 @@ def test_every_number_of_the_cell_is_shown(opened: Any, view: Any) -> None:
     assert opened.locator("#cell tbody tr").count() == 5
 
 
+@pytest.mark.slow
 def test_attention_to_a_word_and_missing_heads_are_shown(opened: Any, view: Any) -> None:
     best, found = view["best"], view["interventions"]
     opened.focus("#target .word >> nth=0")

@@ -125,6 +125,7 @@ EACH_SYSTEM = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
     reason="needs a PyTorch with backends in Python",

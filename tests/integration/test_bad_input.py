@@ -192,6 +192,7 @@ def test_full_disk(run_nmt: RunNmt, tiny_model: Path) -> None:
     refused(run_nmt("translate", tiny_model, "-o", "/dev/full", stdin="Der Hund.\n"), "/dev/full", "no space left")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_full_disk_behind_standard_output() -> None:
     """The command has opened no file whose name a message could give."""

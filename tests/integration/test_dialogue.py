@@ -84,14 +84,17 @@ def share_right(translator: Translator) -> float:
     return sum(t.text == target for t, (_, target) in zip(found, dialogues(), strict=True)) / len(found)
 
 
+@pytest.mark.slow
 def test_a_hierarchical_model_uses_what_was_said_before(hierarchical: Path) -> None:
     assert share_right(load(hierarchical, "cpu")) == 1
 
 
+@pytest.mark.slow
 def test_the_same_model_without_context_can_only_guess(train: Train) -> None:
     assert share_right(load(train("data.history_turns=0"), "cpu")) <= 0.5
 
 
+@pytest.mark.slow
 def test_one_long_sentence_will_do_as_well(train: Train) -> None:
     assert share_right(load(train(*FLAT), "cpu")) == 1
 
@@ -123,6 +126,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [(), FLAT, ("vocabulary={type: bpe, size: 90, byte_fallback: false}",)])
 def test_as_many_lines_come_out_as_go_in(train: Train, run_nmt: RunNmt, settings: tuple[str, ...]) -> None:
     model = train("training.max_steps=2", *settings)
@@ -151,6 +155,7 @@ def test_a_long_dialogue_loses_its_oldest_turns_and_a_long_turn_its_end(train: T
     assert "line 1 has 30 pieces: only the first 16 are translated" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_alignment_of_a_dialogue_has_both_levels(
     hierarchical: Path, folder: Path, run_nmt: RunNmt, tmp_path: Path
 ) -> None:

@@ -78,6 +78,7 @@ def in_process(python: Path, installed: Path | None, *commands: list[object]) ->
     )
 
 
+@pytest.mark.slow
 def test_an_installed_package_adds_components_to_every_command(
     python: Path, installed: Path, tiny_recipe: Path, tiny_corpus: Path, tmp_path: Path
 ) -> None:
@@ -143,6 +144,7 @@ def load_recipe_text(model: Path) -> dict[str, Any]:
     return values
 
 
+@pytest.mark.quick("others")
 @pytest.mark.parametrize("settings", COMPONENTS.values(), ids=COMPONENTS.keys())
 def test_components_of_a_package_keep_the_contracts(
     settings: list[str], train_tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch

@@ -109,6 +109,7 @@ def test_output_that_another_process_completes_before_it_is_locked_is_not_touche
     assert (tmp_path / "out").read_text() == "finished\n"
 
 
+@pytest.mark.quick("average")
 @pytest.mark.parametrize("command", ["average", "export"])
 def test_of_two_that_make_a_folder_one_does_and_the_other_is_refused(
     command: str, run: Path, bytes_transformer: Path, run_nmt: RunNmt, python: Path, tmp_path: Path

@@ -83,6 +83,7 @@ def test_the_shard_of_a_killed_worker_is_done_again(four: list[Shard], uppercase
         assert shard.output.read_text() == shard.inputs[0].read_text().upper()
 
 
+@pytest.mark.slow
 @pytest.mark.posix
 def test_a_shard_that_kills_every_worker_is_named_and_the_others_remain(
     four: list[Shard], uppercase: Callable[..., JobFactory]
@@ -159,6 +160,7 @@ def translated_one_by_one(run_nmt: RunNmt, model: Path, texts: Path) -> dict[str
     return contents(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.posix
 def test_a_folder_is_translated_as_its_files_although_a_worker_is_killed(
     run_nmt: RunNmt, tiny_model: Path, texts: Path, killer: Path, monkeypatch: pytest.MonkeyPatch
@@ -281,6 +283,7 @@ def test_a_journal_has_one_writer_and_survives_a_kill_while_it_is_written(four: 
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.posix
 def test_shards_are_cleaned_as_one_corpus_where_pairs_are_compared(run_nmt: RunNmt, tmp_path: Path) -> None:
     pairs = [(f"Satz {n} ist ein Satz.", f"Sentence {n} is a sentence.") for n in range(30)]
@@ -348,6 +351,7 @@ def test_a_ray_cluster_writes_the_same_although_a_worker_is_killed(
     assert not list(output.glob("*.partial"))
 
 
+@pytest.mark.slow
 def test_an_executor_is_added_from_outside(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
     started: list[tuple[int, int]] = []
 

@@ -280,6 +280,7 @@ def test_a_cell_equals_pytorchs(kind: str) -> None:
         torch.testing.assert_close(found, part, atol=1e-12, rtol=0)
 
 
+@pytest.mark.quick("1-*")
 @every_cell
 @pytest.mark.parametrize("layer", [0, 1])
 def test_gradients_of_a_cell(choice: Any, layer: int) -> None:
@@ -436,6 +437,7 @@ def test_a_depth_gate_of_both_directions_sees_the_cell_of_its_own() -> None:
                 assert found.tolist() == pytest.approx(state[0], abs=1e-9)
 
 
+@pytest.mark.quick("1-*")
 @every_cell
 @pytest.mark.parametrize("directions", [1, 2])
 def test_gradients_of_a_padded_batch(choice: Any, directions: int) -> None:
@@ -489,6 +491,7 @@ def test_both_directions_go_on_from_a_state_of_their_own(choice: Any) -> None:
                 assert values == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.quick("lstm", "gru", "leaky", "leaky, relu", "echo_state", "rnn_tanh")
 @every_cell
 def test_half_precision_loses_nothing_that_a_state_adds_up(choice: Any) -> None:
     """Under autocast the products are bfloat16; states stay float32, and 300 steps stay close to exact ones."""

@@ -35,6 +35,7 @@ def losses_of_training(model: Seq2Seq, batch: Batch, num_steps: int = 30) -> tup
     return losses[0], losses[-1]
 
 
+@pytest.mark.quick("lstm", "leaky", "echo_state")
 @pytest.mark.parametrize("cell", CHOICES.values(), ids=CHOICES.keys())
 def test_a_cell_learns(make_model: Any, batch: Batch, cell: Any) -> None:
     sizes = {"cell": cell, "hidden_size": 16}
@@ -43,6 +44,7 @@ def test_a_cell_learns(make_model: Any, batch: Batch, cell: Any) -> None:
     assert after < before / 2
 
 
+@pytest.mark.quick("dot", "han")
 @pytest.mark.parametrize("score", ATTENTIONS)
 def test_a_score_learns(make_model: Any, batch: Batch, score: str) -> None:
     options = {"type": "luong", "hidden_size": 16, "attention": {"type": score}}

@@ -115,6 +115,7 @@ def test_a_second_backward_pass_is_right_and_second_derivatives_are_refused() ->
         gradient.sum().backward()
 
 
+@pytest.mark.slow
 def test_the_compiler_sees_ordinary_products() -> None:
     weight, x_TRD = nn.Parameter(torch.randn(WIDTH, WIDTH)), torch.randn(STEPS, ROWS, WIDTH)
 

@@ -37,6 +37,7 @@ def test_a_line_is_as_thick_as_its_weight_and_joins_its_words() -> None:
     assert found == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.quick("3")
 @pytest.mark.parametrize("num_words", [3, 200])
 def test_words_do_not_overlap_and_stay_inside(num_words: int) -> None:
     words = tuple(f"Wort{number}" for number in range(num_words))

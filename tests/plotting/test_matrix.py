@@ -61,6 +61,7 @@ def svg_texts(path: Path) -> list[str]:
 HOUSE = pair(("das", "Haus", "."), ("the", "house", "."))
 
 
+@pytest.mark.quick(".svg*", ".pdf*")
 @pytest.mark.parametrize(
     ("suffix", "start"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF"), (".PNG", b"\x89PNG")]
 )
@@ -90,6 +91,7 @@ def test_numbers_are_written_into_the_cells(tmp_path: Path) -> None:
     assert svg_texts(with_numbers).count("1") == svg_texts(without).count("1") + 1
 
 
+@pytest.mark.quick(".svg")
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_odd_words_are_drawn(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"odd{suffix}"

@@ -107,6 +107,7 @@ def test_names_and_title_do_not_overlap_where_cells_are_few() -> None:
     assert first.x1 < second.x0 < second.x1 < third.x0
 
 
+@pytest.mark.slow
 def test_words_can_be_read_up_to_twenty_five() -> None:
     words = tuple(f"word{number}" for number in range(25))
     layers = [[f"{layer}:{head}" for head in range(1, 9)] for layer in range(1, 7)]
@@ -115,6 +116,7 @@ def test_words_can_be_read_up_to_twenty_five() -> None:
     assert max(figure.get_size_inches()) < 40
 
 
+@pytest.mark.quick("source0-*")
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 @pytest.mark.parametrize(("source", "target"), [((), ()), (("שלום", "猫"), ("$x$",))])
 def test_any_words_in_every_format(

@@ -61,6 +61,7 @@ def test_slides_have_large_fonts_and_fit_a_slide(name: str) -> None:
     assert slides.get_figwidth() < 13.3
 
 
+@pytest.mark.quick("lines", "document")
 @each_picture
 def test_dark_slides_have_light_text_on_a_dark_ground(name: str, tmp_path: Path) -> None:
     figure = drawn(name, "slides-dark")
@@ -85,6 +86,7 @@ def test_colours_of_lines_are_seen_on_the_dark_ground() -> None:
     assert {to_hex(line.get_color()) for line in figure.axes[0].lines} == {"#4aa8e8", "#ff8a3d"}
 
 
+@pytest.mark.quick("svg")
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_a_picture_keeps_its_theme_when_it_is_written_later(suffix: str, tmp_path: Path) -> None:
     figure, light = drawn("matrix", "slides-dark"), drawn("matrix", "slides")
@@ -98,6 +100,7 @@ def test_a_picture_keeps_its_theme_when_it_is_written_later(suffix: str, tmp_pat
         assert b">teacher</text>" in dark, "text stays text"
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_a_picture_as_svg_without_fonts() -> None:
     svg = drawn("matrix", "slides")._repr_svg_()
     assert svg.startswith("<?xml")

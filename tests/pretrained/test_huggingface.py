@@ -96,6 +96,7 @@ def test_log_probabilities_are_those_of_transformers(folder: Path, imported: Pat
         assert found == pytest.approx(wanted, abs=1e-5)
 
 
+@pytest.mark.quick("marian_codes", "m2m100", "mbart")
 def test_tokenisation_is_that_of_transformers(case: str, folder: Path, imported: Path) -> None:
     """Of NLLB and mBART-50, transformers 5 divides some lines with white space otherwise than sentencepiece."""
     transformers = pytest.importorskip("transformers")
@@ -112,6 +113,7 @@ def test_tokenisation_is_that_of_transformers(case: str, folder: Path, imported:
         assert mine.encode(line) or len(ids) <= 1, "only a language token"
 
 
+@pytest.mark.quick("mbart")
 def test_beam_search_is_that_of_transformers(imported: Path, folder: Path) -> None:
     transformers = pytest.importorskip("transformers")
     model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
@@ -149,6 +151,7 @@ def test_beam_search_is_that_of_transformers(imported: Path, folder: Path) -> No
     assert found == expected
 
 
+@pytest.mark.quick("mbart", "marian_codes")
 def test_an_exported_model_is_the_imported_one(
     run_nmt: RunNmt, case: str, folder: Path, imported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +174,7 @@ def test_an_exported_model_is_the_imported_one(
     assert first.vocabularies.fingerprint == second.vocabularies.fingerprint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["marian", pytest.param("m2m100", marks=pytest.mark.slow)])
 def test_an_imported_model_is_an_ordinary_one(
     run_nmt: RunNmt, kind: str, build_once: BuildOnce, tmp_path: Path

@@ -30,6 +30,7 @@ def test_splits_share_no_sentence(corpus: dict[str, list[AlignedPair]]) -> None:
     assert len({pair.source for pairs in corpus.values() for pair in pairs}) == 25_000
 
 
+@pytest.mark.slow
 def test_smaller_splits_are_the_first_pairs(corpus: dict[str, list[AlignedPair]]) -> None:
     small = splits(train=10, valid=20, test=500)
     assert (small["valid"], small["test"]) == (corpus["valid"][:20], corpus["test"])

@@ -55,6 +55,7 @@ def test_everything_is_written(short_quickstart: RunNmt, run_nmt: RunNmt, tmp_pa
     assert run_nmt(*tokens).stdout == (output / "test.links").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_a_run_that_its_time_limit_stops_is_no_success(short_quickstart: RunNmt, tmp_path: Path) -> None:
     done = short_quickstart("-o", tmp_path / "out", "--set=training.max_minutes=0.001")
     assert done.returncode == 1
@@ -64,6 +65,7 @@ def test_a_run_that_its_time_limit_stops_is_no_success(short_quickstart: RunNmt,
     assert "Try next" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_model_that_is_trained_at_the_time_limit_is_a_success(
     short_quickstart: RunNmt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def test_a_plugin_leaves_the_path_of_modules_as_it_was(
     assert sys.path == before
 
 
+@pytest.mark.slow
 def test_a_plugin_installed_for_one_kind_may_be_required(tmp_path: Path) -> None:
     """A model directory is checked before the table of that kind is used."""
     code = "from nmt.models.cells.gated import GruCell\n\n\nclass Mine(GruCell): ...\n"

@@ -17,6 +17,7 @@ import serve_fuzz
 import serve_sessions
 
 
+@pytest.mark.slow
 def test_hostile_requests_are_refused_and_the_next_one_is_answered(server: Any) -> None:
     host, port = server.url.removeprefix("http://").split(":")
     counts, problems = serve_fuzz.run((host, int(port)), 120, seed=3)
@@ -88,6 +89,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.posix
 def test_sigterm_stops_the_server_during_a_search_that_never_ends(python: Path, tiny_model: Path) -> None:
     command = [python, "-c", ENDLESS, "serve", str(tiny_model), "--port", "0", "--time-limit", "0.5"]

@@ -55,6 +55,7 @@ def test_the_time_of_headers_begins_with_their_first_byte(
         release.set()
 
 
+@pytest.mark.quick("x-POST /nowhere", "?n-GET /health")
 @pytest.mark.parametrize("request_line", ["POST /nowhere", "POST /health", "GET /health", "OPTIONS /translate"])
 @pytest.mark.parametrize("byte", [b"x", b"\n"])
 def test_a_connection_ends_after_its_answer_whatever_the_client_sends(

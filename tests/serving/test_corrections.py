@@ -69,6 +69,7 @@ def test_corrections_with_an_api_key(own_model: Path, serve: Callable[..., Any])
     assert ("Der Garten.", "The park.") in entries
 
 
+@pytest.mark.slow
 @pytest.mark.posix
 def test_a_server_that_is_killed_loses_nothing(own_model: Path, python: Path) -> None:
     command = [python, "-m", "nmt", "serve", str(own_model), "--port", "0", "--feedback"]

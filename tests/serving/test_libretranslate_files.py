@@ -102,6 +102,7 @@ def test_a_document_that_nobody_waits_for_is_stopped(
     assert "never retrieved" not in caplog.text
 
 
+@pytest.mark.slow
 def test_too_many_documents(serve: Callable[..., Any], translator: Translator, hold: Hold) -> None:
     own = serve(translator, documents=1)
     release = hold(own.service.engine)

@@ -118,6 +118,7 @@ def opened(browser: Any, server: Any) -> Iterator[Any]:
         yield window
 
 
+@pytest.mark.slow
 def test_a_permalink_shows_its_sentence_and_interventions_are_computed(opened: Any, server: Any) -> None:
     best = server.request("/v1/inspect", {"text": LINE, "alternatives": 0}).json["view"]["best"]
     assert opened.input_value("#text") == LINE
@@ -141,6 +142,7 @@ def test_a_permalink_shows_its_sentence_and_interventions_are_computed(opened: A
     assert opened.input_value("#text") == LINE
 
 
+@pytest.mark.quick("<script>*")
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", "שלום עולם", "Der Hund. " * 500 + "Ein"])
 def test_any_text_is_shown_or_refused_in_words(browser: Any, server: Any, text: str) -> None:
     window = browser.new_page(viewport={"width": 320, "height": 700})

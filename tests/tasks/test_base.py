@@ -131,6 +131,7 @@ class Tagging(Task):
         return search_batch(of_length, [*processors, OneEach(None, batch.vocabularies)], constraints)
 
 
+@pytest.mark.slow
 def test_a_task_from_outside_is_one_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_added", list(registry._added))
     nmt.register("task", "tagging")(Tagging)

@@ -96,6 +96,7 @@ def test_cells_are_measured_beside_the_lstm(
         assert float(row[4]) == pytest.approx(medians[0] / medians[1], abs=0.02)
 
 
+@pytest.mark.slow
 def test_shards_are_the_lines_of_the_file_and_a_failure_ends_the_measurement(
     load_tool: LoadTool, tmp_path: Path
 ) -> None:
@@ -153,6 +154,7 @@ def test_search_takes_as_many_steps_as_the_length_says(load_tool: LoadTool, syst
     assert [len(translation.tokens) for translation in translations] == [7, 7, 7]
 
 
+@pytest.mark.slow
 def test_costs_are_measured_in_a_process_of_their_own(load_tool: LoadTool) -> None:
     tool = load_tool("bench/growth")
     small = tool.Sizes(batch=1, vocabulary=50, width=64, length=32)

@@ -183,6 +183,7 @@ def crash(zygote: Any, tmp_path: Path) -> Callable[[str], None]:
     return run
 
 
+@pytest.mark.quick("a later update")
 @pytest.mark.parametrize("step", [10, 20], ids=["the same update again", "a later update"])
 def test_no_operation_of_saving_a_checkpoint_can_lose_the_last_one(crash: Callable[[str], None], step: int) -> None:
     crash(f"['crash_while_saving'](scratch, {step})")

@@ -47,6 +47,7 @@ def whole(zygote: Any, command: Any, tmp_path_factory: pytest.TempPathFactory) -
     return get
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kills", "max_steps"), [(4, 60), pytest.param(20, 240, marks=pytest.mark.slow)], ids=["4 kills", "20 kills"]
 )
@@ -70,6 +71,7 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(
     assert differences(directory, whole(max_steps)) == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_only_what_came_after_the_last_checkpoint(
     zygote: Any, whole: Any, command: Any, tmp_path: Path
 ) -> None:

@@ -327,6 +327,7 @@ def both_ways(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory, train
     return train_tiny(*(f"{key}={json.dumps(value)}" for key, value in settings.items()))
 
 
+@pytest.mark.slow
 def test_the_tag_says_what_a_model_of_two_directions_writes(both_ways: Path, tiny_corpus: Path) -> None:
     model = nmt.load(both_ways, "cpu")
     german, english = ((tiny_corpus / f"train.{side}").read_text("utf-8").splitlines()[:20] for side in ("de", "en"))
@@ -386,6 +387,7 @@ def losses(metrics: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
     return [(line["step"], line["loss"]) for line in metrics]
 
 
+@pytest.mark.quick("True")
 @pytest.mark.parametrize("joint", [True, False])
 def test_one_corpus_trains_as_data_train_does(
     make_recipe: RecipeMaker, read_metrics: MetricsReader, tiny_corpus: Path, tmp_path: Path, joint: bool
@@ -468,6 +470,7 @@ def start(zygote: Any, tmp_path: Path) -> Callable[..., list[int]]:
     return start
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, pytest.param(2, marks=pytest.mark.slow)], ids=["one process", "two processes"])
 @pytest.mark.parametrize("is_guided", [pytest.param(False, marks=pytest.mark.slow), True], ids=["sampled", "guided"])
 def test_a_run_that_is_killed_in_each_stage_ends_as_one_that_was_not(

@@ -91,6 +91,7 @@ SAMPLED = {
 """Each rank draws the pieces of an epoch by itself: the ranks must agree on where batches begin."""
 
 
+@pytest.mark.quick("sampled")
 @pytest.mark.parametrize(
     ("accumulate", "changes"), [(1, {"metric": "bleu"}), (2, {}), (1, SAMPLED)], ids=["bleu", "accumulate", "sampled"]
 )
@@ -142,6 +143,7 @@ def test_incomplete_variables_of_torchrun_are_refused(
         pass
 
 
+@pytest.mark.slow
 def test_only_the_first_process_speaks(write_recipe: Any, start: Any, zygote: Any, tmp_path: Path) -> None:
     for pid in start(write_recipe(max_steps=2), tmp_path / "run"):
         assert zygote.wait(pid) == 0
@@ -150,6 +152,7 @@ def test_only_the_first_process_speaks(write_recipe: Any, start: Any, zygote: An
     assert second == ""
 
 
+@pytest.mark.slow
 def test_a_layer_may_be_left_out_by_one_process_alone(
     write_recipe: Any, start: Any, zygote: Any, read_metrics: MetricsReader, tmp_path: Path
 ) -> None:
@@ -161,6 +164,7 @@ def test_a_layer_may_be_left_out_by_one_process_alone(
     assert all(line["loss"] > 0 for line in read_metrics(tmp_path / "run", "train"))
 
 
+@pytest.mark.quick("0")
 @pytest.mark.parametrize("signalled", [0, 1])
 def test_a_signal_to_one_ends_both_at_the_same_update_and_they_go_on_exactly(
     write_recipe: Any, start: Any, zygote: Any, tmp_path: Path, signalled: int
@@ -192,6 +196,7 @@ def assert_tells_of_the_loss(text: str, rank: int) -> None:
         assert foreign not in text
 
 
+@pytest.mark.quick("1")
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_killed_process_ends_the_other_with_a_message_and_the_run_can_go_on(
     write_recipe: Any, start: Any, zygote: Any, read_metrics: MetricsReader, tmp_path: Path, killed: int
@@ -232,6 +237,7 @@ LineReader.source_ids = slow
 """
 
 
+@pytest.mark.quick("the one that works")
 @pytest.mark.parametrize(
     ("ended", "number", "statuses"),
     [
@@ -258,6 +264,7 @@ def test_while_one_prepares_the_data_the_end_of_another_is_noticed_within_second
     assert "Traceback" not in messages(tmp_path)[ended]
 
 
+@pytest.mark.slow
 def test_when_torchrun_is_killed_its_processes_stop_with_a_checkpoint(
     write_recipe: Any, zygote: Any, tmp_path: Path
 ) -> None:
@@ -280,6 +287,7 @@ def test_when_torchrun_is_killed_its_processes_stop_with_a_checkpoint(
     assert damage(CheckpointFolder(directory).at(step)) == ""
 
 
+@pytest.mark.quick("rank 0 has the store")
 @pytest.mark.parametrize("has_store", ["True", "False"], ids=["torchrun has the store", "rank 0 has the store"])
 def test_when_torchrun_is_killed_before_the_others_have_come_nobody_waits_for_them(
     write_recipe: Any, zygote: Any, tmp_path: Path, has_store: str
@@ -295,6 +303,7 @@ def test_when_torchrun_is_killed_before_the_others_have_come_nobody_waits_for_th
     assert "Traceback" not in text
 
 
+@pytest.mark.slow
 def test_a_single_process_may_outlive_the_shell_that_started_it(write_recipe: Any, zygote: Any, tmp_path: Path) -> None:
     directory = tmp_path / "run"
     arguments = ["train", write_recipe(max_steps=60, log_every=1), "-o", str(directory)]
@@ -316,6 +325,7 @@ CheckpointFolder.save = slow
 """
 
 
+@pytest.mark.slow
 def test_no_process_leaves_before_the_checkpoint_is_written(
     write_recipe: Any, start: Any, zygote: Any, tmp_path: Path
 ) -> None:
@@ -333,6 +343,7 @@ def test_no_process_leaves_before_the_checkpoint_is_written(
     assert "Traceback" not in "".join(messages(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_both(write_recipe: Any, start: Any, zygote: Any, tmp_path: Path) -> None:
     pids = start(write_recipe(max_steps=9, checkpoint_every=3), tmp_path / "run", largest_file=100_000)
     assert [zygote.wait(pid) for pid in pids] == [2, 2]
@@ -341,6 +352,7 @@ def test_a_full_disk_ends_both(write_recipe: Any, start: Any, zygote: Any, tmp_p
     assert "Process 1 has lost the others" in second
 
 
+@pytest.mark.slow
 def test_more_processes_than_before_get_random_numbers_of_their_own(
     write_recipe: Any, start: Any, zygote: Any, tmp_path: Path
 ) -> None:

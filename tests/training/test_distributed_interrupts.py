@@ -74,6 +74,7 @@ def test_a_thread_other_than_the_main_one_may_train() -> None:
     assert entered == [None]
 
 
+@pytest.mark.quick("2")
 @pytest.mark.posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_saves_and_goes_on_as_if_nothing_had_happened(

@@ -106,6 +106,7 @@ def test_languages_are_those_of_the_file_names(source: str, target: str, languag
     assert languages_of(Path(source), Path(target)) == languages
 
 
+@pytest.mark.slow
 def test_the_command_estimates_and_writes_a_recipe_that_trains(
     tiny_corpus: Path, run_nmt: RunNmt, tmp_path: Path
 ) -> None:
@@ -171,6 +172,7 @@ def test_a_vocabulary_is_no_larger_than_the_text_gives(tmp_path: Path, monkeypat
         plan(PlanFiles(tmp_path / "all.de", tmp_path / "all.en", overrides={"vocabulary.size": 90}))
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_says_why(tiny_corpus: Path, run_nmt: RunNmt, tmp_path: Path) -> None:
     for side in ("de", "en"):
         (tmp_path / f"all.{side}").write_text(3 * (tiny_corpus / f"train.{side}").read_text("utf-8"), "utf-8")
@@ -179,6 +181,7 @@ def test_a_trial_that_fails_says_why(tiny_corpus: Path, run_nmt: RunNmt, tmp_pat
     assert "model.width" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_trial_knows_the_components_of_plugins(
     tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ def steps(directory: Path) -> list[int]:
     return sorted(int(path.name.removeprefix("step-")) for path in (directory / "checkpoints").iterdir())
 
 
+@pytest.mark.quick("vanilla", "transformer")
 @pytest.mark.parametrize("system", ["vanilla", "bahdanau", "luong", "luong with feeding", "transformer"])
 def test_each_system_learns_the_tiny_corpus_by_heart(
     make_recipe: RecipeMaker, read_metrics: MetricsReader, tiny_corpus: Path, tmp_path: Path, system: str
@@ -135,6 +136,7 @@ def test_no_update_is_missing_from_the_log(
     assert losses[1][7] < mean * 0.9  # so the last update alone would be told from all eight
 
 
+@pytest.mark.quick("0.9")
 @pytest.mark.parametrize("ema", [0.0, 0.9])
 def test_the_model_is_the_best_checkpoints(
     make_recipe: RecipeMaker,

@@ -50,6 +50,7 @@ def make_trainer(recipe: Recipe, directory: Path) -> Trainer:
     return Trainer(resolved, objective, batches, None, directory)
 
 
+@pytest.mark.quick("mid-epoch-*")
 @pytest.mark.parametrize("system", ["bahdanau", "transformer"])
 @pytest.mark.parametrize("stop", [3, 7, 8], ids=["mid-epoch", "end of an epoch", "second epoch"])
 def test_a_run_in_two_parts_is_the_run_in_one(
@@ -196,6 +197,7 @@ def test_the_moving_average_follows_its_formula(make_recipe: RecipeMaker, tmp_pa
     assert_identical(dict(weights_of(trainer.model)), before)
 
 
+@pytest.mark.quick("bahdanau-bf16", "transformer-fp16")
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 @pytest.mark.parametrize("system", ["vanilla", "bahdanau", "luong with feeding", "transformer"])
 def test_low_precision_learns_about_the_same(
@@ -279,6 +281,7 @@ def test_what_is_left_out_is_logged_and_said(
     assert "the loss of update 3 is not finite: the update is left out" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 def test_float16_finds_its_scale_by_real_overflows_even_across_a_resume(
     make_recipe: RecipeMaker, read_metrics: MetricsReader, read_checkpoint: CheckpointReader, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],

@@ -28,6 +28,7 @@ def frames_of(directory: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in lines]
 
 
+@pytest.mark.quick("vanilla")
 @pytest.mark.parametrize("system", ["bahdanau", "transformer", "vanilla"])
 def test_a_frame_has_what_the_model_of_that_moment_gives(
     make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, system: str

@@ -133,6 +133,7 @@ def test_a_vocabulary_that_is_named_is_used(make_recipe: RecipeMaker, trained: P
     assert Vocabularies.load(tuned).fingerprint == Vocabularies.load(own).fingerprint
 
 
+@pytest.mark.slow
 def test_a_resumed_run_needs_the_trained_model_no_more(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
     whole = train(make_recipe("luong", finetune_from=trained, max_steps=6), tmp_path / "whole")
     stopped = train(make_recipe("luong", finetune_from=trained, max_steps=3), tmp_path / "stopped")

@@ -81,6 +81,7 @@ def test_lora_changes_the_chosen_matrices_by_a_matrix_of_low_rank(
     assert load(tuned, "cpu").translate(["eins zwei"])  # a model directory as any other
 
 
+@pytest.mark.slow
 def test_a_run_with_lora_resumes_exactly(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
     def recipe(steps: int) -> Recipe:
         lora: dict[str, Any] = {"rank": 3, "full": ["embedding"]}

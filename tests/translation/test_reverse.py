@@ -77,6 +77,7 @@ def test_more_than_two_tags_need_one_that_is_given(train_tiny: Callable[..., Pat
     assert found == pytest.approx(expected.log_probability / len(expected.tokens))
 
 
+@pytest.mark.slow
 def test_a_calibration_with_the_other_direction(
     tiny_model: Path, backward_model: Path, tiny_corpus: Path, run_nmt: RunNmt, tmp_path: Path
 ) -> None:

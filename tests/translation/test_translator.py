@@ -68,6 +68,7 @@ def test_any_pair_is_scored(translator: Translator, of_bytes: Translator, lines:
         assert all(pair.score is not None and pair.score <= 0 for pair in found)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_lines(translator: Translator) -> None:
     def peak(num_lines: int) -> int:
         lines = ("Der Hund." if number % 5000 == 0 else "  " for number in range(num_lines))

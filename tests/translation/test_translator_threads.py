@@ -12,6 +12,7 @@ from nmt.models.layers import Positions
 LINES = ["Der Hund schläft im Garten.", "", "Heute trinkt die Katze kaltes Wasser.", "Mond " * 30, "Das Kind."]
 
 
+@pytest.mark.quick("fp32")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_threads_get_what_a_single_one_gets(tiny_model: Path, precision: str) -> None:
     translator = nmt.load(tiny_model, "cpu", precision=precision)

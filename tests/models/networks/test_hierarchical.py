@@ -219,6 +219,7 @@ def test_a_memory_without_turns_is_one_turn(attention: HierarchicalAttention) ->
     torch.testing.assert_close(found, attention(query_BQD, attention.prepare(memory)))
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_finite_differences(attention: HierarchicalAttention) -> None:
     memory = make_memory([[2, 1], [3]])
     query_BQD = torch.randn(2, 2, QUERY, dtype=torch.float64, requires_grad=True)

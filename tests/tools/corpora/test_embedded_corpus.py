@@ -190,6 +190,7 @@ def test_numbers() -> None:
     assert lexicon.ORDINALS[31] == ("thirty-first", "einunddreißigsten")
 
 
+@pytest.mark.slow
 def test_the_shipped_file_is_generated_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another corpus would change the figures published for quickstart."""
     monkeypatch.setattr(sys, "argv", ["make_embedded_corpus.py", "-o", str(tmp_path / "again")])
@@ -201,6 +202,7 @@ def test_another_seed_draws_other_sentences() -> None:
     assert list(islice(generate(seed=3), 100)) != list(islice(generate(seed=4), 100))
 
 
+@pytest.mark.slow
 def test_one_translation_per_source() -> None:
     """Each seed draws its own sentences, so short ones come again under another seed."""
     translations: dict[str, str] = {}
@@ -212,6 +214,7 @@ def test_one_translation_per_source() -> None:
     assert repeated > 100
 
 
+@pytest.mark.slow
 def test_articles_agree_with_their_nouns(train: list[AlignedPair]) -> None:
     """Directly before a noun, "dem", "den", "des" and "das" stand before a form that allows them."""
     allowed: dict[str, set[str]] = {"dem": set(), "den": set(), "des": set(), "das": set()}

@@ -146,6 +146,7 @@ def test_a_worse_system_is_told_from_one_that_is_as_good(compare_dialogues: Modu
     assert f"{worse.score - base.score:+.2f}" in shown[4]
 
 
+@pytest.mark.slow
 def test_one_direction_from_training_to_table(
     compare_dialogues: ModuleType,
     converted: Path,

@@ -67,6 +67,7 @@ def test_every_recipe_of_the_folder_is_a_system_on_equal_terms(compare_systems: 
     assert first.training.schedule["type"] != "cosine"  # it would need to know how many updates the minutes will be
 
 
+@pytest.mark.slow
 def test_shares_make_a_whole_and_a_last_call_the_table(
     run: Callable[..., None],
     tiny_corpus: Path,
@@ -110,6 +111,7 @@ def test_shares_make_a_whole_and_a_last_call_the_table(
     assert (runs / "lengths.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 @pytest.mark.posix
 def test_what_was_stopped_goes_on(
     run: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -140,6 +142,7 @@ def test_what_was_stopped_goes_on(
     assert (runs / "gru" / "val.en").read_text("utf-8").split("\n") == ["kept as it is", *translations[1:]]
 
 
+@pytest.mark.slow
 def test_a_system_that_fails_does_not_stop_the_others(
     run: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ import nmt
 LoadTool = Callable[[str], ModuleType]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("corpus", "least"), [("embedded", 0.99), ("gold", 0.97)])
 def test_known_links_bring_tags_back(corpus: str, least: float, load_tool: LoadTool, shared_data: Path) -> None:
     tool = load_tool("experiments/markup_quality")
@@ -23,6 +24,7 @@ def test_known_links_bring_tags_back(corpus: str, least: float, load_tool: LoadT
     assert known.f1 > tool.measure(pairs, tool.position_links, 300).f1 + 0.1
 
 
+@pytest.mark.slow
 def test_random_documents_stay_legal(load_tool: LoadTool) -> None:
     assert load_tool("experiments/markup_quality").check_documents(150) == []
 

@@ -10,6 +10,7 @@ pytest.importorskip("sentencex")
 pytest.importorskip("polib")
 
 
+@pytest.mark.slow
 def test_placeholders_are_kept_where_translations_are_damaged(
     load_tool: Callable[[str], ModuleType], shared_data: Path
 ) -> None:

@@ -57,6 +57,7 @@ def recipe(width: int, data: str) -> str:
     )
 
 
+@pytest.mark.slow
 def test_the_fit_finds_the_curve_of_the_runs(
     runs: list[Path], load_tool: LoadTool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

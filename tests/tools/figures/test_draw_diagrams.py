@@ -8,6 +8,7 @@ import pytest
 IMAGES = Path(__file__).resolve().parents[3] / "docs" / "images"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", draw_diagrams.DIAGRAMS)
 def test_files_are_up_to_date(name: str) -> None:
     drawn = draw_diagrams.DIAGRAMS[name]().svg()

@@ -17,6 +17,7 @@ def test_every_picture_of_the_documentation_is_known(repo_root: Path) -> None:
     assert shown == of_models | {"page", "check", "confidence", "browser"}
 
 
+@pytest.mark.slow
 @pytest.mark.posix
 def test_what_can_be_made_is_made(repo_root: Path, python: Path, tiny_model: Path, tmp_path: Path) -> None:
     runs, gold, output = tmp_path / "runs", tmp_path / "data" / "gold", tmp_path / "images"

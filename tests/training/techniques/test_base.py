@@ -43,6 +43,7 @@ def curves(train_tiny: Callable[..., Path]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["scheduled sampling", "truncation", "gradient flow"])
 def test_it_changes_training_and_still_learns(curves: dict[str, list[dict[str, Any]]], name: str) -> None:
     losses = [line["loss"] for line in curves[name]]

@@ -165,6 +165,7 @@ def test_taught_attention_is_refused(train_tiny: TrainTiny, tiny_corpus: Path) -
         train_tiny(*SHARE, f"training.techniques.guided_alignment.links={tiny_corpus / 'train.de'}")
 
 
+@pytest.mark.slow
 def test_a_model_learns_the_other_direction_too(train_tiny: TrainTiny, tiny_corpus: Path) -> None:
     backwards = list(zip(*(read_lines(tiny_corpus / f"train.{language}") for language in ("en", "de")), strict=True))
 

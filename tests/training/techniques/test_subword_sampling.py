@@ -329,6 +329,7 @@ SETTINGS = (
 )
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_in_an_epoch_ends_as_if_it_had_not_been(
     train_tiny: TrainTiny, tiny_recipe: Path, tmp_path: Path
 ) -> None:
