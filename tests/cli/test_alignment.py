@@ -133,6 +133,7 @@ def svg_text(path: Path) -> list[str]:
     return re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8"))
 
 
+@pytest.mark.slow
 def test_a_grid_has_every_head(
     run_nmt: RunNmt, train_tiny: Callable[..., Path], tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:

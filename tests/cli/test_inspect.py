@@ -36,6 +36,7 @@ def test_a_folder_without_a_run_is_told(run_nmt: RunNmt, tmp_path: Path) -> None
     assert "nmt train" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_page_of_a_sentence_compares_models(
     run_nmt: RunNmt, tiny_model: Path, vanilla_model: Path, tmp_path: Path
 ) -> None:

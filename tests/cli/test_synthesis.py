@@ -143,6 +143,7 @@ def test_noise_and_samples_depend_on_seed_and_line_alone(run_nmt: RunNmt, corpus
     assert run("same", "--search", "sample", "--batch-size", 3)["train.de"] == sampled["train.de"]
 
 
+@pytest.mark.slow
 def test_the_candidate_nearest_to_the_reference_is_chosen(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
     files = corpus / "mono.en", corpus / "mono.de"
     options = ("--drop-worst", 0, "--beam-size", 3, *SHORT)
@@ -222,7 +223,7 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(
     assert [path.name for path in tmp_path.iterdir()] == ["bt"]
 
 
-@pytest.mark.quick("32-*", "60-*")
+@pytest.mark.quick("60-*")
 @pytest.mark.parametrize(
     ("num_lines", "windows"), [(3, [32, 28]), (32, [28]), (45, [28]), (NUM_LINES, [])], ids=lambda value: str(value)
 )

@@ -68,6 +68,7 @@ def test_hostile_lines_keep_their_places(run_nmt: RunNmt, any_model: Path) -> No
         assert alone.stdout == f"\n{translation}\n", source
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lines=st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=30), max_size=5),
@@ -84,6 +85,7 @@ def test_whatever_is_in_the_lines_as_many_come_out(
     assert done.stdout.count("\n") == len(done.stdout.splitlines()) == num_lines
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=60).filter(lambda content: of_content(content) is None))
 def test_whatever_is_in_the_bytes_the_bad_line_is_named(run_nmt: RunNmt, bytes_model: Path, content: bytes) -> None:

@@ -70,6 +70,7 @@ def test_split_gives_what_stands_between_white_space(text: str) -> None:
     assert [text[begin:end] for begin, end in words.spans] == text.split()
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_split_spans_are_in_order_and_cover_all_but_white_space(text: str) -> None:
     words = Words.split(text)

@@ -377,7 +377,16 @@ def test_a_sentence_that_ends_early_leaves_the_batch_and_the_others_alone() -> N
     assert len(together[0][0].ids) > len(together[1][0].ids)
 
 
-@pytest.fixture(scope="module", params=sorted(DECODERS.keys() - {"classifier"}))
+SLOW = {"act_rnn", "ntm"}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+        for name in sorted(DECODERS.keys() - {"classifier"})
+    ],
+)
 def model(request: pytest.FixtureRequest) -> Seq2Seq:
     """A model of each decoder that has begun to learn: it ends its sentences, but where depends on the source."""
     torch.manual_seed(61)

@@ -278,6 +278,7 @@ def test_argos_translate_is_compared_with_the_limit_of_the_recipe_and_the_limit_
     assert "max_length: 4" in left_out
 
 
+@pytest.mark.quick("marian*")
 @pytest.mark.parametrize(("name", "token"), [("marian_codes", ">>eng<<"), ("nllb", "deu_Latn")])
 def test_argos_translate_has_no_language_tokens(name: str, token: str, build_once: BuildOnce, tmp_path: Path) -> None:
     folder = build_once(f"huggingface_{name}", lambda path: write_folder(path, **CASES[name]))
@@ -348,7 +349,7 @@ def test_nmt_translate_searches_with_it(trained: Path, lines: list[str], tmp_pat
     assert "Leave out --ensemble or --engine." in done.stderr
 
 
-@pytest.mark.quick("mbart", "marian_codes")
+@pytest.mark.quick("mbart")
 @pytest.mark.usefixtures("few_lines")
 @pytest.mark.parametrize("name", ["marian", "marian_untied", "marian_codes", "m2m100", "nllb", "mbart"])
 def test_imported_models_are_exported(name: str, build_once: BuildOnce, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ class Session:
             return [part.numpy() for part in self.network(*arguments)]
 
 
-@pytest.mark.quick("mbart", "marian_codes")
+@pytest.mark.quick("mbart")
 @pytest.mark.parametrize(
     "name", ["marian", "marian_separate", "marian_untied", "marian_codes", "m2m100", "nllb", "mbart"]
 )

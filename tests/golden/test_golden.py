@@ -309,17 +309,13 @@ def _vocabularies_made_once() -> Iterator[None]:
 @pytest.mark.quick(
     "quickstart",
     "multi30k/luong",
-    "multi30k/bahdanau",
     "multi30k/transformer",
     "multi30k/ssru",
     "multi30k/language_model",
     "chat/hierarchical",
     "algorithmic/chain_act",
-    "algorithmic/copy_lstm",
     "classification/language",
     "technique/adamw",
-    "systems/rnn_tanh",
-    "technique/word_dropout",
 )
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.usefixtures("_vocabularies_made_once")

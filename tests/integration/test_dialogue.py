@@ -99,6 +99,7 @@ def test_one_long_sentence_will_do_as_well(train: Train) -> None:
     assert share_right(load(train(*FLAT), "cpu")) == 1
 
 
+@pytest.mark.slow
 def test_batches_of_different_dialogues_translate_as_alone(hierarchical: Path) -> None:
     translator = load(hierarchical, "cpu")
     lines = [source for source, _ in dialogues()[::7]]

@@ -182,7 +182,7 @@ KEY = r"(?:data|vocabulary|model|training|decoding)(?:\.\w+)+"
 
 @on_each_page(spans(rf"(?:--set )?{KEY}(?:=\S*)?(?: --set \S+)*"))
 def test_keys_in_paragraphs_are_those_of_recipes(codes: list[Code]) -> None:
-    for key in (key for code in codes for key in re.findall(KEY, code.text)):
+    for key in {key for code in codes for key in re.findall(KEY, code.text)}:
         if not key.endswith((".safetensors", ".model")):
             recipe_keys(key.removesuffix(".type"))
 

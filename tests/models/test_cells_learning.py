@@ -35,7 +35,7 @@ def losses_of_training(model: Seq2Seq, batch: Batch, num_steps: int = 30) -> tup
     return losses[0], losses[-1]
 
 
-@pytest.mark.quick("lstm", "leaky", "echo_state")
+@pytest.mark.quick("leaky")
 @pytest.mark.parametrize("cell", CHOICES.values(), ids=CHOICES.keys())
 def test_a_cell_learns(make_model: Any, batch: Batch, cell: Any) -> None:
     sizes = {"cell": cell, "hidden_size": 16}

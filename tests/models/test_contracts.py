@@ -260,6 +260,7 @@ def test_reading_at_once_equals_reading_in_steps_and_in_parts(model: Seq2Seq, ba
         assert_close(torch.cat((first.weights_BHTS, second.weights_BHTS), dim=2), fast.weights_BHTS)
 
 
+@pytest.mark.quick("default *")
 @torch.no_grad()
 def test_weights_are_given_only_when_asked_for_and_change_nothing(model: Seq2Seq, batch: Batch) -> None:
     encoded = model.encode(batch.source_BS, batch.source_length_B)
@@ -403,6 +404,7 @@ def test_gradients_reach_every_parameter_also_after_a_search(
     assert [name for name, gradient in parameters if gradient is not None and not gradient.isfinite().all()] == []
 
 
+@pytest.mark.quick("default *", "odd memory")
 @torch.no_grad()
 def test_loaded_weights_give_the_same_output(
     model: Seq2Seq, output: tuple[Tensor, Tensor | None], case: Case, batch: Batch, make_model: Any, tmp_path: Path

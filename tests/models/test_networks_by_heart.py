@@ -31,7 +31,7 @@ SYSTEMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.quick("universal_transformer")
+@pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS.values(), ids=SYSTEMS.keys())
 def test_pairs_are_learnt_by_heart(
     make_model: Any, joint_vocabularies: Vocabularies, system: tuple[dict[str, Any], dict[str, Any]]

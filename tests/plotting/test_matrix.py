@@ -127,6 +127,7 @@ def test_nothing_drawn_is_cut_off() -> None:
         assert (edge == 255).all()
 
 
+@pytest.mark.slow
 def test_weights_links_and_gold_each_change_the_picture() -> None:
     words = ("a", "b")
     weights = np.full((2, 2), 0.25, np.float32)

@@ -88,6 +88,7 @@ def test_log_probabilities_are_the_stored_ones_of_transformers(case: str, import
         assert found == pytest.approx(wanted, abs=1e-5)
 
 
+@pytest.mark.quick("marian_codes", "mbart")
 def test_log_probabilities_are_those_of_transformers(folder: Path, imported: Path) -> None:
     pytest.importorskip("transformers")
     translator = nmt.load(imported, "cpu")
@@ -96,7 +97,7 @@ def test_log_probabilities_are_those_of_transformers(folder: Path, imported: Pat
         assert found == pytest.approx(wanted, abs=1e-5)
 
 
-@pytest.mark.quick("marian_codes", "m2m100", "mbart")
+@pytest.mark.quick("marian_codes", "mbart")
 def test_tokenisation_is_that_of_transformers(case: str, folder: Path, imported: Path) -> None:
     """Of NLLB and mBART-50, transformers 5 divides some lines with white space otherwise than sentencepiece."""
     transformers = pytest.importorskip("transformers")
@@ -113,7 +114,7 @@ def test_tokenisation_is_that_of_transformers(case: str, folder: Path, imported:
         assert mine.encode(line) or len(ids) <= 1, "only a language token"
 
 
-@pytest.mark.quick("mbart")
+@pytest.mark.slow
 def test_beam_search_is_that_of_transformers(imported: Path, folder: Path) -> None:
     transformers = pytest.importorskip("transformers")
     model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
@@ -151,7 +152,7 @@ def test_beam_search_is_that_of_transformers(imported: Path, folder: Path) -> No
     assert found == expected
 
 
-@pytest.mark.quick("mbart", "marian_codes")
+@pytest.mark.quick("mbart")
 def test_an_exported_model_is_the_imported_one(
     run_nmt: RunNmt, case: str, folder: Path, imported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

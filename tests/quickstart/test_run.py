@@ -75,6 +75,7 @@ def test_a_model_that_is_trained_at_the_time_limit_is_a_success(
     assert "Try next" in done.stderr
 
 
+@pytest.mark.slow
 def test_no_test_sentence_is_in_the_training_text() -> None:
     corpus = splits(train=3000, valid=100, test=100)
     for side in ("source", "target"):

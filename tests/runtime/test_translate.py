@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,29 +10,16 @@ import pytest
 from nmt.translation.load import load
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
-pytest.importorskip("onnxscript", reason="needs onnxscript")
-
-TrainTiny = Callable[..., Path]
-LAYERS = "num_layers: 1, num_heads: 4, dropout: 0"
 
 
-@pytest.fixture(scope="module")
-def model(train_tiny: TrainTiny) -> Path:
-    return train_tiny(
-        "vocabulary={type: unigram, size: 110, joint: true}",
-        f"model.encoder={{type: transformer, feed_forward_size: 64, {LAYERS}}}",
-        f"model.decoder={{type: ssru, {LAYERS}}}",
-        "training.max_steps=60",
-    )
+@pytest.fixture
+def model(onnx_folder: Path) -> Path:
+    return onnx_folder / "model"
 
 
-@pytest.fixture(scope="module")
-def folder(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from nmt.export.onnx import export_onnx
-
-    output = tmp_path_factory.mktemp("onnx") / "out"
-    export_onnx(load(model, "cpu"), output)
-    return output
+@pytest.fixture
+def folder(onnx_folder: Path) -> Path:
+    return onnx_folder / "onnx"
 
 
 def test_the_file_in_the_folder_translates_without_torch_and_nmt(folder: Path, model: Path, tiny_corpus: Path) -> None:

@@ -319,6 +319,7 @@ def test_a_full_queue(serve: Callable[..., Any], translator: Translator, hold: H
         assert waiting.result().status == 200
 
 
+@pytest.mark.slow
 def test_the_time_limit(serve: Callable[..., Any], translator: Translator, hold: Hold) -> None:
     hasty, goes_on = serve(translator, time_limit=3), threading.Event()
     release = hold(hasty.service.engine)

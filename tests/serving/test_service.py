@@ -261,7 +261,7 @@ def test_a_tag_is_in_front_of_each_part_of_a_long_sentence(tagged: Translator, g
     assert " ".join(part.source.removeprefix("<2de> ") for part in parts) == " ".join(german[:6])
 
 
-@pytest.mark.quick("/translate")
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/translate", "/v1/translate"])
 def test_small_requests_do_not_wait_for_the_threads_of_large_ones(
     serve: Callable[..., Any], translator: Translator, monkeypatch: pytest.MonkeyPatch, path: str

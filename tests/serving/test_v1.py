@@ -181,6 +181,7 @@ def test_several_models_of_a_direction(
         assert (refused.status, refused.json["error"]) == (400, f"{wrong} is no model from de to en: see /v1/models")
 
 
+@pytest.mark.slow
 def test_ctranslate2_as_engine(
     serve: Callable[..., Any], train_tiny: Any, german: list[str], run_nmt: Any, bytes_model: Any
 ) -> None:

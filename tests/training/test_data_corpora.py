@@ -344,6 +344,7 @@ def test_the_tag_says_what_a_model_of_two_directions_writes(both_ways: Path, tin
     assert scores[0] > scores[1] + 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split_punctuation", [False, True])
 def test_a_tag_has_no_links(both_ways: Path, tiny_corpus: Path, tmp_path: Path, split_punctuation: bool) -> None:
     """Its words count, as the line has them; with and without a lexicon, and in alignments of translations."""

@@ -33,7 +33,7 @@ def steps(directory: Path) -> list[int]:
     return sorted(int(path.name.removeprefix("step-")) for path in (directory / "checkpoints").iterdir())
 
 
-@pytest.mark.quick("vanilla", "transformer")
+@pytest.mark.quick("vanilla")
 @pytest.mark.parametrize("system", ["vanilla", "bahdanau", "luong", "luong with feeding", "transformer"])
 def test_each_system_learns_the_tiny_corpus_by_heart(
     make_recipe: RecipeMaker, read_metrics: MetricsReader, tiny_corpus: Path, tmp_path: Path, system: str

@@ -39,7 +39,7 @@ def plain_attention(
     return heads, heads
 
 
-@pytest.mark.quick("transformer")
+@pytest.mark.slow
 @pytest.mark.parametrize("system", ["bahdanau", "transformer"])
 def test_the_fast_path_reaches_what_plain_float32_reaches(
     make_recipe: RecipeMaker,

@@ -36,6 +36,7 @@ def tagged_model(train_tiny: Callable[..., Path], corpus: Path, tags: list[str])
     ), "cpu")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_other_model(tiny_model: Path, backward_model: Path, tiny_corpus: Path) -> None:
     forward, backward = nmt.load(tiny_model, "cpu"), nmt.load(backward_model, "cpu")
     sources, texts = ((tiny_corpus / f"train.{side}").read_text("utf-8").splitlines()[:3] for side in ("de", "en"))

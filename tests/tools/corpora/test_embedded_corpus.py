@@ -239,6 +239,7 @@ def test_articles_agree_with_their_nouns(train: list[AlignedPair]) -> None:
     assert min(seen[article] for article in allowed) > 50
 
 
+@pytest.mark.slow
 def test_every_word_is_frequent(train: list[AlignedPair]) -> None:
     count: Counter[str] = Counter()
     particles: Counter[tuple[str, str]] = Counter()

@@ -54,6 +54,7 @@ def test_it_changes_training_and_still_learns(curves: dict[str, list[dict[str, A
         assert losses[0] == pytest.approx(without[0]["loss"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_gradient_flow_penalty_is_shown(curves: dict[str, list[dict[str, Any]]]) -> None:
     assert all(line["gradient_flow"] > 0 for line in curves["gradient flow"])
     assert all("gradient_flow" not in line for line in curves["plain"])
