@@ -40,6 +40,8 @@ WINDOW = 1024
 """Sentence pairs that are read at a time."""
 NUM_CELLS = 1 << 20
 """Pairs of words that are computed at a time."""
+MAX_WORDS = 2048
+"""Longest sentence with a table of jumps between words; the table takes 34 MB."""
 DIAGONAL = 2.0
 """Strength of the preference for the diagonal, for words that no model reads; 4 in fast_align."""
 
@@ -59,7 +61,7 @@ def posteriors(pairs: Iterable[Attended], lexicon: Lexicon) -> Iterator[tuple[We
 
     The first are those of the target words' choice, whose rows sum to 1, the second are their mean with those of the
     source words' choice, which links are chosen by. Source words without any attention, such as tags, have probability
-    0; where no word has any, all are 0.
+    0; where no word has any, all are 0. Beyond :data:`MAX_WORDS` words to choose from, each chooses independently.
     """
     for window in in_windows(pairs, WINDOW):
         forward = _of_direction(window, lexicon)
@@ -100,6 +102,8 @@ def _posteriors(pairs: Sequence[Attended], lexicon: Lexicon) -> Weights:
     is_read_B1S = balanced_BTS.any(axis=1, keepdims=True)
     p_BTS = lexicon.probability_of_ids(source_BS[:, None], target_BT[:, :, None])
     emissions_BTS = np.maximum(balanced_BTS, LEAST_SHARE) * p_BTS * is_read_B1S
+    if num_source > MAX_WORDS:
+        return (emissions_BTS / emissions_BTS.sum(axis=2, keepdims=True)).astype(np.float32)
     return _forward_backward(emissions_BTS, num_targets_B, _transitions(num_source)).astype(np.float32)
 
 
@@ -127,7 +131,7 @@ def learn_lexicon(alignments: Iterable[WordAlignment]) -> Lexicon:
     return lexicon
 
 
-@lru_cache(64)
+@lru_cache(32)
 def _transitions(num_words: int) -> Probabilities:
     """p(a_t = column | a_{t-1} = row). [S, S]"""
     word = np.arange(num_words)

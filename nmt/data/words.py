@@ -1,6 +1,7 @@
 """Words of a text, and the word of each subword piece."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,8 +83,8 @@ class Words:
         for piece in pieces:
             # Of the bytes of one character only the last covers it; the others stand at its beginning.
             covered = word_at[piece.begin : max(piece.end, piece.begin + 1)]
-            words = set(covered) - {-1}
-            owners.append(words.pop() if len(words) == 1 else max(sorted(words), key=covered.count, default=-1))
+            counts = Counter(word for word in covered if word >= 0)
+            owners.append(max(counts, key=counts.__getitem__, default=-1))  # the first of several
         return owners
 
 

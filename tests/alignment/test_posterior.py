@@ -127,6 +127,15 @@ def test_a_long_sentence_does_not_underflow() -> None:
     assert (found.argmax(axis=1) == np.arange(400)).all()
 
 
+def test_a_sentence_too_long_for_a_table_of_jumps_is_aligned_word_by_word() -> None:
+    """The table of 40,000 words would take 12.8 GB."""
+    weights: Weights = np.ones((1, 40_000), np.float32)
+    found = posterior(["Hund", *["x"] * 39_999], ["dog"], weights, LEXICON)
+    assert found.shape == weights.shape
+    assert found[0].argmax() == 0
+    np.testing.assert_allclose(found.sum(), 1, rtol=1e-3)
+
+
 def test_learning_finds_what_attention_alone_does_not() -> None:
     """Attention prefers neither of two words; that *Buch* comes with *book* in other pairs tells them apart."""
     even = [[0.5, 0.5], [0.5, 0.5]]

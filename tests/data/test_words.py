@@ -162,6 +162,15 @@ def test_a_piece_over_two_words_belongs_to_the_longer_share() -> None:
     assert two.of_pieces([Piece(9, 0, 5)]) == [1], "the word that has most of it, which is not the first"
 
 
+def test_a_piece_over_very_many_words_takes_time_that_is_linear_in_their_number() -> None:
+    """It took minutes for an unknown piece of 100,000 emoji."""
+    from nmt.data.vocabulary.base import Piece
+
+    words = Words.split_punctuation("\U0001f600" * 100_000)
+    assert len(words.spans) == 100_000
+    assert words.of_pieces([Piece(0, 0, 100_000)]) == [0]
+
+
 def test_joined_texts_keep_their_words_and_places() -> None:
     parts = [Words.detokenise(["Yes", "."]), Words.split(""), Words.split("a  bc")]
     joined = Words.join(parts, "\t")
