@@ -377,7 +377,7 @@ def test_scores_in_jsonl_do_not_depend_on_the_batch(run_nmt: RunNmt, bytes_model
     assert found[0] == found[1] == found[2]
 
 
-@pytest.mark.quick("more0")
+@pytest.mark.slow
 @pytest.mark.skipif(not CAN_FORK, reason="forked processes are for Linux")
 @pytest.mark.parametrize("more", [[], ["--format", "jsonl", "--check"]])
 def test_workers_write_what_one_process_writes(

@@ -71,6 +71,7 @@ def records(tiny_model: Path, page: Path) -> list[str]:
     return [f"{document.job.write(each)}\n" for each in document.job.run(document.sentences)]
 
 
+@pytest.mark.quick("2")
 @pytest.mark.parametrize("num_done", [0, 2, 3])
 def test_a_stopped_run_goes_on(
     run_nmt: RunNmt, tiny_model: Path, page: Path, tmp_path: Path, records: list[str], num_done: int

@@ -100,6 +100,7 @@ def test_bad_input_keeps_what_came_before_it(
     assert output.read_text("utf-8").splitlines() == whole
 
 
+@pytest.mark.quick("options0")
 @pytest.mark.parametrize("options", [["--format", "jsonl", "--n-best", "2"], ["--scores"]])
 def test_figures_and_formats_are_resumed(
     run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, tmp_path: Path, options: list[str]

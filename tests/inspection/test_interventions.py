@@ -90,6 +90,7 @@ def test_a_head_that_is_off_is_one_whose_output_has_no_weights(name: str) -> Non
         assert found[0].score != search(model)[0][0].score
 
 
+@pytest.mark.quick("bahdanau", "luong fed", "transformer")
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_equal_weights_are_those_of_a_score_that_is_always_zero(name: str) -> None:
     model = make(name)
@@ -102,6 +103,7 @@ def test_equal_weights_are_those_of_a_score_that_is_always_zero(name: str) -> No
     assert_same(found, search(changed)[0])
 
 
+@pytest.mark.quick("transformer")
 @pytest.mark.parametrize("name", ["transformer", "post-norm"])
 def test_a_layer_that_is_left_out_is_a_model_without_it(name: str) -> None:
     model = make(name)

@@ -38,6 +38,7 @@ def test_two_processes_do_not_learn_the_same_file(text: Path, tmp_path: Path) ->
         learn_vectors([text], tmp_path / "vectors", Word2VecOptions())
 
 
+@pytest.mark.quick("cbow")
 @pytest.mark.parametrize("model", ["skip-gram", "cbow"])
 def test_words_with_the_same_neighbours_get_similar_vectors_that_recipes_read(
     text: Path, tmp_path: Path, model: str

@@ -13,6 +13,7 @@ from nmt.training.loss import token_loss
 CELL_SETTINGS = [[f"model.encoder.cell={cell}", f"model.decoder.cell={cell}"] for cell in CELLS]
 
 
+@pytest.mark.quick("*cell=lstm*", "*cell=depth_gated*")
 @pytest.mark.parametrize(
     ("name", "settings"),
     [

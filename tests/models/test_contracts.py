@@ -273,6 +273,7 @@ def test_weights_are_given_only_when_asked_for_and_change_nothing(model: Seq2Seq
     assert_close(output.logits_NV, model.decoder.step(batch.target_input_BT[:, 0], state, True).logits_NV)
 
 
+@pytest.mark.quick("default *", "language *", "odd memory")
 @torch.no_grad()
 def test_reordering_takes_everything_along(model: Seq2Seq, batch: Batch) -> None:
     """As in search: several hypotheses a sentence, swapped and doubled, while sentences leave and change places.

@@ -67,7 +67,7 @@ def test_a_spike_of_the_gradient_does_not_flatten_the_rest() -> None:
     assert axes.get_ylim()[1] < 5
 
 
-@pytest.mark.quick(".svg")
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_the_same_runs_give_the_same_file(tmp_path: Path, suffix: str) -> None:
     paths = [tmp_path / f"{name}{suffix}" for name in "ab"]

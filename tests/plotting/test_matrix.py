@@ -110,6 +110,7 @@ def test_few_or_no_words(tmp_path: Path, num_source: int, num_target: int) -> No
     assert svg_texts(path).count("yes") == num_target
 
 
+@pytest.mark.slow
 def test_sixty_words_are_larger_than_two_and_take_no_artist_for_each_cell() -> None:
     words = tuple(f"word{i}" for i in range(60))
     figure = draw_matrix(pair(words, words))

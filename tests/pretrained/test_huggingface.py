@@ -82,6 +82,7 @@ def first_of(translator: Translator) -> int | None:
     return None if decoder.first_token is None else translator.vocabularies.target.sos
 
 
+@pytest.mark.quick("marian_codes", "mbart", "nllb")
 def test_log_probabilities_are_the_stored_ones_of_transformers(case: str, imported: Path) -> None:
     expected = json.loads(EXPECTED.read_text("utf-8"))[case]
     for found, wanted in zip(log_probabilities(nmt.load(imported, "cpu")), expected, strict=True):

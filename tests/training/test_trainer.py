@@ -197,7 +197,7 @@ def test_the_moving_average_follows_its_formula(make_recipe: RecipeMaker, tmp_pa
     assert_identical(dict(weights_of(trainer.model)), before)
 
 
-@pytest.mark.quick("bahdanau-bf16", "transformer-fp16")
+@pytest.mark.quick("transformer-fp16")
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 @pytest.mark.parametrize("system", ["vanilla", "bahdanau", "luong with feeding", "transformer"])
 def test_low_precision_learns_about_the_same(

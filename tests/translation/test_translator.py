@@ -31,6 +31,7 @@ def of_bytes(bytes_model: Path) -> Translator:
     return load(bytes_model, "cpu")
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(lines=LINES)
 def test_any_lines_in_as_many_lines_out(translator: Translator, of_bytes: Translator, lines: list[str]) -> None:

@@ -62,6 +62,7 @@ def gradients(model: Seq2Seq, batch: Batch, segment_length: int | None) -> dict[
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
+@pytest.mark.quick("vanilla", "fed", "transformer")
 def test_one_segment_is_plain_backpropagation(model: Seq2Seq, batch: Batch) -> None:
     whole, one = gradients(model, batch, None), gradients(model, batch, 100)
     assert whole.keys() == one.keys()
@@ -69,6 +70,7 @@ def test_one_segment_is_plain_backpropagation(model: Seq2Seq, batch: Batch) -> N
         torch.testing.assert_close(one[name], whole[name], atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.quick("vanilla-*", "fed-1", "transformer-*")
 @pytest.mark.parametrize("segment_length", [1, 3])
 def test_short_segments_change_what_travels_in_time_alone(model: Seq2Seq, batch: Batch, segment_length: int) -> None:
     whole, cut = gradients(model, batch, None), gradients(model, batch, segment_length)
