@@ -101,9 +101,10 @@ def _posteriors(pairs: Sequence[Attended], lexicon: Lexicon) -> Weights:
     source_BS = np.stack([lexicon.source_ids(source) for source, _, _ in pairs])
     is_read_B1S = balanced_BTS.any(axis=1, keepdims=True)
     p_BTS = lexicon.probability_of_ids(source_BS[:, None], target_BT[:, :, None])
-    emissions_BTS = np.maximum(balanced_BTS, LEAST_SHARE) * p_BTS * is_read_B1S
+    emissions_BTS: Probabilities = np.maximum(balanced_BTS, LEAST_SHARE) * p_BTS * is_read_B1S
     if num_source > MAX_WORDS:
-        return (emissions_BTS / emissions_BTS.sum(axis=2, keepdims=True)).astype(np.float32)
+        independent_BTS: Weights = (emissions_BTS / emissions_BTS.sum(axis=2, keepdims=True)).astype(np.float32)
+        return independent_BTS
     return _forward_backward(emissions_BTS, num_targets_B, _transitions(num_source)).astype(np.float32)
 
 
