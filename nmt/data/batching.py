@@ -20,7 +20,7 @@ from torch import Tensor
 from nmt.core.console import warn
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, ParallelIds, Sentences
-from nmt.data.shapes import MOST_SHAPES, Shaped, choose_shapes, plan_shaped
+from nmt.data.shapes import MOST_SHAPES, Shaped, choose_shapes, holds, plan_shaped
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 
@@ -79,7 +79,7 @@ class Batch:
 
     def parted(self, joined: Tensor) -> Self:
         """Returns a batch of the same shape whose tensors are views of one tensor, as :meth:`as_one` makes it."""
-        parts = joined.split([part.numel() for part in self.tensors.values()])
+        parts = torch.split(joined, [part.numel() for part in self.tensors.values()])
         views: dict[str, Any] = {
             name: part.view(tensor.shape) for (name, tensor), part in zip(self.tensors.items(), parts, strict=True)
         }
@@ -88,7 +88,8 @@ class Batch:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Returns the number of rows, and the lengths of source and target."""
-        return *self.source_BS.shape, self.target_output_BT.shape[1]  # type: ignore[return-value]
+        num_rows, source_length = self.source_BS.shape
+        return num_rows, source_length, self.target_output_BT.shape[1]
 
     def repeated(self, count: int) -> Self:
         """Returns the sentences ``count`` times, one copy below the other."""
@@ -390,13 +391,15 @@ class TrainingBatches(BatchStream):
             return
         self._plan = plan_shaped(*self._lengths, self._shapes_K2, self._batch_tokens, rng)
         # Another epoch can read sentences in more pieces than the one that the shapes are chosen for.
-        if len(rest := np.flatnonzero(~(np.stack(self._lengths, 1)[:, None] <= self._shapes_K2).all(2).any(1))):
-            lengths = (side[rest] for side in self._lengths)
-            self._plan += [Shaped(rest[rows], (0, 0, 0)) for rows in plan_batches(*lengths, self._batch_tokens, rng)]
+        if len(rest := np.flatnonzero(~holds(np.stack(self._lengths, 1), self._shapes_K2).any(1))):
+            source_lengths, target_lengths = (side[rest] for side in self._lengths)
+            planned = plan_batches(source_lengths, target_lengths, self._batch_tokens, rng)
+            self._plan += [Shaped(rest[rows], (0, 0, 0)) for rows in planned]
 
     def examples(self) -> list[Batch]:
+        source, target = self._lengths
         shapes = {
-            max(shape, (len(rows), *(int(side[rows].max()) for side in self._lengths))) for rows, shape in self._plan
+            max(shape, (len(rows), int(source[rows].max()), int(target[rows].max()))) for rows, shape in self._plan
         }
         return [make_batch([((), ())], self._vocabularies, shape=shape) for shape in shapes]
 

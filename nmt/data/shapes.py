@@ -30,8 +30,9 @@ class Shaped(NamedTuple):
 def choose_shapes(source_length_N: Lengths, target_length_N: Lengths, most: int = MOST_SHAPES) -> Lengths:
     """Returns lengths of source and target that need little padding, the shortest first. [K, 2]
 
-    Begins with more shapes, found by dividing. As long as there are more than ``most``, those two become one whose union adds the fewest positions (agglomerative
-    clustering); each sentence is then with the shortest shape that holds it.
+    Begins with more shapes, found by dividing. As long as there are more than ``most``, those two become one whose
+    union adds the fewest positions (agglomerative clustering). Each sentence is then with the shortest shape that holds
+    it.
     """
     pairs_P2, count_P = np.unique(np.stack([source_length_N, target_length_N], 1), axis=0, return_counts=True)
     shapes_K2 = _divided(pairs_P2, count_P, FIRST_SHAPES)
@@ -52,7 +53,7 @@ def choose_shapes(source_length_N: Lengths, target_length_N: Lengths, most: int 
 
 
 def _divided(pairs_P2: Lengths, count_P: Lengths, most: int) -> Lengths:
-    """The shapes of up to ``most`` rectangles of lengths, made by cutting one in two where that saves most positions."""
+    """The shapes of up to ``most`` rectangles of lengths, made by cutting the one where that saves most positions."""
     cells = [np.arange(len(pairs_P2))]
     cuts = [_best_cut(pairs_P2, count_P, cells[0])]
     while len(cells) < most and max(saved for saved, _ in cuts) > 0:
@@ -84,8 +85,12 @@ def _best_cut(pairs_P2: Lengths, count_P: Lengths, cell: Lengths) -> tuple[int, 
 def _assigned(pairs_P2: Lengths, shapes_K2: Lengths) -> tuple[Lengths, Lengths]:
     """The shortest shape that holds each sentence, as its number among the shapes in order of their size."""
     shapes_K2 = shapes_K2[np.argsort(shapes_K2.sum(1), kind="stable")]
-    holds_PK = (pairs_P2[:, None] <= shapes_K2).all(2)
-    return holds_PK.argmax(1), shapes_K2
+    return holds(pairs_P2, shapes_K2).argmax(1), shapes_K2
+
+
+def holds(lengths_N2: Lengths, shapes_K2: Lengths) -> npt.NDArray[np.bool_]:
+    """Returns whether each shape is long enough for each sentence. [N, K]"""
+    return np.asarray((lengths_N2[:, None] <= shapes_K2).all(2))
 
 
 def plan_shaped(
@@ -99,7 +104,7 @@ def plan_shaped(
     """
     lengths_N2 = np.stack([source_length_N, target_length_N], 1)
     order_N = rng.permutation(len(lengths_N2))
-    holds_NK = (lengths_N2[:, None] <= shapes_K2).all(2)
+    holds_NK = holds(lengths_N2, shapes_K2)
     shape_N = np.where(holds_NK.any(1), holds_NK.argmax(1), -1)
     batches: list[Shaped] = []
     size_K = shapes_K2.sum(1)

@@ -1,7 +1,7 @@
 """Small layers and functions that the models share: dropout, embeddings, positions, masks."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, Literal, TypeVar, cast
 
 import torch
@@ -90,7 +90,7 @@ def linear(x: Tensor, weight_GD: Tensor, bias_G: Tensor) -> Tensor:
     plain = x.is_cpu or not torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type)
     if plain or torch.compiler.is_compiling():
         return nn.functional.linear(x, weight_GD, bias_G)
-    return cast(Tensor, _Linear.apply(x, weight_GD, bias_G))
+    return _linear(x, weight_GD, bias_G)
 
 
 class _Linear(torch.autograd.Function):
@@ -107,6 +107,9 @@ class _Linear(torch.autograd.Function):
         many = len(grad_NG) >= MANY_ROWS
         grad_bias_G = (grad_NG.new_ones(1, len(grad_NG)) @ grad_NG)[0] if many else grad_NG.sum(0)
         return grads[0] @ weight_GD, grad_NG.t() @ x.flatten(0, -2), grad_bias_G
+
+
+_linear: Callable[..., Tensor] = _Linear.apply
 
 
 class LayerNorm(nn.LayerNorm):

@@ -29,8 +29,11 @@ HasGradient = tuple[bool, ...]
 Shape = tuple[int, int, int]
 
 
-KEEP_SCALE = {"growth_interval": 2**31 - 1, "backoff_factor": math.nextafter(1.0, 0.0)}
-"""Arguments with which a scaler doesn't change its scale."""
+def constant_scaler(device: torch.device) -> torch.amp.GradScaler:
+    """Returns a scaler whose scale stays 1, so that an update that isn't finite is left out without being read."""
+    return torch.amp.GradScaler(
+        device.type, init_scale=1.0, growth_interval=2**31 - 1, backoff_factor=math.nextafter(1.0, 0.0)
+    )
 
 
 def computes_on_device(objective: Objective, options: TrainingOptions, process_group: ProcessGroup) -> bool:
@@ -70,8 +73,8 @@ class _Recorded:
 class DeviceGradients:
     """Computes gradients with weights in the type of the computation, and adds them up in float32.
 
-    The parameters stay in float32 for the optimizer. A copy of them in bfloat16 or float16 is written once an update, so
-    that no operation has to convert a weight; with ``fp32`` it is a view of the parameter.
+    The parameters stay in float32 for the optimizer. A copy of them in bfloat16 or float16 is written once an update,
+    so that no operation has to convert a weight; with ``fp32`` it is a view of the parameter.
 
     Args:
         objective: on its device, in training mode.
@@ -171,10 +174,8 @@ class DeviceGradients:
                         bar.update(number)
             except RuntimeError as error:
                 reason = "memory ran out" if is_out_of_memory(error) else str(error).partition("\n")[0]
-                warn(
-                    f"{len(examples) - len(self._recorded)} of {len(examples)} shapes of batches have no CUDA graph, so "
-                    f"their updates take longer: {reason}"
-                )
+                missing = f"{len(examples) - len(self._recorded)} of {len(examples)}"
+                warn(f"{missing} shapes of batches have no CUDA graph, so their updates take longer: {reason}")
         release_memory(device)
 
     def _recording(self, batch: Batch, record: Recorder) -> _Recorded:

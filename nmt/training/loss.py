@@ -73,7 +73,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         count: Tensor | int = num_positions * num_passes
         real_NP1 = None
         if real_N is not None:
-            count, real_NP1 = real_N.sum() * num_passes, real_N[:, None, None].expand(-1, num_passes, 1)
+            count, real_NP1 = real_N.sum(dtype=wide) * num_passes, real_N[:, None, None].expand(-1, num_passes, 1)
             features_NPD = features_NPD * real_NP1  # so that the others take no part in gradients of the weights
         need_grad = any(ctx.needs_input_grad[:3])
         grad_features = torch.empty_like(features_NPD)
@@ -190,19 +190,30 @@ def token_loss(
         target_length_B: how many of each row are real.
         logits_losses: added to the sum over passes.
     """
-    real_N: Tensor | None = length_mask(target_length_B, target_BT.shape[1]).flatten()
+    real_N = length_mask(target_length_B, target_BT.shape[1]).flatten()
     features_PND, target_N = torch.unflatten(features_BTD, 0, (-1, len(target_BT))).flatten(1, 2), target_BT.flatten()
-    if target_BT.is_cpu or logits_losses:  # elsewhere this would wait for the number of real positions
+    leaves_out = _leaves_out_padding(target_BT) or bool(logits_losses)
+    if leaves_out:
         index_N = real_N.nonzero().squeeze(1)
         features_PND, target_N = features_PND.index_select(1, index_N), target_N.index_select(0, index_N)
-        real_N = None
     features_NPD = features_PND.transpose(0, 1).contiguous()
     if torch.is_autocast_enabled(features_NPD.device.type):
         features_NPD = features_NPD.to(torch.get_autocast_dtype(features_NPD.device.type))
     smoothed, nll = _linear_cross_entropy(
-        features_NPD, output.weight_VD, output.bias_V, target_N, real_N, smoothing, logits_losses
+        features_NPD,
+        output.weight_VD,
+        output.bias_V,
+        target_N,
+        None if leaves_out else real_N,
+        smoothing,
+        logits_losses,
     )
     return TokenLoss(smoothed, nll)
+
+
+def _leaves_out_padding(target_BT: Tensor) -> bool:
+    """Whether only the real positions are computed. An accelerator would have to be waited for to know their number."""
+    return target_BT.is_cpu
 
 
 def batch_loss(model: Seq2Seq, batch: Batch) -> TokenLoss:

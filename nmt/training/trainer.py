@@ -31,7 +31,7 @@ from nmt.training.checkpoint import (
 )
 from nmt.training.distributed import REPEATED, SINGLE_PROCESS, Interrupted, Interrupts, LauncherDied, ProcessGroup
 from nmt.training.events import Event, Sink, ignore
-from nmt.training.graphs import KEEP_SCALE, DeviceGradients, computes_on_device, records_graphs
+from nmt.training.graphs import DeviceGradients, computes_on_device, constant_scaler, records_graphs
 from nmt.training.meter import Divergence, Meter
 from nmt.training.objective import BatchLoss, Objective, release_memory, shape_text, split_on_oom
 from nmt.training.resolve import ResolvedRecipe
@@ -43,6 +43,8 @@ READ_EVERY = 1.0
 
 MAX_SKIPPED = 10
 """Number of consecutive updates with a non-finite loss or gradient that end the run; in float16 three times as many."""
+
+NO_FIGURES = torch.empty(0)
 
 NUM_SAMPLES = 5
 """Number of translations in the event of a validation."""
@@ -57,7 +59,7 @@ class _Update:
     tokens: int
     positions: int
     padding: int
-    figures: Tensor | None = None
+    figures: Tensor = NO_FIGURES
     """Norm of the gradient, summed -log p of the target, and the extra losses."""
     names: Sequence[str] = ()
     """Names of the extra losses."""
@@ -103,8 +105,8 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self._on_device: DeviceGradients | None = None
         if computes_on_device(objective, options, process_group):
-            if self.precision != "fp16":  # so that updates that aren't finite are left out without being read
-                self.scaler = torch.amp.GradScaler(self.device.type, 1.0, **KEEP_SCALE)
+            if self.precision != "fp16":
+                self.scaler = constant_scaler(self.device)
             examples = batches.examples() if records_graphs(objective, options, process_group) else []
             self._on_device = DeviceGradients(objective, self.scaler, examples, options.accumulate > 1)
         self.objective = process_group.wrap(objective)
@@ -239,12 +241,10 @@ class Trainer:
     def _read(self) -> None:
         """Reads the figures of updates from an accelerator, and counts them."""
         unread, self._unread = self._unread, []
-        if unread:
-            for update, (norm, nll, *extra) in zip(
-                unread, torch.stack([u.figures for u in unread]).tolist(), strict=True
-            ):
-                self.meter.count_extra(dict(zip(update.names, extra, strict=True)))
-                self._count(update, nll / update.tokens, norm)
+        figures = torch.stack([update.figures for update in unread]).tolist() if unread else []
+        for update, (norm, nll, *extra) in zip(unread, figures, strict=True):
+            self.meter.count_extra(dict(zip(update.names, extra, strict=True)))
+            self._count(update, nll / update.tokens, norm)
         self._read_at = time.perf_counter()
 
     def _add_on_device(self, gradients: DeviceGradients, update: "_Update", batch: Batch, is_last: bool) -> Tensor:

@@ -57,8 +57,8 @@ WAITS = {
     "nmt/models/networks/transformer.py": "the slots of caches that are in use, when there are many",
     "nmt/models/weights.py": "weights that are saved",
     "nmt/decoding/forced.py": "log-probabilities, once a batch",
-    "nmt/training/loss.py": "the positions of real tokens, once a batch",
-    "nmt/training/trainer.py": "loss and norm, once an update",
+    "nmt/training/loss.py": "the positions of real tokens, once a batch of a technique with a loss on the logits",
+    "nmt/training/trainer.py": "loss and norm, of all updates since they were last read",
     "nmt/training/validation.py": "loss, once a batch",
     "nmt/translation/translator.py": "log-probabilities, once a batch",
 }
@@ -137,7 +137,7 @@ def test_an_accelerator_gives_the_results_of_the_cpu(name: str) -> None:
         surprising = {line: count for line, count in counts.items() if line.partition(":")[0] not in expected_in}
         assert not surprising
     for key, value in on_cpu.items():
-        expected = pytest.approx(value, rel=1e-4) if key in NUMBERS else value
+        expected = pytest.approx(value, rel=3e-4) if key in NUMBERS else value
         assert on_accelerator[key] == expected, key
 
 

@@ -123,7 +123,7 @@ def measure(recipe: str, precision: str, layers: dict[str, Any] | None) -> dict[
     assert gradients is not None
     batch = next(iter(stream))
     recorded = []
-    for update in range(3):
+    for _ in range(3):
         pretend_accelerator.waits.clear()
         pretend_accelerator.uploads.clear()
         with Recorder() as recorder:

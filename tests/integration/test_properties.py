@@ -72,8 +72,8 @@ def padded(rows: Sequence[Sequence[int]]) -> list[list[int]]:
 
 
 def as_lists(batch: Batch) -> dict[str, Any]:
-    parts = {**vars(batch), **batch.annotations}
-    return {name: [array.tolist() for array in part] for name, part in parts.items() if name != "annotations"}
+    parts = {**batch.tensors, **batch.annotations}
+    return {name: [array.tolist() for array in part] for name, part in parts.items()}
 
 
 @st.composite

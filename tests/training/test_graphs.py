@@ -1,4 +1,4 @@
-"""Gradients with weights in the type of the computation, and recorded computations; CUDA graphs where there is a GPU."""
+"""Gradients with weights in the type of the computation, and recorded ones: CUDA graphs where there is a GPU."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ from nmt.quickstart.embedded_corpus import splits
 from nmt.recipe.load import load_recipe
 from nmt.training.data import Data, open_texts, prepare_data
 from nmt.training.events import Event, Updated
-from nmt.training.graphs import KEEP_SCALE, DeviceGradients
+from nmt.training.graphs import DeviceGradients, constant_scaler
 from nmt.training.objective import Objective
 from nmt.training.resolve import ResolvedRecipe, resolve
 from nmt.training.trainer import Trainer
@@ -62,8 +62,7 @@ def gradients_of(objective: Objective) -> dict[str, Tensor]:
 def on_device(
     objective: Objective, examples: list[Batch], record: Any = None, accumulates: bool = False
 ) -> DeviceGradients:
-    scaler = torch.amp.GradScaler(objective.model.device.type, 1.0, **KEEP_SCALE)
-    return DeviceGradients(objective, scaler, examples, accumulates, record)
+    return DeviceGradients(objective, constant_scaler(objective.model.device), examples, accumulates, record)
 
 
 class Repeated:
@@ -120,7 +119,8 @@ def test_weights_are_converted_once_an_update_and_gradients_are_float32() -> Non
         losses.append(float(gradients.add(batch, 0)["nll"]))
         with torch.no_grad():
             for parameter in objective.parameters():
-                assert parameter.grad is not None and parameter.grad.dtype == torch.float32
+                assert parameter.grad is not None
+                assert parameter.grad.dtype == torch.float32
                 parameter.sub_(parameter.grad.sign() * 1e-3)
                 parameter.grad = None
     assert losses[1] < losses[0], "the change of the weights was not seen"

@@ -47,10 +47,13 @@ class Problem:
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("chunk", [CHUNK, 4])
+@pytest.mark.parametrize("keeps_padding", [False, True])
 def test_value_and_gradients_equal_cross_entropy(
-    smoothing: float, dtype: torch.dtype, chunk: int, monkeypatch: pytest.MonkeyPatch
+    smoothing: float, dtype: torch.dtype, chunk: int, keeps_padding: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loss_module, "CHUNK", chunk)
+    if keeps_padding:  # as on a GPU
+        monkeypatch.setattr(loss_module, "_leaves_out_padding", lambda target_BT: False)
     problem = Problem([7, 3, 1, 6], dtype)
     found, expected = problem.ours(smoothing), problem.theirs(smoothing)
     tolerance = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 1e-10, "rtol": 1e-10}

@@ -1,12 +1,14 @@
 """PyTorch's LSTM and GRU over a batch with its padding, for training.
 
-On a CPU the gradient of a packed sequence, PyTorch's form of sentences of different lengths, takes two to three times as
-long as that of a batch without padding: each of its T steps makes a gradient of the size of the whole input, and
+On a CPU the gradient of a packed sequence, PyTorch's form of sentences of different lengths, takes two to three times
+as long as that of a batch without padding: each of its T steps makes a gradient of the size of the whole input, and
 oneDNN's LSTM takes no packed sequences. On a GPU, packing would have to wait for the lengths, and a CUDA graph has
 fixed shapes.
 """
 
+import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +61,10 @@ def run_padded(
         weights = _for_flag(parameters) if has_flag else list[Tensor](parameters)
         state = first if isinstance(kernel, nn.LSTM) else first[0]
         run = getattr(torch, kernel.mode.lower())  # lstm, gru, rnn_tanh or rnn_relu
-        output_BTD, _, *cells = run(read_BTD, state, weights, True, 1, 0.0, True, False, True)
+        with nullcontext() if x_BTD.is_cpu else warnings.catch_warnings():
+            # cuDNN copies weights that aren't side by side, and says so.
+            warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
+            output_BTD, _, *cells = run(read_BTD, state, weights, True, 1, 0.0, True, False, True)
         finals.append((at_end(output_BTD.transpose(0, 1), length_B)[None], *cells))
         outputs.append(reverse_within(output_BTD, length_B) if way else output_BTD)
     output_BTD = torch.cat(outputs, dim=2).masked_fill(~is_real_BT[:, :, None], 0)
