@@ -59,7 +59,7 @@ def step_product(x: Tensor, weight_GD: Tensor, added: Tensor | None = None) -> T
 def step_layer(layer: nn.Linear, x: Tensor) -> Tensor:
     """A linear layer. [..., G]"""
     if _loop() is None:
-        return cast(Tensor, layer(x))
+        return cast(Tensor, layer(x.to(product_dtype(layer.weight))))
     return step_product(x, layer.weight, layer.bias)
 
 

@@ -101,6 +101,8 @@ class HierarchicalAttention(Attention):
     than to r_i at every step, which gives the same because r_i is linear in them.
     """
 
+    capturable = False  # the turns of a batch are counted by the CPU
+
     class Options(Options):
         size: int = Field(256, ge=1, le=10_000, description="width of the hidden layer A of both scores")
         hidden_size: int = Field(
@@ -175,6 +177,8 @@ class DocumentAttention(Attention):
     In the paper there is no query but s, which a classifier learns: W s + b is then its bias, and v its word context
     vector. Sentences are turns of the encoder. The weight of a word is c_i a_ij: weights sum to 1 over the document.
     """
+
+    capturable = False  # the turns of a batch are counted by the CPU
 
     class Options(HierarchicalAttention.Options):
         hidden_size: int = Field(128, ge=1, le=100_000, description="of the sentence encoder, in each direction")

@@ -119,7 +119,8 @@ class Heads(nn.Module):
         self, control_ND: Tensor, memory_NCW: Tensor, previous_NHC: Tensor, ring: Ring
     ) -> tuple[Tensor, Tensor]:
         """Weights [N, H, C], and the extra numbers as they are [N, H, extra]."""
-        given_NHX = torch.unflatten(step_layer(self.control, control_ND), 1, (self.num_heads, -1))
+        given_NX = step_layer(self.control, control_ND).to(memory_NCW.dtype)
+        given_NHX = torch.unflatten(given_NX, 1, (self.num_heads, -1))
         key_NHW, strength, gate, shift_NHR, gamma, extra = torch.split(given_NHX, self.sizes, dim=2)
         weights_NHC = content_weights(key_NHW, F.softplus(strength[:, :, 0]), memory_NCW, ring[0])
         weights_NHC = interpolate(gate[:, :, 0].sigmoid(), weights_NHC, previous_NHC)

@@ -220,7 +220,7 @@ class BahdanauDecoder(Decoder):
                 steps.append(self._move(gates_NG, before, state.memory))
                 before = steps[-1][2]
         contexts, weights, cells, extras = zip(*steps, strict=True)
-        hidden_TND = torch.stack(list(map(self.cells.output, cells)))
+        hidden_TND = torch.stack(list(map(self.cells.output, cells))).to(words_TNE.dtype)
         read_TNX = torch.cat((hidden_TND, torch.stack(contexts), words_TNE), dim=-1)
         features_TND = self.dropout(self.readout(read_TNX).tanh())
         weights_NHTS = torch.stack(weights, dim=1)[:, None] if need_weights else None
@@ -229,7 +229,8 @@ class BahdanauDecoder(Decoder):
     def _move(self, gates_NG: Tensor, cells: CellState, memory: Memory) -> tuple[Tensor, Tensor, CellState, Any]:
         """One step from the words' share of the gates: context [N, D], weights [N, S], the next state, and what a
         variant keeps of the step."""
-        query_BKD = torch.unflatten(self.cells.output(cells), 0, (memory.mask_BS.shape[0], -1))
+        query_ND = self.cells.output(cells).to(memory.values_BSD.dtype)
+        query_BKD = torch.unflatten(query_ND, 0, (memory.mask_BS.shape[0], -1))
         context_BKD, weights_BKS = self.attention(query_BKD, memory)
         context_ND = context_BKD.flatten(0, 1)
         cells = self.cells(gates_NG + self.cells.project(context_ND, part=1), cells)
