@@ -13,6 +13,10 @@ from nmt.translation.results import Candidate, Translation
 from nmt.translation.translator import Translator
 
 
+HUGE_PIECE = 64
+"""Bytes of text that aren't in one piece, on average of a sentence."""
+
+
 def unchanged(text: str) -> Translation:
     """Returns text as its own translation."""
     words = text.split()
@@ -58,8 +62,9 @@ def handed_on(request: Request, before: Translation) -> Request:
 
 def in_parts(request: Request, model: Translator) -> list[Request]:
     """Returns a sentence that the model can read as it is, and a longer one in parts, divided between words."""
-    text = request.source
-    if len(text.encode()) <= model.max_pieces or len(model.encode_source(text)) <= model.max_pieces:
+    text, num_bytes = request.source, len(request.source.encode())
+    is_huge = num_bytes > HUGE_PIECE * model.max_pieces  # so the pieces needn't be counted at each division
+    if num_bytes <= model.max_pieces or not is_huge and len(model.encode_source(text)) <= model.max_pieces:
         return [request]
     begin = model.vocabularies.source.after_tags(text)
     if len(text) - begin < 4:
