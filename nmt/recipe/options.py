@@ -32,7 +32,8 @@ class Options(BaseModel):
     )
 
     former_names: ClassVar[Mapping[str, str]] = {}
-    """New names of keys that were renamed, by their former names, which are read with a message."""
+    """New names of keys that were renamed, by their former names, which are read with a message; empty for a key that
+    is gone."""
 
     @model_validator(mode="before")
     @classmethod
@@ -65,10 +66,12 @@ def with_new_names(values: Any, former_names: Mapping[str, str]) -> Any:
         if isinstance(values, Mapping) and former in values:
             value, is_last = values[former], [key for key in values if key in (former, name)][-1] == former
             values = {key: values[key] for key in values if key != former}
-            if is_last:
+            if is_last and name:
                 values[name] = value
-            if value is not None:
+            if value is not None and name:
                 say(f"the key {former!r} was renamed: it is read as {name!r}")
+            elif value:
+                say(f"the key {former!r} no longer exists: it has no effect")
     return values
 
 

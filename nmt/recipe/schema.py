@@ -112,7 +112,7 @@ class FilmOptions(Options):
 class TrainingOptions(Options):
     """Options of training."""
 
-    former_names: ClassVar[dict[str, str]] = {"init_from": "finetune_from"}
+    former_names: ClassVar[dict[str, str]] = {"init_from": "finetune_from", "compile": ""}
 
     batch_tokens: BatchTokens = Field(
         4096, description="padded positions of the longer side in a batch; auto: the most that fit on the GPU"
@@ -148,7 +148,6 @@ class TrainingOptions(Options):
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 is off")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 where it is fast")
     cuda_graphs: bool = Field(True, description="on a GPU: pad batches to few shapes and record a CUDA graph for each")
-    compile: bool = Field(False, description="torch.compile: minutes at the start; needs a C++ compiler or Triton")
     validate_every: int | None = Field(None, ge=1, description="updates between validations; null: once an epoch")
     metric: Annotated[str, ChoiceOf("metric"), FIXED] = Field(
         "bleu",

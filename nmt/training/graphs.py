@@ -38,7 +38,7 @@ def constant_scaler(device: torch.device) -> torch.amp.GradScaler:
 
 def computes_on_device(objective: Objective, options: TrainingOptions, process_group: ProcessGroup) -> bool:
     """Whether :class:`DeviceGradients` computes the gradients of a run."""
-    is_special = objective.own_backward is not None or options.lora or options.compile
+    is_special = objective.own_backward is not None or options.lora
     return objective.model.device.type != "cpu" and process_group.size == 1 and not is_special
 
 

@@ -4,7 +4,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, takewhile
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +12,10 @@ from nmt.core.console import say
 from nmt.core.device import Precision, autocast
 from nmt.core.errors import UserError
 from nmt.data.batching import Batch, BatchStream
-from nmt.models.contracts import DecoderOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import TrainingOptions
 from nmt.training.loss import TokenLoss, token_loss
 from nmt.training.techniques.base import Technique
-
-Forward = Callable[..., DecoderOutput]
 
 
 @dataclass(frozen=True)
@@ -60,15 +56,13 @@ class Objective(nn.Module):
         self._need_weights = any(technique.needs_weights for technique in self._all)
         self._logits_losses = [technique.logits_loss for technique in self._all if technique.has("logits_loss")]
         self._smoothing = options.label_smoothing
-        self._compiled: Forward | None = compiled_forward(model) if options.compile else None
 
     def forward(self, batch: Batch, update: int = 0) -> BatchLoss:
         """Returns the loss of a batch at an update, counted from 0."""
-        run = self._compiled or self.model
         with autocast(batch.source_BS.device, self.precision if self.casts_weights else "fp32"):
             batch = self._changed(batch, update)
             read = batch.repeated(self._num_passes)
-            output = run(read.source_BS, read.source_length_B, read.target_input_BT, self._need_weights)
+            output = self.model(read.source_BS, read.source_length_B, read.target_input_BT, self._need_weights)
             losses = self._token_loss(output.features_BTD, batch.target_output_BT, batch.target_length_B)
         extra = {name: loss / self._num_passes for name, loss in output.aux_losses.items()}
         total: Tensor = sum(extra.values(), losses.smoothed)
@@ -118,40 +112,6 @@ class Objective(nn.Module):
     def _token_loss(self, features_BTD: Tensor, target_BT: Tensor, length_B: Tensor) -> TokenLoss:
         output = self.model.decoder.output
         return token_loss(features_BTD, output, target_BT, length_B, self._smoothing, self._logits_losses)
-
-
-def compiled_forward(model: Seq2Seq) -> Forward:
-    """Returns the forward pass, compiled at its first call for batches of any shape.
-
-    Only the function is compiled: the model itself stays as it is, and so do the names of its parameters, what
-    checkpoints hold, validation and search.
-
-    Raises:
-        UserError: nothing can be compiled here; from this function, or from the first call of what it gives.
-    """
-    try:
-        compiled = torch.compile(model.forward, dynamic=True)
-    except RuntimeError as error:  # a version of Python that PyTorch can't compile for yet
-        raise _failure(error) from None
-
-    def forward(*arguments: Any, **named: Any) -> DecoderOutput:
-        try:
-            return compiled(*arguments, **named)
-        except Exception as error:
-            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-                raise
-            raise _failure(error) from error
-
-    return forward
-
-
-def _failure(error: Exception) -> UserError:
-    reason = str(error).strip().partition("\n")[0].rstrip(".")
-    return UserError(
-        f"training.compile is on, but the model can't be compiled: {reason}.",
-        "torch.compile needs a C++ compiler for the CPU and Triton for a GPU: install what is missing, or go on with "
-        "--set training.compile=false.",
-    )
 
 
 CPU_BATCH_TOKENS = 4096

@@ -12,7 +12,6 @@ from nmt.translation.request import Request
 from nmt.translation.results import Candidate, Translation
 from nmt.translation.translator import Translator
 
-
 HUGE_PIECE = 64
 """Bytes of text that aren't in one piece, on average of a sentence."""
 
@@ -64,7 +63,7 @@ def in_parts(request: Request, model: Translator) -> list[Request]:
     """Returns a sentence that the model can read as it is, and a longer one in parts, divided between words."""
     text, num_bytes = request.source, len(request.source.encode())
     is_huge = num_bytes > HUGE_PIECE * model.max_pieces  # so the pieces needn't be counted at each division
-    if num_bytes <= model.max_pieces or not is_huge and len(model.encode_source(text)) <= model.max_pieces:
+    if num_bytes <= model.max_pieces or (not is_huge and len(model.encode_source(text)) <= model.max_pieces):
         return [request]
     begin = model.vocabularies.source.after_tags(text)
     if len(text) - begin < 4:

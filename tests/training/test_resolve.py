@@ -30,13 +30,11 @@ def test_all_errors_are_reported_at_once(tiny_recipe: Path) -> None:
 def test_conditions_between_parts_are_reported_at_once(tiny_recipe: Path) -> None:
     wrong = {
         "training.techniques": {"subword_sampling": {"alpha": 0.1, "fraction": 0.5}, "truncation": {"length": 5}},
-        "training.compile": True,
         "training.max_epochs": None,
         "training.max_steps": 5,
     }
     with pytest.raises(UserError) as caught:
         resolve(tiny_recipe, wrong)
-    assert "truncation doesn't go with training.compile" in caught.value.message
     assert "fraction of training.max_epochs" in caught.value.message
 
 

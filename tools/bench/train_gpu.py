@@ -52,7 +52,6 @@ class Mode:
     precision: Precision
     tf32: bool = False
     graphs: bool = True
-    compiled: bool = False
     peer: bool = False
     """The Marian class of Hugging Face's transformers, with the sizes of the recipe, in a plain loop with autocast."""
 
@@ -64,7 +63,6 @@ MODES = {
     "fp16": Mode("fp16"),
     "tf32-eager": Mode("fp32", tf32=True, graphs=False),
     "bf16-eager": Mode("bf16", graphs=False),
-    "compiled": Mode("bf16", tf32=True, compiled=True),
     "transformers": Mode("bf16", tf32=True, peer=True),
 }
 
@@ -175,7 +173,7 @@ def measure(
     recipe: Recipe, data: Data, mode: Mode, device: torch.device, directory: Path, warmup: int, updates: int
 ) -> Measured:
     """Train for some updates."""
-    changes = {"compile": mode.compiled, "cuda_graphs": mode.graphs, "log_every": 10**9}
+    changes = {"cuda_graphs": mode.graphs, "log_every": 10**9}
     resolved = resolve(recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)}))
     recipe, techniques = resolved.recipe, resolved.make_techniques()
     seed_everything(recipe.seed)

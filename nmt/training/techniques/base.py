@@ -46,7 +46,7 @@ class Technique:
         """Without keys."""
 
     incompatible_with: tuple[str, ...] = ()
-    """Names of other techniques, fields of the recipe that must be off, such as ``training.compile``, and tasks,
+    """Names of other techniques, fields of the recipe that must be off, such as ``data.corpora``, and tasks,
     such as ``task.classification``."""
     num_passes: int = 1
     """Number of times that each batch is read, with other dropout each time; losses are means over the passes."""

@@ -24,7 +24,6 @@ class Truncation(Technique):
     class Options(groups.Options):
         length: int = Field(ge=1, description="maximum number of target words that gradients go back through")
 
-    incompatible_with = ("training.compile",)
     options: Options
 
     def backward(self, model: Seq2Seq, batch: Batch, loss: SegmentLoss, scale: Callable[[Tensor], Tensor]) -> None:
