@@ -401,7 +401,7 @@ def model(request: pytest.FixtureRequest) -> Seq2Seq:
         features_BTD = made(batch.source_BS, batch.source_length_B, batch.target_input_BT).features_BTD
         losses = token_loss(features_BTD, made.decoder.output, batch.target_output_BT, batch.target_length_B, 0.0)
         optimizer.zero_grad()
-        (losses.smoothed / losses.num_tokens).backward()
+        (losses.smoothed / batch.num_target_tokens).backward()
         optimizer.step()
     return made.eval()
 
