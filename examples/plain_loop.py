@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import nmt
-from nmt.data.batching import make_batch
+from nmt.data.batch import make_batch
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.quickstart.embedded_corpus import splits
 

@@ -19,7 +19,7 @@ from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import in_windows
-from nmt.data.batching import Ids
+from nmt.data.batch import Ids
 from nmt.data.vocabulary.base import Piece
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import Words

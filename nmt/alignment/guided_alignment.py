@@ -18,7 +18,7 @@ from torch import Tensor
 from nmt.alignment.heads import AlignmentHeads
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
-from nmt.data.batching import Batch
+from nmt.data.batch import Batch
 from nmt.data.links import LINKS, LinkFile
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.contracts import Decoder, DecoderOutput

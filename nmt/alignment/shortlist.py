@@ -6,7 +6,7 @@ from functools import lru_cache
 from itertools import chain, islice
 
 from nmt.alignment.lexicon import Lexicon
-from nmt.data.batching import Ids
+from nmt.data.batch import Ids
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.shortlist import special_ids
 

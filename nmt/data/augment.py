@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.core.errors import UserError
-from nmt.data.batching import Ids
+from nmt.data.batch import Ids
 from nmt.data.cache import ParallelIds, Sentences
 from nmt.data.links import LINKS
 from nmt.data.vocabulary.base import TERM, Piece, Vocabulary

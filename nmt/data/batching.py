@@ -9,19 +9,17 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from nmt.core.console import warn
+from nmt.data.batch import Batch, make_batch
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, ParallelIds, Sentences
 from nmt.data.shapes import MOST_SHAPES, Shaped, choose_shapes, holds, plan_shaped
-from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 
 MAX_PADDING = 0.05
@@ -30,158 +28,12 @@ MAX_PADDING = 0.05
 AHEAD = 8
 """Number of batches prefetched for a GPU, enough to hide the planning of an epoch."""
 
-Ids = Sequence[int] | npt.NDArray[np.integer]
-BatchExtras = Mapping[str, Sequence[npt.NDArray[np.integer]]]
-"""Further integers of each pair of a batch, by name; see :class:`nmt.data.cache.PairExtras`."""
 EpochTransform = Callable[[ParallelIds, int, int], ParallelIds]
 """Maps source and target, a seed, and the epoch, counted from 0, to the source and target of that epoch."""
 CorpusExtras = Mapping[str, Sentences]
 """Annotations of all pairs of a text, by name."""
 PairTransform = Callable[[ParallelIds, CorpusExtras, int, int], tuple[ParallelIds, CorpusExtras]]
 """An :data:`EpochTransform` of sentences and annotations; see :class:`nmt.data.augment.Augmentations`."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Sentence pairs, padded. A length counts the EOS; target lengths hold for both target tensors."""
-
-    source_BS: Tensor
-    source_length_B: Tensor
-    target_input_BT: Tensor  # SOS y1 … yn
-    target_output_BT: Tensor  # y1 … yn EOS
-    target_length_B: Tensor
-    annotations: BatchExtras = field(default_factory=dict)
-    """Data of training techniques, such as word links: for each name an array for each pair."""
-    joined: Tensor | None = None
-    """All tensors as one, of which they are views; see :meth:`parted`."""
-
-    @property
-    def tensors(self) -> dict[str, Tensor]:
-        """Returns the tensors by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("annotations", "joined")}
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
-        """Returns the batch with every tensor changed."""
-        changed: dict[str, Any] = {name: change(tensor) for name, tensor in self.tensors.items()}
-        return replace(self, joined=None, **changed)
-
-    def to(self, device: torch.device) -> Self:
-        """Returns the batch on another device: one copy, which overlaps with computation if memory is pinned."""
-        return self if device == self.source_BS.device else self.parted(self.as_one().to(device, non_blocking=True))
-
-    def pinned(self) -> Self:
-        """Returns the batch in pinned memory."""
-        return self.parted(self.as_one().pin_memory())
-
-    def as_one(self) -> Tensor:
-        """Returns all tensors as one, so that a copy of them is one operation."""
-        return torch.cat([part.flatten() for part in self.tensors.values()]) if self.joined is None else self.joined
-
-    def parted(self, joined: Tensor) -> Self:
-        """Returns a batch of the same shape whose tensors are views of one tensor, as :meth:`as_one` makes it."""
-        parts = torch.split(joined, [part.numel() for part in self.tensors.values()])
-        views: dict[str, Any] = {
-            name: part.view(tensor.shape) for (name, tensor), part in zip(self.tensors.items(), parts, strict=True)
-        }
-        return replace(self, joined=joined, **views)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Returns the number of rows, and the lengths of source and target."""
-        num_rows, source_length = self.source_BS.shape
-        return num_rows, source_length, self.target_output_BT.shape[1]
-
-    def repeated(self, count: int) -> Self:
-        """Returns the sentences ``count`` times, one copy below the other."""
-        if count == 1:
-            return self
-        annotations = {name: [*values] * count for name, values in self.annotations.items()}
-        return replace(self._each(lambda part: torch.cat([part] * count)), annotations=annotations)
-
-    def halves(self) -> tuple[Self, Self]:
-        """Returns the first and the second half of the sentences, each padded to its own longest."""
-        middle = (len(self.source_BS) + 1) // 2
-        return self._rows(slice(middle)), self._rows(slice(middle, None))
-
-    def _rows(self, rows: slice) -> Self:
-        part = self._each(lambda tensor: tensor[rows])
-        longest_source, longest_target = int(part.source_length_B.max()), int(part.target_length_B.max())
-        return replace(
-            part,
-            source_BS=part.source_BS[:, :longest_source],
-            target_input_BT=part.target_input_BT[:, :longest_target],
-            target_output_BT=part.target_output_BT[:, :longest_target],
-            annotations={name: values[rows] for name, values in self.annotations.items()},
-        )
-
-    @property
-    def num_target_tokens(self) -> int:
-        """Number of positions that the loss counts: target tokens and EOS, without PAD."""
-        return int(self.target_length_B.sum())
-
-    @property
-    def num_positions(self) -> int:
-        """Number of source and target positions, including PAD."""
-        return self.source_BS.numel() + self.target_output_BT.numel()
-
-    @property
-    def num_padding(self) -> int:
-        """Number of positions that are PAD."""
-        return self.num_positions - int(self.source_length_B.sum()) - self.num_target_tokens
-
-
-def pad(
-    sentences: Sequence[Ids], vocabulary: Vocabulary, *, sos: bool = False, eos: bool = False, longest: int = 0
-) -> Tensor:
-    """Stack sentences, with SOS before and EOS after where asked, padded to the longest. [B, longest]"""
-    length_B = np.fromiter(map(len, sentences), np.int64, len(sentences))
-    longest = max(longest, int(length_B.max()) + sos + eos)
-    padded_BL = np.full((len(sentences), longest), vocabulary.pad, dtype=np.int64)
-    if sos:
-        padded_BL[:, 0] = vocabulary.sos
-    inside_BL = np.arange(longest - sos) < length_B[:, None]
-    padded_BL[:, int(sos) :][inside_BL] = np.concatenate(sentences, dtype=np.int64, casting="unsafe")
-    if eos:
-        padded_BL[np.arange(len(sentences)), sos + length_B] = vocabulary.eos
-    return torch.from_numpy(padded_BL)
-
-
-def lengths(sentences: Sequence[Ids]) -> Tensor:
-    """Length of each sentence with its EOS. [B]"""
-    return torch.tensor([len(sentence) + 1 for sentence in sentences])
-
-
-def make_batch(
-    pairs: Sequence[tuple[Ids, Ids]],
-    vocabularies: Vocabularies,
-    annotations: BatchExtras | None = None,
-    shape: tuple[int, int, int] = (0, 0, 0),
-) -> Batch:
-    """Makes a batch in six steps.
-
-    1. sample the pairs (done by :func:`plan_batches`), 2. look up ids, OOV as UNK (done by the vocabulary),
-    3. append EOS to the source, 4. prepend SOS for the decoder's input and append EOS for its output,
-    5. pad to the longest sentence of the batch, 6. compute the lengths. A label is predicted from SOS, without EOS.
-
-    Args:
-        annotations: for each name an array for each pair.
-        shape: least number of rows, and least lengths of source and target. Further rows have an empty source, and no
-            target token that counts.
-    """
-    num_empty = max(0, shape[0] - len(pairs))
-    sources, targets = zip(*pairs, *[((), ())] * num_empty, strict=True)
-    is_label = vocabularies.target.is_closed
-    read: Sequence[Ids] = [()] * len(sources) if is_label else targets
-    target_length_B = lengths(read)
-    target_length_B[len(pairs) :] = 0
-    return Batch(
-        source_BS=pad(sources, vocabularies.source, eos=True, longest=shape[1]),
-        source_length_B=lengths(sources),
-        target_input_BT=pad(read, vocabularies.target, sos=True, longest=0 if is_label else shape[2]),
-        target_output_BT=pad(targets, vocabularies.target, eos=not is_label, longest=0 if is_label else shape[2]),
-        target_length_B=target_length_B,
-        annotations=annotations or {},
-    )
 
 
 def plan_batches(

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from nmt.core.console import warn
-from nmt.data.batching import Batch, BatchStream, TrainingBatches
+from nmt.data.batch import Batch
+from nmt.data.batching import BatchStream, TrainingBatches
 from nmt.data.sources import ParallelText
 from nmt.recipe.schema import StageOptions
 

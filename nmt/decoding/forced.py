@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from nmt.data.batching import Ids, make_batch
+from nmt.data.batch import Ids, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.finite import explained_model
 from nmt.decoding.parallel import map_by_length

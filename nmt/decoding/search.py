@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nmt.core.device import TYPES, Precision, autocast
 from nmt.core.errors import Problems, UserError
-from nmt.data.batching import Ids, lengths, pad
+from nmt.data.batch import Ids, lengths, pad
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.beam import beam_search
 from nmt.decoding.constraints import LexicalConstraints, PhraseConstraints

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nmt.core.errors import UserError
-from nmt.data.batching import Ids
+from nmt.data.batch import Ids
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch

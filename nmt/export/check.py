@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.files import remove_folder
-from nmt.data.batching import Ids
+from nmt.data.batch import Ids
 from nmt.data.opening import open_text
 from nmt.decoding.forced import force_all
 from nmt.recipe.schema import DecodingOptions

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused, new_folder
 from nmt.core.model_directory import CARD
-from nmt.data.batching import Ids, lengths, pad
+from nmt.data.batch import Ids, lengths, pad
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary

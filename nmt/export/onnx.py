@@ -27,7 +27,7 @@ import nmt.runtime.translate as runtime
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused, new_folder
 from nmt.core.version import __version__
-from nmt.data.batching import Ids
+from nmt.data.batch import Ids
 from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.export.check import PLAIN, check, left_out

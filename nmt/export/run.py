@@ -10,7 +10,7 @@ import torch
 
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import read_object
-from nmt.data.batching import Ids, lengths
+from nmt.data.batch import Ids, lengths
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.decoding.hypotheses import Hypothesis

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from nmt.alignment.link_options import AttributionMethod
 from nmt.core.errors import UserError
-from nmt.data.batching import Ids, make_batch
+from nmt.data.batch import Ids, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.forced import force_all
 from nmt.inspection.interventions import attended, replaceable_attention, shared_copy

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from nmt.data.batching import Ids, make_batch
+from nmt.data.batch import Ids, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.attention import MultiHeadAttention
 from nmt.models.contracts import Attention, Decoder, Model, PerSource, State, StepOutput

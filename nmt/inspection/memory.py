@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from nmt.core.errors import UserError
-from nmt.data.batching import make_batch
+from nmt.data.batch import make_batch
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.inspection.attention_numbers import recorded_calls
 from nmt.models.contracts import SlotState

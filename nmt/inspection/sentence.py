@@ -12,7 +12,7 @@ from nmt.alignment.link_options import AttributionMethod
 from nmt.core.device import autocast
 from nmt.core.errors import UserError
 from nmt.core.templates import packed
-from nmt.data.batching import Ids, make_batch
+from nmt.data.batch import Ids, make_batch
 from nmt.data.links import Link
 from nmt.data.words import Words
 from nmt.decoding.constraints import LexicalConstraints

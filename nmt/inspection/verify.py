@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nmt.core.console import say
 from nmt.core.errors import UserError
-from nmt.data.batching import Ids
+from nmt.data.batch import Ids
 from nmt.decoding.forced import force_all
 from nmt.decoding.search import ModelSearcher, Query
 from nmt.inspection.interventions import force_stepwise

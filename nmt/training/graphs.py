@@ -16,7 +16,7 @@ from torch.func import functional_call
 from nmt.core.console import progress_bar, warn
 from nmt.core.cuda_graphs import CudaGraphs, Recorder
 from nmt.core.device import TYPES
-from nmt.data.batching import Batch
+from nmt.data.batch import Batch
 from nmt.data.shapes import MOST_SHAPES
 from nmt.recipe.schema import TrainingOptions
 from nmt.training.distributed import ProcessGroup

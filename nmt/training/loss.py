@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nmt.data.batching import Batch
+from nmt.data.batch import Batch
 from nmt.models.contracts import OutputLayer
 from nmt.models.layers import length_mask
 from nmt.models.seq2seq import Seq2Seq

@@ -37,7 +37,7 @@ class Meter:
     started: float = field(default_factory=time.perf_counter)
 
     def count(self, tokens: int, positions: int, padding: int, loss: float, gradient_norm: float) -> None:
-        """Adds an update: sizes as in :class:`nmt.data.batching.Batch`, and the mean -log p of a target token."""
+        """Adds an update: sizes as in :class:`nmt.data.batch.Batch`, and the mean -log p of a target token."""
         self.nll += loss * tokens
         self.tokens += tokens
         self.positions += positions

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from nmt.core.console import say
 from nmt.core.device import Precision, autocast
 from nmt.core.errors import UserError
-from nmt.data.batching import Batch, BatchStream
+from nmt.data.batch import Batch
+from nmt.data.batching import BatchStream
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import TrainingOptions
 from nmt.training.loss import TokenLoss, token_loss

@@ -16,7 +16,8 @@ from nmt.core.console import say
 from nmt.core.device import peak_memory_mb
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
-from nmt.data.batching import Batch, BatchStream
+from nmt.data.batch import Batch
+from nmt.data.batching import BatchStream
 from nmt.models.weights import read_tensors, save_weights, weights_of
 from nmt.training import events
 from nmt.training.checkpoint import (

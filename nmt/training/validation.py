@@ -17,7 +17,8 @@ from nmt.core.console import progress_bar
 from nmt.core.device import Precision, autocast
 from nmt.core.errors import UserError
 from nmt.core.templates import packed
-from nmt.data.batching import Ids, lengths, make_batch, plan_batches
+from nmt.data.batch import Ids, lengths, make_batch
+from nmt.data.batching import plan_batches
 from nmt.data.cache import encode_corpus
 from nmt.data.opening import open_text
 from nmt.data.vocabulary.files import Vocabularies

@@ -14,7 +14,7 @@ from nmt.alignment.extract import LinkOptions
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import WordAlignment
 from nmt.core.errors import UserError
-from nmt.data.batching import make_batch
+from nmt.data.batch import make_batch
 from nmt.data.words import Words
 from nmt.translation.load import load
 from nmt.translation.translator import Translator

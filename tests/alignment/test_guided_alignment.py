@@ -15,7 +15,8 @@ from nmt.alignment.guided_alignment import GuidedAlignment, alignment_loss, link
 from nmt.alignment.heads import AlignmentHeads
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
-from nmt.data.batching import TrainingBatches, make_batch
+from nmt.data.batch import make_batch
+from nmt.data.batching import TrainingBatches
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import encode_corpus
 from nmt.data.links import LinkFile, format_pharaoh

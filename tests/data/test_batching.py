@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.data.batching import Batch, CorpusExtras, TrainingBatches, make_batch, plan_batches
+from nmt.data.batch import Batch, make_batch
+from nmt.data.batching import CorpusExtras, TrainingBatches, plan_batches
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, ParallelIds, encode_corpus
 from nmt.data.opening import open_text

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.data.batching import AHEAD, Batch, TrainingBatches, make_batch
+from nmt.data.batch import Batch, make_batch
+from nmt.data.batching import AHEAD, TrainingBatches
 from nmt.data.cache import encode_corpus
 from nmt.data.opening import open_text
 from nmt.data.vocabulary.files import train_vocabularies

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from nmt.core.errors import UserError
-from nmt.data.batching import lengths, pad
+from nmt.data.batch import lengths, pad
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding import graphed
 from nmt.decoding.constraints import LexicalConstraints

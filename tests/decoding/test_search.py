@@ -13,7 +13,7 @@ from searches import search_all
 from torch import Tensor
 
 from nmt.core.errors import UserError
-from nmt.data.batching import Batch, make_batch
+from nmt.data.batch import Batch, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nmt.core.errors import UserError
-from nmt.data.batching import Ids
+from nmt.data.batch import Ids
 from nmt.decoding.forced import force_all
 from nmt.decoding.search import Query
 from nmt.export import huggingface, onnx, run

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.data.batching import Ids
+from nmt.data.batch import Ids
 from nmt.export.onnx import OnnxModel, check_exportable, export_onnx
 from nmt.pretrained.huggingface import import_huggingface
 from nmt.translation.load import load

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import nmt
-from nmt.data.batching import make_batch
+from nmt.data.batch import make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.inspection.attention_numbers import attention_numbers, recorded_calls

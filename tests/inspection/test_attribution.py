@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from nmt.alignment.link_options import AttributionMethod
 from nmt.core.errors import UserError
-from nmt.data.batching import make_batch
+from nmt.data.batch import make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.forced import force_all

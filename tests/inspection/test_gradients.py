@@ -8,7 +8,7 @@ import torch
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.data.batching import make_batch
+from nmt.data.batch import make_batch
 from nmt.inspection.gradients import gradient_norms
 from nmt.models.build import build_model
 from nmt.recipe.schema import ModelOptions

@@ -64,7 +64,7 @@ WAITS = {
 }
 """Files that may make the CPU wait for the device, and what for."""
 UPLOADS = {
-    "nmt/data/batching.py": "batches",
+    "nmt/data/batch.py": "batches",
     "nmt/decoding/processors.py": "forced prefixes",
     "nmt/decoding/sampling.py": "random numbers of samples",
     "nmt/decoding/search.py": "batches to translate",

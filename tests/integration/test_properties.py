@@ -17,7 +17,8 @@ from searches import search_all
 from nmt.core.errors import UserError
 from nmt.core.output import open_output
 from nmt.core.text import count_lines, in_windows, read_lines
-from nmt.data.batching import MAX_PADDING, Batch, make_batch, plan_batches
+from nmt.data.batch import Batch, make_batch
+from nmt.data.batching import MAX_PADDING, plan_batches
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.words import WordVocabulary

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from nmt.data.batching import Batch, make_batch
+from nmt.data.batch import Batch, make_batch
 from nmt.data.vocabulary.base import SEPARATOR
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary

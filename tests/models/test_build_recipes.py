@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nmt.data.batching import Batch
+from nmt.data.batch import Batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build_model
 from nmt.models.cells import CELLS

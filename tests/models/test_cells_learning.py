@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.data.batching import Batch
+from nmt.data.batch import Batch
 from nmt.models.build import ATTENTIONS
 from nmt.models.cells import CELLS
 from nmt.models.seq2seq import Seq2Seq

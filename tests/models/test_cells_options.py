@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.core.errors import UserError
-from nmt.data.batching import Batch
+from nmt.data.batch import Batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import _Uninitialised, build_model
 from nmt.models.cells import CELLS, Cell

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from searches import search_all
 from torch import Tensor
 
-from nmt.data.batching import Batch, make_batch
+from nmt.data.batch import Batch, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import ATTENTIONS, DECODERS, ENCODERS
 from nmt.models.cells import CELLS

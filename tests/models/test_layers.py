@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.data.batching import Batch
+from nmt.data.batch import Batch
 from nmt.models.layers import (
     Dropout,
     Embedding,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.data.batching import Batch
+from nmt.data.batch import Batch
 from nmt.models.contracts import EncoderOutput, Memory
 from nmt.models.layers import sinusoids
 from nmt.models.seq2seq import Seq2Seq

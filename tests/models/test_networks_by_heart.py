@@ -6,7 +6,7 @@ import pytest
 import torch
 from searches import search_all
 
-from nmt.data.batching import make_batch
+from nmt.data.batch import make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.recipe.schema import DecodingOptions
 from nmt.training.loss import token_loss

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nmt.data.batching import Ids
+from nmt.data.batch import Ids
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.search import ModelSearcher, Query

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import nmt
-from nmt.data.batching import Batch
+from nmt.data.batch import Batch
 from nmt.models.build import build_model
 from nmt.quickstart.embedded_corpus import splits
 from nmt.recipe.load import load_recipe

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nmt.core.errors import UserError
-from nmt.data.batching import Batch, make_batch
+from nmt.data.batch import Batch, make_batch
 from nmt.models.build import build_model
 from nmt.models.weights import read_tensors, weights_of
 from nmt.recipe.load import load_recipe

@@ -14,7 +14,8 @@ from r_drop import RDrop  # of examples/
 from torch import Tensor
 
 from nmt.core.errors import UserError
-from nmt.data.batching import TrainingBatches, make_batch
+from nmt.data.batch import make_batch
+from nmt.data.batching import TrainingBatches
 from nmt.models.build import build_model
 from nmt.models.weights import read_tensors, weights_of
 from nmt.recipe import registry as plugins

@@ -30,7 +30,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from nmt.core.console import print_table, progress_bar
 from nmt.core.output import open_output
-from nmt.data.batching import make_batch
+from nmt.data.batch import make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.models.build import build

@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from nmt.core.device import Precision, autocast, pick_device
-from nmt.data.batching import Batch
+from nmt.data.batch import Batch
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.load import load_recipe, parse_settings

@@ -19,7 +19,7 @@ from torch import Tensor
 
 import nmt
 from nmt.core.console import print_table, progress_bar
-from nmt.data.batching import make_batch
+from nmt.data.batch import make_batch
 from nmt.data.dialogue import current_turn
 from nmt.evaluation.compare import read_aligned
 from nmt.evaluation.scores import score_corpus

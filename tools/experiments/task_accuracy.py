@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from nmt.core.errors import UserError
-from nmt.data.batching import make_batch
+from nmt.data.batch import make_batch
 from nmt.data.synthetic_tasks import Pair, task_pairs
 from nmt.models.layers import length_mask
 from nmt.recipe.schema import TaskOptions

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from nmt.core.errors import UserError
-from nmt.data.batching import Batch
+from nmt.data.batch import Batch
 from nmt.data.cache import PairExtras, ParallelIds
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.contracts import DecoderOutput

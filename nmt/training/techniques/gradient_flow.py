@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from nmt.core.errors import UserError
-from nmt.data.batching import Batch
+from nmt.data.batch import Batch
 from nmt.models.contracts import DecoderOutput
 from nmt.models.layers import length_mask
 from nmt.models.seq2seq import Seq2Seq

@@ -12,7 +12,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from nmt.data.batching import Batch
+from nmt.data.batch import Batch
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe import options as groups
 from nmt.training.techniques.base import Technique

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from nmt.data.batching import Batch
+from nmt.data.batch import Batch
 from nmt.models.contracts import map_tensors
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe import options as groups

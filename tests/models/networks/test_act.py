@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.data.batching import Batch, make_batch
+from nmt.data.batch import Batch, make_batch
 from nmt.models.networks.act import ActCells, ActEncoderOptions, HaltingState, HaltingUnit, Parts, PonderOptions, ponder
 from nmt.models.networks.recurrence import LoopLayer
 

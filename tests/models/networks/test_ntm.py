@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nmt.core.errors import UserError
-from nmt.data.batching import Batch
+from nmt.data.batch import Batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.contracts import EncoderOutput
 from nmt.models.networks import ntm

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.data.batching import Batch
+from nmt.data.batch import Batch
 from nmt.models.contracts import StepOutput
 from nmt.models.networks.transformer import CROWDED, TransformerState
 from nmt.models.seq2seq import Seq2Seq

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.data.batching import Batch, make_batch
+from nmt.data.batch import Batch, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.models.build import DECODERS, build_model

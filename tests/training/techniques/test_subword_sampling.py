@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.data.batching import Batch, TrainingBatches
+from nmt.data.batch import Batch
+from nmt.data.batching import TrainingBatches
 from nmt.data.cache import EncodedCorpus, Sentences, encode_corpus
 from nmt.data.dialogue import LineReader
 from nmt.data.sources import FileText, ParallelText, ReadText

@@ -3,7 +3,7 @@
 from pydantic import Field
 from torch import Tensor
 
-from nmt.data.batching import Batch
+from nmt.data.batch import Batch
 from nmt.models.contracts import DecoderOutput
 from nmt.models.layers import length_mask
 from nmt.recipe import options as groups
