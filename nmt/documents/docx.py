@@ -21,7 +21,8 @@ _SPACES = {f"{W}tab": "\t", f"{W}br": "\n", f"{W}cr": "\n"}
 
 def translate_paragraphs(root: Element, run: TranslateBlocks) -> None:
     """Translate the paragraphs of a part of a document in place."""
-    paragraphs = [_Paragraph(element) for element in root.iter(f"{W}p")]
+    with_letters = [element for element in root.iter(f"{W}p") if has_letters("".join(element.itertext()))]
+    paragraphs = [_Paragraph(element) for element in with_letters]
     paragraphs = [paragraph for paragraph in paragraphs if has_letters(text_of(paragraph.content))]
     for paragraph, content in zip(paragraphs, run([p.content for p in paragraphs]), strict=True):
         paragraph.write(content)
@@ -46,7 +47,11 @@ class _Paragraph:
         from lxml import etree
 
         properties = run.find(f"{W}rPr")
-        properties = run.makeelement(f"{W}rPr") if properties is None else deepcopy(properties)
+        if properties is None or not len(properties):  # of most runs
+            if b"" not in self._format:
+                self._format[b""] = run.makeelement(f"{W}rPr")
+            return b""
+        properties = deepcopy(properties)
         properties.tail = None
         for name in ("lang", "noProof", "rPrChange"):
             for child in properties.findall(f"{W}{name}"):

@@ -243,14 +243,19 @@ def translate_blocks(blocks: Iterable[Block], run: TranslateBlocks, table: dict[
 
 def _write(element: Element, content: Content, used: set[Element], table: dict[int, str]) -> None:
     last = next(element.iterchildren(reversed=True), None)  # len() of an element takes linear time
-    for item in content:
+    text = ""
+    for item in [*content, None]:
         if isinstance(item, str):
-            text = FORBIDDEN.sub("", item).translate(table)
-            if last is not None:
-                last.tail = (last.tail or "") + text
-            else:
-                element.text = (element.text or "") + text
+            text += item
             continue
+        written = FORBIDDEN.sub("", text).translate(table)  # once for many texts: the tree copies what it has
+        if written and last is not None:
+            last.tail = (last.tail or "") + written
+        elif written:
+            element.text = (element.text or "") + written
+        text = ""
+        if item is None:
+            break
         child = item.tag
         if child in used:
             child = deepcopy(child)  # HTML has names of elements that makeelement() refuses

@@ -64,7 +64,8 @@ class DocumentTranslator:
         self._name, self._data, self._model = f"document{ending}", read_bytes(path, MAX_BYTES + 1), job.translator
         self._source, self._target = self._model.recipe.data.source, self._model.recipe.data.target
         found = dict.fromkeys(sentences_of_document(self._name, self._data, self._source))
-        self.sentences = list(dict.fromkeys(part for sentence in found for part in self._parts(sentence)))
+        self._parts = {text: [part.source for part in in_parts(Request(text), self._model)] for text in found}
+        self.sentences = list(dict.fromkeys(part for parts in self._parts.values() for part in parts))
 
     def write(self, output: Path | str, records: Path) -> None:
         """Writes the translated document.
@@ -78,7 +79,7 @@ class DocumentTranslator:
         found = dict(map(_read_record, read_lines(records)))
 
         def translate(sentences: Sequence[str]) -> list[Translation]:
-            return [joined(each, [found[part] for part in self._parts(each)], self._model) for each in sentences]
+            return [joined(each, [found[part] for part in self._parts[each]], self._model) for each in sentences]
 
         try:
             content = translate_document(self._name, self._data, translate, self._source, self._target)
@@ -89,9 +90,6 @@ class DocumentTranslator:
             ) from None
         with binary_file(output) as file:
             file.write(content)
-
-    def _parts(self, sentence: str) -> list[str]:
-        return [part.source for part in in_parts(Request(sentence), self._model)]
 
 
 def open_file(

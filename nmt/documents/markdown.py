@@ -17,6 +17,7 @@ from nmt.documents.tags import Content, ContentBuilder
 if TYPE_CHECKING:
     from markdown_it.rules_block import StateBlock
     from markdown_it.rules_core import StateCore
+    from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
 MAX_MARKS = 5_000
@@ -26,6 +27,8 @@ MAX_REFERENCE = 20
 
 _FRONT_MATTER = re.compile(r"---\r?\n.*?\n(?:---|\.\.\.)\r?(?:\n|\Z)", re.DOTALL)
 _MARKS = re.compile(r"[\\`*_~\[\]!<&]")
+_INLINE = re.compile(rf"{_MARKS.pattern}|\n")
+"""Characters with which inline markup or a line break can begin or end."""
 _SPECIAL = re.compile(r"([\\`*\[\]]|(?<!\w)_|_(?!\w)|<(?=[\w/!?])|&(?=#?\w+;)|^(?:#{1,6}|[-+>])(?=\s))")
 
 
@@ -42,6 +45,7 @@ def _translated(text: str, run: TranslateBlocks) -> str:
     parser = MarkdownIt("commonmark", {"store_labels": True}).enable(["table", "strikethrough"])
     parser.core.ruler.before("inline", "check_size", _check_size)
     parser.block.ruler.at("reference", _reference, {"alt": []})
+    parser.inline.ruler.at("text", _text)
     front = match.group() if (match := _FRONT_MATTER.match(text)) else ""
     lines = text[len(front) :].replace("\r\n", "\n").split("\n")
     tokens = parser.parse("\n".join(lines))
@@ -69,6 +73,15 @@ def _reference(state: "StateBlock", begin: int, end: int, silent: bool) -> bool:
         return reference(state, begin, end, silent)
     finally:
         state.lineMax = num_lines
+
+
+def _text(state: "StateInline", silent: bool) -> bool:
+    """Rule of markdown-it for text, which otherwise stops at braces, colons and other marks of extensions, too."""
+    begin, match = state.pos, _INLINE.search(state.src, state.pos, state.posMax)
+    state.pos = match.start() if match else state.posMax
+    if not silent:
+        state.pending += state.src[begin : state.pos]
+    return state.pos > begin
 
 
 def _check_size(state: "StateCore") -> None:

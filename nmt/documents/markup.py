@@ -31,7 +31,9 @@ EXACTLY = 1e6
 
 MAX_PART = 8_000
 """Characters of a block beyond which it is divided; an element counts as 100."""
-_SPACE = re.compile(r"\s")
+_WORD = re.compile(rf"[^\s。！？]{{0,{MAX_PART}}}(?:[。！？]+[」』”’）]*|\s)?")
+"""Text between places at which a block may be divided; a longer word is divided, too."""
+_SENTENCE_ENDS = tuple(".!?。！？」』")
 BLOCKS = 500
 """Blocks that are translated at a time, which bounds the memory that a long document needs."""
 
@@ -71,7 +73,7 @@ def _segments(part: Content, language: str) -> list[Segment]:
 
 
 def _divided(block: Content) -> list[Content]:
-    """Divides long content outside of its elements, after sentences or at least between words.
+    """Divides long content outside of its elements, after sentences or between words, and words of ``MAX_PART``.
 
     Time grows with the square of the length of a part.
     """
@@ -84,9 +86,9 @@ def _divided(block: Content) -> list[Content]:
             parts[-1].append(item)
             continue
         begin = 0
-        for match in _SPACE.finditer(item):
+        for match in _WORD.finditer(item):
             num_new = length + match.end() - begin
-            if num_new > MAX_PART or (num_new > MAX_PART // 4 and item[match.start() - 1] in ".!?。"):
+            if num_new > MAX_PART or (num_new > MAX_PART // 4 and match[0].rstrip().endswith(_SENTENCE_ENDS)):
                 parts[-1].append(item[begin : match.end()])
                 parts.append([])
                 begin, length = match.end(), 0
@@ -125,6 +127,7 @@ class TagProjector:
     def __init__(self, source: SourceText, target: AlignedTarget) -> None:
         self.source, self.target, self.words = source, target, target.words
         self.paths: list[list[Span]] = [[] for _ in self.words]
+        self._linked = {1: self._with_links(1), -1: self._with_links(-1)}
         self._pending: list[Insertion] = []
         self._place(source.spans, list(range(len(self.words))), [])
         self.places: dict[int, list[Insertion]] = {}
@@ -206,17 +209,27 @@ class TagProjector:
 
     def _gains(self, t: int, owner: dict[int, Span]) -> dict[Span | None, float]:
         """Returns the share of a word's links in each child. A word without links goes with its neighbour."""
-        word, weight = self.words[t], 1.0
-        step = 1 if _BEFORE_ITS_WORD.match(word.text) else -1
-        while not word.sources:
-            t, weight = t + step, SWITCH
-            if not 0 <= t < len(self.words) or self.words[t].sentence != word.sentence:
-                return {}
-            word = self.words[t]
-        if self._is_fixed(t):
+        linked = self._linked[1 if _BEFORE_ITS_WORD.match(self.words[t].text) else -1][t]
+        if linked is None:
+            return {}
+        word, weight = self.words[linked], 1.0 if linked == t else SWITCH
+        if self._is_fixed(linked):
             weight = EXACTLY
         counts = Counter(owner.get(s) for s in word.sources)
         return {label: weight * n / len(word.sources) for label, n in counts.items()}
+
+    def _with_links(self, step: int) -> list[int | None]:
+        """Returns for each word the next one of its sentence with links, itself included, in a direction."""
+        nearest: list[int | None] = [None] * len(self.words)
+        last: int | None = None
+        for t in range(len(self.words))[::-step]:
+            word = self.words[t]
+            if word.sources:
+                last = t
+            elif last is not None and self.words[last].sentence != word.sentence:
+                last = None
+            nearest[t] = last
+        return nearest
 
     def _is_fixed(self, t: int) -> bool:
         """Returns whether a word is a kept text with elements, which might not be allowed in other elements."""

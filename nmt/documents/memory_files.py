@@ -18,6 +18,8 @@ from nmt.translation.memory import Entry
 
 MAX_BYTES = 256 << 20
 """Largest size of a file."""
+MAX_LINE = 1 << 20
+"""Most characters of a line of a CSV file, which could otherwise have millions of columns."""
 _CODES = {"bpt", "ept", "it", "ph", "ut"}
 """Elements of TMX that hold markup of another format."""
 _DOCTYPE = re.compile(rb"<!DOCTYPE\s+tmx[^<>\[\]]*>")
@@ -112,7 +114,7 @@ def _text_of(segment: Element) -> str:
 
 
 def _read_csv(data: bytes, source: str, target: str) -> Iterator[Entry]:
-    rows = csv.reader(io.StringIO(decoded(data).removeprefix("\ufeff"), ""), strict=True)
+    rows = csv.reader(_csv_lines(decoded(data).removeprefix("\ufeff")), strict=True)
     header = [_matching(name, (source, target)) or name.lower() for name in next(rows, [])]
     if source not in header or target not in header:
         raise UserError(
@@ -122,3 +124,13 @@ def _read_csv(data: bytes, source: str, target: str) -> Iterator[Entry]:
     for row in rows:
         values = dict(zip(header, row, strict=False))
         yield Entry(values.get(source, ""), values.get(target, ""), values.get("changed", ""))
+
+
+def _csv_lines(text: str) -> Iterator[str]:
+    for number, line in enumerate(io.StringIO(text, ""), start=1):
+        if len(line) > MAX_LINE:
+            raise UserError(
+                f"Line {number:,} has {len(line):,} characters, more than {MAX_LINE:,}.",
+                "Write one pair of sentences on a line.",
+            )
+        yield line

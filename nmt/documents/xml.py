@@ -4,7 +4,7 @@ import io
 import re
 import zipfile
 import zlib
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import PurePosixPath
@@ -171,7 +171,8 @@ def _repacked(data: bytes, wanted: re.Pattern[str], change: Callable[[Element], 
     """Copies a ZIP archive with changes to the XML files whose names match.
 
     Raises:
-        UserError: it is damaged or encrypted, has too many or too large members, or paths out of its folder.
+        UserError: it is damaged or encrypted, has too many or too large members, or paths out of its folder, or two
+            members of the same name.
     """
     written, unpacked, num_changed = io.BytesIO(), 0, 0
     try:
@@ -179,6 +180,9 @@ def _repacked(data: bytes, wanted: re.Pattern[str], change: Callable[[Element], 
             members = packed.infolist()
             if len(members) > MAX_MEMBERS:
                 raise UserError(f"The file contains {len(members):,} files.", f"At most {MAX_MEMBERS:,} are read.")
+            name, count = Counter(member.filename for member in members).most_common(1)[0] if members else ("", 0)
+            if count > 1:
+                raise UserError(f"The file contains {shortened(name)!r} {count:,} times.", "Save it again.")
             for member in members:
                 parts = PurePosixPath(member.filename.replace("\\", "/"))
                 if parts.is_absolute() or ".." in parts.parts:

@@ -7,6 +7,7 @@ import tomllib
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -16,7 +17,8 @@ pytest.importorskip("polib")
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.documents import formats, xml
+from nmt.documents import docx as docx_format
+from nmt.documents import formats, markdown, xml
 from nmt.documents.elements import TranslateBlocks
 from nmt.documents.formats import FORMATS, DocumentFormat, decoded, sentences_of_document, translate_document
 from nmt.documents.tags import text_of
@@ -439,6 +441,31 @@ def test_large_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(xml, "MAX_MEMBERS", 1)
     with pytest.raises(UserError, match="contains 2 files"):
         translate_document("a.odt", bomb, translate)
+
+
+def test_an_archive_with_two_members_of_a_name_is_refused() -> None:
+    file = io.BytesIO(packed(content_xml=ODT))
+    with zipfile.ZipFile(file, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("content.xml", ODT)
+    with pytest.raises(UserError, match=r"contains 'content.xml' 2 times"):
+        translate_document("a.odt", file.getvalue(), translate)
+
+
+def test_paragraphs_of_word_without_letters_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Mock(wraps=docx_format._Paragraph)
+    monkeypatch.setattr(docx_format, "_Paragraph", read)
+    empty = "</w:p><w:p>" + run("-") + "</w:p><w:p>"
+    text = docx(empty * 50 + run("Hund") + empty)
+    assert text.count(run("dog")) == 1
+    assert text.count(run("-")) == 51
+    assert read.call_count == 1
+
+
+def test_text_of_markdown_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = Mock(wraps=markdown._text)
+    monkeypatch.setattr(markdown, "_text", rule)
+    assert translated("a.md", "der Hund {x}: $5 = " * 100).count("dog") == 100
+    assert rule.call_count == 1
 
 
 def test_tags_that_are_nested_deeply_are_kept() -> None:

@@ -2,8 +2,10 @@
 
 import random
 import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from unittest.mock import Mock
 
 import pytest
 
@@ -11,8 +13,11 @@ pytest.importorskip("sentencex")
 pytest.importorskip("lxml.html")
 
 from nmt.core.errors import UserError
+from nmt.documents import elements, target
 from nmt.documents.elements import translate_html, translate_htmls
-from nmt.documents.markup import translate_content
+from nmt.documents.markup import MAX_PART, translate_content
+from nmt.documents.tags import Node
+from nmt.documents.target import Word
 from nmt.translation.results import Translation
 
 WORDS = {
@@ -160,3 +165,42 @@ def test_broken_html_is_no_error(text: str) -> None:
 def test_hostile_documents_take_little_time() -> None:
     for text in ("a" * 50_000 + "@", "<b>a</b> " * 3000, "{" * 20_000, "1," * 20_000, "<img> a" * 2000, "%s " * 3000):
         translate_html(text, translate)
+
+
+@pytest.mark.parametrize(("word", "end"), [("x", ""), ("狗", "。")], ids=["one word", "sentences without space"])
+def test_text_without_white_space_is_divided(word: str, end: str) -> None:
+    block, lengths = (word * 999 + end) * 100, list[int]()
+
+    def unchanged(sentences: Sequence[str]) -> list[Translation]:
+        lengths.extend(map(len, sentences))
+        return [Translation(sentence, sentence, 0.0, []) for sentence in sentences]
+
+    (content,) = translate_content([[block]], unchanged)
+    assert "".join(map(str, content)).replace(" ", "") == block
+    assert max(lengths) <= 2 * MAX_PART
+    assert not end or max(lengths) == 1000  # sentencex divides what is short enough
+
+
+def test_words_without_links_are_looked_at_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = Counter[int]()
+
+    class Counting(Word):
+        def __getattribute__(self, name: str) -> object:
+            reads[num_words] += name == "sources"
+            return super().__getattribute__(name)
+
+    def first_linked(sentences: Sequence[str]) -> list[Translation]:
+        return [Translation(sentence, sentence, 0.0, [], alignment=((0, 0),)) for sentence in sentences]
+
+    monkeypatch.setattr(target, "Word", Counting)
+    for num_words in (200, 400):
+        translate_content([[Node("b", ["Hund"]), " a" * num_words]], first_linked)
+    assert reads[400] < 2.2 * reads[200]
+
+
+def test_the_texts_of_an_element_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pattern = Mock()
+    pattern.sub.side_effect = lambda new, text: text
+    monkeypatch.setattr(elements, "FORBIDDEN", pattern)
+    assert len(translate_html(f"<p>{'a' * 100_000}</p>", translate)) == len("<p></p>") + 100_000
+    assert [len(call.args[1]) for call in pattern.sub.call_args_list].count(100_000) == 1

@@ -63,3 +63,10 @@ def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("nmt.documents.memory_files.MAX_BYTES", 5)
     with pytest.raises(UserError, match="more than"):
         read_memory(path, "de", "en")
+
+
+def test_a_line_with_a_million_columns_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "memory.csv"
+    path.write_text("de,en\nHund,dog\n" + "a," * 600_000 + "\n")
+    with pytest.raises(UserError, match=r"Line 3 has 1,200,001 characters, more than 1,048,576"):
+        read_memory(path, "de", "en")

@@ -146,9 +146,8 @@ class FileKinds:
                 )
             case 1:
                 ending = rng.choice((".txt", ".html", ".md", ".srt", ".po", ".xliff", ".docx", ".odt"))
-                return _reader(
-                    "line", f"translate model FILE{ending} -o out{ending} --beam-size 1", ending, content, described
-                )
+                command = f"translate model FILE{ending} -o out{ending} --beam-size 1"
+                return _reader("line", command, ending, content, described, 1 + len(content) / PATIENT_BYTES)
             case 2:
                 return _reader(
                     "line", rng.choice(READERS), rng.choice(("", ".csv", ".tmx", ".yaml", ".txt")), content, described
@@ -187,6 +186,8 @@ class FileKinds:
                 path.write_bytes(text.encode(own.choice(("utf-8", "utf-8", "utf-16", "cp037")), "replace"))
             else:
                 damage(path, own)
+            if path.is_fifo():  # a command rightly waits for its writer
+                path.unlink()
 
         settings = [*SMALL, *(f"{rng.choice(PLANNED)}={rng.choice(SCALARS)}" for _ in range(rng.choice((0, 0, 1))))]
         arguments = ["plan", *names[:2], *(argument for each in settings for argument in ("--set", each))]
@@ -222,6 +223,8 @@ USERS = (
     "train recipe.yaml -o model --resume --set training.max_steps=5", "calibrate model few.en few.de", "memory model",
     "train recipe.yaml -o run --set training.max_steps=1 --set training.finetune_from=model", "verify model --limit 2",
 )  # fmt: skip
+PATIENT_BYTES = 3_000_000
+"""Bytes of a document for which a command that translates it gets the seconds of another case."""
 EXPORTED = tuple(f"export model -o out --to {target}" for target in ("huggingface", "ctranslate2", "argos"))
 PLANNED = (
     "training.precision", "training.max_steps", "seed", "data.max_length", "vocabulary.type", "vocabulary.size",
@@ -229,11 +232,14 @@ PLANNED = (
 )  # fmt: skip
 
 
-def _reader(kind: str, command: str, ending: str, content: bytes, described: str) -> Case:
+def _reader(kind: str, command: str, ending: str, content: bytes, described: str, patience: float = 1.0) -> Case:
     """A command that reads a file, whose output is ``out…``."""
     arguments = [part.replace("X", "FILE" + ending) if "X" in part else part for part in command.split()]
     outputs = tuple(part for part in arguments if part.startswith("out"))
-    return Case(kind, arguments, lambda folder: _write(folder / f"FILE{ending}", content), described, outputs=outputs)
+    return Case(
+        kind, arguments, lambda folder: _write(folder / f"FILE{ending}", content), described, outputs=outputs,
+        patience=patience,
+    )  # fmt: skip
 
 
 def _write(path: Path, content: bytes) -> None:
