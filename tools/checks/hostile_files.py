@@ -170,7 +170,8 @@ class FileKinds:
         arguments = ["export", "model", "-o", "out", "--to", target]
         if rng.random() < 0.3:
             arguments += ["--quantization", rng.choice(("float32", "int8", "int16", "float16", "bfloat16"))]
-        return Case("export", arguments, prepare, f"{name} damaged with {seed}", outputs=("out",))
+        patience = 2.0 if target == "web" else 1.0  # four networks are written
+        return Case("export", arguments, prepare, f"{name} damaged with {seed}", patience=patience, outputs=("out",))
 
     def plan(self, rng: random.Random) -> Case:
         """Text that a plan is made of, with its settings."""
