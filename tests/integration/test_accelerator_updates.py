@@ -22,7 +22,7 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 LAYERS = {"type": "transformer", "num_layers": 6, "num_heads": 2, "feed_forward_size": 32, "dropout": 0.1}
 SYSTEMS = [f"systems/{path.stem}" for path in sorted((RECIPES / "systems").glob("*.yaml"))]
 UNCAPTURABLE = {"systems/act_rnn", "systems/universal_transformer"}
-QUICK = {"systems/lstm", "systems/learned_positions", "systems/act_rnn"}
+QUICK = {"systems/lstm"}
 
 needs_backend = pytest.mark.skipif(
     not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
