@@ -149,6 +149,17 @@ def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractC
     return torch.autocast(device.type, TYPES[precision])
 
 
+def product_dtype(operand: torch.Tensor) -> torch.dtype:
+    """The type in which a product with a tensor is computed: that of autocast, else that of the tensor."""
+    device = operand.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else operand.dtype
+
+
+def random_numbers_kept(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Restores the states of the random generators of the CPU and a device at the end of this context."""
+    return torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type)
+
+
 def total_memory() -> int | None:
     """Bytes of memory that this process can have: the machine's or its container's; None where that is unknown."""
     found = []

@@ -32,6 +32,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self, cast
 import torch
 from torch import Tensor, nn
 
+from nmt.core.device import product_dtype
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.models.layers import Embedding
 from nmt.models.loops import step_bmm
@@ -259,9 +260,8 @@ class OutputLayer(nn.Module):
 
     def rows(self, ids_C: Tensor) -> "OutputLayer":
         """A layer for some of the target ids, in the type that products have here, to be used without gradients."""
-        weight_CD, device = self.weight_VD[ids_C], ids_C.device.type
-        if torch.is_autocast_enabled(device):
-            weight_CD = weight_CD.to(torch.get_autocast_dtype(device))
+        weight_CD = self.weight_VD[ids_C]
+        weight_CD = weight_CD.to(product_dtype(weight_CD))
         layer = OutputLayer(0, len(ids_C), nn.Parameter(weight_CD, requires_grad=False))
         layer.bias_V = nn.Parameter(self.bias_V[ids_C], requires_grad=False)
         return layer

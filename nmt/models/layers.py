@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from nmt.core.device import product_dtype
+
 LayerT = TypeVar("LayerT", bound=nn.Module)
 MANY_ROWS = 2048
 """Rows from which on a GPU computes a product with ones in less time than a sum over rows."""
@@ -204,8 +206,7 @@ class Embedding(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         vectors: Tensor = self.table(ids)
-        if torch.is_autocast_enabled(ids.device.type):
-            vectors = vectors.to(torch.get_autocast_dtype(ids.device.type))
+        vectors = vectors.to(product_dtype(vectors))
         if self.training and self.dropout.rate:
             vectors = vectors * self.dropout(vectors.new_ones(*ids.shape, 1))
         return vectors * self.scale if self.scale != 1.0 else vectors

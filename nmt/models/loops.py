@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from nmt.core.device import product_dtype
+
 
 @contextmanager
 def time_loop(num_steps: int) -> Iterator[None]:
@@ -68,12 +70,6 @@ def step_bmm(x_BRD: Tensor, matrix_BDG: Tensor) -> Tensor:
     if (loop := _loop()) is None or not matrix_BDG.requires_grad:
         return torch.bmm(x_BRD, matrix_BDG)
     return loop.product(x_BRD, matrix_BDG, lambda: matrix_BDG.mT)
-
-
-def product_dtype(weight: Tensor) -> torch.dtype:
-    """The type in which a product with a weight is computed: that of autocast, else that of the weight."""
-    device = weight.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
 
 
 def _loop() -> "_Loop | None":

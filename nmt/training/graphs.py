@@ -15,7 +15,7 @@ from torch.func import functional_call
 
 from nmt.core.console import progress_bar, warn
 from nmt.core.cuda_graphs import CudaGraphs, Recorder
-from nmt.core.device import TYPES
+from nmt.core.device import TYPES, random_numbers_kept
 from nmt.data.batch import Batch
 from nmt.data.shapes import MOST_SHAPES
 from nmt.recipe.schema import TrainingOptions
@@ -166,7 +166,7 @@ class DeviceGradients:
         examples, self._examples, device = self._examples, [], self._device
         record = self._record or CudaGraphs(device)
         # Random numbers remain those of a run without graphs, or of one that is resumed.
-        with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
+        with random_numbers_kept(device):
             try:
                 with progress_bar("recording CUDA graphs", len(examples)) as bar:
                     for number, batch in enumerate(examples, start=1):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nmt.core.device import product_dtype
 from nmt.data.batch import Batch
 from nmt.models.contracts import OutputLayer
 from nmt.models.layers import length_mask
@@ -197,8 +198,7 @@ def token_loss(
         index_N = real_N.nonzero().squeeze(1)
         features_PND, target_N = features_PND.index_select(1, index_N), target_N.index_select(0, index_N)
     features_NPD = features_PND.transpose(0, 1).contiguous()
-    if torch.is_autocast_enabled(features_NPD.device.type):
-        features_NPD = features_NPD.to(torch.get_autocast_dtype(features_NPD.device.type))
+    features_NPD = features_NPD.to(product_dtype(features_NPD))
     smoothed, nll = _linear_cross_entropy(
         features_NPD,
         output.weight_VD,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.core.console import say
-from nmt.core.device import Precision, autocast
+from nmt.core.device import Precision, autocast, random_numbers_kept
 from nmt.core.errors import UserError
 from nmt.data.batch import Batch
 from nmt.data.batching import BatchStream
@@ -218,7 +218,7 @@ def largest_by_trying(objective: nn.Module, longest: Callable[[int], Batch], num
             objective.zero_grad(set_to_none=True)
 
     objective.train()
-    with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
+    with random_numbers_kept(device):
         moments = [torch.empty_like(p) for p in parameters for _ in range(num_moments)]
         found = largest(fits, limit)
         del moments

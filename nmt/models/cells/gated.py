@@ -7,8 +7,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from nmt.core.device import product_dtype
 from nmt.models.cells.base import Cell, CellState, GatedOptions, Parameters
-from nmt.models.loops import product_dtype, step_product
+from nmt.models.loops import step_product
 
 CLOSED = -2.0
 """The bias of a gate that starts closed, as those of highway networks (Srivastava et al. 2015)."""

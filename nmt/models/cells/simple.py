@@ -9,9 +9,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nmt.core.device import product_dtype
 from nmt.models.cells.base import Cell, CellState, InitialisedOptions, Parameters, scale_to_radius_, zero
 from nmt.models.layers import inverse_softplus
-from nmt.models.loops import product_dtype, step_product
+from nmt.models.loops import step_product
 from nmt.recipe.options import Options
 
 
