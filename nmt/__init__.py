@@ -1,10 +1,10 @@
 """nmt: neural machine translation, from the vanilla RNN to the Transformer.
 
-The public names are loaded when they are first used, so that ``import nmt`` stays light.
+The public names are loaded when they are first used, so that ``import nmt`` stays light. Extensions add names by entry
+points of the group ``nmt.names``, such as ``TranslationMemory``.
 
 - Train, load, translate: :func:`train` trains the model of a recipe and returns a :class:`Run`, :func:`load` reads a
   model directory as a :class:`Translator`, which translates and aligns, and :func:`score` scores translations.
-  :class:`TranslationMemory` holds corrected translations.
 - Pictures: the functions ``plot_…``, and :func:`theme` for slides.
 - Text of the package: :func:`embedded_corpus` and :func:`task_pairs`.
 - Recipes: :class:`Recipe` and :func:`load_recipe`.
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from nmt.recipe.schema import VocabularyOptions as VocabularyOptions
     from nmt.training.resolve import resolve as resolve
     from nmt.translation.load import load as load
-    from nmt.translation.memory import TranslationMemory as TranslationMemory
     from nmt.translation.results import Translation as Translation
     from nmt.translation.translator import Translator as Translator
 
@@ -57,7 +56,6 @@ _MODULES = {
     "Recipe": "nmt.recipe.schema",
     "Run": "nmt.api.run",
     "Translation": "nmt.translation.results",
-    "TranslationMemory": "nmt.translation.memory",
     "Translator": "nmt.translation.translator",
     "Vocabularies": "nmt.data.vocabulary.files",
     "VocabularyOptions": "nmt.recipe.schema",
@@ -93,6 +91,11 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         module, _, attribute = _MODULES[name].partition(":")
         return getattr(import_module(module), attribute or name)
+    from nmt.recipe.registry import entry_points_in, is_deleted
+
+    for entry in entry_points_in("nmt.names"):
+        if entry.name == name and not is_deleted(entry):
+            return entry.load()
     raise AttributeError(f"module 'nmt' has no attribute {name!r}")
 
 

@@ -275,7 +275,7 @@ def onnx_folder(tiny_recipe: Path, build_once: BuildOnce) -> Path:
 
     def build(folder: Path) -> None:
         import nmt
-        from nmt.export.onnx import export_onnx
+        from nmt.extensions.interchange.onnx import export_onnx
         from nmt.recipe.load import parse_settings
 
         settings = [

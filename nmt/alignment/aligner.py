@@ -60,7 +60,7 @@ class AttentionAligner:
         heads: where the alignment is read.
         lexicon: word translations that are weighed with the attention when links are chosen; None for none.
         attribute: gives, for the ids of source and target without EOS, weights [T, S] in place of those of attention,
-            EOS of both counted, such as those of :mod:`nmt.inspection.attribution`; None for attention.
+            EOS of both counted, such as those of :mod:`nmt.extensions.lecture.attribution`; None for attention.
 
     Raises:
         UserError: the model has no attention.

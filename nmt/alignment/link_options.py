@@ -7,7 +7,7 @@ from pydantic import Field
 from nmt.recipe.options import Options
 
 AttributionMethod = Literal["input_x_gradient", "integrated_gradients", "value_zeroing", "leave_one_out"]
-"""See :func:`nmt.inspection.attribution.attribute`."""
+"""Methods of attribution, which `nmt align --attribution` takes links from."""
 Symmetrization = Literal["none", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"]
 
 POSTERIOR = 0.45

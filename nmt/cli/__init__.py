@@ -1,14 +1,30 @@
 """The command line: parse, call, print. Nothing heavy is imported before a command needs it."""
 
-from importlib import import_module
+from nmt.cli.common import Quiet, Version, group
 
-from nmt.cli.common import app
+COMMANDS = {
+    "quickstart": "nmt.cli.train:quickstart",
+    "plan": "nmt.cli.plan:plan",
+    "train": "nmt.cli.train:train",
+    "translate": "nmt.cli.translate:translate",
+    "score": "nmt.cli.evaluate:score",
+    "compare": "nmt.cli.evaluate:compare",
+    "align": "nmt.cli.alignment:align",
+    "inspect": "nmt.cli.inspect:group_of_commands",
+    "recipes": "nmt.cli.train:recipes",
+    "average": "nmt.cli.train:average",
+    "learn-alignment": "nmt.cli.alignment:learn_alignment",
+    "aer": "nmt.cli.alignment:aer",
+}
+"""The commands of the toolkit, in the order in which users meet them. Extensions add theirs by entry points."""
 
-COMMANDS = (
-    "train", "plan", "pretrained", "translate", "rerank", "calibrate", "corrections", "synthesis", "serve", "evaluate",
-    "alignment", "inspect", "inspect_pages", "checks",
-)  # fmt: skip
-for _name in COMMANDS:
-    import_module(f"nmt.cli.{_name}")  # registers its commands, in the order of `nmt --help`
+app = group("", "Neural machine translation, from the vanilla RNN to the Transformer.", COMMANDS)
+app.info.epilog = "Start with: nmt quickstart"
+app.info.context_settings = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
+
+
+@app.callback()
+def _program(quiet: Quiet = False, version: Version = False) -> None: ...
+
 
 __all__ = ["app"]

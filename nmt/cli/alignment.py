@@ -16,6 +16,7 @@ from nmt.cli.schema import options_of
 from nmt.core.console import print_table, progress_bar, say, warn
 from nmt.core.errors import UserError
 from nmt.core.output import open_output
+from nmt.recipe.registry import provided
 
 if TYPE_CHECKING:
     from nmt.alignment.links import WordAlignment
@@ -254,11 +255,8 @@ def _load(
     if heads is not None or attention is not None:
         translator.aligner.heads = AlignmentHeads.of(translator.model.decoder, heads, attention)
     if attribution is not None:
-        from nmt.inspection.attribution import attribution_shares
-
-        translator.aligner.attribute = partial(
-            attribution_shares, translator.model, translator.vocabularies, method=attribution
-        )
+        shares = provided("attribution", "--attribution")
+        translator.aligner.attribute = partial(shares, translator.model, translator.vocabularies, method=attribution)
     if not lexicon:
         translator.aligner.lexicon = None
     return translator
@@ -287,8 +285,7 @@ def _write_page(
     target: str | None,
     output: str,
 ) -> None:
-    from nmt.alignment.report import render_report
-
+    render_report = provided("alignment page", "--format html")
     data, names = translator.recipe.data, [head.name for head in translator.model.decoder.heads]
     chosen = [names[head] for head in translator.aligner.heads.heads]
     mean = chosen[0] if len(chosen) == 1 else f"mean of {len(chosen)} heads"

@@ -4,7 +4,7 @@ import inspect
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import is_dataclass
 from functools import wraps
@@ -13,33 +13,36 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, get_args, get
 
 import typer
 
-from nmt.cli.help import APPEARANCE, INPUT_AND_OUTPUT, LINKS, MACHINE, GroupedCommand
+from nmt.cli.groups import ENTRY_POINTS, LazyGroup
+from nmt.cli.help import APPEARANCE, INPUT_AND_OUTPUT, LINKS, MACHINE
 from nmt.core.console import be_quiet, say
 from nmt.core.errors import NUMBERS, UserError, is_possible_number
 from nmt.core.version import __version__
 
 if TYPE_CHECKING:
-    from nmt.jobs.executors import Executor
-    from nmt.jobs.shards import Shard
+    from nmt.extensions.shards.shards import Shard
+    from nmt.jobs.workers import Executor
 
 Command = Callable[..., None]
 
-app = typer.Typer(
-    name="nmt",
-    help="Neural machine translation, from the vanilla RNN to the Transformer.",
-    epilog="Start with: nmt quickstart",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
-)
 
+def group(name: str, help: str, own: Mapping[str, str] = {}) -> typer.Typer:
+    """Returns a group of commands, such as ``nmt inspect``, that other packages can add to.
 
-def group(name: str, help: str) -> typer.Typer:
-    """Adds a group of commands, such as ``nmt inspect``, to the program."""
-    added = typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.add_typer(added, name=name)
-    return added
+    Args:
+        name: that of the group, empty for the program itself.
+        own: the commands of nmt: names, and ``MODULE:FUNCTION``.
+    """
+    entry_points = f"{ENTRY_POINTS}.{name}" if name else ENTRY_POINTS
+    kind = type("Commands", (LazyGroup,), {"own": own, "entry_points": entry_points})
+    return typer.Typer(
+        name=name or "nmt",
+        cls=kind,
+        help=help,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
 
 
 Input = Annotated[
@@ -62,6 +65,7 @@ Output = Annotated[
         rich_help_panel=INPUT_AND_OUTPUT,
     ),
 ]
+NewFolder = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="New folder to write.")]
 Device = Annotated[
     str,
     typer.Option(metavar="NAME", help="The device: auto, cpu, cuda, cuda:1, mps.", rich_help_panel=MACHINE),
@@ -166,12 +170,8 @@ Version = Annotated[
 ]
 
 
-@app.callback()
-def _program(quiet: Quiet = False, version: Version = False) -> None: ...
-
-
-def command(*examples: str, to: typer.Typer = app, draws: bool = False) -> Callable[[Command], Command]:
-    """A decorator that makes a function a command, with ``--plugin`` and ``--quiet`` besides its own options.
+def command(*examples: str, draws: bool = False) -> Callable[[Command], Command]:
+    """A decorator that gives a command the options ``--plugin`` and ``--quiet`` besides its own options.
 
     In place of a parameter whose type is a dataclass there is an option for each of its fields that Typer knows.
 
@@ -179,7 +179,6 @@ def command(*examples: str, to: typer.Typer = app, draws: bool = False) -> Calla
 
     Args:
         examples: lines at the end of the help page.
-        to: the group of commands that it belongs to.
         draws: whether it writes pictures, and so has the option ``--theme``.
     """
     options = [
@@ -216,7 +215,8 @@ def command(*examples: str, to: typer.Typer = app, draws: bool = False) -> Calla
         ]
         by_name = [_as_option(each) for each in (*parameters, *options)]
         run.__signature__ = inspect.Signature(by_name)  # type: ignore[attr-defined]
-        return to.command(epilog=epilog, cls=GroupedCommand)(run)
+        run.epilog = epilog  # type: ignore[attr-defined]
+        return run
 
     return decorate
 
@@ -254,9 +254,9 @@ def shards_and_executor(
     device: str,
     cores_each: int,
 ) -> "tuple[list[Shard], Executor]":
-    """Returns the shards of folders, and the executor that the options ask for; see :mod:`nmt.jobs.executors`."""
-    from nmt.jobs.executors import EXECUTORS
-    from nmt.jobs.shards import find_shards
+    """Returns the shards of folders, and the executor that the options ask for; see :mod:`nmt.jobs.workers`."""
+    from nmt.extensions.shards.executors import EXECUTORS
+    from nmt.extensions.shards.shards import find_shards
 
     if output == "-":
         raise UserError("The shards of a folder are written to a folder.", "Name one with -o.")

@@ -14,8 +14,6 @@ from nmt.cli.evaluate import BUCKETS, Buckets, Metrics, References, Source, Toke
 from nmt.core.console import print_table, progress_bar
 from nmt.core.errors import UserError
 
-inspect_app = group("inspect", "Inspect training runs, models and translations.")
-
 Curves = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="A picture: .png, .svg or .pdf.")]
 Limit = Annotated[int, typer.Option(metavar="N", min=1, help="Use only the first N lines.")]
 
@@ -26,7 +24,6 @@ NAME_WIDTH, RUN_WIDTH = 24, 18
 @command(
     "nmt inspect run runs/de-en",
     "nmt inspect run runs/luong runs/bahdanau -o curves.png --x minutes",
-    to=inspect_app,
     draws=True,
 )
 def run(
@@ -95,7 +92,7 @@ def _figures(summary: dict[str, Any], metrics: Sequence[str]) -> dict[str, str]:
     }
 
 
-@command("nmt inspect gradients runs/rnn runs/lstm --pairs val.de val.en -o gradients.png", to=inspect_app, draws=True)
+@command("nmt inspect gradients runs/rnn runs/lstm --pairs val.de val.en -o gradients.png", draws=True)
 def gradients(
     directories: Annotated[list[Path], typer.Argument(metavar="MODEL_DIR", help="Folders that `nmt train` wrote.")],
     pairs: Annotated[tuple[Path, Path], typer.Option(metavar="SOURCE TARGET", help="Two parallel files.")],
@@ -138,7 +135,6 @@ def gradients(
 @command(
     "nmt inspect lengths A.en B.en -r test.en -s test.de -o lengths.png",
     "nmt inspect lengths A.en -r test.en --metric chrf --buckets 10,20,30",
-    to=inspect_app,
     draws=True,
 )
 def lengths(
@@ -186,7 +182,6 @@ def lengths(
 @command(
     "nmt inspect robustness runs/de-en test.de test.en",
     "nmt inspect robustness runs/de-en test.de test.en --metrics bleu,chrf,ter -o robustness.png --json",
-    to=inspect_app,
     draws=True,
 )
 def robustness(
@@ -239,7 +234,6 @@ def robustness(
 @command(
     'echo "a c b d" | nmt inspect memory runs/copy_ntm -o memory.png',
     "nmt inspect memory runs/ntm --input test.de -o memory.pdf --limit 5",
-    to=inspect_app,
     draws=True,
 )
 def memory(
@@ -273,59 +267,8 @@ def memory(
     say_wrote(*written)
 
 
-@command(
-    "nmt inspect words runs/words Hund Wasser",
-    "nmt inspect words vectors.de --analogy Mann,Frau,Junge",
-    "nmt inspect words runs/words --side target -o words.svg --limit 150",
-    to=inspect_app,
-    draws=True,
+group_of_commands = group(
+    "inspect",
+    "Inspect training runs, models and translations.",
+    {name: f"{__name__}:{name}" for name in ("run", "gradients", "lengths", "robustness", "memory")},
 )
-def words(
-    path: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Model directory, or a text file of word vectors.")],
-    words: Annotated[list[str] | None, typer.Argument(metavar="WORD", help="Words to show.")] = None,
-    analogy: Annotated[
-        list[str] | None, typer.Option(metavar="A,B,C", help="Find words that are to C as B is to A; may be repeated.")
-    ] = None,
-    count: Annotated[int, typer.Option(metavar="N", min=1, help="Words that are shown for each.")] = 5,
-    side: Annotated[
-        Literal["source", "target"], typer.Option(help="The embeddings of a model that are read.")
-    ] = "source",
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Draw a map of the words and their neighbours."),
-    ] = None,
-    limit: Annotated[
-        int, typer.Option(metavar="N", min=3, help="With no WORD, the map has the first N of the vocabulary.")
-    ] = 100,
-    as_json: AsJson = False,
-) -> None:
-    """Show words near each other, analogies, and a map.
-
-    Words are compared by the cosine of their vectors, which are the embeddings of a model or those of a file in the
-    text format of word2vec or GloVe. The map (.png, .svg or .pdf) shows the first two principal components.
-    """
-    from nmt.inspection.words import WordVectors, draw_words
-    from nmt.plotting.style import suffix_of, write_figure
-    from nmt.translation.load import load
-
-    if output is not None:
-        suffix_of(output)  # before the work
-    vectors = WordVectors.of_model(load(path, "cpu"), side) if path.is_dir() else WordVectors.of_file(path)
-    found = {word: vectors.neighbours(word, count) for word in words or ()}
-    for text in analogy or ():
-        try:
-            a, b, c = names_in(text)
-        except ValueError:
-            raise UserError(f"--analogy {text!r} is not three words.", "Write --analogy Mann,Frau,Junge.") from None
-        found[f"{b} - {a} + {c}"] = vectors.analogy(a, b, c, count)
-    if as_json:
-        show_json({"num_words": len(vectors.words), "words": found})
-    elif found:
-        rows = [(name, ", ".join(f"{word} {cosine:.2f}" for word, cosine in near)) for name, near in found.items()]
-        print_table("", ("", "nearest words, and their cosine"), rows)
-    if output is not None:
-        near = [name for word in words or () for name in (word, *(other for other, _ in found[word]))]
-        write_figure(draw_words(vectors, near or vectors.words[:limit]), output)
-        say_wrote(output)
-    elif not found:
-        raise UserError("Nothing is to be shown.", "Name words, or give --analogy A,B,C or -o FILE.")

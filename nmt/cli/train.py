@@ -4,7 +4,7 @@ import json
 import shutil
 import textwrap
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import typer
 
@@ -15,15 +15,10 @@ from nmt.cli.common import (
     command_to_resume,
     complete_recipe,
     numbers_in,
-    say_wrote,
     stopped_by_signal,
 )
-from nmt.cli.schema import options_of
-from nmt.core.console import progress_bar, say
+from nmt.core.console import say
 from nmt.core.errors import UserError
-from nmt.inspection.word2vec import Word2VecOptions
-
-NewFolder = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="New folder to write.")]
 
 
 @command("nmt quickstart -o quickstart", draws=True)
@@ -120,52 +115,6 @@ def average(
 
 
 @command(
-    "nmt export runs/de-en -o de-en.ct2",
-    "nmt export runs/de-en -o de-en.int8 --quantization int8",
-    "nmt export runs/de-en -o packages --to argos",
-    "nmt export runs/de-en -o de-en.onnx --to onnx",
-    "nmt export runs/de-en -o site --to web",
-    "nmt export runs/de-en -o de-en.hf --to huggingface",
-)
-def export(
-    model_dir: ModelDir,
-    output: NewFolder,
-    to: Annotated[
-        str,
-        typer.Option(
-            "--to",
-            "--format",
-            metavar="NAME",
-            help="Target program: ctranslate2, argos (a package for Argos Translate), onnx "
-            "(ONNX files, run by onnxruntime), web (a folder of static files that translates in the browser), "
-            "huggingface (a folder for transformers), or the export target of a plugin.",
-        ),
-    ] = "ctranslate2",
-    quantization: Annotated[
-        Literal["float32", "int8", "int16", "float16", "bfloat16"] | None,
-        typer.Option(help="Type of the stored weights.", show_default="float32; int8 for web"),
-    ] = None,
-) -> None:
-    """Convert a Transformer for other programs.
-
-    CTranslate2 and onnxruntime run it without PyTorch; onnxruntime runs SSRU decoders, too. The command compares 100
-    translations and their log-probabilities, and names the decoding options that don't apply there. The folder holds
-    the weights, the sentencepiece models and, with --to onnx, a program that translates. Needs pip install
-    'nmt[ctranslate2]' or 'nmt[onnx]'.
-    """
-    from nmt.export.check import validation_lines
-    from nmt.export.targets import EXPORT_TARGETS
-    from nmt.translation.load import load
-
-    target = EXPORT_TARGETS.find(to, "--to")()
-    chosen = target.default_quantization if quantization is None else quantization
-    stored = None if chosen == "float32" else chosen
-    translator = load(model_dir, "cpu")
-    for message in target.write(translator, output, stored, validation_lines(translator)):
-        say(message)
-
-
-@command(
     "nmt recipes",
     "nmt recipes multi30k/transformer > mine.yaml",
     "nmt recipes --keys training",
@@ -224,22 +173,3 @@ def _show_keys(prefix: str) -> None:
             typer.echo(f"\n# {component or key.name.partition('.')[0]}")
         typer.echo(textwrap.fill(str(key), width, subsequent_indent="    "))
         typer.echo(textwrap.fill(key.meaning, width, initial_indent="    ", subsequent_indent="    "))
-
-
-@command("nmt learn-vectors mono.de train.de -o vectors.de", "nmt learn-vectors mono.en -o vectors.en --model cbow")
-@options_of(Word2VecOptions, from_recipe=False)
-def learn_vectors(
-    texts: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Text of one language, a sentence a line.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Text file of vectors to write.")],
-    **options: Any,
-) -> None:
-    """Learn word vectors from text by word2vec.
-
-    Recipes with word vocabularies start their embeddings from them (model.vectors). `nmt inspect words` shows them.
-    """
-    from nmt.inspection.word2vec import learn_vectors as run
-
-    with progress_bar("learning vectors", None):
-        num_words = run(texts, output, Word2VecOptions(**options))
-    say(f"{num_words:,} words of {options['size']} numbers")
-    say_wrote(output)

@@ -34,13 +34,13 @@ from nmt.jobs.run import ResumableOutput
 from nmt.recipe.schema import DecodingOptions
 
 if TYPE_CHECKING:
-    from nmt.jobs.executors import Executor
+    from nmt.extensions.shards.shards import Shard
+    from nmt.extensions.synthesis.teacher import TeacherJob, TeacherRecord
     from nmt.jobs.run import LineJob
-    from nmt.jobs.shards import Shard
+    from nmt.jobs.workers import Executor
     from nmt.recipe.schema import DecodingChanges
     from nmt.translation.job import TranslationJob
     from nmt.translation.results import Translation
-    from nmt.translation.teacher import TeacherJob, TeacherRecord
 
 WORTH_A_WARNING = 20
 """Lines from which on degenerate translations are reported: of fewer, the user sees each."""
@@ -157,9 +157,9 @@ def _translate_folder(
 ) -> None:
     from nmt.core.files import sha256
     from nmt.core.model_directory import ModelDirectory
-    from nmt.documents.job import num_lines, open_file
-    from nmt.jobs import shards
-    from nmt.jobs.executors import CORES
+    from nmt.extensions.documents.job import num_lines, open_file
+    from nmt.extensions.shards import shards
+    from nmt.jobs.workers import CORES
     from nmt.translation.job import start_shards
 
     settings = options.decoding | vars(options) | {
@@ -183,7 +183,7 @@ def _translate_folder(
 
 
 def _translate_document(job: "TranslationJob", input: str, output: str, resume: bool, ending: str) -> None:
-    from nmt.documents.job import DocumentTranslator
+    from nmt.extensions.documents.job import DocumentTranslator
 
     if ResumableOutput(output).partial is None:
         raise UserError("A document is written to a file.", "Name one with -o, or give --input-format text.")
@@ -218,7 +218,7 @@ def _translate(
     total: int | None, visible: bool = True,
 ) -> None:  # fmt: skip
     """Run a job with a progress bar over a number of lines, or of sentences."""
-    from nmt.documents.detection import MarkupDetector
+    from nmt.extensions.documents.detection import MarkupDetector
     from nmt.jobs.run import run
     from nmt.metrics.degenerate import DegenerateCount
 

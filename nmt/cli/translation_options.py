@@ -13,7 +13,7 @@ from nmt.core.errors import UserError
 from nmt.recipe.schema import DecodingChanges
 
 if TYPE_CHECKING:
-    from nmt.export.targets import Quantization
+    from nmt.extensions.interchange.targets import Quantization
     from nmt.translation.job import TranslationJob
     from nmt.translation.results import ScoredPair, Translation
     from nmt.translation.translator import Translator
@@ -171,7 +171,7 @@ class TranslateOptions:
         Raises:
             UserError: the other options are for lines.
         """
-        from nmt.documents.job import document_ending
+        from nmt.extensions.documents.job import document_ending
 
         ending = document_ending(path, self.input_format)
         if ending is not None and (self.n_best > 1 or self.scores or self.format != "text" or self.abstain is not None):
@@ -191,15 +191,15 @@ class TranslateOptions:
             return load(self.model_dir, device, self.precision, self.ensemble or ())
         if self.ensemble:
             raise UserError("CTranslate2 searches with one model.", "Leave out --ensemble or --engine.")
-        from nmt.export.run import exported_translator
+        from nmt.extensions.interchange.run import exported_translator
 
         return exported_translator(load(self.model_dir, "cpu"), None, QUANTIZATIONS[self.precision])
 
     def job(self, device: str) -> "TranslationJob":
         """Returns the job that the options describe."""
+        from nmt.extensions.memory.memory import TranslationMemory
         from nmt.translation.glossary import Glossary
         from nmt.translation.job import TranslationJob
-        from nmt.translation.memory import TranslationMemory
         from nmt.translation.request import OutputConstraints, Request, StreamOptions, read_unknown_lexicon
 
         lexicon = read_unknown_lexicon(self.unknown_lexicon) if self.unknown_lexicon else {}

@@ -9,11 +9,8 @@
     film.jsonl                   how some sentences were translated at each validation, with `training.film`
     README.md                    the model card: languages, data, scores, use
     alignment.json  lexicon.tsv  attention heads and word translations for alignment, where they were learned
-    pieces.tsv                   counts of the pieces in the training text, by which the server identifies languages
-    calibration.json             what turns features of a translation into its confidence, where it was fitted
-    memory.sqlite                corrected translations (:mod:`nmt.translation.memory`), and files that SQLite adds
-    corrections/                 an unfinished `nmt learn-corrections`
-    model.before.safetensors     the weights before the last `nmt learn-corrections` that replaced them
+
+Extensions have files of their own there, whose names they choose (:meth:`ModelDirectory.file`).
 
 A directory can be moved, archived and loaded anywhere. It holds no code, and what is read from it is checked as data
 from a stranger: regular files inside the directory only, none of an unreasonable size.
@@ -38,9 +35,6 @@ READ: dict[str, int | None] = {
     "model.safetensors": None,
     "alignment.json": 1 << 20,
     "lexicon.tsv": 1 << 30,
-    "calibration.json": 1 << 20,
-    "pieces.tsv": 1 << 28,
-    "memory.sqlite*": None,
     "metrics.jsonl": 1 << 30,
     "film.jsonl": 1 << 28,
     CARD: 1 << 20,
@@ -65,13 +59,26 @@ class ModelDirectory:
         self.recipe, self.weights = self.path / "recipe.yaml", self.path / "model.safetensors"
         self.metrics, self.film, self.card = self.path / "metrics.jsonl", self.path / "film.jsonl", self.path / CARD
         self.alignment, self.lexicon = self.path / "alignment.json", self.path / "lexicon.tsv"
-        self.calibration, self.pieces = self.path / "calibration.json", self.path / "pieces.tsv"
-        self.corrections, self.weights_before = self.path / "corrections", self.path / "model.before.safetensors"
         self.checkpoints, self.samples = self.path / "checkpoints", self.path / "samples"
-        self.tensorboard, self.memory = self.path / "tensorboard", self.path / "memory.sqlite"
+        self.tensorboard = self.path / "tensorboard"
 
     def __str__(self) -> str:
         return str(self.path)
+
+    def file(self, name: str, max_bytes: int | None = None) -> Path:
+        """Returns the path of an extension's file, which need not exist.
+
+        Args:
+            name: of the file, or a pattern such as ``memory.sqlite*``, of which the part before the star is returned.
+            max_bytes: the largest size of a file that is read as a whole; that of real models is far below.
+
+        Raises:
+            UserError: the file must not be read; see :meth:`check_files`.
+        """
+        inside = self.path.resolve()
+        for file in sorted(self.path.glob(name)):
+            _check_file(file, inside, max_bytes)
+        return self.path / name.rstrip("*")
 
     def check(self) -> None:
         """Refuse a folder that ``nmt train`` hasn't written, and files in it that must not be read.

@@ -14,7 +14,7 @@ import torch
 from nmt.core.errors import UserError
 from nmt.data.batch import make_batch
 from nmt.data.vocabulary.base import SPACE, Vocabulary
-from nmt.inspection.attention_numbers import recorded_calls
+from nmt.inspection.calls import recorded_calls
 from nmt.models.contracts import SlotState
 from nmt.plotting.matrix import MAX_WORDS
 from nmt.plotting.style import INK, Picture, draw_cells, draw_colour_bar, panels, scaled, style, visible

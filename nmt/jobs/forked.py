@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from nmt.core.errors import UserError
-from nmt.jobs.executors import Job, LocalProcess, Step, Worker, WorkerLostError, run_orders, with_step
+from nmt.jobs.workers import Job, LocalProcess, Step, Worker, WorkerLostError, run_orders, with_step
 
 JobMaker = Callable[[Callable[[Step], None]], Job]
 """Called once in a process, with what sends a step; returns its job. Neither need be picklable."""

@@ -20,7 +20,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -40,11 +41,7 @@ KINDS = (
     "attention",
     "cell",
     "decoder",
-    "document format",
     "encoder",
-    "executor",
-    "export target",
-    "filter",
     "length penalty",
     "logits processor",
     "metric",
@@ -56,7 +53,8 @@ KINDS = (
     "training technique",
     "vocabulary",
 )
-"""The kinds of the tables of nmt, which are imported where they are used."""
+"""The kinds of the toolkit's tables, which are imported where they are used. Extensions declare theirs by entry points
+of the group ``nmt.kinds``, whose names are kinds."""
 
 T = TypeVar("T")
 
@@ -159,12 +157,53 @@ def load_plugin(module: str) -> None:
 
 
 @cache
+def entry_points_in(group: str) -> tuple[EntryPoint, ...]:
+    """Returns the entry points that installed packages, nmt among them, declare in a group."""
+    return tuple(_all_entry_points().select(group=group))
+
+
+@cache
+def _all_entry_points() -> EntryPoints:
+    return entry_points()  # of all packages, which takes milliseconds
+
+
+def is_deleted(entry: EntryPoint) -> bool:
+    """Returns whether an entry point of nmt refers to an extension whose folder was deleted."""
+    if not entry.module.startswith("nmt.extensions."):
+        return False
+    return find_spec(".".join(entry.module.split(".")[:3])) is None
+
+
+def provided(name: str, purpose: str) -> Any:
+    """Returns what an extension or another package provides under a name, by an entry point of ``nmt.provides``.
+
+    Args:
+        purpose: the option or the command that needs it, for the message.
+
+    Raises:
+        UserError: no installed package provides it.
+    """
+    for entry in entry_points_in("nmt.provides"):
+        if entry.name == name and not is_deleted(entry):
+            return entry.load()
+    raise UserError(
+        f"{purpose} needs an extension of nmt that provides {name!r}, which is not installed.",
+        "Install nmt again to have all extensions, or leave it out.",
+    )
+
+
+def hooks(name: str) -> list[Any]:
+    """Returns the functions that extensions and other packages have attached to an event, by entry points of
+    ``nmt.hooks.NAME``."""
+    return [entry.load() for entry in entry_points_in(f"nmt.hooks.{name}") if not is_deleted(entry)]
+
+
+@cache
 def _entry_points() -> dict[str | None, tuple[EntryPoint, ...]]:
     """Returns what installed packages declare by kind; None stands for components whose base classes tell it."""
-    found = entry_points()  # of all packages, which takes milliseconds
-    groups = [group for group in found.groups if group == GROUP or group.startswith(f"{GROUP}.")]
+    groups = [group for group in _all_entry_points().groups if group == GROUP or group.startswith(f"{GROUP}.")]
     kinds = (group.removeprefix(GROUP).removeprefix(".").replace("_", " ") or None for group in groups)
-    return {kind: tuple(found.select(group=group)) for kind, group in zip(kinds, groups, strict=True)}
+    return {kind: entry_points_in(group) for kind, group in zip(kinds, groups, strict=True)}
 
 
 @cache
@@ -172,6 +211,8 @@ def _installed(kind: str | None) -> tuple[Row, ...]:
     """Imports the components of a kind of installed packages; a broken package gives a warning and is left out."""
     rows = []
     for entry in _entry_points().get(kind, ()):
+        if is_deleted(entry):
+            continue
         distribution = entry.dist.name if entry.dist is not None else ""
         try:
             rows.append(Row(kind, entry.name, entry.load(), entry.module, distribution))
@@ -314,7 +355,7 @@ def required_plugins(values: Any) -> dict[str, str]:
 
 def kinds() -> list[str]:
     """Returns the kinds of components, sorted."""
-    return sorted({*KINDS, *TABLES})
+    return sorted({*KINDS, *TABLES, *(entry.name for entry in entry_points_in("nmt.kinds"))})
 
 
 def _texts(value: Any) -> Iterator[str]:

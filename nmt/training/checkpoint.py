@@ -351,8 +351,10 @@ def write_model(run: ModelDirectory, weights: Mapping[str, Tensor], output: Path
     """Writes weights to a new folder, with recipe, vocabulary and alignment data of the run."""
     vocabularies = Vocabularies.load(run.path)
     with new_folder(output) as temporary:
-        for file in (run.recipe, run.alignment, run.lexicon, run.pieces):
+        for file in (run.recipe, run.alignment, run.lexicon):
             if file.is_file():
                 shutil.copyfile(file, temporary / file.name)
+        for hook in hooks("model_written"):
+            hook(run, ModelDirectory(temporary))
         vocabularies.save(temporary)
         write_tensors(weights, ModelDirectory(temporary).weights)

@@ -13,11 +13,10 @@ from nmt.core.errors import UserError
 from nmt.core.files import explained
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
-from nmt.data.piece_counts import save_counts
 from nmt.metrics.table import score_text
 from nmt.recipe.load import default_output, load_recipe
 from nmt.recipe.options import OnResume, Options, groups_in
-from nmt.recipe.registry import TABLES, choices_of
+from nmt.recipe.registry import TABLES, choices_of, hooks
 from nmt.recipe.schema import Recipe
 from nmt.training.checkpoint import CheckpointFolder, seed_everything, step_of
 from nmt.training.data import Data, Pairs, Texts, open_texts, prepare_data
@@ -212,8 +211,7 @@ def _describe(directory: ModelDirectory, recipe: Recipe, data: Data, techniques:
         file.write(recipe.to_yaml())
     with explained(directory.path):
         data.vocabularies.save(directory.path)
-    has_several = any(tag.startswith("<2") for tag in data.vocabularies.source.tags)  # languages on one side
-    if "serving" not in data.task.refused and not has_several:
-        save_counts(directory.pieces, data.piece_counts())
+    for hook in hooks("data_prepared"):
+        hook(directory, data)
     for technique in techniques.values():
         technique.save(directory.path)

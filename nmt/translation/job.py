@@ -19,13 +19,13 @@ from nmt.core.device import nth_device
 from nmt.core.errors import UserError, shortened
 from nmt.core.text import in_windows, read_lines
 from nmt.decoding.search import ModelSearcher
-from nmt.jobs.executors import Job, Step
+from nmt.extensions.memory.memory import TranslationMemory
+from nmt.extensions.shards.shards import Shard
 from nmt.jobs.forked import CAN_FORK, map_forked
 from nmt.jobs.run import ResumableOutput, run
-from nmt.jobs.shards import Shard
+from nmt.jobs.workers import Job, Step
 from nmt.metrics.degenerate import DegenerateCount
 from nmt.translation.glossary import Glossary
-from nmt.translation.memory import TranslationMemory
 from nmt.translation.request import Request, StreamOptions
 from nmt.translation.results import Translation
 from nmt.translation.translator import WINDOW, Translator

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nmt.data.words import Words
-from nmt.translation.check import merged
+from nmt.extensions.quality.check import merged
 from nmt.translation.glossary import Glossary
 from nmt.translation.request import Request
 from nmt.translation.results import Candidate, Translation

@@ -39,15 +39,15 @@ class Translation:
     with_punctuation: bool = False
     """Whether each punctuation mark is a word of its own there."""
     problems: dict[str, Any] | None = None
-    """Result of the check (:mod:`nmt.translation.check`), empty if nothing was found; None if not requested."""
+    """Result of the check (:mod:`nmt.extensions.quality.check`), empty if nothing was found; None if not requested."""
     repaired: bool | None = None
     """Whether a second search has replaced a translation with more problems; None if repair was not requested."""
     confidence: float | None = None
-    """Probability that the translation is acceptable (:mod:`nmt.translation.confidence`); None if not requested."""
+    """Probability that the translation is acceptable (:mod:`nmt.extensions.quality.confidence`); None if not requested."""
     word_confidences: Sequence[float] | None = None
     """Probability that each word is acceptable, by the words of ``alignment``; None if not requested or calibrated."""
     memory: dict[str, Any] | None = None
-    """The entry of the translation memory (:mod:`nmt.translation.memory`) that is the translation, if its similarity is
+    """The entry of the translation memory (:mod:`nmt.extensions.memory.memory`) that is the translation, if its similarity is
     1, or a near one; None if there is none."""
 
     def __str__(self) -> str:

@@ -22,21 +22,21 @@ from nmt.decoding.hypotheses import BeamObserver, Hypothesis
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.ranking import NO_MBR, length_normalised
 from nmt.decoding.search import ModelSearcher, Query, Searcher, check_components
+from nmt.extensions.quality.confidence import Calibration
+from nmt.extensions.quality.examination import Examiner, for_repair
+from nmt.extensions.quality.reverse import ReverseModel
+from nmt.extensions.quality.trace import SearchTrace
 from nmt.models.contracts import Model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.options import validate
 from nmt.recipe.schema import DecodingChanges, DecodingOptions, Recipe
 from nmt.tasks import task_of
 from nmt.tasks.base import Task
-from nmt.translation.confidence import Calibration
-from nmt.translation.examination import Examiner, for_repair
 from nmt.translation.glossary import Glossary
 from nmt.translation.letter_case import CaseRestorer
 from nmt.translation.request import UNCONSTRAINED, OutputConstraints, Request, StreamOptions
 from nmt.translation.results import Candidate, ScoredPair, Translation, Translations, mbr_rerank, spell_unknown
-from nmt.translation.reverse import ReverseModel
 from nmt.translation.terms import place_terms
-from nmt.translation.trace import SearchTrace
 
 NO_CANDIDATE = Candidate("", 0.0, [])
 """Result for an empty line."""

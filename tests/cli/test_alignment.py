@@ -13,7 +13,7 @@ import pytest
 
 import nmt
 from nmt.data.words import Words
-from nmt.inspection.attribution import attribution_shares
+from nmt.extensions.lecture.attribution import attribution_shares
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 

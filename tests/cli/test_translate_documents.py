@@ -11,7 +11,7 @@ pytest.importorskip("sentencex")
 pytest.importorskip("polib")
 
 import nmt
-from nmt.documents.job import DocumentTranslator
+from nmt.extensions.documents.job import DocumentTranslator
 from nmt.translation.job import TranslationJob
 from nmt.translation.request import OutputConstraints, StreamOptions
 
@@ -137,8 +137,8 @@ def test_a_format_of_a_plugin_is_known(
     run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cells.py").write_text(
-        "from nmt.documents.formats import DocumentFormat\n"
-        "from nmt.documents.tags import text_of\n"
+        "from nmt.extensions.documents.formats import DocumentFormat\n"
+        "from nmt.extensions.documents.tags import text_of\n"
         "class Cells(DocumentFormat):\n"
         "    def translate(self, data, run, target):\n"
         "        cells = run([[cell] for cell in data.decode().split(';')])\n"

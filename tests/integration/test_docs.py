@@ -20,8 +20,8 @@ from nmt.cli.schema import recipe_keys
 from nmt.data.vocabulary.base import SEPARATOR
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.filters.check import make_filters
-from nmt.filters.clean import CleanSettings
+from nmt.extensions.cleaning.check import make_filters
+from nmt.extensions.cleaning.clean import CleanSettings
 from nmt.models.build import build_model
 from nmt.recipe import yaml12
 from nmt.recipe.load import load_recipe, parse_settings, shipped_recipes

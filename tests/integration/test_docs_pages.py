@@ -49,7 +49,7 @@ OTHER_BLOCKS = {
     "bash": "a job of Slurm",
     "ini": "a service of systemd",
     "toml": "the entry points of a package; test_plugins.py installs one",
-    "py": "a program for transformers, whose model must be downloaded; see tests/export/test_huggingface.py",
+    "py": "a program for transformers, whose model must be downloaded; see tests/extensions/interchange/test_huggingface.py",
 }
 """Languages of blocks that are not run, and why."""
 CHECKLIST = "docs/reference/release.md"
@@ -150,7 +150,7 @@ QUICK = (
 """Pages that are run by every change: of the command line, of Python, and of the server."""
 
 
-USES = {"ctranslate2": "ctranslate2", "nmt.runtime": "onnxruntime"}
+USES = {"ctranslate2": "ctranslate2", "nmt.extensions.interchange.runtime": "onnxruntime"}
 """Packages that Python blocks need, by what is in them."""
 
 

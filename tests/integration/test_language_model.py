@@ -16,9 +16,9 @@ from torch import nn
 import nmt
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
+from nmt.extensions.quality.reverse import ReverseModel
+from nmt.extensions.reranking.rerank import Candidates, Weights, features, rerank, tune
 from nmt.translation.load import load
-from nmt.translation.rerank import Candidates, Weights, features, rerank, tune
-from nmt.translation.reverse import ReverseModel
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 TrainTiny = Callable[..., Path]

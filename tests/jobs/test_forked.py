@@ -10,8 +10,8 @@ import pytest
 
 from nmt.core.console import warn
 from nmt.core.errors import UserError
-from nmt.jobs.executors import Job, Step
 from nmt.jobs.forked import CAN_FORK, map_forked
+from nmt.jobs.workers import Job, Step
 
 pytestmark = pytest.mark.skipif(not CAN_FORK, reason="forked processes are for Linux")
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from nmt.core.errors import UserError
+from nmt.extensions.shards.shards import Shard
 from nmt.jobs.forked import CAN_FORK
 from nmt.jobs.run import ResumableOutput
-from nmt.jobs.shards import Shard
 from nmt.translation import job as module
 from nmt.translation.job import TranslationJob, start_shards
 from nmt.translation.load import load

@@ -88,8 +88,8 @@ def measure(model: str, engine: str, options: argparse.Namespace) -> Iterator[di
     import nmt
     from nmt.core.errors import UserError
     from nmt.core.model_directory import ModelDirectory
-    from nmt.export.ct2 import export
-    from nmt.export.run import exported_translator
+    from nmt.extensions.interchange.ct2 import export
+    from nmt.extensions.interchange.run import exported_translator
 
     torch.set_num_threads(1)
     translator, files = nmt.load(model, "cpu"), ModelDirectory(Path(model))

@@ -23,7 +23,7 @@ from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 from nmt.core.errors import UserError
-from nmt.documents.formats import FORMATS, translate_document
+from nmt.extensions.documents.formats import FORMATS, translate_document
 from nmt.translation.results import Translation
 
 SIZES = (10_000, 20_000, 40_000, 80_000)

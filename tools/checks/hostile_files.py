@@ -367,7 +367,7 @@ def _execute(folder: Path, statement: str, *values: Any) -> None:
 
 def _leave_run(folder: Path, rng: random.Random) -> None:
     """What a stopped run could have left, damaged."""
-    corrections = ModelDirectory(folder / "model").corrections
+    corrections = ModelDirectory(folder / "model").file("corrections")
     match rng.randrange(5):
         case 0:
             corrections.write_bytes(b"")

@@ -16,7 +16,7 @@ from hostile_input import Case
 from hostile_process import MEGABYTES, SECONDS, run
 from kill_runs import comparable
 
-from nmt.translation.memory import TranslationMemory
+from nmt.extensions.memory.memory import TranslationMemory
 
 TRAIN = "train recipe.yaml -o run -q --set training.max_steps=2"
 RESUME = "train recipe.yaml -o model --resume -q --set training.max_steps=6"

@@ -32,7 +32,7 @@ from typing import Any
 
 from hostile_input import RECIPE, write_corpus
 
-from nmt.jobs.shards import JOURNAL
+from nmt.extensions.shards.shards import JOURNAL
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "tests" / "support"))
 from fork_server import ForkServer, has_ended, variables_of_ranks

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from nmt.translation.check import problems
+from nmt.extensions.quality.check import problems
 
 Damage = Callable[[str, str, random.Random], str | None]
 

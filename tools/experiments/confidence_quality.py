@@ -18,9 +18,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nmt.core.text import read_lines
+from nmt.extensions.quality.calibrate import Examples
+from nmt.extensions.quality.confidence import Calibration, area_under_curve, reliability
 from nmt.plotting.style import style, write_figure
-from nmt.translation.calibrate import Examples
-from nmt.translation.confidence import Calibration, area_under_curve, reliability
 from nmt.translation.load import load
 
 SHARES = (1.0, 0.75, 0.5, 0.25)

@@ -30,11 +30,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nmt.data.words import Words
+from nmt.extensions.quality import check
+from nmt.extensions.quality.examination import Examiner, for_repair
 from nmt.metrics.degenerate import loops
 from nmt.metrics.table import METRICS
 from nmt.plotting.style import style, write_figure
-from nmt.translation import check
-from nmt.translation.examination import Examiner, for_repair
 from nmt.translation.load import load
 from nmt.translation.request import UNCONSTRAINED, Request, StreamOptions
 from nmt.translation.results import Candidate, Translation

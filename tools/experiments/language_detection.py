@@ -21,11 +21,11 @@ from types import SimpleNamespace
 import numpy as np
 
 from nmt.core.model_directory import ModelDirectory
-from nmt.data.piece_counts import save_counts
 from nmt.data.sources import GivenText
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
+from nmt.extensions.serving import languages
+from nmt.extensions.serving.piece_counts import save_counts
 from nmt.recipe.schema import VocabularyOptions
-from nmt.serving import languages
 
 CODES = ("de", "en", "es", "fr", "ja", "pt", "sw", "zh")
 CORPORA = {
@@ -65,7 +65,7 @@ def read(data: Path, corpus: str, part: str, code: str) -> list[Pair]:
 def make_model(data: Path, work: Path, code: str) -> SimpleNamespace:
     """Returns what the detector reads of a translator; it is made in a folder the first time."""
     directory = ModelDirectory(work / f"{code}-en")
-    if not directory.pieces.is_file():
+    if not directory.file("pieces.tsv").is_file():
         pairs = random.Random(1).sample(read(data, CORPORA[code], "train", code), NUM_PAIRS)
         vocabularies = train_vocabularies(VocabularyOptions(type="unigram", size=8000), GivenText(pairs, code))
         both = vocabularies.source, vocabularies.target
@@ -74,7 +74,7 @@ def make_model(data: Path, work: Path, code: str) -> SimpleNamespace:
         ]
         directory.path.mkdir(parents=True, exist_ok=True)
         vocabularies.save(directory.path)
-        save_counts(directory.pieces, [np.bincount(i, minlength=len(v)) for i, v in zip(ids, both, strict=True)])
+        save_counts(directory.file("pieces.tsv"), [np.bincount(i, minlength=len(v)) for i, v in zip(ids, both, strict=True)])
     recipe = SimpleNamespace(data=SimpleNamespace(source=code, target="en"))
     return SimpleNamespace(directory=directory.path, vocabularies=Vocabularies.load(directory.path), recipe=recipe)
 

@@ -27,10 +27,10 @@ from nmt.alignment.aligner import AttentionAligner
 from nmt.core.text import read_lines
 from nmt.data.links import Link, read_pharaoh
 from nmt.data.words import Words
-from nmt.documents.elements import translate_htmls
-from nmt.documents.markup import translate_content
-from nmt.documents.tags import KEPT, Content, Node, text_of
-from nmt.documents.target import diagonal
+from nmt.extensions.documents.elements import translate_htmls
+from nmt.extensions.documents.markup import translate_content
+from nmt.extensions.documents.tags import KEPT, Content, Node, text_of
+from nmt.extensions.documents.target import diagonal
 from nmt.quickstart.embedded_corpus import splits
 from nmt.translation.load import load
 from nmt.translation.results import Translation

@@ -23,7 +23,7 @@ import sacrebleu
 
 import nmt
 from nmt.data.words import Words
-from nmt.documents.formats import translate_document
+from nmt.extensions.documents.formats import translate_document
 from nmt.translation.results import Translation
 
 LANGUAGES = ("es", "fr", "ja", "pt", "zh")

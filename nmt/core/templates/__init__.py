@@ -1,4 +1,4 @@
-"""Templates of HTML reports, of the page of the server's API and of the model card.
+"""Templates of HTML reports and of the model card. Extensions have templates of their own, which may extend these.
 
 A report is one file that loads nothing, for screens of any width, in light and dark colours. All reports share
 ``style.css`` and the structure of ``base.html.j2``, which the template of a report extends.
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 
-def render(template: str, **values: Any) -> str:
-    """Render a template of this folder.
+def render(template: str, folder: Path | None = None, **values: Any) -> str:
+    """Renders a template.
 
     Args:
+        folder: the folder of an extension's templates, styles and scripts, which is searched before this one.
         values: by the names that the template uses; all text in them is escaped in HTML. A missing one is an error.
     """
     from nmt.core.version import __version__
 
-    return _environment().get_template(template).render(nmt_version=__version__, **values)
+    return _environment(folder).get_template(template).render(nmt_version=__version__, **values)
 
 
 def embedded(data: Any) -> "Markup":
@@ -55,20 +56,21 @@ def packed(weights: "npt.NDArray[np.floating]") -> str:
 
 
 @cache
-def _environment() -> "Environment":
+def _environment(folder: Path | None) -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    folder = Path(__file__).parent
+    shared = Path(__file__).parent
+    folders = [shared] if folder is None else [folder, shared]
     made = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader(folders),
         autoescape=lambda name: name is not None and name.endswith(".html.j2"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["style"] = Markup((folder / "style.css").read_text("utf-8"))
+    made.globals["style"] = Markup((shared / "style.css").read_text("utf-8"))
     for kind, suffix in (("style", "css"), ("script", "js")):
-        for path in folder.glob(f"*.{suffix}"):
+        for path in (path for each in folders for path in each.glob(f"*.{suffix}")):
             made.globals[f"{path.stem}_{kind}"] = Markup(path.read_text("utf-8"))
     return made

@@ -9,7 +9,6 @@ from nmt.core.files import explained, replacing
 from nmt.data.dialogue import TAB
 from nmt.data.vocabulary.base import SEPARATOR, SPECIALS, TERM, Vocabulary
 from nmt.data.vocabulary.labels import LabelVocabulary
-from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.data.vocabulary.sentencepiece import (
     BpeVocabulary,
     CharacterVocabulary,
@@ -28,7 +27,6 @@ VOCABULARIES: Table[Vocabulary] = Table(
         "bpe": BpeVocabulary,
         "character": CharacterVocabulary,
         "word": WordVocabulary,
-        "pretrained": PretrainedVocabulary,
     },
 )
 """A vocabulary from outside needs a ``suffix`` of its own, by which its file is recognised."""

@@ -10,8 +10,8 @@ from hostile_bombs import BODIES, MEGABYTE
 
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
-from nmt.documents.formats import sentences_of_document
-from nmt.documents.memory_files import read_memory
+from nmt.extensions.documents.formats import sentences_of_document
+from nmt.extensions.memory.files import read_memory
 
 
 def outcome_of_document(path: Path) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from nmt.core.errors import UserError
-from nmt.export.targets import ExportTarget
+from nmt.extensions.interchange.targets import ExportTarget
 from nmt.translation.translator import Translator
 
 

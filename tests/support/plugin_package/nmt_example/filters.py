@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from nmt.filters.base import PairFilter
+from nmt.extensions.cleaning.base import PairFilter
 
 
 class Shouting(PairFilter):

@@ -1,0 +1,365 @@
+"""Cleaning of parallel text: repairs, removal of what the filters flag, and a report; read :func:`clean` first."""
+
+import hashlib
+import html
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+from pydantic import Field
+
+from nmt.core.errors import UserError
+from nmt.core.files import explained, remove_folder, rename, replacing, sha256
+from nmt.core.output import text_file
+from nmt.core.text import read_lines
+from nmt.core.version import __version__
+from nmt.extensions.cleaning import TEMPLATES
+from nmt.extensions.cleaning.base import NUM_EXAMPLES, Filter, Flagged, plural
+from nmt.extensions.cleaning.check import flag, make_filters, shorten
+from nmt.extensions.cleaning.statistics import CorpusStatistics, PairHashes, PairSource, Progress, file_pairs
+from nmt.extensions.cleaning.table import FILTERS
+from nmt.extensions.cleaning.text import CONTROL, ENTITY, INVISIBLE, MOJIBAKE
+from nmt.extensions.shards.shards import Journal
+from nmt.recipe.load import read_yaml
+from nmt.recipe.options import Options, validate
+
+Repair = Literal["mojibake", "entities", "control", "normal-form"]
+Pair = tuple[str, str]
+
+REMOVED, REPAIRED, SETTINGS, REPORT = "removed.jsonl", "repaired.jsonl", "filters.yaml", "report.html"
+RESULT = "result"
+"""In the folder of an unfinished run: what is renamed in the end."""
+NUM_BINS = 40
+ALWAYS = "invalid-utf8"
+"""Such lines can't be written."""
+
+_BYTE_OF = {ord(bytes([byte]).decode("cp1252", "ignore") or chr(byte)): byte for byte in range(0x80, 0xA0)}
+_NOT_ASCII = re.compile(f"[\x80-\xff{''.join(map(chr, _BYTE_OF))}]{{2,}}")
+
+
+def repair_mojibake(line: str) -> str:
+    """Revert that UTF-8 was decoded as Windows-1252, up to three times; the line as it was where that isn't certain."""
+    for _ in range(3):
+        if not MOJIBAKE.search(line):
+            break
+        repaired = _decode(line)
+        if repaired == line:  # parts of the line are sound
+            repaired = _NOT_ASCII.sub(lambda run: _decode(run[0]) if MOJIBAKE.search(run[0]) else run[0], line)
+        if repaired == line:
+            break
+        line = repaired
+    return line
+
+
+def _decode(text: str) -> str:
+    try:
+        return text.translate(_BYTE_OF).encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+def unescape(line: str) -> str:
+    """The characters in place of their HTML entities; line breaks and no-break spaces become spaces."""
+    if "&" not in line:
+        return line
+    return ENTITY.sub(lambda entity: html.unescape(entity[0]).replace("\n", " ").replace("\xa0", " "), line)
+
+
+REPAIRS: dict[Repair, Callable[[str], str]] = {
+    "mojibake": repair_mojibake,
+    "entities": unescape,
+    "control": lambda line: INVISIBLE.sub("", CONTROL.sub(" ", line)),
+    "normal-form": lambda line: unicodedata.normalize("NFC", line),
+}
+"""In the order in which they are made."""
+
+
+class CleanSettings(Options):
+    """Settings of ``nmt clean``: the keys of its YAML file."""
+
+    repair: list[Repair] = Field(list(REPAIRS), description="what is repaired in lines before they are judged")
+    filters: dict[str, dict[str, Any] | None] = Field(
+        {}, description="options of filters, by name; null leaves out one of those that are used by default"
+    )
+
+    @classmethod
+    def read(cls, path: Path | None) -> "CleanSettings":
+        """The settings of a YAML file, with the default filters that it doesn't mention.
+
+        Raises:
+            UserError: the file can't be read, or a key or value is wrong.
+        """
+        example = f"See {SETTINGS} in a folder that nmt clean has written."
+        given = validate(cls, read_yaml(path, "file of filters", example) if path else {}, str(path))
+        defaults: dict[str, Any] = {name: {} for name, each in FILTERS.items() if each.removes}
+        return cls(repair=given.repair, filters={**defaults, **given.filters, ALWAYS: {}})
+
+    def repaired(self, line: str) -> str:
+        if line.isascii() and "&" not in line and line.isprintable():
+            return line
+        for name, repair in REPAIRS.items():
+            if name in self.repair:
+                line = repair(line)
+        return line
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Pairs that a filter has removed from a corpus.
+
+    ``alone`` counts the pairs that no other filter flags; ``examples`` are line numbers from 1 and pairs, the worst
+    first. ``histograms`` have, for each side or for the pairs as a whole, counts of pairs by their score, the edges
+    of the bins, and the limit.
+    """
+
+    filter: str
+    problem: str
+    num_pairs: int
+    alone: int
+    examples: list[tuple[int, str, str]]
+    histograms: list[tuple[str, list[int], list[float], float]]
+
+
+@dataclass(frozen=True)
+class CleanReport:
+    """The result of cleaning a corpus."""
+
+    names: Pair
+    num_pairs: int
+    num_kept: int
+    num_repaired: int
+    removals: list[Removal]
+    repairs: list[tuple[int, str, str]]
+    """Examples: line number, text before, text after."""
+
+
+def clean(
+    files: tuple[Path, Path],
+    output: Path,
+    settings: CleanSettings,
+    tests: Sequence[tuple[Path, Path]] = (),
+    max_length: int = 150,
+    on_progress: Progress = lambda num_lines: None,
+    earlier: PairHashes | None = None,
+) -> CleanReport:
+    """Write the pairs of two files that no filter flags, those that are removed, and a report, into a new folder.
+
+    The files are read three times and never held in memory. The folder appears when it is complete; a run that was
+    stopped goes on with what it had judged.
+
+    Args:
+        output: the folder. The text in it is named, and compressed, like the files.
+        tests: test sets whose pairs must not remain.
+        max_length: words of the longest side.
+        on_progress: called with the number of lines read since the last call, in each pass.
+        earlier: of pairs that come before these; such pairs are removed as repeated ones are.
+
+    Raises:
+        UserError: the folder exists; the files can't be read, are empty or differ in length; nothing is kept.
+    """
+    if output.exists():
+        raise UserError(f"{output} exists already.", "Name another folder with -o, or delete it.")
+    for path in chain(files, *tests):
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is not a regular file.", "Name a file: its text is read repeatedly.")
+    earlier = earlier or PairHashes()
+    of_earlier = hashlib.blake2b(earlier.hashes.tobytes() + earlier.keys.tobytes()).hexdigest()
+    begun = {"version": __version__, **settings.model_dump(mode="json"), "max_length": max_length, "before": of_earlier}
+    with _partial(output, [*files, *chain(*tests)], begun) as partial:
+        given = file_pairs(*files)
+        filters = make_filters(settings.filters)
+        statistics = CorpusStatistics(
+            repaired(given, settings), _joined(tests, settings), None, max_length, on_progress
+        )
+        statistics.earlier = earlier
+        _check_lengths(statistics, files)
+        flagged = flag(statistics, filters, on_progress, partial)
+        job = _Writing(given, settings, filters, statistics.num_pairs, flagged)
+        with replacing(partial / RESULT) as folder:
+            with explained(output):
+                folder.mkdir()
+            job.write(folder, output, on_progress)
+            report = job.report(statistics)
+            _write_settings(settings, filters, folder, output)
+            with text_file(folder / REPORT, output / REPORT) as file:
+                file.write(render_report(report))
+        with explained(output):
+            rename(partial / RESULT, output)
+    return report
+
+
+@contextmanager
+def _partial(output: Path, files: Sequence[Path], settings: Mapping[str, Any]) -> Iterator[Path]:
+    """The folder ``OUTPUT.partial``, in which a run that was stopped goes on; nothing of it remains at the end.
+
+    Raises:
+        UserError: a run with other files or settings has begun there, or is still writing there.
+    """
+    folder = output.with_name(f"{output.name}.partial")
+    for path in files:
+        next(read_lines(path, keep_invalid=True), "")  # refuses what can't be read
+    with Journal.open(folder, {**settings, "files": list(map(sha256, files))}):
+        remove_folder(folder / RESULT)
+        try:
+            yield folder
+        except UserError as error:
+            if not isinstance(error.__cause__, OSError):  # the text or the settings have to change
+                remove_folder(folder)
+            raise
+    remove_folder(folder)
+
+
+def _write_settings(settings: CleanSettings, filters: Mapping[str, Filter], folder: Path, output: Path) -> None:
+    effective = {name: each.options.model_dump(mode="json") for name, each in filters.items()}
+    left_out = {name: None for name, each in FILTERS.items() if each.removes and name not in filters}
+    with text_file(folder / SETTINGS, output / SETTINGS) as file:
+        yaml.safe_dump({"repair": settings.repair, "filters": effective | left_out}, file, sort_keys=False)
+
+
+class _Writing:
+    """The third pass, which writes text and keeps examples of what is removed and repaired."""
+
+    def __init__(
+        self,
+        given: PairSource,
+        settings: CleanSettings,
+        filters: Mapping[str, Filter],
+        num_pairs: int,
+        flagged: Sequence[tuple[str, Flagged]],
+    ) -> None:
+        self._given, self._settings, self._flagged = given, settings, flagged
+        self._bits = {name: np.uint64(1 << number) for number, name in enumerate(filters)}
+        self.reasons = np.zeros(num_pairs, np.uint64)
+        for name, found in flagged:
+            self.reasons[found.indices] |= self._bits[name]
+        if self.reasons.all():
+            worst = max(flagged, key=lambda each: len(each[1].indices))[0]
+            message = f"Every pair would be removed, most of them by {worst!r}."
+            raise UserError(message, f"Change the limit of {worst!r}.")
+        self._scores = [(name, found.scores) for name, found in flagged if found.scores is not None]
+        self._wanted = {int(index) for _, found in flagged for index in found.indices[:NUM_EXAMPLES]}
+        self.examples: dict[int, Pair] = {}
+        self.num_repaired = 0
+        self.repairs: list[tuple[int, str, str]] = []
+
+    def write(self, folder: Path, output: Path, on_progress: Progress) -> None:
+        """Write all files of text."""
+        texts = self._given.names
+        if texts[0] == texts[1]:
+            texts = f"source.{texts[0]}", f"target.{texts[1]}"
+        with ExitStack() as stack:
+            kept = [stack.enter_context(text_file(folder / name, output / name)) for name in texts]
+            removed, repaired = (
+                stack.enter_context(text_file(folder / name, output / name)) for name in (REMOVED, REPAIRED)
+            )
+            for start, lines in self._given.batches(on_progress):
+                for index, pair in enumerate(zip(*lines, strict=True), start):
+                    better = (self._settings.repaired(pair[0]), self._settings.repaired(pair[1]))
+                    if index in self._wanted:
+                        self.examples[index] = better
+                    if self.reasons[index]:
+                        removed.write(self._removal(index, better))
+                        continue
+                    if better != pair:
+                        repaired.write(self._repair(index, pair, better))
+                    for file, line in zip(kept, better, strict=True):
+                        file.write(f"{line}\n")
+
+    def report(self, statistics: CorpusStatistics) -> CleanReport:
+        """Returns the report of the written corpus."""
+        removals = [
+            _removal(name, [found for other, found in self._flagged if other == name], statistics, bit, self)
+            for name, bit in self._bits.items()
+            if (self.reasons & bit).any()
+        ]
+        num_kept = int((self.reasons == 0).sum())
+        return CleanReport(self._given.names, len(self.reasons), num_kept, self.num_repaired, removals, self.repairs)
+
+    def _removal(self, index: int, pair: Pair) -> str:
+        why: dict[str, float | None] = {name: None for name, bit in self._bits.items() if self.reasons[index] & bit}
+        for name, scores in self._scores:
+            if name in why and scores[index] > (why[name] or -np.inf):
+                why[name] = round(float(scores[index]), 4)
+        return _json({"line": index + 1, "filters": why, "source": pair[0], "target": pair[1]})
+
+    def _repair(self, index: int, before: Pair, after: Pair) -> str:
+        self.num_repaired += 1
+        changed = [side for side in (0, 1) if before[side] != after[side]]
+        if len(self.repairs) < NUM_EXAMPLES:
+            self.repairs.append((index + 1, shorten(before[changed[0]]), shorten(after[changed[0]])))
+        sides = {("source", "target")[side]: {"before": before[side], "after": after[side]} for side in changed}
+        return _json({"line": index + 1, **sides})
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    text = json.dumps(values, ensure_ascii=False)
+    # Bytes that are not UTF-8 are written as escapes of JSON.
+    return re.sub("[\udc80-\udcff]", lambda byte: f"\\u{ord(byte[0]):04x}", text) + "\n"
+
+
+def repaired(pairs: PairSource, settings: CleanSettings) -> PairSource:
+    """The pairs with the repairs of the settings."""
+
+    def read() -> Iterator[tuple[str | None, str | None]]:
+        for pair in pairs.read():
+            source, target = (line if line is None else settings.repaired(line) for line in pair)
+            yield source, target
+
+    return PairSource(pairs.names, read)
+
+
+def _joined(tests: Sequence[tuple[Path, Path]], settings: CleanSettings) -> CorpusStatistics | None:
+    if not tests:
+        return None
+    sources = [repaired(file_pairs(*each), settings) for each in tests]
+    return CorpusStatistics(
+        PairSource(("test source", "test target"), lambda: chain(*(each.read() for each in sources)))
+    )
+
+
+def _check_lengths(statistics: CorpusStatistics, files: tuple[Path, Path]) -> None:
+    counts = [side.num_lines for side in statistics.sides]
+    if counts[0] != counts[1]:
+        raise UserError(
+            f"{files[0]} has {counts[0]} lines, but {files[1]} has {counts[1]}.",
+            "Line n of one file must translate line n of the other; `nmt check-data` finds where they diverge.",
+        )
+    if not counts[0]:
+        raise UserError(f"{files[0]} is empty: there are no pairs to clean.", "Check the files.")
+
+
+def _removal(
+    name: str, found: Sequence[Flagged], statistics: CorpusStatistics, bit: np.uint64, written: _Writing
+) -> Removal:
+    shown = list(dict.fromkeys(int(i) for each in found for i in each.indices[:NUM_EXAMPLES]))[:NUM_EXAMPLES]
+    histograms = []
+    for each in found:
+        if each.scores is not None and len(judged := each.scores[np.isfinite(each.scores)]):
+            # A few extreme values would flatten everything else.
+            top = max(float(np.percentile(judged, 99.5)), 1.5 * each.limit) or 1.0
+            counts, edges = np.histogram(np.minimum(judged, top), NUM_BINS)
+            title = "pairs" if each.side is None else statistics.sides[each.side].name
+            histograms.append((title, counts.tolist(), edges.tolist(), each.limit))
+    return Removal(
+        name,
+        FILTERS[name].problem,
+        int((written.reasons & bit > 0).sum()),
+        int((written.reasons == bit).sum()),
+        [(i + 1, shorten(written.examples[i][0]), shorten(written.examples[i][1])) for i in shown],
+        histograms,
+    )
+
+
+def render_report(report: CleanReport) -> str:
+    """The report as an HTML page."""
+    from nmt.core.templates import render
+
+    return render("clean.html.j2", TEMPLATES, report=report, plural=plural)

@@ -1,0 +1,172 @@
+"""``nmt check-data`` and ``nmt clean``, which find errors in text."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from nmt.cli.common import (
+    AsJson,
+    ExecutorName,
+    Ray,
+    Settings,
+    Workers,
+    check_is_folder,
+    command,
+    shards_and_executor,
+    show_json,
+)
+from nmt.core.console import print_table, progress_bar, say
+from nmt.core.errors import UserError
+
+if TYPE_CHECKING:
+    from nmt.extensions.cleaning.check import DataReport
+
+STYLES = {"serious": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+@command(
+    "nmt check-data train.de train.en --test test.de test.en",
+    "nmt check-data train.de train.en --vocabulary runs/de-en",
+    "nmt check-data multi30k/transformer --set data.root=FOLDER",
+)
+def check_data(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Source text, or a recipe.")],
+    target: Annotated[str | None, typer.Argument(metavar="TARGET", help="Its translation, line by line.")] = None,
+    test: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="SOURCE TARGET", help="Test text, which must not occur in the training text."),
+    ] = None,
+    vocabulary: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="A model directory, or a .model or .txt file.")
+    ] = None,
+    max_length: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="data.max_length of the recipe.", show_default="the model's, or 150"),
+    ] = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Report problems of parallel text before training.
+
+    Each finding has a remedy. It looks for different numbers of lines, misaligned pairs, encoding errors, repeated
+    pairs, test text in the training text, lines in the wrong language, UNK and too many pieces. The test text of a
+    recipe is its validation text. The exit code is 1 if a problem is serious.
+    """
+    from nmt.extensions.cleaning.check import check_pairs, read_vocabularies, recipe_pairs
+    from nmt.extensions.cleaning.statistics import file_pairs
+    from nmt.recipe.load import load_recipe, parse_settings
+
+    if target is None:
+        recipe = load_recipe(source, parse_settings(settings or []))
+        pairs, held_out = recipe_pairs(recipe)
+        vocabulary, max_length = vocabulary or recipe.vocabulary.path, max_length or recipe.data.max_length
+    elif settings:
+        raise UserError("--set changes a recipe, but two files are named.", "Leave it out, or name a recipe.")
+    else:
+        pairs, held_out = file_pairs(source, target), None
+    vocabularies, length = read_vocabularies(vocabulary) if vocabulary is not None else (None, None)
+    with progress_bar("checking", None) as bar:
+        held_out = file_pairs(*test) if test else held_out
+        report = check_pairs(pairs, held_out, vocabularies, max_length or length or 150, bar.advance)
+    if as_json:
+        show_json({"sound": report.is_sound, **asdict(report)})
+    else:
+        _show_report(report)
+    if not report.is_sound:
+        raise typer.Exit(1)
+
+
+def _show_report(report: "DataReport") -> None:
+    rows = [
+        [s.name, f"{s.num_words:,}", f"{s.mean_words:.1f}", f"{s.median_words}", f"{s.max_words:,}"]
+        for s in report.sides
+    ]
+    print_table("", [f"{report.num_pairs:,} pairs", "words", "mean", "median", "longest"], rows)
+    console = Console(highlight=False, markup=False)
+    console.print(f"{report.median_ratio:.2f} target characters per source character (median)")
+    for finding in report.findings:
+        console.print()
+        console.print(f"{finding.severity}: {finding.message}", style=STYLES[finding.severity])
+        for example in finding.examples:
+            console.print(f"    line {example.line:,}: {example.text}", soft_wrap=True, style="dim")
+        console.print(f"  → {finding.remedy}")
+    counts = {s: sum(f.severity == s for f in report.findings) for s in STYLES}
+    console.print()
+    verdict = "No serious problem was found" if report.is_sound else "Solve the serious problems before training"
+    console.print(f"{verdict}: {counts['serious']} serious, {counts['warning']} warnings, {counts['note']} notes.")
+
+
+@command(
+    "nmt clean train.de train.en -o clean --test test.de,test.en",
+    "nmt clean train.de.zst train.en.zst -o clean --filters filters.yaml",
+    "nmt clean shards.de shards.en -o clean --workers 4",
+)
+def clean(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Source text.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation, line by line.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write; must be new.")],
+    filters: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML file of filters with their limits.", show_default="see the manual"),
+    ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SOURCE,TARGET", help="Test text whose pairs must not remain; may be repeated."),
+    ] = None,
+    max_length: Annotated[int, typer.Option(metavar="N", min=1, help="Words of the longest side that remains.")] = 150,
+    workers: Workers = None,
+    ray: Ray = None,
+    executor: ExecutorName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove bad pairs of lines, and repair encodings.
+
+    Removes, among others, pairs that are empty, copied, misaligned, truncated, repeated or in another language. FOLDER
+    gets the remaining text under the names of the files, removed.jsonl with what was removed and why, repaired.jsonl,
+    the report.html with examples, and filters.yaml with the settings, which --filters reads. Nothing is overwritten.
+    The same command goes on after a stop.
+
+    SOURCE and TARGET may be folders of files with the same names apart from the language. FOLDER then gets a folder for
+    each pair of files, in which pairs of the files before are removed, too.
+    """
+    from nmt.core.text import count_lines
+    from nmt.extensions.cleaning.clean import CleanSettings
+    from nmt.extensions.cleaning.clean import clean as run
+
+    tests = []
+    for files in test or ():
+        if files.count(",") != 1:
+            raise UserError(f"--test {files} doesn't name two files.", "Write --test SOURCE,TARGET.")
+        tests.append((Path(files.partition(",")[0]), Path(files.partition(",")[2])))
+    settings = CleanSettings.read(filters)
+    if check_is_folder(source, workers=workers, ray=ray, executor=executor):
+        from nmt.extensions.cleaning.shards import clean_shards
+
+        found, workers_of = shards_and_executor(
+            (source, target), str(output), workers=workers, ray=ray, name=executor, device="cpu", cores_each=1
+        )
+        total = clean_shards(found, output, settings, tests, max_length, workers_of)
+        if as_json:
+            show_json(total)
+        else:
+            _show_cleaned(total, total["removed"])
+        return
+    num_lines = count_lines(source)
+    with progress_bar("cleaning", None if num_lines is None else 3 * num_lines) as bar:
+        report = run((source, target), output, settings, tests, max_length, bar.advance)
+    if as_json:
+        show_json(asdict(report))
+        return
+    removed = {each.filter: {"pairs": each.num_pairs, "alone": each.alone} for each in report.removals}
+    _show_cleaned({"pairs": report.num_pairs, "kept": report.num_kept, "repaired": report.num_repaired}, removed)
+    say(f"wrote {output}; report.html has examples")
+
+
+def _show_cleaned(counts: dict[str, int], removed: dict[str, dict[str, int]]) -> None:
+    total = counts["pairs"]
+    rows = [(name, f"{r['pairs']:,}", f"{r['pairs'] / total:.2%}", f"{r['alone']:,}") for name, r in removed.items()]
+    print_table("", ("removed by", "pairs", "", "by it alone"), rows)
+    typer.echo(f"{counts['kept']:,} of {total:,} pairs are kept, {counts['repaired']:,} of them repaired.")

@@ -1,0 +1,252 @@
+"""Filters that decide whether the sides of a pair translate each other."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from nmt.core.errors import UserError
+from nmt.extensions.cleaning.base import Features, Filter, Flagged, Floats
+from nmt.extensions.cleaning.statistics import (
+    MIN_LINES,
+    CorpusStatistics,
+    Lines,
+    Mask,
+    PairSource,
+    median_and_deviation,
+)
+
+Ids = npt.NDArray[np.int64]
+
+MAX_LINKS = 10_000_000
+"""Pairs of words that Model 1 is trained on; of larger corpora it reads every nth sentence pair."""
+MAX_WORDS = 80
+NUM_ITERATIONS = 4
+PRIOR = 1.0
+"""Pseudo-counts of a source word, divided among the target words by their frequency."""
+
+# Scripts without spaces between words are split into characters.
+_WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]|\w+|[^\w\s]")
+
+
+class WordModel:
+    """IBM Model 1 (Brown et al. 1993) of one direction, which scores pairs that it was trained on without themselves.
+
+    Without that, words that occur once would explain each other, also in pairs that are no translations.
+
+    Args:
+        sources, targets: ids of the words of sentences; 0 is an unknown word, and also the empty source word.
+    """
+
+    def __init__(self, sources: Sequence[Ids], targets: Sequence[Ids], num_targets: int) -> None:
+        self._size = num_targets
+        frequency = np.bincount(np.concatenate(targets), minlength=num_targets)
+        self._share = np.maximum(frequency, 1) / max(frequency.sum(), 1)
+        source, target, lengths = _links(sources, targets)
+        self._keys, inverse = np.unique(source * num_targets + target, return_inverse=True)
+        of_source, of_target = np.divmod(self._keys, num_targets)
+        probability = np.ones(len(self._keys))
+        for _ in range(NUM_ITERATIONS):
+            self._counted_by = probability  # what the contribution of a single pair to the counts is computed from
+            posterior = _normalised(probability[inverse], lengths)
+            self._counts = np.bincount(inverse, posterior, len(self._keys))
+            self._totals = np.bincount(of_source, self._counts)
+            smoothed = self._counts + PRIOR * self._share[of_target]
+            probability = smoothed / (self._totals[of_source] + PRIOR)
+
+    def scores(self, sources: Sequence[Ids], targets: Sequence[Ids], counted: Mask) -> Floats:
+        """Mean pointwise mutual information of each target word and the source word that explains it best, in nats.
+
+        Args:
+            sources, targets: as in the constructor, each with a word at least.
+            counted: whether a pair is one of those that the model was trained on.
+        """
+        source, target, lengths = _links(sources, targets)
+        key = source * self._size + target
+        at = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
+        counts = np.where(self._keys[at] == key, self._counts[at], 0.0)
+        totals = self._totals[np.minimum(source, len(self._totals) - 1)]
+        own = _normalised(self._counted_by[at], lengths)
+        own *= np.repeat(counted, [(len(s) + 1) * len(t) for s, t in zip(sources, targets, strict=True)])
+        probability = np.maximum(counts - own, 0) + PRIOR * self._share[target]
+        probability /= np.maximum(totals - own, 0) + PRIOR
+        starts = _starts(lengths)
+        information = np.log(np.maximum.reduceat(probability, starts) / self._share[target[starts]])
+        num_words = np.array([len(words) for words in targets])
+        means: Floats = np.add.reduceat(information, _starts(num_words)) / num_words
+        return means
+
+
+def _links(sources: Sequence[Ids], targets: Sequence[Ids]) -> tuple[Ids, Ids, Ids]:
+    """All pairs of a source word, or the empty one, and a target word; the number of them for each target word."""
+    source = [np.tile(np.append(0, words), len(other)) for words, other in zip(sources, targets, strict=True)]
+    target = [np.repeat(other, len(words) + 1) for words, other in zip(sources, targets, strict=True)]
+    lengths = [np.full(len(other), len(words) + 1) for words, other in zip(sources, targets, strict=True)]
+    return np.concatenate(source), np.concatenate(target), np.concatenate(lengths)
+
+
+def _starts(lengths: Ids) -> Ids:
+    return np.append(0, np.cumsum(lengths)[:-1])
+
+
+def _normalised(values: Floats, lengths: Ids) -> npt.NDArray[np.float64]:
+    return np.asarray(values / np.repeat(np.add.reduceat(values, _starts(lengths)), lengths), np.float64)
+
+
+class Alignment(Filter):
+    """Pairs whose words explain each other far less than those of other pairs.
+
+    The score is the mean pointwise mutual information of a word and the word of the other side that explains it best,
+    by word translation probabilities: those of Model 1 in both directions, learned from the corpus itself, or the
+    lexicon of a model. Text whose pairs score no higher than pairs drawn at random (answers) isn't judged.
+    """
+
+    class Options(Filter.Options):
+        limit: float = Field(0.6, gt=0, lt=1, description="how far below the median a score is, as a fraction of it")
+        model: Path | None = Field(None, description="model directory with the lexicon.tsv of nmt learn-alignment")
+
+    problem = "have words that do not translate each other (misaligned, free translations)"
+    remedy = "Drop them."
+    warning, serious = 0.02, 0.1
+    checks = False
+
+    def prepare(self, statistics: CorpusStatistics) -> None:
+        self._stride = 1
+        if self.options.model is not None:
+            from nmt.alignment.lexicon import Lexicon
+            from nmt.core.model_directory import ModelDirectory
+
+            path = ModelDirectory(self.options.model).lexicon
+            if not path.is_file():
+                raise UserError(
+                    f"{self.options.model} has no {path.name}.",
+                    f"Run `nmt learn-alignment {self.options.model} SOURCE TARGET`.",
+                )
+            self._lexicon = Lexicon.load(path)
+        elif statistics.num_pairs >= MIN_LINES:
+            words = [side.lines["words"].astype(np.float64) for side in statistics.sides]
+            self._stride = int(np.ceil((words[0] * words[1]).sum() / MAX_LINKS)) or 1
+            self._learn(statistics.pairs)
+
+    def _learn(self, pairs: PairSource) -> None:
+        sample: list[tuple[list[str], ...]] = []
+        for start, lines in pairs.batches(lambda num_lines: None):
+            rows = [row for row in range(min(map(len, lines))) if (start + row) % self._stride == 0]
+            sample += [tuple(_words(side[row]) for side in lines) for row in rows]
+        pairs_of_words = [pair for pair in sample if all(pair)]
+        if not pairs_of_words:  # of empty lines, or long lines of which few are drawn
+            return
+        sides = list(zip(*pairs_of_words, strict=True))
+        counts = [Counter(word for words in side for word in words) for side in sides]
+        self._ids = [{word: i for i, word in enumerate((w for w, n in c.items() if n > 1), start=1)} for c in counts]
+        source, target = ([self._encode(side, words) for words in of_side] for side, of_side in enumerate(sides))
+        self._models = [
+            WordModel(source, target, len(self._ids[1]) + 1),
+            WordModel(target, source, len(self._ids[0]) + 1),
+        ]
+
+    def _encode(self, side: int, words: Sequence[str]) -> Ids:
+        return np.array([self._ids[side].get(word, 0) for word in words], np.int64)
+
+    def read(self, start: int, lines: Lines) -> Features | None:
+        """The scores of the pairs and, in the first batch, those of other pairs of its sentences."""
+        num_pairs = min(map(len, lines))
+        words = [[_words(line) for line in side[:num_pairs]] for side in lines]
+        features = np.full((2, num_pairs), np.nan, np.float32)
+        if self.options.model is not None:
+            features[0] = [self._by_lexicon(*pair) for pair in zip(*words, strict=True)]
+        elif hasattr(self, "_models"):
+            encoded = [[self._encode(side, each) for each in of_side] for side, of_side in enumerate(words)]
+            counted = (np.arange(start, start + num_pairs) % self._stride) == 0
+            features[0] = self._by_model1(encoded[0], encoded[1], counted)
+            if start == 0:
+                shifted = encoded[1][1:] + encoded[1][:1]
+                features[1] = self._by_model1(encoded[0], shifted, np.zeros(num_pairs, bool))
+        else:
+            return None
+        return features
+
+    def _by_model1(self, source: Sequence[Ids], target: Sequence[Ids], counted: Mask) -> Floats:
+        scores = np.full(len(source), np.nan)
+        rows = [row for row in range(len(source)) if len(source[row]) and len(target[row])]
+        if rows:
+            s, t = [source[row] for row in rows], [target[row] for row in rows]
+            both = (self._models[0].scores(s, t, counted[rows]), self._models[1].scores(t, s, counted[rows]))
+            scores[rows] = (both[0] + both[1]) / 2
+        return scores
+
+    def _by_lexicon(self, source: list[str], target: list[str]) -> float:
+        if not source or not target:
+            return float("nan")
+        # An unknown source word translates to each word as often as the word occurs.
+        table = np.log(self._lexicon.probability([*source, "\0"], target))
+        return float((table.max(axis=1) - table[:, -1]).mean())
+
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+        if not len(self.features):
+            return
+        scores, at_random = self.features
+        judged = ~np.isnan(scores)
+        if judged.sum() < MIN_LINES:
+            return
+        median = float(np.median(scores[judged]))
+        if median > 0 and (np.isnan(at_random).all() or median > np.nanpercentile(at_random, 95)):
+            yield Flagged.above(1 - scores / median, self.options.limit)
+
+
+def _words(line: str) -> list[str]:
+    return _WORD.findall(line.lower())[:MAX_WORDS]
+
+
+class CrossEntropy(Filter):
+    """Pairs that two models find improbable, or one of them far more than the other (Junczys-Dowmunt 2018).
+
+    With the cross-entropies H of a token by the models of both directions, the score of a pair is
+    |H(y|x) − H(x|y)| + (H(y|x) + H(x|y)) / 2.
+    """
+
+    class Options(Filter.Options):
+        forward: Path = Field(description="model directory from source to target")
+        backward: Path = Field(description="model directory from target to source")
+        limit: float = Field(2.5, ge=0, description="standard deviations above the median")
+        device: str = Field("auto", description="auto, cpu, cuda, …")
+
+    problem = "are improbable by the models of both directions"
+    remedy = "Drop them."
+    warning, serious = 0.02, 0.1
+    removes = checks = False
+
+    def prepare(self, statistics: CorpusStatistics) -> None:
+        from nmt.translation.load import load
+
+        self._models = [load(path, self.options.device) for path in (self.options.forward, self.options.backward)]
+        directions = [(model.recipe.data.source, model.recipe.data.target) for model in self._models]
+        if directions[0] != directions[1][::-1]:
+            names = [" to ".join(direction) for direction in directions]
+            raise UserError(
+                f"cross-entropy: forward translates {names[0]}, and backward {names[1]}.",
+                "Name two models of opposite directions.",
+            )
+
+    def read(self, start: int, lines: Lines) -> Features:
+        pairs = list(zip(*lines, strict=False))
+        entropies = []
+        for model, given in zip(self._models, (pairs, [pair[::-1] for pair in pairs]), strict=True):
+            entropies.append([_entropy(scored.log_probability, len(scored.tokens)) for scored in model.score(given)])
+        return np.array([[abs(h - g) + (h + g) / 2 for h, g in zip(*entropies, strict=True)]], np.float32)
+
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+        (scores,) = self.features
+        judged = ~np.isnan(scores)
+        if judged.any():
+            median, deviation = median_and_deviation(scores[judged])
+            yield Flagged.above((scores - median) / max(deviation, 1e-3), self.options.limit)
+
+
+def _entropy(log_probability: float | None, num_tokens: int) -> float:
+    """Nats a token; NaN for a pair that is too long for the model."""
+    return float("nan") if log_probability is None else -log_probability / num_tokens

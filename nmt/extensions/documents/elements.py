@@ -1,0 +1,276 @@
+"""HTML and XML as content with inline elements, and back.
+
+Documents are parsed by lxml; XML without entities, DTDs and network access.
+"""
+
+import html
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
+from functools import partial
+from typing import Any, Literal
+
+from nmt.core.errors import UserError
+from nmt.data.languages import NAMES, RIGHT_TO_LEFT, public_code
+from nmt.extensions.documents.markup import translate_content
+from nmt.extensions.documents.segmentation import Translate, has_letters
+from nmt.extensions.documents.tags import KEPT, Content, Node, text_of
+
+Element = Any
+"""An element, comment or processing instruction of lxml."""
+Kind = Literal["block", "inline", "unique", "kept", "break", "opaque", "skipped"]
+"""Role of an element in the text around it:
+
+``block``: text of its own; ``inline``: part of the text, may be divided; ``unique``: part of the text, not divided;
+``kept``: part of the text, not translated; ``break``: white space; ``opaque``: no text, but a place in the text;
+``skipped``: a block that is not translated.
+"""
+KindOf = Callable[[Element], Kind]
+Block = tuple[Element, list[Content | Element]]
+"""An element with its parts: content, and blocks within it."""
+TranslateBlocks = Callable[..., list[Content]]
+""":func:`nmt.extensions.documents.markup.translate_content` with its translator; takes blocks and ``kept``."""
+
+
+def _names(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+_BLOCKS = _names(
+    "address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption figure "
+    "footer form h1 h2 h3 h4 h5 h6 head header hgroup hr html legend li main menu nav noscript ol optgroup option p "
+    "pre search section select summary table tbody td tfoot th thead title tr ul"
+)
+_SKIPPED = _names("hr noscript pre script style template")
+_OPAQUE = _names(
+    "area audio base canvas col colgroup embed frame frameset iframe img input link map math meta object param picture "
+    "source svg textarea track video wbr"
+)
+_KEPT = _names("code kbd samp var")
+_UNIQUE = _names("a abbr button data dfn label q ruby time")
+
+_SPACE = re.compile(r"[ \t\r\n\f]+")
+FORBIDDEN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_ENTITY = re.compile(r"&(?:\w+|#\d+|#[xX][\da-fA-F]+);")
+_PAGE = re.compile(r"<(?:!doctype|html|head|body)\b", re.IGNORECASE)
+_KEPT_IN_HTML = re.compile(
+    rf"{KEPT.pattern}|[&<>\u00a0\u00ad\u200b-\u200f\u2007\u202f©®™°§¶†‡•←-⇿×÷±≠≤≥≈∞]", re.VERBOSE
+)
+
+
+def translate_html(text: str, translate: Translate, language: str = "en", target: str = "") -> str:
+    """Translate a fragment or a page of HTML.
+
+    Block elements separate sentences; inline elements stay around their words. ``script``, ``style``, ``pre`` and what
+    has ``translate="no"`` or the class ``notranslate`` are left as they are; so is ``code`` in a sentence.
+
+    Args:
+        language: code of the source language, for sentence boundaries.
+        target: code of the target language, which a page then declares in place of its own; see
+            :func:`translate_htmls`.
+
+    Raises:
+        UserError: elements are nested too deeply.
+    """
+    run = partial(translate_content, translate=translate, language=language)
+    return translate_htmls([text], run, target)[0]
+
+
+def translate_htmls(texts: Sequence[str], run: TranslateBlocks, target: str = "") -> list[str]:
+    """Translate several texts as :func:`translate_html` does, with one call of ``run``.
+
+    Args:
+        target: code of the target language. Where a page declares its language, the attributes ``lang`` and
+            ``xml:lang`` of the page, and of the translated elements that declare the same language, get this one, and
+            ``dir`` of a page its direction. A code of an unknown language changes nothing.
+    """
+    import lxml.html
+
+    pages = [_parse_html(text) for text in texts]
+    spellings = {html.unescape(entity): entity for text in texts for entity in _ENTITY.findall(text)}
+    # Entities are spelled as in the source: a private character stands for each one until the text is written.
+    private = {c: chr(0xF0000 + n) for n, c in enumerate(spellings) if len(c) == 1 and not c.isascii()}
+    blocks = [block for root, _ in pages for block in _html_blocks(root)]
+    translate_blocks(blocks, lambda contents: run(contents, kept=_KEPT_IN_HTML), str.maketrans(private))
+    results = []
+    for root, is_page in pages:
+        if is_page:
+            _declare_language(root, target)
+            result = lxml.html.tostring(root.getroottree(), encoding="unicode")
+        else:
+            result = html.escape(root.text or "", quote=False)
+            result += "".join(lxml.html.tostring(child, encoding="unicode") for child in root)
+        for character, stand_in in private.items():
+            result = result.replace(stand_in, spellings[character])
+        results.append(result)
+    return results
+
+
+def _parse_html(text: str) -> tuple[Element, bool]:
+    """Returns the root element, and whether this is a page rather than a fragment."""
+    import lxml.etree
+    import lxml.html
+
+    text, is_page = FORBIDDEN.sub("", text), _PAGE.search(text) is not None
+    parser = lxml.html.HTMLParser(encoding="utf-8", default_doctype=False)
+    try:
+        if is_page:
+            root = lxml.html.document_fromstring(text.encode(), parser=parser)
+        else:
+            root = lxml.html.fragment_fromstring(text.encode(), create_parent="div", parser=parser)
+    except (lxml.etree.LxmlError, ValueError):
+        raise UserError("The text can't be parsed as HTML.", "Send it as plain text.") from None
+    if any("depth" in error.message for error in parser.error_log):
+        raise UserError("The HTML has too many elements inside one another.", "Use at most 250 levels.")
+    return root, is_page
+
+
+def _declare_language(page: Element, target: str) -> None:
+    """Changes the attributes of a page that tell its language; see :func:`translate_htmls`."""
+    language = _primary(target)
+    if language not in NAMES:
+        return
+    before = _primary(page.get("lang") or page.get("xml:lang") or "")
+    for element in page.iter() if before else ():
+        for name in ("lang", "xml:lang"):
+            is_same = _primary(element.get(name) or "") == before
+            if is_same and not any(map(_is_left, [element, *element.iterancestors()])):
+                element.set(name, public_code(target.lower()))
+    if language in RIGHT_TO_LEFT or "dir" in page.attrib:
+        page.set("dir", "rtl" if language in RIGHT_TO_LEFT else "ltr")
+
+
+def _primary(tag: str) -> str:
+    """Returns the language of a tag, which may have a script, a region and so on, too."""
+    return tag.partition("-")[0].strip().lower()
+
+
+def _is_left(element: Element) -> bool:
+    """Returns whether the author wants the text of an element to be left as it is."""
+    return element.get("translate") == "no" or "notranslate" in element.get("class", "").split()
+
+
+def _html_blocks(root: Element) -> list[Block]:
+    outer: set[Element] = set()
+    for element in root.iter():
+        if element.tag in _BLOCKS:
+            for ancestor in element.iterancestors():
+                if ancestor in outer:
+                    break
+                outer.add(ancestor)
+
+    def kind_of(element: Element) -> Kind:
+        tag = element.tag
+        if not isinstance(tag, str) or tag in _OPAQUE:  # a comment has a function as its tag
+            return "opaque"
+        is_block = tag in _BLOCKS or element in outer
+        if tag in _SKIPPED:
+            return "skipped"
+        if _is_left(element):
+            return "skipped" if is_block else "kept"
+        if is_block:
+            return "block"
+        if tag in _KEPT or tag == "br":
+            return "kept" if tag in _KEPT else "break"
+        return "unique" if tag in _UNIQUE or element.get("id") else "inline"
+
+    return list(blocks_of(root, kind_of, collapse=True))
+
+
+def blocks_of(
+    root: Element, kind_of: KindOf, breaks: dict[str, str] | None = None, collapse: bool = False
+) -> Iterator[Block]:
+    """Returns an element and all blocks in it.
+
+    Args:
+        root: taken as a block.
+        kind_of: of its descendants.
+        breaks: the white space that elements of kind ``break`` stand for; otherwise a line break.
+        collapse: white space in text is a single space.
+    """
+    waiting = [root]
+    while waiting:
+        element = waiting.pop()
+        parts: list[Content | Element] = [[]]
+        inner_blocks = []
+
+        def add_text(content: Content, text: str | None) -> None:
+            if text:
+                content.append(_SPACE.sub(" ", text) if collapse else text)
+
+        def node(child: Element, kind: Kind) -> Node:
+            if kind == "opaque":
+                return Node(child, is_kept=True)
+            if kind == "break":
+                return Node(child, [(breaks or {}).get(child.tag, "\n")], is_kept=True)
+            if kind == "kept":
+                return Node(child, ["".join(child.itertext())], is_kept=True)
+            content: Content = []
+            add_text(content, child.text)
+            for inner in child:
+                content.append(node(inner, kind_of(inner)))
+                add_text(content, inner.tail)
+            return Node(child, content, is_unique=kind == "unique")
+
+        add_text(parts[-1], element.text)
+        for child in element:
+            kind = kind_of(child)
+            if kind in ("block", "skipped"):
+                parts += [child, []]
+            else:
+                parts[-1].append(node(child, kind))
+            if kind == "block":
+                inner_blocks.append(child)
+            add_text(parts[-1], child.tail)
+        waiting += reversed(inner_blocks)
+        yield element, parts
+
+
+def translate_blocks(blocks: Iterable[Block], run: TranslateBlocks, table: dict[int, str]) -> None:
+    """Translate blocks of any number of documents in place, those that have text; ``table`` replaces characters."""
+    wanted = [b for b in blocks if any(isinstance(part, list) and has_letters(text_of(part)) for part in b[1])]
+    contents = iter(run([part for _, parts in wanted for part in parts if isinstance(part, list)]))
+    used: set[Element] = set()
+    for element, parts in wanted:
+        _clear(element)
+        for part in parts:
+            if isinstance(part, list):
+                _write(element, next(contents), used, table)
+            else:
+                part.tail = None
+                element.append(part)
+
+
+def _write(element: Element, content: Content, used: set[Element], table: dict[int, str]) -> None:
+    last = next(element.iterchildren(reversed=True), None)  # len() of an element takes linear time
+    text = ""
+    for item in [*content, None]:
+        if isinstance(item, str):
+            text += item
+            continue
+        written = FORBIDDEN.sub("", text).translate(table)  # once for many texts: the tree copies what it has
+        if written and last is not None:
+            last.tail = (last.tail or "") + written
+        elif written:
+            element.text = (element.text or "") + written
+        text = ""
+        if item is None:
+            break
+        child = item.tag
+        if child in used:
+            child = deepcopy(child)  # HTML has names of elements that makeelement() refuses
+            child.attrib.pop("id", None)
+        used.add(child)
+        child.tail = None
+        element.append(child)
+        last = child
+        if not item.is_kept:
+            _clear(child)
+            _write(child, item.content, used, table)
+
+
+def _clear(element: Element) -> None:
+    """Take out text and children; attributes stay."""
+    element.text = None
+    for child in list(element):
+        element.remove(child)

@@ -1,0 +1,146 @@
+"""Document formats: the text of a file is translated, its structure and formatting are kept.
+
+Files may come from anybody: sizes are limited before and after unpacking, XML has no entities or DTD, and nothing is
+loaded from elsewhere or executed. :mod:`nmt.extensions.serving.process` adds limits of memory and processor time.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import PurePosixPath
+
+from nmt.core.errors import UserError, extra, shortened
+from nmt.extensions.documents.elements import TranslateBlocks
+from nmt.extensions.documents.markup import sentences_in, translate_content
+from nmt.extensions.documents.segmentation import Translate
+from nmt.extensions.documents.tags import Content
+from nmt.recipe.registry import Table
+
+MAX_BYTES = 10 << 20
+"""Largest size of a file."""
+
+
+class DocumentFormat:
+    """Base class of document formats.
+
+    A package outside nmt adds a format by a subclass, whose name is the ending of the files:
+    ``nmt.add_component(".csv", Csv)``.
+    """
+
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
+        """Translate a file.
+
+        Args:
+            data: content of the file.
+            run: translates blocks of text, each a list of strings and :class:`nmt.extensions.documents.tags.Node`, and returns
+                them in the same order. One call for all blocks makes full batches.
+            target: language code, for formats that have a place for it.
+
+        Raises:
+            UserError: the file is damaged; see :func:`damaged`.
+        """
+        raise NotImplementedError
+
+
+FORMATS: Table[DocumentFormat] = Table(
+    "document format",
+    DocumentFormat,
+    {
+        ".txt": "nmt.extensions.documents.plain:PlainText",
+        ".html": "nmt.extensions.documents.plain:Html",
+        ".htm": "nmt.extensions.documents.plain:Html",
+        ".srt": "nmt.extensions.documents.plain:SubRip",
+        ".docx": "nmt.extensions.documents.xml:Word",
+        ".odt": "nmt.extensions.documents.xml:OpenDocument",
+        ".po": "nmt.extensions.documents.plain:Gettext",
+        ".xliff": "nmt.extensions.documents.xml:Xliff",
+        ".xlf": "nmt.extensions.documents.xml:Xliff",
+        ".md": "nmt.extensions.documents.markdown:Markdown",
+    },
+)
+"""Formats by the ending of the file name."""
+
+
+def translate_document(name: str, data: bytes, translate: Translate, source: str = "en", target: str = "") -> bytes:
+    """Translates a file.
+
+    Args:
+        name: file name; the ending selects one of :data:`FORMATS`.
+        target: language that is written into formats that have a place for it.
+
+    Raises:
+        UserError: the format is unknown, or the file is too large, damaged, or dangerous to read.
+    """
+    return _with_format(name, data, partial(translate_content, translate=translate, language=source), target)
+
+
+def _with_format(name: str, data: bytes, run: TranslateBlocks, target: str = "") -> bytes:
+    form = FORMATS[check_name(name)]()
+    if len(data) > MAX_BYTES:
+        raise UserError(f"The file has {len(data):,} bytes, more than {MAX_BYTES:,}.", "Divide it.")
+    with extra("documents"):
+        return form.translate(data, run, target)
+
+
+class _EnoughText(Exception):
+    """Ends :func:`sentences_of_document`."""
+
+
+def sentences_of_document(name: str, data: bytes, source: str = "en", limit: float = float("inf")) -> list[str]:
+    """Returns the sentences that :func:`translate_document` translates, in order.
+
+    Args:
+        limit: number of characters after which no more sentences are sought.
+
+    Raises:
+        UserError: as :func:`translate_document`.
+    """
+    found, length = list[str](), 0
+
+    def collect(blocks: Sequence[Content], **_: object) -> list[Content]:
+        nonlocal length
+        for block in blocks:
+            sentences = sentences_in([block], source)
+            found.extend(sentences)
+            length += sum(map(len, sentences))
+            if length >= limit:
+                raise _EnoughText
+        return list(blocks)
+
+    with suppress(_EnoughText):
+        _with_format(name, data, collect)
+    return found
+
+
+def check_name(name: str) -> str:
+    """Returns the ending of a file name.
+
+    Raises:
+        UserError: the name is a path, or the ending is none of :data:`FORMATS`.
+    """
+    if not name.isprintable() or {"/", "\\"} & set(name) or name.startswith("."):
+        raise UserError(f"{shortened(name)!r} is not a plain file name.", "Give a name without a folder.")
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix not in FORMATS:
+        raise UserError(f"Files {shortened(suffix)!r} can't be translated.", f"Give one of {', '.join(FORMATS)}.")
+    return suffix
+
+
+def damaged(what: str, error: object) -> UserError:
+    """Returns the error for a file that isn't what its ending says."""
+    return UserError(f"The file is not {what}: {shortened(str(error), 200)}.", "Save it again, or check its ending.")
+
+
+def decoded(data: bytes) -> str:
+    """Decodes UTF-8.
+
+    Raises:
+        UserError: the file has another encoding.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"The file is not UTF-8 (byte {error.start + 1:,} is 0x{data[error.start]:02x}).",
+            "Save it as UTF-8, for example with `iconv -f LATIN1 -t UTF-8`.",
+        ) from None

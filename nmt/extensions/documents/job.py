@@ -1,0 +1,126 @@
+"""Documents as translation jobs: sentences are the lines, which are kept until the translated file is written."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from nmt.alignment.links import json_line
+from nmt.core.compression import SUFFIXES
+from nmt.core.errors import UserError
+from nmt.core.jsonlines import parse_object
+from nmt.core.output import binary_file
+from nmt.core.text import read_bytes, read_lines
+from nmt.extensions.documents.formats import FORMATS, MAX_BYTES, sentences_of_document, translate_document
+from nmt.extensions.shards.shards import Shard
+from nmt.jobs.run import ResumableOutput
+from nmt.translation.job import TranslationJob, open_lines
+from nmt.translation.parts import in_parts, joined
+from nmt.translation.request import Request
+from nmt.translation.results import Translation
+
+LINES = (".txt",)
+"""Endings of text that is translated line by line unless its format is named."""
+
+
+def document_ending(path: Path | str, input_format: str | None = None) -> str | None:
+    """Returns the ending in :data:`nmt.extensions.documents.formats.FORMATS` that an input is read by; None for lines.
+
+    Args:
+        input_format: ``text`` or ``jsonl`` for lines, or an ending; None chooses by the name of the input.
+
+    Raises:
+        UserError: there is no such format.
+    """
+    name = Path(path)
+    name = name.with_suffix("") if name.suffix in SUFFIXES else name
+    ending = name.suffix.lower() if input_format is None else f".{input_format.lower().removeprefix('.')}"
+    if input_format in ("text", "jsonl") or (input_format is None and (ending in LINES or ending not in FORMATS)):
+        return None
+    if ending not in FORMATS:
+        names = ", ".join(["text", "jsonl", *(name.removeprefix(".") for name in FORMATS)])
+        remedy = f"Give one of {names}. If it belongs to a plugin, give --plugin MODULE."
+        raise UserError(f"There is no input format {input_format!r}.", remedy)
+    return ending
+
+
+class DocumentTranslator:
+    """Translates a document by a translation job.
+
+    Args:
+        path: the document; ``"-"`` is standard input.
+
+    Attributes:
+        job: translates and writes :attr:`sentences`.
+        sentences: the sentences of the document, each once. One that is too long for the model is there in parts.
+
+    Raises:
+        UserError: the document can't be read; see :func:`nmt.extensions.documents.formats.translate_document`.
+    """
+
+    def __init__(self, job: TranslationJob, path: Path | str, ending: str) -> None:
+        options = replace(job.options, n_best=1, with_alignment="punctuation")
+        self.job = replace(job, write=_record, read=Request.from_text, options=options)
+        self._name, self._data, self._model = f"document{ending}", read_bytes(path, MAX_BYTES + 1), job.translator
+        self._source, self._target = self._model.recipe.data.source, self._model.recipe.data.target
+        found = dict.fromkeys(sentences_of_document(self._name, self._data, self._source))
+        self._parts = {text: [part.source for part in in_parts(Request(text), self._model)] for text in found}
+        self.sentences = list(dict.fromkeys(part for parts in self._parts.values() for part in parts))
+
+    def write(self, output: Path | str, records: Path) -> None:
+        """Writes the translated document.
+
+        Args:
+            records: lines that :attr:`job` has written.
+
+        Raises:
+            UserError: there is no translation of a sentence in them.
+        """
+        found = dict(map(_read_record, read_lines(records)))
+
+        def translate(sentences: Sequence[str]) -> list[Translation]:
+            return [joined(each, [found[part] for part in self._parts[each]], self._model) for each in sentences]
+
+        try:
+            content = translate_document(self._name, self._data, translate, self._source, self._target)
+        except KeyError as error:
+            raise UserError(
+                f"{records} has no translation of {error.args[0]!r}: the document has changed.",
+                "Delete the file to start again.",
+            ) from None
+        with binary_file(output) as file:
+            file.write(content)
+
+
+def open_file(
+    job: TranslationJob, input: Path, output: Path, input_format: str | None = None
+) -> tuple[TranslationJob, Iterator[str], ResumableOutput]:
+    """Opens a file of text, or a document; see :data:`nmt.translation.job.OpenFile`."""
+    ending = document_ending(input, input_format)
+    if ending is None:
+        return open_lines(job, input, output)
+    document = DocumentTranslator(job, input, ending)
+    return document.job, iter(document.sentences), ResumableOutput(output, partial(document.write, output))
+
+
+def num_lines(shard: Shard, input_format: str | None = None) -> int:
+    """Returns the number of lines of a shard, or of the different sentences of a document."""
+    ending = document_ending(shard.inputs[0], input_format)
+    if ending is None:
+        return shard.num_lines()
+    return len(set(sentences_of_document(f"document{ending}", read_bytes(shard.inputs[0], MAX_BYTES + 1))))
+
+
+def _record(translation: Translation) -> str:
+    record = translation.to_json()
+    return json_line({name: record[name] for name in ("source", "translation", "alignment")})
+
+
+def _read_record(line: str) -> tuple[str, Translation]:
+    try:
+        record = parse_object(line)
+        source, text, links = (record[name] for name in ("source", "translation", "alignment"))
+        alignment = None if links is None else tuple((s, t) for s, t in links)
+    except (ValueError, TypeError, KeyError):
+        raise UserError(f"{line[:80]!r} is no translation of a sentence.", "Delete the file to start again.") from None
+    return source, Translation(source, text, 0.0, [], alignment=alignment, with_punctuation=True)

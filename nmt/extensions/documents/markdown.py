@@ -1,0 +1,157 @@
+"""Markdown (CommonMark with tables and strikethrough): its paragraphs, headings, lists and tables are translated.
+
+markdown-it-py finds the text; all else of the source stays as it is, letter by letter: code, HTML blocks, link
+targets, front matter and the markup itself.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from nmt.core.errors import UserError
+from nmt.extensions.documents.elements import TranslateBlocks
+from nmt.extensions.documents.formats import DocumentFormat, decoded
+from nmt.extensions.documents.tags import Content, ContentBuilder
+
+if TYPE_CHECKING:
+    from markdown_it.rules_block import StateBlock
+    from markdown_it.rules_core import StateCore
+    from markdown_it.rules_inline import StateInline
+    from markdown_it.token import Token
+
+MAX_MARKS = 5_000
+"""Largest number of characters in a block that may be markup."""
+MAX_REFERENCE = 20
+"""Largest number of lines of a reference definition."""
+
+_FRONT_MATTER = re.compile(r"---\r?\n.*?\n(?:---|\.\.\.)\r?(?:\n|\Z)", re.DOTALL)
+_MARKS = re.compile(r"[\\`*_~\[\]!<&]")
+_INLINE = re.compile(rf"{_MARKS.pattern}|\n")
+"""Characters with which inline markup or a line break can begin or end."""
+_SPECIAL = re.compile(r"([\\`*\[\]]|(?<!\w)_|_(?!\w)|<(?=[\w/!?])|&(?=#?\w+;)|^(?:#{1,6}|[-+>])(?=\s))")
+
+
+class Markdown(DocumentFormat):
+    """Markdown documents."""
+
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
+        return _translated(decoded(data), run).encode()
+
+
+def _translated(text: str, run: TranslateBlocks) -> str:
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark", {"store_labels": True}).enable(["table", "strikethrough"])
+    parser.core.ruler.before("inline", "check_size", _check_size)
+    parser.block.ruler.at("reference", _reference, {"alt": []})
+    parser.inline.ruler.at("text", _text)
+    front = match.group() if (match := _FRONT_MATTER.match(text)) else ""
+    lines = text[len(front) :].replace("\r\n", "\n").split("\n")
+    tokens = parser.parse("\n".join(lines))
+    found: list[tuple[list[tuple[int, int, int]], Content, bool]] = []
+    columns: dict[int, int] = {}
+    for before, token in pairwise(tokens):
+        if token.type == "inline" and token.children and (places := _find(token, lines, columns)):
+            breaks = [lines[row][:begin] for row, begin, _ in places[1:]]
+            found.append((places, _content(token.children, breaks), before.type in ("td_open", "th_open")))
+    translated = run([content for _, content, _ in found])
+    for (places, _, is_cell), content in reversed(list(zip(found, translated, strict=True))):
+        written = _written(content).replace("|", "\\|") if is_cell else _written(content)
+        (row, begin, _), (last_row, _, end) = places[0], places[-1]
+        lines[row : last_row + 1] = [lines[row][:begin] + written + lines[last_row][end:]]
+    ends = "\r\n" if "\r\n" in text else "\n"
+    return front + "\n".join(lines).replace("\n", ends)
+
+
+def _reference(state: "StateBlock", begin: int, end: int, silent: bool) -> bool:
+    """Rule of markdown-it for a reference, which looks through all lines of a block, so it gets a few of them only."""
+    from markdown_it.rules_block.reference import reference
+
+    num_lines, state.lineMax = state.lineMax, min(state.lineMax, begin + MAX_REFERENCE)
+    try:
+        return reference(state, begin, end, silent)
+    finally:
+        state.lineMax = num_lines
+
+
+def _text(state: "StateInline", silent: bool) -> bool:
+    """Rule of markdown-it for text, which otherwise stops at braces, colons and other marks of extensions, too."""
+    begin, match = state.pos, _INLINE.search(state.src, state.pos, state.posMax)
+    state.pos = match.start() if match else state.posMax
+    if not silent:
+        state.pending += state.src[begin : state.pos]
+    return state.pos > begin
+
+
+def _check_size(state: "StateCore") -> None:
+    """Rule of markdown-it that refuses blocks whose inline markup would take more than linear time."""
+    for token in state.tokens:
+        if token.type == "inline" and len(_MARKS.findall(token.content)) > MAX_MARKS:
+            raise UserError(
+                f"The Markdown block at line {(token.map or [0])[0] + 1:,} has more than {MAX_MARKS:,} marks.",
+                "Divide it by empty lines.",
+            )
+
+
+def _find(token: "Token", lines: Sequence[str], columns: dict[int, int]) -> list[tuple[int, int, int]]:
+    """Returns line, first column and end of each line of some text in the source; empty if it isn't there unchanged."""
+    places = []
+    for row, part in enumerate(token.content.split("\n"), start=(token.map or [0])[0]):
+        # In table cells, bars have been unescaped.
+        begin = lines[row].find(part, columns.get(row, 0)) if row < len(lines) else -1
+        if begin < 0:
+            return []
+        places.append((row, begin, begin + len(part)))
+        columns[row] = begin + len(part)
+    return places
+
+
+def _content(tokens: Iterable["Token"], prefixes: Sequence[str]) -> Content:
+    """The content of inline tokens; ``prefixes`` stand before the second line of the text and those after it."""
+    nesting, following = ContentBuilder(), iter(prefixes)
+    for token in tokens:
+        kind, is_reference = token.type, "label" in token.meta
+        if kind in ("text", "text_special"):
+            nesting.add(token.content)
+        elif kind == "softbreak":
+            next(following, "")
+            nesting.add(" ")
+        elif kind == "hardbreak":
+            nesting.place("\\\n" + next(following, ""), "\n")
+        elif kind == "code_inline":
+            space = " " * token.content.startswith("`")
+            nesting.place(f"{token.markup}{space}{token.content}{space}{token.markup}", token.content)
+        elif kind == "html_inline":
+            nesting.tag(token.content)
+        elif kind == "link_open" and token.markup == "autolink":
+            nesting.open("link", "<", ">", is_unique=True)
+        elif kind == "link_open":
+            nesting.open("link", "[", f"][{token.meta['label']}]" if is_reference else _target(token), is_unique=True)
+        elif kind == "image":
+            nesting.place(f"![{token.content}" + (f"][{token.meta['label']}]" if is_reference else _target(token)))
+        elif kind.endswith("_open"):
+            nesting.open(kind[:-5], token.markup, token.markup)
+        elif kind.endswith("_close"):
+            nesting.close(kind[:-6])
+    return nesting.content()
+
+
+def _target(token: "Token") -> str:
+    """Returns the target of a link or an image, with its title."""
+    address, title = str(token.attrGet("href") or token.attrGet("src") or ""), str(token.attrGet("title") or "")
+    address = f"<{address}>" if re.search(r"[\s()]", address) else address
+    quoted = ' "' + title.replace('"', '\\"') + '"' if title else ""
+    return f"]({address}{quoted})"
+
+
+def _written(content: Content) -> str:
+    parts = []
+    for item in content:
+        if isinstance(item, str):
+            parts.append(item if "://" in item else _SPECIAL.sub(r"\\\1", item))
+        elif item.tag[0] == "<" and not item.is_kept:  # an address in angle brackets
+            parts.append("<" + "".join(map(str, item.content)) + ">")
+        else:
+            parts += [item.tag[0], _written(item.content) if not item.is_kept else "", item.tag[1]]
+    return "".join(parts)

@@ -1,0 +1,313 @@
+"""Inline markup kept by word alignment: tags are taken out, the text is translated, and tags put around the same words.
+
+Content is a list of texts and of :class:`nmt.extensions.documents.tags.Node`, each of which has content of its own; what a tag is,
+only the caller knows. Any format with nested inline elements can therefore be translated. The translated text doesn't
+depend on the tags. A translated word belongs to the element that its source words belong to, so elements are nested as
+in the source.
+
+URLs, e-mail addresses, numbers with units and placeholders are kept: each is in the translation once, as it was.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from nmt.extensions.documents.segmentation import Segment, Translate, has_letters, split_sentences, translated
+from nmt.extensions.documents.tags import KEPT, Content, Node, SourceText, Span, append_item, free_text, text_of
+from nmt.extensions.documents.target import AlignedTarget, longest_run, words_within
+
+Insertion = tuple[Span, list[Span]]
+"""An element without words, and the elements around it."""
+
+SWITCH = 0.3
+"""Cost of a change of the element from one word to the next, in links of a word."""
+NEAR = 3
+"""Words within which an element without linked words may take one that has no link."""
+
+EXACTLY = 1e6
+"""Weight of a link, otherwise 1, of words that must stay in their element."""
+
+MAX_PART = 8_000
+"""Characters of a block beyond which it is divided; an element counts as 100."""
+_WORD = re.compile(rf"[^\s。！？]{{0,{MAX_PART}}}(?:[。！？]+[」』”’）]*|\s)?")
+"""Text between places at which a block may be divided; a longer word is divided, too."""
+_SENTENCE_ENDS = tuple(".!?。！？」』")
+BLOCKS = 500
+"""Blocks that are translated at a time, which bounds the memory that a long document needs."""
+
+_BEFORE_ITS_WORD = re.compile(r"\w|[(\[{¿¡„«‹$€£¥#@]")
+
+
+def translate_content(
+    blocks: Sequence[Content], translate: Translate, language: str = "en", kept: re.Pattern[str] = KEPT
+) -> list[Content]:
+    """Translate the content of blocks, such as paragraphs, with one call of ``translate`` for some hundreds of them.
+
+    Args:
+        blocks: each has sentences of its own.
+        translate: links between words that are separated by white space tell where tags belong; if it gives none,
+            tags are placed by the position of the words in the sentence.
+        language: of the source, for sentence boundaries.
+        kept: the text that isn't translated.
+    """
+    divided = [_divided(block) for block in blocks]
+    parts, results = [part for block in divided for part in block], list[Content]()
+    for start in range(0, len(parts), BLOCKS):
+        results += _translate_part(parts[start : start + BLOCKS], translate, language, kept)
+    remaining = iter(results)
+    return [[item for _ in block for item in next(remaining)] for block in divided]
+
+
+def sentences_in(blocks: Sequence[Content], language: str = "en") -> list[str]:
+    """Returns the sentences that :func:`translate_content` translates, in order."""
+    parts = [part for block in blocks for part in _divided(block)]
+    return [segment.text for part in parts for segment in _segments(part, language) if segment.is_sentence]
+
+
+def _segments(part: Content, language: str) -> list[Segment]:
+    """Returns the segments of a part; none is a sentence if there are letters in kept elements alone."""
+    text = text_of(part)
+    return split_sentences(text, language) if has_letters(free_text(part)) else [Segment(text, False)]
+
+
+def _divided(block: Content) -> list[Content]:
+    """Divides long content outside of its elements, after sentences or between words, and words of ``MAX_PART``.
+
+    Time grows with the square of the length of a part.
+    """
+    if sum(len(item) if isinstance(item, str) else 100 for item in block) < MAX_PART:
+        return [block]
+    parts, length = list[Content]([[]]), 0
+    for item in block:
+        if not isinstance(item, str):
+            length += len(text_of(item.content)) + 100
+            parts[-1].append(item)
+            continue
+        begin = 0
+        for match in _WORD.finditer(item):
+            num_new = length + match.end() - begin
+            if num_new > MAX_PART or (num_new > MAX_PART // 4 and match[0].rstrip().endswith(_SENTENCE_ENDS)):
+                parts[-1].append(item[begin : match.end()])
+                parts.append([])
+                begin, length = match.end(), 0
+        parts[-1].append(item[begin:])
+        length += len(item) - begin
+    return [part for part in parts if part]
+
+
+def _translate_part(
+    blocks: Sequence[Content], translate: Translate, language: str, kept: re.Pattern[str]
+) -> list[Content]:
+    sources = [SourceText.read(block, kept) for block in blocks]
+    split = [_segments(block, language) for block in blocks]
+    translations = translate([segment.text for segments in split for segment in segments if segment.is_sentence])
+    remaining, results = iter(translations), []
+    for block, source, segments in zip(blocks, sources, split, strict=True):
+        own = [next(remaining) for segment in segments if segment.is_sentence]
+        if not own:
+            results.append(block)
+        elif not source.spans and not source.kept:
+            results.append(["".join(translated(segments, (each.text for each in own)))])
+        else:
+            target = AlignedTarget(source, segments, own, kept)
+            results.append(Writer(TagProjector(source, target)).content())
+    return results
+
+
+class TagProjector:
+    """Assigns the words of a translation to elements, from the outermost to the innermost.
+
+    Attributes:
+        paths: of each word.
+        places: elements without words, with those around them, by the word before which they stand.
+    """
+
+    def __init__(self, source: SourceText, target: AlignedTarget) -> None:
+        self.source, self.target, self.words = source, target, target.words
+        self.paths: list[list[Span]] = [[] for _ in self.words]
+        self._linked = {1: self._with_links(1), -1: self._with_links(-1)}
+        self._pending: list[Insertion] = []
+        self._place(source.spans, list(range(len(self.words))), [])
+        self.places: dict[int, list[Insertion]] = {}
+        for span, parents in self._pending:
+            expected = target.boundary(span.begin, span.end)
+            nearby = (b for distance in range(len(self.paths) + 1) for b in (expected - distance, expected + distance))
+            place = next(b for b in nearby if 0 <= b <= len(self.paths) and self._fits(b, parents))
+            self.places.setdefault(place, []).append((span, parents))
+
+    def around(self, boundary: int) -> tuple[list[Span], list[Span], int]:
+        """Returns the elements of the word before and of the word after, and how many of them are the same."""
+        before = self.paths[boundary - 1] if boundary else []
+        after = self.paths[boundary] if boundary < len(self.paths) else []
+        pairs = enumerate(zip(before, after, strict=False))
+        return before, after, next((n for n, (a, b) in pairs if a is not b), min(len(before), len(after)))
+
+    def _fits(self, boundary: int, parents: list[Span]) -> bool:
+        """Returns whether something inside the given elements, and no others, can stand between two words."""
+        before, after, num_common = self.around(boundary)
+        return parents in (before[: len(parents)], after[: len(parents)]) and num_common <= len(parents)
+
+    def _place(self, children: Sequence[Span], own: Sequence[int], parents: list[Span]) -> None:
+        """Choose the words of each child of an element, whose own words are given, and so on."""
+        owner: dict[int, Span] = {}
+        for child in children if own else ():
+            owner.update((s, child) for s in self._covered(child) if s not in owner)
+        labels: dict[int, Span | None] = dict.fromkeys(own)
+        for _, group in groupby(own, key=lambda t: self.words[t].sentence) if owner else ():
+            labels.update(self._best_labels(list(group), owner))
+        words: dict[Span, list[int]] = {child: [] for child in children}
+        for t, label in labels.items():
+            if label is not None:
+                words[label].append(t)
+        for child in children:
+            if child.node.is_unique:
+                words[child] = self._filled(words[child], labels)
+        for child in children:
+            inner = [t for t in words[child] if labels[t] is child]
+            if child.node.is_unique and inner:
+                inner = self._longest_run(inner, labels)
+            if not inner and child.begin < child.end:
+                inner = self._nearest(child, labels)
+            for t in inner:
+                labels[t] = child
+                self.paths[t].append(child)
+            if inner:
+                self._place(child.children, inner, [*parents, child])
+            else:
+                self._pending.append((child, parents))
+
+    def _covered(self, span: Span) -> list[int]:
+        """Returns the source words that mostly belong to a span, or the first one that it shares."""
+        words = self.target.source_words
+        shared = words_within(words, span.begin, span.end) if span.begin < span.end else range(0)
+        overlaps = ((s, min(span.end, words[s][1]) - max(span.begin, words[s][0])) for s in shared)
+        inner = [s for s, overlap in overlaps if 2 * overlap > words[s][1] - words[s][0]]
+        return inner or list(shared[:1])
+
+    def _best_labels(self, words: Sequence[int], owner: dict[int, Span]) -> list[tuple[int, Span | None]]:
+        """Viterbi search over the words of a sentence: the child of each, or None, of most links and few changes."""
+        best: dict[Span | None, tuple[float, tuple[Any, ...]]] = {None: (0.0, ())}
+        for t in words:
+            gains = self._gains(t, owner)
+            top, top_history = max(best.values(), key=lambda each: each[0])
+            # A child below has no better way than a change to it. One that is not there yet may have been there from
+            # the beginning, without links.
+            kept = {label: each for label, each in best.items() if each[0] >= top - SWITCH}
+            entry = (top - SWITCH, top_history) if top > SWITCH else (0.0, ())
+            best = {}
+            for label in {None: 0, **kept, **gains}:
+                score, history = kept.get(label, entry)
+                best[label] = score + gains.get(label, 0.0), (label, history)
+        history, labels = max(best.values(), key=lambda each: each[0])[1], []
+        while history:
+            label, history = history
+            labels.append(label)
+        labels += [labels[-1]] * (len(words) - len(labels))
+        return list(zip(words, reversed(labels), strict=True))
+
+    def _gains(self, t: int, owner: dict[int, Span]) -> dict[Span | None, float]:
+        """Returns the share of a word's links in each child. A word without links goes with its neighbour."""
+        linked = self._linked[1 if _BEFORE_ITS_WORD.match(self.words[t].text) else -1][t]
+        if linked is None:
+            return {}
+        word, weight = self.words[linked], 1.0 if linked == t else SWITCH
+        if self._is_fixed(linked):
+            weight = EXACTLY
+        counts = Counter(owner.get(s) for s in word.sources)
+        return {label: weight * n / len(word.sources) for label, n in counts.items()}
+
+    def _with_links(self, step: int) -> list[int | None]:
+        """Returns for each word the next one of its sentence with links, itself included, in a direction."""
+        nearest: list[int | None] = [None] * len(self.words)
+        last: int | None = None
+        for t in range(len(self.words))[::-step]:
+            word = self.words[t]
+            if word.sources:
+                last = t
+            elif last is not None and self.words[last].sentence != word.sentence:
+                last = None
+            nearest[t] = last
+        return nearest
+
+    def _is_fixed(self, t: int) -> bool:
+        """Returns whether a word is a kept text with elements, which might not be allowed in other elements."""
+        kept = self.words[t].kept
+        return kept is not None and any(isinstance(item, Node) for item in kept.content)
+
+    def _filled(self, found: list[int], labels: dict[int, Span | None]) -> list[int]:
+        """Returns the words of an element, and if they are of several sentences those between."""
+        if not found or self.words[found[0]].sentence == self.words[found[-1]].sentence:
+            return found
+        between = [t for t in range(found[0], found[-1] + 1) if t in labels]
+        if any(self._is_fixed(t) for t in set(between) - set(found)):
+            return found
+        labels.update(dict.fromkeys(between, labels[found[0]]))
+        return between
+
+    def _longest_run(self, found: Sequence[int], labels: dict[int, Span | None]) -> list[int]:
+        """Returns the longest run of an element's words, which loses the others."""
+        longest = longest_run(found)
+        labels.update((t, None) for t in found if not longest[0] <= t <= longest[-1])
+        return longest
+
+    def _nearest(self, span: Span, labels: dict[int, Span | None]) -> list[int]:
+        """Words for an element that has got none: those linked to its words that are free, or one where it is expected.
+
+        A word is expected beside the words that are linked to the neighbours in the source.
+        """
+        linked = sorted({t for s in self._covered(span) for t in self.target.targets_of[s]})
+        linked = [t for t in linked if t in labels and labels[t] is None]
+        if linked:
+            return linked if not span.node.is_unique else self._longest_run(linked, labels)
+        expected = self.target.boundary(span.begin, span.end)
+        near = sorted(range(expected - NEAR, expected + NEAR), key=lambda t: abs(t + 0.5 - expected))
+        free = (t for t in near if t in labels and labels[t] is None and not self.words[t].sources)
+        return [t for t in free if has_letters(self.words[t].text)][:1]
+
+
+class Writer:
+    """Writes the words of a translation with the elements around them."""
+
+    def __init__(self, projector: TagProjector) -> None:
+        self._projector = projector
+        self._contents: list[Content] = [[]]
+        """Content of each open element."""
+
+    def content(self) -> Content:
+        target = self._projector.target
+        for boundary in range(len(target.words) + 1):
+            before, after, num_common = self._projector.around(boundary)
+            first, second = self._waiting(boundary)
+            for depth in range(len(before), num_common - 1, -1):
+                del self._contents[depth + 1 :]
+                self._contents[-1] += [_emptied(span) for span, parents in first if len(parents) == depth]
+            word = target.words[boundary] if boundary < len(target.words) else None
+            append_item(self._contents[-1], word.gap if word else target.end)
+            for depth in range(num_common, len(after) + 1):
+                for span in after[num_common:depth][-1:]:
+                    node = Node(span.node.tag, [], span.node.is_unique)
+                    self._contents[-1].append(node)
+                    self._contents.append(node.content)
+                self._contents[-1] += [_emptied(span) for span, parents in second if len(parents) == depth]
+            for item in word.kept.content if word and word.kept else [word.text if word else ""]:
+                append_item(self._contents[-1], item)
+        return self._contents[0]
+
+    def _waiting(self, boundary: int) -> tuple[list[Insertion], list[Insertion]]:
+        """Returns insertions at the end of the elements before the boundary, and at the beginning of those after it."""
+        before, after, _ = self._projector.around(boundary)
+        sides: tuple[list[Insertion], list[Insertion]] = [], []
+        for span, parents in self._projector.places.get(boundary, []):
+            is_behind = span.begin > 0 and not self._projector.source.text[span.begin - 1].isspace()
+            can_be = [parents == path[: len(parents)] for path in (before, after)]
+            sides[0 if can_be[0] and (is_behind or not can_be[1]) else 1].append((span, parents))
+        return sides
+
+
+def _emptied(span: Span) -> Node:
+    """Returns an element without its text."""
+    if span.node.is_kept:
+        return span.node
+    return Node(span.node.tag, [_emptied(child) for child in span.children], span.node.is_unique)

@@ -1,0 +1,162 @@
+"""Formats that are text: plain text, HTML, SubRip and gettext catalogues."""
+
+import re
+import textwrap
+from bisect import bisect_left
+from codecs import lookup
+from collections.abc import Sequence
+
+from nmt.extensions.documents.elements import TranslateBlocks, translate_htmls
+from nmt.extensions.documents.formats import DocumentFormat, damaged, decoded
+from nmt.extensions.documents.rest import parse_message, write_message
+from nmt.extensions.documents.segmentation import has_letters
+from nmt.extensions.documents.tags import Content, ContentBuilder, text_of
+
+_TAG = re.compile(r"(</?[A-Za-z][^<>]*>|\{\\[^{}]*\})")
+_SPEECH = re.compile(r"((?:^|\n)[ \t]*[-–—][ \t]*)")
+_CHARSET = re.compile(rb"""<meta[^<>]{1,1000}charset=["']?([\w-]{1,40})""", re.IGNORECASE)
+_CODECS = re.compile(r"utf-8|ascii|(iso8859|cp|koi8|mac|gb|big5|euc|shift_jis|windows).*")
+"""Encodings that HTML may name. Python has others that aren't encodings of text, such as ``idna``."""
+_TIMES = re.compile(r"\s*\d{1,3}:\d\d:\d\d[,.]\d{1,3}\s*-->\s*\d{1,3}:\d\d:\d\d[,.]\d{1,3}(?:\s.*)?")
+
+
+class PlainText(DocumentFormat):
+    """Text, line by line."""
+
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
+        mark = data[:3] == b"\xef\xbb\xbf"
+        lines = decoded(data).removeprefix("\ufeff").split("\n")
+        wanted = [number for number, line in enumerate(lines) if has_letters(line)]
+        for number, content in zip(wanted, run([[lines[number]] for number in wanted]), strict=True):
+            lines[number] = text_of(content)
+        return ("\ufeff" * mark + "\n".join(lines)).encode()
+
+
+class Html(DocumentFormat):
+    """HTML, read and written in the encoding of its ``meta charset``, otherwise UTF-8."""
+
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
+        encoding = _encoding(data[:2048])
+        try:
+            text = data.decode(encoding)
+        except UnicodeError:
+            encoding, text = "utf-8", decoded(data)
+        return translate_htmls([text.removeprefix("\ufeff")], run, target)[0].encode(encoding, "xmlcharrefreplace")
+
+
+def _encoding(head: bytes) -> str:
+    """Returns the encoding that HTML declares, if it is one that has ASCII characters as ASCII."""
+    name = found.group(1).decode() if (found := _CHARSET.search(head)) else "utf-8"
+    try:
+        return name if _CODECS.fullmatch(lookup(name).name) and "<".encode(name) == b"<" else "utf-8"
+    except (LookupError, UnicodeError):
+        return "utf-8"
+
+
+class SubRip(DocumentFormat):
+    """Subtitles: a cue is a number, its times, and lines of text up to an empty line before the next number.
+
+    Everything but the text is kept as it is. The lines of a cue are one text, unless each is what somebody says.
+    """
+
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
+        text = decoded(data)
+        lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+        ranges = _cue_ranges(lines)
+        parts = [_SPEECH.split("\n".join(lines[begin:end])) for begin, end in ranges]
+        contents = iter(
+            run([parse_tags(" ".join(text.split()) if "\n" in text else text) for cue in parts for text in cue[::2]])
+        )
+        written, done = [], 0
+        for (begin, end), cue in zip(ranges, parts, strict=True):
+            for number in range(0, len(cue), 2):
+                cue[number] = _in_lines(_as_text(next(contents)), cue[number].strip("\n").count("\n") + 1)
+            written += [*lines[done:begin], *["".join(cue)] * (begin < end)]
+            done = end
+        result = "\ufeff" * text.startswith("\ufeff") + "\n".join([*written, *lines[done:]])
+        return (result.replace("\n", "\r\n") if "\r\n" in text else result).encode()
+
+
+def _cue_ranges(lines: Sequence[str]) -> list[tuple[int, int]]:
+    """Returns the first line of the text of each cue, and the line behind its last one.
+
+    Raises:
+        UserError: there is text before the first cue.
+    """
+    times = [number for number, line in enumerate(lines) if "-->" in line and _TIMES.fullmatch(line)]
+    heads = [n - 1 if n and lines[n - 1].strip().isdecimal() else n for n in times]
+    first = heads[0] if heads else len(lines)
+    if strange := next((line for line in lines[:first] if line.strip()), ""):
+        raise damaged("a SubRip file", f"expected a number and times, not {strange[:80]!r}")
+    ranges = []
+    for begin, end in zip(times, [*heads, len(lines)][1:], strict=True):
+        while end > begin + 1 and not lines[end - 1].strip():
+            end -= 1
+        ranges.append((begin + 1, end))
+    return ranges
+
+
+def _in_lines(text: str, num_lines: int) -> str:
+    """Wraps text into at most ``num_lines`` lines of about equal length."""
+    if num_lines < 2:
+        return text
+
+    def wrapped(width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+    shortest = max(-(-len(text) // num_lines), 1)
+    widths = range(shortest, len(text) + 1)
+    width = bisect_left(widths, True, key=lambda width: len(wrapped(width)) <= num_lines) + shortest
+    return "\n".join(wrapped(width))
+
+
+class Gettext(DocumentFormat):
+    """Catalogues (PO): entries without a translation, whose text may be reStructuredText; they become fuzzy ones."""
+
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
+        import polib
+
+        text = decoded(data).removeprefix("\ufeff")
+        if "msgid" not in text or "\0" in text:
+            raise damaged("a PO file", "it has no msgid")
+        try:
+            catalogue = polib.pofile("\n" + text)  # text that begins so is never taken for a path
+        except (OSError, ValueError, IndexError, AttributeError, KeyError) as error:
+            raise damaged("a PO file", error) from None
+        waiting = [e for e in catalogue if not e.obsolete and not e.translated() and "fuzzy" not in e.flags]
+        sources = [parse_message(text) for e in waiting for text in (e.msgid, e.msgid_plural) if text]
+        messages = map(write_message, run(sources), sources)
+        for entry in waiting:
+            first = next(messages)
+            if entry.msgid_plural:
+                plural = next(messages)
+                numbers = sorted(entry.msgstr_plural) or [0, 1]
+                entry.msgstr_plural = {n: plural if n else first for n in numbers}
+            else:
+                entry.msgstr = first
+            entry.flags.insert(0, "fuzzy")  # gettext's mark of a translation that a person has to check
+        written = str(catalogue)
+        # polib writes a comment and a header also where there were none.
+        if not catalogue.header and text.split(maxsplit=1)[0] != "#":
+            written = written.removeprefix("#\n")
+        if not catalogue.metadata:
+            written = written.removeprefix('msgid ""\nmsgstr ""\n\n')
+        return written.encode()
+
+
+def parse_tags(text: str) -> Content:
+    """Returns text with tags as content; a tag without its partner becomes a place in the text."""
+    nesting = ContentBuilder()
+    for number, part in enumerate(_TAG.split(text)):
+        if number % 2:
+            nesting.tag(part)
+        else:
+            nesting.add(part)
+    return nesting.content()
+
+
+def _as_text(content: Content) -> str:
+    """Inverse of :func:`parse_tags`."""
+    return "".join(
+        item if isinstance(item, str) else item.tag[0] + _as_text(item.content) + item.tag[1] for item in content
+    )

@@ -1,0 +1,204 @@
+"""Formats that are XML, or XML in a ZIP archive: XLIFF, OpenDocument and Word."""
+
+import io
+import re
+import zipfile
+import zlib
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from pathlib import PurePosixPath
+
+from nmt.core.errors import UserError, extra, shortened
+from nmt.extensions.documents.docx import translate_paragraphs
+from nmt.extensions.documents.elements import Block, Element, Kind, TranslateBlocks, blocks_of, translate_blocks
+from nmt.extensions.documents.formats import DocumentFormat, damaged
+from nmt.extensions.documents.tags import MAX_DEPTH
+
+MAX_UNPACKED = 50 << 20
+"""Largest size of the contents of an archive, in bytes."""
+MAX_MEMBERS = 2_000
+"""Largest number of files in an archive."""
+
+_OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
+_PAIRS = {"bx": "ex", "bpt": "ept", "sc": "ec"}
+"""Elements of XLIFF that begin and end markup."""
+_DOCX_TEXT = re.compile(r"word/(?:document|header\d*|footer\d*|footnotes|endnotes)\.xml")
+
+
+def parse_xml(data: bytes) -> Element:
+    """Parses an XML document without a document type.
+
+    Raises:
+        UserError: it is not well-formed, or has a document type, which could define entities; or lxml is missing.
+    """
+    with extra("documents"):
+        from lxml import etree
+
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_blank_text=False)
+    try:
+        root = etree.fromstring(data, parser)
+    except (etree.LxmlError, ValueError) as error:
+        raise damaged("well-formed XML", error) from None
+    if root.getroottree().docinfo.doctype:
+        raise UserError("The XML has a document type, which could load other files.", "Remove the DOCTYPE.")
+    return root
+
+
+def _write_xml(root: Element) -> bytes:
+    from lxml import etree
+
+    return bytes(etree.tostring(root.getroottree(), xml_declaration=True, encoding="UTF-8"))
+
+
+class Xliff(DocumentFormat):
+    """XLIFF 1.2 and 2: segments without a target."""
+
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
+        root = parse_xml(data)
+        namespace = root.tag.rpartition("}")[0] + "}" if "}" in root.tag else ""
+        if not root.tag.endswith("xliff"):
+            raise damaged("XLIFF", f"its root is {shortened(root.tag)}")
+        is_2 = root.get("version", "").startswith("2")
+        units = root.iter(f"{namespace}segment" if is_2 else f"{namespace}trans-unit")
+        targets = [found for unit in list(units) if (found := _add_target(unit, namespace, is_2)) is not None]
+        places = [root] if is_2 else list(root.iter(f"{namespace}file"))
+        for place in places if target else ():
+            place.set("trgLang" if is_2 else "target-language", target)
+        pairs = [pair for added in targets for pair in _join_pairs(added)]
+        translate_blocks([block for added in targets for block in blocks_of(added, _xliff_kind)], run, {})
+        for wrapper, first, last in reversed(pairs):
+            _divide_pair(wrapper, first, last)
+        return _write_xml(root)
+
+
+def _add_target(unit: Element, namespace: str, is_2: bool) -> Element | None:
+    """Adds a copy of the source as target; None if the unit has a target, or isn't to be translated."""
+    source, existing = unit.find(f"{namespace}source"), unit.find(f"{namespace}target")
+    if source is None or unit.get("translate") == "no" or (existing is not None and "".join(existing.itertext())):
+        return None
+    if existing is not None:
+        unit.remove(existing)
+    target = deepcopy(source)
+    target.tag, target.tail = f"{namespace}target", source.tail
+    target.attrib.pop("{http://www.w3.org/XML/1998/namespace}lang", None)
+    source.addnext(target)
+    (unit if is_2 else target).set("state", "translated" if is_2 else "needs-review-translation")
+    return target
+
+
+def _xliff_kind(element: Element) -> Kind:
+    name = _local_name(element)
+    if name == "mrk" and "no" in (element.get("translate"), {"protected": "no"}.get(element.get("mtype"))):
+        return "kept"
+    return "unique" if name in ("g", "mrk", "pc", "pair") else "opaque"
+
+
+def _join_pairs(parent: Element, depth: int = 0) -> Iterator[tuple[Element, Element, Element]]:
+    """Moves what is between ``bx`` and ``ex``, ``bpt`` and ``ept``, ``sc`` and ``ec`` into an element."""
+    if depth == MAX_DEPTH:
+        return
+    ends: dict[tuple[str, str | None], deque[Element]] = defaultdict(deque)
+    for element in parent:
+        name = _local_name(element)
+        if name in _PAIRS.values():
+            ends[name, element.get("startRef") or element.get("rid") or element.get("id")].append(element)
+    is_behind = set[Element]()
+    for first in list(parent):
+        is_behind.add(first)
+        candidates = ends.get((_PAIRS.get(_local_name(first), ""), first.get("rid") or first.get("id")), deque())
+        while candidates and (candidates[0] in is_behind or candidates[0].getparent() is not parent):
+            candidates.popleft()
+        if not candidates or first.getparent() is not parent:
+            continue
+        last, wrapper = candidates.popleft(), parent.makeelement("pair")
+        first.addprevious(wrapper)
+        wrapper.text, wrapper.tail = first.tail, last.tail
+        while (between := first.getnext()) is not last:
+            wrapper.append(between)
+        parent.remove(first)
+        parent.remove(last)
+        yield wrapper, first, last
+    for child in parent:
+        yield from _join_pairs(child, depth + 1)
+
+
+def _local_name(element: Element) -> str:
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+
+
+def _divide_pair(wrapper: Element, first: Element, last: Element) -> None:
+    first.tail, last.tail = wrapper.text, None
+    for element in [first, *wrapper, last]:
+        wrapper.addprevious(element)
+    last.tail, wrapper.tail = wrapper.tail, None
+    wrapper.getparent().remove(wrapper)
+
+
+# Packed formats
+
+
+class OpenDocument(DocumentFormat):
+    """Texts of OpenDocument (ODT): paragraphs, headings and notes."""
+
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
+        def change(root: Element) -> None:
+            paragraphs = list(root.iter(f"{_OFFICE}p", f"{_OFFICE}h"))
+            breaks = {f"{_OFFICE}tab": "\t"}
+            blocks: list[Block] = [b for p in paragraphs for b in blocks_of(p, _odt_kind, breaks, collapse=True)]
+            translate_blocks(blocks, run, {})
+
+        return _repacked(data, re.compile(r"(?:content|styles)\.xml"), change, "an OpenDocument text")
+
+
+def _odt_kind(element: Element) -> Kind:
+    name = element.tag.rpartition("}")[2] if str(element.tag).startswith(_OFFICE) else ""
+    if name in ("span", "meta", "a"):
+        return "unique" if name == "a" else "inline"
+    if name in ("tab", "line-break"):
+        return "break"
+    return "kept" if element.text and not len(element) and name else "opaque"  # fields, such as a page number
+
+
+class Word(DocumentFormat):
+    """Word documents (DOCX); see :mod:`nmt.extensions.documents.docx`."""
+
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
+        return _repacked(data, _DOCX_TEXT, lambda root: translate_paragraphs(root, run), "a Word document")
+
+
+def _repacked(data: bytes, wanted: re.Pattern[str], change: Callable[[Element], None], what: str) -> bytes:
+    """Copies a ZIP archive with changes to the XML files whose names match.
+
+    Raises:
+        UserError: it is damaged or encrypted, has too many or too large members, or paths out of its folder, or two
+            members of the same name.
+    """
+    written, unpacked, num_changed = io.BytesIO(), 0, 0
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed, zipfile.ZipFile(written, "w") as result:
+            members = packed.infolist()
+            if len(members) > MAX_MEMBERS:
+                raise UserError(f"The file contains {len(members):,} files.", f"At most {MAX_MEMBERS:,} are read.")
+            name, count = Counter(member.filename for member in members).most_common(1)[0] if members else ("", 0)
+            if count > 1:
+                raise UserError(f"The file contains {shortened(name)!r} {count:,} times.", "Save it again.")
+            for member in members:
+                parts = PurePosixPath(member.filename.replace("\\", "/"))
+                if parts.is_absolute() or ".." in parts.parts:
+                    raise UserError(f"The file contains the path {shortened(member.filename)!r}.", "Save it again.")
+                with packed.open(member) as file:
+                    content = file.read(MAX_UNPACKED - unpacked + 1)
+                unpacked += len(content)
+                if unpacked > MAX_UNPACKED:
+                    raise UserError(f"The file has more than {MAX_UNPACKED:,} bytes when unpacked.", "Divide it.")
+                if wanted.fullmatch(member.filename):
+                    root = parse_xml(content)
+                    change(root)
+                    content, num_changed = _write_xml(root), num_changed + 1
+                result.writestr(member, content, member.compress_type)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise damaged(what, error) from None
+    if not num_changed:
+        raise damaged(what, "it has no text part")
+    return written.getvalue()

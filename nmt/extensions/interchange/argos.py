@@ -1,0 +1,93 @@
+"""Packages for Argos Translate and LibreTranslate: a model in the format of CTranslate2 with its description."""
+
+import json
+import zipfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from nmt.core.errors import UserError
+from nmt.core.files import explained, replacing
+from nmt.core.version import __version__
+from nmt.data.languages import name_of
+from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
+from nmt.extensions.interchange import run
+from nmt.extensions.interchange.check import check, left_out
+from nmt.extensions.interchange.ct2 import check_exportable, export
+from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
+from nmt.extensions.interchange.run import open_exported
+from nmt.extensions.interchange.targets import ExportTarget, Quantization
+from nmt.translation.translator import Translator
+
+SUFFIX = ".argosmodel"
+README = """# {from_name} to {to_name}
+
+A {system} trained by nmt {version}: {description}.
+"""
+
+
+DECODING = {"beam_size": 4, "length_penalty": 0.2}
+"""Arguments of ``translate_batch`` in Argos Translate, whatever the package is."""
+CARRIED: dict[str, tuple[Any, ...]] = {
+    **run.CARRIED, "beam_size": (4,), "length_penalty": ("average",), "alpha": (0.2,), "max_length": (None,),
+}  # fmt: skip
+"""Values of decoding options with which Argos Translate searches."""
+
+
+class Argos(ExportTarget):
+    """A package that ``argospm install`` and LibreTranslate install, for a Transformer.
+
+    Argos Translate divides the source by the sentencepiece model of the package, and joins the pieces of a translation.
+    If the output isn't named ``*.argosmodel``, it is a folder for a file with the usual name.
+    """
+
+    def write(
+        self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
+    ) -> list[str]:
+        check_exportable(translator)
+        source = translator.vocabularies.source
+        assert isinstance(source, PretrainedVocabulary | SentencePieceVocabulary)
+        if isinstance(source, PretrainedVocabulary) and source.table.prefix:
+            raise UserError(
+                "Argos Translate puts no language token in front of a line, which this model needs: "
+                f"{source.token(source.table.prefix[0])}.",
+                "Export it to another format, or import a model of one language pair.",
+            )
+        data = translator.recipe.data
+        names = {"from_name": name_of(data.source), "to_name": name_of(data.target)}
+        folder = f"translate-{data.source}_{data.target}-1_0"
+        path = output if output.suffix == SUFFIX else output / f"{folder}{SUFFIX}"
+        if path.exists():
+            raise UserError(f"{path} exists already.", "Name another file with -o, or delete it.")
+        metadata = {
+            "package_version": "1.0",
+            "argos_version": "1.9",
+            "from_code": data.source,
+            "to_code": data.target,
+            **names,
+        }
+        readme = README.format(
+            **names,
+            system=translator.recipe.model.decoder["type"],
+            version=__version__,
+            description=translator.recipe.description,
+        )
+        with TemporaryDirectory() as scratch:
+            model = Path(scratch) / "model"
+            export(translator, model, quantization)
+            # Argos Translate has no limit of a recipe, but a translation that was cut off equals no whole one.
+            limit = translator.recipe.decoding.max_length
+            decoding = DECODING if limit is None else DECODING | {"max_decoding_length": limit}
+            open_model = partial(open_exported, translator, model, decoding=decoding)
+            agreement = check(model, translator, open_model, lines, exact=quantization is None)
+            with explained(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as package:
+                    package.writestr(f"{folder}/metadata.json", json.dumps(metadata, indent=2))
+                    package.writestr(f"{folder}/README.md", readme)
+                    package.writestr(f"{folder}/sentencepiece.model", source.sentencepiece_model)
+                    for file in (model / "config.json", model / "model.bin", *sorted(model.glob("*_vocabulary.json"))):
+                        package.write(file, f"{folder}/model/{file.name}")
+        return [f"wrote {path}: {agreement}", *left_out(translator.recipe.decoding, CARRIED, "Argos Translate")]

@@ -1,0 +1,388 @@
+"""Transformers in the format ONNX, as two networks: the encoder, and a step of the decoder with its cache.
+
+``encoder.onnx`` reads ``source`` [B, S] and ``mask`` [B, S] and gives the keys and values of each layer's attention to
+the source. ``step.onnx`` reads them, a ``token`` of each of K hypotheses [B, K], its ``position`` and the state, and
+gives log-probabilities [B, K, V], the mean attention of the alignment heads [B, K, S] and the new state.
+``nmt/extensions/interchange/runtime/translate.py``, which is copied into the folder, runs both.
+"""
+
+import contextlib
+import copy
+import importlib.util
+import io
+import json
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+import nmt.extensions.interchange.runtime.translate as runtime
+from nmt.core.errors import UserError
+from nmt.core.files import check_unused, new_folder
+from nmt.core.version import __version__
+from nmt.data.batch import Ids
+from nmt.decoding.hypotheses import Hypothesis
+from nmt.extensions.interchange.check import PLAIN, check, left_out
+from nmt.extensions.interchange.ct2 import check_text, num_positions
+from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
+from nmt.extensions.interchange.targets import ExportTarget, Quantization
+from nmt.models.attention import KeysValues, MultiHeadAttention, padding_bias
+from nmt.models.contracts import select_heads
+from nmt.models.layers import Positions
+from nmt.models.networks.ssru import SsruDecoder, SsruLayer
+from nmt.models.networks.transformer import DecoderLayer, TransformerDecoder, TransformerEncoder
+from nmt.recipe.schema import DecodingOptions
+from nmt.translation.translator import Translator
+
+OPSET = 18
+DECODING = (
+    "beam_size", "batch_size", "length_penalty", "alpha", "early_stopping", "max_length", "max_length_ratio",
+    "max_length_extra",
+)  # fmt: skip
+"""Options of search that the runtime has."""
+CARRIED = {**PLAIN, **runtime.CHOICES}
+"""Values of decoding options that the runtime has a counterpart for."""
+
+
+def export_onnx(translator: Translator, output: Path, quantization: str | None = None) -> None:
+    """Writes a folder that :mod:`nmt.extensions.interchange.runtime` translates with.
+
+    Args:
+        translator: on the CPU, with sentencepiece vocabularies: a Transformer, or its encoder with an SSRU decoder.
+        output: a new or empty folder.
+        quantization: ``int8`` stores the weights of matrix products and embeddings in 8 bits; None keeps float32.
+
+    Raises:
+        UserError: the model or the quantization has no ONNX counterpart, a package isn't installed, or the folder is in
+            use.
+    """
+    check_exportable(translator)
+    if quantization not in (None, "int8"):
+        raise UserError(f"The ONNX export has no {quantization}.", "Use --quantization int8, or leave it out.")
+    check_unused(output)
+    with new_folder(output) as temporary:
+        state = _write_networks(translator, temporary)
+        if quantization:
+            _quantize(temporary)
+        translator.vocabularies.save(temporary)
+        text = json.dumps(configuration(translator, state), indent=2, ensure_ascii=False)
+        (temporary / "config.json").write_text(text + "\n", "utf-8")
+        shutil.copyfile(runtime.__file__, temporary / "translate.py")
+
+
+def check_exportable(translator: Translator) -> None:
+    """Raises UserError with the reason why a model can't be exported."""
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        if importlib.util.find_spec(package) is None:
+            raise UserError(f"The package {package} is not installed.", "pip install 'nmt[onnx]'")
+    kinds = translator.recipe.model
+    encoder, decoder = translator.model.encoder, translator.model.decoder
+    # Subclasses are others.
+    if type(encoder) is not TransformerEncoder or type(decoder) not in (TransformerDecoder, SsruDecoder):
+        raise UserError(
+            "The ONNX export needs an encoder of type transformer and a decoder of type transformer or ssru; this "
+            f"model has {kinds.encoder['type'] if kinds.encoder else 'no encoder'} and {kinds.decoder['type']}.",
+            "Translate a training text with it, and train multi30k/ssru or multi30k/transformer on the translations.",
+        )
+    check_text(translator)
+
+
+class _PositionTable(nn.Module):
+    """The position codes as a table, with a position that is a tensor."""
+
+    def __init__(self, positions: Positions, length: int) -> None:
+        super().__init__()
+        with torch.inference_mode():
+            table_TD = positions(torch.zeros(1, length, positions.size))[0]
+        self.register_buffer("table_TD", table_TD.clone())
+
+    def forward(self, x_BTD: Tensor, start: Tensor | None = None) -> Tensor:
+        table_TD = cast(Tensor, self.table_TD)
+        return x_BTD + (table_TD[: x_BTD.shape[1]] if start is None else table_TD[start])
+
+
+class _Encoder(nn.Module):
+    """The encoder and the projection of its memory: keys and values of each layer [B, H, S, d]."""
+
+    def __init__(self, encoder: TransformerEncoder, attentions: Sequence[MultiHeadAttention]) -> None:
+        super().__init__()
+        self.encoder, self.attentions = encoder, nn.ModuleList(attentions)
+
+    def forward(self, source_BS: Tensor, mask_BS: Tensor) -> tuple[Tensor, ...]:
+        encoder, bias = self.encoder, padding_bias(mask_BS)
+        x_BSD = encoder.embedding_norm(encoder.positions(encoder.embedding(source_BS)))
+        for layer in encoder.layers:
+            x_BSD = layer(x_BSD, bias)
+        memory_BSD, parts = encoder.norm(x_BSD), list[Tensor]()
+        for attention in self.attentions:
+            parts += cast(MultiHeadAttention, attention).project(memory_BSD)
+        return tuple(parts)
+
+
+class _Step(nn.Module):
+    """A step of a decoder. A state is a list of tensors [B, K, …], and memory the keys and values of each layer."""
+
+    def __init__(self, decoder: TransformerDecoder | SsruDecoder, heads: Sequence[int]) -> None:
+        super().__init__()
+        self.decoder, self.heads = decoder, list(heads)
+
+    def forward(
+        self, token_BK: Tensor, position: Tensor, mask_BS: Tensor, memory: Sequence[Tensor], state: Sequence[Tensor]
+    ) -> tuple[Tensor, ...]:
+        decoder, bias, weights, parts = self.decoder, padding_bias(mask_BS), list[Tensor](), list[Tensor]()
+        x_BKD = decoder.positions(decoder.embedding(token_BK), position)
+        if isinstance(decoder, TransformerDecoder):
+            x_BKD = decoder.embedding_norm(x_BKD)
+        size = len(state) // len(decoder.layers)
+        for number, layer in enumerate(decoder.layers):
+            own, keys_values = state[size * number : size * (number + 1)], (memory[2 * number], memory[2 * number + 1])
+            x_BKD, weights_BHKS, new = self.read(layer, x_BKD, own, keys_values, bias)
+            weights.append(weights_BHKS)
+            parts += new
+        log_p_BKV = decoder.output(decoder.norm(x_BKD)).log_softmax(-1)
+        return log_p_BKV, select_heads(torch.cat(weights, dim=1), self.heads).mean(1), *parts
+
+    def read(
+        self, layer: Any, x_BKD: Tensor, state: Sequence[Tensor], keys_values: KeysValues, bias: Tensor
+    ) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+        """Returns what a layer gives [B, K, D], its attention weights [B, H, K, S] and its new state."""
+        raise NotImplementedError
+
+    def initial_shapes(self) -> list[list[int]]:
+        """Shapes of the first state, after [B, K]; it is zero."""
+        raise NotImplementedError
+
+
+class _TransformerStep(_Step):
+    """The cache of a hypothesis holds its own past alone: keys and values of each layer [B, K, H, C, d]."""
+
+    def read(
+        self, layer: DecoderLayer, x_BKD: Tensor, state: Sequence[Tensor], keys_values: KeysValues, bias: Tensor
+    ) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+        assert layer.cross_attention is not None  # there is an encoder
+        assert layer.around_cross is not None
+        y_N1D, shape = layer.around_self.before(x_BKD).flatten(0, 1)[:, None], x_BKD.shape[:2]
+        new = (torch.unflatten(part, 0, shape) for part in layer.self_attention.project(y_N1D))
+        past = [torch.cat(pair, dim=3) for pair in zip(state, new, strict=True)]
+        own = past[0].flatten(0, 1), past[1].flatten(0, 1)
+        attended_N1D, _ = layer.self_attention(y_N1D, own, torch.zeros(1))
+        x_BKD = layer.around_self.after(x_BKD, torch.unflatten(attended_N1D[:, 0], 0, shape))
+        attended_BKD, weights_BHKS = layer.cross_attention(layer.around_cross.before(x_BKD), keys_values, bias, True)
+        x_BKD = layer.around_cross.after(x_BKD, attended_BKD)
+        y_BKD = layer.feed_forward(layer.around_feed_forward.before(x_BKD))
+        return layer.around_feed_forward.after(x_BKD, y_BKD), cast(Tensor, weights_BHKS), past
+
+    def initial_shapes(self) -> list[list[int]]:
+        decoder = cast(TransformerDecoder, self.decoder)
+        return [[decoder.num_heads, 0, decoder.embedding.size // decoder.num_heads]] * (2 * len(decoder.layers))
+
+
+class _SsruStep(_Step):
+    """The state is the cell of each layer, [B, K, D]."""
+
+    def read(
+        self, layer: SsruLayer, x_BKD: Tensor, state: Sequence[Tensor], keys_values: KeysValues, bias: Tensor
+    ) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+        y_BKD, [cell_BKD] = layer.around_unit.before(x_BKD), state
+        forget_BKD = layer.unit.forget(y_BKD).sigmoid()
+        cell_BKD = forget_BKD * cell_BKD + (1 - forget_BKD) * layer.unit.value(y_BKD)
+        x_BKD = layer.around_unit.after(x_BKD, cell_BKD.relu())
+        attended_BKD, weights_BHKS = layer.attention(layer.around_attention.before(x_BKD), keys_values, bias, True)
+        x_BKD = layer.around_attention.after(x_BKD, attended_BKD)
+        if layer.feed_forward is not None and layer.around_feed_forward is not None:
+            y_BKD = layer.feed_forward(layer.around_feed_forward.before(x_BKD))
+            x_BKD = layer.around_feed_forward.after(x_BKD, y_BKD)
+        return x_BKD, weights_BHKS, [cell_BKD]
+
+    def initial_shapes(self) -> list[list[int]]:
+        return [[self.decoder.embedding.size]] * len(self.decoder.layers)
+
+
+def networks(translator: Translator) -> tuple[nn.Module, _Step]:
+    """Returns the encoder and the step of the decoder as they are exported."""
+    model, length = copy.deepcopy(translator.model).eval(), num_positions(translator)
+    encoder, decoder = cast(TransformerEncoder, model.encoder), cast(TransformerDecoder | SsruDecoder, model.decoder)
+    for side in (encoder, decoder):
+        side.positions = cast(Any, _PositionTable(side.positions, length))
+    heads, attentions = translator.aligner.heads.heads, list[MultiHeadAttention]()
+    step: _Step
+    if isinstance(decoder, TransformerDecoder):
+        step = _TransformerStep(decoder, heads)
+        attentions = [layer.cross_attention for layer in decoder.layers if layer.cross_attention is not None]
+    else:
+        step, attentions = _SsruStep(decoder, heads), [layer.attention for layer in decoder.layers]
+    return _Encoder(encoder, attentions).eval(), step.eval()
+
+
+def _write_networks(translator: Translator, folder: Path) -> dict[str, list[int]]:
+    """Writes both networks; returns the shape of each part of the first state."""
+    network, step = networks(translator)
+    # No size is 0 or 1: the exporter takes such a size for a constant.
+    source_BS, mask_BS = torch.full((2, 5), 4), torch.ones(2, 5, dtype=torch.bool)
+    with torch.inference_mode():
+        memory = [part.clone() for part in network(source_BS, mask_BS)]
+    names = [f"memory.{number}" for number in range(len(memory))]
+    any_size = torch.export.Dim.DYNAMIC
+    of_sentences = {0: any_size, 1: any_size}
+    shapes_of_source = (of_sentences, of_sentences)
+    _write(network, (source_BS, mask_BS), shapes_of_source, folder / "encoder.onnx", ["source", "mask"], names)
+    shapes = step.initial_shapes()
+    state = [torch.zeros(2, 3, *(size or 7 for size in shape)) for shape in shapes]
+    parts = [f"state.{number}" for number in range(len(state))]
+    of_state = [of_sentences | {2 + axis: any_size for axis, size in enumerate(shape) if not size} for shape in shapes]
+    _write(
+        step,
+        (torch.full((2, 3), 4), torch.tensor(7), mask_BS, memory, state),
+        (of_sentences, {}, of_sentences, [{0: any_size, 2: any_size}] * len(memory), of_state),
+        folder / "step.onnx",
+        ["token", "position", "mask", *names, *parts],
+        ["log_probability", "attention", *(f"new.{name}" for name in parts)],
+    )
+    return dict(zip(parts, shapes, strict=True))
+
+
+def _write(
+    network: nn.Module, example: tuple[Any, ...], sizes: Any, path: Path, inputs: list[str], outputs: list[str]
+) -> None:
+    with torch.inference_mode(False), torch.no_grad(), _silent():
+        torch.onnx.export(
+            network,
+            example,
+            path,
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_shapes=sizes,
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keeps the progress and warnings of the exporter from the user."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _quantize(folder: Path) -> None:
+    """Stores the weights of both networks in 8 bits, one scale for each column of a matrix."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with _silent():
+        for path in (folder / "encoder.onnx", folder / "step.onnx"):
+            complete = path.with_suffix(".float")
+            path.rename(complete)
+            quantize_dynamic(complete, path, weight_type=QuantType.QInt8, per_channel=True)
+            complete.unlink()
+
+
+def configuration(translator: Translator, state: dict[str, list[int]]) -> dict[str, Any]:
+    """Returns the content of ``config.json``."""
+    data, vocabularies, decoding = translator.recipe.data, translator.vocabularies, translator.recipe.decoding
+    source, target = vocabularies.source, vocabularies.target
+    of_source: dict[str, Any] = {"pad": source.pad, "eos": source.eos}
+    of_target: dict[str, Any] = {"sos": target.sos, "eos": target.eos, "never": [target.pad, target.sos]}
+    for name, side, options in (("source", source, of_source), ("target", target, of_target)):
+        options["file"] = f"vocabulary{'' if vocabularies.joint else '.' + name}{side.suffix}"
+    if not isinstance(source, PretrainedVocabulary):  # whose file has its tags and hidden ids
+        hidden = {target.pad, target.sos, target.eos, target.separator, *target.tags.values()} - {None}
+        of_source["tags"], of_target["hidden"] = dict(source.tags), sorted(cast(set[int], hidden))
+    return {
+        "format": "nmt-onnx",
+        "version": runtime.FORMAT,
+        "nmt": __version__,
+        "languages": [data.source, data.target],
+        "max_pieces": translator.max_pieces,
+        "num_positions": num_positions(translator) - 1,
+        "first": translator.recipe.model.decoder.get("first_token"),
+        "source": of_source,
+        "target": of_target,
+        "state": state,
+        "decoding": carried(decoding),
+    }
+
+
+def carried(options: DecodingOptions) -> dict[str, Any]:
+    """Returns the options of search that the runtime has; the length penalty of a plugin becomes ``average``."""
+    found = options.model_dump(include=set(DECODING))
+    if options.length_penalty not in runtime.CHOICES["length_penalty"]:
+        found |= {"length_penalty": "average", "alpha": 1.0}
+    return {name: found[name] for name in DECODING}
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Turns an error of the runtime into a UserError."""
+    try:
+        yield
+    except runtime.FolderError as error:
+        raise UserError(f"onnxruntime: {error}.", "Export the model again.") from None
+
+
+class OnnxModel:
+    """A folder that :func:`export_onnx` wrote, run by :mod:`nmt.extensions.interchange.runtime`.
+
+    Raises:
+        UserError: the folder can't be loaded.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        with _explained():
+            self.model = runtime.load(directory, torch.get_num_threads())
+
+    def translate(self, sources: Sequence[Ids]) -> list[list[int]]:
+        """Returns the best translation of each encoded sentence, by the search that the folder names."""
+        found = self._search(sources)
+        return [of_sentence[0].ids if of_sentence else [] for of_sentence in found]
+
+    def search(self, sources: Sequence[Ids], options: DecodingOptions) -> list[list[Hypothesis]]:
+        """Returns the best translations of encoded sentences by beam search, best first."""
+        found = self._search(sources, **{name: getattr(options, name) for name in DECODING})
+        return [[Hypothesis(*each) for each in of_sentence] for of_sentence in found]
+
+    def _search(self, sources: Sequence[Ids], **options: Any) -> list[list[runtime.Hypothesis]]:
+        with _explained():
+            return self.model.search([list(map(int, ids)) for ids in sources], **options)
+
+    def score(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[list[float]]:
+        """Returns log-probabilities of the tokens and EOS of given translations: ids of source and target."""
+        with _explained():
+            return [self.model.score(list(map(int, source)), list(map(int, target))) for source, target in pairs]
+
+
+def open_onnx(translator: Translator) -> OnnxModel:
+    """Exports a model to a folder that is deleted again, and opens it; see :func:`export_onnx`."""
+    with TemporaryDirectory() as scratch:
+        export_onnx(translator, Path(scratch) / "model")
+        return OnnxModel(Path(scratch) / "model")
+
+
+class Onnx(ExportTarget):
+    """A folder for :mod:`nmt.extensions.interchange.runtime`, which needs onnxruntime and no PyTorch."""
+
+    def write(
+        self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
+    ) -> list[str]:
+        export_onnx(translator, output, quantization)
+        agreement = check(output, translator, partial(OnnxModel, output), lines, quantization is None)
+        return [
+            f"wrote {output}: {agreement}",
+            *left_out(translator.recipe.decoding, CARRIED, "The runtime"),
+            "Without PyTorch (pip install onnxruntime sentencepiece):\n",
+            f"python {output / 'translate.py'} < source > target",
+        ]

@@ -1,0 +1,221 @@
+"""Tokenizers of Hugging Face's translation models as vocabularies: sentencepiece models, ids, and language tokens."""
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nmt.core.errors import UserError, nearest
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.extensions.interchange.pretrained.families import Config
+from nmt.extensions.interchange.pretrained.files import INCOMPLETE, read_content, read_json
+from nmt.extensions.interchange.pretrained.vocabulary import MARIAN_TAG, PretrainedTable, PretrainedVocabulary
+
+FAIRSEQ_MODEL = "sentencepiece.bpe.model"
+FAIRSEQ_SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
+"""Ids 0 to 3 of M2M100, NLLB and mBART-50. In the sentencepiece models of the last two, UNK, SOS and EOS are 0 to 2."""
+LANGUAGE = re.compile(r"__\w+__|[a-z]{3}_[A-Z][a-z]{3}|[a-z]{2}_[A-Z]{2}")
+"""Language tokens of M2M100, NLLB and mBART-50."""
+MAX_UNNAMED = 256
+"""Maximum number of rows of the embeddings without a piece, which some models have for the sake of round sizes."""
+M2M100_LANGUAGES = {
+    "m2m100": "af am ar ast az ba be bg bn br bs ca ceb cs cy da de el en es et fa ff fi fr fy ga gd gl gu ha he hi hr "
+    "ht hu hy id ig ilo is it ja jv ka kk km kn ko lb lg ln lo lt lv mg mk ml mn mr ms my ne nl no ns oc or pa pl ps "
+    "pt ro ru sd si sk sl so sq sr ss su sv sw ta th tl tn tr uk ur uz vi wo xh yi yo zh zu",
+    "wmt21": "en ha is ja cs ru zh de",
+}
+"""Languages of M2M100 in the order of their ids, by ``language_codes`` of ``tokenizer_config.json``."""
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """The tokenizer of a pretrained model."""
+
+    vocabularies: Vocabularies
+    languages: tuple[str, str]
+    """Source and target."""
+    first_token: int | None
+    """Id that the decoder reads before SOS; None if SOS is the first."""
+
+
+def read_tokenizer(directory: Path, config: Config, source: str | None, target: str | None) -> Tokenizer:
+    """Reads the tokenizer of a downloaded model.
+
+    Args:
+        directory: the folder.
+        config: what ``config.json`` says.
+        source: the source language; None: what the tokenizer says.
+        target: the target language.
+
+    Raises:
+        UserError: a file is missing or damaged, the tokenizer doesn't fit the weights, or a language is unknown.
+    """
+    path = directory / "tokenizer_config.json"
+    settings = read_json(path) if path.is_file() else {}
+    source = source or _text(settings, "source_lang") or _text(settings, "src_lang")
+    target = target or _text(settings, "target_lang") or _text(settings, "tgt_lang")
+    if source is None or target is None:
+        raise UserError(
+            f"{directory} doesn't say what language is {'the source' if source is None else 'the target'}.",
+            "Give --source-language and --target-language.",
+        )
+    if (directory / "source.spm").is_file():
+        return _marian(directory, config, settings, source, target)
+    if not (directory / FAIRSEQ_MODEL).is_file():
+        raise UserError(f"{directory} has neither source.spm nor {FAIRSEQ_MODEL}.", INCOMPLETE)
+    return _fairseq(directory, config, settings, source, target)
+
+
+def _marian(directory: Path, config: Config, settings: Mapping[str, Any], source: str, target: str) -> Tokenizer:
+    """Two sentencepiece models, whose pieces have ids in ``vocab.json``, or each in a file of its own."""
+    is_separate = settings.get("separate_vocabs", not config.share_encoder_decoder_embeddings)
+    names = ["vocab.json", "target_vocab.json" if is_separate else "vocab.json"]
+    tables = [
+        _pieces(directory / name, _ids_of(directory / name), size)
+        for name, size in zip(names, (config.vocab_size, config.target_size), strict=True)
+    ]
+    tags = {piece: i for i, piece in enumerate(tables[0]) if MARIAN_TAG.fullmatch(piece)}
+    prefix = [_language(tags, target, "target", (f">>{target}<<", target))] if tags else []
+    sides = [
+        _vocabulary(
+            directory / f"{side}.spm",
+            pieces,
+            config,
+            sos=config.pad_token_id if config.decoder_start_token_id is None else config.decoder_start_token_id,
+            languages=tags if pieces == tables[0] else {},
+            prefix=prefix if side == "source" else [],
+        )
+        for side, pieces in zip(("source", "target"), tables, strict=True)
+    ]
+    return Tokenizer(Vocabularies(*sides), (source, target), None)
+
+
+def _fairseq(directory: Path, config: Config, settings: Mapping[str, Any], source: str, target: str) -> Tokenizer:
+    """A joint sentencepiece model, and a token for each language, which comes first in source and target."""
+    if settings.get("legacy_behaviour") or settings.get("tokenizer_class") in ("MBartTokenizer", "MBartTokenizerFast"):
+        raise UserError(
+            f"{directory}: this tokenizer puts the source language behind the text, which nmt doesn't.",
+            "Choose an mBART-50 or NLLB model without legacy_behaviour.",
+        )
+    added, named = _added_tokens(directory)
+    is_m2m100 = (directory / "vocab.json").is_file()
+    if is_m2m100:
+        ids = _ids_of(directory / "vocab.json")
+        codes = M2M100_LANGUAGES.get(str(settings.get("language_codes", "m2m100")), "")
+        named = named or [f"__{code}__" for code in codes.split()]
+    else:
+        own = _sentencepiece_pieces(directory / FAIRSEQ_MODEL)[3:]
+        ids = {piece: i for i, piece in enumerate((*FAIRSEQ_SPECIALS, *own))}
+    if not any(map(LANGUAGE.fullmatch, added)):
+        added = {name: len(ids) + i for i, name in enumerate(named)}
+    ids = added | ids
+    languages = {name: i for name, i in ids.items() if LANGUAGE.fullmatch(name) and name in added}
+    if not languages:
+        raise UserError(
+            f"{directory} has no list of language tokens.", "Download special_tokens_map.json or tokenizer.json, too."
+        )
+    pieces = _pieces(directory / FAIRSEQ_MODEL, ids, config.vocab_size)
+    spellings = [(f"__{code}__", code) if is_m2m100 else (code,) for code in (source, target)]
+    prefix = _language(languages, source, "source", spellings[0])
+    sos = _language(languages, target, "target", spellings[1])
+    hidden = [i for name, i in ids.items() if name in ("<s>", "<mask>")]
+    sides = [
+        _vocabulary(
+            directory / FAIRSEQ_MODEL, pieces, config, sos=first, languages=languages, prefix=before, hidden=hidden
+        )
+        for first, before in ((sos, [prefix]), (sos, []))
+    ]
+    start = config.eos_token_id if config.decoder_start_token_id is None else config.decoder_start_token_id
+    return Tokenizer(Vocabularies(*sides), (source, target), start)
+
+
+def _vocabulary(path: Path, pieces: list[str], config: Config, **ids: Any) -> PretrainedVocabulary:
+    special = {"pad_token_id": "<pad>", "eos_token_id": "</s>"}
+    for key, name in special.items():
+        index = getattr(config, key)
+        if not 0 <= index < len(pieces) or pieces[index] != name:
+            raise UserError(
+                f"{path.parent}: the tokenizer doesn't fit the weights: {key} is {index}, which isn't {name} there.",
+                INCOMPLETE,
+            )
+    if ids["sos"] == config.eos_token_id or "<unk>" not in pieces:
+        raise UserError(f"{path.parent}: decoder_start_token_id is EOS, or the tokenizer has no <unk>.", INCOMPLETE)
+    model = base64.b64encode(read_content(path)).decode("ascii")
+    try:
+        table = PretrainedTable(
+            pieces=pieces,
+            pad=config.pad_token_id,
+            unk=pieces.index("<unk>"),
+            eos=config.eos_token_id,
+            sentencepiece=model,
+            **ids,
+        )
+        return PretrainedVocabulary(table)
+    except ValueError as error:
+        raise UserError(f"{path.parent}: the tokenizer doesn't fit the weights: {error}.", INCOMPLETE) from None
+    except UserError:
+        raise UserError(f"{path} is not a sentencepiece model.", INCOMPLETE) from None
+
+
+def _pieces(path: Path, ids: Mapping[str, int], size: int) -> list[str]:
+    """Returns the pieces by id, with names for rows of the embeddings that have none."""
+    by_id = {i: piece for piece, i in ids.items()}
+    highest = max(by_id, default=0)
+    if len(by_id) < len(ids) or highest >= size or size - len(by_id) > MAX_UNNAMED:
+        raise UserError(
+            f"{path}: the tokenizer doesn't fit the weights: it has {len(by_id):,} ids up to {highest:,}, and "
+            f"config.json says vocab_size: {size:,}.",
+            "Take config.json, the weights and the tokenizer from the same model.",
+        )
+    return [by_id.get(i, f"madeupword{i:04d}") for i in range(size)]
+
+
+def _ids_of(path: Path) -> dict[str, int]:
+    """Reads a JSON file of pieces and their ids."""
+    ids = read_json(path)
+    if wrong := [piece for piece, i in ids.items() if type(i) is not int or i < 0]:
+        raise UserError(f"{path}: {wrong[0]!r} has no id.", INCOMPLETE)
+    return ids
+
+
+def _sentencepiece_pieces(path: Path) -> list[str]:
+    import sentencepiece
+
+    processor = sentencepiece.SentencePieceProcessor()
+    try:
+        processor.LoadFromSerializedProto(read_content(path))
+    except RuntimeError:
+        raise UserError(f"{path} is not a sentencepiece model.", INCOMPLETE) from None
+    return [processor.id_to_piece(i) for i in range(processor.get_piece_size())]
+
+
+def _added_tokens(directory: Path) -> tuple[dict[str, int], list[str]]:
+    """Returns the added tokens that a file gives with their ids, and the names of additional special tokens."""
+    files = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+    whole, settings, special = (read_json(directory / name) if (directory / name).is_file() else {} for name in files)
+    added: dict[str, int] = {}
+    for entry in whole.get("added_tokens") or ():
+        if isinstance(entry, dict) and isinstance(entry.get("id"), int):
+            added[str(entry.get("content"))] = entry["id"]
+    for index, entry in (settings.get("added_tokens_decoder") or {}).items():
+        if isinstance(entry, dict) and index.isdecimal():
+            added.setdefault(str(entry.get("content")), int(index))
+    keys = ("additional_special_tokens", "extra_special_tokens")
+    lists = [values.get(key) for values in (special, settings) for key in keys]
+    names = [name["content"] if isinstance(name, dict) else str(name) for each in lists for name in each or ()]
+    return added, [name for name in dict.fromkeys(names) if LANGUAGE.fullmatch(name)]
+
+
+def _language(known: Mapping[str, int], code: str, side: str, spellings: tuple[str, ...]) -> int:
+    for name in spellings:
+        if name in known:
+            return known[name]
+    codes = sorted(name.strip("_<>") for name in known)
+    raise UserError(f"--{side}-language: the model has no language {code!r}.", nearest(code, codes))
+
+
+def _text(settings: Mapping[str, Any], key: str) -> str | None:
+    value = settings.get(key)
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,255 @@
+"""The export to CTranslate2, and exported models at work in place of the model's own search."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
+
+import torch
+
+from nmt.core.errors import UserError
+from nmt.core.jsonlines import read_object
+from nmt.data.batch import Ids, lengths
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.decoding.hypotheses import Hypothesis
+from nmt.decoding.ranking import length_exponent, length_normalised
+from nmt.decoding.search import Query, Searcher, max_lengths
+from nmt.extensions.interchange.check import ONE_LIMIT, PLAIN, check, left_out
+from nmt.extensions.interchange.ct2 import export, num_positions, require_ctranslate2
+from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
+from nmt.extensions.interchange.targets import ExportTarget, Quantization
+from nmt.recipe.schema import DecodingOptions
+from nmt.translation.translator import Translator
+
+PATIENCE = 2.0
+"""Patience of CTranslate2's beam search. At its default of 1 it stops at the first ``beam_size`` finished hypotheses;
+the search of nmt continues while an unfinished one could still win."""
+SEARCHED = ("search", "beam_groups", "coverage_penalty", "shortlist", "logits_processors")
+"""Options whose plain values the searches of exported models need; PyTorch searches with others."""
+CARRIED = {**PLAIN, **ONE_LIMIT, "length_penalty": ("none", "average"), "early_stopping": ()}
+"""Values of decoding options that CTranslate2 has a counterpart for."""
+
+
+class Searchable(Protocol):
+    """An exported model that searches as the options of nmt say."""
+
+    def search(self, sources: Sequence[Ids], options: DecodingOptions) -> list[list[Hypothesis]]:
+        """Returns the best translations of encoded sentences by beam search, best first."""
+
+
+class ExportedModel:
+    """A folder that :func:`nmt.extensions.interchange.ct2.export` wrote, run by CTranslate2 on the CPU.
+
+    Args:
+        directory: the folder, which is only read now.
+        longest: the most tokens of a translation.
+        num_threads: that compute a batch each.
+        decoding: arguments of ``translate_batch`` for :meth:`translate`.
+
+    Raises:
+        UserError: ctranslate2 isn't installed or can't load the folder.
+    """
+
+    def __init__(
+        self, directory: Path, longest: int, num_threads: int, decoding: Mapping[str, Any] | None = None
+    ) -> None:
+        ctranslate2 = require_ctranslate2()
+        self._decoding = decoding or {}
+        self._vocabularies, self._longest = Vocabularies.load(directory), longest
+        target = self._vocabularies.target
+        self._ids = {target.token(i): i for i in range(len(target))}
+        self._prefix = _prefix(directory)
+        before = torch.get_num_threads()
+        try:
+            self._model = ctranslate2.Translator(
+                str(directory), device="cpu", inter_threads=num_threads, intra_threads=1
+            )
+        except (RuntimeError, ValueError) as error:
+            raise UserError(f"CTranslate2 can't load {directory}: {error}.", "Export the model again.") from None
+        torch.set_num_threads(before)  # CTranslate2 sets the number that OpenMP has for the whole process
+
+    def translate(self, sources: Sequence[Ids]) -> list[list[int]]:
+        """Returns the best translation of each encoded sentence, as the program finds it that users are shown."""
+        found = self._model.translate_batch(
+            [self._tokens(ids) for ids in sources],
+            [self._prefix] * len(sources) if self._prefix else None,
+            max_batch_size=32,
+            **self._decoding,
+        )
+        return [[self._ids[token] for token in each.hypotheses[0][len(self._prefix) :]] for each in found]
+
+    def search(self, sources: Sequence[Ids], options: DecodingOptions) -> list[list[Hypothesis]]:
+        """The best translations of encoded sentences by beam search, best first.
+
+        CTranslate2 knows the length penalties ``none`` and ``average``. With another one, its beam search has
+        ``average`` with alpha 1, and what it finds is ranked by the penalty of the options.
+        """
+        limits, skipped = max_lengths(lengths(sources), options).tolist(), len(self._prefix)
+        alpha = length_exponent(options)
+        found = self._model.translate_batch(
+            [self._tokens(ids) for ids in sources],
+            [self._prefix] * len(sources) if self._prefix else None,
+            beam_size=options.beam_size,
+            num_hypotheses=options.beam_size,
+            patience=PATIENCE if options.beam_size > 1 else 1.0,
+            length_penalty=alpha,
+            return_scores=True,
+            max_batch_size=options.batch_size,
+            max_decoding_length=skipped + min(max(limits, default=1), self._longest),  # one for all sentences of a call
+        )
+        results = []
+        for of_sentence, limit in zip(found, limits, strict=True):
+            hypotheses = [
+                self._hypothesis(tokens[skipped : skipped + limit], score * (len(tokens) + 1) ** alpha, options)
+                for tokens, score in zip(of_sentence.hypotheses, of_sentence.scores, strict=True)
+            ]
+            results.append(sorted(hypotheses, key=lambda each: -each.score))
+        return results
+
+    def _hypothesis(self, tokens: Sequence[str], log_probability: float, options: DecodingOptions) -> Hypothesis:
+        score = length_normalised(options, torch.tensor(log_probability), len(tokens) + 1)
+        return Hypothesis([self._ids[token] for token in tokens], float(score), log_probability)
+
+    def score(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[list[float]]:
+        """Returns log-probabilities of the tokens and EOS of given translations: ids of source and target."""
+        target = self._vocabularies.target
+        found = self._model.score_batch(
+            [self._tokens(source) for source, _ in pairs],
+            [self._prefix + [target.token(i) for i in ids] for _, ids in pairs],
+        )
+        return [list(result.log_probs)[len(self._prefix) :] for result in found]
+
+    def _tokens(self, ids: Ids) -> list[str]:
+        return [self._vocabularies.source.token(i) for i in ids]
+
+
+class ExportedSearcher:
+    """Searches with an exported model, on the CPU.
+
+    Args:
+        exported: the exported model.
+        fallback: does the searches that exported models don't have: with constraints, logits processors, sampling, beam
+            groups or a coverage penalty.
+    """
+
+    is_stepwise = False
+
+    def __init__(self, exported: Searchable, fallback: Searcher) -> None:
+        self.exported, self._fallback = exported, fallback
+
+    def __call__(self, query: Query) -> list[list[Hypothesis]]:
+        is_plain = all(getattr(query.options, key) in PLAIN[key] for key in SEARCHED)
+        if query.processors or any(each.num_tokens for each in query.constraints or ()) or not is_plain:
+            return self._fallback(query)
+        found = self.exported.search(query.sources, query.options)
+        query.on_progress(len(query.sources))
+        return found
+
+
+def open_exported(
+    translator: Translator,
+    directory: Path | None = None,
+    quantization: Quantization | None = None,
+    decoding: Mapping[str, Any] | None = None,
+) -> ExportedModel:
+    """Opens an exported model.
+
+    Args:
+        translator: of a model that can be exported.
+        directory: a folder that :func:`nmt.extensions.interchange.ct2.export` wrote; None exports the model now.
+        quantization: type of the weights if the model is exported now; None keeps float32.
+        decoding: arguments of ``translate_batch`` for :meth:`ExportedModel.translate`.
+
+    Raises:
+        UserError: the model can't be exported, or ctranslate2 isn't installed or can't load it.
+    """
+    with TemporaryDirectory() as scratch:
+        if directory is None:
+            directory = Path(scratch) / "model"
+            export(translator, directory, quantization)
+        return ExportedModel(directory, num_positions(translator) - 1, torch.get_num_threads(), decoding)
+
+
+def exported_translator(
+    translator: Translator, directory: Path | None = None, quantization: Quantization | None = None
+) -> Translator:
+    """Returns a translator whose beam search is that of CTranslate2; alignment and scores are computed by PyTorch.
+
+    Args:
+        translator, directory, quantization: see :func:`open_exported`.
+    """
+    exported = open_exported(translator, directory, quantization)
+    return translator.replaced(searcher=ExportedSearcher(exported, translator.searcher))
+
+
+def with_plain_search(translator: Translator) -> Translator:
+    """Returns the translator with a search that CTranslate2 has, whatever its recipe says."""
+    plain = {key: PLAIN[key][0] for key in SEARCHED} | {"length_penalty": "none"}
+    decoding = translator.recipe.decoding.model_copy(update=plain)
+    return translator.replaced(recipe=translator.recipe.model_copy(update={"decoding": decoding}))
+
+
+class CTranslate2(ExportTarget):
+    """A folder for ``ctranslate2.Translator``."""
+
+    def write(
+        self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
+    ) -> list[str]:
+        export(translator, output, quantization)
+        decoding = search_arguments(translator, output)
+        open_model = partial(open_exported, translator, output, decoding=decoding)
+        agreement = check(output, translator, open_model, lines, exact=quantization is None)
+        return [
+            f"wrote {output}: {agreement}",
+            *left_out(translator.recipe.decoding, CARRIED, "CTranslate2"),
+            "In Python:\n",
+            usage(output, decoding),
+        ]
+
+
+def search_arguments(translator: Translator, directory: Path) -> dict[str, Any]:
+    """Returns the arguments of ``translate_batch`` that come closest to the search of the recipe."""
+    options, longest = translator.recipe.decoding, num_positions(translator) - 1
+    if options.max_length is not None:
+        longest = min(options.max_length, longest)
+    found: dict[str, Any] = {
+        "beam_size": options.beam_size,
+        "max_input_length": translator.max_pieces + 1,  # with EOS
+        "max_decoding_length": len(_prefix(directory)) + longest,
+    }
+    if options.beam_size > 1:
+        found |= {"length_penalty": length_exponent(options), "patience": PATIENCE}
+    return found
+
+
+def usage(directory: Path, decoding: Mapping[str, Any]) -> str:
+    """Returns Python code that translates with an exported folder.
+
+    Args:
+        directory: the folder.
+        decoding: arguments of ``translate_batch``.
+    """
+    names = ("source.spm", "vocabulary.source.model", "vocabulary.model")
+    source = next(path for name in names if (path := directory / name).exists())
+    target = directory / source.name.replace("source", "target")
+    prefix, first = list[str](), _prefix(directory)
+    if isinstance(vocabulary := Vocabularies.load(directory).source, PretrainedVocabulary):
+        prefix = [vocabulary.token(i) for i in vocabulary.table.prefix]
+    options = "".join(f", {name}={value!r}" for name, value in decoding.items())
+    return f"""\
+import ctranslate2, sentencepiece
+
+source = sentencepiece.SentencePieceProcessor({str(source)!r})
+target = sentencepiece.SentencePieceProcessor({str(target)!r})
+translator = ctranslate2.Translator({str(directory)!r})
+pieces = {f"{prefix} + " if prefix else ""}source.encode("…", out_type=str)
+[found] = translator.translate_batch([pieces]{f", [{first}]" if first else ""}{options})
+print(target.decode(found.hypotheses[0]{f"[{len(first)}:]" if first else ""}))"""
+
+
+def _prefix(directory: Path) -> list[str]:
+    """Returns the tokens after the first one of each translation: the target language of some pretrained models."""
+    target = Vocabularies.load(directory).target
+    first = read_object(directory / "config.json").get("decoder_start_token")
+    return [] if first == target.token(target.sos) else [target.token(target.sos)]

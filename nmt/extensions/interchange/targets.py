@@ -1,0 +1,51 @@
+"""Export targets: the formats of other programs in which ``nmt export`` writes a model."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from nmt.recipe.registry import Table
+from nmt.translation.translator import Translator
+
+Quantization = Literal["int8", "int16", "float16", "bfloat16"]
+"""Type of stored weights other than float32."""
+
+
+class ExportTarget(ABC):
+    """A format of another program."""
+
+    default_quantization: ClassVar[Quantization | None] = None
+    """Type of the stored weights where the user names none; None is float32."""
+
+    @abstractmethod
+    def write(
+        self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
+    ) -> list[str]:
+        """Writes a model, and checks it if possible.
+
+        Args:
+            translator: of the model, on the CPU.
+            output: a new file or folder.
+            quantization: type of the stored weights; None keeps float32.
+            lines: source sentences with which the exported model can be checked; may be empty.
+
+        Returns:
+            Messages for the user; the first one names the file or folder and what the check has found.
+
+        Raises:
+            UserError: the format can't hold the model or the type of weights, or the output exists.
+        """
+
+
+EXPORT_TARGETS: Table[ExportTarget] = Table(
+    "export target",
+    ExportTarget,
+    {
+        "ctranslate2": "nmt.extensions.interchange.run:CTranslate2",
+        "argos": "nmt.extensions.interchange.argos:Argos",
+        "onnx": "nmt.extensions.interchange.onnx:Onnx",
+        "web": "nmt.extensions.interchange.web:Web",
+        "huggingface": "nmt.extensions.interchange.huggingface:HuggingFace",
+    },
+)

@@ -1,0 +1,121 @@
+"""The numbers of one attention head, step by step: query, keys, scores, weights and context."""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from textwrap import dedent
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from nmt.inspection.calls import Call
+from nmt.models.attention import MultiHeadAttention
+from nmt.models.contracts import Attention, Head, Memory, attend
+
+
+@dataclass(frozen=True)
+class SourceCode:
+    """Text of a function or class, with its file and its first line."""
+
+    file: str
+    line: int
+    text: str
+
+    @classmethod
+    def of(cls, *shown: Callable[..., Any]) -> tuple[Self, ...]:
+        """Returns the source of some functions; nothing where Python has none."""
+        with suppress(OSError):
+            found = [(code, *inspect.getsourcelines(code)) for code in shown]
+            return tuple(
+                cls(f"{code.__module__.replace('.', '/')}.py", line, dedent("".join(lines)))
+                for code, lines, line in found
+            )
+        return ()
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Numbers of a part of a model for one sentence pair, beside its equation and its code."""
+
+    name: str
+    """Name of the head, or of the class of the cell."""
+    code: str
+    """Class that computes them."""
+    equation: str
+    sources: tuple[SourceCode, ...]
+    """Code of the first and of the second half of the computation; empty where Python has no source."""
+    values: dict[str, Tensor]
+    """Matrices by name."""
+
+    @classmethod
+    def of(
+        cls, name: str, kind: type, equation: str, shown: Sequence[Callable[..., Any]], values: dict[str, Tensor]
+    ) -> Self:
+        on_cpu = {key: each.float().cpu() for key, each in values.items()}
+        return cls(name, f"{kind.__module__}.{kind.__qualname__}", equation, SourceCode.of(*shown), on_cpu)
+
+
+
+
+def attention_numbers(calls: Sequence[Call], head: Head, weights_TS: Tensor) -> Numbers | None:
+    """Returns the numbers of a head; None for an attention that is not one score and its softmax.
+
+    The weights [T, S] are the softmax of the scores, and a context [T, D] is the mean of the values [S, D] under them.
+    A recurrent decoder has no ``values`` beside the keys.
+
+    Args:
+        calls: of the decoder.
+        head: of the decoder.
+        weights_TS: its weights, by which a call that computes something else is recognised.
+    """
+    # Self-attention gives no weights.
+    attended = [
+        call for call in calls if isinstance(call[0], MultiHeadAttention | Attention) and call[2][1] is not None
+    ]
+    multihead = [call for call in attended if isinstance(call[0], MultiHeadAttention)]
+    found = None
+    if head.layer is not None and head.layer < len(multihead):
+        found = _of_multihead(*multihead[head.layer][:2], head)
+    elif not multihead:
+        found = _of_scores(attended, head)
+    if found is None or found.values["weights"].shape != weights_TS.shape:
+        return None
+    return found if torch.allclose(found.values["weights"], weights_TS.cpu(), atol=1e-3) else None
+
+
+def _of_multihead(module: nn.Module, arguments: tuple[Any, ...], head: Head) -> Numbers:
+    """Returns the numbers of one head of a sentence."""
+    assert isinstance(module, MultiHeadAttention)
+    query_BTD, (keys_BHSd, values_BHSd) = arguments[:2]
+    query_TD = module.split_heads(module.query(query_BTD))[0, head.index].float()
+    keys_SD, values_SD = keys_BHSd[0, head.index].float(), values_BHSd[0, head.index].float()
+    scores_TS = query_TD @ keys_SD.T * query_TD.shape[1] ** -0.5
+    equation = "Vaswani et al. 2017: score = qᵀ k_i / √d, where q = W_Q s, k_i = W_K h_i and v_i = W_V h_i."
+    values = {"query": query_TD, "keys": keys_SD, "values": values_SD} | _attended(scores_TS, values_SD)
+    return Numbers.of(head.name, type(module), equation, [MultiHeadAttention._explicit], values)
+
+
+def _of_scores(calls: Sequence[Call], head: Head) -> Numbers | None:
+    """Returns the numbers of an attention with one head, which a recurrent decoder calls once or at each step; None for
+    one that is made of several."""
+    if len({module for module, _, _ in calls}) != 1:
+        return None
+    module, (_, memory) = calls[0][0], calls[0][1]
+    if not isinstance(module, Attention) or not isinstance(memory, Memory):
+        return None
+    if type(module).scores is Attention.scores:
+        return None
+    scores_TS = torch.cat([module.scores(*arguments)[0] for _, arguments, _ in calls]).float()
+    query_TD = torch.cat([arguments[0][0] for _, arguments, _ in calls]).float()
+    values_SD = memory.values_BSD[0].float()
+    kind = type(module)
+    shown: list[Callable[..., Any]] = [next(each for each in kind.__mro__ if "scores" in vars(each)), attend]
+    values = {"query": query_TD, "keys": values_SD} | _attended(scores_TS, values_SD)
+    return Numbers.of(head.name, kind, (inspect.getdoc(kind) or "").partition("\n")[0], shown, values)
+
+
+def _attended(scores_TS: Tensor, values_SD: Tensor) -> dict[str, Tensor]:
+    weights_TS = scores_TS.softmax(1)
+    return {"scores": scores_TS, "weights": weights_TS, "context": weights_TS @ values_SD}

@@ -1,0 +1,124 @@
+"""``nmt inspect film`` and ``nmt inspect sentence``: pages of a training run, and of single translations."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+
+from nmt.alignment.link_options import AttributionMethod
+from nmt.cli.common import Device, ModelDir, command, names_in, say_wrote
+from nmt.cli.inspect import Limit
+from nmt.core.console import progress_bar
+from nmt.core.errors import UserError
+
+
+@command("nmt inspect film runs/de-en -o film.html")
+def film(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Model directory, in training or done.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Page to write (.html).")] = Path(
+        "film.html"
+    ),
+) -> None:
+    """Show how translations and attention changed in training.
+
+    The page is one file that needs no network. For each validation of a run with training.film it shows how some
+    sentences were translated, with attention and probabilities, and what share of the gradient reached distant words,
+    beside the curves of the run.
+    """
+    from nmt.core.output import open_output
+    from nmt.extensions.lecture.film import render_film
+
+    page = render_film(directory)
+    with open_output(output) as stream:
+        stream.write(page)
+    say_wrote(output)
+
+
+@command(
+    'nmt inspect sentence runs/de-en "Ein Mann schläft." -o page.html',
+    "nmt inspect sentence runs/transformer --compare runs/luong --compare runs/vanilla -i test.de -o page.html",
+)
+def sentence(
+    model_dir: ModelDir,
+    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Sentences to translate.")] = None,
+    compare: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MODEL_DIR", help="Another model to show beside the first; may be repeated."),
+    ] = None,
+    input: Annotated[str, typer.Option("--input", "-i", metavar="FILE", help="Sentences if there is no TEXT.")] = "-",
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Page to write (.html).")] = Path(
+        "sentence.html"
+    ),
+    limit: Limit = 30,
+    beam_size: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Hypotheses of the search.", show_default="as in the recipe")
+    ] = None,
+    alternatives: Annotated[
+        int, typer.Option(metavar="N", min=0, max=20, help="Other words of each position that are tried.")
+    ] = 4,
+    interventions: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=5000,
+            help="Changes of the attention of single steps in a sentence; 0 also leaves out those of heads and layers.",
+        ),
+    ] = 300,
+    attributions: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Methods of attribution beside attention: all, none, or names with commas between: input_x_gradient, "
+            "integrated_gradients, which takes longer, value_zeroing, leave_one_out.",
+        ),
+    ] = "input_x_gradient,value_zeroing,leave_one_out",
+    gold: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="REFERENCE LINKS", help="Translations and their word links (Pharaoh), line by line."),
+    ] = None,
+    test: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="SOURCE REFERENCE", help="A test set: adds BLEU by sentence length."),
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Show search, attention and what-ifs as a page.
+
+    The page is one file that needs no network. It shows the beam search as a tree, step by step, with what was
+    dropped and why; the finished hypotheses under any length penalty; greedy search; the attention of each token; for
+    each token the most probable others, with the translations that would follow; and the translations under other
+    attention, and without single heads and layers. Several models stand side by side.
+    """
+    from nmt.core.output import open_output
+    from nmt.core.text import read_lines
+    from nmt.extensions.lecture.sentence import SentenceViewer
+    from nmt.extensions.lecture.sentence_page import read_gold, render_page, scores_by_length
+    from nmt.plotting.history import short_names
+    from nmt.translation.load import load
+
+    folders, methods = [model_dir, *(compare or ())], _methods(attributions)
+    viewers = [
+        SentenceViewer(load(folder, device), name, beam_size, alternatives, interventions, methods)
+        for folder, name in zip(folders, short_names(folders), strict=True)
+    ]
+    lines = list(islice((line for line in texts or read_lines(input) if line.strip()), limit))
+    golds = read_gold(*gold, lines) if gold is not None else ()
+    lengths = None
+    with open_output(output) as stream:
+        if test is not None:
+            with progress_bar("translating the test set", None) as bar:
+                lengths = scores_by_length(viewers, *test, bar.advance)
+        with progress_bar("translating", len(lines)) as bar:
+            stream.write(render_page("How a sentence is translated", viewers, bar.counted(lines), golds, lengths))
+    say_wrote(output)
+
+
+def _methods(names: str) -> list[AttributionMethod]:
+    known: tuple[AttributionMethod, ...] = get_args(AttributionMethod)
+    chosen = {"all": list(known), "none": []}.get(names, names_in(names))
+    for name in chosen:
+        if name not in known:
+            raise UserError(f"There is no attribution {name!r}.", f"Choose all, none, or of {', '.join(known)}.")
+    return [method for method in known if method in chosen]

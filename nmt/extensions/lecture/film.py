@@ -1,0 +1,92 @@
+"""The page that shows a film of training: sentences, attention and gradients at each validation, beside the curves."""
+
+import base64
+from bisect import bisect_right
+from pathlib import Path
+from typing import Any
+
+from nmt.core.console import warn
+from nmt.core.errors import UserError
+from nmt.core.jsonlines import parse_object
+from nmt.core.model_directory import ModelDirectory
+from nmt.core.templates import embedded, render
+from nmt.core.text import read_lines
+from nmt.extensions.lecture import TEMPLATES
+from nmt.metrics.table import METRICS
+from nmt.plotting.history import read_history, short_names
+
+
+def render_film(directory: Path) -> str:
+    """Returns the page of a run.
+
+    Raises:
+        UserError: the run has no film, or it can't be read.
+    """
+    frames, history = read_film(directory), read_history(directory)
+    summary, ends = history.summary(), history.series("epoch", "epoch")[0]
+
+    def curve(figure: str) -> dict[str, Any]:
+        return dict(zip(("xs", "ys"), history.series("valid", figure), strict=True))
+
+    scores = [
+        {"name": METRICS[name].name, "decimals": METRICS[name].decimals, **curve(name)} for name in history.metrics
+    ]
+    data = {
+        "description": summary["description"],
+        "updates": summary["updates"],
+        "score": next(iter(scores), None),
+        "loss": curve("loss"),
+        "frames": [frame | {"epoch": bisect_right(ends, frame["step"] - 1) + 1} for frame in frames],
+    }
+    return render(
+        "film.html.j2", TEMPLATES, title=f"A film of training: {short_names([directory])[0]}", data=embedded(data)
+    )
+
+
+def read_film(directory: Path) -> list[dict[str, Any]]:
+    """Returns the frames of ``film.jsonl``, see :class:`nmt.training.events.Filmed`.
+
+    Lines that aren't whole, or that are no frames, are left out with a warning.
+
+    Raises:
+        UserError: there is no frame.
+    """
+    files = ModelDirectory(directory)
+    files.check()
+    frames, damaged = [], 0
+    for line in read_lines(files.film) if files.film.exists() else ():
+        try:
+            frame = parse_object(line)
+            _check(frame)
+            frames.append(frame)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            damaged += 1
+    if damaged:
+        warn(f"{files.film}: left out {damaged} lines that can't be read as frames.")
+    if not frames:
+        raise UserError(
+            f"{directory} has no film of its training.",
+            "Record one: nmt train … --set training.film.sentences=5. Its first frame is that of the first validation.",
+        )
+    return [frame for frame in frames if _texts(frame) == _texts(frames[-1])]
+
+
+def _texts(frame: dict[str, Any]) -> list[str]:
+    return [sentence["text"] for sentence in frame["sentences"]]
+
+
+def _check(frame: dict[str, Any]) -> None:
+    """Raises an error unless a frame has what the page reads."""
+    texts, numbers = [], [frame["step"], *frame["gradients"]]
+    for sentence in frame["sentences"]:
+        texts += [sentence["text"], *sentence["source"]]
+        for target in (sentence["reference"], sentence["translation"]):
+            texts += [target["text"], *target["tokens"]]
+            numbers += target["p"]
+            length, attention = len(target["tokens"]), target["attention"]
+            size = None if attention is None else len(base64.b64decode(attention, validate=True))
+            if len(target["p"]) != length or size not in (None, length * len(sentence["source"])):
+                raise ValueError("sizes differ")
+    is_typed = all(isinstance(text, str) for text in texts) and all(isinstance(n, int | float) for n in numbers)
+    if not texts or not is_typed or not isinstance(frame["step"], int):
+        raise ValueError("a part is missing, or is something else")

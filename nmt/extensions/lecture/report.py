@@ -1,0 +1,67 @@
+"""Alignments as one interactive HTML page, which loads nothing and so opens anywhere.
+
+The page carries its data as JSON:
+
+    heads      list of str               names of the attention to choose from, first what the links are taken from
+    sentences  list of objects:
+      source      list of str            the source words
+      gold        null, or {"sure": [[s, t], …], "possible": [[s, t], …]}
+      candidates  list of objects, the best first:
+        target         list of str
+        links          list of [s, t]
+        score          float or null
+        probabilities  list of float, one a target word, or null
+        weights        list of str, one a head: [target words][source words] as bytes (255 is 1), in base64
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from nmt.alignment.links import WordAlignment
+from nmt.core.errors import UserError
+from nmt.core.templates import embedded, packed, render
+from nmt.data.links import GoldLinks
+from nmt.extensions.lecture import TEMPLATES
+
+
+def render_report(
+    title: str,
+    description: str,
+    heads: Sequence[str],
+    sentences: Sequence[Sequence[WordAlignment]],
+    gold: Sequence[GoldLinks] | None = None,
+) -> str:
+    """The page.
+
+    Args:
+        heads: names of what the ``weights`` and then the ``head_weights`` of each alignment are.
+        sentences: the candidates of each sentence, the best first; at least one.
+        gold: sure and possible links of each sentence's first candidate.
+
+    Raises:
+        UserError: there is nothing to show, or there are fewer lines of gold links than sentences.
+    """
+    if not sentences:
+        raise UserError("There are no sentence pairs to show.", "Give files with at least one line.")
+    if gold is not None and len(gold) < len(sentences):
+        raise UserError(f"There are only {len(gold):,} lines of gold links.", "Give a line for each sentence pair.")
+    shown = [_sentence(candidates, gold[n] if gold is not None else None) for n, candidates in enumerate(sentences)]
+    data = embedded({"heads": list(heads), "sentences": shown})
+    return render("align.html.j2", TEMPLATES, title=title, description=description, data=data)
+
+
+def _sentence(candidates: Sequence[WordAlignment], gold: GoldLinks | None) -> dict[str, Any]:
+    links = None if gold is None else {"sure": sorted(gold[0]), "possible": sorted(gold[1] - gold[0])}
+    return {"source": candidates[0].source, "gold": links, "candidates": [_candidate(a) for a in candidates]}
+
+
+def _candidate(alignment: WordAlignment) -> dict[str, Any]:
+    score, probabilities = alignment.score, alignment.probabilities
+    return {
+        "target": alignment.target,
+        "links": alignment.links,
+        "score": round(score, 4) if score is not None and math.isfinite(score) else None,
+        "probabilities": None if probabilities is None else [round(float(p), 3) for p in probabilities],
+        "weights": [packed(weights) for weights in (alignment.weights, *(alignment.head_weights or ()))],
+    }

@@ -1,0 +1,1 @@
+"""The memory of corrected translations, and learning from corrections."""

@@ -1,0 +1,1 @@
+"""Reranking of candidates by several models."""

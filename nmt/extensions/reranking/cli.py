@@ -1,0 +1,67 @@
+"""``nmt rerank``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmt.cli.common import Device, ModelDir, Output, command
+from nmt.core.console import progress_bar, say
+from nmt.core.errors import UserError
+from nmt.core.output import open_output
+
+
+@command(
+    "nmt rerank runs/de-en val.jsonl --channel runs/en-de --language-model runs/lm --tune val.en",
+    "nmt rerank runs/de-en nbest.jsonl --language-model runs/lm --lm-weight 0.3 -o test.translated.en",
+)
+def rerank(
+    model_dir: ModelDir,
+    n_best: Annotated[
+        str, typer.Argument(metavar="N_BEST", help="Output of `nmt translate --n-best N --format jsonl`.")
+    ],
+    channel: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL_DIR",
+            help="A model of the other direction, for p(x|y); the same one, if it has tags for both.",
+        ),
+    ] = None,
+    language_model: Annotated[
+        Path | None, typer.Option(metavar="MODEL_DIR", help="A language model of the target, for p(y).")
+    ] = None,
+    channel_weight: Annotated[float, typer.Option(metavar="NUMBER", help="Weight of log p(x|y).")] = 0.5,
+    lm_weight: Annotated[float, typer.Option(metavar="NUMBER", help="Weight of log p(y).")] = 0.2,
+    word_weight: Annotated[float, typer.Option(metavar="NUMBER", help="Weight of the number of words.")] = 0.5,
+    tune: Annotated[
+        Path | None,
+        typer.Option(metavar="REFERENCE", help="Choose the weights by BLEU with these references, and say which."),
+    ] = None,
+    output: Output = "-",
+    device: Device = "auto",
+) -> None:
+    """Choose the best of n candidates by a noisy channel.
+
+    The score of a candidate y of the source x is log p(y|x) + channel weight * log p(x|y) + LM weight * log p(y) + word
+    weight * words. Choose the weights on validation text.
+    """
+    from nmt.core.text import read_lines
+    from nmt.extensions.quality.reverse import ReverseModel
+    from nmt.extensions.reranking import rerank as reranking
+    from nmt.translation.load import load
+
+    if channel is None and language_model is None:
+        raise UserError("There is nothing to rerank by.", "Give --channel, --language-model, or both.")
+    candidates = list(reranking.read_candidates(n_best))
+    direct = load(model_dir, device)
+    backward = None if channel is None else ReverseModel.load(direct, channel.resolve())
+    of_target = None if language_model is None else load(language_model, device)
+    total = sum(len(each.texts) for each in candidates) * (3 - (backward, of_target).count(None))
+    with progress_bar("scoring candidates", total) as bar:
+        found = reranking.features(candidates, direct, backward, of_target, bar.advance)
+    weights = reranking.Weights(channel_weight, lm_weight, word_weight)
+    if tune is not None:
+        weights = reranking.tune(candidates, found, list(read_lines(tune)))
+        say(f"--channel-weight {weights.channel} --lm-weight {weights.language_model} --word-weight {weights.word}")
+    with open_output(output) as file:
+        file.writelines(f"{text}\n" for text in reranking.rerank(candidates, found, weights))

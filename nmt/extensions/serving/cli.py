@@ -1,0 +1,87 @@
+"""``nmt serve``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nmt.cli.common import Device, command
+from nmt.cli.help import ACCESS, LIMITS
+from nmt.cli.schema import options_of
+from nmt.cli.translation_options import Engine
+from nmt.core.errors import extra
+from nmt.extensions.serving.options import ServeOptions
+
+ModelDirs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="MODEL_DIR...",
+        help="Folders that `nmt train` wrote, or folders of such; of a direction the first is the default.",
+    ),
+]
+Host = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="Address to listen at; 0.0.0.0 is all.", rich_help_panel=ACCESS)
+]
+Port = Annotated[
+    int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 chooses a free one.", rich_help_panel=ACCESS)
+]
+ApiKeys = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="File of API keys, one on each line; a request needs one of them.", rich_help_panel=ACCESS
+    ),
+]
+TrustProxy = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESSES",
+        help="Addresses of reverse proxies, with commas between, whose X-Forwarded-For names the client.",
+        rich_help_panel=ACCESS,
+    ),
+]
+Feedback = Annotated[
+    bool,
+    typer.Option(
+        help="Accept corrected translations from everybody; with --api-keys they are accepted from holders of a key.",
+        rich_help_panel=ACCESS,
+    ),
+]
+
+
+@command(
+    "nmt serve runs/de-en",
+    "nmt serve runs/de-en runs/en-de --host 0.0.0.0 --port 8080 --api-keys keys.txt",
+    "nmt serve runs/de-en --engine ctranslate2",
+    "nmt serve runs/de-en runs/de-en-larger",
+    "nmt serve runs --feedback",
+    "curl -s localhost:5000/translate -d q='Ein Hund schläft.' -d source=de -d target=en",
+)
+@options_of(ServeOptions, from_recipe=False, section=LIMITS)
+def serve(
+    model_dirs: ModelDirs,
+    host: Host = "127.0.0.1",
+    port: Port = 5000,
+    api_keys: ApiKeys = None,
+    trust_proxy: TrustProxy = "",
+    feedback: Feedback = False,
+    engine: Engine = "torch",
+    device: Device = "auto",
+    **limits: Any,
+) -> None:
+    """Serve models over HTTP.
+
+    The server has the API of LibreTranslate, and one of nmt under /v1; the page /docs describes both. The page
+    /sentence shows search and attention, and what other attention would change. Each model
+    serves the direction that it was trained for. Where no model translates from one language to another, two do by way
+    of a third. Sentences that the translation memory of a model has are translated by it. Sentences of requests that
+    arrive together are translated in common batches. No text is logged. SIGTERM and Ctrl-C stop the server when all
+    accepted requests are answered.
+    """
+    with extra("serve"):
+        from nmt.extensions.serving.app import load_models, read_api_keys
+        from nmt.extensions.serving.app import serve as run
+        from nmt.extensions.serving.limits import Limits
+        from nmt.extensions.serving.service import Service
+
+    keys = read_api_keys(api_keys) if api_keys is not None else []
+    run(Service(load_models(model_dirs, device, engine), Limits(**limits), keys, feedback), host, port, trust_proxy)

@@ -1,0 +1,361 @@
+"""The API of LibreTranslate (version 1.9), so that its clients work unchanged."""
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from nmt.core.errors import shortened
+from nmt.core.version import __version__
+from nmt.data.languages import public_code
+from nmt.extensions.documents.elements import translate_htmls
+from nmt.extensions.documents.formats import FORMATS
+from nmt.extensions.documents.markup import translate_content
+from nmt.extensions.documents.segmentation import Segment, split_sentences, translated, with_tags
+from nmt.extensions.documents.tags import KEPT, text_of
+from nmt.extensions.serving.corrections import correct, recalls
+from nmt.extensions.serving.http import admit, read_values, without_surrogates
+from nmt.extensions.serving.languages import described
+from nmt.extensions.serving.limits import ApiError
+from nmt.extensions.serving.service import RequestContext, Service, wide_beam
+from nmt.translation.glossary import Glossary, Term
+from nmt.translation.request import StreamOptions
+from nmt.translation.results import Translation
+from nmt.translation.translator import Translator
+
+MAX_DETECTED = 10_000
+"""Characters of a file by which its language is detected."""
+UNDETECTED = {"confidence": 0.0, "language": "en"}
+"""Answer for text without letters."""
+KEPT_SECONDS, MAX_KEPT, MAX_KEPT_BYTES = 1800, 100, 500 << 20
+"""Limits of translated files: seconds until they are removed, number, and total size."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One text of a request."""
+
+    service: Service
+    text: str
+    source: str
+    """A code, or auto."""
+    target: str
+    format: str
+    num_alternatives: int
+
+    def __call__(self, context: RequestContext) -> dict[str, Any]:
+        """Returns the fields of the answer for this text."""
+        detected = detections(self.service, self.text) if self.source == "auto" else []
+        source = str(detected[0]["language"]) if detected else self.source
+        if source == "auto":  # nothing in it is a word of any language
+            translations = [self.text]
+        else:
+            translations = self._translations(context, self.service.route(source, self.target), source)
+        answer: dict[str, Any] = {"translatedText": translations[0]}
+        if self.source == "auto":
+            answer["detectedLanguage"] = detected[0] if detected else UNDETECTED
+        if self.num_alternatives:
+            others = dict.fromkeys(text for text in translations[1:] if text != translations[0])
+            answer["alternatives"] = list(others)
+        return answer
+
+    def _translations(self, context: RequestContext, route: Sequence[Translator], source: str) -> list[str]:
+        """Returns the text by the best translations of its sentences, by the second best, and so on."""
+        num = self.num_alternatives + 1
+        is_known = recalls(self.service, route, self.text)
+        has_tags = bool(route) and bool(route[0].vocabularies.source.tags_of(self.text))
+        if self.format == "html" or (KEPT.search(self.text) and not has_tags and not is_known):
+            search = partial(context.candidates, route, settings=_linked(route, num))
+            return self._with_markup(search, num, source)
+        segments = [Segment(self.text, True)] if is_known else split_sentences(self.text, source)
+        sentences = [segment.text for segment in segments if segment.is_sentence]
+        if has_tags:
+            sentences = with_tags(sentences, route[0].vocabularies.source)
+        found = context.translate(route, sentences, StreamOptions(num, decoding=wide_beam(route, num)))
+        ranked = ([t.n_best[min(rank, len(t.n_best) - 1)].text for t in found] for rank in range(num))
+        return ["".join(translated(segments, iter(texts))) for texts in ranked]
+
+    def _with_markup(
+        self, search: Callable[[Sequence[str]], list[list[Translation]]], num: int, source: str
+    ) -> list[str]:
+        """Returns what :meth:`_translations` does, with tags and what must be kept in their places in each of them."""
+        found: dict[str, list[Translation]] = {}
+
+        def translate(sentences: Sequence[str], rank: int) -> list[Translation]:
+            new = list(dict.fromkeys(sentence for sentence in sentences if sentence not in found))
+            found.update(zip(new, search(new), strict=True))
+            return [found[sentence][min(rank, len(found[sentence]) - 1)] for sentence in sentences]
+
+        texts = []
+        for rank in range(num):
+            run = partial(translate_content, translate=partial(translate, rank=rank), language=source)
+            if self.format == "html":
+                texts += translate_htmls([self.text], run, self.target)
+            else:
+                texts += [text_of(content) for content in run([[self.text]])]
+        return texts
+
+
+def _linked(route: Sequence[Translator], num: int) -> StreamOptions:
+    """Returns the settings of a search for some candidates, with links that tell where markup belongs."""
+    return StreamOptions(num, with_alignment="punctuation", decoding=wide_beam(route, num))
+
+
+def router(service: Service) -> APIRouter:
+    """Returns the routes of the API."""
+    routes = APIRouter(include_in_schema=False)
+    _add_texts(routes, service)
+    _add_files(routes, service)
+
+    @routes.get("/languages")
+    async def languages() -> Response:
+        found = service.router
+        return JSONResponse(
+            [described(code) | {"targets": [public_code(t) for t in found.targets(code)]} for code in found.codes]
+        )
+
+    @routes.get("/frontend/settings")
+    async def settings() -> Response:
+        target = next(iter(service.router.models))[1]
+        return JSONResponse({
+            "charLimit": service.limits.char_limit,
+            "frontendTimeout": 500,
+            "apiKeys": bool(service.api_keys),
+            "keyRequired": bool(service.api_keys),
+            "suggestions": service.takes_corrections,
+            "filesTranslation": True,
+            "supportedFilesFormat": list(FORMATS),
+            "language": {"source": {"code": "auto", "name": "Auto Detect"}, "target": described(target)},
+        })  # fmt: skip
+
+    @routes.post("/suggest")
+    async def suggest(request: Request) -> Response:
+        values = await _values(service, request)
+        if service.takes_corrections:
+            for name in ("q", "s"):
+                if not isinstance(values.get(name), str) or not values[name].strip():
+                    raise ApiError(400, f"Invalid request: missing {name} parameter")
+        texts = [without_surrogates(str(values.get(name) or "")) for name in ("q", "s")]
+        source, target = (str(values.get(side) or "") for side in ("source", "target"))
+        if source.strip().lower() == "auto":
+            source = next((str(each["language"]) for each in detections(service, texts[0])), source)
+        await run_in_threadpool(correct, service, source, target, *texts)
+        return JSONResponse({"success": True})
+
+    @routes.get("/health")
+    async def health() -> Response:
+        return JSONResponse({"status": "ok"})
+
+    @routes.get("/spec")
+    async def spec() -> Response:
+        return JSONResponse(SPECIFICATION)
+
+    return routes
+
+
+def _add_texts(routes: APIRouter, service: Service) -> None:
+    """Translation of text, and detection of its language."""
+
+    async def translate(request: Request) -> Response:
+        request.scope["route"] = plain  # requests are counted by it
+        values = await _values(service, request)
+        texts = _texts(service, values)
+        source, target = (_language(service, values, side) for side in ("source", "target"))
+        num_alternatives = _num_alternatives(service, values)
+        format = values.get("format") or "text"
+        if format not in ("text", "html"):
+            raise ApiError(400, f"{shortened(str(format))} format is not supported")
+        if source != "auto":
+            service.route(source, target)
+        jobs = [_Job(service, text, source, target, format, num_alternatives) for text in texts]
+        answers = await service.run(request, jobs, num_characters=sum(map(len, texts)))
+        if isinstance(values["q"], list):
+            return JSONResponse({key: [answer[key] for answer in answers] for key in answers[0]})
+        return JSONResponse(answers[0])
+
+    # A route of Starlette: one of FastAPI takes 0.3 ms more of the processor for each request.
+    plain = Route("/translate", translate, methods=["GET", "POST"])
+    routes.routes.append(plain)
+
+    @routes.post("/detect")
+    async def detect(request: Request) -> Response:
+        text = " ".join(_texts(service, await _values(service, request)))
+        return JSONResponse(detections(service, text) or [UNDETECTED])
+
+
+def _add_files(routes: APIRouter, service: Service) -> None:
+    """Translation of files, which are kept for a while to be downloaded."""
+    files = _Files()
+    service.closing.callback(files.close)
+
+    @routes.post("/translate_file")
+    async def translate_file(request: Request) -> Response:
+        values = await _values(service, request)
+        upload = values.get("file")
+        if not isinstance(upload, UploadFile) or not upload.filename:
+            raise ApiError(400, "Invalid request: missing file parameter")
+        source, target = (_language(service, values, side) for side in ("source", "target"))
+        name = PurePosixPath(without_surrogates(upload.filename).replace("\\", "/")).name
+        if PurePosixPath(name).suffix.lower() not in FORMATS:
+            raise ApiError(400, "Invalid request: file format not supported")
+        terms, missing = values.get("glossary") or "", set[Term]()
+        if not isinstance(terms, str):
+            raise ApiError(400, "Invalid request: glossary parameter is not text")
+        work = _DocumentJob(service, name, upload.file, source, target, Glossary.parse(terms), missing)
+        content = await service.run_document(request, work)
+        url = f"{request.base_url}download_file/{quote(files.add(name, content))}"
+        answer: dict[str, Any] = {"translatedFileUrl": url}
+        return JSONResponse(answer | ({"missing": dict(sorted(missing))} if missing else {}))
+
+    @routes.get("/download_file/{name}")
+    async def download_file(name: str) -> Response:
+        disposition = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
+        return FileResponse(files.find(name), media_type="application/octet-stream", headers=disposition)
+
+
+class _Files:
+    """Translated files in a temporary folder, until they are old or there are too many."""
+
+    def __init__(self) -> None:
+        self._folder = TemporaryDirectory(prefix="nmt-serve-")
+        self._files: dict[str, tuple[float, int, Path]] = {}
+
+    def add(self, name: str, content: bytes) -> str:
+        """Keeps a file. Returns a random name for it."""
+        key = f"{uuid.uuid4()}.{name[-100:]}"
+        path = Path(self._folder.name, key[:36])
+        path.write_bytes(content)
+        self._files[key] = time.monotonic(), len(content), path
+        oldest, num_bytes = time.monotonic() - KEPT_SECONDS, 0
+        for number, (other, (added, size, path)) in enumerate(reversed(list(self._files.items()))):
+            num_bytes += size
+            if number >= MAX_KEPT or added < oldest or (number and num_bytes > MAX_KEPT_BYTES):
+                del self._files[other]
+                path.unlink(missing_ok=True)
+        return key
+
+    def close(self) -> None:
+        """Remove all files."""
+        self._folder.cleanup()
+
+    def find(self, key: str) -> Path:
+        """Raises ApiError if there is no such file."""
+        if key not in self._files:
+            raise ApiError(404, "File not found")
+        return self._files[key][2]
+
+
+@dataclass(frozen=True)
+class _DocumentJob:
+    service: Service
+    name: str
+    file: BinaryIO
+    """The upload, which is on the disk until its turn comes."""
+    source: str
+    """A code, or auto: the language is identified by the beginning of the text."""
+    target: str
+    glossary: Glossary
+    missing: set[Term]
+    """Gets the terms that could not be placed."""
+
+    def __call__(self, context: RequestContext) -> bytes:
+        with self.service.documents.process() as process, context.cancels(process.end):
+            data, source = self.file.read(), self.source
+            if source == "auto":
+                text = process.text(self.name, data, MAX_DETECTED)
+                source = next((code for code, _ in self.service.detector.detect(text)), self.target)
+            route = self.service.route(source, self.target)
+            search = partial(context.translate, route, settings=_linked(route, 1))
+            translate = partial(self.glossary.translated, search=search, missing=self.missing)
+            return process.translate(self.name, data, translate, source, self.target)
+
+
+def detections(service: Service, text: str) -> list[dict[str, Any]]:
+    """Returns the languages that a text may be in, best first."""
+    found = service.detector.detect(text)
+    return [{"confidence": confidence, "language": public_code(code)} for code, confidence in found]
+
+
+async def _values(service: Service, request: Request) -> dict[str, Any]:
+    values = await read_values(request)
+    admit(service, request, values.get("api_key"))
+    return values
+
+
+def _texts(service: Service, values: dict[str, Any]) -> list[str]:
+    """Returns the text or texts of ``q``, within the limits."""
+    given = values.get("q") or []
+    given = given if isinstance(given, list) else [given]
+    texts = [text for text in given if isinstance(text, str)]
+    if not texts or len(texts) < len(given):
+        raise ApiError(400, "Invalid request: missing q parameter")
+    service.check_size(texts)
+    return [without_surrogates(text) for text in texts]
+
+
+def _language(service: Service, values: dict[str, Any], side: str) -> str:
+    """Returns the code of ``source`` or ``target`` as the models have it, or auto."""
+    code = values.get(side)
+    if not code or not isinstance(code, str):
+        raise ApiError(400, f"Invalid request: missing {side} parameter")
+    if side == "source" and code.strip().lower() == "auto":
+        return "auto"
+    found = service.router.find(code)
+    if found is None:
+        raise ApiError(400, f"{shortened(code)} is not supported")
+    return found
+
+
+def _num_alternatives(service: Service, values: dict[str, Any]) -> int:
+    try:
+        num, limit = int(values.get("alternatives") or 0), service.limits.alternatives
+    except (ValueError, TypeError, OverflowError):
+        raise ApiError(400, "Invalid request: alternatives parameter is not a number") from None
+    if num > limit:
+        raise ApiError(400, f"Invalid request: alternatives parameter must be <= {limit}")
+    return max(num, 0)
+
+
+def _specification() -> dict[str, Any]:
+    """Returns the API in the format of Swagger 2; some clients look for its title."""
+    endpoints = (
+        ("post", "/translate", "Translate text", "q source target format alternatives api_key"),
+        ("post", "/detect", "Detect the language of a text", "q api_key"),
+        ("get", "/languages", "The languages, and what each can be translated to", ""),
+        ("get", "/frontend/settings", "Settings for user interfaces", ""),
+        ("post", "/translate_file", "Translate a file", "file source target glossary api_key"),
+        ("post", "/suggest", "Suggest a better translation", "q s source target api_key"),
+        ("get", "/health", "Whether the server works", ""),
+    )
+    required = {"q", "source", "target", "file", "s"}
+    paths: dict[str, Any] = {}
+    for method, path, summary, names in endpoints:
+        parameters = [
+            {"name": n, "in": "formData", "type": "file" if n == "file" else "string", "required": n in required}
+            for n in names.split()
+        ]
+        errors = {str(status): {"description": "error"} for status in (400, 403, 429, 500)} if names else {}
+        responses = {"200": {"description": "success"}} | errors
+        paths[path] = {
+            method: {"tags": ["translate"], "summary": summary, "parameters": parameters, "responses": responses}
+        }
+    return {
+        "swagger": "2.0",
+        "info": {"title": "LibreTranslate", "version": "1.9.6", "description": f"nmt {__version__}"},
+        "basePath": "/",
+        "paths": paths,
+    }
+
+
+SPECIFICATION = _specification()

@@ -1,0 +1,1 @@
+"""Synthetic parallel text: back-translation, distillation, and large language models as teachers."""

@@ -1,0 +1,1 @@
+"""Word vectors: pictures of embeddings, and word2vec."""

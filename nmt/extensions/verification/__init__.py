@@ -1,0 +1,1 @@
+"""Comparison of a model's implementations with each other: batches, caches, ONNX, interventions."""

@@ -1,1 +1,0 @@
-"""Checks and filters of parallel text, and synthetic text."""

@@ -1,9 +1,0 @@
-"""Translation with an exported ONNX folder, without PyTorch: only onnxruntime, NumPy and sentencepiece are imported.
-
-``python -m nmt.runtime FOLDER < source`` translates lines. ``nmt export --to onnx`` copies ``translate.py`` into the
-folder, where it runs without nmt.
-"""
-
-from nmt.runtime.translate import load as load
-
-__all__ = ["load"]

@@ -1,6 +1,0 @@
-"""``python -m nmt.runtime``."""
-
-from nmt.runtime.translate import main
-
-if __name__ == "__main__":
-    main()

@@ -1,1 +1,0 @@
-"""The HTTP server of ``nmt serve``: dynamic batches, the LibreTranslate API, and an API of its own."""

@@ -1,0 +1,338 @@
+"""Problems inserted into parallel text are found where they are, and none in sound text."""
+
+import random
+import re
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
+from nmt.extensions.cleaning.base import LineFilter, PairFilter
+from nmt.extensions.cleaning.check import (
+    DataReport,
+    Finding,
+    check_pairs,
+    flag,
+    make_filters,
+    read_vocabularies,
+    recipe_pairs,
+    shorten,
+)
+from nmt.extensions.cleaning.statistics import CorpusStatistics, PairSource, file_pairs
+from nmt.extensions.cleaning.table import FILTERS
+from nmt.quickstart.embedded_corpus import splits
+from nmt.recipe.load import load_recipe
+
+Pairs = list[tuple[str, str]]
+Write = Callable[..., PairSource]
+
+
+@pytest.fixture(scope="module")
+def sound() -> Pairs:
+    """1,300 different English-German sentence pairs."""
+    return [(pair.source, pair.target) for pair in splits(train=1300)["train"]]
+
+
+@pytest.fixture
+def pairs(sound: Pairs) -> Pairs:
+    """The same, to be spoilt."""
+    return list(sound)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """``write(pairs, "name")`` to two files."""
+
+    def to_files(pairs: Pairs, name: str = "train") -> PairSource:
+        paths = [tmp_path / f"{name}.{side}" for side in ("en", "de")]
+        for index, path in enumerate(paths):
+            text = "".join(pair[index] + "\n" for pair in pairs)
+            path.write_bytes(text.encode("utf-8", "surrogateescape"))
+        return file_pairs(*paths)
+
+    return to_files
+
+
+def found(report: DataReport, check: str) -> list[Finding]:
+    return [finding for finding in report.findings if finding.check == check]
+
+
+def line_problems(line: str) -> list[str]:
+    filters = make_filters({name: {} for name, each in FILTERS.items() if issubclass(each, LineFilter)})
+    return sorted(name for name, each in filters.items() if isinstance(each, LineFilter) and each.matches(line))
+
+
+def score(name: str, source: str, target: str) -> float:
+    each = make_filters({name: {}})[name]
+    assert isinstance(each, PairFilter)
+    return each.score(source, target)
+
+
+def lines_of(finding: Finding) -> list[int]:
+    return [example.line for example in finding.examples]
+
+
+@pytest.mark.slow
+def test_sound_text_has_nothing_but_notes(sound: Pairs, write: Write) -> None:
+    report = check_pairs(write(sound[:1200]), write(sound[1200:], "test"))
+    assert [f for f in report.findings if f.severity != "note"] == []
+    usual = {"different-targets", "test-targets-in-train", "unlike-the-rest", "length-ratio"}
+    assert {f.check for f in report.findings} <= usual
+    assert report.is_sound
+    assert report.num_pairs == 1200
+    english, _ = report.sides
+    lengths = sorted(len(source.split()) for source, _ in sound[:1200])
+    assert (english.num_words, english.max_words) == (sum(lengths), lengths[-1])
+    assert english.mean_words == pytest.approx(sum(lengths) / 1200)
+
+
+@pytest.mark.slow
+def test_real_text_is_sound(shared_data: Path) -> None:
+    """Multi30k: HTML entities and the two sources that are only @@ are all there is to say."""
+    folder = shared_data / "multi30k"
+    report = check_pairs(
+        file_pairs(folder / "train.de", folder / "train.en"), file_pairs(folder / "val.de", folder / "val.en")
+    )
+    assert report.is_sound
+    assert all(f.severity == "note" for f in report.findings)
+    (ratio,) = found(report, "length-ratio")
+    assert {16510, 16664} < set(lines_of(ratio))
+    assert ratio.count < 60
+    assert found(report, "wrong-language") == []
+    assert [f.count for f in found(report, "markup")] == [1, 16]
+
+
+# counts
+
+
+def test_different_numbers_of_lines(pairs: Pairs, write: Write, tmp_path: Path) -> None:
+    source = write(pairs[:30])
+    with (tmp_path / "train.en").open("a") as file:
+        file.write("one\ntwo\n")
+    (finding,) = found(check_pairs(source), "line-counts")
+    assert finding.severity == "serious"
+    assert finding.message == "train.en has 32 lines, train.de has 30: 2 lines (6.2 %) lack a partner."
+    assert check_pairs(source).num_pairs == 30
+
+
+def test_empty_lines_and_empty_files(pairs: Pairs, write: Write) -> None:
+    pairs[3], pairs[4] = ("", "etwas"), ("  ", "")
+    (finding,) = found(check_pairs(write(pairs)), "empty")
+    assert (finding.count, finding.severity) == (2, "note")
+    assert found(check_pairs(write([("", "x")] * 3 + pairs[:10])), "empty")[0].severity == "serious"
+    with pytest.raises(UserError, match="is empty"):
+        check_pairs(write([]))
+
+
+# repeats
+
+
+def test_repeated_pairs_and_different_targets(pairs: Pairs, write: Write) -> None:
+    pairs[100], pairs[101] = pairs[7], (pairs[8][0], "Etwas ganz anderes.")
+    pairs[102] = (f" {pairs[9][0].replace(' ', '  ')}", pairs[9][1])  # white space makes no other sentence
+    report = check_pairs(write(pairs[:200]))
+    (repeated,) = found(report, "duplicate-pairs")
+    assert (repeated.count, lines_of(repeated)) == (2, [101, 103])
+    assert found(report, "different-targets")[0].count == 1
+    assert found(check_pairs(write(pairs[:50] * 3)), "duplicate-pairs")[0].severity == "serious"
+
+
+def test_test_text_in_the_training_text(pairs: Pairs, write: Write) -> None:
+    test = pairs[1200:]
+    long = [index for index, (source, _) in enumerate(test) if len(source.split()) > 6]
+    short = [index for index, (source, _) in enumerate(test) if len(source.split()) <= 6]
+    train = [*pairs[:1200], *(test[index] for index in (*long[:3], short[0])), (test[long[5]][0], "Ganz anders.")]
+    report = check_pairs(write(train), write(test, "test"))
+    (leak,) = found(report, "test-pairs-in-train")
+    assert (leak.severity, leak.count, lines_of(leak)) == ("serious", 3, [index + 1 for index in long[:3]])
+    assert found(report, "short-test-pairs-in-train")[0].count == 1
+    assert lines_of(found(report, "test-sources-in-train")[0]) == [long[5] + 1]
+    assert not report.is_sound
+
+
+def test_pairs_that_occur_in_the_test_text_are_flagged(pairs: Pairs, write: Write) -> None:
+    """The report counts test pairs; what has to be removed are the pairs of the training text."""
+    long = next(index for index in range(1200, 1300) if len(pairs[index][0].split()) > 6)
+    train = [*pairs[:50], pairs[long], *pairs[50:60], pairs[long]]
+    statistics = CorpusStatistics(write(train), CorpusStatistics(write(pairs[1200:], "test")))
+    filters = make_filters({"test-pairs-in-train": {}, "duplicate-pairs": {}})
+    flagged = {name: found.indices.tolist() for name, found in flag(statistics, filters)}
+    assert flagged["test-pairs-in-train"] == [50, 61]
+    assert flagged["duplicate-pairs"] == [61]
+
+
+# languages and alignment
+
+
+def test_lines_in_the_wrong_language(pairs: Pairs, write: Write) -> None:
+    planted = sorted(random.Random(1).sample([i for i in range(1, 1300) if len(pairs[i - 1][0]) > 45], 12))
+    for index in planted:
+        pairs[index] = (pairs[index][0], pairs[index - 1][0])  # English among the German
+    (finding,) = found(check_pairs(write(pairs)), "wrong-language")
+    assert finding.message.startswith("train.de: 12 lines")
+    assert finding.count == 12
+    assert {line - 1 for line in lines_of(finding)} <= set(planted)
+    assert finding.severity == "warning"
+
+
+def test_a_third_language_is_unlike_the_rest(pairs: Pairs, write: Write) -> None:
+    pairs[700] = (pairs[700][0], "Kolme miestä seisoo sillan vieressä ja katselee jokea yhdessä.")
+    finding = next(f for f in found(check_pairs(write(pairs)), "unlike-the-rest") if f.message.startswith("train.de"))
+    assert 701 in lines_of(finding)
+
+
+def test_one_language_on_both_sides_is_no_fault(pairs: Pairs, write: Write) -> None:
+    """Answers and paraphrases."""
+    answers = [(source, pairs[(7 * index + 3) % 1300][0]) for index, (source, _) in enumerate(pairs)]
+    report = check_pairs(write(answers))
+    assert found(report, "wrong-language") == found(report, "misaligned") == []
+
+
+def test_copies(pairs: Pairs, write: Write) -> None:
+    for index in range(50, 70):
+        pairs[index] = (pairs[index][0], pairs[index][0] + " ")
+    report = check_pairs(write(pairs))
+    (finding,) = found(report, "copies")
+    assert (finding.count, finding.severity, lines_of(finding)) == (20, "warning", [51, 52, 53, 54, 55])
+    assert score("copies", "Ein Mann schläft.", "EIN  Mann schläft")
+    assert not score("copies", "New York", "New York")
+    assert not score("copies", "12 3 45 - 6", "12 3 45 - 6")
+
+
+def test_a_missing_line_is_noticed_and_placed(pairs: Pairs, write: Write) -> None:
+    """From line 401 on the target is a line early; a thousand lines later both are in step again."""
+    targets = [target for _, target in pairs]
+    del targets[400]
+    slipped = list(zip([source for source, _ in pairs], targets, strict=False))
+    report = check_pairs(write(slipped))
+    (finding,) = found(report, "misaligned")
+    assert finding.severity == "serious"
+    assert "Targets 1 line before lines" in finding.message
+    numbers = re.findall(r"lines ([\d,]+) to ([\d,]+)", finding.message)[0]
+    first, last = (int(number.replace(",", "")) for number in numbers)
+    assert first <= 503
+    assert last > 1200
+
+
+def test_lengths_that_do_not_fit(pairs: Pairs, write: Write) -> None:
+    pairs[10] = (pairs[10][0], "Ja.")
+    pairs[20] = (pairs[20][0], " ".join(target for _, target in pairs[30:36]))
+    (finding,) = found(check_pairs(write(pairs)), "length-ratio")
+    assert set(lines_of(finding)[:2]) == {11, 21}
+    assert finding.count < 10
+
+
+# encodings
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("Schöne Grüße, «à bientôt», naïve façade, São Paulo, Ãngstrom", []),
+        ("你好，世界 Привет мир", []),
+        ("AT&T, R&D; Q&A; 3 < 5 and 7 > 2 <unk>", []),
+        ("Schöne GrÃ¼ÃŸe", ["mojibake"]),
+        ("itâ€™s", ["mojibake"]),
+        ("itâ\x80\x99s", ["control-characters", "mojibake"]),
+        ("20Â°C", ["mojibake"]),
+        ("ÐŸÑ€Ð¸Ð²ÐµÑ‚", ["mojibake"]),
+        ("bro\ufffdken", ["replacement-character"]),
+        ("bell\x07 and vertical\x0btab", ["control-characters"]),
+        ("a\ttab and a carriage\rreturn", ["control-characters"]),
+        ("zero\u200bwidth", ["invisible-characters"]),
+        ("Tom &amp; Jerry", ["markup"]),
+        ("it&#39;s", ["markup"]),
+        ("line<br/>break", ["markup"]),
+        ("gr\udcfcn", ["invalid-utf8"]),
+    ],
+)
+def test_encoding_errors_of_a_line(line: str, expected: list[str]) -> None:
+    assert line_problems(line) == expected
+
+
+def test_real_mojibake_is_recognised() -> None:
+    for text in ("Grüße aus Köln", "l’été – déjà", "Привет, мир", "naïve café"):
+        for encoding in ("latin-1", "cp1252"):
+            spoilt = text.encode().decode(encoding, errors="replace")
+            assert "mojibake" in line_problems(spoilt), spoilt
+        assert line_problems(text) == []
+
+
+def test_invalid_bytes_are_serious_and_shown(pairs: Pairs, write: Write) -> None:
+    pairs[5] = (pairs[5][0], "gr\udcfcn")
+    report = check_pairs(write(pairs[:100]))
+    (finding,) = found(report, "invalid-utf8")
+    assert finding.severity == "serious"
+    assert finding.message == "train.de: 1 line (1 %) contains bytes that are not UTF-8."
+    assert [(example.line, example.text) for example in finding.examples] == [(6, "gr\\xfcn")]
+
+
+def test_normal_forms(write: Write) -> None:
+    composed, decomposed = "schön", unicodedata.normalize("NFD", "schön")
+    lines = [composed, "plain", decomposed, "你好"]
+    (finding,) = found(check_pairs(write([(line, "x") for line in lines])), "normal-forms")
+    assert (finding.severity, finding.count, lines_of(finding)) == ("warning", 1, [3])
+    (finding,) = found(check_pairs(write([(decomposed, "x")])), "normal-forms")
+    assert finding.severity == "note"
+
+
+def test_examples_are_one_short_line() -> None:
+    assert shorten("a\u200bb\rc\xa0d") == "a\\u200bb\\rc\xa0d"
+    assert len(shorten("x" * 500)) == 101
+
+
+# vocabularies and recipes
+
+
+def test_unknown_words_and_pairs_that_are_too_long(write: Write) -> None:
+    vocabulary = WordVocabulary(["▁a", "▁b"])
+    report = check_pairs(write([("a b a", "a b c"), ("a a a a", "a")]), None, Vocabularies(vocabulary, vocabulary), 3)
+    (unknown,) = found(report, "unknown")
+    assert unknown.message.startswith("train.de: 1 of 4 pieces (25 %) becomes UNK")
+    assert (unknown.count, lines_of(unknown)) == (1, [1])
+    (long,) = found(report, "too-long")
+    assert (long.count, lines_of(long), "pieces on a side" in long.message) == (1, [2], True)
+
+
+def test_without_a_vocabulary_words_are_counted(write: Write) -> None:
+    (long,) = found(check_pairs(write([("a b", "a b c d"), ("a", "a")]), max_length=3), "too-long")
+    assert "1 pair of more than 3 words on a side (50 %) exceeds data.max_length" in long.message
+
+
+def test_bytes_of_a_byte_fallback_vocabulary(bytes_model: Path, write: Write, tiny_corpus: Path) -> None:
+    vocabularies, max_length = read_vocabularies(bytes_model)
+    assert max_length == 150
+    known = (tiny_corpus / "train.en").read_text("utf-8").splitlines()[0]
+    report = check_pairs(write([(known, known), (known + " 你", known)]), None, vocabularies)
+    (finding,) = found(report, "byte-fallback")
+    assert finding.message.startswith("train.en: 3 of ")
+    assert lines_of(finding) == [2]
+
+
+def test_a_recipe_names_training_and_validation_text(tiny_recipe: Path) -> None:
+    recipe = load_recipe(tiny_recipe)
+    train, valid = recipe_pairs(recipe)
+    assert train.names == ("train.de", "train.en")
+    assert valid is not None
+    assert sum(1 for _ in valid.read()) == 8
+    assert check_pairs(train, valid).num_pairs == 40
+
+
+def test_several_corpora_are_checked_one_by_one(tiny_recipe: Path) -> None:
+    corpora = [{"name": name, "tsv": f"{name}.tsv"} for name in "ab"]
+    with pytest.raises(UserError, match="checked one by one") as caught:
+        recipe_pairs(load_recipe(tiny_recipe, {"data.corpora": corpora}))
+    assert caught.value.remedy
+
+
+def test_of_a_dialogue_the_current_turns_are_checked(tmp_path: Path, tiny_recipe: Path) -> None:
+    for split in ("train", "val"):
+        (tmp_path / f"{split}.de").write_text("Hallo du.\tGuten Tag heute.\n\tHallo du.\n")
+        (tmp_path / f"{split}.en").write_text("Good day today.\nHello you.\n")
+    train, _ = recipe_pairs(load_recipe(tiny_recipe, {"data.root": tmp_path, "data.history_turns": 1}))
+    assert list(train.read()) == [("Guten Tag heute.", "Good day today."), ("Hallo du.", "Hello you.")]
+    assert check_pairs(train).sides[0].num_words == 5

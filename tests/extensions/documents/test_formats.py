@@ -1,0 +1,517 @@
+"""Files come back in their language with everything else as it was; dangerous ones are refused."""
+
+import contextlib
+import io
+import sys
+import tomllib
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+pytest.importorskip("sentencex")
+
+pytest.importorskip("polib")
+
+import nmt
+from nmt.core.errors import UserError
+from nmt.extensions.documents import docx as docx_format
+from nmt.extensions.documents import formats, markdown, xml
+from nmt.extensions.documents.elements import TranslateBlocks
+from nmt.extensions.documents.formats import FORMATS, DocumentFormat, decoded, sentences_of_document, translate_document
+from nmt.extensions.documents.tags import text_of
+from nmt.recipe import registry
+from nmt.translation.results import Translation
+
+WORDS = {"der": "the", "hund": "dog", "katze": "cat", "sieht": "sees", "und": "and", "schnell": "quickly"}
+
+
+def translate(sentences: Sequence[str]) -> list[Translation]:
+    """Word by word and backwards, with a mark at the end in its place."""
+    found = []
+    for sentence in sentences:
+        end = sentence[-1] if sentence[-1:] in ".!?:" else ""
+        words = sentence.removesuffix(end).split()
+        target = " ".join(WORDS.get(word.lower(), word) for word in reversed(words)) + end
+        links = tuple((len(words) - 1 - t, t) for t in range(len(words)))
+        found.append(Translation(sentence, target, 0.0, [], alignment=links))
+    return found
+
+
+def translated(name: str, text: str) -> str:
+    return translate_document(name, text.encode(), translate, "de", "en").decode()
+
+
+def test_text() -> None:
+    source = "\ufeffDer Hund sieht.\r\n\r\n  Katze und Hund %s \n"
+    assert translated("a.txt", source) == "\ufeffsees dog the.\r\n\r\n  %s dog and cat \n"
+
+
+def test_html() -> None:
+    page = '<html lang="de"><body><p>Der <b>Hund</b></p></body></html>'
+    assert translated("a.HTML", page) == '<html lang="en"><body><p><b>dog</b> the</p></body></html>'
+    latin = '<meta charset="latin-1"><p>Käse</p>'.encode("latin-1")
+    assert translate_document("a.htm", latin, translate) == latin
+
+
+@pytest.mark.parametrize(
+    ("target", "before", "after"),
+    [
+        ("zt", 'lang="de-AT" xml:lang="de"', 'lang="zh-Hant" xml:lang="zh-Hant"'),
+        ("ar", 'lang="de"', 'lang="ar" dir="rtl"'),
+        ("ar", "", ' dir="rtl"'),
+        ("en", 'lang="ar" dir="rtl"', 'lang="en" dir="ltr"'),
+        ("en", "", ""),
+        ("target", 'lang="de"', 'lang="de"'),  # a recipe may name its languages so
+    ],
+)
+def test_a_page_declares_the_language_of_its_translation(target: str, before: str, after: str) -> None:
+    page = f"<html {before}><body><p>Hund</p></body></html>"
+    result = translate_document("a.html", page.encode(), translate, "de", target).decode()
+    assert result == f"<html{after if not before else f' {after}'}><body><p>dog</p></body></html>"
+
+
+def test_what_is_in_another_language_or_not_translated_keeps_its_language() -> None:
+    page = '<html lang="de"><body lang="DE"><p>Hund <i lang="fr">chien</i></p><p translate="no"><b lang="de">Hund</b>'
+    result = translated("a.html", page)
+    assert result.startswith('<html lang="en"><body lang="en"><p><i lang="fr">chien</i> dog</p>')
+    assert '<b lang="de">Hund</b>' in result
+
+
+def test_subtitles() -> None:
+    source = """1
+00:00:01,000 --> 00:00:02,500
+{\\an8}Der <i>Hund</i>
+sieht
+
+7
+00:00:03,000 --> 00:00:04,000
+- Der Hund?
+- Katze!
+
+"""
+    expected = source.replace("{\\an8}Der <i>Hund</i>\nsieht", "{\\an8}sees\n<i>dog</i> the")
+    assert translated("a.srt", source) == expected.replace("Der Hund?", "dog the?").replace("Katze", "cat")
+
+
+def test_subtitles_keep_what_is_no_text() -> None:
+    source = "\ufeff3\n 0:00:01.0 --> 0:00:02.0  X1:40\nDer Hund\n\n\n4\n00:00:03,000 --> 00:00:04,000\n\n"
+    source = source.replace("\n", "\r\n")
+    assert translated("a.srt", source) == source.replace("Der Hund", "dog the")
+    three = "1\n00:00:01,000 --> 00:00:02,000\nDer Hund\nKatze\nund schnell\n"
+    lines = translated("a.srt", three).split("\n")[2:5]
+    assert lines == ["quickly", "and cat", "dog the"]
+
+
+@pytest.mark.parametrize("charset", ["idna", "undefined", "punycode", "utf-16", "rot13", "cp037", "x" * 50, "mbcs"])
+def test_encodings_that_html_may_not_name_are_ignored(charset: str) -> None:
+    page = f'<meta charset="{charset}"><p>der Käse</p>'
+    assert translated("a.html", page) == f'<meta charset="{charset}"><p>Käse the</p>'
+
+
+class Csv(DocumentFormat):
+    """Values with commas between."""
+
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
+        rows = [line.split(",") for line in decoded(data).split("\n")]
+        cells = iter(run([[cell] for row in rows for cell in row]))
+        return "\n".join(",".join(text_of(next(cells)) for _ in row) for row in rows).encode()
+
+
+def test_a_class_outside_nmt_adds_a_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_added", list(registry._added))
+    with pytest.raises(UserError, match="can't be translated"):
+        translated("a.csv", "Der Hund")
+    nmt.add_component(".csv", Csv)
+    assert translated("A.CSV", "Der Hund,7\nKatze,") == "dog the,7\ncat,"
+    assert ".csv" in FORMATS
+
+
+def test_catalogue() -> None:
+    source = """# comment
+msgid ""
+msgstr ""
+"Language: de\\n"
+"Content-Type: text/plain; charset=UTF-8\\n"
+
+#: file.c:1
+msgid "Hund %s <b>Katze</b>"
+msgstr ""
+
+msgid "Hund"
+msgstr "hound"
+
+msgid "Katze"
+msgid_plural "Katze und %d"
+msgstr[0] ""
+msgstr[1] ""
+"""
+    expected = (
+        source.replace("#: file.c:1\n", "#: file.c:1\n#, fuzzy\n")
+        .replace('Katze</b>"\nmsgstr ""', 'Katze</b>"\nmsgstr "<b>cat</b> %s dog"')
+        .replace('msgid "Katze"', '#, fuzzy\nmsgid "Katze"')
+        .replace('msgstr[0] ""', 'msgstr[0] "cat"')
+        .replace('msgstr[1] ""', 'msgstr[1] "%d and cat"')
+    )
+    assert translated("a.po", source) == expected
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "",
+        "#: file.c:1\n",
+        'msgid ""\nmsgstr "Language: de\\n"\n\n',
+        '#\nmsgid ""\nmsgstr "Language: de\\n"\n\n',
+        '# a\n#\n# b\nmsgid ""\nmsgstr "Language: de\\n"\n\n',
+    ],
+)
+def test_the_head_of_a_catalogue_stays_as_it_is(head: str) -> None:
+    assert translated("a.po", f'{head}msgid "Hund"\nmsgstr ""\n') == f'{head}#, fuzzy\nmsgid "Hund"\nmsgstr "dog"\n'
+
+
+def test_catalogue_is_never_a_path(tmp_path: object) -> None:
+    with pytest.raises(UserError, match="not a PO file"):
+        translated("a.po", __file__)
+
+
+XLIFF = """<?xml version='1.0' encoding='UTF-8'?>
+<xliff version="1.2" xmlns="urn:oasis:names:tc:xliff:document:1.2"><file source-language="de" original="a"><body>
+<trans-unit id="1"><source>Der <g id="1">Hund</g> sieht <x id="2"/></source></trans-unit>
+<trans-unit id="2"><source>Der <bpt id="1">[</bpt>Hund<ept id="1">]</ept> ROOM</source></trans-unit>
+<trans-unit id="3"><source>Hund</source><target>hound</target></trans-unit>
+<trans-unit id="4" translate="no"><source>Hund</source></trans-unit>
+</body></file></xliff>""".replace("ROOM", '<bx id="2" rid="r"/>sieht<ex id="3" rid="r"/>')
+
+
+@pytest.mark.quick("1", "2", "3", "4", "5", "6")
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.srt", "1\n00:00:01,000 --> " + "0" * 200_000),
+        ("a.srt", "1\n00:00:01,000 --> 00:00:02,000\nHund\n" + " " * 200_000 + "Hund\n\nHund" * 2),
+        ("a.md", "[a]: b\n" * 5_000),
+        ("a.md", "*" * 50_000 + "a"),
+        ("a.md", "*a **" * 900),
+        ("a.txt", "\n" * 2_000_000),
+        ("a.txt", "1:" * 30_000 + "\n%" + "0" * 30_000),
+        ("a.txt", "1 km, " * 3_000),
+        ("a.xliff", XLIFF.replace("ROOM", "").replace("Der <bpt", '<bx id="1"/>a' * 20_000 + "<bpt")),
+        ("a.po", 'msgid "' + "`a <" * 20_000 + '"\nmsgstr ""\n'),
+        ("a.po", 'msgid "' + ":a:`b` *c d* {e} " * 3_000 + '"\nmsgstr ""\n'),
+    ],
+    ids=range(11),
+)  # fmt: skip
+def test_hostile_files_are_read_or_refused(name: str, data: str) -> None:
+    """Where the time grows with the square of the size these take so long that .ci/run ends the test."""
+    with contextlib.suppress(UserError):
+        translate_document(name, data.encode(), translate)
+
+
+def test_xliff() -> None:
+    result = translated("a.xlf", XLIFF)
+    target = '<target state="needs-review-translation">'
+    assert f'{target}sees <g id="1">dog</g> the <x id="2"/></target>' in result
+    inner = '<bx id="2" rid="r"/>sees<ex id="3" rid="r"/> <bpt id="1">[</bpt>dog<ept id="1">]</ept> the'
+    assert f"{target}{inner}</target>" in result
+    assert result.count("<target") == 3
+    assert 'target-language="en"' in result
+
+
+def test_xliff_2() -> None:
+    source = (
+        '<xliff version="2.0" srcLang="de" xmlns="urn:oasis:names:tc:xliff:document:2.0"><file id="f"><unit id="u">'
+        '<segment><source>Der <pc id="1">Hund</pc><ph id="2"/></source></segment></unit></file></xliff>'
+    )
+    result = translated("a.xliff", source)
+    assert '<segment state="translated">' in result
+    assert '<target><pc id="1">dog</pc> the<ph id="2"/></target>' in result
+    assert 'trgLang="en"' in result
+
+
+MARKDOWN = """---
+title: Hund
+---
+# Der *Hund*
+
+Der **Hund** sieht
+[Katze](https://a.org "T") und `Hund`.\\
+Katze <b>sieht</b> ![Hund](x.png) <https://b.org>
+
+> Der Hund
+> sieht
+
+* Hund
+  1. Katze [sieht][1]
+
+| Hund | *Katze* |
+| ---- | :-----: |
+| der  | a \\| b  |
+
+    Hund
+
+```
+Hund
+```
+
+[1]: https://c.org
+"""
+
+
+def test_markdown() -> None:
+    assert (
+        translated("a.md", MARKDOWN)
+        == """---
+title: Hund
+---
+# *dog* the
+
+`Hund` and [cat](https://a.org "T") sees **dog** the.\\
+<https://b.org> <b>sees</b> ![Hund](x.png)cat
+
+> sees dog the
+
+* dog
+  1. [sees][1] cat
+
+| dog | *cat* |
+| ---- | :-----: |
+| the  | a \\| b  |
+
+    Hund
+
+```
+Hund
+```
+
+[1]: https://c.org
+"""
+    )
+
+
+def packed(**parts: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in parts.items():
+            archive.writestr(name.replace("__", "/").replace("_xml", ".xml"), text)
+    return file.getvalue()
+
+
+def part(data: bytes, name: str) -> str:
+    return zipfile.ZipFile(io.BytesIO(data)).read(name).decode()
+
+
+W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+BOLD, LANG = "<w:rPr><w:b/></w:rPr>", '<w:rPr><w:lang w:val="de"/></w:rPr>'
+
+
+def run(text: str, properties: str = "") -> str:
+    return f'<w:r>{properties}<w:t xml:space="preserve">{text}</w:t></w:r>'
+
+
+FIELD = (
+    '<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText>REF</w:instrText></w:r>'
+    '<w:r><w:fldChar w:fldCharType="separate"/></w:r>' + run("7") + '<w:r><w:fldChar w:fldCharType="end"/></w:r>'
+)
+
+
+def docx(paragraph: str) -> str:
+    """The paragraph of a document in the other language."""
+    head, tail = f"<w:document {W}><w:body><w:p>", "</w:p></w:body></w:document>"
+    source = packed(word__document_xml=head + paragraph + tail, word__styles_xml="<Hund/>")
+    data = translate_document("a.docx", source, translate, "de")
+    assert part(data, "word/styles.xml") == "<Hund/>"
+    return part(data, "word/document.xml").partition("<w:p>")[2].removesuffix(tail)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (run("Der Hund"), run("dog the")),
+        (run("Der ", LANG) + run("Hu") + run("nd"), run("dog the")),
+        (run("Der ") + run("Hund", BOLD) + run(" sieht."), run("sees ") + run("dog", BOLD) + run(" the.")),
+        (
+            '<w:pPr><w:jc w:val="center"/></w:pPr><w:bookmarkStart w:id="1"/><w:hyperlink w:anchor="x">'
+            + run("Hund")
+            + '</w:hyperlink><w:bookmarkEnd w:id="1"/>'
+            + run(" sieht"),
+            '<w:pPr><w:jc w:val="center"/></w:pPr><w:bookmarkStart w:id="1"/>'
+            + run("sees ")
+            + '<w:hyperlink w:anchor="x">'
+            + run("dog")
+            + '</w:hyperlink><w:bookmarkEnd w:id="1"/>',
+        ),
+        (
+            run("Der Hund") + "<w:r><w:tab/></w:r>" + run("Katze") + "<w:r><w:br/></w:r>" + run("und"),
+            run("dog the") + "<w:r><w:tab/></w:r>" + run("cat") + "<w:r><w:br/></w:r>" + run("and"),
+        ),
+        (
+            run("Der Hund") + '<w:r><w:footnoteReference w:id="2"/></w:r>' + run(" sieht"),
+            run("sees dog") + '<w:r><w:footnoteReference w:id="2"/></w:r>' + run(" the"),
+        ),
+        (run("Der ") + FIELD, FIELD + run(" the")),
+    ],
+    ids=["plain", "divided", "bold", "link", "space", "footnote", "field"],
+)  # fmt: skip
+def test_word(source: str, expected: str) -> None:
+    assert docx(source) == expected
+
+
+ODT = (
+    '<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" '
+    'xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"><text:h>Hund</text:h>'
+    '<text:p text:style-name="P1">Der <text:span text:style-name="B">Hund</text:span> sieht<text:line-break/>Katze'
+    "<text:note><text:note-body><text:p>und Hund</text:p></text:note-body></text:note></text:p>"
+    "</office:document-content>"
+)
+
+
+def test_open_document() -> None:
+    data = translate_document("a.odt", packed(mimetype="application/vnd.oasis", content_xml=ODT), translate, "de")
+    result = part(data, "content.xml")
+    assert "<text:h>dog</text:h>" in result
+    assert 'sees <text:span text:style-name="B">dog</text:span> the<text:line-break/>cat<text:note>' in result
+    assert "<text:p>dog and</text:p>" in result
+    assert zipfile.ZipFile(io.BytesIO(data)).namelist()[0] == "mimetype"
+
+
+def test_every_format_translates_in_one_call() -> None:
+    calls = []
+
+    def count(sentences: Sequence[str]) -> Sequence[Translation]:
+        calls.append(len(sentences))
+        return translate(sentences)
+
+    translate_document("a.md", MARKDOWN.encode(), count, "de")
+    translate_document("a.xliff", XLIFF.encode(), count, "de")
+    assert len(calls) == 2
+
+
+ENTITIES = (
+    '<!DOCTYPE x [<!ENTITY a "Hund"><!ENTITY b SYSTEM "file:///etc/passwd">]><xliff version="1.2"><x>&b;</x></xliff>'
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("../a.txt", b"", "plain file name"),
+        ("a\\b.txt", b"", "plain file name"),
+        ("a\0.txt", b"", "plain file name"),
+        (".txt", b"", "plain file name"),
+        ("a.exe", b"", "can't be translated"),
+        ("a", b"", "can't be translated"),
+        ("a.txt", b"\xff", "not UTF-8"),
+        ("a.srt", b"1\nHund", "not a SubRip file"),
+        ("a.xliff", b"<xliff", "not well-formed XML"),
+        ("a.xliff", b"<a/>", "not XLIFF"),
+        ("a.xliff", ENTITIES.encode(), "document type"),
+        ("a.docx", b"PK", "not a Word document"),
+        ("a.docx", packed(other_xml="<a/>"), "no text part"),
+        ("a.docx", packed(word__document_xml=ENTITIES), "document type"),
+        ("a.odt", packed(content_xml="<a"), "not well-formed"),
+        ("a.odt", packed(content_xml=ODT, **{"..__x": ""}), "contains the path"),
+        ("a.odt", packed(__x=""), "contains the path"),
+    ],
+)
+def test_dangerous_and_damaged_files_are_refused(name: str, data: bytes, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        translate_document(name, data, translate)
+
+
+def test_an_archive_with_damaged_contents_is_refused() -> None:
+    data = bytearray(packed(content_xml=ODT))
+    begin = data.index(b"content.xml") + len(b"content.xml")
+    data[begin : begin + 20] = b"\xff" * 20
+    with pytest.raises(UserError, match="not an OpenDocument text"):
+        translate_document("a.odt", bytes(data), translate)
+
+
+def test_large_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = packed(content_xml=ODT, big=" " * (1 << 20))
+    monkeypatch.setattr(xml, "MAX_UNPACKED", 1 << 18)
+    with pytest.raises(UserError, match="when unpacked"):
+        translate_document("a.odt", bomb, translate)
+    monkeypatch.setattr(formats, "MAX_BYTES", 100)
+    with pytest.raises(UserError, match="bytes, more than"):
+        translate_document("a.odt", bomb, translate)
+    monkeypatch.setattr(formats, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(xml, "MAX_MEMBERS", 1)
+    with pytest.raises(UserError, match="contains 2 files"):
+        translate_document("a.odt", bomb, translate)
+
+
+def test_an_archive_with_two_members_of_a_name_is_refused() -> None:
+    file = io.BytesIO(packed(content_xml=ODT))
+    with zipfile.ZipFile(file, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("content.xml", ODT)
+    with pytest.raises(UserError, match=r"contains 'content.xml' 2 times"):
+        translate_document("a.odt", file.getvalue(), translate)
+
+
+def test_paragraphs_of_word_without_letters_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Mock(wraps=docx_format._Paragraph)
+    monkeypatch.setattr(docx_format, "_Paragraph", read)
+    empty = "</w:p><w:p>" + run("-") + "</w:p><w:p>"
+    text = docx(empty * 50 + run("Hund") + empty)
+    assert text.count(run("dog")) == 1
+    assert text.count(run("-")) == 51
+    assert read.call_count == 1
+
+
+def test_text_of_markdown_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = Mock(wraps=markdown._text)
+    monkeypatch.setattr(markdown, "_text", rule)
+    assert translated("a.md", "der Hund {x}: $5 = " * 100).count("dog") == 100
+    assert rule.call_count == 1
+
+
+def test_tags_that_are_nested_deeply_are_kept() -> None:
+    nested = "<b>" * 3000 + "Hund" + "</b>" * 3000
+    source = f'msgid ""\nmsgstr "Language: de"\n\nmsgid "{nested}"\nmsgstr ""\n'
+    result = translated("a.po", source)
+    assert "dog" in result
+    assert result.count("<b>") == 6000
+
+
+def test_an_empty_file_of_subtitles() -> None:
+    assert translated("a.srt", "") == ""
+    assert translated("a.srt", "\n \n") == "\n \n"
+
+
+@pytest.mark.parametrize("name", ["a.md", "a.html", "a.txt"])
+def test_any_text_is_a_document(name: str) -> None:
+    for text in ("", "\n", "[", "**Hund", "| a |\n|-|\n| b", "> \n>\n", "---\n", "<b>*Hund</b>*", "- \n\n  Hund\\"):
+        translated(name, text)
+    assert {".txt", ".html", ".srt", ".docx", ".odt", ".po", ".xliff", ".md"} <= set(FORMATS)
+
+
+def test_an_entry_that_a_person_has_to_check_stays() -> None:
+    pytest.importorskip("polib")
+    entry = 'msgid ""\nmsgstr "Language: de"\n\n#, fuzzy\nmsgid "Hund"\nmsgstr "doubtful"\n'
+    assert 'msgstr "doubtful"' in translated("a.po", entry)
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "data"),
+    [
+        ("lxml", "page.html", b"<p>a</p>"),
+        ("lxml", "a.xlf", b"<xliff/>"),
+        ("polib", "a.po", b'msgid "a"'),
+        ("markdown_it", "a.md", b"a"),
+        ("sentencex", "a.txt", b"a"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(
+    package: str, name: str, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in [module for module in sys.modules if module.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=rf"(?s){package}.* is not installed.*nmt\[documents\]"):
+        sentences_of_document(name, data)
+    extras = tomllib.loads((Path(nmt.__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    required = " ".join(extras["optional-dependencies"]["documents"]).replace("-", "_")
+    assert package in required

@@ -1,0 +1,207 @@
+"""Tags come back around the words that translate those between them, and what is no text stays as it is."""
+
+import random
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from unittest.mock import Mock
+
+import pytest
+
+pytest.importorskip("sentencex")
+pytest.importorskip("lxml.html")
+
+from nmt.core.errors import UserError
+from nmt.extensions.documents import elements, target
+from nmt.extensions.documents.elements import translate_html, translate_htmls
+from nmt.extensions.documents.markup import MAX_PART, translate_content
+from nmt.extensions.documents.tags import Node
+from nmt.extensions.documents.target import Word
+from nmt.translation.results import Translation
+
+WORDS = {
+    "der": "the",
+    "hund": "dog",
+    "katze": "cat",
+    "sieht": "sees",
+    "und": "and",
+    "schnell": "quickly",
+    "ruft": "calls",
+}
+
+
+def translate(sentences: Sequence[str]) -> list[Translation]:
+    """Word by word and backwards, with a mark at the end in its place."""
+    return [_translated(sentence) for sentence in sentences]
+
+
+def _translated(sentence: str) -> Translation:
+    end = sentence[-1] if sentence[-1:] in ".!?…" else ""
+    words = sentence.removesuffix(end).split()
+    target = [WORDS.get(word.lower(), word) for word in reversed(words)]
+    links = tuple((len(words) - 1 - t, t) for t in range(len(words)))
+    return Translation(sentence, " ".join(target) + end, 0.0, target, alignment=links)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("Der <b>Hund</b> sieht.", "sees <b>dog</b> the."),
+        ("<p>Der <i>Hund <b>sieht</b></i> schnell.</p>", "<p>quickly <i><b>sees</b> dog</i> the.</p>"),
+        ("<p>Der Hund.</p>\n<p>Katze.</p>", "<p>dog the.</p>\n<p>cat.</p>"),
+        ("Hund <br> Katze", "dog <br> cat"),
+        ('Der <a href="x">Hund.</a>', '<a href="x">dog</a> the.'),
+        ("<ul><li>Hund<li>der Hund</ul>", "<ul><li>dog</li><li>dog the</li></ul>"),
+        ("<b>Der Hund. Katze sieht.</b>", "<b>dog the. sees cat.</b>"),
+        ('Hund<img src="a"> sieht', 'sees dog<img src="a">'),
+        ("<div>Der <span>Hund</span><p>Katze</p>sieht Hund</div>", "<div><span>dog</span> the<p>cat</p>dog sees</div>"),
+        ("Der <code>Hund</code> sieht", "sees <code>Hund</code> the"),
+        ('Der <span translate="no">Hund</span> sieht', 'sees <span translate="no">Hund</span> the'),
+        ("<script>Hund</script><style>Katze</style>der Hund", "<script>Hund</script><style>Katze</style>dog the"),
+        ("Hund &amp; Katze", "cat &amp; dog"),
+        ("Hund &copy; Katze&hellip;", "cat &copy; dog&hellip;"),
+        ("", ""),
+        ("<p></p> <br>", "<p></p> <br>"),
+    ],
+)
+def test_tags_are_around_the_words_that_translate_theirs(source: str, expected: str) -> None:
+    assert translate_html(source, translate, "de") == expected
+
+
+def test_a_page_keeps_its_head() -> None:
+    head = '<!DOCTYPE html>\n<html lang="de"><head><meta charset="utf-8"><title>'
+    page = head + "Der Hund</title></head><body>Katze</body></html>"
+    result = translate_html(page, translate, "de")
+    assert result == page.replace("Der Hund", "dog the").replace("Katze", "cat")
+
+
+def test_an_element_whose_words_are_apart_is_divided_unless_it_is_a_link() -> None:
+    def calls_up(sentences: Sequence[str]) -> list[Translation]:
+        return [
+            Translation(s, "Er ruft den Hund an", 0.0, [], alignment=((0, 0), (1, 1), (1, 4), (2, 3)))
+            for s in sentences
+        ]
+
+    assert translate_html("He <b>calls</b> Fido", calls_up) == "Er <b>ruft</b> den Hund <b>an</b>"
+    assert translate_html("He <w:x>calls</w:x> Fido", calls_up) == "Er <w:x>ruft</w:x> den Hund <w:x>an</w:x>"
+    assert translate_html('He <a href="x">calls</a> Fido', calls_up).count("<a") == 1
+    assert translate_html('He <b id="x">calls</b> Fido', calls_up).count("<b") == 1
+
+
+KEPT = [
+    "https://example.org/Hund?a=1&b=2", "der@hund.org", "{katze}", "{{ hund }}", "%s", "%(hund)s", "%1$d", "5 km",
+    "12,5\u00a0%", "$5.99", "@hund", "#katze", "🐕",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kept", KEPT)
+@pytest.mark.parametrize("behaviour", ["copied", "lost", "doubled", "garbled", "unlinked"])
+def test_what_is_no_text_is_in_the_translation_once(kept: str, behaviour: str) -> None:
+    def model(sentences: Sequence[str]) -> list[Translation]:
+        found = []
+        for sentence in sentences:
+            made = _translated(sentence)
+            change = {"lost": "", "doubled": f"{kept} {kept}", "garbled": "gr@bl", "unlinked": "gr@bl"}.get(
+                behaviour, kept
+            )
+            text = " ".join(" ".join(change if w in kept.split() else w for w in made.text.split()).split())
+            links = made.alignment if behaviour == "garbled" and len(kept.split()) == 1 else None
+            found.append(Translation(sentence, text, 0.0, [], alignment=links))
+        return found
+
+    [result] = translate_content([[f"der Hund sieht {kept} und Katze."]], model)
+    [text] = result
+    assert isinstance(text, str)
+    assert text.count(kept) == 1
+    assert re.sub(r"\s+", " ", text) == text.replace("\u00a0", " ")
+    for word in ("dog", "cat"):
+        assert word in text
+
+
+def test_an_address_keeps_the_elements_within_it() -> None:
+    mention = '<a href="https://a.org/b"><span class="invisible">https://</span><span>a.org/b</span></a>'
+    assert translate_html(f"<p>Der {mention} Hund</p>", translate) == f"<p>dog {mention} the</p>"
+
+
+def test_text_does_not_depend_on_tags() -> None:
+    draw = random.Random(3)
+    words = [*WORDS, "{x}", "5 km", "https://a.org/b", "%s"]
+    for _ in range(200):
+        chosen = draw.choices(words, k=8)
+        begin, end = sorted(draw.sample(range(9), 2))
+        marked = [*chosen[:begin], "<b>" + " ".join(chosen[begin:end]) + "</b>", *chosen[end:]]
+        with_tags = translate_html(" ".join(marked), translate)
+        assert re.sub("<[^<>]*>", "", with_tags) == translate_html(" ".join(chosen), translate)
+
+
+def test_sentences_of_several_texts_are_translated_in_one_call() -> None:
+    calls: list[Sequence[str]] = []
+
+    def count(sentences: Sequence[str]) -> Sequence[Translation]:
+        calls.append(sentences)
+        return translate(sentences)
+
+    run = partial(translate_content, translate=count)
+    assert translate_htmls(["<p>Hund</p><p>Katze</p>", "und"], run) == ["<p>dog</p><p>cat</p>", "and"]
+    assert calls == [["Hund", "Katze", "und"]]
+
+
+def test_html_that_is_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(UserError, match="inside one another"):
+        translate_html("<b>" * 5000 + "Hund", translate)
+    assert "dog" in translate_html("<b>" * 240 + "Hund", translate)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\0", "<", "<!--", "<![CDATA[x]]>", "&#0;&#xD800;", "<p\x00>Hund", "\ud800 Hund", "<?php Hund ?>", "a<body>b"],
+)
+def test_broken_html_is_no_error(text: str) -> None:
+    translate_html(text, translate)
+
+
+@pytest.mark.slow
+def test_hostile_documents_take_little_time() -> None:
+    for text in ("a" * 50_000 + "@", "<b>a</b> " * 3000, "{" * 20_000, "1," * 20_000, "<img> a" * 2000, "%s " * 3000):
+        translate_html(text, translate)
+
+
+@pytest.mark.parametrize(("word", "end"), [("x", ""), ("狗", "。")], ids=["one word", "sentences without space"])
+def test_text_without_white_space_is_divided(word: str, end: str) -> None:
+    block, lengths = (word * 999 + end) * 100, list[int]()
+
+    def unchanged(sentences: Sequence[str]) -> list[Translation]:
+        lengths.extend(map(len, sentences))
+        return [Translation(sentence, sentence, 0.0, []) for sentence in sentences]
+
+    (content,) = translate_content([[block]], unchanged)
+    assert "".join(map(str, content)).replace(" ", "") == block
+    assert max(lengths) <= 2 * MAX_PART
+    assert not end or max(lengths) == 1000  # sentencex divides what is short enough
+
+
+def test_words_without_links_are_looked_at_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = Counter[int]()
+
+    class Counting(Word):
+        def __getattribute__(self, name: str) -> object:
+            reads[num_words] += name == "sources"
+            return super().__getattribute__(name)
+
+    def first_linked(sentences: Sequence[str]) -> list[Translation]:
+        return [Translation(sentence, sentence, 0.0, [], alignment=((0, 0),)) for sentence in sentences]
+
+    monkeypatch.setattr(target, "Word", Counting)
+    for num_words in (200, 400):
+        translate_content([[Node("b", ["Hund"]), " a" * num_words]], first_linked)
+    assert reads[400] < 2.2 * reads[200]
+
+
+def test_the_texts_of_an_element_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pattern = Mock()
+    pattern.sub.side_effect = lambda new, text: text
+    monkeypatch.setattr(elements, "FORBIDDEN", pattern)
+    page = f"<p>{'a ' * 50_000}a</p>"  # is translated in several parts
+    assert translate_html(page, translate) == page
+    assert pattern.sub.call_count == 2, "once for the page and once for the element"

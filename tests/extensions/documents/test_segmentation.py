@@ -1,0 +1,68 @@
+"""Texts as sentences and what is between them."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("sentencex")
+
+from nmt.data.vocabulary.words import WordVocabulary
+from nmt.extensions.documents.markup import translate_content
+from nmt.extensions.documents.segmentation import Translate, split_sentences, with_tags
+from nmt.extensions.documents.tags import text_of
+from nmt.translation.results import Translation
+
+
+def shout(sentences: Sequence[str]) -> list[Translation]:
+    return [Translation(sentence, sentence.upper(), 0.0, []) for sentence in sentences]
+
+
+def sentences_of(text: str, language: str = "en") -> list[str]:
+    return [segment.text for segment in split_sentences(text, language) if segment.is_sentence]
+
+
+def translate_text(text: str, translate: Translate, language: str = "en") -> str:
+    [content] = translate_content([[text]], translate, language)
+    return text_of(content)
+
+
+def test_sentences_end_at_marks_and_lines() -> None:
+    assert sentences_of("Dr. Smith went out.  He slept!\nA new line") == [
+        "Dr. Smith went out.",
+        "He slept!",
+        "A new line",
+    ]
+    assert sentences_of("Das war z.B. am 3. Mai. Danach nicht.", "de") == ["Das war z.B. am 3. Mai.", "Danach nicht."]
+
+
+def test_what_has_no_letters_is_no_sentence() -> None:
+    assert sentences_of("🙂 !!\n\n---\n \t") == []
+
+
+@given(st.text(alphabet="aé. !?\n\r\t\u2028\u00a0日。🙂", max_size=60))
+def test_segments_are_the_text(text: str) -> None:
+    segments = split_sentences(text)
+    assert "".join(segment.text for segment in segments) == text
+    assert all(segment.text == segment.text.strip() for segment in segments if segment.is_sentence)
+
+
+def test_space_and_empty_lines_are_kept() -> None:
+    text = "  One. Two.\r\n\r\n\tThree\u2028four  \n"
+    assert translate_text(text, shout) == text.upper()
+    assert translate_text("", shout) == ""
+
+
+def test_sentences_without_space_between_them_get_one() -> None:
+    def english(sentences: Sequence[str]) -> list[Translation]:
+        return [Translation(sentence, "It is.", 0.0, []) for sentence in sentences]
+
+    assert translate_text("これです。それです。", english, "ja") == "It is. It is."
+    assert translate_text("これです。それです。", shout, "ja") == "これです。それです。"
+
+
+def test_tags_hold_until_others_come() -> None:
+    vocabulary = WordVocabulary(["▁a", "<2en>", "<2fr>"])
+    sentences = ["a", "<2en> b", "c", "<2fr> d", "e"]
+    assert with_tags(sentences, vocabulary) == ["a", "<2en> b", "<2en> c", "<2fr> d", "<2fr> e"]

@@ -1,0 +1,421 @@
+"""Imported models compute what transformers computes; `--write` stores its figures anew (with transformers)."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import nmt
+from nmt.decoding.forced import force_all
+from nmt.decoding.search import Query
+from nmt.extensions.interchange.huggingface import export_huggingface
+from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
+from nmt.models import weights
+from nmt.translation.translator import Translator
+from tests.conftest import BuildOnce
+from tests.support.huggingface_folders import lines_of, strange_lines, write_folder
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+EXPECTED = Path(__file__).with_name("expected.json")
+CASES: dict[str, dict[str, Any]] = {
+    "marian": {},
+    "marian_relu": {"activation": "relu", "layers": (3, 1), "scale": False},
+    "marian_separate": {"shared": False, "activation": "gelu"},
+    "marian_untied": {"shared": False, "tied": False},
+    "marian_codes": {"codes": (">>eng<<", ">>fra<<")},
+    "m2m100": {"kind": "m2m_100", "activation": "relu"},
+    "nllb": {"kind": "m2m_100", "tokenizer": "nllb", "activation": "relu", "layers": (1, 3)},
+    "mbart": {"kind": "mbart", "activation": "gelu"},
+}
+TARGETS = {"marian_codes": "eng"}
+PAIRS = [([5, 17, 88, 120], [30, 9, 77, 14, 101]), ([40], [60]), ([7, 8, 9, 10, 11, 12, 13, 14, 15, 16], [99, 98])]
+"""Ids of sources and targets."""
+
+
+@pytest.fixture(scope="session", params=CASES)
+def case(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def folder(case: str, build_once: BuildOnce) -> Path:
+    return build_once(f"huggingface_{case}", lambda path: write_folder(path, **CASES[case]))
+
+
+@pytest.fixture(scope="session")
+def imported(case: str, folder: Path, build_once: BuildOnce) -> Path:
+    target = TARGETS.get(case)
+    return build_once(f"imported_{case}", lambda path: import_huggingface(folder, path, None, target))
+
+
+def log_probabilities(translator: Translator) -> list[list[float]]:
+    found = force_all(translator.model, PAIRS, translator.vocabularies, batch_size=2)
+    return [pair.log_probability_T.tolist() for pair in found]
+
+
+def by_transformers(folder: Path, first: int | None) -> list[list[float]]:
+    """The same of transformers; ``first`` is the language token that stands before each target."""
+    from transformers import AutoModelForSeq2SeqLM
+
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    eos, found = model.config.eos_token_id, []
+    for source, target in PAIRS:
+        before = [model.config.decoder_start_token_id] + ([] if first is None else [first])
+        with torch.no_grad():
+            output = model(input_ids=torch.tensor([[*source, eos]]), decoder_input_ids=torch.tensor([before + target]))
+        log_p_TV = output.logits[0, len(before) - 1 :].log_softmax(-1)
+        found.append(log_p_TV.gather(1, torch.tensor([*target, eos])[:, None])[:, 0].tolist())
+    return found
+
+
+def first_of(translator: Translator) -> int | None:
+    decoder: Any = translator.model.decoder
+    return None if decoder.first_token is None else translator.vocabularies.target.sos
+
+
+@pytest.mark.quick("marian_codes", "mbart", "nllb")
+def test_log_probabilities_are_the_stored_ones_of_transformers(case: str, imported: Path) -> None:
+    expected = json.loads(EXPECTED.read_text("utf-8"))[case]
+    for found, wanted in zip(log_probabilities(nmt.load(imported, "cpu")), expected, strict=True):
+        assert found == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.quick("marian_codes", "mbart")
+def test_log_probabilities_are_those_of_transformers(folder: Path, imported: Path) -> None:
+    pytest.importorskip("transformers")
+    translator = nmt.load(imported, "cpu")
+    expected = by_transformers(folder, first_of(translator))
+    for found, wanted in zip(log_probabilities(translator), expected, strict=True):
+        assert found == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.quick("marian_codes", "mbart")
+def test_tokenisation_is_that_of_transformers(case: str, folder: Path, imported: Path) -> None:
+    """Of NLLB and mBART-50, transformers 5 divides some lines with white space otherwise than sentencepiece."""
+    transformers = pytest.importorskip("transformers")
+    if case == "mbart":
+        pytest.skip("transformers knows no mBART-50 with fewer languages")
+    tokenizer, mine = transformers.AutoTokenizer.from_pretrained(folder), nmt.load(imported, "cpu").vocabularies.source
+    if case == "m2m100":
+        tokenizer.src_lang = "de"
+    prefix = ">>eng<< " if case == "marian_codes" else ""
+    lines = lines_of("de", 1000) if case == "nllb" else strange_lines(10_000)
+    for line in lines:
+        ids = tokenizer(prefix + line)["input_ids"][:-1]  # without EOS
+        assert mine.encode(line) in (ids, []), line
+        assert mine.encode(line) or len(ids) <= 1, "only a language token"
+
+
+@pytest.mark.slow
+def test_beam_search_is_that_of_transformers(imported: Path, folder: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    translator = nmt.load(imported, "cpu")
+    first, eos, pad = first_of(translator), model.config.eos_token_id, model.config.pad_token_id
+    limit = 16
+
+    class End(transformers.LogitsProcessor):  # type: ignore[misc, name-defined]
+        """EOS at the limit, with its probability, which transformers leaves out."""
+
+        def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            if input_ids.shape[1] == limit + (first is not None):
+                others = torch.arange(scores.shape[1]) != eos
+                scores = scores.masked_fill(others, float("-inf"))
+            return scores
+
+    sources = [translator.encode_source(line) for line in lines_of("de", 200)[::4]]
+    # With a language token transformers counts one token more, so lengths don't count there.
+    penalty = "average" if first is None else "none"
+    options = translator.options(
+        beam_size=5, length_penalty=penalty, early_stopping="first", max_length=limit - 1, max_length_ratio=100.0
+    )
+    found = [hypotheses[0].ids for hypotheses in translator.searcher(Query(sources, options))]
+    expected = []
+    model.generation_config.forced_eos_token_id = None
+    for source in sources:
+        [ids] = model.generate(
+            input_ids=torch.tensor([[*source, eos]]), num_beams=5, early_stopping=True, do_sample=False,
+            length_penalty=1.0 if first is None else 0.0, max_new_tokens=limit + (first is not None),
+            bad_words_ids=[[index] for index in {pad, first or pad}], forced_bos_token_id=first,
+            logits_processor=[End()],
+        ).tolist()  # fmt: skip
+        expected.append(ids[1 if first is None else 2 : ids.index(eos, 1) if eos in ids[1:] else None])
+    assert len(set(map(tuple, found))) > 5, "translations differ"
+    assert found == expected
+
+
+@pytest.mark.quick("mbart")
+def test_an_exported_model_is_the_imported_one(
+    run_nmt: RunNmt, case: str, folder: Path, imported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nmt.extensions.interchange.check.NUM_LINES", 3)
+    done = run_nmt("export", imported, "--to", "huggingface", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "from transformers import" in done.stderr
+    prefix = ">>eng<< " if case == "marian_codes" else ""
+    assert f'batch = tokenizer(["{prefix}…"]' in done.stderr
+    if importlib.util.find_spec("transformers") is not None:
+        assert "of 3 translations (3 of random pieces) are those of nmt" in done.stderr
+    before, after = (load_file(path / "model.safetensors") for path in (folder, tmp_path / "out"))
+    skipped = 2 if case == "mbart" else 0  # rows that no position has
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name][skipped:], after[name][skipped:]) for name in before if "positions" in name)
+    assert all(torch.equal(before[name], after[name]) for name in before if "positions" not in name)
+    import_huggingface(tmp_path / "out", tmp_path / "again", None, TARGETS.get(case))
+    first, second = (nmt.load(path, "cpu") for path in (imported, tmp_path / "again"))
+    assert log_probabilities(first) == log_probabilities(second)
+    assert first.vocabularies.fingerprint == second.vocabularies.fingerprint
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["marian", pytest.param("m2m100", marks=pytest.mark.slow)])
+def test_an_imported_model_is_an_ordinary_one(
+    run_nmt: RunNmt, kind: str, build_once: BuildOnce, tmp_path: Path
+) -> None:
+    folder = build_once(f"huggingface_{kind}", lambda path: write_folder(path, **CASES[kind]))
+    model, tuned = tmp_path / "model", tmp_path / "tuned"
+    for language in ("de", "en"):
+        (tmp_path / f"train.{language}").write_text("\n".join(lines_of(language, 100)) + "\n", "utf-8")
+    source, target = tmp_path / "train.de", tmp_path / "train.en"
+    done = run_nmt("import", "huggingface", folder, "-o", model)
+    assert done.returncode == 0, done.stderr
+    for command in (
+        ["translate", model, "-i", source, "-o", tmp_path / "out", "--device", "cpu"],
+        ["verify", model, source, target, "--limit", "10"],
+        ["align", model, source, target, "-o", tmp_path / "links", "--device", "cpu"],
+        ["train", model / "recipe.yaml", "-o", tuned, "--set", f"training.finetune_from={model}", "--set",
+         f"data.root={tmp_path}", "--set", "data.valid=null", "--set", "training.max_steps=40", "--set",
+         "training.learning_rate=0.001", "--set", "training.schedule.warmup_steps=1", "--set", "device=cpu",
+         "--set", "training.batch_tokens=500", "--set", "decoding.max_length=20"],
+        ["export", tuned, "--to", "huggingface", "-o", tmp_path / "hf"],
+    ):  # fmt: skip
+        done = run_nmt(*command)
+        assert done.returncode == 0, (command, done.stderr, done.stdout)
+    assert len((tmp_path / "out").read_text("utf-8").splitlines()) == 100
+    pairs = list(zip(lines_of("de", 40), lines_of("en", 40), strict=True))
+    before, after = (
+        sum(pair.log_probability or 0 for pair in nmt.load(path, "cpu").score(pairs)) for path in (model, tuned)
+    )
+    assert after > before, "fine-tuning has learned"
+
+
+def test_languages_are_chosen_at_import(build_once: BuildOnce, tmp_path: Path) -> None:
+    folder = build_once("huggingface_nllb", lambda path: write_folder(path, **CASES["nllb"]))
+    import_huggingface(folder, tmp_path / "model", "fra_Latn", "ace_Arab")
+    vocabularies = nmt.load(tmp_path / "model", "cpu").vocabularies
+    assert vocabularies.source.token(vocabularies.source.encode("Ein Mann")[0]) == "fra_Latn"
+    assert vocabularies.target.token(vocabularies.target.sos) == "ace_Arab"
+    assert "ace_Arab" not in map(vocabularies.target.token, vocabularies.target.encode("A man"))
+
+
+def test_a_line_can_name_the_language_itself(build_once: BuildOnce, tmp_path: Path) -> None:
+    folder = build_once("huggingface_marian_codes", lambda path: write_folder(path, **CASES["marian_codes"]))
+    import_huggingface(folder, tmp_path / "model", "de", "eng")
+    vocabulary = nmt.load(tmp_path / "model", "cpu").vocabularies.source
+    plain, tagged = vocabulary.encode("Ein Mann"), vocabulary.encode(">>fra<< Ein Mann")
+    assert [vocabulary.token(plain[0]), vocabulary.token(tagged[0])] == [">>eng<<", ">>fra<<"]
+    assert plain[1:] == tagged[1:]
+    assert [piece.id for piece in vocabulary.pieces("Ein Mann")] == plain
+    assert vocabulary.decode(plain) == "Ein Mann"
+
+
+def test_views_of_a_large_file_can_be_changed(
+    build_once: BuildOnce, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = build_once("huggingface_marian", lambda path: write_folder(path, **CASES["marian"]))
+    path = import_huggingface(folder, tmp_path / "model").path
+    expected, content = log_probabilities(nmt.load(path, "cpu")), (path / "model.safetensors").read_bytes()
+    monkeypatch.setattr(weights, "LARGE", 0)
+    translator = nmt.load(path, "cpu")
+    for found, wanted in zip(log_probabilities(translator), expected, strict=True):
+        assert found == pytest.approx(wanted, abs=1e-5)
+    with torch.no_grad():
+        for parameter in translator.model.parameters():
+            parameter.mul_(2)
+    assert (path / "model.safetensors").read_bytes() == content
+
+
+def without(name: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        tensors = load_file(folder / "model.safetensors")
+        del tensors[name]
+        save_file(tensors, folder / "model.safetensors")
+
+    return change
+
+
+def with_tensor(name: str, *shape: int) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        tensors = load_file(folder / "model.safetensors")
+        save_file(tensors | {name: torch.zeros(shape)}, folder / "model.safetensors")
+
+    return change
+
+
+def with_nan(name: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        tensors = load_file(folder / "model.safetensors")
+        tensors[name][-1] = float("nan")
+        save_file(tensors, folder / "model.safetensors")
+
+    return change
+
+
+def with_key(file: str, key: str, value: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        values = json.loads((folder / file).read_text("utf-8")) | {key: value}
+        (folder / file).write_text(json.dumps(values), "utf-8")
+
+    return change
+
+
+def truncated(file: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / file).write_bytes((folder / file).read_bytes()[:-100]) and None
+
+
+def pickled(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+FC1 = "model.encoder.layers.1.fc1.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (with_key("config.json", "model_type", "bert"), "model_type is 'bert'"),
+        (with_key("config.json", "activation_function", "mish"), "activation_function is 'mish'"),
+        (with_key("config.json", "d_model", "wide"), "d_model is 'wide'"),
+        (with_key("config.json", "d_model", 40), "has the shape"),
+        (with_key("config.json", "max_position_embeddings", 1), "max_position_embeddings is 1"),
+        (with_key("config.json", "length_penalty", float("inf")), "length_penalty is inf"),
+        (with_key("config.json", "vocab_size", 100), "doesn't fit the weights"),
+        (with_key("config.json", "pad_token_id", 3), "pad_token_id is 3"),
+        (with_key("config.json", "decoder_start_token_id", 0), "decoder_start_token_id"),
+        (with_key("vocab.json", "▁Mann", 100_000), "doesn't fit the weights"),
+        (with_key("vocab.json", "▁Mann", "x"), "'▁Mann' has no id"),
+        (with_key("tokenizer_config.json", "source_lang", None), "Give --source-language"),
+        (without(FC1), f"lack the tensor '{FC1}'"),
+        (with_tensor("model.encoder.layers.7.fc1.weight", 2, 2), "no use for the tensor 'model.encoder.layers.7.fc1"),
+        (with_tensor(FC1, 48, 31), f"'{FC1}' has the shape (48, 31), not (48, 32)"),
+        (with_nan(FC1), f"'{FC1}' holds numbers that are not finite"),
+        (truncated("model.safetensors"), "model.safetensors is damaged"),
+        (truncated("config.json"), "config.json is not JSON"),
+        (truncated("source.spm"), "source.spm is not a sentencepiece model"),
+        (pickled, "save_pretrained("),
+        (lambda folder: (folder / "vocab.json").unlink(), "vocab.json can't be read"),
+        (lambda folder: (folder / "source.spm").unlink(), "neither source.spm nor"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_nothing_is_written(
+    run_nmt: RunNmt, tmp_path: Path, change: Callable[[Path], object], message: str
+) -> None:
+    folder = write_folder(tmp_path / "folder")
+    change(folder)
+    done = run_nmt("import", "huggingface", folder, "-o", tmp_path / "model")
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert message in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("name", ["config.json", "vocab.json", "target.spm", "model-00001-of-00001.safetensors"])
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(run_nmt: RunNmt, tmp_path: Path, name: str) -> None:
+    folder = write_folder(tmp_path / "folder")
+    (folder / (name if "-of-" not in name else "model.safetensors")).unlink()
+    os.mkfifo(folder / name)
+    done = run_nmt("import", "huggingface", folder, "-o", tmp_path / "model")
+    assert done.returncode == 2
+    assert f"{name} is not a regular file" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/statm")
+def test_weights_that_the_memory_does_not_hold_are_refused(
+    run_nmt: RunNmt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import resource
+
+    folder = write_folder(tmp_path / "folder")
+    monkeypatch.setattr("nmt.extensions.interchange.pretrained.huggingface.total_memory", lambda: 1000)
+    done = run_nmt("import", "huggingface", folder, "-o", tmp_path / "model")
+    assert (done.returncode, "needs more memory than there is" in done.stderr) == (2, True)
+    os.truncate(folder / "model.safetensors", 64 << 30)  # sparse
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + (4 << 30), before[1]))
+    try:
+        done = run_nmt("import", "huggingface", folder, "-o", tmp_path / "model")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert (done.returncode, "68,719,476,736 bytes, more than" in done.stderr) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_one_embedding_for_both_sides_may_have_an_output_layer_of_its_own(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "folder", tied=False)
+    translator = nmt.load(import_huggingface(folder, tmp_path / "model").path, "cpu")
+    parameters = dict(translator.model.named_parameters())
+    tables = [parameters[f"{side}.embedding.table.weight"] for side in ("encoder", "decoder")]
+    assert tables[0] is not tables[1]
+    assert torch.equal(*tables)
+    assert not torch.equal(tables[1], parameters["decoder.output.weight_VD"])
+    pytest.importorskip("transformers")
+    export_huggingface(
+        translator, tmp_path / "hf"
+    )  # in whose file the embeddings are there twice, as transformers reads
+    again = nmt.load(import_huggingface(tmp_path / "hf", tmp_path / "again").path, "cpu")
+    expected = by_transformers(tmp_path / "hf", None)
+    for each in (translator, again):
+        for found, wanted in zip(log_probabilities(each), expected, strict=True):
+            assert found == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("generation", "expected"),
+    [
+        ({"num_beams": 3, "length_penalty": 0.6, "early_stopping": True}, (3, "average", 0.6, "first")),
+        ({"early_stopping": "never"}, (6, "average", 2.0, "exact")),
+        (None, (6, "average", 2.0, "likely")),
+    ],
+)
+def test_the_search_is_that_of_generation_config_and_then_of_config(
+    tmp_path: Path, generation: dict[str, Any] | None, expected: tuple[object, ...]
+) -> None:
+    folder = write_folder(tmp_path / "folder")
+    for key, value in {"num_beams": 6, "length_penalty": 2.0, "early_stopping": False}.items():
+        with_key("config.json", key, value)(folder)
+    if generation is not None:
+        (folder / "generation_config.json").write_text(json.dumps(generation))
+    decoding = nmt.load(import_huggingface(folder, tmp_path / "model").path, "cpu").recipe.decoding
+    assert (decoding.beam_size, decoding.length_penalty, decoding.alpha, decoding.early_stopping) == expected
+
+
+def test_an_unknown_language_is_refused_with_the_nearest(run_nmt: RunNmt, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "folder", **CASES["nllb"])
+    done = run_nmt("import", "huggingface", folder, "-o", tmp_path / "model", "--source-language", "deu_Latin")
+    assert done.returncode == 2
+    assert "--source-language: the model has no language 'deu_Latin'" in done.stderr
+    assert "Did you mean 'deu_Latn'?" in done.stderr
+
+
+if __name__ == "__main__" and "--write" in sys.argv:
+    from tempfile import TemporaryDirectory
+
+    stored = {}
+    with TemporaryDirectory() as scratch:
+        for name, options in CASES.items():
+            made = write_folder(Path(scratch) / name, **options)
+            import_huggingface(made, Path(scratch) / f"{name}.nmt", None, TARGETS.get(name))
+            first_token = first_of(nmt.load(Path(scratch) / f"{name}.nmt", "cpu"))
+            rows = by_transformers(made, first_token)
+            stored[name] = [[round(value, 6) for value in row] for row in rows]
+    EXPECTED.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")

@@ -1,0 +1,73 @@
+"""The runtime translates without PyTorch, and is one file."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nmt.translation.load import load
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+
+
+@pytest.fixture
+def model(onnx_folder: Path) -> Path:
+    return onnx_folder / "model"
+
+
+@pytest.fixture
+def folder(onnx_folder: Path) -> Path:
+    return onnx_folder / "onnx"
+
+
+def test_the_file_in_the_folder_translates_without_torch_and_nmt(folder: Path, model: Path, tiny_corpus: Path) -> None:
+    text = (tiny_corpus / "val.de").read_text("utf-8") + "\n  Der  Hund\u2028schläft.\n"
+    code = (
+        "import runpy, sys, atexit\n"
+        "atexit.register(lambda: print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr))\n"
+        f"sys.argv = ['translate.py', '--beam-size', '2']\nrunpy.run_path({str(folder / 'translate.py')!r}, "
+        "run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=text, capture_output=True, encoding="utf-8", check=True, cwd=folder
+    )
+    assert {"torch", "nmt", "transformers"} & set(done.stderr.split()) == set()
+    assert "onnxruntime" in done.stderr.split()
+    lines = text.removesuffix("\n").split("\n")
+    expected = [translation.text for translation in load(model, "cpu").translate(lines, beam_size=2)]
+    assert done.stdout.removesuffix("\n").split("\n") == expected
+
+
+def test_the_module_imports_no_torch() -> None:
+    code = "import sys, nmt.extensions.interchange.runtime; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_wrong_input_ends_with_a_message(folder: Path, tmp_path: Path) -> None:
+    from nmt.extensions.interchange.runtime.translate import FolderError, load
+
+    command = [sys.executable, "-m", "nmt.extensions.interchange.runtime"]
+    done = subprocess.run([*command, str(tmp_path)], input="a\n", capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {tmp_path} can't be loaded")
+    done = subprocess.run(
+        [*command, str(folder), "--beam-size", "0"], input="a\n", capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "must be 1 or more" in done.stderr
+    with pytest.raises(FolderError, match="unknown option beams"):
+        load(folder).translate(["a"], beams=3)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps(config | {"version": 0}), "utf-8")
+    with pytest.raises(FolderError, match="not an ONNX folder of this version"):
+        load(tmp_path)
+
+
+def test_no_lines_are_no_translations(folder: Path) -> None:
+    from nmt.extensions.interchange.runtime import load
+
+    assert load(folder).translate([]) == []
+    assert load(folder).translate(["", "  "]) == ["", ""]

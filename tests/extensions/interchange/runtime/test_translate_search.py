@@ -1,0 +1,130 @@
+"""The search of the runtime against that of nmt, over a made-up table of probabilities; without onnxruntime."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from searches import search_all
+from torch import Tensor
+
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
+from nmt.extensions.interchange.runtime import translate as runtime
+from nmt.models.contracts import State, StepOutput
+from nmt.recipe.schema import DecodingOptions
+
+TOY = WordVocabulary(["▁ja", "▁nein"])
+SOURCES = [[4, 5], [5], [1, 4, 4, 5], [4, 4, 4, 5, 5, 5]]
+
+
+def log_probabilities(source: tuple[int, ...], tokens: tuple[int, ...]) -> list[float]:
+    """Depends on the source and on every token so far."""
+    draw = random.Random(f"{source} {tokens}")
+    return torch.tensor([draw.gauss(0, 1.5) for _ in range(len(TOY))]).log_softmax(0).tolist()
+
+
+@dataclass(frozen=True)
+class History(State):
+    source_NS: Tensor
+    tokens_Nt: Tensor
+
+
+class Table:
+    device = torch.device("cpu")
+    alignment_heads = ()
+
+    def start(self, source_BS: Tensor, source_length_B: Tensor) -> History:
+        return History(source_BS, source_BS[:, :0])
+
+    def step(self, token_N: Tensor, state: History, *others: Any) -> StepOutput:
+        tokens_Nt = torch.cat((state.tokens_Nt, token_N[:, None]), dim=1)
+        rows = zip(state.source_NS.tolist(), tokens_Nt.tolist(), strict=True)
+        logits = [log_probabilities(tuple(i for i in ids if i not in (TOY.pad, TOY.eos)), tuple(t)) for ids, t in rows]
+        return StepOutput(torch.tensor(logits), None, History(state.source_NS, tokens_Nt))
+
+
+class Stub:
+    """What the search reads of :class:`nmt.extensions.interchange.runtime.translate.Model`."""
+
+    def __init__(self, num_positions: int) -> None:
+        target = {"never": [TOY.pad, TOY.sos], "sos": TOY.sos, "eos": TOY.eos}
+        self.config = {"target": target, "num_positions": num_positions}
+
+    def start(self, sources: Sequence[Sequence[int]], num_rows: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        memory = np.empty(len(sources), object)
+        memory[:] = [tuple(ids) for ids in sources]
+        return {"source": memory}, {"tokens": np.zeros((len(sources), num_rows, 0), int)}
+
+    def step(self, token_BK: Any, position: int, memory: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
+        tokens_BKt = np.concatenate((state["tokens"], token_BK[:, :, None]), axis=2)
+        assert tokens_BKt.shape[2] == position + 1
+        rows = zip(memory["source"], tokens_BKt.tolist(), strict=True)
+        log_p = [[log_probabilities(source, tuple(tokens)) for tokens in rows_Kt] for source, rows_Kt in rows]
+        return np.array(log_p, np.float32), None, {"tokens": tokens_BKt}
+
+
+@pytest.mark.parametrize("early_stopping", ["first", "likely", "exact"])
+@pytest.mark.parametrize(
+    ("penalty", "alpha"), [("none", 1.0), ("average", 1.5), ("gnmt", 1.5), ("word_reward", 0.7), ("average", 0.5)]
+)
+@pytest.mark.parametrize("beam", [1, 2, 4])
+@pytest.mark.parametrize("longest", [None, 4])
+def test_hypotheses_are_those_of_nmt(
+    early_stopping: Any, penalty: str, alpha: float, beam: int, longest: int | None
+) -> None:
+    options = DecodingOptions(
+        beam_size=beam, early_stopping=early_stopping, length_penalty=penalty, alpha=alpha,
+        max_length_ratio=1.5, max_length_extra=3, max_length=longest,
+    )  # fmt: skip
+    expected = search_all(Table(), SOURCES, Vocabularies(TOY, TOY), options)
+    model: Any = Stub(100)
+    found = runtime._Beam(model, SOURCES, options.model_dump()).run()
+    assert [[h.ids for h in each] for each in found] == [[h.ids for h in each] for each in expected]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert [h.score for h in ours] == pytest.approx([h.score for h in theirs], abs=1e-4)
+        assert [h.log_probability for h in ours] == pytest.approx([h.log_probability for h in theirs], abs=1e-4)
+
+
+def test_no_translation_is_longer_than_the_positions() -> None:
+    model: Any = Stub(3)
+    options = DecodingOptions(beam_size=2, length_penalty="word_reward", alpha=5.0, max_length_extra=20)
+    found = runtime._Beam(model, SOURCES, options.model_dump()).run()
+    assert max(len(each[0].ids) for each in found) == 2  # and EOS
+
+
+def test_a_folder_that_is_none_ends_the_program_with_2(
+    tmp_path: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["translate.py", str(tmp_path)])
+    for stream in ("stdin", "stdout"):
+        monkeypatch.setattr(f"sys.{stream}.reconfigure", lambda **options: None, raising=False)
+    with pytest.raises(SystemExit) as caught:
+        runtime.main()
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_search_with_numbers_that_are_not_finite_ends_with_an_error(beam: int, value: float) -> None:
+    class Broken(Stub):
+        def step(self, token_BK: Any, position: int, memory: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
+            log_p_BKV, attention, state = super().step(token_BK, position, memory, state)
+            log_p_BKV[-1, -1, 4] = value
+            return log_p_BKV, attention, state
+
+    model: Any = Broken(100)
+    with pytest.raises(runtime.FolderError, match="log-probabilities that are not finite"):
+        runtime._Beam(model, SOURCES, DecodingOptions(beam_size=beam).model_dump()).run()
+
+
+@pytest.mark.parametrize("name", ["length_penalty", "early_stopping"])
+def test_an_unknown_penalty_is_refused_and_not_taken_for_none(name: str) -> None:
+    model = object.__new__(runtime.Model)
+    model.config = {"decoding": DecodingOptions().model_dump()}
+    with pytest.raises(runtime.FolderError, match=f"{name} is 'mine'; it must be one of"):
+        model.search([[4]], **{name: "mine"})

@@ -1,0 +1,378 @@
+"""Exported models say what the original says. The comparison is CTranslate2's own computation."""
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.pretrained.test_huggingface import CASES, TARGETS
+
+from nmt.alignment.extract import LinkOptions, word_links
+from nmt.core.errors import UserError
+from nmt.decoding.forced import force_all
+from nmt.extensions.interchange.argos import Argos
+from nmt.extensions.interchange.check import Agreement, check, random_lines, validation_lines
+from nmt.extensions.interchange.ct2 import check_exportable, export, num_positions
+from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
+from nmt.extensions.interchange.run import exported_translator, open_exported, search_arguments, usage
+from nmt.translation.load import load
+from nmt.translation.request import OutputConstraints, Request
+from nmt.translation.translator import Translator
+from tests.conftest import BuildOnce
+from tests.support.huggingface_folders import lines_of, write_folder
+
+TrainTiny = Callable[..., Path]
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("ctranslate2") is None, reason="needs ctranslate2")
+
+SUBWORDS = "vocabulary={type: unigram, size: 110, joint: true}"
+SEPARATE = "vocabulary={type: bpe, size: 90, joint: false}"
+TRANSFORMER = "{{type: transformer, num_layers: {layers}, num_heads: 4, feed_forward_size: 64, dropout: 0, {more}}}"
+
+
+def compare(folder: Path, translator: Translator, lines: Sequence[str], exact: bool = True) -> Agreement:
+    """Checks a folder with the search of the code that users are shown."""
+    decoding = search_arguments(translator, folder)
+    return check(folder, translator, partial(open_exported, translator, folder, decoding=decoding), lines, exact)
+
+
+@pytest.fixture
+def few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few random lines are added to those that a test gives."""
+    monkeypatch.setattr("nmt.extensions.interchange.check.NUM_LINES", 12)
+
+
+def transformer(layers: int = 2, more: str = "norm: pre") -> list[str]:
+    one = TRANSFORMER.format(layers=layers, more=more)
+    return [f"model.encoder={one}", f"model.decoder={one}"]
+
+
+@pytest.fixture(scope="module")
+def trained(train_tiny: TrainTiny) -> Path:
+    """A Transformer that has learned most of the tiny corpus."""
+    others = ("model.tie=all", "model.scale_embeddings=true", "training.max_steps=150", "training.learning_rate=0.005")
+    return train_tiny(SUBWORDS, *transformer(), *others)
+
+
+@pytest.fixture(scope="module")
+def lines(tiny_corpus: Path) -> list[str]:
+    return [*(tiny_corpus / "val.de").read_text("utf-8").splitlines(), "", "😀 Hund xyz", "Mond " * 12]
+
+
+@pytest.mark.quick("2")
+@pytest.mark.parametrize("beam_size", [1, 2, 5])
+def test_greedy_and_beam_search_find_the_same(
+    trained: Path, lines: list[str], tiny_corpus: Path, tmp_path: Path, beam_size: int
+) -> None:
+    translator = load(trained, "cpu")
+    export(translator, tmp_path / "out")
+    lines = [*lines, *(tiny_corpus / "train.de").read_text("utf-8").splitlines()]
+    options = {"beam_size": beam_size, "length_penalty": "none"}
+    theirs = exported_translator(translator, tmp_path / "out").translate(lines, **options)
+    pairs = list(zip(translator.translate(lines, **options), theirs, strict=True))
+    # What never ends by itself is cut at another place there.
+    pairs = [p for p in pairs if len(p[0].tokens) <= 2 * len(translator.encode_source(p[0].source)) + 20]
+    assert len(pairs) >= 45
+    for ours, other in pairs:
+        assert other.text == ours.text
+        assert other.tokens == ours.tokens
+        assert other.score == pytest.approx(ours.score, abs=5e-3)
+
+
+def test_it_leaves_pytorch_its_threads(trained: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        exported_translator(load(trained, "cpu"))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.quick("average")
+@pytest.mark.parametrize("length_penalty", ["average", "word_reward"])
+def test_a_translator_searches_by_ctranslate2_and_does_all_else_by_itself(
+    trained: Path, lines: list[str], length_penalty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = load(trained, "cpu")
+    exported = exported_translator(own)
+    line = Request(lines[0], prefix="my brother", must_contain=("moon",))
+    constraints = OutputConstraints(["garden"])
+    assert exported.translate([line, *lines], constraints=constraints) == own.translate(
+        [line, *lines], constraints=constraints
+    )
+    monkeypatch.setattr("nmt.decoding.search.ModelSearcher.__call__", None)  # from here on PyTorch searches nothing
+    options = {"length_penalty": length_penalty, "alpha": 0.5}
+    # A line in capitals is searched in lower case, and so its alignment is another one.
+    found = list(exported.stream(lines, 3, with_alignment=True, restore_case=False, **options))
+    assert found[lines.index("")].text == ""
+    for line, translation in zip(lines, found, strict=True):
+        [alone] = exported.translate([line], restore_case=False, **options)
+        assert alone.text == translation.text
+        assert len(translation.tokens) <= 2 * len(own.encode_source(line)) + 20
+    for translation in found:
+        if len(translation.tokens) < 20 and translation.source:
+            scores = [candidate.score for candidate in translation.n_best]
+            assert scores == sorted(scores, reverse=True)
+            pair = translation.source, translation.text
+            [scored] = own.score([pair], **options)
+            if scored.tokens[:-1] == translation.tokens:
+                assert translation.score == pytest.approx(scored.score, abs=5e-3)
+            [aligned] = own.align([pair])
+            assert translation.alignment == aligned.links
+
+
+@pytest.mark.parametrize("heads", [None, ["2:3", "1:4", "2:2"]])
+def test_ctranslate2_returns_the_attention_of_the_alignment_heads(
+    trained: Path, lines: list[str], tmp_path: Path, heads: list[str] | None
+) -> None:
+    """Those of the layer that has most of them; by default the model has all heads of one layer."""
+    import ctranslate2
+
+    shutil.copytree(trained, tmp_path / "model")
+    if heads is not None:
+        (tmp_path / "model" / "alignment.json").write_text(json.dumps({"heads": heads, "attention": "output"}))
+    translator = load(tmp_path / "model", "cpu")
+    export(translator, tmp_path / "out")
+    chosen = (6, 5) if heads is not None else translator.aligner.heads.heads
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert (config["alignment_layer"], config["alignment_heads"]) == (1 if heads else 0, len(chosen))
+    vocabulary, model = translator.vocabularies.source, ctranslate2.Translator(str(tmp_path / "out"))
+    for line in lines[:5]:
+        ids = translator.encode_source(line)
+        [found] = model.translate_batch([[vocabulary.token(i) for i in ids]], beam_size=1, return_attention=True)
+        theirs_TS = np.array(found.attention[0])[:, : len(ids)]
+        target = [translator.vocabularies.target.token(i) for i in range(len(translator.vocabularies.target))]
+        pair = ids, [target.index(token) for token in found.hypotheses[0]]
+        [forced] = force_all(translator.model, [pair], translator.vocabularies, 1, chosen)
+        assert forced.weights_HTS is not None
+        ours_TS = forced.weights_HTS[:, :-1, :-1].mean(0).numpy()
+        np.testing.assert_allclose(theirs_TS, ours_TS, atol=1e-4)
+        assert word_links(theirs_TS, LinkOptions()) == word_links(ours_TS, LinkOptions())
+
+
+VARIANTS = {
+    "post-norm": [SUBWORDS, *transformer(more="norm: post"), "model.tie=target"],
+    "learned positions": [SUBWORDS, *transformer(more="positions: learned, max_positions: 7")],
+    "separate vocabularies": [SEPARATE, *transformer(layers=1), "model.scale_embeddings=true"],
+    "characters": ["vocabulary={type: character, size: 100}", *transformer(layers=1), "model.tie=all"],
+    "bytes": ["vocabulary={type: unigram, size: 366, byte_fallback: true}", *transformer(layers=1)],
+    "unlike sides": [
+        SUBWORDS,
+        "model.encoder=" + TRANSFORMER.format(layers=3, more="norm: post"),
+        "model.decoder=" + TRANSFORMER.format(layers=1, more="positions: learned").replace("heads: 4", "heads: 2"),
+    ],
+}
+
+
+@pytest.mark.quick("bytes", "learned positions")
+@pytest.mark.usefixtures("few_lines")
+@pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS.keys())
+def test_every_kind_of_transformer_gives_the_same_probabilities(
+    train_tiny: TrainTiny, lines: list[str], tmp_path: Path, settings: list[str]
+) -> None:
+    translator = load(train_tiny("training.max_steps=15", *settings), "cpu")
+    export(translator, tmp_path / "out")
+    found = compare(tmp_path / "out", translator, lines)
+    assert (found.num_lines, found.num_random) == (12, 12 - len(lines))
+    assert found.largest_difference < 1e-4
+
+
+@pytest.mark.usefixtures("few_lines")
+@pytest.mark.parametrize("quantization", ["int8", "int16", "float16", "bfloat16"])
+def test_quantized_weights_are_smaller_and_close(
+    trained: Path, lines: list[str], tmp_path: Path, quantization: str
+) -> None:
+    translator = load(trained, "cpu")
+    export(translator, tmp_path / "whole")
+    export(translator, tmp_path / "small", quantization)  # type: ignore[arg-type]
+    sizes = [(tmp_path / name / "model.bin").stat().st_size for name in ("whole", "small")]
+    assert sizes[1] < 0.7 * sizes[0]
+    found = compare(tmp_path / "small", translator, lines, exact=False)
+    assert found.largest_difference < 1.5
+    assert found.num_equal >= len(lines) // 2
+
+
+def test_the_command_checks_what_it_wrote_and_says_how_to_use_it(
+    run_nmt: RunNmt, trained: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.ct2"
+    done = run_nmt("export", trained, "-o", output)
+    assert done.returncode == 0, done.stderr
+    lines = validation_lines(load(trained, "cpu"))
+    assert len(lines) == 8
+    found = re.search(r"(\d+) of 100 translations \(92 of random pieces\) are those of nmt", done.stderr)
+    assert found
+    assert int(found[1]) >= 90
+    assert "no counterpart of these decoding options, which don't apply there: restore_case: true," in done.stderr
+    names = {path.name for path in output.iterdir()}
+    assert names == {"config.json", "model.bin", "shared_vocabulary.json", "vocabulary.model"}
+    program = done.stderr.split("In Python:\n")[1].replace("…", "Der Hund schläft im Garten.")
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout == load(trained, "cpu").translate(["Der Hund schläft im Garten."])[0].text + "\n"
+    again = run_nmt("export", trained, "-o", output)
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+
+
+def test_a_package_for_argos_translate(run_nmt: RunNmt, trained: Path, lines: list[str], tmp_path: Path) -> None:
+    """Read and used as Argos Translate does it: one sentencepiece model, tokens joined to text."""
+    import ctranslate2
+    import sentencepiece
+
+    done = run_nmt("export", trained, "-o", tmp_path / "packages", "--to", "argos")
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(tmp_path / "packages" / "translate-de_en-1_0.argosmodel") as package:
+        package.extractall(tmp_path)
+    folder = tmp_path / "translate-de_en-1_0"
+    metadata = json.loads((folder / "metadata.json").read_text())
+    assert [metadata[key] for key in ("from_code", "to_name", "package_version")] == ["de", "English", "1.0"]
+    pieces = sentencepiece.SentencePieceProcessor(str(folder / "sentencepiece.model"))
+    model = ctranslate2.Translator(str(folder / "model"))
+    sentences = [line for line in lines if line][:8]
+    found = model.translate_batch(pieces.encode(sentences, out_type=str), beam_size=1, replace_unknowns=True)
+    texts = ["".join(each.hypotheses[0]).replace("▁", " ").strip() for each in found]
+    ours = load(trained, "cpu").translate(sentences, beam_size=1, length_penalty="none")
+    assert texts == [translation.text for translation in ours]
+    assert run_nmt("export", trained, "-o", tmp_path / "packages", "--to", "argos").returncode == 2
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_lines")
+def test_a_package_for_argos_translate_of_a_model_with_two_vocabularies(build_once: BuildOnce, tmp_path: Path) -> None:
+    import ctranslate2
+    import sentencepiece
+
+    folder = build_once("huggingface_marian_separate", lambda path: write_folder(path, **CASES["marian_separate"]))
+    translator = load(import_huggingface(folder, tmp_path / "model").path, "cpu")
+    messages = Argos().write(translator, tmp_path / "de-en.argosmodel", None, lines_of("de", 5))
+    assert "beam_size: 5, alpha: 1.0" in messages[1], "Argos Translate has values of its own"
+    with zipfile.ZipFile(tmp_path / "de-en.argosmodel") as package:
+        package.extractall(tmp_path)
+    folder = tmp_path / "translate-de_en-1_0"
+    pieces = sentencepiece.SentencePieceProcessor(str(folder / "sentencepiece.model"))
+    model, line = ctranslate2.Translator(str(folder / "model")), lines_of("de", 1)[0]
+    [found] = model.translate_batch([pieces.encode(line, out_type=str)], beam_size=1, max_decoding_length=4)
+    assert found.hypotheses[0] == translator(line, beam_size=1, max_length=8).tokens[:4]
+
+
+def test_argos_translate_is_compared_with_the_limit_of_the_recipe_and_the_limit_is_named(
+    trained: Path, lines: list[str], tmp_path: Path
+) -> None:
+    translator = load(trained, "cpu")
+    decoding = translator.recipe.decoding.model_copy(update={"max_length": 4})
+    limited = translator.replaced(recipe=translator.recipe.model_copy(update={"decoding": decoding}))
+    compared, left_out = Argos().write(limited, tmp_path / "de-en.argosmodel", None, lines)
+    found = re.search(r"(\d+) of 100 translations", compared)
+    assert found
+    assert int(found[1]) >= 80
+    assert "max_length: 4" in left_out
+
+
+@pytest.mark.quick("marian*")
+@pytest.mark.parametrize(("name", "token"), [("marian_codes", ">>eng<<"), ("nllb", "deu_Latn")])
+def test_argos_translate_has_no_language_tokens(name: str, token: str, build_once: BuildOnce, tmp_path: Path) -> None:
+    folder = build_once(f"huggingface_{name}", lambda path: write_folder(path, **CASES[name]))
+    import_huggingface(folder, tmp_path / "model", None, TARGETS.get(name))
+    with pytest.raises(UserError, match=f"no language token in front of a line.*: {token}"):
+        Argos().write(load(tmp_path / "model", "cpu"), tmp_path / "out", None, [])
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_wrong_export_is_noticed(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    translator = load(trained, "cpu")
+    monkeypatch.setattr(
+        "nmt.extensions.interchange.ct2._set_cross_attention",
+        lambda spec, attention, norm, first: _swapped(spec, attention, norm),
+    )
+    export(translator, tmp_path / "out")
+    with pytest.raises(UserError, match="can't be used"):
+        compare(tmp_path / "out", translator, [])
+    assert not (tmp_path / "out").exists()
+
+
+def _swapped(spec: object, attention: object, norm: object) -> None:
+    from nmt.extensions.interchange import ct2
+
+    ct2._set_linear(spec.linear[0], attention.out)  # type: ignore[attr-defined]
+    ct2._set_linear(spec.linear[1], attention.key_value)  # type: ignore[attr-defined]
+    ct2._set_linear(spec.linear[2], attention.query)  # type: ignore[attr-defined]
+    ct2._set_norm(spec.layer_norm, norm)  # type: ignore[attr-defined, arg-type]
+
+
+def test_long_translations_have_positions(trained: Path) -> None:
+    translator: Translator = load(trained, "cpu")
+    assert num_positions(translator) > 2 * translator.max_pieces
+    assert len(random_lines(translator, 3)) == 3
+
+
+def test_what_can_not_be_exported(
+    run_nmt: RunNmt, tiny_model: Path, bytes_model: Path, train_tiny: TrainTiny, tmp_path: Path
+) -> None:
+    recurrent = run_nmt("export", bytes_model, "-o", tmp_path / "out")
+    assert recurrent.returncode == 2
+    assert "CTranslate2 runs Transformers; this model is bahdanau and recurrent." in recurrent.stderr
+    words = load(train_tiny("training.max_steps=1", *transformer(layers=1)), "cpu")
+    with pytest.raises(UserError, match="sentencepiece vocabularies"):
+        check_exportable(words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_package_may_be_missing(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ctranslate2", None)
+    with pytest.raises(UserError, match=r"nmt\[ctranslate2\]"):
+        export(load(trained, "cpu"), tmp_path / "out")
+
+
+def test_nmt_translate_searches_with_it(trained: Path, lines: list[str], tmp_path: Path, run_nmt: RunNmt) -> None:
+    (tmp_path / "in").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    options = ("-i", tmp_path / "in", "--length-penalty", "none")
+    done = run_nmt("translate", trained, *options, "--engine", "ctranslate2", "-o", tmp_path / "theirs")
+    assert done.returncode == 0, done.stderr
+    run_nmt("translate", trained, *options, "-o", tmp_path / "ours")
+    pairs = list(zip(*((tmp_path / name).read_text("utf-8").splitlines() for name in ("ours", "theirs")), strict=True))
+    assert len(pairs) == len(lines)
+    assert sum(ours == theirs for ours, theirs in pairs) >= len(pairs) - 2  # an endless one is cut elsewhere
+    done = run_nmt("translate", trained, *options, "--engine", "ctranslate2", "--precision", "int8")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(lines)
+    done = run_nmt("translate", trained, *options, "--engine", "ctranslate2", "--ensemble", trained)
+    assert done.returncode == 2
+    assert "Leave out --ensemble or --engine." in done.stderr
+
+
+@pytest.mark.quick("mbart")
+@pytest.mark.usefixtures("few_lines")
+@pytest.mark.parametrize("name", ["marian", "marian_untied", "marian_codes", "m2m100", "nllb", "mbart"])
+def test_imported_models_are_exported(name: str, build_once: BuildOnce, tmp_path: Path) -> None:
+    folder = build_once(f"huggingface_{name}", lambda path: write_folder(path, **CASES[name]))
+    import_huggingface(folder, tmp_path / "model", None, TARGETS.get(name))
+    translator, lines = load(tmp_path / "model", "cpu"), lines_of("de", 5)
+    # Random pieces, decoded and encoded again, are many.
+    decoding = translator.recipe.decoding.model_copy(update={"max_length": 6})
+    translator = translator.replaced(recipe=translator.recipe.model_copy(update={"decoding": decoding}))
+    export(translator, tmp_path / "out")
+    assert compare(tmp_path / "out", translator, lines).largest_difference < 1e-4
+    exported = exported_translator(translator, tmp_path / "out")
+    greedy = {"beam_size": 1, "max_length": 8}
+    for line in lines:  # random weights never end a translation, and nmt ends it at the limit
+        ours, theirs = translator(line, **greedy).tokens, exported(line, **greedy).tokens
+        assert len(ours) > 3
+        assert theirs[: len(ours)] == ours
+    code = usage(tmp_path / "out", {"beam_size": 1, "max_decoding_length": 4}).replace("…", lines[0])
+    assert "print(target.decode(" in code
+    code = code.replace("target.decode(", "*(")  # the pieces, because random weights also give language tokens
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = done.stdout.split()
+    assert len(found) >= 3
+    assert found == translator(lines[0], **greedy).tokens[: len(found)]

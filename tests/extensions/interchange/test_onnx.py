@@ -1,0 +1,157 @@
+"""ONNX networks compute what the model computes in PyTorch."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.pretrained.test_huggingface import CASES, TARGETS
+
+from nmt.core.errors import UserError
+from nmt.data.batch import Ids
+from nmt.extensions.interchange.onnx import OnnxModel, check_exportable, export_onnx
+from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
+from nmt.translation.load import load
+from nmt.translation.results import ScoredPair
+from nmt.translation.translator import Translator
+from tests.conftest import BuildOnce
+from tests.support.huggingface_folders import lines_of, strange_lines, write_folder
+
+pytest.importorskip("onnx", reason="needs onnx")
+pytest.importorskip("onnxscript", reason="needs onnxscript")
+pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+
+TrainTiny = Callable[..., Path]
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+JOINT = "vocabulary={type: unigram, size: 110, joint: true}"
+SEPARATE = "vocabulary={type: bpe, size: 90, joint: false}"
+LAYERS = "num_layers: 2, num_heads: 4, dropout: 0"
+TRANSFORMER = f"{{type: transformer, feed_forward_size: 64, {LAYERS}"
+MODELS = {
+    "transformer": [JOINT, f"model.encoder={TRANSFORMER}}}", f"model.decoder={TRANSFORMER}}}", "model.tie=all"],
+    "post-norm": [
+        SEPARATE,
+        f"model.encoder={TRANSFORMER}, norm: post, positions: learned, max_positions: 7}}",
+        f"model.decoder={TRANSFORMER}, norm: post, positions: learned}}",
+        "model.scale_embeddings=true",
+    ],
+    "ssru": [JOINT, f"model.encoder={TRANSFORMER}}}", f"model.decoder={{type: ssru, feed_forward_size: 64, {LAYERS}}}"],
+}
+
+
+def ids_of(pairs: list[ScoredPair], translator: Translator) -> list[tuple[Ids, Ids]]:
+    return [(translator.encode_source(pair.source), translator.encode_target(pair.target)) for pair in pairs]
+
+
+@pytest.mark.parametrize("kind", [*(pytest.param(kind, marks=pytest.mark.slow) for kind in MODELS), "one layer"])
+def test_log_probabilities_and_translations_are_those_of_pytorch(
+    train_tiny: TrainTiny, tiny_corpus: Path, tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    if kind == "one layer":
+        folder: Path = request.getfixturevalue("onnx_folder")
+        translator, exported = load(folder / "model", "cpu"), OnnxModel(folder / "onnx")
+    else:
+        directory = train_tiny(*MODELS[kind], "training.max_steps=100", "training.learning_rate=0.005")
+        translator = load(directory, "cpu")
+        export_onnx(translator, tmp_path / "out")
+        exported = OnnxModel(tmp_path / "out")
+    lines = (tiny_corpus / "train.de").read_text("utf-8").splitlines()
+    lines += ["", "😀 Hund xyz", "Mond " * 12, *(tiny_corpus / "val.de").read_text("utf-8").splitlines()]
+    for options in (
+        {"beam_size": 1},
+        {"beam_size": 5, "length_penalty": "gnmt", "early_stopping": "exact"},
+        {"beam_size": 3, "length_penalty": "word_reward", "alpha": 0.7, "early_stopping": "first", "batch_size": 7},
+        {"beam_size": 4, "max_length": 3},
+    ):
+        expected = [translation.text for translation in translator.translate(lines, restore_case=False, **options)]
+        assert exported.model.translate(lines, **options) == expected, options
+    pairs = list(translator.score((line, "The dog sees the moon.") for line in lines if line))
+    for pair, found in zip(pairs, exported.score(ids_of(pairs, translator)), strict=True):
+        assert found == pytest.approx(pair.token_log_probabilities, abs=1e-4, rel=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [pytest.param("marian_codes", marks=pytest.mark.slow), "mbart"])
+def test_imported_models_are_exported(name: str, build_once: BuildOnce, tmp_path: Path) -> None:
+    """With their activations, norms, positions, language tokens and what the decoder reads first."""
+    folder = build_once(f"huggingface_{name}", lambda path: write_folder(path, **CASES[name]))
+    translator = load(import_huggingface(folder, tmp_path / "model", None, TARGETS.get(name)).path, "cpu")
+    export_onnx(translator, tmp_path / "out")
+    exported = OnnxModel(tmp_path / "out")
+    lines = [*lines_of("de", 20), *strange_lines(20), "", ">>fra<< Ein Mann schläft."]
+    for beam_size in (1, 4):
+        options = {"beam_size": beam_size, "max_length": 8}
+        found = translator.translate(lines, restore_case=False, **options)
+        texts = [" ".join(translation.text.split()) for translation in found]
+        assert exported.model.translate(lines, **options) == texts
+    pairs = list(translator.score(zip(lines_of("de", 5), lines_of("en", 5), strict=True)))
+    for pair, found_T in zip(pairs, exported.score(ids_of(pairs, translator)), strict=True):
+        assert found_T == pytest.approx(pair.token_log_probabilities, abs=1e-4, rel=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", ["transformer", "ssru"])
+def test_200_lines_of_multi30k_are_translated_alike(
+    run_nmt: RunNmt, shared_data: Path, tmp_path: Path, system: str
+) -> None:
+    done = run_nmt(
+        "train", f"multi30k/{system}", "-o", tmp_path / "model", "-q", "--set", "data.hub=null",
+        "--set", f"data.root={shared_data / 'multi30k'}", "--set", "training.max_steps=40", "--set",
+        "training.validate_every=40", "--set", "training.schedule.warmup_steps=10", "--set", "vocabulary.size=2000",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    translator = load(tmp_path / "model", "cpu")
+    export_onnx(translator, tmp_path / "out")
+    exported = OnnxModel(tmp_path / "out")
+    lines = (shared_data / "multi30k" / "val.de").read_text("utf-8").splitlines()[:200]
+    for beam_size in (1, 5):
+        expected = [
+            translation.text for translation in translator.translate(lines, restore_case=False, beam_size=beam_size)
+        ]
+        assert exported.model.translate(lines, beam_size=beam_size) == expected
+    references = (shared_data / "multi30k" / "val.en").read_text("utf-8").splitlines()[:50]
+    pairs = list(translator.score(zip(lines, references, strict=False)))
+    for pair, found in zip(pairs, exported.score(ids_of(pairs, translator)), strict=True):
+        assert found == pytest.approx(pair.token_log_probabilities, abs=1e-4, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_8_bits_are_smaller_and_nothing_else_is_offered(run_nmt: RunNmt, train_tiny: TrainTiny, tmp_path: Path) -> None:
+    directory = train_tiny(*MODELS["ssru"], "training.max_steps=2")
+    done = run_nmt("export", directory, "-o", tmp_path / "int8", "--to", "onnx", "--quantization", "int8")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"of 100 translations \(\d+ of random pieces\) are those of nmt", done.stderr)
+    assert sorted(path.name for path in (tmp_path / "int8").iterdir()) == [
+        "config.json", "encoder.onnx", "step.onnx", "translate.py", "vocabulary.model",
+    ]  # fmt: skip
+    export_onnx(load(directory, "cpu"), tmp_path / "float")
+    sizes = [(tmp_path / name / "encoder.onnx").stat().st_size for name in ("int8", "float")]
+    assert sizes[0] < sizes[1]
+    done = run_nmt("export", directory, "-o", tmp_path / "half", "--to", "onnx", "--quantization", "float16")
+    assert (done.returncode, (tmp_path / "half").exists()) == (2, False)
+    assert "The ONNX export has no float16" in done.stderr
+
+
+def test_other_models_are_refused(tiny_model: Path) -> None:
+    with pytest.raises(UserError, match="this model has recurrent and bahdanau"):
+        check_exportable(load(tiny_model, "cpu"))
+
+
+def test_a_missing_package_is_named(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="The package onnx is not installed") as caught:
+        check_exportable(load(tiny_model, "cpu"))
+    assert "nmt[onnx]" in caught.value.remedy
+
+
+def test_a_damaged_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"format": "nmt-onnx", "version": 1}), "utf-8")
+    (tmp_path / "encoder.onnx").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="can't be loaded"):
+        OnnxModel(tmp_path)
+    shutil.rmtree(tmp_path)
+    with pytest.raises(UserError, match="can't be loaded"):
+        OnnxModel(tmp_path)

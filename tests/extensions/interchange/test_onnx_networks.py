@@ -1,0 +1,56 @@
+"""The networks that are exported to ONNX, run by PyTorch with the search of the runtime; needs no onnxruntime."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.pretrained.test_huggingface import CASES, TARGETS
+
+from nmt.extensions.interchange.onnx import configuration, networks
+from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
+from nmt.extensions.interchange.runtime import translate as runtime
+from nmt.translation.load import load
+from tests.conftest import BuildOnce
+from tests.support.huggingface_folders import lines_of, strange_lines, write_folder
+
+
+class Session:
+    """Runs a network as onnxruntime does; inputs of the same kind are a list."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        self.network = network
+
+    def run(self, names: None, inputs: Mapping[str, Any]) -> list[Any]:
+        tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+        arguments = [tensors[name] for name in ("source", "token", "position", "mask") if name in tensors]
+        for kind in ("memory.", "state."):
+            arguments += [parts] if (parts := [part for name, part in tensors.items() if name.startswith(kind)]) else []
+        with torch.inference_mode():
+            return [part.numpy() for part in self.network(*arguments)]
+
+
+@pytest.mark.quick("mbart")
+@pytest.mark.parametrize(
+    "name", ["marian", "marian_separate", "marian_untied", "marian_codes", "m2m100", "nllb", "mbart"]
+)
+def test_imported_models_translate_alike(name: str, build_once: BuildOnce, tmp_path: Path) -> None:
+    """With their activations, norms, positions, language tokens, and the token that the decoder reads before SOS."""
+    folder = build_once(f"huggingface_{name}", lambda path: write_folder(path, **CASES[name]))
+    translator = load(import_huggingface(folder, tmp_path / "model", None, TARGETS.get(name)).path, "cpu")
+    encoder, step = networks(translator)
+    state = {f"state.{number}": shape for number, shape in enumerate(step.initial_shapes())}
+    model: Any = object.__new__(runtime.Model)
+    model.config = configuration(translator, state)
+    model._source, model._target = (model._vocabulary(tmp_path / "model", side) for side in ("source", "target"))
+    model._encoder, model._step, model._first = Session(encoder), Session(step), model.config["first"]
+    model._memory = [f"memory.{number}" for number in range(len(state))]
+    lines = [*lines_of("de", 10), *strange_lines(10), "", ">>fra<< Ein Mann schläft."]
+    for beam_size in (1, 4):
+        options = {"beam_size": beam_size, "max_length": 8}
+        found = translator.translate(lines, restore_case=False, **options)
+        assert model.translate(lines, **options) == [" ".join(each.text.split()) for each in found]
+    [pair] = translator.score([(lines[0], lines_of("en", 1)[0])])
+    scores = model.score(translator.encode_source(pair.source), translator.encode_target(pair.target))
+    assert scores == pytest.approx(pair.token_log_probabilities, abs=1e-5)

@@ -1,0 +1,418 @@
+"""The folder that translates in the browser: its tokenizer equals sentencepiece, and its files are complete."""
+
+import base64
+import hashlib
+import http.server
+import importlib.util
+import io
+import json
+import random
+import shutil
+import subprocess
+import tarfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sentencepiece
+
+from nmt.core.errors import UserError
+from nmt.extensions.interchange import web
+from nmt.extensions.interchange.pretrained.families import read_config
+from nmt.extensions.interchange.pretrained.tokenizers import read_tokenizer
+from nmt.extensions.interchange.runtime import translate as runtime
+from nmt.extensions.interchange.web import PAGE, RUNTIME, RUNTIME_FILES
+from nmt.quickstart.embedded_corpus import splits
+from nmt.translation.load import load
+from tests.support import huggingface_folders
+from tests.support.huggingface_folders import write_folder
+
+DRIVER = importlib.util.find_spec("playwright")
+NODE = shutil.which("node") or (DRIVER and shutil.which("node", path=Path(DRIVER.origin or "").parent / "driver"))
+"""Node.js of the system, or the one that playwright contains."""
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+FOLDER = Path(web.__file__).with_name("page")
+PROGRAM = """
+import { readFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
+const [script, model, lines] = process.argv.slice(1);
+const { Tokenizer } = await import(pathToFileURL(script));
+const tokenizer = new Tokenizer(new Uint8Array(readFileSync(model)));
+const encoded = JSON.parse(readFileSync(lines, "utf8")).map((line) => tokenizer.encode(line));
+console.log(JSON.stringify({ encoded, decoded: encoded.map((ids) => tokenizer.decode(ids)) }));
+"""
+KINDS: dict[str, dict[str, object]] = {
+    "unigram": {"model_type": "unigram"},
+    "bpe": {"model_type": "bpe", "user_defined_symbols": ["<2en>", "@@"]},
+    "unigram, bytes": {"byte_fallback": True, "vocab_size": 500, "user_defined_symbols": ["<2en>"]},
+    "bpe, bytes": {
+        "model_type": "bpe", "byte_fallback": True, "vocab_size": 500, "normalization_rule_name": "nmt_nfkc_cf",
+    },
+    "characters": {"model_type": "char", "vocab_size": 60, "hard_vocab_limit": False},
+    "identity": {"remove_extra_whitespaces": False, "normalization_rule_name": "identity"},
+    "no prefix": {"add_dummy_prefix": False, "normalization_rule_name": "nfkc"},
+}  # fmt: skip
+"""Options of sentencepiece."""
+QUICK = ("unigram", "bpe")
+ALPHABET = (
+    "abcdefgäöüßÄÖÜ ÉñçøłžČ   \t.,;:!?»«„“”'’()[]{}<>&%$#@*+-=/\\|~^_`0123456789½²ﬁ①㎏Ⅳ漢字かな한국어русскийελληνικά"
+    "عربيעברית😀👩‍👩‍👧\u00a0\u200b\u202e\ufeff\u3000e\u0301▁\u2028\x85"
+)
+
+
+def strange_lines(plain: list[str], count: int) -> list[str]:
+    """Returns lines of text with characters put in, and lines of such characters alone."""
+    draw, lines = random.Random(5), ["", " ", "  two  spaces ", "▁", "a" * 300]
+    for number in range(count):
+        line = list(draw.choice(plain)) if number % 3 < 2 else []
+        for _ in range(draw.randint(0, 6) if line else draw.randint(1, 40)):
+            line.insert(draw.randrange(len(line) + 1), draw.choice(ALPHABET))
+        if number % 10 == 0:
+            line = [chr(draw.choice([draw.randrange(32, 0xD7FF), draw.randrange(0xE000, 0x1FFFF)])) for _ in range(9)]
+        lines.append("".join(line))
+    words = "".join(plain).replace(" ", "")
+    return [*lines, words[:40_000]]  # a word that takes minutes if the time grows with the square of its length
+
+
+@pytest.mark.quick("unigram")
+@pytest.mark.skipif(NODE is None, reason="needs Node.js")
+@pytest.mark.parametrize(
+    "name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in KINDS if name not in QUICK)]
+)
+def test_the_tokenizer_is_that_of_sentencepiece(name: str, tmp_path: Path) -> None:
+    plain = [pair.target for pair in splits(train=1000)["train"]]
+    content = io.BytesIO()
+    settings = {"vocab_size": 250, "num_threads": 1, "minloglevel": 2, **KINDS[name]}
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(plain), model_writer=content, **settings)
+    (tmp_path / "model").write_bytes(content.getvalue())
+    processor = sentencepiece.SentencePieceProcessor(model_proto=content.getvalue())
+    lines = strange_lines(plain, 2000)
+    (tmp_path / "lines").write_text(json.dumps(lines), "utf-8")
+    shutil.copyfile(FOLDER / "tokenizer.js", tmp_path / "tokenizer.mjs")
+    arguments = [tmp_path / "tokenizer.mjs", tmp_path / "model", tmp_path / "lines"]
+    command = [str(NODE), "--input-type=module", "-e", PROGRAM, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    expected = [processor.encode(line) for line in lines]
+    wrong = [
+        (line, processor.id_to_piece(ids), processor.id_to_piece(other))
+        for line, ids, other in zip(lines, expected, found["encoded"], strict=True)
+        if ids != other
+    ]
+    assert not wrong, wrong[:3]
+    assert sum(map(len, expected)) > 10_000
+    texts = [" ".join(processor.decode(ids).split()) for ids in expected]
+    assert [" ".join(text.split()) for text in found["decoded"]] == texts
+
+
+def in_node(folder: Path, program: str, given: object) -> Any:
+    """Runs a program in Node.js beside the modules of the page; returns what it prints as JSON.
+
+    Args:
+        folder: an empty folder.
+        program: reads ``given``, which is JSON.
+    """
+    for name in ("translator.js", "tokenizer.js"):
+        shutil.copyfile(FOLDER / name, folder / name)
+    (folder / "package.json").write_text('{"type": "module"}', "utf-8")
+    (folder / "runtime").mkdir()
+    (folder / "runtime" / RUNTIME_FILES[0]).write_text(ORT, "utf-8")
+    (folder / "program.js").write_text(program, "utf-8")
+    (folder / "given.json").write_text(json.dumps(given), "utf-8")
+    command = [str(NODE), str(folder / "program.js")]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=60, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+ORT = """
+export const env = { wasm: {} };
+export class Tensor {
+  constructor(type, data, dims) { Object.assign(this, { type, data, dims }); }
+}
+"""
+SEARCH = """
+import { readFileSync } from "node:fs";
+import { Tensor } from "./runtime/ort.wasm.min.mjs";
+import { Translator } from "./translator.js";
+const { config, model, sources, cases, size, broken } = JSON.parse(readFileSync("given.json", "utf8"));
+const files = { model: Uint8Array.from(Buffer.from(model, "base64")) };
+const logP = (source, tokens) => {
+  let hash = 7;
+  for (const id of [...source, ...tokens]) hash = (hash * 31 + id + 1) % 100003;
+  const logits = Array.from({ length: size }, (_, v) => 2 * Math.sin((hash + 1) * (v + 1)));
+  const sum = Math.log(logits.reduce((all, value) => all + Math.exp(value), 0));
+  return logits.map((value) => (broken && tokens.length > 2 ? NaN : value - sum));
+};
+const encoder = { run: async ({ source }) => ({ source: new Tensor("int64", source.data, source.dims) }) };
+const step = {
+  run: async ({ token, position, source, mask, state }) => {
+    const [B, K] = token.dims, S = source.dims[1], t = state.dims[2], rows = [], all = [];
+    for (let b = 0; b < B; b++) {
+      const row = [...source.data.slice(b * S, (b + 1) * S)].map(Number);
+      const ids = row.filter((_, s) => mask.data[b * S + s]).slice(0, -1); // without EOS
+      for (let k = 0; k < K; k++) {
+        const tokens = [...state.data.slice((b * K + k) * t, (b * K + k + 1) * t), Number(token.data[b * K + k])];
+        if (tokens.length !== Number(position.data[0]) + 1) throw new Error(`position ${position.data[0]}`);
+        rows.push(...tokens);
+        all.push(...logP(ids, tokens));
+      }
+    }
+    return {
+      log_probability: new Tensor("float32", Float32Array.from(all), [B, K, size]),
+      attention: null,
+      "new.state": new Tensor("float32", Float32Array.from(rows), [B, K, t + 1]),
+    };
+  },
+};
+const results = [];
+for (const { first, ...options } of cases) {
+  const translator = new Translator({ ...config, first, decoding: options }, [encoder, step], files);
+  translator.source.encode = (line) => sources[line];
+  try {
+    results.push((await translator.translate(Object.keys(sources))).map(({ ids, score }) => [ids, score]));
+  } catch (error) {
+    results.push(error.message);
+  }
+}
+console.log(JSON.stringify(results));
+"""
+SIZE, SOS, EOS, PAD = 9, 2, 3, 0
+
+
+class TableModel:
+    """What the search of the runtime reads of a model: the log-probabilities of ``SEARCH``."""
+
+    def __init__(self, config: dict[str, Any], first: int | None) -> None:
+        self.config, self._first = config, [] if first is None else [first]
+
+    def start(self, sources: Sequence[Sequence[int]], num_rows: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        memory = np.empty(len(sources), object)
+        memory[:] = [tuple(ids) for ids in sources]
+        return {"source": memory}, {"tokens": np.array([[self._first] * num_rows] * len(sources), int)}
+
+    def step(self, token_BK: Any, position: int, memory: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
+        tokens_BKt = np.concatenate((state["tokens"], token_BK[:, :, None]), axis=2)
+        rows = zip(memory["source"], tokens_BKt.tolist(), strict=True)
+        log_p = [[self._log_probabilities(source, tokens) for tokens in rows_Kt] for source, rows_Kt in rows]
+        return np.array(log_p, np.float32), None, {"tokens": tokens_BKt}
+
+    @staticmethod
+    def _log_probabilities(source: Sequence[int], tokens: Sequence[int]) -> Any:
+        number = 7
+        for i in (*source, *tokens):
+            number = (number * 31 + i + 1) % 100003
+        logits = 2 * np.sin((number + 1.0) * np.arange(1, SIZE + 1))
+        return logits - np.log(np.exp(logits).sum())
+
+
+def search_of(first: int | None, **changes: Any) -> dict[str, Any]:
+    defaults = {
+        "beam_size": 3, "batch_size": 2, "length_penalty": "average", "alpha": 1.0, "early_stopping": "likely",
+        "max_length": None, "max_length_ratio": 1.5, "max_length_extra": 3,
+    }  # fmt: skip
+    return {"first": first, **defaults, **changes}
+
+
+def page_search(folder: Path, cases: list[dict[str, Any]], broken: bool) -> Any:
+    content = io.BytesIO()
+    lines = [pair.target for pair in splits(train=100)["train"]]
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_writer=content, vocab_size=100, num_threads=1, minloglevel=2
+    )
+    side = {"file": "model", "pad": PAD, "sos": SOS, "eos": EOS, "never": [PAD, SOS], "tags": {}, "hidden": []}
+    config = {"source": side, "target": side, "num_positions": 12, "max_pieces": 99, "state": {"state": [0]}}
+    model = base64.b64encode(content.getvalue()).decode()
+    given = {"config": config, "model": model, "sources": SOURCES, "cases": cases, "size": SIZE, "broken": broken}
+    return config, in_node(folder, SEARCH, given)
+
+
+SOURCES = {"a": [4, 5], "b": [6], "c": [4, 4, 5, 7], "d": [8, 6, 4, 5, 5, 7]}
+
+
+@pytest.mark.skipif(NODE is None, reason="needs Node.js")
+def test_the_search_of_the_page_is_that_of_the_runtime(tmp_path: Path) -> None:
+    penalties = [("none", 1.0), ("average", 1.5), ("gnmt", 1.5), ("word_reward", 0.7)]
+    cases = [
+        search_of(first, beam_size=beam, length_penalty=penalty, alpha=alpha, early_stopping=early, max_length=longest)
+        for first in (None, 5)
+        for beam in (1, 2, 4)
+        for penalty, alpha in penalties
+        for early in ("first", "likely", "exact")
+        for longest in (None, 3)
+    ]
+    config, results = page_search(tmp_path, cases, broken=False)
+    different = set()
+    for options, found in zip(cases, results, strict=True):
+        assert isinstance(found, list), found
+        model: Any = TableModel(config, options["first"])
+        for source, (ids, score) in zip(SOURCES.values(), found, strict=True):
+            [[best, *_]] = runtime._Beam(model, [source], options).run()
+            assert ids == best.ids, options
+            assert score == pytest.approx(best.score, abs=1e-4)
+            different.add(tuple(ids))
+    assert len(different) > 20
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(NODE is None, reason="needs Node.js")
+def test_a_search_of_the_page_with_numbers_that_are_not_finite_ends_with_a_message(tmp_path: Path) -> None:
+    _, results = page_search(tmp_path, [search_of(None), search_of(5), search_of(None, beam_size=1)], broken=True)
+    assert all("log-probabilities that are not finite" in message for message in results), results
+
+
+VOCABULARIES = """
+import { readFileSync } from "node:fs";
+import { openVocabulary } from "./tokenizer.js";
+const { tables, lines, ids } = JSON.parse(readFileSync("given.json", "utf8"));
+console.log(JSON.stringify(tables.map((table) => {
+  const vocabulary = openVocabulary({ file: "vocabulary.source.json" }, new TextEncoder().encode(table));
+  const encoded = lines.map((line) => vocabulary.encode(line)), all = [...encoded, ...ids];
+  return [encoded, all.map((each) => vocabulary.decode(each)), vocabulary.piece(vocabulary.prefix[0])];
+})));
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(NODE is None, reason="needs Node.js")
+def test_the_tokenizers_of_imported_models_are_the_same_in_the_page_and_the_runtime(tmp_path: Path) -> None:
+    vocabularies = [
+        read_tokenizer(folder, read_config(folder)[1], None, target).vocabularies.source
+        for folder, target in (
+            (write_folder(tmp_path / "marian", codes=(">>eng<<", ">>fra<<")), "eng"),
+            (write_folder(tmp_path / "nllb", "m2m_100", tokenizer="nllb"), None),
+            (write_folder(tmp_path / "m2m100", "m2m_100"), None),
+        )
+    ]
+    lines = [
+        *huggingface_folders.strange_lines(300),
+        ">>fra<< Ein Mann",
+        ">>xyz<< Ein Mann",
+        " >>fra<< a",
+        "",
+        ">>fra<<",
+    ]
+    draw = random.Random(2)
+    ids = [[draw.randrange(4, huggingface_folders.SIZE) for _ in range(9)] for _ in range(200)]
+    tables = [vocabulary.to_bytes().decode() for vocabulary in vocabularies]
+    (tmp_path / "page").mkdir()
+    found = in_node(tmp_path / "page", VOCABULARIES, {"tables": tables, "lines": lines, "ids": ids})
+    for vocabulary, table, (encoded, decoded, prefix) in zip(vocabularies, tables, found, strict=True):
+        own, in_runtime = [vocabulary.encode(line) for line in lines], runtime._Table(table.encode())
+        assert [in_runtime.encode(line) for line in lines] == own
+        assert encoded == own
+        texts = [" ".join(vocabulary.decode(each).split()) for each in (*own, *ids)]
+        assert [in_runtime.decode(each) for each in (*own, *ids)] == texts
+        assert decoded == texts
+        assert prefix is None, "a language token is no piece of text"
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package of onnxruntime-web in the cache, whose files are their names."""
+    monkeypatch.setenv("NMT_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "cache" / f"{RUNTIME}.tgz"
+    path.parent.mkdir()
+    with tarfile.open(path, "w:gz") as archive:
+        for name in (*RUNTIME_FILES, "other.js"):
+            entry = tarfile.TarInfo(f"package/dist/{name}")
+            entry.size = len(name)
+            archive.addfile(entry, io.BytesIO(name.encode()))
+    return path
+
+
+def test_the_folder_is_complete_and_lists_its_files(
+    tiny_model: Path, tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_networks(translator: object, output: Path, quantization: str | None) -> None:
+        output.mkdir()
+        for name in ("encoder.onnx", "step.onnx", "vocabulary.model", "translate.py"):
+            (output / name).write_text(name, "utf-8")
+        (output / "config.json").write_text('{"languages": ["de", "en"]}', "utf-8")
+
+    monkeypatch.setattr(web, "export_onnx", write_networks)
+    monkeypatch.setattr(web, "OnnxModel", lambda output: None)
+    monkeypatch.setattr(web, "check", lambda *arguments: "checked")
+    monkeypatch.setattr(web, "SHA512", base64.b64encode(hashlib.sha512(package.read_bytes()).digest()).decode())
+    web.Web().write(load(tiny_model, "cpu"), tmp_path / "site", "int8", [])
+    networks = ["config.json", "encoder.onnx", "step.onnx", "vocabulary.model"]
+    expected = sorted([*PAGE, *networks, *(f"runtime/{name}" for name in RUNTIME_FILES)])
+    files = [
+        path.relative_to(tmp_path / "site").as_posix() for path in (tmp_path / "site").rglob("*") if path.is_file()
+    ]
+    assert sorted(files) == sorted([*expected, "files.json"])
+    listed = json.loads((tmp_path / "site" / "files.json").read_text("utf-8"))
+    assert listed["files"] == expected
+    config = json.loads((tmp_path / "site" / "config.json").read_text("utf-8"))
+    assert config["sizes"]["encoder.onnx"] == len("encoder.onnx")
+    assert config["quantization"] == "int8"
+    assert config["attention"] in ("input", "output")
+    assert (tmp_path / "site" / "runtime" / RUNTIME_FILES[0]).read_text("utf-8") == RUNTIME_FILES[0]
+
+    web.Web().write(load(tiny_model, "cpu"), tmp_path / "again", "int8", [])
+    assert (tmp_path / "again" / "files.json").read_bytes() == (tmp_path / "site" / "files.json").read_bytes()
+    web.Web().write(load(tiny_model, "cpu"), tmp_path / "other", None, [])
+    other = json.loads((tmp_path / "other" / "files.json").read_text("utf-8"))
+    assert other["version"] != listed["version"], "browsers keep the files of a version"
+
+
+def test_another_package_is_refused(package: Path) -> None:
+    with pytest.raises(UserError, match="is not the package onnxruntime-web") as caught:
+        web._package()
+    assert "npm pack onnxruntime-web@" in caught.value.remedy
+
+
+def test_without_npm_the_message_says_where_the_package_belongs(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package.unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="npm is needed to download onnxruntime-web") as caught:
+        web._package()
+    assert str(package) in caught.value.remedy
+
+
+def test_the_page_loads_nothing_from_elsewhere() -> None:
+    for name in PAGE:
+        text = (FOLDER / name).read_text("utf-8")
+        assert "http:" not in text.replace("http.server", "")
+        assert "https:" not in text
+
+
+@pytest.mark.slow
+def test_a_file_that_is_missing_is_named_although_others_are_still_loading(browser: Any, tmp_path: Path) -> None:
+    for name in PAGE:
+        shutil.copyfile(FOLDER / name, tmp_path / name)
+    (tmp_path / "runtime").mkdir()
+    (tmp_path / "runtime" / RUNTIME_FILES[0]).write_text("export const env = { wasm: {} };", "utf-8")
+    sizes = {"encoder.onnx": 30_000_000, "step.onnx": 1, "vocabulary.model": 1}
+    side = {"file": "vocabulary.model"}
+    config = {"languages": ["de", "en"], "source": side, "target": side, "sizes": sizes}
+    (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
+    (tmp_path / "encoder.onnx").write_bytes(bytes(sizes["encoder.onnx"]))
+    (tmp_path / "vocabulary.model").write_bytes(b"0")
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        window = browser.new_page(service_workers="block")
+        window.goto(f"http://127.0.0.1:{server.server_address[1]}/")
+        window.wait_for_selector("#progress", state="hidden")
+        window.wait_for_timeout(300)  # of which the large file needs less
+        assert "step.onnx can't be loaded (status 404)" in window.text_content("#status")
+        window.goto((tmp_path / "index.html").as_uri())
+        assert "by HTTP" in window.text_content("#status")
+        window.close()
+        server.shutdown()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason="needs onnx, onnxruntime and onnxscript")
+def test_a_recurrent_model_is_refused(tiny_model: Path, tmp_path: Path, run_nmt: RunNmt) -> None:
+    done = run_nmt("export", tiny_model, "-o", tmp_path / "site", "--to", "web")
+    assert done.returncode == 2
+    assert "needs an encoder of type transformer" in done.stderr
+    assert not (tmp_path / "site").exists()

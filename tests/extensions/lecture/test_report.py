@@ -1,0 +1,220 @@
+"""The HTML report: what it carries, and how it behaves in a real browser."""
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from windows import SCHEMES_AND_WIDTHS, check_accessible, open_details, show_in, silent_window
+
+from nmt.alignment.links import WordAlignment
+from nmt.core.errors import UserError
+from nmt.data.links import Links
+from nmt.extensions.lecture.report import render_report
+
+HEADS = ["mean", "layer 1 head 1"]
+SOURCE = ("Der", "Hund", "<b>bellt</b>", ".")
+TARGET = ("The", "dog", "</script>", "barks", ".")
+MEAN = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=np.float32)
+HEAD = np.full((5, 4), 0.25, dtype=np.float32)
+LINKS = ((0, 0), (1, 1), (2, 3), (3, 4))
+GOLD: list[tuple[Links, Links]] = [({(0, 0), (1, 1)}, {(1, 1), (2, 2)}), (set(), set())]
+
+
+def sentences() -> list[list[WordAlignment]]:
+    best = WordAlignment(
+        SOURCE, TARGET, MEAN, LINKS, score=-1.25, probabilities=[0.9, 0.8, 0.1, 0.7, 1.0], head_weights=[HEAD]
+    )
+    second = WordAlignment(
+        SOURCE, ("A", "dog"), MEAN[:2], ((0, 0),), score=-2.5, probabilities=[0.5, 0.5], head_weights=[HEAD[:2]]
+    )
+    arabic = WordAlignment(("الولد", "الصغير"), ("The", "boy"), MEAN[:2, :2], ((0, 1),), head_weights=[HEAD[:2, :2]])
+    return [[best, second], [arabic]]
+
+
+def page() -> str:
+    return render_report("Alignments <of> a test", "Made up.", HEADS, sentences(), GOLD)
+
+
+def carried(html: str) -> Any:
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
+    return json.loads(text)
+
+
+def test_the_page_carries_words_links_and_weights() -> None:
+    data = carried(page())
+    assert data["heads"] == HEADS
+    first, second = data["sentences"]
+    assert (first["source"], first["candidates"][0]["target"]) == ([*SOURCE], [*TARGET])
+    assert first["candidates"][0]["links"] == [list(link) for link in LINKS]
+    assert first["gold"] == {"sure": [[0, 0], [1, 1]], "possible": [[2, 2]]}
+    assert (first["candidates"][1]["score"], second["candidates"][0]["score"]) == (-2.5, None)
+    assert second["gold"] == {"sure": [], "possible": []}
+    for weights, text in zip((MEAN, HEAD), first["candidates"][0]["weights"], strict=True):
+        found = np.frombuffer(base64.b64decode(text), dtype=np.uint8).reshape(5, 4) / 255
+        np.testing.assert_allclose(found, weights, atol=0.5 / 255 + 1e-6)
+
+
+def test_text_of_sentences_is_never_markup() -> None:
+    html = page()
+    assert "Alignments &lt;of&gt; a test" in html
+    assert "<b>bellt" not in html
+    assert html.count("</script>") == 2
+
+
+def test_nothing_is_loaded_from_elsewhere() -> None:
+    html = page()
+    assert not re.findall(r"(?:src|href)=[\"'](?!data:|#)", html)
+    assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)|@import|url\((?!data:)", html)
+
+
+def test_a_report_of_nothing_is_refused() -> None:
+    with pytest.raises(UserError, match="no sentence pairs"):
+        render_report("Nothing", "", HEADS, [])
+
+
+def test_gold_for_fewer_sentences_is_refused() -> None:
+    with pytest.raises(UserError, match="only 1 lines of gold"):
+        render_report("Two", "", HEADS, sentences(), GOLD[:1])
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Iterator[Any]:
+    """The page in a window; its console must stay silent."""
+    (tmp_path / "report.html").write_text(page(), encoding="utf-8")
+    with silent_window(browser, (tmp_path / "report.html").as_uri()) as window:
+        yield window
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scheme", "width"), SCHEMES_AND_WIDTHS)
+def test_it_is_accessible(opened: Any, scheme: str, width: int) -> None:
+    show_in(opened, scheme, width)
+    open_details(opened)
+    check_accessible(opened)
+
+
+def shares(window: Any, side: str) -> list[float]:
+    script = "words => words.map(word => Number(word.style.getPropertyValue('--share')))"
+    found: list[float] = window.eval_on_selector_all(f"#{side} .word", script)
+    return found
+
+
+def linked(window: Any, side: str) -> list[str]:
+    found: list[str] = window.eval_on_selector_all(f"#{side} .linked", "words => words.map(word => word.textContent)")
+    return found
+
+
+@pytest.mark.slow
+def test_pointing_at_a_word_shades_the_other_side(opened: Any) -> None:
+    opened.hover("#target .word >> nth=2")
+    assert shares(opened, "source") == pytest.approx([0, 0.5, 0.5, 0], abs=0.01)
+    assert linked(opened, "source") == []
+    opened.hover("#source .word >> nth=2")
+    assert shares(opened, "target") == pytest.approx([0, 0, 0.5, 1, 0], abs=0.01)
+    assert linked(opened, "target") == ["barks"]
+    opened.hover("h1")
+    assert shares(opened, "target") == [0, 0, 0, 0, 0]
+
+
+@pytest.mark.slow
+def test_another_head_is_shown_when_chosen(opened: Any) -> None:
+    opened.select_option("#head", label="layer 1 head 1")
+    opened.hover("#target .word >> nth=0")
+    assert shares(opened, "source") == pytest.approx([0.25] * 4, abs=0.01)
+
+
+def test_lines_are_as_thick_as_the_weights(opened: Any) -> None:
+    assert not opened.is_visible("#lines-section")
+    opened.select_option("#picture", label="lines")
+    assert opened.is_visible("#lines-section")
+    assert not opened.is_visible("#matrix-section")
+    texts = opened.eval_on_selector_all("#lines text", "words => words.map(word => word.textContent)")
+    assert texts == [*SOURCE, *TARGET]
+    script = (
+        "lines => lines.map(l => [l.textContent, l.getAttribute('stroke-width') / 8, l.classList.contains('link')])"
+    )
+    found = {
+        name.partition(":")[0]: (width, is_link)
+        for name, width, is_link in opened.eval_on_selector_all("#lines line", script)
+    }
+    assert len(found) == 6
+    assert found["barks – <b>bellt</b>"] == (pytest.approx(1, abs=0.01), True)
+    assert found["</script> – Hund"] == (pytest.approx(0.5, abs=0.01), False)
+    opened.select_option("#head", label="layer 1 head 1")
+    assert opened.locator("#lines line").count() == 20
+
+
+def test_it_works_by_keyboard(opened: Any) -> None:
+    opened.focus("#target .word >> nth=0")
+    opened.keyboard.press("ArrowRight")
+    opened.keyboard.press("Enter")
+    assert linked(opened, "source") == ["Hund"]
+    opened.hover("#target .word >> nth=3")  # a word that is held stays
+    assert linked(opened, "source") == ["Hund"]
+    opened.keyboard.press("Escape")
+    assert linked(opened, "source") == []
+    opened.keyboard.press("]")
+    assert opened.text_content("#source .word >> nth=0") == "الولد"
+    assert opened.input_value("#sentence") == "1"
+    opened.keyboard.press("[")
+    assert opened.text_content("#source .word >> nth=0") == "Der"
+
+
+@pytest.mark.slow
+def test_words_of_a_right_to_left_script_run_from_right_to_left(opened: Any) -> None:
+    def lefts(side: str) -> list[float]:
+        script = "words => words.map(word => word.getBoundingClientRect().left)"
+        found: list[float] = opened.eval_on_selector_all(f"#{side} .word", script)
+        return found
+
+    opened.select_option("#sentence", "1")
+    assert lefts("source")[0] > lefts("source")[1]
+    assert lefts("target")[0] < lefts("target")[1]
+
+
+@pytest.mark.slow
+def test_other_candidates_and_sentences_can_be_chosen(opened: Any) -> None:
+    assert opened.locator("#matrix tbody tr").count() == 5
+    assert opened.locator("#matrix td.sure").count() == 2
+    assert opened.locator("#matrix td.possible").count() == 1
+    opened.click("#candidates button >> nth=1")
+    assert opened.locator("#matrix tbody tr").count() == 2
+    opened.fill("#find", "صغير")
+    assert opened.text_content("#status") == "1 of 2 sentences"
+    assert opened.text_content("#source .word >> nth=1") == "الصغير"
+    assert not opened.is_visible("#candidates")
+    opened.fill("#find", "dog")
+    assert opened.text_content("#source .word >> nth=1") == "Hund"
+
+
+@pytest.mark.slow
+def test_a_thousand_sentences_cost_less_than_two_seconds(browser: Any, tmp_path: Path) -> None:
+    """Of the processor, so that it holds on a busy machine too; with twelve heads, as a Transformer has."""
+    random = np.random.default_rng(0)
+    heads = [f"layer {layer} head {head}" for layer in range(1, 4) for head in range(1, 5)]
+    many = []
+    for number in range(1000):
+        weights = list(random.dirichlet(np.full(14, 0.3), (len(heads) + 1, 15)).astype(np.float32))
+        source, target = (tuple(f"{side}{number}-{i}" for i in range(size)) for side, size in (("s", 14), ("t", 15)))
+        links = tuple((i, i) for i in range(14))
+        many.append([WordAlignment(source, target, weights[0], links, score=-9.5, head_weights=weights[1:])])
+    path = tmp_path / "report.html"
+    path.write_text(render_report("Many", "Made up.", ["mean", *heads], many), encoding="utf-8")
+    window = browser.new_page()
+    window.set_default_timeout(300_000)
+    session = window.context.new_cdp_session(window)
+    session.send("Performance.enable")
+    window.goto(path.as_uri())
+    window.hover("#target .word >> nth=2")
+    assert sum(shares(window, "source")) == pytest.approx(1, abs=0.05)
+    figures = {figure["name"]: figure["value"] for figure in session.send("Performance.getMetrics")["metrics"]}
+    assert figures["ProcessTime"] < 2
+    assert window.locator("#sentence option").count() == 1000
+    window.fill("#find", "s999-3")
+    assert window.text_content("#source .word >> nth=0") == "s999-0"
+    window.close()

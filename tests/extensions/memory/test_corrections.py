@@ -1,0 +1,115 @@
+"""Fine-tuning with corrections: what is kept, and what stays."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nmt
+from nmt.core.errors import UserError
+from nmt.core.files import sha256
+from nmt.evaluation.significance import SufficientStatistics, TestSet, paired_test
+from nmt.extensions.memory import corrections
+from nmt.extensions.memory.corrections import Outcome, learn_corrections
+
+STEPS = {"training.max_steps": 2, "training.schedule.warmup_steps": 1, "training.validate_every": 1}
+
+
+@pytest.fixture
+def model(tiny_model: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    return folder
+
+
+def _outcome(on_corrections: str, on_other: str) -> Outcome:
+    """Half of the translations are right before; afterwards they are ``better``, ``worse`` or the ``same``."""
+    reference = [f"The dog number {i} sleeps in the garden." for i in range(40)]
+    half = [line if i % 2 else "No." for i, line in enumerate(reference)]
+    after = {"better": reference, "worse": ["No."] * 40, "same": half}
+    tests = []
+    for kind in (on_corrections, on_other):
+        test_set = TestSet({"before": half, "after": after[kind]}, [reference])
+        tests.append({"chrf": paired_test(SufficientStatistics("chrf", test_set), num_samples=200)})
+    return Outcome(*tests)
+
+
+@pytest.mark.parametrize(
+    ("on_corrections", "on_other", "is_better"),
+    [("better", "same", True), ("better", "worse", False), ("same", "better", False), ("worse", "same", False)],
+)
+def test_what_is_kept(on_corrections: str, on_other: str, is_better: bool) -> None:
+    assert _outcome(on_corrections, on_other).is_better == is_better
+
+
+def test_too_few_corrections(model: Path) -> None:
+    nmt.TranslationMemory(model).add([("Der Hund.", "The dog.")])
+    with pytest.raises(UserError, match="has 1 corrections, too few"):
+        learn_corrections(model)
+    assert not (model / "corrections").exists()
+
+
+@pytest.mark.quick("True")
+@pytest.mark.parametrize("is_better", [True, False])
+def test_a_run_that_is_stopped_is_resumed(
+    model: Path, is_better: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memory = nmt.TranslationMemory(model)
+    memory.add([(f"Der Hund {i} schläft.", f"The dog {i} sleeps.") for i in range(120)])
+    before = sha256(model / "model.safetensors")
+
+    real = corrections._compare
+
+    def stop(*arguments: Any) -> Outcome:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(corrections, "_compare", stop)
+    with pytest.raises(KeyboardInterrupt):
+        learn_corrections(model, STEPS)
+    tuned = sha256(model / "corrections" / "run" / "model.safetensors")
+    assert len({before, tuned, sha256(model / "model.safetensors")}) == 2
+    memory.add([("Später.", "Later.")])  # the next run learns it
+    kind = "better" if is_better else "same"
+
+    def compare(*arguments: Any) -> Outcome:
+        assert sorted(real(*arguments).corrections) == ["bleu", "chrf"]
+        return _outcome(kind, "same")
+
+    monkeypatch.setattr(corrections, "_compare", compare)
+    assert learn_corrections(model, STEPS) is not None
+    assert sha256(model / "model.safetensors") == (tuned if is_better else before)
+    assert (model / "model.before.safetensors").exists() == is_better
+    assert not (model / "corrections").exists()
+    assert len(nmt.TranslationMemory(model)) == 121
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_after_the_weights_were_replaced(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nmt.TranslationMemory(model).add([(f"Der Hund {i} schläft.", f"The dog {i} sleeps.") for i in range(120)])
+    monkeypatch.setattr(corrections, "_compare", lambda *arguments: _outcome("better", "same"))
+    with monkeypatch.context() as killed:
+        killed.setattr(corrections, "remove_folder", lambda folder: None)
+        learn_corrections(model, STEPS)
+    old = sha256(model / "model.before.safetensors")
+    assert learn_corrections(model, STEPS) is None
+    assert sha256(model / "model.before.safetensors") == old
+
+
+def test_the_commands(model: Path, tmp_path: Path, run_nmt: Callable[..., Any], tiny_corpus: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("de,en\nDer Hund schläft.,The dog is asleep.\n")
+    assert "has 1 entries" in run_nmt("memory", model, "--import", table, "--export", tmp_path / "a.tmx").stderr
+    assert "<seg>The dog is asleep.</seg>" in (tmp_path / "a.tmx").read_text()
+    refused = run_nmt("memory", model, "--import", tmp_path / "a.po")
+    assert (refused.returncode, ".tmx or .csv" in refused.stderr) == (2, True)
+    source = tmp_path / "a.de"
+    source.write_text("Ein Mann.\nDer Hund schläft.\n")
+    plain = run_nmt("translate", model, "-i", source).stdout.splitlines()
+    found = run_nmt("translate", model, "-i", source, "--memory").stdout.splitlines()
+    assert found == [plain[0], "The dog is asleep."]
+    marked = run_nmt("translate", model, "-i", source, "--memory", "--format", "jsonl").stdout.splitlines()
+    assert '"memory": {"similarity": 1.0' in marked[1]
+    few = run_nmt("learn-corrections", model)
+    assert (few.returncode, "too few to learn" in few.stderr) == (2, True)

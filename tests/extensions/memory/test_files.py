@@ -1,0 +1,72 @@
+"""TMX and CSV files of translation memories."""
+
+from pathlib import Path
+
+import pytest
+
+from nmt.core.errors import UserError
+from nmt.extensions.memory.files import read_memory, write_memory
+from nmt.extensions.memory.memory import Entry
+
+ENTRIES = [
+    Entry('Ein Hund, <b>zwei</b> & "drei".', "A dog; 'two' ]]>", "20260102T030405Z"),
+    Entry("Zeile eins\nZeile zwei\tTab", "line one\n\n line two \u2028 \U0001f600 \x85", "20260102T030406Z"),
+    Entry("a,b", "=1+1", "20260102T030407Z"),
+]
+
+
+@pytest.mark.parametrize("name", ["memory.tmx", "memory.csv", "memory.tmx.gz"])
+def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name.endswith(".gz"):
+        with pytest.raises(UserError, match="no file of a translation memory"):
+            write_memory(ENTRIES, path, "de", "en")
+        return
+    assert write_memory(ENTRIES, path, "de", "en") == 3
+    assert read_memory(path, "de", "en") == ENTRIES
+    assert [entry.target for entry in read_memory(path, "en", "de")] == [entry.source for entry in ENTRIES]
+    with pytest.raises(UserError, match=r"no entries from|not the languages"):
+        read_memory(path, "fr", "en")
+
+
+def test_tmx_of_another_program(tmp_path: Path) -> None:
+    path = tmp_path / "other.tmx"
+    path.write_text(
+        '<?xml version="1.0"?><!DOCTYPE tmx SYSTEM "tmx14.dtd"><tmx version="1.4"><header/><body>'
+        '<tu creationdate="20200101T000000Z"><tuv xml:lang="DE-AT"><seg><bpt i="1">&lt;b></bpt>Ein <hi>Hund</hi>'
+        '<ept i="1">&lt;/b></ept>.</seg></tuv><tuv lang="en"><seg>A dog.</seg></tuv><tuv xml:lang="en-GB">'
+        "<seg>A hound.</seg></tuv></tu><tu><tuv xml:lang='de'><seg>Allein</seg></tuv></tu></body></tmx>"
+    )
+    assert read_memory(path, "de", "en") == [Entry("Ein Hund.", "A dog.", "20200101T000000Z")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.tmx", '<!DOCTYPE tmx [<!ENTITY a "b">]><tmx>&a;</tmx>', "document type"),
+        ("a.tmx", "<tmx><body>", "not well-formed"),
+        ("a.csv", 'de,en\n"a,b\n', "is damaged"),
+        ("a.csv", "", "not the languages"),
+        ("a.po", "", "no file of a translation memory"),
+    ],
+)
+def test_a_file_that_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_memory(path, "de", "en")
+
+
+def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("de,en\na,b\n")
+    monkeypatch.setattr("nmt.extensions.memory.files.MAX_BYTES", 5)
+    with pytest.raises(UserError, match="more than"):
+        read_memory(path, "de", "en")
+
+
+def test_a_line_with_a_million_columns_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "memory.csv"
+    path.write_text("de,en\nHund,dog\n" + "a," * 600_000 + "\n")
+    with pytest.raises(UserError, match=r"Line 3 has 1,200,001 characters, more than 1,048,576"):
+        read_memory(path, "de", "en")

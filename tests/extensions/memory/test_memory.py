@@ -1,0 +1,215 @@
+"""The translation memory: durable, exact, and fast with many entries."""
+
+import contextlib
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nmt
+from nmt.core.errors import UserError
+from nmt.extensions.memory import memory as module
+from nmt.extensions.memory.memory import Entry, TranslationMemory
+from nmt.translation.request import Request, StreamOptions
+from nmt.translation.results import Translation
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "recipe.yaml").write_text("{}")
+    return tmp_path
+
+
+def _search(requests: list[Request]) -> list[Translation]:
+    return [Translation(request.source, f"({request.source})", -1.0, []) for request in requests]
+
+
+def test_a_correction_takes_the_place_of_an_older_one_and_of_the_model(folder: Path) -> None:
+    memory = TranslationMemory(folder)
+    assert len(memory) == 0
+    assert not memory.path.exists()  # reading makes no file
+    assert memory.add([("Ein Hund.", "A dog."), (" Eine\r\nKatze. ", "A\x00 cat.")]) == 2
+    assert memory.add([("Ein Hund.", "A hound."), ("Eine\nKatze.", "A cat.")]) == 1
+    assert [(each.source, each.target) for each in memory] == [("Ein Hund.", "A hound."), ("Eine\nKatze.", "A cat.")]
+    found = memory.translate(["Ein Mann.", "Ein Hund.", ""], _search)
+    assert [each.text for each in found] == ["(Ein Mann.)", "A hound.", "()"]
+    assert found[0].memory is None
+    assert found[1].to_json()["memory"]["similarity"] == 1.0
+
+
+def test_a_match_meets_the_constraints_of_the_request(folder: Path) -> None:
+    memory = TranslationMemory(folder)
+    memory.add([("Ein Hund.", "A dog.")])
+    requests = [Request("Ein Hund.", prefix="A "), Request("Ein Hund.", "The"), Request("Ein Hund.", "", ("hound",))]
+    assert list(memory.recall(requests)) == [0]
+    assert not memory.recall(requests, forbid=["dog"])
+    terms = [Request("Ein Hund.", terms={"Hund": "dog", "Katze": "cat"}), Request("Ein Hund.", terms={"Hund": "hound"})]
+    assert list(memory.recall(terms)) == [0]
+
+
+def test_near_matches(folder: Path) -> None:
+    memory = TranslationMemory(folder)
+    memory.add([("Ein alter Hund schläft im Garten.", "An old dog sleeps."), ("私は猫が好きです。", "I like cats.")])
+    match = memory.near("Ein junger Hund schläft im Garten.")
+    assert match is not None
+    assert match[0].target == "An old dog sleeps."
+    assert 0.8 < match[1] < 1
+    japanese = memory.near("私は犬が好きです。")
+    assert japanese is not None
+    assert japanese[0].target == "I like cats."
+    assert memory.near("Zwei Frauen reden im Garten.") is None
+    assert memory.near('"OR" NEAR( * ^') is None
+    suggested = memory.suggest(_search([Request("Ein junger Hund schläft im Garten.")])[0])
+    assert suggested.text == "(Ein junger Hund schläft im Garten.)"
+    assert suggested.to_json()["memory"]["translation"] == "An old dog sleeps."
+
+
+def test_an_entry_that_is_refused_leaves_the_memory_as_it_was(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = TranslationMemory(folder)
+    with pytest.raises(UserError, match="empty side"):
+        memory.add([("a", "b"), ("c", " ")])
+    with pytest.raises(UserError, match="20,000 characters"):
+        memory.add([("a", "b"), ("c", "d" * 20_001)])
+    monkeypatch.setattr(module, "MAX_ENTRIES", 1)
+    with pytest.raises(UserError, match="more than 1 entries"):
+        memory.add([("a", "b"), ("c", "d")])
+    assert len(memory) == 0
+
+
+def test_a_file_of_a_stranger_is_refused(folder: Path) -> None:
+    memory = TranslationMemory(folder)
+    memory.add([("a", "b")])
+    memory.close()
+    connection = sqlite3.connect(memory.path)
+    connection.execute("CREATE TRIGGER words_data AFTER INSERT ON entries BEGIN DELETE FROM entries; END")
+    connection.close()
+    with pytest.raises(UserError, match="not a translation memory"):
+        TranslationMemory(folder)
+    memory.path.write_bytes(b"nonsense" * 1000)
+    with pytest.raises(UserError, match="can't be used: file is not a database"):
+        TranslationMemory(folder)
+
+
+@pytest.mark.parametrize("column", ["source", "target", "changed"])
+def test_bytes_in_place_of_the_text_of_an_entry_are_refused_wherever_it_is_read(folder: Path, column: str) -> None:
+    memory = TranslationMemory(folder)
+    memory.add([("Ein alter Hund schläft.", "An old dog sleeps."), ("Eine Katze.", "A cat.")])
+    with contextlib.closing(sqlite3.connect(memory.path)) as connection, connection:
+        connection.execute(f"UPDATE entries SET {column} = CAST({column} AS BLOB) WHERE id = 1")
+    with pytest.raises(UserError, match=r"memory\.sqlite is damaged: a column of an entry is not text"):
+        list(memory)
+    with pytest.raises(UserError, match="is damaged"):
+        memory.near("Ein junger Hund schläft.")
+    if column == "source":  # bytes equal no text
+        assert memory.exact("Ein alter Hund schläft.") is None
+    else:
+        with pytest.raises(UserError, match="is damaged"):
+            memory.exact("Ein alter Hund schläft.")
+
+
+def test_many_writers_lose_nothing(folder: Path) -> None:
+    start = threading.Barrier(4)
+
+    def write(writer: int) -> None:
+        start.wait()
+        memory = TranslationMemory(folder)
+        for i in range(10):
+            memory.add([(f"{writer} {i}", f"{i}")])
+        memory.close()
+
+    with ThreadPoolExecutor(4) as writers:
+        list(writers.map(write, range(4)))
+    assert len(TranslationMemory(folder)) == 40
+
+
+def test_a_writer_waits_while_another_makes_the_database(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where two processes turn on WAL mode at once, SQLite refuses one of them at once, to avoid a deadlock."""
+    refused = []
+
+    class Busy(sqlite3.Connection):
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            if "WAL" in sql and len(refused) < 3:
+                refused.append(sql)
+                raise sqlite3.OperationalError("database is locked")
+            return super().execute(sql, *values)
+
+    monkeypatch.setattr(module.sqlite3, "connect", partial(sqlite3.connect, factory=Busy))
+    assert TranslationMemory(folder).add([("a", "b")]) == 1
+    assert len(refused) == 3
+
+
+@pytest.mark.posix
+def test_a_killed_writer_loses_nothing(folder: Path, python: Path) -> None:
+    """A process is killed as soon as it has said that an entry is added; a copy of the folder has all of them."""
+    program = (
+        "import sys, itertools; from nmt.extensions.memory.memory import TranslationMemory\n"
+        "memory = TranslationMemory(sys.argv[1])\n"
+        "for i in itertools.count(): memory.add([(f'source {i}', 'target')]); print(i, flush=True)"
+    )
+    process = subprocess.Popen([python, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for _ in range(20):
+        last = int(process.stdout.readline())
+    process.send_signal(signal.SIGUSR1)  # as SIGKILL
+    process.wait()
+    last = max([last, *map(int, process.stdout.read().split())])
+    shutil.copytree(folder, folder.parent / "copy")
+    for place in (folder, folder.parent / "copy"):
+        sources = [entry.source for entry in TranslationMemory(place)]
+        assert sources[: last + 1] == [f"source {i}" for i in range(last + 1)]
+        assert len(sources) - last in (1, 2)  # one more may have been added before it could say so
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_entries(folder: Path) -> None:
+    draw = random.Random(1)
+    words = ["".join(draw.choices("abcdefghij", k=draw.randint(2, 8))) for _ in range(20_000)]
+    weights = list(accumulate(1 / rank for rank in range(1, 20_001)))  # Zipf's law
+    sources = [" ".join(draw.choices(words, cum_weights=weights, k=20)) for _ in range(100_000)]
+    memory = TranslationMemory(folder)
+    memory.add(Entry(source, "x") for source in sources)
+    found = 0
+    for source in sources[:50]:
+        match = memory.near(source.replace(source.split()[3], "other", 1))
+        found += match is not None and match[0].source == source
+    assert found >= 48
+
+
+def test_a_translator_takes_what_the_memory_has(tiny_model: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "model"
+    shutil.copytree(tiny_model, copy)
+    memory, model = nmt.TranslationMemory(copy), nmt.load(copy)
+    memory.add([("Der Hund schläft.", "The dog is asleep.")])
+    lines = ["Eine Frau liest.", "Der Hund schläft."]
+    found = memory.translate(lines, model.translate, model.examiner(StreamOptions(with_alignment=True, check=True)))
+    assert [each.text for each in found] == [model(lines[0]).text, "The dog is asleep."]
+    assert found[1].alignment is not None
+    assert found[1].problems is not None
+
+
+def test_a_correction_holds_for_its_own_capitals_alone(tiny_model: Path, folder: Path) -> None:
+    translator = nmt.load(tiny_model, "cpu")
+    line = "Der müde Bäcker sieht den Mond."
+    forms = [line, line.upper(), "Der Müde Bäcker Sieht Den Mond."]
+    before = [each.text for each in translator.translate(forms)]
+    assert before[1] == before[0].upper()
+    for corrected, text in ((0, "A weary baker gazes."), (1, "A BAKER GAZES, WEARY.")):
+        memory = TranslationMemory(folder)
+        memory.add([(forms[corrected], text)])
+        found = memory.translate(
+            forms, translator.translate, translator.examiner(StreamOptions(with_alignment=True, check=True))
+        )
+        expected = [text if i == corrected else each for i, each in enumerate(before)]
+        assert [each.text for each in found] == expected
+        assert [each.source for each in found] == forms
+        memory.close()
+        memory.path.unlink()

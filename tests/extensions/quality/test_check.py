@@ -1,0 +1,100 @@
+"""What a translation loses or adds is found."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nmt.alignment.lexicon import Lexicon
+from nmt.alignment.links import WordAlignment
+from nmt.data.words import Words
+from nmt.extensions.quality.check import END, lost_texts, merged, problems, severity, word_problems
+from nmt.translation.load import load
+
+
+@pytest.mark.parametrize(
+    ("source", "translation", "expected"),
+    [
+        ("Ein Hund.", "A dog.", {}),
+        ("Es kostet 1.234,50 € am 3. Mai.", "It costs €1,234.50 on May 3.", {}),
+        ("Es sind 12 Hunde.", "There are 21 dogs.", {"numbers": {"lost": ["12"], "added": ["21"]}}),
+        (
+            "Siehe https://a.b/c1.",
+            "See https://a.b/c.",
+            {"urls": {"lost": ["https://a.b/c1"], "added": ["https://a.b/c"]}},
+        ),
+        ("Hallo {name} %s", "Hello {Name} %s", {"placeholders": {"lost": ["{name}"], "added": ["{Name}"]}}),
+        ("<b>Hund</b> 3", "<b>dog</b> 3 3", {"numbers": {"lost": [], "added": ["3"]}}),
+        ("<b>Hund</b>", "<b>dog", {"tags": {"lost": ["</b>"], "added": []}}),
+        ("Ein Hund", "A brown dоg", {"script": "о"}),
+        ("Use `open_file` instead.", "使用 `open_file`。", {}),
+        (
+            "Use `open_file` instead.",
+            "使用 `file_open`。",
+            {"code": {"lost": ["`open_file`"], "added": ["`file_open`"]}},
+        ),
+        ("``x == 1`` holds", "``x = 1`` gilt", {"code": {"lost": ["``x == 1``"], "added": ["``x = 1``"]}}),
+        ("See :class:`Bytes` and `the docs <a>`_.", "请参阅 :class:`Bites` 和 `文档 <a>`_。", {}),
+        ("A dog in Tokyo", "東京のイヌ", {}),
+        ("Ein Hund", "dog dog dog dog dog dog", {"degenerate": "loop"}),
+        ("Der kleine Hund schläft heute", "Der kleine Hund schläft heute", {"degenerate": "copy"}),
+    ],
+)
+def test_problems(source: str, translation: str, expected: dict[str, Any]) -> None:
+    assert problems(source, translation) == expected
+
+
+def test_words_of_a_changed_translation_are_unsupported_and_omitted_ones_uncovered(tiny_model: Path) -> None:
+    aligner = load(tiny_model, "cpu").aligner
+    source, good = "Heute trinkt die Katze kaltes Wasser.", "Today the cat drinks cold water."
+
+    def check(text: str) -> dict[str, list[str]]:
+        [(alignment, *_)] = aligner.compared([(Words.split(source), Words.split(text))], scores=True)
+        return word_problems(alignment, source)
+
+    assert check(good) == {}
+    assert "dog" in check("Today the dog drinks cold water.")["unsupported"]
+    assert "water." in check("Today the cat drinks water.")["unsupported"]
+    assert END in check("Today the cat drinks cold water. today")["unsupported"]
+    assert "Katze" in check("Today.").get("uncovered", []) + check("Today drinks cold water.").get("uncovered", [])
+
+
+def test_a_lexicon_excuses_words_without_a_translation_and_words_whose_translation_is_there() -> None:
+    """Words without attention: an auxiliary verb, a word that is translated, an omission, and a short word.
+
+    The last word was cut, so that it has no attention at all.
+    """
+    words, target = ("does", "years", "window", "foo", "laugh", "beyond"), ("Jahre", "lachen")
+    weights_TS = np.array([[0.01, 0.01, 0.01, 0.01, 0.96, 0.0], [0.01, 0.01, 0.01, 0.01, 0.96, 0.0]])
+    alignment = WordAlignment(words, target, weights_TS, (), margins=[0.0, 0.0, 0.0])
+    lexicon = Lexicon({
+        "does": {f"wort{i}": 100.0 for i in range(10)},
+        "years": {"jahre": 900.0, "alt": 100.0},
+        "window": {"fenster": 1000.0},
+        "laugh": {"lachen": 1000.0},
+    })  # fmt: skip
+    assert word_problems(alignment, " ".join(words)) == {"uncovered": ["does", "years", "window"]}
+    assert word_problems(alignment, " ".join(words), lexicon) == {"uncovered": ["window"]}
+    answer = replace(alignment, turns=(0, 0, 0, 1, 1, 1))
+    assert word_problems(answer, " ".join(words), lexicon) == {}, "an answer doesn't translate the turns of a dialogue"
+
+
+def test_lost_code_is_required_by_repair() -> None:
+    source = "Call ``len(x)`` twice"
+    assert lost_texts(source, problems(source, "Rufe ``len(y)`` zweimal auf")) == ["``len(x)``"]
+
+
+def test_the_problems_of_parts_are_those_of_the_whole() -> None:
+    first, second = problems("Es sind 12.", "21."), problems("Und 3 <b>", "And")
+    whole = merged([first, second | {"uncovered": ["a"]}, {"uncovered": ["b"]}, {"degenerate": "loop"}])
+    assert whole == {
+        "numbers": {"lost": ["12", "3"], "added": ["21"]},
+        "tags": {"lost": ["<b>"], "added": []},
+        "uncovered": ["a", "b"],
+        "degenerate": "loop",
+    }
+    assert merged([first, None]) is None
+    assert severity(whole) == (5, 2)
+    assert lost_texts("Am 1.5. um 12:30", {"numbers": {"lost": ["1230"], "added": []}}) == ["12:30"]

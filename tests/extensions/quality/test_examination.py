@@ -1,0 +1,73 @@
+"""Translations with problems are searched again, and the candidate with the fewest problems is kept."""
+
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from nmt.data.vocabulary.words import WordVocabulary
+from nmt.decoding.hypotheses import SearchBatch
+from nmt.decoding.processors import LogitsProcessor
+from nmt.extensions.quality.examination import Examiner
+from nmt.recipe.schema import VocabularyOptions
+from nmt.translation.load import load
+from nmt.translation.request import StreamOptions
+from nmt.translation.results import Translation
+from nmt.translation.translator import Translator
+
+SOURCE = "Heute trinkt die Katze kaltes Wasser."
+
+
+@pytest.fixture(scope="module")
+def translator(tiny_model: Path) -> Translator:
+    return load(tiny_model, "cpu")
+
+
+class _Spoiled(LogitsProcessor):
+    """Makes the first search, of narrow beams, choose a word."""
+
+    def __init__(self, token: int) -> None:
+        self._token = token
+
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
+        if batch.options.beam_size < 8 and tokens_Nt.shape[1] == 3:
+            logits_NV[:, self._token] += 30
+
+
+def test_a_failed_check_is_repaired(translator: Translator) -> None:
+    spoil = _Spoiled(translator.vocabularies.target.encode("dog")[0])
+    lines = [SOURCE, "", SOURCE]
+    failed = translator.translate(lines, check=True, processors=[spoil], beam_size=2)
+    assert all("dog" in each.text and each.problems for each in (failed[0], failed[2]))
+    repaired = translator.translate(lines, check="repair", processors=[spoil], beam_size=2)
+    assert [each.text for each in repaired] == [
+        "Today the cat drinks cold water.",
+        "",
+        "Today the cat drinks cold water.",
+    ]
+    assert [(each.problems, each.repaired) for each in repaired] == [({}, True), ({}, False), ({}, True)]
+    assert [candidate.text for candidate in repaired[0].n_best] == [repaired[0].text]
+
+
+def test_sound_translations_stay(translator: Translator) -> None:
+    plain = translator.translate([SOURCE], with_alignment=True)
+    checked = translator.translate([SOURCE], check="repair", with_alignment=True)
+    assert checked[0].to_json() == plain[0].to_json() | {"problems": {}, "repaired": False}
+
+
+def test_a_tag_is_no_part_of_the_source() -> None:
+    """The digit of a tag such as <2en> isn't lost."""
+    lines = ["<2en> <2de> Hund 17", "Hund"]
+    vocabulary = WordVocabulary.learn(lines, VocabularyOptions(type="word"), ["<2en>", "<2de>"], "")
+    examine = Examiner(None, StreamOptions(check=True), vocabulary)
+    texts = {"<2en> Hund 17": "Dog 17", "<2en> <2de> Hund 2": "Dog", "<2fr> Hund": "Dog"}
+    found = [each.problems for each in examine([Translation(*pair, 0.0, []) for pair in texts.items()])]
+    assert found[0] == {}
+    assert found[1] == {"numbers": {"lost": ["2"], "added": []}}
+    assert found[2] == {"numbers": {"lost": ["2"], "added": []}}  # no tag of this model
+
+
+def test_without_attention_the_text_is_checked(vanilla_model: Path) -> None:
+    found = load(vanilla_model, "cpu").translate("Der Hund schläft 17.", check="repair")
+    assert found.problems is not None
+    assert "numbers" in found.problems

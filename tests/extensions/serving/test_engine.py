@@ -1,0 +1,210 @@
+"""The model threads: shared batches change no translation, and cancelled work leaves them."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from nmt.extensions.serving.engine import BULK_SHARE, Engine
+from nmt.translation.request import Request, StreamOptions
+from nmt.translation.translator import Translator
+
+PLAIN = StreamOptions()
+Hold = Callable[[Engine], threading.Event]
+
+
+@pytest.fixture
+def sizes() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def engine(sizes: list[int]) -> Iterator[Engine]:
+    started = Engine(lambda sentences, seconds: sizes.append(sentences))
+    yield started
+    started.close()
+
+
+def texts(futures: list[Future[Any]]) -> list[str]:
+    return [future.result(30).text for future in futures]
+
+
+def test_sentences_of_several_requests_share_batches_and_are_translated_as_alone(
+    engine: Engine, sizes: list[int], translator: Translator, german: list[str], hold: Hold
+) -> None:
+    release = hold(engine)
+    futures = [engine.submit(translator, [Request(line)], PLAIN)[0] for line in german]
+    release.set()
+    alone = [translator.translate([line])[0] for line in german]
+    assert [(f.result(30).text, f.result().tokens) for f in futures] == [(t.text, t.tokens) for t in alone]
+    assert sum(sizes) == len(german)
+    assert len(sizes) <= 3
+
+
+def test_a_batch_has_similar_lengths_and_one_kind_of_settings(
+    engine: Engine, sizes: list[int], translator: Translator, german: list[str], hold: Hold
+) -> None:
+    release = hold(engine)
+    long = " ".join(german[:10])
+    [one] = engine.submit(translator, [Request(german[0])], PLAIN)
+    [several] = engine.submit(translator, [Request(german[0])], StreamOptions(n_best=3, with_alignment=True))
+    [longer] = engine.submit(translator, [Request(long)], PLAIN)
+    release.set()
+    assert len(one.result(30).n_best) == 1
+    assert len(several.result(30).n_best) == 3
+    assert several.result().alignment
+    assert longer.result(30).text
+    assert sizes == [1, 1, 1]
+
+
+def test_a_batch_has_the_oldest_sentence_and_those_most_like_it(
+    engine: Engine, translator: Translator, german: list[str], monkeypatch: pytest.MonkeyPatch, hold: Hold
+) -> None:
+    batches: list[list[str]] = []
+    stream = Translator.stream
+
+    def seen(self: Translator, lines: list[Request], *given: Any, **named: Any) -> Any:
+        batches.append([request.source for request in lines])
+        return stream(self, lines, *given, **named)
+
+    monkeypatch.setattr(Translator, "stream", seen)
+    release = hold(engine)
+    futures = engine.submit(
+        translator, [Request(line) for line in german[:20]], StreamOptions(decoding={"batch_size": 8})
+    )
+    assert engine.num_waiting >= 20
+    release.set()
+    texts(futures)
+    assert [len(batch) for batch in batches] == [8, 8, 4]
+    assert german[0] in batches[0]
+    assert next(line for line in german if line not in batches[0]) in batches[1]
+
+    def spread(lines: list[str]) -> int:
+        return len(lines[-1]) - len(lines[0])
+
+    ordered = sorted(german[:20], key=len)
+    windows = [ordered[begin : begin + 8] for begin in range(13)]
+    assert spread(sorted(batches[0], key=len)) == min(spread(window) for window in windows if german[0] in window)
+    assert engine.num_waiting == 0
+
+
+def test_what_is_cancelled_before_its_batch_is_not_translated(
+    engine: Engine, sizes: list[int], translator: Translator, german: list[str], hold: Hold
+) -> None:
+    release = hold(engine)
+    futures = engine.submit(translator, [Request(line) for line in german[:3]], PLAIN)
+    futures[1].cancel()
+    release.set()
+    assert texts([futures[0], futures[2]]) == [translator.translate([german[i]])[0].text for i in (0, 2)]
+    assert sizes == [2]
+
+
+@pytest.mark.parametrize("must_contain", [(), ("dog",)])
+def test_what_is_cancelled_during_its_batch_is_not_searched_to_its_end(
+    engine: Engine, translator: Translator, german: list[str], must_contain: tuple[str, ...], hold: Hold
+) -> None:
+    prefix = " ".join(["the dog"] * 30)
+    partial: list[str] = []
+
+    def cancel(text: str) -> None:
+        partial.append(text)
+        futures[0].cancel()
+
+    release = hold(engine)
+    futures = engine.submit(
+        translator, [Request(german[0], prefix, must_contain), Request(german[1])], PLAIN, {0: cancel}
+    )
+    release.set()
+    assert texts([futures[1]]) == [translator.translate([german[1]])[0].text]
+    assert len(partial) == 1
+
+
+def test_partial_translations_grow(engine: Engine, translator: Translator, german: list[str]) -> None:
+    partial: list[str] = []
+    prefix = "the dog sleeps in the garden"
+    [future] = engine.submit(translator, [Request(german[0], prefix)], PLAIN, {0: partial.append})
+    assert future.result(30).text.startswith(prefix)
+    assert len(partial) >= 2
+    assert prefix.startswith(partial[0])
+
+
+def test_one_sentence_that_fails_spoils_no_other(
+    engine: Engine, translator: Translator, german: list[str], monkeypatch: pytest.MonkeyPatch, hold: Hold
+) -> None:
+    stream = Translator.stream
+
+    def failing(self: Translator, lines: list[Request], *given: Any, **named: Any) -> Any:
+        if any("Bäcker" in request.source for request in lines):
+            raise MemoryError
+        return stream(self, lines, *given, **named)
+
+    good, bad = german[0], "Der Bäcker schläft im Garten."
+    [expected] = translator.translate([good])
+    monkeypatch.setattr(Translator, "stream", failing)
+    release = hold(engine)
+    futures = engine.submit(translator, [Request(good), Request(bad)], PLAIN)
+    release.set()
+    with pytest.raises(MemoryError):
+        futures[1].result(30)
+    assert texts([futures[0]]) == [expected.text]
+
+
+def test_a_search_ends_between_two_steps_when_nobody_waits_for_it(
+    engine: Engine, translator: Translator, german: list[str], endless: threading.Event
+) -> None:
+    [future] = engine.submit(translator, [Request("endless")], PLAIN)
+    assert endless.wait(30)
+    future.cancel()
+    [other] = engine.submit(translator, [Request(german[0])], PLAIN)
+    assert texts([other]) == [translator(german[0]).text]
+
+
+def test_short_requests_have_most_turns_while_long_ones_wait(
+    translator: Translator, german: list[str], hold: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[bool] = []
+    stream = Translator.stream
+
+    def seen(self: Translator, lines: list[Request], *given: Any, **named: Any) -> Any:
+        turns.append("bulk" in lines[0].source)
+        return stream(self, lines, *given, **named)
+
+    monkeypatch.setattr(Translator, "stream", seen)
+    engine, alone = Engine(), StreamOptions(decoding={"batch_size": 1})
+    release = hold(engine)
+    futures = engine.submit(translator, [Request(f"bulk {n}") for n in range(BULK_SHARE)], alone, is_bulk=True)
+    futures += engine.submit(translator, [Request(f"short {n}") for n in range(2 * BULK_SHARE)], alone)
+    release.set()
+    texts(futures)
+    engine.close()
+    one_turn = [False] * (BULK_SHARE - 1) + [True]
+    assert turns[: 2 * BULK_SHARE] == 2 * one_turn
+    assert turns.count(True) == BULK_SHARE
+
+
+def test_close_answers_what_waits(translator: Translator, german: list[str], hold: Hold) -> None:
+    engine = Engine()
+    release = hold(engine)
+    futures = engine.submit(translator, [Request(line) for line in german[:4]], PLAIN)
+    threading.Timer(0.05, release.set).start()
+    engine.close()
+    assert all(future.done() and future.result().text for future in futures)
+    with pytest.raises(RuntimeError):
+        engine.submit(translator, [Request(german[0])], PLAIN)
+
+
+def test_threads_without_work_divide_what_waits(translator: Translator, german: list[str]) -> None:
+    sizes: list[int] = []
+    engine = Engine(lambda sentences, seconds: sizes.append(sentences), threads=(2, 1))
+    both = threading.Barrier(2)
+    for call in [engine.call(lambda: both.wait(30)) for _ in range(2)]:  # ends when both threads have one
+        call.result(30)
+    while engine._num_idle < 2:
+        time.sleep(0.001)
+    futures = engine.submit(translator, [Request(line) for line in 2 * german[:20]], PLAIN)
+    assert texts(futures) == 2 * [translation.text for translation in translator.translate(german[:20])]
+    assert sizes == [20, 20]
+    engine.close()

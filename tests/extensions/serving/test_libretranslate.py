@@ -1,0 +1,360 @@
+"""The API of LibreTranslate, as its clients use it."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from libretranslatepy import LibreTranslateAPI
+
+from nmt.extensions.serving import limits
+from nmt.extensions.serving.engine import Engine
+from nmt.extensions.serving.limits import ApiError, RateLimit
+from nmt.translation.translator import Translator
+
+# Server and its fixtures are in conftest.py.
+LINE = "Der Hund schläft im Garten."
+Hold = Callable[[Engine], threading.Event]
+
+
+@pytest.fixture
+def english(translator: Translator) -> Callable[[str], str]:
+    return lambda line: translator.translate([line])[0].text
+
+
+def test_libretranslatepy(server: Any, english: Callable[[str], str]) -> None:
+    client = LibreTranslateAPI(f"{server.url}/")
+    assert client.translate(LINE, "de", "en") == english(LINE)
+    assert client.detect(LINE)[0]["language"] == "de"
+    assert [language["code"] for language in client.languages()] == ["de", "en"]
+
+
+def test_weblate(server: Any, english: Callable[[str], str], german: list[str]) -> None:
+    """GET /languages for codes; a list as JSON, with an empty api_key."""
+    assert {language["code"] for language in server.request("/languages").json} == {"de", "en"}
+    answer = server.request("/translate", {"api_key": "", "q": german[:5], "source": "de", "target": "en"})
+    assert answer.json == {"translatedText": [english(line) for line in german[:5]]}
+
+
+def test_mastodon(server: Any, english: Callable[[str], str]) -> None:
+    """Reads ``targets`` of each language; sends a list with ``source: auto``."""
+    languages = {language["code"]: language["targets"] for language in server.request("/languages").json}
+    assert languages == {"de": ["de", "en"], "en": ["de", "en"]}
+    answer = server.request("/translate", {"q": [LINE, "Hello, my old friend!"], "source": "auto", "target": "en"})
+    assert answer.json["translatedText"] == [english(LINE), "Hello, my old friend!"]
+    assert [found["language"] for found in answer.json["detectedLanguage"]] == ["de", "en"]
+    assert all(0 < found["confidence"] <= 100 for found in answer.json["detectedLanguage"])
+    post = {"q": [f"<p>{LINE}<br>…</p>", f"<p><b>{LINE}</b></p>"], "source": "auto", "target": "en", "format": "html"}
+    translated = [f"<p>{english(LINE)}<br>…</p>", f"<p><b>{english(LINE)}</b></p>"]
+    assert server.request("/translate", post).json["translatedText"] == translated
+
+
+def test_dialect(server: Any, serve: Callable[..., Any], translator: Translator, english: Callable[[str], str]) -> None:
+    """Checks the title of /spec and the settings, validates its key by a form to /detect, sends JSON without format."""
+    specification = server.request("/spec").json
+    assert (specification["swagger"], specification["info"]["title"]) == ("2.0", "LibreTranslate")
+    settings = server.request("/frontend/settings").json
+    assert settings["language"]["source"] == {"code": "auto", "name": "Auto Detect"}
+    assert settings["charLimit"] == 20_000
+    assert settings["frontendTimeout"] == 500
+    assert not settings["keyRequired"]
+    assert server.request("/translate", {"q": LINE, "source": "de", "target": "en"}).json == {
+        "translatedText": english(LINE)
+    }
+    closed = serve(translator, keys=("secret",))
+    assert closed.request("/frontend/settings").json["keyRequired"]
+    assert closed.request("/detect", form={"q": "hello", "api_key": "wrong"}).json == {"error": "Invalid API key"}
+    assert closed.request("/detect", form={"q": "hello", "api_key": "wrong"}).status == 403
+    missing = closed.request("/detect", form={"q": "hello"})
+    assert (missing.status, missing.json) == (400, {"error": "Please contact the server operator to get an API key"})
+    assert closed.request("/detect", form={"q": "hello", "api_key": "secret"}).status == 200
+    assert closed.request("/metrics").status == 400
+    assert closed.request("/metrics", headers={"Authorization": "Bearer secret"}).status == 200
+
+
+def test_omegat_sends_get_and_others_send_forms(server: Any, english: Callable[[str], str]) -> None:
+    query = "/translate?q=Der+Hund+schl%C3%A4ft+im+Garten.&source=de&target=en"
+    expected = {"translatedText": english(LINE)}
+    assert server.request(query).json == expected
+    assert server.request(query, form={}).json == expected
+    assert server.request("/translate", form={"q": LINE, "source": "DE", "target": "en"}).json == expected
+
+
+def test_lines_are_kept_and_line_ends_of_forms_made_equal(server: Any, english: Callable[[str], str]) -> None:
+    text = f"{LINE}\n\n  {LINE}\t12\n"
+    answer = server.request("/translate", {"q": text, "source": "de", "target": "en"}).json["translatedText"]
+    assert answer.split("\n")[:2] == [english(LINE), ""]
+    assert answer.startswith(f"{english(LINE)}\n\n  {english(LINE)}\t")
+    again = server.request("/translate", form={"q": text.replace("\n", "\r\n"), "source": "de", "target": "en"})
+    assert again.json["translatedText"] == answer
+
+
+def test_addresses_and_placeholders_are_kept(server: Any) -> None:
+    text = f"{LINE} https://x.org/a?b=c {{name}}\nm@x.org: {LINE}"
+    answer = server.request("/translate", {"q": text, "source": "de", "target": "en"}).json["translatedText"]
+    for kept in ("https://x.org/a?b=c", "{name}", "m@x.org"):
+        assert answer.count(kept) == 1
+    assert answer.count("\n") == 1
+
+
+def test_alternatives_are_unique_and_without_the_first(server: Any, translator: Translator) -> None:
+    body = {"q": LINE, "source": "de", "target": "en", "alternatives": 3}
+    answer = server.request("/translate", body).json
+    candidates = [c.text for c in translator.translate([LINE], n_best=4)[0].n_best]
+    assert answer["translatedText"] == candidates[0]
+    assert answer["alternatives"] == list(dict.fromkeys(c for c in candidates if c != candidates[0]))
+    as_list = server.request("/translate", body | {"q": [LINE], "alternatives": "3"}).json
+    assert as_list == {"translatedText": [answer["translatedText"]], "alternatives": [answer["alternatives"]]}
+
+
+def test_alternatives_of_html_are_those_of_text_in_the_same_markup(server: Any) -> None:
+    body = {"q": LINE, "source": "de", "target": "en", "alternatives": 3}
+    plain = server.request("/translate", body).json["alternatives"]
+    assert len(plain) >= 2
+    html = server.request("/translate", body | {"q": f"<p>{LINE} <br></p>", "format": "html"}).json
+    assert html["alternatives"] == [f"<p>{text} <br></p>" for text in plain]
+    bold = body | {"q": LINE.replace("Hund", "<b>Hund</b>"), "format": "html"}
+    marked = server.request("/translate", bold | {"q": [bold["q"], bold["q"]]}).json["alternatives"]
+    assert [text.replace("<b>", "").replace("</b>", "") for text in marked[0]] == plain
+    assert all(f"<b>{word}</b>" in text for text in marked[1] if (word := "dog") in text)
+
+
+def test_alternatives_keep_addresses_and_placeholders(server: Any) -> None:
+    body = {"q": f"{LINE} https://x.org/a?b=c {{name}}", "source": "de", "target": "en", "alternatives": 3}
+    found = server.request("/translate", body).json["alternatives"]
+    assert len(found) >= 2
+    assert all(text.count("https://x.org/a?b=c") == text.count("{name}") == 1 for text in found)
+
+
+def post_file(server: Any, head: str, content: str, source: str = "de", glossary: str = "") -> Any:
+    fields = {"source": source, "target": "en", "glossary": glossary}
+    parts = [*((f'name="{name}"', value) for name, value in fields.items()), (head, content)]
+    body = "".join(f"--x\r\nContent-Disposition: form-data; {head}\r\n\r\n{value}\r\n" for head, value in parts)
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    return server.request("/translate_file", f"{body}--x--\r\n".encode(), headers=headers)
+
+
+def test_files(server: Any, english: Callable[[str], str]) -> None:
+    for source in ("de", "auto"):
+        answer = post_file(server, 'name="file"; filename="Ein Text.txt"', f"{LINE}\n\n{LINE}\n", source)
+        url = answer.json["translatedFileUrl"]
+        assert url.startswith(f"{server.url}/download_file/")
+        found = server.request(url.removeprefix(server.url))
+        assert found.body.decode() == f"{english(LINE)}\n\n{english(LINE)}\n"
+        assert "attachment" in found.headers["Content-Disposition"]
+    assert server.request("/download_file/nothing.txt").status == 404
+    settings = server.request("/frontend/settings").json
+    assert settings["filesTranslation"]
+    assert {".txt", ".docx", ".odt", ".srt"} <= set(settings["supportedFilesFormat"])
+
+
+def test_files_with_a_glossary(server: Any, translator: Translator) -> None:
+    head = 'name="file"; filename="a.md"'
+    answer = post_file(server, head, f"# {LINE}\n", glossary="Hund\tcat\nMond\tsun\nGarten\tzzz\n")
+    found = server.request(answer.json["translatedFileUrl"].removeprefix(server.url)).body.decode()
+    assert found.startswith("# ")
+    assert "cat" in found
+    assert "zzz" in found
+    assert "missing" not in answer.json
+    wrong = post_file(server, head, LINE, glossary="Hund")
+    assert (wrong.status, "glossary, line 1" in wrong.json["error"]) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        ('name="other"', "missing file parameter"),
+        ('name="file"; filename=""', "missing file parameter"),
+        ('name="file"; filename="a.exe"', "file format not supported"),
+        ('name="file"; filename="../../a.docx"', "The file is not"),
+    ],
+)
+def test_wrong_files(server: Any, part: str, text: str) -> None:
+    answer = post_file(server, part, "nothing")
+    assert answer.status == 400
+    assert text in answer.json["error"]
+
+
+def test_clients_with_too_many_requests_are_refused(serve: Callable[..., Any], translator: Translator) -> None:
+    limited = serve(translator, keys=("first", "second"), rate_limit=2)
+    body = {"q": "Hund", "source": "de", "target": "en", "api_key": "first"}
+    assert [limited.request("/translate", body).status for _ in range(3)] == [200, 200, 429]
+    refused = limited.request("/detect", body)
+    assert (refused.status, refused.json) == (429, {"error": "Slowdown: 2 per 1 minute"})
+    assert 0 < int(refused.headers["Retry-After"]) <= 30
+    assert limited.request("/v1/models").status == limited.request("/languages").status == 200
+    text = {"text": "Hund", "source": "de", "target": "en"}
+    key = {"Authorization": "Bearer first"}
+    assert limited.request("/v1/translate", text, headers=key).status == 429
+    assert limited.request("/translate", body | {"api_key": "second"}).status == 200
+
+
+def test_requests_that_were_not_made_add_up_to_those_of_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(limits.time, "monotonic", lambda: now)
+    monkeypatch.setattr(limits, "MAX_CLIENTS", 3)
+    rate = RateLimit(30)
+
+    def counted(client: str, requests: int) -> int:
+        for number in range(requests):
+            try:
+                rate.count(client)
+            except ApiError:
+                return number
+        return requests
+
+    assert counted("a", 50) == 30
+    assert counted("b", 1) == 1
+    now = 10.0
+    assert counted("a", 50) == 5
+    now = 1000.0
+    for client in "abcdef":
+        assert counted(client, 40) == 30
+    now = 2000.0
+    assert counted("g", 40) == 30
+    assert list(rate._clients) == ["g"]
+
+
+def test_text_without_letters_comes_back(server: Any) -> None:
+    answer = server.request("/translate", {"q": "😀 !", "source": "auto", "target": "en"}).json
+    undetected = {"confidence": 0.0, "language": "en"}
+    assert answer == {"translatedText": "😀 !", "detectedLanguage": undetected}
+    assert server.request("/detect", {"q": "😀"}).json == [undetected]
+
+
+ERRORS: list[tuple[Any, str]] = [
+    ({"source": "de", "target": "en"}, "Invalid request: missing q parameter"),
+    ({"q": "", "source": "de", "target": "en"}, "Invalid request: missing q parameter"),
+    ({"q": [], "source": "de", "target": "en"}, "Invalid request: missing q parameter"),
+    ({"q": 1, "source": "de", "target": "en"}, "Invalid request: missing q parameter"),
+    ({"q": "a", "target": "en"}, "Invalid request: missing source parameter"),
+    ({"q": "a", "source": "de"}, "Invalid request: missing target parameter"),
+    ({"q": "a", "source": "xx", "target": "en"}, "xx is not supported"),
+    ({"q": "a", "source": "de", "target": "auto"}, "auto is not supported"),
+    ({"q": "a", "source": "de", "target": "en", "format": "pdf"}, "pdf format is not supported"),
+    (
+        {"q": "a", "source": "de", "target": "en", "alternatives": "many"},
+        "Invalid request: alternatives parameter is not a number",
+    ),
+    (
+        {"q": "a", "source": "de", "target": "en", "alternatives": 11},
+        "Invalid request: alternatives parameter must be <= 10",
+    ),
+    (
+        {"q": "a" * 20_001, "source": "de", "target": "en"},
+        "Invalid request: request (20001) exceeds text limit (20000)",
+    ),
+    ({"q": ["a"] * 201, "source": "de", "target": "en"}, "Invalid request: request (201) exceeds text limit (200)"),
+    ([], "Invalid JSON format"),
+    (b"{", "Invalid JSON format"),
+    (b"[" * 100_000, "Invalid JSON format"),
+]
+
+
+@pytest.mark.parametrize(("body", "text"), ERRORS, ids=lambda value: str(value)[:40])
+def test_errors(server: Any, body: Any, text: str) -> None:
+    answer = server.request("/translate", body)
+    assert (answer.status, answer.json) == (400, {"error": text})
+
+
+def test_a_direction_without_a_model(serve: Callable[..., Any], translator: Translator) -> None:
+    answer = serve(translator).request("/translate", {"q": "a", "source": "en", "target": "de"})
+    text = "German (de) is not available as a target language from English (en)"
+    assert (answer.status, answer.json) == (400, {"error": text})
+
+
+def test_every_answer_has_cors_headers_and_errors_are_json(server: Any) -> None:
+    for answer in (
+        server.request("/health"),
+        server.request("/translate", {}),
+        server.request("/nowhere"),
+        server.request("/health", {}, method="POST"),
+        server.request("/translate", method="OPTIONS"),
+    ):
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert answer.headers["Access-Control-Allow-Headers"] == "Authorization, Content-Type"
+        assert answer.headers["Access-Control-Max-Age"] == "1728000"
+    assert set(server.request("/nowhere").json) == {"error"}
+    assert server.request("/health", {}, method="POST").status == 405
+    assert server.request("/suggest", form={"q": "a"}).status == 403
+
+
+def test_a_body_that_is_too_large(serve: Callable[..., Any], translator: Translator) -> None:
+    small = serve(translator, max_bytes=1000)
+    body = {"q": "a" * 2000, "source": "de", "target": "en"}
+    assert small.request("/translate", body).status == 413
+    assert small.request("/v1/translate", body).status == 413
+
+
+@pytest.mark.parametrize("num_clients", [2, 50])
+def test_parallel_clients_get_the_answers_that_they_would_get_alone(
+    server: Any, translator: Translator, german: list[str], num_clients: int
+) -> None:
+    expected = {line: found.text for line, found in zip(german, translator.translate(german), strict=True)}
+    asked = (german * 3)[: 2 * num_clients]
+
+    def ask(line: str) -> str:
+        body = {"q": line, "source": "de", "target": "en"}
+        return str(server.request("/translate", body).json["translatedText"])
+
+    with ThreadPoolExecutor(num_clients) as clients:
+        assert list(clients.map(ask, asked)) == [expected[line] for line in asked]
+
+
+def test_a_full_queue(serve: Callable[..., Any], translator: Translator, hold: Hold) -> None:
+    small = serve(translator, queue_size=1)
+    release = hold(small.service.engine)
+    body = {"q": LINE, "source": "de", "target": "en"}
+    with ThreadPoolExecutor(1) as client:
+        waiting = client.submit(small.request, "/translate", body)
+        while not small.service.engine.num_waiting:
+            time.sleep(0.01)
+        full = small.request("/translate", body)
+        assert (full.status, full.headers["Retry-After"]) == (503, "1")
+        assert small.request("/health").status == 200
+        release.set()
+        assert waiting.result().status == 200
+
+
+@pytest.mark.slow
+def test_the_time_limit(serve: Callable[..., Any], translator: Translator, hold: Hold) -> None:
+    hasty, goes_on = serve(translator, time_limit=3), threading.Event()
+    release = hold(hasty.service.engine)
+    late = hasty.request("/translate", {"q": LINE, "source": "de", "target": "en"})
+    text = "Cannot translate text: the time limit of 3 seconds was exceeded"
+    assert (late.status, late.json) == (504, {"error": text})
+    release.set()
+    hasty.service.engine.call(goes_on.set)
+    assert goes_on.wait(60)
+
+
+def test_a_client_that_leaves_is_not_translated_for(
+    serve: Callable[..., Any], translator: Translator, hold: Hold
+) -> None:
+    import socket
+
+    own = serve(translator)
+    release = hold(own.service.engine)
+    body = json.dumps({"q": LINE, "source": "de", "target": "en"}).encode()
+    host, port = own.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as client:
+        head = f"POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        client.sendall(head.encode() + b"\r\n\r\n" + body)
+        while not own.service.engine.num_waiting:
+            time.sleep(0.01)
+    while own.service.metrics.active._value.get():
+        time.sleep(0.01)
+    release.set()
+    assert own.request("/translate", {"q": LINE, "source": "de", "target": "en"}).status == 200
+    assert own.service.metrics.sentences._value.get() == 1
+
+
+def test_metrics(server: Any) -> None:
+    server.request("/translate", {"q": LINE, "source": "de", "target": "en"})
+    text = server.request("/metrics").body.decode()
+    assert 'nmt_requests_total{path="/translate",status="200"}' in text
+    assert "nmt_batch_sentences_count" in text
+    assert LINE not in text

@@ -1,0 +1,99 @@
+"""Documents that would take too much memory or time end their process, and nothing else."""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+pytest.importorskip("sentencex")
+
+from nmt.core.errors import UserError
+from nmt.extensions.documents import process
+from nmt.extensions.serving.process import DocumentProcess, DocumentProcesses
+from nmt.translation.results import Translation
+
+
+def shout(sentences: Sequence[str]) -> list[Translation]:
+    return [Translation(sentence, sentence.upper(), 0.0, []) for sentence in sentences]
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[DocumentProcesses]:
+    lent = DocumentProcesses()
+    yield lent
+    lent.close()
+
+
+def test_a_document_is_translated_a_few_sentences_at_a_time(processes: DocumentProcesses) -> None:
+    sizes: list[int] = []
+
+    def count(sentences: Sequence[str]) -> list[Translation]:
+        sizes.append(len(sentences))
+        return shout(sentences)
+
+    for _ in range(2):
+        with processes.process() as lent:
+            assert lent.translate("a.md", b"# a *b*\n\nc\n" * 50, count, "en", "de") == b"# A *B*\n\nC\n" * 50
+    assert max(sizes) <= process.SENTENCES
+    assert len(processes._idle) == 1, "it was used twice"
+    with processes.process() as lent:
+        assert lent.text("a.txt", b"One.\nTwo.\n" * 1000, 10) == "One.\nTwo.\n"
+
+
+def test_errors_of_documents_leave_the_process_usable(processes: DocumentProcesses) -> None:
+    with processes.process() as lent:
+        with pytest.raises(UserError, match="not UTF-8"):
+            lent.translate("a.txt", b"\xff", shout, "en", "de")
+        assert lent.translate("a.txt", b"a", shout, "en", "de") == b"A"
+
+
+def test_errors_of_the_translator_are_raised(processes: DocumentProcesses) -> None:
+    def fail(sentences: Sequence[str]) -> list[Translation]:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError), processes.process() as lent:
+        lent.translate("a.txt", b"a", fail, "en", "de")
+    assert lent not in processes._idle
+
+
+def test_a_process_that_is_ended_is_an_error(processes: DocumentProcesses) -> None:
+    def wait(sentences: Sequence[str]) -> list[Translation]:
+        lent.end()
+        return shout(sentences)
+
+    with processes.process() as lent, pytest.raises(UserError, match="can't be read within"):
+        lent.translate("a.txt", b"a", wait, "en", "de")
+    assert lent not in processes._idle
+
+
+@pytest.mark.quick("MAX_SECONDS = 1")
+@pytest.mark.posix
+@pytest.mark.parametrize("limit", ["MAX_SECONDS = 1", "MAX_MEMORY = 50 << 20"])
+def test_limits_of_memory_and_time(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    code, start = (
+        f"from nmt.extensions.documents import process; process.{limit}; process._work([])",
+        process.subprocess.Popen,
+    )
+    monkeypatch.setattr(process.subprocess, "Popen", lambda command, **kw: start([command[0], "-c", code], **kw))
+    lent = DocumentProcess()
+    with pytest.raises(UserError, match="MiB of memory"):
+        lent.translate("a.txt", b"Ein Hund. " * 1_000_000, shout, "en", "de")
+    lent.close()
+
+
+def test_a_process_ends_while_it_computes() -> None:
+    lent = DocumentProcess()
+    threading.Timer(1.0, lent.end).start()
+    with pytest.raises(UserError, match="can't be read within"):
+        lent.translate("a.txt", b"a. " * 3_000_000, shout, "en", "de")
+    lent.close()
+    assert lent._process.returncode != -getattr(signal, "SIGXCPU", 0), "it has reached its limit of processor time"
+
+
+def test_a_process_is_without_torch() -> None:
+    """A process with torch has five times the memory, and some are not kept for the next document."""
+    code = "import sys, nmt.extensions.serving.process; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

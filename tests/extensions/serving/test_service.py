@@ -1,0 +1,290 @@
+"""Routes and pivots, detection, long sentences, and requests that take too long or are too many."""
+
+import copy
+import json
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import nmt
+from nmt.core.errors import UserError
+from nmt.extensions.serving import service
+from nmt.extensions.serving.engine import Engine
+from nmt.extensions.serving.languages import Detector, ModelRouter
+from nmt.extensions.serving.service import RequestContext
+from nmt.translation.parts import in_parts
+from nmt.translation.request import Request, StreamOptions
+from nmt.translation.translator import Translator
+
+
+def as_direction(model: Translator, source: str, target: str) -> Translator:
+    """The same model, said to have another direction."""
+    data = model.recipe.data.model_copy(update={"source": source, "target": target})
+    other = Translator(model.model, model.vocabularies, model.recipe.model_copy(update={"data": data}))
+    other.max_pieces = model.max_pieces
+    return other
+
+
+@pytest.fixture
+def context() -> Iterator[RequestContext]:
+    engine = Engine()
+    yield RequestContext(engine, time.monotonic() + 30)
+    engine.close()
+
+
+def test_routes_are_direct_or_by_way_of_a_third_language(translator: Translator) -> None:
+    pairs = [("de", "en"), ("en", "fr"), ("de", "cs"), ("cs", "fr"), ("fr", "zt")]
+    directions = ModelRouter(as_direction(translator, *pair) for pair in pairs)
+    models = directions.models
+    assert directions.route("de", "en") == [models["de", "en"]]
+    assert directions.route("de", "fr") == [models["de", "en"], models["en", "fr"]]
+    assert directions.route("de", "de") == []
+    assert directions.route("de", "zt") is None
+    assert directions.targets("de") == ["cs", "de", "en", "fr"]
+    assert directions.find("ZH-hant") == directions.find("zt") == "zt"
+    assert directions.find("xx") is None
+    several = ModelRouter([translator, translator, as_direction(translator, "de", "fr"), translator])
+    assert list(several.named) == ["model", "model-2", "de-fr", "model-3"]
+    assert several.models["de", "en"] is translator
+    with pytest.raises(UserError, match="no model"):
+        ModelRouter([])
+
+
+def test_a_model_whose_results_are_not_finite_is_a_fault_of_the_server(serve: Any, translator: Translator) -> None:
+    model = copy.deepcopy(translator.model)
+    torch.nn.init.constant_(model.decoder.output.bias_V, torch.nan)
+    broken = Translator(model, translator.vocabularies, translator.recipe)
+    body = {"q": "Der Hund schläft.", "source": "de", "target": "en"}
+    answer = serve(broken, time_limit=60).request("/translate", body)
+    assert answer.status == 500
+    assert answer.json["error"] == "Cannot translate text: The weights of the model are not finite: decoder.output."
+
+
+def test_a_pivot_translates_the_translation_and_chains_the_links(
+    context: RequestContext, translator: Translator, backward: Translator, german: list[str]
+) -> None:
+    settings = StreamOptions(2, with_alignment=True)
+    found = context.translate([translator, backward], german[:2], settings)
+    for line, translation in zip(german[:2], found, strict=True):
+        [first] = translator.stream([line], with_alignment=True)
+        [second] = backward.stream([first.text], 2, with_alignment=True)
+        assert (translation.source, translation.text, translation.tokens) == (line, second.text, second.tokens)
+        assert [candidate.text for candidate in translation.n_best] == [candidate.text for candidate in second.n_best]
+        assert translation.score == pytest.approx(first.score + second.score, abs=1e-4)
+        assert set(translation.alignment or ()) == {
+            (i, k) for i, j in first.alignment or () for also_j, k in second.alignment or () if j == also_j
+        }
+
+
+def test_each_candidate_has_links_of_its_own(
+    context: RequestContext, translator: Translator, backward: Translator, german: list[str]
+) -> None:
+    settings = StreamOptions(3, with_alignment=True)
+    for route in ([translator], [translator, backward]):
+        found = context.candidates(route, german[:2], settings)
+        for of_one, whole in zip(found, context.translate(route, german[:2], settings), strict=True):
+            assert [each.text for each in of_one] == [candidate.text for candidate in whole.n_best]
+            assert of_one[0] == whole
+            assert {each.source for each in of_one} == {whole.source}
+            pivot = translator(whole.source).text if len(route) > 1 else whole.source
+            aligned = route[-1].align([(pivot, each.text) for each in of_one])
+            own = [{t for _, t in each.alignment or ()} for each in of_one]
+            assert all(targets <= {t for _, t in links.links} for targets, links in zip(own, aligned, strict=True))
+            assert all(own)
+
+
+def test_a_search_without_end_costs_one_request(
+    serve: Callable[..., Any], translator: Translator, german: list[str], endless: threading.Event
+) -> None:
+    own, body = serve(translator, time_limit=1), {"source": "de", "target": "en"}
+    answer = own.request("/translate", body | {"q": "endless"})
+    assert (answer.status, "time limit" in answer.json["error"]) == (504, True)
+    assert endless.is_set()
+    for path, field in (("/translate", "q"), ("/v1/translate", "text")):
+        assert own.request(path, body | {field: german[0]}).status == 200
+
+
+def test_an_error_of_the_model_is_no_fault_of_the_request(
+    serve: Callable[..., Any], translator: Translator, german: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Translator.stream
+
+    def failing(self: Translator, lines: list[Request], *given: Any, **named: Any) -> Any:
+        if any("Mond" in request.source for request in lines):
+            raise UserError("The scores of decoder.output are not finite.", "Use float32.")
+        return stream(self, lines, *given, **named)
+
+    monkeypatch.setattr(Translator, "stream", failing)
+    own, body = serve(translator), {"source": "de", "target": "en"}
+    for path, field in (("/translate", "q"), ("/v1/translate", "text")):
+        answer = own.request(path, body | {field: "Der Mond"})
+        expected = {"error": "Cannot translate text: The scores of decoder.output are not finite."}
+        assert (answer.status, answer.json) == (500, expected)
+        assert own.request(path, body | {field: german[0]}).status == 200
+
+
+def test_several_models_of_a_language_count_as_their_mean(translator: Translator, backward: Translator) -> None:
+    """Of the probabilities, not of their logarithms: a text that one of them knows well is in its language."""
+
+    class Pieces:
+        def __init__(self, value: float) -> None:
+            self.value = value
+
+        def log_probability(self, text: str) -> float:
+            return self.value
+
+    detector, probabilities = Detector(["de", "en"]), {"de": 0.5, "en": 0.5}
+
+    def probability(*german: float) -> float:
+        detector._pieces = {"de": [Pieces(p) for p in german], "en": [Pieces(-9.0)]}  # type: ignore[list-item]
+        return detector._with_pieces("Hund", probabilities)["de"]
+
+    assert probability(-9.0) == pytest.approx(0.5)
+    assert probability(-9.0, -9.0) == pytest.approx(0.5)
+    mean = math.log((math.exp(-4.0) + math.exp(-30.0)) / 2)
+    assert probability(-4.0, -30.0) == pytest.approx(probability(mean))
+    assert probability(-9.0, -30.0) > probability(-12.0)
+
+
+def test_a_language_to_itself_changes_nothing(context: RequestContext) -> None:
+    [found] = context.translate([], ["Der Hund  schläft."], StreamOptions())
+    assert (found.text, found.alignment) == ("Der Hund  schläft.", ((0, 0), (1, 1), (2, 2)))
+
+
+def test_a_sentence_that_is_too_long_for_the_model_is_translatedin_parts(
+    context: RequestContext, translator: Translator, german: list[str]
+) -> None:
+    shorter = as_direction(translator, "de", "en")
+    shorter.max_pieces = 12
+    line = " ".join(german[:6])
+    [found] = context.translate([shorter], [Request(line)], StreamOptions(with_alignment=True))
+    assert found.source == line
+    assert len(found.text.split()) > 20
+    links = found.alignment or ()
+    assert max(i for i, _ in links) > len(line.split()) - 5
+    assert max(j for _, j in links) < len(found.text.split())
+
+
+def test_a_ticket_ends_at_its_deadline_and_when_it_is_cancelled(
+    translator: Translator, hold: Callable[[Engine], threading.Event]
+) -> None:
+    engine = Engine()
+    release = hold(engine)
+    with pytest.raises(TimeoutError):
+        RequestContext(engine, time.monotonic() + 0.05).translate([translator], ["Hund"], StreamOptions())
+    context = RequestContext(engine, time.monotonic() + 30)
+    threading.Timer(0.05, context.cancel).start()
+    with pytest.raises(Exception) as caught:
+        context.translate([translator], ["Hund"], StreamOptions())
+    assert type(caught.value).__name__ == "CancelledError"
+    release.set()
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Der Hund schläft im Garten.", "de"),
+        ("A man is sleeping in the garden.", "en"),
+        ("Un homme dort dans le jardin.", "fr"),
+        ("DER MÜDE BÄCKER", "de"),
+    ],
+)
+def test_detection(text: str, language: str) -> None:
+    ranked = Detector(["de", "en", "fr", "xx"]).detect(text)
+    assert ranked[0][0] == language
+    assert 0 < ranked[0][1] <= 100
+    assert sorted((confidence for _, confidence in ranked), reverse=True) == [confidence for _, confidence in ranked]
+
+
+def test_the_confidence_is_low_for_other_languages_and_little_text() -> None:
+    detector = Detector(["de", "en"])
+    assert detector.detect("Ein Mann geht mit seinem Hund durch den Park.")[0][1] > 90
+    assert detector.detect("Un homme dort dans le jardin avec son chien.")[0][1] < 10
+    assert detector.detect("Hund")[0][1] < 50
+    assert detector.detect("😀 … !") == []
+
+
+def test_single_words_are_identified_by_the_text_of_the_models(
+    translator: Translator, backward: Translator, tmp_path: Path
+) -> None:
+    words = {"de": ["Hund", "der", "Kind"], "en": ["dog", "child", "runs"]}
+    alone = Detector(["de", "en"])
+    served = Detector(["de", "en"], [translator, backward])
+    right = [
+        sum(detector.detect(word)[0][0] == code for code, each in words.items() for word in each)
+        for detector in (alone, served)
+    ]
+    assert right[0] < right[1] == 6
+    assert served.detect("Un homme dort dans le jardin avec son chien.")[0][1] < 10
+    assert served.detect("Hund " * 10_000)[0][0] == "de"
+    # A language without counts is identified as before.
+    assert Detector(["de", "en", "fr"], [translator]).detect("Hund") == Detector(["de", "en", "fr"]).detect("Hund")
+    without = Translator(translator.model, translator.vocabularies, translator.recipe, directory=tmp_path)
+    assert Detector(["de", "en"], [without]).detect("Hund") == alone.detect("Hund")
+
+
+@pytest.fixture(scope="module")
+def tagged(train_tiny: Callable[..., Path], tiny_corpus: Path) -> Translator:
+    """Hardly trained, with the tags <2en> and <2de>."""
+    files = {"source": str(tiny_corpus / "train.de"), "target": str(tiny_corpus / "train.en")}
+    corpora = [{"name": tag, "tag": tag, **files} for tag in ("<2en>", "<2de>")]
+    return nmt.load(train_tiny(f"data.corpora={json.dumps(corpora)}", "training.max_steps=20"))
+
+
+def test_a_tag_holds_for_the_sentences_behind_it(
+    serve: Callable[..., Any], tagged: Translator, german: list[str]
+) -> None:
+    text = f"<2de> {german[0]} {german[1]}\n<2en> {german[2]} {german[3]} www.example.org"
+    wanted = [*(f"<2de> {line}" for line in german[:2]), *(f"<2en> {line}" for line in german[2:4])]
+    expected = [each.text for each in tagged.translate(wanted)]
+    server, request = serve(tagged), {"source": "de", "target": "en"}
+    answer = server.request("/v1/translate", request | {"text": text}).json["translations"][0]
+    assert [sentence["source"] for sentence in answer["sentences"]][:3] == wanted[:3]
+    assert [sentence["translation"] for sentence in answer["sentences"]][:3] == expected[:3]
+    translated = server.request("/translate", request | {"q": text}).json["translatedText"]
+    assert translated.startswith(f"{expected[0]} {expected[1]}\n{expected[2]}")
+
+
+def test_a_tag_is_in_front_of_each_part_of_a_long_sentence(tagged: Translator, german: list[str]) -> None:
+    shorter = as_direction(tagged, "de", "en")
+    shorter.max_pieces = 12
+    parts = in_parts(Request(f"<2de> {' '.join(german[:6])}"), shorter)
+    assert len(parts) > 3
+    assert all(part.source.startswith("<2de> ") and part.source.count("<2de>") == 1 for part in parts)
+    assert " ".join(part.source.removeprefix("<2de> ") for part in parts) == " ".join(german[:6])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["/translate", "/v1/translate"])
+def test_small_requests_do_not_wait_for_the_threads_of_large_ones(
+    serve: Callable[..., Any], translator: Translator, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(service, "NUM_THREADS", 2)
+    started, release = threading.Semaphore(0), threading.Event()
+
+    def wait_if_long(context: RequestContext, route: Any, requests: Any, *args: Any, **kwargs: Any) -> Any:
+        if len(list(requests)) > 10:
+            started.release()
+            release.wait(60)
+        return translate(context, route, requests, *args, **kwargs)
+
+    translate = RequestContext.translate
+    monkeypatch.setattr(RequestContext, "translate", wait_if_long)
+    limited = serve(translator, time_limit=5.0)
+    name = "q" if path == "/translate" else "text"
+    large = {name: ["Ein Hund. " * 1500] * 4, "source": "de", "target": "en"}
+    client = threading.Thread(target=limited.request, args=(path, large))
+    client.start()
+    try:
+        assert all(started.acquire(timeout=30) for _ in range(2))
+        assert limited.request(path, {name: "Ein Hund.", "source": "de", "target": "en"}).status == 200
+    finally:
+        release.set()
+        client.join()

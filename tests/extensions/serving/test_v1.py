@@ -1,0 +1,244 @@
+"""The API of nmt under /v1."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nmt
+from nmt.alignment.links import to_json
+from nmt.extensions.quality.confidence import Calibration, Regression
+from nmt.translation.translator import Translator
+
+LINE = "Der Hund schläft im Garten."
+
+
+def ask(server: Any, **body: Any) -> Any:
+    answer = server.request("/v1/translate", {"source": "de", "target": "en"} | body)
+    assert answer.status == 200, answer.body
+    return answer.json["translations"]
+
+
+def test_translate_gives_what_the_translator_gives(server: Any, translator: Translator) -> None:
+    [found] = ask(server, text=LINE, n_best=3, alignment=True, alpha=0.5)
+    [expected] = translator.stream([LINE], 3, with_alignment=True, alpha=0.5)
+    [sentence], wanted = found["sentences"], expected.to_json()
+    for name in ("source", "translation", "tokens", "alignment"):
+        assert sentence[name] == wanted[name]
+    for candidate, other in zip(sentence["n_best"], wanted["n_best"], strict=True):
+        assert candidate == other | {"score": pytest.approx(other["score"], abs=1e-4)}
+    assert found["text"] == expected.text
+
+
+def test_the_beam_is_as_wide_as_the_candidates_are_many(server: Any) -> None:
+    body = {"text": "Der Hund schläft.", "source": "de", "target": "en", "split": False, "n_best": 3, "beam_size": 1}
+    [translation] = server.request("/v1/translate", body).json["translations"]
+    [sentence] = translation["sentences"]
+    assert len(sentence["n_best"]) == 3
+
+
+def test_texts_are_divided_into_sentences(server: Any, german: list[str]) -> None:
+    first, second = ask(server, text=[f"{german[0]} {german[1]}\n{german[2]}", LINE], source="auto")
+    assert [sentence["source"] for sentence in first["sentences"]] == german[:3]
+    one, two, three = (sentence["translation"] for sentence in first["sentences"])
+    assert first["text"] == f"{one} {two}\n{three}"
+    assert second["source"] == "de"
+    assert 0 < second["confidence"] <= 100
+
+
+def test_constraints(server: Any, translator: Translator) -> None:
+    plain = translator.translate([LINE])[0].text
+    [found] = ask(server, text=LINE, split=False, prefix="my brother", must_contain=["moon"])
+    assert found["text"].startswith("my brother")
+    assert "moon" in found["text"]
+    [found] = ask(server, text=LINE, forbid=["garden"])
+    assert "garden" in plain
+    assert "garden" not in found["text"]
+    [found] = ask(server, text=LINE, split=False, must_contain=["zzz"])
+    assert found["sentences"][0]["missing"] == ["zzz"]
+    [found] = ask(server, text=LINE, glossary={"hund": "cat", "Mond": "sun"})
+    assert "cat" in found["text"]
+    assert "missing" not in found["sentences"][0]
+    refused = server.request("/v1/translate", {"text": LINE, "source": "de", "target": "en", "prefix": "a"})
+    assert refused.status == 400
+    assert "split=false" in refused.json["error"]
+
+
+def test_problems_are_named_and_repaired(server: Any, translator: Translator) -> None:
+    lines = [LINE, "Der Hund schläft 17."]
+    for how in (True, "repair"):
+        wanted = translator.translate(lines, check=how)
+        for found, expected in zip(ask(server, text=lines, split=False, check=how), wanted, strict=True):
+            [sentence] = found["sentences"]
+            assert sentence["problems"] == expected.problems
+            assert sentence.get("repaired") == expected.repaired
+            assert sentence["translation"] == expected.text
+    assert "numbers" in wanted[1].problems or wanted[1].repaired
+    long = " ".join([LINE[:-1]] * 60)  # is translated in parts
+    [found] = ask(server, text=long, split=False, check=True)
+    assert found["sentences"][0]["problems"] is not None
+    [found] = ask(server, text=LINE)
+    assert "problems" not in found["sentences"][0]
+
+
+def test_stream(server: Any, translator: Translator) -> None:
+    body = {"text": LINE, "source": "de", "target": "en", "stream": True}
+    answer = server.request("/v1/translate", body)
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    events = [event.split("\n") for event in answer.body.decode().strip().split("\n\n")]
+    names, data = [event[0] for event in events], [json.loads(event[1].removeprefix("data: ")) for event in events]
+    assert names[-1] == "event: translation"
+    assert set(names[:-1]) == {"event: partial"}
+    assert data[-1]["text"] == translator.translate([LINE])[0].text
+    refused = server.request("/v1/translate", body | {"target": "xx"})
+    assert (refused.status, refused.json) == (400, {"error": "xx is not supported"})
+
+
+def test_align_and_score(server: Any, translator: Translator) -> None:
+    pairs = [[LINE, "The dog sleeps in the garden."], ["Hund", "dog"]]
+    body = {"source": "de", "target": "en", "pairs": pairs}
+    expected = [to_json(each) for each in translator.align([(a, b) for a, b in pairs])]
+    assert server.request("/v1/align", body).json == {"alignments": expected}
+    [scored, _] = server.request("/v1/score", body).json["scores"]
+    assert scored["log_probability"] == pytest.approx(sum(scored["token_log_probabilities"]), abs=1e-4)
+
+
+def test_models_health_and_description(server: Any) -> None:
+    german, english = server.request("/v1/models").json["models"]
+    assert (german["source"]["code"], german["target"]["name"], german["decoder"]) == ("de", "English", "bahdanau")
+    assert english["source"]["code"] == "en"
+    assert server.request("/v1/health").json["status"] == "ok"
+    paths = server.request("/openapi.json").json["paths"]
+    assert {"/v1/translate", "/v1/align", "/v1/score", "/v1/models", "/v1/health"} <= set(paths)
+
+
+def test_the_page_of_the_api_needs_no_network(server: Any) -> None:
+    page = server.request("/docs")
+    text = page.body.decode()
+    assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+    assert re.findall(r'(?:src|href)="([^"]+)"', text) == ["data:,", "page/style.css", "./", "openapi.json", "spec"]
+    assert "<script" not in text
+    for path in ("POST /v1/translate", "POST /v1/align", "GET /v1/models", "POST /translate", "GET /languages"):
+        assert f"<code>{path}</code>" in text
+    assert "<code>n_best</code><td>integer<td>1<td>candidates of each sentence" in text
+    assert "<code>text</code><td>string or list of string<td>required<td>" in text
+    assert "<code>q</code><td>string<td>required" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "text"),
+    [
+        ("translate", {"text": LINE}, "target"),
+        ("translate", {"text": LINE, "source": "de", "target": "en", "beam": 3}, "beam"),
+        ("translate", {"text": 5, "source": "de", "target": "en"}, "text"),
+        ("translate", {"text": [], "source": "de", "target": "en"}, "text"),
+        ("translate", {"text": LINE, "source": "de", "target": "en", "n_best": 1000}, "n_best"),
+        ("translate", {"text": "a" * 20_001, "source": "de", "target": "en"}, "exceeds text limit"),
+        ("align", {"source": "de", "target": "en", "pairs": [["a"]]}, "pairs"),
+        ("score", {"source": "de", "target": "de", "pairs": [["a", "b"]]}, "no single model"),
+        ("score", b"{", "JSON"),
+    ],
+)
+def test_errors(server: Any, path: str, body: Any, text: str) -> None:
+    answer = server.request(f"/v1/{path}", body)
+    assert answer.status == 400
+    assert text in answer.json["error"]
+
+
+def test_a_model_without_attention(serve: Callable[..., Any], vanilla_model: Any) -> None:
+    import nmt
+
+    own = serve(nmt.load(vanilla_model))
+    body = {"source": "de", "target": "en"}
+    assert own.request("/v1/align", body | {"pairs": [["a", "b"]]}).status == 400
+    [found] = ask(own, text=LINE, alignment=True)
+    assert found["sentences"][0]["alignment"] is None
+
+
+def test_several_models_of_a_direction(
+    serve: Callable[..., Any], translator: Translator, backward: Translator, german: list[str], train_tiny: Any
+) -> None:
+    import nmt
+
+    other = nmt.load(train_tiny("training.max_steps=30"))
+    server = serve(translator, other, backward)
+    names = [model["name"] for model in server.request("/v1/models").json["models"]]
+    assert len(set(names)) == 3
+    texts = [[found["text"] for found in ask(server, text=german[:3], model=name)] for name in (None, *names[:2])]
+    assert texts[0] == texts[1] == [translation.text for translation in translator.translate(german[:3])]
+    assert texts[2] == [translation.text for translation in other.translate(german[:3])] != texts[1]
+    pairs = {"source": "de", "target": "en", "pairs": [[LINE, "The dog"]]}
+    scores = [server.request("/v1/score", pairs | {"model": name}).json for name in names[:2]]
+    assert scores[0] != scores[1]
+    [same] = ask(server, text="The dog sleeps in the garden.", source="auto", model=names[0])
+    assert same["text"] == "The dog sleeps in the garden."
+    for wrong in (names[2], "nothing"):
+        refused = server.request("/v1/translate", {"text": LINE, "source": "de", "target": "en", "model": wrong})
+        assert (refused.status, refused.json["error"]) == (400, f"{wrong} is no model from de to en: see /v1/models")
+
+
+@pytest.mark.slow
+def test_ctranslate2_as_engine(
+    serve: Callable[..., Any], train_tiny: Any, german: list[str], run_nmt: Any, bytes_model: Any
+) -> None:
+    """Beam search by CTranslate2; constraints, streams, alignment and scores as with PyTorch."""
+    pytest.importorskip("ctranslate2")
+    import nmt
+    from nmt.extensions.interchange.run import exported_translator
+
+    block = "{type: transformer, num_layers: 1, num_heads: 2, feed_forward_size: 32}"
+    settings = ("vocabulary={type: unigram, size: 110, joint: true}", "decoding.length_penalty=none")
+    own = nmt.load(train_tiny(f"model.encoder={block}", f"model.decoder={block}", "training.max_steps=100", *settings))
+    server = serve(exported_translator(own))
+    found = ask(server, text=german[:5], split=False, alignment=True)
+    expected = list(own.stream(german[:5], with_alignment=True))
+    assert [each["text"] for each in found] == [translation.text for translation in expected]
+    assert [each["sentences"][0]["alignment"] for each in found] == [t.to_json()["alignment"] for t in expected]
+    [found] = ask(server, text=LINE, split=False, prefix="my brother", must_contain=["moon"])
+    assert found["text"].startswith("my brother")
+    assert "moon" in found["text"]
+    body = {"source": "de", "target": "en"}
+    stream = server.request("/v1/translate", body | {"text": german[0], "stream": True}).body.decode()
+    assert "event: partial" in stream
+    pairs = [[german[0], expected[0].text]]
+    assert server.request("/v1/score", body | {"pairs": pairs}).status == 200
+    refused = run_nmt("serve", bytes_model, "--engine", "ctranslate2")
+    assert refused.returncode == 2
+    assert "CTranslate2 runs Transformers" in refused.stderr
+
+
+def test_keys(serve: Callable[..., Any], translator: Translator) -> None:
+    closed = serve(translator, keys=("secret",))
+    body = {"text": LINE, "source": "de", "target": "en"}
+    assert closed.request("/v1/translate", body).status == 400
+    assert closed.request("/v1/translate", body, headers={"Authorization": "Bearer wrong"}).status == 403
+    assert closed.request("/v1/translate", body, headers={"Authorization": "Bearer secret"}).status == 200
+
+
+def test_confidence_is_that_of_the_model_where_it_was_calibrated(
+    tiny_model: Path, tmp_path: Path, serve: Callable[..., Any], server: Any
+) -> None:
+    lines = [LINE, "Die Katze sieht den Mond."]
+    assert all(
+        "confidence" not in sentence
+        for each in ask(server, text=lines, confidence=True)
+        for sentence in each["sentences"]
+    )
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    whole = Regression({"mean_probability": 1.0, "length_ratio": -0.5}, 0.1)
+    Calibration(50.0, whole, Regression({"log_odds": 1.0}, 3.0)).save(folder / "calibration.json")
+    model = nmt.load(folder)
+    expected, own = model.translate(lines, with_confidence=True), serve(model)
+    for found, wanted in zip(ask(own, text=lines, confidence=True), expected, strict=True):
+        [sentence] = found["sentences"]
+        assert sentence["confidence"] == pytest.approx(wanted.confidence, abs=1e-3)
+        assert sentence["word_confidences"] == pytest.approx(wanted.word_confidences, abs=1e-3)
+    [parts] = ask(own, text=" ".join([LINE[:-1]] * 60), split=False, confidence=True)[0][
+        "sentences"
+    ]  # too long as a whole
+    assert len(parts["word_confidences"]) == len(parts["translation"].split())
+    assert "confidence" not in ask(own, text=LINE)[0]["sentences"][0]

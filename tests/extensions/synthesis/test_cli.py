@@ -1,0 +1,288 @@
+"""``nmt backtranslate`` and ``nmt distill`` as a user sees them: pairs, filters, noise, and runs that were stopped."""
+
+import gzip
+import json
+import lzma
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nmt.extensions.cleaning import synthesis
+from nmt.extensions.synthesis.synthesis import FILLER, PairOptions, Synthesis, noised
+from nmt.metrics.table import METRICS
+from nmt.quickstart.embedded_corpus import splits
+from nmt.translation.results import Translation
+from nmt.translation.translator import Translator
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+
+MODEL = Path(__file__).resolve().parent.parent / "golden" / "models" / "transformer"
+"""From English to German."""
+NUM_LINES = 60
+SHORT = ("--max-length", 8)
+"""The model hardly ever ends a sentence by itself."""
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """mono.en, 60 lines of which the seventh is empty, and their translation mono.de."""
+    folder = tmp_path_factory.mktemp("mono")
+    pairs = splits()["train"][:NUM_LINES]
+    for language in ("en", "de"):
+        side = "source" if language == "en" else "target"
+        lines = [str(getattr(pair, side)) if number != 6 else "" for number, pair in enumerate(pairs)]
+        (folder / f"mono.{language}").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    return folder
+
+
+def lines_of(path: Path) -> list[str]:
+    return path.read_text("utf-8").splitlines()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_pairs_are_the_lines_and_their_translations(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
+    penalty = ("--length-penalty", "average", "--alpha", 1, *SHORT)
+    done = run_nmt("backtranslate", MODEL, "-i", corpus / "mono.en", "-o", tmp_path / "bt", *penalty)
+    assert done.returncode == 0, done.stderr
+    made = run_nmt("translate", MODEL, "-i", corpus / "mono.en", "--scores", *penalty).stdout.splitlines()
+    expected = [(*made.split("\t")[::-1], line) for made, line in zip(made, lines_of(corpus / "mono.en"), strict=True)]
+    removed = [json.loads(line) for line in lines_of(tmp_path / "bt" / "removed.jsonl")]
+    left_out = {each["line"]: each for each in removed}
+    kept = [expected[number - 1] for number in range(1, NUM_LINES + 1) if number not in left_out]
+    scores = [float(line) for line in lines_of(tmp_path / "bt" / "train.scores")]
+    assert lines_of(tmp_path / "bt" / "train.de") == [translation for translation, _, _ in kept]
+    assert lines_of(tmp_path / "bt" / "train.en") == [line for _, _, line in kept]
+    assert scores == pytest.approx([float(score) for _, score, _ in kept], abs=1e-4)
+    assert left_out[7] == {"line": 7, "filters": ["empty"], "score": 0.0, "source": "", "target": ""}
+    # 5 % of the 59 lines that have words
+    assert sum(each["filters"] == ["score"] for each in removed) == 2
+    assert max(each["score"] for each in removed if "score" in each["filters"]) <= min(scores)
+    report = json.loads((tmp_path / "bt" / "report.json").read_text("utf-8"))
+    assert (report["lines"], report["pairs"]) == (NUM_LINES, len(kept)) == (NUM_LINES, NUM_LINES - len(removed))
+    assert report["settings"]["drop_worst"] == 0.05
+    assert f"{len(kept)} pairs of {NUM_LINES} lines" in done.stderr
+
+
+def test_filters_leave_out_what_they_should(tmp_path: Path) -> None:
+    good = [
+        (f"Line {number:03} has words of its own.", f"Zeile {number:03} hat eigene Worte.") for number in range(600)
+    ]
+    bad = [
+        ("A copied line of text.", "A copied line of text.", ["copies"]),
+        ("It goes on.", "ja ja ja ja ja ja", ["repeats"]),
+        ("A short line of it.", "Eine sehr lange Zeile, " + " und ".join(map(str, range(60))), ["length-ratio"]),
+        ("No translation.", "", ["empty"]),
+        ("An improbable line.", "Eine andere Zeile.", ["score"]),
+    ]
+    records = tmp_path / "records"
+    scores = [-0.5] * len(good) + [-0.5, -0.5, -0.5, 0.0, -3.0]
+    rows = zip([*good, *(each[:2] for each in bad)], scores, strict=True)
+    text = "".join(json.dumps({"source": s, "candidates": [[t, score]]}) + "\n" for (s, t), score in rows)
+    records.write_text(text, "utf-8")
+
+    def write(name: str, translated: int, **options: float) -> dict[str, Any]:
+        made = Synthesis(("xx", "yy"), translated, PairOptions(**{"drop_worst": 0.0, **options}), {})
+        return made.write(records, tmp_path / name)
+
+    report = write("distilled", 1, min_score=-2.0)
+    assert report["removed"] == {"empty": 1, "copies": 1, "repeats": 1, "length-ratio": 1, "score": 1}
+    found = [json.loads(line) for line in lines_of(tmp_path / "distilled" / "removed.jsonl")]
+    assert [(each["source"], each["target"], each["filters"]) for each in found] == bad
+    assert lines_of(tmp_path / "distilled" / "train.xx") == [source for source, _ in good]
+    assert lines_of(tmp_path / "distilled" / "train.yy") == [target for _, target in good]
+    write("back", 0, min_score=-2.0)
+    assert lines_of(tmp_path / "back" / "train.xx") == [target for _, target in good]
+    assert write("all", 1)["removed"]["score"] == 0
+    # of equal scores, the first lines
+    assert write("worst", 1, drop_worst=0.25)["removed"]["score"] == 151
+    assert lines_of(tmp_path / "worst" / "train.xx")[0] == good[150][0]
+
+
+def test_noise_is_that_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = " ".join(f"w{number}" for number in range(20_000))
+    words = noised(line, np.random.default_rng(1)).split()
+    assert len(words) / 20_000 == pytest.approx(0.9, abs=0.01)
+    assert words.count(FILLER) / len(words) == pytest.approx(0.1, abs=0.01)
+    assert all(noised("one word", np.random.default_rng(seed)) for seed in range(300))
+    monkeypatch.setattr(synthesis, "NOISE", 0.0)
+    moved = [int(word[1:]) - place for place, word in enumerate(noised(line, np.random.default_rng(1)).split())]
+    assert (min(moved), max(moved)) == (-3, 3)
+
+
+@pytest.mark.slow
+def test_noise_and_samples_depend_on_seed_and_line_alone(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "few.en").write_text("".join(f"{line}\n" for line in lines_of(corpus / "mono.en")[:20]), "utf-8")
+
+    def run(name: str, *options: object, source: Path = tmp_path / "few.en") -> dict[str, list[str]]:
+        options = ("-i", source, "-o", tmp_path / name, "--drop-worst", 0, *SHORT, *options)
+        assert run_nmt("backtranslate", MODEL, *options).returncode == 0
+        return {path.name: lines_of(path) for path in (tmp_path / name).iterdir()}
+
+    plain, noisy = run("plain"), run("noisy", "--noise")
+    assert noisy["train.de"] != plain["train.de"]
+    assert {k: v for k, v in noisy.items() if "." in k and k not in ("train.de", "report.json")} == {
+        k: v for k, v in plain.items() if k not in ("train.de", "report.json")
+    }
+    assert run("again", "--noise")["train.de"] == noisy["train.de"]
+    assert run("other", "--noise", "--seed", 2)["train.de"] != noisy["train.de"]
+    longer = run("longer", "--noise", source=corpus / "mono.en")
+    assert longer["train.de"][: len(noisy["train.de"])] == noisy["train.de"]
+    sampled = run("sampled", "--search", "sample")
+    assert sampled["train.de"] != plain["train.de"]
+    assert json.loads("\n".join(sampled["report.json"]))["settings"]["beam_size"] == 1
+    assert run("same", "--search", "sample", "--batch-size", 3)["train.de"] == sampled["train.de"]
+
+
+@pytest.mark.slow
+def test_the_candidate_nearest_to_the_reference_is_chosen(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
+    files = corpus / "mono.en", corpus / "mono.de"
+    options = ("--drop-worst", 0, "--beam-size", 3, *SHORT)
+    assert run_nmt("distill", MODEL, *files, "-o", tmp_path / "near", *options).returncode == 0
+    assert run_nmt("distill", MODEL, files[0], "-o", tmp_path / "best", *options).returncode == 0
+    command = ("translate", MODEL, "-i", files[0], "--n-best", 3, "--beam-size", 3, "--format", "jsonl", *SHORT)
+    n_best = [json.loads(line)["n_best"] for line in run_nmt(*command).stdout.splitlines()]
+    bleu, nearest = METRICS["bleu"](), []
+    for candidates, reference in zip(n_best, lines_of(files[1]), strict=True):
+        texts = [candidate["translation"] for candidate in candidates]
+        nearest.append(max(texts, key=lambda text: bleu.sentence_scores([text], [[reference]])[0]) if texts else "")
+    for name, expected in (("near", nearest), ("best", [c[0]["translation"] if c else "" for c in n_best])):
+        removed = {json.loads(line)["line"] for line in lines_of(tmp_path / name / "removed.jsonl")}
+        kept = [text for number, text in enumerate(expected, start=1) if number not in removed]
+        assert lines_of(tmp_path / name / "train.de") == kept
+        assert len(lines_of(tmp_path / name / "train.en")) == len(kept)
+    assert lines_of(tmp_path / "near" / "train.de") != lines_of(tmp_path / "best" / "train.de")
+    options = ("--search", "sample", "--drop-worst", 0, *SHORT)
+    assert run_nmt("distill", MODEL, *files, "-o", tmp_path / "sampled", *options).returncode == 0
+    settings = json.loads((tmp_path / "sampled" / "report.json").read_text("utf-8"))["settings"]
+    assert settings["beam_size"] == 5  # there is something to choose from
+
+
+@pytest.mark.parametrize(("suffix", "module"), [(".gz", gzip), (".xz", lzma)])
+def test_compressed_text_gives_compressed_pairs(
+    run_nmt: RunNmt, corpus: Path, tmp_path: Path, suffix: str, module: Any
+) -> None:
+    source = tmp_path / f"mono.en{suffix}"
+    source.write_bytes(module.compress((corpus / "mono.en").read_bytes()))
+    for text, output in ((source, tmp_path / "out"), (corpus / "mono.en", tmp_path / "plain")):
+        assert run_nmt("distill", MODEL, text, "-o", output, "--beam-size", 1, *SHORT).returncode == 0
+    for name in ("train.en", "train.de"):
+        packed = (tmp_path / "out" / f"{name}{suffix}").read_bytes()
+        assert module.decompress(packed) == (tmp_path / "plain" / name).read_bytes()
+
+
+SMALL_WINDOWS = (*SHORT, "--batch-size", 2, "--search", "sample", "--noise")
+"""32 lines are translated together."""
+
+
+@pytest.fixture(scope="module")
+def whole(run_nmt: RunNmt, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nothing stops; ``bt.partial`` beside it has its translations."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        kept = Synthesis.write
+
+        def write(self: Synthesis, records: Path, *others: Any) -> dict[str, Any]:
+            shutil.copyfile(records, folder / "records")
+            return kept(self, records, *others)
+
+        patch.setattr(Synthesis, "write", write)
+        assert (
+            run_nmt("backtranslate", MODEL, "-i", corpus / "mono.en", "-o", folder / "bt", *SMALL_WINDOWS).returncode
+            == 0
+        )
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+def test_a_killed_run_is_resumed_to_the_same_bytes(
+    run_nmt: RunNmt, python: Path, corpus: Path, tmp_path: Path, whole: Path
+) -> None:
+    command = ["backtranslate", MODEL, "-i", corpus / "mono.en", "-o", tmp_path / "bt", *SMALL_WINDOWS]
+    with subprocess.Popen([python, "-m", "nmt", *map(str, command)], stderr=subprocess.DEVNULL) as process:
+        partial = tmp_path / "bt.partial"
+        while not (partial.exists() and partial.stat().st_size):
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.send_signal(signal.SIGUSR1)  # as SIGKILL
+    assert not (tmp_path / "bt").exists()
+    again = run_nmt(*command)
+    assert (again.returncode, "Give --resume" in again.stderr) == (2, True)
+    assert run_nmt(*command, "--resume").returncode == 0
+    assert contents(tmp_path / "bt") == contents(whole / "bt")
+    assert [path.name for path in tmp_path.iterdir()] == ["bt"]
+
+
+@pytest.mark.quick("60-*")
+@pytest.mark.parametrize(
+    ("num_lines", "windows"), [(3, [32, 28]), (32, [28]), (45, [28]), (NUM_LINES, [])], ids=lambda value: str(value)
+)
+def test_wherever_it_was_stopped(
+    run_nmt: RunNmt, corpus: Path, tmp_path: Path, whole: Path, num_lines: int, windows: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    translated, stream = list[int](), Translator.stream
+
+    def recorded(self: Translator, lines: list[Any], *others: Any, **options: Any) -> Iterator[Translation]:
+        translated.append(len(lines))
+        return stream(self, lines, *others, **options)
+
+    monkeypatch.setattr(Translator, "stream", recorded)
+    records = (whole / "records").read_bytes().splitlines(keepends=True)
+    partial = tmp_path / "bt.partial"
+    partial.write_bytes(b"".join(records[:num_lines]) + b'{"sour')
+    command = ("backtranslate", MODEL, "-i", corpus / "mono.en", "-o", tmp_path / "bt", *SMALL_WINDOWS)
+    done = run_nmt(*command[:-1], "--resume", "--min-score", -1e-6)  # the filter can be changed
+    assert done.returncode == 2
+    assert f"kept in {partial}" in done.stderr
+    assert partial.read_bytes() == b"".join(records)
+    assert translated == [1] * min(num_lines, 5) + windows  # those of the whole run, for the same digits of scores
+    assert run_nmt(*command, "--resume").returncode == 0
+    assert contents(tmp_path / "bt") == contents(whole / "bt")
+
+
+def test_the_translations_of_another_job_stay(run_nmt: RunNmt, corpus: Path, tmp_path: Path, whole: Path) -> None:
+    shutil.copyfile(whole / "records", tmp_path / "bt.partial")
+    command = ("backtranslate", MODEL, "-i", corpus / "mono.en", "-o", tmp_path / "bt", *SMALL_WINDOWS)
+    done = run_nmt(*command, "--seed", 5, "--resume")
+    assert (done.returncode, "comes from another job" in done.stderr) == (2, True)
+    assert (tmp_path / "bt.partial").read_bytes() == (whole / "records").read_bytes()
+
+
+def test_bad_input_gets_a_message(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
+    mono, output = corpus / "mono.en", tmp_path / "out"
+    (tmp_path / "empty.en").touch()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").write_text("of another run")
+    (tmp_path / "one.de").write_text("Eine Zeile\n")
+    for arguments, expected in (
+        (("backtranslate", tmp_path / "nowhere", "-i", mono, "-o", output), "nowhere"),
+        (("backtranslate", MODEL, "-i", tmp_path / "missing.en", "-o", output), "File not found"),
+        (("backtranslate", MODEL, "-i", tmp_path / "empty.en", "-o", output), "nothing to translate"),
+        (("backtranslate", MODEL, "-i", mono, "-o", tmp_path / "there"), "exists already"),
+        (("backtranslate", MODEL, "-i", mono, "-o", tmp_path / "no" / "folder"), "mkdir -p"),
+        (("backtranslate", MODEL, "-i", corpus / "mono.de", "-o", output), "translates from en to de"),
+        (("backtranslate", MODEL, "-i", mono, "-o", output, "--drop-worst", 1), "--drop-worst"),
+        (("backtranslate", MODEL, "-i", mono, "-o", output, "--min-score", 0.5), "--min-score"),
+        (("backtranslate", MODEL, "-i", mono, "-o", output, "--min-score", "nan"), "--min-score"),
+        (("backtranslate", MODEL, "-i", mono), "-o"),
+        (("distill", MODEL, mono, tmp_path / "one.de", "-o", output), f"has {NUM_LINES} lines"),
+        (("distill", MODEL, corpus / "mono.de", "-o", output), "translates from en to de"),
+        (("distill", MODEL, mono, tmp_path, "-o", output), "not a regular file"),
+    ):
+        done = run_nmt(*arguments)
+        assert (done.returncode, done.stdout) == (2, ""), arguments
+        assert expected in done.stderr, arguments
+        assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.en", "one.de", "there"]
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["file"]

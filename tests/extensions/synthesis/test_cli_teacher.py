@@ -1,0 +1,284 @@
+"""``nmt distill --teacher`` against a server process with OpenAI's chat API."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nmt
+from nmt.quickstart.embedded_corpus import splits
+
+pytest.importorskip("httpx2")
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+MODEL = Path(__file__).resolve().parent.parent / "golden" / "models" / "transformer"
+"""From English to German."""
+NUM_LINES = 30
+
+
+class Endpoint:
+    """The server, and the requests that it has logged."""
+
+    def __init__(self, port: int, log: Path) -> None:
+        self.url, self.log = f"http://127.0.0.1:{port}/v1", log
+
+    def requests(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text("utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, repo_root: Path) -> Iterator[Endpoint]:
+    log = tmp_path_factory.mktemp("server") / "log"
+    program = repo_root / "tests" / "support" / "chat_server.py"
+    process = subprocess.Popen([sys.executable, str(program), str(MODEL), str(log)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    yield Endpoint(int(process.stdout.readline()), log)
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def endpoint(server: Endpoint) -> Endpoint:
+    server.log.write_text("", "utf-8")
+    return server
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """30 English lines, of which the seventh is empty."""
+    path = tmp_path_factory.mktemp("text") / "mono.en"
+    lines = [pair.source if number != 6 else "" for number, pair in enumerate(splits()["train"][:NUM_LINES])]
+    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def reverse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that claims to translate from German to English."""
+    path = tmp_path_factory.mktemp("reverse") / "de-en"
+    shutil.copytree(MODEL, path)
+    recipe = (path / "recipe.yaml").read_text("utf-8")
+    recipe = recipe.replace("source: en\n  target: de", "source: de\n  target: en")
+    (path / "recipe.yaml").write_text(recipe, "utf-8")
+    return path
+
+
+def lines_of(path: Path) -> list[str]:
+    return path.read_text("utf-8").splitlines()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def options(endpoint: Endpoint, model: str, *others: object) -> list[object]:
+    return ["--teacher", endpoint.url, "--model", model, "--languages", "en,de", *others]
+
+
+def test_the_answers_are_the_target_side(
+    run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    done = run_nmt("distill", text, *options(endpoint, "good", "--max-length", 9), "-o", tmp_path / "made")
+    assert done.returncode == 0, done.stderr
+    sources = lines_of(text)
+    expected = [found.text for found in nmt.load(MODEL, "cpu").translate(sources, beam_size=1, max_length=8)]
+    removed = {json.loads(line)["line"] for line in lines_of(tmp_path / "made" / "removed.jsonl")}
+    assert 7 in removed
+    kept = [number - 1 for number in range(1, NUM_LINES + 1) if number not in removed]
+    assert lines_of(tmp_path / "made" / "train.en") == [sources[number] for number in kept]
+    assert lines_of(tmp_path / "made" / "train.de") == [expected[number] for number in kept]
+    requests = endpoint.requests()
+    assert len(requests) == NUM_LINES - 1  # none for the empty line
+    assert requests[0]["body"] == {
+        "model": "good",
+        "messages": [{"role": "user", "content": "Translate this English text to German. Answer with the translation "
+                      f"only.\n\n{requests[0]['body']['messages'][0]['content'].rpartition(chr(10))[2]}"}],
+        "temperature": 0.0, "seed": 1, "max_tokens": 9,
+    }  # fmt: skip
+    assert requests[0]["headers"]["Authorization"] == "Bearer key"
+    report = json.loads((tmp_path / "made" / "report.json").read_text("utf-8"))
+    assert report["removed"]["score"] == 0
+    assert "key" not in report["settings"].values()
+    assert f"tokens used: {10 * (NUM_LINES - 1)}" in done.stderr
+
+
+@pytest.mark.slow
+def test_failures_are_retried_and_requests_are_parallel(
+    run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path
+) -> None:
+    for model in ("good", "flaky"):
+        arguments = options(endpoint, model, "--parallel", 4, "--timeout", 2)
+        done = run_nmt("distill", text, *arguments, "-o", tmp_path / model)
+        assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "flaky").keys() == contents(tmp_path / "good").keys()
+    for name in ("train.en", "train.de", "removed.jsonl"):
+        assert (tmp_path / "flaky" / name).read_bytes() == (tmp_path / "good" / name).read_bytes()
+    requests = endpoint.requests()
+    assert {request["fault"] for request in requests} == {"", "429", "500", "silence", "close", "busy"}
+    assert 1 < max(request["active"] for request in requests if request["body"]["model"] == "good") <= 4
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_without_asking_again(
+    run_nmt: RunNmt, endpoint: Endpoint, text: Path, reverse: Path, python: Path, tmp_path: Path
+) -> None:
+    arguments = options(endpoint, "slow", "--parallel", 2, "--reverse", reverse, "--languages", "en,de")
+    assert run_nmt("distill", text, *arguments, "-o", tmp_path / "whole").returncode == 0
+    whole = {request["body"]["messages"][0]["content"] for request in endpoint.requests()}
+    endpoint.log.write_text("", "utf-8")
+    killed = tmp_path / "killed"
+    command = [python, "-m", "nmt", "distill", text, *arguments, "-o", killed]
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
+    partial = tmp_path / "killed.partial"
+    while process.poll() is None and (not partial.exists() or len(lines_of(partial)) < 5):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGUSR1)  # as SIGKILL
+    process.wait()
+    assert not killed.exists()
+    num_done = partial.read_bytes().count(b"\n")
+    assert 5 <= num_done < NUM_LINES
+    endpoint.log.write_text("", "utf-8")
+    other = options(endpoint, "good", "--reverse", reverse)
+    refused = run_nmt("distill", text, *other, "-o", killed, "--resume")
+    assert refused.returncode == 2
+    assert "line 1 is not of this text, model, prompt and options" in refused.stderr
+    done = run_nmt("distill", text, *arguments, "-o", killed, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert contents(killed) == contents(tmp_path / "whole")
+    again = {request["body"]["messages"][0]["content"] for request in endpoint.requests()}
+    assert again < whole
+    assert len(again) == len([line for line in lines_of(text)[num_done:] if line])
+    assert f"tokens used: {10 * (NUM_LINES - 1)}" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_reverse_model_chooses_and_filters(
+    run_nmt: RunNmt, endpoint: Endpoint, text: Path, reverse: Path, tmp_path: Path
+) -> None:
+    arguments = ["--teacher", endpoint.url, "--model", "good", "--reverse", reverse, "--beam-size", 3]
+    done = run_nmt("distill", text, *arguments, "--drop-worst", 0.5, "-o", tmp_path / "made")
+    assert done.returncode == 0, done.stderr
+    assert endpoint.requests()[0]["body"].items() >= {"n": 3, "temperature": 1.0, "seed": 1}.items()
+    scorer = nmt.load(reverse, "cpu")
+    candidates = nmt.load(MODEL, "cpu").translate(
+        [line for line in lines_of(text) if line], 3, beam_size=3, max_length=8
+    )
+    kept = dict(zip(*(lines_of(tmp_path / "made" / f"train.{end}") for end in ("en", "de")), strict=True))
+    scores = list(map(float, lines_of(tmp_path / "made" / "train.scores")))
+    removed = [json.loads(line) for line in lines_of(tmp_path / "made" / "removed.jsonl")]
+    assert min(scores) >= max(each["score"] for each in removed if "score" in each["filters"])
+    assert sum("score" in each["filters"] for each in removed) == (NUM_LINES - 1) // 2
+    num_other = 0
+    for found in candidates:
+        texts = [" ".join(candidate.text.split()) for candidate in found.n_best]
+        mean = [p.log_probability / len(p.tokens) for p in scorer.score((each, found.source) for each in texts)]  # type: ignore[operator]
+        if found.source in kept:
+            assert kept[found.source] == texts[mean.index(max(mean))]
+            num_other += kept[found.source] != texts[0]
+    assert num_other
+
+
+@pytest.mark.slow
+def test_samples_of_servers_that_give_one_choice(
+    run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path
+) -> None:
+    done = run_nmt("distill", text, *options(endpoint, "single", "--beam-size", 3), "-o", tmp_path / "made")
+    assert done.returncode == 0, done.stderr
+    assert sorted(request["body"]["seed"] for request in endpoint.requests()) == sorted([1, 2, 3] * (NUM_LINES - 1))
+
+
+def test_answers_become_lines(run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path) -> None:
+    done = run_nmt("distill", text, *options(endpoint, "wordy"), "-o", tmp_path / "made")
+    assert done.returncode == 0, done.stderr
+    assert all(line.endswith(" und so") and "Hmm" not in line for line in lines_of(tmp_path / "made" / "train.de"))
+    done = run_nmt("distill", text, *options(endpoint, "cut"), "-o", tmp_path / "cut")
+    assert done.returncode == 2
+    assert "most of them by 'empty'" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_prompt_of_ones_own(run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path) -> None:
+    prompt = tmp_path / "prompt"
+    prompt.write_text("{source} > {target}\n\n{text}", "utf-8")
+    done = run_nmt("distill", text, *options(endpoint, "good", "--prompt", prompt), "-o", tmp_path / "made")
+    assert done.returncode == 0, done.stderr
+    sent = {request["body"]["messages"][0]["content"] for request in endpoint.requests()}
+    assert sent == {f"English > German\n\n{line}\n" for line in lines_of(text) if line}
+
+
+@pytest.mark.slow
+def test_the_budget_ends_a_run_that_can_be_resumed(
+    run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path
+) -> None:
+    arguments = options(endpoint, "good", "--parallel", 1)
+    stopped = run_nmt("distill", text, *arguments, "--budget", 100, "-o", tmp_path / "made")
+    assert stopped.returncode == 2
+    assert "The budget of 100 tokens is used up: 100 were needed so far" in stopped.stderr
+    assert len(endpoint.requests()) == 10
+    assert not (tmp_path / "made").exists()
+    again = run_nmt("distill", text, *arguments, "--budget", 110, "-o", tmp_path / "made", "--resume")
+    assert again.returncode == 2
+    assert len(endpoint.requests()) == 11
+    assert run_nmt("distill", text, *arguments, "-o", tmp_path / "made", "--resume").returncode == 0
+    assert len(endpoint.requests()) == NUM_LINES - 1
+
+
+def test_a_missing_client_is_reported(
+    run_nmt: RunNmt, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    teacher = ["--teacher", "http://x/v1", "--model", "m", "--languages", "en,de"]
+    done = run_nmt("distill", text, *teacher, "-o", tmp_path / "made")
+    assert done.returncode == 2
+    assert "pip install 'nmt[teacher]'" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("html", "answered with status 200, but not with a chat completion: '<html>Welcome</html>'"),
+        ("choices", "answered with status 200, but not with a chat completion"),
+        ("unknown", 'gave no translation after 1 attempts: status 404: {"error": {"message": "no such model"}}'),
+        ("broken", "gave no translation after 3 attempts: status 503: overloaded"),
+    ],
+)
+def test_an_endpoint_that_fails_gives_one_message(
+    run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str,
+    message: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("nmt.extensions.synthesis.teacher.MAX_RETRIES", 2)
+    done = run_nmt("distill", text, *options(endpoint, model), "-o", tmp_path / "made")
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
+    assert done.stderr.count("Error") == 1
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--teacher", "http://127.0.0.1:9/v1", "--model", "m", "--languages", "en,de"], "gave no translation after 1"),
+        (["--teacher", "localhost", "--model", "m", "--languages", "en,de"], "is not a URL"),
+        (["--teacher", "http://x", "--languages", "en,de"], "--teacher needs the name of a model"),
+        (["--teacher", "http://x", "--model", "m"], "--languages must be those of source and target"),
+        (["--teacher", "http://x", "--model", "m", "--languages", "en,de", "--alpha", 1], "--alpha has no effect"),
+        (["--teacher", "http://x", "--model", "m", "--languages", "en,de", "--min-score", -1], "--min-score needs"),
+        ([], "SOURCE is missing"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    run_nmt: RunNmt, text: Path, tmp_path: Path, arguments: list[object], message: str
+) -> None:
+    done = run_nmt("distill", text, *arguments, "-o", tmp_path / "made")
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
+    assert not list(tmp_path.iterdir())
