@@ -270,7 +270,7 @@ def _pairs(
         from nmt.core.text import read_lines
 
         beam_size = max(n_best, translator.recipe.decoding.beam_size)
-        found = translator.stream(read_lines(source), n_best, beam_size=beam_size)
+        found = translator.stream(read_lines(source), n_best=n_best, beam_size=beam_size)
         return ([(t.source, candidate.text) for candidate in t.n_best] for t in found)
     from nmt.data.sources import FileText
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, get_args, get_origin
+from typing import Annotated, Any, Literal, TextIO, get_args, get_origin
 
 import typer
 
@@ -18,10 +18,6 @@ from nmt.cli.help import APPEARANCE, INPUT_AND_OUTPUT, LINKS, MACHINE
 from nmt.core.console import be_quiet, say
 from nmt.core.errors import NUMBERS, UserError, is_possible_number
 from nmt.core.version import __version__
-
-if TYPE_CHECKING:
-    from nmt.extensions.shards.shards import Shard
-    from nmt.jobs.workers import Executor
 
 Command = Callable[..., None]
 
@@ -88,33 +84,6 @@ AttentionStep = Annotated[
         rich_help_panel=LINKS,
     ),
 ]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=1,
-        help="Processes that do the shards of a folder.",
-        show_default="as many as the machine has room for",
-    ),
-]
-Ray = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ADDRESS",
-        help="Do the shards of a folder on a Ray cluster: HOST:PORT, auto, or local for a new one.",
-        rich_help_panel=MACHINE,
-    ),
-]
-ExecutorName = Annotated[
-    str | None,
-    typer.Option(
-        metavar="YAML",
-        help="Where the workers run: local, ray, or the executor of a plugin with its options, such as "
-        "'ray: {address: auto}'.",
-        show_default="local",
-        rich_help_panel=MACHINE,
-    ),
-]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -170,7 +139,9 @@ Version = Annotated[
 ]
 
 
-def command(*examples: str, draws: bool = False) -> Callable[[Command], Command]:
+def command(
+    *examples: str, draws: bool = False, added: Mapping[str, Any] | None = None
+) -> Callable[[Command], Command]:
     """A decorator that gives a command the options ``--plugin`` and ``--quiet`` besides its own options.
 
     In place of a parameter whose type is a dataclass there is an option for each of its fields that Typer knows.
@@ -180,6 +151,7 @@ def command(*examples: str, draws: bool = False) -> Callable[[Command], Command]
     Args:
         examples: lines at the end of the help page.
         draws: whether it writes pictures, and so has the option ``--theme``.
+        added: dataclasses of extensions, of which the parameter ``added`` is a tuple of instances.
     """
     options = [
         inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugins),
@@ -193,6 +165,7 @@ def command(*examples: str, draws: bool = False) -> Callable[[Command], Command]
     def decorate(function: Command) -> Command:
         own = inspect.signature(function).parameters
         bundles: dict[str, Any] = {name: each.annotation for name, each in own.items() if is_dataclass(each.annotation)}
+        of_extensions = tuple((added or {}).values())
 
         @wraps(function)
         def run(plugin: None, quiet: bool, theme: str = "paper", **arguments: Any) -> None:
@@ -203,22 +176,30 @@ def command(*examples: str, draws: bool = False) -> Callable[[Command], Command]
                 if isinstance(value, float) and not is_possible_number(value):
                     raise UserError(f"{option} {value} can't be represented in float32.", f"Give one {NUMBERS}.")
             for name, bundle in bundles.items():
-                values = {each.name: arguments.pop(each.name) for each in _options_in(bundle)}
-                arguments[name] = bundle(**values)
+                arguments[name] = _taken(bundle, arguments)
+            if added is not None:
+                arguments["added"] = tuple(_taken(bundle, arguments) for bundle in of_extensions)
             with _themed(theme):
                 function(**arguments)
 
         parameters = [
             each
             for name, parameter in own.items()
+            if name != "added"
             for each in (_options_in(bundles[name]) if name in bundles else [parameter])
         ]
+        parameters += [each for bundle in of_extensions for each in _options_in(bundle)]
         by_name = [_as_option(each) for each in (*parameters, *options)]
         run.__signature__ = inspect.Signature(by_name)  # type: ignore[attr-defined]
         run.epilog = epilog  # type: ignore[attr-defined]
         return run
 
     return decorate
+
+
+def _taken(bundle: Any, arguments: dict[str, Any]) -> Any:
+    """Takes the arguments that are fields of a dataclass, and returns its instance."""
+    return bundle(**{each.name: arguments.pop(each.name) for each in _options_in(bundle)})
 
 
 def _as_option(parameter: inspect.Parameter) -> inspect.Parameter:
@@ -242,48 +223,6 @@ def _themed(theme: str) -> AbstractContextManager[None]:
     from nmt.plotting.style import theme as in_theme
 
     return in_theme(theme)
-
-
-def shards_and_executor(
-    folders: Sequence[Path],
-    output: str,
-    *,
-    workers: int | None,
-    ray: str | None,
-    name: str | None,
-    device: str,
-    cores_each: int,
-) -> "tuple[list[Shard], Executor]":
-    """Returns the shards of folders, and the executor that the options ask for; see :mod:`nmt.jobs.workers`."""
-    from nmt.extensions.shards.executors import EXECUTORS
-    from nmt.extensions.shards.shards import find_shards
-
-    if output == "-":
-        raise UserError("The shards of a folder are written to a folder.", "Name one with -o.")
-    if ray is not None and name is not None:
-        raise UserError("--ray and --executor both say where workers run.", "Give one of them.")
-    chosen = {"ray": {"address": ray}} if ray is not None else components_in([name or "local"], "--executor", "local")
-    if len(chosen) != 1:
-        raise UserError(f"--executor {name!r} is not one executor.", "Name one.")
-    [(kind, options)] = chosen.items()
-    executor = EXECUTORS.choose({**options, "type": kind}, "--executor")
-    return find_shards(folders, Path(output)), executor.component.open(executor.options, workers, device, cores_each)
-
-
-def check_is_folder(path: Path | str, **options: object) -> bool:
-    """Returns whether the input is a folder of shards.
-
-    Args:
-        options: options that only folders have.
-
-    Raises:
-        UserError: it isn't a folder, but one of the options is given.
-    """
-    is_folder = str(path) != "-" and Path(path).is_dir()
-    for name, value in options.items():
-        if value is not None and not is_folder:
-            raise UserError(f"--{name} is for folders of shards.", "Name a folder as the input.")
-    return is_folder
 
 
 def components_in(texts: Sequence[str], option: str, example: str) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 from typer.main import get_command_from_info, get_group
 from typer.models import CommandInfo
 
@@ -86,7 +86,7 @@ class LazyGroup(TyperGroup):
             return ""
 
 
-def as_command(name: str, value: Any) -> TyperCommand | TyperGroup:
+def as_command(name: str, value: Any) -> Any:
     """Returns the command of a decorated function, or of a group."""
     if isinstance(value, typer.Typer):
         made = get_group(value)

@@ -10,6 +10,7 @@ import typer
 
 from nmt.cli.common import (
     ModelDir,
+    NewFolder,
     Settings,
     command,
     command_to_resume,

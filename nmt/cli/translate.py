@@ -4,43 +4,35 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nmt.cli.common import (
     Device,
-    ExecutorName,
     Input,
     Output,
-    Ray,
-    check_is_folder,
     command,
     command_to_resume,
     components_in,
     is_terminal,
     on_screen,
-    shards_and_executor,
 )
 from nmt.cli.help import INPUT_AND_OUTPUT, MACHINE, OF_DECODING, SEARCH
 from nmt.cli.schema import options_of
-from nmt.cli.translation_options import Resume, TranslateOptions, jsonl
+from nmt.cli.translation_options import TRANSLATE_OPTIONS, AddedOptions, Resume, TranslateOptions, jsonl
 from nmt.core.console import progress_bar, say, warn
 from nmt.core.errors import UserError
 from nmt.core.output import open_output
 from nmt.jobs.run import ResumableOutput
+from nmt.recipe.registry import hooks
 from nmt.recipe.schema import DecodingOptions
 
 if TYPE_CHECKING:
-    from nmt.extensions.shards.shards import Shard
-    from nmt.extensions.synthesis.teacher import TeacherJob, TeacherRecord
     from nmt.jobs.run import LineJob
-    from nmt.jobs.workers import Executor
-    from nmt.recipe.schema import DecodingChanges
+    from nmt.translation.inputs import Work
     from nmt.translation.job import TranslationJob
-    from nmt.translation.results import Translation
 
 WORTH_A_WARNING = 20
 """Lines from which on degenerate translations are reported: of fewer, the user sees each."""
@@ -55,10 +47,12 @@ WORTH_A_WARNING = 20
     "nmt translate runs/de-en --score-only test.de test.en",
     "nmt translate runs/de-en -i test.de --ensemble runs/other --n-best 3",
     "nmt translate runs/de-en -i test.de --search sample --mbr chrf",
+    added=TRANSLATE_OPTIONS,
 )
 @options_of(DecodingOptions, section=SEARCH, others=OF_DECODING)
 def translate(
     options: TranslateOptions,
+    added: tuple[AddedOptions, ...],
     file: Annotated[
         str | None,
         typer.Argument(metavar="FILE", help="Text or a document to translate, as --input.", show_default=False),
@@ -96,8 +90,6 @@ def translate(
             rich_help_panel=MACHINE,
         ),
     ] = None,
-    ray: Ray = None,
-    executor: ExecutorName = None,
     device: Device = "auto",
     **decoding: Any,
 ) -> None:
@@ -118,27 +110,22 @@ def translate(
     if file is not None and input != "-":
         raise UserError("FILE and --input both name the input.", "Give one of them.")
     input = file or input
-    for name, is_given in (("--check", options.check), ("--confidence", options.confidence)):
-        if is_given and options.format != "jsonl":
-            raise UserError(f"{name} writes a field of jsonl.", "Give --format jsonl, too.")
     _check_alone(score_only, interactive, input, output, resume)
     if logits_processor:
         decoding["logits_processors"] = components_in(
             logits_processor, "--logits-processor", "no_repeat_ngram: {size: 3}"
         )
-    is_folder = check_is_folder(input, ray=ray, executor=executor)
-    options = replace(options, decoding=cast("DecodingChanges", decoding))
+    options = replace(options, decoding=decoding, added=added)
+    for each in added:
+        each.refuse(options, input)
     if score_only:
         _score(options, score_only, output, device)
-    elif is_folder:
-        find = partial(shards_and_executor, workers=workers, ray=ray, name=executor, device=device)
-        _translate_folder(options, Path(input), output, device, find)
+    elif any(each.translated(options, input, output, device, workers) for each in added):
+        pass
     elif interactive:
         options.job(device).converse()
-    elif ending := options.ending(input):
-        _translate_document(options.job(device).in_processes(input, workers), input, output, resume, ending)
     else:
-        translate_lines(options.job(device).in_processes(input, workers), input, output, resume)
+        translate_file(options, input, output, device, resume, workers)
 
 
 def _check_alone(score_only: tuple[str, str] | None, interactive: bool, input: str, output: str, resume: bool) -> None:
@@ -148,95 +135,60 @@ def _check_alone(score_only: tuple[str, str] | None, interactive: bool, input: s
             raise UserError(f"{name} doesn't go with --input, --resume and the like.", f"Give {name} without them.")
 
 
-def _translate_folder(
-    options: TranslateOptions,
-    input: Path,
-    output: str,
-    device: str,
-    find: "Callable[..., tuple[list[Shard], Executor]]",
+def translate_file(
+    options: TranslateOptions, input: str, output: str, device: str, resume: bool, workers: int | None
 ) -> None:
-    from nmt.core.files import sha256
-    from nmt.core.model_directory import ModelDirectory
-    from nmt.extensions.documents.job import num_lines, open_file
-    from nmt.extensions.shards import shards
-    from nmt.jobs.workers import CORES
-    from nmt.translation.job import start_shards
+    """Translates a file, or standard input."""
+    from nmt.translation.inputs import format_of
 
-    settings = options.decoding | vars(options) | {
-        "model_dir": ModelDirectory(options.model_dir).digest(),
-        "ensemble": [ModelDirectory(path).digest() for path in options.ensemble or ()],
-        "forbid": options.forbid or [],
-        "unknown_lexicon": options.unknown_lexicon and sha256(options.unknown_lexicon),
-        "glossary": options.glossary and sha256(options.glossary),
-        "input_format": options.input_format or "text",
-    }  # fmt: skip
-    del settings["decoding"]
-    for name in ("check", "repair", "confidence", "abstain", "memory", "glossary", "engine"):
-        if settings[name] in (None, False, "torch"):  # earlier journals don't have it
-            del settings[name]
-    make = partial(start_shards, options.job, device, open_file=partial(open_file, input_format=options.input_format))
-    found, executor = find([input], output, cores_each=CORES)
-    for shard in found:
-        options.ending(shard.inputs[0])
-    count = partial(num_lines, input_format=options.input_format)
-    shards.run(found, Path(output), settings, executor, make, "translating", count)
-
-
-def _translate_document(job: "TranslationJob", input: str, output: str, resume: bool, ending: str) -> None:
-    from nmt.extensions.documents.job import DocumentTranslator
-
-    if ResumableOutput(output).partial is None:
-        raise UserError("A document is written to a file.", "Name one with -o, or give --input-format text.")
-    document = DocumentTranslator(job, input, ending)
-    _translate(
-        document.job, iter(document.sentences), ResumableOutput(output, partial(document.write, output)), resume,
-        "sentences", len(document.sentences),
-    )  # fmt: skip
+    kind = format_of(input, options.input_format)
+    kind.check(input, options)
+    job = options.job(device).in_processes(input, workers)
+    if kind.unit == "lines":
+        translate_lines(job, input, output, resume)
+    else:
+        run_with_bar(kind.open(job, input, output, options.input_format), resume)
 
 
 def translate_lines(
-    job: "TranslationJob | TeacherJob",
+    job: "TranslationJob | LineJob[Any]",
     input: str,
     output: str,
     resume: bool,
     finish: Callable[[Path], None] | None = None,
 ) -> None:
-    """Run a job with a progress bar; ``output`` and ``finish`` are the arguments of :class:`ResumableOutput`."""
+    """Runs a job with a progress bar; ``output`` and ``finish`` are the arguments of :class:`ResumableOutput`."""
     from nmt.core.text import count_lines, read_lines
+    from nmt.translation.inputs import Work
 
     typed = input == "-" and is_terminal(sys.stdin)
     if typed:
         say("Type a sentence and Enter; Ctrl-D ends.")
-    target = ResumableOutput(output, finish)
     visible = is_terminal(sys.stderr) and not (typed or on_screen(output))
     total = count_lines(input) if visible else None
-    _translate(job, read_lines(input), target, resume, "lines", total, visible)
+    run_with_bar(Work(job, read_lines(input), ResumableOutput(output, finish), total), resume, visible)
 
 
-def _translate(
-    job: "TranslationJob | TeacherJob", lines: Iterator[str], target: ResumableOutput, resume: bool, unit: str,
-    total: int | None, visible: bool = True,
-) -> None:  # fmt: skip
-    """Run a job with a progress bar over a number of lines, or of sentences."""
-    from nmt.extensions.documents.detection import MarkupDetector
+def run_with_bar(work: "Work", resume: bool, visible: bool = True) -> None:
+    """Runs a job with a progress bar, and tells of degenerate translations."""
     from nmt.jobs.run import run
     from nmt.metrics.degenerate import DegenerateCount
 
-    degenerate, markup = DegenerateCount(), MarkupDetector()
+    job, target, degenerate = work.job, work.output, DegenerateCount()
+    watch = [make() for make in hooks("lines_translated")] if work.unit == "lines" else []
 
     def on_start(num_done: int, num_again: int) -> None:
         degenerate.num_before = num_done
         if num_done:
-            say(f"{num_done:,} {unit} are in {target.partial} already.")
+            say(f"{num_done:,} {work.unit} are in {target.partial} already.")
             bar.advance(num_done - num_again)
 
-    with _work_is_kept(target, unit), progress_bar("translating", total, visible) as bar:
-        line_job = cast("LineJob[Translation | TeacherRecord]", job)
-        for translation in run(line_job, lines, target, resume, on_start, bar.advance):
+    with _work_is_kept(target, work.unit), progress_bar("translating", work.total, visible) as bar:
+        for translation in run(job, work.lines, target, resume, on_start, bar.advance):
             if job.reports_degenerate:
                 degenerate.add(translation.text, translation.source)
-            if unit == "lines":
-                markup.add(translation.source)
+            for see in watch:
+                see(translation.source)
     if degenerate.num_lines >= WORTH_A_WARNING and (summary := degenerate.summary()):
         (warn if degenerate.is_serious else say)(f"{summary}.")
 

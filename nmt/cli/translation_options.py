@@ -1,27 +1,23 @@
 """Options of ``nmt translate``, some of which other commands have, too."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from nmt.cli.common import ModelDir
-from nmt.cli.help import CHECKING, CONTENT, INPUT_AND_OUTPUT, MACHINE, SEARCH
-from nmt.core.errors import UserError
-from nmt.recipe.schema import DecodingChanges
+from nmt.cli.help import CONTENT, INPUT_AND_OUTPUT, MACHINE, SEARCH
+from nmt.recipe.registry import Table
 
 if TYPE_CHECKING:
-    from nmt.extensions.interchange.targets import Quantization
     from nmt.translation.job import TranslationJob
+    from nmt.translation.options import TranslationOptions
     from nmt.translation.results import ScoredPair, Translation
     from nmt.translation.translator import Translator
 
-QUANTIZATIONS: dict[str, "Quantization | None"] = {
-    "fp32": None, "auto": None, "bf16": "bfloat16", "fp16": "float16", "int8": "int8",
-}  # fmt: skip
-"""Names of the precisions in CTranslate2."""
 Precision = Annotated[
     Literal["fp32", "bf16", "fp16", "auto"],
     typer.Option(
@@ -29,10 +25,11 @@ Precision = Annotated[
         rich_help_panel=MACHINE,
     ),
 ]
-Engine = Annotated[
-    Literal["torch", "ctranslate2"],
+EngineName = Annotated[
+    str,
     typer.Option(
-        help="Library for the search; ctranslate2 is faster on a CPU and supports Transformers only.",
+        metavar="NAME",
+        help="Library for the search: torch or, for Transformers, ctranslate2, which is faster on a CPU.",
         rich_help_panel=MACHINE,
     ),
 ]
@@ -62,7 +59,7 @@ class TranslateOptions:
             rich_help_panel=MACHINE,
         ),
     ] = "fp32"
-    engine: Engine = "torch"
+    engine: EngineName = "torch"
     n_best: Annotated[
         int,
         typer.Option(
@@ -114,125 +111,88 @@ class TranslateOptions:
     scores: Annotated[
         bool, typer.Option(help="Write its score and a tab before each candidate.", rich_help_panel=INPUT_AND_OUTPUT)
     ] = False
-    check: Annotated[
-        bool,
-        typer.Option(
-            help="With --format jsonl: a field problems names the numbers, URLs, tags, placeholders and code that a "
-            "translation has lost or added, source words that no word covers, words that the model does not support, "
-            "loops, copies and letters of another script.",
-            rich_help_panel=CHECKING,
-        ),
-    ] = False
-    repair: Annotated[
-        bool,
-        typer.Option(
-            help="Check translations, search again where there are problems, and keep the candidate with the fewest; "
-            "jsonl has the fields problems and repaired.",
-            rich_help_panel=CHECKING,
-        ),
-    ] = False
-    confidence: Annotated[
-        bool,
-        typer.Option(
-            help="With --format jsonl: fields confidence and word_confidences, the probabilities that the translation "
-            "and each word are acceptable. `nmt calibrate` must have been run.",
-            rich_help_panel=CHECKING,
-        ),
-    ] = False
-    abstain: Annotated[
-        float | None,
-        typer.Option(
-            metavar="P",
-            min=0,
-            max=1,
-            help="Leave a translation empty if its confidence is below P; jsonl has it in n_best still, and "
-            "abstained: true.",
-            rich_help_panel=CHECKING,
-        ),
-    ] = None
     glossary: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE", help="Lines of a term, a tab and its translation, which stands in the term's place."
         ),
     ] = None
-    memory: Annotated[
-        bool,
-        typer.Option(
-            help="Translate lines by exact matches of the translation memory (`nmt memory`); jsonl has a field memory.",
-            rich_help_panel=CONTENT,
-        ),
-    ] = False
-    decoding: DecodingChanges = field(default_factory=DecodingChanges)
-
-    def ending(self, path: Path | str) -> str | None:
-        """Returns the document format of an input, None for lines.
-
-        Raises:
-            UserError: the other options are for lines.
-        """
-        from nmt.extensions.documents.job import document_ending
-
-        ending = document_ending(path, self.input_format)
-        if ending is not None and (self.n_best > 1 or self.scores or self.format != "text" or self.abstain is not None):
-            raise UserError(
-                f"{path} is a document: --n-best, --scores, --abstain and --format are for lines.",
-                "Leave them out, or give --input-format text.",
-            )
-        return ending
+    added: tuple["AddedOptions", ...] = ()
+    """The options of extensions."""
+    decoding: Mapping[str, Any] = field(default_factory=dict)
 
     def translator(self, device: str) -> "Translator":
         """Returns the translator that the options describe."""
-        from nmt.translation.load import load
+        from nmt.translation.load import ENGINES
 
-        if self.engine == "torch":
-            if self.precision == "int8":
-                raise UserError("PyTorch doesn't translate in int8.", "Give --engine ctranslate2, too.")
-            return load(self.model_dir, device, self.precision, self.ensemble or ())
-        if self.ensemble:
-            raise UserError("CTranslate2 searches with one model.", "Leave out --ensemble or --engine.")
-        from nmt.extensions.interchange.run import exported_translator
+        engine = ENGINES.find(self.engine, "--engine")()
+        return engine.load(self.model_dir, device, self.precision, self.ensemble or ())
 
-        return exported_translator(load(self.model_dir, "cpu"), None, QUANTIZATIONS[self.precision])
+    @property
+    def translation(self) -> "TranslationOptions":
+        """Options of all translations."""
+        from nmt.translation.options import TranslationOptions
+        from nmt.translation.request import OutputConstraints, read_unknown_lexicon
+
+        lexicon = read_unknown_lexicon(self.unknown_lexicon) if self.unknown_lexicon else {}
+        constraints = OutputConstraints(self.forbid or (), self.replace_unknown, lexicon)
+        return TranslationOptions(self.n_best, self.format == "jsonl", constraints, decoding=self.decoding)
 
     def job(self, device: str) -> "TranslationJob":
         """Returns the job that the options describe."""
-        from nmt.extensions.memory.memory import TranslationMemory
         from nmt.translation.glossary import Glossary
         from nmt.translation.job import TranslationJob
-        from nmt.translation.request import OutputConstraints, Request, StreamOptions, read_unknown_lexicon
+        from nmt.translation.request import Request
 
-        lexicon = read_unknown_lexicon(self.unknown_lexicon) if self.unknown_lexicon else {}
-        return TranslationJob(
+        job = TranslationJob(
             self.translator(device),
-            partial(jsonl, abstain=self.abstain)
-            if self.format == "jsonl"
-            else partial(_text, scores=self.scores, abstain=self.abstain),
+            jsonl if self.format == "jsonl" else partial(_text, scores=self.scores),
             Request.from_json if self.input_format == "jsonl" else Request.from_text,
-            StreamOptions(
-                self.n_best,
-                self.format == "jsonl",
-                OutputConstraints(self.forbid or (), self.replace_unknown, lexicon),
-                "repair" if self.repair else self.check,
-                self.confidence or self.abstain is not None,
-                self.decoding,
-            ),
-            memory=TranslationMemory(self.model_dir) if self.memory else None,
+            self.translation,
             glossary=Glossary.load(self.glossary) if self.glossary else None,
         )
+        for options in self.added:
+            job = options.attached(job, self)
+        return job
 
 
-def jsonl(result: "Translation | ScoredPair", abstain: float | None = None) -> str:
+class AddedOptions:
+    """Options that an extension adds to ``nmt translate``: a frozen dataclass with an option in each field.
+
+    It is attached by an entry point of the group ``nmt.components.translate_options``. Its module is imported for the
+    help page, so it should import nothing large.
+    """
+
+    def refuse(self, options: TranslateOptions, input: str) -> None:
+        """Refuses options that don't go with others.
+
+        Raises:
+            UserError: with the remedy.
+        """
+
+    def attached(self, job: "TranslationJob", options: TranslateOptions) -> "TranslationJob":
+        """Returns the job with what these options request."""
+        return job
+
+    def translated(self, options: TranslateOptions, input: str, output: str, device: str, workers: int | None) -> bool:
+        """Translates an input of a kind that only this extension knows, such as a folder; returns whether it did."""
+        return False
+
+    def changes(self) -> dict[str, Any]:
+        """Returns the options that are not the defaults, which a journal records."""
+        defaults = vars(type(self)())
+        return {name: value for name, value in vars(self).items() if value != defaults[name]}
+
+
+TRANSLATE_OPTIONS: Table[AddedOptions] = Table("translate options", AddedOptions, {})
+
+
+def jsonl(result: "Translation | ScoredPair") -> str:
     """Returns the line of ``--format jsonl``."""
     from nmt.alignment.links import json_line
 
-    values = result.to_json()
-    if abstain is not None and values.get("confidence", 1.0) < abstain:
-        values |= {"translation": "", "abstained": True}
-    return json_line(values)
+    return json_line(result.to_json())
 
 
-def _text(translation: "Translation", scores: bool, abstain: float | None) -> str:
-    if abstain is not None and translation.confidence is not None and translation.confidence < abstain:
-        return ""
+def _text(translation: "Translation", scores: bool) -> str:
     return "\t".join(f"{c.score:.4f}\t{c.text}" if scores else c.text for c in translation.n_best)

@@ -114,7 +114,7 @@ def to_html(found: dict[str, Any]) -> str:
     """One page that holds everything and loads nothing; the template calls the functions of this module."""
     tables = (scores_table, length_table, words_table, ngram_tables)
     texts = (counts_text, change_text, method_text, word_differences)
-    return render("compare.html.j2", found=found, metrics=METRICS, **{f.__name__: f for f in (*tables, *texts)})
+    return render("compare.html.j2", None, found=found, metrics=METRICS, **{f.__name__: f for f in (*tables, *texts)})
 
 
 def print_comparison(found: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ built; here ``model.encoder`` and ``model.decoder`` are mappings with a ``type``
 """
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypedDict
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
@@ -235,32 +235,6 @@ class DecodingOptions(Options):
         if self.beam_size % self.beam_groups:
             raise ValueError(f"a beam of {self.beam_size} can't be divided into {self.beam_groups} equal groups")
         return self
-
-
-class DecodingChanges(TypedDict, total=False):
-    """The keys of :class:`DecodingOptions` as keyword arguments; None leaves the value of the recipe."""
-
-    search: Search | None
-    beam_size: int | None
-    length_penalty: str | None
-    alpha: float | None
-    coverage_penalty: float | None
-    early_stopping: EarlyStopping | None
-    prune: float | None
-    beam_groups: int | None
-    diversity: float | None
-    temperature: float | None
-    top_k: int | None
-    top_p: float | None
-    seed: int | None
-    mbr: str | None
-    logits_processors: dict[str, dict[str, Any]] | None
-    shortlist: int | None
-    max_length: int | None
-    max_length_ratio: float | None
-    max_length_extra: int | None
-    restore_case: bool | None
-    batch_size: int | None
 
 
 class Recipe(Options):

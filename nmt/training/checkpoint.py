@@ -22,6 +22,7 @@ from nmt.core.jsonlines import read_object
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.weights import check_finite, load_weights, read_tensors, read_weights, save_weights, write_tensors
+from nmt.recipe.registry import hooks
 
 
 @dataclass

@@ -10,25 +10,21 @@ from difflib import SequenceMatcher
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import torch
 
 from nmt.core.console import warn
-from nmt.core.device import nth_device
 from nmt.core.errors import UserError, shortened
-from nmt.core.text import in_windows, read_lines
+from nmt.core.text import in_windows
 from nmt.decoding.search import ModelSearcher
-from nmt.extensions.memory.memory import TranslationMemory
-from nmt.extensions.shards.shards import Shard
 from nmt.jobs.forked import CAN_FORK, map_forked
-from nmt.jobs.run import ResumableOutput, run
 from nmt.jobs.workers import Job, Step
-from nmt.metrics.degenerate import DegenerateCount
 from nmt.translation.glossary import Glossary
-from nmt.translation.request import Request, StreamOptions
+from nmt.translation.options import TranslationOptions
+from nmt.translation.request import Request
 from nmt.translation.results import Translation
-from nmt.translation.translator import WINDOW, Translator
+from nmt.translation.translator import DEFAULTS, WINDOW, Translator
 
 NUM_CHECKED = 5
 """Lines of an earlier run that are translated again, to see whether they belong to this job."""
@@ -36,9 +32,20 @@ NUM_CHECKED = 5
 NUM_REPORTED = 256
 """Lines of a shard after which a worker reports them."""
 
-DEFAULT = StreamOptions()
 _FIGURE = re.compile(r"-?\d+\.\d+")
 _REMEDY = "Give the input, the model and the options of the run that was stopped, or delete the file to start again."
+
+
+Search = Callable[[Sequence[Request]], Iterable[Translation]]
+"""Translates the requests of a window."""
+
+
+class Stage(Protocol):
+    """Translates the requests of a window, most of them by a search."""
+
+    def __call__(
+        self, requests: Sequence[Request], *, search: Search, translator: Translator, options: TranslationOptions
+    ) -> Iterable[Translation]: ...
 
 
 @dataclass(frozen=True)
@@ -50,9 +57,9 @@ class TranslationJob:
     """The line of output, without its end."""
     read: Callable[[str, int], Request] = Request.from_text
     """Returns the request of a line of input, given its number."""
-    options: StreamOptions = DEFAULT
-    memory: TranslationMemory | None = None
-    """Translates lines with an exact match."""
+    options: TranslationOptions = DEFAULTS
+    stages: tuple[Stage, ...] = ()
+    """What extensions do instead of, or around, a search."""
     glossary: Glossary | None = None
     """Has translations of terms."""
     num_processes: int = 1
@@ -108,15 +115,15 @@ class TranslationJob:
     def _translate(
         self, first_line: int, window: Sequence[str], on_progress: Callable[[int], None]
     ) -> Iterator[Translation]:
-        own: dict[str, Any] = {"on_progress": on_progress, "first_line": first_line} | self.options.arguments
-        search: Callable[[Sequence[Request]], Iterator[Translation]] = partial(self.translator.stream, **own)
+        search: Search = partial(
+            self.translator.stream, options=self.options, on_progress=on_progress, first_line=first_line
+        )
         requests = [self.read(line, number) for number, line in enumerate(window, start=first_line)]
         if self.glossary is not None:
             requests = [*map(self.glossary.requested, requests)]
-        if self.memory is None:
-            return search(requests)
-        examine, forbid = self.translator.examiner(self.options), self.options.constraints.forbid
-        return iter(self.memory.translate(requests, search, examine, forbid))
+        for stage in self.stages:
+            search = partial(stage, search=search, translator=self.translator, options=self.options)
+        return iter(search(requests))
 
     def in_processes(self, input: str, num_processes: int | None = None) -> "TranslationJob":
         """Returns the job with several processes, where a CPU translates a file.
@@ -131,7 +138,7 @@ class TranslationJob:
             UserError: more than one was asked for, and that is not possible.
         """
         can_share = isinstance(self.translator.searcher, ModelSearcher) and self.translator.model.device.type == "cpu"
-        if CAN_FORK and can_share and self.memory is None and Path(input).is_file():
+        if CAN_FORK and can_share and not self.stages and Path(input).is_file():
             return replace(self, num_processes=num_processes or torch.get_num_threads())
         if (num_processes or 1) > 1:
             raise UserError(
@@ -211,46 +218,6 @@ def _numbered(windows: Iterator[list[str]], first_line: int, num_again: int) -> 
             return
         yield first_line, window
         first_line, num_again = first_line + len(window), 0
-
-
-OpenFile = Callable[[TranslationJob, Path, Path], tuple[TranslationJob, Iterator[str], ResumableOutput]]
-"""Returns the job that translates a file, its lines, and the output."""
-
-
-def open_lines(job: TranslationJob, input: Path, output: Path) -> tuple[TranslationJob, Iterator[str], ResumableOutput]:
-    """Opens a file of text."""
-    return job, read_lines(input), ResumableOutput(output)
-
-
-def start_shards(
-    make_job: Callable[[str], TranslationJob], device: str, number: int, open_file: OpenFile = open_lines
-) -> Job:
-    """Make what translates shards in a worker.
-
-    Args:
-        device: of all workers, as ``pick_device`` takes it.
-    """
-    job = make_job(nth_device(device, number))
-    list(job.run([""]))  # refuses wrong options before anything is written
-    return partial(_translate_shard, job, open_file)
-
-
-def _translate_shard(job: TranslationJob, open_file: OpenFile, shard: Shard) -> Iterator[Step]:
-    """Translate a shard, or what a lost worker has left of it."""
-    job, lines, target = open_file(job, shard.inputs[0], shard.output)
-    unreported, num_done = 0, target.num_lines
-    degenerate = DegenerateCount(num_before=num_done)
-    yield "before", num_done
-    for translation in run(job, lines, target, resume=num_done > 0):
-        degenerate.add(translation.text, translation.source)
-        unreported += 1
-        if unreported == NUM_REPORTED:
-            yield "lines", unreported
-            unreported = 0
-    if degenerate.is_serious and job.reports_degenerate:
-        warn(f"{degenerate.summary()}.")
-    yield "lines", unreported
-    yield "done", None
 
 
 def _typed(prompt: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from nmt.core.device import manage_memory, pick_device, pick_precision
 from nmt.core.errors import UserError
 from nmt.models.build import read_model
 from nmt.models.seq2seq import Ensemble
+from nmt.recipe.registry import Table
 from nmt.translation.translator import Translator
 
 
@@ -43,3 +44,23 @@ def load(
         models.append(another)
     translator = Translator(model, vocabularies, recipe, computed_in, Path(model_dir))
     return translator.replaced(searcher=translator.search_with(Ensemble(models))) if ensemble else translator
+
+
+class Engine:
+    """A library for the search of a model."""
+
+    def load(
+        self, model_dir: str | Path, device: str = "auto", precision: str = "fp32", ensemble: Sequence[str | Path] = ()
+    ) -> Translator:
+        """Reads a model directory; see :func:`load`.
+
+        Raises:
+            UserError: also if the library is not installed, or doesn't support the model or an option.
+        """
+        if precision == "int8":
+            raise UserError("PyTorch doesn't translate in int8.", "Give --engine ctranslate2, too.")
+        return load(model_dir, device, precision, ensemble)
+
+
+ENGINES: Table[Engine] = Table("engine", Engine, {"torch": Engine})
+"""Libraries for the search. An extension derives a class and attaches it as a component of the kind ``engine``."""

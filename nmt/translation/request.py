@@ -1,10 +1,9 @@
 """Requests: constraints on the translation of one line, and on those of all lines of a run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,7 +14,6 @@ from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.processors import ForbidPhrases, LogitsProcessor
-from nmt.recipe.schema import DecodingChanges
 from nmt.translation.results import Candidate
 
 FULL_STOPS = frozenset((".", "!", "?", "…", "...", "。", "！", "？", "।", "؟", "።", "։"))
@@ -117,24 +115,6 @@ class OutputConstraints:
 
 
 UNCONSTRAINED = OutputConstraints()
-
-
-@dataclass(frozen=True)
-class StreamOptions:
-    """Arguments of :meth:`nmt.translation.translator.Translator.stream` that all lines have in common."""
-
-    n_best: int = 1
-    with_alignment: bool | Literal["punctuation"] = False
-    constraints: OutputConstraints = UNCONSTRAINED
-    check: bool | Literal["repair"] = False
-    with_confidence: bool = False
-    decoding: DecodingChanges = field(default_factory=DecodingChanges)
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Keyword arguments of the method."""
-        own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "decoding"}
-        return own | {**self.decoding}
 
 
 def read_unknown_lexicon(path: Path) -> dict[str, str]:

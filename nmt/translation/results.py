@@ -38,17 +38,15 @@ class Translation:
     """Links between the words of source and translation; None if not requested, or without attention."""
     with_punctuation: bool = False
     """Whether each punctuation mark is a word of its own there."""
-    problems: dict[str, Any] | None = None
-    """Result of the check (:mod:`nmt.extensions.quality.check`), empty if nothing was found; None if not requested."""
-    repaired: bool | None = None
-    """Whether a second search has replaced a translation with more problems; None if repair was not requested."""
-    confidence: float | None = None
-    """Probability that the translation is acceptable (:mod:`nmt.extensions.quality.confidence`); None if not requested."""
-    word_confidences: Sequence[float] | None = None
-    """Probability that each word is acceptable, by the words of ``alignment``; None if not requested or calibrated."""
-    memory: dict[str, Any] | None = None
-    """The entry of the translation memory (:mod:`nmt.extensions.memory.memory`) that is the translation, if its similarity is
-    1, or a near one; None if there is none."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """Results of extensions, which are attributes, too: ``problems``, ``confidence``, ``memory`` and so on, as far as
+    they were requested."""
+
+    def __getattr__(self, name: str) -> Any:
+        fields = self.__dict__.get("fields", {})
+        if name in fields:
+            return fields[name]
+        raise AttributeError(f"a translation has no {name!r} unless it was requested")
 
     def __str__(self) -> str:
         return self.text
@@ -73,16 +71,15 @@ class Translation:
                 {"translation": c.text, "score": round(c.score, DIGITS), "tokens": c.tokens} for c in self.n_best
             ],
             "alignment": None if self.alignment is None else [list(link) for link in self.alignment],
-            **{
-                name: value for name in ("problems", "repaired", "memory") if (value := getattr(self, name)) is not None
-            },
-            **({} if self.confidence is None else {"confidence": round(self.confidence, DIGITS)}),
-            **(
-                {}
-                if self.word_confidences is None
-                else {"word_confidences": [round(p, DIGITS) for p in self.word_confidences]}
-            ),
+            **{name: _rounded(value) for name, value in self.fields.items()},
         }
+
+
+def _rounded(value: Any) -> Any:
+    """Returns a field with its numbers rounded, which depend on the batch in further digits."""
+    if isinstance(value, float):
+        return round(value, DIGITS)
+    return [_rounded(each) for each in value] if isinstance(value, list) else value
 
 
 class Translations(list[Translation]):

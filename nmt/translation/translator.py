@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal, Unpack, overload
+from typing import Any, TypeVar, cast, overload
 
 from nmt.alignment.aligner import DEFAULT, AttentionAligner, Learned
 from nmt.alignment.extract import LinkOptions
@@ -22,22 +22,24 @@ from nmt.decoding.hypotheses import BeamObserver, Hypothesis
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.ranking import NO_MBR, length_normalised
 from nmt.decoding.search import ModelSearcher, Query, Searcher, check_components
-from nmt.extensions.quality.confidence import Calibration
-from nmt.extensions.quality.examination import Examiner, for_repair
-from nmt.extensions.quality.reverse import ReverseModel
-from nmt.extensions.quality.trace import SearchTrace
 from nmt.models.contracts import Model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.options import validate
-from nmt.recipe.schema import DecodingChanges, DecodingOptions, Recipe
+from nmt.recipe.schema import DecodingOptions, Recipe
 from nmt.tasks import task_of
 from nmt.tasks.base import Task
+from nmt.translation.examination import Examiner, Window
 from nmt.translation.glossary import Glossary
 from nmt.translation.letter_case import CaseRestorer
-from nmt.translation.request import UNCONSTRAINED, OutputConstraints, Request, StreamOptions
+from nmt.translation.options import TranslationOptions
+from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.results import Candidate, ScoredPair, Translation, Translations, mbr_rerank, spell_unknown
 from nmt.translation.terms import place_terms
+from nmt.translation.trace import SearchTrace
 
+T = TypeVar("T")
+
+DEFAULTS = TranslationOptions()
 NO_CANDIDATE = Candidate("", 0.0, [])
 """Result for an empty line."""
 WINDOW = 16
@@ -75,6 +77,7 @@ class Translator:
         self._has_own_searcher = searcher is None
         self.searcher: Searcher = searcher or self.search_with(model)
         self._has_told = False
+        self._attached: dict[Callable[[Translator], Any], Any] = {}
 
     @cached_property
     def aligner(self) -> AttentionAligner:
@@ -91,36 +94,11 @@ class Translator:
         """Whether the model can :meth:`align`."""
         return bool(self.model.decoder.heads)
 
-    @property
-    def is_calibrated(self) -> bool:
-        """Whether ``nmt calibrate`` was run for the model."""
-        return self.directory is not None and ModelDirectory(self.directory).calibration.is_file()
-
-    @cached_property
-    def calibration(self) -> Calibration:
-        """Turns the features of a translation into its confidence.
-
-        Raises:
-            UserError: ``nmt calibrate`` was not run for the model.
-        """
-        return Calibration.load(ModelDirectory(self.directory or ".").calibration)
-
-    @cached_property
-    def reverse(self) -> ReverseModel | None:
-        """The model of the other direction that the calibration needs; None if it needs none.
-
-        Raises:
-            UserError: as for :attr:`calibration`; or that model can't be read.
-        """
-        if self.calibration.reverse is None:
-            return None
-        try:
-            return ReverseModel.load(self, self.calibration.reverse, self.calibration.reverse_tag)
-        except UserError as error:
-            raise UserError(
-                f"The confidence of {self.directory} needs the model of the other direction. {error.message}",
-                "Copy that model to the place it had, or run `nmt calibrate` again.",
-            ) from None
+    def attached(self, make: "Callable[[Translator], T]") -> T:
+        """Returns what an extension keeps with this translator: the result of ``make``, which is called once."""
+        if make not in self._attached:
+            self._attached[make] = make(self)
+        return cast("T", self._attached[make])
 
     @cached_property
     def letter_case(self) -> CaseRestorer:
@@ -138,8 +116,8 @@ class Translator:
         own = {name: getattr(self, name) for name in ("model", "vocabularies", "recipe", "precision", "directory")}
         return Translator(**{**own, "task": self.task, **changes})
 
-    def options(self, **decoding: Unpack[DecodingChanges]) -> DecodingOptions:
-        """The recipe's decoding options with changes; None means no change.
+    def options(self, **decoding: Any) -> DecodingOptions:
+        """Returns the recipe's decoding options with changes; None means no change.
 
         Raises:
             UserError: an unknown option or a value out of range.
@@ -171,9 +149,9 @@ class Translator:
             lines: a sentence, or one for each line; an empty one stays empty. For a model of dialogues, turns separated
                 by tabs, of which the last is translated. A :class:`Request` also has constraints on its translation.
             n_best: how many candidates each translation has; at most the beam size.
-            options: ``check``, ``with_confidence``, ``constraints`` and ``processors`` as in :meth:`stream`;
-                ``beam_size``, ``length_penalty`` and all other keys of ``DecodingOptions``, whose defaults are those of
-                the recipe.
+            options: ``with_alignment`` and ``constraints`` (:class:`TranslationOptions`); ``check`` and
+                ``with_confidence``, as far as the extension for quality is there; ``beam_size``, ``length_penalty`` and
+                all other keys of ``DecodingOptions``, whose defaults are those of the recipe.
 
         Returns:
             The translation of a sentence, or a list with a translation for each line, in order.
@@ -188,58 +166,51 @@ class Translator:
             mt.translate(["Ein Mann schläft.", "Ein Hund läuft."], beam_size=8)
         """
         if isinstance(lines, str | Request):
-            (translation,) = self.stream([lines], n_best, **options)
+            (translation,) = self.stream([lines], n_best=n_best, **options)
             return translation
-        return Translations(self.stream(lines, n_best, **options))
+        return Translations(self.stream(lines, n_best=n_best, **options))
 
     def stream(
         self,
         lines: Iterable[str | Request],
-        n_best: int = 1,
+        options: TranslationOptions = DEFAULTS,
         on_progress: Callable[[int], None] = lambda lines: None,
         *,
-        with_alignment: bool | Literal["punctuation"] = False,
         first_line: int = 1,
-        constraints: OutputConstraints = UNCONSTRAINED,
         processors: Sequence[LogitsProcessor] = (),
-        check: bool | Literal["repair"] = False,
-        with_confidence: bool = False,
-        **decoding: Unpack[DecodingChanges],
+        **changes: Any,
     ) -> Iterator[Translation]:
-        """Translates any number of lines in constant memory; see :meth:`translate` for the other arguments.
+        """Translates any number of lines in constant memory.
 
         Args:
+            options: what all lines have in common.
             on_progress: called with the number of lines translated since the call before.
-            with_alignment: align each line with its translation too, where the model has attention. Words are those
-                that white space separates or, with ``"punctuation"``, words and punctuation marks.
             first_line: the number of the first line, in warnings.
-            constraints: phrases that no translation may contain, and how unknown words are replaced.
             processors: logits processors, beside those that ``logits_processors`` names.
-            check: give the ``problems`` of each translation and, with ``"repair"``, search again where there are some,
-                and keep the candidate with the fewest.
-            with_confidence: give the probability that each translation is acceptable; needs ``nmt calibrate``.
-            decoding: keys of ``DecodingOptions``, which take the place of those of the recipe.
+            changes: changes of the options, as :meth:`TranslationOptions.changed` takes them.
         """
         self.task.require("translation")
-        options = self.options(**decoding)
-        if n_best > options.beam_size:
+        options = options.changed(**changes) if changes else options
+        decoding = self.options(**options.decoding)
+        constraints = options.constraints
+        if options.n_best > decoding.beam_size:
             raise UserError(
-                f"{n_best} candidates can't come from {options.beam_size} hypotheses or samples.",
-                f"Give --beam-size {n_best} or more.",
+                f"{options.n_best} candidates can't come from {decoding.beam_size} hypotheses or samples.",
+                f"Give --beam-size {options.n_best} or more.",
             )
         if constraints.replace_unknown and not self.has_attention:
-            raise UserError("Unknown words can't be replaced by a model without attention.", "Leave that out.")
+            raise UserError("A model without attention can't replace unknown words.", "Remove --replace-unknown.")
         processors = [*constraints.processors(self.vocabularies), *processors]
-        examine = self.examiner(StreamOptions(n_best, with_alignment, constraints, check, with_confidence))
+        examine = self.examiner(options)
         search = partial(self.candidates, processors=processors, constraints=constraints)
-        is_choosy = check == "repair" or constraints.forbid or options.mbr != NO_MBR
-        size = options.beam_size if is_choosy else n_best
-        for window in in_windows(lines, WINDOW * options.batch_size):
+        reads_all = any(each.chooses for each in options.examinations) or constraints.forbid or decoding.mbr != NO_MBR
+        size = decoding.beam_size if reads_all else options.n_best
+        for window in in_windows(lines, WINDOW * decoding.batch_size):
             given = [Request(line) if isinstance(line, str) else line for line in window]
-            requests = [*map(self.letter_case.ordinary, given)] if options.restore_case else given
+            requests = [*map(self.letter_case.ordinary, given)] if decoding.restore_case else given
             numbers = range(first_line, first_line + len(requests))
-            trace = self._trace(requests, options, processors) if examine is not None else None
-            found = search(requests, numbers, options, size=size, on_progress=on_progress, observer=trace)
+            trace = self._trace(requests, decoding, processors) if examine is not None else None
+            found = search(requests, numbers, decoding, size=size, on_progress=on_progress, observer=trace)
             translations = []
             for number, request, candidates in zip(numbers, requests, found, strict=True):
                 best = candidates[0]
@@ -247,14 +218,11 @@ class Translator:
                 for term in Glossary(request.terms).missing(request.source, best.text) if request.terms else ():
                     warn(f"line {number}: {term[1]!r} has no place in the translation.")
                 translations.append(
-                    Translation(request.source, best.text, best.score, best.tokens, candidates[:n_best])
+                    Translation(request.source, best.text, best.score, best.tokens, candidates[: options.n_best])
                 )
             if examine is not None:
                 known = [trace.found.get(number - 1) for number in numbers] if trace is not None else ()
-                translations = list(examine(translations, known))
-                if check == "repair":
-                    wide = partial(search, options=for_repair(options))
-                    translations = examine.repaired(requests, numbers, translations, found, wide)
+                translations = examine.window(Window(requests, numbers, found, decoding, search), translations, known)
             first_line += len(window)
             yield from map(self.letter_case.restored, given, translations)
 
@@ -333,14 +301,10 @@ class Translator:
             )
         return LexicalShortlist(self.aligner.lexicon, self.vocabularies, size)
 
-    def examiner(self, options: StreamOptions) -> Examiner | None:
+    def examiner(self, options: TranslationOptions) -> Examiner | None:
         """Returns what examines translations; None if nothing is requested, or the model can't do it."""
         with_alignment = options.with_alignment and self.has_attention
-        if not (options.check or options.with_confidence or with_alignment):
-            return None
-        aligner = self.aligner if self.has_attention or options.with_confidence else None
-        calibration, reverse = (self.calibration, self.reverse) if options.with_confidence else (None, None)
-        return Examiner(aligner, options, self.vocabularies.source, calibration, reverse)
+        return Examiner(self, options) if options.examinations or with_alignment else None
 
     def encode_source(self, line: str) -> list[int]:
         """The ids of a source line as the model reads it, without EOS; a dialogue keeps its separators.
@@ -422,7 +386,7 @@ class Translator:
         """
         return self.aligner.learn(split_pairs(pairs, tokenized, True, self.task.reader))
 
-    def score(self, pairs: Iterable[tuple[str, str]], **decoding: Unpack[DecodingChanges]) -> Iterator[ScoredPair]:
+    def score(self, pairs: Iterable[tuple[str, str]], **decoding: Any) -> Iterator[ScoredPair]:
         """Scores given translations by the model, in order and in constant memory.
 
         Args:

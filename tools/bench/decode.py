@@ -79,7 +79,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     from nmt.core.device import peak_memory_mb
     from nmt.decoding.search import ModelSearcher
     from nmt.translation.job import TranslationJob
-    from nmt.translation.request import StreamOptions
+    from nmt.translation.options import TranslationOptions
 
     torch.set_num_threads(options.threads)
     precision, *keys = options.measure.split("+")
@@ -94,7 +94,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     search = {"beam_size": options.beam_size, "batch_size": options.batch_size}
     search |= {name: json.loads(value) for name, _, value in (key.partition("=") for key in keys)}
     translator.translate(lines[:WARM_UP], **search)
-    job = TranslationJob(translator, str, options=StreamOptions(decoding=search))
+    job = TranslationJob(translator, str, options=TranslationOptions(decoding=search))
     job = job.in_processes(options.source, options.workers)
     passes = []
     for _ in range(options.passes):

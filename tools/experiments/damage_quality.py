@@ -36,7 +36,8 @@ from nmt.metrics.degenerate import loops
 from nmt.metrics.table import METRICS
 from nmt.plotting.style import style, write_figure
 from nmt.translation.load import load
-from nmt.translation.request import UNCONSTRAINED, Request, StreamOptions
+from nmt.translation.options import TranslationOptions
+from nmt.translation.request import UNCONSTRAINED, Request
 from nmt.translation.results import Candidate, Translation
 from nmt.translation.translator import Translator
 
@@ -151,7 +152,7 @@ def damaged(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
 
 
 def examiner(model: Translator) -> Examiner:
-    return Examiner(model.aligner, StreamOptions(check=True), model.vocabularies.source)
+    return Examiner(model, TranslationOptions().changed(check=True))
 
 
 def examined(model: Translator, pairs: Sequence[Pair]) -> list[Translation]:

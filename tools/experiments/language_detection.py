@@ -74,7 +74,9 @@ def make_model(data: Path, work: Path, code: str) -> SimpleNamespace:
         ]
         directory.path.mkdir(parents=True, exist_ok=True)
         vocabularies.save(directory.path)
-        save_counts(directory.file("pieces.tsv"), [np.bincount(i, minlength=len(v)) for i, v in zip(ids, both, strict=True)])
+        save_counts(
+            directory.file("pieces.tsv"), [np.bincount(i, minlength=len(v)) for i, v in zip(ids, both, strict=True)]
+        )
     recipe = SimpleNamespace(data=SimpleNamespace(source=code, target="en"))
     return SimpleNamespace(directory=directory.path, vocabularies=Vocabularies.load(directory.path), recipe=recipe)
 

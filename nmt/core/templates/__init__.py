@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 
-def render(template: str, folder: Path | None = None, **values: Any) -> str:
+def render(template: str, folder: Path | None = None, /, **values: Any) -> str:
     """Renders a template.
 
     Args:

@@ -7,19 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from nmt.cli.common import (
-    AsJson,
-    ExecutorName,
-    Ray,
-    Settings,
-    Workers,
-    check_is_folder,
-    command,
-    shards_and_executor,
-    show_json,
-)
+from nmt.cli.common import AsJson, Settings, command, show_json
 from nmt.core.console import print_table, progress_bar, say
 from nmt.core.errors import UserError
+from nmt.extensions.shards.cli import ExecutorName, Ray, Workers, check_is_folder, shards_and_executor
 
 if TYPE_CHECKING:
     from nmt.extensions.cleaning.check import DataReport

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Callable
 
 from nmt.core.console import warn
 
@@ -43,3 +44,8 @@ class MarkupDetector:
                 )
                 warn(f"the lines look like {kind}, whose markup is translated as words; {remedy}.")
                 return
+
+
+def markup_detector() -> Callable[[str], None]:
+    """Returns what looks at each line that is translated; a hook of ``nmt translate``."""
+    return MarkupDetector().add

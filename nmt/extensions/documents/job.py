@@ -1,9 +1,10 @@
 """Documents as translation jobs: sentences are the lines, which are kept until the translated file is written."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nmt.alignment.links import json_line
 from nmt.core.compression import SUFFIXES
@@ -12,12 +13,15 @@ from nmt.core.jsonlines import parse_object
 from nmt.core.output import binary_file
 from nmt.core.text import read_bytes, read_lines
 from nmt.extensions.documents.formats import FORMATS, MAX_BYTES, sentences_of_document, translate_document
-from nmt.extensions.shards.shards import Shard
+from nmt.extensions.documents.parts import in_parts, joined
 from nmt.jobs.run import ResumableOutput
-from nmt.translation.job import TranslationJob, open_lines
-from nmt.translation.parts import in_parts, joined
+from nmt.translation.inputs import InputFormat, Work
+from nmt.translation.job import TranslationJob
 from nmt.translation.request import Request
 from nmt.translation.results import Translation
+
+if TYPE_CHECKING:
+    from nmt.cli.translation_options import TranslateOptions
 
 LINES = (".txt",)
 """Endings of text that is translated line by line unless its format is named."""
@@ -28,20 +32,13 @@ def document_ending(path: Path | str, input_format: str | None = None) -> str | 
 
     Args:
         input_format: ``text`` or ``jsonl`` for lines, or an ending; None chooses by the name of the input.
-
-    Raises:
-        UserError: there is no such format.
     """
     name = Path(path)
     name = name.with_suffix("") if name.suffix in SUFFIXES else name
     ending = name.suffix.lower() if input_format is None else f".{input_format.lower().removeprefix('.')}"
     if input_format in ("text", "jsonl") or (input_format is None and (ending in LINES or ending not in FORMATS)):
         return None
-    if ending not in FORMATS:
-        names = ", ".join(["text", "jsonl", *(name.removeprefix(".") for name in FORMATS)])
-        remedy = f"Give one of {names}. If it belongs to a plugin, give --plugin MODULE."
-        raise UserError(f"There is no input format {input_format!r}.", remedy)
-    return ending
+    return ending if ending in FORMATS else None
 
 
 class DocumentTranslator:
@@ -92,23 +89,45 @@ class DocumentTranslator:
             file.write(content)
 
 
-def open_file(
-    job: TranslationJob, input: Path, output: Path, input_format: str | None = None
-) -> tuple[TranslationJob, Iterator[str], ResumableOutput]:
-    """Opens a file of text, or a document; see :data:`nmt.translation.job.OpenFile`."""
-    ending = document_ending(input, input_format)
-    if ending is None:
-        return open_lines(job, input, output)
-    document = DocumentTranslator(job, input, ending)
-    return document.job, iter(document.sentences), ResumableOutput(output, partial(document.write, output))
+class DocumentInput(InputFormat):
+    """Documents, whose sentences are translated."""
+
+    unit = "sentences"
+
+    @classmethod
+    def names(cls) -> list[str]:
+        return [name.removeprefix(".") for name in FORMATS]
+
+    @classmethod
+    def reads(cls, path: Path | str, name: str | None) -> bool:
+        return document_ending(path, name) is not None
+
+    @classmethod
+    def check(cls, path: Path | str, options: "TranslateOptions") -> None:
+        if options.n_best > 1 or options.scores or options.format != "text" or _abstains(options):
+            raise UserError(
+                f"{path} is a document: --n-best, --scores, --abstain and --format are for lines.",
+                "Remove them, or give --input-format text.",
+            )
+
+    @classmethod
+    def num_lines(cls, path: Path, name: str | None) -> int:
+        ending = document_ending(path, name)
+        return len(set(sentences_of_document(f"document{ending}", read_bytes(path, MAX_BYTES + 1))))
+
+    @classmethod
+    def open(cls, job: TranslationJob, path: Path | str, output: Path | str, name: str | None) -> Work:
+        ending = document_ending(path, name)
+        assert ending is not None
+        if ResumableOutput(output).partial is None:
+            raise UserError("A document is written to a file.", "Name one with -o, or give --input-format text.")
+        document = DocumentTranslator(job, path, ending)
+        target = ResumableOutput(output, partial(document.write, output))
+        return Work(document.job, iter(document.sentences), target, len(document.sentences), cls.unit)
 
 
-def num_lines(shard: Shard, input_format: str | None = None) -> int:
-    """Returns the number of lines of a shard, or of the different sentences of a document."""
-    ending = document_ending(shard.inputs[0], input_format)
-    if ending is None:
-        return shard.num_lines()
-    return len(set(sentences_of_document(f"document{ending}", read_bytes(shard.inputs[0], MAX_BYTES + 1))))
+def _abstains(options: "TranslateOptions") -> bool:
+    return any(getattr(added, "abstain", None) is not None for added in options.added)
 
 
 def _record(translation: Translation) -> str:

@@ -1,8 +1,8 @@
 """The numbers of one attention head, step by step: query, keys, scores, weights and context."""
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from textwrap import dedent
 from typing import Any, Self
@@ -55,8 +55,6 @@ class Numbers:
     ) -> Self:
         on_cpu = {key: each.float().cpu() for key, each in values.items()}
         return cls(name, f"{kind.__module__}.{kind.__qualname__}", equation, SourceCode.of(*shown), on_cpu)
-
-
 
 
 def attention_numbers(calls: Sequence[Call], head: Head, weights_TS: Tensor) -> Numbers | None:

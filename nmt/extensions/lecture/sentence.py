@@ -20,7 +20,6 @@ from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import BeamObserver, Hypothesis
 from nmt.decoding.search import Query
 from nmt.extensions.lecture.attention_numbers import Numbers, attention_numbers
-from nmt.inspection.calls import recorded_calls
 from nmt.extensions.lecture.attribution import attribution_shares
 from nmt.extensions.lecture.cell_numbers import cell_numbers
 from nmt.extensions.lecture.interventions import (
@@ -32,6 +31,7 @@ from nmt.extensions.lecture.interventions import (
     skippable_layers,
 )
 from nmt.extensions.lecture.recording import BeamRecorder, SearchTree
+from nmt.inspection.calls import recorded_calls
 from nmt.models.contracts import Model
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.translator import Translator

@@ -171,7 +171,9 @@ class TranslationMemory:
             is_complete = is_complete and not Glossary(request.terms).missing(request.source, text)
             if entry is not None and is_allowed and is_complete:
                 best = Candidate(text, 0.0, text.split())
-                found[index] = Translation(request.source, text, 0.0, best.tokens, [best], memory=entry.to_json(1.0))
+                found[index] = Translation(
+                    request.source, text, 0.0, best.tokens, [best], fields={"memory": entry.to_json(1.0)}
+                )
         return found
 
     def translate(
@@ -196,8 +198,10 @@ class TranslationMemory:
 
     def suggest(self, translation: Translation) -> Translation:
         """Adds a near match to a translation of a model, in the field ``memory``."""
-        near = None if translation.memory else self.near(translation.source)
-        return translation if near is None else replace(translation, memory=near[0].to_json(near[1]))
+        near = None if translation.fields.get("memory") else self.near(translation.source)
+        if near is None:
+            return translation
+        return replace(translation, fields={**translation.fields, "memory": near[0].to_json(near[1])})
 
     def _entries(self, condition: str, *values: str) -> list[Entry]:
         """Returns the entries that meet a condition. A value may be bytes: SQLite enforces no types."""

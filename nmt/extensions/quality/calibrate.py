@@ -8,6 +8,8 @@ from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.words import Words
 from nmt.extensions.quality.confidence import (
+    FILE,
+    MAX_BYTES,
     Bin,
     Calibration,
     acceptable_words,

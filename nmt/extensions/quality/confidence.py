@@ -30,6 +30,8 @@ from nmt.core.errors import UserError
 from nmt.core.jsonlines import read_object
 from nmt.core.output import open_output
 
+FILE, MAX_BYTES = "calibration.json", 1 << 20
+"""The file in a model directory, and its largest size."""
 FEATURES = (
     "mean_log_probability", "mean_probability", "unlikely_words", "length", "length_ratio", "coverage", "entropy",
     "rare_words",

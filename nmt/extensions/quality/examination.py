@@ -1,20 +1,20 @@
-"""Word alignment, the check and the confidence of translations, by one pass of forced decoding; and repair."""
+"""The check, the repair and the confidence of translations, as an examination."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
-from nmt.alignment.aligner import DEFAULT, AttentionAligner, Known
-from nmt.alignment.extract import word_links
 from nmt.alignment.lexicon import Lexicon
-from nmt.data.vocabulary.base import Vocabulary
-from nmt.data.words import Words
-from nmt.extensions.quality.check import lost_texts, problems, severity, word_problems
-from nmt.extensions.quality.confidence import Calibration
+from nmt.core.errors import UserError
+from nmt.core.model_directory import ModelDirectory
+from nmt.extensions.quality.check import lost_texts, merged, problems, severity, word_problems
+from nmt.extensions.quality.confidence import FILE, MAX_BYTES, Calibration
 from nmt.extensions.quality.reverse import ReverseModel, reverse_scores
 from nmt.recipe.schema import DecodingOptions
-from nmt.translation.request import Request, StreamOptions
-from nmt.translation.results import Candidate, Translation
+from nmt.translation.examination import Examination, Examiner, Figures, Window
+from nmt.translation.request import Request
+from nmt.translation.results import Translation
+from nmt.translation.translator import Translator
 
 BEAM_SIZE = 8
 """Least number of hypotheses of a second search."""
@@ -22,80 +22,113 @@ REPEATED = 3
 """Tokens of the n-grams that a second search doesn't repeat."""
 
 
+def is_calibrated(translator: Translator) -> bool:
+    """Returns whether ``nmt calibrate`` was run for the model."""
+    return translator.directory is not None and ModelDirectory(translator.directory).file(FILE, MAX_BYTES).is_file()
+
+
+def calibration_of(translator: Translator) -> Calibration:
+    """Returns what turns the features of a translation into its confidence.
+
+    Raises:
+        UserError: ``nmt calibrate`` was not run for the model.
+    """
+    return Calibration.load(ModelDirectory(translator.directory or ".").file(FILE, MAX_BYTES))
+
+
+def reverse_of(translator: Translator) -> ReverseModel | None:
+    """Returns the model of the other direction that the calibration needs; None if it needs none.
+
+    Raises:
+        UserError: as for :func:`calibration_of`; or that model can't be read.
+    """
+    calibration = translator.attached(calibration_of)
+    if calibration.reverse is None:
+        return None
+    try:
+        return ReverseModel.load(translator, calibration.reverse, calibration.reverse_tag)
+    except UserError as error:
+        raise UserError(
+            f"The confidence of {translator.directory} needs the model of the other direction. {error.message}",
+            "Copy that model to the place it had, or run `nmt calibrate` again.",
+        ) from None
+
+
 @dataclass(frozen=True)
-class Examiner:
-    """Examines translations."""
+class QualityExamination(Examination):
+    """Gives the fields ``problems``, ``repaired``, ``confidence`` and ``word_confidences``."""
 
-    aligner: AttentionAligner | None
-    """None for a model without attention, of whose translations the text alone is checked."""
-    options: StreamOptions
-    """Fields that are requested."""
-    vocabulary: Vocabulary
-    """Source vocabulary, whose tags are no part of a sentence."""
-    calibration: Calibration | None = None
-    """None if confidence isn't requested."""
-    reverse: ReverseModel | None = None
-    """The model of the other direction that the calibration needs; None if it needs none."""
+    check: bool | Literal["repair"] = False
+    """Give the problems of each translation and, with ``"repair"``, search again where there are some, and keep the
+    candidate with the fewest."""
+    with_confidence: bool = False
+    """Give the probability that each translation is acceptable, and each word; needs ``nmt calibrate``."""
 
-    def __call__(self, translations: Sequence[Translation], known: Iterable[Known] = ()) -> Iterator[Translation]:
-        """Returns the translations with what was requested, in order; ``known`` has figures of the search for some."""
-        with_check, with_links = bool(self.options.check), bool(self.options.with_alignment)
-        if self.aligner is None:
-            for each in translations:
-                yield replace(each, problems=self._problems(each)) if with_check else each
-            return
-        with_punctuation = self.options.with_alignment == "punctuation"
-        split = Words.split_punctuation if with_punctuation else Words.split
-        aligned = self.aligner.compared(
-            ((split(each.source), split(each.text)) for each in translations),
-            scores=with_check or self.calibration is not None,
-            posterior=with_links or self.calibration is not None,
-            margins_only=self.calibration is None,
-            known=known,
-        )
+    @property
+    def needs_scores(self) -> bool:  # type: ignore[override]
+        return bool(self.check) or self.with_confidence
+
+    @property
+    def needs_attention(self) -> bool:  # type: ignore[override]
+        return self.with_confidence
+
+    @property
+    def chooses(self) -> bool:  # type: ignore[override]
+        return self.check == "repair"
+
+    @classmethod
+    def merged(cls, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if (checks := merged([part.get("problems") for part in parts])) is not None:
+            found["problems"] = checks
+        if any("repaired" in part for part in parts):
+            found["repaired"] = any(part.get("repaired") for part in parts)
+        if confidences := [part["confidence"] for part in parts if "confidence" in part]:
+            found["confidence"] = min(confidences)
+        if of_words := [p for part in parts for p in part.get("word_confidences", ())]:
+            found["word_confidences"] = of_words
+        return found
+
+    def start(
+        self, translator: Translator, translations: Sequence[Translation]
+    ) -> Callable[[Translation, Figures | None], Mapping[str, Any]]:
+        lexicon = translator.aligner.lexicon if translator.has_attention or self.with_confidence else None
+        calibration = translator.attached(calibration_of) if self.with_confidence else None
+        reverse = translator.attached(reverse_of) if self.with_confidence else None
         sources, texts = [each.source for each in translations], [each.text for each in translations]
-        backward = reverse_scores(self.reverse, sources, texts)
-        links = DEFAULT.resolved(self.aligner.lexicon is not None)
-        for each, (alignment, posterior_TS, compared_TS), back in zip(translations, aligned, backward, strict=True):
-            found: dict[str, Any] = {}
-            if with_links:
-                found |= {"alignment": word_links(compared_TS, links), "with_punctuation": with_punctuation}
-            if with_check:
-                of_words = word_problems(alignment, each.source, self.aligner.lexicon)
-                found["problems"] = self._problems(each) | of_words
-            if self.calibration is not None and each.source.strip():
-                found |= self.calibration.confidences(alignment, posterior_TS, self.aligner.lexicon, back)
-            yield replace(each, **found)
+        backward: Iterator[float | None] = iter(reverse_scores(reverse, sources, texts))
 
-    def _problems(self, translation: Translation) -> dict[str, Any]:
-        return problems(translation.source[self.vocabulary.after_tags(translation.source) :], translation.text)
+        def fields(translation: Translation, figures: Figures | None) -> Mapping[str, Any]:
+            score, found = next(backward), dict[str, Any]()
+            if self.check:
+                source = translation.source[translator.vocabularies.source.after_tags(translation.source) :]
+                found["problems"] = problems(source, translation.text)
+                if figures is not None:
+                    found["problems"] |= word_problems(figures.alignment, translation.source, lexicon)
+            if calibration is not None and figures is not None and translation.source.strip():
+                found |= calibration.confidences(figures.alignment, figures.posterior_TS, lexicon, score)
+            return found
 
-    def repaired(
-        self,
-        requests: Sequence[Request],
-        numbers: Sequence[int],
-        translations: Sequence[Translation],
-        candidates: Sequence[Sequence[Candidate]],
-        search: Callable[[Sequence[Request], Sequence[int]], list[list[Candidate]]],
-    ) -> list[Translation]:
-        """Replaces each translation with problems by the candidate with the fewest, if that has fewer.
+        return fields
 
-        Args:
-            translations: examined translations.
-            candidates: those of the first search, in the order in which equally good ones are preferred.
-            search: finds further candidates, with :func:`for_repair`.
-        """
-        lexicon = self.aligner.lexicon if self.aligner is not None else None
+    def chosen(self, window: Window, translations: list[Translation], examine: Examiner) -> list[Translation]:
+        """Replaces each translation with problems by the candidate with the fewest, if that has fewer."""
+        if self.check != "repair":
+            return translations
+        translator = examine.translator
+        lexicon = translator.aligner.lexicon if translator.has_attention or self.with_confidence else None
         again = [
             (row, request)
             for row, translation in enumerate(translations)
-            if translation.problems
-            for request in _requests_again(requests[row], translation, lexicon)
+            if translation.fields["problems"]
+            for request in _requests_again(window.requests[row], translation, lexicon)
         ]
-        pools = [list(of_line) for of_line in candidates]
-        searched = search([request for _, request in again], [numbers[row] for row, _ in again]) if again else []
-        for (row, _), found in zip(again, searched, strict=True):
-            pools[row] += found
+        pools = [list(of_line) for of_line in window.candidates]
+        if again:
+            numbers = [window.numbers[row] for row, _ in again]
+            searched = window.search([request for _, request in again], numbers, for_repair(window.options))
+            for (row, _), candidates in zip(again, searched, strict=True):
+                pools[row] += candidates
         rows, tried = list[int](), list[Translation]()
         for row in dict.fromkeys(row for row, _ in again):
             before = translations[row]
@@ -104,11 +137,15 @@ class Examiner:
                 n_best = [candidate, *before.n_best][: max(len(before.n_best), 1)]
                 rows.append(row)
                 tried.append(Translation(before.source, text, candidate.score, candidate.tokens, n_best))
-        best = [replace(translation, repaired=False) for translation in translations]
-        for row, examined in reversed(list(zip(rows, self(tried), strict=True))):
-            if severity(examined.problems or {}) < severity(best[row].problems or {}):
-                best[row] = replace(examined, repaired=True)
+        best = [_marked(translation, repaired=False) for translation in translations]
+        for row, examined in reversed(list(zip(rows, examine(tried), strict=True))):
+            if severity(examined.fields["problems"]) < severity(best[row].fields["problems"]):
+                best[row] = _marked(examined, repaired=True)
         return best
+
+
+def _marked(translation: Translation, repaired: bool) -> Translation:
+    return replace(translation, fields={**translation.fields, "repaired": repaired})
 
 
 def for_repair(options: DecodingOptions) -> DecodingOptions:
@@ -123,10 +160,10 @@ def for_repair(options: DecodingOptions) -> DecodingOptions:
     return options.model_copy(update=changes)
 
 
-def _requests_again(request: Request, found: Translation, lexicon: Lexicon | None) -> list[Request]:
+def _requests_again(request: Request, before: Translation, lexicon: Lexicon | None) -> list[Request]:
     """Returns requests that require nothing new, the texts that were lost, and also translations of uncovered words."""
-    assert found.problems is not None
-    lost = [text for text in lost_texts(request.source, found.problems) if text not in request.must_contain]
-    words = [] if lexicon is None else [lexicon.translations(word, 1) for word in found.problems.get("uncovered", ())]
+    of_before = before.fields["problems"]
+    lost = [text for text in lost_texts(request.source, of_before) if text not in request.must_contain]
+    words = [] if lexicon is None else [lexicon.translations(word, 1) for word in of_before.get("uncovered", ())]
     phrases = [(), tuple(lost), (*lost, *(each[0] for each in words if each))]
     return [replace(request, must_contain=(*request.must_contain, *each)) for each in dict.fromkeys(phrases)]

@@ -10,7 +10,6 @@ import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
 from os.path import isdir, isfile
 from pathlib import Path
-from typing import Literal
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -22,13 +21,12 @@ from nmt.core.console import be_silent, say
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.version import __version__
-from nmt.extensions.interchange.run import exported_translator
 from nmt.extensions.serving import libretranslate, sentence, v1
 from nmt.extensions.serving.api_page import api_page
 from nmt.extensions.serving.connections import BoundedProtocol
 from nmt.extensions.serving.http import RequestMiddleware, add_error_handlers, check_key
 from nmt.extensions.serving.service import Service
-from nmt.translation.load import load
+from nmt.translation.load import ENGINES
 from nmt.translation.translator import Translator
 
 PAGE = Path(__file__).with_name("page")
@@ -148,7 +146,7 @@ def _signals_stop(server: uvicorn.Server) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def load_models(directories: Iterable[Path], device: str, engine: Literal["torch", "ctranslate2"]) -> list[Translator]:
+def load_models(directories: Iterable[Path], device: str, engine: str) -> list[Translator]:
     """Returns the models that are to be served.
 
     Args:
@@ -159,10 +157,11 @@ def load_models(directories: Iterable[Path], device: str, engine: Literal["torch
         UserError: a model can't be loaded, not by this engine, or doesn't translate.
     """
     found = [directory for given in directories for directory in _model_directories(given)]
-    models = [load(directory, device if engine == "torch" else "cpu") for directory in found]
+    chosen = ENGINES.find(engine, "--engine")()
+    models = [chosen.load(directory, device) for directory in found]
     for model in models:
         model.task.require("serving")
-    return models if engine == "torch" else [exported_translator(model) for model in models]
+    return models
 
 
 def _model_directories(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ import typer
 from nmt.cli.common import Device, command
 from nmt.cli.help import ACCESS, LIMITS
 from nmt.cli.schema import options_of
-from nmt.cli.translation_options import Engine
+from nmt.cli.translation_options import EngineName
 from nmt.core.errors import extra
 from nmt.extensions.serving.options import ServeOptions
 
@@ -64,7 +64,7 @@ def serve(
     api_keys: ApiKeys = None,
     trust_proxy: TrustProxy = "",
     feedback: Feedback = False,
-    engine: Engine = "torch",
+    engine: EngineName = "torch",
     device: Device = "auto",
     **limits: Any,
 ) -> None:

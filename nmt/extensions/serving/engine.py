@@ -22,7 +22,8 @@ from torch import Tensor
 
 from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import LogitsProcessor
-from nmt.translation.request import Request, StreamOptions
+from nmt.translation.options import TranslationOptions
+from nmt.translation.request import Request
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
@@ -45,7 +46,7 @@ STEPS_PER_UPDATE = 3
 @dataclass(eq=False)
 class _SentenceJob:
     translator: Translator
-    settings: StreamOptions
+    settings: TranslationOptions
     request: Request
     on_partial: Callable[[str], None] | None
     is_bulk: bool = False
@@ -134,7 +135,7 @@ class Engine:
         self,
         translator: Translator,
         requests: Sequence[Request],
-        settings: StreamOptions,
+        settings: TranslationOptions,
         on_partial: Mapping[int, Callable[[str], None]] | None = None,
         is_bulk: bool = False,
     ) -> list["Future[Translation]"]:
@@ -254,8 +255,8 @@ class Engine:
             translations = list(
                 translator.stream(
                     [item.request for item in items],
+                    settings.changed(batch_size=len(items)),
                     processors=[watch] if is_watched else [],
-                    **settings.arguments | {"batch_size": len(items)},
                 )
             )
         except _AllCancelled:

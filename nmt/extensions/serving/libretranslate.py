@@ -30,7 +30,7 @@ from nmt.extensions.serving.languages import described
 from nmt.extensions.serving.limits import ApiError
 from nmt.extensions.serving.service import RequestContext, Service, wide_beam
 from nmt.translation.glossary import Glossary, Term
-from nmt.translation.request import StreamOptions
+from nmt.translation.options import TranslationOptions
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
@@ -82,7 +82,7 @@ class _Job:
         sentences = [segment.text for segment in segments if segment.is_sentence]
         if has_tags:
             sentences = with_tags(sentences, route[0].vocabularies.source)
-        found = context.translate(route, sentences, StreamOptions(num, decoding=wide_beam(route, num)))
+        found = context.translate(route, sentences, TranslationOptions(num, decoding=wide_beam(route, num)))
         ranked = ([t.n_best[min(rank, len(t.n_best) - 1)].text for t in found] for rank in range(num))
         return ["".join(translated(segments, iter(texts))) for texts in ranked]
 
@@ -107,9 +107,9 @@ class _Job:
         return texts
 
 
-def _linked(route: Sequence[Translator], num: int) -> StreamOptions:
+def _linked(route: Sequence[Translator], num: int) -> TranslationOptions:
     """Returns the settings of a search for some candidates, with links that tell where markup belongs."""
-    return StreamOptions(num, with_alignment="punctuation", decoding=wide_beam(route, num))
+    return TranslationOptions(num, with_alignment="punctuation", decoding=wide_beam(route, num))
 
 
 def router(service: Service) -> APIRouter:

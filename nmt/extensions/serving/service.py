@@ -16,14 +16,15 @@ from fastapi import Request as HttpRequest
 from nmt.core.errors import UserError, shortened
 from nmt.data.languages import name_of, public_code
 from nmt.decoding.parallel import independent_threads
+from nmt.extensions.documents.parts import chained, handed_on, in_parts, joined, unchanged
 from nmt.extensions.memory.memory import TranslationMemory
 from nmt.extensions.serving.engine import Engine
 from nmt.extensions.serving.languages import Detector, ModelRouter, direction
 from nmt.extensions.serving.limits import ApiError, Limits, Metrics, RateLimit, time_limit
 from nmt.extensions.serving.process import DocumentProcesses
-from nmt.recipe.schema import DecodingChanges
-from nmt.translation.parts import chained, handed_on, in_parts, joined, unchanged
-from nmt.translation.request import Request, StreamOptions
+from nmt.translation.examination import Examination
+from nmt.translation.options import TranslationOptions
+from nmt.translation.request import Request
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
@@ -99,7 +100,7 @@ class RequestContext:
         self,
         route: Sequence[Translator],
         requests: Iterable[str | Request],
-        settings: StreamOptions,
+        settings: TranslationOptions,
         on_partial: Callable[[int, str], None] | None = None,
     ) -> list[Translation]:
         """Translate sentences by the models of a route, one after another.
@@ -123,19 +124,19 @@ class RequestContext:
                 for request, before in zip(wanted, found, strict=True)
             ]
             linked = settings.with_alignment or ("punctuation" if any(each.terms for each in wanted) else False)
-            own = settings if is_last else StreamOptions(with_alignment=linked, check=settings.check)
+            own = settings if is_last else TranslationOptions(with_alignment=linked, examinations=_checks(settings))
             hopped = self._hop(model, sources, own, on_partial if is_last else None)
             found = [chained(before, after) for before, after in zip(found, hopped, strict=True)] if hop else hopped
         return found
 
     def candidates(
-        self, route: Sequence[Translator], sentences: Sequence[str], settings: StreamOptions
+        self, route: Sequence[Translator], sentences: Sequence[str], settings: TranslationOptions
     ) -> list[list[Translation]]:
         """Returns the ``n_best`` translations of each sentence, best first, each with links of its own.
 
         Arguments and errors are those of :meth:`translate`.
         """
-        before = self.translate(route[:-1], sentences, StreamOptions(with_alignment=settings.with_alignment))
+        before = self.translate(route[:-1], sentences, TranslationOptions(with_alignment=settings.with_alignment))
         best = self.translate(route[-1:], [each.text for each in before], settings)
         others = [replace(each, text=c.text, score=c.score, tokens=c.tokens) for each in best for c in each.n_best[1:]]
         if others and (examine := route[-1].examiner(settings)) is not None:
@@ -150,7 +151,7 @@ class RequestContext:
         self,
         model: Translator,
         requests: Sequence[Request],
-        settings: StreamOptions,
+        settings: TranslationOptions,
         on_partial: Callable[[int, str], None] | None,
     ) -> list[Translation]:
         """Translate by exact matches of the model's memory, and the other sentences by the model."""
@@ -168,7 +169,7 @@ class RequestContext:
         self,
         model: Translator,
         requests: Sequence[Request],
-        settings: StreamOptions,
+        settings: TranslationOptions,
         on_partial: Callable[[int, str], None] | None,
     ) -> list[Translation]:
         divided = [in_parts(request, model) for request in requests]
@@ -371,7 +372,12 @@ class Service:
                 left.cancel()
 
 
-def wide_beam(route: Sequence[Translator], n_best: int) -> DecodingChanges:
+def _checks(settings: TranslationOptions) -> tuple[Examination, ...]:
+    """Returns the examinations of a translation that another model translates on: all but the confidence."""
+    return TranslationOptions(examinations=settings.examinations).changed(with_confidence=False).examinations
+
+
+def wide_beam(route: Sequence[Translator], n_best: int) -> dict[str, Any]:
     """Returns the change to decoding options that makes room for candidates, if need be."""
     options = route[-1].options() if route else None
     if options is None or n_best <= options.beam_size:

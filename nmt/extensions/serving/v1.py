@@ -15,13 +15,15 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from nmt.alignment.links import to_json
 from nmt.data.languages import public_code
 from nmt.extensions.documents.segmentation import Segment, split_sentences, translated, with_tags
+from nmt.extensions.quality.examination import is_calibrated
 from nmt.extensions.serving.corrections import correct, recalls
 from nmt.extensions.serving.http import admit
 from nmt.extensions.serving.languages import described, direction
 from nmt.extensions.serving.limits import ApiError, time_limit
 from nmt.extensions.serving.service import RequestContext, Service, wide_beam
 from nmt.translation.glossary import CheckedTranslation, Glossary
-from nmt.translation.request import OutputConstraints, StreamOptions
+from nmt.translation.options import TranslationOptions
+from nmt.translation.request import OutputConstraints
 from nmt.translation.request import Request as Sentence
 from nmt.translation.translator import Translator
 
@@ -183,7 +185,7 @@ class _Job:
         sentences = [self._sentence(each) for each in found]
         return {"text": text, "source": public_code(source), **detected, "sentences": sentences}
 
-    def _settings(self, route: Sequence[Translator]) -> StreamOptions:
+    def _settings(self, route: Sequence[Translator]) -> TranslationOptions:
         body = self._body
         decoding = wide_beam(route, body.n_best)
         if body.beam_size is not None:
@@ -192,9 +194,10 @@ class _Job:
             decoding["alpha"] = body.alpha
         if route:
             route[-1].options(**decoding)  # raises UserError for options that exclude each other
-        with_confidence = body.confidence and len(route) == 1 and route[0].is_calibrated
+        with_confidence = body.confidence and len(route) == 1 and is_calibrated(route[0])
         constraints = OutputConstraints(body.forbid)
-        return StreamOptions(body.n_best, body.alignment, constraints, body.check, with_confidence, decoding)
+        options = TranslationOptions(body.n_best, body.alignment, constraints, decoding=decoding)
+        return options.changed(check=body.check, with_confidence=with_confidence)
 
     def _sentence(self, found: CheckedTranslation) -> dict[str, Any]:
         """Returns the object of ``nmt translate --format jsonl``, with phrases and terms that could not be placed."""

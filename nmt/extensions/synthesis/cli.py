@@ -1,7 +1,7 @@
 """``nmt backtranslate`` and ``nmt distill``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,7 +20,6 @@ from nmt.recipe.schema import DecodingOptions
 if TYPE_CHECKING:
     from nmt.extensions.synthesis.synthesis import Synthesis
     from nmt.extensions.synthesis.teacher import TeacherJob
-    from nmt.recipe.schema import DecodingChanges
     from nmt.translation.job import TranslationJob
     from nmt.translation.translator import Translator
 
@@ -208,13 +207,13 @@ def _synthesize(
     """Translate, filter and write; ``translated`` is the side of the pairs that the model writes."""
     from nmt.extensions.synthesis.synthesis import Synthesis, check_language, record, with_one_sample
     from nmt.translation.job import TranslationJob
-    from nmt.translation.request import StreamOptions
+    from nmt.translation.options import TranslationOptions
 
     _check_new(output)
     input, references = files
     check_language(input, translator.recipe)
     pair_options = PairOptions(**{name: options.pop(name) for name in PairOptions.model_fields})
-    decoding = cast("DecodingChanges", options)
+    decoding = options
     if references is None:
         decoding = with_one_sample(translator, decoding)
     effective, data = translator.options(**decoding), translator.recipe.data
@@ -228,7 +227,7 @@ def _synthesize(
         _suffix_of(input),
     )
     n_best = 1 if references is None else effective.beam_size
-    job = TranslationJob(translator, record, options=StreamOptions(n_best, decoding=decoding)).in_processes(input)
+    job = TranslationJob(translator, record, options=TranslationOptions(n_best, decoding=decoding)).in_processes(input)
     _write_pairs(job, synthesis, input, output, resume)
 
 

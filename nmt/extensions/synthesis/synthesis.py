@@ -28,7 +28,7 @@ from nmt.extensions.cleaning.check import flag, make_filters
 from nmt.extensions.cleaning.pair_options import PairOptions
 from nmt.extensions.cleaning.statistics import CorpusStatistics, Mask, PairSource, Progress
 from nmt.metrics.table import METRICS
-from nmt.recipe.schema import DecodingChanges, Recipe
+from nmt.recipe.schema import Recipe
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
@@ -47,7 +47,7 @@ def record(translation: Translation) -> str:
     return json_line({"source": translation.source, "candidates": candidates})
 
 
-def with_one_sample(translator: Translator, decoding: DecodingChanges) -> DecodingChanges:
+def with_one_sample(translator: Translator, decoding: dict[str, Any]) -> dict[str, Any]:
     """Changes of decoding options, with a beam size of 1 where all samples but the first would be thrown away."""
     options = translator.options(**decoding)
     is_one = options.search == "sample" and options.mbr == "none" and decoding.get("beam_size") is None

@@ -14,11 +14,11 @@ import torch
 
 import nmt
 from nmt.core.errors import UserError
+from nmt.extensions.documents.parts import in_parts
 from nmt.extensions.serving import service
 from nmt.extensions.serving.engine import Engine
 from nmt.extensions.serving.languages import Detector, ModelRouter
 from nmt.extensions.serving.service import RequestContext
-from nmt.translation.parts import in_parts
 from nmt.translation.request import Request, StreamOptions
 from nmt.translation.translator import Translator
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from nmt.extensions.quality.trace import SearchTrace
 
 from nmt.alignment import aligner
 from nmt.decoding.forced import force_all
-from nmt.extensions.quality.trace import SearchTrace
 from nmt.extensions.serving.engine import _SearchObserver
 from nmt.translation.load import load
 from nmt.translation.request import UNCONSTRAINED, OutputConstraints, Request

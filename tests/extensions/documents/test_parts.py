@@ -6,7 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from nmt.translation.parts import HUGE_PIECE, handed_on, in_parts
+from nmt.extensions.documents.parts import HUGE_PIECE, handed_on, in_parts
 from nmt.translation.request import Request
 from nmt.translation.results import Translation
 

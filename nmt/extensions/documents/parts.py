@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nmt.data.words import Words
-from nmt.extensions.quality.check import merged
+from nmt.translation.examination import merged_fields
 from nmt.translation.glossary import Glossary
 from nmt.translation.request import Request
 from nmt.translation.results import Candidate, Translation
@@ -34,7 +34,7 @@ def chained(first: Translation, second: Translation) -> Translation:
         source=first.source,
         score=first.score + second.score,
         alignment=links,
-        problems=merged([first.problems, second.problems]),
+        fields=dict(second.fields) | merged_fields([first, second]),
     )
 
 
@@ -97,8 +97,5 @@ def joined(source: str, parts: Sequence[Translation], model: Translator) -> Tran
     alignment = None if any(part.alignment is None for part in parts) else tuple(dict.fromkeys(links))
     return Translation(
         source, text, score, tokens, [Candidate(text, score, tokens)], alignment, parts[0].with_punctuation,
-        problems=merged([part.problems for part in parts]),
-        repaired=None if parts[0].repaired is None else any(part.repaired for part in parts),
-        confidence=min((p for part in parts if (p := part.confidence) is not None), default=None),
-        word_confidences=[p for part in parts for p in part.word_confidences or ()] or None,
+        fields=merged_fields(parts),
     )  # fmt: skip

@@ -1,0 +1,80 @@
+"""Options of ``nmt translate`` for the check, the repair and the confidence."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nmt.cli.help import CHECKING
+from nmt.cli.translation_options import AddedOptions, TranslateOptions
+from nmt.core.errors import UserError
+
+if TYPE_CHECKING:
+    from nmt.translation.job import TranslationJob
+    from nmt.translation.results import Translation
+
+
+@dataclass(frozen=True)
+class QualityOptions(AddedOptions):
+    """See the help of each."""
+
+    check: Annotated[
+        bool,
+        typer.Option(
+            help="With --format jsonl: a field problems names the numbers, URLs, tags, placeholders and code that a "
+            "translation has lost or added, source words that no word covers, words that the model does not support, "
+            "loops, copies and letters of another script.",
+            rich_help_panel=CHECKING,
+        ),
+    ] = False
+    repair: Annotated[
+        bool,
+        typer.Option(
+            help="Check translations, search again where there are problems, and keep the candidate with the fewest; "
+            "jsonl has the fields problems and repaired.",
+            rich_help_panel=CHECKING,
+        ),
+    ] = False
+    confidence: Annotated[
+        bool,
+        typer.Option(
+            help="With --format jsonl: fields confidence and word_confidences, the probabilities that the translation "
+            "and each word are acceptable. `nmt calibrate` must have been run.",
+            rich_help_panel=CHECKING,
+        ),
+    ] = False
+    abstain: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            min=0,
+            max=1,
+            help="Leave a translation empty if its confidence is below P; jsonl has it in n_best still, and "
+            "abstained: true.",
+            rich_help_panel=CHECKING,
+        ),
+    ] = None
+
+    def refuse(self, options: TranslateOptions, input: str) -> None:
+        for name, is_given in (("--check", self.check), ("--confidence", self.confidence)):
+            if is_given and options.format != "jsonl":
+                raise UserError(f"{name} writes a field of jsonl.", "Give --format jsonl, too.")
+
+    def attached(self, job: "TranslationJob", options: TranslateOptions) -> "TranslationJob":
+        with_confidence = self.confidence or self.abstain is not None
+        job = replace(
+            job,
+            options=job.options.changed(check="repair" if self.repair else self.check, with_confidence=with_confidence),
+        )
+        limit, write = self.abstain, job.write
+        if limit is None:
+            return job
+
+        def abstaining(translation: "Translation") -> str:
+            if translation.fields.get("confidence", 1.0) >= limit:
+                return write(translation)
+            if options.format != "jsonl":
+                return ""
+            return write(replace(translation, text="", fields={**translation.fields, "abstained": True}))
+
+        return replace(job, write=abstaining)

@@ -1,0 +1,109 @@
+"""``nmt translate`` of folders of shards."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nmt.cli.translation_options import AddedOptions, TranslateOptions
+from nmt.core.console import warn
+from nmt.extensions.shards.cli import ExecutorName, Ray, check_is_folder, shards_and_executor
+
+if TYPE_CHECKING:
+    from nmt.extensions.shards.shards import Shard
+    from nmt.jobs.workers import Job, Step
+    from nmt.translation.job import TranslationJob
+
+NUM_REPORTED = 256
+"""Lines of a shard after which a worker reports them."""
+
+
+@dataclass(frozen=True)
+class ShardOptions(AddedOptions):
+    """Options of folders."""
+
+    ray: Ray = None
+    executor: ExecutorName = None
+
+    def translated(self, options: TranslateOptions, input: str, output: str, device: str, workers: int | None) -> bool:
+        if not check_is_folder(input, ray=self.ray, executor=self.executor):
+            return False
+        from nmt.extensions.shards import shards
+        from nmt.jobs.workers import CORES
+        from nmt.translation.inputs import format_of
+
+        found, executor = shards_and_executor(
+            [Path(input)], output, workers=workers, ray=self.ray, name=self.executor, device=device, cores_each=CORES
+        )
+        formats = {shard.name: format_of(shard.inputs[0], options.input_format) for shard in found}
+        for shard in found:
+            formats[shard.name].check(shard.inputs[0], options)
+
+        def num_lines(shard: "Shard") -> int:
+            return formats[shard.name].num_lines(shard.inputs[0], options.input_format)
+
+        make = partial(start_shards, options.job, device, input_format=options.input_format)
+        shards.run(found, Path(output), _settings(options), executor, make, "translating", num_lines)
+        return True
+
+
+def _settings(options: TranslateOptions) -> dict[str, Any]:
+    """Returns the settings of the journal; those of extensions are there if they were requested."""
+    from nmt.core.files import sha256
+    from nmt.core.model_directory import ModelDirectory
+
+    settings = {**options.decoding} | vars(options) | {
+        "model_dir": ModelDirectory(options.model_dir).digest(),
+        "ensemble": [ModelDirectory(path).digest() for path in options.ensemble or ()],
+        "forbid": options.forbid or [],
+        "unknown_lexicon": options.unknown_lexicon and sha256(options.unknown_lexicon),
+        "glossary": options.glossary and sha256(options.glossary),
+        "input_format": options.input_format or "text",
+    }  # fmt: skip
+    for added in options.added:
+        settings |= {} if isinstance(added, ShardOptions) else added.changes()
+    for name in ("decoding", "added"):
+        del settings[name]
+    for name in ("glossary", "engine"):
+        if settings[name] in (None, "torch"):  # earlier journals don't have it
+            del settings[name]
+    return settings
+
+
+def start_shards(
+    make_job: "Callable[[str], TranslationJob]", device: str, number: int, input_format: str | None = None
+) -> "Job":
+    """Makes what translates shards in a worker.
+
+    Args:
+        device: of all workers, as ``pick_device`` takes it.
+    """
+    from nmt.core.device import nth_device
+
+    job = make_job(nth_device(device, number))
+    list(job.run([""]))  # refuses wrong options before anything is written
+    return partial(_translate_shard, job, input_format)
+
+
+def _translate_shard(job: "TranslationJob", input_format: str | None, shard: "Shard") -> "Iterator[Step]":
+    """Translates a shard, or what a lost worker has left of it."""
+    from nmt.jobs.run import run
+    from nmt.metrics.degenerate import DegenerateCount
+    from nmt.translation.inputs import format_of
+
+    [path] = shard.inputs
+    work = format_of(path, input_format).open(job, path, shard.output, input_format)
+    unreported, num_done = 0, work.output.num_lines
+    degenerate = DegenerateCount(num_before=num_done)
+    yield "before", num_done
+    for translation in run(work.job, work.lines, work.output, resume=num_done > 0):
+        degenerate.add(translation.text, translation.source)
+        unreported += 1
+        if unreported == NUM_REPORTED:
+            yield "lines", unreported
+            unreported = 0
+    if degenerate.is_serious and job.reports_degenerate:
+        warn(f"{degenerate.summary()}.")
+    yield "lines", unreported
+    yield "done", None

@@ -1,0 +1,97 @@
+"""Formats of the input of ``nmt translate``: lines of text, and those that extensions add."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nmt.core.errors import UserError
+from nmt.core.text import count_lines, read_lines
+from nmt.jobs.run import ResumableOutput
+from nmt.recipe.registry import Table
+
+if TYPE_CHECKING:
+    from nmt.cli.translation_options import TranslateOptions
+    from nmt.translation.job import TranslationJob
+
+LINES = ("text", "jsonl")
+"""Names of the formats whose lines are translated one by one."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a job is to do with an input."""
+
+    job: Any
+    """The job of `nmt translate`, or another :class:`nmt.jobs.run.LineJob`."""
+    lines: Iterator[str]
+    output: ResumableOutput
+    total: int | None = None
+    """Number of the lines, if it is known."""
+    unit: str = "lines"
+
+
+class InputFormat:
+    """A format of input, which is read as lines; this one is text.
+
+    An extension derives a class, which reads sentences of a document as lines, and attaches it by an entry point of the
+    group ``nmt.components.input_format``.
+    """
+
+    unit = "lines"
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Returns the names that ``--input-format`` takes."""
+        return [*LINES]
+
+    @classmethod
+    def reads(cls, path: Path | str, name: str | None) -> bool:
+        """Returns whether an input has this format, by its name or by the one that was given."""
+        return name in LINES
+
+    @classmethod
+    def check(cls, path: Path | str, options: "TranslateOptions") -> None:
+        """Refuses options that don't go with the format.
+
+        Raises:
+            UserError: with the remedy.
+        """
+
+    @classmethod
+    def num_lines(cls, path: Path, name: str | None) -> int:
+        """Returns the number of lines to translate."""
+        counted = count_lines(path)
+        return sum(1 for _ in read_lines(path, keep_invalid=True)) if counted is None else counted
+
+    @classmethod
+    def open(cls, job: "TranslationJob", path: Path | str, output: Path | str, name: str | None) -> Work:
+        """Returns the work with an input.
+
+        Raises:
+            UserError: the input can't be read, or the output can't be written.
+        """
+        return Work(job, read_lines(path), ResumableOutput(output))
+
+
+INPUT_FORMATS: Table[InputFormat] = Table("input format", InputFormat, {})
+
+
+def format_of(path: Path | str, name: str | None = None) -> type[InputFormat]:
+    """Returns the format of an input.
+
+    Args:
+        name: of ``--input-format``; None chooses by the name of the input.
+
+    Raises:
+        UserError: there is no such format.
+    """
+    if name in LINES:
+        return InputFormat
+    formats = [*INPUT_FORMATS.values()]
+    found = next((each for each in formats if each.reads(path, name)), None)
+    if found is None and name is not None:
+        names = ", ".join([*LINES, *(known for each in formats for known in each.names())])
+        remedy = f"Give one of {names}. If it belongs to a plugin, give --plugin MODULE."
+        raise UserError(f"There is no input format {name!r}.", remedy)
+    return found or InputFormat
