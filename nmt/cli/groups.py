@@ -6,8 +6,11 @@ The name of an entry point is the name of the command, and it refers to a functi
 has decorated, or to another group (:func:`nmt.cli.common.group`).
 """
 
+import ast
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -18,7 +21,6 @@ from typer.models import CommandInfo
 from nmt.cli.help import GroupedCommand
 from nmt.core.console import warn
 from nmt.core.errors import UserError
-from nmt.recipe.registry import entry_points_in, is_deleted
 
 ENTRY_POINTS = "nmt.commands"
 FIRST = 10
@@ -37,8 +39,14 @@ class LazyGroup(TyperGroup):
     entry_points = ENTRY_POINTS
 
     def list_commands(self, ctx: Any) -> list[str]:
-        added = (entry.name for entry in entry_points_in(self.entry_points) if not is_deleted(entry))
-        return [*self.own, *sorted(set(added) - self.own.keys())]
+        return [*self._places()]
+
+    def _places(self) -> dict[str, str]:
+        """Returns ``MODULE:FUNCTION`` of each command, in the order of the help."""
+        from nmt.recipe.registry import entry_points_in, is_deleted
+
+        added = {entry.name: entry.value for entry in entry_points_in(self.entry_points) if not is_deleted(entry)}
+        return {**self.own, **{name: added[name] for name in sorted(added.keys() - self.own.keys())}}
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Imports and returns a command; None if there is none of this name.
@@ -49,6 +57,8 @@ class LazyGroup(TyperGroup):
         if cmd_name in self.own:
             module, _, attribute = self.own[cmd_name].partition(":")
             return as_command(cmd_name, getattr(import_module(module), attribute))
+        from nmt.recipe.registry import entry_points_in, is_deleted  # whose import takes a tenth of a second
+
         for entry in entry_points_in(self.entry_points):
             if entry.name == cmd_name:
                 if is_deleted(entry):
@@ -67,23 +77,37 @@ class LazyGroup(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Shows the commands that most users need, in the order in which they meet them, before all others."""
-        names = self.list_commands(ctx)
+        places = self._places()
+        names = [*places]
         sections = {"Commands": names} if self.entry_points != ENTRY_POINTS else {
             "Commands": names[:FIRST], "More commands": names[FIRST:],
         }  # fmt: skip
         width = max(map(len, names))
-        limit = formatter.width - 6 - width
         for title, members in sections.items():
             with formatter.section(title):
-                rows = [(name.ljust(width), self._summary(ctx, name, limit)) for name in members]
-                formatter.write_dl(rows)
+                formatter.write_dl([(name.ljust(width), summary_of(places[name])) for name in members])
 
-    def _summary(self, context: Any, name: str, limit: int) -> str:
-        try:
-            return str(self.get_command(context, name).get_short_help_str(limit))
-        except UserError as error:
-            warn(f"{error.message} {error.remedy}")
-            return ""
+
+def summary_of(place: str) -> str:
+    """Returns the first line of the help of a command or group, which is read from its source and not imported.
+
+    Args:
+        place: ``MODULE:FUNCTION``; empty is returned if it can't be read.
+    """
+    module, _, name = place.partition(":")
+    try:
+        spec = find_spec(module)
+        source = Path(spec.origin).read_text("utf-8") if spec is not None and spec.origin is not None else ""
+        statements = ast.parse(source).body
+    except (ImportError, OSError, SyntaxError, ValueError) as error:
+        warn(f"the command at {place} can't be read: {error}.")
+        return ""
+    for statement in statements:
+        if isinstance(statement, ast.FunctionDef) and statement.name == name:
+            return (ast.get_docstring(statement) or "").partition("\n")[0]
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == name:
+            return str(ast.literal_eval(statement.value.args[1]))  # type: ignore[attr-defined]
+    return ""
 
 
 def as_command(name: str, value: Any) -> Any:
