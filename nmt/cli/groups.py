@@ -63,7 +63,8 @@ class LazyGroup(TyperGroup):
             if entry.name == cmd_name:
                 if is_deleted(entry):
                     raise UserError(
-                        f"The command {cmd_name!r} belongs to the extension {entry.module}, which was deleted.",
+                        f"The command {cmd_name!r} belongs to {entry.module}, an extension that was deleted, or that "
+                        "requires one that was.",
                         "Install nmt again to have all extensions.",
                     )
                 try:

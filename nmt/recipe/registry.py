@@ -42,6 +42,9 @@ KINDS = (
     "cell",
     "decoder",
     "encoder",
+    "engine",
+    "examination",
+    "input format",
     "length penalty",
     "logits processor",
     "metric",
@@ -51,6 +54,7 @@ KINDS = (
     "task",
     "text source",
     "training technique",
+    "translate options",
     "vocabulary",
 )
 """The kinds of the toolkit's tables, which are imported where they are used. Extensions declare theirs by entry points
@@ -168,10 +172,17 @@ def _all_entry_points() -> Any:
 
 
 def is_deleted(entry: EntryPoint) -> bool:
-    """Returns whether an entry point of nmt refers to an extension whose folder was deleted."""
-    if not entry.module.startswith("nmt.extensions."):
+    """Returns whether an entry point of nmt refers to an extension that was deleted, or that requires one that was."""
+    package = ".".join(entry.module.split(".")[:3])
+    return package.startswith("nmt.extensions.") and not _is_there(package)
+
+
+@cache
+def _is_there(extension: str) -> bool:
+    if find_spec(extension) is None:
         return False
-    return find_spec(".".join(entry.module.split(".")[:3])) is None
+    required = getattr(importlib.import_module(extension), "REQUIRES", ())
+    return all(_is_there(f"nmt.extensions.{name}") for name in required)
 
 
 def provided(name: str, purpose: str) -> Any:

@@ -11,7 +11,6 @@ from nmt.jobs.run import ResumableOutput
 from nmt.recipe.registry import Table
 
 if TYPE_CHECKING:
-    from nmt.cli.translation_options import TranslateOptions
     from nmt.translation.job import TranslationJob
 
 LINES = ("text", "jsonl")
@@ -51,8 +50,8 @@ class InputFormat:
         return name in LINES
 
     @classmethod
-    def check(cls, path: Path | str, options: "TranslateOptions") -> None:
-        """Refuses options that don't go with the format.
+    def check(cls, path: Path | str, options: Any) -> None:
+        """Refuses options of ``nmt translate`` that don't go with the format.
 
         Raises:
             UserError: with the remedy.

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.cli.common import check_is_folder, command_to_resume
-from nmt.core.errors import UserError
+from nmt.cli.common import command_to_resume
 from nmt.core.limits import LIMITS
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -109,11 +108,3 @@ def test_errors_of_the_system_have_a_message_and_an_exit_code(
 def test_the_command_that_resumes_can_be_given_to_a_shell(given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["nmt", *given])
     assert command_to_resume() == "nmt translate 'my model' --resume"
-
-
-def test_options_of_folders_are_refused_for_files(tmp_path: Path) -> None:
-    assert check_is_folder(tmp_path, ray=None, workers=2)
-    assert not check_is_folder(tmp_path / "file", ray=None, workers=None)
-    for path in (tmp_path / "file", "-"):
-        with pytest.raises(UserError, match="--workers is for folders of shards"):
-            check_is_folder(path, ray=None, workers=2)

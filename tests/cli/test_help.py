@@ -15,8 +15,8 @@ RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
-    for inner_name, inner in getattr(command, "commands", {}).items():
-        yield from commands(inner, f"{name} {inner_name}")
+    for inner in command.list_commands(None) if hasattr(command, "list_commands") else ():
+        yield from commands(command.get_command(None, inner), f"{name} {inner}")
     yield name, command
 
 

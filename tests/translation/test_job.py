@@ -1,6 +1,6 @@
 """Which lines of a stopped job are done, which are translated again, and what a worker reports."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,13 +10,12 @@ import pytest
 import torch
 
 from nmt.core.errors import UserError
-from nmt.extensions.shards.shards import Shard
 from nmt.jobs.forked import CAN_FORK
-from nmt.jobs.run import ResumableOutput
 from nmt.translation import job as module
-from nmt.translation.job import TranslationJob, start_shards
+from nmt.translation.job import TranslationJob
 from nmt.translation.load import load
-from nmt.translation.request import Request, StreamOptions
+from nmt.translation.options import TranslationOptions
+from nmt.translation.request import Request
 from nmt.translation.results import Translation
 
 LINES = [f"line {letter}" for letter in "abcdefghij"]
@@ -31,9 +30,7 @@ class Shouting:
     def options(self, shortlist: int | None = None, **decoding: Any) -> Any:
         return SimpleNamespace(batch_size=2, shortlist=shortlist)
 
-    def stream(
-        self, requests: Sequence[Request], n_best: int, on_progress: Callable[[int], None], **others: Any
-    ) -> Iterator[Translation]:
+    def stream(self, requests: Sequence[Request], options: TranslationOptions, **others: Any) -> Iterator[Translation]:
         for request in requests:
             text = "" if request.source.startswith("no") else request.source.upper()
             yield Translation(request.source, text, 0.0, [])
@@ -55,7 +52,7 @@ def test_output_is_of_another_job_where_most_of_its_last_lines_differ(num_wrong:
 
 
 def test_with_a_shortlist_lines_of_an_earlier_run_need_only_be_similar() -> None:
-    options = StreamOptions(decoding={"shortlist": 10})
+    options = TranslationOptions(decoding={"shortlist": 10})
     with_shortlist = replace(job(), options=options)
     similar = [f"{line} here" for line in SHOUTED]
     assert with_shortlist.skip(iter(LINES), similar, "out.partial")[0] == len(LINES)
@@ -87,7 +84,7 @@ def test_several_processes_need_a_file_and_a_model_on_a_cpu(
     assert own.in_processes(str(file), 3).num_processes == 3
     assert own.in_processes(str(file)).num_processes == torch.get_num_threads()
     with pytest.raises(UserError, match="Several --workers need a file"):
-        replace(own, memory=cast("Any", object())).in_processes(str(file), 2)
+        replace(own, stages=(cast("Any", object()),)).in_processes(str(file), 2)
 
 
 @pytest.mark.parametrize("num_done", [0, 3, 4, 7])
@@ -99,17 +96,3 @@ def test_the_window_in_which_a_job_was_stopped_is_translated_again(
     assert job().skip(lines, SHOUTED[:num_done], "out.partial") == (num_done, LINES[num_done // 4 * 4 : num_done])
     again = LINES[num_done // 4 * 4 : num_done]
     assert [each.text for each in job().run(lines, num_done + 1, again=again)] == SHOUTED[num_done:]
-
-
-def test_a_worker_counts_lines_from_the_beginning_of_the_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lines = [*LINES[:4], "no 5", "no 6", "no 7"]
-    (tmp_path / "out.partial").write_text("".join(f"{line}\n" for line in SHOUTED[:4]))
-    work = start_shards(
-        lambda device: job(), "cpu", 0, lambda job, source, output: (job, iter(lines), ResumableOutput(output))
-    )
-    steps = list(work(Shard("out", (tmp_path / "in",), tmp_path / "out")))
-    assert steps == [("before", 4), ("lines", 3), ("done", None)]
-    assert (tmp_path / "out").read_text().splitlines() == [*SHOUTED[:4], "", "", ""]
-    assert "3 are empty (lines 5, 6, 7)" in capsys.readouterr().err

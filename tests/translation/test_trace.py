@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from nmt.extensions.quality.trace import SearchTrace
 
 from nmt.alignment import aligner
 from nmt.decoding.forced import force_all
-from nmt.extensions.serving.engine import _SearchObserver
+from nmt.decoding.processors import LogitsProcessor
 from nmt.translation.load import load
 from nmt.translation.request import UNCONSTRAINED, OutputConstraints, Request
+from nmt.translation.trace import SearchTrace
 from nmt.translation.translator import Translator
 
 
@@ -66,7 +66,7 @@ def test_a_translation_that_the_limit_cuts_has_none(translator: Translator, germ
     assert not any(trace.found[at] for at in cut)
 
 
-def test_the_check_computes_nothing_again(
+def test_word_links_compute_nothing_again(
     translator: Translator, german: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forced: list[int] = []
@@ -76,13 +76,21 @@ def test_the_check_computes_nothing_again(
         return force_all(model, pairs, *others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(aligner, "force_all", count)
-    checked = translator.translate(german[:20], check=True, with_alignment=True)
+    checked = translator.translate(german[:20], with_alignment=True)
     assert sum(forced) < 10
     forced.clear()
     monkeypatch.setattr(Translator, "_trace", lambda *arguments: None)
-    again = translator.translate(german[:20], check=True, with_alignment=True)
+    again = translator.translate(german[:20], with_alignment=True)
     assert sum(forced) == 20
-    assert [(t.problems, t.alignment) for t in again] == [(t.problems, t.alignment) for t in checked]
+    assert [t.alignment for t in again] == [t.alignment for t in checked]
+
+
+class Watch(LogitsProcessor):
+    changes_scores = False
+
+    def __init__(self) -> None: ...
+
+    def __call__(self, *arguments: object) -> None: ...
 
 
 @pytest.mark.parametrize("request_", [Request("Hund", prefix="The"), Request("Hund", must_contain=("dog",))])
@@ -90,7 +98,7 @@ def test_other_searches_have_none(translator: Translator, request_: Request) -> 
     assert translator._trace([request_], translator.options(), ()) is None
     for changes in ({"prune": 1.0}, {"beam_groups": 2, "beam_size": 4}, {"shortlist": 5}):
         assert translator._trace([Request("Hund")], translator.options(**changes), ()) is None  # type: ignore[arg-type]
-    watch, forbid = _SearchObserver([]), OutputConstraints(["dog"]).processors(translator.vocabularies)
+    watch, forbid = Watch(), OutputConstraints(["dog"]).processors(translator.vocabularies)
     assert translator._trace([Request("Hund")], translator.options(), [watch]) is not None
     assert translator._trace([Request("Hund")], translator.options(), forbid) is None
     assert translator.replaced(searcher=translator.searcher)._trace([Request("Hund")], translator.options(), ()) is None

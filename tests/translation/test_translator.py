@@ -4,7 +4,7 @@ import tracemalloc
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, Literal, Optional, get_type_hints
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.base import Vocabulary
-from nmt.recipe.schema import DecodingChanges, DecodingOptions
 from nmt.translation.load import load
 from nmt.translation.translator import Translator
 
@@ -157,11 +156,6 @@ def test_a_long_line_is_cut_where_the_model_has_never_been(
 def test_wrong_options(translator: Translator, options: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         translator.translate(["Der Hund."], **options)  # type: ignore[arg-type]
-
-
-def test_named_options_are_those_of_the_schema() -> None:
-    fields = {name: field.annotation for name, field in DecodingOptions.model_fields.items()}
-    assert get_type_hints(DecodingChanges) == {name: Optional[kind] for name, kind in fields.items()}  # noqa: UP045
 
 
 def test_none_leaves_the_recipes_option(translator: Translator) -> None:

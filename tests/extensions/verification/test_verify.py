@@ -9,7 +9,7 @@ import pytest
 from torch import Tensor
 
 from nmt.core.errors import UserError
-from nmt.inspection.verify import TIE, _compared, verify
+from nmt.extensions.verification.verify import TIE, _compared, verify
 from nmt.models.attention import AdditiveAttention
 from nmt.models.networks.recurrent import BahdanauDecoder
 from nmt.translation.results import Candidate, Translation
