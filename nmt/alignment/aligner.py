@@ -102,12 +102,15 @@ class AttentionAligner:
     ) -> Iterator[WordAlignment]:
         """Alignments of the pairs, in order and in constant memory.
 
-        The other arguments are those of :meth:`nmt.translation.translator.Translator.stream_alignments`.
-
         Args:
+            options: how links are chosen.
             reverse: the aligner of a model of the other direction: links are chosen by the mean of both, while all
                 else is from this model.
+            all_heads: give the weights of every head, too.
+            scores: give scores and probabilities; links alone take two thirds of the time.
             warns: warn of pairs that are cut.
+            lexicon_only: align by the lexicon of :meth:`learn` and the order of words, which takes a small part of the
+                time: ``weights`` are the probabilities of the links, and there are no scores.
 
         Raises:
             UserError: with ``lexicon_only``, there is no lexicon, or the model reads dialogues.

@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain, islice
+from typing import Self
 
 from nmt.alignment.lexicon import Lexicon
+from nmt.core.errors import UserError
 from nmt.data.batch import Ids
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.shortlist import special_ids
@@ -44,6 +46,20 @@ class LexicalShortlist:
         counted = [token for token, _ in counts.most_common()]
         self._always = {*special_ids(self._target), *counted[:COMMON]}
         self._by_frequency = list(dict.fromkeys(chain(counted, range(len(self._target)))))
+
+    @classmethod
+    def of(cls, lexicon: Lexicon | None, vocabularies: Vocabularies, size: int) -> Self:
+        """Returns the shortlist of a model's lexicon.
+
+        Raises:
+            UserError: it has none.
+        """
+        if lexicon is None:
+            raise UserError(
+                "A shortlist needs the lexicon of `nmt learn-alignment`, which the model directory doesn't have.",
+                "Run `nmt learn-alignment MODEL_DIR SOURCE TARGET` with the training text, or remove --shortlist.",
+            )
+        return cls(lexicon, vocabularies, size)
 
     def __call__(self, sources: Sequence[Ids]) -> list[int]:
         """Target ids, ascending, for the encoded source sentences of a batch."""

@@ -1,9 +1,9 @@
 """From encoded sentences to hypotheses: batches of similar length, limits, and beam search or sampling."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from nmt.decoding.shortlist import Candidates, Shortlist
 from nmt.metrics.table import check_metrics
 from nmt.models.contracts import Model
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe.options import validate
 from nmt.recipe.schema import DecodingOptions
 
 BatchSearch = Callable[[SearchBatch, Sequence[LogitsProcessor], Sequence[LexicalConstraints]], list[list[Hypothesis]]]
@@ -58,6 +59,19 @@ def check_components(options: DecodingOptions, problems: Problems) -> None:
         check_metrics([options.mbr], also=[NO_MBR])
     with problems:
         LENGTH_PENALTIES.find(options.length_penalty, LENGTH_PENALTY)
+
+
+def changed(options: DecodingOptions, changes: Mapping[str, Any]) -> DecodingOptions:
+    """Returns options with changes, of which None means no change.
+
+    Raises:
+        UserError: an unknown option or a value out of range.
+    """
+    values = options.model_dump() | {name: value for name, value in changes.items() if value is not None}
+    made, problems = validate(DecodingOptions, values, "decoding"), Problems()
+    check_components(made, problems)
+    problems.raise_if_any("decoding")
+    return made
 
 
 class Searcher(Protocol):

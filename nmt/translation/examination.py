@@ -7,7 +7,7 @@ An extension derives a frozen dataclass from :class:`Examination` and attaches i
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from nmt.alignment.extract import word_links
 from nmt.alignment.link_options import LinkOptions
@@ -89,6 +89,12 @@ class Examiner:
 
     translator: "Translator"
     options: "TranslationOptions"
+
+    @classmethod
+    def requested(cls, translator: "Translator", options: "TranslationOptions") -> Self | None:
+        """Returns what examines translations; None if nothing is requested, or the model can't do it."""
+        with_alignment = options.with_alignment and translator.has_attention
+        return cls(translator, options) if options.examinations or with_alignment else None
 
     def __call__(self, translations: Sequence[Translation], known: Iterable["Known"] = ()) -> Iterator[Translation]:
         """Yields the translations with the requested fields, in order; ``known`` has figures of the search for some.

@@ -21,10 +21,11 @@ from nmt.decoding.search import ModelSearcher
 from nmt.jobs.forked import CAN_FORK, map_forked
 from nmt.jobs.workers import Job, Step
 from nmt.translation.glossary import Glossary
-from nmt.translation.options import TranslationOptions
+from nmt.translation.options import DEFAULTS, TranslationOptions
 from nmt.translation.request import Request
 from nmt.translation.results import Translation
-from nmt.translation.translator import DEFAULTS, WINDOW, Translator
+from nmt.translation.search import WINDOW
+from nmt.translation.translator import Translator
 
 NUM_CHECKED = 5
 """Lines of an earlier run that are translated again, to see whether they belong to this job."""

@@ -8,10 +8,14 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.translation.request import Request
 from nmt.translation.results import Translation
+
+if TYPE_CHECKING:
+    from nmt.translation.translator import Translator
 
 MIN_TITLE_WORDS = 3
 """Fewest words of a title: shorter lines in which each word begins with a capital are often names."""
@@ -98,3 +102,8 @@ class CaseRestorer:
 def _begins(match: re.Match[str]) -> bool:
     before = match.string[max(match.start() - 8, 0) : match.start()].rstrip(_QUOTES)
     return not before or before[-1] in _END
+
+
+def case_restorer(translator: "Translator") -> CaseRestorer:
+    """Returns what translates lines in capitals and titles as ordinary text, by a translator's vocabulary."""
+    return CaseRestorer(translator.vocabularies.source, translator.recipe.data.target)

@@ -43,4 +43,5 @@ class TranslationOptions:
         return replace(self, **{**own, "examinations": requested, "decoding": {**self.decoding, **keywords}})
 
 
+DEFAULTS = TranslationOptions()
 _OWN = {each.name for each in fields(TranslationOptions)} - {"decoding"}

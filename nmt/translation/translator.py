@@ -1,7 +1,7 @@
 """Text in, text out: a trained model directory as a translator."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast, overload
 
@@ -9,41 +9,25 @@ from nmt.alignment.aligner import DEFAULT, AttentionAligner, Learned
 from nmt.alignment.extract import LinkOptions
 from nmt.alignment.links import Alignments, WordAlignment
 from nmt.alignment.shortlist import LexicalShortlist
-from nmt.core.console import warn
-from nmt.core.device import Precision, autocast
-from nmt.core.errors import Problems, UserError
+from nmt.core.device import Precision
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import in_windows
-from nmt.data.vocabulary.base import TAG
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import split_pairs
-from nmt.decoding.forced import force_all
-from nmt.decoding.hypotheses import BeamObserver, Hypothesis
 from nmt.decoding.processors import LogitsProcessor
-from nmt.decoding.ranking import NO_MBR, length_normalised
-from nmt.decoding.search import ModelSearcher, Query, Searcher, check_components
+from nmt.decoding.search import ModelSearcher, Searcher, changed
 from nmt.models.contracts import Model
 from nmt.models.seq2seq import Seq2Seq
-from nmt.recipe.options import validate
 from nmt.recipe.schema import DecodingOptions, Recipe
 from nmt.tasks import task_of
 from nmt.tasks.base import Task
-from nmt.translation.examination import Examiner, Window
-from nmt.translation.glossary import Glossary
-from nmt.translation.letter_case import CaseRestorer
-from nmt.translation.options import TranslationOptions
-from nmt.translation.request import OutputConstraints, Request
-from nmt.translation.results import Candidate, ScoredPair, Translation, Translations, mbr_rerank, spell_unknown
-from nmt.translation.terms import place_terms
-from nmt.translation.trace import SearchTrace
+from nmt.translation.options import DEFAULTS, TranslationOptions
+from nmt.translation.request import Request
+from nmt.translation.results import ScoredPair, Translation, Translations
+from nmt.translation.scoring import scores
+from nmt.translation.search import WINDOW, WindowTranslation
 
 T = TypeVar("T")
-
-DEFAULTS = TranslationOptions()
-NO_CANDIDATE = Candidate("", 0.0, [])
-"""Result for an empty line."""
-WINDOW = 16
-"""Batches that are read before they are sorted by length and translated; a run that is stopped loses at most these."""
 
 
 class Translator:
@@ -74,9 +58,9 @@ class Translator:
         self.max_pieces = 2 * recipe.data.max_length
         """A longer source line is cut here: the model was not trained on anything like it."""
         self.task = task or task_of(recipe)
-        self._has_own_searcher = searcher is None
+        self.has_own_searcher = searcher is None
         self.searcher: Searcher = searcher or self.search_with(model)
-        self._has_told = False
+        self.has_warned_of_tags = False
         self._attached: dict[Callable[[Translator], Any], Any] = {}
 
     @cached_property
@@ -100,11 +84,6 @@ class Translator:
             self._attached[make] = make(self)
         return cast("T", self._attached[make])
 
-    @cached_property
-    def letter_case(self) -> CaseRestorer:
-        """Translates lines in capitals and titles as ordinary text."""
-        return CaseRestorer(self.vocabularies.source, self.recipe.data.target)
-
     def search_with(self, model: Model) -> Searcher:
         """Returns a searcher for this translator that PyTorch computes with a model or an ensemble."""
         return ModelSearcher(
@@ -122,16 +101,11 @@ class Translator:
         Raises:
             UserError: an unknown option or a value out of range.
         """
-        values = self.recipe.decoding.model_dump() | {k: v for k, v in decoding.items() if v is not None}
-        options = validate(DecodingOptions, values, "decoding")
-        problems = Problems()
-        check_components(options, problems)
-        problems.raise_if_any("decoding")
-        return options
+        return changed(self.recipe.decoding, decoding)
 
     def __call__(self, text: str, **options: Any) -> Translation:
         """Translates one sentence; the options are those of :meth:`translate`."""
-        (translation,) = self.stream([text], **options)
+        translation: Translation = self.translate(text, **options)
         return translation
 
     @overload
@@ -192,119 +166,14 @@ class Translator:
         self.task.require("translation")
         options = options.changed(**changes) if changes else options
         decoding = self.options(**options.decoding)
-        constraints = options.constraints
-        if options.n_best > decoding.beam_size:
-            raise UserError(
-                f"{options.n_best} candidates can't come from {decoding.beam_size} hypotheses or samples.",
-                f"Give --beam-size {options.n_best} or more.",
-            )
-        if constraints.replace_unknown and not self.has_attention:
-            raise UserError("A model without attention can't replace unknown words.", "Remove --replace-unknown.")
-        processors = [*constraints.processors(self.vocabularies), *processors]
-        examine = self.examiner(options)
-        search = partial(self.candidates, processors=processors, constraints=constraints)
-        reads_all = any(each.chooses for each in options.examinations) or constraints.forbid or decoding.mbr != NO_MBR
-        size = decoding.beam_size if reads_all else options.n_best
+        translate, number = WindowTranslation(self, options, decoding, processors), first_line
         for window in in_windows(lines, WINDOW * decoding.batch_size):
-            given = [Request(line) if isinstance(line, str) else line for line in window]
-            requests = [*map(self.letter_case.ordinary, given)] if decoding.restore_case else given
-            numbers = range(first_line, first_line + len(requests))
-            trace = self._trace(requests, decoding, processors) if examine is not None else None
-            found = search(requests, numbers, decoding, size=size, on_progress=on_progress, observer=trace)
-            translations = []
-            for number, request, candidates in zip(numbers, requests, found, strict=True):
-                best = candidates[0]
-                request.check(number, best.text)
-                for term in Glossary(request.terms).missing(request.source, best.text) if request.terms else ():
-                    warn(f"line {number}: {term[1]!r} has no place in the translation.")
-                translations.append(
-                    Translation(request.source, best.text, best.score, best.tokens, candidates[: options.n_best])
-                )
-            if examine is not None:
-                known = [trace.found.get(number - 1) for number in numbers] if trace is not None else ()
-                translations = examine.window(Window(requests, numbers, found, decoding, search), translations, known)
-            first_line += len(window)
-            yield from map(self.letter_case.restored, given, translations)
-
-    def _trace(
-        self, requests: Sequence[Request], options: DecodingOptions, processors: Sequence[LogitsProcessor]
-    ) -> SearchTrace | None:
-        """Returns an observer of a search whose figures are those of forced decoding; None for another search."""
-        differences = (
-            not (self._has_own_searcher and self.has_attention),
-            options.beam_groups > 1 or options.prune is not None,
-            options.shortlist,
-            options.logits_processors,
-            any(each.changes_scores for each in processors),
-            any(request.prefix or request.must_contain for request in requests),
-        )
-        return None if any(differences) else SearchTrace(self.vocabularies.target.eos, self.aligner.heads.heads)
-
-    def candidates(
-        self, requests: Sequence[Request], numbers: Sequence[int], options: DecodingOptions, **arguments: Any
-    ) -> list[list[Candidate]]:
-        """Returns the candidates of each line, best first; of an empty line an empty one. See :meth:`stream`. With
-        ``size`` only the first hypotheses of each line become candidates, which saves time."""
-        found = self._search(requests, numbers, options, **arguments)
-        again = {name: arguments[name] for name in ("processors", "constraints")}
-        return place_terms(self, requests, numbers, found, options, partial(self._search, **again))
-
-    def _search(
-        self,
-        requests: Sequence[Request],
-        numbers: Sequence[int],
-        options: DecodingOptions,
-        processors: Sequence[LogitsProcessor],
-        constraints: OutputConstraints,
-        on_progress: Callable[[int], None] = lambda lines: None,
-        observer: BeamObserver | None = None,
-        size: int | None = None,
-    ) -> list[list[Candidate]]:
-        """Returns what :meth:`candidates` does, without regard to terms."""
-        encoded = [self.encode_source(request.source) for request in requests]
-        for number, ids in zip(numbers, encoded, strict=True):
-            if len(ids) > self.max_pieces:
-                warn(f"line {number} has {len(ids):,} pieces: only the first {self.max_pieces} are translated.")
-        self._check_tags(requests, numbers)
-        filled = [index for index, ids in enumerate(encoded) if ids]
-        on_progress(len(requests) - len(filled))
-        query = Query(
-            [encoded[index][: self.max_pieces] for index in filled],
-            options,
-            on_progress,
-            processors,
-            [requests[index].constraints(self.vocabularies.target) for index in filled],
-            [numbers[index] - 1 for index in filled],
-            observer,
-        )
-        of_filled, found = iter(self.searcher(query)), []
-        for number, request, ids in zip(numbers, requests, encoded, strict=True):
-            hypotheses = next(of_filled) if ids else []
-            candidates = [self._candidate(hypothesis, request.source, constraints) for hypothesis in hypotheses[:size]]
-            candidates = constraints.allowed(number, mbr_rerank(candidates, options.mbr, request.source))
-            found.append(candidates or [NO_CANDIDATE])
-        return found
-
-    def _check_tags(self, requests: Sequence[Request], numbers: Sequence[int]) -> None:
-        """Tell, once, of a line that seems to begin with a tag which a model with tags hasn't."""
-        known = self.vocabularies.source.tags
-        for number, request in zip(numbers, requests, strict=True):
-            if known and not self._has_told and (tag := TAG.match(request.source)) and tag[1] not in known:
-                self._has_told = True
-                warn(f"line {number} begins with {tag[1]}, which isn't a tag of the model: {', '.join(sorted(known))}.")
+            requests = [Request(line) if isinstance(line, str) else line for line in window]
+            yield from translate(requests, range(number, number + len(requests)), on_progress)
+            number += len(requests)
 
     def _make_shortlist(self, size: int) -> LexicalShortlist:
-        if self.aligner.lexicon is None:
-            raise UserError(
-                "A shortlist needs the lexicon of `nmt learn-alignment`, which the model directory doesn't have.",
-                "Run `nmt learn-alignment MODEL_DIR SOURCE TARGET` with the training text, or leave out --shortlist.",
-            )
-        return LexicalShortlist(self.aligner.lexicon, self.vocabularies, size)
-
-    def examiner(self, options: TranslationOptions) -> Examiner | None:
-        """Returns what examines translations; None if nothing is requested, or the model can't do it."""
-        with_alignment = options.with_alignment and self.has_attention
-        return Examiner(self, options) if options.examinations or with_alignment else None
+        return LexicalShortlist.of(self.aligner.lexicon, self.vocabularies, size)
 
     def encode_source(self, line: str) -> list[int]:
         """The ids of a source line as the model reads it, without EOS; a dialogue keeps its separators.
@@ -316,17 +185,6 @@ class Translator:
     def encode_target(self, line: str) -> list[int]:
         """The ids of a translation, without SOS and EOS; of a dialogue, those of the current turn."""
         return self.task.encode_target(self.vocabularies.target, line)
-
-    def _candidate(self, hypothesis: Hypothesis, line: str, constraints: OutputConstraints) -> Candidate:
-        vocabulary, ids = self.vocabularies.target, hypothesis.ids
-        text = self.task.decode(vocabulary, ids)
-        if constraints.replace_unknown and vocabulary.unk in ids:
-            attended = self.aligner.attended_words(line, ids)
-            words = {at: constraints.translated(attended[at]) for at, i in enumerate(ids) if i == vocabulary.unk}
-            text = spell_unknown(ids, vocabulary, words)
-        # A translation is one line, whatever tokens the model chose.
-        tokens = [vocabulary.token(i) for i in ids]
-        return Candidate(" ".join(text.split()), hypothesis.score, tokens, hypothesis.log_probability)
 
     def align(self, pairs: Iterable[tuple[str, str]], tokenized: bool = False, **options: Any) -> Alignments:
         """Aligns the words of given sentence pairs; see :meth:`stream_alignments` for the arguments.
@@ -347,10 +205,8 @@ class Translator:
         *,
         split_punctuation: bool = False,
         reverse: "Translator | None" = None,
-        all_heads: bool = False,
-        scores: bool = True,
-        lexicon_only: bool = False,
         links: LinkOptions = DEFAULT,
+        **options: bool,
     ) -> Iterator[WordAlignment]:
         """Aligns the words of any number of sentence pairs by forced decoding, in constant memory.
 
@@ -361,11 +217,8 @@ class Translator:
                 separated by white space.
             split_punctuation: in text that is not tokenised, punctuation marks are words, too.
             reverse: a model of the other direction: links are chosen by the mean of both.
-            all_heads: give the weights of every head, too.
-            scores: give scores and probabilities; links alone take two thirds of the time.
-            lexicon_only: align by the lexicon of :meth:`learn_alignment` and the order of words, which takes a small
-                part of the time: ``weights`` are the probabilities of the links, and there are no scores.
             links: how links are chosen by the attention.
+            options: ``all_heads``, ``scores`` and ``lexicon_only``, as :class:`AttentionAligner` takes them.
 
         Raises:
             UserError: a model has no attention, or, with ``lexicon_only``, no lexicon.
@@ -373,10 +226,7 @@ class Translator:
         if reverse is not None:
             self.task.require("reverse alignment")
         in_words = split_pairs(pairs, tokenized, split_punctuation, self.task.reader)
-        backward = reverse.aligner if reverse is not None else None
-        return self.aligner(
-            in_words, links, reverse=backward, all_heads=all_heads, scores=scores, lexicon_only=lexicon_only
-        )
+        return self.aligner(in_words, links, reverse=None if reverse is None else reverse.aligner, **options)
 
     def learn_alignment(self, pairs: Iterable[tuple[str, str]], tokenized: bool = False) -> Learned:
         """Learn from parallel text, best the training text, how to align; :meth:`align` is better from then on.
@@ -393,28 +243,4 @@ class Translator:
             decoding: as in :meth:`translate`; ``length_penalty``, ``alpha`` and ``batch_size`` have an effect. There is
                 no coverage penalty here.
         """
-        options, first_line = self.options(**decoding), 1
-        for window in in_windows(pairs, WINDOW * options.batch_size):
-            encoded = [self._encode_pair(number, pair) for number, pair in enumerate(window, start=first_line)]
-            first_line += len(window)
-            whole = [ids for ids in encoded if ids is not None]
-            with autocast(self.model.device, self.precision):
-                scored = iter(force_all(self.model, whole, self.vocabularies, options.batch_size))
-            for (source, target), ids in zip(window, encoded, strict=True):
-                if ids is None:
-                    yield ScoredPair(source, target, [], [], None, None)
-                    continue
-                vocabulary, of_tokens_T = self.vocabularies.target, next(scored).log_probability_T
-                tokens = [vocabulary.token(i) for i in ids[1] + [vocabulary.eos] * (not vocabulary.is_closed)]
-                total = of_tokens_T.sum()
-                score = float(length_normalised(options, total, len(tokens)))
-                yield ScoredPair(source, target, tokens, of_tokens_T.tolist(), float(total), score)
-
-    def _encode_pair(self, number: int, pair: tuple[str, str]) -> tuple[list[int], list[int]] | None:
-        """Ids of a pair; None for one that is too long, because half of it would have another score."""
-        source, target = self.encode_source(pair[0]), self.encode_target(pair[1])
-        longest = max(len(source), len(target))
-        if longest > self.max_pieces:
-            warn(f"line {number} has {longest:,} pieces, more than {self.max_pieces}: it gets no score.")
-            return None
-        return source, target
+        return scores(self, pairs, self.options(**decoding))

@@ -1,6 +1,7 @@
 """The trace of a search: its figures are those of forced decoding, which is then left out."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from nmt.decoding.forced import force_all
 from nmt.decoding.processors import LogitsProcessor
 from nmt.translation.load import load
 from nmt.translation.request import UNCONSTRAINED, OutputConstraints, Request
+from nmt.translation.search import LineSearch
 from nmt.translation.trace import SearchTrace
 from nmt.translation.translator import Translator
 
@@ -27,11 +29,10 @@ def german(tiny_corpus: Path) -> list[str]:
 def traced(translator: Translator, lines: list[str], **decoding: int) -> tuple[SearchTrace, list[list[int]]]:
     """Returns the trace of a search, and the ids of the best hypothesis of each line."""
     requests, options = [Request(line) for line in lines], translator.options(**decoding)  # type: ignore[arg-type]
-    trace = translator._trace(requests, options, ())
+    search = LineSearch(translator, UNCONSTRAINED, ())
+    trace = search.trace(requests, options)
     assert trace is not None
-    found = translator.candidates(
-        requests, range(1, len(lines) + 1), options, processors=(), constraints=UNCONSTRAINED, observer=trace
-    )
+    found = search(requests, range(1, len(lines) + 1), options, observer=trace)
     vocabulary = translator.vocabularies.target
     id_of = {vocabulary.token(i): i for i in range(len(vocabulary))}
     return trace, [[id_of[token] for token in candidates[0].tokens] for candidates in found]
@@ -79,7 +80,7 @@ def test_word_links_compute_nothing_again(
     checked = translator.translate(german[:20], with_alignment=True)
     assert sum(forced) < 10
     forced.clear()
-    monkeypatch.setattr(Translator, "_trace", lambda *arguments: None)
+    monkeypatch.setattr(LineSearch, "trace", lambda *arguments: None)
     again = translator.translate(german[:20], with_alignment=True)
     assert sum(forced) == 20
     assert [t.alignment for t in again] == [t.alignment for t in checked]
@@ -95,10 +96,12 @@ class Watch(LogitsProcessor):
 
 @pytest.mark.parametrize("request_", [Request("Hund", prefix="The"), Request("Hund", must_contain=("dog",))])
 def test_other_searches_have_none(translator: Translator, request_: Request) -> None:
-    assert translator._trace([request_], translator.options(), ()) is None
+    def trace(request: Request, *processors: LogitsProcessor, model: Translator = translator, **changes: Any) -> Any:
+        return LineSearch(model, UNCONSTRAINED, processors).trace([request], translator.options(**changes))
+
+    assert trace(request_) is None
     for changes in ({"prune": 1.0}, {"beam_groups": 2, "beam_size": 4}, {"shortlist": 5}):
-        assert translator._trace([Request("Hund")], translator.options(**changes), ()) is None  # type: ignore[arg-type]
-    watch, forbid = Watch(), OutputConstraints(["dog"]).processors(translator.vocabularies)
-    assert translator._trace([Request("Hund")], translator.options(), [watch]) is not None
-    assert translator._trace([Request("Hund")], translator.options(), forbid) is None
-    assert translator.replaced(searcher=translator.searcher)._trace([Request("Hund")], translator.options(), ()) is None
+        assert trace(Request("Hund"), **changes) is None
+    assert trace(Request("Hund"), Watch()) is not None
+    assert trace(Request("Hund"), *OutputConstraints(["dog"]).processors(translator.vocabularies)) is None
+    assert trace(Request("Hund"), model=translator.replaced(searcher=translator.searcher)) is None

@@ -47,4 +47,6 @@ def _recalled(
     translator: "Translator",
     options: "TranslationOptions",
 ) -> "Iterable[Translation]":
-    return memory.translate(requests, search, translator.examiner(options), options.constraints.forbid)
+    from nmt.translation.examination import Examiner
+
+    return memory.translate(requests, search, Examiner.requested(translator, options), options.constraints.forbid)

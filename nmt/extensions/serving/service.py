@@ -22,7 +22,7 @@ from nmt.extensions.serving.engine import Engine
 from nmt.extensions.serving.languages import Detector, ModelRouter, direction
 from nmt.extensions.serving.limits import ApiError, Limits, Metrics, RateLimit, time_limit
 from nmt.extensions.serving.process import DocumentProcesses
-from nmt.translation.examination import Examination
+from nmt.translation.examination import Examination, Examiner
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import Request
 from nmt.translation.results import Translation
@@ -139,7 +139,7 @@ class RequestContext:
         before = self.translate(route[:-1], sentences, TranslationOptions(with_alignment=settings.with_alignment))
         best = self.translate(route[-1:], [each.text for each in before], settings)
         others = [replace(each, text=c.text, score=c.score, tokens=c.tokens) for each in best for c in each.n_best[1:]]
-        if others and (examine := route[-1].examiner(settings)) is not None:
+        if others and (examine := Examiner.requested(route[-1], settings)) is not None:
             others = self.call(examine, others)
         remaining = iter(others)
         found = [[each, *(next(remaining) for _ in each.n_best[1:])] for each in best]
@@ -158,7 +158,7 @@ class RequestContext:
         memory = self._memories.get(model)
         recalled = memory.recall(requests, settings.constraints.forbid) if memory is not None else {}
         rest = [i for i in range(len(requests)) if i not in recalled]
-        if recalled and (examine := model.examiner(settings)) is not None:
+        if recalled and (examine := Examiner.requested(model, settings)) is not None:
             recalled = dict(zip(recalled, self.call(examine, list(recalled.values())), strict=True))
         of_rest = None if on_partial is None else lambda at, text: on_partial(rest[at], text)
         searched = self._search(model, [requests[i] for i in rest], settings, of_rest) if rest else []

@@ -1,0 +1,205 @@
+"""From requests to candidates: encoding, the search of the model, and decoding."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from nmt.core.console import warn
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.base import TAG
+from nmt.decoding.hypotheses import BeamObserver, Hypothesis
+from nmt.decoding.processors import LogitsProcessor
+from nmt.decoding.ranking import NO_MBR
+from nmt.decoding.search import Query
+from nmt.recipe.schema import DecodingOptions
+from nmt.translation.examination import Examiner, Window
+from nmt.translation.glossary import Glossary
+from nmt.translation.letter_case import case_restorer
+from nmt.translation.options import TranslationOptions
+from nmt.translation.request import OutputConstraints, Request
+from nmt.translation.results import Candidate, Translation, mbr_rerank, spell_unknown
+from nmt.translation.terms import place_terms
+from nmt.translation.trace import SearchTrace
+
+if TYPE_CHECKING:
+    from nmt.translation.translator import Translator
+
+NO_CANDIDATE = Candidate("", 0.0, [])
+"""Result for an empty line."""
+WINDOW = 16
+"""Batches that are read before they are sorted by length and translated; a run that is stopped loses at most these."""
+
+
+class LineSearch:
+    """Searches translations of requests.
+
+    Args:
+        constraints: of all translations.
+        processors: logits processors, beside those that the options name.
+    """
+
+    def __init__(
+        self, translator: "Translator", constraints: OutputConstraints, processors: Sequence[LogitsProcessor]
+    ) -> None:
+        self._translator, self._constraints, self._processors = translator, constraints, processors
+
+    def __call__(
+        self,
+        requests: Sequence[Request],
+        numbers: Sequence[int],
+        options: DecodingOptions,
+        on_progress: Callable[[int], None] = lambda lines: None,
+        observer: BeamObserver | None = None,
+        size: int | None = None,
+    ) -> list[list[Candidate]]:
+        """Returns the candidates of each line, best first; of an empty line an empty one.
+
+        Args:
+            numbers: of the lines, in warnings.
+            on_progress: called with the number of lines translated since the call before.
+            size: only the first hypotheses of each line become candidates, which saves time.
+        """
+        found = self._search(requests, numbers, options, on_progress, observer, size)
+        return place_terms(self._translator, requests, numbers, found, options, self._search)
+
+    def trace(self, requests: Sequence[Request], options: DecodingOptions) -> SearchTrace | None:
+        """Returns an observer of a search whose figures are those of forced decoding; None for another search."""
+        translator = self._translator
+        differences = (
+            not (translator.has_own_searcher and translator.has_attention),
+            options.beam_groups > 1 or options.prune is not None,
+            options.shortlist,
+            options.logits_processors,
+            any(each.changes_scores for each in self._processors),
+            any(request.prefix or request.must_contain for request in requests),
+        )
+        return (
+            None
+            if any(differences)
+            else SearchTrace(translator.vocabularies.target.eos, translator.aligner.heads.heads)
+        )
+
+    def _search(
+        self,
+        requests: Sequence[Request],
+        numbers: Sequence[int],
+        options: DecodingOptions,
+        on_progress: Callable[[int], None] = lambda lines: None,
+        observer: BeamObserver | None = None,
+        size: int | None = None,
+    ) -> list[list[Candidate]]:
+        """Returns what a call does, without regard to terms."""
+        encoded = [self._translator.encode_source(request.source) for request in requests]
+        for number, ids in zip(numbers, encoded, strict=True):
+            if len(ids) > self._translator.max_pieces:
+                warn(
+                    f"line {number} has {len(ids):,} pieces: only the first {self._translator.max_pieces} are translated."
+                )
+        self._check_tags(requests, numbers)
+        filled = [index for index, ids in enumerate(encoded) if ids]
+        on_progress(len(requests) - len(filled))
+        query = Query(
+            [encoded[index][: self._translator.max_pieces] for index in filled],
+            options,
+            on_progress,
+            self._processors,
+            [requests[index].constraints(self._translator.vocabularies.target) for index in filled],
+            [numbers[index] - 1 for index in filled],
+            observer,
+        )
+        of_filled, found = iter(self._translator.searcher(query)), []
+        for number, request, ids in zip(numbers, requests, encoded, strict=True):
+            hypotheses = next(of_filled) if ids else []
+            candidates = [self._candidate(hypothesis, request.source) for hypothesis in hypotheses[:size]]
+            candidates = self._constraints.allowed(number, mbr_rerank(candidates, options.mbr, request.source))
+            found.append(candidates or [NO_CANDIDATE])
+        return found
+
+    def _check_tags(self, requests: Sequence[Request], numbers: Sequence[int]) -> None:
+        """Tell, once, of a line that seems to begin with a tag which a model with tags hasn't."""
+        known = self._translator.vocabularies.source.tags
+        for number, request in zip(numbers, requests, strict=True):
+            if (
+                known
+                and not self._translator.has_warned_of_tags
+                and (tag := TAG.match(request.source))
+                and tag[1] not in known
+            ):
+                self._translator.has_warned_of_tags = True
+                warn(f"line {number} begins with {tag[1]}, which isn't a tag of the model: {', '.join(sorted(known))}.")
+
+    def _candidate(self, hypothesis: Hypothesis, line: str) -> Candidate:
+        translator = self._translator
+        vocabulary, ids = translator.vocabularies.target, hypothesis.ids
+        text = translator.task.decode(vocabulary, ids)
+        if self._constraints.replace_unknown and vocabulary.unk in ids:
+            attended = translator.aligner.attended_words(line, ids)
+            words = {at: self._constraints.translated(attended[at]) for at, i in enumerate(ids) if i == vocabulary.unk}
+            text = spell_unknown(ids, vocabulary, words)
+        # A translation is one line, whatever tokens the model chose.
+        tokens = [vocabulary.token(i) for i in ids]
+        return Candidate(" ".join(text.split()), hypothesis.score, tokens, hypothesis.log_probability)
+
+
+class WindowTranslation:
+    """Translates windows of lines: restores the letter case, searches, and examines what was found.
+
+    Args:
+        options: what all lines have in common.
+        decoding: the options of the search.
+        processors: logits processors, beside those that the options name.
+
+    Raises:
+        UserError: the options exclude each other, or the model doesn't support one.
+    """
+
+    def __init__(
+        self,
+        translator: "Translator",
+        options: TranslationOptions,
+        decoding: DecodingOptions,
+        processors: Sequence[LogitsProcessor],
+    ) -> None:
+        constraints = options.constraints
+        if options.n_best > decoding.beam_size:
+            raise UserError(
+                f"{options.n_best} candidates can't come from {decoding.beam_size} hypotheses or samples.",
+                f"Give --beam-size {options.n_best} or more.",
+            )
+        if constraints.replace_unknown and not translator.has_attention:
+            raise UserError("A model without attention can't replace unknown words.", "Remove --replace-unknown.")
+        self._options, self._decoding, self._letter_case = options, decoding, translator.attached(case_restorer)
+        self._search = LineSearch(
+            translator, constraints, [*constraints.processors(translator.vocabularies), *processors]
+        )
+        self._examine = Examiner.requested(translator, options)
+        reads_all = any(each.chooses for each in options.examinations) or constraints.forbid or decoding.mbr != NO_MBR
+        self._size = decoding.beam_size if reads_all else options.n_best
+
+    def __call__(
+        self, given: Sequence[Request], numbers: Sequence[int], on_progress: Callable[[int], None]
+    ) -> Iterator[Translation]:
+        """Yields the translation of each line, in order; ``numbers`` are those of the lines."""
+        decoding, examine, n_best = self._decoding, self._examine, self._options.n_best
+        requests = [*map(self._letter_case.ordinary, given)] if decoding.restore_case else given
+        trace = self._search.trace(requests, decoding) if examine is not None else None
+        found = self._search(requests, numbers, decoding, on_progress, trace, self._size)
+        translations = chosen(requests, numbers, found, n_best)
+        if examine is not None:
+            known = [trace.found.get(number - 1) for number in numbers] if trace is not None else ()
+            window = Window(requests, numbers, found, decoding, self._search)
+            translations = examine.window(window, translations, known)
+        return map(self._letter_case.restored, given, translations)
+
+
+def chosen(
+    requests: Sequence[Request], numbers: Sequence[int], found: Sequence[list[Candidate]], n_best: int
+) -> list[Translation]:
+    """Returns the best candidate of each line as its translation, and warns of what was required and isn't there."""
+    translations = []
+    for number, request, candidates in zip(numbers, requests, found, strict=True):
+        best = candidates[0]
+        request.check(number, best.text)
+        for term in Glossary(request.terms).missing(request.source, best.text) if request.terms else ():
+            warn(f"line {number}: {term[1]!r} has no place in the translation.")
+        translations.append(Translation(request.source, best.text, best.score, best.tokens, candidates[:n_best]))
+    return translations
