@@ -1,7 +1,7 @@
 """Commands of word alignment: ``nmt align``, ``learn-alignment`` and ``aer``."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -127,6 +127,31 @@ Limit = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class AlignOptions:
+    """Options of ``nmt align``."""
+
+    model_dir: ModelDir
+    source: Source
+    target: Target = None
+    format: Format = None
+    output: PictureOutput = "-"
+    tokenized: Tokenized = False
+    split_punctuation: SplitPunctuation = False
+    reverse: Reverse = None
+    lexicon: WithLexicon = True
+    lexicon_only: LexiconOnly = False
+    heads: Heads = None
+    attention: AttentionStep = None
+    attribution: Attribution = None
+    grid: Grid = False
+    lines: Lines = False
+    numbers: Numbers = False
+    gold: Gold = None
+    n_best: Candidates = 1
+    limit: Limit = None
+
+
 @command(
     "nmt align runs/de-en test.de test.en > links.pharaoh",
     "nmt align runs/de-en test.de test.en -o links.png --limit 10",
@@ -139,76 +164,67 @@ Limit = Annotated[
     draws=True,
 )
 @options_of(LinkOptions, from_recipe=False, section=LINKS)
-def align(
-    model_dir: ModelDir,
-    source: Source,
-    target: Target = None,
-    format: Format = None,
-    output: PictureOutput = "-",
-    tokenized: Tokenized = False,
-    split_punctuation: SplitPunctuation = False,
-    reverse: Reverse = None,
-    lexicon: WithLexicon = True,
-    lexicon_only: LexiconOnly = False,
-    heads: Heads = None,
-    attention: AttentionStep = None,
-    attribution: Attribution = None,
-    grid: Grid = False,
-    lines: Lines = False,
-    numbers: Numbers = False,
-    gold: Gold = None,
-    n_best: Candidates = 1,
-    limit: Limit = None,
-    device: Device = "auto",
-    **links: Any,
-) -> None:
+def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
     """Write word alignments from attention or attribution."""
     from nmt.alignment.links import write_alignments
     from nmt.alignment.unknown_text import UnknownText
     from nmt.data.links import read_pharaoh
 
-    kind = format or SUFFIXES.get(Path(output).suffix.lower(), "pharaoh")
-    _check(kind, target, tokenized, n_best)
-    _check_picture(kind, output, grid, lines)
-    uses_heads = bool(grid or kind == "html" or heads or attention)
-    _check_lexicon(lexicon, lexicon_only, uses_heads or attribution is not None)
-    if attribution is not None and uses_heads:
+    kind = options.format or SUFFIXES.get(Path(options.output).suffix.lower(), "pharaoh")
+    _check(kind, options.target, options.tokenized, options.n_best)
+    _check_picture(kind, options.output, options.grid, options.lines)
+    uses_heads = bool(options.grid or kind == "html" or options.heads or options.attention)
+    _check_lexicon(options.lexicon, options.lexicon_only, uses_heads or options.attribution is not None)
+    if options.attribution is not None and uses_heads:
         raise UserError(
             "--attribution takes the place of the attention heads.",
             "Leave out --heads, --attention, --grid and --format html, or --attribution.",
         )
-    translator = _load(model_dir, device, lexicon, heads, attention, attribution)
-    backward = _load(reverse, device, lexicon, attribution=attribution) if reverse is not None else None
+    translator = _load(
+        options.model_dir, device, options.lexicon, options.heads, options.attention, options.attribution
+    )
+    backward = (
+        _load(options.reverse, device, options.lexicon, attribution=options.attribution)
+        if options.reverse is not None
+        else None
+    )
     limits = {"html": MAX_IN_PAGE, "pharaoh": None, "json": None}
     candidates = list if kind == "html" else iter  # a page holds all it shows
-    groups = candidates(islice(_pairs(translator, source, target, n_best), limit or limits.get(kind, MAX_PICTURES)))
-    true_links = read_pharaoh(gold) if gold is not None else None
+    groups = candidates(
+        islice(
+            _pairs(translator, options.source, options.target, options.n_best),
+            options.limit or limits.get(kind, MAX_PICTURES),
+        )
+    )
+    true_links = read_pharaoh(options.gold) if options.gold is not None else None
     unknown = UnknownText(translator.vocabularies)
-    with progress_bar("aligning", limit, not on_screen(output)) as bar:
+    with progress_bar("aligning", options.limit, not on_screen(options.output)) as bar:
         alignments = translator.stream_alignments(
             unknown.counted(pair for group in groups for pair in group),
-            tokenized,
-            split_punctuation=split_punctuation,
+            options.tokenized,
+            split_punctuation=options.split_punctuation,
             reverse=backward,
-            all_heads=grid or kind == "html",
+            all_heads=options.grid or kind == "html",
             scores=kind in ("json", "html"),
-            lexicon_only=lexicon_only,
+            lexicon_only=options.lexicon_only,
             links=LinkOptions(**links),
         )
         alignments = bar.counted(alignments)
         if kind == "pharaoh" or kind == "json":
-            with open_output(output) as file:
+            with open_output(options.output) as file:
                 write_alignments(alignments, kind, file)
         elif kind == "html":
             sentences = [list(islice(alignments, len(group))) for group in groups]
-            _write_page(translator, sentences, true_links, source, target, output)
+            _write_page(translator, sentences, true_links, options.source, options.target, options.output)
         else:
             from nmt.plotting.matrix import plot_alignments
 
-            path = _picture_path(output, kind)
-            scale = "link probability" if lexicon_only else (attribution or "attention").replace("_", " ")
-            draw = _draw_function(translator, grid, lines, scale)
-            say_wrote(*plot_alignments(alignments, path, gold=true_links, numbers=numbers, draw=draw))
+            path = _picture_path(options.output, kind)
+            scale = (
+                "link probability" if options.lexicon_only else (options.attribution or "attention").replace("_", " ")
+            )
+            draw = _draw_function(translator, options.grid, options.lines, scale)
+            say_wrote(*plot_alignments(alignments, path, gold=true_links, numbers=options.numbers, draw=draw))
     if summary := unknown.summary():
         warn(summary)
 

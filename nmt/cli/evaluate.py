@@ -1,5 +1,6 @@
 """``nmt score`` and ``nmt compare``."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -101,6 +102,23 @@ def limits_of(buckets: str) -> list[int]:
     return limits
 
 
+@dataclass(frozen=True)
+class ScoreOptions:
+    """Options of ``nmt score``."""
+
+    others: Others = None
+    reference: References = None
+    source: SourceOfMetrics = None
+    metrics: Metrics = METRICS
+    tokenize: Tokenize = None
+    confidence: Confidence = False
+    resamples: Resamples = 1000
+    confusion: Confusion = None
+    perplexity: PerplexityOf = None
+    device: Device = "auto"
+    as_json: AsJson = False
+
+
 @command(
     "nmt score test.translated.en test.en",
     "nmt translate runs/de-en -i test.de | nmt score - test.en",
@@ -109,20 +127,7 @@ def limits_of(buckets: str) -> list[int]:
     "nmt score predicted.txt test.label --metrics accuracy --confusion matrix.png",
     draws=True,
 )
-def score(
-    hypothesis: Hypothesis,
-    others: Others = None,
-    reference: References = None,
-    source: SourceOfMetrics = None,
-    metrics: Metrics = METRICS,
-    tokenize: Tokenize = None,
-    confidence: Confidence = False,
-    resamples: Resamples = 1000,
-    confusion: Confusion = None,
-    perplexity: PerplexityOf = None,
-    device: Device = "auto",
-    as_json: AsJson = False,
-) -> None:
+def score(hypothesis: Hypothesis, options: ScoreOptions) -> None:
     """Compute BLEU, chrF, TER and others, or perplexity.
 
     BLEU, chrF and TER of detokenised text are those of sacreBLEU, with its signatures; plugins have other metrics. BLEU
@@ -134,28 +139,31 @@ def score(
     from nmt.metrics.degenerate import count_degenerate
     from nmt.metrics.table import check_metrics
 
-    files = [hypothesis, *(others or [])]
-    if perplexity is not None:
-        _score_perplexity(perplexity, files, source, device, as_json)
+    files = [hypothesis, *(options.others or [])]
+    if options.perplexity is not None:
+        _score_perplexity(options.perplexity, files, options.source, options.device, options.as_json)
         return
-    names = names_in(metrics)
-    check_metrics(names, source is not None)
-    if not reference:
+    names = names_in(options.metrics)
+    check_metrics(names, options.source is not None)
+    given = options.reference
+    if not given:
         if len(files) != 2:
             raise UserError(
                 f"{len(files)} file{'s' if len(files) > 1 else ''}, but nothing says which is the reference.",
                 "Give HYPOTHESIS REFERENCE, or any number of translations with -r REFERENCE.",
             )
-        files, reference = files[:1], files[1:]
-    test_set = read_test_set(files, reference, source)
+        files, given = files[:1], files[1:]
+    test_set = read_test_set(files, given, options.source)
     references, sources = test_set.references, test_set.source
-    if confusion is not None:
-        _draw_confusion(test_set, confusion)
+    if options.confusion is not None:
+        _draw_confusion(test_set, options.confusion)
     found = {
-        system: score_corpus(texts, references, names, tokenize, resamples if confidence else 0, sources)
+        system: score_corpus(
+            texts, references, names, options.tokenize, options.resamples if options.confidence else 0, sources
+        )
         for system, texts in test_set.systems.items()
     }
-    if as_json:
+    if options.as_json:
         objects = [{name: s.to_json() for name, s in scores.items()} for scores in found.values()]
         show_json(objects[0] if len(files) == 1 else dict(zip(files, objects, strict=True)))
     else:
@@ -218,26 +226,30 @@ def _show(found: "dict[str, dict[str, Score]]") -> None:
         typer.echo(f"{s.name}: {s.signature}")
 
 
+@dataclass(frozen=True)
+class ComparedSystems:
+    """Options of ``nmt compare``."""
+
+    reference: References = None
+    source: Source = None
+    train: Train = None
+    test: Test = "randomisation"
+    samples: Samples = None
+    metrics: Metrics = METRICS
+    sentences: Sentences = 5
+    sentences_by: SentencesBy = "chrf"
+    buckets: Buckets = BUCKETS
+    tokenize: Tokenize = None
+    html: Html = None
+    as_json: AsJson = False
+
+
 @command(
     "nmt compare A.en B.en -r test.en -s test.de --html compare.html",
     "nmt compare A.en B.en C.en -r test.en --train train.en",
     "nmt compare A.en B.en -r test.en --test bootstrap --json",
 )
-def compare(
-    systems: Systems,
-    reference: References = None,
-    source: Source = None,
-    train: Train = None,
-    test: Test = "randomisation",
-    samples: Samples = None,
-    metrics: Metrics = METRICS,
-    sentences: Sentences = 5,
-    sentences_by: SentencesBy = "chrf",
-    buckets: Buckets = BUCKETS,
-    tokenize: Tokenize = None,
-    html: Html = None,
-    as_json: AsJson = False,
-) -> None:
+def compare(options: ComparedSystems, systems: Systems) -> None:
     """Compare systems: scores, tests, and where they differ.
 
     The systems translate the same text. The report has scores with a paired test and the 95 % interval of the
@@ -248,18 +260,24 @@ def compare(
     from nmt.evaluation.compare import compare as run
     from nmt.evaluation.compare_report import print_comparison, to_html
 
-    options = CompareOptions(
-        tuple(names_in(metrics)), test, samples, sentences_by, sentences, tokenize, limits_of(buckets)
+    chosen = CompareOptions(
+        tuple(names_in(options.metrics)),
+        options.test,
+        options.samples,
+        options.sentences_by,
+        options.sentences,
+        options.tokenize,
+        limits_of(options.buckets),
     )
-    found = run(read_test_set(systems, reference or [], source), options, train)
-    if html is not None:
-        with open_output(html) as file:
+    found = run(read_test_set(systems, options.reference or [], options.source), chosen, options.train)
+    if options.html is not None:
+        with open_output(options.html) as file:
             file.write(to_html(found))
-    if as_json:
+    if options.as_json:
         show_json(found)
     else:
         print_comparison(found)
     for warning in found["warnings"]:
         warn(warning)
-    if html is not None:
-        say_wrote(html)
+    if options.html is not None:
+        say_wrote(options.html)

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +38,55 @@ WORTH_A_WARNING = 20
 """Lines from which on degenerate translations are reported: of fewer, the user sees each."""
 
 
+@dataclass(frozen=True)
+class Task:
+    """What ``nmt translate`` reads, writes and does."""
+
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE", help="Text or a document to translate, as --input.", show_default=False),
+    ] = None
+    input: Input = "-"
+    output: Output = "-"
+    score_only: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="SOURCE TARGET",
+            help="Instead of translating, score the lines of TARGET as translations of those of SOURCE.",
+            rich_help_panel=INPUT_AND_OUTPUT,
+        ),
+    ] = None
+    resume: Resume = False
+    interactive: Annotated[
+        bool, typer.Option(help="Ask for sentences and answer each.", rich_help_panel=INPUT_AND_OUTPUT)
+    ] = False
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Processes that translate a file or the shards of a folder.",
+            show_default="one on each core for a file, on a CPU; as many as the machine has room for a folder",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None
+
+    def checked(self) -> "Task":
+        """Returns the task with ``input`` as the one place that names the input.
+
+        Raises:
+            UserError: options exclude each other.
+        """
+        if self.file is not None and self.input != "-":
+            raise UserError("FILE and --input both name the input.", "Give one of them.")
+        task = replace(self, file=None, input=self.file or self.input)
+        for name, is_given in (("--score-only", self.score_only is not None), ("--interactive", self.interactive)):
+            names_files = task.input != "-" or task.resume
+            if is_given and (names_files or (task.interactive and (task.output != "-" or task.score_only))):
+                raise UserError(f"{name} doesn't go with --input, --resume and the like.", f"Give {name} without them.")
+        return task
+
+
 @command(
     "nmt translate runs/de-en -i test.de -o test.en",
     'echo "Ein Hund schläft." | nmt translate runs/de-en --n-best 3 --scores',
@@ -52,13 +101,8 @@ WORTH_A_WARNING = 20
 @options_of(DecodingOptions, section=SEARCH, others=OF_DECODING)
 def translate(
     options: TranslateOptions,
+    task: Task,
     added: tuple[AddedOptions, ...],
-    file: Annotated[
-        str | None,
-        typer.Argument(metavar="FILE", help="Text or a document to translate, as --input.", show_default=False),
-    ] = None,
-    input: Input = "-",
-    output: Output = "-",
     logits_processor: Annotated[
         list[str] | None,
         typer.Option(
@@ -66,28 +110,6 @@ def translate(
             help="A logits processor with its options, such as 'no_repeat_ngram: {size: 3}'; may be repeated.",
             show_default="from the recipe",
             rich_help_panel=SEARCH,
-        ),
-    ] = None,
-    score_only: Annotated[
-        tuple[str, str] | None,
-        typer.Option(
-            metavar="SOURCE TARGET",
-            help="Instead of translating, score the lines of TARGET as translations of those of SOURCE.",
-            rich_help_panel=INPUT_AND_OUTPUT,
-        ),
-    ] = None,
-    resume: Resume = False,
-    interactive: Annotated[
-        bool, typer.Option(help="Ask for sentences and answer each.", rich_help_panel=INPUT_AND_OUTPUT)
-    ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Processes that translate a file or the shards of a folder.",
-            show_default="one on each core for a file, on a CPU; as many as the machine has room for a folder",
-            rich_help_panel=MACHINE,
         ),
     ] = None,
     device: Device = "auto",
@@ -107,47 +129,35 @@ def translate(
     If the input is a folder, each file in it gives a file of the same name in the folder of the output. Several
     processes, or workers on Ray, do so at a time, and the same command goes on after a stop.
     """
-    if file is not None and input != "-":
-        raise UserError("FILE and --input both name the input.", "Give one of them.")
-    input = file or input
-    _check_alone(score_only, interactive, input, output, resume)
+    task = task.checked()
     if logits_processor:
         decoding["logits_processors"] = components_in(
             logits_processor, "--logits-processor", "no_repeat_ngram: {size: 3}"
         )
     options = replace(options, decoding=decoding, added=added)
     for each in added:
-        each.refuse(options, input)
-    if score_only:
-        _score(options, score_only, output, device)
-    elif any(each.translated(options, input, output, device, workers) for each in added):
+        each.refuse(options, task.input)
+    if task.score_only:
+        _score(options, task.score_only, task.output, device)
+    elif any(each.translated(options, task.input, task.output, device, task.workers) for each in added):
         pass
-    elif interactive:
+    elif task.interactive:
         options.job(device).converse()
     else:
-        translate_file(options, input, output, device, resume, workers)
+        _translate_file(options, task, device)
 
 
-def _check_alone(score_only: tuple[str, str] | None, interactive: bool, input: str, output: str, resume: bool) -> None:
-    """Refuses options that don't go with --score-only or --interactive."""
-    for name, is_given in (("--score-only", score_only is not None), ("--interactive", interactive)):
-        if is_given and (input != "-" or resume or (interactive and (output != "-" or score_only))):
-            raise UserError(f"{name} doesn't go with --input, --resume and the like.", f"Give {name} without them.")
-
-
-def translate_file(
-    options: TranslateOptions, input: str, output: str, device: str, resume: bool, workers: int | None
-) -> None:
+def _translate_file(options: TranslateOptions, task: Task, device: str) -> None:
     """Translates a file, or standard input."""
     from nmt.translation.inputs import format_of
 
-    kind = format_of(input, options.input_format)
-    kind.check(input, options)
-    job = options.job(device).in_processes(input, workers)
+    kind = format_of(task.input, options.input_format)
+    kind.check(task.input, options)
+    job = options.job(device).in_processes(task.input, task.workers)
     if kind.unit == "lines":
-        translate_lines(job, input, output, resume)
+        translate_lines(job, task.input, task.output, task.resume)
     else:
-        run_with_bar(kind.open(job, input, output, options.input_format), resume)
+        run_with_bar(kind.open(job, task.input, task.output, options.input_format), task.resume)
 
 
 def translate_lines(

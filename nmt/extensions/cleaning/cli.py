@@ -1,6 +1,6 @@
 """``nmt check-data`` and ``nmt clean``, which find errors in text."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,29 +90,34 @@ def _show_report(report: "DataReport") -> None:
     console.print(f"{verdict}: {counts['serious']} serious, {counts['warning']} warnings, {counts['note']} notes.")
 
 
+@dataclass(frozen=True)
+class CleanOptions:
+    """Options of ``nmt clean``."""
+
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Source text.")]
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation, line by line.")]
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write; must be new.")]
+    filters: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML file of filters with their limits.", show_default="see the manual"),
+    ] = None
+    test: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SOURCE,TARGET", help="Test text whose pairs must not remain; may be repeated."),
+    ] = None
+    max_length: Annotated[int, typer.Option(metavar="N", min=1, help="Words of the longest side that remains.")] = 150
+    workers: Workers = None
+    ray: Ray = None
+    executor: ExecutorName = None
+    as_json: AsJson = False
+
+
 @command(
     "nmt clean train.de train.en -o clean --test test.de,test.en",
     "nmt clean train.de.zst train.en.zst -o clean --filters filters.yaml",
     "nmt clean shards.de shards.en -o clean --workers 4",
 )
-def clean(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Source text.")],
-    target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation, line by line.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write; must be new.")],
-    filters: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="YAML file of filters with their limits.", show_default="see the manual"),
-    ] = None,
-    test: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SOURCE,TARGET", help="Test text whose pairs must not remain; may be repeated."),
-    ] = None,
-    max_length: Annotated[int, typer.Option(metavar="N", min=1, help="Words of the longest side that remains.")] = 150,
-    workers: Workers = None,
-    ray: Ray = None,
-    executor: ExecutorName = None,
-    as_json: AsJson = False,
-) -> None:
+def clean(options: CleanOptions) -> None:
     """Remove bad pairs of lines, and repair encodings.
 
     Removes, among others, pairs that are empty, copied, misaligned, truncated, repeated or in another language. FOLDER
@@ -128,32 +133,38 @@ def clean(
     from nmt.extensions.cleaning.clean import clean as run
 
     tests = []
-    for files in test or ():
+    for files in options.test or ():
         if files.count(",") != 1:
             raise UserError(f"--test {files} doesn't name two files.", "Write --test SOURCE,TARGET.")
         tests.append((Path(files.partition(",")[0]), Path(files.partition(",")[2])))
-    settings = CleanSettings.read(filters)
-    if check_is_folder(source, workers=workers, ray=ray, executor=executor):
+    settings = CleanSettings.read(options.filters)
+    if check_is_folder(options.source, workers=options.workers, ray=options.ray, executor=options.executor):
         from nmt.extensions.cleaning.shards import clean_shards
 
         found, workers_of = shards_and_executor(
-            (source, target), str(output), workers=workers, ray=ray, name=executor, device="cpu", cores_each=1
+            (options.source, options.target),
+            str(options.output),
+            workers=options.workers,
+            ray=options.ray,
+            name=options.executor,
+            device="cpu",
+            cores_each=1,
         )
-        total = clean_shards(found, output, settings, tests, max_length, workers_of)
-        if as_json:
+        total = clean_shards(found, options.output, settings, tests, options.max_length, workers_of)
+        if options.as_json:
             show_json(total)
         else:
             _show_cleaned(total, total["removed"])
         return
-    num_lines = count_lines(source)
+    num_lines = count_lines(options.source)
     with progress_bar("cleaning", None if num_lines is None else 3 * num_lines) as bar:
-        report = run((source, target), output, settings, tests, max_length, bar.advance)
-    if as_json:
+        report = run((options.source, options.target), options.output, settings, tests, options.max_length, bar.advance)
+    if options.as_json:
         show_json(asdict(report))
         return
     removed = {each.filter: {"pairs": each.num_pairs, "alone": each.alone} for each in report.removals}
     _show_cleaned({"pairs": report.num_pairs, "kept": report.num_kept, "repaired": report.num_repaired}, removed)
-    say(f"wrote {output}; report.html has examples")
+    say(f"wrote {options.output}; report.html has examples")
 
 
 def _show_cleaned(counts: dict[str, int], removed: dict[str, dict[str, int]]) -> None:

@@ -1,5 +1,6 @@
 """``nmt inspect film`` and ``nmt inspect sentence``: pages of a training run, and of single translations."""
 
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, get_args
@@ -35,28 +36,27 @@ def film(
     say_wrote(output)
 
 
-@command(
-    'nmt inspect sentence runs/de-en "Ein Mann schläft." -o page.html',
-    "nmt inspect sentence runs/transformer --compare runs/luong --compare runs/vanilla -i test.de -o page.html",
-)
-def sentence(
-    model_dir: ModelDir,
-    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Sentences to translate.")] = None,
+@dataclass(frozen=True)
+class SentenceOptions:
+    """Options of ``nmt inspect sentence``."""
+
+    model_dir: ModelDir
+    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Sentences to translate.")] = None
     compare: Annotated[
         list[Path] | None,
         typer.Option(metavar="MODEL_DIR", help="Another model to show beside the first; may be repeated."),
-    ] = None,
-    input: Annotated[str, typer.Option("--input", "-i", metavar="FILE", help="Sentences if there is no TEXT.")] = "-",
+    ] = None
+    input: Annotated[str, typer.Option("--input", "-i", metavar="FILE", help="Sentences if there is no TEXT.")] = "-"
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Page to write (.html).")] = Path(
         "sentence.html"
-    ),
-    limit: Limit = 30,
+    )
+    limit: Limit = 30
     beam_size: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Hypotheses of the search.", show_default="as in the recipe")
-    ] = None,
+    ] = None
     alternatives: Annotated[
         int, typer.Option(metavar="N", min=0, max=20, help="Other words of each position that are tried.")
-    ] = 4,
+    ] = 4
     interventions: Annotated[
         int,
         typer.Option(
@@ -65,7 +65,7 @@ def sentence(
             max=5000,
             help="Changes of the attention of single steps in a sentence; 0 also leaves out those of heads and layers.",
         ),
-    ] = 300,
+    ] = 300
     attributions: Annotated[
         str,
         typer.Option(
@@ -73,17 +73,22 @@ def sentence(
             help="Methods of attribution beside attention: all, none, or names with commas between: input_x_gradient, "
             "integrated_gradients, which takes longer, value_zeroing, leave_one_out.",
         ),
-    ] = "input_x_gradient,value_zeroing,leave_one_out",
+    ] = "input_x_gradient,value_zeroing,leave_one_out"
     gold: Annotated[
         tuple[Path, Path] | None,
         typer.Option(metavar="REFERENCE LINKS", help="Translations and their word links (Pharaoh), line by line."),
-    ] = None,
+    ] = None
     test: Annotated[
         tuple[Path, Path] | None,
         typer.Option(metavar="SOURCE REFERENCE", help="A test set: adds BLEU by sentence length."),
-    ] = None,
-    device: Device = "auto",
-) -> None:
+    ] = None
+
+
+@command(
+    'nmt inspect sentence runs/de-en "Ein Mann schläft." -o page.html',
+    "nmt inspect sentence runs/transformer --compare runs/luong --compare runs/vanilla -i test.de -o page.html",
+)
+def sentence(options: SentenceOptions, device: Device = "auto") -> None:
     """Show search, attention and what-ifs as a page.
 
     The page is one file that needs no network. It shows the beam search as a tree, step by step, with what was
@@ -98,21 +103,23 @@ def sentence(
     from nmt.plotting.history import short_names
     from nmt.translation.load import load
 
-    folders, methods = [model_dir, *(compare or ())], _methods(attributions)
+    folders, methods = [options.model_dir, *(options.compare or ())], _methods(options.attributions)
     viewers = [
-        SentenceViewer(load(folder, device), name, beam_size, alternatives, interventions, methods)
+        SentenceViewer(
+            load(folder, device), name, options.beam_size, options.alternatives, options.interventions, methods
+        )
         for folder, name in zip(folders, short_names(folders), strict=True)
     ]
-    lines = list(islice((line for line in texts or read_lines(input) if line.strip()), limit))
-    golds = read_gold(*gold, lines) if gold is not None else ()
+    lines = list(islice((line for line in options.texts or read_lines(options.input) if line.strip()), options.limit))
+    golds = read_gold(*options.gold, lines) if options.gold is not None else ()
     lengths = None
-    with open_output(output) as stream:
-        if test is not None:
+    with open_output(options.output) as stream:
+        if options.test is not None:
             with progress_bar("translating the test set", None) as bar:
-                lengths = scores_by_length(viewers, *test, bar.advance)
+                lengths = scores_by_length(viewers, *options.test, bar.advance)
         with progress_bar("translating", len(lines)) as bar:
             stream.write(render_page("How a sentence is translated", viewers, bar.counted(lines), golds, lengths))
-    say_wrote(output)
+    say_wrote(options.output)
 
 
 def _methods(names: str) -> list[AttributionMethod]:

@@ -1,5 +1,6 @@
 """``nmt rerank``."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,35 +12,39 @@ from nmt.core.errors import UserError
 from nmt.core.output import open_output
 
 
-@command(
-    "nmt rerank runs/de-en val.jsonl --channel runs/en-de --language-model runs/lm --tune val.en",
-    "nmt rerank runs/de-en nbest.jsonl --language-model runs/lm --lm-weight 0.3 -o test.translated.en",
-)
-def rerank(
-    model_dir: ModelDir,
+@dataclass(frozen=True)
+class RerankOptions:
+    """Options of ``nmt rerank``."""
+
+    model_dir: ModelDir
     n_best: Annotated[
         str, typer.Argument(metavar="N_BEST", help="Output of `nmt translate --n-best N --format jsonl`.")
-    ],
+    ]
     channel: Annotated[
         Path | None,
         typer.Option(
             metavar="MODEL_DIR",
             help="A model of the other direction, for p(x|y); the same one, if it has tags for both.",
         ),
-    ] = None,
+    ] = None
     language_model: Annotated[
         Path | None, typer.Option(metavar="MODEL_DIR", help="A language model of the target, for p(y).")
-    ] = None,
-    channel_weight: Annotated[float, typer.Option(metavar="NUMBER", help="Weight of log p(x|y).")] = 0.5,
-    lm_weight: Annotated[float, typer.Option(metavar="NUMBER", help="Weight of log p(y).")] = 0.2,
-    word_weight: Annotated[float, typer.Option(metavar="NUMBER", help="Weight of the number of words.")] = 0.5,
+    ] = None
+    channel_weight: Annotated[float, typer.Option(metavar="NUMBER", help="Weight of log p(x|y).")] = 0.5
+    lm_weight: Annotated[float, typer.Option(metavar="NUMBER", help="Weight of log p(y).")] = 0.2
+    word_weight: Annotated[float, typer.Option(metavar="NUMBER", help="Weight of the number of words.")] = 0.5
     tune: Annotated[
         Path | None,
         typer.Option(metavar="REFERENCE", help="Choose the weights by BLEU with these references, and say which."),
-    ] = None,
-    output: Output = "-",
-    device: Device = "auto",
-) -> None:
+    ] = None
+    output: Output = "-"
+
+
+@command(
+    "nmt rerank runs/de-en val.jsonl --channel runs/en-de --language-model runs/lm --tune val.en",
+    "nmt rerank runs/de-en nbest.jsonl --language-model runs/lm --lm-weight 0.3 -o test.translated.en",
+)
+def rerank(options: RerankOptions, device: Device = "auto") -> None:
     """Choose the best of n candidates by a noisy channel.
 
     The score of a candidate y of the source x is log p(y|x) + channel weight * log p(x|y) + LM weight * log p(y) + word
@@ -50,18 +55,18 @@ def rerank(
     from nmt.extensions.reranking import rerank as reranking
     from nmt.translation.load import load
 
-    if channel is None and language_model is None:
+    if options.channel is None and options.language_model is None:
         raise UserError("There is nothing to rerank by.", "Give --channel, --language-model, or both.")
-    candidates = list(reranking.read_candidates(n_best))
-    direct = load(model_dir, device)
-    backward = None if channel is None else ReverseModel.load(direct, channel.resolve())
-    of_target = None if language_model is None else load(language_model, device)
+    candidates = list(reranking.read_candidates(options.n_best))
+    direct = load(options.model_dir, device)
+    backward = None if options.channel is None else ReverseModel.load(direct, options.channel.resolve())
+    of_target = None if options.language_model is None else load(options.language_model, device)
     total = sum(len(each.texts) for each in candidates) * (3 - (backward, of_target).count(None))
     with progress_bar("scoring candidates", total) as bar:
         found = reranking.features(candidates, direct, backward, of_target, bar.advance)
-    weights = reranking.Weights(channel_weight, lm_weight, word_weight)
-    if tune is not None:
-        weights = reranking.tune(candidates, found, list(read_lines(tune)))
+    weights = reranking.Weights(options.channel_weight, options.lm_weight, options.word_weight)
+    if options.tune is not None:
+        weights = reranking.tune(candidates, found, list(read_lines(options.tune)))
         say(f"--channel-weight {weights.channel} --lm-weight {weights.language_model} --word-weight {weights.word}")
-    with open_output(output) as file:
+    with open_output(options.output) as file:
         file.writelines(f"{text}\n" for text in reranking.rerank(candidates, found, weights))
