@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -115,6 +116,7 @@ def test_an_installed_package_adds_components_to_every_command(
         ["score", output, target, "--metrics", "word_recall,bleu", "--json"],
         ["compare", output, source, "-r", target, "--metrics", "word_recall", "--samples", 40, "--json"],
         ["inspect", "gradients", model, "--pairs", source, target],
+        ["count-weights", model],
         ["export", model, "-o", tmp_path / "weights.npz", "--format", "numpy"],
         ["clean", *loud, "-o", tmp_path / "clean"],
     )
@@ -130,6 +132,7 @@ def test_an_installed_package_adds_components_to_every_command(
     assert json.loads(scores).keys() == {"word_recall", "bleu"}
     assert '"word_recall"' in comparison
     assert "words back" in gradients
+    assert re.search(r"^\d+ weights$", done.stdout, re.MULTILINE)
 
     done = in_process(python, None, translate)
     assert (done.returncode, done.stdout) == (2, "")
