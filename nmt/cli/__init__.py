@@ -4,7 +4,6 @@ from nmt.cli.common import Quiet, Version, group
 
 COMMANDS = {
     "quickstart": "nmt.cli.train:quickstart",
-    "plan": "nmt.cli.plan:plan",
     "train": "nmt.cli.train:train",
     "translate": "nmt.cli.translate:translate",
     "score": "nmt.cli.evaluate:score",

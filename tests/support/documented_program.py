@@ -64,7 +64,7 @@ def small(recipe: Any, overrides: Mapping[str, Any], vocabulary_size: int) -> di
 def use_little() -> None:
     """Replace training, and the corpus of the package, in this process."""
     import nmt.quickstart.run
-    import nmt.training.plan
+    import nmt.extensions.planning.plan
     import nmt.training.run
 
     train, splits = nmt.training.run.train, nmt.quickstart.run.splits
@@ -82,7 +82,7 @@ def use_little() -> None:
     nmt.training.run.train = nmt.quickstart.run.train = train_little  # type: ignore[assignment]
     nmt.quickstart.run.splits = few_pairs
     nmt.quickstart.run.NUM_PLOTS = 1
-    nmt.training.plan.WIDTHS, nmt.training.plan.TRIAL_UPDATES = (16, 32), 6  # type: ignore[assignment]
+    nmt.extensions.planning.plan.WIDTHS, nmt.extensions.planning.plan.TRIAL_UPDATES = (16, 32), 6  # type: ignore[assignment]
 
 
 def free_port() -> int:

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from nmt.data.sources import FileText
-from nmt.training.plan import BATCH_TOKENS, QualityCurve, TextProfile, expected_chrf
+from nmt.extensions.planning.plan import BATCH_TOKENS, QualityCurve, TextProfile, expected_chrf
 
 LoadTool = Callable[[str], ModuleType]
 TRUE_CURVE = QualityCurve((55.0, 4.0, 8.0), (6.6, -0.6, -0.4), 1.9)

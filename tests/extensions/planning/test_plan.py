@@ -15,8 +15,8 @@ from nmt.data.vocabulary.sentencepiece import UnigramVocabulary
 from nmt.recipe import registry
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import VocabularyOptions
-from nmt.training import plan as planning
-from nmt.training.plan import (
+from nmt.extensions.planning import plan as planning
+from nmt.extensions.planning.plan import (
     NUM_VALIDATIONS,
     VALIDATION_UPDATES,
     WIDTHS,

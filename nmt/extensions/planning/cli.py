@@ -10,7 +10,7 @@ from nmt.core.console import print_table, progress_bar, say
 from nmt.core.errors import UserError
 
 if TYPE_CHECKING:
-    from nmt.training.plan import Plan
+    from nmt.extensions.planning.plan import Plan
 
 MAX_MINUTES = 60 * 24 * 366
 """A year."""
@@ -46,8 +46,8 @@ def plan(
     from nmt.core.output import open_output
     from nmt.recipe import yaml12
     from nmt.recipe.load import parse_settings
-    from nmt.training.plan import MINUTES, WIDTHS, PlanFiles
-    from nmt.training.plan import plan as run
+    from nmt.extensions.planning.plan import MINUTES, WIDTHS, PlanFiles
+    from nmt.extensions.planning.plan import plan as run
 
     if output is not None and minutes is None:
         raise UserError("A recipe is for a number of minutes.", "Give --minutes, too.")
@@ -67,7 +67,7 @@ def plan(
 
 
 def _show(found: "Plan") -> None:
-    from nmt.training.plan import CHRF_ERROR
+    from nmt.extensions.planning.plan import CHRF_ERROR
 
     profile = found.profile
     say(

@@ -1,0 +1,3 @@
+"""Estimates of time, memory and quality before a model is trained."""
+
+REQUIRES = ()
