@@ -11,9 +11,10 @@ URLs, e-mail addresses, numbers with units and placeholders are kept: each is in
 import re
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
+from nmt.core.errors import UserError, shortened
 from nmt.documents.segmentation import Segment, Translate, has_letters, split_sentences, translated
 from nmt.documents.tags import KEPT, Content, Node, SourceText, Span, append_item, free_text, text_of
 from nmt.documents.target import AlignedTarget, longest_run, words_within
@@ -34,6 +35,8 @@ MAX_PART = 8_000
 _WORD = re.compile(rf"[^\s。！？]{{0,{MAX_PART}}}(?:[。！？]+[」』”’）]*|\s)?")
 """Text between places at which a block may be divided; a longer word is divided, too."""
 _SENTENCE_ENDS = tuple(".!?。！？」』")
+MAX_KEPT = 100_000
+"""Largest number of kept texts in a block. A placeholder takes no more characters than a word, but far more time."""
 BLOCKS = 500
 """Blocks that are translated at a time, which bounds the memory that a long document needs."""
 
@@ -51,7 +54,12 @@ def translate_content(
             tags are placed by the position of the words in the sentence.
         language: of the source, for sentence boundaries.
         kept: the text that isn't translated.
+
+    Raises:
+        UserError: a block has more than :data:`MAX_KEPT` kept texts.
     """
+    for block in blocks:
+        _check_num_kept(text_of(block), kept)
     divided = [_divided(block) for block in blocks]
     parts, results = [part for block in divided for part in block], list[Content]()
     for start in range(0, len(parts), BLOCKS):
@@ -95,6 +103,14 @@ def _divided(block: Content) -> list[Content]:
         parts[-1].append(item[begin:])
         length += len(item) - begin
     return [part for part in parts if part]
+
+
+def _check_num_kept(text: str, kept: re.Pattern[str]) -> None:
+    if len(text) > MAX_KEPT and next(islice(kept.finditer(text), MAX_KEPT, None), None):
+        raise UserError(
+            f"The paragraph {shortened(text)!r} has more than {MAX_KEPT:,} numbers, addresses and placeholders.",
+            "Split it into several paragraphs.",
+        )
 
 
 def _translate_part(
