@@ -173,7 +173,7 @@ def align(
     _check_lexicon(lexicon, lexicon_only, uses_heads or attribution is not None)
     if attribution is not None and uses_heads:
         raise UserError(
-            "--attribution takes the place of the attention heads.",
+            "--attribution replaces the attention heads.",
             "Leave out --heads, --attention, --grid and --format html, or --attribution.",
         )
     translator = _load(model_dir, device, lexicon, heads, attention, attribution)

@@ -1,4 +1,4 @@
-"""Help pages. The options of a command that has many of them are shown in groups by what they are for."""
+"""Help pages. The options of a command that has many of them are shown in groups by their purpose."""
 
 from typing import Any
 

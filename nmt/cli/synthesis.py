@@ -169,7 +169,7 @@ def _ask_teacher(
     sent |= {name: given.pop(key) for key, name in (("top_p", "top_p"), ("max_length", "max_tokens")) if key in given}
     if given:
         flag = next(iter(given)).replace("_", "-")
-        raise UserError(f"--{flag} has no effect on --teacher.", "Leave it out.")
+        raise UserError(f"--{flag} has no effect on --teacher.", "Remove it.")
     if reverse is not None:
         languages = [reverse.recipe.data.target, reverse.recipe.data.source]
     elif pair_options.min_score is not None:

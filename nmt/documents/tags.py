@@ -1,4 +1,4 @@
-"""Content with inline elements, as spans of its text, and what in a text is not translated."""
+"""Content with inline elements, as spans of its text, and the parts of a text that are not translated."""
 
 import re
 from bisect import bisect_right

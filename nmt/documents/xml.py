@@ -191,7 +191,7 @@ def _repacked(data: bytes, wanted: re.Pattern[str], change: Callable[[Element], 
                     content = file.read(MAX_UNPACKED - unpacked + 1)
                 unpacked += len(content)
                 if unpacked > MAX_UNPACKED:
-                    raise UserError(f"The file has more than {MAX_UNPACKED:,} bytes when unpacked.", "Divide it.")
+                    raise UserError(f"The file has more than {MAX_UNPACKED:,} bytes when unpacked.", "Split the file.")
                 if wanted.fullmatch(member.filename):
                     root = parse_xml(content)
                     change(root)

@@ -1,4 +1,4 @@
-"""Filters of parallel text: what one is, and what it flags. :data:`nmt.filters.FILTERS` has all of them."""
+"""Filters of parallel text: base classes, and the results of filters. :data:`nmt.filters.FILTERS` has all of them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -86,7 +86,7 @@ class Filter(ABC):
         self.features = np.zeros((0, 0), np.float32)
 
     def prepare(self, statistics: CorpusStatistics) -> None:  # noqa: B027 - a hook
-        """Computes what the second pass needs."""
+        """Computes the statistics for the second pass."""
 
     def read(self, start: int, lines: Lines) -> Features | None:
         """Returns features of each line of a batch. [rows, lines]

@@ -1,4 +1,4 @@
-"""Cleaning of parallel text: repairs, removal of what the filters flag, and a report; read :func:`clean` first."""
+"""Cleaning of parallel text: repairs, removal of flagged pairs, and a report; read :func:`clean` first."""
 
 import hashlib
 import html

@@ -139,7 +139,7 @@ def _weights(
     rest = sorted(name for name in stored.names - used if not is_redundant(name))
     if rest:
         raise UserError(
-            f"{directory}: nmt has no use for the tensor {rest[0]!r} ({len(rest)} in all).",
+            f"{directory}: unexpected tensor {rest[0]!r} ({len(rest)} in all).",
             "config.json describes another model than the weights, or the model has parts that nmt can't represent.",
         )
     return weights

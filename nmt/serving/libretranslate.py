@@ -332,7 +332,7 @@ def _specification() -> dict[str, Any]:
     endpoints = (
         ("post", "/translate", "Translate text", "q source target format alternatives api_key"),
         ("post", "/detect", "Detect the language of a text", "q api_key"),
-        ("get", "/languages", "The languages, and what each can be translated to", ""),
+        ("get", "/languages", "The languages, with the target languages of each", ""),
         ("get", "/frontend/settings", "Settings for user interfaces", ""),
         ("post", "/translate_file", "Translate a file", "file source target glossary api_key"),
         ("post", "/suggest", "Suggest a better translation", "q s source target api_key"),

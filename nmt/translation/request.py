@@ -24,7 +24,7 @@ FULL_STOPS = frozenset((".", "!", "?", "…", "...", "。", "！", "？", "।",
 
 @dataclass(frozen=True)
 class Request:
-    """A source line, and what its translation must contain."""
+    """A source line with constraints on its translation."""
 
     source: str
     prefix: str = ""

@@ -109,7 +109,7 @@ def _in_places(
 
 @dataclass(frozen=True)
 class _Slot:
-    """A term, and what it replaces in a translation."""
+    """A term, and the words that it replaces in a translation."""
 
     term: str
     """Its translation."""

@@ -228,7 +228,9 @@ class Translator:
                 f"Give --beam-size {n_best} or more.",
             )
         if constraints.replace_unknown and not self.has_attention:
-            raise UserError("Unknown words can't be replaced by a model without attention.", "Leave that out.")
+            raise UserError(
+                "Unknown words can't be replaced by a model without attention.", "Remove --replace-unknown."
+            )
         processors = [*constraints.processors(self.vocabularies), *processors]
         examine = self.examiner(StreamOptions(n_best, with_alignment, constraints, check, with_confidence))
         search = partial(self.candidates, processors=processors, constraints=constraints)
