@@ -121,7 +121,7 @@ def distill(
     With --teacher, a large language model behind OpenAI's chat API translates (vLLM, llama.cpp, Ollama and others),
     with the key OPENAI_API_KEY of the environment. --beam-size is then the number of samples of a line; --temperature,
     --top-p, --seed and --max-length are sent with each request. --reverse scores the answers, so that --drop-worst and
-    --min-score leave out those that don't say what the source says.
+    --min-score remove those with another meaning than the source.
     """
     from nmt.data.sources import FileText
     from nmt.translation.load import load

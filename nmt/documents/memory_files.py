@@ -1,4 +1,4 @@
-"""Files of translation memories: TMX 1.4 and CSV. What is written is read again exactly."""
+"""Files of translation memories: TMX 1.4 and CSV. Reading a written file restores all entries exactly."""
 
 import csv
 import io

@@ -51,7 +51,7 @@ class DocumentProcess:
         self._process.kill()
 
     def close(self) -> None:
-        """End the process and release what belongs to it. No other thread may use it any more."""
+        """Ends the process and releases its resources. No other thread may use it any more."""
         self.end()
         self._process.wait()
         for file in (self._process.stdin, self._process.stdout):
@@ -219,7 +219,7 @@ def _limit_memory() -> None:
 
 
 def _memory(column: int) -> int:
-    """Bytes of this process: 0 the address space, 1 what is resident (Linux)."""
+    """Bytes of this process: 0 the address space, 1 the resident set (Linux)."""
     with open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[column]) * os.sysconf("SC_PAGESIZE")
 

@@ -164,7 +164,7 @@ class ContentBuilder:
         self.add(Node((tag, ""), [text] if text else [], is_kept=True))
 
     def open(self, name: str, first: str, last: str = "", is_unique: bool = False) -> None:
-        """Begin an element; what is nested too deeply becomes a place."""
+        """Begins an element; one that is nested too deeply becomes a place."""
         if len(self._levels) < MAX_DEPTH:
             self._levels.append((name, Node((first, last), is_unique=is_unique)))
         else:

@@ -95,7 +95,7 @@ def _xliff_kind(element: Element) -> Kind:
 
 
 def _join_pairs(parent: Element, depth: int = 0) -> Iterator[tuple[Element, Element, Element]]:
-    """Moves what is between ``bx`` and ``ex``, ``bpt`` and ``ept``, ``sc`` and ``ec`` into an element."""
+    """Moves the content between ``bx`` and ``ex``, ``bpt`` and ``ept``, ``sc`` and ``ec`` into an element."""
     if depth == MAX_DEPTH:
         return
     ends: dict[tuple[str, str | None], deque[Element]] = defaultdict(deque)

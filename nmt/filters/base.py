@@ -66,7 +66,7 @@ class Filter(ABC):
         warning, serious: fractions of lines or pairs from which a finding has this severity.
         removes: whether ``nmt clean`` removes flagged pairs by default.
         checks: whether ``nmt check-data`` reports them.
-        features: what ``read`` has returned for all lines; without rows before.
+        features: the results of ``read`` for all lines; without rows before.
     """
 
     class Options(Options):

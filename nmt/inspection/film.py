@@ -73,7 +73,7 @@ def _texts(frame: dict[str, Any]) -> list[str]:
 
 
 def _check(frame: dict[str, Any]) -> None:
-    """Raises an error unless a frame has what the page reads."""
+    """Raises an error unless a frame has all fields of the page."""
     texts, numbers = [], [frame["step"], *frame["gradients"]]
     for sentence in frame["sentences"]:
         texts += [sentence["text"], *sentence["source"]]

@@ -38,7 +38,7 @@ def import_huggingface(
     Args:
         directory: a folder with ``config.json``, safetensors files, and the files of a sentencepiece tokenizer.
         output: a new or empty folder.
-        source_language, target_language: codes as the model has them; None: what the tokenizer says.
+        source_language, target_language: codes as the model has them; None: those of the tokenizer.
 
     Raises:
         UserError: nmt can't represent the model, a file is missing or damaged, the files don't fit together, the

@@ -89,7 +89,7 @@ class _Job:
     def _with_markup(
         self, search: Callable[[Sequence[str]], list[list[Translation]]], num: int, source: str
     ) -> list[str]:
-        """Returns what :meth:`_translations` does, with tags and what must be kept in their places in each of them."""
+        """Returns the results of :meth:`_translations` with tags and kept texts in their places."""
         found: dict[str, list[Translation]] = {}
 
         def translate(sentences: Sequence[str], rank: int) -> list[Translation]:

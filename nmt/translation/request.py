@@ -43,7 +43,7 @@ class Request:
     def from_json(cls, line: str, number: int) -> "Request":
         """A line ``{"source": …, "prefix": …, "must_contain": […], "terms": {…}}``; only the source is needed.
 
-        What ``nmt translate --format jsonl`` wrote may be read again: other keys are ignored.
+        The output of ``nmt translate --format jsonl`` may be read again: other keys are ignored.
 
         Args:
             line: an empty one is an empty source.

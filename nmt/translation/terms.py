@@ -1,4 +1,4 @@
-"""Terms in their places: what a translation has for a term of the source is replaced by the term's given translation.
+"""Terms in their places: the translation of a term of the source is replaced by the term's given translation.
 
 A sentence is translated freely, so that the model inflects the terms that it chooses itself. For those that it doesn't
 choose, the word alignment tells which words of the translation they replace.

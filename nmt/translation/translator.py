@@ -294,7 +294,7 @@ class Translator:
         observer: BeamObserver | None = None,
         size: int | None = None,
     ) -> list[list[Candidate]]:
-        """Returns what :meth:`candidates` does, without regard to terms."""
+        """Returns the candidates of :meth:`candidates` without regard to terms."""
         encoded = [self.encode_source(request.source) for request in requests]
         for number, ids in zip(numbers, encoded, strict=True):
             if len(ids) > self.max_pieces:
@@ -336,7 +336,7 @@ class Translator:
         return LexicalShortlist(self.aligner.lexicon, self.vocabularies, size)
 
     def examiner(self, options: StreamOptions) -> Examiner | None:
-        """Returns what examines translations; None if nothing is requested, or the model can't do it."""
+        """Returns an examiner of translations; None if it is not requested, or the model does not support it."""
         with_alignment = options.with_alignment and self.has_attention
         if not (options.check or options.with_confidence or with_alignment):
             return None
