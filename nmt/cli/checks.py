@@ -1,4 +1,4 @@
-"""Commands that find errors: ``nmt check-data`` and ``nmt clean`` in text, ``nmt verify`` in the results of a model."""
+"""Commands that find errors: ``nmt check-data`` and ``nmt clean`` in text, ``nmt verify`` in what a model computes."""
 
 from dataclasses import asdict
 from itertools import islice

@@ -11,10 +11,9 @@ URLs, e-mail addresses, numbers with units and placeholders are kept: each is in
 import re
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any
 
-from nmt.core.errors import UserError, shortened
 from nmt.documents.segmentation import Segment, Translate, has_letters, split_sentences, translated
 from nmt.documents.tags import KEPT, Content, Node, SourceText, Span, append_item, free_text, text_of
 from nmt.documents.target import AlignedTarget, longest_run, words_within
@@ -35,8 +34,6 @@ MAX_PART = 8_000
 _WORD = re.compile(rf"[^\s。！？]{{0,{MAX_PART}}}(?:[。！？]+[」』”’）]*|\s)?")
 """Text between places at which a block may be divided; a longer word is divided, too."""
 _SENTENCE_ENDS = tuple(".!?。！？」』")
-MAX_KEPT = 100_000
-"""Largest number of kept texts in a block. A placeholder takes no more characters than a word, but far more time."""
 BLOCKS = 500
 """Blocks that are translated at a time, which bounds the memory that a long document needs."""
 
@@ -56,10 +53,10 @@ def translate_content(
         kept: the text that isn't translated.
 
     Raises:
-        UserError: a block has more than :data:`MAX_KEPT` kept texts.
+        UserError: a block has more than 100,000 kept texts.
     """
     for block in blocks:
-        _check_num_kept(text_of(block), kept)
+        SourceText.check_size(block, kept)
     divided = [_divided(block) for block in blocks]
     parts, results = [part for block in divided for part in block], list[Content]()
     for start in range(0, len(parts), BLOCKS):
@@ -103,14 +100,6 @@ def _divided(block: Content) -> list[Content]:
         parts[-1].append(item[begin:])
         length += len(item) - begin
     return [part for part in parts if part]
-
-
-def _check_num_kept(text: str, kept: re.Pattern[str]) -> None:
-    if len(text) > MAX_KEPT and next(islice(kept.finditer(text), MAX_KEPT, None), None):
-        raise UserError(
-            f"The paragraph {shortened(text)!r} has more than {MAX_KEPT:,} numbers, addresses and placeholders.",
-            "Split it into several paragraphs.",
-        )
 
 
 def _translate_part(

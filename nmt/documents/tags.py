@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from typing import Any, Union
 
+from nmt.core.errors import UserError, shortened
 from nmt.core.patterns import PLACEHOLDER, URL
 
 MAX_DEPTH = 100
 """Tags inside one another that :class:`ContentBuilder` takes for elements."""
+
+MAX_KEPT = 100_000
+"""Largest number of kept texts in a block. A placeholder takes no more characters than a word, but far more time."""
 
 Content = list[Union[str, "Node"]]
 Interval = tuple[int, int]
@@ -97,6 +101,16 @@ class SourceText:
             source.kept.append(Kept(*match.span(), source._taken_out(*match.span())))
         source.kept.sort(key=lambda kept: kept.begin)
         return source
+
+    @staticmethod
+    def check_size(content: Content, pattern: re.Pattern[str]) -> None:
+        """Raises a UserError if the content of a block has more kept texts than :data:`MAX_KEPT`."""
+        text = text_of(content)
+        if len(text) > MAX_KEPT and next(islice(pattern.finditer(text), MAX_KEPT, None), None):
+            raise UserError(
+                f"The paragraph {shortened(text)!r} has more than {MAX_KEPT:,} numbers, addresses and placeholders.",
+                "Split it into several paragraphs.",
+            )
 
     def _read(self, content: Content, begin: int, spans: list[Span]) -> int:
         """Add the elements of content that begins at a character; where it ends."""

@@ -1,4 +1,4 @@
-"""Filters of parallel text: base classes, and the results of filters. :data:`nmt.filters.FILTERS` has all of them."""
+"""Filters of parallel text: what one is, and what it flags. :data:`nmt.filters.FILTERS` has all of them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping

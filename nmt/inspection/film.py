@@ -37,7 +37,7 @@ def render_film(directory: Path) -> str:
         "loss": curve("loss"),
         "frames": [frame | {"epoch": bisect_right(ends, frame["step"] - 1) + 1} for frame in frames],
     }
-    return render("film.html.j2", title=f"Training timeline: {short_names([directory])[0]}", data=embedded(data))
+    return render("film.html.j2", title=f"A film of training: {short_names([directory])[0]}", data=embedded(data))
 
 
 def read_film(directory: Path) -> list[dict[str, Any]]:

@@ -185,14 +185,14 @@ def release_memory(device: torch.device) -> None:
 def find_batch_tokens(objective: nn.Module, batches: BatchStream, num_moments: int) -> int:
     """Returns the value of ``training.batch_tokens: auto``.
 
-    On a GPU it is determined by trial. On the CPU it is a constant, because Linux overcommits memory and may kill
-    another process. ``num_moments``: tensors as large as the weights that the optimizer and the moving average will
-    add.
+    On a GPU it is found by trying. On the CPU nothing is tried: a system promises memory that it doesn't have, and
+    ends some process, perhaps another one, when it is used. ``num_moments``: tensors as large as the weights that the
+    optimizer and the moving average will add.
     """
     if next(objective.parameters()).device.type == "cpu":
         say(
-            f"training.batch_tokens is auto: {CPU_BATCH_TOKENS:,} on the CPU, where a trial could exhaust the memory "
-            "of the machine. Set a number if the run takes too much memory, or could take more."
+            f"training.batch_tokens is auto: {CPU_BATCH_TOKENS:,} on the CPU, where trying how much fits could bring "
+            "the machine down. Set it to a number if the run takes too much memory, or could take more."
         )
         return CPU_BATCH_TOKENS
     limit = max(CPU_BATCH_TOKENS, batches.num_positions // MIN_UPDATES)

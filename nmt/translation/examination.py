@@ -38,7 +38,7 @@ class Examiner:
     """The model of the other direction that the calibration needs; None if it needs none."""
 
     def __call__(self, translations: Sequence[Translation], known: Iterable[Known] = ()) -> Iterator[Translation]:
-        """Returns the translations with the requested fields, in order; ``known``: figures of the search for some."""
+        """Returns the translations with what was requested, in order; ``known`` has figures of the search for some."""
         with_check, with_links = bool(self.options.check), bool(self.options.with_alignment)
         if self.aligner is None:
             for each in translations:

@@ -97,7 +97,7 @@ class TranslationJob:
                 yield value
 
     def _start(self, send: Callable[[Step], None]) -> Job:
-        """Returns a function that translates a window in one of several processes."""
+        """Returns what translates a window in one of several processes."""
         torch.set_num_threads(max(1, torch.get_num_threads() // self.num_processes))
 
         def translate(window: tuple[int, list[str]]) -> Iterator[Step]:
@@ -225,7 +225,7 @@ def open_lines(job: TranslationJob, input: Path, output: Path) -> tuple[Translat
 def start_shards(
     make_job: Callable[[str], TranslationJob], device: str, number: int, open_file: OpenFile = open_lines
 ) -> Job:
-    """Makes the translator of shards in a worker.
+    """Make what translates shards in a worker.
 
     Args:
         device: of all workers, as ``pick_device`` takes it.
@@ -236,7 +236,7 @@ def start_shards(
 
 
 def _translate_shard(job: TranslationJob, open_file: OpenFile, shard: Shard) -> Iterator[Step]:
-    """Translates a shard, or the rest of it after a lost worker."""
+    """Translate a shard, or what a lost worker has left of it."""
     job, lines, target = open_file(job, shard.inputs[0], shard.output)
     unreported, num_done = 0, target.num_lines
     degenerate = DegenerateCount(num_before=num_done)

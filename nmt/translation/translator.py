@@ -228,9 +228,7 @@ class Translator:
                 f"Give --beam-size {n_best} or more.",
             )
         if constraints.replace_unknown and not self.has_attention:
-            raise UserError(
-                "Unknown words can't be replaced by a model without attention.", "Remove --replace-unknown."
-            )
+            raise UserError("A model without attention can't replace unknown words.", "Remove --replace-unknown.")
         processors = [*constraints.processors(self.vocabularies), *processors]
         examine = self.examiner(StreamOptions(n_best, with_alignment, constraints, check, with_confidence))
         search = partial(self.candidates, processors=processors, constraints=constraints)
@@ -336,7 +334,7 @@ class Translator:
         return LexicalShortlist(self.aligner.lexicon, self.vocabularies, size)
 
     def examiner(self, options: StreamOptions) -> Examiner | None:
-        """Returns an examiner of translations; None if it is not requested, or the model does not support it."""
+        """Returns what examines translations; None if nothing is requested, or the model can't do it."""
         with_alignment = options.with_alignment and self.has_attention
         if not (options.check or options.with_confidence or with_alignment):
             return None

@@ -15,8 +15,8 @@ pytest.importorskip("lxml.html")
 from nmt.core.errors import UserError
 from nmt.documents import elements, target
 from nmt.documents.elements import translate_html, translate_htmls
-from nmt.documents.markup import MAX_KEPT, MAX_PART, translate_content
-from nmt.documents.tags import Content, Node
+from nmt.documents.markup import MAX_PART, translate_content
+from nmt.documents.tags import Node
 from nmt.documents.target import Word
 from nmt.translation.results import Translation
 
@@ -135,6 +135,14 @@ def test_text_does_not_depend_on_tags() -> None:
         assert re.sub("<[^<>]*>", "", with_tags) == translate_html(" ".join(chosen), translate)
 
 
+def test_too_many_placeholders_in_a_paragraph_are_refused() -> None:
+    untouched = Mock(return_value=[])
+    with pytest.raises(UserError, match=r"The paragraph '\{x\} .* more than 100,000 numbers") as caught:
+        translate_content([["{x} " * 100_000, Node("", ["{x}"])]], untouched)
+    assert "Split it" in str(caught.value.remedy)
+    untouched.assert_not_called()
+
+
 def test_sentences_of_several_texts_are_translated_in_one_call() -> None:
     calls: list[Sequence[str]] = []
 
@@ -165,15 +173,6 @@ def test_broken_html_is_no_error(text: str) -> None:
 def test_hostile_documents_take_little_time() -> None:
     for text in ("a" * 50_000 + "@", "<b>a</b> " * 3000, "{" * 20_000, "1," * 20_000, "<img> a" * 2000, "%s " * 3000):
         translate_html(text, translate)
-
-
-def test_too_many_placeholders_in_a_paragraph_are_refused() -> None:
-    paragraph: Content = ["{x} " * MAX_KEPT, Node("", ["{x}"])]
-    untouched = Mock(return_value=[])
-    with pytest.raises(UserError, match=r"The paragraph '\{x\} .* more than 100,000 numbers") as caught:
-        translate_content([paragraph], untouched)
-    assert "Split it" in str(caught.value.remedy)
-    untouched.assert_not_called()
 
 
 @pytest.mark.parametrize(("word", "end"), [("x", ""), ("狗", "。")], ids=["one word", "sentences without space"])

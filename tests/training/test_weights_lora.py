@@ -143,5 +143,5 @@ def test_several_processes_are_refused(make_recipe: RecipeMaker, tmp_path: Path)
     resolved = resolve(make_recipe("transformer", lora={}, max_steps=1))
     data = prepare_data(resolved.recipe)
     objective = Objective(build_model(resolved.recipe.model, data.vocabularies), resolved.recipe.training, "fp32")
-    with pytest.raises(UserError, match=r"training\.lora works in one process only"):
+    with pytest.raises(UserError, match=r"training\.lora works in one process alone"):
         Trainer(resolved, objective, data.batches(64, 1), None, tmp_path, process_group=ProcessGroup(0, 2))
