@@ -228,7 +228,7 @@ class Translator:
                 f"Give --beam-size {n_best} or more.",
             )
         if constraints.replace_unknown and not self.has_attention:
-            raise UserError("A model without attention can't replace unknown words.", "Remove --replace-unknown.")
+            raise UserError("Unknown words can't be replaced by a model without attention.", "Leave that out.")
         processors = [*constraints.processors(self.vocabularies), *processors]
         examine = self.examiner(StreamOptions(n_best, with_alignment, constraints, check, with_confidence))
         search = partial(self.candidates, processors=processors, constraints=constraints)
@@ -292,7 +292,7 @@ class Translator:
         observer: BeamObserver | None = None,
         size: int | None = None,
     ) -> list[list[Candidate]]:
-        """Returns the candidates of :meth:`candidates` without regard to terms."""
+        """Returns what :meth:`candidates` does, without regard to terms."""
         encoded = [self.encode_source(request.source) for request in requests]
         for number, ids in zip(numbers, encoded, strict=True):
             if len(ids) > self.max_pieces:
