@@ -82,7 +82,7 @@ _NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENA
 
 
 class _Messages(io.FileIO):
-    """Standard error. What a full disk refuses is lost, so that the exit code is that of the work."""
+    """Standard error. Errors of a full disk are ignored, so that the exit code is that of the work."""
 
     def __init__(self, replaced: TextIO) -> None:
         super().__init__(2, "w", closefd=False)

@@ -54,7 +54,7 @@ class AttentionAligner:
     Args:
         model: in eval mode.
         max_pieces: a longer side is cut here: words beyond have no links, and such a pair has no score.
-        files: the model directory, with what :meth:`learn` wrote; without it the heads are the decoder's choice.
+        files: the model directory, with the files of :meth:`learn`; without it the heads are the decoder's choice.
 
     Attributes:
         heads: where the alignment is read.
@@ -194,10 +194,10 @@ class AttentionAligner:
     ) -> Iterator[tuple[WordAlignment, Weights, Weights]]:
         """Returns each alignment, without links, and two kinds of weights; see :meth:`__call__`. [T_words, S_words]
 
-        The first are the posterior of what each target word translates, the second what links are chosen by. Without a
+        The first are the posterior of the source words of each target word, the second select the links. Without a
         lexicon both are the balanced attention, and without ``posterior`` the attention itself.
         ``margins_only``: of the scores, give only the margins, which takes less time.
-        ``known``: for each pair the ids of a target and what forced decoding of it gives, which isn't computed if these
+        ``known``: for each pair the ids of a target and its forced decoding, which isn't computed if these
         are the ids of the pair's target.
         """
         if lexicon_only and self.lexicon is None:

@@ -39,7 +39,7 @@ def word_links(weights: Weights, options: LinkOptions, backward: Weights | None 
     isn't.
 
     Args:
-        weights: what the words compare, balanced attention or a posterior. [T_words, S_words]
+        weights: balanced attention or a posterior, which the words compare. [T_words, S_words]
         options: how links are chosen.
         backward: the same from a model of the other direction. [S_words, T_words]
     """
@@ -54,7 +54,7 @@ def word_links(weights: Weights, options: LinkOptions, backward: Weights | None 
 
 
 def extract_links(weights: npt.NDArray[np.floating], options: LinkOptions) -> tuple[Link, ...]:
-    """The links that target words choose, sorted, from what they compare. [T_words, S_words]"""
+    """The links that target words choose from these weights, sorted. [T_words, S_words]"""
     options = options.resolved()
     if options.method == "threshold":
         targets, sources = np.nonzero(weights >= (options.threshold or 0.0))

@@ -94,9 +94,9 @@ def _find(name: str, heads: Sequence[Head]) -> int:
 def choose_heads(weights: Sequence[HeadWeights]) -> tuple[tuple[int, ...], list[float]]:
     """Choose heads by agreement, without a gold alignment.
 
-    What most heads agree on is likely right, so heads are ranked by how far their links agree with those of the mean
-    of all heads (F1). Of that ranking as many heads are taken as make a mean whose two directions, the choices of the
-    target and of the source words, agree most.
+    Links that most heads agree on are likely right, so heads are ranked by the agreement of their links with those of
+    the mean of all heads (F1). Of that ranking as many heads are taken as make a mean whose two directions, the choices
+    of the target and of the source words, agree most.
 
     Returns:
         The chosen heads, the best first, and the agreement of every head with the mean, 0 to 1.

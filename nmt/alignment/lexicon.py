@@ -126,7 +126,7 @@ class Lexicon:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what :meth:`save` wrote.
+        """Reads a file of :meth:`save`.
 
         Raises:
             UserError: the file can't be read, or a line isn't of this form.

@@ -36,7 +36,7 @@ def merge_to_words(weights_TS: npt.NDArray[np.floating], of_source: Membership, 
 
 
 def mean_of_pieces(values_PX: npt.NDArray[np.floating], of_words: Membership) -> npt.NDArray[np.float64]:
-    """The mean over each word's pieces of what every piece has; 0 for a word without a piece. [..., words, X]"""
+    """The mean of the values of each word's pieces; 0 for a word without a piece. [..., words, X]"""
     means: npt.NDArray[np.float64] = (of_words / np.maximum(of_words.sum(axis=0), 1)).T @ values_PX
     return means
 

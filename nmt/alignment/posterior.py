@@ -72,7 +72,7 @@ def posteriors(pairs: Iterable[Attended], lexicon: Lexicon) -> Iterator[tuple[We
 
 
 def _of_direction(pairs: Sequence[Attended], lexicon: Lexicon) -> list[Weights]:
-    """The posterior of each pair, by what its target words choose."""
+    """The posterior of each pair, by the choices of its target words."""
     found = [np.zeros_like(balanced) for _, _, balanced in pairs]
     for rows in _batches([balanced for _, _, balanced in pairs]):
         for row, posterior_TS in zip(rows, _posteriors([pairs[row] for row in rows], lexicon), strict=True):

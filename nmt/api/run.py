@@ -22,7 +22,7 @@ P = ParamSpec("P")
 
 
 class Run(_Path):
-    """A training run: the path of its model directory, with what is in it.
+    """A training run: the path of its model directory, with its contents.
 
     A notebook shows its scores and curves. It can be used wherever a path can.
 

@@ -177,7 +177,7 @@ def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
     _check_lexicon(options.lexicon, options.lexicon_only, uses_heads or options.attribution is not None)
     if options.attribution is not None and uses_heads:
         raise UserError(
-            "--attribution takes the place of the attention heads.",
+            "--attribution replaces the attention heads.",
             "Leave out --heads, --attention, --grid and --format html, or --attribution.",
         )
     translator = _load(

@@ -1,4 +1,4 @@
-"""Help pages. The options of a command that has many of them are shown in groups by what they are for."""
+"""Help pages. The options of a command that has many of them are shown in groups by their purpose."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ class GroupedCommand(TyperCommand):
 
 
 def sections(command: Any, context: Any) -> dict[str, list[tuple[str, str]]]:
-    """Returns what the help page of a command shows below each title: arguments and options with their meanings.
+    """Returns the sections of the help page of a command: arguments and options with their meanings by title.
 
     The options with a letter, which are those most used, come first in their section.
     """

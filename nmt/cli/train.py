@@ -96,7 +96,7 @@ def average(
 
     The average of checkpoints, weight by weight, often translates better than each of them (Vaswani et al. 2017,
     section 6.1). training.keep_last sets how many are kept. The average with the model of training.finetune_from
-    recovers what was forgotten (Wortsman et al. 2022).
+    reduces forgetting (Wortsman et al. 2022).
     """
     from nmt.training.checkpoint import average_checkpoints
     from nmt.training.weights import average_with_origin
@@ -105,7 +105,7 @@ def average(
         raise UserError("No output is named for the average.", "Give either -o FOLDER or --replace.")
     if origin is not None:
         if output is None or last or best or steps:
-            raise UserError("--origin goes with -o FOLDER alone.", "Leave out --replace, --last, --best and --steps.")
+            raise UserError("--origin needs -o FOLDER.", "Remove --replace, --last, --best and --steps.")
         average_with_origin(model_dir, origin, output)
         say(f"wrote {output}: the average of {model_dir} and, with share {origin}, the model it was fine-tuned from")
         return
@@ -136,8 +136,8 @@ def recipes(
 ) -> None:
     """List the shipped recipes, print one, or list all keys.
 
-    With NAME, a recipe is printed, ready to edit. --keys lists what can be set in a recipe or by --set, or the part of
-    it that NAME names.
+    With NAME, a recipe is printed, ready to edit. --keys lists the keys of a recipe, or of the part that
+    NAME names.
     """
     if schema:
         from nmt.cli.json_schema import recipe_schema

@@ -117,8 +117,8 @@ def translate(
 ) -> None:
     """Translate lines of text, or a document.
 
-    A document, such as page.html or messages.po, is known by the ending of its name. Its sentences are translated, and
-    its markup is kept. Give --input-format text to translate it line by line.
+    A document, such as page.html or messages.po, is recognised by its file extension. Its sentences are translated,
+    and its markup is kept. Give --input-format text to translate it line by line.
 
     N lines of text give N lines, in the same order. An empty line stays empty. A score is a log-probability under the
     length penalty: at most 0 unless a word reward is used.

@@ -40,7 +40,7 @@ Resume = Annotated[
 
 @dataclass(frozen=True)
 class TranslateOptions:
-    """Options that say what becomes of a line."""
+    """Options for the processing of a line."""
 
     model_dir: ModelDir
     ensemble: Annotated[

@@ -52,7 +52,7 @@ def be_silent() -> None:
 
 
 def say(message: str) -> None:
-    """One line of news for a person."""
+    """Prints a status message."""
     global _last_message
     _last_message = time.monotonic()
     if not _quiet:

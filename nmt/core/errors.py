@@ -7,7 +7,7 @@ from types import TracebackType
 
 
 class UserError(Exception):
-    """Bad usage or bad input: what is wrong, and what to do about it.
+    """Bad usage or bad input: a description of the error and a remedy.
 
     The command line prints it as one message and exits with code 2.
 

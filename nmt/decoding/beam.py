@@ -128,7 +128,7 @@ class Beam(PerSource):
         options, device = batch.options, batch.source_BS.device
         num_sentences, num_positions = batch.source_BS.shape
         if options.coverage_penalty and not batch.model.alignment_heads:
-            raise UserError("A coverage penalty needs a model with attention; this one has none.", "Leave it out.")
+            raise UserError("A coverage penalty needs a model with attention; this one has none.", "Remove it.")
         score_BK = torch.full((num_sentences, options.beam_size), -inf, device=device)
         # All hypotheses start equal, so at first only one of each group may be continued.
         score_BK[:, :: options.beam_size // options.beam_groups] = 0.0

@@ -133,7 +133,7 @@ def print_comparison(found: dict[str, Any]) -> None:
             print_table(*table)
         for kind, style in (("better", "green"), ("worse", "red")):
             if changes[kind]:
-                console.print(f"\nGot {kind} the most (what isn't in the reference is in [brackets])", style="bold")
+                console.print(f"\nGot {kind} the most (words outside of the reference are in [brackets])", style="bold")
             for sentence in changes[kind]:
                 console.print(f"\n{change_text(changes, sentence)}", style=style)
                 console.print(_sentence(sentence, baseline, name))

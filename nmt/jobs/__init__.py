@@ -1,1 +1,1 @@
-"""Long work: executors that run it in processes, shards of large files, and journals of what is done."""
+"""Long work: executors that run it in processes, shards of large files, and journals of finished work."""

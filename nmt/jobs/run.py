@@ -1,4 +1,4 @@
-"""Runs a job line by line; what a stopped run has written is kept and continued."""
+"""Runs a job line by line; the output of a stopped run is kept and continued."""
 
 import contextlib
 import os
@@ -51,7 +51,7 @@ class ResumableOutput:
     def __init__(self, path: Path | str, finish: Callable[[Path], None] | None = None) -> None:
         self._path, self._finish = path, finish or (self._compress if of_name(path) else None)
         self.partial: Path | None = None
-        """Where the lines are until the file is complete; None for what can't be resumed."""
+        """Where the lines are until the file is complete; None for output that can't be resumed."""
         if str(path) != STANDARD_STREAM and check_target(Path(path)):
             self._final = Path(os.path.realpath(path))  # a link stays a link
             self.partial = self._final.with_name(f"{self._final.name}.partial")

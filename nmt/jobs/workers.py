@@ -58,7 +58,7 @@ class Handle(Protocol):
 
 
 class Executor(ABC):
-    """Starts workers; the place where they run is what its kinds differ in."""
+    """Starts workers; its subclasses differ in the place where they run."""
 
     num_workers: int
 

@@ -103,7 +103,7 @@ class Metric(ABC):
     def statistics(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> FloatArray:
         """Figures of each sentence, (N, F), whose sums over any sentences determine the score of these sentences.
 
-        They are what paired tests and confidence intervals resample, so that nothing is scored twice.
+        Paired tests and confidence intervals resample them, so that no text is scored twice.
         """
         scores_N = np.array(self.sentence_scores(hypotheses, references, sources), np.float64)
         return np.stack([scores_N, np.ones_like(scores_N)], axis=1)

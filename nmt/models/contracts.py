@@ -353,7 +353,7 @@ class Decoder(nn.Module, ABC):
     @property
     def alignment_heads(self) -> tuple[int, ...]:
         """Indices into ``heads`` whose mean is the best word alignment, and whose first is the one to train for it.
-        All, unless a decoder knows better."""
+        Defaults to all heads."""
         return tuple(range(len(self.heads)))
 
     def fixed(self, state: Any, num_steps: int) -> State | None:

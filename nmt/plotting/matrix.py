@@ -70,7 +70,7 @@ def draw_matrix(
         gold: sure and possible links to lay over it.
         title: a line above the picture.
         numbers: write the weights into their cells.
-        scale: what the weights are, beside their colours.
+        scale: the label of the scale of colours.
 
     Raises:
         UserError: a gold link is outside the sentence pair.
@@ -180,7 +180,7 @@ def plot_alignments(
     A pair with more than MAX_WORDS words on a side is left out, with a warning.
 
     Args:
-        alignments: what to draw; may be a generator.
+        alignments: the alignments to draw; may be a generator.
         path: PNG, SVG or PDF by the suffix.
         gold: sure and possible links of each pair, in order.
         numbers: write the weights into their cells.

@@ -329,7 +329,7 @@ def suffix_of(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in METADATA:
         raise UserError(
-            f"cannot tell from its name what picture to write to {path}",
+            f"unknown picture format: {path}",
             f"End the name in one of {', '.join(METADATA)}.",
         )
     return suffix

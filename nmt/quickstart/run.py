@@ -116,7 +116,7 @@ def _plot(folder: Path, alignments: Sequence[WordAlignment], pairs: Sequence[Ali
 
 
 def report(figures: Mapping[str, Any], output: Path) -> bool:
-    """Print the table on standard output and suggest what to try next; False if time ended the training too early."""
+    """Prints the table on standard output and suggests next steps; False if time ended the training too early."""
     rows = [
         ("BLEU", f"{figures['bleu']:.1f}"),
         ("chrF", f"{figures['chrf']:.1f}"),

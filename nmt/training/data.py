@@ -1,4 +1,4 @@
-"""The text of a run: its vocabularies, its encoded training pairs, and what it is validated on."""
+"""The text of a run: its vocabularies, its encoded training pairs, and its validation sets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

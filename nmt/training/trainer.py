@@ -96,7 +96,7 @@ class Trainer:
         self.device, self.precision = model.device, objective.precision
         for key, used in ((f"techniques.{objective.own_backward}", objective.own_backward), ("lora", options.lora)):
             if used and process_group.size > 1:
-                raise UserError(f"training.{key} works in one process alone.", "Leave it out, or start one process.")
+                raise UserError(f"training.{key} works in one process alone.", "Remove it, or start one process.")
         self._objective, self.techniques = objective, objective.techniques
         self.progress = Progress()
         self.lora = Lora(model, options.lora) if options.lora else None

@@ -197,11 +197,11 @@ class Validator:
 
 
 class _Stopped(Exception):
-    """Somebody asked for the validation to end."""
+    """The validation was asked to end."""
 
 
 class Film:
-    """A film of training: how some sentences are translated, recorded at each validation.
+    """Training timeline: the translations of some sentences at each validation.
 
     A frame is the event :class:`nmt.training.events.Filmed`; ``film.jsonl`` has a line for each. The weights are only
     read, and no random number is drawn, so a run reaches the same weights with and without a film.

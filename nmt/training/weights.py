@@ -185,7 +185,7 @@ class Lora:
             name: weight for name, weight in layer_matrices(model).items() if name in chosen and weight.requires_grad
         }
         if not self._weights:
-            raise UserError("training.lora.layers names no weight matrix that could be trained.", "Leave it out.")
+            raise UserError("training.lora.layers names no trainable weight matrix.", "Remove it.")
         self.factors: dict[str, nn.Parameter] = {}
         for name, weight in self._weights.items():
             down_RD = nn.init.kaiming_uniform_(torch.empty(options.rank, weight.shape[1]), a=5**0.5)

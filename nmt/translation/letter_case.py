@@ -69,7 +69,7 @@ class CaseRestorer:
         return replace(translation, source=request.source, text=style(translation.text), n_best=n_best)
 
     def _style(self, line: str) -> tuple[int, Callable[[str], str] | None]:
-        """Returns the end of the tags, and what writes a translation as the line; None where the line is ordinary."""
+        """Returns the end of the tags, and a function that restores the case of the line; None for an ordinary line."""
         begin = self._vocabulary.after_tags(line)
         if line[begin:].isupper():
             return begin, _upper

@@ -20,9 +20,9 @@ def load(
     """Read a model directory.
 
     Args:
-        model_dir: what ``nmt train`` wrote.
+        model_dir: a folder that ``nmt train`` wrote.
         device: auto, cpu, cuda, …
-        precision: fp32, bf16, fp16, or auto for what the hardware does best.
+        precision: fp32, bf16, fp16, or auto for the fastest one of the hardware.
         ensemble: model directories with the same vocabularies, whose probabilities are averaged in.
 
     Raises:

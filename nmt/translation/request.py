@@ -22,7 +22,7 @@ FULL_STOPS = frozenset((".", "!", "?", "…", "...", "。", "！", "？", "।",
 
 @dataclass(frozen=True)
 class Request:
-    """A source line, and what its translation must contain."""
+    """A source line with constraints on its translation."""
 
     source: str
     prefix: str = ""
@@ -41,7 +41,7 @@ class Request:
     def from_json(cls, line: str, number: int) -> "Request":
         """A line ``{"source": …, "prefix": …, "must_contain": […], "terms": {…}}``; only the source is needed.
 
-        What ``nmt translate --format jsonl`` wrote may be read again: other keys are ignored.
+        The output of ``nmt translate --format jsonl`` may be read again: other keys are ignored.
 
         Args:
             line: an empty one is an empty source.

@@ -1,4 +1,4 @@
-"""Terms in their places: what a translation has for a term of the source is replaced by the term's given translation.
+"""Terms in their places: the translation of a term of the source is replaced by the term's given translation.
 
 A sentence is translated freely, so that the model inflects the terms that it chooses itself. For those that it doesn't
 choose, the word alignment tells which words of the translation they replace.
@@ -109,7 +109,7 @@ def _in_places(
 
 @dataclass(frozen=True)
 class _Slot:
-    """A term, and what it replaces in a translation."""
+    """A term, and the words that it replaces in a translation."""
 
     term: str
     """Its translation."""

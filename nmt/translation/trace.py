@@ -1,4 +1,4 @@
-"""Forced decoding for free: beam search has computed the figures of its best hypotheses, which an observer keeps.
+"""Collects forced-decoding scores and attention of the best hypotheses during beam search.
 
 B counts the sentences of a batch, K their hypotheses, T the tokens of a translation with EOS.
 """

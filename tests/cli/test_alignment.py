@@ -286,7 +286,7 @@ def test_an_attribution_has_no_heads(
 ) -> None:
     done = run_nmt("align", tiny_model, *pair, "--attribution", "leave_one_out", *options)
     assert done.returncode == 2
-    assert "takes the place of the attention heads" in " ".join(done.stderr.split())
+    assert "replaces the attention heads" in " ".join(done.stderr.split())
 
 
 def test_the_lexicon_alone_must_have_been_learned(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path]) -> None:

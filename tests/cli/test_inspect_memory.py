@@ -92,7 +92,7 @@ def test_slots_of_words_are_named_by_them(run_nmt: RunNmt, over_words: Path, tmp
     ("stdin", "output", "reason"),
     [
         ("", "m.png", "no line to translate"),
-        ("der Hund\n", "m.txt", "cannot tell from its name"),
+        ("der Hund\n", "m.txt", "unknown picture format"),
         ("der Hund\n", "no/folder/m.png", "can't be written"),
     ],
 )

@@ -121,6 +121,21 @@ def row_of(name: str) -> str:
     return f"| `{name.rpartition('.')[2]}` | `{path}` | {summary} |"
 
 
+@pytest.mark.parametrize("page", ["reference/a-line-and-a-batch.md", "tutorials/read-the-code.md"])
+def test_pages_about_the_code_name_files_and_functions_that_exist(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    named = re.findall(r"`(nmt/[\w/]+\.py)(?::([\w.]+))?`", text)
+    assert len(named) > 10
+    for file, name in named:
+        module = pkgutil.resolve_name(file.removesuffix(".py").replace("/", "."))
+        assert Path(module.__file__) == ROOT / file
+        assert not name or pkgutil.resolve_name(f"{module.__name__}:{name}"), file
+    for row in re.findall(r"^\|.*`nmt/.*$", text, re.MULTILINE):  # the names in a row are in the row's files
+        code = "".join((ROOT / file).read_text("utf-8") for file in re.findall(r"`(nmt/[\w/]+\.py)`", row))
+        for name in re.findall(r"`(?:\w+\.)?(\w+)`", row):
+            assert re.search(rf"^ *(?:class|def) {name}\b", code, re.MULTILINE), (name, row)
+
+
 def lines_between_bars(page: Path) -> list[str]:
     """The rows of the tables of a page, without their heads."""
     lines = page.read_text("utf-8").splitlines()

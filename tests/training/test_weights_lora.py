@@ -121,7 +121,7 @@ def test_parts_are_selected_by_components_of_their_names() -> None:
         ({"freeze": ["encoder", "decoder"]}, "leaves no weight to train"),
         ({"lora": {"layers": ["attn"]}}, r"training\.lora\.layers: the model has no part 'attn'"),
         ({"lora": {"full": ["attn"]}}, r"training\.lora\.full: the model has no part 'attn'"),
-        ({"lora": {"layers": ["embedding"]}}, "names no weight matrix"),
+        ({"lora": {"layers": ["embedding"]}}, "names no trainable weight matrix"),
         ({"lora": {}, "new_vocabulary": True}, r"training\.lora trains no embeddings.*\[embedding, output\]"),
     ],
 )

@@ -66,7 +66,7 @@ class Filter(ABC):
         warning, serious: fractions of lines or pairs from which a finding has this severity.
         removes: whether ``nmt clean`` removes flagged pairs by default.
         checks: whether ``nmt check-data`` reports them.
-        features: what ``read`` has returned for all lines; without rows before.
+        features: the results of ``read`` for all lines; without rows before.
     """
 
     class Options(Options):
@@ -86,7 +86,7 @@ class Filter(ABC):
         self.features = np.zeros((0, 0), np.float32)
 
     def prepare(self, statistics: CorpusStatistics) -> None:  # noqa: B027 - a hook
-        """Computes what the second pass needs."""
+        """Computes the statistics for the second pass."""
 
     def read(self, start: int, lines: Lines) -> Features | None:
         """Returns features of each line of a batch. [rows, lines]

@@ -124,9 +124,9 @@ def flag(
     on_progress: Progress = lambda num_lines: None,
     folder: Path | None = None,
 ) -> list[tuple[str, Flagged]]:
-    """Read the corpus once more, and return what each filter flags, by its name.
+    """Reads the corpus once more, and returns the findings of each filter, by its name.
 
-    What the filters say of each batch is kept in ``folder``, if there is one; a batch that is there isn't judged again.
+    The results of each batch are kept in ``folder``, if there is one; a batch that is there isn't judged again.
     """
     for each in filters.values():
         each.prepare(statistics)
@@ -166,7 +166,7 @@ def _judged(
 def _finding(
     name: str, each: Filter, flagged: Flagged, statistics: CorpusStatistics, texts: Mapping[int, tuple[str, str]]
 ) -> Finding:
-    """Describe what a filter has flagged; ``texts`` has the pairs of the examples."""
+    """Describes the findings of a filter; ``texts`` has the pairs of the examples."""
     side = None if flagged.side is None else statistics.sides[flagged.side]
     count = flagged.count or len(flagged.indices)
     share = count / (flagged.total or (statistics.num_pairs if side is None else side.num_lines))

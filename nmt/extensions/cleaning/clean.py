@@ -1,4 +1,4 @@
-"""Cleaning of parallel text: repairs, removal of what the filters flag, and a report; read :func:`clean` first."""
+"""Cleaning of parallel text: repairs, removal of flagged pairs, and a report; read :func:`clean` first."""
 
 import hashlib
 import html
@@ -36,7 +36,7 @@ Pair = tuple[str, str]
 
 REMOVED, REPAIRED, SETTINGS, REPORT = "removed.jsonl", "repaired.jsonl", "filters.yaml", "report.html"
 RESULT = "result"
-"""In the folder of an unfinished run: what is renamed in the end."""
+"""In the folder of an unfinished run: the part that is renamed in the end."""
 NUM_BINS = 40
 ALWAYS = "invalid-utf8"
 """Such lines can't be written."""
@@ -85,7 +85,7 @@ REPAIRS: dict[Repair, Callable[[str], str]] = {
 class CleanSettings(Options):
     """Settings of ``nmt clean``: the keys of its YAML file."""
 
-    repair: list[Repair] = Field(list(REPAIRS), description="what is repaired in lines before they are judged")
+    repair: list[Repair] = Field(list(REPAIRS), description="repairs of lines before they are judged")
     filters: dict[str, dict[str, Any] | None] = Field(
         {}, description="options of filters, by name; null leaves out one of those that are used by default"
     )
@@ -153,7 +153,7 @@ def clean(
     """Write the pairs of two files that no filter flags, those that are removed, and a report, into a new folder.
 
     The files are read three times and never held in memory. The folder appears when it is complete; a run that was
-    stopped goes on with what it had judged.
+    stopped continues with its earlier results.
 
     Args:
         output: the folder. The text in it is named, and compressed, like the files.
@@ -225,7 +225,7 @@ def _write_settings(settings: CleanSettings, filters: Mapping[str, Filter], fold
 
 
 class _Writing:
-    """The third pass, which writes text and keeps examples of what is removed and repaired."""
+    """The third pass, which writes text and keeps examples of removed and repaired lines."""
 
     def __init__(
         self,

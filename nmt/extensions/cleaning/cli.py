@@ -55,7 +55,7 @@ def check_data(
         pairs, held_out = recipe_pairs(recipe)
         vocabulary, max_length = vocabulary or recipe.vocabulary.path, max_length or recipe.data.max_length
     elif settings:
-        raise UserError("--set changes a recipe, but two files are named.", "Leave it out, or name a recipe.")
+        raise UserError("--set changes a recipe, but two files are named.", "Remove it, or name a recipe.")
     else:
         pairs, held_out = file_pairs(source, target), None
     vocabularies, length = read_vocabularies(vocabulary) if vocabulary is not None else (None, None)
@@ -121,9 +121,9 @@ def clean(options: CleanOptions) -> None:
     """Remove bad pairs of lines, and repair encodings.
 
     Removes, among others, pairs that are empty, copied, misaligned, truncated, repeated or in another language. FOLDER
-    gets the remaining text under the names of the files, removed.jsonl with what was removed and why, repaired.jsonl,
-    the report.html with examples, and filters.yaml with the settings, which --filters reads. Nothing is overwritten.
-    The same command goes on after a stop.
+    gets the remaining text under the names of the files, removed.jsonl with the removed pairs and the reasons,
+    repaired.jsonl, the report.html with examples, and filters.yaml with the settings, which --filters reads. Nothing is
+    overwritten. The same command continues a run that was stopped.
 
     SOURCE and TARGET may be folders of files with the same names apart from the language. FOLDER then gets a folder for
     each pair of files, in which pairs of the files before are removed, too.

@@ -27,7 +27,7 @@ def clean_shards(
     """Clean each shard into a folder of its own; read :func:`nmt.extensions.cleaning.clean.clean` first.
 
     Where pairs are compared with each other, all shards are read once more before, for their hashes: a pair that an
-    earlier shard has is removed as one of the same corpus is. What filters learn from the corpus, such as the usual
+    earlier shard has is removed as one of the same corpus is. Statistics of the corpus, such as the usual
     length ratio, they learn from each shard alone.
 
     Returns:

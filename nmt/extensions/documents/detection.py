@@ -1,4 +1,4 @@
-"""Detection of markup in what is translated as plain text."""
+"""Detection of markup in text that is translated as plain text."""
 
 import re
 from collections import Counter

@@ -146,7 +146,7 @@ def _primary(tag: str) -> str:
 
 
 def _is_left(element: Element) -> bool:
-    """Returns whether the author wants the text of an element to be left as it is."""
+    """Returns whether the text of an element must not be translated."""
     return element.get("translate") == "no" or "notranslate" in element.get("class", "").split()
 
 

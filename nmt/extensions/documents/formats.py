@@ -77,7 +77,7 @@ def translate_document(name: str, data: bytes, translate: Translate, source: str
 def _with_format(name: str, data: bytes, run: TranslateBlocks, target: str = "") -> bytes:
     form = FORMATS[check_name(name)]()
     if len(data) > MAX_BYTES:
-        raise UserError(f"The file has {len(data):,} bytes, more than {MAX_BYTES:,}.", "Divide it.")
+        raise UserError(f"The file has {len(data):,} bytes, more than {MAX_BYTES:,}.", "Split the file.")
     with extra("documents"):
         return form.translate(data, run, target)
 
@@ -113,10 +113,10 @@ def sentences_of_document(name: str, data: bytes, source: str = "en", limit: flo
 
 
 def check_name(name: str) -> str:
-    """Returns the ending of a file name.
+    """Returns the extension of a file name.
 
     Raises:
-        UserError: the name is a path, or the ending is none of :data:`FORMATS`.
+        UserError: the name is a path, or the extension is not one of :data:`FORMATS`.
     """
     if not name.isprintable() or {"/", "\\"} & set(name) or name.startswith("."):
         raise UserError(f"{shortened(name)!r} is not a plain file name.", "Give a name without a folder.")
@@ -127,8 +127,8 @@ def check_name(name: str) -> str:
 
 
 def damaged(what: str, error: object) -> UserError:
-    """Returns the error for a file that isn't what its ending says."""
-    return UserError(f"The file is not {what}: {shortened(str(error), 200)}.", "Save it again, or check its ending.")
+    """Returns the error for a file whose content does not match its extension."""
+    return UserError(f"The file is not {what}: {shortened(str(error), 200)}.", "Save it again, or check its extension.")
 
 
 def decoded(data: bytes) -> str:

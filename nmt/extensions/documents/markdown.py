@@ -90,7 +90,7 @@ def _check_size(state: "StateCore") -> None:
         if token.type == "inline" and len(_MARKS.findall(token.content)) > MAX_MARKS:
             raise UserError(
                 f"The Markdown block at line {(token.map or [0])[0] + 1:,} has more than {MAX_MARKS:,} marks.",
-                "Divide it by empty lines.",
+                "Split it by empty lines.",
             )
 
 

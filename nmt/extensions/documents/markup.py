@@ -51,7 +51,12 @@ def translate_content(
             tags are placed by the position of the words in the sentence.
         language: of the source, for sentence boundaries.
         kept: the text that isn't translated.
+
+    Raises:
+        UserError: a block has more than 100,000 kept texts.
     """
+    for block in blocks:
+        SourceText.check_size(block, kept)
     divided = [_divided(block) for block in blocks]
     parts, results = [part for block in divided for part in block], list[Content]()
     for start in range(0, len(parts), BLOCKS):

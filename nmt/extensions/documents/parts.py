@@ -24,7 +24,7 @@ def unchanged(text: str) -> Translation:
 
 
 def chained(first: Translation, second: Translation) -> Translation:
-    """Returns the translation of a translation; a word is linked to what the words linked to it are linked to."""
+    """Returns the translation of a translation; the links of its words are composed of both alignments."""
     links = None
     if first.alignment is not None and second.alignment is not None:
         pairs = {(i, k) for i, j in first.alignment for also_j, k in second.alignment if j == also_j}

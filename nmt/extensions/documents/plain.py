@@ -56,7 +56,8 @@ def _encoding(head: bytes) -> str:
 class SubRip(DocumentFormat):
     """Subtitles: a cue is a number, its times, and lines of text up to an empty line before the next number.
 
-    Everything but the text is kept as it is. The lines of a cue are one text, unless each is what somebody says.
+    Everything but the text is kept as it is. The lines of a cue are one text, unless each is the speech of another
+    person.
     """
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:

@@ -75,7 +75,7 @@ def _add(nesting: ContentBuilder, match: re.Match[str]) -> None:
 
 
 def _shown(match: re.Match[str]) -> str:
-    """Returns what readers see of markup, which stands for it in the sentence that is translated."""
+    """Returns the visible text of markup, which replaces it in the sentence that is translated."""
     whole, text = match.group(), match["text"]
     if match["url"] or match["placeholder"]:
         return whole

@@ -1,4 +1,4 @@
-"""Text of any length as sentences, which models translate, and what stands between them, which is kept.
+"""Text of any length as sentences, which models translate, and the text between them, which is kept.
 
 Sentence boundaries are found by sentencex (Wikimedia Foundation): rules and lists of abbreviations for more than 200
 languages, which need no download. A line break always ends a sentence.
@@ -20,7 +20,7 @@ _LINES = re.compile(r"([\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+)")
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of a text: a sentence without the white space around it, or what is between sentences."""
+    """A part of a text: a sentence without the white space around it, or the text between sentences."""
 
     text: str
     is_sentence: bool

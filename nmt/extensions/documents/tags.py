@@ -1,4 +1,4 @@
-"""Content with inline elements, as spans of its text, and what in a text is not translated."""
+"""Content with inline elements, as spans of its text, and the parts of a text that are not translated."""
 
 import re
 from bisect import bisect_right
@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from typing import Any, Union
 
+from nmt.core.errors import UserError, shortened
 from nmt.core.patterns import PLACEHOLDER, URL
 
 MAX_DEPTH = 100
 """Tags inside one another that :class:`ContentBuilder` takes for elements."""
+
+MAX_KEPT = 100_000
+"""Largest number of kept texts in a block. A placeholder takes no more characters than a word, but far more time."""
 
 Content = list[Union[str, "Node"]]
 Interval = tuple[int, int]
@@ -98,6 +102,16 @@ class SourceText:
         source.kept.sort(key=lambda kept: kept.begin)
         return source
 
+    @staticmethod
+    def check_size(content: Content, pattern: re.Pattern[str]) -> None:
+        """Raises a UserError if the content of a block has more kept texts than :data:`MAX_KEPT`."""
+        text = text_of(content)
+        if len(text) > MAX_KEPT and next(islice(pattern.finditer(text), MAX_KEPT, None), None):
+            raise UserError(
+                f"The paragraph {shortened(text)!r} has more than {MAX_KEPT:,} numbers, addresses and placeholders.",
+                "Split it into several paragraphs.",
+            )
+
     def _read(self, content: Content, begin: int, spans: list[Span]) -> int:
         """Add the elements of content that begins at a character; where it ends."""
         for item in content:
@@ -164,7 +178,7 @@ class ContentBuilder:
         self.add(Node((tag, ""), [text] if text else [], is_kept=True))
 
     def open(self, name: str, first: str, last: str = "", is_unique: bool = False) -> None:
-        """Begin an element; what is nested too deeply becomes a place."""
+        """Begins an element; one that is nested too deeply becomes a place."""
         if len(self._levels) < MAX_DEPTH:
             self._levels.append((name, Node((first, last), is_unique=is_unique)))
         else:

@@ -230,7 +230,7 @@ class AlignedTarget:
     def boundary(self, begin: int, end: int) -> int:
         """Returns the word before which something stands that has no word, by the words beside it in the source.
 
-        What stands before or after all words still does.
+        A place before or after all words stays there.
         """
         before = bisect_right(self.source_words, begin, key=lambda word: word[1]) - 1
         after = bisect_left(self.source_words, end, key=lambda word: word[0])

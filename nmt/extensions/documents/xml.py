@@ -95,7 +95,7 @@ def _xliff_kind(element: Element) -> Kind:
 
 
 def _join_pairs(parent: Element, depth: int = 0) -> Iterator[tuple[Element, Element, Element]]:
-    """Moves what is between ``bx`` and ``ex``, ``bpt`` and ``ept``, ``sc`` and ``ec`` into an element."""
+    """Moves the content between ``bx`` and ``ex``, ``bpt`` and ``ept``, ``sc`` and ``ec`` into an element."""
     if depth == MAX_DEPTH:
         return
     ends: dict[tuple[str, str | None], deque[Element]] = defaultdict(deque)
@@ -191,7 +191,7 @@ def _repacked(data: bytes, wanted: re.Pattern[str], change: Callable[[Element], 
                     content = file.read(MAX_UNPACKED - unpacked + 1)
                 unpacked += len(content)
                 if unpacked > MAX_UNPACKED:
-                    raise UserError(f"The file has more than {MAX_UNPACKED:,} bytes when unpacked.", "Divide it.")
+                    raise UserError(f"The file has more than {MAX_UNPACKED:,} bytes when unpacked.", "Split the file.")
                 if wanted.fullmatch(member.filename):
                     root = parse_xml(content)
                     change(root)

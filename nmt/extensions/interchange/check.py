@@ -1,4 +1,4 @@
-"""The check of an export: what its runtime computes, against what the model computes in PyTorch."""
+"""The check of an export: compares the results of its runtime with those of the model in PyTorch."""
 
 import contextlib
 import math
@@ -74,7 +74,7 @@ def check(
     translations differ, there is a warning.
 
     Args:
-        directory: what was exported; it is removed if the check fails.
+        directory: the exported model; it is removed if the check fails.
         translator: the original.
         open_model: opens the folder.
         lines: of the source language; random ones are added where there are less than :data:`NUM_LINES`.

@@ -121,7 +121,7 @@ class HuggingFace(ExportTarget):
 
 
 def _text_prefix(translator: Translator) -> str:
-    """Returns what stands in front of a line for the tokenizer: the token of the target language, for some models."""
+    """Returns the prefix of a line for the tokenizer: the token of the target language, for some models."""
     source = translator.vocabularies.source
     if not isinstance(source, PretrainedVocabulary) or translator.recipe.model.decoder["first_token"] is not None:
         return ""
@@ -187,7 +187,7 @@ class TransformersModel:
 
 
 def fitting_family(translator: Translator) -> Family:
-    """Returns the architecture that computes what a model computes.
+    """Returns the architecture that is equivalent to a model.
 
     Raises:
         UserError: there is none; the message says why.

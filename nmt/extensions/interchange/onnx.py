@@ -152,7 +152,7 @@ class _Step(nn.Module):
     def read(
         self, layer: Any, x_BKD: Tensor, state: Sequence[Tensor], keys_values: KeysValues, bias: Tensor
     ) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
-        """Returns what a layer gives [B, K, D], its attention weights [B, H, K, S] and its new state."""
+        """Returns the output of a layer [B, K, D], its attention weights [B, H, K, S] and its new state."""
         raise NotImplementedError
 
     def initial_shapes(self) -> list[list[int]]:

@@ -83,7 +83,7 @@ class ExportedModel:
         """The best translations of encoded sentences by beam search, best first.
 
         CTranslate2 knows the length penalties ``none`` and ``average``. With another one, its beam search has
-        ``average`` with alpha 1, and what it finds is ranked by the penalty of the options.
+        ``average`` with alpha 1, and its hypotheses are ranked by the penalty of the options.
         """
         limits, skipped = max_lengths(lengths(sources), options).tolist(), len(self._prefix)
         alpha = length_exponent(options)

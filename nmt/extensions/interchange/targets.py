@@ -31,7 +31,7 @@ class ExportTarget(ABC):
             lines: source sentences with which the exported model can be checked; may be empty.
 
         Returns:
-            Messages for the user; the first one names the file or folder and what the check has found.
+            Messages for the user; the first one names the file or folder and the result of the check.
 
         Raises:
             UserError: the format can't hold the model or the type of weights, or the output exists.

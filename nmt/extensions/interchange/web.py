@@ -82,7 +82,7 @@ def _package() -> bytes:
     """Returns the package of onnxruntime-web, which is downloaded once.
 
     Raises:
-        UserError: it can't be downloaded, or isn't what it should be.
+        UserError: it can't be downloaded, or its digest is wrong.
     """
     path = cache_directory() / f"{RUNTIME}.tgz"
     name, _, version = RUNTIME.rpartition("-")

@@ -71,7 +71,7 @@ def attribution_shares(
     model: Seq2Seq, vocabularies: Vocabularies, source: Ids, target: Ids, method: AttributionMethod
 ) -> Tensor:
     """The positive attributions of :func:`attribute` as shares that sum to 1 for each target token, like the weights of
-    attention. What makes a token less probable gets 0; a token without positive attributions has a row of zeros."""
+    attention. Negative attributions become 0; a token without positive attributions has a row of zeros."""
     positive_TS = attribute(model, vocabularies, source, target, method).clamp(min=0)
     return positive_TS / positive_TS.sum(1, keepdim=True).clamp(min=torch.finfo(positive_TS.dtype).tiny)
 

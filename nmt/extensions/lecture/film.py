@@ -1,4 +1,4 @@
-"""The page that shows a film of training: sentences, attention and gradients at each validation, beside the curves."""
+"""The page with the timeline of a training run: sentences, attention, gradients and curves at each validation."""
 
 import base64
 from bisect import bisect_right
@@ -76,7 +76,7 @@ def _texts(frame: dict[str, Any]) -> list[str]:
 
 
 def _check(frame: dict[str, Any]) -> None:
-    """Raises an error unless a frame has what the page reads."""
+    """Raises an error unless a frame has all fields of the page."""
     texts, numbers = [], [frame["step"], *frame["gradients"]]
     for sentence in frame["sentences"]:
         texts += [sentence["text"], *sentence["source"]]

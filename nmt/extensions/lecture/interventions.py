@@ -97,7 +97,7 @@ def intervened(model: Seq2Seq, interventions: Sequence[Intervention]) -> Iterato
     """Returns a model under interventions, which hold until the end of the block.
 
     Args:
-        model: used by nobody else at the same time: see :func:`shared_copy`.
+        model: not used by others at the same time: see :func:`shared_copy`.
         interventions: one for each sentence of a batch. All sentences of the batch are as long as each other.
     """
     changed, first = IntervenedModel(model, interventions), 0

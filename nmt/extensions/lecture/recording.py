@@ -1,4 +1,4 @@
-"""A recorder of beam search: the tree of all continuations that were considered, and what became of each."""
+"""A recorder of beam search: the tree of all continuations that were considered, with the result of each."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

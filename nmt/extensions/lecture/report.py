@@ -2,7 +2,7 @@
 
 The page carries its data as JSON:
 
-    heads      list of str               names of the attention to choose from, first what the links are taken from
+    heads      list of str               names of the attention to choose from, first that of the links
     sentences  list of objects:
       source      list of str            the source words
       gold        null, or {"sure": [[s, t], …], "possible": [[s, t], …]}
@@ -35,7 +35,7 @@ def render_report(
     """The page.
 
     Args:
-        heads: names of what the ``weights`` and then the ``head_weights`` of each alignment are.
+        heads: names of the ``weights`` and then of the ``head_weights`` of each alignment.
         sentences: the candidates of each sentence, the best first; at least one.
         gold: sure and possible links of each sentence's first candidate.
 

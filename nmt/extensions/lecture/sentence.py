@@ -1,4 +1,4 @@
-"""The translation of a sentence in detail: search, attention, and what other words or other attention would change."""
+"""The translation of a sentence in detail: search, attention, and the effects of other words or other attention."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -64,7 +64,7 @@ class ForcedStep:
 
 
 class SentenceViewer:
-    """Computes what the page shows of one model.
+    """Computes the data of the page for one model.
 
     Args:
         translator: of a model that translates.
@@ -192,7 +192,7 @@ class SentenceViewer:
         return {**self._summary(hypothesis), "tokens": self._tokens(hypothesis.ids), "p": log_p.exp().tolist()}
 
     def _summary(self, hypothesis: Hypothesis) -> Json:
-        """Returns what the page shows of a translation as a whole."""
+        """Returns the data of the page for a translation as a whole."""
         text = " ".join(self.translator.task.decode(self._target, hypothesis.ids).split())
         return {"text": text, "log_p": hypothesis.log_probability, "score": hypothesis.score}
 

@@ -58,7 +58,7 @@ def learn_corrections(
 ) -> None:
     """Fine-tune a model with its corrections.
 
-    The corrections of the translation memory are mixed into the training text. The result takes the place of the model
+    The corrections of the translation memory are mixed into the training text. The result replaces the model
     only if it is significantly better on corrections that were held out and not significantly worse on the validation
     text, by chrF as `nmt compare` tests it. Otherwise the model stays as it was. The same command resumes a run that
     was stopped.

@@ -24,7 +24,7 @@ from nmt.translation.load import load
 MIN_CORRECTIONS = 100
 PARTS = {"test": range(3), "valid": range(3, 5), "new": range(5, 20)}
 """Parts of 20, by a digest of the source, that are held out, select the checkpoint, and are trained on. A correction is
-always in the same part, so later runs are not tested on what earlier ones have learned."""
+always in the same part, so later runs are not tested on training data of earlier ones."""
 MAX_COMPARED = 500
 """Sentences of the validation text that are compared."""
 MAX_OLD = 1_000_000

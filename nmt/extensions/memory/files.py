@@ -1,4 +1,4 @@
-"""Files of translation memories: TMX 1.4 and CSV. What is written is read again exactly."""
+"""Files of translation memories: TMX 1.4 and CSV. Reading a written file restores all entries exactly."""
 
 import csv
 import io
@@ -66,7 +66,7 @@ def read_memory(path: Path | str, source: str, target: str) -> list[Entry]:
     """
     read, data = _read_tmx if _is_tmx(path) else _read_csv, read_bytes(path, MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise UserError(f"{path} has more than {MAX_BYTES >> 20} MiB.", "Divide it.")
+        raise UserError(f"{path} has more than {MAX_BYTES >> 20} MiB.", "Split the file.")
     try:
         found = [each for each in read(data, source, target) if each.source.strip() and each.target.strip()]
     except UserError as error:

@@ -40,8 +40,8 @@ def plan(
     """Estimate time, memory and chrF before training.
 
     Transformers of three widths are trained on the text for some seconds each, which takes one or two minutes on a CPU.
-    The table shows their memory, their updates a minute and, for several durations of training, the chrF to expect on
-    text of the same kind. The estimate of chrF comes from runs on other texts.
+    The table shows their memory, their updates per minute and, for several durations of training, the expected chrF on
+    text of the same kind. The estimate of chrF is fitted to runs on other texts.
     """
     from nmt.core.output import open_output
     from nmt.recipe import yaml12

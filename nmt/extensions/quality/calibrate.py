@@ -113,7 +113,7 @@ def calibrate(
 
     Args:
         min_chrf: sentence chrF from which a translation is acceptable.
-        reverse: what the examples were collected with.
+        reverse: the reverse model with which the examples were collected.
 
     Raises:
         UserError: there are too few examples, all of them are acceptable, or none is; or another process writes there.

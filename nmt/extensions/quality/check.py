@@ -51,7 +51,7 @@ MAX_FOREIGN = 0.2
 
 
 def problems(source: str, translation: str) -> dict[str, Any]:
-    """Returns what is wrong with a translation; nothing if no defect is found.
+    """Returns the defects of a translation; an empty result if there are none.
 
     Returns:
         For ``code`` (between backticks, as in reStructuredText and Markdown), ``urls``, ``tags``, ``placeholders`` and

@@ -164,7 +164,7 @@ class Regression:
 
     @classmethod
     def read(cls, values: dict[str, Any], names: Sequence[str]) -> Self:
-        """Checks what a file has.
+        """Checks the content of a file.
 
         Raises:
             ValueError: a feature is not one of ``names``, or a number is not finite.
@@ -244,7 +244,7 @@ class Calibration:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Reads what :meth:`save` wrote.
+        """Reads a file of :meth:`save`.
 
         Raises:
             UserError: there is no such file, or it is damaged.

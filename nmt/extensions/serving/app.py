@@ -78,8 +78,8 @@ def create_app(service: Service) -> FastAPI:
 def make_server(service: Service, host: str, port: int, proxies: str = "") -> uvicorn.Server:
     """Returns a server that is not running yet; ``proxies`` are addresses whose ``X-Forwarded-For`` is trusted.
 
-    It logs no requests, because their addresses can contain text, nor what is wrong with them, because anybody could
-    fill the log so.
+    It logs no requests, because their addresses can contain text, nor their errors, because a client could fill the
+    log with them.
     """
     grace = int(service.limits.time_limit) + 5
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)

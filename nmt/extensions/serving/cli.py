@@ -71,11 +71,10 @@ def serve(
     """Serve models over HTTP.
 
     The server has the API of LibreTranslate, and one of nmt under /v1; the page /docs describes both. The page
-    /sentence shows search and attention, and what other attention would change. Each model
-    serves the direction that it was trained for. Where no model translates from one language to another, two do by way
-    of a third. Sentences that the translation memory of a model has are translated by it. Sentences of requests that
-    arrive together are translated in common batches. No text is logged. SIGTERM and Ctrl-C stop the server when all
-    accepted requests are answered.
+    /sentence shows search and attention, and the effect of other attention. Each model serves the direction that it was
+    trained for; if there is no direct model, nmt pivots through a third language. Sentences that are in the translation
+    memory of a model are translated from it. Sentences of simultaneous requests are translated in common batches. No
+    text is logged. SIGTERM and Ctrl-C stop the server when all accepted requests are answered.
     """
     with extra("serve"):
         from nmt.extensions.serving.app import load_models, read_api_keys

@@ -11,16 +11,16 @@ HEADER_SECONDS = 10.0
 """Longest time to the end of the headers from the first byte of a request, the beginning of the connection, or the end
 of the answer before."""
 MAX_HEADER_BYTES = 64 << 10
-"""Largest size of the headers of a request, beyond what arrives at once."""
+"""Largest size of the headers of a request, beyond the data of the first read."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
     """HTTP of uvicorn, with limits against clients that never finish a request or never read an answer.
 
-    A connection that exceeds a limit is aborted: closing it would wait until the client has read what was sent.
+    A connection that exceeds a limit is aborted: closing it would wait until the client has read all data.
 
     Attributes:
-        read_seconds: longest time until a client has taken what was sent to it.
+        read_seconds: longest time until a client has read the data that was sent to it.
     """
 
     read_seconds: ClassVar[float] = 60.0

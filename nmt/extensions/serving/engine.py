@@ -70,7 +70,7 @@ class _FunctionJob:
 
 
 class _AllCancelled(Exception):
-    """Ends a search between two steps: nobody waits for its results."""
+    """Ends a search between two steps, because its results are no longer needed."""
 
 
 class _SearchObserver(LogitsProcessor):

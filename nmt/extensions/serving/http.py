@@ -206,7 +206,7 @@ async def read_values(request: Request) -> dict[str, Any]:
     """Returns the values of a request: a JSON object, or those of a form and of the query.
 
     Raises:
-        ApiError: the body is not what its content type says.
+        ApiError: the body does not match its content type.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
         body = await request.body()

@@ -67,9 +67,9 @@ class ModelRouter:
         return [code for code in self.codes if self.route(source, code) is not None]
 
     def route(self, source: str, target: str) -> list[Translator] | None:
-        """Returns the model that translates, or two by way of a third language; empty for a language to itself.
+        """Returns the direct model, or two that pivot through a third language; empty for a language to itself.
 
-        Of several third languages English is chosen, otherwise the first by its code. None if there is no way.
+        English is preferred as the third language, otherwise the first by its code. None if there is no route.
         """
         if source == target:
             return []

@@ -89,7 +89,7 @@ class _Job:
     def _with_markup(
         self, search: Callable[[Sequence[str]], list[list[Translation]]], num: int, source: str
     ) -> list[str]:
-        """Returns what :meth:`_translations` does, with tags and what must be kept in their places in each of them."""
+        """Returns the results of :meth:`_translations` with tags and kept texts in their places."""
         found: dict[str, list[Translation]] = {}
 
         def translate(sentences: Sequence[str], rank: int) -> list[Translation]:
@@ -332,7 +332,7 @@ def _specification() -> dict[str, Any]:
     endpoints = (
         ("post", "/translate", "Translate text", "q source target format alternatives api_key"),
         ("post", "/detect", "Detect the language of a text", "q api_key"),
-        ("get", "/languages", "The languages, and what each can be translated to", ""),
+        ("get", "/languages", "The languages, with the target languages of each", ""),
         ("get", "/frontend/settings", "Settings for user interfaces", ""),
         ("post", "/translate_file", "Translate a file", "file source target glossary api_key"),
         ("post", "/suggest", "Suggest a better translation", "q s source target api_key"),

@@ -51,7 +51,7 @@ class DocumentProcess:
         self._process.kill()
 
     def close(self) -> None:
-        """End the process and release what belongs to it. No other thread may use it any more."""
+        """Ends the process and releases its resources. No other thread may use it any more."""
         self.end()
         self._process.wait()
         for file in (self._process.stdin, self._process.stdout):
@@ -101,7 +101,7 @@ def _end_is_error() -> Iterator[None]:
     except (EOFError, OSError):
         raise UserError(
             f"The document can't be read within {MAX_MEMORY >> 20:,} MiB of memory and {MAX_SECONDS} seconds.",
-            "Divide it.",
+            "Split the file.",
         ) from None
 
 
@@ -114,7 +114,7 @@ class DocumentProcesses:
 
     @contextmanager
     def process(self) -> Iterator[DocumentProcess]:
-        """Lends a process that nobody else uses."""
+        """Lends a process to one user at a time."""
         with self._lock:
             process = self._idle.pop() if self._idle else DocumentProcess()
         try:
@@ -128,7 +128,7 @@ class DocumentProcesses:
                 process.close()
 
     def close(self) -> None:
-        """End the processes that nobody uses, and the others when they are given back."""
+        """Ends the processes that are not in use, and the others when they are given back."""
         with self._lock:
             self._is_closed, idle = True, self._idle
             self._idle = []
@@ -200,7 +200,7 @@ def _answer(job: dict[str, Any], data: bytes, requests: IO[bytes], answers: IO[b
         _send(answers, ["error", error.message, error.remedy, _is_small()])
     except (MemoryError, RecursionError):
         message = f"The document needs more than {MAX_MEMORY >> 20:,} MiB of memory, or is nested too deeply."
-        _send(answers, ["error", message, "Divide it.", False])
+        _send(answers, ["error", message, "Split the file.", False])
     except (EOFError, OSError):
         raise
     except Exception as error:
@@ -219,7 +219,7 @@ def _limit_memory() -> None:
 
 
 def _memory(column: int) -> int:
-    """Bytes of this process: 0 the address space, 1 what is resident (Linux)."""
+    """Bytes of this process: 0 the address space, 1 the resident set (Linux)."""
     with open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[column]) * os.sysconf("SC_PAGESIZE")
 

@@ -37,7 +37,7 @@ PAIRS_AT_A_TIME = 16
 DOCUMENT_SECONDS = 600.0
 """Longest time from the arrival of a document to its translation."""
 CLOSE_SECONDS = 5.0
-"""Longest time that closing waits for model threads, when what they compute has been answered or cancelled."""
+"""Longest time that closing waits for model threads, when their requests have been answered or cancelled."""
 NUM_DOCUMENTS = 4
 """Documents that are translated at a time, each with a process of its own; others wait."""
 WRONG_KEYS = 10
@@ -106,9 +106,9 @@ class RequestContext:
         """Translate sentences by the models of a route, one after another.
 
         Args:
-            route: of :meth:`ModelRouter.route`. What is required of translations is required of the last model's.
+            route: of :meth:`ModelRouter.route`. Constraints apply to the translations of the last model.
             requests: sentences; one that is longer than a model can read is translated in parts.
-            settings: what the translations have in common.
+            settings: the common options of the translations.
             on_partial: called with the index of a sentence and its unfinished translation.
 
         Raises:
@@ -193,7 +193,7 @@ class RequestContext:
         ]
 
     def _results(self, submit: Callable[[], list["Future[T]"]]) -> list[T]:
-        """Returns the results of what is submitted to the engine, within the deadline."""
+        """Returns the results of submitted requests, within the deadline."""
         with self._lock:
             if self._is_cancelled:
                 raise CancelledError
@@ -218,7 +218,7 @@ class Service:
         feedback: accept corrections without API keys, too.
 
     Attributes:
-        closing: gets what :meth:`close` has to close, too.
+        closing: resources that :meth:`close` closes, too.
     """
 
     def __init__(

@@ -54,7 +54,7 @@ class TranslateBody(Body):
         False,
         description="give the probability that each sentence, and each word, is acceptable, if the model is calibrated",
     )
-    prefix: str = Field("", max_length=1000, description="what the translation begins with; needs split=false")
+    prefix: str = Field("", max_length=1000, description="beginning of the translation; needs split=false")
     must_contain: list[Phrase] = Field(
         [], max_length=20, description="phrases that the translation contains; needs split=false"
     )
@@ -155,7 +155,7 @@ def router(service: Service) -> APIRouter:
 
 
 class _Job:
-    """One text of a request, with what is requested of its translation."""
+    """One text of a request, with the options of its translation."""
 
     def __init__(self, service: Service, body: TranslateBody, text: str) -> None:
         self._service, self._body, self._text = service, body, text

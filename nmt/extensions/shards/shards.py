@@ -60,7 +60,7 @@ class Shard:
         try:
             return {path.name: sha256(path) for path in self.inputs}
         except OSError as error:
-            remedy = "Put it back; the same command goes on with what is left."
+            remedy = "Put it back; the same command continues with the rest."
             raise UserError(f"{error.filename} can't be read any more: {error.strerror}.", remedy) from None
 
 
@@ -73,7 +73,7 @@ def find_shards(folders: Sequence[Path], output: Path) -> list[Shard]:
     """The shards of a folder, or of a folder for each side of parallel text, by name.
 
     Files of one folder give files of the same names. Of several folders, files belong together whose names differ at
-    most in their ends, such as ``.de``; what is written has the common part as its name.
+    most in their ends, such as ``.de``; the output has the common part as its name.
 
     Raises:
         UserError: a folder has no files, or something that isn't a file, or lacks a shard of the other.
@@ -114,7 +114,7 @@ def _files(folder: Path, is_only: bool) -> dict[str, Path]:
 
 
 class Journal:
-    """Record of what is done in a folder, such as shards, and of the settings; see :meth:`open`."""
+    """Record of finished work in a folder, such as shards, and of the settings; see :meth:`open`."""
 
     def __init__(self, file: BinaryIO, records: Mapping[str, Any]) -> None:
         self._file, self._records = file, dict(records)
@@ -126,7 +126,7 @@ class Journal:
 
         Args:
             folder: may exist if it is empty, or if it was begun with the same settings.
-            settings: what JSON can have; shards that were done with others would not belong to these.
+            settings: values of JSON; shards that were done with others would not belong to these.
 
         Raises:
             UserError: the folder is another's, or can't be written.
@@ -226,7 +226,7 @@ def run(
         The result of each shard.
 
     Raises:
-        UserError: of a shard, or a shard has cost several workers. What is done remains.
+        UserError: of a shard, or a shard has cost several workers. Finished shards remain.
     """
     with contextlib.closing(executor), contextlib.ExitStack() as stack:
         sizes = {shard: num_lines(shard) for shard in shards}

@@ -120,7 +120,7 @@ def distill(
     With --teacher, a large language model behind OpenAI's chat API translates (vLLM, llama.cpp, Ollama and others),
     with the key OPENAI_API_KEY of the environment. --beam-size is then the number of samples of a line; --temperature,
     --top-p, --seed and --max-length are sent with each request. --reverse scores the answers, so that --drop-worst and
-    --min-score leave out those that don't say what the source says.
+    --min-score remove those with another meaning than the source.
     """
     from nmt.data.sources import FileText
     from nmt.translation.load import load
@@ -168,7 +168,7 @@ def _ask_teacher(
     sent |= {name: given.pop(key) for key, name in (("top_p", "top_p"), ("max_length", "max_tokens")) if key in given}
     if given:
         flag = next(iter(given)).replace("_", "-")
-        raise UserError(f"--{flag} has no effect on --teacher.", "Leave it out.")
+        raise UserError(f"--{flag} has no effect on --teacher.", "Remove it.")
     if reverse is not None:
         languages = [reverse.recipe.data.target, reverse.recipe.data.source]
     elif pair_options.min_score is not None:

@@ -111,7 +111,7 @@ class Synthesis:
             on_progress: called with the number of lines read since the last call, in each of three passes.
 
         Returns:
-            What is in ``report.json``.
+            The content of ``report.json``.
 
         Raises:
             UserError: there is no line, no pair would remain, or the folder can't be written.

@@ -136,7 +136,7 @@ class ChatTeacher:
 
     @property
     def digest(self) -> str:
-        """Short hash of what answers depend on."""
+        """Returns a short hash of all inputs on which answers depend."""
         settings = [self.options.model, self.prompt, self.fields, self.num_samples]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 

@@ -53,7 +53,7 @@ def verify(
     """Run the checks one by one; the exact ones come first.
 
     Args:
-        model_dir: what ``nmt train`` wrote.
+        model_dir: a folder that ``nmt train`` wrote.
         sources: lines to translate, none of them empty.
         targets: translations for forced decoding; the model's own if left out.
         device: of all checks but the export, which runs on the CPU.

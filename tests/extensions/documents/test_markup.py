@@ -135,6 +135,14 @@ def test_text_does_not_depend_on_tags() -> None:
         assert re.sub("<[^<>]*>", "", with_tags) == translate_html(" ".join(chosen), translate)
 
 
+def test_too_many_placeholders_in_a_paragraph_are_refused() -> None:
+    untouched = Mock(return_value=[])
+    with pytest.raises(UserError, match=r"The paragraph '\{x\} .* more than 100,000 numbers") as caught:
+        translate_content([["{x} " * 100_000, Node("", ["{x}"])]], untouched)
+    assert "Split it" in str(caught.value.remedy)
+    untouched.assert_not_called()
+
+
 def test_sentences_of_several_texts_are_translated_in_one_call() -> None:
     calls: list[Sequence[str]] = []
 

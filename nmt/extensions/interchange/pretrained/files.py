@@ -35,7 +35,7 @@ def read_content(path: Path) -> bytes:
 
 
 def check_regular(path: Path) -> None:
-    """Raises UserError for a pipe or a device, which a read would wait for; what is missing has messages elsewhere."""
+    """Raises UserError for a pipe or a device, which a read would wait for; missing files have messages elsewhere."""
     if path.exists() and not path.is_file() and not path.is_dir():
         raise UserError(f"{path} is not a regular file.", INCOMPLETE)
 

@@ -38,7 +38,7 @@ def import_huggingface(
     Args:
         directory: a folder with ``config.json``, safetensors files, and the files of a sentencepiece tokenizer.
         output: a new or empty folder.
-        source_language, target_language: codes as the model has them; None: what the tokenizer says.
+        source_language, target_language: codes as the model has them; None: those of the tokenizer.
 
     Raises:
         UserError: nmt can't represent the model, a file is missing or damaged, the files don't fit together, the
@@ -139,7 +139,7 @@ def _weights(
     rest = sorted(name for name in stored.names - used if not is_redundant(name))
     if rest:
         raise UserError(
-            f"{directory}: nmt has no use for the tensor {rest[0]!r} ({len(rest)} in all).",
+            f"{directory}: unexpected tensor {rest[0]!r} ({len(rest)} in all).",
             "config.json describes another model than the weights, or the model has parts that nmt can't represent.",
         )
     return weights

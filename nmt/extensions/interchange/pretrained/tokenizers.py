@@ -45,8 +45,8 @@ def read_tokenizer(directory: Path, config: Config, source: str | None, target: 
 
     Args:
         directory: the folder.
-        config: what ``config.json`` says.
-        source: the source language; None: what the tokenizer says.
+        config: the content of ``config.json``.
+        source: the source language; None: that of the tokenizer.
         target: the target language.
 
     Raises:

@@ -305,7 +305,7 @@ FC1 = "model.encoder.layers.1.fc1.weight"
         (with_key("vocab.json", "▁Mann", "x"), "'▁Mann' has no id"),
         (with_key("tokenizer_config.json", "source_lang", None), "Give --source-language"),
         (without(FC1), f"lack the tensor '{FC1}'"),
-        (with_tensor("model.encoder.layers.7.fc1.weight", 2, 2), "no use for the tensor 'model.encoder.layers.7.fc1"),
+        (with_tensor("model.encoder.layers.7.fc1.weight", 2, 2), "unexpected tensor 'model.encoder.layers.7.fc1"),
         (with_tensor(FC1, 48, 31), f"'{FC1}' has the shape (48, 31), not (48, 32)"),
         (with_nan(FC1), f"'{FC1}' holds numbers that are not finite"),
         (truncated("model.safetensors"), "model.safetensors is damaged"),
