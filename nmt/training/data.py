@@ -150,7 +150,6 @@ def prepare_data(
     texts: Texts | None = None,
     resumed: Path | None = None,
     process_group: ProcessGroup = SINGLE_PROCESS,
-    task: Task | None = None,
 ) -> Data:
     """Vocabularies (read, or made from the training text) and encoded corpora of a recipe.
 
@@ -160,7 +159,7 @@ def prepare_data(
         resumed: the model directory whose vocabularies are to be used again.
         process_group: the processes of the run; one of them does the work.
     """
-    options, used, task = recipe.data, list((techniques or {}).values()), task or task_of(recipe)
+    options, used, task = recipe.data, list((techniques or {}).values()), task_of(recipe)
     train_texts, valid_text = texts or open_texts(options)
     vocabularies = process_group.broadcast(lambda: _vocabularies(recipe, task, resumed, train_texts))
     for corpus in options.corpora:

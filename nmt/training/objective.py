@@ -182,19 +182,25 @@ def release_memory(device: torch.device) -> None:
         torch.get_device_module(device).empty_cache()
 
 
-def find_batch_tokens(objective: nn.Module, batches: BatchStream, num_moments: int) -> int:
-    """Returns the value of ``training.batch_tokens: auto``.
+def tries_batches(objective: nn.Module) -> bool:
+    """Returns whether ``training.batch_tokens: auto`` is found by trying, and says so if it is not.
 
-    On a GPU it is found by trying. On the CPU nothing is tried: a system promises memory that it doesn't have, and
-    ends some process, perhaps another one, when it is used. ``num_moments``: tensors as large as the weights that the
-    optimizer and the moving average will add.
+    On the CPU it is not: Linux overcommits memory and may kill another process when it runs out.
     """
-    if next(objective.parameters()).device.type == "cpu":
-        say(
-            f"training.batch_tokens is auto: {CPU_BATCH_TOKENS:,} on the CPU, where trying how much fits could bring "
-            "the machine down. Set it to a number if the run takes too much memory, or could take more."
-        )
-        return CPU_BATCH_TOKENS
+    if next(objective.parameters()).device.type != "cpu":
+        return True
+    say(
+        f"training.batch_tokens is auto: {CPU_BATCH_TOKENS:,} on the CPU, where trying how much fits could bring "
+        "the machine down. Set it to a number if the run takes too much memory, or could take more."
+    )
+    return False
+
+
+def find_batch_tokens(objective: nn.Module, batches: BatchStream, num_moments: int) -> int:
+    """Returns the value of ``training.batch_tokens: auto`` on an accelerator, found by trying.
+
+    ``num_moments``: tensors as large as the weights that the optimizer and the moving average will add.
+    """
     limit = max(CPU_BATCH_TOKENS, batches.num_positions // MIN_UPDATES)
     found = largest_by_trying(objective, batches.longest, num_moments, limit)
     say(f"training.batch_tokens is auto: {found:,} fit")

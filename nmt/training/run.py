@@ -25,9 +25,10 @@ from nmt.training.distributed import ProcessGroup
 from nmt.training.events import Sink, ignore
 from nmt.training.graphs import records_graphs
 from nmt.training.model_card import write_card
-from nmt.training.objective import CPU_BATCH_TOKENS, Objective, find_batch_tokens
-from nmt.training.resolve import ResolvedRecipe, resolve
+from nmt.training.objective import CPU_BATCH_TOKENS, Objective, find_batch_tokens, tries_batches
+from nmt.training.resolve import resolve
 from nmt.training.sinks import open_sinks
+from nmt.training.techniques import make_techniques
 from nmt.training.techniques.base import Technique
 from nmt.training.trainer import Trainer
 from nmt.training.validation import Validator
@@ -65,17 +66,17 @@ def train(
         Interrupted: Ctrl-C or SIGTERM, after a checkpoint was saved.
     """
     directory = ModelDirectory(output if output is not None else default_output(recipe))
-    resolved = resolve(recipe, overrides)
+    recipe = resolve(recipe, overrides)
     with ExitStack() as stack:
-        process_group = stack.enter_context(ProcessGroup.joined(resolved.recipe.device))
+        process_group = stack.enter_context(ProcessGroup.joined(recipe.device))
         if process_group.is_main:
             stack.enter_context(directory.writing())
-        texts = open_texts(resolved.recipe.data, pairs, valid)
-        return _train(resolved, directory, texts, resume, on_event, process_group)
+        texts = open_texts(recipe.data, pairs, valid)
+        return _train(recipe, directory, texts, resume, on_event, process_group)
 
 
 def _train(
-    resolved: ResolvedRecipe,
+    recipe: Recipe,
     directory: ModelDirectory,
     texts: Texts,
     resume: bool,
@@ -83,24 +84,20 @@ def _train(
     process_group: ProcessGroup,
 ) -> Path:
     """Trains in one of the processes of a run; see :func:`train`."""
-    recipe = resolved.recipe
     device = pick_device(process_group.device(recipe.device))
     precision = pick_precision(recipe.training.precision, device)
     use_tensor_cores(device)
     manage_memory()
     batch_tokens, checkpoint = process_group.broadcast(lambda: _open(recipe, directory, resume))
-    recipe = resolved.with_batch_tokens(batch_tokens).recipe
+    recipe = _with_batch_tokens(recipe, batch_tokens)
     seed_everything(recipe.seed)
-    techniques = resolved.make_techniques()
-    data = prepare_data(
-        recipe, techniques, texts, directory.path if checkpoint else None, process_group, task=resolved.task
-    )
+    techniques = make_techniques(recipe)
+    data = prepare_data(recipe, techniques, texts, directory.path if checkpoint else None, process_group)
     model = make_model(recipe, data.vocabularies, is_new=not checkpoint).to(device)
     process_group.seed_per_rank(recipe.seed)
     objective = Objective(model, recipe.training, precision, techniques)
     budget = _find_budget(recipe, data, objective, process_group)
-    resolved = resolved.with_batch_tokens(budget)  # a resumed run has the same
-    recipe = resolved.recipe
+    recipe = _with_batch_tokens(recipe, budget)  # a resumed run has the same
     has_graphs = records_graphs(objective, recipe.training, process_group)
     batches = data.batches(budget, recipe.seed, process_group, few_shapes=has_graphs).prefetch(device)
     validator = Validator(recipe, data, budget, precision, process_group)
@@ -112,7 +109,7 @@ def _train(
     with ExitStack() as stack:
         sinks = open_sinks(directory, recipe.training.tensorboard, on_event)
         sink = stack.enter_context(sinks) if process_group.is_main else ignore
-        trainer = Trainer(resolved, objective, batches, validator, directory.path, sink, process_group)
+        trainer = Trainer(recipe, objective, batches, validator, directory.path, sink, process_group)
         if checkpoint:
             trainer.resume(checkpoint)
         elif resume:
@@ -126,6 +123,11 @@ def _train(
     found = f"best {score_text(metric, best.best)} at step {best.best_step}; " if best.best is not None else ""
     say(f"done: {reason}; {found}the model is {directory}")
     return directory.path
+
+
+def _with_batch_tokens(recipe: Recipe, batch_tokens: BatchTokens) -> Recipe:
+    training = recipe.training.model_copy(update={"batch_tokens": batch_tokens})
+    return recipe.model_copy(update={"training": training})
 
 
 def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[BatchTokens, Path | None]:
@@ -196,14 +198,16 @@ def _find_budget(recipe: Recipe, data: Data, objective: Objective, process_group
     """Returns ``training.batch_tokens`` as a number."""
     given = recipe.training.batch_tokens
     if given != "auto":
-        found = given
-    else:
+        budget = given
+    elif tries_batches(objective):
         batches = data.batches(CPU_BATCH_TOKENS, recipe.seed, process_group)
         num_moments = 3 if recipe.training.ema else 2
-        found = min(process_group.gather(find_batch_tokens(objective, batches, num_moments)))
-    if data.longest > found:
-        warn(f"the longest sentence has {data.longest} positions, more than training.batch_tokens ({found}).")
-    return found
+        budget = min(process_group.gather(find_batch_tokens(objective, batches, num_moments)))
+    else:
+        budget = CPU_BATCH_TOKENS
+    if data.longest > budget:
+        warn(f"the longest sentence has {data.longest} positions, more than training.batch_tokens ({budget}).")
+    return budget
 
 
 def _describe(directory: ModelDirectory, recipe: Recipe, data: Data, techniques: Mapping[str, Technique]) -> None:

@@ -78,8 +78,8 @@ def test_a_recipe_has_one_task_which_names_the_metric(changes: dict[str, Any], n
     recipe = recipe_of(**changes)
     assert choose_task(recipe).name == name
     resolved = resolve(recipe)
-    assert resolved.task.name == name
-    assert resolved.recipe.training.metric == metric
+    assert task_of(resolved).name == name
+    assert resolved.training.metric == metric
 
 
 def test_a_task_that_is_named_must_be_there() -> None:
