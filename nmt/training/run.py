@@ -16,7 +16,7 @@ from nmt.core.output import open_output
 from nmt.data.piece_counts import save_counts
 from nmt.metrics.table import score_text
 from nmt.recipe.load import default_output, load_recipe
-from nmt.recipe.options import OnResume, Options, groups_in
+from nmt.recipe.options import FIXED, FREE, OnResume, Options, groups_in
 from nmt.recipe.registry import TABLES, choices_of
 from nmt.recipe.schema import Recipe
 from nmt.training.checkpoint import CheckpointFolder, seed_everything, step_of
@@ -164,28 +164,28 @@ def _compared(recipe: Recipe, directory: ModelDirectory) -> BatchTokens:
     found = recipe.training.batch_tokens
     if found == "auto":
         found = before.training.batch_tokens
-    changes: dict[str, list[str]] = {"refuse": [], "report": [], "silent": []}
+    changes: dict[OnResume, list[str]] = {rule: [] for rule in OnResume}
     now = recipe.model_dump(mode="json")
     now["training"]["batch_tokens"] = found
     for rule, change in _changes(Recipe, before.model_dump(mode="json"), now):
         changes[rule].append(change)
-    if changes["refuse"]:
+    if changes[FIXED]:
         raise UserError(
-            f"{directory} holds a run that can't be resumed with this recipe: {'; '.join(changes['refuse'])}.",
+            f"{directory} holds a run that can't be resumed with this recipe: {'; '.join(changes[FIXED])}.",
             f"Give --resume the recipe of the run ({directory.recipe}), or train anew in another folder (-o).",
         )
-    if changes["report"]:
-        say(f"resuming with other settings: {'; '.join(changes['report'])}")
+    if changes[FREE]:
+        say(f"resuming with other settings: {'; '.join(changes[FREE])}")
     return found
 
 
 def _changes(
-    options: type[Options], before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "", rule: str = "report"
-) -> Iterator[tuple[str, str]]:
+    options: type[Options], before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "", rule: OnResume = FREE
+) -> Iterator[tuple[OnResume, str]]:
     """Yields the differences between two groups of options, each with the rule for resuming."""
     for key in dict.fromkeys((*now, *before)):
         old, new, field = before.get(key), now.get(key), options.model_fields.get(key, FieldInfo())
-        own: str = next((mark.rule for mark in field.metadata if isinstance(mark, OnResume)), rule)
+        own = next((mark for mark in field.metadata if isinstance(mark, OnResume)), rule)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             rows = [TABLES[choice.kind].get(str(new.get("type"))) for choice in choices_of(field)]
             inside = [getattr(row, "Options", Options) for row in rows] or groups_in(field.annotation) or [Options]

@@ -22,9 +22,8 @@ from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import search_batch
 from nmt.recipe import registry
 from nmt.recipe.schema import Recipe, VocabularyOptions
-from nmt.tasks import choose_task, task_of
+from nmt.tasks import Translation, choose_task, task_of
 from nmt.tasks.base import Task
-from nmt.tasks.translation import Translation
 from nmt.training.resolve import resolve
 
 RECIPE: dict[str, Any] = {
