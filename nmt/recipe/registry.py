@@ -161,10 +161,10 @@ def load_plugin(module: str) -> None:
 @cache
 def _entry_points() -> dict[str | None, tuple[EntryPoint, ...]]:
     """Returns what installed packages declare by kind; None stands for components whose base classes tell it."""
-    found = entry_points()  # of all packages, which takes milliseconds
-    groups = [group for group in found.groups if group == GROUP or group.startswith(f"{GROUP}.")]
+    declared = entry_points()  # of all packages, which takes milliseconds
+    groups = [group for group in declared.groups if group == GROUP or group.startswith(f"{GROUP}.")]
     kinds = (group.removeprefix(GROUP).removeprefix(".").replace("_", " ") or None for group in groups)
-    return {kind: tuple(found.select(group=group)) for kind, group in zip(kinds, groups, strict=True)}
+    return {kind: tuple(declared.select(group=group)) for kind, group in zip(kinds, groups, strict=True)}
 
 
 @cache
@@ -327,11 +327,11 @@ def choices_of(field: FieldInfo) -> list[ChoiceOf]:
 
 def required_plugins(values: Any) -> dict[str, str]:
     """The plugins whose components a recipe names: module to distribution."""
-    names, found = set(_texts(values)), dict[type, Row]()
+    names, rows = set(_texts(values)), dict[type, Row]()
     for row in (*chain.from_iterable(map(_installed, (None, *TABLES))), *_added):
         if row.name in names and row.distribution != OWN:
-            found.setdefault(row.component, row)  # it can be both installed and in a module that the user names
-    return {row.module: row.distribution for row in found.values()}
+            rows.setdefault(row.component, row)  # it can be both installed and in a module that the user names
+    return {row.module: row.distribution for row in rows.values()}
 
 
 def kinds() -> list[str]:

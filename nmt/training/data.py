@@ -138,7 +138,7 @@ def open_texts(options: DataOptions, pairs: Pairs | None = None, valid: Pairs | 
     if pairs is not None:
         texts = [given_text(options, pairs, "pairs")]
     else:
-        texts = [open_corpus(options, each) for each in options.corpora] or [open_text(options, options.train)]
+        texts = [open_corpus(options, corpus) for corpus in options.corpora] or [open_text(options, options.train)]
     if valid is not None:
         return texts, given_text(options, valid, "valid")
     return texts, open_text(options, options.valid) if pairs is None and options.valid is not None else None
@@ -208,18 +208,18 @@ def _annotations(
     techniques: Mapping[str, Technique], options: DataOptions, vocabularies: Vocabularies
 ) -> list[list[PairExtras]]:
     """Returns the extra data for the pairs of each text: links of corpora, and data of techniques."""
-    found = {name: technique.annotations(vocabularies) for name, technique in techniques.items()}
-    for name, annotations in found.items():
+    by_technique = {name: technique.annotations(vocabularies) for name, technique in techniques.items()}
+    for name, annotations in by_technique.items():
         if annotations and options.corpora:
             raise UserError(
                 f"training.techniques.{name} reads a file for one text as it is, which data.corpora changes.",
                 "Leave it out, or join the corpora to one and name it with data.train.",
             )
-    splits = any(getattr(each.options, "split_punctuation", False) for each in techniques.values())
+    splits = any(getattr(technique.options, "split_punctuation", False) for technique in techniques.values())
     of_corpora: list[list[PairExtras]] = [
         [LinkFile(corpus.links, splits, options, vocabularies)] if corpus.links else [] for corpus in options.corpora
     ]
-    return of_corpora or [[annotations for annotations in found.values() if annotations]]
+    return of_corpora or [[annotations for annotations in by_technique.values() if annotations]]
 
 
 def _hold_out(recipe: Recipe, text: ParallelText, corpus: EncodedCorpus) -> tuple[TrainingPairs, ValidationSet]:

@@ -202,9 +202,9 @@ def find_batch_tokens(objective: nn.Module, batches: BatchStream, num_moments: i
     ``num_moments``: tensors as large as the weights that the optimizer and the moving average will add.
     """
     limit = max(CPU_BATCH_TOKENS, batches.num_positions // MIN_UPDATES)
-    found = largest_by_trying(objective, batches.longest, num_moments, limit)
-    say(f"training.batch_tokens is auto: {found:,} fit")
-    return found
+    batch_tokens = largest_by_trying(objective, batches.longest, num_moments, limit)
+    say(f"training.batch_tokens is auto: {batch_tokens:,} fit")
+    return batch_tokens
 
 
 def largest_by_trying(objective: nn.Module, longest: Callable[[int], Batch], num_moments: int, limit: int) -> int:
@@ -226,10 +226,10 @@ def largest_by_trying(objective: nn.Module, longest: Callable[[int], Batch], num
     objective.train()
     with random_numbers_kept(device):
         moments = [torch.empty_like(p) for p in parameters for _ in range(num_moments)]
-        found = largest(fits, limit)
+        batch_tokens = largest(fits, limit)
         del moments
     release_memory(device)
-    return found
+    return batch_tokens
 
 
 def largest(fits: Callable[[int], bool], limit: int, smallest: int = 256) -> int:
@@ -245,5 +245,5 @@ def largest(fits: Callable[[int], bool], limit: int, smallest: int = 256) -> int
             f"Not even a batch of {smallest} positions fits in memory.",
             "Make the model smaller, lower data.max_length, or choose another device.",
         )
-    found = sizes[num_fitting - 1]
-    return found if found == limit else max(smallest, int(MARGIN * found))
+    largest_fitting = sizes[num_fitting - 1]
+    return largest_fitting if largest_fitting == limit else max(smallest, int(MARGIN * largest_fitting))

@@ -137,12 +137,12 @@ def _conflicts(recipe: Recipe, task: str) -> Iterator[UserError]:
         others = [other for other in technique.incompatible_with if "." not in other and other in techniques]
         if technique.has("backward"):
             others += [other for other, (another, _) in techniques.items() if other != name and _in_forward(another)]
-        found = [f"{TECHNIQUE}.{other}" for other in others]
+        conflicts = [f"{TECHNIQUE}.{other}" for other in others]
         keys = [key for key in technique.incompatible_with if "." in key]
-        found += [f"the task {task}" for key in keys if key == f"task.{task}"]
-        found += [key for key in keys if not key.startswith("task.") and attrgetter(key)(recipe)]
-        if found:
-            yield UserError(f"{TECHNIQUE}.{name} doesn't go with {found[0]}.", "Leave out one of them.")
+        conflicts += [f"the task {task}" for key in keys if key == f"task.{task}"]
+        conflicts += [key for key in keys if not key.startswith("task.") and attrgetter(key)(recipe)]
+        if conflicts:
+            yield UserError(f"{TECHNIQUE}.{name} doesn't go with {conflicts[0]}.", "Leave out one of them.")
 
 
 def _in_forward(technique: type[Technique]) -> bool:

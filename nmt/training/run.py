@@ -181,12 +181,12 @@ def _compared(recipe: Recipe, directory: ModelDirectory) -> BatchTokens:
     except UserError as error:
         warn(f"the recipe that the run was started with can't be read, so nothing is compared: {error.message}")
         return recipe.training.batch_tokens
-    found = recipe.training.batch_tokens
-    if found == "auto":
-        found = before.training.batch_tokens
+    batch_tokens = recipe.training.batch_tokens
+    if batch_tokens == "auto":
+        batch_tokens = before.training.batch_tokens
     changes: dict[OnResume, list[str]] = {rule: [] for rule in OnResume}
     now = recipe.model_dump(mode="json")
-    now["training"]["batch_tokens"] = found
+    now["training"]["batch_tokens"] = batch_tokens
     for rule, change in _changes(Recipe, before.model_dump(mode="json"), now):
         changes[rule].append(change)
     if changes[FIXED]:
@@ -196,7 +196,7 @@ def _compared(recipe: Recipe, directory: ModelDirectory) -> BatchTokens:
         )
     if changes[FREE]:
         say(f"resuming with other settings: {'; '.join(changes[FREE])}")
-    return found
+    return batch_tokens
 
 
 def _changes(
