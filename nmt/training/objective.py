@@ -182,25 +182,20 @@ def release_memory(device: torch.device) -> None:
         torch.get_device_module(device).empty_cache()
 
 
-def tries_batches(objective: nn.Module) -> bool:
-    """Returns whether ``training.batch_tokens: auto`` is found by trying, and says so if it is not.
+def find_batch_tokens(objective: nn.Module, make_batches: Callable[[], BatchStream], num_moments: int) -> int:
+    """Returns the value of ``training.batch_tokens: auto``.
 
-    On the CPU it is not: Linux overcommits memory and may kill another process when it runs out.
+    On a GPU it is found by trying batches of the training text. On the CPU nothing is tried, nor are batches made:
+    Linux overcommits memory and may kill another process when it runs out. ``num_moments``: tensors as large as the
+    weights that the optimizer and the moving average will add.
     """
-    if next(objective.parameters()).device.type != "cpu":
-        return True
-    say(
-        f"training.batch_tokens is auto: {CPU_BATCH_TOKENS:,} on the CPU, where trying how much fits could bring "
-        "the machine down. Set it to a number if the run takes too much memory, or could take more."
-    )
-    return False
-
-
-def find_batch_tokens(objective: nn.Module, batches: BatchStream, num_moments: int) -> int:
-    """Returns the value of ``training.batch_tokens: auto`` on an accelerator, found by trying.
-
-    ``num_moments``: tensors as large as the weights that the optimizer and the moving average will add.
-    """
+    if next(objective.parameters()).device.type == "cpu":
+        say(
+            f"training.batch_tokens is auto: {CPU_BATCH_TOKENS:,} on the CPU, where trying how much fits could bring "
+            "the machine down. Set it to a number if the run takes too much memory, or could take more."
+        )
+        return CPU_BATCH_TOKENS
+    batches = make_batches()
     limit = max(CPU_BATCH_TOKENS, batches.num_positions // MIN_UPDATES)
     batch_tokens = largest_by_trying(objective, batches.longest, num_moments, limit)
     say(f"training.batch_tokens is auto: {batch_tokens:,} fit")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -27,7 +28,7 @@ from nmt.training.distributed import ProcessGroup
 from nmt.training.events import Sink, ignore
 from nmt.training.graphs import records_graphs
 from nmt.training.model_card import write_card
-from nmt.training.objective import CPU_BATCH_TOKENS, Objective, find_batch_tokens, tries_batches
+from nmt.training.objective import CPU_BATCH_TOKENS, Objective, find_batch_tokens
 from nmt.training.resolve import resolve
 from nmt.training.sinks import open_sinks
 from nmt.training.techniques import make_techniques
@@ -219,12 +220,10 @@ def _find_batch_tokens(recipe: Recipe, data: Data, objective: Objective, process
     given = recipe.training.batch_tokens
     if given != "auto":
         batch_tokens = given
-    elif tries_batches(objective):
-        batches = data.batches(CPU_BATCH_TOKENS, recipe.seed, process_group)
-        num_moments = 3 if recipe.training.ema else 2
-        batch_tokens = min(process_group.gather(find_batch_tokens(objective, batches, num_moments)))
     else:
-        batch_tokens = CPU_BATCH_TOKENS
+        make_batches = partial(data.batches, CPU_BATCH_TOKENS, recipe.seed, process_group)
+        num_moments = 3 if recipe.training.ema else 2
+        batch_tokens = min(process_group.gather(find_batch_tokens(objective, make_batches, num_moments)))
     if data.longest > batch_tokens:
         warn(f"the longest sentence has {data.longest} positions, more than training.batch_tokens ({batch_tokens}).")
     return batch_tokens
