@@ -161,10 +161,10 @@ def load_plugin(module: str) -> None:
 @cache
 def _entry_points() -> dict[str | None, tuple[EntryPoint, ...]]:
     """Returns what installed packages declare by kind; None stands for components whose base classes tell it."""
-    declared = entry_points()  # of all packages, which takes milliseconds
-    groups = [group for group in declared.groups if group == GROUP or group.startswith(f"{GROUP}.")]
+    found = entry_points()  # of all packages, which takes milliseconds
+    groups = [group for group in found.groups if group == GROUP or group.startswith(f"{GROUP}.")]
     kinds = (group.removeprefix(GROUP).removeprefix(".").replace("_", " ") or None for group in groups)
-    return {kind: tuple(declared.select(group=group)) for kind, group in zip(kinds, groups, strict=True)}
+    return {kind: tuple(found.select(group=group)) for kind, group in zip(kinds, groups, strict=True)}
 
 
 @cache

@@ -19,7 +19,7 @@ from nmt.core.output import open_output
 from nmt.data.piece_counts import save_counts
 from nmt.metrics.table import score_text
 from nmt.recipe.load import default_output, load_recipe
-from nmt.recipe.options import FIXED, FREE, OnResume, Options, groups_in
+from nmt.recipe.options import OnResume, Options, groups_in
 from nmt.recipe.registry import TABLES, choices_of
 from nmt.recipe.schema import Recipe
 from nmt.training.checkpoint import CheckpointFolder, seed_everything, step_of
@@ -190,18 +190,22 @@ def _compared(recipe: Recipe, directory: ModelDirectory) -> BatchTokens:
     now["training"]["batch_tokens"] = batch_tokens
     for rule, change in _changes(Recipe, before.model_dump(mode="json"), now):
         changes[rule].append(change)
-    if changes[FIXED]:
+    if changes[OnResume.FIXED]:
         raise UserError(
-            f"{directory} holds a run that can't be resumed with this recipe: {'; '.join(changes[FIXED])}.",
+            f"{directory} holds a run that can't be resumed with this recipe: {'; '.join(changes[OnResume.FIXED])}.",
             f"Give --resume the recipe of the run ({directory.recipe}), or train anew in another folder (-o).",
         )
-    if changes[FREE]:
-        say(f"resuming with other settings: {'; '.join(changes[FREE])}")
+    if changes[OnResume.FREE]:
+        say(f"resuming with other settings: {'; '.join(changes[OnResume.FREE])}")
     return batch_tokens
 
 
 def _changes(
-    options: type[Options], before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "", rule: OnResume = FREE
+    options: type[Options],
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    prefix: str = "",
+    rule: OnResume = OnResume.FREE,
 ) -> Iterator[tuple[OnResume, str]]:
     """Yields the differences between two groups of options, each with the rule for resuming."""
     for key in dict.fromkeys((*now, *before)):
