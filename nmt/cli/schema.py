@@ -93,10 +93,10 @@ def _option(name: str, field: FieldInfo, default: Any, section: str | None) -> A
 
 def bounds(field: FieldInfo) -> str:
     """Returns the range of a number, such as ``0<x<=1``; empty for fields without one."""
-    found = {name: getattr(limit, name) for limit in field.metadata for name in BOUNDS if hasattr(limit, name)}
-    lower = [f"{value}{BOUNDS[name]}" for name, value in found.items() if name in ("gt", "ge")]
-    upper = [f"{BOUNDS[name]}{value}" for name, value in found.items() if name in ("lt", "le")]
-    return f"{''.join(lower)}x{''.join(upper)}" if found else ""
+    limits = {name: getattr(limit, name) for limit in field.metadata for name in BOUNDS if hasattr(limit, name)}
+    lower = [f"{value}{BOUNDS[name]}" for name, value in limits.items() if name in ("gt", "ge")]
+    upper = [f"{BOUNDS[name]}{value}" for name, value in limits.items() if name in ("lt", "le")]
+    return f"{''.join(lower)}x{''.join(upper)}" if limits else ""
 
 
 @dataclass(frozen=True)
@@ -139,10 +139,10 @@ def recipe_keys(prefix: str = "") -> list[Key]:
 
     import_tables()
     known = list(dict.fromkeys(_walk(Recipe, "", prefix)))
-    found = [key for key in known if key.name == prefix or key.name.startswith(f"{prefix}." if prefix else "")]
-    if not found:
+    matching = [key for key in known if key.name == prefix or key.name.startswith(f"{prefix}." if prefix else "")]
+    if not matching:
         raise UserError(f"There is no key {prefix!r} in a recipe.", nearest(prefix, [key.name for key in known]))
-    return found
+    return matching
 
 
 def _walk(group: type[Options], path: str, prefix: str, component: str = "") -> Iterator[Key]:

@@ -189,13 +189,12 @@ def read_model(directory: str | Path, device: torch.device) -> tuple[Recipe, Voc
 
 def _assembled(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
     """Returns the network, whatever memory it needs."""
-    problems, written = Problems(), {}
-    for part, table in (("encoder", ENCODERS), ("decoder", DECODERS)):
-        with problems:
-            written[part] = table.written_out(getattr(options, part), f"model.{part}")
+    problems = Problems()
+    with problems:
+        encoder_class, encoder_options = ENCODERS.choose(options.encoder, "model.encoder")
+    with problems:
+        decoder_class, decoder_options = DECODERS.choose(options.decoder, "model.decoder")
     problems.raise_if_any("model")
-    encoder_class, encoder_options = ENCODERS.choose(written["encoder"], "model.encoder")
-    decoder_class, decoder_options = DECODERS.choose(written["decoder"], "model.decoder")
     if options.tie == "all" and not vocabularies.share_ids:
         raise UserError(
             "model.tie: all shares source and target embeddings.", "Set vocabulary.joint to true, or tie: target."

@@ -5,8 +5,9 @@ The recipe (:mod:`nmt.recipe.schema`) and the options of every component are suc
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -75,19 +76,21 @@ def with_new_names(values: Any, former_names: Mapping[str, str]) -> Any:
     return values
 
 
-@dataclass(frozen=True)
-class OnResume:
+class OnResume(Enum):
     """Metadata of a field: what a resumed run does with another value than the run was started with.
 
-    ``refuse``: the saved weights, vocabulary or best figure belong to the value; ``report``: it is changed and
-    reported, which is the default; ``silent``: it is changed. A rule holds for everything inside a field, unless a
-    field there has its own.
+    A rule holds for everything inside a field, unless a field there has its own.
     """
 
-    rule: Literal["refuse", "report", "silent"]
+    FIXED = auto()
+    """The run is refused: the saved weights, vocabulary or best figure belong to the value."""
+    FREE = auto()
+    """The value is changed, and the change is reported. The default."""
+    SILENT = auto()
+    """The value is changed."""
 
 
-FIXED, FREE, SILENT = OnResume("refuse"), OnResume("report"), OnResume("silent")
+FIXED, FREE, SILENT = OnResume
 
 
 @dataclass(frozen=True)

@@ -244,6 +244,17 @@ class Choice(NamedTuple, Generic[T]):
     """Checked, an instance of the component's ``Options``."""
 
 
+class WrittenOut(dict[str, Any], Generic[T]):
+    """A choice of a recipe, ``{type: NAME}`` with every option, which was checked when this object was made.
+
+    In a recipe it is a mapping like any other; the tables take ``choice`` from it and need not check it again.
+    """
+
+    def __init__(self, values: Mapping[str, Any], choice: Choice[T]) -> None:
+        super().__init__(values)
+        self.choice = choice
+
+
 class Table(Mapping[str, type[T]], Generic[T]):
     """The components of one kind, by the name that a recipe uses: those of nmt and those of plugins.
 
@@ -312,42 +323,53 @@ class Table(Mapping[str, type[T]], Generic[T]):
             raise UserError(f"{where}: there is no {self.kind} {shortened(name)!r}.", remedy)
         return rows[name]
 
-    def choose(self, choice: str | Mapping[str, Any], where: str) -> "Choice[T]":
-        """Returns the class that a recipe chooses, and its checked options.
+    def choose(self, choice: str | Mapping[str, Any], where: str) -> Choice[T]:
+        """Returns the class that a recipe chooses, and its checked options; arguments as in :meth:`written_out`."""
+        return self.written_out(choice, where).choice
+
+    def choose_many(self, choices: Mapping[str, Mapping[str, Any] | None], where: str) -> dict[str, Choice[T]]:
+        """Returns the classes that a recipe names, and their checked options; see :meth:`written_out_many`."""
+        return {name: written.choice for name, written in self.written_out_many(choices, where).items()}
+
+    def written_out(self, choice: str | Mapping[str, Any], where: str) -> WrittenOut[T]:
+        """Returns what a recipe chooses with every option, those of the components that it chooses in turn too.
 
         Args:
-            choice: a name, or a mapping with the name as ``type`` and the options.
+            choice: a name, or a mapping with the name as ``type`` and the options. One that this method has returned
+                is valid and is returned as it is.
 
         Raises:
             UserError: no ``type``, an unknown one, or an option that is wrong.
         """
+        if isinstance(choice, WrittenOut):
+            return choice
         values = as_mapping(choice)
         if values.get("type") is None:
             raise UserError(f"{where} has no type.", f"Known: {', '.join(self)}.")
         component = self.find(str(values["type"]), f"{where}.type")
         others = {key: value for key, value in values.items() if key != "type"}
-        return Choice(component, validate(getattr(component, "Options", Options), others, where))
+        return self._written_out(component, others, where, type=values["type"])
 
-    def choose_many(self, choices: Mapping[str, Mapping[str, Any] | None], where: str) -> "dict[str, Choice[T]]":
-        """Returns the classes that a recipe names with their checked options, without those whose options are null.
+    def written_out_many(self, choices: Mapping[str, Mapping[str, Any] | None], where: str) -> dict[str, WrittenOut[T]]:
+        """Returns the options of components that a recipe names, without those whose options are null.
 
         Raises:
             UserError: an unknown name, or an option that is wrong.
         """
         chosen = {name: (self.find(name, where), values) for name, values in choices.items() if values is not None}
-        return {
-            name: Choice(component, validate(getattr(component, "Options", Options), values, f"{where}.{name}"))
-            for name, (component, values) in chosen.items()
-        }
+        return {name: self._written_out(*choice, f"{where}.{name}") for name, choice in chosen.items()}
 
-    def written_out(self, choice: str | Mapping[str, Any], where: str) -> dict[str, Any]:
-        """A choice as in :meth:`choose`, with every option, those of the components that it chooses in turn too."""
-        _, options = self.choose(choice, where)
-        written = {"type": as_mapping(choice)["type"], **options.model_dump(mode="json")}
-        for name, field in type(options).model_fields.items():
-            for choice_of in choices_of(field):
-                written[name] = TABLES[choice_of.kind].written_out(written[name], f"{where}.{name}")
-        return written
+    def _written_out(self, component: type[T], values: Mapping[str, Any], where: str, **name: str) -> WrittenOut[T]:
+        if isinstance(values, WrittenOut):
+            return values
+        options = validate(getattr(component, "Options", Options), values, where)
+        inner = {
+            key: TABLES[choice_of.kind].written_out(getattr(options, key), f"{where}.{key}")
+            for key, field in type(options).model_fields.items()
+            for choice_of in choices_of(field)
+        }
+        written = {**name, **options.model_dump(mode="json"), **inner}
+        return WrittenOut(written, Choice(component, options.model_copy(update=inner)))
 
 
 def choices_of(field: FieldInfo) -> list[ChoiceOf]:
@@ -357,11 +379,11 @@ def choices_of(field: FieldInfo) -> list[ChoiceOf]:
 
 def required_plugins(values: Any) -> dict[str, str]:
     """The plugins whose components a recipe names: module to distribution."""
-    names, found = set(_texts(values)), dict[type, Row]()
+    names, rows = set(_texts(values)), dict[type, Row]()
     for row in (*chain.from_iterable(map(_installed, (None, *TABLES))), *_added):
         if row.name in names and row.distribution != OWN:
-            found.setdefault(row.component, row)  # it can be both installed and in a module that the user names
-    return {row.module: row.distribution for row in found.values()}
+            rows.setdefault(row.component, row)  # it can be both installed and in a module that the user names
+    return {row.module: row.distribution for row in rows.values()}
 
 
 def kinds() -> list[str]:

@@ -95,9 +95,9 @@ class Task:
         """
         self.reader.check(vocabularies.source)
         if vocabularies.target.is_closed != self.has_labels:
-            found, predicted = ("text", "labels") if self.has_labels else ("labels", "text")
+            present, predicted = ("text", "labels") if self.has_labels else ("labels", "text")
             raise UserError(
-                f"{where} has a target vocabulary of {found}, but model.decoder predicts {predicted}.",
+                f"{where} has a target vocabulary of {present}, but model.decoder predicts {predicted}.",
                 f"{NEW_VOCABULARY}.",
             )
 

@@ -102,8 +102,8 @@ class CheckpointFolder:
 
     def all(self) -> list[Path]:
         """Returns the complete checkpoints, oldest first."""
-        found = [p for p in self._folder.glob("step-*") if (p / "state.json").is_file() or (p / SUMS).is_file()]
-        return sorted((path for path in found if path.name.removeprefix("step-").isdecimal()), key=step_of)
+        complete = [p for p in self._folder.glob("step-*") if (p / "state.json").is_file() or (p / SUMS).is_file()]
+        return sorted((path for path in complete if path.name.removeprefix("step-").isdecimal()), key=step_of)
 
     def best(self) -> list[Path]:
         """Returns the validated checkpoints, best first; ties: oldest first."""

@@ -138,7 +138,7 @@ def open_texts(options: DataOptions, pairs: Pairs | None = None, valid: Pairs | 
     if pairs is not None:
         texts = [given_text(options, pairs, "pairs")]
     else:
-        texts = [open_corpus(options, each) for each in options.corpora] or [open_text(options, options.train)]
+        texts = [open_corpus(options, corpus) for corpus in options.corpora] or [open_text(options, options.train)]
     if valid is not None:
         return texts, given_text(options, valid, "valid")
     return texts, open_text(options, options.valid) if pairs is None and options.valid is not None else None
@@ -150,7 +150,6 @@ def prepare_data(
     texts: Texts | None = None,
     resumed: Path | None = None,
     process_group: ProcessGroup = SINGLE_PROCESS,
-    task: Task | None = None,
 ) -> Data:
     """Vocabularies (read, or made from the training text) and encoded corpora of a recipe.
 
@@ -160,7 +159,7 @@ def prepare_data(
         resumed: the model directory whose vocabularies are to be used again.
         process_group: the processes of the run; one of them does the work.
     """
-    options, used, task = recipe.data, list((techniques or {}).values()), task or task_of(recipe)
+    options, used, task = recipe.data, list((techniques or {}).values()), task_of(recipe)
     train_texts, valid_text = texts or open_texts(options)
     vocabularies = process_group.broadcast(lambda: _vocabularies(recipe, task, resumed, train_texts))
     for corpus in options.corpora:
@@ -209,18 +208,18 @@ def _annotations(
     techniques: Mapping[str, Technique], options: DataOptions, vocabularies: Vocabularies
 ) -> list[list[PairExtras]]:
     """Returns the extra data for the pairs of each text: links of corpora, and data of techniques."""
-    found = {name: technique.annotations(vocabularies) for name, technique in techniques.items()}
-    for name, annotations in found.items():
+    by_technique = {name: technique.annotations(vocabularies) for name, technique in techniques.items()}
+    for name, annotations in by_technique.items():
         if annotations and options.corpora:
             raise UserError(
                 f"training.techniques.{name} reads a file for one text as it is, which data.corpora changes.",
                 "Leave it out, or join the corpora to one and name it with data.train.",
             )
-    splits = any(getattr(each.options, "split_punctuation", False) for each in techniques.values())
+    splits = any(getattr(technique.options, "split_punctuation", False) for technique in techniques.values())
     of_corpora: list[list[PairExtras]] = [
         [LinkFile(corpus.links, splits, options, vocabularies)] if corpus.links else [] for corpus in options.corpora
     ]
-    return of_corpora or [[annotations for annotations in found.values() if annotations]]
+    return of_corpora or [[annotations for annotations in by_technique.values() if annotations]]
 
 
 def _hold_out(recipe: Recipe, text: ParallelText, corpus: EncodedCorpus) -> tuple[TrainingPairs, ValidationSet]:

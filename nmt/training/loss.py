@@ -48,8 +48,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     With ε spread evenly over the V classes (Szegedy et al. 2016), the loss of a position is
     (1 - ε) (-log p_y) + ε/V Σ_v (-log p_v), and its gradient in the logits p - (1 - ε) onehot(y) - ε/V. The second
-    part is linear in the features, so it is left out of the logits and added to the sums: the vocabulary is gone
-    through as few times as can be, and in the type of the logits.
+    part is linear in the features, so it is left out of the logits and added to the sums. This minimises passes over
+    the vocabulary, which are in the type of the logits.
 
     With P passes, which stand side by side, it is the mean of all. Further losses on the distributions, which give
     their own gradients, are added to the sum over passes. Positions where ``real_N`` is False don't count.

@@ -182,12 +182,12 @@ def release_memory(device: torch.device) -> None:
         torch.get_device_module(device).empty_cache()
 
 
-def find_batch_tokens(objective: nn.Module, batches: BatchStream, num_moments: int) -> int:
+def find_batch_tokens(objective: nn.Module, make_batches: Callable[[], BatchStream], num_moments: int) -> int:
     """Returns the value of ``training.batch_tokens: auto``.
 
-    On a GPU it is found by trying. On the CPU nothing is tried: a system promises memory that it doesn't have, and
-    ends some process, perhaps another one, when it is used. ``num_moments``: tensors as large as the weights that the
-    optimizer and the moving average will add.
+    On a GPU it is found by trying batches of the training text. On the CPU nothing is tried, nor are batches made:
+    Linux overcommits memory and may kill another process when it runs out. ``num_moments``: tensors as large as the
+    weights that the optimizer and the moving average will add.
     """
     if next(objective.parameters()).device.type == "cpu":
         say(
@@ -195,10 +195,11 @@ def find_batch_tokens(objective: nn.Module, batches: BatchStream, num_moments: i
             "the machine down. Set it to a number if the run takes too much memory, or could take more."
         )
         return CPU_BATCH_TOKENS
+    batches = make_batches()
     limit = max(CPU_BATCH_TOKENS, batches.num_positions // MIN_UPDATES)
-    found = largest_by_trying(objective, batches.longest, num_moments, limit)
-    say(f"training.batch_tokens is auto: {found:,} fit")
-    return found
+    batch_tokens = largest_by_trying(objective, batches.longest, num_moments, limit)
+    say(f"training.batch_tokens is auto: {batch_tokens:,} fit")
+    return batch_tokens
 
 
 def largest_by_trying(objective: nn.Module, longest: Callable[[int], Batch], num_moments: int, limit: int) -> int:
@@ -220,10 +221,10 @@ def largest_by_trying(objective: nn.Module, longest: Callable[[int], Batch], num
     objective.train()
     with random_numbers_kept(device):
         moments = [torch.empty_like(p) for p in parameters for _ in range(num_moments)]
-        found = largest(fits, limit)
+        batch_tokens = largest(fits, limit)
         del moments
     release_memory(device)
-    return found
+    return batch_tokens
 
 
 def largest(fits: Callable[[int], bool], limit: int, smallest: int = 256) -> int:
@@ -239,5 +240,5 @@ def largest(fits: Callable[[int], bool], limit: int, smallest: int = 256) -> int
             f"Not even a batch of {smallest} positions fits in memory.",
             "Make the model smaller, lower data.max_length, or choose another device.",
         )
-    found = sizes[num_fitting - 1]
-    return found if found == limit else max(smallest, int(MARGIN * found))
+    largest_fitting = sizes[num_fitting - 1]
+    return largest_fitting if largest_fitting == limit else max(smallest, int(MARGIN * largest_fitting))

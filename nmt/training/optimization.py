@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Container, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from nmt.core.device import pick_precision
 from nmt.recipe import options as groups
 from nmt.recipe.registry import Table
+from nmt.recipe.schema import TrainingOptions
 
 
 class Optimizer(ABC):
@@ -143,6 +145,21 @@ OPTIMIZERS: Table[Optimizer] = Table("optimizer", Optimizer, {"adam": Adam, "ada
 OPTIMIZER = "training.optimizer"
 
 
+def make_optimizer(
+    options: TrainingOptions, parameters: Mapping[str, nn.Parameter], matrices: Container[str]
+) -> torch.optim.Optimizer:
+    """Returns the optimizer of those parameters that are trained.
+
+    Args:
+        matrices: names of the weight matrices of layers.
+    """
+    trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
+    others = [parameter for name, parameter in trained.items() if name not in matrices]
+    in_layers = [parameter for name, parameter in trained.items() if name in matrices]
+    component, own = OPTIMIZERS.choose(options.optimizer, OPTIMIZER)
+    return component(own).make(others, in_layers, options.learning_rate)
+
+
 class Schedule:
     """The learning rate of each update: linear from 0 to the peak in the warm-up, and then :meth:`after_warmup`.
 
@@ -267,3 +284,9 @@ SCHEDULES: Table[Schedule] = Table(
 )
 
 SCHEDULE = "training.schedule"
+
+
+def make_schedule(options: TrainingOptions, total_steps: int | None) -> Schedule:
+    """Returns the schedule of a run of ``total_steps`` updates."""
+    component, own = SCHEDULES.choose(options.schedule, SCHEDULE)
+    return component(own, options.learning_rate, total_steps)

@@ -1,14 +1,17 @@
 """From a recipe to a trained model directory."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
+import torch
 from pydantic.fields import FieldInfo
 
 from nmt.core.console import say, warn
-from nmt.core.device import manage_memory, pick_device, pick_precision, use_tensor_cores
+from nmt.core.device import Precision, manage_memory, pick_device, pick_precision, use_tensor_cores
 from nmt.core.errors import UserError
 from nmt.core.files import explained
 from nmt.core.model_directory import ModelDirectory
@@ -25,14 +28,49 @@ from nmt.training.events import Sink, ignore
 from nmt.training.graphs import records_graphs
 from nmt.training.model_card import write_card
 from nmt.training.objective import CPU_BATCH_TOKENS, Objective, find_batch_tokens
-from nmt.training.resolve import ResolvedRecipe, resolve
+from nmt.training.resolve import resolve
 from nmt.training.sinks import open_sinks
+from nmt.training.techniques import make_techniques
 from nmt.training.techniques.base import Technique
 from nmt.training.trainer import Trainer
 from nmt.training.validation import Validator
 from nmt.training.weights import make_model
 
 BatchTokens = int | Literal["auto"]
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """The place of a run: its model directory, the processes that train the model, and the device of this process."""
+
+    recipe: Recipe
+    """Complete. ``training.batch_tokens`` is a number if the run is continued, and else may be ``auto``."""
+    directory: ModelDirectory
+    process_group: ProcessGroup
+    device: torch.device
+    precision: Precision
+    checkpoint: Path | None
+    """The checkpoint to continue from; None for a new run."""
+
+    @classmethod
+    @contextmanager
+    def open(cls, recipe: Recipe, directory: ModelDirectory, resume: bool) -> Iterator[Self]:
+        """Joins the processes of the run, and keeps others from writing into the directory in this context.
+
+        Raises:
+            UserError: the directory holds another run, or can't be written, or there is no such device.
+        """
+        with ExitStack() as stack:
+            process_group = stack.enter_context(ProcessGroup.joined(recipe.device))
+            if process_group.is_main:
+                stack.enter_context(directory.writing())
+            device = pick_device(process_group.device(recipe.device))
+            precision = pick_precision(recipe.training.precision, device)
+            use_tensor_cores(device)
+            manage_memory()
+            batch_tokens, checkpoint = process_group.broadcast(lambda: _open(recipe, directory, resume))
+            recipe = _with_batch_tokens(recipe, batch_tokens)
+            yield cls(recipe, directory, process_group, device, precision, checkpoint)
 
 
 def train(
@@ -64,67 +102,52 @@ def train(
         Interrupted: Ctrl-C or SIGTERM, after a checkpoint was saved.
     """
     directory = ModelDirectory(output if output is not None else default_output(recipe))
-    resolved = resolve(recipe, overrides)
-    with ExitStack() as stack:
-        process_group = stack.enter_context(ProcessGroup.joined(resolved.recipe.device))
-        if process_group.is_main:
-            stack.enter_context(directory.writing())
-        texts = open_texts(resolved.recipe.data, pairs, valid)
-        return _train(resolved, directory, texts, resume, on_event, process_group)
+    with TrainingRun.open(resolve(recipe, overrides), directory, resume) as run:
+        texts = open_texts(run.recipe.data, pairs, valid)
+        if resume and run.checkpoint is None:
+            say("no checkpoint to resume from: starting at the beginning")
+        _train(run, texts, on_event)
+    return directory.path
 
 
-def _train(
-    resolved: ResolvedRecipe,
-    directory: ModelDirectory,
-    texts: Texts,
-    resume: bool,
-    on_event: Sink | None,
-    process_group: ProcessGroup,
-) -> Path:
+def _train(run: TrainingRun, texts: Texts, on_event: Sink | None) -> None:
     """Trains in one of the processes of a run; see :func:`train`."""
-    recipe = resolved.recipe
-    device = pick_device(process_group.device(recipe.device))
-    precision = pick_precision(recipe.training.precision, device)
-    use_tensor_cores(device)
-    manage_memory()
-    batch_tokens, checkpoint = process_group.broadcast(lambda: _open(recipe, directory, resume))
-    recipe = resolved.with_batch_tokens(batch_tokens).recipe
+    recipe, directory, process_group = run.recipe, run.directory, run.process_group
     seed_everything(recipe.seed)
-    techniques = resolved.make_techniques()
-    data = prepare_data(
-        recipe, techniques, texts, directory.path if checkpoint else None, process_group, task=resolved.task
-    )
-    model = make_model(recipe, data.vocabularies, is_new=not checkpoint).to(device)
+    techniques = make_techniques(recipe)
+    data = prepare_data(recipe, techniques, texts, directory.path if run.checkpoint else None, process_group)
+    model = make_model(recipe, data.vocabularies, is_new=not run.checkpoint).to(run.device)
     process_group.seed_per_rank(recipe.seed)
-    objective = Objective(model, recipe.training, precision, techniques)
-    budget = _find_budget(recipe, data, objective, process_group)
-    resolved = resolved.with_batch_tokens(budget)  # a resumed run has the same
-    recipe = resolved.recipe
+    objective = Objective(model, recipe.training, run.precision, techniques)
+    batch_tokens = _find_batch_tokens(recipe, data, objective, process_group)
+    recipe = _with_batch_tokens(recipe, batch_tokens)  # a resumed run has the same
     has_graphs = records_graphs(objective, recipe.training, process_group)
-    batches = data.batches(budget, recipe.seed, process_group, few_shapes=has_graphs).prefetch(device)
-    validator = Validator(recipe, data, budget, precision, process_group)
+    batches = data.batches(batch_tokens, recipe.seed, process_group, few_shapes=has_graphs).prefetch(run.device)
+    validator = Validator(recipe, data, batch_tokens, run.precision, process_group)
     processes = f"{process_group.size} processes, " if process_group.size > 1 else ""
     say(
         f"{model.num_parameters:,} parameters, {data.num_pairs:,} training pairs in "
-        f"{len(batches)} batches an epoch, {processes}{device.type} {precision}"
+        f"{len(batches)} batches an epoch, {processes}{run.device.type} {run.precision}"
     )
     with ExitStack() as stack:
         sinks = open_sinks(directory, recipe.training.tensorboard, on_event)
         sink = stack.enter_context(sinks) if process_group.is_main else ignore
-        trainer = Trainer(resolved, objective, batches, validator, directory.path, sink, process_group)
-        if checkpoint:
-            trainer.resume(checkpoint)
-        elif resume:
-            say("no checkpoint to resume from: starting at the beginning")
+        trainer = Trainer(recipe, objective, batches, validator, directory.path, sink, process_group)
+        if run.checkpoint:
+            trainer.resume(run.checkpoint)
         if process_group.is_main:
             _describe(directory, recipe, data, techniques)
         reason = trainer.run()
         if process_group.is_main:
             write_card(directory, recipe, data, texts, trainer)
-    best, metric = trainer.progress, recipe.training.metric
-    found = f"best {score_text(metric, best.best)} at step {best.best_step}; " if best.best is not None else ""
-    say(f"done: {reason}; {found}the model is {directory}")
-    return directory.path
+    progress, metric = trainer.progress, recipe.training.metric
+    best = "" if progress.best is None else f"best {score_text(metric, progress.best)} at step {progress.best_step}; "
+    say(f"done: {reason}; {best}the model is {directory}")
+
+
+def _with_batch_tokens(recipe: Recipe, batch_tokens: BatchTokens) -> Recipe:
+    training = recipe.training.model_copy(update={"batch_tokens": batch_tokens})
+    return recipe.model_copy(update={"training": training})
 
 
 def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[BatchTokens, Path | None]:
@@ -158,31 +181,35 @@ def _compared(recipe: Recipe, directory: ModelDirectory) -> BatchTokens:
     except UserError as error:
         warn(f"the recipe that the run was started with can't be read, so nothing is compared: {error.message}")
         return recipe.training.batch_tokens
-    found = recipe.training.batch_tokens
-    if found == "auto":
-        found = before.training.batch_tokens
-    changes: dict[str, list[str]] = {"refuse": [], "report": [], "silent": []}
+    batch_tokens = recipe.training.batch_tokens
+    if batch_tokens == "auto":
+        batch_tokens = before.training.batch_tokens
+    changes: dict[OnResume, list[str]] = {rule: [] for rule in OnResume}
     now = recipe.model_dump(mode="json")
-    now["training"]["batch_tokens"] = found
+    now["training"]["batch_tokens"] = batch_tokens
     for rule, change in _changes(Recipe, before.model_dump(mode="json"), now):
         changes[rule].append(change)
-    if changes["refuse"]:
+    if changes[OnResume.FIXED]:
         raise UserError(
-            f"{directory} holds a run that can't be resumed with this recipe: {'; '.join(changes['refuse'])}.",
+            f"{directory} holds a run that can't be resumed with this recipe: {'; '.join(changes[OnResume.FIXED])}.",
             f"Give --resume the recipe of the run ({directory.recipe}), or train anew in another folder (-o).",
         )
-    if changes["report"]:
-        say(f"resuming with other settings: {'; '.join(changes['report'])}")
-    return found
+    if changes[OnResume.FREE]:
+        say(f"resuming with other settings: {'; '.join(changes[OnResume.FREE])}")
+    return batch_tokens
 
 
 def _changes(
-    options: type[Options], before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "", rule: str = "report"
-) -> Iterator[tuple[str, str]]:
+    options: type[Options],
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    prefix: str = "",
+    rule: OnResume = OnResume.FREE,
+) -> Iterator[tuple[OnResume, str]]:
     """Yields the differences between two groups of options, each with the rule for resuming."""
     for key in dict.fromkeys((*now, *before)):
         old, new, field = before.get(key), now.get(key), options.model_fields.get(key, FieldInfo())
-        own: str = next((mark.rule for mark in field.metadata if isinstance(mark, OnResume)), rule)
+        own = next((mark for mark in field.metadata if isinstance(mark, OnResume)), rule)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             rows = [TABLES[choice.kind].get(str(new.get("type"))) for choice in choices_of(field)]
             inside = [getattr(row, "Options", Options) for row in rows] or groups_in(field.annotation) or [Options]
@@ -191,18 +218,18 @@ def _changes(
             yield own, f"{prefix}{key} is {new!r}, was {old!r}"
 
 
-def _find_budget(recipe: Recipe, data: Data, objective: Objective, process_group: ProcessGroup) -> int:
+def _find_batch_tokens(recipe: Recipe, data: Data, objective: Objective, process_group: ProcessGroup) -> int:
     """Returns ``training.batch_tokens`` as a number."""
     given = recipe.training.batch_tokens
     if given != "auto":
-        found = given
+        batch_tokens = given
     else:
-        batches = data.batches(CPU_BATCH_TOKENS, recipe.seed, process_group)
+        make_batches = partial(data.batches, CPU_BATCH_TOKENS, recipe.seed, process_group)
         num_moments = 3 if recipe.training.ema else 2
-        found = min(process_group.gather(find_batch_tokens(objective, batches, num_moments)))
-    if data.longest > found:
-        warn(f"the longest sentence has {data.longest} positions, more than training.batch_tokens ({found}).")
-    return found
+        batch_tokens = min(process_group.gather(find_batch_tokens(objective, make_batches, num_moments)))
+    if data.longest > batch_tokens:
+        warn(f"the longest sentence has {data.longest} positions, more than training.batch_tokens ({batch_tokens}).")
+    return batch_tokens
 
 
 def _describe(directory: ModelDirectory, recipe: Recipe, data: Data, techniques: Mapping[str, Technique]) -> None:

@@ -156,7 +156,7 @@ def film_file(path: Path) -> Sink:
             elif isinstance(event, Filmed):
                 lines = [*_lines_of(path), _line(event, "film")]
                 while len(lines) > MAX_FRAMES:
-                    steps = [parse_object(each)["step"] for each in lines]
+                    steps = [parse_object(line)["step"] for line in lines]
                     del lines[min(range(1, len(lines) - 1), key=lambda i: steps[i + 1] - steps[i - 1])]
                 with open_output(path) as file:
                     file.writelines(lines)

@@ -19,6 +19,7 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.data.batch import Batch
 from nmt.data.batching import BatchStream
 from nmt.models.weights import read_tensors, save_weights, weights_of
+from nmt.recipe.schema import Recipe
 from nmt.training import events
 from nmt.training.checkpoint import (
     CheckpointFolder,
@@ -35,7 +36,7 @@ from nmt.training.events import Event, Sink, ignore
 from nmt.training.graphs import DeviceGradients, computes_on_device, constant_scaler, records_graphs
 from nmt.training.meter import Divergence, Meter
 from nmt.training.objective import BatchLoss, Objective, release_memory, shape_text, split_on_oom
-from nmt.training.resolve import ResolvedRecipe
+from nmt.training.optimization import make_optimizer, make_schedule
 from nmt.training.validation import Validation, Validator
 from nmt.training.weights import Lora, MovingAverage, layer_matrices
 
@@ -70,7 +71,7 @@ class Trainer:
     """Trains a model directory.
 
     Args:
-        resolved: the recipe, which chooses the optimizer and the schedule.
+        recipe: it chooses the optimizer and the schedule.
         objective: the model, on its device, and its loss.
         batches: the endless stream of training batches.
         validator: measures the model; None where there is nothing to validate on.
@@ -81,7 +82,7 @@ class Trainer:
 
     def __init__(
         self,
-        resolved: ResolvedRecipe,
+        recipe: Recipe,
         objective: Objective,
         batches: BatchStream,
         validator: Validator | None,
@@ -89,7 +90,7 @@ class Trainer:
         emit: Sink = ignore,
         process_group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        self.options = options = resolved.recipe.training
+        self.options = options = recipe.training
         self.batches, self.validator = batches, validator
         self._sink, self.process_group = emit, process_group
         self.model = model = objective.model
@@ -102,7 +103,7 @@ class Trainer:
         self.lora = Lora(model, options.lora) if options.lora else None
         self.trained = dict(model.named_parameters()) if self.lora is None else self.lora.trained
         """Parameters of the optimizer, by name."""
-        self.optimizer = resolved.make_optimizer(self.trained, layer_matrices(model))
+        self.optimizer = make_optimizer(options, self.trained, layer_matrices(model))
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self._on_device: DeviceGradients | None = None
         if computes_on_device(objective, options, process_group):
@@ -115,7 +116,7 @@ class Trainer:
         self._read_at = time.perf_counter()
         self._updated: list[dict[str, Any]] = []
         """Values of the events of updates that have been counted."""
-        self.schedule = resolved.make_schedule(self._total_steps())
+        self.schedule = make_schedule(options, self._total_steps())
         self.average = MovingAverage(model, options.ema) if options.ema else None
         self.meter, self.divergence = Meter(), Divergence()
         self._weights = ModelDirectory(directory).weights

@@ -186,9 +186,9 @@ class Validator:
         sources = [self.data.corpus.source[index] for index in indices]
         search = ModelSearcher(model, self._vocabularies, self._task.search, self._precision)
         with progress_bar("validation", len(sources)) as bar:
-            found = search(Query(sources, self._decoding, bar.advance, before_step=check))
+            hypotheses = search(Query(sources, self._decoding, bar.advance, before_step=check))
         texts = [self.data.sources[place] for place in self._process_group.share(range(self._num_translated))]
-        return [self._best(*pair) for pair in zip(found, texts, strict=True)]
+        return [self._best(*pair) for pair in zip(hypotheses, texts, strict=True)]
 
     def _best(self, hypotheses: Sequence[Hypothesis], source: str) -> str:
         """Returns the translation that ``nmt translate`` gives for the hypotheses of a line."""
@@ -252,8 +252,8 @@ class Film:
     def _sentences(self, model: Seq2Seq, check: Callable[[], None]) -> list[dict[str, Any]]:
         sources = [source for _, (source, _) in self._lines]
         search = ModelSearcher(model, self._vocabularies, self._task.search, self._precision)
-        found = search(Query(sources, self._decoding, before_step=check))
-        translations = [hypotheses[0].ids if hypotheses else () for hypotheses in found]
+        results = search(Query(sources, self._decoding, before_step=check))
+        translations = [hypotheses[0].ids if hypotheses else () for hypotheses in results]
         pairs = [
             (source, tuple(target))
             for (_, (source, reference)), ids in zip(self._lines, translations, strict=True)

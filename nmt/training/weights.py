@@ -112,12 +112,12 @@ def _parents(new: Vocabulary, old: Vocabulary, spells_new: bool) -> list[list[in
     """Returns, for each id of a vocabulary, the ids of another one whose rows initialise it."""
     known = {old.token(i): [i] for i in range(len(old))}
     known |= {new.token(of(new)): [of(old)] for of in map(attrgetter, ("pad", "unk", "sos", "eos"))}
-    found = []
+    parents = []
     for token in map(new.token, range(len(new))):
         is_spelled = spells_new and not (old.is_closed or re.fullmatch("<.*>", token))  # a symbol or a byte
         spelling = old.encode(token.replace(SPACE, " ")) if is_spelled else []
-        found.append(known.get(token) or [i for i in spelling if i != old.unk])
-    return found
+        parents.append(known.get(token) or [i for i in spelling if i != old.unk])
+    return parents
 
 
 def average_with_origin(directory: Path, share: float, output: Path) -> None:
@@ -244,15 +244,15 @@ def select(model: nn.Module, parts: list[str], key: str) -> set[str]:
     first = {id(parameter): name for name, parameter in model.named_parameters()}
     selected: set[str] = set()
     for part in parts:
-        found = {
+        matching = {
             first[id(parameter)]
             for name, parameter in model.named_parameters(remove_duplicate=False)
             if fnmatchcase(f".{name}.", f"*.{part}.*")
         }
-        if not found:
+        if not matching:
             names = dict.fromkeys(name.rpartition(".")[0] for name in first.values())
             raise UserError(f"{key}: the model has no part {part!r}.", f"Its parts are {', '.join(names)}.")
-        selected |= found
+        selected |= matching
     return selected
 
 

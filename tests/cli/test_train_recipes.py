@@ -49,9 +49,7 @@ def flat(values: Mapping[str, Any], path: str = "") -> set[str]:
 def test_every_key_of_a_recipe_is_listed(name: str) -> None:
     listed = {key.name for part in ("", "model.encoder", "model.decoder.attention") for key in recipe_keys(part)}
     listed |= {key.name for side in ("encoder", "decoder") for key in recipe_keys(f"model.{side}.cell")}
-    found = {
-        key for key in flat(resolve(load_recipe(name)).recipe.model_dump(mode="json")) if not key.endswith(".type")
-    }
+    found = {key for key in flat(resolve(load_recipe(name)).model_dump(mode="json")) if not key.endswith(".type")}
     assert found <= listed
 
 

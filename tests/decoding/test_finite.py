@@ -22,7 +22,7 @@ from nmt.models.build import DECODERS, build_model
 from nmt.models.contracts import State, StepOutput
 from nmt.models.seq2seq import Ensemble, Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
-from nmt.tasks.classification import Classification
+from nmt.tasks import Classification
 
 SOURCES = [[4, 9, 7], [10, 4], [8]]
 SEARCHES: list[dict[str, Any]] = [

@@ -112,10 +112,10 @@ def measure(recipe: str, precision: str, layers: dict[str, Any] | None) -> dict[
         changes |= {"model.encoder": layers, "model.decoder": layers, "model.embedding_size": 16}
     resolved = resolve(load_recipe(recipe, changes))
     pairs = [(pair.source, pair.target) for pair in splits()["train"] if len(pair.source) < 30][:40]
-    data = prepare_data(resolved.recipe, {}, open_texts(resolved.recipe.data, pairs, pairs[:5]), task=resolved.task)
+    data = prepare_data(resolved, {}, open_texts(resolved.data, pairs, pairs[:5]))
     torch.manual_seed(1)
-    model = build_model(resolved.recipe.model, data.vocabularies).to(pretend_accelerator.NAME).train()
-    objective = Objective(model, resolved.recipe.training, precision)  # type: ignore[arg-type]
+    model = build_model(resolved.model, data.vocabularies).to(pretend_accelerator.NAME).train()
+    objective = Objective(model, resolved.training, precision)  # type: ignore[arg-type]
     stream = data.batches(200, 1).prefetch(model.device)
     trainer = trainer_module.Trainer(resolved, objective, stream, None, Path("nowhere"))
     found: dict[str, Any] = {"uncapturable": uncapturable(objective)}

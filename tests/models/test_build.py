@@ -135,7 +135,7 @@ def test_a_resolved_recipe_holds_every_option_and_resolves_to_itself() -> None:
     decoder = {"type": "luong", "cell": "gru", "attention": {"type": "additive"}}
     model = ModelOptions(encoder={"type": "recurrent", "cell": {"type": "leaky", "gamma": 3}}, decoder=decoder)
     recipe = Recipe(data=DataOptions(source="de", target="en"), model=model, training=TrainingOptions(max_steps=1))
-    resolved = resolve(recipe).recipe
+    resolved = resolve(recipe)
     assert resolved.model.encoder["hidden_size"] == 256
     assert resolved.model.decoder["input_feeding"] is False
     assert resolved.model.decoder["attention"] == {"type": "additive", "size": 256}
@@ -143,7 +143,7 @@ def test_a_resolved_recipe_holds_every_option_and_resolves_to_itself() -> None:
     assert resolved.model.encoder["cell"]["gamma"] == 3.0
     assert resolved.model.encoder["cell"]["learned"] is False
     assert resolved.model.decoder["cell"] == {"type": "gru", "init": "uniform", "spectral_radius": 0.95}
-    assert resolve(resolved).recipe == resolved
+    assert resolve(resolved) == resolved
     assert recipe.model.decoder == decoder
 
 

@@ -33,10 +33,10 @@ def recipe_file(tmp_path: Path) -> Path:
 def test_every_shipped_recipe_resolves_and_survives_being_written(name: str, tmp_path: Path) -> None:
     recipe = load_recipe(name)
     assert recipe.description, "nmt recipes shows a line for each"
-    resolved = resolve(recipe).recipe
+    resolved = resolve(recipe)
     (tmp_path / "recipe.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
     assert load_recipe(tmp_path / "recipe.yaml") == resolved
-    assert resolve(resolved).recipe == resolved
+    assert resolve(resolved) == resolved
 
 
 def test_recipes_are_shipped() -> None:
@@ -373,7 +373,7 @@ def test_options_cannot_be_changed_after_they_were_checked(recipe_file: Path) ->
 
 
 def test_the_written_recipe_is_plain_yaml(recipe_file: Path) -> None:
-    recipe = resolve(load_recipe(recipe_file)).recipe
+    recipe = resolve(load_recipe(recipe_file))
     assert validate(Recipe, yaml.safe_load(recipe.to_yaml()), "it") == recipe
 
 

@@ -22,9 +22,8 @@ from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import search_batch
 from nmt.recipe import registry
 from nmt.recipe.schema import Recipe, VocabularyOptions
-from nmt.tasks import choose_task, task_of
+from nmt.tasks import Translation, choose_task, task_of
 from nmt.tasks.base import Task
-from nmt.tasks.translation import Translation
 from nmt.training.resolve import resolve
 
 RECIPE: dict[str, Any] = {
@@ -78,8 +77,8 @@ def test_a_recipe_has_one_task_which_names_the_metric(changes: dict[str, Any], n
     recipe = recipe_of(**changes)
     assert choose_task(recipe).name == name
     resolved = resolve(recipe)
-    assert resolved.task.name == name
-    assert resolved.recipe.training.metric == metric
+    assert task_of(resolved).name == name
+    assert resolved.training.metric == metric
 
 
 def test_a_task_that_is_named_must_be_there() -> None:

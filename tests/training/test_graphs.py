@@ -13,11 +13,12 @@ from nmt.data.batch import Batch
 from nmt.models.build import build_model
 from nmt.quickstart.embedded_corpus import splits
 from nmt.recipe.load import load_recipe
+from nmt.recipe.schema import Recipe
 from nmt.training.data import Data, open_texts, prepare_data
 from nmt.training.events import Event, Updated
 from nmt.training.graphs import DeviceGradients, constant_scaler
 from nmt.training.objective import Objective
-from nmt.training.resolve import ResolvedRecipe, resolve
+from nmt.training.resolve import resolve
 from nmt.training.trainer import Trainer
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -41,18 +42,18 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 
 
-def problem(model: str = "transformer", **changes: Any) -> tuple[ResolvedRecipe, Data]:
+def problem(model: str = "transformer", **changes: Any) -> tuple[Recipe, Data]:
     """A recipe and some pairs of the embedded corpus."""
     recipe = load_recipe("bench/transformer_256", {**SMALL, **MODELS[model], **changes})
     resolved = resolve(recipe)
     pairs = [(pair.source, pair.target) for pair in splits()["train"]][:1500]
-    return resolved, prepare_data(resolved.recipe, {}, open_texts(resolved.recipe.data, pairs, pairs[:20]))
+    return resolved, prepare_data(resolved, {}, open_texts(resolved.data, pairs, pairs[:20]))
 
 
-def new_objective(resolved: ResolvedRecipe, data: Data, precision: Any, device: str = "cpu") -> Objective:
+def new_objective(resolved: Recipe, data: Data, precision: Any, device: str = "cpu") -> Objective:
     torch.manual_seed(1)
-    model = build_model(resolved.recipe.model, data.vocabularies).to(device).train()
-    return Objective(model, resolved.recipe.training, precision)
+    model = build_model(resolved.model, data.vocabularies).to(device).train()
+    return Objective(model, resolved.training, precision)
 
 
 def gradients_of(objective: Objective) -> dict[str, Tensor]:

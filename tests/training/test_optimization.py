@@ -13,7 +13,7 @@ from nmt.core.errors import UserError
 from nmt.models.weights import read_tensors
 from nmt.recipe import options, registry
 from nmt.recipe.load import load_recipe
-from nmt.training.optimization import Optimizer
+from nmt.training.optimization import Optimizer, make_optimizer
 from nmt.training.resolve import resolve
 
 
@@ -38,7 +38,7 @@ def momentum(monkeypatch: pytest.MonkeyPatch) -> None:
 def made(kind: dict[str, Any], matrices: tuple[str, ...] = (), **parameters: nn.Parameter) -> torch.optim.Optimizer:
     changes = {"max_steps": 1, "learning_rate": 0.1, "optimizer": kind}
     recipe = resolve("multi30k/luong", {f"training.{key}": value for key, value in changes.items()})
-    return recipe.make_optimizer(parameters, matrices)
+    return make_optimizer(recipe.training, parameters, matrices)
 
 
 @pytest.mark.parametrize("kind", ["adam", "adamw", "muon"])
@@ -122,9 +122,7 @@ def test_muon_trains_the_matrices_of_layers_and_resumes_exactly(tiny_recipe: Pat
 
 def test_a_name_stands_for_an_optimizer_with_its_defaults() -> None:
     def resolved(**changes: Any) -> dict[str, Any]:
-        return resolve(
-            "systems/lstm", {f"training.{key}": value for key, value in changes.items()}
-        ).recipe.training.optimizer
+        return resolve("systems/lstm", {f"training.{key}": value for key, value in changes.items()}).training.optimizer
 
     named = {"type": "adamw", "betas": [0.9, 0.98], "eps": 1e-9, "weight_decay": 0}
     assert resolved(optimizer="adamw") == named

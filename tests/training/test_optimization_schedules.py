@@ -129,7 +129,7 @@ def resolved(training: dict[str, Any]) -> TrainingOptions:
         "data": {"source": "a", "target": "b"},
         "model": {"encoder": {"type": "recurrent"}, "decoder": {"type": "recurrent"}},
     }
-    return resolve(Recipe.model_validate(recipe | {"training": training})).recipe.training
+    return resolve(Recipe.model_validate(recipe | {"training": training})).training
 
 
 def test_a_name_and_a_mapping_mean_the_same_and_the_default_is_filled_in() -> None:

@@ -75,7 +75,7 @@ def test_the_model_directory_holds_what_the_design_says_and_nothing_pickled(
         *(f"checkpoints/step-{step:06d}/{name}" for step in (2, 4) for name in checkpoint),
     }  # fmt: skip
     assert board
-    assert load_recipe(tmp_path / "recipe.yaml") == resolve(recipe).recipe
+    assert load_recipe(tmp_path / "recipe.yaml") == resolve(recipe)
     sample = (tmp_path / "samples" / "step-000004.txt").read_text("utf-8").splitlines()
     for kind, language in (("source", "de"), ("reference", "en")):
         shown = [line.removeprefix(f"{kind}:").strip() for line in sample if line.startswith(kind)]

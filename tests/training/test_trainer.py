@@ -25,6 +25,7 @@ from nmt.training.data import prepare_data
 from nmt.training.objective import Objective
 from nmt.training.resolve import resolve
 from nmt.training.run import train
+from nmt.training.techniques import make_techniques
 from nmt.training.trainer import MAX_SKIPPED, Trainer
 from nmt.training.validation import Validator
 
@@ -42,7 +43,7 @@ def make_trainer(recipe: Recipe, directory: Path) -> Trainer:
     directory.mkdir(exist_ok=True)
     torch.manual_seed(recipe.seed)
     resolved = resolve(recipe)
-    techniques = resolved.make_techniques()
+    techniques = make_techniques(resolved)
     data = prepare_data(recipe, techniques)
     assert recipe.training.batch_tokens != "auto"
     batches = data.batches(recipe.training.batch_tokens, recipe.seed)

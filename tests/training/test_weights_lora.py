@@ -141,7 +141,7 @@ def test_freezing_in_steps() -> None:
 
 def test_several_processes_are_refused(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     resolved = resolve(make_recipe("transformer", lora={}, max_steps=1))
-    data = prepare_data(resolved.recipe)
-    objective = Objective(build_model(resolved.recipe.model, data.vocabularies), resolved.recipe.training, "fp32")
+    data = prepare_data(resolved)
+    objective = Objective(build_model(resolved.model, data.vocabularies), resolved.training, "fp32")
     with pytest.raises(UserError, match=r"training\.lora works in one process alone"):
         Trainer(resolved, objective, data.batches(64, 1), None, tmp_path, process_group=ProcessGroup(0, 2))

@@ -34,6 +34,7 @@ from nmt.training.data import Data, prepare_data
 from nmt.training.events import Event, Updated
 from nmt.training.objective import Objective
 from nmt.training.resolve import resolve
+from nmt.training.techniques import make_techniques
 from nmt.training.trainer import Trainer
 
 RECIPES = ("bench/transformer_256", "bench/bahdanau_256")
@@ -95,7 +96,7 @@ def main() -> None:
             settings += made_up_data(Path(folder) / "data", 300 if options.tiny else NUM_PAIRS)
         for name in options.recipe or RECIPES:
             recipe = load_recipe(name, parse_settings(settings))
-            data = prepare_data(resolve(recipe).recipe)
+            data = prepare_data(resolve(recipe))
             for mode in options.modes.split(","):
                 if MODES[mode].peer and recipe.model.encoder["type"] != "transformer":
                     continue
@@ -174,8 +175,8 @@ def measure(
 ) -> Measured:
     """Train for some updates."""
     changes = {"cuda_graphs": mode.graphs, "log_every": 10**9}
-    resolved = resolve(recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)}))
-    recipe, techniques = resolved.recipe, resolved.make_techniques()
+    recipe = resolve(recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)}))
+    techniques = make_techniques(recipe)
     seed_everything(recipe.seed)
     batch_tokens = recipe.training.batch_tokens
     assert batch_tokens != "auto", "training.batch_tokens must be a number here"
@@ -194,7 +195,7 @@ def measure(
         if mode.peer:
             step = transformers_step(recipe, data, device)
         else:
-            trainer = Trainer(resolved, objective, stream, None, directory, on_event)
+            trainer = Trainer(recipe, objective, stream, None, directory, on_event)
 
             def step(batches: Iterator[Batch]) -> None:
                 trainer.train_step(batches)

@@ -82,7 +82,7 @@ def record_layers(model: nn.Module) -> list[Recorded]:
             "training.techniques.gradient_flow is for plain recurrent networks, and this model has none.",
             "Use cell: rnn_tanh or rnn_relu in an encoder, or leave gradient_flow out.",
         )
-    found: list[Recorded] = []
+    recorded: list[Recorded] = []
 
     def record(layer: nn.Module, inputs: object, outputs: tuple[Tensor | PackedSequence, Tensor]) -> None:
         assert isinstance(layer, nn.RNN)
@@ -90,13 +90,13 @@ def record_layers(model: nn.Module) -> list[Recorded]:
         if not (layer.training and torch.is_grad_enabled()):
             return
         if isinstance(output, PackedSequence):
-            found.append(Recorded(layer, output.data, last_WBD, output))
+            recorded.append(Recorded(layer, output.data, last_WBD, output))
         else:
-            found.append(Recorded(layer, output, last_WBD, None))
+            recorded.append(Recorded(layer, output, last_WBD, None))
 
     for layer in layers:
         layer.register_forward_hook(record)
-    return found
+    return recorded
 
 
 def gradient_flow_penalty(loss: Tensor, recorded: list[Recorded]) -> Tensor:
@@ -112,8 +112,8 @@ def gradient_flow_penalty(loss: Tensor, recorded: list[Recorded]) -> Tensor:
     tensors = [tensor for item in recorded for tensor in (item.output, item.last_WBD)]
     # What each state gives to the loss directly, by the layer's output or as its last state; the recursion adds what
     # goes through later states.
-    found: Sequence[Tensor | None] = torch.autograd.grad(loss, tensors, retain_graph=True, allow_unused=True)
-    direct = iter(found)
+    gradients: Sequence[Tensor | None] = torch.autograd.grad(loss, tensors, retain_graph=True, allow_unused=True)
+    direct = iter(gradients)
     penalty = loss.new_zeros(())
     for item in recorded:
         gradient, last_gradient_WBD = next(direct), next(direct)

@@ -216,15 +216,15 @@ class UnigramLattices(Segmentations):
         """Returns, for each position from 1, the edges that end there: (begin, piece, probability)."""
         forward, edges_at = [0.0], []
         for end in range(1, len(text) + 1):
-            found = [
+            edges = [
                 (begin, text[begin:end], self.alpha * self.scores[text[begin:end]] + forward[begin])
                 for begin in range(max(0, end - self.longest), end)
                 if forward[begin] > -math.inf and text[begin:end] in self.scores
             ]
-            highest = max((weight for _, _, weight in found), default=-math.inf)
-            total = highest + math.log(sum(math.exp(weight - highest) for _, _, weight in found)) if found else highest
+            highest = max((weight for _, _, weight in edges), default=-math.inf)
+            total = highest + math.log(sum(math.exp(weight - highest) for _, _, weight in edges)) if edges else highest
             forward.append(total)
-            edges_at.append([(begin, self.ids[piece], math.exp(weight - total)) for begin, piece, weight in found])
+            edges_at.append([(begin, self.ids[piece], math.exp(weight - total)) for begin, piece, weight in edges])
         return edges_at
 
 
@@ -245,7 +245,7 @@ class BpeDropout(Segmentations):
             self._paths, self._num_states = {}, 0
         # Numbers of merges before one is left out, sampled in blocks.
         blocks = (rng.geometric(self.alpha, 1 << 14) - 1 for _ in count())
-        num_made, found = chain.from_iterable(block.tolist() for block in blocks), []
+        num_made, drawn = chain.from_iterable(block.tolist() for block in blocks), []
         for word in words:
             path = self._paths.get(word)
             if path is None:
@@ -254,8 +254,8 @@ class BpeDropout(Segmentations):
                 if made not in path.left_out:
                     path.left_out[made] = self._path(path.text, *path.states[made])
                 path = path.left_out[made]
-            found.append(path.pieces)
-        return np.array([i for pieces in found for i in pieces]), np.array([len(pieces) for pieces in found])
+            drawn.append(path.pieces)
+        return np.array([i for pieces in drawn for i in pieces]), np.array([len(pieces) for pieces in drawn])
 
     def _whole(self, word: Word) -> "_Path":
         """Returns the path on which all merges of a word are made."""

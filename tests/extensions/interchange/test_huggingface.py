@@ -60,7 +60,7 @@ def own_model(variant: str) -> Translator:
     )
     pairs = list(zip(lines_of("de", 500), lines_of("en", 500), strict=True))
     vocabularies = nmt.train_vocabularies(recipe.vocabulary, pairs)
-    recipe = resolve(recipe).recipe
+    recipe = resolve(recipe)
     torch.manual_seed(4)
     network = build_model(recipe.model, vocabularies).eval()
     with torch.no_grad():
@@ -238,7 +238,7 @@ def test_what_no_architecture_fits_is_refused(changes: dict[str, object], messag
             part = part[name]
         part[last] = value
     model = ModelOptions.model_validate(options | {"tie": "none"})
-    recipe = resolve(translator.recipe.model_copy(update={"model": model})).recipe
+    recipe = resolve(translator.recipe.model_copy(update={"model": model}))
     vocabularies = translator.vocabularies
     changed = Translator(build_model(recipe.model, vocabularies).eval(), vocabularies, recipe)
     with pytest.raises(nmt.UserError, match=message):

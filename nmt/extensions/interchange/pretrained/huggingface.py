@@ -100,7 +100,7 @@ def _recipe(
             early_stopping=EARLY_STOPPING.get(config.early_stopping, "likely"),
         ),
     )
-    return resolve(recipe).recipe
+    return resolve(recipe)
 
 
 def _weights(
