@@ -18,10 +18,8 @@ class Compression:
 
     name: str
     suffix: str
-    magics: tuple[bytes, ...]
-    """First bytes of a file of this format; any of them."""
-    program: str
-    """Command that checks a file."""
+    magics: tuple[bytes, ...]  # first bytes of a file of this format; any of them
+    program: str  # command that checks a file
 
     def reader(self, packed: BinaryIO) -> io.BufferedReader:
         """Returns the decompressed content of a stream.
@@ -50,8 +48,7 @@ MAGIC_BYTES = max(len(magic) for each in COMPRESSIONS for magic in each.magics)
 FREE_BYTES = 1 << 22
 """Decompressed bytes to which the ratio isn't applied: a short text that repeats one line compresses better."""
 
-FREE_LINES = 1 << 16
-"""Decompressed lines to which the bound on lines isn't applied."""
+FREE_LINES = 1 << 16  # decompressed lines to which the bound on lines isn't applied
 
 BYTES_PER_LINE = 25
 """Least mean length of a line at the highest ratio, so 8 lines for a byte: even random labels, a bit each, pass."""

@@ -31,8 +31,7 @@ _silent = False
 _last_message = time.monotonic()
 _on_warning: Callable[[str], None] | None = None
 
-ROOMY = 120
-"""Characters of a terminal that has room for the figures and a bar."""
+ROOMY = 120  # characters of a terminal that has room for the figures and a bar
 
 SPEED_PERIOD = 300.0
 """Seconds over which a bar estimates its speed: long enough for a run's validations not to upset it."""

@@ -76,8 +76,7 @@ class Problems(list[UserError]):
             raise UserError("\n".join((f"{where} has {len(self)} problems:", *lines)))
 
 
-MAX_MESSAGE = 4000
-"""Characters of a message: it may quote what the user wrote, however long."""
+MAX_MESSAGE = 4000  # characters of a message: it may quote what the user wrote, however long
 
 
 def shortened(text: str, limit: int = 100) -> str:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 MAX_DEPTH = 100
-MAX_BITS = 1000
-"""Longest integer: all shorter ones can be converted to a floating-point number."""
+MAX_BITS = 1000  # longest integer: all shorter ones can be converted to a floating-point number
 MAX_FILE_BYTES = 1 << 28
 
 

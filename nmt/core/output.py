@@ -11,8 +11,7 @@ from nmt.core.compression import compressed
 from nmt.core.errors import UserError
 from nmt.core.files import complete, explained
 
-STANDARD_STREAM = "-"
-"""The name that stands for standard input or standard output."""
+STANDARD_STREAM = "-"  # the name that stands for standard input or standard output
 
 
 class Output(io.TextIOWrapper):

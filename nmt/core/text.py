@@ -29,8 +29,7 @@ MAX_RECORD_BYTES = 1 << 24
 
 _PAUSE = 0.01
 """Seconds without input after which a live writer is thought to wait for us; ``cat`` never rests so long."""
-_LONGEST_WAIT = 0.5
-"""Seconds after which the first line of a window needn't wait any longer for others."""
+_LONGEST_WAIT = 0.5  # seconds after which the first line of a window needn't wait any longer for others
 
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")

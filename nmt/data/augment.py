@@ -28,12 +28,9 @@ from nmt.recipe.schema import DataOptions
 _SYMBOLS = re.compile(r"(?:<[^<>\s]+>\s*)+")
 """Tags at the beginning of a line; in vocabularies made elsewhere they are text."""
 _END = frozenset(".!?…。！？।")
-_STREAM = 2
-"""Separates these random numbers from others of the same seed and epoch."""
-TYPO = 0.15
-"""Probability of a typing error in a word of four letters or more."""
-HINT = 0.15
-"""Probability that the translation of a word is given, if both have no other link."""
+_STREAM = 2  # separates these random numbers from others of the same seed and epoch
+TYPO = 0.15  # probability of a typing error in a word of four letters or more
+HINT = 0.15  # probability that the translation of a word is given, if both have no other link
 MOST_JOINED = 4
 
 Bool = npt.NDArray[np.bool_]

@@ -22,16 +22,13 @@ from nmt.data.cache import EncodedCorpus, ParallelIds, Sentences
 from nmt.data.shapes import MOST_SHAPES, Shaped, choose_shapes, holds, plan_shaped
 from nmt.data.vocabulary.files import Vocabularies
 
-MAX_PADDING = 0.05
-"""Fraction of padding at which a batch that is at least half full is cut."""
+MAX_PADDING = 0.05  # fraction of padding at which a batch that is at least half full is cut
 
-AHEAD = 8
-"""Number of batches prefetched for a GPU, enough to hide the planning of an epoch."""
+AHEAD = 8  # number of batches prefetched for a GPU, enough to hide the planning of an epoch
 
 EpochTransform = Callable[[ParallelIds, int, int], ParallelIds]
 """Maps source and target, a seed, and the epoch, counted from 0, to the source and target of that epoch."""
-CorpusExtras = Mapping[str, Sentences]
-"""Annotations of all pairs of a text, by name."""
+CorpusExtras = Mapping[str, Sentences]  # annotations of all pairs of a text, by name
 PairTransform = Callable[[ParallelIds, CorpusExtras, int, int], tuple[ParallelIds, CorpusExtras]]
 """An :data:`EpochTransform` of sentences and annotations; see :class:`nmt.data.augment.Augmentations`."""
 
@@ -88,12 +85,9 @@ class BatchStream(ABC):
         share: (k, n), where n processes take a batch each in turn, and this is the one with number k.
     """
 
-    epoch: int
-    """Number of complete passes over the data."""
-    stage = ""
-    """Name of the current stage."""
-    is_over = False
-    """Whether the last stage has ended."""
+    epoch: int  # number of complete passes over the data
+    stage = ""  # name of the current stage
+    is_over = False  # whether the last stage has ended
 
     def __init__(self, share: tuple[int, int]) -> None:
         self._share, self._device = share, torch.device("cpu")

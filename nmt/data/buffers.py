@@ -7,8 +7,7 @@ are drawn from the whole corpus by a keyed permutation of the indices, which is 
 import numpy as np
 import numpy.typing as npt
 
-BUFFER_SIZE = 250_000
-"""Maximum number of pairs of a buffer, whose ids take about 25 MB."""
+BUFFER_SIZE = 250_000  # maximum number of pairs of a buffer, whose ids take about 25 MB
 ROUNDS = 4
 
 Rows = npt.NDArray[np.int64]

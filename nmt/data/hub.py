@@ -6,8 +6,7 @@ from typing import Any
 from nmt.core.console import say, warn
 from nmt.core.errors import UserError
 
-HUB_SECONDS = 15.0
-"""Seconds within which the hub must answer."""
+HUB_SECONDS = 15.0  # seconds within which the hub must answer
 
 VALIDATION_NAMES = ("val", "valid", "validation", "dev")
 """Names of the validation split, each an alias of the others."""

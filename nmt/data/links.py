@@ -24,8 +24,7 @@ LINKS = "links"
 
 Link = tuple[int, int]
 Links = AbstractSet[Link]
-GoldLinks = tuple[Links, Links]
-"""Sure and possible links of a sentence pair."""
+GoldLinks = tuple[Links, Links]  # sure and possible links of a sentence pair
 
 _PHARAOH_LINK = re.compile(r"([0-9]{1,9})([-?p])([0-9]{1,9})")
 

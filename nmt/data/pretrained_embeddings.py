@@ -88,8 +88,7 @@ def _rows(path: Path, size: int) -> Iterator[tuple[str, str, list[str]]]:
         yield f"{path}, line {number}: {word!r}", word, numbers
 
 
-MAX_NUMBER = 1e15
-"""Sums of squares of larger numbers overflow."""
+MAX_NUMBER = 1e15  # sums of squares of larger numbers overflow
 
 
 def _vector(word: str, numbers: list[str], size: int) -> npt.NDArray[np.float32]:

@@ -12,8 +12,7 @@ import numpy.typing as npt
 MOST_SHAPES = 36
 """With 16 shapes, 10 to 13 % of the positions of three corpora are padding; with 36, 6 to 8 %."""
 
-FIRST_SHAPES = 128
-"""Number of shapes before they are merged."""
+FIRST_SHAPES = 128  # number of shapes before they are merged
 
 Lengths = npt.NDArray[np.int64]
 
@@ -21,8 +20,7 @@ Lengths = npt.NDArray[np.int64]
 class Shaped(NamedTuple):
     """A batch to be made."""
 
-    indices: Lengths
-    """Its sentences."""
+    indices: Lengths  # its sentences
     shape: tuple[int, int, int]
     """Rows, which can be more than there are sentences, and the lengths of source and target."""
 

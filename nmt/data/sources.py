@@ -27,12 +27,9 @@ class ParallelText(ABC):
     class Options(groups.Options):
         """Options of the text where a recipe names it as a text source, beside its type."""
 
-    name: str
-    """Name of the text in messages."""
-    reader: LineReader = SENTENCES
-    """Reads the lines: as sentences, or as dialogues."""
-    tag: str | None = None
-    """Symbol in front of what is translated of each source line."""
+    name: str  # name of the text in messages
+    reader: LineReader = SENTENCES  # reads the lines: as sentences, or as dialogues
+    tag: str | None = None  # symbol in front of what is translated of each source line
 
     @classmethod
     def open(cls, options: Any, split: str, languages: tuple[str, str]) -> "ParallelText":

@@ -24,8 +24,7 @@ from nmt.recipe.schema import DecodingOptions
 
 MAX_IDLE = 1 / 8
 """Share of the batch that may be finished before it is made smaller, which means copying the state of the model."""
-BLOCK = 64
-"""Tokens of the vocabulary whose maximum is computed together; maxima of blocks are cheap."""
+BLOCK = 64  # tokens of the vocabulary whose maximum is computed together; maxima of blocks are cheap
 
 
 @torch.inference_mode()
@@ -108,16 +107,12 @@ class Beam(PerSource):
 
     options: DecodingOptions
     tokens_BKt: Tensor
-    score_BK: Tensor
-    """Log-probability so far."""
+    score_BK: Tensor  # log-probability so far
     finished: "Finished"
-    prune_B: Tensor | None
-    """Maximum distance of a log-probability from the best one of its group."""
-    sentence_B: Tensor
-    """Index of the sentence in the whole batch."""
+    prune_B: Tensor | None  # maximum distance of a log-probability from the best one of its group
+    sentence_B: Tensor  # index of the sentence in the whole batch
     limit_B: Tensor
-    mask_BS: Tensor
-    """True at real source positions."""
+    mask_BS: Tensor  # True at real source positions
     coverage_BKS: Tensor | None
     """With a coverage penalty, how much attention each position has received from each hypothesis."""
     penalty_BK: Tensor | None
@@ -250,8 +245,7 @@ class Finished(PerSource):
     score_BK: Tensor
     log_probability_BK: Tensor
     tokens_BKt: Tensor
-    length_BK: Tensor
-    """Tokens without SOS and EOS."""
+    length_BK: Tensor  # tokens without SOS and EOS
 
     @classmethod
     def none(cls, num_sentences: int, size: int, device: torch.device) -> Self:

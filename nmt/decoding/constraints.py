@@ -9,8 +9,7 @@ from torch import Tensor
 
 from nmt.decoding.hypotheses import Choice
 
-Candidate = tuple[float, int, int]
-"""Log-probability, hypothesis (index into K), token."""
+Candidate = tuple[float, int, int]  # log-probability, hypothesis (index into K), token
 Phrase = tuple[int, ...]
 
 MAX_EOS_RANK = 2
@@ -22,12 +21,9 @@ in the middle of a sentence isn't crowded out by likelier continuations of other
 class LexicalConstraints:
     """Ids that one translation must contain."""
 
-    prefix: Sequence[int] = ()
-    """Tokens that it begins with."""
-    phrases: Sequence[Sequence[int]] = ()
-    """Sequences of tokens that it contains."""
-    full_stops: frozenset[int] = frozenset()
-    """Tokens that end sentences."""
+    prefix: Sequence[int] = ()  # tokens that it begins with
+    phrases: Sequence[Sequence[int]] = ()  # sequences of tokens that it contains
+    full_stops: frozenset[int] = frozenset()  # tokens that end sentences
 
     @property
     def num_tokens(self) -> int:

@@ -26,12 +26,9 @@ from nmt.decoding.hypotheses import Choice, Hypothesis, SearchBatch
 from nmt.models.contracts import State, map_tensors
 from nmt.models.seq2seq import Seq2Seq
 
-ROOM = 32
-"""Tokens that there is room for at first, and the least number of source positions."""
-CHECK_EVERY = 4
-"""Steps between two questions whether all sentences are done; a divisor of ``ROOM``."""
-MAX_BYTES = 4 << 30
-"""Memory for the tensors of recorded steps; larger batches are searched as usual."""
+ROOM = 32  # tokens that there is room for at first, and the least number of source positions
+CHECK_EVERY = 4  # steps between two questions whether all sentences are done; a divisor of ``ROOM``
+MAX_BYTES = 4 << 30  # memory for the tensors of recorded steps; larger batches are searched as usual
 
 
 def is_plain(batch: SearchBatch) -> bool:
@@ -45,12 +42,9 @@ def is_plain(batch: SearchBatch) -> bool:
 class FixedBeam(Beam):
     """A beam whose tensors keep their shapes; the tokens that are known begin each row."""
 
-    length_1: Tensor
-    """The :attr:`length`. [1]"""
-    num_invalid: Tensor
-    """Log-probabilities so far that were NaN or positive infinity. []"""
-    num_open: Tensor
-    """Sentences that aren't done. []"""
+    length_1: Tensor  # the `length`. [1]
+    num_invalid: Tensor  # log-probabilities so far that were NaN or positive infinity. []
+    num_open: Tensor  # sentences that aren't done. []
 
     @property
     def length(self) -> Tensor:

@@ -34,20 +34,15 @@ BatchSearch = Callable[[SearchBatch, Sequence[LogitsProcessor], Sequence[Lexical
 class Query:
     """Encoded sentences to be searched, and how."""
 
-    sources: Sequence[Ids]
-    """Ids of each sentence, without EOS."""
-    options: DecodingOptions
-    """Method, beam, penalties, limits, logits processors and batch size."""
+    sources: Sequence[Ids]  # ids of each sentence, without EOS
+    options: DecodingOptions  # method, beam, penalties, limits, logits processors and batch size
     on_progress: Callable[[int], None] = lambda sentences: None
     """Called with the number of sentences of each finished batch."""
-    processors: Sequence[LogitsProcessor] = ()
-    """Applied before those of ``options``."""
-    constraints: Sequence[LexicalConstraints] | None = None
-    """The words that each translation must contain."""
+    processors: Sequence[LogitsProcessor] = ()  # applied before those of ``options``
+    constraints: Sequence[LexicalConstraints] | None = None  # the words that each translation must contain
     numbers: Sequence[int] | None = None
     """Numbers of the sentences, for processors that tell them apart; from 0 on if None."""
-    observer: BeamObserver | None = None
-    """Called after each step of beam search in PyTorch."""
+    observer: BeamObserver | None = None  # called after each step of beam search in PyTorch
     before_step: Callable[[], None] = lambda: None
     """Called before each step of a search in PyTorch; an error that it raises ends the search."""
 
@@ -66,8 +61,7 @@ class Searcher(Protocol):
     A translator, validation and a server search by such an object alone, whatever runs the model.
     """
 
-    is_stepwise: bool
-    """Whether logits processors can follow the search step by step at no extra cost."""
+    is_stepwise: bool  # whether logits processors can follow the search step by step at no extra cost
 
     def __call__(self, query: Query) -> list[list[Hypothesis]]:
         """Searches; returns the hypotheses of each sentence, best first.

@@ -35,8 +35,7 @@ def special_ids(vocabulary: Vocabulary) -> range:
 class Shortlist:
     """The target ids of a batch."""
 
-    ids_C: Tensor
-    """Ascending."""
+    ids_C: Tensor  # ascending
 
     @classmethod
     def of(cls, candidates: Iterable[int], wanted: Sequence[LexicalConstraints], device: torch.device) -> Self:

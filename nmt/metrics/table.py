@@ -44,10 +44,8 @@ class Score:
 
     name: str
     score: float
-    signature: str
-    """Version and settings; scores can be compared only where signatures agree."""
-    details: str = ""
-    """Further figures for a reader, such as BLEU's n-gram precisions and brevity penalty."""
+    signature: str  # version and settings; scores can be compared only where signatures agree
+    details: str = ""  # further figures for a reader, such as BLEU's n-gram precisions and brevity penalty
     confidence: dict[str, float] | None = None
     """The 95 % interval of bootstrap samples (Koehn 2004), ``mean`` ± ``half_width``, as JSON has it."""
     decimals: int = 2
@@ -121,8 +119,7 @@ class Metric(ABC):
 class SacreBleuMetric(Metric):
     """A metric of sacreBLEU, by its public API but for sufficient statistics, which it has no public names for."""
 
-    kind: ClassVar[str]
-    """The key of ``sacrebleu.metrics.METRICS``."""
+    kind: ClassVar[str]  # the key of ``sacrebleu.metrics.METRICS``
 
     def __init__(self, tokenize: str | None = None) -> None:
         from sacrebleu.metrics import METRICS as IMPLEMENTATIONS

@@ -163,8 +163,7 @@ SHORT = 64
 of 128 positions."""
 SHORT_KERNELS = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
-KeysValues = tuple[Tensor, Tensor]
-"""Each [B, H, S, d]."""
+KeysValues = tuple[Tensor, Tensor]  # each [B, H, S, d]
 
 
 class MultiHeadAttention(nn.Module):
@@ -257,8 +256,7 @@ class MultiHeadAttention(nn.Module):
         return torch.matmul(self.dropout(weights_BHTS), values_BHSd), weights_BHTS
 
 
-WIDE_ENOUGH = 32
-"""Number of scores in a row from which on the softmax of a CPU is fast in bfloat16."""
+WIDE_ENOUGH = 32  # number of scores in a row from which on the softmax of a CPU is fast in bfloat16
 VECTOR = 16
 """Number of float32 scores from which on it is fast in float32: the width of a vector register of AVX-512."""
 
@@ -298,8 +296,7 @@ def mask_bias(mask: Tensor) -> Tensor:
     return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, float("-inf"))
 
 
-FIRST_CAPACITY = 64
-"""Slots a sentence that a buffer begins with; it doubles when it is full."""
+FIRST_CAPACITY = 64  # slots a sentence that a buffer begins with; it doubles when it is full
 
 
 class _Written:

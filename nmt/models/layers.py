@@ -11,8 +11,7 @@ from torch.autograd.function import once_differentiable
 from nmt.core.device import product_dtype
 
 LayerT = TypeVar("LayerT", bound=nn.Module)
-MANY_ROWS = 2048
-"""Rows from which on a GPU computes a product with ones in less time than a sum over rows."""
+MANY_ROWS = 2048  # rows from which on a GPU computes a product with ones in less time than a sum over rows
 _LOWEST = torch.iinfo(torch.int64).min
 
 

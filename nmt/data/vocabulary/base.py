@@ -51,8 +51,7 @@ class Vocabulary(ABC):
     eos: int
     separator: int | None = None
     tags: Mapping[str, int] = {}
-    is_closed = False
-    """Whether each text is one token of a fixed set, without EOS: a label."""
+    is_closed = False  # whether each text is one token of a fixed set, without EOS: a label
 
     @abstractmethod
     def __len__(self) -> int: ...

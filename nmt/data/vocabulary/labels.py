@@ -12,8 +12,7 @@ class LabelVocabulary(WordVocabulary):
     """Each line is one label; there is no EOS and no UNK."""
 
     suffix = ".labels"
-    pad = sos = 0
-    """Unused: all targets have the same length, and a classifier ignores its input."""
+    pad = sos = 0  # unused: all targets have the same length, and a classifier ignores its input
     unk = eos = -1
     is_closed = True
 

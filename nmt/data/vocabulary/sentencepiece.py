@@ -10,10 +10,8 @@ from nmt.core.errors import UserError
 from nmt.data.vocabulary.base import SEPARATOR, SPECIALS, TAG, TERM, Piece, Vocabulary, no_text
 from nmt.recipe.schema import VocabularyOptions
 
-MAX_LINES = 2_000_000
-"""Maximum number of lines from which sentencepiece learns a vocabulary."""
-NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
-"""Types of pieces in sentencepiece's ModelProto."""
+MAX_LINES = 2_000_000  # maximum number of lines from which sentencepiece learns a vocabulary
+NORMAL, CONTROL, USER_DEFINED = 1, 3, 4  # types of pieces in sentencepiece's ModelProto
 
 
 class SentencePieceVocabulary(Vocabulary):

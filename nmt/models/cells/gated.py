@@ -11,10 +11,8 @@ from nmt.core.device import product_dtype
 from nmt.models.cells.base import Cell, CellState, GatedOptions, Parameters
 from nmt.models.loops import step_product
 
-CLOSED = -2.0
-"""The bias of a gate that starts closed, as those of highway networks (Srivastava et al. 2015)."""
-OPEN = 1.0
-"""The bias of a forget gate, which starts open (Jozefowicz et al. 2015)."""
+CLOSED = -2.0  # the bias of a gate that starts closed, as those of highway networks (Srivastava et al. 2015)
+OPEN = 1.0  # the bias of a forget gate, which starts open (Jozefowicz et al. 2015)
 
 
 class LstmCell(Cell):
@@ -25,8 +23,7 @@ class LstmCell(Cell):
 
     kernel: ClassVar[Callable[..., nn.RNNBase] | None] = nn.LSTM
     num_states, num_gates = 2, 4
-    forget_gate = 1
-    """Its place among the gates."""
+    forget_gate = 1  # its place among the gates
     gate_names: ClassVar[tuple[str, ...]] = ("i", "f", "o", "C~")
 
     @classmethod

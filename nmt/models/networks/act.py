@@ -51,14 +51,10 @@ class PonderOptions(Options):
 class HaltingState:
     """The progress of each X."""
 
-    total_X: Tensor
-    """Sum of the halting units before the last step."""
-    running_X: Tensor
-    """True where more steps follow."""
-    steps_X: Tensor
-    """N so far."""
-    remainder_X: Tensor
-    """R; zero while running."""
+    total_X: Tensor  # sum of the halting units before the last step
+    running_X: Tensor  # True where more steps follow
+    steps_X: Tensor  # N so far
+    remainder_X: Tensor  # R; zero while running
 
     @classmethod
     def start(cls, running_X: Tensor, like: Tensor) -> Self:

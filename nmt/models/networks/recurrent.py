@@ -75,8 +75,7 @@ class RecurrentDecoderOptions(StackOptions):
 class RecurrentState(State):
     """State of a recurrent decoder."""
 
-    cells: CellState
-    """Each part [N, L, D]."""
+    cells: CellState  # each part [N, L, D]
 
 
 class Bridge(nn.Module):
@@ -172,8 +171,7 @@ class AttentionalState(RecurrentState):
     """State of a recurrent decoder with attention."""
 
     memory: Memory
-    feed_ND: Tensor | None = None
-    """Luong's attentional vector of the step before, for input feeding."""
+    feed_ND: Tensor | None = None  # Luong's attentional vector of the step before, for input feeding
 
 
 class BahdanauDecoder(Decoder):
