@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from nmt.core.console import warn
 from nmt.core.cuda_graphs import CudaGraphs, Recorder
 from nmt.data.vocabulary.base import Vocabulary
-from nmt.decoding.beam import Beam, Finished
+from nmt.decoding.beam import Beam, Finished, log_normaliser
 from nmt.decoding.hypotheses import Choice, Hypothesis, SearchBatch
 from nmt.models.contracts import State, map_tensors
 from nmt.models.seq2seq import Seq2Seq
@@ -111,9 +111,9 @@ class Progress:
         last_BK1 = beam.tokens_BKt.index_select(2, beam.length_1 - 1)
         output = model.step(last_BK1.flatten(), self.state)
         logits_NV = output.logits_NV.float()
-        normaliser_N = logits_NV[:, 0] - logits_NV.log_softmax(1)[:, 0]
+        offset_BK = beam.offsets(log_normaliser(logits_NV), None)
         beam.forbid(logits_NV, target)
-        choice = beam.choose(logits_NV, None, beam.offsets(normaliser_N, None), target.eos)
+        choice = beam.choose(logits_NV, None, offset_BK, target.eos)
         beam.finish(choice)
         rows = beam.advance(choice)
         beam.num_open = (~beam.is_done()).sum()

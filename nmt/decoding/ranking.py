@@ -22,6 +22,9 @@ class LengthPenalty(ABC):
         alpha: strength of the penalty, ``decoding.alpha``.
     """
 
+    exponent: float = 1.0
+    """The x of programs that know scores of the form log p / length^x alone, such as CTranslate2."""
+
     def __init__(self, alpha: float) -> None:
         self.alpha = alpha
 
@@ -36,28 +39,34 @@ class LengthPenalty(ABC):
 
 
 class NoPenalty(LengthPenalty):
-    """The score is log p."""
+    """log p."""
+
+    exponent = 0.0
 
     def __call__(self, log_probability: Tensor, length: Tensor) -> Tensor:
         return log_probability
 
 
 class Average(LengthPenalty):
-    """The score is log p / length^α."""
+    """log p / T^α."""
+
+    def __init__(self, alpha: float) -> None:
+        super().__init__(alpha)
+        self.exponent = alpha
 
     def __call__(self, log_probability: Tensor, length: Tensor) -> Tensor:
         return log_probability / length**self.alpha
 
 
 class Gnmt(LengthPenalty):
-    """The score is log p / ((5 + length) / 6)^α (Wu et al. 2016, equation 14)."""
+    """log p / ((5 + T) / 6)^α (Wu et al. 2016, equation 14)."""
 
     def __call__(self, log_probability: Tensor, length: Tensor) -> Tensor:
         return log_probability / ((5 + length) / 6) ** self.alpha
 
 
 class WordReward(LengthPenalty):
-    """The score is log p + α length (He et al. 2016)."""
+    """log p + α T (He et al. 2016)."""
 
     def __call__(self, log_probability: Tensor, length: Tensor) -> Tensor:
         return log_probability + self.alpha * length
@@ -68,18 +77,19 @@ LENGTH_PENALTIES: Table[LengthPenalty] = Table(
     LengthPenalty,
     {"none": NoPenalty, "average": Average, "gnmt": Gnmt, "word_reward": WordReward},
 )
+"""The docstring of a class is its formula, in which T is the length, EOS counted; documentation shows it."""
 
 
-def length_exponent(options: DecodingOptions) -> float:
-    """Returns the x of programs that know scores of the form log p / length^x alone: 1 for other penalties."""
-    return {"none": 0.0, "average": options.alpha}.get(options.length_penalty, 1.0)
+def length_penalty(options: DecodingOptions) -> LengthPenalty:
+    """Returns the penalty that the options choose."""
+    return LENGTH_PENALTIES[options.length_penalty](options.alpha)
 
 
 def length_normalised(options: DecodingOptions, log_probability: Tensor, length: Tensor | int) -> Tensor:
     """Returns the scores of hypotheses of ``length`` tokens, EOS counted, by the penalty of the options."""
     # new_full runs on the device; a tensor made of a Python number would be copied to it, at each step.
     length = length.to(log_probability) if isinstance(length, Tensor) else log_probability.new_full((), length)
-    return LENGTH_PENALTIES[options.length_penalty](options.alpha)(log_probability, length)
+    return length_penalty(options)(log_probability, length)
 
 
 NO_MBR = "none"
