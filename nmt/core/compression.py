@@ -25,10 +25,7 @@ class Compression:
         """Returns the decompressed content of a stream.
 
         Reading it raises :class:`DamagedError`, or :class:`TooCompressedError` for content that a small file was made
-        to expand to.
-
-        Raises:
-            UserError: the package that decompresses it is missing.
+        to expand to. Raises UserError if the package that decompresses it is missing.
         """
         # Lines of a decompressor alone are read slowly.
         return io.BufferedReader(_Checked(self, packed), 1 << 16)
@@ -77,11 +74,8 @@ def of_name(path: Path | str) -> Compression | None:
 
 
 def compressed(file: BinaryIO, name: Path | str) -> BinaryIO:
-    """Returns a stream that writes to ``file``, compressed if the name ends in a suffix of :data:`COMPRESSIONS`.
-
-    Raises:
-        UserError: the package that compresses it is missing.
-    """
+    """Returns a stream that writes to ``file``, compressed if the name ends in a suffix of :data:`COMPRESSIONS`. Raises
+    UserError if the package that compresses it is missing."""
     compression = of_name(name)
     return file if compression is None else cast(BinaryIO, _open(compression, file, "wb"))
 

@@ -24,11 +24,8 @@ KEPT_KERNELS = 64
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of a recipe or an option; ``auto`` takes a GPU where there is one.
-
-    Raises:
-        UserError: no such device, or not on this machine.
-    """
+    """The device of a recipe or an option; ``auto`` takes a GPU where there is one. Raises UserError if there is no
+    such device, or not on this machine."""
     device = _find_device(name)
     if device.type == "cuda":
         # cuDNN plans its attention anew for each shape. Lengths vary, so a bfloat16 update would take 8 times as long.
@@ -83,10 +80,7 @@ def nth_device(name: str, number: int) -> str:
 
 def pick_precision(name: str, device: torch.device) -> Precision:
     """The precision of a recipe or an option; ``auto`` is bfloat16 where the hardware computes in it, else float32.
-
-    Raises:
-        UserError: there is no such precision.
-    """
+    Raises UserError if there is no such precision."""
     known = (*get_args(Precision), "auto")
     if name not in known:
         raise UserError(f"There is no precision {name!r}.", nearest(name, known))

@@ -39,34 +39,28 @@ def plan_batches(
     batch_tokens: int,
     rng: np.random.Generator | None = None,
 ) -> list[npt.NDArray[np.int64]]:
-    """Split sentences into batches of like length under a token budget.
-
-    The sentences are sorted by the length of the longer side and, within equal lengths, by how much longer one
-    side is, up and down in turns, so that neighbours are alike at these boundaries, too; equals are in random order.
-    A batch is cut where batch size times longest sentence would pass ``batch_tokens``, or a little earlier where
-    the next sentence would bring much padding. A sentence longer than the budget is a batch of its own.
+    """Split sentences into batches of like length under a token budget; returns the indices of each batch.
 
     Args:
         source_length_N, target_length_N: lengths of N sentences.
-        batch_tokens: most positions, padding included, of the longer side of a batch.
+        batch_tokens: most positions, padding included, of the longer side of a batch. A longer sentence is a batch.
         rng: shuffles sentences of equal length, and the batches; without one the order is by length.
-
-    Returns:
-        For each batch the indices of its sentences.
     """
     tie_N = rng.random(len(source_length_N)) if rng else np.arange(len(source_length_N))
     longer_N = np.maximum(source_length_N, target_length_N)
+    # Among equal lengths the other side grows and shrinks in turns, so that neighbours are alike at the boundaries.
     up_or_down_N = np.where(longer_N % 2, -1, 1) * (target_length_N - source_length_N)
-    order = np.lexsort((tie_N, up_or_down_N, longer_N))
+    order = np.lexsort((tie_N, up_or_down_N, longer_N))  # the last key counts first
     cuts = []
     start = longest_source = longest_target = tokens = 0
     sorted_lengths = zip(source_length_N[order].tolist(), target_length_N[order].tolist(), strict=True)
     for end, (source, target) in enumerate(sorted_lengths):
-        size = end - start + 1
-        positions = max(longest_source, source) + max(longest_target, target)
+        size = end - start + 1  # with this sentence
+        positions = max(longest_source, source) + max(longest_target, target)  # of a row
         full = max(longest_source, source, longest_target, target) * size > batch_tokens
         half_full = max(longest_source, longest_target) * (size - 1) > batch_tokens / 2
         padded = 1 - (tokens + source + target) / (size * positions) > MAX_PADDING
+        # Cut before this sentence; a batch that is half full is cut early rather than filled with padding.
         if end > start and (full or (half_full and padded)):
             cuts.append(end)
             start, longest_source, longest_target, tokens = end, 0, 0, 0
@@ -126,10 +120,7 @@ class BatchStream(ABC):
         """Continues from a :meth:`state_dict`."""
 
     def prefetch(self, device: torch.device) -> Self:
-        """Makes batches in a thread in advance, unless the device is the CPU, which has no time to spare.
-
-        For CUDA they are in pinned memory, so that copies overlap with computation.
-        """
+        """Makes batches in a thread in advance, unless the device is the CPU, which has no time to spare."""
         self._device = device
         return self
 
@@ -144,6 +135,7 @@ class BatchStream(ABC):
         def make() -> tuple[Batch, dict[str, Any]]:
             with torch.cuda.device(self._device) if pins else contextlib.nullcontext():
                 batch = next(batches)
+                # From pinned memory, copies overlap with computation.
                 return batch.pinned() if pins else batch, vars(copy.copy(ahead))
 
         thread = ThreadPoolExecutor(1, "batches")

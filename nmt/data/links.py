@@ -66,11 +66,8 @@ def format_pharaoh(links: Iterable[Link]) -> str:
 
 
 def read_pharaoh(path: Path) -> list[tuple[set[Link], set[Link]]]:
-    """Reads a Pharaoh file with a line for each sentence pair; see :func:`parse_pharaoh`.
-
-    Raises:
-        UserError: the file cannot be read, is not UTF-8, or holds something that is not a link.
-    """
+    """Reads a Pharaoh file with a line for each sentence pair; see :func:`parse_pharaoh`. Raises UserError if the file
+    cannot be read, is not UTF-8, or holds something that is not a link."""
     return [parse_pharaoh(line, f"{path}, line {number}") for number, line in enumerate(read_lines(path), start=1)]
 
 
@@ -99,12 +96,9 @@ class LinkFile:
         return digest.hexdigest()
 
     def of_pairs(self, text: ParallelText) -> Iterator[npt.NDArray[np.integer]]:
-        """Yields the linked (source, target) pieces of each pair; all pieces of two linked words are linked.
-
-        Raises:
-            UserError: a line isn't in Pharaoh form or names a word that isn't there, or there are more or fewer
-                lines than pairs.
-        """
+        """Yields the linked (source, target) pieces of each pair; all pieces of two linked words are linked. Raises
+        UserError if a line isn't in Pharaoh form or names a word that isn't there, or there are more or fewer lines
+        than pairs."""
         tag = f"{text.tag} " if text.tag else ""
         pairs = split_pairs(text.untagged, tokenized=False, split_punctuation=self._split_punctuation)
         lines = zip_longest(pairs, read_lines(self._path))

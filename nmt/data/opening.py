@@ -27,20 +27,14 @@ def open_text(options: DataOptions, split: str | FilePair) -> ParallelText:
     """Opens the text of a split.
 
     ``data.root`` (or the current folder, without a hub name) is searched for ``SPLIT.LANGUAGE`` files, plain or
-    compressed, and then for ``SPLIT.tsv``.
-
-    Raises:
-        UserError: there is no such text; the message names the files that were tried.
+    compressed, and then for ``SPLIT.tsv``. Raises UserError if there is no such text; the message names the files that
+    were tried.
     """
     return _as_read(_open(options, split), options)
 
 
 def open_corpus(options: DataOptions, corpus: CorpusOptions) -> ParallelText:
-    """Opens one of ``data.corpora``, with its tag.
-
-    Raises:
-        UserError: there is no such text.
-    """
+    """Opens one of ``data.corpora``, with its tag. Raises UserError if there is no such text."""
     languages = corpus.languages or (options.source, options.target)
     if corpus.text is not None:
         text = _chosen(corpus.text, "train", languages, f"data.corpora: text of {corpus.name}")

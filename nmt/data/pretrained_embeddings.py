@@ -56,11 +56,8 @@ def read_vectors(
 
 
 def read_all_vectors(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
-    """Returns all words of a file, and their vectors (words, size); the first vector determines the size.
-
-    Raises:
-        UserError: the file can't be read, has no vectors, or a line is not a vector of this size.
-    """
+    """Returns all words of a file, and their vectors (words, size); the first vector determines the size. Raises
+    UserError if the file can't be read, has no vectors, or a line is not a vector of this size."""
     size = max(
         (line.rstrip().count(" ") for line in islice(read_lines(path, max_bytes=MAX_RECORD_BYTES), 2)), default=0
     )

@@ -212,11 +212,8 @@ class TaskText(ParallelText):
 
 
 def lexicon_rows(path: Path) -> Iterator[tuple[str, str, float]]:
-    """Yields the source word, the target word and the expected count of each line of ``lexicon.tsv``.
-
-    Raises:
-        UserError: the file can't be read, or a line isn't of this form.
-    """
+    """Yields the source word, the target word and the expected count of each line of ``lexicon.tsv``. Raises UserError
+    if the file can't be read, or a line isn't of this form."""
     for number, line in enumerate(read_lines(path, max_bytes=MAX_RECORD_BYTES), start=1):
         try:
             source, target, count = line.split("\t")
@@ -261,11 +258,7 @@ class LexiconText(_OneFile):
 
 
 class GivenText(ParallelText):
-    """Sentence pairs in memory.
-
-    Raises:
-        UserError: an element is no pair of strings.
-    """
+    """Sentence pairs in memory. Raises UserError if an element is no pair of strings."""
 
     def __init__(self, pairs: Sequence[tuple[str, str]], name: str) -> None:
         self.name, self._pairs = name, pairs

@@ -32,10 +32,7 @@ def beam_search(
     batch: SearchBatch, processors: Sequence[LogitsProcessor], constraints: PhraseConstraints | None = None
 ) -> list[list[Hypothesis]]:
     """The best translations of a batch, best first, at most ``beam_size`` of each sentence. A beam of 1 is greedy.
-
-    Raises:
-        UserError: a log-probability is NaN or infinite.
-    """
+    Raises UserError if a log-probability is NaN or infinite."""
     model, options = batch.model, batch.options
     beam = Beam.start(batch, constraints)
     state = model.start(batch.source_BS, batch.source_length_B).reorder(beam.sentence_N)

@@ -19,10 +19,7 @@ def sample(batch: SearchBatch, processors: Sequence[LogitsProcessor]) -> list[li
 
     The random numbers depend on the seed and the ids of the sentence alone, so the same sentence has the same samples
     wherever it stands, except where rounding in another batch changes a choice. The length penalty determines the
-    scores of samples, and not their choice.
-
-    Raises:
-        UserError: a log-probability is NaN or infinite.
+    scores of samples, and not their choice. Raises UserError if a log-probability is NaN or infinite.
     """
     model, options, target = batch.model, batch.options, batch.target
     num_samples, device = options.beam_size, batch.source_BS.device

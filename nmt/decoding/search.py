@@ -64,11 +64,8 @@ class Searcher(Protocol):
     is_stepwise: bool  # whether logits processors can follow the search step by step at no extra cost
 
     def __call__(self, query: Query) -> list[list[Hypothesis]]:
-        """Searches; returns the hypotheses of each sentence, best first.
-
-        Raises:
-            UserError: the options don't fit the model or the constraints.
-        """
+        """Searches; returns the hypotheses of each sentence, best first. Raises UserError if the options don't fit the
+        model or the constraints."""
 
 
 class ModelSearcher:

@@ -44,11 +44,7 @@ class Shortlist:
         return cls(torch.tensor(sorted({*candidates, *chain(*forced)}), device=device))
 
     def restrict(self, model: Model) -> "ShortlistedModel":
-        """The model with the output layer of the shortlist.
-
-        Raises:
-            UserError: it is an ensemble.
-        """
+        """The model with the output layer of the shortlist. Raises UserError if it is an ensemble."""
         if not isinstance(model, Seq2Seq):
             raise UserError("An ensemble can't search a shortlist.", "Leave out --shortlist, or the other models.")
         return ShortlistedModel(model, self.ids_C)

@@ -170,11 +170,8 @@ def _is_parameter(value: Any) -> bool:
 
 
 def read_model(directory: str | Path, device: torch.device) -> tuple[Recipe, Vocabularies, Seq2Seq]:
-    """Recipe, vocabularies and model of a model directory; the model is in eval mode.
-
-    Raises:
-        UserError: it isn't a model directory, is incomplete, damaged, or from a newer nmt.
-    """
+    """Recipe, vocabularies and model of a model directory; the model is in eval mode. Raises UserError if it isn't a
+    model directory, is incomplete, damaged, or from a newer nmt."""
     files = ModelDirectory(directory)
     files.check()
     recipe = load_recipe(files.recipe)

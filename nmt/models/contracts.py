@@ -281,11 +281,7 @@ class DecoderParts:
 
     @property
     def memory_size(self) -> int:
-        """Width of the annotations, the encoder's first memory.
-
-        Raises:
-            ValueError: there is no encoder.
-        """
+        """Width of the annotations, the encoder's first memory. Raises ValueError if there is no encoder."""
         if not self.memory_sizes:
             raise ValueError("without an encoder the decoder must be of type recurrent or transformer")
         return self.memory_sizes[0]

@@ -106,11 +106,7 @@ class Vocabulary(ABC):
     @classmethod
     @abstractmethod
     def from_bytes(cls, content: bytes) -> Self:
-        """Reads what :meth:`to_bytes` wrote.
-
-        Raises:
-            UserError: the content is not a vocabulary of this kind.
-        """
+        """Reads what :meth:`to_bytes` wrote. Raises UserError if the content is not a vocabulary of this kind."""
 
     @classmethod
     @abstractmethod

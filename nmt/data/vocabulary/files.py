@@ -67,11 +67,8 @@ class Vocabularies:
 
     @classmethod
     def load(cls, path: Path) -> "Vocabularies":
-        """Reads a single vocabulary file (joint), or what :meth:`save` wrote into a directory.
-
-        Raises:
-            UserError: there is no vocabulary.
-        """
+        """Reads a single vocabulary file (joint), or what :meth:`save` wrote into a directory. Raises UserError if
+        there is no vocabulary."""
         files = [found for side in ("source", "target") for found in sorted(path.glob(f"vocabulary.{side}.*"))]
         if len(files) != 2:
             names = (path / f"vocabulary{kind.suffix}" for kind in _kinds())

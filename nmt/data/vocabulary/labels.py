@@ -22,11 +22,8 @@ class LabelVocabulary(WordVocabulary):
 
     @classmethod
     def of(cls, lines: Iterable[str], max_labels: int) -> Self:
-        """Returns the labels of the target side of the training text, in alphabetical order.
-
-        Raises:
-            UserError: there are too many different lines, or too few.
-        """
+        """Returns the labels of the target side of the training text, in alphabetical order. Raises UserError if there
+        are too many different lines, or too few."""
         labels = sorted({line.strip() for line in lines} - {""})
         if 2 <= len(labels) <= max_labels:
             return cls(labels)
