@@ -1,11 +1,9 @@
 """The table of metrics: how good translations are, compared with references.
 
 BLEU, chrF and TER are sacreBLEU's with its own defaults: BLEU and chrF are case-sensitive, BLEU tokenises by ``13a``,
-TER ignores case. The signature records all of this.
-
-Another metric is a subclass of :class:`Metric` and a row of ``METRICS``, or a component of a plugin
-(:mod:`nmt.recipe.registry`). It then works in validation and model selection (``training.metric``), in ``nmt score``,
-``nmt compare`` and ``nmt inspect lengths``, and as a utility for minimum Bayes risk decoding.
+TER ignores case. The signature records all of this. A metric works in validation and model selection
+(``training.metric``), in ``nmt score``, ``nmt compare`` and ``nmt inspect lengths``, and as a utility for minimum Bayes
+risk decoding.
 """
 
 from abc import ABC, abstractmethod

@@ -1,7 +1,4 @@
-"""The tables of components, and how a recipe's ``model`` becomes a network.
-
-To add a system: write its module with an ``Options`` class in its folder, and add one row here.
-"""
+"""The tables of components, and how a recipe's ``model`` becomes a network."""
 
 from collections.abc import Mapping
 from math import prod

@@ -15,10 +15,7 @@ from it and advances from state to state. All that a decoder remembers is in its
 (its :class:`Memory`) is held once for each sentence, what belongs to a hypothesis once for each row, so that search
 never copies a memory.
 
-To write a component outside this package: subclass :class:`Encoder`, :class:`Attention` or :class:`Decoder` (or
-:class:`nmt.models.cells.base.Cell`), give it an attribute ``Options`` (a subclass of
-:class:`nmt.recipe.options.Options` with the keys that a recipe can set), and add it to the tables as
-:mod:`nmt.recipe.registry` describes. The tests in ``tests/models/test_contracts.py`` check what is promised here. Two
+``tests/models/test_contracts.py`` checks what is promised here; CONTRIBUTING.md says how to add a component. Two
 attributes are optional: a module that leaves parameters out of some updates has a true ``skips_parameters``, which
 training on several GPUs needs to know, and an encoder that reads the source from its end a true ``reverse``, which
 ``nmt inspect gradients`` needs to know.
