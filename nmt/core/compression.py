@@ -38,9 +38,9 @@ COMPRESSIONS = (
     Compression("Zstandard", ".zst", (b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18"), "zstd -t"),
 )
 
-SUFFIXES = tuple(each.suffix for each in COMPRESSIONS)
+SUFFIXES = tuple(compression.suffix for compression in COMPRESSIONS)
 
-MAGIC_BYTES = max(len(magic) for each in COMPRESSIONS for magic in each.magics)
+MAGIC_BYTES = max(len(magic) for compression in COMPRESSIONS for magic in compression.magics)
 
 FREE_BYTES = 1 << 22
 """Decompressed bytes to which the ratio isn't applied: a short text that repeats one line compresses better."""
@@ -65,12 +65,12 @@ class TooCompressedError(Exception):
 
 def of_content(beginning: bytes) -> Compression | None:
     """Returns the format of a file from its first bytes; None if it isn't compressed."""
-    return next((each for each in COMPRESSIONS if beginning.startswith(each.magics)), None)
+    return next((kind for kind in COMPRESSIONS if beginning.startswith(kind.magics)), None)
 
 
 def of_name(path: Path | str) -> Compression | None:
     """Returns the format of a file from the end of its name; None if it isn't compressed."""
-    return next((each for each in COMPRESSIONS if str(path).endswith(each.suffix)), None)
+    return next((kind for kind in COMPRESSIONS if str(path).endswith(kind.suffix)), None)
 
 
 def compressed(file: BinaryIO, name: Path | str) -> BinaryIO:

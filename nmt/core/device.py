@@ -156,13 +156,13 @@ def random_numbers_kept(device: torch.device) -> contextlib.AbstractContextManag
 
 def total_memory() -> int | None:
     """Bytes of memory that this process can have: the machine's or its container's; None where that is unknown."""
-    found = []
+    limits = []
     with contextlib.suppress(AttributeError, ValueError, OSError):  # Windows has no sysconf
-        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with contextlib.suppress(ValueError, OSError):  # the limit can be the word max
-            found.append(int(Path(limit).read_text()))
-    return min(found, default=None)
+            limits.append(int(Path(path).read_text()))
+    return min(limits, default=None)
 
 
 def peak_memory_mb(device: torch.device) -> int | None:

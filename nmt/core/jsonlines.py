@@ -57,16 +57,16 @@ def _check(value: Any) -> None:
     level: Iterable[Any] = [value]
     for _ in range(MAX_DEPTH + 1):
         inner: list[Any] = []
-        for each in level:
-            if isinstance(each, dict):
-                inner.extend(each)
-                inner.extend(each.values())
-            elif isinstance(each, list):
-                inner.extend(each)
-            elif isinstance(each, int) and each.bit_length() > MAX_BITS:
+        for node in level:
+            if isinstance(node, dict):
+                inner.extend(node)
+                inner.extend(node.values())
+            elif isinstance(node, list):
+                inner.extend(node)
+            elif isinstance(node, int) and node.bit_length() > MAX_BITS:
                 raise ValueError(f"an integer has more than {MAX_BITS:,} bits")
-            elif isinstance(each, str):
-                each.encode()
+            elif isinstance(node, str):
+                node.encode()
         if not inner:
             return
         level = inner

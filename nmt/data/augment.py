@@ -67,7 +67,7 @@ class Words:
 
     def in_pieces(self, pieces: Sequence[Piece]) -> Bool:
         """Returns True where a piece has characters of a word. [pieces, words]"""
-        lengths, gaps = (np.array([len(each) for each in part], int) for part in (self.words, self.gaps))
+        lengths, gaps = (np.array([len(word) for word in part], int) for part in (self.words, self.gaps))
         begins = len(self.head) + (lengths + gaps).cumsum() - (lengths + gaps)
         first, last = np.array([[piece.begin, piece.end] for piece in pieces], int).reshape(-1, 2).T[:, :, None]
         # Of the bytes of a character only the last covers it; the others are empty spans at its beginning.
@@ -214,13 +214,13 @@ def check_modifiers(data: DataOptions) -> None:
 
 def modified(name: str, texts: Sequence[tuple[str, str]], seed: int) -> list[tuple[str, str]]:
     """Returns each pair of text changed; one that would lose all its words stays as it is."""
-    rng, found, modifier = np.random.default_rng((seed, _STREAM)), [], MODIFIERS[name]()
+    rng, changed, modifier = np.random.default_rng((seed, _STREAM)), [], MODIFIERS[name]()
     for text in texts:
         pair = Pair.of(*text)
         if pair.source.words:
             modifier.change(pair, rng, lambda: Pair.of(*texts[int(rng.integers(len(texts)))]))
-        found.append((pair.source.text, pair.target.text) if pair.source.words else text)
-    return found
+        changed.append((pair.source.text, pair.target.text) if pair.source.words else text)
+    return changed
 
 
 class Augmentations:
@@ -251,7 +251,7 @@ class Augmentations:
             modifier.change(pair, rng, lambda: self._read(sides, links, int(rng.integers(num_pairs))))
             if (written := self._written(pair, sides, row, links is not None)) is not None:
                 changed[row] = written
-        source, target, carried = ({row: each[part] for row, each in changed.items()} for part in range(3))
+        source, target, carried = ({row: parts[part] for row, parts in changed.items()} for part in range(3))
         if links is not None:
             annotations = {**annotations, LINKS: Changed(links, carried)}
         return (Changed(sides[0], source), Changed(sides[1], target)), annotations
@@ -259,9 +259,9 @@ class Augmentations:
     def _read(self, sides: ParallelIds, links: Sentences | None, row: int) -> Pair | None:
         """Returns a pair as text; None if it has unknown words, or if its text has other pieces."""
         tags, ids = zip(*(_split(side[row], v) for side, v in zip(sides, self._both, strict=True)), strict=True)
-        if any(v.unk in each for each, v in zip(ids, self._both, strict=True)):
+        if any(v.unk in side_ids for side_ids, v in zip(ids, self._both, strict=True)):
             return None
-        pair = Pair.of(*(v.decode(each) for each, v in zip(ids, self._both, strict=True)))
+        pair = Pair.of(*(v.decode(side_ids) for side_ids, v in zip(ids, self._both, strict=True)))
         if links is not None:
             pieces = self._both[0].pieces(pair.source.text), self._both[1].pieces(pair.target.text)
             if tuple([piece.id for piece in side] for side in pieces) != ids:
@@ -276,8 +276,8 @@ class Augmentations:
         tags, both = _split(sides[0][row], self._both[0])[0], (pair.source, pair.target)
         texts = [v.encode(side.text) for v, side in zip(self._both, both, strict=True)]
         ids = [tags + texts[0], texts[1]]
-        for v, each, found in zip(self._both, ids, texts, strict=True):
-            if not found or len(each) > self._max_length or v.unk in each:
+        for v, side_ids, text_ids in zip(self._both, ids, texts, strict=True):
+            if not text_ids or len(side_ids) > self._max_length or v.unk in side_ids:
                 return None
         if not has_links:
             return ids[0], ids[1], []
@@ -289,9 +289,9 @@ class Augmentations:
 
 def _split(ids: npt.NDArray[np.integer], vocabulary: Vocabulary) -> tuple[list[int], list[int]]:
     """Returns the tags of a sentence, and its other ids."""
-    found, tags = ids.tolist(), vocabulary.tags.values()
-    num_tags = next((number for number, each in enumerate(found) if each not in tags), len(found))
-    return found[:num_tags], found[num_tags:]
+    sentence, tags = ids.tolist(), vocabulary.tags.values()
+    num_tags = next((number for number, token in enumerate(sentence) if token not in tags), len(sentence))
+    return sentence[:num_tags], sentence[num_tags:]
 
 
 class Changed(Sentences):

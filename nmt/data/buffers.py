@@ -34,7 +34,7 @@ class ShuffleBuffers:
 
     def rows(self, number: int, *key: int) -> Rows:
         """Returns the pairs of a buffer, ascending; each key gives another division. [N]"""
-        bounds = [self._num_pairs * each // self.count for each in (number, number + 1)]
+        bounds = [self._num_pairs * part // self.count for part in (number, number + 1)]
         chosen = np.arange(*bounds)
         if self.count > 1:
             chosen = np.sort(permuted(chosen, self._num_pairs, *key))

@@ -133,8 +133,8 @@ class LinkFile:
 
 def _pieces_of_words(words: Words, pieces: Sequence[Piece]) -> Sequence[list[int]]:
     """Returns the positions of the pieces of each word."""
-    found: list[list[int]] = [[] for _ in words.words]
+    positions: list[list[int]] = [[] for _ in words.words]
     for position, word in enumerate(words.of_pieces(pieces)):
         if word >= 0:
-            found[word].append(position)
-    return found
+            positions[word].append(position)
+    return positions

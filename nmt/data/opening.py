@@ -125,4 +125,4 @@ TEXT_SOURCES: Table[ParallelText] = Table(
 
 def _existing(path: Path) -> Path | None:
     names = (path.name + suffix for suffix in ("", *SUFFIXES))
-    return next((found for found in map(path.with_name, names) if found.is_file()), None)
+    return next((file for file in map(path.with_name, names) if file.is_file()), None)

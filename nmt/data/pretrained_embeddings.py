@@ -45,14 +45,14 @@ def read_vectors(
             vector = _vector(where, numbers, size)
             found_exact |= dict.fromkeys(exact.get(word, ()), vector)
             found_lower |= dict.fromkeys(lower.get(word, ()), vector)
-    found, num_words = found_lower | found_exact, sum(map(len, exact.values()))
-    if not found:
+    vectors, num_words = found_lower | found_exact, sum(map(len, exact.values()))
+    if not vectors:
         raise UserError(
             f"{path} has no vector for any of the {num_words:,} words of the vocabulary.",
             "Check its language; word vectors need vocabulary.type: word.",
         )
-    ids = sorted(found)
-    return np.array(ids), np.stack([found[i] for i in ids]), num_words
+    ids = sorted(vectors)
+    return np.array(ids), np.stack([vectors[i] for i in ids]), num_words
 
 
 def read_all_vectors(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:

@@ -78,7 +78,7 @@ class PhraseConstraints:
                 continue
             histories = tokens_BKt[row, :, 1:].tolist()
             candidates = self._candidates(unconstrained, row, logits_BKV[row], offset_BK[row], histories, phrases)
-            going_on = [each for each in candidates if not self._is_over(each, logits_BKV[row], histories, phrases)]
+            going_on = [c for c in candidates if not self._is_over(c, logits_BKV[row], histories, phrases)]
             ending, kept = self._allocate(going_on, histories, phrases, beam_size)
             if not kept and not ending and not has_finished_B[row]:
                 ending, kept = self._allocate(candidates, histories, phrases, beam_size)

@@ -79,10 +79,10 @@ def force_all(
         weights_BHTS = select_heads(output.weights_BHTS, heads) if heads and output.weights_BHTS is not None else None
         log_p = margin = [output.features_BTD.new_empty(0)] * len(rows)
         if scores:
-            found, margin = scored(output)
+            log_probabilities, margin = scored(output)
             if not bool(torch.cat(margin).isfinite().all()):
                 raise explained_model(lambda: bool(torch.cat(scored(run())[1]).isfinite().all()), model.device)
-            log_p = log_p if margins_only else found
+            log_p = log_p if margins_only else log_probabilities
         return [
             ForcedScore(
                 log_p[b],
@@ -106,12 +106,12 @@ def _scores(
     ``sides``: features [T, D] and ids [T] of each pair.
     """
     features_ND, target_N = (torch.cat(side) for side in zip(*sides, strict=True))
-    found = []
+    chunks = []
     for features_RD, target_R in zip(torch.split(features_ND, ROWS), torch.split(target_N, ROWS), strict=True):
         values_RV: Tensor = model.decoder.output(features_RD).float()
         values_RV = values_RV if margins_only else values_RV.log_softmax(-1)
         chosen_R = values_RV.gather(1, target_R[:, None]).squeeze(1)
-        found.append((chosen_R, chosen_R - values_RV.amax(-1)))
+        chunks.append((chosen_R, chosen_R - values_RV.amax(-1)))
     lengths = [len(target_T) for _, target_T in sides]
-    values, margins = (list(torch.split(torch.cat(parts), lengths)) for parts in zip(*found, strict=True))
+    values, margins = (list(torch.split(torch.cat(part), lengths)) for part in zip(*chunks, strict=True))
     return values, margins

@@ -207,7 +207,7 @@ class RecordedSearch:
             reason = str(error).partition("\n")[0]
             warn(f"A step of search couldn't be recorded, so translation is slower than it could be: {reason}")
             return None
-        while self._steps and step.num_bytes + sum(each.num_bytes for each in self._steps.values()) > MAX_BYTES:
+        while self._steps and step.num_bytes + sum(other.num_bytes for other in self._steps.values()) > MAX_BYTES:
             del self._steps[next(iter(self._steps))]
         self._steps[key] = step
         step.set(roomy)
@@ -216,14 +216,14 @@ class RecordedSearch:
 
 def tensors_of(value: Any) -> list[Tensor]:
     """All tensors in a value, in the order of :func:`nmt.models.contracts.map_tensors`."""
-    found: list[Tensor] = []
+    tensors: list[Tensor] = []
 
     def note(tensor: Tensor) -> Tensor:
-        found.append(tensor)
+        tensors.append(tensor)
         return tensor
 
     map_tensors(value, note)
-    return found
+    return tensors
 
 
 def num_bytes(tensors: Sequence[Tensor]) -> int:

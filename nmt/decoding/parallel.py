@@ -41,8 +41,8 @@ def map_by_length(
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     results: dict[int, R] = {}
-    for batch, found in zip(batches, map_batches(function, batches, device), strict=True):
-        results.update(zip(batch, found, strict=True))
+    for batch, outputs in zip(batches, map_batches(function, batches, device), strict=True):
+        results.update(zip(batch, outputs, strict=True))
         on_progress(len(batch))
     return [results[index] for index in range(len(lengths))]
 

@@ -53,8 +53,8 @@ def sample(batch: SearchBatch, processors: Sequence[LogitsProcessor]) -> list[li
         state = output.state
     length_N = (tokens_Nt[:, 1:] != target.eos).sum(1)
     score_N = length_normalised(options, log_p_N, length_N + 1)
-    found = zip(tokens_Nt[:, 1:].tolist(), length_N.tolist(), score_N.tolist(), log_p_N.tolist(), strict=True)
-    samples = [Hypothesis(ids[:length], score, log_p) for ids, length, score, log_p in found]
+    ended = zip(tokens_Nt[:, 1:].tolist(), length_N.tolist(), score_N.tolist(), log_p_N.tolist(), strict=True)
+    samples = [Hypothesis(ids[:length], score, log_p) for ids, length, score, log_p in ended]
     return [samples[start : start + num_samples] for start in range(0, len(samples), num_samples)]
 
 

@@ -74,8 +74,8 @@ def loops(text: str) -> bool:
     """
     if _WORD_LOOP.search(" ".join(_WORD.findall(text.lower()))):
         return True
-    found = (match for match in _CHARACTER_LOOP.finditer(text) if any(c.isalpha() for c in match[1]))
-    return any(len(match[0]) >= _MIN_CHARACTER_LOOP for match in found)
+    repetitions = (match for match in _CHARACTER_LOOP.finditer(text) if any(c.isalpha() for c in match[1]))
+    return any(len(match[0]) >= _MIN_CHARACTER_LOOP for match in repetitions)
 
 
 @dataclass
@@ -110,13 +110,13 @@ class DegenerateCount:
         """A sentence with the number of each kind and its first lines; empty if there are none."""
         if not self.num_degenerate:
             return ""
-        found = []
+        kinds = []
         for kind, lines in self.lines.items():
             if lines:
                 first = ", ".join(f"{line:,}" for line in lines[:3]) + (" …" if len(lines) > 3 else "")
-                found.append(f"{len(lines):,} {DESCRIPTIONS[kind]} (line{'s' if len(lines) > 1 else ''} {first})")
+                kinds.append(f"{len(lines):,} {DESCRIPTIONS[kind]} (line{'s' if len(lines) > 1 else ''} {first})")
         share = f"{self.num_degenerate:,} of {self.num_lines:,} translations ({self.share:.1%})"
-        return f"{share} look degenerate: {', '.join(found)}"
+        return f"{share} look degenerate: {', '.join(kinds)}"
 
 
 def count_degenerate(

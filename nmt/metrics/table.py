@@ -214,7 +214,7 @@ class Accuracy(Metric):
 
     def sentence_scores(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> list[float]:
         wanted = [{text.strip() for text in texts} for texts in zip(*references, strict=True)]
-        return [100.0 * (text.strip() in found) for text, found in zip(hypotheses, wanted, strict=True)]
+        return [100.0 * (text.strip() in accepted) for text, accepted in zip(hypotheses, wanted, strict=True)]
 
 
 class MacroF1(Accuracy):

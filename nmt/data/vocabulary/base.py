@@ -78,10 +78,10 @@ class Vocabulary(ABC):
 
     def tags_of(self, text: str) -> list[Piece]:
         """Returns the tags at the beginning of a text."""
-        found: list[Piece] = []
-        while self.tags and (match := TAG.match(text, found[-1].end if found else 0)) and match[1] in self.tags:
-            found.append(Piece(self.tags[match[1]], *match.span(1)))
-        return found
+        tags: list[Piece] = []
+        while self.tags and (match := TAG.match(text, tags[-1].end if tags else 0)) and match[1] in self.tags:
+            tags.append(Piece(self.tags[match[1]], *match.span(1)))
+        return tags
 
     @abstractmethod
     def _pieces(self, text: str) -> list[Piece]:

@@ -69,7 +69,7 @@ class Vocabularies:
     def load(cls, path: Path) -> "Vocabularies":
         """Reads a single vocabulary file (joint), or what :meth:`save` wrote into a directory. Raises UserError if
         there is no vocabulary."""
-        files = [found for side in ("source", "target") for found in sorted(path.glob(f"vocabulary.{side}.*"))]
+        files = [file for side in ("source", "target") for file in sorted(path.glob(f"vocabulary.{side}.*"))]
         if len(files) != 2:
             names = (path / f"vocabulary{kind.suffix}" for kind in _kinds())
             files = [file for file in (path, *names) if file.is_file()][:1]

@@ -112,7 +112,7 @@ class SentencePieceVocabulary(Vocabulary):
         added += [(symbol, 0.0, USER_DEFINED if symbol in TERM else CONTROL) for symbol in specials]
         known = set(map(self.token, range(len(self))))
         # A message of protobuf is extended by appending entries of its repeated fields.
-        new = b"".join(_entry(*each) for each in added if each[0] not in known)
+        new = b"".join(_entry(*entry) for entry in added if entry[0] not in known)
         return type(self)(self.sentencepiece_model + new)
 
     def __len__(self) -> int:
@@ -129,8 +129,8 @@ class SentencePieceVocabulary(Vocabulary):
         return {self.token(i): float(p.get_score(i)) for i in range(len(self)) if not any(kind(i) for kind in kinds)}
 
     def _pieces(self, text: str) -> list[Piece]:
-        found = self._processor.EncodeAsOffsetMapping(without_surrogates(text))
-        return [Piece(i, begin, end) for i, (begin, end) in zip(found["ids"], found["offsets"], strict=True)]
+        mapping = self._processor.EncodeAsOffsetMapping(without_surrogates(text))
+        return [Piece(i, begin, end) for i, (begin, end) in zip(mapping["ids"], mapping["offsets"], strict=True)]
 
     def decode(self, ids: Sequence[int]) -> str:
         text: str = self._processor.decode([i for i in ids if i not in self._hidden])
