@@ -64,11 +64,7 @@ class Problems(list[UserError]):
         return isinstance(error, UserError)
 
     def raise_if_any(self, where: str) -> None:
-        """Raises a UserError with all errors, if there are any.
-
-        Args:
-            where: what has the problems, such as ``recipe.yaml``.
-        """
+        """Raises a UserError with all errors of ``where``, such as ``recipe.yaml``, if there are any."""
         if len(self) == 1:
             raise self[0]
         if self:

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,8 @@ MAX_FILE_BYTES = 1 << 28
 
 
 def parse_object(text: str | bytes, finite: bool = True) -> dict[str, Any]:
-    """Returns the object of a JSON text.
-
-    Args:
-        finite: refuse NaN and infinite numbers, including those that are too large to represent.
-
-    Raises:
-        ValueError: it isn't JSON or no object, is nested too deeply, or has a number that is too large or a lone
-            surrogate.
-    """
+    """Returns the object of a JSON text. Raises ValueError if it isn't JSON or no object, is nested too deeply, or has
+    an integer that is too large, a lone surrogate or, with ``finite``, a number that isn't finite in float64."""
     check = _finite if finite else None
     try:
         value = json.loads(text, parse_float=check, parse_constant=check)
@@ -52,22 +44,14 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _check(value: Any) -> None:
+def _check(value: Any, depth: int = 0) -> None:
     """Raises ValueError for what can't be converted or written: deep nesting, huge integers and lone surrogates."""
-    level: Iterable[Any] = [value]
-    for _ in range(MAX_DEPTH + 1):
-        inner: list[Any] = []
-        for node in level:
-            if isinstance(node, dict):
-                inner.extend(node)
-                inner.extend(node.values())
-            elif isinstance(node, list):
-                inner.extend(node)
-            elif isinstance(node, int) and node.bit_length() > MAX_BITS:
-                raise ValueError(f"an integer has more than {MAX_BITS:,} bits")
-            elif isinstance(node, str):
-                node.encode()
-        if not inner:
-            return
-        level = inner
-    raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+    if isinstance(value, dict | list):
+        for part in (*value, *value.values()) if isinstance(value, dict) else value:
+            _check(part, depth + 1)
+    elif isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise ValueError(f"an integer has more than {MAX_BITS:,} bits")
+    elif isinstance(value, str):
+        value.encode()

@@ -156,15 +156,8 @@ def in_windows(lines: Iterable[LineT], size: int) -> Iterator[list[LineT]]:
 
 
 def read_bytes(path: Path | str, limit: int = -1) -> bytes:
-    """Returns the content of a file, decompressed; of a longer one, the first ``limit`` bytes.
-
-    Args:
-        path: the file, or ``"-"`` for standard input.
-        limit: number of bytes; -1 is no limit.
-
-    Raises:
-        UserError: the file is missing, unreadable, or compressed and damaged.
-    """
+    """Returns the content of a file, or of standard input (``"-"``), decompressed; with a limit its first bytes. Raises
+    UserError if the file is missing, unreadable, or compressed and damaged."""
     try:
         with _open_binary(path) as stream:
             return stream.read(limit)

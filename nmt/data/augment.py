@@ -98,13 +98,8 @@ class Modifier(ABC):
 
     @abstractmethod
     def change(self, pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
-        """Changes a pair in place.
-
-        Args:
-            pair: has words on both sides.
-            rng: source of all random numbers.
-            draw: returns another pair of the corpus; None where it has unknown words.
-        """
+        """Changes a pair, which has words on both sides, in place; all random numbers are those of ``rng``. ``draw``
+        returns another pair of the corpus, or None where that one has unknown words."""
 
 
 class UpperCase(Modifier):
@@ -224,12 +219,8 @@ def modified(name: str, texts: Sequence[tuple[str, str]], seed: int) -> list[tup
 
 
 class Augmentations:
-    """Changes some sentences of a corpus in each epoch, each by one modifier.
-
-    Args:
-        shares: share of the sentences that each modifier changes.
-        max_length: a sentence that would get more pieces stays unchanged.
-    """
+    """Changes some sentences of a corpus in each epoch, each by one modifier. ``shares`` says how many by which; a
+    sentence that would get more than ``max_length`` pieces stays unchanged."""
 
     def __init__(self, shares: Mapping[str, float], vocabularies: Vocabularies, max_length: int) -> None:
         self._shares, self._max_length = shares, max_length

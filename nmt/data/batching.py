@@ -42,7 +42,6 @@ def plan_batches(
     """Split sentences into batches of like length under a token budget; returns the indices of each batch.
 
     Args:
-        source_length_N, target_length_N: lengths of N sentences.
         batch_tokens: most positions, padding included, of the longer side of a batch. A longer sentence is a batch.
         rng: shuffles sentences of equal length, and the batches; without one the order is by length.
     """
@@ -75,8 +74,7 @@ def plan_batches(
 class BatchStream(ABC):
     """An endless stream of batches that can be resumed at any position.
 
-    Args:
-        share: (k, n), where n processes take a batch each in turn, and this is the one with number k.
+    ``share`` is (k, n), where n processes take a batch each in turn, and this is the one with number k.
     """
 
     epoch: int  # number of complete passes over the data
@@ -165,8 +163,6 @@ class TrainingBatches(BatchStream):
     The order of an epoch, and how it reads the sentences, depend on the seed and the epoch alone.
 
     Args:
-        batch_tokens: see :func:`plan_batches`.
-        share: see :class:`BatchStream`.
         readings: what each epoch makes of the sentences of a buffer, one after the other, such as other pieces.
         modify: changes sentences and annotations before the readings.
         buffers: the pairs that are read, and which of them together; None for all of them.

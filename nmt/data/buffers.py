@@ -14,12 +14,9 @@ Rows = npt.NDArray[np.int64]
 
 
 class ShuffleBuffers:
-    """Divides the training pairs of a corpus into buffers of nearly equal size.
+    """Divides the training pairs of a corpus into buffers of nearly equal size, at most ``most`` pairs.
 
-    Args:
-        size: number of pairs of the corpus.
-        held_out: pairs that don't belong to training, ascending.
-        most: maximum number of pairs of a buffer.
+    ``size`` is the number of pairs of the corpus; ``held_out`` are those that don't belong to training, ascending.
     """
 
     def __init__(self, size: int, held_out: Rows | None = None, most: int = BUFFER_SIZE) -> None:

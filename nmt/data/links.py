@@ -33,16 +33,8 @@ def parse_pharaoh(line: str, where: str = "the line") -> tuple[set[Link], set[Li
     """Reads the links of one sentence pair: ``0-0 1-2 3?4``.
 
     Links are separated by white space. ``i-j`` is a sure link of source word i and target word j, counted
-    from 0; ``i?j`` and ``ipj`` are possible links. An empty line has no links.
-
-    Args:
-        where: the place that an error names, such as ``FILE, line N``.
-
-    Returns:
-        The sure links, and the possible links that are not sure as well.
-
-    Raises:
-        UserError: something on the line is not a link.
+    from 0; ``i?j`` and ``ipj`` are possible links. Returns the sure links, and the possible ones that are not sure as
+    well. Raises UserError if something is not a link; it names ``where``, such as ``FILE, line N``.
     """
     sure: set[Link] = set()
     possible: set[Link] = set()

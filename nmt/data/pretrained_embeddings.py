@@ -20,17 +20,9 @@ def read_vectors(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], int]:
     """Reads the vectors of the words in a vocabulary; only those are held in memory.
 
-    A piece is looked up as written, then in lower case. Pieces that don't begin a word get no vector.
-
-    Args:
-        path: text, plain or compressed: each line has a word and its numbers, separated by spaces.
-        size: required dimension of the vectors.
-
-    Returns:
-        The pieces that have a vector, their vectors (pieces, size), and how many pieces are whole words.
-
-    Raises:
-        UserError: the file can't be read, a line is not a vector of this size, or no word is in the vocabulary.
+    A piece is looked up as written, then in lower case. Pieces that don't begin a word get no vector. Returns the
+    pieces that have a vector, their vectors (pieces, size), and how many pieces are whole words. Raises UserError if
+    the file can't be read, a line is not a vector of this size, or no word is in the vocabulary.
     """
     exact: dict[str, list[int]] = {}
     lower: dict[str, list[int]] = {}

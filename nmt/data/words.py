@@ -97,13 +97,9 @@ def split_pairs(
 ) -> Iterator[tuple[Words, Words]]:
     """Splits pairs of texts into words.
 
-    Args:
-        tokenized: tokens with spaces between, see :meth:`Words.detokenise`.
-        split_punctuation: of text that is not tokenised, see :meth:`Words.split_punctuation`.
-        reader: says which parts the lines have; of targets, the part that is translated counts.
-
-    Raises:
-        UserError: a pair isn't two texts, or the matrix of its words has more than :data:`MAX_CELLS` cells.
+    Text is either tokenised, with spaces between (:meth:`Words.detokenise`), or raw. The reader says which parts the
+    lines have; of targets, the part that is translated counts. Raises UserError if a pair isn't two texts, or the
+    matrix of its words has more than :data:`MAX_CELLS` cells.
     """
 
     def words(text: str) -> Words:

@@ -68,7 +68,7 @@ def beam_search(
             open_BK, weights_NHS = beam.score_BK, output.weights_NHS
             step = BeamStep(logits_LV, offset_BK, live_L, choice, ending_score_BK, open_BK, done_B, weights_NHS)
             batch.observer([batch.numbers[sentence] for sentence in beam.sentence_B.tolist()], step)
-        # The only wait for the device in a step.
+        # Both at once, since the device is waited for.
         num_done, num_invalid = torch.stack((done_B.sum(), choice.num_invalid())).tolist()
         if num_invalid:
             raise explained_search(batch, read_Nt, read_B, processors)
@@ -279,15 +279,7 @@ def choose_by_groups(
 
     A token costs ``diversity`` for each time that a group before has chosen it at this step, and hypotheses keep their
     penalties, as in algorithm 1 of Vijayakumar et al. 2018, where the log-probabilities themselves are changed. Scores
-    are computed without them.
-
-    Args:
-        logits_BKV: forbidden tokens have -inf.
-        offset_BK: log-probability so far, less the normaliser of the logits.
-        penalty_BK: penalties so far.
-
-    Returns:
-        The choice, and the penalties of the hypotheses that are continued. [B, K]
+    are computed without them. Returns the choice, and the penalties of the hypotheses that are continued. [B, K]
     """
     size = options.beam_size // options.beam_groups
     times_chosen_BV = torch.zeros_like(logits_BKV[:, 0])
@@ -317,15 +309,8 @@ def of_all_rows(logits_LV: Tensor, live_L: Tensor | None, offset_BK: Tensor) -> 
 
 
 def divide(best_BC: Tensor, log_p_BC: Tensor, parent_BC: Tensor, token_BC: Tensor, eos: int) -> tuple[Choice, Tensor]:
-    """Divides 2k continuations into those that end among the first k, and the best k others.
-
-    Args:
-        best_BC: what continuations are ordered by, highest first.
-        log_p_BC: their log-probabilities.
-
-    Returns:
-        The choice, and where the others stood among the 2k. [B, k]
-    """
+    """Divides 2k continuations, which are ordered by ``best_BC``, into those that end among the first k, and the best k
+    others. Returns the choice, and where the others stood among the 2k. [B, k]"""
     size = best_BC.shape[1] // 2
     ends_BC = token_BC == eos
     ending_Bk = log_p_BC.masked_fill(~ends_BC, -inf)[:, :size]
@@ -346,11 +331,10 @@ def top_continuations(
     Args:
         logits_LV: of the rows that have any.
         offset_BK: -inf in the other rows.
-        count: C.
         live_L: the rows (indices into N) that have logits; all, where None.
 
     Returns:
-        The sums, the hypothesis (index into K) and the token (index into V) of each. [B, C]
+        The sums, the hypothesis (index into K) and the token (index into V) of each. [B, count]
     """
     (num_rows, num_tokens), num_hypotheses = logits_LV.shape, offset_BK.shape[1]
     count = min(count, num_hypotheses * num_tokens)

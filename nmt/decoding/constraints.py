@@ -63,12 +63,8 @@ class PhraseConstraints:
     ) -> Choice:
         """Choose again for the sentences that have phrases.
 
-        Args:
-            unconstrained: the choice without them.
-            logits_BKV, offset_BK: see :func:`nmt.decoding.beam.choose`.
-            tokens_BKt: tokens so far, after SOS.
-            sentence_B: which sentence of the batch this is.
-            has_finished_B: whether it has a finished hypothesis.
+        Logits and offsets are those of :meth:`nmt.decoding.beam.Beam.choose`; ``has_finished_B`` says whether a
+        sentence has a finished hypothesis.
         """
         result = Choice(*(getattr(unconstrained, f.name).clone() for f in fields(unconstrained)))
         beam_size = offset_BK.shape[1]

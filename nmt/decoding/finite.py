@@ -33,10 +33,7 @@ def explained_search(
 ) -> BrokenModel:
     """Returns the error for a step of a search whose log-probabilities are not finite.
 
-    Args:
-        tokens_Nt: what the hypotheses have read, SOS first.
-        sentence_B: the sentences of the batch that are still searched, each of which has N / B hypotheses.
-        processors: those of the search.
+    ``tokens_Nt`` is what the hypotheses have read, and ``sentence_B`` are the sentences that are still searched.
     """
     sentence_N = sentence_B.repeat_interleave(len(tokens_Nt) // len(sentence_B))
 
@@ -70,11 +67,8 @@ def explained_search(
 
 
 def explained_model(is_sound: Callable[[], bool], device: torch.device) -> BrokenModel:
-    """Returns the error for results of a model that are not finite.
-
-    Args:
-        is_sound: computes the results once more, and returns whether they are finite.
-    """
+    """Returns the error for results of a model that are not finite. ``is_sound`` computes them once more, and returns
+    whether they are finite."""
     with _Origin() as origin:
         is_sound()
     if torch.is_autocast_enabled(device.type):

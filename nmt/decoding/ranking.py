@@ -17,9 +17,7 @@ class LengthPenalty(ABC):
     """The score of a hypothesis as a function of its log-probability and its length.
 
     A score must not fall where the length or the log-probability grows alone; ``early_stopping: exact`` relies on it.
-
-    Args:
-        alpha: strength of the penalty, ``decoding.alpha``.
+    ``alpha`` is the strength of the penalty, ``decoding.alpha``.
     """
 
     exponent: float = 1.0
@@ -30,12 +28,8 @@ class LengthPenalty(ABC):
 
     @abstractmethod
     def __call__(self, log_probability: Tensor, length: Tensor) -> Tensor:
-        """Returns the scores of hypotheses.
-
-        Args:
-            log_probability: at most 0. [...]
-            length: tokens, EOS counted, of the same type and device; broadcastable to the log-probabilities.
-        """
+        """Returns the scores of hypotheses by their log-probabilities, at most 0, and their numbers of tokens, EOS
+        counted, of the same type and device. The lengths can be broadcast to the log-probabilities."""
 
 
 class NoPenalty(LengthPenalty):
@@ -96,11 +90,8 @@ NO_MBR = "none"
 
 
 def mbr_order(candidates: Sequence[str], utility: str, source: str) -> list[int]:
-    """Returns the indices of candidates by expected utility, highest first; equal ones keep their order.
-
-    Args:
-        utility: a name of ``METRICS``, or ``none``, which changes nothing.
-    """
+    """Returns the indices of candidates by expected utility, highest first; equal ones keep their order. The utility
+    ``none`` changes nothing."""
     order = list(range(len(candidates)))
     if utility == NO_MBR or len(candidates) < 2:
         return order

@@ -59,12 +59,8 @@ def sample(batch: SearchBatch, processors: Sequence[LogitsProcessor]) -> list[li
 
 
 def uniform_numbers(seed: int, sentence: Sequence[int], num_samples: int, length: int) -> Tensor:
-    """Returns the random numbers in [0, 1) for the samples and steps of a sentence. [K, t]
-
-    Args:
-        num_samples: K; another number leaves those of the first samples as they are.
-        length: t; likewise.
-    """
+    """Returns the random numbers in [0, 1) for the samples and steps of a sentence; other numbers of samples or steps
+    leave those of the first ones as they are. [num_samples, length]"""
     draws = [
         np.random.default_rng((seed, sample, len(sentence), *sentence)).random(length) for sample in range(num_samples)
     ]

@@ -306,7 +306,8 @@ class Head:
         return self.name if self.layer is None else f"{self.layer + 1}:{self.index + 1}"
 
 
-SINGLE_HEAD = Head(kind="attention")  # the head of a decoder that has only one
+SINGLE_HEAD = Head(kind="attention")
+"""The head of a decoder whose attention has a single one."""
 
 
 class Decoder(nn.Module, ABC):

@@ -108,11 +108,7 @@ class EnsembleState(State):
 
 
 class Ensemble:
-    """The mean of the models' probabilities at each step: log p = log (1/M) Σ_m p_m.
-
-    Args:
-        models: of any kind, with the same vocabularies.
-    """
+    """The mean of the probabilities of models with the same vocabularies at each step: log p = log (1/M) Σ_m p_m."""
 
     def __init__(self, models: Sequence[Model]) -> None:
         self._models = tuple(models)

@@ -139,14 +139,8 @@ def extend_vocabularies(
 ) -> Vocabularies:
     """Adds the subwords of further text to trained vocabularies; the present pieces keep their ids.
 
-    Args:
-        options: ``size`` is the maximum number of pieces in all.
-        pairs: source and target sentences; iterated once or, with separate vocabularies, twice.
-        tags: further tags of the source.
-        terms: whether the source vocabulary needs the symbols around given translations.
-
-    Raises:
-        UserError: a vocabulary isn't one of subwords, or has ``size`` pieces already.
+    Arguments are those of :func:`train_vocabularies`; ``size`` of the options is the maximum number of pieces in all.
+    Raises UserError if a vocabulary isn't one of subwords, or has ``size`` pieces already.
     """
     specials = (*tags, *TERM * terms)
     if vocabularies.joint:

@@ -15,11 +15,7 @@ NORMAL, CONTROL, USER_DEFINED = 1, 3, 4  # types of pieces in sentencepiece's Mo
 
 
 class SentencePieceVocabulary(Vocabulary):
-    """A sentencepiece model of any type.
-
-    Args:
-        proto: the model as it is in a file; kept as ``sentencepiece_model``.
-    """
+    """A sentencepiece model of any type. ``proto``: the model as it is in a file, kept as ``sentencepiece_model``."""
 
     suffix = ".model"
     model_type: ClassVar[str]
@@ -57,11 +53,7 @@ class SentencePieceVocabulary(Vocabulary):
         where: str,
         is_limit: bool = False,
     ) -> Self:
-        """Learns a vocabulary from text, as described in the base class.
-
-        Args:
-            is_limit: whether a text that gives fewer pieces than ``options.size`` is accepted.
-        """
+        """Learns a vocabulary; with ``is_limit`` a text may give fewer pieces than ``options.size``."""
         import sentencepiece
 
         model = io.BytesIO()

@@ -63,12 +63,8 @@ class HaltingState:
         return cls(zero_X, running_X, zero_X, zero_X)
 
     def halt(self, unit_X: Tensor, is_last: bool, epsilon: float) -> tuple[Tensor, Self]:
-        """The weight p_n of a step, and the state after it.
-
-        Args:
-            unit_X: the halting units h_n.
-            is_last: the step is the last one allowed.
-        """
+        """The weight p_n of a step with the halting units h_n, and the state after it. ``is_last``: no step may
+        follow."""
         zero_X = torch.zeros_like(unit_X)
         enough_X = self.total_X + unit_X >= 1 - epsilon
         stops_X = self.running_X & (torch.ones_like(enough_X) if is_last else enough_X)

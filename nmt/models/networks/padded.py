@@ -40,11 +40,8 @@ def run_padded(
     """Outputs of a layer [B, T, D], zero in the padding, and each part of its last state [directions, B, hidden].
 
     Each direction reads a sentence from its own end, so that padding comes last and no output depends on it. In the
-    padding an LSTM keeps its cell state: there, the flag opens the forget gate and closes the input gate.
-
-    Args:
-        kernel: of one layer, ``batch_first``.
-        start: first state as the kernel takes it, zeros where None.
+    padding an LSTM keeps its cell state: there, the flag opens the forget gate and closes the input gate. The kernel
+    has one layer and is ``batch_first``; ``start`` is the first state as it takes it, zeros where None.
     """
     is_real_BT = length_mask(length_B, x_BTD.shape[1])
     if start is None:
