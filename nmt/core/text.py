@@ -24,8 +24,7 @@ from nmt.core.output import STANDARD_STREAM
 
 LineT = TypeVar("LineT")
 
-MAX_RECORD_BYTES = 1 << 24
-"""Longest line of a file that isn't text, such as JSON with many candidates or a vector."""
+MAX_RECORD_BYTES = 1 << 24  # longest line of a file that isn't text, such as JSON with many candidates or a vector
 
 _PAUSE = 0.01
 """Seconds without input after which a live writer is thought to wait for us; ``cat`` never rests so long."""

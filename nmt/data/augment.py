@@ -93,8 +93,7 @@ class Pair:
 class Modifier(ABC):
     """A change of sentence pairs that a recipe names in ``modifiers`` of a corpus."""
 
-    needs_links: ClassVar[bool] = False
-    """Whether the change depends on word links; a corpus has them with ``links``."""
+    needs_links: ClassVar[bool] = False  # whether it depends on word links; a corpus has them with ``links``
 
     @abstractmethod
     def change(self, pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:

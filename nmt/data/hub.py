@@ -8,8 +8,7 @@ from nmt.core.errors import UserError
 
 HUB_SECONDS = 15.0  # seconds within which the hub must answer
 
-VALIDATION_NAMES = ("val", "valid", "validation", "dev")
-"""Names of the validation split, each an alias of the others."""
+VALIDATION_NAMES = ("val", "valid", "validation", "dev")  # names of the validation split
 
 
 def load_split(name: str, config: str | None, split: str) -> Any:

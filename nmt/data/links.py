@@ -19,8 +19,7 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import Words, split_pairs
 from nmt.recipe.schema import DataOptions
 
-LINKS = "links"
-"""Name of the word links among the annotations of a corpus: rows of a source and a target piece."""
+LINKS = "links"  # name of the word links among the annotations of a corpus: rows of a source and a target piece
 
 Link = tuple[int, int]
 Links = AbstractSet[Link]

@@ -9,8 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-MOST_SHAPES = 36
-"""With 16 shapes, 10 to 13 % of the positions of three corpora are padding; with 36, 6 to 8 %."""
+MOST_SHAPES = 36  # with 16 shapes, 10 to 13 % of the positions of three corpora are padding; with 36, 6 to 8 %
 
 FIRST_SHAPES = 128  # number of shapes before they are merged
 
@@ -21,8 +20,7 @@ class Shaped(NamedTuple):
     """A batch to be made."""
 
     indices: Lengths  # its sentences
-    shape: tuple[int, int, int]
-    """Rows, which can be more than there are sentences, and the lengths of source and target."""
+    shape: tuple[int, int, int]  # rows, which can be more than sentences, and the lengths of source and target
 
 
 def choose_shapes(source_length_N: Lengths, target_length_N: Lengths, most: int = MOST_SHAPES) -> Lengths:

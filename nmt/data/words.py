@@ -88,8 +88,7 @@ class Words:
         return owners
 
 
-MAX_CELLS = 1 << 24
-"""Largest product of the words of both sides; a cell takes about 20 bytes while a pair is aligned."""
+MAX_CELLS = 1 << 24  # largest product of the words of both sides; a cell takes about 20 bytes during alignment
 
 
 def split_pairs(

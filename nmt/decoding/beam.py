@@ -22,8 +22,7 @@ from nmt.models.contracts import PerSource, select_heads
 from nmt.models.layers import length_mask
 from nmt.recipe.schema import DecodingOptions
 
-MAX_IDLE = 1 / 8
-"""Share of the batch that may be finished before it is made smaller, which means copying the state of the model."""
+MAX_IDLE = 1 / 8  # share of the batch that may be done before it is made smaller, which copies the state of the model
 BLOCK = 64  # tokens of the vocabulary whose maximum is computed together; maxima of blocks are cheap
 
 
@@ -102,10 +101,8 @@ class Beam(PerSource):
     sentence_B: Tensor  # index of the sentence in the whole batch
     limit_B: Tensor
     mask_BS: Tensor  # True at real source positions
-    coverage_BKS: Tensor | None
-    """With a coverage penalty, how much attention each position has received from each hypothesis."""
-    penalty_BK: Tensor | None
-    """With groups, the sum of the penalties for tokens that groups before had chosen."""
+    coverage_BKS: Tensor | None  # with a coverage penalty, the attention that each position has received
+    penalty_BK: Tensor | None  # with groups, the penalties so far for tokens that groups before had chosen
 
     @classmethod
     def start(cls, batch: SearchBatch, constraints: PhraseConstraints | None) -> Self:

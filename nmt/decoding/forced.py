@@ -17,8 +17,7 @@ from nmt.decoding.parallel import map_by_length
 from nmt.models.contracts import DecoderOutput, select_heads
 from nmt.models.seq2seq import Seq2Seq
 
-ROWS = 128
-"""Tokens whose logits are in memory at a time: those of a whole batch over the vocabulary can take gigabytes."""
+ROWS = 128  # tokens whose logits are in memory at a time: those of a batch over the vocabulary can take gigabytes
 
 
 @dataclass(frozen=True)
@@ -28,10 +27,8 @@ class ForcedScore:
     log_probability_T: Tensor
     """Natural log-probability of each target token given the source and the tokens before; EOS is the last. Empty where
     it was not requested."""
-    margin_T: Tensor
-    """Its difference to the log-probability of the likeliest token in that place; at most 0. Empty likewise."""
-    weights_HTS: Tensor | None
-    """Attention of the requested heads, EOS of both sides counted; None without heads."""
+    margin_T: Tensor  # the log-probability less that of the likeliest token there, at most 0; empty likewise
+    weights_HTS: Tensor | None  # attention of the requested heads, EOS of both sides counted; None without heads
     source_diagnostics: dict[str, Tensor] = field(default_factory=dict)
     """Diagnostics as in :class:`nmt.models.contracts.DecoderOutput` for this pair, without EOS. [S]"""
     target_diagnostics: dict[str, Tensor] = field(default_factory=dict)

@@ -42,13 +42,11 @@ class BeamStep:
     """A step of beam search, for an observer. L counts the hypotheses that have logits."""
 
     logits_LV: Tensor  # after the logits processors
-    offset_BK: Tensor
-    """Difference between the log-probability of a continued hypothesis and the logit of its new token."""
+    offset_BK: Tensor  # log-probability of a continued hypothesis less the logit of its new token
     live_L: Tensor | None  # rows (indices into BK) that have logits; all, where None
     choice: Choice
     ending_score_BK: Tensor  # scores of the hypotheses that end, as in ``choice.ending_BK``
-    open_BK: Tensor
-    """Log-probabilities of the hypotheses that are continued: ``choice.open_BK`` with -inf where one was pruned."""
+    open_BK: Tensor  # ``choice.open_BK`` with -inf where a hypothesis was pruned
     done_B: Tensor  # True for sentences whose search ends with this step
     weights_NHS: Tensor | None  # attention of all heads of all hypotheses; None for a model without attention
 
@@ -69,8 +67,7 @@ class SearchBatch:
     limit_B: Tensor  # the most tokens of each translation, EOS counted
     numbers: Sequence[int]  # the numbers of the sentences among all that are translated
     observer: BeamObserver | None = None  # called after each step of beam search; sampling has no such steps
-    before_step: Callable[[], None] = lambda: None
-    """Called before each step; an error that it raises ends the search."""
+    before_step: Callable[[], None] = lambda: None  # called before each step; an error ends the search
     fast_search: "Callable[[SearchBatch], list[list[Hypothesis]] | None] | None" = None
     """Plain beam search in another way, where there is one; it returns None where it can't search."""
 

@@ -20,8 +20,7 @@ class LengthPenalty(ABC):
     ``alpha`` is the strength of the penalty, ``decoding.alpha``.
     """
 
-    exponent: float = 1.0
-    """The x of programs that know scores of the form log p / length^x alone, such as CTranslate2."""
+    exponent: float = 1.0  # the x of programs that know scores of the form log p / length^x alone
 
     def __init__(self, alpha: float) -> None:
         self.alpha = alpha

@@ -36,15 +36,12 @@ class Query:
 
     sources: Sequence[Ids]  # ids of each sentence, without EOS
     options: DecodingOptions  # method, beam, penalties, limits, logits processors and batch size
-    on_progress: Callable[[int], None] = lambda sentences: None
-    """Called with the number of sentences of each finished batch."""
+    on_progress: Callable[[int], None] = lambda sentences: None  # called with the number of sentences of each batch
     processors: Sequence[LogitsProcessor] = ()  # applied before those of ``options``
     constraints: Sequence[LexicalConstraints] | None = None  # the words that each translation must contain
-    numbers: Sequence[int] | None = None
-    """Numbers of the sentences, for processors that tell them apart; from 0 on if None."""
+    numbers: Sequence[int] | None = None  # of the sentences, for processors that tell them apart; from 0 on if None
     observer: BeamObserver | None = None  # called after each step of beam search in PyTorch
-    before_step: Callable[[], None] = lambda: None
-    """Called before each step of a search in PyTorch; an error that it raises ends the search."""
+    before_step: Callable[[], None] = lambda: None  # called before each step in PyTorch; an error ends the search
 
 
 def check_components(options: DecodingOptions, problems: Problems) -> None:

@@ -158,9 +158,7 @@ class LocationAttention(Attention):
         return F.pad(self.position(query_BQD), (0, beyond), value=float("-inf"))
 
 
-SHORT = 64
-"""Number of positions up to which PyTorch's memory-efficient kernel is faster than FlashAttention, which computes tiles
-of 128 positions."""
+SHORT = 64  # positions up to which the memory-efficient kernel is faster than FlashAttention with its tiles of 128
 SHORT_KERNELS = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 KeysValues = tuple[Tensor, Tensor]  # each [B, H, S, d]
@@ -257,8 +255,7 @@ class MultiHeadAttention(nn.Module):
 
 
 WIDE_ENOUGH = 32  # number of scores in a row from which on the softmax of a CPU is fast in bfloat16
-VECTOR = 16
-"""Number of float32 scores from which on it is fast in float32: the width of a vector register of AVX-512."""
+VECTOR = 16  # number of float32 scores from which on it is fast: the width of a vector register of AVX-512
 
 
 def biased_softmax(scores_BHTS: Tensor, bias: Tensor) -> Tensor:

@@ -53,8 +53,7 @@ class Memory(PerSource):
 
     values_BSD: Tensor
     mask_BS: Tensor  # True at real positions, False at padding
-    keys: Any = None
-    """The attention's projection of the values, computed once a sentence by :meth:`Attention.prepare`."""
+    keys: Any = None  # projection of the values, computed once a sentence by :meth:`Attention.prepare`
     positions: Mapping[str, Tensor] = field(default_factory=dict)
     """Further properties of each position by name, [B, S, …], such as its turn in a dialogue."""
 
@@ -214,8 +213,7 @@ class StepOutput:
 class DecoderOutput:
     """Result of a decoder for the tokens that it reads, before the output layer."""
 
-    features_BTD: Tensor
-    """Input of the output layer, which predicts the next token; in search there are N rows instead of B."""
+    features_BTD: Tensor  # input of the output layer, which predicts the next token; N rows in search
     weights_BHTS: Tensor | None = None  # attention weights of every head, where they were asked for
     aux_losses: dict[str, Tensor] = field(default_factory=dict)
     """Extra losses by name, summed over the tokens that aren't padding; training adds them to the loss."""

@@ -17,10 +17,8 @@ from torch.nn import functional as F
 from nmt.models.cells.base import CellState
 from nmt.models.layers import at_end, length_mask, reverse_within
 
-CLOSING = 1e4
-"""Weight of the flag of padding in a gate that it opens or closes: the sum of the other inputs is far smaller."""
-NUM_FLAGS = 16
-"""Inputs beside the others for the flag, all but one of them zero: oneDNN is slow with odd widths."""
+CLOSING = 1e4  # weight of the flag of padding in a gate: the sum of the other inputs is far smaller
+NUM_FLAGS = 16  # inputs beside the others for the flag, all but one of them zero: oneDNN is slow with odd widths
 
 
 def is_padded_faster(kernel: nn.RNNBase, x_BTD: Tensor) -> bool:

@@ -35,8 +35,7 @@ from nmt.models.layers import Dropout, LayerDrop, LayerNorm, Layers, Linear, Pos
 from nmt.recipe.options import FREE, Options
 
 CROWDED = 96  # slots of a search's caches from which on orphans are looked for
-WORTH_KEEPING = 0.75
-"""Share of slots in use above which the others stay, because leaving them out means copying."""
+WORTH_KEEPING = 0.75  # share of slots in use above which the others stay, because leaving them out means copying
 
 
 ACTIVATIONS = {"relu": torch.relu, "silu": F.silu, "gelu": F.gelu}
