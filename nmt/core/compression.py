@@ -28,7 +28,7 @@ class Compression:
         to expand to. Raises UserError if the package that decompresses it is missing.
         """
         # Lines of a decompressor alone are read slowly.
-        return io.BufferedReader(_Checked(self, packed), 1 << 16)
+        return io.BufferedReader(_BoundedDecompressor(self, packed), 1 << 16)
 
 
 COMPRESSIONS = (
@@ -87,7 +87,7 @@ def check_available(name: Path | str) -> None:
         _zstd()
 
 
-class _Counted:
+class _ByteCounter:
     """A stream that counts the bytes that are read from it."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -99,11 +99,11 @@ class _Counted:
         return chunk
 
 
-class _Checked(io.RawIOBase):
+class _BoundedDecompressor(io.RawIOBase):
     """A decompressor with bounded output that raises the same error for each format."""
 
     def __init__(self, compression: Compression, packed: BinaryIO) -> None:
-        self._packed, self._num_bytes, self._num_lines = _Counted(packed), 0, 0
+        self._packed, self._num_bytes, self._num_lines = _ByteCounter(packed), 0, 0
         self._max_ratio = limit("NMT_MAX_COMPRESSION_RATIO")
         self._compression, self._stream = compression, _open(compression, self._packed, "rb")
 

@@ -243,8 +243,8 @@ class Augmentations:
                 changed[row] = written
         source, target, carried = ({row: parts[part] for row, parts in changed.items()} for part in range(3))
         if links is not None:
-            annotations = {**annotations, LINKS: Changed(links, carried)}
-        return (Changed(sides[0], source), Changed(sides[1], target)), annotations
+            annotations = {**annotations, LINKS: ChangedSentences(links, carried)}
+        return (ChangedSentences(sides[0], source), ChangedSentences(sides[1], target)), annotations
 
     def _read(self, sides: ParallelIds, links: Sentences | None, row: int) -> Pair | None:
         """Returns a pair as text; None if it has unknown words, or if its text has other pieces."""
@@ -284,7 +284,7 @@ def _split(ids: npt.NDArray[np.integer], vocabulary: Vocabulary) -> tuple[list[i
     return sentence[:num_tags], sentence[num_tags:]
 
 
-class Changed(Sentences):
+class ChangedSentences(Sentences):
     """One side of a text, or its annotations, of which some are replaced."""
 
     def __init__(self, side: Sentences, changed: Mapping[int, Ids]) -> None:

@@ -19,7 +19,7 @@ from nmt.core.console import warn
 from nmt.data.batch import Batch, make_batch
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, ParallelIds, Sentences
-from nmt.data.shapes import MOST_SHAPES, Shaped, choose_shapes, holds, plan_shaped
+from nmt.data.shapes import MOST_SHAPES, PlannedBatch, choose_shapes, holds, plan_shaped
 from nmt.data.vocabulary.files import Vocabularies
 
 MAX_PADDING = 0.05  # fraction of padding at which a batch that is at least half full is cut
@@ -221,14 +221,16 @@ class TrainingBatches(BatchStream):
         """Divides the pairs of the current buffer into batches."""
         rng = np.random.default_rng((self._seed + (self._buffer << 32), self.epoch))
         if self._shapes_K2 is None:
-            self._plan = [Shaped(rows, (0, 0, 0)) for rows in plan_batches(*self._lengths, self._batch_tokens, rng)]
+            self._plan = [
+                PlannedBatch(rows, (0, 0, 0)) for rows in plan_batches(*self._lengths, self._batch_tokens, rng)
+            ]
             return
         self._plan = plan_shaped(*self._lengths, self._shapes_K2, self._batch_tokens, rng)
         # Another epoch can read sentences in more pieces than the one that the shapes are chosen for.
         if len(rest := np.flatnonzero(~holds(np.stack(self._lengths, 1), self._shapes_K2).any(1))):
             source_lengths, target_lengths = (side[rest] for side in self._lengths)
             planned = plan_batches(source_lengths, target_lengths, self._batch_tokens, rng)
-            self._plan += [Shaped(rest[rows], (0, 0, 0)) for rows in planned]
+            self._plan += [PlannedBatch(rest[rows], (0, 0, 0)) for rows in planned]
 
     def examples(self) -> list[Batch]:
         source, target = self._lengths

@@ -96,7 +96,7 @@ class Beam(PerSource):
     options: DecodingOptions
     tokens_BKt: Tensor
     score_BK: Tensor  # log-probability so far
-    finished: "Finished"
+    finished: "FinishedHypotheses"
     prune_B: Tensor | None  # maximum distance of a log-probability from the best one of its group
     sentence_B: Tensor  # index of the sentence in the whole batch
     limit_B: Tensor
@@ -122,7 +122,7 @@ class Beam(PerSource):
             options,
             torch.full((num_sentences, options.beam_size, 1), batch.target.sos, device=device),
             score_BK,
-            Finished.none(num_sentences, options.beam_size, device),
+            FinishedHypotheses.none(num_sentences, options.beam_size, device),
             prune_B,
             torch.arange(num_sentences, device=device),
             batch.limit_B,
@@ -226,7 +226,7 @@ class Beam(PerSource):
 
 
 @dataclass(frozen=True)
-class Finished(PerSource):
+class FinishedHypotheses(PerSource):
     """The K best finished hypotheses of each of B sentences, best first; a score of -inf is an empty place."""
 
     score_BK: Tensor
@@ -243,13 +243,13 @@ class Finished(PerSource):
 
     def with_more(
         self, score_BM: Tensor, log_probability_BM: Tensor, tokens_BMt: Tensor, length: int | Tensor
-    ) -> "Finished":
+    ) -> "FinishedHypotheses":
         """The best of these and M more of the given length; what follows it in ``tokens_BMt`` doesn't count."""
         num_tokens = tokens_BMt.shape[2]
         padded_BKt = F.pad(self.tokens_BKt, (0, num_tokens - self.tokens_BKt.shape[2]))
         length_BM = torch.zeros_like(score_BM, dtype=torch.long) + length
         score_BK, kept_BK = torch.cat((self.score_BK, score_BM), dim=1).topk(self.score_BK.shape[1], dim=1)
-        return Finished(
+        return FinishedHypotheses(
             score_BK,
             torch.cat((self.log_probability_BK, log_probability_BM), dim=1).gather(1, kept_BK),
             torch.cat((padded_BKt, tokens_BMt), dim=1).gather(1, kept_BK[:, :, None].expand(-1, -1, num_tokens)),

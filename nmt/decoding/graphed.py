@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from nmt.core.console import warn
 from nmt.core.cuda_graphs import CudaGraphs, Recorder
 from nmt.data.vocabulary.base import Vocabulary
-from nmt.decoding.beam import Beam, Finished, log_normaliser
+from nmt.decoding.beam import Beam, FinishedHypotheses, log_normaliser
 from nmt.decoding.hypotheses import Choice, Hypothesis, SearchBatch
 from nmt.models.contracts import State, map_tensors
 from nmt.models.seq2seq import Seq2Seq
@@ -182,7 +182,7 @@ class RecordedSearch:
                 if num_invalid:
                     return None
                 if not num_open:
-                    finished: Finished = map_tensors(beam.finished, Tensor.cpu)
+                    finished: FinishedHypotheses = map_tensors(beam.finished, Tensor.cpu)
                     return finished.hypotheses()[: len(batch.source_BS)]
         raise AssertionError("a search ends at the limit")
 

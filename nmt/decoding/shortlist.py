@@ -51,7 +51,7 @@ class Shortlist:
 
     def widened(self, processors: Sequence[LogitsProcessor], target: Vocabulary) -> list[LogitsProcessor]:
         """Logits processors for the search among the shortlist."""
-        return [_Widened(own, self.ids_C, len(target)) if own.reads_ids else own for own in processors]
+        return [_WideProcessor(own, self.ids_C, len(target)) if own.reads_ids else own for own in processors]
 
     def local(self, wanted: LexicalConstraints) -> LexicalConstraints:
         """Constraints by places in the shortlist."""
@@ -86,7 +86,7 @@ class ShortlistedModel:
         return self._model.decoder.step(self._ids_C[token_N], state, need_weights, rows, self._output)
 
 
-class _Widened(LogitsProcessor):
+class _WideProcessor(LogitsProcessor):
     """A logits processor of the whole vocabulary in a search among a part of it."""
 
     def __init__(self, processor: LogitsProcessor, ids_C: Tensor, vocabulary_size: int) -> None:

@@ -296,7 +296,7 @@ def mask_bias(mask: Tensor) -> Tensor:
 FIRST_CAPACITY = 64  # slots a sentence that a buffer begins with; it doubles when it is full
 
 
-class _Written:
+class _SlotCount:
     """Number of written slots of a buffer, for all caches that share it."""
 
     def __init__(self, num_slots: int) -> None:
@@ -310,12 +310,12 @@ class Cache(PerSource):
     keys_BHCd: Tensor
     values_BHCd: Tensor
     num_slots: int
-    written: _Written
+    written: _SlotCount
 
     @classmethod
     def empty(cls, like: KeysValues) -> Self:
         """A cache without slots, for keys and values of the given sizes and type."""
-        return cls(like[0][:, :, :0], like[1][:, :, :0], 0, _Written(0))
+        return cls(like[0][:, :, :0], like[1][:, :, :0], 0, _SlotCount(0))
 
     @property
     def keys_values(self) -> KeysValues:
@@ -326,17 +326,17 @@ class Cache(PerSource):
         """The cache with new slots behind its own. Nothing is copied while there is room."""
         num_slots = self.num_slots + keys_values[0].shape[2]
         if not self.num_slots:
-            return Cache(*keys_values, num_slots, _Written(num_slots))
+            return Cache(*keys_values, num_slots, _SlotCount(num_slots))
         if torch.is_grad_enabled():  # what the backward pass will read must not be written to
             joined = [torch.cat(pair, dim=2) for pair in zip(self.keys_values, keys_values, strict=True)]
-            return Cache(joined[0], joined[1], num_slots, _Written(num_slots))
+            return Cache(joined[0], joined[1], num_slots, _SlotCount(num_slots))
         keys, values, written = self.keys_BHCd, self.values_BHCd, self.written
         # Somebody else may have gone on from here and have written to the slots behind ours.
         if num_slots > keys.shape[2] or written.num_slots != self.num_slots:
             capacity = max(2 * num_slots, FIRST_CAPACITY)
             keys, values = (part.new_empty(*part.shape[:2], capacity, part.shape[3]) for part in keys_values)
             keys[:, :, : self.num_slots], values[:, :, : self.num_slots] = self.keys_values
-            written = _Written(self.num_slots)
+            written = _SlotCount(self.num_slots)
         keys[:, :, self.num_slots : num_slots], values[:, :, self.num_slots : num_slots] = keys_values
         written.num_slots = num_slots
         return Cache(keys, values, num_slots, written)
@@ -350,9 +350,9 @@ class Cache(PerSource):
             torch.unflatten(room.flatten(0, 2).index_select(0, index), 0, (num_sentences, num_heads, -1))
             for room in (self.keys_BHCd, self.values_BHCd)
         )
-        return Cache(keys, values, num_slots, _Written(num_slots))
+        return Cache(keys, values, num_slots, _SlotCount(num_slots))
 
     def select(self, sentences: Tensor) -> "Cache":
         # The room behind the slots comes along: without it, the next append would copy everything once more.
         keys, values = (room.index_select(0, sentences) for room in (self.keys_BHCd, self.values_BHCd))
-        return Cache(keys, values, self.num_slots, _Written(self.num_slots))
+        return Cache(keys, values, self.num_slots, _SlotCount(self.num_slots))

@@ -134,12 +134,12 @@ def num_parameters(model: ModelOptions, vocabularies: Vocabularies) -> int | Non
 def parameter_shapes(model: ModelOptions, vocabularies: Vocabularies) -> dict[str, tuple[int, ...]]:
     """Returns the shapes of a model's parameters by name, shared ones once, without allocating any. Raises UserError as
     :func:`build_model`."""
-    with torch.device("meta"), _Uninitialised():
+    with torch.device("meta"), _NoInitialisation():
         network = _assembled(model, vocabularies)
     return {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
 
 
-class _Uninitialised(TorchFunctionMode):
+class _NoInitialisation(TorchFunctionMode):
     """Leaves out operations in place on parameters, such as those that draw them, which take long for nothing here."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -163,7 +163,7 @@ def read_model(directory: str | Path, device: torch.device) -> tuple[Recipe, Voc
     recipe = load_recipe(files.recipe)
     vocabularies = Vocabularies.load(files.path)
     check_size(files.weights, num_parameters(recipe.model, vocabularies))
-    with _Uninitialised():
+    with _NoInitialisation():
         model = build_model(recipe.model, vocabularies)
     load_weights(model, files.weights)
     model.to(device).eval()
