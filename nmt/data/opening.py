@@ -40,10 +40,9 @@ def open_corpus(options: DataOptions, corpus: CorpusOptions) -> ParallelText:
         text = _chosen(corpus.text, "train", languages, f"data.corpora: text of {corpus.name}")
     elif corpus.hub is not None:
         text = HubText(HubText.Options(name=corpus.hub, config=corpus.hub_config), "train", languages)
-    elif corpus.tsv is not None:
-        text = TsvText(_in_root(options, corpus.tsv), *languages)
-    elif corpus.jsonl is not None:
-        text = JsonlText(_in_root(options, corpus.jsonl), *languages)
+    elif file := corpus.tsv or corpus.jsonl:
+        kind = TsvText if corpus.tsv else JsonlText
+        text = kind(kind.Options(path=_in_root(options, file)), "train", languages)
     else:
         text = _open(options, FilePair.model_validate({"source": corpus.source, "target": corpus.target}))
     return _as_read(text, options, corpus.tag)
@@ -74,7 +73,7 @@ def _open(options: DataOptions, split: str | FilePair) -> ParallelText:
     if options.text is not None:
         return _chosen(options.text, split, languages, "data.text")
     if options.task is not None:
-        return TaskText(options.task, split)
+        return TaskText(TaskText.Options(task=options.task), split, languages)
     if options.root is None and options.hub is not None:
         return HubText(HubText.Options(name=options.hub, config=options.hub_config), split, languages)
     root = options.root or Path()
@@ -85,7 +84,7 @@ def _open(options: DataOptions, split: str | FilePair) -> ParallelText:
         if source and target:
             return FileText(source, target)
         if tsv := _existing(root / f"{name}.tsv"):
-            return TsvText(tsv, options.source, options.target)
+            return TsvText(TsvText.Options(path=tsv), split, languages)
     wanted = " and ".join(str(root / f"{split}.{side}") for side in (options.source, options.target))
     names = sorted(path.name for path in root.iterdir() if path.is_file())[:12]
     key = "valid" if split in VALIDATION_NAMES else "train"
