@@ -102,13 +102,8 @@ def _cpu_has_bfloat16() -> bool:
     ends the process there with SIGILL. oneDNN is then limited to AVX-512, whose products in bfloat16 are slower than
     those in float32 on processors that have AMX.
     """
-    has_amx, has_avx512 = (
-        check is not None and check()
-        for check in (
-            getattr(torch.cpu, "_is_amx_tile_supported", None),
-            getattr(torch.cpu, "_is_avx512_bf16_supported", None),
-        )
-    )
+    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    has_amx, has_avx512 = (getattr(torch.cpu, check, bool)() for check in checks)  # bool() is False
     if has_amx and not _survives_bfloat16():
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_FP16")  # oneDNN reads it before its first operation
         return False

@@ -145,7 +145,7 @@ class GruCell(Cell):
     r, z = σ(U x + W h + b), h~ = tanh(U x + r (W h + b)), h_t = (1 - z) h_{t-1} + z h~.
     """
 
-    kernel = nn.GRU
+    kernel: ClassVar[Callable[..., nn.RNNBase] | None] = nn.GRU
     num_gates = 3
     gate_names = ("r", "z", "h~")
 
@@ -166,15 +166,15 @@ class GruCell(Cell):
         return (torch.lerp(state[0], candidate, update),)
 
 
-class GruResetBeforeCell(Cell):
+class GruResetBeforeCell(GruCell):
     """The GRU as Cho et al. 2014 define it: the reset gate acts on the state, before the matrix product.
 
     r, z = σ(U x + W h + b), h~ = tanh(U x + W (r h) + b), h_t = (1 - z) h_{t-1} + z h~. The candidate's matrix
     product has to wait for r, so that a step has two products, and PyTorch has no kernel of it.
     """
 
-    num_gates = 3
-    gate_names = ("r", "z", "h~")
+    kernel = None
+    project = Cell.project  # with the bias
 
     def gates(self, gates_NG: Tensor, state: CellState) -> tuple[Tensor, ...]:
         (hidden,) = state
@@ -184,7 +184,3 @@ class GruResetBeforeCell(Cell):
         gates = torch.addmm(gates, hidden, gate_weight.t()).to(hidden.dtype)
         reset, update = gates.sigmoid().chunk(2, dim=1)
         return reset, update, torch.addmm(candidate, reset * hidden, candidate_weight.t()).to(hidden.dtype).tanh()
-
-    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
-        _, update, candidate = self.gates(gates_NG, state)
-        return (torch.lerp(state[0], candidate, update),)
