@@ -66,9 +66,7 @@ class WordReward(LengthPenalty):
 
 
 LENGTH_PENALTIES: Table[LengthPenalty] = Table(
-    "length penalty",
-    LengthPenalty,
-    {"none": NoPenalty, "average": Average, "gnmt": Gnmt, "word_reward": WordReward},
+    "length penalty", LengthPenalty, {"none": NoPenalty, "average": Average, "gnmt": Gnmt, "word_reward": WordReward}
 )
 """The docstring of a class is its formula, in which T is the length, EOS counted; documentation shows it."""
 

@@ -58,11 +58,7 @@ class Seq2Seq(nn.Module):
         return encoded
 
     def forward(
-        self,
-        source_BS: Tensor,
-        source_length_B: Tensor,
-        target_input_BT: Tensor,
-        need_weights: bool = False,
+        self, source_BS: Tensor, source_length_B: Tensor, target_input_BT: Tensor, need_weights: bool = False
     ) -> DecoderOutput:
         """Teacher forcing: features for every target position, before the output layer.
 

@@ -11,14 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.models.attention import (
-    Cache,
-    KeysValues,
-    MultiHeadAttention,
-    mask_bias,
-    padding_bias,
-    weights_by_row,
-)
+from nmt.models.attention import Cache, KeysValues, MultiHeadAttention, mask_bias, padding_bias, weights_by_row
 from nmt.models.contracts import (
     Decoder,
     DecoderOutput,
