@@ -18,22 +18,17 @@ class Compression:
 
     name: str
     suffix: str
-    magics: tuple[bytes, ...]
-    """First bytes of a file of this format; any of them."""
-    program: str
-    """Command that checks a file."""
+    magics: tuple[bytes, ...]  # first bytes of a file of this format; any of them
+    program: str  # command that checks a file
 
     def reader(self, packed: BinaryIO) -> io.BufferedReader:
         """Returns the decompressed content of a stream.
 
         Reading it raises :class:`DamagedError`, or :class:`TooCompressedError` for content that a small file was made
-        to expand to.
-
-        Raises:
-            UserError: the package that decompresses it is missing.
+        to expand to. Raises UserError if the package that decompresses it is missing.
         """
         # Lines of a decompressor alone are read slowly.
-        return io.BufferedReader(_Checked(self, packed), 1 << 16)
+        return io.BufferedReader(_BoundedDecompressor(self, packed), 1 << 16)
 
 
 COMPRESSIONS = (
@@ -43,15 +38,14 @@ COMPRESSIONS = (
     Compression("Zstandard", ".zst", (b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18"), "zstd -t"),
 )
 
-SUFFIXES = tuple(each.suffix for each in COMPRESSIONS)
+SUFFIXES = tuple(compression.suffix for compression in COMPRESSIONS)
 
-MAGIC_BYTES = max(len(magic) for each in COMPRESSIONS for magic in each.magics)
+MAGIC_BYTES = max(len(magic) for compression in COMPRESSIONS for magic in compression.magics)
 
 FREE_BYTES = 1 << 22
 """Decompressed bytes to which the ratio isn't applied: a short text that repeats one line compresses better."""
 
-FREE_LINES = 1 << 16
-"""Decompressed lines to which the bound on lines isn't applied."""
+FREE_LINES = 1 << 16  # decompressed lines to which the bound on lines isn't applied
 
 BYTES_PER_LINE = 25
 """Least mean length of a line at the highest ratio, so 8 lines for a byte: even random labels, a bit each, pass."""
@@ -71,20 +65,17 @@ class TooCompressedError(Exception):
 
 def of_content(beginning: bytes) -> Compression | None:
     """Returns the format of a file from its first bytes; None if it isn't compressed."""
-    return next((each for each in COMPRESSIONS if beginning.startswith(each.magics)), None)
+    return next((kind for kind in COMPRESSIONS if beginning.startswith(kind.magics)), None)
 
 
 def of_name(path: Path | str) -> Compression | None:
     """Returns the format of a file from the end of its name; None if it isn't compressed."""
-    return next((each for each in COMPRESSIONS if str(path).endswith(each.suffix)), None)
+    return next((kind for kind in COMPRESSIONS if str(path).endswith(kind.suffix)), None)
 
 
 def compressed(file: BinaryIO, name: Path | str) -> BinaryIO:
-    """Returns a stream that writes to ``file``, compressed if the name ends in a suffix of :data:`COMPRESSIONS`.
-
-    Raises:
-        UserError: the package that compresses it is missing.
-    """
+    """Returns a stream that writes to ``file``, compressed if the name ends in a suffix of :data:`COMPRESSIONS`. Raises
+    UserError if the package that compresses it is missing."""
     compression = of_name(name)
     return file if compression is None else cast(BinaryIO, _open(compression, file, "wb"))
 
@@ -96,7 +87,7 @@ def check_available(name: Path | str) -> None:
         _zstd()
 
 
-class _Counted:
+class _ByteCounter:
     """A stream that counts the bytes that are read from it."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -108,11 +99,11 @@ class _Counted:
         return chunk
 
 
-class _Checked(io.RawIOBase):
+class _BoundedDecompressor(io.RawIOBase):
     """A decompressor with bounded output that raises the same error for each format."""
 
     def __init__(self, compression: Compression, packed: BinaryIO) -> None:
-        self._packed, self._num_bytes, self._num_lines = _Counted(packed), 0, 0
+        self._packed, self._num_bytes, self._num_lines = _ByteCounter(packed), 0, 0
         self._max_ratio = limit("NMT_MAX_COMPRESSION_RATIO")
         self._compression, self._stream = compression, _open(compression, self._packed, "rb")
 

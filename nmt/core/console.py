@@ -31,8 +31,7 @@ _silent = False
 _last_message = time.monotonic()
 _on_warning: Callable[[str], None] | None = None
 
-ROOMY = 120
-"""Characters of a terminal that has room for the figures and a bar."""
+ROOMY = 120  # characters of a terminal that has room for the figures and a bar
 
 SPEED_PERIOD = 300.0
 """Seconds over which a bar estimates its speed: long enough for a run's validations not to upset it."""
@@ -96,13 +95,8 @@ def show_error(error: UserError) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
-    """A table on standard output: with a rule on a terminal, and in a pipe or file as aligned text of any width.
-
-    Args:
-        title: above it, after an empty line; may be empty.
-        columns: headings; the first column is text, the others are figures.
-        rows: the cells, as plain text or with styles.
-    """
+    """A table on standard output: with a rule on a terminal, and in a pipe or file as aligned text of any width. The
+    first column is text, the others are figures; ``title`` may be empty."""
     stdout = Console(highlight=False, markup=False)
     table = Table(box=box.SIMPLE_HEAD if stdout.is_terminal else None, pad_edge=False)
     for index, column in enumerate(columns):
@@ -146,10 +140,7 @@ class _CountColumn(ProgressColumn):
 def progress_bar(description: str, total: float | None, visible: bool = True) -> Iterator[Bar]:
     """A bar with time spent and time left; in a narrow terminal the figures without the bar. See :func:`draws_bars`.
 
-    Args:
-        description: what is going on.
-        total: how much there is to do, below 10 shown in percent; None where nobody knows, which shows a spinner.
-        visible: False hides it all the same.
+    A ``total`` below 10 is shown in percent; one that isn't known (None) as a spinner.
     """
     columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.description}")]
     roomy = stderr.width >= ROOMY

@@ -13,8 +13,7 @@ class CudaGraphs:
     """Records functions on a GPU; see "CUDA graphs" in PyTorch's notes on CUDA semantics. The tensors that they make
     share memory, so that what one leaves there is lost when another one runs."""
 
-    _recording = Lock()
-    """One process can record one graph at a time."""
+    _recording = Lock()  # one process can record one graph at a time
 
     def __init__(self, device: torch.device) -> None:
         self._device, self._pool = device, torch.cuda.graph_pool_handle()

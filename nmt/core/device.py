@@ -24,11 +24,8 @@ KEPT_KERNELS = 64
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of a recipe or an option; ``auto`` takes a GPU where there is one.
-
-    Raises:
-        UserError: no such device, or not on this machine.
-    """
+    """The device of a recipe or an option; ``auto`` takes a GPU where there is one. Raises UserError if there is no
+    such device, or not on this machine."""
     device = _find_device(name)
     if device.type == "cuda":
         # cuDNN plans its attention anew for each shape. Lengths vary, so a bfloat16 update would take 8 times as long.
@@ -83,10 +80,7 @@ def nth_device(name: str, number: int) -> str:
 
 def pick_precision(name: str, device: torch.device) -> Precision:
     """The precision of a recipe or an option; ``auto`` is bfloat16 where the hardware computes in it, else float32.
-
-    Raises:
-        UserError: there is no such precision.
-    """
+    Raises UserError if there is no such precision."""
     known = (*get_args(Precision), "auto")
     if name not in known:
         raise UserError(f"There is no precision {name!r}.", nearest(name, known))
@@ -108,13 +102,8 @@ def _cpu_has_bfloat16() -> bool:
     ends the process there with SIGILL. oneDNN is then limited to AVX-512, whose products in bfloat16 are slower than
     those in float32 on processors that have AMX.
     """
-    has_amx, has_avx512 = (
-        check is not None and check()
-        for check in (
-            getattr(torch.cpu, "_is_amx_tile_supported", None),
-            getattr(torch.cpu, "_is_avx512_bf16_supported", None),
-        )
-    )
+    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    has_amx, has_avx512 = (getattr(torch.cpu, check, bool)() for check in checks)  # bool() is False
     if has_amx and not _survives_bfloat16():
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_FP16")  # oneDNN reads it before its first operation
         return False
@@ -162,13 +151,13 @@ def random_numbers_kept(device: torch.device) -> contextlib.AbstractContextManag
 
 def total_memory() -> int | None:
     """Bytes of memory that this process can have: the machine's or its container's; None where that is unknown."""
-    found = []
+    limits = []
     with contextlib.suppress(AttributeError, ValueError, OSError):  # Windows has no sysconf
-        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with contextlib.suppress(ValueError, OSError):  # the limit can be the word max
-            found.append(int(Path(limit).read_text()))
-    return min(found, default=None)
+            limits.append(int(Path(path).read_text()))
+    return min(limits, default=None)
 
 
 def peak_memory_mb(device: torch.device) -> int | None:

@@ -64,11 +64,7 @@ class Problems(list[UserError]):
         return isinstance(error, UserError)
 
     def raise_if_any(self, where: str) -> None:
-        """Raises a UserError with all errors, if there are any.
-
-        Args:
-            where: what has the problems, such as ``recipe.yaml``.
-        """
+        """Raises a UserError with all errors of ``where``, such as ``recipe.yaml``, if there are any."""
         if len(self) == 1:
             raise self[0]
         if self:
@@ -76,8 +72,7 @@ class Problems(list[UserError]):
             raise UserError("\n".join((f"{where} has {len(self)} problems:", *lines)))
 
 
-MAX_MESSAGE = 4000
-"""Characters of a message: it may quote what the user wrote, however long."""
+MAX_MESSAGE = 4000  # characters of a message: it may quote what the user wrote, however long
 
 
 def shortened(text: str, limit: int = 100) -> str:

@@ -24,10 +24,7 @@ from nmt.core.errors import UserError
 
 def sync(path: Path) -> None:
     """Have the system write a file, or a folder's list of names, to disk: a rename must not come before the content.
-
-    Raises:
-        OSError: the disk is full or broken, which a buffered write doesn't report.
-    """
+    Raises OSError if the disk is full or broken, which a buffered write doesn't report."""
     if os.name == "nt" and path.is_dir():  # Windows can't open a folder
         return
     descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
@@ -48,10 +45,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path for the block to create a file or a folder at; renamed to ``path`` when the block succeeds.
 
     Content is synced before the rename and the folder after it. A file replaces a file of that name and keeps its
-    permissions; a folder can't replace a folder that isn't empty. If the block fails, nothing remains.
-
-    Raises:
-        UserError: the content can't be synced or renamed. Errors of the block itself pass as they are.
+    permissions; a folder can't replace a folder that isn't empty. If the block fails, nothing remains. Raises UserError
+    if the content can't be synced or renamed. Errors of the block itself pass as they are.
     """
     temporary = _temporary(path)
     try:
@@ -150,12 +145,8 @@ def explained(path: Path | str) -> Iterator[None]:
 
 
 def check_target(target: Path) -> bool:
-    """Refuse what can't be written before any work is done; False for a device or pipe.
-
-    Raises:
-        UserError: there is no such folder, the name is that of a folder, the file is read-only, or the package that
-            compresses it is missing.
-    """
+    """Refuse what can't be written before any work is done; False for a device or pipe. Raises UserError if there is no
+    such folder, the name is that of a folder, the file is read-only, or the package that compresses it is missing."""
     check_available(target)
     try:
         mode = target.stat().st_mode
@@ -213,10 +204,8 @@ def locked(path: Path, what: str) -> Iterator[None]:
 def exclusive(path: Path) -> Iterator[None]:
     """Lock the name of a file that takes long to compute, so that two processes don't compute it at once.
 
-    The lock is ``.NAME.lock`` beside the file and is deleted at the end.
-
-    Raises:
-        UserError: another process holds the lock, or the file can't be written.
+    The lock is ``.NAME.lock`` beside the file and is deleted at the end. Raises UserError if another process holds the
+    lock, or the file can't be written.
     """
     if not check_target(path):  # a device or pipe
         yield
@@ -275,11 +264,8 @@ def check_unused(folder: Path) -> None:
 
 @contextlib.contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """Yields a temporary folder that gets the name ``folder`` when the block ends without an error.
-
-    Raises:
-        UserError: it can't be written, or the disk is full.
-    """
+    """Yields a temporary folder that gets the name ``folder`` when the block ends without an error. Raises UserError if
+    it can't be written, or the disk is full."""
     with explained(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with replacing(folder) as temporary:

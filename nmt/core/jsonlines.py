@@ -2,26 +2,17 @@
 
 import json
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 MAX_DEPTH = 100
-MAX_BITS = 1000
-"""Longest integer: all shorter ones can be converted to a floating-point number."""
+MAX_BITS = 1000  # longest integer: all shorter ones can be converted to a floating-point number
 MAX_FILE_BYTES = 1 << 28
 
 
 def parse_object(text: str | bytes, finite: bool = True) -> dict[str, Any]:
-    """Returns the object of a JSON text.
-
-    Args:
-        finite: refuse NaN and infinite numbers, including those that are too large to represent.
-
-    Raises:
-        ValueError: it isn't JSON or no object, is nested too deeply, or has a number that is too large or a lone
-            surrogate.
-    """
+    """Returns the object of a JSON text. Raises ValueError if it isn't JSON or no object, is nested too deeply, or has
+    an integer that is too large, a lone surrogate or, with ``finite``, a number that isn't finite in float64."""
     check = _finite if finite else None
     try:
         value = json.loads(text, parse_float=check, parse_constant=check)
@@ -53,22 +44,14 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _check(value: Any) -> None:
+def _check(value: Any, depth: int = 0) -> None:
     """Raises ValueError for what can't be converted or written: deep nesting, huge integers and lone surrogates."""
-    level: Iterable[Any] = [value]
-    for _ in range(MAX_DEPTH + 1):
-        inner: list[Any] = []
-        for each in level:
-            if isinstance(each, dict):
-                inner.extend(each)
-                inner.extend(each.values())
-            elif isinstance(each, list):
-                inner.extend(each)
-            elif isinstance(each, int) and each.bit_length() > MAX_BITS:
-                raise ValueError(f"an integer has more than {MAX_BITS:,} bits")
-            elif isinstance(each, str):
-                each.encode()
-        if not inner:
-            return
-        level = inner
-    raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+    if isinstance(value, dict | list):
+        for part in (*value, *value.values()) if isinstance(value, dict) else value:
+            _check(part, depth + 1)
+    elif isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise ValueError(f"an integer has more than {MAX_BITS:,} bits")
+    elif isinstance(value, str):
+        value.encode()

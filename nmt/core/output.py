@@ -11,8 +11,7 @@ from nmt.core.compression import compressed
 from nmt.core.errors import UserError
 from nmt.core.files import complete, explained
 
-STANDARD_STREAM = "-"
-"""The name that stands for standard input or standard output."""
+STANDARD_STREAM = "-"  # the name that stands for standard input or standard output
 
 
 class Output(io.TextIOWrapper):
@@ -37,13 +36,8 @@ def open_output(path: Path | str) -> Iterator[TextIO]:
 
     A file appears under its name only when the block ends without an error (:func:`nmt.core.files.complete`),
     compressed if the name ends in ``.gz``, ``.xz`` or ``.zst``. A reader that closes its end of the pipe early raises
-    ``BrokenPipeError`` as usual.
-
-    Args:
-        path: the file, or ``"-"`` for standard output.
-
-    Raises:
-        UserError: the file or its folder can't be written, or the disk is full.
+    ``BrokenPipeError`` as usual. The path ``"-"`` is standard output. Raises UserError if the file or its folder can't
+    be written, or the disk is full.
     """
     if str(path) == STANDARD_STREAM:
         with _standard_output() as stream:

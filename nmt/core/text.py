@@ -24,13 +24,11 @@ from nmt.core.output import STANDARD_STREAM
 
 LineT = TypeVar("LineT")
 
-MAX_RECORD_BYTES = 1 << 24
-"""Longest line of a file that isn't text, such as JSON with many candidates or a vector."""
+MAX_RECORD_BYTES = 1 << 24  # longest line of a file that isn't text, such as JSON with many candidates or a vector
 
 _PAUSE = 0.01
 """Seconds without input after which a live writer is thought to wait for us; ``cat`` never rests so long."""
-_LONGEST_WAIT = 0.5
-"""Seconds after which the first line of a window needn't wait any longer for others."""
+_LONGEST_WAIT = 0.5  # seconds after which the first line of a window needn't wait any longer for others
 
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -157,15 +155,8 @@ def in_windows(lines: Iterable[LineT], size: int) -> Iterator[list[LineT]]:
 
 
 def read_bytes(path: Path | str, limit: int = -1) -> bytes:
-    """Returns the content of a file, decompressed; of a longer one, the first ``limit`` bytes.
-
-    Args:
-        path: the file, or ``"-"`` for standard input.
-        limit: number of bytes; -1 is no limit.
-
-    Raises:
-        UserError: the file is missing, unreadable, or compressed and damaged.
-    """
+    """Returns the content of a file, or of standard input (``"-"``), decompressed; with a limit its first bytes. Raises
+    UserError if the file is missing, unreadable, or compressed and damaged."""
     try:
         with _open_binary(path) as stream:
             return stream.read(limit)

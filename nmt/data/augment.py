@@ -28,12 +28,9 @@ from nmt.recipe.schema import DataOptions
 _SYMBOLS = re.compile(r"(?:<[^<>\s]+>\s*)+")
 """Tags at the beginning of a line; in vocabularies made elsewhere they are text."""
 _END = frozenset(".!?…。！？।")
-_STREAM = 2
-"""Separates these random numbers from others of the same seed and epoch."""
-TYPO = 0.15
-"""Probability of a typing error in a word of four letters or more."""
-HINT = 0.15
-"""Probability that the translation of a word is given, if both have no other link."""
+_STREAM = 2  # separates these random numbers from others of the same seed and epoch
+TYPO = 0.15  # probability of a typing error in a word of four letters or more
+HINT = 0.15  # probability that the translation of a word is given, if both have no other link
 MOST_JOINED = 4
 
 Bool = npt.NDArray[np.bool_]
@@ -70,7 +67,7 @@ class Words:
 
     def in_pieces(self, pieces: Sequence[Piece]) -> Bool:
         """Returns True where a piece has characters of a word. [pieces, words]"""
-        lengths, gaps = (np.array([len(each) for each in part], int) for part in (self.words, self.gaps))
+        lengths, gaps = (np.array([len(word) for word in part], int) for part in (self.words, self.gaps))
         begins = len(self.head) + (lengths + gaps).cumsum() - (lengths + gaps)
         first, last = np.array([[piece.begin, piece.end] for piece in pieces], int).reshape(-1, 2).T[:, :, None]
         # Of the bytes of a character only the last covers it; the others are empty spans at its beginning.
@@ -96,18 +93,12 @@ class Pair:
 class Modifier(ABC):
     """A change of sentence pairs that a recipe names in ``modifiers`` of a corpus."""
 
-    needs_links: ClassVar[bool] = False
-    """Whether the change depends on word links; a corpus has them with ``links``."""
+    needs_links: ClassVar[bool] = False  # whether it depends on word links; a corpus has them with ``links``
 
     @abstractmethod
     def change(self, pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
-        """Changes a pair in place.
-
-        Args:
-            pair: has words on both sides.
-            rng: source of all random numbers.
-            draw: returns another pair of the corpus; None where it has unknown words.
-        """
+        """Changes a pair, which has words on both sides, in place; all random numbers are those of ``rng``. ``draw``
+        returns another pair of the corpus, or None where that one has unknown words."""
 
 
 class UpperCase(Modifier):
@@ -217,22 +208,18 @@ def check_modifiers(data: DataOptions) -> None:
 
 def modified(name: str, texts: Sequence[tuple[str, str]], seed: int) -> list[tuple[str, str]]:
     """Returns each pair of text changed; one that would lose all its words stays as it is."""
-    rng, found, modifier = np.random.default_rng((seed, _STREAM)), [], MODIFIERS[name]()
+    rng, changed, modifier = np.random.default_rng((seed, _STREAM)), [], MODIFIERS[name]()
     for text in texts:
         pair = Pair.of(*text)
         if pair.source.words:
             modifier.change(pair, rng, lambda: Pair.of(*texts[int(rng.integers(len(texts)))]))
-        found.append((pair.source.text, pair.target.text) if pair.source.words else text)
-    return found
+        changed.append((pair.source.text, pair.target.text) if pair.source.words else text)
+    return changed
 
 
 class Augmentations:
-    """Changes some sentences of a corpus in each epoch, each by one modifier.
-
-    Args:
-        shares: share of the sentences that each modifier changes.
-        max_length: a sentence that would get more pieces stays unchanged.
-    """
+    """Changes some sentences of a corpus in each epoch, each by one modifier. ``shares`` says how many by which; a
+    sentence that would get more than ``max_length`` pieces stays unchanged."""
 
     def __init__(self, shares: Mapping[str, float], vocabularies: Vocabularies, max_length: int) -> None:
         self._shares, self._max_length = shares, max_length
@@ -254,17 +241,17 @@ class Augmentations:
             modifier.change(pair, rng, lambda: self._read(sides, links, int(rng.integers(num_pairs))))
             if (written := self._written(pair, sides, row, links is not None)) is not None:
                 changed[row] = written
-        source, target, carried = ({row: each[part] for row, each in changed.items()} for part in range(3))
+        source, target, carried = ({row: parts[part] for row, parts in changed.items()} for part in range(3))
         if links is not None:
-            annotations = {**annotations, LINKS: Changed(links, carried)}
-        return (Changed(sides[0], source), Changed(sides[1], target)), annotations
+            annotations = {**annotations, LINKS: ChangedSentences(links, carried)}
+        return (ChangedSentences(sides[0], source), ChangedSentences(sides[1], target)), annotations
 
     def _read(self, sides: ParallelIds, links: Sentences | None, row: int) -> Pair | None:
         """Returns a pair as text; None if it has unknown words, or if its text has other pieces."""
         tags, ids = zip(*(_split(side[row], v) for side, v in zip(sides, self._both, strict=True)), strict=True)
-        if any(v.unk in each for each, v in zip(ids, self._both, strict=True)):
+        if any(v.unk in side_ids for side_ids, v in zip(ids, self._both, strict=True)):
             return None
-        pair = Pair.of(*(v.decode(each) for each, v in zip(ids, self._both, strict=True)))
+        pair = Pair.of(*(v.decode(side_ids) for side_ids, v in zip(ids, self._both, strict=True)))
         if links is not None:
             pieces = self._both[0].pieces(pair.source.text), self._both[1].pieces(pair.target.text)
             if tuple([piece.id for piece in side] for side in pieces) != ids:
@@ -279,8 +266,8 @@ class Augmentations:
         tags, both = _split(sides[0][row], self._both[0])[0], (pair.source, pair.target)
         texts = [v.encode(side.text) for v, side in zip(self._both, both, strict=True)]
         ids = [tags + texts[0], texts[1]]
-        for v, each, found in zip(self._both, ids, texts, strict=True):
-            if not found or len(each) > self._max_length or v.unk in each:
+        for v, side_ids, text_ids in zip(self._both, ids, texts, strict=True):
+            if not text_ids or len(side_ids) > self._max_length or v.unk in side_ids:
                 return None
         if not has_links:
             return ids[0], ids[1], []
@@ -292,12 +279,12 @@ class Augmentations:
 
 def _split(ids: npt.NDArray[np.integer], vocabulary: Vocabulary) -> tuple[list[int], list[int]]:
     """Returns the tags of a sentence, and its other ids."""
-    found, tags = ids.tolist(), vocabulary.tags.values()
-    num_tags = next((number for number, each in enumerate(found) if each not in tags), len(found))
-    return found[:num_tags], found[num_tags:]
+    sentence, tags = ids.tolist(), vocabulary.tags.values()
+    num_tags = next((number for number, token in enumerate(sentence) if token not in tags), len(sentence))
+    return sentence[:num_tags], sentence[num_tags:]
 
 
-class Changed(Sentences):
+class ChangedSentences(Sentences):
     """One side of a text, or its annotations, of which some are replaced."""
 
     def __init__(self, side: Sentences, changed: Mapping[int, Ids]) -> None:

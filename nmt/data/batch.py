@@ -31,8 +31,7 @@ class Batch:
     target_length_B: Tensor
     annotations: BatchExtras = field(default_factory=dict)
     """Data of training techniques, such as word links: for each name an array for each pair."""
-    joined: Tensor | None = None
-    """All tensors as one, of which they are views; see :meth:`parted`."""
+    joined: Tensor | None = None  # all tensors as one, of which they are views; see `parted`
 
     @property
     def tensors(self) -> dict[str, Tensor]:

@@ -19,19 +19,16 @@ from nmt.core.console import warn
 from nmt.data.batch import Batch, make_batch
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, ParallelIds, Sentences
-from nmt.data.shapes import MOST_SHAPES, Shaped, choose_shapes, holds, plan_shaped
+from nmt.data.shapes import MOST_SHAPES, PlannedBatch, choose_shapes, holds, plan_shaped
 from nmt.data.vocabulary.files import Vocabularies
 
-MAX_PADDING = 0.05
-"""Fraction of padding at which a batch that is at least half full is cut."""
+MAX_PADDING = 0.05  # fraction of padding at which a batch that is at least half full is cut
 
-AHEAD = 8
-"""Number of batches prefetched for a GPU, enough to hide the planning of an epoch."""
+AHEAD = 8  # number of batches prefetched for a GPU, enough to hide the planning of an epoch
 
 EpochTransform = Callable[[ParallelIds, int, int], ParallelIds]
 """Maps source and target, a seed, and the epoch, counted from 0, to the source and target of that epoch."""
-CorpusExtras = Mapping[str, Sentences]
-"""Annotations of all pairs of a text, by name."""
+CorpusExtras = Mapping[str, Sentences]  # annotations of all pairs of a text, by name
 PairTransform = Callable[[ParallelIds, CorpusExtras, int, int], tuple[ParallelIds, CorpusExtras]]
 """An :data:`EpochTransform` of sentences and annotations; see :class:`nmt.data.augment.Augmentations`."""
 
@@ -42,34 +39,27 @@ def plan_batches(
     batch_tokens: int,
     rng: np.random.Generator | None = None,
 ) -> list[npt.NDArray[np.int64]]:
-    """Split sentences into batches of like length under a token budget.
-
-    The sentences are sorted by the length of the longer side and, within equal lengths, by how much longer one
-    side is, up and down in turns, so that neighbours are alike at these boundaries, too; equals are in random order.
-    A batch is cut where batch size times longest sentence would pass ``batch_tokens``, or a little earlier where
-    the next sentence would bring much padding. A sentence longer than the budget is a batch of its own.
+    """Split sentences into batches of like length under a token budget; returns the indices of each batch.
 
     Args:
-        source_length_N, target_length_N: lengths of N sentences.
-        batch_tokens: most positions, padding included, of the longer side of a batch.
+        batch_tokens: most positions, padding included, of the longer side of a batch. A longer sentence is a batch.
         rng: shuffles sentences of equal length, and the batches; without one the order is by length.
-
-    Returns:
-        For each batch the indices of its sentences.
     """
     tie_N = rng.random(len(source_length_N)) if rng else np.arange(len(source_length_N))
     longer_N = np.maximum(source_length_N, target_length_N)
+    # Among equal lengths the other side grows and shrinks in turns, so that neighbours are alike at the boundaries.
     up_or_down_N = np.where(longer_N % 2, -1, 1) * (target_length_N - source_length_N)
-    order = np.lexsort((tie_N, up_or_down_N, longer_N))
+    order = np.lexsort((tie_N, up_or_down_N, longer_N))  # the last key counts first
     cuts = []
     start = longest_source = longest_target = tokens = 0
     sorted_lengths = zip(source_length_N[order].tolist(), target_length_N[order].tolist(), strict=True)
     for end, (source, target) in enumerate(sorted_lengths):
-        size = end - start + 1
-        positions = max(longest_source, source) + max(longest_target, target)
+        size = end - start + 1  # with this sentence
+        positions = max(longest_source, source) + max(longest_target, target)  # of a row
         full = max(longest_source, source, longest_target, target) * size > batch_tokens
         half_full = max(longest_source, longest_target) * (size - 1) > batch_tokens / 2
         padded = 1 - (tokens + source + target) / (size * positions) > MAX_PADDING
+        # Cut before this sentence; a batch that is half full is cut early rather than filled with padding.
         if end > start and (full or (half_full and padded)):
             cuts.append(end)
             start, longest_source, longest_target, tokens = end, 0, 0, 0
@@ -84,16 +74,12 @@ def plan_batches(
 class BatchStream(ABC):
     """An endless stream of batches that can be resumed at any position.
 
-    Args:
-        share: (k, n), where n processes take a batch each in turn, and this is the one with number k.
+    ``share`` is (k, n), where n processes take a batch each in turn, and this is the one with number k.
     """
 
-    epoch: int
-    """Number of complete passes over the data."""
-    stage = ""
-    """Name of the current stage."""
-    is_over = False
-    """Whether the last stage has ended."""
+    epoch: int  # number of complete passes over the data
+    stage = ""  # name of the current stage
+    is_over = False  # whether the last stage has ended
 
     def __init__(self, share: tuple[int, int]) -> None:
         self._share, self._device = share, torch.device("cpu")
@@ -132,10 +118,7 @@ class BatchStream(ABC):
         """Continues from a :meth:`state_dict`."""
 
     def prefetch(self, device: torch.device) -> Self:
-        """Makes batches in a thread in advance, unless the device is the CPU, which has no time to spare.
-
-        For CUDA they are in pinned memory, so that copies overlap with computation.
-        """
+        """Makes batches in a thread in advance, unless the device is the CPU, which has no time to spare."""
         self._device = device
         return self
 
@@ -150,6 +133,7 @@ class BatchStream(ABC):
         def make() -> tuple[Batch, dict[str, Any]]:
             with torch.cuda.device(self._device) if pins else contextlib.nullcontext():
                 batch = next(batches)
+                # From pinned memory, copies overlap with computation.
                 return batch.pinned() if pins else batch, vars(copy.copy(ahead))
 
         thread = ThreadPoolExecutor(1, "batches")
@@ -179,8 +163,6 @@ class TrainingBatches(BatchStream):
     The order of an epoch, and how it reads the sentences, depend on the seed and the epoch alone.
 
     Args:
-        batch_tokens: see :func:`plan_batches`.
-        share: see :class:`BatchStream`.
         readings: what each epoch makes of the sentences of a buffer, one after the other, such as other pieces.
         modify: changes sentences and annotations before the readings.
         buffers: the pairs that are read, and which of them together; None for all of them.
@@ -239,14 +221,16 @@ class TrainingBatches(BatchStream):
         """Divides the pairs of the current buffer into batches."""
         rng = np.random.default_rng((self._seed + (self._buffer << 32), self.epoch))
         if self._shapes_K2 is None:
-            self._plan = [Shaped(rows, (0, 0, 0)) for rows in plan_batches(*self._lengths, self._batch_tokens, rng)]
+            self._plan = [
+                PlannedBatch(rows, (0, 0, 0)) for rows in plan_batches(*self._lengths, self._batch_tokens, rng)
+            ]
             return
         self._plan = plan_shaped(*self._lengths, self._shapes_K2, self._batch_tokens, rng)
         # Another epoch can read sentences in more pieces than the one that the shapes are chosen for.
         if len(rest := np.flatnonzero(~holds(np.stack(self._lengths, 1), self._shapes_K2).any(1))):
             source_lengths, target_lengths = (side[rest] for side in self._lengths)
             planned = plan_batches(source_lengths, target_lengths, self._batch_tokens, rng)
-            self._plan += [Shaped(rest[rows], (0, 0, 0)) for rows in planned]
+            self._plan += [PlannedBatch(rest[rows], (0, 0, 0)) for rows in planned]
 
     def examples(self) -> list[Batch]:
         source, target = self._lengths

@@ -7,20 +7,16 @@ are drawn from the whole corpus by a keyed permutation of the indices, which is 
 import numpy as np
 import numpy.typing as npt
 
-BUFFER_SIZE = 250_000
-"""Maximum number of pairs of a buffer, whose ids take about 25 MB."""
+BUFFER_SIZE = 250_000  # maximum number of pairs of a buffer, whose ids take about 25 MB
 ROUNDS = 4
 
 Rows = npt.NDArray[np.int64]
 
 
 class ShuffleBuffers:
-    """Divides the training pairs of a corpus into buffers of nearly equal size.
+    """Divides the training pairs of a corpus into buffers of nearly equal size, at most ``most`` pairs.
 
-    Args:
-        size: number of pairs of the corpus.
-        held_out: pairs that don't belong to training, ascending.
-        most: maximum number of pairs of a buffer.
+    ``size`` is the number of pairs of the corpus; ``held_out`` are those that don't belong to training, ascending.
     """
 
     def __init__(self, size: int, held_out: Rows | None = None, most: int = BUFFER_SIZE) -> None:
@@ -35,7 +31,7 @@ class ShuffleBuffers:
 
     def rows(self, number: int, *key: int) -> Rows:
         """Returns the pairs of a buffer, ascending; each key gives another division. [N]"""
-        bounds = [self._num_pairs * each // self.count for each in (number, number + 1)]
+        bounds = [self._num_pairs * part // self.count for part in (number, number + 1)]
         chosen = np.arange(*bounds)
         if self.count > 1:
             chosen = np.sort(permuted(chosen, self._num_pairs, *key))

@@ -32,8 +32,7 @@ from nmt.data.vocabulary.files import Vocabularies
 
 LAYOUT = 4  # raised when the files of the cache change
 
-CHUNK = 20_000
-"""Number of rows that are copied at a time."""
+CHUNK = 20_000  # number of rows that are copied at a time
 
 
 @dataclass(frozen=True)
@@ -43,19 +42,15 @@ class Counts:
     kept: int
     empty: int
     too_long: int
-    target_pieces: int = 0
-    """Number of target pieces of the kept pairs, without EOS."""
-    longest: int = 0
-    """Maximum number of pieces of a sentence."""
+    target_pieces: int = 0  # number of target pieces of the kept pairs, without EOS
+    longest: int = 0  # maximum number of pieces of a sentence
 
 
 class PairExtras(Protocol):
     """Integers of each sentence pair for a training technique, such as links between its pieces."""
 
-    name: str
-    """Name of the annotations in a corpus and in a batch: letters, digits and underscores."""
-    width: int
-    """Number of integers of a row."""
+    name: str  # name of the annotations in a corpus and in a batch: letters, digits and underscores
+    width: int  # number of integers of a row
 
     def fingerprint(self) -> str:
         """Returns a text that changes whenever the annotations do."""
@@ -67,8 +62,7 @@ class PairExtras(Protocol):
 class Sentences(ABC):
     """The sentences of one side of a text, as ids."""
 
-    lengths: npt.NDArray[np.int64]
-    """Number of pieces of each sentence, without EOS."""
+    lengths: npt.NDArray[np.int64]  # number of pieces of each sentence, without EOS
 
     @abstractmethod
     def __getitem__(self, index: int) -> npt.NDArray[np.integer]: ...
@@ -77,8 +71,7 @@ class Sentences(ABC):
         return len(self.lengths)
 
 
-ParallelIds = tuple[Sentences, Sentences]
-"""Source and target."""
+ParallelIds = tuple[Sentences, Sentences]  # source and target
 
 
 class Rows(Sentences):

@@ -6,24 +6,14 @@ from typing import Any
 from nmt.core.console import say, warn
 from nmt.core.errors import UserError
 
-HUB_SECONDS = 15.0
-"""Seconds within which the hub must answer."""
+HUB_SECONDS = 15.0  # seconds within which the hub must answer
 
-VALIDATION_NAMES = ("val", "valid", "validation", "dev")
-"""Names of the validation split, each an alias of the others."""
+VALIDATION_NAMES = ("val", "valid", "validation", "dev")  # names of the validation split
 
 
 def load_split(name: str, config: str | None, split: str) -> Any:
-    """Loads a split of a data set.
-
-    Args:
-        name: name on the hub, or a folder.
-        config: configuration of the data set, where it has several.
-        split: name of the split, or one of its aliases.
-
-    Raises:
-        UserError: the data set can't be loaded, or has no such split.
-    """
+    """Loads a split, by its name or an alias, of a data set of the hub or in a folder. Raises UserError if it can't be
+    loaded, or has no such split. ``config``: configuration of the data set, where it has several."""
     import datasets
 
     try:

@@ -20,8 +20,7 @@ _NAMES = (
 NAMES = dict(entry.split(" ", 1) for entry in _NAMES.split(","))
 """English names of languages by code (ISO 639, and those of LibreTranslate for variants)."""
 
-DETECTED_AS = {"pb": "pt", "zt": "zh", "nb": "no"}
-"""Names of py3langid for some codes."""
+DETECTED_AS = {"pb": "pt", "zt": "zh", "nb": "no"}  # names of py3langid for some codes
 
 PUBLIC_CODES = {"pb": "pt-BR", "zh": "zh-Hans", "zt": "zh-Hant"}
 """Language tags (BCP 47) of the codes that are none, or that clients of LibreTranslate see under another name."""

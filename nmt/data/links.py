@@ -19,13 +19,11 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import Words, split_pairs
 from nmt.recipe.schema import DataOptions
 
-LINKS = "links"
-"""Name of the word links among the annotations of a corpus: rows of a source and a target piece."""
+LINKS = "links"  # name of the word links among the annotations of a corpus: rows of a source and a target piece
 
 Link = tuple[int, int]
 Links = AbstractSet[Link]
-GoldLinks = tuple[Links, Links]
-"""Sure and possible links of a sentence pair."""
+GoldLinks = tuple[Links, Links]  # sure and possible links of a sentence pair
 
 _PHARAOH_LINK = re.compile(r"([0-9]{1,9})([-?p])([0-9]{1,9})")
 
@@ -34,16 +32,8 @@ def parse_pharaoh(line: str, where: str = "the line") -> tuple[set[Link], set[Li
     """Reads the links of one sentence pair: ``0-0 1-2 3?4``.
 
     Links are separated by white space. ``i-j`` is a sure link of source word i and target word j, counted
-    from 0; ``i?j`` and ``ipj`` are possible links. An empty line has no links.
-
-    Args:
-        where: the place that an error names, such as ``FILE, line N``.
-
-    Returns:
-        The sure links, and the possible links that are not sure as well.
-
-    Raises:
-        UserError: something on the line is not a link.
+    from 0; ``i?j`` and ``ipj`` are possible links. Returns the sure links, and the possible ones that are not sure as
+    well. Raises UserError if something is not a link; it names ``where``, such as ``FILE, line N``.
     """
     sure: set[Link] = set()
     possible: set[Link] = set()
@@ -67,11 +57,8 @@ def format_pharaoh(links: Iterable[Link]) -> str:
 
 
 def read_pharaoh(path: Path) -> list[tuple[set[Link], set[Link]]]:
-    """Reads a Pharaoh file with a line for each sentence pair; see :func:`parse_pharaoh`.
-
-    Raises:
-        UserError: the file cannot be read, is not UTF-8, or holds something that is not a link.
-    """
+    """Reads a Pharaoh file with a line for each sentence pair; see :func:`parse_pharaoh`. Raises UserError if the file
+    cannot be read, is not UTF-8, or holds something that is not a link."""
     return [parse_pharaoh(line, f"{path}, line {number}") for number, line in enumerate(read_lines(path), start=1)]
 
 
@@ -100,12 +87,9 @@ class LinkFile:
         return digest.hexdigest()
 
     def of_pairs(self, text: ParallelText) -> Iterator[npt.NDArray[np.integer]]:
-        """Yields the linked (source, target) pieces of each pair; all pieces of two linked words are linked.
-
-        Raises:
-            UserError: a line isn't in Pharaoh form or names a word that isn't there, or there are more or fewer
-                lines than pairs.
-        """
+        """Yields the linked (source, target) pieces of each pair; all pieces of two linked words are linked. Raises
+        UserError if a line isn't in Pharaoh form or names a word that isn't there, or there are more or fewer lines
+        than pairs."""
         tag = f"{text.tag} " if text.tag else ""
         pairs = split_pairs(text.untagged, tokenized=False, split_punctuation=self._split_punctuation)
         lines = zip_longest(pairs, read_lines(self._path))
@@ -140,8 +124,8 @@ class LinkFile:
 
 def _pieces_of_words(words: Words, pieces: Sequence[Piece]) -> Sequence[list[int]]:
     """Returns the positions of the pieces of each word."""
-    found: list[list[int]] = [[] for _ in words.words]
+    positions: list[list[int]] = [[] for _ in words.words]
     for position, word in enumerate(words.of_pieces(pieces)):
         if word >= 0:
-            found[word].append(position)
-    return found
+            positions[word].append(position)
+    return positions

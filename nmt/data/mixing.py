@@ -18,11 +18,7 @@ class InterleavedBatches(BatchStream):
     The next batch is that of the corpus with the smallest (target tokens read in the stage + 1) / weight; ties: the
     first corpus (stride scheduling, Waldspurger and Weihl 1995). Nothing is random: the position is the stage and, for
     each corpus, epoch, position and tokens. A corpus starts again after its end. An epoch of the stream has as many
-    target tokens as all corpora together.
-
-    Args:
-        corpora: by name.
-        share: see :class:`BatchStream`.
+    target tokens as all corpora together. ``share``: see :class:`BatchStream`.
     """
 
     def __init__(
@@ -119,11 +115,8 @@ class InterleavedBatches(BatchStream):
 class Sample:
     """Samples sentence pairs of several texts by their weights; the same ones in each iteration.
 
-    Their number is about that of all texts together, or ``limit``. A text with fewer pairs than its share is repeated.
-
-    Args:
-        texts: texts, whose tags are left out.
-        limit: maximum number of pairs; None for no limit.
+    Their number is about that of all texts together, at most ``limit``. A text with fewer pairs than its share is
+    repeated; tags are left out.
     """
 
     def __init__(

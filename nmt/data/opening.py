@@ -6,19 +6,10 @@ from typing import Any
 
 from nmt.core.compression import SUFFIXES
 from nmt.core.errors import UserError
+from nmt.data import sources
 from nmt.data.dialogue import LineReader
 from nmt.data.hub import VALIDATION_NAMES, aliases
-from nmt.data.sources import (
-    FileText,
-    GivenText,
-    HubText,
-    JsonlText,
-    LexiconText,
-    ParallelText,
-    ReadText,
-    TaskText,
-    TsvText,
-)
+from nmt.data.sources import ParallelText
 from nmt.recipe.registry import Table
 from nmt.recipe.schema import CorpusOptions, DataOptions, FilePair
 
@@ -27,29 +18,22 @@ def open_text(options: DataOptions, split: str | FilePair) -> ParallelText:
     """Opens the text of a split.
 
     ``data.root`` (or the current folder, without a hub name) is searched for ``SPLIT.LANGUAGE`` files, plain or
-    compressed, and then for ``SPLIT.tsv``.
-
-    Raises:
-        UserError: there is no such text; the message names the files that were tried.
+    compressed, and then for ``SPLIT.tsv``. Raises UserError if there is no such text; the message names the files that
+    were tried.
     """
     return _as_read(_open(options, split), options)
 
 
 def open_corpus(options: DataOptions, corpus: CorpusOptions) -> ParallelText:
-    """Opens one of ``data.corpora``, with its tag.
-
-    Raises:
-        UserError: there is no such text.
-    """
+    """Opens one of ``data.corpora``, with its tag. Raises UserError if there is no such text."""
     languages = corpus.languages or (options.source, options.target)
     if corpus.text is not None:
         text = _chosen(corpus.text, "train", languages, f"data.corpora: text of {corpus.name}")
     elif corpus.hub is not None:
-        text = HubText(HubText.Options(name=corpus.hub, config=corpus.hub_config), "train", languages)
-    elif corpus.tsv is not None:
-        text = TsvText(_in_root(options, corpus.tsv), *languages)
-    elif corpus.jsonl is not None:
-        text = JsonlText(_in_root(options, corpus.jsonl), *languages)
+        text = sources.HubText(sources.HubText.Options(name=corpus.hub, config=corpus.hub_config), "train", languages)
+    elif file := corpus.tsv or corpus.jsonl:
+        kind = sources.TsvText if corpus.tsv else sources.JsonlText
+        text = kind(kind.Options(path=_in_root(options, file)), "train", languages)
     else:
         text = _open(options, FilePair.model_validate({"source": corpus.source, "target": corpus.target}))
     return _as_read(text, options, corpus.tag)
@@ -57,41 +41,41 @@ def open_corpus(options: DataOptions, corpus: CorpusOptions) -> ParallelText:
 
 def given_text(options: DataOptions, pairs: Sequence[tuple[str, str]], name: str) -> ParallelText:
     """Returns pairs in memory as a text. ``name``: in messages."""
-    return _as_read(GivenText(pairs, name), options)
+    return _as_read(sources.GivenText(pairs, name), options)
 
 
 def _as_read(text: ParallelText, options: DataOptions, tag: str | None = None) -> ParallelText:
     """Returns the text with its tag, and read as dialogues where the options say so."""
-    if options.history_turns is not None and isinstance(text, TsvText):
+    if options.history_turns is not None and isinstance(text, sources.TsvText):
         raise UserError(
             f"{text.name} has tabs between columns, not between turns (data.history_turns is {options.history_turns}).",
             f"Write two files, such as train.{options.source} and train.{options.target}.",
         )
     if options.history_turns is None and tag is None:
         return text
-    return ReadText(text, LineReader(options.history_turns), tag)
+    return sources.ReadText(text, LineReader(options.history_turns), tag)
 
 
 def _open(options: DataOptions, split: str | FilePair) -> ParallelText:
     languages = options.source, options.target
     if isinstance(split, FilePair):
         files = {side: _in_root(options, getattr(split, side)) for side in ("source", "target")}
-        return FileText.open(split.model_copy(update=files), "", languages)
+        return sources.FileText.open(split.model_copy(update=files), "", languages)
     if options.text is not None:
         return _chosen(options.text, split, languages, "data.text")
     if options.task is not None:
-        return TaskText(options.task, split)
+        return sources.TaskText(sources.TaskText.Options(task=options.task), split, languages)
     if options.root is None and options.hub is not None:
-        return HubText(HubText.Options(name=options.hub, config=options.hub_config), split, languages)
+        return sources.HubText(sources.HubText.Options(name=options.hub, config=options.hub_config), split, languages)
     root = options.root or Path()
     if not root.is_dir():
         raise UserError(f"data.root: there is no folder {root}.", "Give --set data.root=FOLDER.")
     for name in aliases(split):
         source, target = (_existing(root / f"{name}.{side}") for side in (options.source, options.target))
         if source and target:
-            return FileText(source, target)
+            return sources.FileText(source, target)
         if tsv := _existing(root / f"{name}.tsv"):
-            return TsvText(tsv, options.source, options.target)
+            return sources.TsvText(sources.TsvText.Options(path=tsv), split, languages)
     wanted = " and ".join(str(root / f"{split}.{side}") for side in (options.source, options.target))
     names = sorted(path.name for path in root.iterdir() if path.is_file())[:12]
     key = "valid" if split in VALIDATION_NAMES else "train"
@@ -119,16 +103,16 @@ TEXT_SOURCES: Table[ParallelText] = Table(
     "text source",
     ParallelText,
     {
-        "files": FileText,
-        "tsv": TsvText,
-        "jsonl": JsonlText,
-        "lexicon": LexiconText,
-        "hub": HubText,
-        "task": TaskText,
+        "files": sources.FileText,
+        "tsv": sources.TsvText,
+        "jsonl": sources.JsonlText,
+        "lexicon": sources.LexiconText,
+        "hub": sources.HubText,
+        "task": sources.TaskText,
     },
 )
 
 
 def _existing(path: Path) -> Path | None:
     names = (path.name + suffix for suffix in ("", *SUFFIXES))
-    return next((found for found in map(path.with_name, names) if found.is_file()), None)
+    return next((file for file in map(path.with_name, names) if file.is_file()), None)

@@ -3,7 +3,7 @@
 That of word2vec (Mikolov et al. 2013) begins with a line of counts; that of GloVe (Pennington et al. 2014) doesn't.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -14,65 +14,51 @@ from nmt.core.errors import UserError
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 
+Vector = npt.NDArray[np.float32]
 
-def read_vectors(
-    path: Path, vocabulary: Vocabulary, size: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], int]:
+
+def read_vectors(path: Path, vocabulary: Vocabulary, size: int) -> tuple[npt.NDArray[np.int64], Vector, int]:
     """Reads the vectors of the words in a vocabulary; only those are held in memory.
 
-    A piece is looked up as written, then in lower case. Pieces that don't begin a word get no vector.
-
-    Args:
-        path: text, plain or compressed: each line has a word and its numbers, separated by spaces.
-        size: required dimension of the vectors.
-
-    Returns:
-        The pieces that have a vector, their vectors (pieces, size), and how many pieces are whole words.
-
-    Raises:
-        UserError: the file can't be read, a line is not a vector of this size, or no word is in the vocabulary.
+    A piece is looked up as written, then in lower case. Pieces that don't begin a word get no vector. Returns the
+    pieces that have a vector, their vectors (pieces, size), and how many pieces are whole words. Raises UserError if
+    the file can't be read, a line is not a vector of this size, or no word is in the vocabulary.
     """
-    exact: dict[str, list[int]] = {}
-    lower: dict[str, list[int]] = {}
-    for index in range(len(vocabulary)):
-        if (token := vocabulary.token(index)).startswith(SPACE) and len(token) > 1:
-            exact.setdefault(token[1:], []).append(index)
-            lower.setdefault(token[1:].lower(), []).append(index)
-    found_exact: dict[int, npt.NDArray[np.float32]] = {}
-    found_lower: dict[int, npt.NDArray[np.float32]] = {}
-    for where, word, numbers in _rows(path, size):
-        if word in exact or word in lower:
-            vector = _vector(where, numbers, size)
-            found_exact |= dict.fromkeys(exact.get(word, ()), vector)
-            found_lower |= dict.fromkeys(lower.get(word, ()), vector)
-    found, num_words = found_lower | found_exact, sum(map(len, exact.values()))
-    if not found:
+    tokens = {index: vocabulary.token(index) for index in range(len(vocabulary))}
+    words = {index: token[1:] for index, token in tokens.items() if token.startswith(SPACE) and len(token) > 1}
+    ids_of: dict[str, list[int]] = {}
+    for index, word in words.items():
+        for written in {word, word.lower()}:
+            ids_of.setdefault(written, []).append(index)
+    vectors: dict[int, Vector] = {}
+    exact = set[int]()  # pieces that have the vector of the word as written
+    for word, vector in _rows(path, size, ids_of):
+        exact.update(index for index in ids_of[word] if words[index] == word)
+        vectors |= {index: vector for index in ids_of[word] if words[index] == word or index not in exact}
+    if not vectors:
         raise UserError(
-            f"{path} has no vector for any of the {num_words:,} words of the vocabulary.",
+            f"{path} has no vector for any of the {len(words):,} words of the vocabulary.",
             "Check its language; word vectors need vocabulary.type: word.",
         )
-    ids = sorted(found)
-    return np.array(ids), np.stack([found[i] for i in ids]), num_words
+    ids = sorted(vectors)
+    return np.array(ids), np.stack([vectors[i] for i in ids]), len(words)
 
 
-def read_all_vectors(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
-    """Returns all words of a file, and their vectors (words, size); the first vector determines the size.
-
-    Raises:
-        UserError: the file can't be read, has no vectors, or a line is not a vector of this size.
-    """
+def read_all_vectors(path: Path) -> tuple[list[str], Vector]:
+    """Returns all words of a file, and their vectors (words, size); the first vector determines the size. Raises
+    UserError if the file can't be read, has no vectors, or a line is not a vector of this size."""
     size = max(
         (line.rstrip().count(" ") for line in islice(read_lines(path, max_bytes=MAX_RECORD_BYTES), 2)), default=0
     )
-    rows = [(word, _vector(where, numbers, size)) for where, word, numbers in _rows(path, size)] if size > 1 else []
+    rows = list(_rows(path, size)) if size > 1 else []
     if not rows:
         raise UserError(f"{path} has no word vectors.", "Each line must have a word and its numbers.")
     words, vectors = zip(*rows, strict=True)
     return list(words), np.stack(vectors)
 
 
-def _rows(path: Path, size: int) -> Iterator[tuple[str, str, list[str]]]:
-    """Yields place for messages, word, and numbers as text of each line but the counts of word2vec."""
+def _rows(path: Path, size: int, wanted: Container[str] | None = None) -> Iterator[tuple[str, Vector]]:
+    """Yields the word and the vector of each line but the counts of word2vec; with ``wanted`` those of these words."""
     for number, line in enumerate(read_lines(path, max_bytes=MAX_RECORD_BYTES), start=1):
         # Split from the right, because a few words of GloVe's largest file contain spaces.
         word, *numbers = line.rstrip().rsplit(" ", size)
@@ -85,14 +71,14 @@ def _rows(path: Path, size: int) -> Iterator[tuple[str, str, list[str]]]:
                 "(model.embedding_size).",
                 f"Set model.embedding_size to {num_numbers}, or use vectors of {size} numbers.",
             )
-        yield f"{path}, line {number}: {word!r}", word, numbers
+        if wanted is None or word in wanted:
+            yield word, _vector(f"{path}, line {number}: {word!r}", numbers, size)
 
 
-MAX_NUMBER = 1e15
-"""Sums of squares of larger numbers overflow."""
+MAX_NUMBER = 1e15  # sums of squares of larger numbers overflow
 
 
-def _vector(word: str, numbers: list[str], size: int) -> npt.NDArray[np.float32]:
+def _vector(word: str, numbers: list[str], size: int) -> Vector:
     try:
         vector = np.array(numbers, dtype=np.float64)
     except ValueError:

@@ -9,22 +9,18 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-MOST_SHAPES = 36
-"""With 16 shapes, 10 to 13 % of the positions of three corpora are padding; with 36, 6 to 8 %."""
+MOST_SHAPES = 36  # with 16 shapes, 10 to 13 % of the positions of three corpora are padding; with 36, 6 to 8 %
 
-FIRST_SHAPES = 128
-"""Number of shapes before they are merged."""
+FIRST_SHAPES = 128  # number of shapes before they are merged
 
 Lengths = npt.NDArray[np.int64]
 
 
-class Shaped(NamedTuple):
+class PlannedBatch(NamedTuple):
     """A batch to be made."""
 
-    indices: Lengths
-    """Its sentences."""
-    shape: tuple[int, int, int]
-    """Rows, which can be more than there are sentences, and the lengths of source and target."""
+    indices: Lengths  # its sentences
+    shape: tuple[int, int, int]  # rows, which can be more than sentences, and the lengths of source and target
 
 
 def choose_shapes(source_length_N: Lengths, target_length_N: Lengths, most: int = MOST_SHAPES) -> Lengths:
@@ -95,7 +91,7 @@ def holds(lengths_N2: Lengths, shapes_K2: Lengths) -> npt.NDArray[np.bool_]:
 
 def plan_shaped(
     source_length_N: Lengths, target_length_N: Lengths, shapes_K2: Lengths, batch_tokens: int, rng: np.random.Generator
-) -> list[Shaped]:
+) -> list[PlannedBatch]:
     """Divides sentences into batches of a few shapes, in random order.
 
     Each sentence goes to the shortest shape that holds it. What doesn't fill a batch goes on to longer shapes where
@@ -106,7 +102,7 @@ def plan_shaped(
     order_N = rng.permutation(len(lengths_N2))
     holds_NK = holds(lengths_N2, shapes_K2)
     shape_N = np.where(holds_NK.any(1), holds_NK.argmax(1), -1)
-    batches: list[Shaped] = []
+    batches: list[PlannedBatch] = []
     size_K = shapes_K2.sum(1)
     for k, (source, target) in enumerate(shapes_K2.tolist()):
         rows = max(1, batch_tokens // max(source, target))
@@ -120,5 +116,5 @@ def plan_shaped(
             if added_M[moved].sum() < (rows - rest) * size_K[k]:
                 shape_N[inside[moved]] = next_M[moved]
                 inside = np.delete(inside, moved)
-        batches += [Shaped(inside[i : i + rows], (rows, source, target)) for i in range(0, len(inside), rows)]
+        batches += [PlannedBatch(inside[i : i + rows], (rows, source, target)) for i in range(0, len(inside), rows)]
     return [batches[index] for index in rng.permutation(len(batches))]

@@ -27,16 +27,13 @@ class ParallelText(ABC):
     class Options(groups.Options):
         """Options of the text where a recipe names it as a text source, beside its type."""
 
-    name: str
-    """Name of the text in messages."""
-    reader: LineReader = SENTENCES
-    """Reads the lines: as sentences, or as dialogues."""
-    tag: str | None = None
-    """Symbol in front of what is translated of each source line."""
+    name: str  # name of the text in messages
+    reader: LineReader = SENTENCES  # reads the lines: as sentences, or as dialogues
+    tag: str | None = None  # symbol in front of what is translated of each source line
 
     @classmethod
     def open(cls, options: Any, split: str, languages: tuple[str, str]) -> "ParallelText":
-        """Opens the text that a recipe names as a text source.
+        """Opens the text that a recipe names as a text source; by default the constructor has these arguments.
 
         Args:
             options: an instance of ``Options``.
@@ -46,7 +43,9 @@ class ParallelText(ABC):
         Raises:
             UserError: there is no such text.
         """
-        raise UserError(f"{cls.__name__} can't be named in a recipe: it has no method `open`.", "Define it.")
+        constructor: Any = cls
+        text: ParallelText = constructor(options, split, languages)
+        return text
 
     @abstractmethod
     def __iter__(self) -> Iterator[tuple[str, str]]:
@@ -102,13 +101,10 @@ class _OneFile(ParallelText):
     class Options(groups.Options):
         path: Path = Field(description="the file")
 
-    @classmethod
-    def open(cls, options: Options, split: str, languages: tuple[str, str]) -> Self:
-        return cls(options.path, *languages)
-
-    def __init__(self, path: Path, source: str, target: str) -> None:
-        self.name = str(path)
-        self._path, self._languages = path, (source, target)
+    def __init__(self, options: Any, split: str, languages: tuple[str, str]) -> None:
+        self.name = str(options.path)
+        self._path: Path = options.path
+        self._languages = languages
 
     def fingerprint(self) -> str:
         return _digest("\t".join(self._languages), self._path)
@@ -178,10 +174,6 @@ class HubText(ParallelText):
                 "Set data.source and data.target to two of these.",
             )
 
-    @classmethod
-    def open(cls, options: Options, split: str, languages: tuple[str, str]) -> Self:
-        return cls(options, split, languages)
-
     def __iter__(self) -> Iterator[tuple[str, str]]:
         source, target = self._languages
         for row in self._rows:
@@ -198,13 +190,9 @@ class TaskText(ParallelText):
     class Options(groups.Options):
         task: TaskOptions = Field(description="the task and its options")
 
-    @classmethod
-    def open(cls, options: Options, split: str, languages: tuple[str, str]) -> Self:
-        return cls(options.task, split)
-
-    def __init__(self, options: TaskOptions, split: str) -> None:
-        self.name = f"{options.type} ({split})"
-        self._options, self._split = options, split
+    def __init__(self, options: Options, split: str, languages: tuple[str, str]) -> None:
+        self.name = f"{options.task.type} ({split})"
+        self._options, self._split = options.task, split
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return task_pairs(self._options, self._split)
@@ -215,11 +203,8 @@ class TaskText(ParallelText):
 
 
 def lexicon_rows(path: Path) -> Iterator[tuple[str, str, float]]:
-    """Yields the source word, the target word and the expected count of each line of ``lexicon.tsv``.
-
-    Raises:
-        UserError: the file can't be read, or a line isn't of this form.
-    """
+    """Yields the source word, the target word and the expected count of each line of ``lexicon.tsv``. Raises UserError
+    if the file can't be read, or a line isn't of this form."""
     for number, line in enumerate(read_lines(path, max_bytes=MAX_RECORD_BYTES), start=1):
         try:
             source, target, count = line.split("\t")
@@ -243,13 +228,9 @@ class LexiconText(_OneFile):
         min_count: float = Field(3.0, ge=0, description="least expected count of a source word in the training text")
         min_share: float = Field(0.6, gt=0, le=1, description="least probability of its likeliest translation")
 
-    @classmethod
-    def open(cls, options: Any, split: str, languages: tuple[str, str]) -> Self:
-        text = cls(options.path, *languages)
-        text._least = options.min_count, options.min_share
-        return text
-
-    _least = (3.0, 0.6)
+    def __init__(self, options: Options, split: str, languages: tuple[str, str]) -> None:
+        super().__init__(options, split, languages)
+        self._least = options.min_count, options.min_share
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         for source, group in groupby(lexicon_rows(self._path), itemgetter(0)):
@@ -264,11 +245,7 @@ class LexiconText(_OneFile):
 
 
 class GivenText(ParallelText):
-    """Sentence pairs in memory.
-
-    Raises:
-        UserError: an element is no pair of strings.
-    """
+    """Sentence pairs in memory. Raises UserError if an element is no pair of strings."""
 
     def __init__(self, pairs: Sequence[tuple[str, str]], name: str) -> None:
         self.name, self._pairs = name, pairs

@@ -21,8 +21,7 @@ import numpy as np
 from nmt.recipe.schema import TaskOptions
 
 Pair = tuple[str, str]
-ITEM_LENGTH = 3
-"""Symbols of an item in associative_recall, as in Graves et al. 2014, section 4.3."""
+ITEM_LENGTH = 3  # symbols of an item in associative_recall, as in Graves et al. 2014, section 4.3
 
 
 def task_pairs(options: TaskOptions, split: str = "train") -> Iterator[Pair]:

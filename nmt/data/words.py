@@ -88,8 +88,7 @@ class Words:
         return owners
 
 
-MAX_CELLS = 1 << 24
-"""Largest product of the words of both sides; a cell takes about 20 bytes while a pair is aligned."""
+MAX_CELLS = 1 << 24  # largest product of the words of both sides; a cell takes about 20 bytes during alignment
 
 
 def split_pairs(
@@ -97,13 +96,9 @@ def split_pairs(
 ) -> Iterator[tuple[Words, Words]]:
     """Splits pairs of texts into words.
 
-    Args:
-        tokenized: tokens with spaces between, see :meth:`Words.detokenise`.
-        split_punctuation: of text that is not tokenised, see :meth:`Words.split_punctuation`.
-        reader: says which parts the lines have; of targets, the part that is translated counts.
-
-    Raises:
-        UserError: a pair isn't two texts, or the matrix of its words has more than :data:`MAX_CELLS` cells.
+    Text is either tokenised, with spaces between (:meth:`Words.detokenise`), or raw. The reader says which parts the
+    lines have; of targets, the part that is translated counts. Raises UserError if a pair isn't two texts, or the
+    matrix of its words has more than :data:`MAX_CELLS` cells.
     """
 
     def words(text: str) -> Words:

@@ -22,33 +22,16 @@ from nmt.models.contracts import PerSource, select_heads
 from nmt.models.layers import length_mask
 from nmt.recipe.schema import DecodingOptions
 
-MAX_IDLE = 1 / 8
-"""Share of the batch that may be finished before it is made smaller, which means copying the state of the model."""
-BLOCK = 64
-"""Tokens of the vocabulary whose maximum is computed together; maxima of blocks are cheap."""
+MAX_IDLE = 1 / 8  # share of the batch that may be done before it is made smaller, which copies the state of the model
+BLOCK = 64  # tokens of the vocabulary whose maximum is computed together; maxima of blocks are cheap
 
 
 @torch.inference_mode()
 def beam_search(
     batch: SearchBatch, processors: Sequence[LogitsProcessor], constraints: PhraseConstraints | None = None
 ) -> list[list[Hypothesis]]:
-    """The best translations of a batch, best first, at most ``beam_size`` of each sentence.
-
-    Of the 2K best continuations of a sentence, those that end among the first K are finished, and the best K of the
-    others are kept. When a sentence has K finished hypotheses, ``early_stopping`` decides whether it is continued for
-    the sake of an unfinished one: stopping at K alone favours short translations. A beam of 1 is greedy search.
-
-    With ``prune`` an unfinished hypothesis is dropped, and no more logits are computed for it, when its log-probability
-    is lower than that of the best unfinished one of its sentence by more than this (absolute threshold pruning, Freitag
-    & Al-Onaizan 2017), or when it would have to be higher by more than this to score as much as the best finished one.
-    Sentences with phrases to contain are not pruned.
-
-    With ``beam_groups`` the beam is divided into groups that are continued one after another. Each is penalised for
-    the tokens that those before it chose at the same step (Vijayakumar et al. 2018, algorithm 1).
-
-    Raises:
-        UserError: a log-probability is NaN or infinite.
-    """
+    """The best translations of a batch, best first, at most ``beam_size`` of each sentence. A beam of 1 is greedy.
+    Raises UserError if a log-probability is NaN or infinite."""
     model, options = batch.model, batch.options
     beam = Beam.start(batch, constraints)
     state = model.start(batch.source_BS, batch.source_length_B).reorder(beam.sentence_N)
@@ -57,11 +40,10 @@ def beam_search(
         batch.before_step()
         tokens_Nt, sentence_N, live_L = beam.tokens_BKt.flatten(0, 1), beam.sentence_N, beam.live_rows()
         needs_weights = beam.coverage_BKS is not None or batch.observer is not None
-        output = model.step(tokens_Nt[:, -1], state, needs_weights, live_L)
+        output = model.step(tokens_Nt[:, -1], state, needs_weights, live_L)  # the last token of each hypothesis
         logits_LV = output.logits_NV.float()
-        # Faster than logsumexp on a CPU, which makes two passes more over the vocabulary.
-        normaliser_L = logits_LV[:, 0] - logits_LV.log_softmax(1)[:, 0]
-        if live_L is not None:
+        normaliser_L = log_normaliser(logits_LV)  # before the processors: scores stay those of the model
+        if live_L is not None:  # processors see the rows that have logits
             tokens_Nt, sentence_N = tokens_Nt[live_L], sentence_N[live_L]
         for processor in processors:
             processor(logits_LV, tokens_Nt, sentence_N, batch)
@@ -69,37 +51,42 @@ def beam_search(
             assert output.weights_NHS is not None
             weights_NS = select_heads(output.weights_NHS, model.alignment_heads).float().mean(1)
             beam.coverage_BKS += weights_NS.view_as(beam.coverage_BKS)
+        # logit + offset is the log-probability of a hypothesis with its next token.
         offset_BK = beam.offsets(normaliser_L, live_L)
         choice = beam.choose(logits_LV, live_L, offset_BK, batch.target.eos)
         if constraints is not None:
-            logits_BKV, has_finished_B = (
-                of_all_rows(logits_LV, live_L, offset_BK),
-                beam.finished.score_BK[:, 0].isfinite(),
-            )
+            logits_BKV = of_all_rows(logits_LV, live_L, offset_BK)
+            has_finished_B = beam.finished.score_BK[:, 0].isfinite()
             choice = constraints.choose(choice, logits_BKV, offset_BK, beam.tokens_BKt, beam.sentence_B, has_finished_B)
         read_Nt, read_B = beam.tokens_BKt.flatten(0, 1), beam.sentence_B
-        ending_score_BK = beam.finish(choice)
-        rows = beam.advance(choice)
+        ending_score_BK = beam.finish(choice)  # those that end join the K best finished ones
+        rows = beam.advance(choice)  # the others get their next token
 
         done_B = beam.is_done()
         if batch.observer is not None:
             open_BK, weights_NHS = beam.score_BK, output.weights_NHS
             step = BeamStep(logits_LV, offset_BK, live_L, choice, ending_score_BK, open_BK, done_B, weights_NHS)
             batch.observer([batch.numbers[sentence] for sentence in beam.sentence_B.tolist()], step)
+        # Both at once, since the device is waited for.
         num_done, num_invalid = torch.stack((done_B.sum(), choice.num_invalid())).tolist()
         if num_invalid:
             raise explained_search(batch, read_Nt, read_B, processors)
         stay = None
-        if num_done == len(done_B) or num_done > MAX_IDLE * len(done_B):
+        if num_done == len(done_B) or num_done > MAX_IDLE * len(done_B):  # sentences that are done leave the batch
             leave = done_B.nonzero()[:, 0]
-            found = beam.finished.select(leave).hypotheses()
-            for sentence, of_sentence in zip(beam.sentence_B[leave].tolist(), found, strict=True):
-                results[sentence] = of_sentence
+            finished = beam.finished.select(leave).hypotheses()
+            for sentence, hypotheses in zip(beam.sentence_B[leave].tolist(), finished, strict=True):
+                results[sentence] = hypotheses
             stay = (~done_B).nonzero()[:, 0]
             rows = rows.view(-1, options.beam_size)[stay].flatten()
             beam = beam.select(stay)
-        state = output.state.reorder(rows, stay)
+        state = output.state.reorder(rows, stay)  # each hypothesis continues the state of its parent
     return results
+
+
+def log_normaliser(logits_LV: Tensor) -> Tensor:
+    """The logarithm of the sum of the exponentials; faster than ``logsumexp``, which passes over a row twice more."""
+    return logits_LV[:, 0] - logits_LV.log_softmax(1)[:, 0]
 
 
 @dataclass
@@ -108,20 +95,14 @@ class Beam(PerSource):
 
     options: DecodingOptions
     tokens_BKt: Tensor
-    score_BK: Tensor
-    """Log-probability so far."""
-    finished: "Finished"
-    prune_B: Tensor | None
-    """Maximum distance of a log-probability from the best one of its group."""
-    sentence_B: Tensor
-    """Index of the sentence in the whole batch."""
+    score_BK: Tensor  # log-probability so far
+    finished: "FinishedHypotheses"
+    prune_B: Tensor | None  # maximum distance of a log-probability from the best one of its group
+    sentence_B: Tensor  # index of the sentence in the whole batch
     limit_B: Tensor
-    mask_BS: Tensor
-    """True at real source positions."""
-    coverage_BKS: Tensor | None
-    """With a coverage penalty, how much attention each position has received from each hypothesis."""
-    penalty_BK: Tensor | None
-    """With groups, the sum of the penalties for tokens that groups before had chosen."""
+    mask_BS: Tensor  # True at real source positions
+    coverage_BKS: Tensor | None  # with a coverage penalty, the attention that each position has received
+    penalty_BK: Tensor | None  # with groups, the penalties so far for tokens that groups before had chosen
 
     @classmethod
     def start(cls, batch: SearchBatch, constraints: PhraseConstraints | None) -> Self:
@@ -135,13 +116,13 @@ class Beam(PerSource):
         prune_B = None
         if options.prune is not None:
             prune_B = torch.full((num_sentences,), options.prune, device=device)
-            if constraints is not None:
+            if constraints is not None:  # hypotheses with phrases are unlikely at first
                 prune_B = prune_B.masked_fill(constraints.concern_B.to(device), inf)
         return cls(
             options,
             torch.full((num_sentences, options.beam_size, 1), batch.target.sos, device=device),
             score_BK,
-            Finished.none(num_sentences, options.beam_size, device),
+            FinishedHypotheses.none(num_sentences, options.beam_size, device),
             prune_B,
             torch.arange(num_sentences, device=device),
             batch.limit_B,
@@ -170,9 +151,9 @@ class Beam(PerSource):
         return self.score_BK.flatten().index_add(0, live_L, normaliser_L, alpha=-1).view_as(self.score_BK)
 
     def choose(self, logits_LV: Tensor, live_L: Tensor | None, offset_BK: Tensor, eos: int) -> Choice:
-        """Chooses among the continuations, as :func:`beam_search` describes; arguments as in `top_continuations`."""
+        """Chooses among the continuations; arguments as in :func:`top_continuations`."""
         if self.penalty_BK is None:
-            count = 2 * self.options.beam_size
+            count = 2 * self.options.beam_size  # at most K of them end
             best_BC, parent_BC, token_BC = top_continuations(logits_LV, offset_BK, count, live_L)
             return divide(best_BC, best_BC, parent_BC, token_BC, eos)[0]
         logits_BKV = of_all_rows(logits_LV, live_L, offset_BK)
@@ -218,8 +199,8 @@ class Beam(PerSource):
         return length_normalised(self.options, log_p_BK, self.length - 1) + self._coverage_penalty()
 
     def _prune(self, prune_B1: Tensor) -> None:
-        """Drop the hypotheses that are worse than the best one of their group by more than the threshold, and those
-        that would score less than the best finished one if they were better by it."""
+        """Drop the hypotheses that are worse than the best one of their group by more than the threshold (Freitag &
+        Al-Onaizan 2017), and those that would score less than the best finished one if they were better by it."""
         log_p_BGk = torch.unflatten(self.score_BK, 1, (self.options.beam_groups, -1))
         is_worse_BK = (log_p_BGk < log_p_BGk.amax(2, keepdim=True) - prune_B1[:, None]).flatten(1)
         is_worse_BK |= self._scores_so_far(self.score_BK + prune_B1) < self.finished.score_BK[:, :1]
@@ -231,6 +212,7 @@ class Beam(PerSource):
         if self.prune_B is not None:
             self._prune(self.prune_B[:, None])
         best_B = self.score_BK.amax(1)
+        # K finished hypotheses alone ("first") would favour short translations.
         enough_B = self.finished.score_BK[:, -1].isfinite()
         if self.options.early_stopping == "exact":
             # At best, the remaining tokens cost nothing, up to the limit.
@@ -244,14 +226,13 @@ class Beam(PerSource):
 
 
 @dataclass(frozen=True)
-class Finished(PerSource):
+class FinishedHypotheses(PerSource):
     """The K best finished hypotheses of each of B sentences, best first; a score of -inf is an empty place."""
 
     score_BK: Tensor
     log_probability_BK: Tensor
     tokens_BKt: Tensor
-    length_BK: Tensor
-    """Tokens without SOS and EOS."""
+    length_BK: Tensor  # tokens without SOS and EOS
 
     @classmethod
     def none(cls, num_sentences: int, size: int, device: torch.device) -> Self:
@@ -262,13 +243,13 @@ class Finished(PerSource):
 
     def with_more(
         self, score_BM: Tensor, log_probability_BM: Tensor, tokens_BMt: Tensor, length: int | Tensor
-    ) -> "Finished":
+    ) -> "FinishedHypotheses":
         """The best of these and M more of the given length; what follows it in ``tokens_BMt`` doesn't count."""
         num_tokens = tokens_BMt.shape[2]
         padded_BKt = F.pad(self.tokens_BKt, (0, num_tokens - self.tokens_BKt.shape[2]))
         length_BM = torch.zeros_like(score_BM, dtype=torch.long) + length
         score_BK, kept_BK = torch.cat((self.score_BK, score_BM), dim=1).topk(self.score_BK.shape[1], dim=1)
-        return Finished(
+        return FinishedHypotheses(
             score_BK,
             torch.cat((self.log_probability_BK, log_probability_BM), dim=1).gather(1, kept_BK),
             torch.cat((padded_BKt, tokens_BMt), dim=1).gather(1, kept_BK[:, :, None].expand(-1, -1, num_tokens)),
@@ -295,15 +276,7 @@ def choose_by_groups(
 
     A token costs ``diversity`` for each time that a group before has chosen it at this step, and hypotheses keep their
     penalties, as in algorithm 1 of Vijayakumar et al. 2018, where the log-probabilities themselves are changed. Scores
-    are computed without them.
-
-    Args:
-        logits_BKV: forbidden tokens have -inf.
-        offset_BK: log-probability so far, less the normaliser of the logits.
-        penalty_BK: penalties so far.
-
-    Returns:
-        The choice, and the penalties of the hypotheses that are continued. [B, K]
+    are computed without them. Returns the choice, and the penalties of the hypotheses that are continued. [B, K]
     """
     size = options.beam_size // options.beam_groups
     times_chosen_BV = torch.zeros_like(logits_BKV[:, 0])
@@ -333,15 +306,8 @@ def of_all_rows(logits_LV: Tensor, live_L: Tensor | None, offset_BK: Tensor) -> 
 
 
 def divide(best_BC: Tensor, log_p_BC: Tensor, parent_BC: Tensor, token_BC: Tensor, eos: int) -> tuple[Choice, Tensor]:
-    """Divides 2k continuations into those that end among the first k, and the best k others.
-
-    Args:
-        best_BC: what continuations are ordered by, highest first.
-        log_p_BC: their log-probabilities.
-
-    Returns:
-        The choice, and where the others stood among the 2k. [B, k]
-    """
+    """Divides 2k continuations, which are ordered by ``best_BC``, into those that end among the first k, and the best k
+    others. Returns the choice, and where the others stood among the 2k. [B, k]"""
     size = best_BC.shape[1] // 2
     ends_BC = token_BC == eos
     ending_Bk = log_p_BC.masked_fill(~ends_BC, -inf)[:, :size]
@@ -362,11 +328,10 @@ def top_continuations(
     Args:
         logits_LV: of the rows that have any.
         offset_BK: -inf in the other rows.
-        count: C.
         live_L: the rows (indices into N) that have logits; all, where None.
 
     Returns:
-        The sums, the hypothesis (index into K) and the token (index into V) of each. [B, C]
+        The sums, the hypothesis (index into K) and the token (index into V) of each. [B, count]
     """
     (num_rows, num_tokens), num_hypotheses = logits_LV.shape, offset_BK.shape[1]
     count = min(count, num_hypotheses * num_tokens)

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from nmt.decoding.hypotheses import Choice
 
-Candidate = tuple[float, int, int]
-"""Log-probability, hypothesis (index into K), token."""
+Candidate = tuple[float, int, int]  # log-probability, hypothesis (index into K), token
 Phrase = tuple[int, ...]
 
 MAX_EOS_RANK = 2
@@ -22,12 +21,9 @@ in the middle of a sentence isn't crowded out by likelier continuations of other
 class LexicalConstraints:
     """Ids that one translation must contain."""
 
-    prefix: Sequence[int] = ()
-    """Tokens that it begins with."""
-    phrases: Sequence[Sequence[int]] = ()
-    """Sequences of tokens that it contains."""
-    full_stops: frozenset[int] = frozenset()
-    """Tokens that end sentences."""
+    prefix: Sequence[int] = ()  # tokens that it begins with
+    phrases: Sequence[Sequence[int]] = ()  # sequences of tokens that it contains
+    full_stops: frozenset[int] = frozenset()  # tokens that end sentences
 
     @property
     def num_tokens(self) -> int:
@@ -67,12 +63,8 @@ class PhraseConstraints:
     ) -> Choice:
         """Choose again for the sentences that have phrases.
 
-        Args:
-            unconstrained: the choice without them.
-            logits_BKV, offset_BK: see :func:`nmt.decoding.beam.choose`.
-            tokens_BKt: tokens so far, after SOS.
-            sentence_B: which sentence of the batch this is.
-            has_finished_B: whether it has a finished hypothesis.
+        Logits and offsets are those of :meth:`nmt.decoding.beam.Beam.choose`; ``has_finished_B`` says whether a
+        sentence has a finished hypothesis.
         """
         result = Choice(*(getattr(unconstrained, f.name).clone() for f in fields(unconstrained)))
         beam_size = offset_BK.shape[1]
@@ -82,7 +74,7 @@ class PhraseConstraints:
                 continue
             histories = tokens_BKt[row, :, 1:].tolist()
             candidates = self._candidates(unconstrained, row, logits_BKV[row], offset_BK[row], histories, phrases)
-            going_on = [each for each in candidates if not self._is_over(each, logits_BKV[row], histories, phrases)]
+            going_on = [c for c in candidates if not self._is_over(c, logits_BKV[row], histories, phrases)]
             ending, kept = self._allocate(going_on, histories, phrases, beam_size)
             if not kept and not ending and not has_finished_B[row]:
                 ending, kept = self._allocate(candidates, histories, phrases, beam_size)

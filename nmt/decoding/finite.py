@@ -5,13 +5,14 @@ which each operation of the network is examined.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import inf, isfinite
+from collections.abc import Callable, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from nmt.core.errors import BrokenModel
 from nmt.decoding.hypotheses import SearchBatch
@@ -32,10 +33,7 @@ def explained_search(
 ) -> BrokenModel:
     """Returns the error for a step of a search whose log-probabilities are not finite.
 
-    Args:
-        tokens_Nt: what the hypotheses have read, SOS first.
-        sentence_B: the sentences of the batch that are still searched, each of which has N / B hypotheses.
-        processors: those of the search.
+    ``tokens_Nt`` is what the hypotheses have read, and ``sentence_B`` are the sentences that are still searched.
     """
     sentence_N = sentence_B.repeat_interleave(len(tokens_Nt) // len(sentence_B))
 
@@ -69,11 +67,8 @@ def explained_search(
 
 
 def explained_model(is_sound: Callable[[], bool], device: torch.device) -> BrokenModel:
-    """Returns the error for results of a model that are not finite.
-
-    Args:
-        is_sound: computes the results once more, and returns whether they are finite.
-    """
+    """Returns the error for results of a model that are not finite. ``is_sound`` computes them once more, and returns
+    whether they are finite."""
     with _Origin() as origin:
         is_sound()
     if torch.is_autocast_enabled(device.type):
@@ -112,32 +107,23 @@ class _Origin(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         name = getattr(func, "__name__", "")
         if not self.operation and "empty" not in name:  # memory that nobody has written holds any numbers
-            given = [*_numbers((args, kwargs))]
-            self.has_broken_weights = any(isinstance(value, nn.Parameter) and not _is_finite(value) for value in given)
-            is_origin = all(map(_is_finite, given)) and not all(map(_is_finite, _numbers(result)))
+            operands = _numbers((args, kwargs))
+            self.has_broken_weights = any(isinstance(x, nn.Parameter) and not _is_finite(x) for x in operands)
+            is_origin = all(map(_is_finite, operands)) and not all(map(_is_finite, _numbers(result)))
             if self.has_broken_weights or is_origin:
                 self.operation, self.place = name, _running_module()
-                self.largest = max(map(_magnitude, given), default=0.0)
+                self.largest = max((float(x.float().abs().max()) for x in operands), default=0.0)
         return result
 
 
-def _numbers(value: Any) -> Iterator[Tensor | float]:
-    """Yields the tensors and numbers in arguments or results of an operation."""
-    if isinstance(value, Tensor | float):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from _numbers(tuple(value.values()))
-    elif isinstance(value, tuple | list):
-        for part in value:
-            yield from _numbers(part)
+def _numbers(value: Any) -> list[Tensor]:
+    """Returns the tensors and numbers in arguments or results of an operation, as tensors that aren't empty."""
+    values = [torch.as_tensor(leaf) for leaf in tree_leaves(value) if isinstance(leaf, Tensor | float)]
+    return [tensor for tensor in values if tensor.numel()]
 
 
-def _is_finite(value: Tensor | float) -> bool:
-    return bool(value.isfinite().all()) if isinstance(value, Tensor) else isfinite(value)
-
-
-def _magnitude(value: Tensor | float) -> float:
-    return abs(value) if isinstance(value, float) else float(value.float().abs().max()) if value.numel() else 0.0
+def _is_finite(value: Tensor) -> bool:
+    return bool(value.isfinite().all())
 
 
 def _running_module() -> str:

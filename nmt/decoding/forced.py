@@ -17,8 +17,7 @@ from nmt.decoding.parallel import map_by_length
 from nmt.models.contracts import DecoderOutput, select_heads
 from nmt.models.seq2seq import Seq2Seq
 
-ROWS = 128
-"""Tokens whose logits are in memory at a time: those of a whole batch over the vocabulary can take gigabytes."""
+ROWS = 128  # tokens whose logits are in memory at a time: those of a batch over the vocabulary can take gigabytes
 
 
 @dataclass(frozen=True)
@@ -28,10 +27,8 @@ class ForcedScore:
     log_probability_T: Tensor
     """Natural log-probability of each target token given the source and the tokens before; EOS is the last. Empty where
     it was not requested."""
-    margin_T: Tensor
-    """Its difference to the log-probability of the likeliest token in that place; at most 0. Empty likewise."""
-    weights_HTS: Tensor | None
-    """Attention of the requested heads, EOS of both sides counted; None without heads."""
+    margin_T: Tensor  # the log-probability less that of the likeliest token there, at most 0; empty likewise
+    weights_HTS: Tensor | None  # attention of the requested heads, EOS of both sides counted; None without heads
     source_diagnostics: dict[str, Tensor] = field(default_factory=dict)
     """Diagnostics as in :class:`nmt.models.contracts.DecoderOutput` for this pair, without EOS. [S]"""
     target_diagnostics: dict[str, Tensor] = field(default_factory=dict)
@@ -79,10 +76,10 @@ def force_all(
         weights_BHTS = select_heads(output.weights_BHTS, heads) if heads and output.weights_BHTS is not None else None
         log_p = margin = [output.features_BTD.new_empty(0)] * len(rows)
         if scores:
-            found, margin = scored(output)
+            log_probabilities, margin = scored(output)
             if not bool(torch.cat(margin).isfinite().all()):
                 raise explained_model(lambda: bool(torch.cat(scored(run())[1]).isfinite().all()), model.device)
-            log_p = log_p if margins_only else found
+            log_p = log_p if margins_only else log_probabilities
         return [
             ForcedScore(
                 log_p[b],
@@ -106,12 +103,12 @@ def _scores(
     ``sides``: features [T, D] and ids [T] of each pair.
     """
     features_ND, target_N = (torch.cat(side) for side in zip(*sides, strict=True))
-    found = []
+    chunks = []
     for features_RD, target_R in zip(torch.split(features_ND, ROWS), torch.split(target_N, ROWS), strict=True):
         values_RV: Tensor = model.decoder.output(features_RD).float()
         values_RV = values_RV if margins_only else values_RV.log_softmax(-1)
         chosen_R = values_RV.gather(1, target_R[:, None]).squeeze(1)
-        found.append((chosen_R, chosen_R - values_RV.amax(-1)))
+        chunks.append((chosen_R, chosen_R - values_RV.amax(-1)))
     lengths = [len(target_T) for _, target_T in sides]
-    values, margins = (list(torch.split(torch.cat(parts), lengths)) for parts in zip(*found, strict=True))
+    values, margins = (list(torch.split(torch.cat(part), lengths)) for part in zip(*chunks, strict=True))
     return values, margins

@@ -21,17 +21,14 @@ from torch.nn import functional as F
 from nmt.core.console import warn
 from nmt.core.cuda_graphs import CudaGraphs, Recorder
 from nmt.data.vocabulary.base import Vocabulary
-from nmt.decoding.beam import Beam, Finished
+from nmt.decoding.beam import Beam, FinishedHypotheses, log_normaliser
 from nmt.decoding.hypotheses import Choice, Hypothesis, SearchBatch
 from nmt.models.contracts import State, map_tensors
 from nmt.models.seq2seq import Seq2Seq
 
-ROOM = 32
-"""Tokens that there is room for at first, and the least number of source positions."""
-CHECK_EVERY = 4
-"""Steps between two questions whether all sentences are done; a divisor of ``ROOM``."""
-MAX_BYTES = 4 << 30
-"""Memory for the tensors of recorded steps; larger batches are searched as usual."""
+ROOM = 32  # tokens that there is room for at first, and the least number of source positions
+CHECK_EVERY = 4  # steps between two questions whether all sentences are done; a divisor of ``ROOM``
+MAX_BYTES = 4 << 30  # memory for the tensors of recorded steps; larger batches are searched as usual
 
 
 def is_plain(batch: SearchBatch) -> bool:
@@ -45,12 +42,9 @@ def is_plain(batch: SearchBatch) -> bool:
 class FixedBeam(Beam):
     """A beam whose tensors keep their shapes; the tokens that are known begin each row."""
 
-    length_1: Tensor
-    """The :attr:`length`. [1]"""
-    num_invalid: Tensor
-    """Log-probabilities so far that were NaN or positive infinity. []"""
-    num_open: Tensor
-    """Sentences that aren't done. []"""
+    length_1: Tensor  # the `length`. [1]
+    num_invalid: Tensor  # log-probabilities so far that were NaN or positive infinity. []
+    num_open: Tensor  # sentences that aren't done. []
 
     @property
     def length(self) -> Tensor:
@@ -117,9 +111,9 @@ class Progress:
         last_BK1 = beam.tokens_BKt.index_select(2, beam.length_1 - 1)
         output = model.step(last_BK1.flatten(), self.state)
         logits_NV = output.logits_NV.float()
-        normaliser_N = logits_NV[:, 0] - logits_NV.log_softmax(1)[:, 0]
+        offset_BK = beam.offsets(log_normaliser(logits_NV), None)
         beam.forbid(logits_NV, target)
-        choice = beam.choose(logits_NV, None, beam.offsets(normaliser_N, None), target.eos)
+        choice = beam.choose(logits_NV, None, offset_BK, target.eos)
         beam.finish(choice)
         rows = beam.advance(choice)
         beam.num_open = (~beam.is_done()).sum()
@@ -188,7 +182,7 @@ class RecordedSearch:
                 if num_invalid:
                     return None
                 if not num_open:
-                    finished: Finished = map_tensors(beam.finished, Tensor.cpu)
+                    finished: FinishedHypotheses = map_tensors(beam.finished, Tensor.cpu)
                     return finished.hypotheses()[: len(batch.source_BS)]
         raise AssertionError("a search ends at the limit")
 
@@ -213,7 +207,7 @@ class RecordedSearch:
             reason = str(error).partition("\n")[0]
             warn(f"A step of search couldn't be recorded, so translation is slower than it could be: {reason}")
             return None
-        while self._steps and step.num_bytes + sum(each.num_bytes for each in self._steps.values()) > MAX_BYTES:
+        while self._steps and step.num_bytes + sum(other.num_bytes for other in self._steps.values()) > MAX_BYTES:
             del self._steps[next(iter(self._steps))]
         self._steps[key] = step
         step.set(roomy)
@@ -222,14 +216,14 @@ class RecordedSearch:
 
 def tensors_of(value: Any) -> list[Tensor]:
     """All tensors in a value, in the order of :func:`nmt.models.contracts.map_tensors`."""
-    found: list[Tensor] = []
+    tensors: list[Tensor] = []
 
     def note(tensor: Tensor) -> Tensor:
-        found.append(tensor)
+        tensors.append(tensor)
         return tensor
 
     map_tensors(value, note)
-    return found
+    return tensors
 
 
 def num_bytes(tensors: Sequence[Tensor]) -> int:

@@ -29,20 +29,15 @@ def map_by_length(
 ) -> list[R]:
     """Compute sentences in batches of like length, several at a time, without gradients.
 
-    The longest come first: what fails for want of memory fails at once. Equal lengths keep their order.
-
-    Args:
-        function: from the indices of the sentences of a batch to a result for each.
-        on_progress: called with the number of sentences of each finished batch.
-
-    Returns:
-        The result of each sentence, in the order of ``lengths``.
+    The longest come first: what fails for want of memory fails at once. Equal lengths keep their order. ``function``
+    maps the indices of the sentences of a batch to their results, which are returned in the order of ``lengths``;
+    ``on_progress`` is called with the number of sentences of each finished batch.
     """
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     results: dict[int, R] = {}
-    for batch, found in zip(batches, map_batches(function, batches, device), strict=True):
-        results.update(zip(batch, found, strict=True))
+    for batch, outputs in zip(batches, map_batches(function, batches, device), strict=True):
+        results.update(zip(batch, outputs, strict=True))
         on_progress(len(batch))
     return [results[index] for index in range(len(lengths))]
 

@@ -173,5 +173,5 @@ LOGITS_PROCESSORS: Table[LogitsProcessor] = Table(
 
 def make_processors(chosen: Mapping[str, Mapping[str, Any]], vocabularies: Vocabularies) -> list[LogitsProcessor]:
     """The logits processors that ``decoding.logits_processors`` names, in its order; UserError where one is wrong."""
-    found = LOGITS_PROCESSORS.choose_many(chosen, "decoding.logits_processors")
-    return [processor(options, vocabularies) for processor, options in found.values()]
+    choices = LOGITS_PROCESSORS.choose_many(chosen, "decoding.logits_processors")
+    return [processor(options, vocabularies) for processor, options in choices.values()]

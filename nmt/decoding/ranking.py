@@ -17,80 +17,78 @@ class LengthPenalty(ABC):
     """The score of a hypothesis as a function of its log-probability and its length.
 
     A score must not fall where the length or the log-probability grows alone; ``early_stopping: exact`` relies on it.
-
-    Args:
-        alpha: strength of the penalty, ``decoding.alpha``.
+    ``alpha`` is the strength of the penalty, ``decoding.alpha``.
     """
+
+    exponent: float = 1.0  # the x of programs that know scores of the form log p / length^x alone
 
     def __init__(self, alpha: float) -> None:
         self.alpha = alpha
 
     @abstractmethod
     def __call__(self, log_probability: Tensor, length: Tensor) -> Tensor:
-        """Returns the scores of hypotheses.
-
-        Args:
-            log_probability: at most 0. [...]
-            length: tokens, EOS counted, of the same type and device; broadcastable to the log-probabilities.
-        """
+        """Returns the scores of hypotheses by their log-probabilities, at most 0, and their numbers of tokens, EOS
+        counted, of the same type and device. The lengths can be broadcast to the log-probabilities."""
 
 
 class NoPenalty(LengthPenalty):
-    """The score is log p."""
+    """log p."""
+
+    exponent = 0.0
 
     def __call__(self, log_probability: Tensor, length: Tensor) -> Tensor:
         return log_probability
 
 
 class Average(LengthPenalty):
-    """The score is log p / length^α."""
+    """log p / T^α."""
+
+    def __init__(self, alpha: float) -> None:
+        super().__init__(alpha)
+        self.exponent = alpha
 
     def __call__(self, log_probability: Tensor, length: Tensor) -> Tensor:
         return log_probability / length**self.alpha
 
 
 class Gnmt(LengthPenalty):
-    """The score is log p / ((5 + length) / 6)^α (Wu et al. 2016, equation 14)."""
+    """log p / ((5 + T) / 6)^α (Wu et al. 2016, equation 14)."""
 
     def __call__(self, log_probability: Tensor, length: Tensor) -> Tensor:
         return log_probability / ((5 + length) / 6) ** self.alpha
 
 
 class WordReward(LengthPenalty):
-    """The score is log p + α length (He et al. 2016)."""
+    """log p + α T (He et al. 2016)."""
 
     def __call__(self, log_probability: Tensor, length: Tensor) -> Tensor:
         return log_probability + self.alpha * length
 
 
 LENGTH_PENALTIES: Table[LengthPenalty] = Table(
-    "length penalty",
-    LengthPenalty,
-    {"none": NoPenalty, "average": Average, "gnmt": Gnmt, "word_reward": WordReward},
+    "length penalty", LengthPenalty, {"none": NoPenalty, "average": Average, "gnmt": Gnmt, "word_reward": WordReward}
 )
+"""The docstring of a class is its formula, in which T is the length, EOS counted; documentation shows it."""
 
 
-def length_exponent(options: DecodingOptions) -> float:
-    """Returns the x of programs that know scores of the form log p / length^x alone: 1 for other penalties."""
-    return {"none": 0.0, "average": options.alpha}.get(options.length_penalty, 1.0)
+def length_penalty(options: DecodingOptions) -> LengthPenalty:
+    """Returns the penalty that the options choose."""
+    return LENGTH_PENALTIES[options.length_penalty](options.alpha)
 
 
 def length_normalised(options: DecodingOptions, log_probability: Tensor, length: Tensor | int) -> Tensor:
     """Returns the scores of hypotheses of ``length`` tokens, EOS counted, by the penalty of the options."""
     # new_full runs on the device; a tensor made of a Python number would be copied to it, at each step.
     length = length.to(log_probability) if isinstance(length, Tensor) else log_probability.new_full((), length)
-    return LENGTH_PENALTIES[options.length_penalty](options.alpha)(log_probability, length)
+    return length_penalty(options)(log_probability, length)
 
 
 NO_MBR = "none"
 
 
 def mbr_order(candidates: Sequence[str], utility: str, source: str) -> list[int]:
-    """Returns the indices of candidates by expected utility, highest first; equal ones keep their order.
-
-    Args:
-        utility: a name of ``METRICS``, or ``none``, which changes nothing.
-    """
+    """Returns the indices of candidates by expected utility, highest first; equal ones keep their order. The utility
+    ``none`` changes nothing."""
     order = list(range(len(candidates)))
     if utility == NO_MBR or len(candidates) < 2:
         return order

@@ -19,10 +19,7 @@ def sample(batch: SearchBatch, processors: Sequence[LogitsProcessor]) -> list[li
 
     The random numbers depend on the seed and the ids of the sentence alone, so the same sentence has the same samples
     wherever it stands, except where rounding in another batch changes a choice. The length penalty determines the
-    scores of samples, and not their choice.
-
-    Raises:
-        UserError: a log-probability is NaN or infinite.
+    scores of samples, and not their choice. Raises UserError if a log-probability is NaN or infinite.
     """
     model, options, target = batch.model, batch.options, batch.target
     num_samples, device = options.beam_size, batch.source_BS.device
@@ -56,18 +53,14 @@ def sample(batch: SearchBatch, processors: Sequence[LogitsProcessor]) -> list[li
         state = output.state
     length_N = (tokens_Nt[:, 1:] != target.eos).sum(1)
     score_N = length_normalised(options, log_p_N, length_N + 1)
-    found = zip(tokens_Nt[:, 1:].tolist(), length_N.tolist(), score_N.tolist(), log_p_N.tolist(), strict=True)
-    samples = [Hypothesis(ids[:length], score, log_p) for ids, length, score, log_p in found]
+    ended = zip(tokens_Nt[:, 1:].tolist(), length_N.tolist(), score_N.tolist(), log_p_N.tolist(), strict=True)
+    samples = [Hypothesis(ids[:length], score, log_p) for ids, length, score, log_p in ended]
     return [samples[start : start + num_samples] for start in range(0, len(samples), num_samples)]
 
 
 def uniform_numbers(seed: int, sentence: Sequence[int], num_samples: int, length: int) -> Tensor:
-    """Returns the random numbers in [0, 1) for the samples and steps of a sentence. [K, t]
-
-    Args:
-        num_samples: K; another number leaves those of the first samples as they are.
-        length: t; likewise.
-    """
+    """Returns the random numbers in [0, 1) for the samples and steps of a sentence; other numbers of samples or steps
+    leave those of the first ones as they are. [num_samples, length]"""
     draws = [
         np.random.default_rng((seed, sample, len(sentence), *sentence)).random(length) for sample in range(num_samples)
     ]

@@ -35,22 +35,14 @@ BatchSearch = Callable[[SearchBatch, Sequence[LogitsProcessor], Sequence[Lexical
 class Query:
     """Encoded sentences to be searched, and how."""
 
-    sources: Sequence[Ids]
-    """Ids of each sentence, without EOS."""
-    options: DecodingOptions
-    """Method, beam, penalties, limits, logits processors and batch size."""
-    on_progress: Callable[[int], None] = lambda sentences: None
-    """Called with the number of sentences of each finished batch."""
-    processors: Sequence[LogitsProcessor] = ()
-    """Applied before those of ``options``."""
-    constraints: Sequence[LexicalConstraints] | None = None
-    """The words that each translation must contain."""
-    numbers: Sequence[int] | None = None
-    """Numbers of the sentences, for processors that tell them apart; from 0 on if None."""
-    observer: BeamObserver | None = None
-    """Called after each step of beam search in PyTorch."""
-    before_step: Callable[[], None] = lambda: None
-    """Called before each step of a search in PyTorch; an error that it raises ends the search."""
+    sources: Sequence[Ids]  # ids of each sentence, without EOS
+    options: DecodingOptions  # method, beam, penalties, limits, logits processors and batch size
+    on_progress: Callable[[int], None] = lambda sentences: None  # called with the number of sentences of each batch
+    processors: Sequence[LogitsProcessor] = ()  # applied before those of ``options``
+    constraints: Sequence[LexicalConstraints] | None = None  # the words that each translation must contain
+    numbers: Sequence[int] | None = None  # of the sentences, for processors that tell them apart; from 0 on if None
+    observer: BeamObserver | None = None  # called after each step of beam search in PyTorch
+    before_step: Callable[[], None] = lambda: None  # called before each step in PyTorch; an error ends the search
 
 
 def check_components(options: DecodingOptions, problems: Problems) -> None:
@@ -80,15 +72,11 @@ class Searcher(Protocol):
     A translator, validation and a server search by such an object alone, whatever runs the model.
     """
 
-    is_stepwise: bool
-    """Whether logits processors can follow the search step by step at no extra cost."""
+    is_stepwise: bool  # whether logits processors can follow the search step by step at no extra cost
 
     def __call__(self, query: Query) -> list[list[Hypothesis]]:
-        """Searches; returns the hypotheses of each sentence, best first.
-
-        Raises:
-            UserError: the options don't fit the model or the constraints.
-        """
+        """Searches; returns the hypotheses of each sentence, best first. Raises UserError if the options don't fit the
+        model or the constraints."""
 
 
 class ModelSearcher:
@@ -121,10 +109,13 @@ class ModelSearcher:
             self._fast_search = RecordedSearch(converted)
 
     def __call__(self, query: Query) -> list[list[Hypothesis]]:
-        options, constraints, model = query.options, query.constraints, self._model
+        options, device = query.options, self._model.device
+        constraints = query.constraints or [LexicalConstraints()] * len(query.sources)
+        numbers = query.numbers or range(len(query.sources))
         candidates = self._make_shortlist(options.shortlist) if options.shortlist and self._make_shortlist else None
         processors = [*query.processors, *make_processors(options.logits_processors, self._vocabularies)]
-        if (options.search == "sample" or options.beam_groups > 1) and any(each.phrases for each in constraints or ()):
+        is_plain_beam = options.search == "beam" and options.beam_groups == 1
+        if not is_plain_beam and any(wanted.phrases for wanted in constraints):
             raise UserError(
                 "Phrases that must appear need a plain beam search.",
                 "Leave out sampling and beam groups, or the phrases.",
@@ -133,55 +124,50 @@ class ModelSearcher:
             raise UserError("A search with a shortlist can't be recorded.", "Leave out the shortlist.")
 
         def search_some(chunk: Sequence[int]) -> list[list[Hypothesis]]:
-            wanted = [LexicalConstraints() if constraints is None else constraints[i] for i in chunk]
-            sources = [query.sources[i] for i in chunk]
-            batch = self._batch(query, sources, wanted, [query.numbers[i] for i in chunk] if query.numbers else chunk)
+            sources, wanted = [query.sources[i] for i in chunk], [constraints[i] for i in chunk]
+            source_length_B = lengths(sources)
+            limit_B = max_lengths(source_length_B, options) + torch.tensor([own.num_tokens for own in wanted])
+            batch = SearchBatch(
+                self._model,
+                pad(sources, self._vocabularies.source, eos=True).to(device),
+                source_length_B.to(device),
+                self._vocabularies,
+                options,
+                limit_B.to(device),
+                [numbers[i] for i in chunk],
+                query.observer,
+                query.before_step,
+                self._fast_search,
+            )
             if candidates is None:
                 return self._search(batch, processors, wanted)
-            shortlist = Shortlist.of(candidates(sources), wanted, model.device)
-            widened = [shortlist.to_full_vocabulary(each, len(self._vocabularies.target)) for each in processors]
-            batch = replace(batch, model=shortlist.restrict(model), fast_search=None)
-            found = self._search(batch, widened, [shortlist.local(each) for each in wanted])
-            return [list(map(shortlist.restore, of_sentence)) for of_sentence in found]
+            shortlist = Shortlist.of(candidates(sources), wanted, device)
+            batch = replace(batch, model=shortlist.restrict(self._model), fast_search=None)
+            results = self._search(
+                batch, shortlist.widened(processors, batch.target), list(map(shortlist.local, wanted))
+            )
+            return [list(map(shortlist.restore, hypotheses)) for hypotheses in results]
 
         source_lengths = [len(source) for source in query.sources]
-        with autocast(model.device, self._precision):
-            return map_by_length(search_some, source_lengths, options.batch_size, model.device, query.on_progress)
-
-    def _batch(
-        self, query: Query, sources: Sequence[Ids], wanted: Sequence[LexicalConstraints], numbers: Sequence[int]
-    ) -> SearchBatch:
-        source_length_B, device = lengths(sources), self._model.device
-        limit_B = max_lengths(source_length_B, query.options) + torch.tensor([each.num_tokens for each in wanted])
-        return SearchBatch(
-            self._model,
-            pad(sources, self._vocabularies.source, eos=True).to(device),
-            source_length_B.to(device),
-            self._vocabularies,
-            query.options,
-            limit_B.to(device),
-            numbers,
-            query.observer,
-            query.before_step,
-            self._fast_search,
-        )
+        with autocast(device, self._precision):
+            return map_by_length(search_some, source_lengths, options.batch_size, device, query.on_progress)
 
 
 def search_batch(
     batch: SearchBatch, processors: Sequence[LogitsProcessor], constraints: Sequence[LexicalConstraints]
 ) -> list[list[Hypothesis]]:
     """Searches a batch by beam search or sampling, as its options say; best hypotheses first."""
-    is_constrained = any(each.prefix or each.phrases for each in constraints)
+    is_constrained = any(wanted.prefix or wanted.phrases for wanted in constraints)
     if batch.fast_search is not None and not processors and not is_constrained and is_plain(batch):
-        found = batch.fast_search(batch)
-        if found is not None:
-            return found
+        results = batch.fast_search(batch)
+        if results is not None:
+            return results
     # The last processor overrules those before it.
-    processors = [*processors, Bounds([each.prefix for each in constraints], batch.limit_B, batch.target)]
+    processors = [*processors, Bounds([wanted.prefix for wanted in constraints], batch.limit_B, batch.target)]
     if batch.options.search == "sample":
         return sample(batch, processors)
-    phrases = [each.phrases for each in constraints]
-    full_stops = frozenset[int]().union(*(each.full_stops for each in constraints))
+    phrases = [wanted.phrases for wanted in constraints]
+    full_stops = frozenset[int]().union(*(wanted.full_stops for wanted in constraints))
     bound = PhraseConstraints(phrases, batch.target.eos, full_stops) if any(phrases) else None
     return beam_search(batch, processors, bound)
 

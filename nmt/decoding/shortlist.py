@@ -35,28 +35,23 @@ def special_ids(vocabulary: Vocabulary) -> range:
 class Shortlist:
     """The target ids of a batch."""
 
-    ids_C: Tensor
-    """Ascending."""
+    ids_C: Tensor  # ascending
 
     @classmethod
     def of(cls, candidates: Iterable[int], wanted: Sequence[LexicalConstraints], device: torch.device) -> Self:
         """Candidates, and what translations must contain."""
-        forced = (ids for each in wanted for ids in (each.prefix, *each.phrases))
+        forced = (ids for own in wanted for ids in (own.prefix, *own.phrases))
         return cls(torch.tensor(sorted({*candidates, *chain(*forced)}), device=device))
 
     def restrict(self, model: Model) -> "ShortlistedModel":
-        """The model with the output layer of the shortlist.
-
-        Raises:
-            UserError: it is an ensemble.
-        """
+        """The model with the output layer of the shortlist. Raises UserError if it is an ensemble."""
         if not isinstance(model, Seq2Seq):
             raise UserError("An ensemble can't search a shortlist.", "Leave out --shortlist, or the other models.")
         return ShortlistedModel(model, self.ids_C)
 
-    def to_full_vocabulary(self, processor: LogitsProcessor, vocabulary_size: int) -> LogitsProcessor:
-        """A logits processor for the search among the shortlist."""
-        return _Widened(processor, self.ids_C, vocabulary_size) if processor.reads_ids else processor
+    def widened(self, processors: Sequence[LogitsProcessor], target: Vocabulary) -> list[LogitsProcessor]:
+        """Logits processors for the search among the shortlist."""
+        return [_WideProcessor(own, self.ids_C, len(target)) if own.reads_ids else own for own in processors]
 
     def local(self, wanted: LexicalConstraints) -> LexicalConstraints:
         """Constraints by places in the shortlist."""
@@ -71,9 +66,9 @@ class Shortlist:
         places: list[int] = torch.searchsorted(self.ids_C, torch.tensor(ids).to(self.ids_C)).tolist()
         return places
 
-    def restore(self, found: Hypothesis) -> Hypothesis:
+    def restore(self, hypothesis: Hypothesis) -> Hypothesis:
         """A hypothesis by ids."""
-        return replace(found, ids=self.ids_C[torch.tensor(found.ids).to(self.ids_C)].tolist())
+        return replace(hypothesis, ids=self.ids_C[torch.tensor(hypothesis.ids).to(self.ids_C)].tolist())
 
 
 class ShortlistedModel:
@@ -91,7 +86,7 @@ class ShortlistedModel:
         return self._model.decoder.step(self._ids_C[token_N], state, need_weights, rows, self._output)
 
 
-class _Widened(LogitsProcessor):
+class _WideProcessor(LogitsProcessor):
     """A logits processor of the whole vocabulary in a search among a part of it."""
 
     def __init__(self, processor: LogitsProcessor, ids_C: Tensor, vocabulary_size: int) -> None:

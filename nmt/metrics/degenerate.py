@@ -25,8 +25,7 @@ DESCRIPTIONS: dict[Kind, str] = {
 MAX_SHARE, MIN_SERIOUS = 0.03, 3
 """Minimum share and number for which the cause is the model rather than single sentences."""
 
-MIN_COPIED_WORDS = 4
-"""Shorter texts, such as names and numbers, can be the same in both languages."""
+MIN_COPIED_WORDS = 4  # shorter texts, such as names and numbers, can be the same in both languages
 
 MAX_LENGTH_RATIO, LENGTH_SLACK = 4.0, 80
 """A length is extreme if it exceeds the expected one times the ratio, plus the slack, in bytes of UTF-8: a Chinese
@@ -37,8 +36,7 @@ _WORD = re.compile(r"\w+(?:['’\-]\w+)*")
 _WORD_LOOP = re.compile(r"(?<!\S)(?:(\S+)(?: \1){4}|(\S+(?: \S+){1,11})(?: \2){2})(?!\S)")
 # Scripts without spaces, and single letters: 1 to 30 characters five times in a row.
 _CHARACTER_LOOP = re.compile(r"(.{1,30}?)\1{4,}")
-_MIN_CHARACTER_LOOP = 20
-"""Characters of a whole repetition: a shorter one, such as "Neeeein!", is emphasis."""
+_MIN_CHARACTER_LOOP = 20  # characters of a whole repetition: a shorter one, such as "Neeeein!", is emphasis
 
 
 def degenerate(text: str, source: str | None = None, reference: str | None = None) -> Kind | None:
@@ -76,20 +74,18 @@ def loops(text: str) -> bool:
     """
     if _WORD_LOOP.search(" ".join(_WORD.findall(text.lower()))):
         return True
-    found = (match for match in _CHARACTER_LOOP.finditer(text) if any(c.isalpha() for c in match[1]))
-    return any(len(match[0]) >= _MIN_CHARACTER_LOOP for match in found)
+    repetitions = (match for match in _CHARACTER_LOOP.finditer(text) if any(c.isalpha() for c in match[1]))
+    return any(len(match[0]) >= _MIN_CHARACTER_LOOP for match in repetitions)
 
 
 @dataclass
 class DegenerateCount:
     """Counts degenerate translations one by one, with their line numbers."""
 
-    num_lines: int = 0
-    """Translations seen."""
+    num_lines: int = 0  # translations seen
     lines: dict[Kind, list[int]] = field(default_factory=lambda: {kind: [] for kind in DESCRIPTIONS})
     """Line numbers, from 1, of every kind."""
-    num_before: int = 0
-    """Lines of the file before the first translation."""
+    num_before: int = 0  # lines of the file before the first translation
 
     def add(self, text: str, source: str | None = None, reference: str | None = None) -> None:
         """Check the next translation; see :func:`degenerate`."""
@@ -114,13 +110,13 @@ class DegenerateCount:
         """A sentence with the number of each kind and its first lines; empty if there are none."""
         if not self.num_degenerate:
             return ""
-        found = []
+        kinds = []
         for kind, lines in self.lines.items():
             if lines:
                 first = ", ".join(f"{line:,}" for line in lines[:3]) + (" …" if len(lines) > 3 else "")
-                found.append(f"{len(lines):,} {DESCRIPTIONS[kind]} (line{'s' if len(lines) > 1 else ''} {first})")
+                kinds.append(f"{len(lines):,} {DESCRIPTIONS[kind]} (line{'s' if len(lines) > 1 else ''} {first})")
         share = f"{self.num_degenerate:,} of {self.num_lines:,} translations ({self.share:.1%})"
-        return f"{share} look degenerate: {', '.join(found)}"
+        return f"{share} look degenerate: {', '.join(kinds)}"
 
 
 def count_degenerate(

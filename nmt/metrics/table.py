@@ -1,11 +1,9 @@
 """The table of metrics: how good translations are, compared with references.
 
 BLEU, chrF and TER are sacreBLEU's with its own defaults: BLEU and chrF are case-sensitive, BLEU tokenises by ``13a``,
-TER ignores case. The signature records all of this.
-
-Another metric is a subclass of :class:`Metric` and a row of ``METRICS``, or a component of a plugin
-(:mod:`nmt.recipe.registry`). It then works in validation and model selection (``training.metric``), in ``nmt score``,
-``nmt compare`` and ``nmt inspect lengths``, and as a utility for minimum Bayes risk decoding.
+TER ignores case. The signature records all of this. A metric works in validation and model selection
+(``training.metric``), in ``nmt score``, ``nmt compare`` and ``nmt inspect lengths``, and as a utility for minimum Bayes
+risk decoding.
 """
 
 from abc import ABC, abstractmethod
@@ -44,10 +42,8 @@ class Score:
 
     name: str
     score: float
-    signature: str
-    """Version and settings; scores can be compared only where signatures agree."""
-    details: str = ""
-    """Further figures for a reader, such as BLEU's n-gram precisions and brevity penalty."""
+    signature: str  # version and settings; scores can be compared only where signatures agree
+    details: str = ""  # further figures for a reader, such as BLEU's n-gram precisions and brevity penalty
     confidence: dict[str, float] | None = None
     """The 95 % interval of bootstrap samples (Koehn 2004), ``mean`` ± ``half_width``, as JSON has it."""
     decimals: int = 2
@@ -121,8 +117,7 @@ class Metric(ABC):
 class SacreBleuMetric(Metric):
     """A metric of sacreBLEU, by its public API but for sufficient statistics, which it has no public names for."""
 
-    kind: ClassVar[str]
-    """The key of ``sacrebleu.metrics.METRICS``."""
+    kind: ClassVar[str]  # the key of ``sacrebleu.metrics.METRICS``
 
     def __init__(self, tokenize: str | None = None) -> None:
         from sacrebleu.metrics import METRICS as IMPLEMENTATIONS
@@ -219,7 +214,7 @@ class Accuracy(Metric):
 
     def sentence_scores(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> list[float]:
         wanted = [{text.strip() for text in texts} for texts in zip(*references, strict=True)]
-        return [100.0 * (text.strip() in found) for text, found in zip(hypotheses, wanted, strict=True)]
+        return [100.0 * (text.strip() in accepted) for text, accepted in zip(hypotheses, wanted, strict=True)]
 
 
 class MacroF1(Accuracy):

@@ -158,13 +158,10 @@ class LocationAttention(Attention):
         return F.pad(self.position(query_BQD), (0, beyond), value=float("-inf"))
 
 
-SHORT = 64
-"""Number of positions up to which PyTorch's memory-efficient kernel is faster than FlashAttention, which computes tiles
-of 128 positions."""
+SHORT = 64  # positions up to which the memory-efficient kernel is faster than FlashAttention with its tiles of 128
 SHORT_KERNELS = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
-KeysValues = tuple[Tensor, Tensor]
-"""Each [B, H, S, d]."""
+KeysValues = tuple[Tensor, Tensor]  # each [B, H, S, d]
 
 
 class MultiHeadAttention(nn.Module):
@@ -257,10 +254,8 @@ class MultiHeadAttention(nn.Module):
         return torch.matmul(self.dropout(weights_BHTS), values_BHSd), weights_BHTS
 
 
-WIDE_ENOUGH = 32
-"""Number of scores in a row from which on the softmax of a CPU is fast in bfloat16."""
-VECTOR = 16
-"""Number of float32 scores from which on it is fast in float32: the width of a vector register of AVX-512."""
+WIDE_ENOUGH = 32  # number of scores in a row from which on the softmax of a CPU is fast in bfloat16
+VECTOR = 16  # number of float32 scores from which on it is fast: the width of a vector register of AVX-512
 
 
 def biased_softmax(scores_BHTS: Tensor, bias: Tensor) -> Tensor:
@@ -298,11 +293,10 @@ def mask_bias(mask: Tensor) -> Tensor:
     return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, float("-inf"))
 
 
-FIRST_CAPACITY = 64
-"""Slots a sentence that a buffer begins with; it doubles when it is full."""
+FIRST_CAPACITY = 64  # slots a sentence that a buffer begins with; it doubles when it is full
 
 
-class _Written:
+class _SlotCount:
     """Number of written slots of a buffer, for all caches that share it."""
 
     def __init__(self, num_slots: int) -> None:
@@ -316,12 +310,12 @@ class Cache(PerSource):
     keys_BHCd: Tensor
     values_BHCd: Tensor
     num_slots: int
-    written: _Written
+    written: _SlotCount
 
     @classmethod
     def empty(cls, like: KeysValues) -> Self:
         """A cache without slots, for keys and values of the given sizes and type."""
-        return cls(like[0][:, :, :0], like[1][:, :, :0], 0, _Written(0))
+        return cls(like[0][:, :, :0], like[1][:, :, :0], 0, _SlotCount(0))
 
     @property
     def keys_values(self) -> KeysValues:
@@ -332,17 +326,17 @@ class Cache(PerSource):
         """The cache with new slots behind its own. Nothing is copied while there is room."""
         num_slots = self.num_slots + keys_values[0].shape[2]
         if not self.num_slots:
-            return Cache(*keys_values, num_slots, _Written(num_slots))
+            return Cache(*keys_values, num_slots, _SlotCount(num_slots))
         if torch.is_grad_enabled():  # what the backward pass will read must not be written to
             joined = [torch.cat(pair, dim=2) for pair in zip(self.keys_values, keys_values, strict=True)]
-            return Cache(joined[0], joined[1], num_slots, _Written(num_slots))
+            return Cache(joined[0], joined[1], num_slots, _SlotCount(num_slots))
         keys, values, written = self.keys_BHCd, self.values_BHCd, self.written
         # Somebody else may have gone on from here and have written to the slots behind ours.
         if num_slots > keys.shape[2] or written.num_slots != self.num_slots:
             capacity = max(2 * num_slots, FIRST_CAPACITY)
             keys, values = (part.new_empty(*part.shape[:2], capacity, part.shape[3]) for part in keys_values)
             keys[:, :, : self.num_slots], values[:, :, : self.num_slots] = self.keys_values
-            written = _Written(self.num_slots)
+            written = _SlotCount(self.num_slots)
         keys[:, :, self.num_slots : num_slots], values[:, :, self.num_slots : num_slots] = keys_values
         written.num_slots = num_slots
         return Cache(keys, values, num_slots, written)
@@ -356,9 +350,9 @@ class Cache(PerSource):
             torch.unflatten(room.flatten(0, 2).index_select(0, index), 0, (num_sentences, num_heads, -1))
             for room in (self.keys_BHCd, self.values_BHCd)
         )
-        return Cache(keys, values, num_slots, _Written(num_slots))
+        return Cache(keys, values, num_slots, _SlotCount(num_slots))
 
     def select(self, sentences: Tensor) -> "Cache":
         # The room behind the slots comes along: without it, the next append would copy everything once more.
         keys, values = (room.index_select(0, sentences) for room in (self.keys_BHCd, self.values_BHCd))
-        return Cache(keys, values, self.num_slots, _Written(self.num_slots))
+        return Cache(keys, values, self.num_slots, _SlotCount(self.num_slots))

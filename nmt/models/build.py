@@ -1,7 +1,4 @@
-"""The tables of components, and how a recipe's ``model`` becomes a network.
-
-To add a system: write its module with an ``Options`` class in its folder, and add one row here.
-"""
+"""The tables of components, and how a recipe's ``model`` becomes a network."""
 
 from collections.abc import Mapping
 from math import prod
@@ -111,14 +108,9 @@ def build(model: Mapping[str, Any] | ModelOptions | Recipe, vocabularies: Vocabu
 
 
 def build_model(model: ModelOptions, vocabularies: Vocabularies, num_copies: int = 1) -> Seq2Seq:
-    """The network of a recipe, with fresh weights from torch's random state.
-
-    Args:
-        num_copies: numbers that memory must hold for each weight; 4 in training, with gradients and two moments.
-
-    Raises:
-        UserError: options that are wrong, that don't fit together, or that need more memory than there is.
-    """
+    """The network of a recipe, with fresh weights from torch's random state. Raises UserError if options are wrong,
+    don't fit together, or need more memory than there is for ``num_copies`` numbers for each weight; training has 4,
+    with gradients and two moments."""
     num_bytes, memory = 4 * num_copies * (num_parameters(model, vocabularies) or 0), total_memory()
     if memory is not None and num_bytes > memory:
         kinds = "weights, gradients and moments" if num_copies > 1 else "weights"
@@ -131,11 +123,8 @@ def build_model(model: ModelOptions, vocabularies: Vocabularies, num_copies: int
 
 
 def num_parameters(model: ModelOptions, vocabularies: Vocabularies) -> int | None:
-    """Returns the number of parameters of a model without allocating any; None if it can't be known beforehand.
-
-    Raises:
-        UserError: as :func:`build_model`.
-    """
+    """Returns the number of parameters of a model without allocating any; None if it can't be known beforehand. Raises
+    UserError as :func:`build_model`."""
     try:
         return sum(map(prod, parameter_shapes(model, vocabularies).values()))
     except (RuntimeError, TypeError):  # a component of a plugin that computes with its weights when it is made
@@ -143,17 +132,14 @@ def num_parameters(model: ModelOptions, vocabularies: Vocabularies) -> int | Non
 
 
 def parameter_shapes(model: ModelOptions, vocabularies: Vocabularies) -> dict[str, tuple[int, ...]]:
-    """Returns the shapes of a model's parameters by name, shared ones once, without allocating any.
-
-    Raises:
-        UserError: as :func:`build_model`.
-    """
-    with torch.device("meta"), _Uninitialised():
+    """Returns the shapes of a model's parameters by name, shared ones once, without allocating any. Raises UserError as
+    :func:`build_model`."""
+    with torch.device("meta"), _NoInitialisation():
         network = _assembled(model, vocabularies)
     return {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
 
 
-class _Uninitialised(TorchFunctionMode):
+class _NoInitialisation(TorchFunctionMode):
     """Leaves out operations in place on parameters, such as those that draw them, which take long for nothing here."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -170,17 +156,14 @@ def _is_parameter(value: Any) -> bool:
 
 
 def read_model(directory: str | Path, device: torch.device) -> tuple[Recipe, Vocabularies, Seq2Seq]:
-    """Recipe, vocabularies and model of a model directory; the model is in eval mode.
-
-    Raises:
-        UserError: it isn't a model directory, is incomplete, damaged, or from a newer nmt.
-    """
+    """Recipe, vocabularies and model of a model directory; the model is in eval mode. Raises UserError if it isn't a
+    model directory, is incomplete, damaged, or from a newer nmt."""
     files = ModelDirectory(directory)
     files.check()
     recipe = load_recipe(files.recipe)
     vocabularies = Vocabularies.load(files.path)
     check_size(files.weights, num_parameters(recipe.model, vocabularies))
-    with _Uninitialised():
+    with _NoInitialisation():
         model = build_model(recipe.model, vocabularies)
     load_weights(model, files.weights)
     model.to(device).eval()

@@ -15,10 +15,7 @@ from it and advances from state to state. All that a decoder remembers is in its
 (its :class:`Memory`) is held once for each sentence, what belongs to a hypothesis once for each row, so that search
 never copies a memory.
 
-To write a component outside this package: subclass :class:`Encoder`, :class:`Attention` or :class:`Decoder` (or
-:class:`nmt.models.cells.base.Cell`), give it an attribute ``Options`` (a subclass of
-:class:`nmt.recipe.options.Options` with the keys that a recipe can set), and add it to the tables as
-:mod:`nmt.recipe.registry` describes. The tests in ``tests/models/test_contracts.py`` check what is promised here. Two
+``tests/models/test_contracts.py`` checks what is promised here; CONTRIBUTING.md says how to add a component. Two
 attributes are optional: a module that leaves parameters out of some updates has a true ``skips_parameters``, which
 training on several GPUs needs to know, and an encoder that reads the source from its end a true ``reverse``, which
 ``nmt inspect gradients`` needs to know.
@@ -55,10 +52,8 @@ class Memory(PerSource):
     """Input of attention: a vector for each position, and a mask of the real positions."""
 
     values_BSD: Tensor
-    mask_BS: Tensor
-    """True at real positions, False at padding."""
-    keys: Any = None
-    """The attention's projection of the values, computed once a sentence by :meth:`Attention.prepare`."""
+    mask_BS: Tensor  # True at real positions, False at padding
+    keys: Any = None  # projection of the values, computed once a sentence by :meth:`Attention.prepare`
     positions: Mapping[str, Tensor] = field(default_factory=dict)
     """Further properties of each position by name, [B, S, …], such as its turn in a dialogue."""
 
@@ -87,10 +82,8 @@ class EncoderOutput:
 class EncoderParts:
     """Parts that every encoder is built from, beside its own options."""
 
-    embedding: Embedding
-    """Embedding of the source; ``embedding.size`` is the width of its vectors."""
-    vocabulary: Vocabulary
-    """Vocabulary of the source, with the special ids, such as those of padding and EOS."""
+    embedding: Embedding  # embedding of the source; ``embedding.size`` is the width of its vectors
+    vocabulary: Vocabulary  # vocabulary of the source, with the special ids, such as those of padding and EOS
 
 
 class Encoder(nn.Module, ABC):
@@ -104,8 +97,7 @@ class Encoder(nn.Module, ABC):
     embedding: Embedding
     memory_sizes: tuple[int, ...]
     """The width D of each memory in :class:`EncoderOutput`; none where the memory has no positions."""
-    final_size: int
-    """The width D of ``final``; that of the first memory for an encoder without a final state."""
+    final_size: int  # the width D of ``final``; that of the first memory for an encoder without a final state
 
     @abstractmethod
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
@@ -183,8 +175,7 @@ class SlotState(State):
     """The state after a step with an external memory. ``nmt inspect memory`` shows those that modules of an encoder or
     decoder return."""
 
-    write_NHC: Tensor
-    """The weight of each of C slots for each write head."""
+    write_NHC: Tensor  # the weight of each of C slots for each write head
     read_NHC: Tensor
     num_free_slots: int | None
     """The number of slots that come before those of the source positions; None where no slot belongs to a position."""
@@ -213,10 +204,8 @@ def map_tensors(
 class StepOutput:
     """Result of one step of search."""
 
-    logits_NV: Tensor
-    """Logits of all rows, or of the requested ones."""
-    weights_NHS: Tensor | None
-    """Attention weights of every head of the decoder, where they were asked for."""
+    logits_NV: Tensor  # logits of all rows, or of the requested ones
+    weights_NHS: Tensor | None  # attention weights of every head of the decoder, where they were asked for
     state: State
 
 
@@ -224,16 +213,13 @@ class StepOutput:
 class DecoderOutput:
     """Result of a decoder for the tokens that it reads, before the output layer."""
 
-    features_BTD: Tensor
-    """Input of the output layer, which predicts the next token; in search there are N rows instead of B."""
-    weights_BHTS: Tensor | None = None
-    """Attention weights of every head, where they were asked for."""
+    features_BTD: Tensor  # input of the output layer, which predicts the next token; N rows in search
+    weights_BHTS: Tensor | None = None  # attention weights of every head, where they were asked for
     aux_losses: dict[str, Tensor] = field(default_factory=dict)
     """Extra losses by name, summed over the tokens that aren't padding; training adds them to the loss."""
     diagnostics: dict[str, Tensor] = field(default_factory=dict)
     """Numbers to be shown for each target token, by name, at the position that predicts the token. [B, T]"""
-    source_diagnostics: dict[str, Tensor] = field(default_factory=dict)
-    """Diagnostics of the encoder. [B, S]"""
+    source_diagnostics: dict[str, Tensor] = field(default_factory=dict)  # diagnostics of the encoder. [B, S]
 
 
 class OutputLayer(nn.Module):
@@ -280,24 +266,17 @@ def table_ids(model: nn.Module) -> set[int]:
 class DecoderParts:
     """Parts that every decoder is built from, beside its own options."""
 
-    embedding: Embedding
-    """Embedding of the target; ``embedding.size`` is the width of its vectors."""
-    output: OutputLayer
-    """Expects features as wide as the embedding, so that the two can share their weights."""
+    embedding: Embedding  # embedding of the target; ``embedding.size`` is the width of its vectors
+    output: OutputLayer  # expects features as wide as the embedding, so that the two can share their weights
     memory_sizes: tuple[int, ...]
     """Widths of the encoder's memories; none in a language model, which has no encoder."""
-    final_size: int
-    """Width of the encoder's final state."""
+    final_size: int  # width of the encoder's final state
     make_attention: Callable[[dict[str, Any], int, int], Attention]
     """From the recipe's ``attention`` mapping, the width of the query and that of the memory."""
 
     @property
     def memory_size(self) -> int:
-        """Width of the annotations, the encoder's first memory.
-
-        Raises:
-            ValueError: there is no encoder.
-        """
+        """Width of the annotations, the encoder's first memory. Raises ValueError if there is no encoder."""
         if not self.memory_sizes:
             raise ValueError("without an encoder the decoder must be of type recurrent or transformer")
         return self.memory_sizes[0]
@@ -307,10 +286,8 @@ class DecoderParts:
 class Head:
     """An attention head of a decoder."""
 
-    index: int = 0
-    """Counted from 0 within its layer, or within its kind."""
-    layer: int | None = None
-    """Counted from 0; None for a decoder whose attention has no layers."""
+    index: int = 0  # counted from 0 within its layer, or within its kind
+    layer: int | None = None  # counted from 0; None for a decoder whose attention has no layers
     kind: str = "head"
 
     @property
@@ -328,7 +305,7 @@ class Head:
 
 
 SINGLE_HEAD = Head(kind="attention")
-"""Returns the weights of a decoder with one head."""
+"""The head of a decoder whose attention has a single one."""
 
 
 class Decoder(nn.Module, ABC):

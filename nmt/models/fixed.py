@@ -11,8 +11,7 @@ from torch.nn import functional as F
 from nmt.models.attention import Cache, KeysValues
 from nmt.models.contracts import Memory, PerSource, State
 
-ALIGNMENT = 8
-"""Slots are a multiple of this many, as PyTorch's fused attention with a mask wants them."""
+ALIGNMENT = 8  # slots are a multiple of this many, as PyTorch's fused attention with a mask wants them
 
 
 class _Slots:
@@ -51,8 +50,7 @@ class FixedState(State):
     memory: Memory
     caches: tuple[FixedCache, ...]
     ancestor_NC: Tensor
-    num_tokens: Tensor
-    """Position of the next token. [1]"""
+    num_tokens: Tensor  # position of the next token. [1]
     first_position: int
     first_slot: int
 

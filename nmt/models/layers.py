@@ -11,8 +11,7 @@ from torch.autograd.function import once_differentiable
 from nmt.core.device import product_dtype
 
 LayerT = TypeVar("LayerT", bound=nn.Module)
-MANY_ROWS = 2048
-"""Rows from which on a GPU computes a product with ones in less time than a sum over rows."""
+MANY_ROWS = 2048  # rows from which on a GPU computes a product with ones in less time than a sum over rows
 _LOWEST = torch.iinfo(torch.int64).min
 
 
@@ -157,10 +156,9 @@ class LayerDrop(nn.Module):
 
 
 class Embedding(nn.Module):
-    """Ids to vectors.
+    """Ids to vectors; that of ``pad`` is zero.
 
     Args:
-        pad: id whose vector is zero.
         scale: multiply by the square root of D (Vaswani et al. 2017), so that an embedding that is shared with
             the output layer has the size of the position code that is added to it.
         dropout: probability that a word's whole vector is zero in training (Gal & Ghahramani 2016; Sennrich & Zhang

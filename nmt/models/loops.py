@@ -26,11 +26,8 @@ from nmt.core.device import product_dtype
 
 @contextmanager
 def time_loop(num_steps: int) -> Iterator[None]:
-    """Context in which the functions of this module compute the gradients of matrices for all steps at once.
-
-    Args:
-        num_steps: number of steps, T. A matrix may be used more often, as in a loop within the loop.
-    """
+    """Context in which the functions of this module compute the gradients of matrices for all steps at once. A matrix
+    may be used more often than at each of the T steps, as in a loop within the loop."""
     if torch.compiler.is_compiling():  # the compiler takes neither the context nor these functions
         yield
         return

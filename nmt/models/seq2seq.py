@@ -58,11 +58,7 @@ class Seq2Seq(nn.Module):
         return encoded
 
     def forward(
-        self,
-        source_BS: Tensor,
-        source_length_B: Tensor,
-        target_input_BT: Tensor,
-        need_weights: bool = False,
+        self, source_BS: Tensor, source_length_B: Tensor, target_input_BT: Tensor, need_weights: bool = False
     ) -> DecoderOutput:
         """Teacher forcing: features for every target position, before the output layer.
 
@@ -108,11 +104,7 @@ class EnsembleState(State):
 
 
 class Ensemble:
-    """The mean of the models' probabilities at each step: log p = log (1/M) Σ_m p_m.
-
-    Args:
-        models: of any kind, with the same vocabularies.
-    """
+    """The mean of the probabilities of models with the same vocabularies at each step: log p = log (1/M) Σ_m p_m."""
 
     def __init__(self, models: Sequence[Model]) -> None:
         self._models = tuple(models)

@@ -23,31 +23,21 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Write a safetensors file; a reader never sees half of it.
-
-    Raises:
-        UserError: it can't be written.
-    """
+    """Write a safetensors file; a reader never sees half of it. Raises UserError if it can't be written."""
     with replacing(path) as temporary, explained(path):
         write_tensors(weights, temporary)
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file where nobody reads yet, with texts that its header gets.
-
-    Raises:
-        OSError: it can't be written.
-    """
+    """Write a safetensors file where nobody reads yet, with texts that its header gets. Raises OSError if it can't be
+    written."""
     # save_file would write under a temporary name of its own, which a kill leaves behind, readable by its owner alone.
     path.write_bytes(save({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, metadata))
 
 
 def check_size(path: Path, num_parameters: int | None) -> None:
-    """Refuse a file that is too small for a model, before memory is taken for it.
-
-    Raises:
-        UserError: it has fewer bytes than the model has parameters.
-    """
+    """Refuse a file that is too small for a model, before memory is taken for it. Raises UserError if it has fewer
+    bytes than the model has parameters."""
     num_bytes = path.stat().st_size if path.is_file() else None  # reading it has the message for one that is missing
     if num_bytes is not None and num_bytes < (num_parameters or 0):
         raise UserError(
@@ -60,10 +50,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """Read what :func:`save_weights` wrote into a model of the same shape.
 
     The parameters of a large model on the CPU become views of the file, so that it isn't in memory twice. They can be
-    changed, and the file stays as it is.
-
-    Raises:
-        UserError: the file is missing, damaged, or belongs to another model.
+    changed, and the file stays as it is. Raises UserError if the file is missing, damaged, or belongs to another model.
     """
     stored = read_weights(path)
     parameters = dict(model.named_parameters())
@@ -85,22 +72,16 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file by name.
-
-    Raises:
-        UserError: it is missing or damaged, or a number is not finite.
-    """
+    """The tensors of a safetensors file by name. Raises UserError if it is missing or damaged, or a number is not
+    finite."""
     weights = read_tensors(path)
     check_finite(weights, path)
     return weights
 
 
 def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse weights with NaN or infinity.
-
-    Raises:
-        UserError: there are any; it names ``path``, from which they were read, and a tensor.
-    """
+    """Refuse weights with NaN or infinity. Raises UserError if there are any; it names ``path``, from which they were
+    read, and a tensor."""
     broken = [name for name, tensor in weights.items() if not _is_finite(tensor)]
     if broken:
         raise UserError(

@@ -1,5 +1,6 @@
 """Length penalties against their formulas, and one from outside."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from torch import Tensor
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.decoding.ranking import LENGTH_PENALTIES, LengthPenalty, length_normalised
+from nmt.decoding.ranking import LENGTH_PENALTIES, LengthPenalty, length_normalised, length_penalty
 from nmt.recipe import registry
 from nmt.recipe.schema import DecodingOptions
 from nmt.training.resolve import resolve
@@ -44,6 +45,20 @@ def test_a_score_does_not_fall_with_the_length(name: str) -> None:
     scores = length_normalised(DecodingOptions(length_penalty=name, alpha=0.7), torch.tensor(-6.0), torch.arange(1, 50))
     assert len(scores.expand(49)) == 49
     assert bool((scores.expand(49).diff() >= 0).all())
+
+
+def test_the_page_of_the_search_shows_the_formula_of_each_penalty(repo_root: Path) -> None:
+    page = (repo_root / "docs" / "concepts" / "seq2seq.md").read_text("utf-8")
+    shown = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", page)  # links as their text
+    for name, penalty in LENGTH_PENALTIES.builtin.items():
+        assert f"| `{name}` | {(penalty.__doc__ or '').removesuffix('.')} |" in shown
+
+
+def test_programs_that_divide_by_a_power_of_the_length_get_its_exponent() -> None:
+    exponents = {
+        name: length_penalty(DecodingOptions(length_penalty=name, alpha=0.7)).exponent for name in LENGTH_PENALTIES
+    }
+    assert exponents == {"none": 0.0, "average": 0.7, "gnmt": 1.0, "word_reward": 1.0}
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from nmt.core.errors import UserError
 from nmt.data.batch import Batch
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import _Uninitialised, build_model
+from nmt.models.build import _NoInitialisation, build_model
 from nmt.models.cells import CELLS, Cell
 from nmt.models.cells.base import InitialisedOptions
 from nmt.models.networks.recurrence import CellStack, LearnedState, Recurrence, StackOptions
@@ -209,7 +209,7 @@ def test_eigenvalues_of_weights_that_will_be_loaded_are_not_computed(
     monkeypatch.setattr(torch.linalg, "eigvals", fail)
     with pytest.raises(AssertionError, match="eigenvalues"):
         Recurrence(stack(cell), 5)
-    with _Uninitialised():
+    with _NoInitialisation():
         Recurrence(stack(cell), 5)
 
 

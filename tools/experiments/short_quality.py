@@ -38,7 +38,7 @@ def single_words(sources: Sequence[str], path: Path, languages: tuple[str, str])
             forms[word.lower()][word] += 1
     counts = dict(Lexicon.load(path).items())
     found = {}
-    for word, _ in LexiconText(path, *languages):
+    for word, _ in LexiconText.open(LexiconText.Options(path=path), "train", languages):
         if word in forms and sum(map(str.isalpha, word)) >= MIN_LETTERS:
             least = MIN_PROBABILITY * sum(counts[word].values())
             found[forms[word].most_common(1)[0][0]] = {t for t, count in counts[word].items() if count >= least}

@@ -51,8 +51,7 @@ class Vocabulary(ABC):
     eos: int
     separator: int | None = None
     tags: Mapping[str, int] = {}
-    is_closed = False
-    """Whether each text is one token of a fixed set, without EOS: a label."""
+    is_closed = False  # whether each text is one token of a fixed set, without EOS: a label
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -79,10 +78,10 @@ class Vocabulary(ABC):
 
     def tags_of(self, text: str) -> list[Piece]:
         """Returns the tags at the beginning of a text."""
-        found: list[Piece] = []
-        while self.tags and (match := TAG.match(text, found[-1].end if found else 0)) and match[1] in self.tags:
-            found.append(Piece(self.tags[match[1]], *match.span(1)))
-        return found
+        tags: list[Piece] = []
+        while self.tags and (match := TAG.match(text, tags[-1].end if tags else 0)) and match[1] in self.tags:
+            tags.append(Piece(self.tags[match[1]], *match.span(1)))
+        return tags
 
     @abstractmethod
     def _pieces(self, text: str) -> list[Piece]:
@@ -107,11 +106,7 @@ class Vocabulary(ABC):
     @classmethod
     @abstractmethod
     def from_bytes(cls, content: bytes) -> Self:
-        """Reads what :meth:`to_bytes` wrote.
-
-        Raises:
-            UserError: the content is not a vocabulary of this kind.
-        """
+        """Reads what :meth:`to_bytes` wrote. Raises UserError if the content is not a vocabulary of this kind."""
 
     @classmethod
     @abstractmethod

@@ -65,12 +65,9 @@ class Vocabularies:
 
     @classmethod
     def load(cls, path: Path) -> "Vocabularies":
-        """Reads a single vocabulary file (joint), or what :meth:`save` wrote into a directory.
-
-        Raises:
-            UserError: there is no vocabulary.
-        """
-        files = [found for side in ("source", "target") for found in sorted(path.glob(f"vocabulary.{side}.*"))]
+        """Reads a single vocabulary file (joint), or what :meth:`save` wrote into a directory. Raises UserError if
+        there is no vocabulary."""
+        files = [file for side in ("source", "target") for file in sorted(path.glob(f"vocabulary.{side}.*"))]
         if len(files) != 2:
             names = (path / f"vocabulary{kind.suffix}" for kind in _kinds())
             files = [file for file in (path, *names) if file.is_file()][:1]
@@ -140,14 +137,8 @@ def extend_vocabularies(
 ) -> Vocabularies:
     """Adds the subwords of further text to trained vocabularies; the present pieces keep their ids.
 
-    Args:
-        options: ``size`` is the maximum number of pieces in all.
-        pairs: source and target sentences; iterated once or, with separate vocabularies, twice.
-        tags: further tags of the source.
-        terms: whether the source vocabulary needs the symbols around given translations.
-
-    Raises:
-        UserError: a vocabulary isn't one of subwords, or has ``size`` pieces already.
+    Arguments are those of :func:`train_vocabularies`; ``size`` of the options is the maximum number of pieces in all.
+    Raises UserError if a vocabulary isn't one of subwords, or has ``size`` pieces already.
     """
     specials = (*tags, *TERM * terms)
     if vocabularies.joint:

@@ -12,8 +12,7 @@ class LabelVocabulary(WordVocabulary):
     """Each line is one label; there is no EOS and no UNK."""
 
     suffix = ".labels"
-    pad = sos = 0
-    """Unused: all targets have the same length, and a classifier ignores its input."""
+    pad = sos = 0  # unused: all targets have the same length, and a classifier ignores its input
     unk = eos = -1
     is_closed = True
 
@@ -23,11 +22,8 @@ class LabelVocabulary(WordVocabulary):
 
     @classmethod
     def of(cls, lines: Iterable[str], max_labels: int) -> Self:
-        """Returns the labels of the target side of the training text, in alphabetical order.
-
-        Raises:
-            UserError: there are too many different lines, or too few.
-        """
+        """Returns the labels of the target side of the training text, in alphabetical order. Raises UserError if there
+        are too many different lines, or too few."""
         labels = sorted({line.strip() for line in lines} - {""})
         if 2 <= len(labels) <= max_labels:
             return cls(labels)

@@ -10,18 +10,12 @@ from nmt.core.errors import UserError
 from nmt.data.vocabulary.base import SEPARATOR, SPECIALS, TAG, TERM, Piece, Vocabulary, no_text
 from nmt.recipe.schema import VocabularyOptions
 
-MAX_LINES = 2_000_000
-"""Maximum number of lines from which sentencepiece learns a vocabulary."""
-NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
-"""Types of pieces in sentencepiece's ModelProto."""
+MAX_LINES = 2_000_000  # maximum number of lines from which sentencepiece learns a vocabulary
+NORMAL, CONTROL, USER_DEFINED = 1, 3, 4  # types of pieces in sentencepiece's ModelProto
 
 
 class SentencePieceVocabulary(Vocabulary):
-    """A sentencepiece model of any type.
-
-    Args:
-        proto: the model as it is in a file; kept as ``sentencepiece_model``.
-    """
+    """A sentencepiece model of any type. ``proto``: the model as it is in a file, kept as ``sentencepiece_model``."""
 
     suffix = ".model"
     model_type: ClassVar[str]
@@ -59,11 +53,7 @@ class SentencePieceVocabulary(Vocabulary):
         where: str,
         is_limit: bool = False,
     ) -> Self:
-        """Learns a vocabulary from text, as described in the base class.
-
-        Args:
-            is_limit: whether a text that gives fewer pieces than ``options.size`` is accepted.
-        """
+        """Learns a vocabulary; with ``is_limit`` a text may give fewer pieces than ``options.size``."""
         import sentencepiece
 
         model = io.BytesIO()
@@ -114,7 +104,7 @@ class SentencePieceVocabulary(Vocabulary):
         added += [(symbol, 0.0, USER_DEFINED if symbol in TERM else CONTROL) for symbol in specials]
         known = set(map(self.token, range(len(self))))
         # A message of protobuf is extended by appending entries of its repeated fields.
-        new = b"".join(_entry(*each) for each in added if each[0] not in known)
+        new = b"".join(_entry(*entry) for entry in added if entry[0] not in known)
         return type(self)(self.sentencepiece_model + new)
 
     def __len__(self) -> int:
@@ -131,8 +121,8 @@ class SentencePieceVocabulary(Vocabulary):
         return {self.token(i): float(p.get_score(i)) for i in range(len(self)) if not any(kind(i) for kind in kinds)}
 
     def _pieces(self, text: str) -> list[Piece]:
-        found = self._processor.EncodeAsOffsetMapping(without_surrogates(text))
-        return [Piece(i, begin, end) for i, (begin, end) in zip(found["ids"], found["offsets"], strict=True)]
+        mapping = self._processor.EncodeAsOffsetMapping(without_surrogates(text))
+        return [Piece(i, begin, end) for i, (begin, end) in zip(mapping["ids"], mapping["offsets"], strict=True)]
 
     def decode(self, ids: Sequence[int]) -> str:
         text: str = self._processor.decode([i for i in ids if i not in self._hidden])

@@ -21,7 +21,7 @@ from nmt.core.model_directory import CARD
 from nmt.data.batch import Ids, lengths, pad
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
-from nmt.decoding.ranking import length_exponent
+from nmt.decoding.ranking import length_penalty
 from nmt.extensions.interchange.check import ONE_LIMIT, PLAIN, check, left_out
 from nmt.extensions.interchange.fast_tokenizer import fast_tokenizer
 from nmt.extensions.interchange.pretrained.families import COMMON_KEYS, FAMILIES, SIDE_KEYS, Family
@@ -269,7 +269,7 @@ def _generation(translator: Translator) -> dict[str, Any]:
         "forced_eos_token_id": target.eos,
         "bad_words_ids": [[index] for index in sorted({target.pad, target.sos})],
         "num_beams": options.beam_size,
-        "length_penalty": length_exponent(options),
+        "length_penalty": length_penalty(options).exponent,
         "early_stopping": EARLY_STOPPING[options.early_stopping],
         "max_length": min(longest, _num_positions(translator)),
     }

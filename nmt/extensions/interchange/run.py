@@ -13,7 +13,7 @@ from nmt.core.jsonlines import read_object
 from nmt.data.batch import Ids, lengths
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.hypotheses import Hypothesis
-from nmt.decoding.ranking import length_exponent, length_normalised
+from nmt.decoding.ranking import length_normalised, length_penalty
 from nmt.decoding.search import Query, Searcher, max_lengths
 from nmt.extensions.interchange.check import ONE_LIMIT, PLAIN, check, left_out
 from nmt.extensions.interchange.ct2 import export, num_positions, require_ctranslate2
@@ -86,7 +86,7 @@ class ExportedModel:
         ``average`` with alpha 1, and its hypotheses are ranked by the penalty of the options.
         """
         limits, skipped = max_lengths(lengths(sources), options).tolist(), len(self._prefix)
-        alpha = length_exponent(options)
+        alpha = length_penalty(options).exponent
         found = self._model.translate_batch(
             [self._tokens(ids) for ids in sources],
             [self._prefix] * len(sources) if self._prefix else None,
@@ -219,7 +219,7 @@ def search_arguments(translator: Translator, directory: Path) -> dict[str, Any]:
         "max_decoding_length": len(_prefix(directory)) + longest,
     }
     if options.beam_size > 1:
-        found |= {"length_penalty": length_exponent(options), "patience": PATIENCE}
+        found |= {"length_penalty": length_penalty(options).exponent, "patience": PATIENCE}
     return found
 
 

@@ -76,13 +76,11 @@ class Cell(nn.Module, ABC):
     kernel: ClassVar[Callable[..., nn.RNNBase] | None] = None
     """PyTorch's module that computes the cell over whole sequences, where there is one: called with ``input_size``,
     ``hidden_size``, ``batch_first`` and ``bidirectional``."""
-    num_states: ClassVar[int] = 1
-    """2 for an LSTM (hidden, cell) and 1 for the others."""
+    num_states: ClassVar[int] = 1  # 2 for an LSTM (hidden, cell) and 1 for the others
     num_gates: ClassVar[int] = 1
     gate_names: ClassVar[tuple[str, ...]] = ()
     """Names of what :meth:`gates` returns, as in the equations of the class; without any, no page shows them."""
-    averageable: ClassVar[bool] = True
-    """Whether the weighted mean of states is a state."""
+    averageable: ClassVar[bool] = True  # whether the weighted mean of states is a state
     reads_below: ClassVar[bool] = False
     """Whether :meth:`forward` takes a third argument: the new state of the layer below, None in the lowest layer."""
 

@@ -11,10 +11,8 @@ from nmt.core.device import product_dtype
 from nmt.models.cells.base import Cell, CellState, GatedOptions, Parameters
 from nmt.models.loops import step_product
 
-CLOSED = -2.0
-"""The bias of a gate that starts closed, as those of highway networks (Srivastava et al. 2015)."""
-OPEN = 1.0
-"""The bias of a forget gate, which starts open (Jozefowicz et al. 2015)."""
+CLOSED = -2.0  # the bias of a gate that starts closed, as those of highway networks (Srivastava et al. 2015)
+OPEN = 1.0  # the bias of a forget gate, which starts open (Jozefowicz et al. 2015)
 
 
 class LstmCell(Cell):
@@ -25,8 +23,7 @@ class LstmCell(Cell):
 
     kernel: ClassVar[Callable[..., nn.RNNBase] | None] = nn.LSTM
     num_states, num_gates = 2, 4
-    forget_gate = 1
-    """Its place among the gates."""
+    forget_gate = 1  # its place among the gates
     gate_names: ClassVar[tuple[str, ...]] = ("i", "f", "o", "C~")
 
     @classmethod
@@ -148,7 +145,7 @@ class GruCell(Cell):
     r, z = σ(U x + W h + b), h~ = tanh(U x + r (W h + b)), h_t = (1 - z) h_{t-1} + z h~.
     """
 
-    kernel = nn.GRU
+    kernel: ClassVar[Callable[..., nn.RNNBase] | None] = nn.GRU
     num_gates = 3
     gate_names = ("r", "z", "h~")
 
@@ -169,15 +166,15 @@ class GruCell(Cell):
         return (torch.lerp(state[0], candidate, update),)
 
 
-class GruResetBeforeCell(Cell):
+class GruResetBeforeCell(GruCell):
     """The GRU as Cho et al. 2014 define it: the reset gate acts on the state, before the matrix product.
 
     r, z = σ(U x + W h + b), h~ = tanh(U x + W (r h) + b), h_t = (1 - z) h_{t-1} + z h~. The candidate's matrix
     product has to wait for r, so that a step has two products, and PyTorch has no kernel of it.
     """
 
-    num_gates = 3
-    gate_names = ("r", "z", "h~")
+    kernel = None
+    project = Cell.project  # with the bias
 
     def gates(self, gates_NG: Tensor, state: CellState) -> tuple[Tensor, ...]:
         (hidden,) = state
@@ -187,7 +184,3 @@ class GruResetBeforeCell(Cell):
         gates = torch.addmm(gates, hidden, gate_weight.t()).to(hidden.dtype)
         reset, update = gates.sigmoid().chunk(2, dim=1)
         return reset, update, torch.addmm(candidate, reset * hidden, candidate_weight.t()).to(hidden.dtype).tanh()
-
-    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
-        _, update, candidate = self.gates(gates_NG, state)
-        return (torch.lerp(state[0], candidate, update),)

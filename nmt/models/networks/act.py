@@ -51,14 +51,10 @@ class PonderOptions(Options):
 class HaltingState:
     """The progress of each X."""
 
-    total_X: Tensor
-    """Sum of the halting units before the last step."""
-    running_X: Tensor
-    """True where more steps follow."""
-    steps_X: Tensor
-    """N so far."""
-    remainder_X: Tensor
-    """R; zero while running."""
+    total_X: Tensor  # sum of the halting units before the last step
+    running_X: Tensor  # True where more steps follow
+    steps_X: Tensor  # N so far
+    remainder_X: Tensor  # R; zero while running
 
     @classmethod
     def start(cls, running_X: Tensor, like: Tensor) -> Self:
@@ -67,12 +63,8 @@ class HaltingState:
         return cls(zero_X, running_X, zero_X, zero_X)
 
     def halt(self, unit_X: Tensor, is_last: bool, epsilon: float) -> tuple[Tensor, Self]:
-        """The weight p_n of a step, and the state after it.
-
-        Args:
-            unit_X: the halting units h_n.
-            is_last: the step is the last one allowed.
-        """
+        """The weight p_n of a step with the halting units h_n, and the state after it. ``is_last``: no step may
+        follow."""
         zero_X = torch.zeros_like(unit_X)
         enough_X = self.total_X + unit_X >= 1 - epsilon
         stops_X = self.running_X & (torch.ones_like(enough_X) if is_last else enough_X)

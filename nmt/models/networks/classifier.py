@@ -46,8 +46,7 @@ class ClassifierState(State):
     """The same before and after the label."""
 
     features_ND: Tensor
-    weights_NS: Tensor | None
-    """Attention head of the pooling."""
+    weights_NS: Tensor | None  # attention head of the pooling
 
 
 class Classifier(Decoder):

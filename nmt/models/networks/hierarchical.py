@@ -80,10 +80,8 @@ class FoldedMemory(Memory):
     turns: tuple[tuple[Tensor, Tensor, Tensor], ...]
     """For each turn the words' gates [B, W, G], mask [B, W] and keys [B, W, A]; W is that of the longest in the batch.
     A turn that a dialogue lacks has one word, so that its attention is defined; ``present_BU`` leaves it out."""
-    present_BU: Tensor
-    """True where a dialogue has the turn."""
-    place_BS: Tensor
-    """Where each position stands when turns are laid side by side, X positions in all."""
+    present_BU: Tensor  # True where a dialogue has the turn
+    place_BS: Tensor  # where each position stands when turns are laid side by side, X positions in all
 
 
 class HierarchicalAttention(Attention):

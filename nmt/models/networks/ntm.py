@@ -37,8 +37,7 @@ from nmt.models.networks.recurrence import CellStack, StackOptions
 from nmt.models.networks.recurrent import Bridge, RecurrentDecoderOptions
 from nmt.recipe.options import Options
 
-EPSILON = 1e-6
-"""Vectors shorter than this count as this long in a cosine."""
+EPSILON = 1e-6  # vectors shorter than this count as this long in a cosine
 
 Ring = tuple[Tensor, Tensor]
 """Mask of the real slots [N, C], and for each shift and slot the slot that moves there [N, R, C]."""
@@ -132,11 +131,9 @@ class Heads(nn.Module):
 class NTMState(SlotState):
     """All that a neural Turing machine remembers; each hypothesis has a memory of its own."""
 
-    cells: CellState
-    """State of the controller, each part [N, L, D]."""
+    cells: CellState  # state of the controller, each part [N, L, D]
     memory_NCW: Tensor
-    reads_NHW: Tensor
-    """Vectors that the read heads found last."""
+    reads_NHW: Tensor  # vectors that the read heads found last
     ring: Ring
 
 

@@ -17,10 +17,8 @@ from torch.nn import functional as F
 from nmt.models.cells.base import CellState
 from nmt.models.layers import at_end, length_mask, reverse_within
 
-CLOSING = 1e4
-"""Weight of the flag of padding in a gate that it opens or closes: the sum of the other inputs is far smaller."""
-NUM_FLAGS = 16
-"""Inputs beside the others for the flag, all but one of them zero: oneDNN is slow with odd widths."""
+CLOSING = 1e4  # weight of the flag of padding in a gate: the sum of the other inputs is far smaller
+NUM_FLAGS = 16  # inputs beside the others for the flag, all but one of them zero: oneDNN is slow with odd widths
 
 
 def is_padded_faster(kernel: nn.RNNBase, x_BTD: Tensor) -> bool:
@@ -40,11 +38,8 @@ def run_padded(
     """Outputs of a layer [B, T, D], zero in the padding, and each part of its last state [directions, B, hidden].
 
     Each direction reads a sentence from its own end, so that padding comes last and no output depends on it. In the
-    padding an LSTM keeps its cell state: there, the flag opens the forget gate and closes the input gate.
-
-    Args:
-        kernel: of one layer, ``batch_first``.
-        start: first state as the kernel takes it, zeros where None.
+    padding an LSTM keeps its cell state: there, the flag opens the forget gate and closes the input gate. The kernel
+    has one layer and is ``batch_first``; ``start`` is the first state as it takes it, zeros where None.
     """
     is_real_BT = length_mask(length_B, x_BTD.shape[1])
     if start is None:

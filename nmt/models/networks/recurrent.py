@@ -1,7 +1,7 @@
 """The recurrent encoder and the recurrent decoders: the vanilla seq2seq, Bahdanau's, Luong's."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -75,8 +75,7 @@ class RecurrentDecoderOptions(StackOptions):
 class RecurrentState(State):
     """State of a recurrent decoder."""
 
-    cells: CellState
-    """Each part [N, L, D]."""
+    cells: CellState  # each part [N, L, D]
 
 
 class Bridge(nn.Module):
@@ -172,11 +171,28 @@ class AttentionalState(RecurrentState):
     """State of a recurrent decoder with attention."""
 
     memory: Memory
-    feed_ND: Tensor | None = None
-    """Luong's attentional vector of the step before, for input feeding."""
+    feed_ND: Tensor | None = None  # Luong's attentional vector of the step before, for input feeding
 
 
-class BahdanauDecoder(Decoder):
+class AttentionalDecoder(Decoder):
+    """Parts of the recurrent decoders with one attention head."""
+
+    heads = (SINGLE_HEAD,)
+    has_fixed_state = True
+
+    def __init__(self, options: AttentionalDecoderOptions, parts: DecoderParts) -> None:
+        super().__init__()
+        self.embedding, self.output = parts.embedding, parts.output
+        self.first_state = Bridge(options, parts)
+        self.attention = parts.make_attention(options.attention, options.hidden_size, parts.memory_size)
+        self.context_size = self.attention.context_size(parts.memory_size)
+        self.dropout = Dropout(options.dropout)
+
+    def start(self, encoded: EncoderOutput) -> AttentionalState:
+        return AttentionalState(self.first_state(encoded), self.attention.prepare(encoded.memories[0]))
+
+
+class BahdanauDecoder(AttentionalDecoder):
     """Bahdanau et al. 2015: c_t = Σ a_ti h_i with a_t from s_{t-1}; s_t = cell([E y_{t-1}; c_t], s_{t-1}).
 
     The output layer reads tanh(W [s_t; c_t; E y_{t-1}]). What depends on the target words alone, and the output,
@@ -184,25 +200,15 @@ class BahdanauDecoder(Decoder):
     """
 
     Options = AttentionalDecoderOptions
-    heads = (SINGLE_HEAD,)
-    has_fixed_state = True
 
     def __init__(
         self, options: AttentionalDecoderOptions, parts: DecoderParts, extra_inputs: tuple[int, ...] = ()
     ) -> None:
         """``extra_inputs``: widths of what the cell of a variant reads beside word and context."""
-        super().__init__()
-        size, words = options.hidden_size, parts.embedding.size
-        self.embedding, self.output = parts.embedding, parts.output
-        self.first_state = Bridge(options, parts)
-        self.attention = parts.make_attention(options.attention, size, parts.memory_size)
-        context = self.attention.context_size(parts.memory_size)
+        super().__init__(options, parts)
+        words, context = parts.embedding.size, self.context_size
         self.cells = CellStack(options, (words, context, *extra_inputs))
-        self.readout = nn.Linear(size + context + words, words)
-        self.dropout = Dropout(options.dropout)
-
-    def start(self, encoded: EncoderOutput) -> AttentionalState:
-        return AttentionalState(self.first_state(encoded), self.attention.prepare(encoded.memories[0]))
+        self.readout = nn.Linear(options.hidden_size + context + words, words)
 
     def advance(
         self, token_NT: Tensor, state: AttentionalState, need_weights: bool = False
@@ -237,7 +243,7 @@ class BahdanauDecoder(Decoder):
         return context_ND, weights_BKS.flatten(0, 1), cells, None
 
 
-class LuongDecoder(Decoder):
+class LuongDecoder(AttentionalDecoder):
     """Luong et al. 2015, global attention: h_t = cell(E y_{t-1}, h_{t-1}), c_t = Σ a_ti h_i with a_t from h_t,
     and the output layer reads the attentional vector h~_t = tanh(W [c_t; h_t]).
 
@@ -248,29 +254,22 @@ class LuongDecoder(Decoder):
     class Options(AttentionalDecoderOptions):
         input_feeding: bool = Field(False, description="the attentional vector of a step enters the next one's cell")
 
-    heads = (SINGLE_HEAD,)
-    has_fixed_state = True
-
     def __init__(self, options: Options, parts: DecoderParts) -> None:
-        super().__init__()
-        size, words = options.hidden_size, parts.embedding.size
-        self.embedding, self.output = parts.embedding, parts.output
-        self.first_state = Bridge(options, parts)
-        self.attention = parts.make_attention(options.attention, size, parts.memory_size)
+        super().__init__(options, parts)
+        words = parts.embedding.size
         self.input_feeding = options.input_feeding
         if self.input_feeding:
             self.cells = CellStack(options, (words, words))
         else:
             self.recurrence = Recurrence(options, words)
-        self.attentional = nn.Linear(self.attention.context_size(parts.memory_size) + size, words)
-        self.dropout = Dropout(options.dropout)
+        self.attentional = nn.Linear(self.context_size + options.hidden_size, words)
 
     def start(self, encoded: EncoderOutput) -> AttentionalState:
-        memory = self.attention.prepare(encoded.memories[0])
-        feed_BD = None
-        if self.input_feeding:
-            feed_BD = memory.values_BSD.new_zeros(len(memory.values_BSD), self.attentional.out_features)
-        return AttentionalState(self.first_state(encoded), memory, feed_BD)
+        state = super().start(encoded)
+        if not self.input_feeding:
+            return state
+        values_BSD = state.memory.values_BSD
+        return replace(state, feed_ND=values_BSD.new_zeros(len(values_BSD), self.attentional.out_features))
 
     def advance(
         self, token_NT: Tensor, state: AttentionalState, need_weights: bool = False

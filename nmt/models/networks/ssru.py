@@ -76,10 +76,8 @@ class SsruLayer(nn.Module):
 class SsruState(State):
     """State of :class:`SsruDecoder`; its size doesn't grow with the translation."""
 
-    memory: Memory
-    """Its ``keys`` are the keys and values of each layer's attention to the source."""
-    cells: tuple[Tensor, ...]
-    """Cell state of each layer, [N, D]."""
+    memory: Memory  # its ``keys`` are the keys and values of each layer's attention to the source
+    cells: tuple[Tensor, ...]  # cell state of each layer, [N, D]
     num_tokens: int
 
 

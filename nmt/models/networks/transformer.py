@@ -11,14 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.models.attention import (
-    Cache,
-    KeysValues,
-    MultiHeadAttention,
-    mask_bias,
-    padding_bias,
-    weights_by_row,
-)
+from nmt.models.attention import Cache, KeysValues, MultiHeadAttention, mask_bias, padding_bias, weights_by_row
 from nmt.models.contracts import (
     Decoder,
     DecoderOutput,
@@ -34,10 +27,8 @@ from nmt.models.fixed import FixedState
 from nmt.models.layers import Dropout, LayerDrop, LayerNorm, Layers, Linear, PositionKind, Positions, length_mask
 from nmt.recipe.options import FREE, Options
 
-CROWDED = 96
-"""Slots of a search's caches from which on orphans are looked for."""
-WORTH_KEEPING = 0.75
-"""Share of slots in use above which the others stay, because leaving them out means copying."""
+CROWDED = 96  # slots of a search's caches from which on orphans are looked for
+WORTH_KEEPING = 0.75  # share of slots in use above which the others stay, because leaving them out means copying
 
 
 ACTIVATIONS = {"relu": torch.relu, "silu": F.silu, "gelu": F.gelu}
@@ -213,15 +204,11 @@ def projected_memory(memory: Memory, attentions: Iterable[MultiHeadAttention]) -
 class TransformerState(State):
     """State of a decoder of Transformer layers."""
 
-    memory: Memory
-    """Its ``keys`` are the keys and values of each layer's attention to the source."""
-    caches: tuple[Cache, ...]
-    """Cache of each layer."""
-    ancestor_NC: Tensor
-    """True at the slots of the caches that hold a hypothesis' own past."""
+    memory: Memory  # its ``keys`` are the keys and values of each layer's attention to the source
+    caches: tuple[Cache, ...]  # cache of each layer
+    ancestor_NC: Tensor  # True at the slots of the caches that hold a hypothesis' own past
     num_tokens: int
-    crowded_at: int = CROWDED
-    """Slots at which those that are no hypothesis' past are looked for and left out."""
+    crowded_at: int = CROWDED  # slots at which those that are no hypothesis' past are looked for and left out
 
     @classmethod
     def start(cls, memory: Memory, attentions: Iterable[MultiHeadAttention], num_caches: int) -> "TransformerState":
