@@ -328,7 +328,7 @@ class Head:
 
 
 SINGLE_HEAD = Head(kind="attention")
-"""Returns the weights of a decoder with one head."""
+"""The head of a decoder whose attention has a single one."""
 
 
 class Decoder(nn.Module, ABC):

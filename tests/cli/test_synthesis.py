@@ -4,9 +4,7 @@ import gzip
 import json
 import lzma
 import shutil
-import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -201,26 +199,6 @@ def whole(run_nmt: RunNmt, corpus: Path, tmp_path_factory: pytest.TempPathFactor
             == 0
         )
     return folder
-
-
-@pytest.mark.slow
-@pytest.mark.posix
-def test_a_killed_run_is_resumed_to_the_same_bytes(
-    run_nmt: RunNmt, python: Path, corpus: Path, tmp_path: Path, whole: Path
-) -> None:
-    command = ["backtranslate", MODEL, "-i", corpus / "mono.en", "-o", tmp_path / "bt", *SMALL_WINDOWS]
-    with subprocess.Popen([python, "-m", "nmt", *map(str, command)], stderr=subprocess.DEVNULL) as process:
-        partial = tmp_path / "bt.partial"
-        while not (partial.exists() and partial.stat().st_size):
-            assert process.poll() is None
-            time.sleep(0.001)
-        process.send_signal(signal.SIGUSR1)  # as SIGKILL
-    assert not (tmp_path / "bt").exists()
-    again = run_nmt(*command)
-    assert (again.returncode, "Give --resume" in again.stderr) == (2, True)
-    assert run_nmt(*command, "--resume").returncode == 0
-    assert contents(tmp_path / "bt") == contents(whole / "bt")
-    assert [path.name for path in tmp_path.iterdir()] == ["bt"]
 
 
 @pytest.mark.quick("60-*")

@@ -2,10 +2,8 @@
 
 import json
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -124,39 +122,6 @@ def test_failures_are_retried_and_requests_are_parallel(
     requests = endpoint.requests()
     assert {request["fault"] for request in requests} == {"", "429", "500", "silence", "close", "busy"}
     assert 1 < max(request["active"] for request in requests if request["body"]["model"] == "good") <= 4
-
-
-@pytest.mark.slow
-def test_a_killed_run_resumes_without_asking_again(
-    run_nmt: RunNmt, endpoint: Endpoint, text: Path, reverse: Path, python: Path, tmp_path: Path
-) -> None:
-    arguments = options(endpoint, "slow", "--parallel", 2, "--reverse", reverse, "--languages", "en,de")
-    assert run_nmt("distill", text, *arguments, "-o", tmp_path / "whole").returncode == 0
-    whole = {request["body"]["messages"][0]["content"] for request in endpoint.requests()}
-    endpoint.log.write_text("", "utf-8")
-    killed = tmp_path / "killed"
-    command = [python, "-m", "nmt", "distill", text, *arguments, "-o", killed]
-    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
-    partial = tmp_path / "killed.partial"
-    while process.poll() is None and (not partial.exists() or len(lines_of(partial)) < 5):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGUSR1)  # as SIGKILL
-    process.wait()
-    assert not killed.exists()
-    num_done = partial.read_bytes().count(b"\n")
-    assert 5 <= num_done < NUM_LINES
-    endpoint.log.write_text("", "utf-8")
-    other = options(endpoint, "good", "--reverse", reverse)
-    refused = run_nmt("distill", text, *other, "-o", killed, "--resume")
-    assert refused.returncode == 2
-    assert "line 1 is not of this text, model, prompt and options" in refused.stderr
-    done = run_nmt("distill", text, *arguments, "-o", killed, "--resume")
-    assert done.returncode == 0, done.stderr
-    assert contents(killed) == contents(tmp_path / "whole")
-    again = {request["body"]["messages"][0]["content"] for request in endpoint.requests()}
-    assert again < whole
-    assert len(again) == len([line for line in lines_of(text)[num_done:] if line])
-    assert f"tokens used: {10 * (NUM_LINES - 1)}" in done.stderr
 
 
 @pytest.mark.slow

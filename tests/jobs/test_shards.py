@@ -15,7 +15,7 @@ import pytest
 import nmt
 from nmt.core.errors import UserError
 from nmt.jobs.executors import CORES, JobFactory, LocalExecutor, RayExecutor
-from nmt.jobs.shards import JOURNAL, Journal, Shard, find_shards, run, steps
+from nmt.jobs.shards import JOURNAL, Journal, Shard, find_shards, steps
 from nmt.recipe import options as recipe_options
 from nmt.recipe import registry
 from nmt.translation.job import TranslationJob, _translate_shard, start_shards
@@ -81,29 +81,6 @@ def test_the_shard_of_a_killed_worker_is_done_again(four: list[Shard], uppercase
     assert sorted(shard.name for shard, (kind, _) in found if shard and kind == "done") == ["a", "b", "c", "d"]
     for shard in four:
         assert shard.output.read_text() == shard.inputs[0].read_text().upper()
-
-
-@pytest.mark.slow
-@pytest.mark.posix
-def test_a_shard_that_kills_every_worker_is_named_and_the_others_remain(
-    four: list[Shard], uppercase: Callable[..., JobFactory]
-) -> None:
-    output = four[0].output.parent
-    with pytest.raises(UserError, match="3 workers were lost with the shard a: killed by SIGKILL"):
-        run(four, output, {}, LocalExecutor(1, "cpu"), uppercase(a=False), "working")
-    assert sorted(contents(output)) == ["b", "c", "d"]
-    assert not list(output.glob("*.tmp"))
-    run(four, output, {}, LocalExecutor(1, "cpu"), uppercase(), "working")
-    assert sorted(contents(output)) == ["a", "b", "c", "d"]
-
-
-def test_a_folder_that_nothing_was_done_in_is_removed(
-    four: list[Shard], uppercase: Callable[..., JobFactory], tmp_path: Path
-) -> None:
-    four[3].inputs[0].write_bytes(b"\xff\n" * 5)  # the largest, and so the first
-    with pytest.raises(UserError, match="d, line 1: not UTF-8"):
-        run(four, tmp_path / "out", {}, LocalExecutor(1, "cpu"), uppercase(), "working")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "modules"]
 
 
 KILLER = """
@@ -214,13 +191,6 @@ def test_files_of_two_folders_belong_together_by_their_names(tmp_path: Path) -> 
     (tmp_path / "de" / "3.de.gz").touch()
     with pytest.raises(UserError, match=r"3\.de and .*3\.de\.gz are the same shard, 3"):
         find_shards([tmp_path / "de", tmp_path / "en"], tmp_path / "out")
-
-
-def test_sides_of_different_lengths_are_refused_before_the_work(four: list[Shard], tmp_path: Path) -> None:
-    pair = Shard("pair", (four[0].inputs[0], four[1].inputs[0]), tmp_path / "out" / "pair")
-    with pytest.raises(UserError, match=r"a has 1 lines, but .*b has 2 lines\."):
-        run([pair], tmp_path / "out", {}, LocalExecutor(1, "cpu"), lambda number: lambda shard: iter(()), "working")
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

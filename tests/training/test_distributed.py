@@ -143,27 +143,6 @@ def test_incomplete_variables_of_torchrun_are_refused(
         pass
 
 
-@pytest.mark.slow
-def test_only_the_first_process_speaks(write_recipe: Any, start: Any, zygote: Any, tmp_path: Path) -> None:
-    for pid in start(write_recipe(max_steps=2), tmp_path / "run"):
-        assert zygote.wait(pid) == 0
-    first, second = messages(tmp_path)
-    assert "2 processes, cpu" in first
-    assert second == ""
-
-
-@pytest.mark.slow
-def test_a_layer_may_be_left_out_by_one_process_alone(
-    write_recipe: Any, start: Any, zygote: Any, read_metrics: MetricsReader, tmp_path: Path
-) -> None:
-    options = {"type": "transformer", "num_layers": 2, "num_heads": 4, "feed_forward_size": 32, "layer_drop": 0.5}
-    model = {"embedding_size": 32, "tie": "target", "encoder": options, "decoder": options}
-    recipe = write_recipe(max_steps=6, accumulate=2, log_every=1, recipe={"model": model})
-    for pid in start(recipe, tmp_path / "run"):
-        assert zygote.wait(pid) == 0, messages(tmp_path)
-    assert all(line["loss"] > 0 for line in read_metrics(tmp_path / "run", "train"))
-
-
 @pytest.mark.quick("0")
 @pytest.mark.parametrize("signalled", [0, 1])
 def test_a_signal_to_one_ends_both_at_the_same_update_and_they_go_on_exactly(
@@ -303,17 +282,6 @@ def test_when_torchrun_is_killed_before_the_others_have_come_nobody_waits_for_th
     assert "Traceback" not in text
 
 
-@pytest.mark.slow
-def test_a_single_process_may_outlive_the_shell_that_started_it(write_recipe: Any, zygote: Any, tmp_path: Path) -> None:
-    directory = tmp_path / "run"
-    arguments = ["train", write_recipe(max_steps=60, log_every=1), "-o", str(directory)]
-    shell, pid = zygote.start_through(tmp_path / "messages", arguments)
-    zygote.wait_for_step(pid, directory, 2)
-    os.kill(shell, signal.SIGKILL)
-    assert zygote.wait(shell) == -signal.SIGKILL
-    assert zygote.wait(pid) == 0, messages(tmp_path)
-
-
 SLOW_SAVING = """
 import time
 from nmt.training.checkpoint import CheckpointFolder, damage, step_of
@@ -341,27 +309,6 @@ def test_no_process_leaves_before_the_checkpoint_is_written(
     assert len(CheckpointFolder(directory).all()) == 1
     assert zygote.wait(pids[0]) == 143
     assert "Traceback" not in "".join(messages(tmp_path))
-
-
-@pytest.mark.slow
-def test_a_full_disk_ends_both(write_recipe: Any, start: Any, zygote: Any, tmp_path: Path) -> None:
-    pids = start(write_recipe(max_steps=9, checkpoint_every=3), tmp_path / "run", largest_file=100_000)
-    assert [zygote.wait(pid) for pid in pids] == [2, 2]
-    first, second = messages(tmp_path)
-    assert "can't be written: file too large" in first
-    assert "Process 1 has lost the others" in second
-
-
-@pytest.mark.slow
-def test_more_processes_than_before_get_random_numbers_of_their_own(
-    write_recipe: Any, start: Any, zygote: Any, tmp_path: Path
-) -> None:
-    directory = tmp_path / "run"
-    for size, max_steps in ((1, 3), (2, 6)):
-        for pid in start(write_recipe(max_steps=max_steps, dropout=0.2), directory, size=size):
-            assert zygote.wait(pid) == 0, messages(tmp_path)
-    tensors = read_tensors(directory / "checkpoints" / "step-000006" / "training.safetensors")
-    assert not torch.equal(tensors["random-0/cpu"], tensors["random-1/cpu"])
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 12])

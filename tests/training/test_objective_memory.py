@@ -173,11 +173,6 @@ def test_the_largest_that_fits_is_found_in_few_tries(capacity: int) -> None:
     assert len(tried) < 20
 
 
-def test_a_model_that_never_fits_is_refused() -> None:
-    with pytest.raises(UserError, match="Not even a batch of 256"):
-        largest(lambda number: False, limit=60_000)
-
-
 def test_trying_leaves_weights_and_random_numbers_alone(
     make_recipe: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,23 +125,6 @@ def test_a_new_vocabulary_takes_the_rows_of_the_same_pieces(
     assert num_spelled > 10
 
 
-def test_a_vocabulary_that_is_named_is_used(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
-    recipe: dict[str, Any] = {"vocabulary": {"type": "unigram", "size": 55}}
-    own = train(make_recipe("luong", recipe=recipe, max_steps=1), tmp_path / "own")
-    recipe["vocabulary"] = {"path": str(own)}
-    tuned = train(make_recipe("luong", recipe=recipe, finetune_from=trained, max_steps=1), tmp_path / "tuned")
-    assert Vocabularies.load(tuned).fingerprint == Vocabularies.load(own).fingerprint
-
-
-@pytest.mark.slow
-def test_a_resumed_run_needs_the_trained_model_no_more(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
-    whole = train(make_recipe("luong", finetune_from=trained, max_steps=6), tmp_path / "whole")
-    stopped = train(make_recipe("luong", finetune_from=trained, max_steps=3), tmp_path / "stopped")
-    shutil.rmtree(trained)
-    nmt.train(make_recipe("luong", finetune_from=trained, max_steps=6), stopped, resume=True)
-    torch.testing.assert_close(weights(stopped), weights(whole), atol=0, rtol=0)
-
-
 def spoil(path: Path, group: str = "") -> str:
     """Puts NaN into a tensor of a file; returns the tensor's name."""
     tensors = read_tensors(path)

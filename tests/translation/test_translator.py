@@ -1,6 +1,5 @@
 """The translator: text in, text out, whatever the text is."""
 
-import tracemalloc
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
 from pathlib import Path
@@ -67,20 +66,6 @@ def test_any_pair_is_scored(translator: Translator, of_bytes: Translator, lines:
         found = list(each.score(pairs, batch_size=2))
         assert [(pair.source, pair.target) for pair in found] == pairs
         assert all(pair.score is not None and pair.score <= 0 for pair in found)
-
-
-@pytest.mark.slow
-def test_memory_does_not_grow_with_the_number_of_lines(translator: Translator) -> None:
-    def peak(num_lines: int) -> int:
-        lines = ("Der Hund." if number % 5000 == 0 else "  " for number in range(num_lines))
-        tracemalloc.start()
-        assert sum(1 for _ in translator.stream(lines, beam_size=1, batch_size=4)) == num_lines
-        most = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return most
-
-    few = peak(2_000)
-    assert peak(40_000) < few + 200_000
 
 
 def test_candidates_are_sorted_and_distinct(translator: Translator) -> None:

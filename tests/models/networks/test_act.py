@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.data.batch import Batch, make_batch
+from nmt.data.batch import Batch
 from nmt.models.networks.act import ActCells, ActEncoderOptions, HaltingState, HaltingUnit, Parts, PonderOptions, ponder
 from nmt.models.networks.recurrence import LoopLayer
 
@@ -58,21 +58,6 @@ def test_halting_follows_the_equations(max_steps: int) -> None:
         assert sum(found) == pytest.approx(1)
         assert float(pondering.steps_X[x]) == steps
         assert float(pondering.cost_X[x]) == pytest.approx(steps + remainder, abs=1e-12)
-
-
-def test_what_doesnt_run_has_no_weight_and_no_cost() -> None:
-    pondering = HaltingState.start(torch.tensor([True, False]), torch.zeros(2))
-    for n in range(3):
-        weight_X, pondering = pondering.halt(torch.full((2,), 0.4), n == 2, EPSILON)
-        assert weight_X[1] == 0
-    assert pondering.cost_X[1] == 0
-    assert pondering.cost_X[0] > 3
-
-
-def test_a_fresh_unit_would_rather_halt() -> None:
-    assert HaltingUnit(4, PonderOptions())(torch.zeros(1, 4)).item() == pytest.approx(0.7311, abs=1e-4)
-    longer = HaltingUnit(4, PonderOptions(halting_bias=-1.0))
-    assert longer(torch.zeros(1, 4)).item() == pytest.approx(0.2689, abs=1e-4)
 
 
 def test_the_gradient_of_the_cost_is_that_of_the_remainder() -> None:
@@ -329,20 +314,3 @@ def test_ponder_costs_are_those_of_the_real_tokens(make_model: Any, batch: Batch
             assert not figures["ponder"][row, length:].any()
     assert float(together.aux_losses["ponder"]) == pytest.approx(alone, rel=1e-5)
     assert together.diagnostics["ponder"].unique().numel() > 1
-
-
-@torch.no_grad()
-def test_the_time_penalty_scales_the_ponder_cost(make_model: Any, batch: Batch) -> None:
-    costs = []
-    for penalty in (0.001, 0.1):
-        model = make_model({**UNIVERSAL, "time_penalty": penalty}, {**UNIVERSAL, "time_penalty": penalty})
-        unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
-        costs.append(float(unrolled.aux_losses["ponder"]))
-    assert costs[1] == pytest.approx(100 * costs[0], rel=1e-5)
-
-
-def test_a_batch_of_one_word_ponders(make_model: Any, joint_vocabularies: Any) -> None:
-    batch = make_batch([([], [])], joint_vocabularies)
-    model = make_model(ADAPTIVE, DECODERS["act_rnn"])
-    unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
-    assert float(unrolled.source_diagnostics["ponder"]) >= 1

@@ -68,14 +68,3 @@ def test_the_fit_finds_the_curve_of_the_runs(
     assert float(written.out.split(" on the texts that the constants were fitted on")[0].split()[-1]) < 0.5
     assert float(written.out.split("rate=")[1].rstrip(")\n")) == pytest.approx(TRUE_CURVE.rate, abs=0.1)
     assert "student is skipped" in written.err
-
-
-def test_one_text_is_too_few(
-    runs: list[Path], load_tool: LoadTool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tool = load_tool("experiments/plan_quality")
-    monkeypatch.setattr(sys, "argv", ["plan_quality.py", *map(str, runs[:2])])
-    with pytest.raises(SystemExit) as stopped:
-        tool.main()
-    assert stopped.value.code == 2
-    assert "at least two texts" in capsys.readouterr().err
