@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from nmt.jobs.forked import CAN_FORK
-
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 SENTENCES = ["Der Hund schläft im Garten.", "Heute trinkt die Katze kaltes Wasser.", "Mein Bruder wartet auf den Zug."]
@@ -274,28 +272,6 @@ def test_scores_in_jsonl_do_not_depend_on_the_batch(run_nmt: RunNmt, bytes_model
         found.append({row["source"]: [(c["translation"], c["score"]) for c in row["n_best"]] for row in rows})
         assert all(round(score, 4) == score for each in found[-1].values() for _, score in each)
     assert found[0] == found[1] == found[2]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not CAN_FORK, reason="forked processes are for Linux")
-@pytest.mark.parametrize("more", [[], ["--format", "jsonl", "--check"]])
-def test_workers_write_what_one_process_writes(
-    run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, tmp_path: Path, more: list[str]
-) -> None:
-    lines = (tiny_corpus / "train.de").read_text().splitlines()[:70]
-    lines[5] = " ".join(["Hund"] * 5000)
-    (tmp_path / "in").write_text("".join(f"{line}\n" for line in lines))
-    outputs, told = set(), set()
-    for num_workers in ("1", "3"):
-        done = run_nmt(
-            "translate", tiny_model, "-i", tmp_path / "in", "--batch-size", "2", *more, "--workers", num_workers
-        )
-        assert done.returncode == 0, done.stderr
-        outputs.add(done.stdout)
-        told.add(done.stderr)
-    assert len(outputs) == len(told) == 1
-    assert "line 6 has" in told.pop()
-    assert len(outputs.pop().splitlines()) == len(lines)
 
 
 def test_several_workers_do_not_read_standard_input(run_nmt: RunNmt, tiny_model: Path) -> None:

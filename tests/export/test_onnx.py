@@ -93,32 +93,6 @@ def test_imported_models_are_exported(name: str, build_once: BuildOnce, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("system", ["transformer", "ssru"])
-def test_200_lines_of_multi30k_are_translated_alike(
-    run_nmt: RunNmt, shared_data: Path, tmp_path: Path, system: str
-) -> None:
-    done = run_nmt(
-        "train", f"multi30k/{system}", "-o", tmp_path / "model", "-q", "--set", "data.hub=null",
-        "--set", f"data.root={shared_data / 'multi30k'}", "--set", "training.max_steps=40", "--set",
-        "training.validate_every=40", "--set", "training.schedule.warmup_steps=10", "--set", "vocabulary.size=2000",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    translator = load(tmp_path / "model", "cpu")
-    export_onnx(translator, tmp_path / "out")
-    exported = OnnxModel(tmp_path / "out")
-    lines = (shared_data / "multi30k" / "val.de").read_text("utf-8").splitlines()[:200]
-    for beam_size in (1, 5):
-        expected = [
-            translation.text for translation in translator.translate(lines, restore_case=False, beam_size=beam_size)
-        ]
-        assert exported.model.translate(lines, beam_size=beam_size) == expected
-    references = (shared_data / "multi30k" / "val.en").read_text("utf-8").splitlines()[:50]
-    pairs = list(translator.score(zip(lines, references, strict=False)))
-    for pair, found in zip(pairs, exported.score(ids_of(pairs, translator)), strict=True):
-        assert found == pytest.approx(pair.token_log_probabilities, abs=1e-4, rel=1e-5)
-
-
-@pytest.mark.slow
 def test_8_bits_are_smaller_and_nothing_else_is_offered(run_nmt: RunNmt, train_tiny: TrainTiny, tmp_path: Path) -> None:
     directory = train_tiny(*MODELS["ssru"], "training.max_steps=2")
     done = run_nmt("export", directory, "-o", tmp_path / "int8", "--to", "onnx", "--quantization", "int8")

@@ -93,13 +93,6 @@ def test_a_wrong_setting_is_refused_before_anything_is_written(short_quickstart:
         assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_cannot_be_made(short_quickstart: RunNmt, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    done = short_quickstart("-o", tmp_path / "file" / "out")
-    assert done.returncode == 2
-    assert "can't be written" in done.stderr
-
-
 @pytest.mark.slow
 def test_the_real_one_reaches_its_figures(run_nmt: RunNmt, tmp_path: Path) -> None:
     done = run_nmt("quickstart", "-o", tmp_path / "out")

@@ -96,18 +96,6 @@ def test_no_translation_is_longer_than_the_positions() -> None:
     assert max(len(each[0].ids) for each in found) == 2  # and EOS
 
 
-def test_a_folder_that_is_none_ends_the_program_with_2(
-    tmp_path: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.argv", ["translate.py", str(tmp_path)])
-    for stream in ("stdin", "stdout"):
-        monkeypatch.setattr(f"sys.{stream}.reconfigure", lambda **options: None, raising=False)
-    with pytest.raises(SystemExit) as caught:
-        runtime.main()
-    assert caught.value.code == 2
-    assert capsys.readouterr().err.startswith("error: ")
-
-
 @pytest.mark.parametrize("beam", [1, 3])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_search_with_numbers_that_are_not_finite_ends_with_an_error(beam: int, value: float) -> None:
