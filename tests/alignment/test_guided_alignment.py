@@ -157,16 +157,6 @@ def test_positions_without_a_link_are_linked_to_eos(vocabularies: Vocabularies) 
     assert links_mask(batch).int().tolist() == [first, second]
 
 
-def test_a_batch_in_halves_or_twice_keeps_its_links(vocabularies: Vocabularies) -> None:
-    pairs = [([5, 6, 7], [8, 9, 10]), ([5], [6]), ([5, 6], [7])]
-    links = [np.array([[1, 0]]), np.array([[0, 0]]), np.array([[1, 0]])]
-    batch = make_batch(pairs, vocabularies, {"links": links})
-    for half, part in zip(batch.halves(), (slice(2), slice(2, None)), strict=True):
-        alone = make_batch(pairs[part], vocabularies, {"links": links[part]})
-        assert torch.equal(links_mask(half), links_mask(alone))
-    assert torch.equal(links_mask(batch.repeated(2)), links_mask(batch).repeat(2, 1, 1))
-
-
 def test_training_batches_have_the_links_of_their_pairs(
     tmp_path: Path, text: FileText, vocabularies: Vocabularies
 ) -> None:

@@ -122,12 +122,6 @@ def test_pointing_at_a_word_shades_the_other_side(opened: Any) -> None:
 
 
 @pytest.mark.slow
-def test_another_head_is_shown_when_chosen(opened: Any) -> None:
-    opened.select_option("#head", label="layer 1 head 1")
-    opened.hover("#target .word >> nth=0")
-    assert shares(opened, "source") == pytest.approx([0.25] * 4, abs=0.01)
-
-
 def test_lines_are_as_thick_as_the_weights(opened: Any) -> None:
     assert not opened.is_visible("#lines-section")
     opened.select_option("#picture", label="lines")

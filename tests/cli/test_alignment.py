@@ -280,27 +280,6 @@ def test_heads_are_chosen_once(
     assert "reads heads 1:3 and knows" in again.stderr
 
 
-@pytest.mark.slow
-def test_two_models_of_opposite_directions_agree_on_links(
-    run_nmt: RunNmt, tiny_model: Path, train_tiny: Callable[..., Path], pair: tuple[Path, Path]
-) -> None:
-    reverse = train_tiny("training.max_steps=60", "data.source=en", "data.target=de")
-    found = {}
-    for how in ("none", "intersection", "grow-diag", "union"):
-        done = run_nmt("align", tiny_model, *pair, "--reverse", reverse, "--symmetrize", how)
-        assert (done.returncode, done.stderr) == (0, "")
-        found[how] = [set(links(line)) for line in done.stdout.splitlines()]
-    other_way = ("align", reverse, *reversed(pair), "--reverse", tiny_model, "--symmetrize")
-    for how in ("intersection", "union"):
-        swapped = [links(line) for line in run_nmt(*other_way, how).stdout.splitlines()]
-        assert found[how] == [{(source, target) for target, source in line} for line in swapped]
-    alone = run_nmt("align", tiny_model, *pair, "--symmetrize", "union").stdout.splitlines()
-    assert found["union"] != [set(links(line)) for line in alone]
-    for number, grown in enumerate(found["grow-diag"]):
-        assert found["intersection"][number] <= grown <= found["union"][number]
-        assert found["none"][number] <= found["union"][number]
-
-
 def test_learning_needs_attention_and_text(
     run_nmt: RunNmt, vanilla_model: Path, model_copy: Path, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -60,6 +60,7 @@ def test_a_machine_shows_all_heads_over_both_sentences(run_nmt: RunNmt, copier: 
     assert texts.count("</s>") == 2
 
 
+@pytest.mark.slow
 def test_memory_of_an_encoder_and_attention_of_a_decoder_are_one_picture(
     run_nmt: RunNmt, train_tiny: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -118,30 +118,6 @@ def test_noise_is_that_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_noise_and_samples_depend_on_seed_and_line_alone(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
-    (tmp_path / "few.en").write_text("".join(f"{line}\n" for line in lines_of(corpus / "mono.en")[:20]), "utf-8")
-
-    def run(name: str, *options: object, source: Path = tmp_path / "few.en") -> dict[str, list[str]]:
-        options = ("-i", source, "-o", tmp_path / name, "--drop-worst", 0, *SHORT, *options)
-        assert run_nmt("backtranslate", MODEL, *options).returncode == 0
-        return {path.name: lines_of(path) for path in (tmp_path / name).iterdir()}
-
-    plain, noisy = run("plain"), run("noisy", "--noise")
-    assert noisy["train.de"] != plain["train.de"]
-    assert {k: v for k, v in noisy.items() if "." in k and k not in ("train.de", "report.json")} == {
-        k: v for k, v in plain.items() if k not in ("train.de", "report.json")
-    }
-    assert run("again", "--noise")["train.de"] == noisy["train.de"]
-    assert run("other", "--noise", "--seed", 2)["train.de"] != noisy["train.de"]
-    longer = run("longer", "--noise", source=corpus / "mono.en")
-    assert longer["train.de"][: len(noisy["train.de"])] == noisy["train.de"]
-    sampled = run("sampled", "--search", "sample")
-    assert sampled["train.de"] != plain["train.de"]
-    assert json.loads("\n".join(sampled["report.json"]))["settings"]["beam_size"] == 1
-    assert run("same", "--search", "sample", "--batch-size", 3)["train.de"] == sampled["train.de"]
-
-
-@pytest.mark.slow
 def test_the_candidate_nearest_to_the_reference_is_chosen(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
     files = corpus / "mono.en", corpus / "mono.de"
     options = ("--drop-worst", 0, "--beam-size", 3, *SHORT)

@@ -160,6 +160,7 @@ def test_samples_of_servers_that_give_one_choice(
     assert sorted(request["body"]["seed"] for request in endpoint.requests()) == sorted([1, 2, 3] * (NUM_LINES - 1))
 
 
+@pytest.mark.slow
 def test_answers_become_lines(run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path) -> None:
     done = run_nmt("distill", text, *options(endpoint, "wordy"), "-o", tmp_path / "made")
     assert done.returncode == 0, done.stderr

@@ -261,19 +261,6 @@ def test_other_precisions_translate_as_well(
     assert sum(a == b for a, b in zip(translations, expected, strict=True)) >= 38
 
 
-@pytest.mark.slow
-def test_scores_in_jsonl_do_not_depend_on_the_batch(run_nmt: RunNmt, bytes_model: Path, tmp_path: Path) -> None:
-    lines = [" ".join(SENTENCES[: 1 + number % 5]) for number in range(24)]
-    found = []
-    for order, batch_size in ((lines, 24), (lines, 1), (lines[::-1], 7)):
-        options = ("--format", "jsonl", "--n-best", 3, "--beam-size", 3, "--batch-size", batch_size)
-        done = run_nmt("translate", bytes_model, *options, stdin="".join(f"{line}\n" for line in order))
-        rows = [json.loads(line) for line in done.stdout.splitlines()]
-        found.append({row["source"]: [(c["translation"], c["score"]) for c in row["n_best"]] for row in rows})
-        assert all(round(score, 4) == score for each in found[-1].values() for _, score in each)
-    assert found[0] == found[1] == found[2]
-
-
 def test_several_workers_do_not_read_standard_input(run_nmt: RunNmt, tiny_model: Path) -> None:
     done = run_nmt("translate", tiny_model, "--workers", "2")
     assert (done.returncode, done.stdout) == (2, "")

@@ -12,13 +12,9 @@ import pytest
 from nmt.core.errors import UserError
 from nmt.data.batch import Ids
 from nmt.export.onnx import OnnxModel, check_exportable, export_onnx
-from nmt.pretrained.huggingface import import_huggingface
 from nmt.translation.load import load
 from nmt.translation.results import ScoredPair
 from nmt.translation.translator import Translator
-from tests.conftest import BuildOnce
-from tests.pretrained.test_huggingface import CASES, TARGETS
-from tests.support.huggingface_folders import lines_of, strange_lines, write_folder
 
 pytest.importorskip("onnx", reason="needs onnx")
 pytest.importorskip("onnxscript", reason="needs onnxscript")
@@ -71,25 +67,6 @@ def test_log_probabilities_and_translations_are_those_of_pytorch(
     pairs = list(translator.score((line, "The dog sees the moon.") for line in lines if line))
     for pair, found in zip(pairs, exported.score(ids_of(pairs, translator)), strict=True):
         assert found == pytest.approx(pair.token_log_probabilities, abs=1e-4, rel=1e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [pytest.param("marian_codes", marks=pytest.mark.slow), "mbart"])
-def test_imported_models_are_exported(name: str, build_once: BuildOnce, tmp_path: Path) -> None:
-    """With their activations, norms, positions, language tokens and what the decoder reads first."""
-    folder = build_once(f"huggingface_{name}", lambda path: write_folder(path, **CASES[name]))
-    translator = load(import_huggingface(folder, tmp_path / "model", None, TARGETS.get(name)).path, "cpu")
-    export_onnx(translator, tmp_path / "out")
-    exported = OnnxModel(tmp_path / "out")
-    lines = [*lines_of("de", 20), *strange_lines(20), "", ">>fra<< Ein Mann schläft."]
-    for beam_size in (1, 4):
-        options = {"beam_size": beam_size, "max_length": 8}
-        found = translator.translate(lines, restore_case=False, **options)
-        texts = [" ".join(translation.text.split()) for translation in found]
-        assert exported.model.translate(lines, **options) == texts
-    pairs = list(translator.score(zip(lines_of("de", 5), lines_of("en", 5), strict=True)))
-    for pair, found_T in zip(pairs, exported.score(ids_of(pairs, translator)), strict=True):
-        assert found_T == pytest.approx(pair.token_log_probabilities, abs=1e-4, rel=1e-5)
 
 
 @pytest.mark.slow

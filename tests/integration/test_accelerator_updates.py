@@ -30,6 +30,7 @@ needs_backend = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @needs_backend
 def test_an_update_in_bfloat16_has_few_operations_and_no_waits() -> None:
     found = in_process("bench/transformer_256", "bf16", LAYERS)

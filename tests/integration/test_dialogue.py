@@ -99,21 +99,6 @@ def test_one_long_sentence_will_do_as_well(train: Train) -> None:
     assert share_right(load(train(*FLAT), "cpu")) == 1
 
 
-@pytest.mark.slow
-def test_batches_of_different_dialogues_translate_as_alone(hierarchical: Path) -> None:
-    translator = load(hierarchical, "cpu")
-    lines = [source for source, _ in dialogues()[::7]]
-    lines = [*lines, "It is big.", "\t\tIt is big.", "Yes.\tIs it old?", "a\tb\tc\td\te\tI see the cat.\t\tIs it old?"]
-    together = translator.translate(lines, n_best=3)
-    for line, found in zip(lines, together, strict=True):
-        [alone] = translator.translate([line], n_best=3)
-        assert [c.text for c in found.n_best] == [c.text for c in alone.n_best]
-        assert found.score == pytest.approx(alone.score, abs=1e-4)
-    # Turns before those that the model reads make no difference.
-    [short] = translator.translate(["I see the cat.\t\tIs it old?"])
-    assert together[-1].score == pytest.approx(short.score, abs=1e-4)
-
-
 HOSTILE = [
     "",
     "\t",

@@ -8,16 +8,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
-import nmt
 from nmt.core.errors import UserError
-from nmt.jobs.executors import CORES, JobFactory, LocalExecutor, RayExecutor
+from nmt.jobs.executors import JobFactory, LocalExecutor, RayExecutor
 from nmt.jobs.shards import JOURNAL, Journal, Shard, find_shards, steps
-from nmt.recipe import options as recipe_options
-from nmt.recipe import registry
 from nmt.translation.job import TranslationJob, _translate_shard, start_shards
 from nmt.translation.load import load
 from nmt.translation.request import StreamOptions
@@ -319,37 +316,6 @@ def test_a_ray_cluster_writes_the_same_although_a_worker_is_killed(
     assert (killer / "killed").exists()
     assert contents(output) == translated_one_by_one(run_nmt, tiny_model, texts)
     assert not list(output.glob("*.partial"))
-
-
-@pytest.mark.slow
-def test_an_executor_is_added_from_outside(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
-    started: list[tuple[int, int]] = []
-
-    class Queue(LocalExecutor):
-        class Options(recipe_options.Options):
-            partition: int = 1
-
-        @classmethod
-        def open(cls, options: Options, num_workers: int | None, device: str, cores_each: int) -> Self:
-            started.append((options.partition, cores_each))
-            return cls(num_workers, device, cores_each)
-
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "a").write_text("Ein Hund schläft.\n", encoding="utf-8")
-    command = ("translate", tiny_model, "-i", tmp_path / "in", "-o", tmp_path / "out", "--workers", 1)
-    unknown = run_nmt(*command, "--executor", "queue")
-    assert unknown.returncode == 2
-    assert "there is no executor 'queue'" in unknown.stderr
-    assert "--ray and --executor" in run_nmt(*command, "--executor", "ray", "--ray", "auto").stderr
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "_added", list(registry._added))
-        nmt.add_component("queue", Queue)
-        wrong = run_nmt(*command, "--executor", "queue: {partitions: 1}")
-        assert (wrong.returncode, "partitions" in wrong.stderr) == (2, True)
-        done = run_nmt(*command, "--executor", "queue: {partition: 7}")
-    assert done.returncode == 0, done.stderr
-    assert started == [(7, CORES)]
-    assert (tmp_path / "out" / "a").exists()
 
 
 @pytest.mark.parametrize("reports", [False, True])

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from nmt.models.cells import CELLS, Cell, CellState
 from nmt.models.cells.gated import (
@@ -382,30 +381,6 @@ def test_a_depth_gate_of_both_directions_sees_the_cell_of_its_own() -> None:
                 position = length - 1 - step if way else step
                 found = outputs_BTD[row, position, way * HIDDEN : (way + 1) * HIDDEN]
                 assert found.tolist() == pytest.approx(state[0], abs=1e-9)
-
-
-@pytest.mark.quick("1-*")
-@every_cell
-@pytest.mark.parametrize("directions", [1, 2])
-def test_gradients_of_a_padded_batch(choice: Any, directions: int) -> None:
-    torch.manual_seed(18)
-    recurrence, _ = recurrence_of(choice, directions)
-    x_BTD = torch.randn(2, 4, INPUT, dtype=torch.float64, requires_grad=True)
-    state = tuple(
-        torch.randn(2, 2, HIDDEN * directions, dtype=torch.float64, requires_grad=True)
-        for _ in range(recurrence.num_states)
-    )
-
-    def read(x_BTD: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
-        state, parameters = others[: len(state_names)], others[len(state_names) :]
-        values = dict(zip(names, parameters, strict=True))
-        outputs_BTD, final = functional_call(recurrence, values, (x_BTD, state, torch.tensor([4, 2])))
-        return outputs_BTD, *final[: recurrence.num_states]
-
-    state_names = range(recurrence.num_states)
-    names = [name for name, parameter in recurrence.named_parameters() if parameter.requires_grad]
-    parameters = [parameter for parameter in recurrence.parameters() if parameter.requires_grad]
-    assert torch.autograd.gradcheck(read, (x_BTD, *state, *parameters), fast_mode=True)
 
 
 @every_cell

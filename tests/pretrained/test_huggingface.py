@@ -81,14 +81,14 @@ def first_of(translator: Translator) -> int | None:
     return None if decoder.first_token is None else translator.vocabularies.target.sos
 
 
-@pytest.mark.quick("marian_codes", "mbart", "nllb")
+@pytest.mark.quick("marian_codes", "mbart")
 def test_log_probabilities_are_the_stored_ones_of_transformers(case: str, imported: Path) -> None:
     expected = json.loads(EXPECTED.read_text("utf-8"))[case]
     for found, wanted in zip(log_probabilities(nmt.load(imported, "cpu")), expected, strict=True):
         assert found == pytest.approx(wanted, abs=1e-5)
 
 
-@pytest.mark.quick("marian_codes", "mbart")
+@pytest.mark.slow
 def test_log_probabilities_are_those_of_transformers(folder: Path, imported: Path) -> None:
     pytest.importorskip("transformers")
     translator = nmt.load(imported, "cpu")
@@ -97,7 +97,7 @@ def test_log_probabilities_are_those_of_transformers(folder: Path, imported: Pat
         assert found == pytest.approx(wanted, abs=1e-5)
 
 
-@pytest.mark.quick("marian_codes", "mbart")
+@pytest.mark.quick("marian_codes")
 def test_tokenisation_is_that_of_transformers(case: str, folder: Path, imported: Path) -> None:
     """Of NLLB and mBART-50, transformers 5 divides some lines with white space otherwise than sentencepiece."""
     transformers = pytest.importorskip("transformers")

@@ -275,21 +275,6 @@ def test_a_body_that_is_too_large(serve: Callable[..., Any], translator: Transla
     assert small.request("/v1/translate", body).status == 413
 
 
-@pytest.mark.parametrize("num_clients", [2, 50])
-def test_parallel_clients_get_the_answers_that_they_would_get_alone(
-    server: Any, translator: Translator, german: list[str], num_clients: int
-) -> None:
-    expected = {line: found.text for line, found in zip(german, translator.translate(german), strict=True)}
-    asked = (german * 3)[: 2 * num_clients]
-
-    def ask(line: str) -> str:
-        body = {"q": line, "source": "de", "target": "en"}
-        return str(server.request("/translate", body).json["translatedText"])
-
-    with ThreadPoolExecutor(num_clients) as clients:
-        assert list(clients.map(ask, asked)) == [expected[line] for line in asked]
-
-
 def test_a_full_queue(serve: Callable[..., Any], translator: Translator, hold: Hold) -> None:
     small = serve(translator, queue_size=1)
     release = hold(small.service.engine)

@@ -289,14 +289,23 @@ def test_a_tag_is_in_front_of_the_current_turn_of_a_dialogue(tmp_path: Path, mak
     assert list(text) == [("zwei\t<2en> drei", "three"), ("\t<2en> vier", "four")]
 
 
-@pytest.fixture(scope="module")
-def both_ways(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory, train_tiny: TrainTiny) -> Path:
+def train_both_ways(tiny_corpus: Path, train_tiny: TrainTiny, steps: int = 280) -> Path:
     """A model of two directions; nothing but the tag tells which one is wanted."""
     corpora = [corpus(tiny_corpus, "to-en", tag="<2en>"), corpus(tiny_corpus, "to-de", "en", "de", tag="<2de>")]
     corpora += [corpus(tiny_corpus, f"copy-{x}", x, x, tag=f"<2{x}>") for x in ("de", "en")]
     settings = {"data.root": None, "data.valid": None, "data.corpora": corpora, "vocabulary.joint": True}
-    settings |= {"training.max_steps": 280, "training.batch_tokens": 384, "training.validate_every": 280}
+    settings |= {"training.max_steps": steps, "training.batch_tokens": 384, "training.validate_every": steps}
     return train_tiny(*(f"{key}={json.dumps(value)}" for key, value in settings.items()))
+
+
+@pytest.fixture(scope="module")
+def both_ways(tiny_corpus: Path, train_tiny: TrainTiny) -> Path:
+    return train_both_ways(tiny_corpus, train_tiny)
+
+
+@pytest.fixture(scope="module")
+def hardly_trained(tiny_corpus: Path, train_tiny: TrainTiny) -> Path:
+    return train_both_ways(tiny_corpus, train_tiny, steps=1)
 
 
 @pytest.mark.slow
@@ -337,8 +346,8 @@ def test_a_tag_has_no_links(both_ways: Path, tiny_corpus: Path, tmp_path: Path, 
     assert all(min(link[0] for link in each.alignment or ()) >= 1 for each in with_links)
 
 
-def test_a_tag_that_the_model_lacks_is_told_once(both_ways: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = nmt.load(both_ways, "cpu")
+def test_a_tag_that_the_model_lacks_is_told_once(hardly_trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = nmt.load(hardly_trained, "cpu")
     for _ in range(2):
         model.translate(["<2de> dog", "dog", "<2fr> dog", "<2it> dog"])
     text = " ".join(capsys.readouterr().err.split())
@@ -346,8 +355,8 @@ def test_a_tag_that_the_model_lacks_is_told_once(both_ways: Path, capsys: pytest
     assert "line 3 begins with <2fr>, which isn't a tag of the model: <2de>, <2en>." in text
 
 
-def test_an_unknown_word_is_never_replaced_by_a_tag(both_ways: Path, tiny_corpus: Path) -> None:
-    model = nmt.load(both_ways, "cpu")
+def test_an_unknown_word_is_never_replaced_by_a_tag(hardly_trained: Path, tiny_corpus: Path) -> None:
+    model = nmt.load(hardly_trained, "cpu")
     line = (tiny_corpus / "train.de").read_text("utf-8").splitlines()[0]
     words = model.aligner.attended_words(f"<2en> {line}", model.encode_target("The dog sleeps in the garden."))
     assert not {"<", "2en", ">", ""} & set(words)

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -216,7 +215,7 @@ LineReader.source_ids = slow
 """
 
 
-@pytest.mark.quick("the one that works")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ended", "number", "statuses"),
     [
@@ -282,35 +281,6 @@ def test_when_torchrun_is_killed_before_the_others_have_come_nobody_waits_for_th
     assert "Traceback" not in text
 
 
-SLOW_SAVING = """
-import time
-from nmt.training.checkpoint import CheckpointFolder, damage, step_of
-plain = CheckpointFolder.save
-def slow(*arguments):
-    time.sleep(1.5)
-    return plain(*arguments)
-CheckpointFolder.save = slow
-"""
-
-
-@pytest.mark.slow
-def test_no_process_leaves_before_the_checkpoint_is_written(
-    write_recipe: Any, start: Any, zygote: Any, tmp_path: Path
-) -> None:
-    """torchrun ends the others when one has left; and it sends a signal again to processes that have it already."""
-    recipe, directory = write_recipe(max_steps=100_000, validate_every=100_000, log_every=1), tmp_path / "run"
-    pids = start(recipe, directory, before=SLOW_SAVING)
-    zygote.wait_for_step(pids[0], directory, 3)
-    for _ in range(2):
-        for pid in pids:
-            os.kill(pid, signal.SIGTERM)
-        time.sleep(0.3)
-    assert zygote.wait(pids[1]) == 143
-    assert len(CheckpointFolder(directory).all()) == 1
-    assert zygote.wait(pids[0]) == 143
-    assert "Traceback" not in "".join(messages(tmp_path))
-
-
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 12])
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_what_is_shared_out_comes_back_in_order(count: int, size: int) -> None:
@@ -333,37 +303,3 @@ def test_torchrun_starts_it_and_passes_ctrl_c_on(write_recipe: Any, tmp_path: Pa
     _, text = process.communicate(timeout=120)
     assert "SIGINT: stopped, checkpoint saved" in text
     assert CheckpointFolder(directory).all()
-
-
-@pytest.mark.posix
-@pytest.mark.slow
-def test_when_a_machine_is_lost_the_others_go_on_from_the_checkpoint(
-    write_recipe: Any, read_metrics: MetricsReader, tmp_path: Path
-) -> None:
-    """Each torchrun stands for a machine; the first has the rendezvous."""
-    directory = tmp_path / "run"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "1:2", "--nproc-per-node", "1"]
-    command += ["--max-restarts", "3", "--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}"]
-    command += ["--rdzv-conf", "last_call_timeout=20", "-m", "nmt", "train"]
-    command += [write_recipe(max_steps=60, checkpoint_every=5, log_every=1), "-o", str(directory), "--resume"]
-    machines = []
-    for number in range(2):
-        with (tmp_path / f"messages-{number}").open("w") as file:
-            machines.append(subprocess.Popen(command, stderr=file, stdout=subprocess.DEVNULL, start_new_session=True))
-        with socket.socket() as store:  # on one machine the one that comes first has the rendezvous
-            while store.connect_ex(("127.0.0.1", port)):
-                time.sleep(0.05)
-    while not (directory / "metrics.jsonl").exists() or len(read_metrics(directory, "train")) < 12:
-        assert machines[0].poll() is None, messages(tmp_path)
-        time.sleep(0.05)
-    assert "2 processes" in "".join(messages(tmp_path))
-    lost = machines[1].pid
-    children = Path(f"/proc/{lost}/task/{lost}/children").read_text().split()
-    for pid in (lost, *map(int, children)):
-        os.kill(pid, signal.SIGKILL)
-    machines[1].wait()
-    assert machines[0].wait(timeout=300) == 0, messages(tmp_path)
-    assert [line["step"] for line in read_metrics(directory, "train")] == list(range(1, 61))

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -140,18 +139,6 @@ def test_the_message_of_the_cpu_allocator_is_known() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
-
-
-def test_halves_hold_the_same_pairs_with_no_more_padding_than_needed(make_recipe: RecipeMaker) -> None:
-    data = prepare_data(make_recipe(max_steps=1))
-    pairs = sorted((data.train[0].corpus.pair(i) for i in range(7)), key=lambda pair: len(pair[0]))
-    numbers = [np.array([row]) for row in range(7)]
-    halves = make_batch(pairs, data.vocabularies, {"number": numbers}).halves()
-    for half, rows in zip(halves, (slice(4), slice(4, 7)), strict=True):
-        alone = make_batch(pairs[rows], data.vocabularies)
-        assert half.annotations == {"number": numbers[rows]}
-        assert half.tensors.keys() == alone.tensors.keys()
-        assert all(torch.equal(half.tensors[name], alone.tensors[name]) for name in half.tensors)
 
 
 # training.batch_tokens: auto

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from sacrebleu import corpus_bleu
 
-import nmt
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build_model
@@ -24,31 +22,6 @@ from nmt.training.validation import Validator
 RecipeMaker = Callable[..., Recipe]
 MetricsReader = Callable[..., list[dict[str, Any]]]
 CheckpointReader = Callable[..., Any]
-
-
-@pytest.mark.quick("vanilla")
-@pytest.mark.parametrize("system", ["vanilla", "bahdanau", "luong", "luong with feeding", "transformer"])
-def test_each_system_learns_the_tiny_corpus_by_heart(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, tiny_corpus: Path, tmp_path: Path, system: str
-) -> None:
-    rate = 0.02 if "luong" in system else 0.01
-    train(
-        make_recipe(
-            system,
-            recipe={"data": {"valid": "train"}},
-            max_steps=150, validate_every=150, batch_tokens=256, learning_rate=rate,
-            schedule="constant", label_smoothing=0.0, metric="bleu",
-        ),
-        tmp_path,
-    )  # fmt: skip
-    losses = [line["loss"] for line in read_metrics(tmp_path, "train")]
-    assert losses[0] > 3
-    assert losses[-1] < 0.15
-    source, target = ((tiny_corpus / f"train.{side}").read_text("utf-8").splitlines() for side in ("de", "en"))
-    translations = [translation.text for translation in nmt.load(tmp_path).translate(source)]
-    assert corpus_bleu(translations, [target]).score >= 95
-    (line,) = read_metrics(tmp_path, "valid")
-    assert line["bleu"] == pytest.approx(corpus_bleu(translations, [target]).score, abs=0.01)
 
 
 # what is written

@@ -30,23 +30,7 @@ def of_bytes(bytes_model: Path) -> Translator:
     return load(bytes_model, "cpu")
 
 
-@pytest.mark.slow
-@settings(deadline=None, max_examples=25)
-@given(lines=LINES)
-def test_any_lines_in_as_many_lines_out(translator: Translator, of_bytes: Translator, lines: list[str]) -> None:
-    for each in (translator, of_bytes):
-        found = list(each.stream(lines, with_alignment=True, beam_size=2))
-        assert [translation.source for translation in found] == lines
-        for translation in found:
-            assert len(translation.text.splitlines()) <= 1
-            assert "\t" not in translation.text
-            assert translation.alignment is not None
-            for source, target in translation.alignment:
-                assert 0 <= source < len(translation.source.split())
-                assert 0 <= target < len(translation.text.split())
-
-
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=6)
 @given(lines=st.lists(SENTENCES, min_size=1, max_size=5), batch_size=st.integers(1, 5))
 def test_neither_neighbours_nor_batches_change_a_translation(
     of_bytes: Translator, lines: list[str], batch_size: int
@@ -58,7 +42,7 @@ def test_neither_neighbours_nor_batches_change_a_translation(
         assert translation.text == alone.text
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=6)
 @given(lines=LINES)
 def test_any_pair_is_scored(translator: Translator, of_bytes: Translator, lines: list[str]) -> None:
     pairs = list(zip(lines, reversed(lines), strict=True))

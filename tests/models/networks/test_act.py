@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nmt.data.batch import Batch
-from nmt.models.networks.act import ActCells, ActEncoderOptions, HaltingState, HaltingUnit, Parts, PonderOptions, ponder
+from nmt.models.networks.act import ActCells, ActEncoderOptions, HaltingState, HaltingUnit
 from nmt.models.networks.recurrence import LoopLayer
 
 EPSILON = 0.01
@@ -69,24 +69,6 @@ def test_the_gradient_of_the_cost_is_that_of_the_remainder() -> None:
     pondering.cost_X.sum().backward()
     assert units.grad is not None
     assert units.grad.tolist() == [-1, -1, -1, 0]
-
-
-def test_gradients_of_pondering() -> None:
-    torch.manual_seed(3)
-    options = PonderOptions(max_steps=4, epsilon=EPSILON)
-    unit = HaltingUnit(4, options).double()
-    weight = torch.randn(4, 4, dtype=torch.float64)
-
-    def run(state: Tensor, weight: Tensor) -> Tensor:
-        def step(parts: Parts, n: int) -> tuple[Parts, Tensor]:
-            moved = (parts[0] @ weight + float(n == 0)).tanh()
-            return (moved,), unit(moved)
-
-        (mean,), halting = ponder(step, (state,), torch.ones(3, dtype=torch.bool), options)
-        return torch.cat((mean.flatten(), halting.remainder_X))
-
-    state = torch.randn(3, 4, dtype=torch.float64)
-    assert torch.autograd.gradcheck(run, (state.requires_grad_(), weight.requires_grad_()))
 
 
 def randomise(module: nn.Module, bias: float, std: float = 1.0) -> None:
@@ -249,26 +231,6 @@ def test_without_halting_all_steps_are_taken_and_the_last_one_counts(make_model:
     encoded = encoder(source, torch.tensor([4]))
     torch.testing.assert_close(encoded.memories[0].values_BSD, x_BSD, atol=1e-6, rtol=1e-5)
     assert encoded.aux_losses == {}
-
-
-@torch.no_grad()
-def test_a_fixed_number_of_steps_repeats_the_cell(make_model: Any) -> None:
-    """The Repeat-RNN of Fojo et al. 2018: s_t^n = cell([x_t; first?], s_t^{n-1}) for n = 1 … 3, and s_t = s_t^3."""
-    fixed = {"adaptive": False, "cell": "rnn_tanh", "max_steps": 3}
-    model = make_model({**ADAPTIVE, **fixed, "bidirectional": False}, {**DECODERS["act_rnn"], **fixed}).double()
-    assert [name for name, _ in model.named_parameters() if "halting" in name] == []
-    w = numbers(model.encoder.layer)
-    source = torch.tensor([[4, 9, 7, 3]])
-    encoded = model.encode(source, torch.tensor([4]))
-    state = np.zeros(8)
-    for position, x in enumerate(model.encoder.embedding(source)[0].numpy()):
-        for n in range(3):
-            gates = w["cells.0.cells.0.input_weights.0"] @ x + w["cells.0.cells.0.bias"]
-            gates = gates + w["cells.0.cells.0.input_weights.1"][:, 0] * (n == 0)
-            state = np.tanh(gates + w["cells.0.cells.0.hidden_weight"] @ state)
-        np.testing.assert_allclose(encoded.memories[0].values_BSD[0, position].numpy(), state, atol=1e-10)
-    unrolled = model.decoder.unroll(torch.tensor([[2, 6]]), encoded)
-    assert encoded.aux_losses == unrolled.aux_losses == unrolled.diagnostics == {}
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from nmt.data.batch import Batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.contracts import EncoderOutput
 from nmt.models.networks import ntm
-from nmt.models.networks.ntm import HeadOptions, Heads, NTMCell, NTMState
+from nmt.models.networks.ntm import HeadOptions, NTMCell, NTMState
 from nmt.models.networks.recurrence import StackOptions
 from nmt.models.seq2seq import Seq2Seq
 
@@ -160,24 +160,6 @@ def test_three_steps_of_a_machine_from_the_equations() -> None:
             torch.testing.assert_close(state.memory_NCW[n, :size], expected, atol=1e-9, rtol=0)
             expected = torch.tensor(reads[n], dtype=torch.float64).flatten()
             torch.testing.assert_close(machine.output(state)[n], torch.cat((hidden[n], expected)), atol=1e-9, rtol=0)
-
-
-def test_gradients_of_the_memory() -> None:
-    """Through every step of addressing, a write and a read."""
-    heads = Heads(5, HeadOptions(slot_size=WIDTH), 2, 2 * WIDTH).double()
-    inputs = tuple(
-        value.requires_grad_() for value in (random(ROWS, 5), random(ROWS, SLOTS, WIDTH, seed=1), distributions(2))
-    )
-
-    def run(control: Tensor, slots: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
-        # The weights must stay positive where gradcheck moves them.
-        previous = (previous + 0.1) * ring()[0][:, None]
-        weights, change = heads(control, slots, previous, ring())
-        erase, add = change.chunk(2, dim=2)
-        written = ntm.write(slots, weights, erase.sigmoid(), add)
-        return written, ntm.read(weights, written)
-
-    assert torch.autograd.gradcheck(run, inputs)
 
 
 def test_half_precision_stays_out_of_the_memory() -> None:

@@ -12,7 +12,6 @@ import pytest
 
 import nmt
 from nmt.data.dialogue import current_turn, split_turns
-from nmt.recipe.load import load_recipe
 
 LoadTool = Callable[[str], ModuleType]
 
@@ -87,34 +86,6 @@ def test_contexts_are_dealt_out_anew_and_nothing_else_changes(compare_dialogues:
     assert all(moved)
     assert shuffled == compare_dialogues.shuffle_contexts(given, 2)
     assert shuffled != compare_dialogues.shuffle_contexts(given, 2, seed=2)
-
-
-@pytest.mark.slow
-def test_one_direction_from_training_to_table(
-    compare_dialogues: ModuleType,
-    converted: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    small = ["vocabulary.size=60", "vocabulary.type=bpe", "model.embedding_size=8", "model.decoder.hidden_size=8"]
-    settings = [f"--set={setting}" for setting in [*small, "training.max_steps=2", "decoding.max_length=8"]]
-    command = ["compare_dialogues.py", str(converted), str(tmp_path / "runs"), "--direction", "de-en", *settings]
-    monkeypatch.setattr(sys, "argv", [*command, "--samples", "20"])
-    compare_dialogues.main()
-    printed = capsys.readouterr().out
-    assert "de → en, what the customer says: 6 turns" in printed
-    assert "en → de" not in printed
-    assert {path.name for path in (tmp_path / "runs").iterdir()} == {
-        f"{system}.de-en" for system in ("no_context", "flat", "hierarchical_alone", "hierarchical")
-    }
-    for row in ("| no_context |", "| flat |", "| hierarchical, context shuffled |", "| hierarchical_alone |"):
-        assert row in printed
-    contexts = {
-        system: load_recipe(tmp_path / "runs" / f"{system}.de-en" / "recipe.yaml").data.history_turns
-        for system in compare_dialogues.SYSTEMS
-    }
-    assert contexts == {"no_context": 0, "flat": 2, "hierarchical_alone": 0, "hierarchical": 2}
 
 
 def test_distinct_n_counts_different_words_and_pairs(load_tool: LoadTool) -> None:

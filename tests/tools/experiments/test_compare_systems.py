@@ -1,6 +1,5 @@
 """The table of every system: who is in it, on what terms, and that nothing is done twice or lost."""
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +7,6 @@ from types import ModuleType
 
 import pytest
 
-import nmt
-from nmt.core.text import read_lines
-from nmt.evaluation.scores import score_corpus
-from nmt.plotting.history import read_history
 from nmt.recipe.load import load_recipe, parse_settings
 
 TINY = (
@@ -62,47 +57,3 @@ def test_every_recipe_of_the_folder_is_a_system_on_equal_terms(compare_systems: 
         wide = name in {"vanilla", "bahdanau", "luong", "dot", "scaled_dot"}
         assert recipe.model.decoder.get("hidden_size", 256) == (512 if wide else 256), name
     assert first.training.schedule["type"] != "cosine"  # it would need to know how many updates the minutes will be
-
-
-@pytest.mark.slow
-def test_shares_make_a_whole_and_a_last_call_the_table(
-    run: Callable[..., None],
-    tiny_corpus: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    runs = tmp_path / "runs"
-    run(runs, "vanilla", "gru", "--share", "2/2")
-    half = capsys.readouterr().out
-    assert "| `systems/gru` |" in half
-    assert "| `multi30k/vanilla` |" not in half
-    assert "Not done yet: vanilla, bahdanau," in half
-    run(runs, "vanilla", "gru", "--share", "1/2")
-    monkeypatch.setattr(nmt, "train", None)  # all is trained
-    capsys.readouterr()
-    run(runs, "vanilla", "gru")
-    text = capsys.readouterr().out
-    assert text == (runs / "table.md").read_text("utf-8")
-    assert "Not done yet: bahdanau, luong, transformer_256," in text
-
-    references = list(read_lines(tiny_corpus / "val.en"))
-    found = json.loads((runs / "table.json").read_text("utf-8"))
-    for name, recipe in (("vanilla", "multi30k/vanilla"), ("gru", "systems/gru")):
-        row = found["systems"][name]
-        scores = score_corpus(list(read_lines(runs / name / "val.en")), [references])
-        assert row["scores"] == {key: score.to_json() for key, score in scores.items()}
-        model = nmt.load(runs / name, "cpu").model
-        assert row["parameters"] == model.num_parameters
-        assert (row["updates"], row["width"]) == (3, 16)
-        assert row["tokens_per_second"] == read_history(runs / name).summary()["tokens_per_second"]
-        cells = next(line for line in text.splitlines() if line.startswith(f"| `{recipe}` |")).split(" | ")
-        assert cells[1:4] == [f"{scores['bleu'].score:.2f}", f"{scores['chrf'].score:.2f}", f"{row['parameters']:,}"]
-        assert f"`{scores['bleu'].signature}`" in text
-    assert list(found["systems"]) == sorted(
-        found["systems"], key=lambda n: -found["systems"][n]["scores"]["bleu"]["score"]
-    )
-    assert sum(length["sentences"] for length in found["lengths"]) == len(references)
-    vocabularies = {(runs / name / "vocabulary.txt").read_bytes() for name in ("vanilla", "gru")}
-    assert vocabularies == {(runs / "vocabulary" / "vocabulary.txt").read_bytes()}
-    assert (runs / "lengths.png").read_bytes().startswith(b"\x89PNG")
