@@ -143,6 +143,7 @@ def test_lines_are_as_thick_as_the_weights(opened: Any) -> None:
     assert opened.locator("#lines line").count() == 20
 
 
+@pytest.mark.slow
 def test_it_works_by_keyboard(opened: Any) -> None:
     opened.focus("#target .word >> nth=0")
     opened.keyboard.press("ArrowRight")

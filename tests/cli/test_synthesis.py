@@ -32,7 +32,7 @@ SHORT = ("--max-length", 8)
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """mono.en, 60 lines of which the seventh is empty, and their translation mono.de."""
     folder = tmp_path_factory.mktemp("mono")
-    pairs = splits()["train"][:NUM_LINES]
+    pairs = splits(train=NUM_LINES)["train"]
     for language in ("en", "de"):
         side = "source" if language == "en" else "target"
         lines = [str(getattr(pair, side)) if number != 6 else "" for number, pair in enumerate(pairs)]
@@ -141,6 +141,7 @@ def test_the_candidate_nearest_to_the_reference_is_chosen(run_nmt: RunNmt, corpu
     assert settings["beam_size"] == 5  # there is something to choose from
 
 
+@pytest.mark.quick("*gzip")
 @pytest.mark.parametrize(("suffix", "module"), [(".gz", gzip), (".xz", lzma)])
 def test_compressed_text_gives_compressed_pairs(
     run_nmt: RunNmt, corpus: Path, tmp_path: Path, suffix: str, module: Any

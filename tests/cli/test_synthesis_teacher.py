@@ -52,7 +52,7 @@ def endpoint(server: Endpoint) -> Endpoint:
 def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """30 English lines, of which the seventh is empty."""
     path = tmp_path_factory.mktemp("text") / "mono.en"
-    lines = [pair.source if number != 6 else "" for number, pair in enumerate(splits()["train"][:NUM_LINES])]
+    lines = [pair.source if number != 6 else "" for number, pair in enumerate(splits(train=NUM_LINES)["train"])]
     path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
     return path
 
@@ -80,6 +80,7 @@ def options(endpoint: Endpoint, model: str, *others: object) -> list[object]:
     return ["--teacher", endpoint.url, "--model", model, "--languages", "en,de", *others]
 
 
+@pytest.mark.slow
 def test_the_answers_are_the_target_side(
     run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +208,7 @@ def test_a_missing_client_is_reported(
     assert "pip install 'nmt[teacher]'" in " ".join(done.stderr.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "message"),
     [

@@ -247,6 +247,7 @@ def test_a_pair_without_a_score_keeps_its_line(run_nmt: RunNmt, tiny_model: Path
 # precision
 
 
+@pytest.mark.quick("bf16")
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_other_precisions_translate_as_well(
     run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, precision: str

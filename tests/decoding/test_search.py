@@ -403,7 +403,7 @@ def test_a_beam_of_one_is_greedy_search(model: Seq2Seq) -> None:
     assert len({tuple(hypotheses[0].ids) for hypotheses in found}) > 1
 
 
-@pytest.mark.quick("luong", "recurrent", "ssru", "bahdanau", "transformer")
+@pytest.mark.quick("bahdanau", "transformer")
 def test_a_score_is_that_of_the_forced_translation(model: Seq2Seq) -> None:
     for source, hypotheses in zip(SOURCES, translate(model, SOURCES, options_with()), strict=True):
         assert hypotheses
@@ -414,6 +414,7 @@ def test_a_score_is_that_of_the_forced_translation(model: Seq2Seq) -> None:
             assert hypothesis.score == pytest.approx(expected / (len(hypothesis.ids) + 1), abs=1e-3)
 
 
+@pytest.mark.quick("bahdanau", "transformer")
 @torch.no_grad()
 def test_coverage_is_part_of_the_score(model: Seq2Seq) -> None:
     """Against the weights of the forced translation; a model without attention can't know what it has covered."""

@@ -36,6 +36,7 @@ def _outcome(on_corrections: str, on_other: str) -> Outcome:
     return Outcome(*tests)
 
 
+@pytest.mark.quick("better-*")
 @pytest.mark.parametrize(
     ("on_corrections", "on_other", "is_better"),
     [("better", "same", True), ("better", "worse", False), ("same", "better", False), ("worse", "same", False)],

@@ -174,7 +174,7 @@ VARIANTS = {
 }
 
 
-@pytest.mark.quick("bytes", "learned positions")
+@pytest.mark.quick("bytes")
 @pytest.mark.usefixtures("few_lines")
 @pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS.keys())
 def test_every_kind_of_transformer_gives_the_same_probabilities(
@@ -187,6 +187,7 @@ def test_every_kind_of_transformer_gives_the_same_probabilities(
     assert found.largest_difference < 1e-4
 
 
+@pytest.mark.quick("int8")
 @pytest.mark.usefixtures("few_lines")
 @pytest.mark.parametrize("quantization", ["int8", "int16", "float16", "bfloat16"])
 def test_quantized_weights_are_smaller_and_close(
@@ -259,7 +260,7 @@ def test_argos_translate_is_compared_with_the_limit_of_the_recipe_and_the_limit_
     assert "max_length: 4" in left_out
 
 
-@pytest.mark.quick("marian*")
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "token"), [("marian_codes", ">>eng<<"), ("nllb", "deu_Latn")])
 def test_argos_translate_has_no_language_tokens(name: str, token: str, build_once: BuildOnce, tmp_path: Path) -> None:
     folder = build_once(f"huggingface_{name}", lambda path: write_folder(path, **CASES[name]))
@@ -330,7 +331,7 @@ def test_nmt_translate_searches_with_it(trained: Path, lines: list[str], tmp_pat
     assert "Leave out --ensemble or --engine." in done.stderr
 
 
-@pytest.mark.quick("mbart")
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_lines")
 @pytest.mark.parametrize("name", ["marian", "marian_untied", "marian_codes", "m2m100", "nllb", "mbart"])
 def test_imported_models_are_exported(name: str, build_once: BuildOnce, tmp_path: Path) -> None:

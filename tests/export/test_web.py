@@ -75,7 +75,7 @@ def strange_lines(plain: list[str], count: int) -> list[str]:
     return [*lines, words[:40_000]]  # a word that takes minutes if the time grows with the square of its length
 
 
-@pytest.mark.quick("unigram")
+@pytest.mark.slow
 @pytest.mark.skipif(NODE is None, reason="needs Node.js")
 @pytest.mark.parametrize(
     "name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in KINDS if name not in QUICK)]

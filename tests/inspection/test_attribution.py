@@ -63,7 +63,7 @@ def test_input_x_gradient_is_the_derivative_by_the_size_of_an_embedding(system: 
         np.testing.assert_allclose(found_TS[:, s], expected_T, atol=1e-6)
 
 
-@pytest.mark.quick("recurrent", "luong")
+@pytest.mark.quick("luong")
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_integrated_gradients_sum_to_the_difference_from_the_baseline(system: str) -> None:
     model, ones_S = make(system), torch.ones(len(SOURCE) + 1)

@@ -97,7 +97,7 @@ def test_log_probabilities_are_those_of_transformers(folder: Path, imported: Pat
         assert found == pytest.approx(wanted, abs=1e-5)
 
 
-@pytest.mark.quick("marian_codes")
+@pytest.mark.slow
 def test_tokenisation_is_that_of_transformers(case: str, folder: Path, imported: Path) -> None:
     """Of NLLB and mBART-50, transformers 5 divides some lines with white space otherwise than sentencepiece."""
     transformers = pytest.importorskip("transformers")

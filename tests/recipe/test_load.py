@@ -29,6 +29,7 @@ def recipe_file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.quick("multi30k/*", "systems/*")
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_every_shipped_recipe_resolves_and_survives_being_written(name: str, tmp_path: Path) -> None:
     recipe = load_recipe(name)

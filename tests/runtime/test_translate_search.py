@@ -67,6 +67,7 @@ class Stub:
         return np.array(log_p, np.float32), None, {"tokens": tokens_BKt}
 
 
+@pytest.mark.quick("*-4-*")
 @pytest.mark.parametrize("early_stopping", ["first", "likely", "exact"])
 @pytest.mark.parametrize(
     ("penalty", "alpha"), [("none", 1.0), ("average", 1.5), ("gnmt", 1.5), ("word_reward", 0.7), ("average", 0.5)]

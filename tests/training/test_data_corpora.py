@@ -142,6 +142,7 @@ def test_the_run_is_over_with_the_last_stage(stream: Any) -> None:
     assert number > 2
 
 
+@pytest.mark.quick("share1")
 @pytest.mark.parametrize("share", [(0, 1), (1, 2)])
 def test_a_resumed_stream_goes_on_wherever_it_stopped(stream: Any, share: tuple[int, int]) -> None:
     whole, stages = take(stream(share=share), 130), set()

@@ -74,6 +74,7 @@ def make_trainer(recipe: Recipe, directory: Path) -> tuple[Trainer, Data]:
     return Trainer(resolve(recipe), objective, batches, None, directory), data
 
 
+@pytest.mark.quick("GPU-*")
 @pytest.mark.parametrize("where", ["forward", "backward"])
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
 def test_an_update_in_parts_is_the_update_at_once(

@@ -216,6 +216,7 @@ def test_a_run_is_not_overwritten(make_recipe: RecipeMaker, tmp_path: Path) -> N
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
 
+@pytest.mark.quick("*ema*", "*batch_tokens*")
 @pytest.mark.parametrize(
     "changes", [{"batch_tokens": 500}, {"precision": "fp16"}, {"ema": 0.9}, {"optimizer": "adamw"}], ids=str
 )

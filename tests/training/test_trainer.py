@@ -50,7 +50,7 @@ def make_trainer(recipe: Recipe, directory: Path) -> Trainer:
     return Trainer(resolved, objective, batches, None, directory)
 
 
-@pytest.mark.quick("mid-epoch-*")
+@pytest.mark.quick("mid-epoch-bahdanau")
 @pytest.mark.parametrize("system", ["bahdanau", "transformer"])
 @pytest.mark.parametrize("stop", [3, 7, 8], ids=["mid-epoch", "end of an epoch", "second epoch"])
 def test_a_run_in_two_parts_is_the_run_in_one(
@@ -296,6 +296,7 @@ def test_a_checkpoint_that_a_killed_process_would_have_deleted_is_deleted(
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000003"]
 
 
+@pytest.mark.quick("replace")
 @pytest.mark.parametrize("call", ["write_bytes", "replace"])
 def test_a_disk_that_fills_up_costs_only_what_came_after_the_last_checkpoint(
     make_recipe: RecipeMaker,

@@ -65,6 +65,7 @@ def test_the_loss_is_the_mean_over_target_tokens(make_recipe: RecipeMaker, syste
     assert measure(recipe, data, model, batch_tokens=batch_tokens).loss == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.quick("BLEU")
 @pytest.mark.parametrize("metric", [BLEU, CHRF, TER])
 def test_the_score_is_that_of_the_first_sentences_translated_by_beam(make_recipe: RecipeMaker, metric: Any) -> None:
     recipe = make_recipe("transformer", max_steps=1)

@@ -22,8 +22,9 @@ RecipeMaker = Callable[..., Recipe]
 
 
 @pytest.fixture
-def trained(make_recipe: RecipeMaker, tmp_path: Path) -> Path:
-    return train(make_recipe("luong", max_steps=30), tmp_path / "trained")
+def trained(make_recipe: RecipeMaker, build_once: Callable[..., Path], tmp_path: Path) -> Path:
+    built = build_once("trained_luong", lambda path: train(make_recipe("luong", max_steps=30), path))
+    return shutil.copytree(built, tmp_path / "trained")
 
 
 def weights(directory: Path) -> dict[str, torch.Tensor]:
@@ -82,6 +83,7 @@ def test_a_model_of_sentences_reads_context_after_fine_tuning_with_a_new_vocabul
     assert Vocabularies.load(tuned).source.separator is not None
 
 
+@pytest.mark.quick("target")
 @pytest.mark.parametrize("tie", ["none", "target"])
 def test_a_new_vocabulary_takes_the_rows_of_the_same_pieces(
     make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, tie: str, capfd: pytest.CaptureFixture[str]
