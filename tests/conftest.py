@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Property tests draw the same examples in every run, and a busy machine fails none of them. The quick run has fewer.
 hypothesis.settings.register_profile("nmt", derandomize=True, deadline=None, database=None)
-hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("nmt"), max_examples=25)
+hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("nmt"), max_examples=15)
 
 # A shell that starts us in the background has Ctrl-C ignored, and processes that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -147,7 +147,7 @@ class LayerDrop(nn.Module):
         return not self.rate  # which layers are computed is drawn anew for each update
 
     def kept(self, num_layers: int) -> list[bool]:
-        """Indices of the layers that take part, from the bottom."""
+        """Whether each layer takes part, from the bottom up; all do outside training."""
         if not self.training or not self.rate:
             return [True] * num_layers
         # Drawn on the CPU, so that a GPU isn't waited for.

@@ -307,7 +307,7 @@ def _draw_diagnostics(axes: Axes, diagnostics: Mapping[str, Sequence[float]], st
 
 
 def _draw_legend(axes: Axes, entries: Sequence[Artist], gold: GoldLinks | None, below: float) -> None:
-    """Returns the place this number of cells below the top of the axes."""
+    """Draws the legend ``below`` cells under the top of the axes."""
     entries = list(entries)
     if gold is not None:
         entries.append(Rectangle((0, 0), 1, 1, **SURE, label="gold, sure"))

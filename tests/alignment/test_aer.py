@@ -10,8 +10,6 @@ from nmt.alignment.aer import score_files, score_links
 from nmt.core.errors import UserError
 from nmt.data.links import Link
 
-GOLD = Path(__file__).parents[2].parent / "shared" / "data" / "gold"
-
 links_sets = st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5)))
 
 
@@ -53,16 +51,6 @@ def test_sure_links_are_possible_whether_repeated_or_not(
     assert 0 <= score.aer <= 1
 
 
-def test_nothing_predicted() -> None:
-    score = score_links([set()], [{(0, 0)}], [set()])
-    assert (score.precision, score.recall, score.aer) == (0, 0, 1)
-
-
-def test_unequal_lengths_are_a_bug() -> None:
-    with pytest.raises(ValueError):
-        score_links([set()], [{(0, 0)}, set()], [set(), set()])
-
-
 def test_one_gold_file_says_the_same_as_two(tmp_path: Path) -> None:
     links, one, sure, possible = (tmp_path / name for name in ("links", "one", "sure", "possible"))
     links.write_text("0-0 1-1\n1-1\n")
@@ -100,13 +88,3 @@ def test_gold_without_sure_links(tmp_path: Path, text: str) -> None:
     gold.write_text(text)
     with pytest.raises(UserError, match="gold holds no sure link"):
         score_files(gold, gold)
-
-
-@pytest.mark.skipif(not GOLD.exists(), reason="shared data are not here")
-def test_gold_of_the_project_scored_against_itself() -> None:
-    sure, possible = GOLD / "test_2016_flickr.sure", GOLD / "test_2016_flickr.possible"
-    score = score_files(sure, sure, possible)
-    assert (score.precision, score.recall, score.aer) == (1, 1, 0)
-    assert score.num_sentences == 60
-    assert score_files(possible, sure, possible).aer == 0
-    assert score.num_possible > score.num_sure > 60

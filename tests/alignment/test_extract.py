@@ -1,6 +1,6 @@
 """Competition among words, and links from one or two directions."""
 
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,11 +74,6 @@ def test_a_threshold_is_the_same_from_both_sides() -> None:
     assert word_links(DISTRACTED, options) == ((2, 0), (2, 1), (2, 2)), "0.5 itself, 0.55 and 0.9"
 
 
-@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)])
-def test_no_words_no_links(shape: tuple[int, int]) -> None:
-    assert word_links(np.zeros(shape, np.float32), LinkOptions()) == ()
-
-
 SIZE = 6
 links_sets = st.sets(st.tuples(st.integers(0, SIZE - 1), st.integers(0, SIZE - 1)))
 Grid = npt.NDArray[np.bool_]
@@ -134,20 +129,6 @@ def test_all_ways_lie_between_intersection_and_union(forward: set[Link], backwar
         found = symmetrize(forward, backward, how)  # type: ignore[arg-type]
         assert grown <= set(found) <= forward | backward
         assert list(found) == sorted(found)
-
-
-@given(links_sets, st.sampled_from(get_args(Symmetrization)[1:]))
-def test_directions_that_agree_stay_as_they_are(links: set[Link], how: Symmetrization) -> None:
-    assert symmetrize(links, links, how) == tuple(sorted(links))
-
-
-def test_each_way_on_an_example() -> None:
-    forward, backward = {(0, 0), (1, 1), (3, 3), (5, 4)}, {(0, 0), (2, 1), (3, 3), (1, 4)}
-    assert symmetrize(forward, backward, "grow-diag") == ((0, 0), (1, 1), (2, 1), (3, 3))
-    assert symmetrize(forward, backward, "grow-diag-final-and") == ((0, 0), (1, 1), (2, 1), (3, 3), (5, 4))
-    far = symmetrize({(0, 0), (0, 4)}, {(0, 0)}, "grow-diag-final")
-    assert far == ((0, 0), (0, 4)), "one free word is enough"
-    assert symmetrize({(0, 0), (0, 4)}, {(0, 0)}, "grow-diag-final-and") == ((0, 0),)
 
 
 @pytest.mark.parametrize(

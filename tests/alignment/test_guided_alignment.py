@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import nmt
-from nmt.alignment.aer import score_links
 from nmt.alignment.guided_alignment import GuidedAlignment, alignment_loss, links_mask, taught_heads
 from nmt.alignment.heads import AlignmentHeads
 from nmt.core.errors import UserError
@@ -158,16 +157,6 @@ def test_positions_without_a_link_are_linked_to_eos(vocabularies: Vocabularies) 
     assert links_mask(batch).int().tolist() == [first, second]
 
 
-def test_a_batch_in_halves_or_twice_keeps_its_links(vocabularies: Vocabularies) -> None:
-    pairs = [([5, 6, 7], [8, 9, 10]), ([5], [6]), ([5, 6], [7])]
-    links = [np.array([[1, 0]]), np.array([[0, 0]]), np.array([[1, 0]])]
-    batch = make_batch(pairs, vocabularies, {"links": links})
-    for half, part in zip(batch.halves(), (slice(2), slice(2, None)), strict=True):
-        alone = make_batch(pairs[part], vocabularies, {"links": links[part]})
-        assert torch.equal(links_mask(half), links_mask(alone))
-    assert torch.equal(links_mask(batch.repeated(2)), links_mask(batch).repeat(2, 1, 1))
-
-
 def test_training_batches_have_the_links_of_their_pairs(
     tmp_path: Path, text: FileText, vocabularies: Vocabularies
 ) -> None:
@@ -188,32 +177,6 @@ def write_corpus(folder: Path, num_train: int) -> list[AlignedPair]:
     links = [format_pharaoh(pair.links) for pair in corpus["train"]]
     (folder / "train.links").write_text("".join(f"{line}\n" for line in links), encoding="utf-8")
     return corpus["test"]
-
-
-def error_rate(model: Path, pairs: list[AlignedPair]) -> float:
-    translator = load(model, "cpu")
-    tokens = ((" ".join(pair.source_tokens), " ".join(pair.target_tokens)) for pair in pairs)
-    found = [set(alignment.links) for alignment in translator.align(tokens, tokenized=True)]
-    gold = [set(pair.links) for pair in pairs]
-    return score_links(found, gold, gold).aer
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("system", [pytest.param("luong", marks=pytest.mark.slow), "transformer"])
-def test_a_taught_head_aligns_better_after_a_short_training(
-    system: str, make_recipe: RecipeMaker, tmp_path: Path
-) -> None:
-    test = write_corpus(tmp_path, 600)
-    changes = {
-        "data": {"root": str(tmp_path), "source": "en", "target": "de", "valid": "valid"},
-        "vocabulary": {"type": "word", "size": 1000, "joint": False},
-    }
-    recipe = make_recipe(system, recipe=changes, max_steps=60, batch_tokens=512)
-    nmt.train(recipe, tmp_path / "free")
-    guided = {"links": str(tmp_path / "train.links"), "split_punctuation": True, "weight": 0.5}
-    nmt.train(recipe, tmp_path / "guided", overrides={"training.techniques.guided_alignment": guided})
-    assert (tmp_path / "guided" / "alignment.json").is_file(), "the model directory must know the taught head"
-    assert error_rate(tmp_path / "guided", test) < 0.8 * error_rate(tmp_path / "free", test)
 
 
 @pytest.mark.slow

@@ -49,6 +49,7 @@ def test_scores_by_length_are_those_of_each_bucket() -> None:
         nmt.plot_lengths({"short": lines[:2]}, lines)
 
 
+@pytest.mark.slow
 def test_text_of_the_package() -> None:
     corpus = nmt.embedded_corpus(train=5, valid=1, test=2)
     assert {split: len(pairs) for split, pairs in corpus.items()} == {"train": 5, "valid": 1, "test": 2}

@@ -90,34 +90,10 @@ def test_text_that_the_model_does_not_know_is_reported(
     assert done.stdout.count("\n") == 3
 
 
-def test_threshold_takes_more_or_fewer_links(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path]) -> None:
-    def count(threshold: float) -> int:
-        done = run_nmt("align", tiny_model, *pair, "--method", "threshold", "--threshold", threshold)
-        return len(done.stdout.split())
-
-    assert count(0.01) > count(0.3) > count(0.999)
-
-
 def test_limit(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
     assert run_nmt("align", tiny_model, *pair, "--limit", 1).stdout.count("\n") == 1
     assert run_nmt("align", tiny_model, *pair, "--limit", 1, "-o", tmp_path / "one.png").returncode == 0
     assert (tmp_path / "one.png").is_file()
-
-
-@pytest.mark.quick("svg-*")
-@pytest.mark.parametrize(("suffix", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
-def test_pictures(
-    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path, suffix: str, magic: bytes
-) -> None:
-    done = run_nmt("align", tiny_model, *pair, "--format", suffix, "-o", tmp_path / "v1.2")
-    assert (done.returncode, done.stdout) == (0, "")
-    written = sorted(tmp_path.glob(f"v1.2*.{suffix}"))
-    expected = ["v1.2.pdf"] if suffix == "pdf" else [f"v1.2-{n:04d}.{suffix}" for n in (1, 2, 3)]
-    assert [path.name for path in written] == expected
-    assert str(written[0]) in done.stderr
-    for path in written:
-        assert path.read_bytes().startswith(magic)
-        assert path.stat().st_size > 1000
 
 
 def test_a_picture_follows_the_suffix_of_the_output(
@@ -131,25 +107,6 @@ def test_a_picture_follows_the_suffix_of_the_output(
 
 def svg_text(path: Path) -> list[str]:
     return re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8"))
-
-
-@pytest.mark.slow
-def test_a_grid_has_every_head(
-    run_nmt: RunNmt, train_tiny: Callable[..., Path], tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path
-) -> None:
-    layers = "{type: transformer, num_layers: 2, num_heads: 2, feed_forward_size: 32}"
-    model = train_tiny("training.max_steps=3", f"model.encoder={layers}", f"model.decoder={layers}")
-    options = ("--grid", "--limit", 1, "-o", tmp_path / "heads.svg")
-    done = run_nmt("align", model, *pair, *options)
-    assert (done.returncode, done.stdout) == (0, "")
-    texts = svg_text(tmp_path / "heads.svg")
-    assert [text for text in texts if re.fullmatch(r"\d:\d", text)] == ["1:1", "1:2", "2:1", "2:2"]
-    assert (texts.count("schläft"), texts.count("sleeps")) == (2, 2)
-    # A model with one head has no grid: the picture is the usual one.
-    assert run_nmt("align", tiny_model, *pair, *options).returncode == 0
-    plain = tmp_path / "plain.svg"
-    run_nmt("align", tiny_model, *pair, "--limit", 1, "-o", plain)
-    assert plain.read_bytes() == (tmp_path / "heads.svg").read_bytes()
 
 
 def test_lines_are_another_picture(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
@@ -208,13 +165,6 @@ def test_aer_of_a_file_against_itself_and_against_gold(run_nmt: RunNmt, tmp_path
     assert figures["recall"] == 1
     assert figures["aer"] == pytest.approx(1 - 6 / 7)
     assert json.loads(run_nmt("aer", found, gold, "--possible", possible, "--json").stdout)["aer"] == 0
-
-
-def test_aer_accepts_what_align_writes(
-    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path
-) -> None:
-    run_nmt("align", tiny_model, *pair, "-o", tmp_path / "links")
-    assert run_nmt("aer", tmp_path / "links", tmp_path / "links").stdout.startswith("AER 0.0000")
 
 
 def test_punctuation_marks_can_be_words(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path]) -> None:
@@ -328,27 +278,6 @@ def test_heads_are_chosen_once(
     again = run_nmt("learn-alignment", model, *pair)
     assert (again.returncode, again.stdout) == (0, "")
     assert "reads heads 1:3 and knows" in again.stderr
-
-
-@pytest.mark.slow
-def test_two_models_of_opposite_directions_agree_on_links(
-    run_nmt: RunNmt, tiny_model: Path, train_tiny: Callable[..., Path], pair: tuple[Path, Path]
-) -> None:
-    reverse = train_tiny("training.max_steps=60", "data.source=en", "data.target=de")
-    found = {}
-    for how in ("none", "intersection", "grow-diag", "union"):
-        done = run_nmt("align", tiny_model, *pair, "--reverse", reverse, "--symmetrize", how)
-        assert (done.returncode, done.stderr) == (0, "")
-        found[how] = [set(links(line)) for line in done.stdout.splitlines()]
-    other_way = ("align", reverse, *reversed(pair), "--reverse", tiny_model, "--symmetrize")
-    for how in ("intersection", "union"):
-        swapped = [links(line) for line in run_nmt(*other_way, how).stdout.splitlines()]
-        assert found[how] == [{(source, target) for target, source in line} for line in swapped]
-    alone = run_nmt("align", tiny_model, *pair, "--symmetrize", "union").stdout.splitlines()
-    assert found["union"] != [set(links(line)) for line in alone]
-    for number, grown in enumerate(found["grow-diag"]):
-        assert found["intersection"][number] <= grown <= found["union"][number]
-        assert found["none"][number] <= found["union"][number]
 
 
 def test_learning_needs_attention_and_text(

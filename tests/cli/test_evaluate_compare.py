@@ -90,13 +90,6 @@ def test_lengths_by_source(run_nmt: RunNmt, texts: dict[str, Path], tmp_path: Pa
     assert json.loads(one.stdout)["lengths"][1]["sentences"] == 12
 
 
-@pytest.mark.parametrize("suffix", [".png", ".pdf"])
-def test_the_picture_is_drawn(run_nmt: RunNmt, texts: dict[str, Path], tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"lengths{suffix}"
-    assert run_nmt("inspect", "lengths", texts["better"], "-r", texts["reference"], "-o", path).returncode == 0
-    assert path.read_bytes().startswith({".png": b"\x89PNG", ".pdf": b"%PDF"}[suffix])
-
-
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -117,9 +110,3 @@ def test_bad_usage(run_nmt: RunNmt, texts: dict[str, Path], arguments: list[str]
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Error: ")
     assert expected in done.stderr
-
-
-def test_the_help_page_of_inspect_has_an_example(run_nmt: RunNmt) -> None:
-    done = run_nmt("inspect", "lengths", "--help")
-    assert "nmt inspect lengths" in done.stdout.split("Examples:")[1]
-    assert max(map(len, done.stdout.splitlines())) <= 80

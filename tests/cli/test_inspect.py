@@ -53,34 +53,6 @@ def test_the_page_of_a_sentence_compares_models(
     assert page.read_text("utf-8") == html
 
 
-@pytest.mark.slow
-def test_the_page_of_sentences_has_the_scores_by_length_that_the_other_command_gives(
-    run_nmt: RunNmt, tiny_model: Path, vanilla_model: Path, tiny_corpus: Path, tmp_path: Path
-) -> None:
-    source, reference = tiny_corpus / "val.de", tiny_corpus / "val.en"
-    systems = []
-    for name, model in (("first", tiny_model), ("second", vanilla_model)):
-        systems.append(tmp_path / name)
-        systems[-1].write_text(run_nmt("translate", model, "--input", source, "--beam-size", "2").stdout, "utf-8")
-    shown = json.loads(run_nmt("inspect", "lengths", *systems, "-r", reference, "-s", source, "--json").stdout)
-    options = ["--beam-size", "2", "--alternatives", "0", "--interventions", "0", "-o", tmp_path / "page.html"]
-    run_nmt(
-        "inspect", "sentence", tiny_model, "--compare", vanilla_model, "Der Hund schläft.", *options,
-        "--test", source, reference,
-    )  # fmt: skip
-    text = (tmp_path / "page.html").read_text("utf-8").partition('id="data">')[2].partition("</script>")[0]
-    found = json.loads(text)["lengths"]
-    by_length = [[list(row["scores"]["bleu"].values()) for row in rows] for rows in (found["rows"], shown["lengths"])]
-    assert by_length[0] == by_length[1]
-    assert by_length[0][-1][0] > by_length[0][-1][1] > 0
-    assert (found["signature"], found["sentences"]) == (shown["signature"], 8)
-    assert sum(row["sentences"] for row in found["rows"]) == 8
-    (tmp_path / "short").write_text("a\n", "utf-8")
-    done = run_nmt("inspect", "sentence", tiny_model, "Hund", *options, "--test", source, tmp_path / "short")
-    assert done.returncode == 2
-    assert "Different numbers of lines" in done.stderr
-
-
 def test_a_run_without_a_film_says_how_to_record_one(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
     done = run_nmt("inspect", "film", tiny_model, "-o", tmp_path / "film.html")
     assert done.returncode == 2

@@ -49,17 +49,6 @@ def svg_texts(path: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_machine_shows_all_heads_over_both_sentences(run_nmt: RunNmt, copier: Path, tmp_path: Path) -> None:
-    picture = tmp_path / "memory.svg"
-    done = run_nmt("inspect", "memory", copier, "-o", picture, stdin="Der Hund schläft\n")
-    assert done.returncode == 0
-    assert f"wrote {picture}" in done.stderr
-    texts = svg_texts(picture)
-    assert [text for text in texts if text.startswith(("write ", "read "))] == ["write 1", "read 1", "read 2"]
-    assert {"Der", "Hund", "schläft", "0"} <= set(texts)
-    assert texts.count("</s>") == 2
-
-
 def test_memory_of_an_encoder_and_attention_of_a_decoder_are_one_picture(
     run_nmt: RunNmt, train_tiny: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ def recipe_with(*settings: str, base: str = "multi30k/bahdanau") -> Any:
     return values
 
 
+@pytest.mark.quick("multi30k/transformer", "systems/*")
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_shipped_recipes_are_valid(name: str, validator: Draft202012Validator) -> None:
     assert list(validator.iter_errors(yaml12.load(shipped_recipes()[name].read_text("utf-8")))) == []

@@ -1,7 +1,6 @@
 """``nmt train`` as a user sees it: what it writes, and that it stops, goes on and refuses as it should."""
 
 import json
-import os
 import signal
 import subprocess
 import time
@@ -43,14 +42,6 @@ def test_a_run_writes_the_documented_directory(run_nmt: RunNmt, tiny_recipe: Pat
     assert [path.name for path in (output / "checkpoints").iterdir()] == ["step-000020"]
     assert [row["step"] for row in events(output, "train")] == [10, 20]
     assert str(output) in done.stderr
-
-
-def test_the_output_folder_is_named_after_the_recipe(
-    run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert run_nmt("train", tiny_recipe, "--set", "training.max_steps=1").returncode == 0
-    assert (tmp_path / "runs" / "tiny" / "model.safetensors").is_file()
 
 
 def test_direction_is_turned_round_by_two_settings(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path) -> None:
@@ -103,28 +94,6 @@ def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on(
     assert done.returncode == 0
     assert f"resumed at step {step}" in done.stderr
     assert events(output, "end")[-1]["step"] == step + 3
-
-
-@pytest.mark.posix
-def test_sigterm_keeps_a_checkpoint_too(python: Path, tiny_recipe: Path, tmp_path: Path) -> None:
-    process = start_training(python, tiny_recipe, tmp_path / "run")
-    process.send_signal(signal.SIGTERM)
-    _, messages = process.communicate(timeout=300)
-    assert process.returncode == 143
-    assert "SIGTERM: stopped, checkpoint saved" in messages
-    assert len(list((tmp_path / "run" / "checkpoints").glob("step-*/state.json"))) == 1
-
-
-def test_a_killed_run_goes_on_from_its_last_checkpoint(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path) -> None:
-    command = ["train", tiny_recipe, "-o", tmp_path / "run", "--set", "training.checkpoint_every=4"]
-    assert run_nmt(*command, "--set", "training.max_steps=9").returncode == 0
-    last = tmp_path / "run" / "checkpoints" / "step-000009"
-    unfinished = last.with_name(".nmt-1-00000000.tmp")
-    os.replace(last, unfinished)  # as if it had been killed while it wrote
-    done = run_nmt(*command, "--set", "training.max_steps=10", "--resume")
-    assert done.returncode == 0
-    assert "resumed at step 8" in done.stderr
-    assert not unfinished.exists()
 
 
 def test_a_loss_that_is_not_finite_ends_with_advice_and_loses_nothing(

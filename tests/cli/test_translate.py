@@ -5,17 +5,11 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
-from nmt.core.compression import of_content
-from nmt.jobs.forked import CAN_FORK
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -47,12 +41,6 @@ def any_model(request: pytest.FixtureRequest) -> Path:
     return model
 
 
-def test_sentences_it_learned_are_translated_right(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path) -> None:
-    done = run_nmt("translate", tiny_model, "-i", tiny_corpus / "train.de")
-    assert done.returncode == 0
-    assert done.stdout == (tiny_corpus / "train.en").read_text("utf-8")
-
-
 @pytest.mark.quick("tiny_model")
 def test_hostile_lines_keep_their_places(run_nmt: RunNmt, any_model: Path) -> None:
     done = run_nmt("translate", any_model, stdin="\n".join(HOSTILE))
@@ -66,51 +54,6 @@ def test_hostile_lines_keep_their_places(run_nmt: RunNmt, any_model: Path) -> No
         # Not as the first line, where a byte-order mark would be taken off.
         alone = run_nmt("translate", any_model, stdin=f"\n{source}\n")
         assert alone.stdout == f"\n{translation}\n", source
-
-
-@pytest.mark.slow
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    lines=st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=30), max_size=5),
-    line_end=st.sampled_from(["\n", "\r\n"]),
-    ends=st.booleans(),
-)
-def test_whatever_is_in_the_lines_as_many_come_out(
-    run_nmt: RunNmt, bytes_model: Path, lines: list[str], line_end: str, ends: bool
-) -> None:
-    text = line_end.join(lines) + line_end * ends
-    num_lines = text.count("\n") + (text.removeprefix("\ufeff") != "" and not text.endswith("\n"))
-    done = run_nmt("translate", bytes_model, "--beam-size", 1, stdin=text)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("\n") == len(done.stdout.splitlines()) == num_lines
-
-
-@pytest.mark.slow
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(content=st.binary(max_size=60).filter(lambda content: of_content(content) is None))
-def test_whatever_is_in_the_bytes_the_bad_line_is_named(run_nmt: RunNmt, bytes_model: Path, content: bytes) -> None:
-    good, bad = 0, None
-    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
-        try:
-            line.decode()
-        except UnicodeDecodeError:
-            bad = number
-            break
-        good = number
-    done = run_nmt("translate", bytes_model, "--beam-size", 1, stdin=content)
-    if bad is None:
-        assert done.returncode == 0
-        return
-    assert done.returncode == 2
-    assert f"standard input, line {bad}: not UTF-8" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout.count("\n") == good
-
-
-def test_crlf_is_read_as_lf(run_nmt: RunNmt, any_model: Path) -> None:
-    unix = run_nmt("translate", any_model, stdin="\n".join(SENTENCES) + "\n")
-    windows = run_nmt("translate", any_model, stdin="\ufeff" + "\r\n".join(SENTENCES) + "\r\n")
-    assert windows.stdout == unix.stdout
 
 
 def test_a_huge_line_is_cut_with_a_warning_that_names_it(run_nmt: RunNmt, tiny_model: Path) -> None:
@@ -137,11 +80,6 @@ def test_degenerate_output_is_told_of_at_the_end(run_nmt: RunNmt, tiny_model: Pa
     assert len(many.stdout.splitlines()) == 20
 
 
-def test_nothing_in_nothing_out(run_nmt: RunNmt, tiny_model: Path) -> None:
-    done = run_nmt("translate", tiny_model)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
 def test_files_in_and_out(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
     source, output = tmp_path / "in.de.gz", tmp_path / "out.en"
     source.write_bytes(gzip.compress(("\n".join(SENTENCES) + "\n").encode()))
@@ -159,15 +97,6 @@ def test_batch_size_changes_nothing(run_nmt: RunNmt, tiny_model: Path, tiny_corp
     assert found[0] == found[1] == found[2] != ""
 
 
-def test_beam_1_is_greedy_and_beam_5_no_less_probable(run_nmt: RunNmt, bytes_model: Path) -> None:
-    def total(beam: int) -> float:
-        options = ("--beam-size", beam, "--length-penalty", "none", "--scores")
-        done = run_nmt("translate", bytes_model, *options, stdin="\n".join(SENTENCES))
-        return sum(float(line.split("\t")[0]) for line in done.stdout.splitlines())
-
-    assert total(5) >= total(1)
-
-
 def test_n_best_with_scores(run_nmt: RunNmt, tiny_model: Path) -> None:
     done = run_nmt("translate", tiny_model, "--n-best", 3, "--scores", stdin=f"{SENTENCES[0]}\n\n{SENTENCES[1]}\n")
     lines = [line.split("\t") for line in done.stdout.splitlines()]
@@ -180,18 +109,6 @@ def test_n_best_with_scores(run_nmt: RunNmt, tiny_model: Path) -> None:
         assert max(scores) < 0
     plain = run_nmt("translate", tiny_model, "--n-best", 3, stdin=f"{SENTENCES[0]}\n")
     assert plain.stdout.rstrip("\n").split("\t") == lines[0][1::2]
-
-
-def test_length_penalty_and_alpha_divide_the_score(run_nmt: RunNmt, tiny_model: Path) -> None:
-    def score(*options: object) -> float:
-        done = run_nmt("translate", tiny_model, "--scores", *options, stdin=SENTENCES[0])
-        return float(done.stdout.split("\t")[0])
-
-    raw = score("--length-penalty", "none")
-    num_tokens = 8  # The dog sleeps in the garden . EOS
-    assert score("--length-penalty", "average", "--alpha", "1") == pytest.approx(raw / num_tokens, abs=1e-3)
-    assert score("--length-penalty", "gnmt", "--alpha", "2") == pytest.approx(raw / (13 / 6) ** 2, abs=1e-3)
-    assert score("--length-penalty", "average", "--alpha", "0") == pytest.approx(raw, abs=1e-3)
 
 
 def test_jsonl_has_the_documented_schema(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
@@ -260,17 +177,6 @@ def test_quiet_stands_before_or_after_the_command(
     assert (tmp_path / "run" / "model.safetensors").is_file()
 
 
-def test_a_pipe_gets_translations_and_nothing_else(python: Path, tiny_model: Path) -> None:
-    done = subprocess.run(
-        [python, "-m", "nmt", "translate", tiny_model],
-        input="\n".join(SENTENCES).encode(),
-        capture_output=True,
-        check=True,
-    )
-    assert done.stdout.decode() == "\n".join(TRANSLATIONS) + "\n"
-    assert done.stderr == b""
-
-
 @pytest.mark.posix
 def test_a_reader_that_leaves_early_is_no_error_to_shout_about(python: Path, tiny_model: Path, tmp_path: Path) -> None:
     many = tmp_path / "many.de"
@@ -298,15 +204,6 @@ def test_ctrl_c_leaves_nothing_behind(python: Path, tiny_model: Path, tmp_path: 
         assert process.stderr.read() == b""
     assert process.returncode == 130
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.slow
-@pytest.mark.posix
-def test_a_closed_standard_input_is_explained(tiny_model: Path) -> None:
-    command = ["bash", "-c", '"$0" -m nmt translate "$1" <&-', sys.executable, tiny_model]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith("Error: Standard input can't be read")
 
 
 # --score-only
@@ -350,6 +247,7 @@ def test_a_pair_without_a_score_keeps_its_line(run_nmt: RunNmt, tiny_model: Path
 # precision
 
 
+@pytest.mark.quick("bf16")
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_other_precisions_translate_as_well(
     run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, precision: str
@@ -362,41 +260,6 @@ def test_other_precisions_translate_as_well(
     assert done.stdout != exact, "scores show that something else was computed"
     translations = [line.split("\t")[1] for line in done.stdout.splitlines()]
     assert sum(a == b for a, b in zip(translations, expected, strict=True)) >= 38
-
-
-@pytest.mark.slow
-def test_scores_in_jsonl_do_not_depend_on_the_batch(run_nmt: RunNmt, bytes_model: Path, tmp_path: Path) -> None:
-    lines = [" ".join(SENTENCES[: 1 + number % 5]) for number in range(24)]
-    found = []
-    for order, batch_size in ((lines, 24), (lines, 1), (lines[::-1], 7)):
-        options = ("--format", "jsonl", "--n-best", 3, "--beam-size", 3, "--batch-size", batch_size)
-        done = run_nmt("translate", bytes_model, *options, stdin="".join(f"{line}\n" for line in order))
-        rows = [json.loads(line) for line in done.stdout.splitlines()]
-        found.append({row["source"]: [(c["translation"], c["score"]) for c in row["n_best"]] for row in rows})
-        assert all(round(score, 4) == score for each in found[-1].values() for _, score in each)
-    assert found[0] == found[1] == found[2]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not CAN_FORK, reason="forked processes are for Linux")
-@pytest.mark.parametrize("more", [[], ["--format", "jsonl", "--check"]])
-def test_workers_write_what_one_process_writes(
-    run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, tmp_path: Path, more: list[str]
-) -> None:
-    lines = (tiny_corpus / "train.de").read_text().splitlines()[:70]
-    lines[5] = " ".join(["Hund"] * 5000)
-    (tmp_path / "in").write_text("".join(f"{line}\n" for line in lines))
-    outputs, told = set(), set()
-    for num_workers in ("1", "3"):
-        done = run_nmt(
-            "translate", tiny_model, "-i", tmp_path / "in", "--batch-size", "2", *more, "--workers", num_workers
-        )
-        assert done.returncode == 0, done.stderr
-        outputs.add(done.stdout)
-        told.add(done.stderr)
-    assert len(outputs) == len(told) == 1
-    assert "line 6 has" in told.pop()
-    assert len(outputs.pop().splitlines()) == len(lines)
 
 
 def test_several_workers_do_not_read_standard_input(run_nmt: RunNmt, tiny_model: Path) -> None:

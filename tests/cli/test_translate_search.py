@@ -154,20 +154,6 @@ def test_unknown_words_need_attention(run_nmt: RunNmt, vanilla_model: Path) -> N
     assert "without attention" in done.stderr
 
 
-def test_limits_and_repetition(run_nmt: RunNmt, tiny_model: Path) -> None:
-    short = lines(run_nmt("translate", tiny_model, "--max-length", "2", stdin=SOURCE))
-    assert all(len(line.split()) <= 2 for line in short)
-    once = lines(run_nmt("translate", tiny_model, "--logits-processor", "no_repeat_ngram: {size: 1}", stdin=SOURCE))
-    assert all(len(set(line.split())) == len(line.split()) for line in once)
-
-
-@pytest.mark.parametrize("text", ["no_repeat_ngram: {size", "no_repeat_ngram: 3", "[1]", "no_repeat_ngrm: {size: 3}"])
-def test_a_processor_that_is_not_one_is_refused(run_nmt: RunNmt, tiny_model: Path, text: str) -> None:
-    done = run_nmt("translate", tiny_model, "--logits-processor", text, stdin=SOURCE)
-    assert done.returncode == 2
-    assert "no_repeat_ngram" in done.stderr
-
-
 @pytest.mark.parametrize(
     ("command", "option"),
     [
@@ -189,14 +175,6 @@ def test_groups_must_divide_the_beam(run_nmt: RunNmt, tiny_model: Path) -> None:
     done = run_nmt("translate", tiny_model, "--beam-size", "5", "--beam-groups", "2", stdin=SOURCE)
     assert done.returncode == 2
     assert "can't be divided into 2 equal groups" in done.stderr
-
-
-@pytest.mark.parametrize("name", ["first", "likely", "exact"])
-def test_every_way_to_stop_translates(run_nmt: RunNmt, tiny_model: Path, name: str) -> None:
-    assert (
-        lines(run_nmt("translate", tiny_model, "--early-stopping", name, stdin=SOURCE))[0]
-        == "The dog sleeps in the garden."
-    )
 
 
 def test_a_lexicon_must_be_pairs(tmp_path: Path) -> None:

@@ -132,16 +132,6 @@ def test_work_of_another_job_is_not_gone_on_with(
     assert not output.exists()
 
 
-def test_a_single_tie_does_not_stop_a_run(
-    run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, tmp_path: Path, whole: list[str]
-) -> None:
-    kept = [*whole[:9], "The other of two equals."]
-    (tmp_path / "out.partial").write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-    options = ("-i", tiny_corpus / "train.de", "-o", tmp_path / "out", "--resume")
-    assert run_nmt("translate", tiny_model, *options).returncode == 0
-    assert (tmp_path / "out").read_text("utf-8").splitlines() == kept + whole[10:]
-
-
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -155,13 +145,3 @@ def test_what_does_not_go_together(run_nmt: RunNmt, tiny_model: Path, options: l
     done = run_nmt("translate", tiny_model, *options, stdin="Hund\n")
     assert (done.returncode, done.stdout) == (2, "")
     assert expected in done.stderr
-
-
-def test_a_foreign_partial_is_quoted_in_short(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
-    (tmp_path / "in").write_text("Ein Hund schläft.\n", encoding="utf-8")
-    (tmp_path / "out.partial").write_text("fremd " * 20_000 + "\n", encoding="utf-8")
-    done = run_nmt("translate", tiny_model, "-i", tmp_path / "in", "-o", tmp_path / "out", "--resume")
-    assert done.returncode == 2
-    assert "comes from another job: line 1 is 'fremd" in done.stderr
-    assert "…" in done.stderr
-    assert len(done.stderr) < 1000

@@ -4,7 +4,6 @@ import builtins
 import contextlib
 import gzip
 import lzma
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,6 @@ from nmt.core.output import open_output
 from nmt.core.text import count_lines, read_lines
 from nmt.jobs.run import ResumableOutput
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 Pack = Callable[[bytes], bytes]
 LINES = [f"Satz {number} über {number * number % 1009}" for number in range(5000)]
 CONTENT = "".join(f"{line}\n" for line in LINES).encode()
@@ -48,12 +46,6 @@ def test_the_format_is_told_by_content_and_parts_are_joined(tmp_path: Path, pack
     assert count_lines(path) is None
     path.write_bytes(pack(b""))
     assert list(read_lines(path)) == []
-
-
-def test_what_pzstd_writes_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "text.zst"
-    path.write_bytes(b"\x50\x2a\x4d\x18\x04\x00\x00\x00\x00\x00\x00\x00" + zstd().compress(CONTENT))
-    assert list(read_lines(path)) == LINES
 
 
 @pytest.mark.parametrize(
@@ -124,14 +116,6 @@ def test_without_the_package_a_message_names_it(tmp_path: Path, monkeypatch: pyt
         list(read_lines(path))
 
 
-def test_translations_are_written_compressed(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
-    (tmp_path / "in.de").write_text("der Hund schläft\n", encoding="utf-8")
-    for output in ("out.en", "out.en.xz"):
-        done = run_nmt("translate", tiny_model, "-i", tmp_path / "in.de", "-o", tmp_path / output)
-        assert done.returncode == 0, done.stderr
-    assert lzma.decompress((tmp_path / "out.en.xz").read_bytes()) == (tmp_path / "out.en").read_bytes()
-
-
 @pytest.mark.quick(".zst")
 def test_a_small_file_that_expands_without_bound_is_refused(
     tmp_path: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch
@@ -157,10 +141,3 @@ def test_random_labels_compress_well_and_are_read(tmp_path: Path, pack: Pack) ->
     path = tmp_path / "labels"
     path.write_bytes(pack(b"".join(labels)))
     assert sum(1 for _ in read_lines(path)) == 1 << 18
-
-
-def test_long_lines_of_a_small_file_are_bounded_too(tmp_path: Path, pack: Pack) -> None:
-    path = tmp_path / "bomb"
-    path.write_bytes(pack((b"a" * 10_000 + b"\n") * 3_000))
-    with pytest.raises(UserError, match="expands to far more bytes or lines"):
-        sum(1 for _ in read_lines(path))

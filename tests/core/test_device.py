@@ -1,6 +1,5 @@
 """Devices and precisions: what is there is taken, what isn't is named."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -144,6 +143,7 @@ def test_a_loaded_model_keeps_few_kernels_unless_the_environment_says_otherwise(
     assert done.stdout.strip() == capacity
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux" or pick_precision("auto", CPU) != "bf16", reason="bfloat16")
 def test_memory_does_not_grow_with_the_number_of_shapes() -> None:
     """In bfloat16 each batch has shapes of its own; with all kernels kept, 100 of them add 125 megabytes."""
@@ -165,25 +165,3 @@ print(peak_mb(range(165, 265)) - before)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(kept)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
     assert int(done.stdout) < 40
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="glibc")
-def test_freed_memory_is_used_again() -> None:
-    """Pages that tensors of 120 megabytes need are cleared by the system once, not each time."""
-    code = """
-import resource, torch
-from nmt.core.device import manage_memory
-manage_memory()
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(10):
-        _ = [torch.ones(5_000_000) for _ in range(6)]
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-faults()
-print(faults())
-"""
-
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
-    assert int(done.stdout) < 500

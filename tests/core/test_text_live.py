@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -69,11 +68,6 @@ def test_pipes_and_files_give_the_same_lines(fifo: Path, tmp_path: Path, size: i
     assert found == list(read_lines(tmp_path / "file"))
 
 
-def test_an_empty_pipe(fifo: Path) -> None:
-    write_in_steps(fifo, [], threading.Semaphore())
-    assert list(in_windows(read_lines(fifo), 5)) == []
-
-
 def test_a_line_without_an_end_is_refused_before_it_fills_memory() -> None:
     program = "from nmt.core.text import *; list(in_windows(read_lines('-'), 9))"
     command = f'(echo eins; head -c 8G /dev/zero) | "{sys.executable}" -c "{program}"'
@@ -88,12 +82,3 @@ def test_lines_before_an_error_come_first(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="line 4"):
         windows.extend(in_windows(read_lines(path), 2))
     assert windows == [["eins", "zwei"], ["drei"]]
-
-
-def test_any_lines_in_windows() -> None:
-    def numbers() -> Iterator[str]:
-        yield from map(str, range(7))
-
-    assert list(in_windows(numbers(), 3)) == [["0", "1", "2"], ["3", "4", "5"], ["6"]]
-    assert list(in_windows(["a", "b"], 2)) == [["a", "b"]]
-    assert list(in_windows([], 2)) == []

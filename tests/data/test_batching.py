@@ -8,19 +8,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt.data.batch import Batch, make_batch
 from nmt.data.batching import CorpusExtras, TrainingBatches, plan_batches
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, ParallelIds, encode_corpus
-from nmt.data.opening import open_text
 from nmt.data.sources import FileText
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.recipe.schema import DataOptions, VocabularyOptions
+from nmt.recipe.schema import VocabularyOptions
 
 
 class ShuffledIds(WordVocabulary):
@@ -44,28 +42,7 @@ def test_the_six_steps_by_hand(kind: Callable[[Sequence[str]], Vocabulary]) -> N
     assert (batch.num_target_tokens, batch.num_positions, batch.num_padding) == (8, 18, 4)
 
 
-def test_unknown_words_become_unk() -> None:
-    vocabulary = WordVocabulary(["▁the"])
-    batch = make_batch([(vocabulary.encode("the cat"), vocabulary.encode("cat"))], Vocabularies(vocabulary, vocabulary))
-    assert batch.source_BS.tolist() == [[4, vocabulary.unk, vocabulary.eos]]
-    assert batch.target_output_BT.tolist() == [[vocabulary.unk, vocabulary.eos]]
-
-
 lengths = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=80)
-
-
-@settings(max_examples=150, deadline=None)
-@given(pairs=lengths, budget=st.integers(1, 300), seed=st.one_of(st.none(), st.integers(0, 9)))
-def test_every_pair_once_and_never_beyond_the_budget(
-    pairs: list[tuple[int, int]], budget: int, seed: int | None
-) -> None:
-    source, target = (np.array(side) for side in zip(*pairs, strict=True))
-    rng = None if seed is None else np.random.default_rng(seed)
-    batches = plan_batches(source, target, budget, rng)
-    assert sorted(itertools.chain(*batches)) == list(range(len(pairs)))
-    for batch in batches:
-        positions = len(batch) * max(source[batch].max(), target[batch].max())
-        assert positions <= budget or len(batch) == 1
 
 
 def test_of_equal_lengths_the_shorter_side_goes_up_and_down_in_turns() -> None:
@@ -80,11 +57,6 @@ def test_sentences_longer_than_the_budget_stand_alone() -> None:
     source, target = np.array([50, 3, 3, 60]), np.array([4, 3, 3, 4])
     batches = sorted(sorted(batch.tolist()) for batch in plan_batches(source, target, 20))
     assert batches == [[0], [1, 2], [3]]
-
-
-def test_batches_are_full_where_lengths_agree() -> None:
-    lengths = np.full(100, 10)
-    assert sorted(map(len, plan_batches(lengths, lengths, 205))) == [20] * 5
 
 
 # the stream
@@ -170,11 +142,6 @@ def test_the_order_hangs_on_seed_and_epoch_alone(corpus: tuple[EncodedCorpus, Vo
     assert first[:number] != first[number:]
 
 
-def test_batches_do_not_come_by_length(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:
-    widths = [len(batch[0]) for batch in take(stream(corpus), len(stream(corpus)))]
-    assert widths not in (sorted(widths), sorted(widths, reverse=True))
-
-
 @pytest.mark.parametrize("pool_size", [60, 25])
 def test_a_resumed_stream_goes_on_with_the_next_batch_wherever_it_stopped(
     corpus: tuple[EncodedCorpus, Vocabularies], pool_size: int
@@ -200,31 +167,6 @@ def test_a_state_from_smaller_batches_goes_on_with_the_next_epoch(corpus: tuple[
 
 
 # real text
-
-
-@pytest.mark.slow
-def test_padding_is_under_three_percent_on_real_text(shared_data: Path) -> None:
-    """Multi30k in batches of 4,096 tokens: the promise of the design."""
-    options = DataOptions(root=shared_data / "multi30k", source="de", target="en")
-    text = open_text(options, "train")
-    model = shared_data.parent / "peers" / "joint8k.model"
-    if model.exists():
-        vocabularies = Vocabularies.load(model)
-    else:
-        vocabularies = train_vocabularies(VocabularyOptions(), text)
-    corpus = encode_corpus(text, vocabularies, 150)
-    assert len(corpus) > 28_000
-    batches = TrainingBatches(corpus, vocabularies, 4096, seed=1)
-    padding = positions = pairs = 0
-    for batch in itertools.islice(batches, len(batches)):
-        padding += batch.num_padding
-        positions += batch.num_positions
-        pairs += len(batch.source_BS)
-        assert len(batch.source_BS) * max(batch.source_BS.shape[1], batch.target_output_BT.shape[1]) <= 4096
-    assert pairs == len(corpus)
-    assert padding / positions < 0.03
-    fewest = np.maximum(corpus.source.lengths + 1, corpus.target.lengths + 1).sum() / 4096
-    assert len(batches) < 1.25 * fewest  # batches are not made small to keep padding low
 
 
 def test_a_batch_may_fill_its_budget_exactly() -> None:

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.data import cache as encoded
 from nmt.data.cache import Counts, EncodedCorpus, cache_directory, encode_corpus
 from nmt.data.sources import ParallelText
 from nmt.data.vocabulary.files import Vocabularies
@@ -129,21 +127,6 @@ def test_a_write_that_is_cut_short_is_not_taken_for_a_corpus(cache: Path, kind: 
     assert len(encode_corpus(Text(pairs), vocabularies(), 9)) == 2
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that can fork")
-def test_a_kill_at_the_last_moment_is_not_taken_for_a_corpus(cache: Path) -> None:
-    text = Text([("a b", "c"), ("d", "d d")])
-    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of forks beside other threads
-        child = os.fork()
-    if child == 0:
-        encoded.os.replace = lambda *_: os._exit(9)  # type: ignore[assignment]  # nothing is cleared away
-        encode_corpus(text, vocabularies(), 9)
-        os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-    assert len(entries(cache)) == 1
-    assert len(encode_corpus(text, vocabularies(), 9)) == 2
-    assert [path.name.startswith(".nmt-") for path in entries(cache)] == [False], "what the kill left is removed"
-
-
 def test_a_cache_that_somebody_cleaned_in_part_is_made_again(cache: Path) -> None:
     text = Text([("a b", "c"), ("d", "d d")])
     encode_corpus(text, vocabularies(), 9)
@@ -163,12 +146,6 @@ def test_a_full_disk_is_reported_with_the_way_out(cache: Path, monkeypatch: pyte
     assert entries(cache) == []
 
 
-def test_progress_tells_the_lines_read() -> None:
-    seen: list[int] = []
-    encode_corpus(Text([("a", "b")] * 2500), vocabularies(), 9, seen.append)
-    assert seen == [0, 1000, 2000]
-
-
 def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NMT_CACHE", "/one")
     monkeypatch.setenv("XDG_CACHE_HOME", "/two")
@@ -177,9 +154,3 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     assert cache_directory() == Path("/two/nmt")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_directory() == Path.home() / ".cache" / "nmt"
-
-
-def test_another_maximum_length_is_another_corpus() -> None:
-    text = Text([("a b c", "x y z"), ("a", "x")])
-    counts = [encode_corpus(text, vocabularies(), length).counts for length in (9, 2)]
-    assert [(count.kept, count.too_long) for count in counts] == [(2, 0), (1, 1)]

@@ -119,13 +119,6 @@ def test_only_dialogues_have_a_separator(kind: str) -> None:
         LineReader(1).check(plain)
 
 
-@pytest.mark.parametrize("kind", ["character", "word"])
-def test_of_separate_vocabularies_the_source_has_the_separator(kind: str) -> None:
-    separate = train(kind, joint=False)
-    assert separate.source.separator is not None
-    assert separate.target.separator is None
-
-
 def test_the_separator_counts_in_the_size() -> None:
     assert len(train("word", size=12).source) == len(train("word", separator=False, size=12).source) == 12
     assert len(train("bpe").source) == SIZES["bpe"]

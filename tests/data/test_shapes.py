@@ -14,6 +14,7 @@ def text(num_pairs: int, seed: int = 1) -> tuple[Lengths, Lengths]:
     return source, target
 
 
+@pytest.mark.quick("16-*")
 @pytest.mark.parametrize(("most", "padding"), [(16, 0.16), (MOST_SHAPES, 0.09)])
 def test_few_shapes_hold_all_sentences_with_little_padding(most: int, padding: float) -> None:
     source, target = text(20_000)

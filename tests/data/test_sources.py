@@ -73,11 +73,6 @@ def test_every_form_of_file_gives_the_same_pairs(tmp_path: Path, kind: str, form
     assert list(text) == PAIRS, "it can be read again"
 
 
-def test_either_direction(tmp_path: Path) -> None:
-    write_files(tmp_path)
-    assert list(open_text(options(tmp_path, source="en", target="de"), "train")) == [(en, de) for de, en in PAIRS]
-
-
 def test_files_with_names_of_their_own(tmp_path: Path) -> None:
     write_files(tmp_path)
     pair = FilePair(source=tmp_path / "train.en", target=tmp_path / "train.de")
@@ -129,12 +124,6 @@ def test_any_name_of_the_validation_split_will_do(tmp_path: Path, stored: str, k
         open_text(chosen, "test")
 
 
-def test_the_name_that_was_asked_for_comes_first(tmp_path: Path) -> None:
-    write_files(tmp_path, "val", PAIRS[:1])
-    write_files(tmp_path, "dev", PAIRS[2:])
-    assert list(open_text(options(tmp_path), "dev")) == PAIRS[2:]
-
-
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -151,19 +140,6 @@ def test_a_bad_line_of_a_tsv_is_named(tmp_path: Path, line: str, message: str) -
         list(open_text(options(tmp_path), "train"))
 
 
-def test_a_missing_column_of_a_tsv_is_named(tmp_path: Path) -> None:
-    write_tsv(tmp_path / "train.tsv")
-    with pytest.raises(UserError, match=r"train\.tsv, line 1: no column 'fr'; the columns are en, id, de"):
-        list(open_text(options(tmp_path, source="fr"), "train"))
-
-
-def test_text_that_is_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
-    write_files(tmp_path)
-    (tmp_path / "train.en").write_bytes(b"a dog\n\ntwo kittens\nend \xe9\n")
-    with pytest.raises(UserError, match=r"train\.en, line 4: not UTF-8"):
-        list(open_text(options(tmp_path), "train"))
-
-
 def test_missing_files_are_named_with_what_is_there(tmp_path: Path) -> None:
     write_files(tmp_path, "training")
     (tmp_path / "train.de").write_text("ein Hund\n")
@@ -172,11 +148,6 @@ def test_missing_files_are_named_with_what_is_there(tmp_path: Path) -> None:
     assert f"There is no {tmp_path}/train.de and {tmp_path}/train.en" in caught.value.message
     assert "holds train.de, training.de, training.en." in caught.value.remedy
     assert "data.source (now de)" in caught.value.remedy
-
-
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"(?s)there is no folder .*/nowhere.*--set data\.root="):
-        open_text(options(tmp_path / "nowhere"), "train")
 
 
 def test_a_fingerprint_changes_with_text_and_direction_and_nothing_else(tmp_path: Path) -> None:

@@ -43,27 +43,6 @@ def vocabulary(request: pytest.FixtureRequest) -> Vocabulary:
     return train(request.param).source
 
 
-def test_text_survives(vocabulary: Vocabulary) -> None:
-    for text in (*GERMAN, *ENGLISH):
-        ids = vocabulary.encode(text)
-        assert vocabulary.decode(ids) == text
-        assert vocabulary.decode([vocabulary.sos, *ids, vocabulary.eos, vocabulary.pad]) == text
-        assert all(0 <= index < len(vocabulary) for index in ids)
-
-
-def test_pieces_are_the_ids_with_their_characters(vocabulary: Vocabulary) -> None:
-    for text in ("  Der  müde Hund, ", *GERMAN, "Zürich ☃ 東京 x"):
-        pieces = vocabulary.pieces(text)
-        assert [piece.id for piece in pieces] == vocabulary.encode(text) != []
-        covered = set()
-        end_before = 0
-        for _, begin, end in pieces:
-            assert end_before <= begin <= end <= len(text)
-            covered.update(range(begin, end))
-            end_before = end
-        assert covered >= {position for position, character in enumerate(text) if not character.isspace()}
-
-
 def test_pieces_stand_for_what_they_say(vocabulary: Vocabulary) -> None:
     text = GERMAN[1]
     pieces = vocabulary.pieces(text)
@@ -88,23 +67,6 @@ def test_what_was_never_seen_is_unknown(vocabulary: Vocabulary) -> None:
     ids = vocabulary.encode("der ☃")
     assert vocabulary.unk in ids
     assert "☃" not in vocabulary.decode(ids)
-
-
-@pytest.mark.parametrize("kind", ["unigram", "bpe", "character"])
-def test_with_byte_fallback_every_character_survives(kind: str) -> None:
-    vocabulary = train(kind, byte_fallback=True, size=SIZES[kind] + 256).source
-    text = "Der ☃ sieht 東京 und 😀."
-    ids = vocabulary.encode(text)
-    assert vocabulary.unk not in ids
-    assert vocabulary.decode(ids) == text
-    spans = [(begin, end) for index, begin, end in vocabulary.pieces(text) if end > begin]
-    assert {text[begin:end].strip() for begin, end in spans} >= {"☃", "😀", "京"}
-
-
-@pytest.mark.parametrize("kind", TYPES)
-def test_the_same_text_gives_the_same_vocabulary(kind: str) -> None:
-    one, two, other = train(kind), train(kind), train(kind, [*PAIRS, ("xylophon", "xylophone")] * 2)
-    assert one.fingerprint == two.fingerprint != other.fingerprint
 
 
 def test_the_special_ids_are_first() -> None:
@@ -174,13 +136,6 @@ def test_separate_vocabularies_know_only_their_side() -> None:
     assert vocabularies.source.unk not in vocabularies.source.encode("Katze Mond")
     assert set(vocabularies.target.encode("Katze Mond")) == {vocabularies.target.unk}
     assert vocabularies.source.unk not in train("word").source.encode("Katze moon")
-
-
-def test_saving_replaces_whatever_vocabulary_was_there(tmp_path: Path) -> None:
-    train("unigram", joint=False, size=55).save(tmp_path)
-    train("word").save(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["vocabulary.txt"]
-    assert Vocabularies.load(tmp_path).joint
 
 
 def test_a_single_file_is_a_joint_vocabulary(tmp_path: Path) -> None:
@@ -253,13 +208,6 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: bytes, mess
     for path in (tmp_path, tmp_path / name):
         with pytest.raises(UserError, match=rf"{name}.*{message}"):
             Vocabularies.load(path)
-
-
-def test_a_model_that_is_cut_off_is_named(tmp_path: Path) -> None:
-    content = train("unigram").source.to_bytes()
-    (tmp_path / "vocabulary.model").write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match=r"vocabulary\.model"):
-        Vocabularies.load(tmp_path)
 
 
 def test_a_model_without_padding_is_refused_with_the_way_to_make_one(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from nmt.data.vocabulary.base import SEPARATOR, Vocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.data.words import Words, split_pairs
-from nmt.quickstart.embedded_corpus import splits
 
 TEXTS = [
     "Der Hund schläft im Garten.",
@@ -70,15 +69,6 @@ def test_split_gives_what_stands_between_white_space(text: str) -> None:
     assert [text[begin:end] for begin, end in words.spans] == text.split()
 
 
-@pytest.mark.slow
-@given(st.text())
-def test_split_spans_are_in_order_and_cover_all_but_white_space(text: str) -> None:
-    words = Words.split(text)
-    assert [text[begin:end] for begin, end in words.spans] == list(words.words) == text.split()
-    ends = [0, *(end for _, end in words.spans)]
-    assert all(end <= begin for end, (begin, _) in zip(ends, words.spans, strict=False))
-
-
 @pytest.mark.parametrize(
     ("tokens", "text"),
     [
@@ -111,25 +101,6 @@ def test_every_token_stays_a_word_of_its_own(tokens: Sequence[str]) -> None:
     assert "".join(words.text.split()) == "".join(tokens)
 
 
-def test_the_embedded_corpus_is_put_together_exactly() -> None:
-    pairs = splits(train=1, valid=1, test=300)["test"]
-    assert len(pairs) == 300
-    for pair in pairs:
-        assert Words.detokenise(pair.source_tokens).text == pair.source
-        assert Words.detokenise(pair.target_tokens).text == pair.target
-
-
-@pytest.mark.parametrize("name", ["unigram", "bytes", "unchanged", "words"])
-@pytest.mark.parametrize("text", TEXTS)
-def test_pieces_follow_the_words_in_order(vocabularies: dict[str, Vocabulary], name: str, text: str) -> None:
-    words = Words.split(text)
-    pieces = vocabularies[name].pieces(text)
-    assert [piece.id for piece in pieces] == vocabularies[name].encode(text)
-    owners = [owner for owner in words.of_pieces(pieces) if owner >= 0]
-    assert owners == sorted(owners), "pieces are in the order of the text"
-    assert set(owners) <= set(range(len(words.words)))
-
-
 @pytest.mark.parametrize("name", ["bytes", "unchanged"])
 @pytest.mark.parametrize(
     "text",
@@ -150,16 +121,6 @@ def test_every_word_has_pieces_that_spell_it(vocabularies: dict[str, Vocabulary]
         spelt = vocabulary.decode([piece.id for piece, owner in zip(pieces, owners, strict=True) if owner == index])
         # The normalisation of sentencepiece drops joiners and the like.
         assert spelt.replace(" ", "") == vocabulary.decode(vocabulary.encode(word)).replace(" ", ""), word
-
-
-def test_a_piece_over_two_words_belongs_to_the_longer_share() -> None:
-    from nmt.data.vocabulary.base import Piece
-
-    words = Words.detokenise(["isn", "'", "t", ".", "?"])
-    assert words.text == "isn ' t.?"
-    assert words.of_pieces([Piece(9, 0, 5), Piece(9, 5, 6), Piece(9, 6, 9), Piece(9, 9, 9)]) == [0, -1, 2, -1]
-    two = Words.split("a bcd")
-    assert two.of_pieces([Piece(9, 0, 5)]) == [1], "the word that has most of it, which is not the first"
 
 
 def test_a_piece_over_very_many_words_takes_time_that_is_linear_in_their_number() -> None:

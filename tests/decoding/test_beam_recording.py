@@ -89,6 +89,7 @@ def test_what_the_threshold_prunes_is_not_continued() -> None:
     assert {name[0] for name, _, _ in shown(tree, 1)} == {"a"}
 
 
+@pytest.mark.quick("options2", "options3")
 @pytest.mark.parametrize(
     "options",
     [

@@ -1,6 +1,5 @@
 """What a model is forced to say is as probable as when it says so by itself."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,15 +54,6 @@ def test_a_translation_in_text_gets_the_score_of_the_search(translator: Translat
         assert all(value <= 0 for value in pair.token_log_probabilities)
 
 
-def test_neither_neighbours_nor_batches_change_a_score(translator: Translator) -> None:
-    pairs = [("Der Hund.", "The dog."), ("", ""), ("", "dog"), ("Katze", ""), ("Der Mond " * 9, "The moon " * 12)] * 3
-    together = list(translator.score(pairs, batch_size=4))
-    for pair, found in zip(pairs, together, strict=True):
-        [alone] = translator.score([pair])
-        assert found.log_probability == pytest.approx(alone.log_probability, abs=1e-4)
-        assert (found.source, found.target) == pair
-
-
 def test_margins_alone_are_those_beside_log_probabilities(
     make_system: Callable[[str], Seq2Seq], words: Vocabularies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,17 +66,6 @@ def test_margins_alone_are_those_beside_log_probabilities(
         assert len(alone.log_probability_T) == 0
     for neither in force_all(model, pairs, words, 5, scores=False, margins_only=True):
         assert len(neither.margin_T) == 0
-
-
-def test_the_next_piece_has_probabilities_that_sum_to_one(translator: Translator) -> None:
-    vocabulary = translator.vocabularies.target
-    words = [vocabulary.token(i) for i in range(len(vocabulary)) if i not in (vocabulary.pad, vocabulary.sos)]
-    first = []
-    for word in (word for word in words if word.startswith("▁")):
-        [pair] = translator.score([("Der Hund schläft im Garten.", word.removeprefix("▁"))])
-        assert len(pair.tokens) == 2
-        first.append(math.exp(pair.token_log_probabilities[0]))
-    assert 0.9 < sum(first) <= 1.0001
 
 
 def test_a_long_pair_gets_no_score_rather_than_that_of_its_half(

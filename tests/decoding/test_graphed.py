@@ -77,6 +77,7 @@ def assert_same(found: list[list[Hypothesis]] | None, expected: list[list[Hypoth
         assert ours.log_probability == pytest.approx(theirs.log_probability, abs=1e-4)
 
 
+@pytest.mark.quick("transformer")
 @pytest.mark.parametrize("name", ["transformer", "post-norm", "bahdanau"])
 def test_recorded_operations_find_what_beam_search_finds(
     name: str, words: Vocabularies, make_system: MakeSystem

@@ -20,7 +20,6 @@ from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.ranking import length_normalised
-from nmt.decoding.search import max_lengths
 from nmt.models.build import DECODERS, build_model
 from nmt.models.contracts import State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
@@ -260,18 +259,6 @@ def test_a_sentence_with_phrases_is_not_pruned() -> None:
     assert pruned[1] == toy_search(random_table, sources[1:], **dict(wide) | {"prune": 0.1})[0] != whole[1]
 
 
-def test_groups_choose_differently() -> None:
-    """YES is so likely that a plain beam only has translations that begin with it."""
-
-    def table(sentence: int, pieces: tuple[int, ...]) -> list[float]:
-        return normalised([-9.0, 0.0, -9.0, 4.0 if len(pieces) == 2 else -9.0, 5.0, 2.0])
-
-    (plain,) = toy_search(table, [[YES, NO]], beam_size=2)
-    (diverse,) = toy_search(table, [[YES, NO]], beam_size=2, beam_groups=2, diversity=5.0)
-    assert [h.ids[0] for h in plain] == [YES, YES]
-    assert [h.ids[0] for h in diverse] == [YES, NO]
-
-
 def test_a_beam_that_groups_do_not_divide_is_refused() -> None:
     with pytest.raises(ValueError, match="a beam of 5 can't be divided into 2 equal groups"):
         DecodingOptions(beam_size=5, beam_groups=2)
@@ -280,20 +267,6 @@ def test_a_beam_that_groups_do_not_divide_is_refused() -> None:
 def test_the_absolute_limit_holds_for_every_source() -> None:
     found = toy_search(random_table, [[YES] * 9, [NO]], beam_size=4, max_length=2, length_penalty="word_reward")
     assert max(len(h.ids) for hypotheses in found for h in hypotheses) == 2
-
-
-def test_no_ngram_is_repeated() -> None:
-    def table(sentence: int, pieces: tuple[int, ...]) -> list[float]:
-        return normalised([-9.0, -9.0, -9.0, -3.0, 2.0, 1.0])
-
-    options = {"beam_size": 3, "max_length_ratio": 4.0, "length_penalty": "none"}
-    (looping,) = toy_search(table, [[YES, YES]], **options)
-    assert any(h.ids[i : i + 2] == h.ids[i + 2 : i + 4] for h in looping for i in range(len(h.ids) - 3))
-    (free,) = toy_search(table, [[YES, YES]], logits_processors={"no_repeat_ngram": {"size": 2}}, **options)
-    assert free
-    for hypothesis in free:
-        pairs = list(itertools.pairwise(hypothesis.ids))
-        assert len(set(pairs)) == len(pairs)
 
 
 def test_the_processors_of_a_query_come_before_those_of_the_options() -> None:
@@ -308,23 +281,6 @@ def test_the_processors_of_a_query_come_before_those_of_the_options() -> None:
     [[found]] = search_all(Table(random_table), [[YES]], both, never_twice, processors=[Insist(None, both)])
     assert found.ids[0] == YES
     assert YES not in found.ids[1:]
-
-
-def test_a_wider_beam_escapes_the_garden_path() -> None:
-    """YES is the better start, but after it nothing is likely; NO ends well."""
-
-    def table(sentence: int, pieces: tuple[int, ...]) -> list[float]:
-        probabilities = {
-            (): [0.0, 0.0, 0.0, 0.02, 0.58, 0.4],
-            (NO,): [0.0, 0.0, 0.0, 0.96, 0.02, 0.02],
-        }.get(pieces, [0.0, 0.1, 0.0, 0.3, 0.3, 0.3])
-        return normalised([math.log(p + 1e-9) for p in probabilities])
-
-    (greedy,) = toy_search(table, [[YES]], beam_size=1, max_length_extra=3)
-    (beam,) = toy_search(table, [[YES]], beam_size=2, max_length_extra=3)
-    assert greedy[0].ids[0] == YES
-    assert beam[0].ids == [NO]
-    assert beam[0].log_probability == pytest.approx(math.log(0.4 * 0.96), abs=1e-4)
 
 
 @pytest.mark.parametrize("beam", [1, 2, 5])
@@ -352,11 +308,6 @@ def test_at_the_limit_a_translation_is_ended_and_pays_for_it() -> None:
         assert hypotheses[0].ids == [YES] * (limit - 1)
         expected = (limit - 1) * table(0, ())[YES] + table(0, ())[EOS]
         assert hypotheses[0].log_probability == pytest.approx(expected, abs=1e-4)
-
-
-def test_the_limit_grows_with_the_source() -> None:
-    options = DecodingOptions(max_length_ratio=1.5, max_length_extra=4)
-    assert max_lengths(torch.tensor([1, 2, 5]), options).tolist() == [5, 7, 11]
 
 
 def test_a_sentence_that_ends_early_leaves_the_batch_and_the_others_alone() -> None:
@@ -452,7 +403,7 @@ def test_a_beam_of_one_is_greedy_search(model: Seq2Seq) -> None:
     assert len({tuple(hypotheses[0].ids) for hypotheses in found}) > 1
 
 
-@pytest.mark.quick("luong", "recurrent", "ssru", "bahdanau", "transformer")
+@pytest.mark.quick("bahdanau", "transformer")
 def test_a_score_is_that_of_the_forced_translation(model: Seq2Seq) -> None:
     for source, hypotheses in zip(SOURCES, translate(model, SOURCES, options_with()), strict=True):
         assert hypotheses
@@ -463,6 +414,7 @@ def test_a_score_is_that_of_the_forced_translation(model: Seq2Seq) -> None:
             assert hypothesis.score == pytest.approx(expected / (len(hypothesis.ids) + 1), abs=1e-3)
 
 
+@pytest.mark.quick("bahdanau", "transformer")
 @torch.no_grad()
 def test_coverage_is_part_of_the_score(model: Seq2Seq) -> None:
     """Against the weights of the forced translation; a model without attention can't know what it has covered."""
@@ -481,13 +433,6 @@ def test_coverage_is_part_of_the_score(model: Seq2Seq) -> None:
             assert hypothesis.score == pytest.approx(expected, abs=1e-3)
 
 
-def test_n_best_is_sorted_and_distinct(model: Seq2Seq) -> None:
-    for _, hypotheses in zip(SOURCES, translate(model, SOURCES, options_with(beam_size=5)), strict=True):
-        assert 1 < len(hypotheses) <= 5
-        assert [h.score for h in hypotheses] == sorted((h.score for h in hypotheses), reverse=True)
-        assert len({tuple(h.ids) for h in hypotheses}) == len(hypotheses)
-
-
 @pytest.mark.quick("4-bahdanau", "1-transformer")
 @TWO_SYSTEMS
 @pytest.mark.parametrize("beam", [1, 4])
@@ -502,17 +447,3 @@ def test_batch_size_and_order_change_nothing(model: Seq2Seq, beam: int) -> None:
         for found, expected in zip(shuffled, [alone[i] for i in order], strict=True):
             assert [h.ids for h in found] == [h.ids for h in expected]
             assert [h.score for h in found] == pytest.approx([h.score for h in expected], abs=1e-4)
-
-
-def test_results_stand_in_the_order_of_the_sources(model: Seq2Seq) -> None:
-    done: list[int] = []
-    shuffled = [SOURCES[i] for i in (3, 0, 5, 2, 4, 1)]
-    options = options_with(batch_size=4)
-    found = search_all(model, shuffled, VOCABULARIES, options, done.append)
-    expected = {tuple(s): h[0].ids for s, h in zip(SOURCES, translate(model, SOURCES, options), strict=True)}
-    assert [h[0].ids for h in found] == [expected[tuple(source)] for source in shuffled]
-    assert done == [4, 2]
-
-
-def test_no_sources_give_no_results(model: Seq2Seq) -> None:
-    assert translate(model, [], options_with()) == []

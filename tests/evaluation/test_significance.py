@@ -45,6 +45,7 @@ def paired(key: str, systems: dict[str, list[str]], method: TestMethod, num_samp
     return paired_test(SufficientStatistics(key, TestSet(systems, [REFERENCES])), method, num_samples)
 
 
+@pytest.mark.quick("bootstrap*")
 @pytest.mark.parametrize(("method", "option"), [("bootstrap", "--paired-bs"), ("randomisation", "--paired-ar")])
 def test_figures_are_those_of_the_sacrebleu_program(method: TestMethod, option: str, tmp_path: Path) -> None:
     files = {}
@@ -82,6 +83,7 @@ def test_other_metrics_are_tested_as_sacrebleu_does(key: str, metric: type[Metri
         assert system == "base" or test.differences[system].p_value == result.p_value
 
 
+@pytest.mark.quick("bleu-*")
 @pytest.mark.parametrize("method", ["bootstrap", "randomisation"])
 @pytest.mark.parametrize("key", ["bleu", "chrf", "ter"])
 def test_a_planted_difference_is_found_and_chance_is_not(method: TestMethod, key: str) -> None:

@@ -334,6 +334,7 @@ def test_every_case_has_losses_and_no_other() -> None:
     assert not left_over, f"remove {left_over} from losses.json"
 
 
+@pytest.mark.quick("bahdanau")
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_directory_gives_the_same_output_by_the_commands(name: str, tmp_path: Path) -> None:
     expected = _expected(name)

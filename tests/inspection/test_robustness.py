@@ -37,6 +37,7 @@ def test_the_changes_hang_on_the_seed_alone(tiny_model: Path) -> None:
     assert scores(1) == scores(1) != scores(2)
 
 
+@pytest.mark.slow
 def test_the_command_has_a_table_json_and_a_picture(
     run_nmt: Callable[..., "subprocess.CompletedProcess[str]"], tiny_model: Path, tiny_corpus: Path, tmp_path: Path
 ) -> None:

@@ -83,7 +83,9 @@ def run(device: str, recipe: str, changes: dict[str, Any]) -> dict[str, Any]:
 
     initialise = Dropout.__init__  # devices draw different random numbers
     Dropout.__init__ = lambda self, *_: initialise(self, 0.0)  # type: ignore[method-assign]
-    pairs = [(pair.source, pair.target) for pair in splits()["train"] if len(pair.source) < 30][:40]  # few steps
+    pairs = [(pair.source, pair.target) for pair in splits(train=400)["train"] if len(pair.source) < 30][
+        :40
+    ]  # few steps
     if recipe.startswith("chat"):
         pairs = [(f"{pairs[i - 1][0]}\t{source}", target) for i, (source, target) in enumerate(pairs) if i]
     settings = {

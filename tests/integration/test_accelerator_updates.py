@@ -22,7 +22,6 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 LAYERS = {"type": "transformer", "num_layers": 6, "num_heads": 2, "feed_forward_size": 32, "dropout": 0.1}
 SYSTEMS = [f"systems/{path.stem}" for path in sorted((RECIPES / "systems").glob("*.yaml"))]
 UNCAPTURABLE = {"systems/act_rnn", "systems/universal_transformer"}
-QUICK = {"systems/lstm"}
 
 needs_backend = pytest.mark.skipif(
     not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
@@ -30,6 +29,7 @@ needs_backend = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @needs_backend
 def test_an_update_in_bfloat16_has_few_operations_and_no_waits() -> None:
     found = in_process("bench/transformer_256", "bf16", LAYERS)
@@ -41,10 +41,9 @@ def test_an_update_in_bfloat16_has_few_operations_and_no_waits() -> None:
     assert found["waits_of_reading"] == 1, "the figures of all updates are read at once"
 
 
+@pytest.mark.slow
 @needs_backend
-@pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SYSTEMS]
-)
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_updates_of_one_shape_have_the_same_operations(name: str) -> None:
     """Unless a component says that it can't be captured."""
     found = in_process(name, "bf16")
@@ -111,7 +110,7 @@ def measure(recipe: str, precision: str, layers: dict[str, Any] | None) -> dict[
     if layers is not None:
         changes |= {"model.encoder": layers, "model.decoder": layers, "model.embedding_size": 16}
     resolved = resolve(load_recipe(recipe, changes))
-    pairs = [(pair.source, pair.target) for pair in splits()["train"] if len(pair.source) < 30][:40]
+    pairs = [(pair.source, pair.target) for pair in splits(train=400)["train"] if len(pair.source) < 30][:40]
     data = prepare_data(resolved, {}, open_texts(resolved.data, pairs, pairs[:5]))
     torch.manual_seed(1)
     model = build_model(resolved.model, data.vocabularies).to(pretend_accelerator.NAME).train()

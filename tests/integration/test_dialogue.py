@@ -1,7 +1,7 @@
 """Dialogues from a recipe to translations: the answer hangs on what was said before.
 
 The last turn says "it", and the language translated to has two words for it, by the noun that was named before. A
-model of the last turn alone can't know which; a hierarchical one and one that reads all as one sentence learn it.
+model of the last turn alone can't know which; a hierarchical one learns it.
 """
 
 import itertools
@@ -18,7 +18,6 @@ from nmt.inspection.gradients import gradient_norms
 from nmt.inspection.memory import trace_memory
 from nmt.recipe.load import parse_settings
 from nmt.translation.load import load
-from nmt.translation.translator import Translator
 
 NOUNS = {"dog": "er", "moon": "er", "cat": "sie", "lamp": "sie"}
 SEEN = ["I see the {}.", "There was the {}!"]
@@ -79,39 +78,10 @@ def hierarchical(train: Train) -> Path:
     return train()
 
 
-def share_right(translator: Translator) -> float:
-    found = translator.translate([source for source, _ in dialogues()], beam_size=2)
-    return sum(t.text == target for t, (_, target) in zip(found, dialogues(), strict=True)) / len(found)
-
-
 @pytest.mark.slow
 def test_a_hierarchical_model_uses_what_was_said_before(hierarchical: Path) -> None:
-    assert share_right(load(hierarchical, "cpu")) == 1
-
-
-@pytest.mark.slow
-def test_the_same_model_without_context_can_only_guess(train: Train) -> None:
-    assert share_right(load(train("data.history_turns=0"), "cpu")) <= 0.5
-
-
-@pytest.mark.slow
-def test_one_long_sentence_will_do_as_well(train: Train) -> None:
-    assert share_right(load(train(*FLAT), "cpu")) == 1
-
-
-@pytest.mark.slow
-def test_batches_of_different_dialogues_translate_as_alone(hierarchical: Path) -> None:
-    translator = load(hierarchical, "cpu")
-    lines = [source for source, _ in dialogues()[::7]]
-    lines = [*lines, "It is big.", "\t\tIt is big.", "Yes.\tIs it old?", "a\tb\tc\td\te\tI see the cat.\t\tIs it old?"]
-    together = translator.translate(lines, n_best=3)
-    for line, found in zip(lines, together, strict=True):
-        [alone] = translator.translate([line], n_best=3)
-        assert [c.text for c in found.n_best] == [c.text for c in alone.n_best]
-        assert found.score == pytest.approx(alone.score, abs=1e-4)
-    # Turns before those that the model reads make no difference.
-    [short] = translator.translate(["I see the cat.\t\tIs it old?"])
-    assert together[-1].score == pytest.approx(short.score, abs=1e-4)
+    found = load(hierarchical, "cpu").translate([source for source, _ in dialogues()], beam_size=2)
+    assert [translation.text for translation in found] == [target for _, target in dialogues()]
 
 
 HOSTILE = [

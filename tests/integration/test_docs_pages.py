@@ -143,11 +143,8 @@ def words_of(line: str) -> list[str]:
     return [part for word in words for part in re.split(r"[=\s,{}]+", word) if part]
 
 
-QUICK = (
-    "README.md", "docs/concepts/recurrent.md", "docs/how-to/python.md", "docs/how-to/resume.md", "docs/how-to/serve.md",
-    "docs/how-to/translate-documents.md", "docs/reference/errors.md",
-)  # fmt: skip
-"""Pages that are run by every change: of the command line, of Python, and of the server."""
+QUICK = ("README.md", "docs/how-to/python.md", "docs/how-to/translate-documents.md", "docs/reference/errors.md")
+"""Pages that are run by every change: of the command line and of Python."""
 
 
 USES = {"ctranslate2": "ctranslate2", "nmt.extensions.interchange.runtime": "onnxruntime"}

@@ -16,9 +16,7 @@ from torch import nn
 import nmt
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.extensions.quality.reverse import ReverseModel
-from nmt.extensions.reranking.rerank import Candidates, Weights, features, rerank, tune
-from nmt.translation.load import load
+from nmt.extensions.reranking.rerank import Candidates, Weights, rerank, tune
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 TrainTiny = Callable[..., Path]
@@ -175,13 +173,6 @@ def test_weights_are_tuned_by_bleu() -> None:
     assert tune(candidates, features, [texts[1]]) == Weights(0.5, 0, 0)
     with pytest.raises(UserError, match="1 sentences with candidates, but 2 references"):
         tune(candidates, features, ["one", "two"])
-
-
-def test_every_candidate_counts_for_progress_once_a_model(tiny_model: Path) -> None:
-    model, counted = load(tiny_model, "cpu"), []
-    found = features(CANDIDATES, model, ReverseModel(model, model), None, counted.append)
-    assert sum(counted) == 2 * sum(len(each.texts) for each in CANDIDATES)
-    assert [len(of_sentence) for of_sentence in found] == [len(each.texts) for each in CANDIDATES]
 
 
 def test_reranking_by_the_command(

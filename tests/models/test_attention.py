@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
 
 from nmt.models.attention import CosineAttention, MultiHeadAttention, biased_softmax, mask_bias, padding_bias
@@ -86,28 +85,6 @@ def test_scores_contexts_and_weights_follow_the_equations(kind: str, memory: Mem
             assert weights_BQS[b, q].tolist() == pytest.approx(weights + [0.0] * (5 - length), abs=1e-6)
             context = [sum(w * h[d] for w, h in zip(weights, annotations, strict=True)) for d in range(WIDTH)]
             assert context_BQD[b, q].tolist() == pytest.approx(context, abs=1e-6)
-
-
-@pytest.mark.parametrize("kind", SCORES)
-def test_gradients_of_scores(kind: str, memory: Memory) -> None:
-    attention = make_attention({"type": kind}, WIDTH, WIDTH).double()
-    names = list(dict(attention.named_parameters()))
-
-    def scores(query_BQD: Tensor, values_BSD: Tensor, *parameters: Tensor) -> Tensor:
-        class Scores(nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.attention = attention
-
-            def forward(self) -> Tensor:
-                return attention.scores(query_BQD, attention.prepare(Memory(values_BSD, memory.mask_BS)))
-
-        values = {f"attention.{name}": value for name, value in zip(names, parameters, strict=True)}
-        return functional_call(Scores(), values, ())
-
-    query_BQD = torch.randn(3, 2, WIDTH, dtype=torch.float64)
-    inputs = tuple(value.requires_grad_() for value in (query_BQD, memory.values_BSD, *attention.parameters()))
-    assert torch.autograd.gradcheck(scores, inputs, fast_mode=True)
 
 
 def test_concat_is_one_matrix_over_query_and_annotation() -> None:

@@ -9,8 +9,7 @@ from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build_model, num_parameters
 from nmt.recipe.load import load_recipe
-from nmt.recipe.schema import DataOptions, ModelOptions, Recipe, TrainingOptions
-from nmt.training.resolve import resolve
+from nmt.recipe.schema import ModelOptions
 
 RECURRENT = {"type": "recurrent", "hidden_size": 8}
 BAHDANAU = {"type": "bahdanau", "hidden_size": 8}
@@ -48,23 +47,6 @@ def test_a_missing_type_lists_the_known_ones(joint_vocabularies: Vocabularies) -
     error = refused(joint_vocabularies, {"hidden_size": 8}, BAHDANAU)
     assert "model.encoder has no type" in error.message
     assert "transformer" in error.remedy
-
-
-def test_a_misspelt_option_gets_a_suggestion(joint_vocabularies: Vocabularies) -> None:
-    error = refused(joint_vocabularies, {"type": "recurrent", "hiden_size": 8}, BAHDANAU)
-    assert "model.encoder" in error.message
-    assert "'hiden_size'" in error.message
-    assert "'hidden_size'" in error.remedy
-    error = refused(joint_vocabularies, RECURRENT, {**BAHDANAU, "attention": {"type": "additive", "sise": 8}})
-    assert "model.decoder.attention" in error.message
-    assert "'size'" in error.remedy
-
-
-def test_a_value_out_of_range_names_its_key(joint_vocabularies: Vocabularies) -> None:
-    error = refused(joint_vocabularies, {**RECURRENT, "initial_state": "nowhere"}, BAHDANAU)
-    assert "'initial_state'" in error.message
-    assert "'learned'" in error.message
-    assert "'dropout'" in refused(joint_vocabularies, {**RECURRENT, "dropout": 1.0}, BAHDANAU).message
 
 
 @pytest.mark.parametrize("score", ["dot", "scaled_dot"])
@@ -123,28 +105,6 @@ def test_xavier_leaves_embeddings_and_output_as_they_are(make_model: Any) -> Non
         assert torch.equal(before, after) == kept, name
     weight = xavier.encoder.layers[0].feed_forward.inner.weight
     assert weight.abs().max().item() == pytest.approx((6 / sum(weight.shape)) ** 0.5, rel=0.05)
-
-
-def test_the_same_seed_gives_the_same_network(make_model: Any) -> None:
-    first, second, other = (make_model(RECURRENT, BAHDANAU, seed=seed) for seed in (1, 1, 2))
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
-    assert not torch.equal(first.encoder.embedding.weight, other.encoder.embedding.weight)
-
-
-def test_a_resolved_recipe_holds_every_option_and_resolves_to_itself() -> None:
-    decoder = {"type": "luong", "cell": "gru", "attention": {"type": "additive"}}
-    model = ModelOptions(encoder={"type": "recurrent", "cell": {"type": "leaky", "gamma": 3}}, decoder=decoder)
-    recipe = Recipe(data=DataOptions(source="de", target="en"), model=model, training=TrainingOptions(max_steps=1))
-    resolved = resolve(recipe)
-    assert resolved.model.encoder["hidden_size"] == 256
-    assert resolved.model.decoder["input_feeding"] is False
-    assert resolved.model.decoder["attention"] == {"type": "additive", "size": 256}
-    assert resolved.model.encoder["cell"]["type"] == "leaky"
-    assert resolved.model.encoder["cell"]["gamma"] == 3.0
-    assert resolved.model.encoder["cell"]["learned"] is False
-    assert resolved.model.decoder["cell"] == {"type": "gru", "init": "uniform", "spectral_radius": 0.95}
-    assert resolve(resolved) == resolved
-    assert recipe.model.decoder == decoder
 
 
 def test_act_refuses_a_cell_whose_states_have_no_mean(joint_vocabularies: Vocabularies) -> None:

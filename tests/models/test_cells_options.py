@@ -13,7 +13,7 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import _NoInitialisation, build_model
 from nmt.models.cells import CELLS, Cell
 from nmt.models.cells.base import InitialisedOptions
-from nmt.models.networks.recurrence import CellStack, LearnedState, Recurrence, StackOptions
+from nmt.models.networks.recurrence import CellStack, Recurrence, StackOptions
 from nmt.models.weights import read_tensors
 from nmt.recipe.schema import ModelOptions
 
@@ -71,19 +71,6 @@ def test_identity_recurrent_weights_and_no_bias(kind: str) -> None:
         assert torch.equal(block, torch.eye(SIZE, dtype=torch.float64))
     for name, parameter in Recurrence(stack(cell), 5, bidirectional=True).named_parameters():
         assert "bias" not in name or not parameter.any()
-
-
-def test_a_relu_network_of_identities_keeps_what_it_was_told() -> None:
-    """Le et al. 2015: without input, the state stays as it is."""
-    recurrence = Recurrence(stack({"type": "rnn_relu", "init": "identity"}), 5)
-    state = torch.rand(2, 1, SIZE)
-    outputs_BTD, _ = recurrence(torch.zeros(2, 50, 5), (state,))
-    assert torch.equal(outputs_BTD[:, -1], state[:, 0])
-
-
-def test_the_same_options_draw_different_weights() -> None:
-    first, second, *_ = gate_blocks({"type": "rnn_tanh", "init": "orthogonal"})
-    assert not torch.allclose(first, second)
 
 
 @pytest.mark.parametrize("init", ["orthogonal", "spectral"])
@@ -216,19 +203,6 @@ def test_eigenvalues_of_weights_that_will_be_loaded_are_not_computed(
 # How states start
 
 
-def test_a_learned_state_is_the_same_for_every_row_and_learns() -> None:
-    state = LearnedState(stack("lstm", 2), SIZE)
-    for part in state.parts:
-        nn.init.normal_(part)
-    hidden_NLD, cell_NLD = state(3)
-    assert hidden_NLD.shape == cell_NLD.shape == (3, 2, SIZE)
-    assert torch.equal(hidden_NLD[0], hidden_NLD[2])
-    assert not torch.equal(hidden_NLD, cell_NLD)
-    (hidden_NLD.sum() + 2 * cell_NLD.sum()).backward()
-    gradients = [part.grad for part in state.parts]
-    assert [gradient is not None and gradient.unique().item() for gradient in gradients] == [3, 6]
-
-
 @torch.no_grad()
 @pytest.mark.parametrize("kind", CELLS)
 def test_an_encoder_starts_from_its_learned_state(make_model: Any, batch: Batch, kind: str) -> None:
@@ -259,19 +233,6 @@ def test_a_decoder_starts_from_its_learned_state(make_model: Any, batch: Batch, 
 
 
 # What a user reads
-
-
-def test_a_misspelt_cell_gets_a_suggestion(joint_vocabularies: Vocabularies) -> None:
-    for cell in ("pephole", {"type": "pephole"}):
-        error = refusal(joint_vocabularies, cell)
-        assert "model.encoder.cell.type: there is no cell 'pephole'" in error.message
-        assert "'peephole'" in error.remedy
-
-
-def test_a_cell_without_a_type_lists_the_known_ones(joint_vocabularies: Vocabularies) -> None:
-    error = refusal(joint_vocabularies, {"gamma": 2})
-    assert "model.encoder.cell has no type" in error.message
-    assert "clockwork" in error.remedy
 
 
 @pytest.mark.parametrize(

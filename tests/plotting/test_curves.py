@@ -8,7 +8,6 @@ import pytest
 
 from nmt.plotting.curves import draw_gradients, draw_lengths, draw_runs
 from nmt.plotting.history import History
-from nmt.plotting.style import write_figure
 
 
 def make_history(name: str, scale: float = 1.0, steps: int = 40, **changes: Any) -> History:
@@ -65,17 +64,6 @@ def test_a_spike_of_the_gradient_does_not_flatten_the_rest() -> None:
     history.events["train"][3]["gradient_norm"] = 1e4
     axes = draw_runs({"run": history}).axes[4]
     assert axes.get_ylim()[1] < 5
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
-def test_the_same_runs_give_the_same_file(tmp_path: Path, suffix: str) -> None:
-    paths = [tmp_path / f"{name}{suffix}" for name in "ab"]
-    for path in paths:
-        write_figure(draw_runs({name: make_history(name) for name in ("run", "läuft")}), path)
-    assert paths[0].read_bytes() == paths[1].read_bytes()
-    if suffix == ".svg":
-        assert "läuft" in paths[0].read_text("utf-8")
 
 
 def test_lengths_and_gradients_have_a_line_for_each_name() -> None:

@@ -76,18 +76,6 @@ def test_the_metric_of_a_plugin_that_is_not_loaded_is_told(tmp_path: Path, capsy
     assert "the metric 'first_word', which no loaded plugin has" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "damage",
-    ['{"event": "train", "st', "[1, 2]", '{"event": "train"}', '{"event": "train", "step": "x", "seconds": 1}', "\x00"],
-)
-def test_a_damaged_line_is_left_out_with_a_warning(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
-) -> None:
-    run = write_log(tmp_path / "run", train_line(10, 5.0), damage, train_line(20, 4.0))
-    assert read_history(run).series("train", "loss")[1] == [5.0, 4.0]
-    assert "line 2" in capsys.readouterr().err
-
-
 def test_a_loss_that_was_not_finite_is_no_point_of_the_curve(tmp_path: Path) -> None:
     run = write_log(tmp_path / "run", train_line(10, None), train_line(20, 4.0))
     assert read_history(run).series("train", "loss") == ([20], [4.0])

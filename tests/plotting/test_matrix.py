@@ -17,7 +17,7 @@ from PIL import Image
 from nmt.alignment.extract import LinkOptions, extract_links
 from nmt.alignment.links import WordAlignment
 from nmt.core.errors import UserError
-from nmt.plotting.matrix import MAX_WORDS, GoldLinks, draw_matrix, plot_alignments
+from nmt.plotting.matrix import MAX_WORDS, draw_matrix, plot_alignments
 from nmt.plotting.style import style, write_figure
 
 ODD_WORDS = (
@@ -110,39 +110,12 @@ def test_few_or_no_words(tmp_path: Path, num_source: int, num_target: int) -> No
     assert svg_texts(path).count("yes") == num_target
 
 
-@pytest.mark.slow
-def test_sixty_words_are_larger_than_two_and_take_no_artist_for_each_cell() -> None:
-    words = tuple(f"word{i}" for i in range(60))
-    figure = draw_matrix(pair(words, words))
-    assert len(figure.findobj()) < len(words) ** 2
-    large = pixels(figure)
-    small = pixels(draw_matrix(pair(words[:2], words[:2])))
-    assert small.shape[0] < 500 < 1500 < large.shape[0] < 4000
-
-
 def test_nothing_drawn_is_cut_off() -> None:
     """The outermost pixels are the margin, however long the words at the edges and the title are."""
     words = ("Donaudampfschifffahrtsgesellschaft", "x", "Rindfleischetikettierungsüberwachung")
     picture = pixels(draw_matrix(pair(words, words), title="Sentence 1", gold=({(0, 0)}, {(1, 1)})))
     for edge in (picture[:8], picture[-8:], picture[:, :8], picture[:, -8:]):
         assert (edge == 255).all()
-
-
-@pytest.mark.slow
-def test_weights_links_and_gold_each_change_the_picture() -> None:
-    words = ("a", "b")
-    weights = np.full((2, 2), 0.25, np.float32)
-    plain = WordAlignment(words, words, weights, ((0, 0),))
-    nothing: GoldLinks = (set(), set())
-    pictures = [
-        draw_matrix(plain, gold=nothing),
-        draw_matrix(plain, gold=({(1, 0)}, set())),
-        draw_matrix(plain, gold=({(0, 1)}, set())),
-        draw_matrix(plain, gold=({(1, 0)}, {(0, 1)})),
-        draw_matrix(WordAlignment(words, words, weights, ((1, 0),)), gold=nothing),
-        draw_matrix(WordAlignment(words, words, weights * 2, ((0, 0),)), gold=nothing),
-    ]
-    assert len({pixels(figure).tobytes() for figure in pictures}) == len(pictures)
 
 
 def test_possible_links_of_the_gold_are_dashed() -> None:

@@ -1,7 +1,5 @@
 """The picture of every head: how many panels, whose weights, which are marked, and where the words are."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
@@ -12,9 +10,7 @@ from matplotlib.text import Text
 from nmt.alignment.links import WordAlignment
 from nmt.core.errors import UserError
 from nmt.plotting.matrix import GoldLinks, draw_grid
-from nmt.plotting.style import write_figure
 
-MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
 SOURCE, TARGET = ("Er", "hat", "geschlafen", "."), ("He", "slept", ".")
 LAYERS = [[f"{layer}:{head}" for head in (1, 2, 3)] for layer in (1, 2)]
 
@@ -105,29 +101,6 @@ def test_names_and_title_do_not_overlap_where_cells_are_few() -> None:
     names = "Sentence 1\nhead 1", "head 2", "head 3"
     first, second, third = (texts[name].get_window_extent() for name in names)
     assert first.x1 < second.x0 < second.x1 < third.x0
-
-
-@pytest.mark.slow
-def test_words_can_be_read_up_to_twenty_five() -> None:
-    words = tuple(f"word{number}" for number in range(25))
-    layers = [[f"{layer}:{head}" for head in range(1, 9)] for layer in range(1, 7)]
-    figure = draw(pair(48, words, words), layers)
-    assert float(panels(figure)[0].get_xticklabels()[0].get_fontsize()) >= 6
-    assert max(figure.get_size_inches()) < 40
-
-
-@pytest.mark.quick("source0-*")
-@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
-@pytest.mark.parametrize(("source", "target"), [((), ()), (("שלום", "猫"), ("$x$",))])
-def test_any_words_in_every_format(
-    tmp_path: Path, suffix: str, source: tuple[str, ...], target: tuple[str, ...]
-) -> None:
-    path = tmp_path / f"heads{suffix}"
-    figure = draw(pair(6, source, target), LAYERS)
-    write_figure(figure, path)
-    assert path.read_bytes().startswith(MAGIC[suffix])
-    words = {text.get_text() for text in figure.findobj(Text)}
-    assert {*source, *target} <= words
 
 
 def test_gold_outside_the_pair_is_refused() -> None:

@@ -65,6 +65,7 @@ def test_bad_paths_are_refused(tmp_path: Path) -> None:
             write_figure(Figure(), tmp_path / "missing" / f"links.{suffix}")
 
 
+@pytest.mark.quick("png")
 @pytest.mark.posix
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, suffix: str) -> None:

@@ -54,7 +54,7 @@ def contrast(first: object, second: object) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.quick("lines", "document")
+@pytest.mark.quick("lines")
 @each_picture
 def test_slides_have_large_fonts_and_fit_a_slide(name: str) -> None:
     paper, slides = drawn(name, "paper"), drawn(name, "slides")

@@ -75,14 +75,6 @@ def test_a_model_that_is_trained_at_the_time_limit_is_a_success(
     assert "Try next" in done.stderr
 
 
-@pytest.mark.slow
-def test_no_test_sentence_is_in_the_training_text() -> None:
-    corpus = splits(train=3000, valid=100, test=100)
-    for side in ("source", "target"):
-        seen = {getattr(pair, side) for pair in corpus["train"]}
-        assert not seen & {getattr(pair, side) for name in ("valid", "test") for pair in corpus[name]}
-
-
 def test_what_is_there_is_not_overwritten(short_quickstart: RunNmt, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train.en").write_text("mine\n")
@@ -99,13 +91,6 @@ def test_a_wrong_setting_is_refused_before_anything_is_written(short_quickstart:
         assert done.returncode == 2
         assert "Did you mean" in done.stderr
         assert not (tmp_path / "out").exists()
-
-
-def test_a_folder_that_cannot_be_made(short_quickstart: RunNmt, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    done = short_quickstart("-o", tmp_path / "file" / "out")
-    assert done.returncode == 2
-    assert "can't be written" in done.stderr
 
 
 @pytest.mark.slow

@@ -76,7 +76,7 @@ def use_little() -> None:
         return train(recipe, output, overrides=small(recipe, overrides, size), **others)
 
     def few_pairs() -> Any:
-        return {name: pairs[:100] if name == "train" else pairs[:10] for name, pairs in splits().items()}
+        return {name: pairs if name == "train" else pairs[:10] for name, pairs in splits(train=100).items()}
 
     # nmt.api.run, which wraps the function of nmt.training.run, is imported after this.
     nmt.training.run.train = nmt.quickstart.run.train = train_little  # type: ignore[assignment]

@@ -74,13 +74,6 @@ def test_weights_come_back_and_shared_ones_are_stored_once(tmp_path: Path) -> No
     assert other.output.weight is other.embedding.weight
 
 
-@pytest.mark.posix
-def test_weights_have_the_permissions_of_any_new_file(tmp_path: Path) -> None:
-    save_weights(weights_of(Tied()), tmp_path / "model.safetensors")
-    (tmp_path / "plain.txt").touch()
-    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "plain.txt").stat().st_mode
-
-
 @pytest.mark.parametrize("wrong", [Tied(size=4), nn.Linear(2, 3)], ids=["another size", "another network"])
 def test_weights_of_another_model_are_refused_and_nothing_is_loaded(tmp_path: Path, wrong: nn.Module) -> None:
     path = tmp_path / "model.safetensors"
@@ -100,11 +93,6 @@ def test_damaged_weights_are_named(tmp_path: Path, content: bytes | None) -> Non
     path.write_bytes(path.read_bytes()[:-5] if content is None else content)
     with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
         load_weights(Tied(), path)
-
-
-def test_missing_weights_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"There is no .*model\.safetensors"):
-        load_weights(Tied(), tmp_path / "model.safetensors")
 
 
 @pytest.mark.parametrize("call", ["write_bytes", "replace", "fsync"])

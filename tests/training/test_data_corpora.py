@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from fork_server import variables_of_ranks
-from kill_runs import differences
 from numpy.testing import assert_allclose
 
 import nmt
@@ -88,18 +87,6 @@ def shares_of(batches: InterleavedBatches, count: int) -> dict[str, float]:
     return {name: each / tokens.total() for name, each in tokens.items()}
 
 
-def test_each_corpus_has_the_share_of_the_tokens_that_its_weight_is(stream: Any) -> None:
-    stage = StageOptions(name="all", corpora={"a": 0.2, "b": 0.5, "c": 0.3})
-    shares = shares_of(stream([stage]), 2000)
-    for name, weight in stage.corpora.items():
-        assert abs(shares[name] - weight) < 0.01
-
-
-def test_the_first_batch_is_of_the_corpus_with_the_largest_weight(stream: Any) -> None:
-    stage = StageOptions(name="all", corpora={"a": 0.2, "b": 0.5, "c": 0.3})
-    assert shares_of(stream([stage]), 1) == {"b": 1.0}
-
-
 def test_a_stage_counts_its_shares_anew(stream: Any) -> None:
     """Otherwise it would make up for the other weights of the stage before."""
     stages = [
@@ -155,16 +142,7 @@ def test_the_run_is_over_with_the_last_stage(stream: Any) -> None:
     assert number > 2
 
 
-def test_an_epoch_has_the_tokens_of_all_corpora(stream: Any) -> None:
-    batches = stream()
-    total = sum(each.num_target_tokens for each in batches._corpora.values())
-    read = 0
-    for batch in itertools.islice(batches, 300):
-        read += batch.num_target_tokens
-        assert batches.epoch == read // total
-    assert batches.epoch > 1
-
-
+@pytest.mark.quick("share1")
 @pytest.mark.parametrize("share", [(0, 1), (1, 2)])
 def test_a_resumed_stream_goes_on_wherever_it_stopped(stream: Any, share: tuple[int, int]) -> None:
     whole, stages = take(stream(share=share), 130), set()
@@ -231,11 +209,6 @@ def test_a_corpus_that_is_new_begins_and_one_that_is_gone_is_told(
 
 def numbered(name: str, size: int) -> GivenText:
     return GivenText([(f"{name} {i}", "x") for i in range(size)], name)
-
-
-def test_the_sample_of_one_text_is_the_text() -> None:
-    text = numbered("a", 50)
-    assert list(Sample([text], [0.3])) == list(text)
 
 
 def test_the_sample_is_by_weight_and_the_same_again() -> None:
@@ -317,14 +290,23 @@ def test_a_tag_is_in_front_of_the_current_turn_of_a_dialogue(tmp_path: Path, mak
     assert list(text) == [("zwei\t<2en> drei", "three"), ("\t<2en> vier", "four")]
 
 
-@pytest.fixture(scope="module")
-def both_ways(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory, train_tiny: TrainTiny) -> Path:
+def train_both_ways(tiny_corpus: Path, train_tiny: TrainTiny, steps: int = 280) -> Path:
     """A model of two directions; nothing but the tag tells which one is wanted."""
     corpora = [corpus(tiny_corpus, "to-en", tag="<2en>"), corpus(tiny_corpus, "to-de", "en", "de", tag="<2de>")]
     corpora += [corpus(tiny_corpus, f"copy-{x}", x, x, tag=f"<2{x}>") for x in ("de", "en")]
     settings = {"data.root": None, "data.valid": None, "data.corpora": corpora, "vocabulary.joint": True}
-    settings |= {"training.max_steps": 280, "training.batch_tokens": 384, "training.validate_every": 280}
+    settings |= {"training.max_steps": steps, "training.batch_tokens": 384, "training.validate_every": steps}
     return train_tiny(*(f"{key}={json.dumps(value)}" for key, value in settings.items()))
+
+
+@pytest.fixture(scope="module")
+def both_ways(tiny_corpus: Path, train_tiny: TrainTiny) -> Path:
+    return train_both_ways(tiny_corpus, train_tiny)
+
+
+@pytest.fixture(scope="module")
+def hardly_trained(tiny_corpus: Path, train_tiny: TrainTiny) -> Path:
+    return train_both_ways(tiny_corpus, train_tiny, steps=1)
 
 
 @pytest.mark.slow
@@ -365,8 +347,8 @@ def test_a_tag_has_no_links(both_ways: Path, tiny_corpus: Path, tmp_path: Path, 
     assert all(min(link[0] for link in each.alignment or ()) >= 1 for each in with_links)
 
 
-def test_a_tag_that_the_model_lacks_is_told_once(both_ways: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = nmt.load(both_ways, "cpu")
+def test_a_tag_that_the_model_lacks_is_told_once(hardly_trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = nmt.load(hardly_trained, "cpu")
     for _ in range(2):
         model.translate(["<2de> dog", "dog", "<2fr> dog", "<2it> dog"])
     text = " ".join(capsys.readouterr().err.split())
@@ -374,8 +356,8 @@ def test_a_tag_that_the_model_lacks_is_told_once(both_ways: Path, capsys: pytest
     assert "line 3 begins with <2fr>, which isn't a tag of the model: <2de>, <2en>." in text
 
 
-def test_an_unknown_word_is_never_replaced_by_a_tag(both_ways: Path, tiny_corpus: Path) -> None:
-    model = nmt.load(both_ways, "cpu")
+def test_an_unknown_word_is_never_replaced_by_a_tag(hardly_trained: Path, tiny_corpus: Path) -> None:
+    model = nmt.load(hardly_trained, "cpu")
     line = (tiny_corpus / "train.de").read_text("utf-8").splitlines()[0]
     words = model.aligner.attended_words(f"<2en> {line}", model.encode_target("The dog sleeps in the garden."))
     assert not {"<", "2en", ">", ""} & set(words)
@@ -469,30 +451,6 @@ def start(zygote: Any, tmp_path: Path) -> Callable[..., list[int]]:
         ]
 
     return start
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("size", [1, pytest.param(2, marks=pytest.mark.slow)], ids=["one process", "two processes"])
-@pytest.mark.parametrize("is_guided", [pytest.param(False, marks=pytest.mark.slow), True], ids=["sampled", "guided"])
-def test_a_run_that_is_killed_in_each_stage_ends_as_one_that_was_not(
-    make_recipe: RecipeMaker, start: Any, zygote: Any, tiny_corpus: Path, tmp_path: Path, size: int, is_guided: bool
-) -> None:
-    """At random updates, with several pools; word links and all that changes sentences are drawn again."""
-    recipe, whole, broken, stages = tmp_path / "recipe.yaml", tmp_path / "whole", tmp_path / "broken", set()
-    links = tmp_path / "links" if is_guided else None
-    made = staged(make_recipe, tiny_corpus, links, max_epochs=20, batch_tokens=400 // size)
-    recipe.write_text(made.to_yaml(), encoding="utf-8")
-    assert [zygote.wait(pid) for pid in start(recipe, whole, size)] == [0] * size
-    begun = [line["step"] for line in map(json.loads, (whole / "metrics.jsonl").open()) if line["event"] == "stage"]
-    assert len(begun) == 2, begun
-    # After the first checkpoint in the stage.
-    kills = [random.Random(size).randint(first + 4, last) for first, last in itertools.pairwise([0, *begun, 39])]
-    for step in kills:
-        assert 0 not in [zygote.wait(pid) for pid in start(recipe, broken, size, step)]
-        stages.add(state_of(broken)["batches"]["stage"])
-    assert [zygote.wait(pid) for pid in start(recipe, broken, size)] == [0] * size
-    assert stages == {"one", "two", "three"}
-    assert differences(broken, whole) == []
 
 
 def test_a_stage_is_told(
@@ -634,38 +592,6 @@ def test_user_defined_symbols_of_another_vocabulary_are_tags_too(
     data = prepare_data(make_recipe(max_steps=1, recipe=recipe))
     vocabulary = data.vocabularies.source
     assert "<2en>" in [vocabulary.token(int(i)) for i in data.train[0].corpus.source[0]]
-
-
-def test_a_corpus_that_vanishes_is_missed_when_a_run_is_resumed(
-    make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for language in ("de", "en"):
-        (tmp_path / f"train.{language}").write_bytes((tiny_corpus / f"train.{language}").read_bytes())
-    data = {"corpora": [corpus(tiny_corpus), corpus(tmp_path, "second")]}
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(make_recipe(max_steps=3, recipe={"data": data}).to_yaml(), encoding="utf-8")
-    train(recipe, tmp_path / "run")
-    (tmp_path / "train.en").unlink()
-    capsys.readouterr()
-    assert f"File not found: {tmp_path}/train.en." in refused(recipe, tmp_path / "run", capsys, "training.max_steps=5")
-
-
-@pytest.mark.parametrize("kind", ["tsv", "jsonl", "nested"])
-def test_the_forms_of_a_corpus(kind: str, tmp_path: Path, make_recipe: RecipeMaker) -> None:
-    pairs = [("eins", "one"), ("zwei", "two")]
-    path = tmp_path / "corpus"
-    rows = [dict(zip(("de", "en"), pair, strict=True)) for pair in pairs]
-    if kind == "tsv":
-        path.write_text("".join("\t".join(row) + "\n" for row in [("de", "en"), *pairs]))
-    else:
-        path.write_text("".join(json.dumps(row if kind == "jsonl" else {"translation": row}) + "\n" for row in rows))
-    entries = [{"name": "a", kind.replace("nested", "jsonl"): str(path)}]
-    entries.append({**entries[0], "name": "b", "languages": ["en", "de"], "tag": "<2de>"})
-    data = make_recipe(max_steps=1, recipe={"data": {"corpora": entries}}).data
-    texts, _ = nmt.training.data.open_texts(data)
-    assert list(texts[0]) == pairs
-    assert list(texts[1]) == [(f"<2de> {english}", german) for german, english in pairs]
-    assert len({text.fingerprint() for text in texts}) == 2
 
 
 def test_pairs_in_memory_are_no_corpora(make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path) -> None:

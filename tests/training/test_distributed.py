@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -143,27 +142,6 @@ def test_incomplete_variables_of_torchrun_are_refused(
         pass
 
 
-@pytest.mark.slow
-def test_only_the_first_process_speaks(write_recipe: Any, start: Any, zygote: Any, tmp_path: Path) -> None:
-    for pid in start(write_recipe(max_steps=2), tmp_path / "run"):
-        assert zygote.wait(pid) == 0
-    first, second = messages(tmp_path)
-    assert "2 processes, cpu" in first
-    assert second == ""
-
-
-@pytest.mark.slow
-def test_a_layer_may_be_left_out_by_one_process_alone(
-    write_recipe: Any, start: Any, zygote: Any, read_metrics: MetricsReader, tmp_path: Path
-) -> None:
-    options = {"type": "transformer", "num_layers": 2, "num_heads": 4, "feed_forward_size": 32, "layer_drop": 0.5}
-    model = {"embedding_size": 32, "tie": "target", "encoder": options, "decoder": options}
-    recipe = write_recipe(max_steps=6, accumulate=2, log_every=1, recipe={"model": model})
-    for pid in start(recipe, tmp_path / "run"):
-        assert zygote.wait(pid) == 0, messages(tmp_path)
-    assert all(line["loss"] > 0 for line in read_metrics(tmp_path / "run", "train"))
-
-
 @pytest.mark.quick("0")
 @pytest.mark.parametrize("signalled", [0, 1])
 def test_a_signal_to_one_ends_both_at_the_same_update_and_they_go_on_exactly(
@@ -237,7 +215,7 @@ LineReader.source_ids = slow
 """
 
 
-@pytest.mark.quick("the one that works")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ended", "number", "statuses"),
     [
@@ -303,67 +281,6 @@ def test_when_torchrun_is_killed_before_the_others_have_come_nobody_waits_for_th
     assert "Traceback" not in text
 
 
-@pytest.mark.slow
-def test_a_single_process_may_outlive_the_shell_that_started_it(write_recipe: Any, zygote: Any, tmp_path: Path) -> None:
-    directory = tmp_path / "run"
-    arguments = ["train", write_recipe(max_steps=60, log_every=1), "-o", str(directory)]
-    shell, pid = zygote.start_through(tmp_path / "messages", arguments)
-    zygote.wait_for_step(pid, directory, 2)
-    os.kill(shell, signal.SIGKILL)
-    assert zygote.wait(shell) == -signal.SIGKILL
-    assert zygote.wait(pid) == 0, messages(tmp_path)
-
-
-SLOW_SAVING = """
-import time
-from nmt.training.checkpoint import CheckpointFolder, damage, step_of
-plain = CheckpointFolder.save
-def slow(*arguments):
-    time.sleep(1.5)
-    return plain(*arguments)
-CheckpointFolder.save = slow
-"""
-
-
-@pytest.mark.slow
-def test_no_process_leaves_before_the_checkpoint_is_written(
-    write_recipe: Any, start: Any, zygote: Any, tmp_path: Path
-) -> None:
-    """torchrun ends the others when one has left; and it sends a signal again to processes that have it already."""
-    recipe, directory = write_recipe(max_steps=100_000, validate_every=100_000, log_every=1), tmp_path / "run"
-    pids = start(recipe, directory, before=SLOW_SAVING)
-    zygote.wait_for_step(pids[0], directory, 3)
-    for _ in range(2):
-        for pid in pids:
-            os.kill(pid, signal.SIGTERM)
-        time.sleep(0.3)
-    assert zygote.wait(pids[1]) == 143
-    assert len(CheckpointFolder(directory).all()) == 1
-    assert zygote.wait(pids[0]) == 143
-    assert "Traceback" not in "".join(messages(tmp_path))
-
-
-@pytest.mark.slow
-def test_a_full_disk_ends_both(write_recipe: Any, start: Any, zygote: Any, tmp_path: Path) -> None:
-    pids = start(write_recipe(max_steps=9, checkpoint_every=3), tmp_path / "run", largest_file=100_000)
-    assert [zygote.wait(pid) for pid in pids] == [2, 2]
-    first, second = messages(tmp_path)
-    assert "can't be written: file too large" in first
-    assert "Process 1 has lost the others" in second
-
-
-@pytest.mark.slow
-def test_more_processes_than_before_get_random_numbers_of_their_own(
-    write_recipe: Any, start: Any, zygote: Any, tmp_path: Path
-) -> None:
-    directory = tmp_path / "run"
-    for size, max_steps in ((1, 3), (2, 6)):
-        for pid in start(write_recipe(max_steps=max_steps, dropout=0.2), directory, size=size):
-            assert zygote.wait(pid) == 0, messages(tmp_path)
-    tensors = read_tensors(directory / "checkpoints" / "step-000006" / "training.safetensors")
-    assert not torch.equal(tensors["random-0/cpu"], tensors["random-1/cpu"])
-
-
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 12])
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_what_is_shared_out_comes_back_in_order(count: int, size: int) -> None:
@@ -386,37 +303,3 @@ def test_torchrun_starts_it_and_passes_ctrl_c_on(write_recipe: Any, tmp_path: Pa
     _, text = process.communicate(timeout=120)
     assert "SIGINT: stopped, checkpoint saved" in text
     assert CheckpointFolder(directory).all()
-
-
-@pytest.mark.posix
-@pytest.mark.slow
-def test_when_a_machine_is_lost_the_others_go_on_from_the_checkpoint(
-    write_recipe: Any, read_metrics: MetricsReader, tmp_path: Path
-) -> None:
-    """Each torchrun stands for a machine; the first has the rendezvous."""
-    directory = tmp_path / "run"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "1:2", "--nproc-per-node", "1"]
-    command += ["--max-restarts", "3", "--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}"]
-    command += ["--rdzv-conf", "last_call_timeout=20", "-m", "nmt", "train"]
-    command += [write_recipe(max_steps=60, checkpoint_every=5, log_every=1), "-o", str(directory), "--resume"]
-    machines = []
-    for number in range(2):
-        with (tmp_path / f"messages-{number}").open("w") as file:
-            machines.append(subprocess.Popen(command, stderr=file, stdout=subprocess.DEVNULL, start_new_session=True))
-        with socket.socket() as store:  # on one machine the one that comes first has the rendezvous
-            while store.connect_ex(("127.0.0.1", port)):
-                time.sleep(0.05)
-    while not (directory / "metrics.jsonl").exists() or len(read_metrics(directory, "train")) < 12:
-        assert machines[0].poll() is None, messages(tmp_path)
-        time.sleep(0.05)
-    assert "2 processes" in "".join(messages(tmp_path))
-    lost = machines[1].pid
-    children = Path(f"/proc/{lost}/task/{lost}/children").read_text().split()
-    for pid in (lost, *map(int, children)):
-        os.kill(pid, signal.SIGKILL)
-    machines[1].wait()
-    assert machines[0].wait(timeout=300) == 0, messages(tmp_path)
-    assert [line["step"] for line in read_metrics(directory, "train")] == list(range(1, 61))

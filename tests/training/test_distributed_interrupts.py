@@ -1,29 +1,12 @@
 """Signals: the first is noted, the second acts, and nothing of it stays behind."""
 
-import os
 import signal
-import subprocess
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
 from nmt.training.distributed import Interrupts
-from nmt.training.run import train
-
-SCRIPT = """
-import sys
-from nmt.training.distributed import Interrupted
-from nmt.training.run import train
-try:
-    train(sys.argv[1], sys.argv[2])
-except Interrupted as error:
-    print("interrupted by", error.signal_number)
-"""
 
 
 @pytest.mark.posix
@@ -72,51 +55,3 @@ def test_a_thread_other_than_the_main_one_may_train() -> None:
     thread.start()
     thread.join()
     assert entered == [None]
-
-
-@pytest.mark.quick("2")
-@pytest.mark.posix
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_saves_and_goes_on_as_if_nothing_had_happened(
-    number: signal.Signals,
-    make_recipe: Callable[..., Any],
-    read_metrics: Callable[..., list[dict[str, Any]]],
-    read_checkpoint: Callable[..., tuple[dict[str, torch.Tensor], ...]],
-    python: Path,
-    tmp_path: Path,
-) -> None:
-    options = {"dropout": 0.2, "ema": 0.9, "checkpoint_every": 10_000, "validate_every": 10_000}
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(make_recipe("luong", max_steps=10_000, **options).to_yaml(), encoding="utf-8")
-    broken, whole = tmp_path / "broken", tmp_path / "whole"
-    # The machine's own thread count would be another order of summation.
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    process = subprocess.Popen(
-        [python, "-c", SCRIPT, recipe, broken],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        _wait_for_lines(broken / "metrics.jsonl", process)
-        process.send_signal(number)
-        output, errors = process.communicate(timeout=300)
-    finally:
-        process.kill()
-    assert output == f"interrupted by {int(number)}\n", errors
-    (checkpoint,) = (broken / "checkpoints").iterdir()
-    step = int(checkpoint.name.removeprefix("step-"))
-    assert step >= read_metrics(broken, "train")[-1]["step"]
-
-    end = step + 7
-    train(make_recipe("luong", max_steps=end, **options), broken, resume=True)
-    train(make_recipe("luong", max_steps=end, **options), whole)
-    for resumed, uninterrupted in zip(read_checkpoint(broken, end), read_checkpoint(whole, end), strict=True):
-        torch.testing.assert_close(resumed, uninterrupted, rtol=0, atol=0)
-
-
-def _wait_for_lines(path: Path, process: "subprocess.Popen[str]") -> None:
-    for _ in range(3000):
-        if path.exists() and path.read_text("utf-8").count("\n") >= 3:
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.1)
-    raise AssertionError("training did not start")

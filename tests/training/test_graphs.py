@@ -46,7 +46,7 @@ def problem(model: str = "transformer", **changes: Any) -> tuple[Recipe, Data]:
     """A recipe and some pairs of the embedded corpus."""
     recipe = load_recipe("bench/transformer_256", {**SMALL, **MODELS[model], **changes})
     resolved = resolve(recipe)
-    pairs = [(pair.source, pair.target) for pair in splits()["train"]][:1500]
+    pairs = [(pair.source, pair.target) for pair in splits(train=1500)["train"]]
     return resolved, prepare_data(resolved, {}, open_texts(resolved.data, pairs, pairs[:20]))
 
 
@@ -217,7 +217,7 @@ def test_memory_does_not_grow_with_the_number_of_shapes() -> None:
 
 @needs_gpu
 def test_a_resumed_run_on_a_gpu_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
-    pairs = [(pair.source, pair.target) for pair in splits()["train"]][:600]
+    pairs = [(pair.source, pair.target) for pair in splits(train=600)["train"]]
 
     def run(folder: str, steps: int, resume: bool) -> list[float]:
         losses: list[float] = []

@@ -75,19 +75,6 @@ def test_more_positions_than_a_chunk_holds() -> None:
         torch.testing.assert_close(gradient, true, rtol=1e-4, atol=1e-3)
 
 
-def test_gradients_by_finite_differences(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loss_module, "CHUNK", 2)
-    problem = Problem([3, 1])
-
-    def smoothed(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        output = OutputLayer(WIDTH, VOCABULARY)
-        del output.weight_VD, output.bias_V
-        output.weight_VD, output.bias_V = weight, bias
-        return token_loss(features, output, problem.target_BT, problem.length_B, 0.1).smoothed
-
-    assert torch.autograd.gradcheck(smoothed, problem.leaves())
-
-
 def test_padding_counts_for_nothing() -> None:
     problem = Problem([5, 2])
     before = problem.ours(0.1)
@@ -224,13 +211,3 @@ def test_r_drop_holds_no_more_logits_than_one_pass(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch, "addmm", counted)
     TwoPasses([7, 3]).r_drop(1.0)
     assert rows == [8, 8, 8, 4]  # 6, 6, 6 and 2, filled up
-
-
-def test_passes_that_agree_diverge_by_nothing() -> None:
-    problem = Problem([5, 2])
-    once = problem.ours(0.1)
-    gradient = torch.autograd.grad(once.smoothed, problem.leaves()[1])
-    twice_BTD = torch.cat((problem.features_BTD, problem.features_BTD))
-    twice = token_loss(twice_BTD, problem.output, problem.target_BT, problem.length_B, 0.1, r_drop(5.0))
-    torch.testing.assert_close((twice.smoothed, twice.nll), (once.smoothed, once.nll))
-    torch.testing.assert_close(torch.autograd.grad(twice.smoothed, problem.leaves()[1]), gradient)

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -75,6 +74,7 @@ def make_trainer(recipe: Recipe, directory: Path) -> tuple[Trainer, Data]:
     return Trainer(resolve(recipe), objective, batches, None, directory), data
 
 
+@pytest.mark.quick("GPU-*")
 @pytest.mark.parametrize("where", ["forward", "backward"])
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
 def test_an_update_in_parts_is_the_update_at_once(
@@ -142,18 +142,6 @@ def test_the_message_of_the_cpu_allocator_is_known() -> None:
     assert is_out_of_memory(caught.value)
 
 
-def test_halves_hold_the_same_pairs_with_no_more_padding_than_needed(make_recipe: RecipeMaker) -> None:
-    data = prepare_data(make_recipe(max_steps=1))
-    pairs = sorted((data.train[0].corpus.pair(i) for i in range(7)), key=lambda pair: len(pair[0]))
-    numbers = [np.array([row]) for row in range(7)]
-    halves = make_batch(pairs, data.vocabularies, {"number": numbers}).halves()
-    for half, rows in zip(halves, (slice(4), slice(4, 7)), strict=True):
-        alone = make_batch(pairs[rows], data.vocabularies)
-        assert half.annotations == {"number": numbers[rows]}
-        assert half.tensors.keys() == alone.tensors.keys()
-        assert all(torch.equal(half.tensors[name], alone.tensors[name]) for name in half.tensors)
-
-
 # training.batch_tokens: auto
 
 
@@ -171,11 +159,6 @@ def test_the_largest_that_fits_is_found_in_few_tries(capacity: int) -> None:
     assert found < capacity or found in (256, 60_000), "some room is left"
     assert max(tried) <= 60_000
     assert len(tried) < 20
-
-
-def test_a_model_that_never_fits_is_refused() -> None:
-    with pytest.raises(UserError, match="Not even a batch of 256"):
-        largest(lambda number: False, limit=60_000)
 
 
 def test_trying_leaves_weights_and_random_numbers_alone(

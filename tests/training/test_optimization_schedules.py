@@ -61,15 +61,6 @@ def test_cosine_falls_after_the_stable_share_of_the_run() -> None:
     assert rate.at(1000) == pytest.approx(0.0004)
 
 
-def test_a_stable_share_within_the_warm_up_changes_nothing() -> None:
-    plain, early = (make(1000, schedule="cosine", warmup_steps=100, stable_fraction=share) for share in (0, 0.05))
-    assert [early.at(step) for step in range(1, 1001)] == [plain.at(step) for step in range(1, 1001)]
-
-
-def test_constant_stays() -> None:
-    assert make(schedule="constant", warmup_steps=10).at(12_345) == 0.002
-
-
 def test_plateau_falls_after_its_patience_and_a_gain_begins_it_anew() -> None:
     rate = make(schedule="plateau", warmup_steps=0, factor=0.5, patience=2)
     seen = []
@@ -77,16 +68,6 @@ def test_plateau_falls_after_its_patience_and_a_gain_begins_it_anew() -> None:
         rate.after_validation(improved)
         seen.append(rate.at(100))
     assert seen == [0.002] * 6 + [0.001] * 3 + [0.0005]
-
-
-@pytest.mark.parametrize("schedule", ["constant", "inverse_sqrt", "cosine"])
-def test_other_schedules_take_no_notice_of_validation(schedule: str) -> None:
-    rate = make(1000, schedule=schedule, warmup_steps=10)
-    before = rate.at(500)
-    for _ in range(5):
-        rate.after_validation(improved=False)
-    assert rate.at(500) == before
-    assert not rate.end
 
 
 def test_plateau_ends_below_the_lowest_rate() -> None:

@@ -26,6 +26,7 @@ def source_embedding(directory: Path, word: str) -> torch.Tensor:
     return read_tensors(directory / "model.safetensors")["encoder.embedding.table.weight"][index]
 
 
+@pytest.mark.quick("True")
 @pytest.mark.parametrize("freeze", [False, True])
 def test_embeddings_start_from_vectors_and_stay_when_frozen(
     train_tiny: Callable[..., Path], vectors: Path, freeze: bool, capfd: pytest.CaptureFixture[str]

@@ -56,27 +56,6 @@ def test_tensorboard_has_all_that_metrics_have(
     assert {"train/peak_memory_mb", "train/waiting_for_data", "valid/bleu", "epoch/padding"} <= scalars.keys()
 
 
-def test_samples_are_text_on_the_board(make_recipe: RecipeMaker, tmp_path: Path) -> None:
-    train(make_recipe(max_steps=8, validate_every=4, metric="bleu", tensorboard=True), tmp_path)
-    _, texts = read_board(tmp_path)
-    assert [step for step, _ in texts["samples"]] == [4, 8]
-    written = (tmp_path / "samples" / "step-000008.txt").read_text("utf-8")
-    shown = dict(texts["samples"])[8]
-    assert [line.strip() for line in shown.splitlines()] == written.splitlines()
-    assert all(line.startswith("    ") for line in shown.splitlines() if line), "as it is, not as Markdown"
-
-
-def test_peak_memory_is_in_every_line_of_training(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
-) -> None:
-    pytest.importorskip("resource")
-    train(make_recipe(max_steps=6), tmp_path)
-    found = [line["peak_memory_mb"] for line in read_metrics(tmp_path, "train")]
-    assert len(found) == 3
-    assert found == sorted(found)
-    assert 100 < found[0] < 100_000
-
-
 def test_what_is_not_finite_is_null_in_json_and_itself_on_the_board(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     with open_sinks(ModelDirectory(tmp_path), tensorboard=True) as emit:

@@ -116,14 +116,6 @@ def test_bars_are_silent_with_quiet_and_in_files(
     assert file.getvalue() == ""
 
 
-def test_a_count_without_an_end_is_shown_without_one(terminal: Callable[[int], Terminal]) -> None:
-    file = terminal(80)
-    with progress_bar("reading", None) as bar:
-        bar.update(12_345)
-    assert "12,345" in file.getvalue()
-    assert "?" not in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue())
-
-
 @pytest.mark.parametrize(
     ("seconds", "clock", "duration"),
     [(5, "  0:05", "1 min"), (600, " 10:00", "10 min"), (3599, " 59:59", "1 h 00 min"), (9000, "150:00", "2 h 30 min")],

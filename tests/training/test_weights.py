@@ -22,8 +22,9 @@ RecipeMaker = Callable[..., Recipe]
 
 
 @pytest.fixture
-def trained(make_recipe: RecipeMaker, tmp_path: Path) -> Path:
-    return train(make_recipe("luong", max_steps=30), tmp_path / "trained")
+def trained(make_recipe: RecipeMaker, build_once: Callable[..., Path], tmp_path: Path) -> Path:
+    built = build_once("trained_luong", lambda path: train(make_recipe("luong", max_steps=30), path))
+    return shutil.copytree(built, tmp_path / "trained")
 
 
 def weights(directory: Path) -> dict[str, torch.Tensor]:
@@ -82,6 +83,7 @@ def test_a_model_of_sentences_reads_context_after_fine_tuning_with_a_new_vocabul
     assert Vocabularies.load(tuned).source.separator is not None
 
 
+@pytest.mark.quick("target")
 @pytest.mark.parametrize("tie", ["none", "target"])
 def test_a_new_vocabulary_takes_the_rows_of_the_same_pieces(
     make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, tie: str, capfd: pytest.CaptureFixture[str]
@@ -123,23 +125,6 @@ def test_a_new_vocabulary_takes_the_rows_of_the_same_pieces(
             torch.testing.assert_close(rows[row], expected, atol=1e-8, rtol=0)
     assert num_same > 60
     assert num_spelled > 10
-
-
-def test_a_vocabulary_that_is_named_is_used(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
-    recipe: dict[str, Any] = {"vocabulary": {"type": "unigram", "size": 55}}
-    own = train(make_recipe("luong", recipe=recipe, max_steps=1), tmp_path / "own")
-    recipe["vocabulary"] = {"path": str(own)}
-    tuned = train(make_recipe("luong", recipe=recipe, finetune_from=trained, max_steps=1), tmp_path / "tuned")
-    assert Vocabularies.load(tuned).fingerprint == Vocabularies.load(own).fingerprint
-
-
-@pytest.mark.slow
-def test_a_resumed_run_needs_the_trained_model_no_more(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
-    whole = train(make_recipe("luong", finetune_from=trained, max_steps=6), tmp_path / "whole")
-    stopped = train(make_recipe("luong", finetune_from=trained, max_steps=3), tmp_path / "stopped")
-    shutil.rmtree(trained)
-    nmt.train(make_recipe("luong", finetune_from=trained, max_steps=6), stopped, resume=True)
-    torch.testing.assert_close(weights(stopped), weights(whole), atol=0, rtol=0)
 
 
 def spoil(path: Path, group: str = "") -> str:

@@ -20,7 +20,7 @@ from nmt.training.objective import Objective
 from nmt.training.resolve import resolve
 from nmt.training.run import train
 from nmt.training.trainer import Trainer
-from nmt.training.weights import Lora, freeze, select
+from nmt.training.weights import Lora, select
 from nmt.translation.load import load
 
 RecipeMaker = Callable[..., Recipe]
@@ -131,12 +131,6 @@ def test_parts_that_are_not_there_are_refused(
     with pytest.raises(UserError) as caught:
         train(make_recipe("transformer", max_steps=1, **training), tmp_path / "run")
     assert re.search(message, f"{caught.value.message} {caught.value.remedy}")
-
-
-def test_freezing_in_steps() -> None:
-    model = nn.Linear(2, 2)
-    freeze(model, ["bias"])
-    assert [p.requires_grad for p in model.parameters()] == [True, False]
 
 
 def test_several_processes_are_refused(make_recipe: RecipeMaker, tmp_path: Path) -> None:

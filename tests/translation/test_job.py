@@ -61,6 +61,7 @@ def test_with_a_shortlist_lines_of_an_earlier_run_need_only_be_similar() -> None
             own.skip(iter(LINES), done, "out.partial")
 
 
+@pytest.mark.quick("3")
 @pytest.mark.skipif(not CAN_FORK, reason="forked processes are for Linux")
 @pytest.mark.parametrize("num_done", [0, 3, 4, 7])
 def test_processes_translate_as_one_does(num_done: int, monkeypatch: pytest.MonkeyPatch) -> None:

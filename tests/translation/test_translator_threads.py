@@ -30,6 +30,7 @@ def test_threads_get_what_a_single_one_gets(tiny_model: Path, precision: str) ->
         assert list(pool.map(translate, jobs)) == alone
 
 
+@pytest.mark.slow
 def test_position_codes_are_shared_safely() -> None:
     """Each thread asks for another length, so that the table is made anew all the time."""
     positions = Positions(8)

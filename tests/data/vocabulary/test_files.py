@@ -29,6 +29,7 @@ class Letters(WordVocabulary):
         ]
 
 
+@pytest.mark.quick("True")
 @pytest.mark.parametrize("joint", [False, True])
 def test_an_outside_vocabulary_is_learned_saved_and_loaded(
     train_tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, joint: bool

@@ -90,22 +90,6 @@ def test_sound_text_has_nothing_but_notes(sound: Pairs, write: Write) -> None:
     assert english.mean_words == pytest.approx(sum(lengths) / 1200)
 
 
-@pytest.mark.slow
-def test_real_text_is_sound(shared_data: Path) -> None:
-    """Multi30k: HTML entities and the two sources that are only @@ are all there is to say."""
-    folder = shared_data / "multi30k"
-    report = check_pairs(
-        file_pairs(folder / "train.de", folder / "train.en"), file_pairs(folder / "val.de", folder / "val.en")
-    )
-    assert report.is_sound
-    assert all(f.severity == "note" for f in report.findings)
-    (ratio,) = found(report, "length-ratio")
-    assert {16510, 16664} < set(lines_of(ratio))
-    assert ratio.count < 60
-    assert found(report, "wrong-language") == []
-    assert [f.count for f in found(report, "markup")] == [1, 16]
-
-
 # counts
 
 
@@ -252,14 +236,6 @@ def test_lengths_that_do_not_fit(pairs: Pairs, write: Write) -> None:
 )
 def test_encoding_errors_of_a_line(line: str, expected: list[str]) -> None:
     assert line_problems(line) == expected
-
-
-def test_real_mojibake_is_recognised() -> None:
-    for text in ("Grüße aus Köln", "l’été – déjà", "Привет, мир", "naïve café"):
-        for encoding in ("latin-1", "cp1252"):
-            spoilt = text.encode().decode(encoding, errors="replace")
-            assert "mojibake" in line_problems(spoilt), spoilt
-        assert line_problems(text) == []
 
 
 def test_invalid_bytes_are_serious_and_shown(pairs: Pairs, write: Write) -> None:

@@ -169,12 +169,6 @@ def test_broken_html_is_no_error(text: str) -> None:
     translate_html(text, translate)
 
 
-@pytest.mark.slow
-def test_hostile_documents_take_little_time() -> None:
-    for text in ("a" * 50_000 + "@", "<b>a</b> " * 3000, "{" * 20_000, "1," * 20_000, "<img> a" * 2000, "%s " * 3000):
-        translate_html(text, translate)
-
-
 @pytest.mark.parametrize(("word", "end"), [("x", ""), ("狗", "。")], ids=["one word", "sentences without space"])
 def test_text_without_white_space_is_divided(word: str, end: str) -> None:
     block, lengths = (word * 999 + end) * 100, list[int]()

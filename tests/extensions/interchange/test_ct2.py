@@ -174,7 +174,7 @@ VARIANTS = {
 }
 
 
-@pytest.mark.quick("bytes", "learned positions")
+@pytest.mark.quick("bytes")
 @pytest.mark.usefixtures("few_lines")
 @pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS.keys())
 def test_every_kind_of_transformer_gives_the_same_probabilities(
@@ -187,6 +187,7 @@ def test_every_kind_of_transformer_gives_the_same_probabilities(
     assert found.largest_difference < 1e-4
 
 
+@pytest.mark.quick("int8")
 @pytest.mark.usefixtures("few_lines")
 @pytest.mark.parametrize("quantization", ["int8", "int16", "float16", "bfloat16"])
 def test_quantized_weights_are_smaller_and_close(
@@ -246,25 +247,6 @@ def test_a_package_for_argos_translate(run_nmt: RunNmt, trained: Path, lines: li
     assert run_nmt("export", trained, "-o", tmp_path / "packages", "--to", "argos").returncode == 2
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("few_lines")
-def test_a_package_for_argos_translate_of_a_model_with_two_vocabularies(build_once: BuildOnce, tmp_path: Path) -> None:
-    import ctranslate2
-    import sentencepiece
-
-    folder = build_once("huggingface_marian_separate", lambda path: write_folder(path, **CASES["marian_separate"]))
-    translator = load(import_huggingface(folder, tmp_path / "model").path, "cpu")
-    messages = Argos().write(translator, tmp_path / "de-en.argosmodel", None, lines_of("de", 5))
-    assert "beam_size: 5, alpha: 1.0" in messages[1], "Argos Translate has values of its own"
-    with zipfile.ZipFile(tmp_path / "de-en.argosmodel") as package:
-        package.extractall(tmp_path)
-    folder = tmp_path / "translate-de_en-1_0"
-    pieces = sentencepiece.SentencePieceProcessor(str(folder / "sentencepiece.model"))
-    model, line = ctranslate2.Translator(str(folder / "model")), lines_of("de", 1)[0]
-    [found] = model.translate_batch([pieces.encode(line, out_type=str)], beam_size=1, max_decoding_length=4)
-    assert found.hypotheses[0] == translator(line, beam_size=1, max_length=8).tokens[:4]
-
-
 def test_argos_translate_is_compared_with_the_limit_of_the_recipe_and_the_limit_is_named(
     trained: Path, lines: list[str], tmp_path: Path
 ) -> None:
@@ -278,7 +260,7 @@ def test_argos_translate_is_compared_with_the_limit_of_the_recipe_and_the_limit_
     assert "max_length: 4" in left_out
 
 
-@pytest.mark.quick("marian*")
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "token"), [("marian_codes", ">>eng<<"), ("nllb", "deu_Latn")])
 def test_argos_translate_has_no_language_tokens(name: str, token: str, build_once: BuildOnce, tmp_path: Path) -> None:
     folder = build_once(f"huggingface_{name}", lambda path: write_folder(path, **CASES[name]))
@@ -350,7 +332,7 @@ def test_nmt_translate_searches_with_it(trained: Path, lines: list[str], tmp_pat
     assert "Leave out --ensemble or --engine." in done.stderr
 
 
-@pytest.mark.quick("mbart")
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_lines")
 @pytest.mark.parametrize("name", ["marian", "marian_untied", "marian_codes", "m2m100", "nllb", "mbart"])
 def test_imported_models_are_exported(name: str, build_once: BuildOnce, tmp_path: Path) -> None:

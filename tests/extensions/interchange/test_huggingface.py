@@ -88,7 +88,7 @@ def test_an_exported_model_that_is_imported_computes_the_same(variant: str, tmp_
         assert before.token_log_probabilities == pytest.approx(after.token_log_probabilities, abs=TOLERANCE)
 
 
-@pytest.mark.quick("learned")
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_transformers_translates_as_nmt_does(variant: str, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
@@ -260,6 +260,7 @@ def test_the_command_writes_the_folder_and_the_code_that_loads_it(
     assert (generation["num_beams"], generation["bad_words_ids"]) == (5, [[0], [2]])
 
 
+@pytest.mark.quick("exact-never")
 @pytest.mark.parametrize(("ours", "theirs"), [("first", True), ("likely", False), ("exact", "never")])
 def test_the_search_of_the_recipe_is_that_of_the_folder(ours: str, theirs: object, tmp_path: Path) -> None:
     translator = own_model("post")

@@ -8,17 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.pretrained.test_huggingface import CASES, TARGETS
 
 from nmt.core.errors import UserError
 from nmt.data.batch import Ids
 from nmt.extensions.interchange.onnx import OnnxModel, check_exportable, export_onnx
-from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
 from nmt.translation.load import load
 from nmt.translation.results import ScoredPair
 from nmt.translation.translator import Translator
-from tests.conftest import BuildOnce
-from tests.support.huggingface_folders import lines_of, strange_lines, write_folder
 
 pytest.importorskip("onnx", reason="needs onnx")
 pytest.importorskip("onnxscript", reason="needs onnxscript")
@@ -69,51 +65,6 @@ def test_log_probabilities_and_translations_are_those_of_pytorch(
         expected = [translation.text for translation in translator.translate(lines, restore_case=False, **options)]
         assert exported.model.translate(lines, **options) == expected, options
     pairs = list(translator.score((line, "The dog sees the moon.") for line in lines if line))
-    for pair, found in zip(pairs, exported.score(ids_of(pairs, translator)), strict=True):
-        assert found == pytest.approx(pair.token_log_probabilities, abs=1e-4, rel=1e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [pytest.param("marian_codes", marks=pytest.mark.slow), "mbart"])
-def test_imported_models_are_exported(name: str, build_once: BuildOnce, tmp_path: Path) -> None:
-    """With their activations, norms, positions, language tokens and what the decoder reads first."""
-    folder = build_once(f"huggingface_{name}", lambda path: write_folder(path, **CASES[name]))
-    translator = load(import_huggingface(folder, tmp_path / "model", None, TARGETS.get(name)).path, "cpu")
-    export_onnx(translator, tmp_path / "out")
-    exported = OnnxModel(tmp_path / "out")
-    lines = [*lines_of("de", 20), *strange_lines(20), "", ">>fra<< Ein Mann schläft."]
-    for beam_size in (1, 4):
-        options = {"beam_size": beam_size, "max_length": 8}
-        found = translator.translate(lines, restore_case=False, **options)
-        texts = [" ".join(translation.text.split()) for translation in found]
-        assert exported.model.translate(lines, **options) == texts
-    pairs = list(translator.score(zip(lines_of("de", 5), lines_of("en", 5), strict=True)))
-    for pair, found_T in zip(pairs, exported.score(ids_of(pairs, translator)), strict=True):
-        assert found_T == pytest.approx(pair.token_log_probabilities, abs=1e-4, rel=1e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("system", ["transformer", "ssru"])
-def test_200_lines_of_multi30k_are_translated_alike(
-    run_nmt: RunNmt, shared_data: Path, tmp_path: Path, system: str
-) -> None:
-    done = run_nmt(
-        "train", f"multi30k/{system}", "-o", tmp_path / "model", "-q", "--set", "data.hub=null",
-        "--set", f"data.root={shared_data / 'multi30k'}", "--set", "training.max_steps=40", "--set",
-        "training.validate_every=40", "--set", "training.schedule.warmup_steps=10", "--set", "vocabulary.size=2000",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    translator = load(tmp_path / "model", "cpu")
-    export_onnx(translator, tmp_path / "out")
-    exported = OnnxModel(tmp_path / "out")
-    lines = (shared_data / "multi30k" / "val.de").read_text("utf-8").splitlines()[:200]
-    for beam_size in (1, 5):
-        expected = [
-            translation.text for translation in translator.translate(lines, restore_case=False, beam_size=beam_size)
-        ]
-        assert exported.model.translate(lines, beam_size=beam_size) == expected
-    references = (shared_data / "multi30k" / "val.en").read_text("utf-8").splitlines()[:50]
-    pairs = list(translator.score(zip(lines, references, strict=False)))
     for pair, found in zip(pairs, exported.score(ids_of(pairs, translator)), strict=True):
         assert found == pytest.approx(pair.token_log_probabilities, abs=1e-4, rel=1e-5)
 

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import http.server
 import importlib.util
 import io
 import json
@@ -10,9 +9,7 @@ import random
 import shutil
 import subprocess
 import tarfile
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +75,7 @@ def strange_lines(plain: list[str], count: int) -> list[str]:
     return [*lines, words[:40_000]]  # a word that takes minutes if the time grows with the square of its length
 
 
-@pytest.mark.quick("unigram")
+@pytest.mark.slow
 @pytest.mark.skipif(NODE is None, reason="needs Node.js")
 @pytest.mark.parametrize(
     "name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in KINDS if name not in QUICK)]
@@ -259,13 +256,6 @@ def test_the_search_of_the_page_is_that_of_the_runtime(tmp_path: Path) -> None:
     assert len(different) > 20
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(NODE is None, reason="needs Node.js")
-def test_a_search_of_the_page_with_numbers_that_are_not_finite_ends_with_a_message(tmp_path: Path) -> None:
-    _, results = page_search(tmp_path, [search_of(None), search_of(5), search_of(None, beam_size=1)], broken=True)
-    assert all("log-probabilities that are not finite" in message for message in results), results
-
-
 VOCABULARIES = """
 import { readFileSync } from "node:fs";
 import { openVocabulary } from "./tokenizer.js";
@@ -382,32 +372,6 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
         text = (FOLDER / name).read_text("utf-8")
         assert "http:" not in text.replace("http.server", "")
         assert "https:" not in text
-
-
-@pytest.mark.slow
-def test_a_file_that_is_missing_is_named_although_others_are_still_loading(browser: Any, tmp_path: Path) -> None:
-    for name in PAGE:
-        shutil.copyfile(FOLDER / name, tmp_path / name)
-    (tmp_path / "runtime").mkdir()
-    (tmp_path / "runtime" / RUNTIME_FILES[0]).write_text("export const env = { wasm: {} };", "utf-8")
-    sizes = {"encoder.onnx": 30_000_000, "step.onnx": 1, "vocabulary.model": 1}
-    side = {"file": "vocabulary.model"}
-    config = {"languages": ["de", "en"], "source": side, "target": side, "sizes": sizes}
-    (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
-    (tmp_path / "encoder.onnx").write_bytes(bytes(sizes["encoder.onnx"]))
-    (tmp_path / "vocabulary.model").write_bytes(b"0")
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        window = browser.new_page(service_workers="block")
-        window.goto(f"http://127.0.0.1:{server.server_address[1]}/")
-        window.wait_for_selector("#progress", state="hidden")
-        window.wait_for_timeout(300)  # of which the large file needs less
-        assert "step.onnx can't be loaded (status 404)" in window.text_content("#status")
-        window.goto((tmp_path / "index.html").as_uri())
-        assert "by HTTP" in window.text_content("#status")
-        window.close()
-        server.shutdown()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason="needs onnx, onnxruntime and onnxscript")

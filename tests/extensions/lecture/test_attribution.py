@@ -1,13 +1,12 @@
 """Attributions against finite differences, the formulas by hand, and direct computation."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from nmt.alignment.link_options import AttributionMethod
@@ -18,8 +17,6 @@ from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.forced import force_all
 from nmt.extensions.lecture.attribution import attribute, attribution_shares
 from nmt.models.build import build_model
-from nmt.models.contracts import DecoderOutput, EncoderOutput, Memory, OutputLayer
-from nmt.models.layers import Embedding
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import ModelOptions
 
@@ -66,7 +63,7 @@ def test_input_x_gradient_is_the_derivative_by_the_size_of_an_embedding(system: 
         np.testing.assert_allclose(found_TS[:, s], expected_T, atol=1e-6)
 
 
-@pytest.mark.quick("recurrent", "luong")
+@pytest.mark.quick("luong")
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_integrated_gradients_sum_to_the_difference_from_the_baseline(system: str) -> None:
     model, ones_S = make(system), torch.ones(len(SOURCE) + 1)
@@ -74,49 +71,6 @@ def test_integrated_gradients_sum_to_the_difference_from_the_baseline(system: st
     difference_T = log_p(model, ones_S) - log_p(model, 0 * ones_S)
     assert difference_T.abs().max() > 1e-3
     np.testing.assert_allclose(found_TS.sum(1), difference_T, atol=2e-4)
-
-
-class MeanModel:
-    """p(y_t) = softmax(W Σ x_s / S + b) at every step: what a prediction owes to a token can be written down."""
-
-    def __init__(self) -> None:
-        torch.manual_seed(1)
-        self.encoder: Any = SimpleNamespace(embedding=Embedding(len(WORDS), 3, WORDS.pad, scale=True))
-        self.decoder: Any = SimpleNamespace(output=OutputLayer(3, len(WORDS)), unroll=self.unroll)
-        nn.init.normal_(self.decoder.output.bias_V)
-        self.device = torch.device("cpu")
-
-    def parameters(self) -> tuple[Tensor, ...]:
-        return ()
-
-    buffers = parameters
-
-    def encode(self, source_BS: Tensor, length_B: Tensor) -> EncoderOutput:
-        return EncoderOutput((Memory(self.encoder.embedding(source_BS), source_BS != WORDS.pad),))
-
-    def unroll(self, target_BT: Tensor, encoded: EncoderOutput) -> DecoderOutput:
-        mean_BD = encoded.memories[0].values_BSD.mean(1)
-        return DecoderOutput(mean_BD[:, None].expand(-1, target_BT.shape[1], -1))
-
-
-def test_the_gradients_of_a_linear_model_are_those_by_hand() -> None:
-    model: Any = MeanModel()
-    x_SD = model.encoder.embedding(torch.tensor([*SOURCE, WORDS.eos])).detach().numpy()
-    output = model.decoder.output
-    weight_VD, bias_V = output.weight_VD.detach().numpy(), output.bias_V.detach().numpy()
-
-    def gradient(scale: float) -> Any:
-        """W_y - Σ_v p_v W_v for each target token, by the embedding of any source token."""
-        logits_V = scale * weight_VD @ x_SD.mean(0) + bias_V
-        p_V = np.exp(logits_V) / np.exp(logits_V).sum()
-        return (weight_VD[[*TARGET, WORDS.eos]] - p_V @ weight_VD) / len(x_SD)
-
-    single = attribute(model, VOCABULARIES, SOURCE, TARGET, "input_x_gradient")
-    np.testing.assert_allclose(single, gradient(1) @ x_SD.T, atol=1e-5)
-    path = np.mean([gradient((k + 0.5) / 1000) for k in range(1000)], axis=0)
-    np.testing.assert_allclose(
-        attribute(model, VOCABULARIES, SOURCE, TARGET, "integrated_gradients"), path @ x_SD.T, atol=1e-5
-    )
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

@@ -112,19 +112,6 @@ def test_the_scrubber_goes_through_the_frames_by_keys_and_buttons(opened: Any) -
 
 
 @pytest.mark.slow
-def test_the_film_plays_to_its_end_and_is_paused_by_a_step(opened: Any) -> None:
-    opened.keyboard.press("Space")
-    opened.wait_for_function("document.getElementById('frame').value === '1'")
-    assert "pause" in opened.text_content("#play")
-    opened.wait_for_function("document.getElementById('play').textContent.includes('play')")
-    assert opened.input_value("#frame") == "2"
-    opened.keyboard.press("Space")
-    opened.keyboard.press("ArrowRight")
-    opened.wait_for_timeout(900)
-    assert opened.input_value("#frame") == "1"
-
-
-@pytest.mark.slow
 def test_attention_and_gradients_are_those_of_the_frame(opened: Any) -> None:
     shares = "cells => cells.map(cell => Number(cell.style.getPropertyValue('--share')))"
     assert opened.eval_on_selector_all("#matrix tbody td", shares) == [1, 0, 0, 1]

@@ -100,15 +100,6 @@ def test_alternatives_are_the_most_probable_other_tokens_and_what_follows_them(
             assert np.prod(best["p"][:t]) * np.prod(other["p"]) == pytest.approx(np.exp(other["log_p"]), rel=1e-3)
 
 
-def test_the_end_instead_of_a_word_is_a_shorter_translation(tiny_model: Path) -> None:
-    translator = nmt.load(tiny_model, "cpu")
-    viewer = SentenceViewer(translator, "tiny", num_alternatives=len(translator.vocabularies.target) - 3)
-    view = viewer.view(1, SECOND)
-    [ended] = [other for other in view["alternatives"][2] if other["tokens"] == ["</s>"]]
-    assert view["best"]["text"].startswith(ended["text"])
-    assert len(ended["text"].split()) == 2
-
-
 def test_without_alternatives_there_are_none(tiny_model: Path) -> None:
     view = SentenceViewer(nmt.load(tiny_model, "cpu"), "tiny", num_alternatives=0).view(1, LINE)
     assert [view[name] for name in ("alternatives", "interventions", "gold")] == [None] * 3

@@ -36,6 +36,7 @@ def _outcome(on_corrections: str, on_other: str) -> Outcome:
     return Outcome(*tests)
 
 
+@pytest.mark.quick("better-*")
 @pytest.mark.parametrize(
     ("on_corrections", "on_other", "is_better"),
     [("better", "same", True), ("better", "worse", False), ("same", "better", False), ("worse", "same", False)],
@@ -51,7 +52,7 @@ def test_too_few_corrections(model: Path) -> None:
     assert not (model / "corrections").exists()
 
 
-@pytest.mark.quick("True")
+@pytest.mark.slow
 @pytest.mark.parametrize("is_better", [True, False])
 def test_a_run_that_is_stopped_is_resumed(
     model: Path, is_better: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -83,18 +84,6 @@ def test_a_run_that_is_stopped_is_resumed(
     assert (model / "model.before.safetensors").exists() == is_better
     assert not (model / "corrections").exists()
     assert len(nmt.TranslationMemory(model)) == 121
-
-
-@pytest.mark.slow
-def test_a_run_that_was_stopped_after_the_weights_were_replaced(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nmt.TranslationMemory(model).add([(f"Der Hund {i} schläft.", f"The dog {i} sleeps.") for i in range(120)])
-    monkeypatch.setattr(corrections, "_compare", lambda *arguments: _outcome("better", "same"))
-    with monkeypatch.context() as killed:
-        killed.setattr(corrections, "remove_folder", lambda folder: None)
-        learn_corrections(model, STEPS)
-    old = sha256(model / "model.before.safetensors")
-    assert learn_corrections(model, STEPS) is None
-    assert sha256(model / "model.before.safetensors") == old
 
 
 def test_the_commands(model: Path, tmp_path: Path, run_nmt: Callable[..., Any], tiny_corpus: Path) -> None:

@@ -1,7 +1,6 @@
 """The translation memory: durable, exact, and fast with many entries."""
 
 import contextlib
-import random
 import shutil
 import signal
 import sqlite3
@@ -9,7 +8,6 @@ import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ import pytest
 import nmt
 from nmt.core.errors import UserError
 from nmt.extensions.memory import memory as module
-from nmt.extensions.memory.memory import Entry, TranslationMemory
+from nmt.extensions.memory.memory import TranslationMemory
 from nmt.translation.request import Request, StreamOptions
 from nmt.translation.results import Translation
 
@@ -167,21 +165,6 @@ def test_a_killed_writer_loses_nothing(folder: Path, python: Path) -> None:
         sources = [entry.source for entry in TranslationMemory(place)]
         assert sources[: last + 1] == [f"source {i}" for i in range(last + 1)]
         assert len(sources) - last in (1, 2)  # one more may have been added before it could say so
-
-
-@pytest.mark.slow
-def test_a_hundred_thousand_entries(folder: Path) -> None:
-    draw = random.Random(1)
-    words = ["".join(draw.choices("abcdefghij", k=draw.randint(2, 8))) for _ in range(20_000)]
-    weights = list(accumulate(1 / rank for rank in range(1, 20_001)))  # Zipf's law
-    sources = [" ".join(draw.choices(words, cum_weights=weights, k=20)) for _ in range(100_000)]
-    memory = TranslationMemory(folder)
-    memory.add(Entry(source, "x") for source in sources)
-    found = 0
-    for source in sources[:50]:
-        match = memory.near(source.replace(source.split()[3], "other", 1))
-        found += match is not None and match[0].source == source
-    assert found >= 48
 
 
 def test_a_translator_takes_what_the_memory_has(tiny_model: Path, tmp_path: Path) -> None:

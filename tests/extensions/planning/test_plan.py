@@ -24,9 +24,7 @@ from nmt.extensions.planning.plan import (
     expected_chrf,
     languages_of,
     plan,
-    try_width,
 )
-from nmt.recipe import registry
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import VocabularyOptions
 
@@ -179,17 +177,3 @@ def test_a_trial_that_fails_says_why(tiny_corpus: Path, run_nmt: RunNmt, tmp_pat
     done = run_nmt("plan", tmp_path / "all.de", tmp_path / "all.en", "--set", "model.width=3")
     assert done.returncode == 2
     assert "model.width" in done.stderr
-
-
-@pytest.mark.slow
-def test_a_trial_knows_the_components_of_plugins(
-    tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "lengths.py").write_text(
-        'from nmt.decoding.ranking import Average\nclass Mine(Average): ...\nCOMPONENTS = {"mine": Mine}\n'
-    )
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(registry, "named", ["lengths"])
-    changes = {"decoding.length_penalty": "mine", "vocabulary.size": 60}
-    files = PlanFiles(tiny_corpus / "train.de", tiny_corpus / "train.en", overrides=changes)
-    assert try_width(files.recipe(PROFILE, 32, 10), tmp_path, None).update > 0

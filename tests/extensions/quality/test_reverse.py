@@ -36,23 +36,6 @@ def tagged_model(train_tiny: Callable[..., Path], corpus: Path, tags: list[str])
     ), "cpu")  # fmt: skip
 
 
-@pytest.mark.slow
-def test_scores_are_those_of_the_other_model(tiny_model: Path, backward_model: Path, tiny_corpus: Path) -> None:
-    forward, backward = nmt.load(tiny_model, "cpu"), nmt.load(backward_model, "cpu")
-    sources, texts = ((tiny_corpus / f"train.{side}").read_text("utf-8").splitlines()[:3] for side in ("de", "en"))
-    reverse = ReverseModel.load(forward, backward_model)
-    found = list(reverse.scores([*sources, "Der Hund", "", sources[0]], [*texts, "", "a dog", texts[0] * 300]))
-    expected = [
-        each.log_probability / len(each.tokens)
-        for each in backward.score(zip(texts, sources, strict=True))
-        if each.log_probability is not None
-    ]
-    assert found[:3] == pytest.approx(expected)
-    assert found[3:] == [None, None, None]
-    wrong = list(reverse.scores(sources, [texts[1], texts[2], texts[0]]))
-    assert all(a > b + 1 for a, b in zip(found[:3], wrong, strict=True) if a is not None and b is not None)
-
-
 def test_the_tag_is_the_one_that_the_source_does_not_have(train_tiny: Callable[..., Path], tiny_corpus: Path) -> None:
     both = tagged_model(train_tiny, tiny_corpus, ["<2en>", "<2de>"])
     assert both.directory is not None

@@ -109,6 +109,7 @@ def test_large_and_many_headers_are_refused(server: Any) -> None:
         assert is_closed(client)
 
 
+@pytest.mark.quick("POST*")
 @pytest.mark.parametrize("end", ["", "POST /translate HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nq", "\0"])
 def test_clients_that_never_read_make_room_for_others(
     serve: Callable[..., Any], translator: Translator, monkeypatch: pytest.MonkeyPatch, end: str

@@ -32,13 +32,6 @@ def test_libretranslatepy(server: Any, english: Callable[[str], str]) -> None:
     assert [language["code"] for language in client.languages()] == ["de", "en"]
 
 
-def test_weblate(server: Any, english: Callable[[str], str], german: list[str]) -> None:
-    """GET /languages for codes; a list as JSON, with an empty api_key."""
-    assert {language["code"] for language in server.request("/languages").json} == {"de", "en"}
-    answer = server.request("/translate", {"api_key": "", "q": german[:5], "source": "de", "target": "en"})
-    assert answer.json == {"translatedText": [english(line) for line in german[:5]]}
-
-
 def test_mastodon(server: Any, english: Callable[[str], str]) -> None:
     """Reads ``targets`` of each language; sends a list with ``source: auto``."""
     languages = {language["code"]: language["targets"] for language in server.request("/languages").json}
@@ -120,13 +113,6 @@ def test_alternatives_of_html_are_those_of_text_in_the_same_markup(server: Any) 
     marked = server.request("/translate", bold | {"q": [bold["q"], bold["q"]]}).json["alternatives"]
     assert [text.replace("<b>", "").replace("</b>", "") for text in marked[0]] == plain
     assert all(f"<b>{word}</b>" in text for text in marked[1] if (word := "dog") in text)
-
-
-def test_alternatives_keep_addresses_and_placeholders(server: Any) -> None:
-    body = {"q": f"{LINE} https://x.org/a?b=c {{name}}", "source": "de", "target": "en", "alternatives": 3}
-    found = server.request("/translate", body).json["alternatives"]
-    assert len(found) >= 2
-    assert all(text.count("https://x.org/a?b=c") == text.count("{name}") == 1 for text in found)
 
 
 def post_file(server: Any, head: str, content: str, source: str = "de", glossary: str = "") -> Any:
@@ -287,21 +273,6 @@ def test_a_body_that_is_too_large(serve: Callable[..., Any], translator: Transla
     body = {"q": "a" * 2000, "source": "de", "target": "en"}
     assert small.request("/translate", body).status == 413
     assert small.request("/v1/translate", body).status == 413
-
-
-@pytest.mark.parametrize("num_clients", [2, 50])
-def test_parallel_clients_get_the_answers_that_they_would_get_alone(
-    server: Any, translator: Translator, german: list[str], num_clients: int
-) -> None:
-    expected = {line: found.text for line, found in zip(german, translator.translate(german), strict=True)}
-    asked = (german * 3)[: 2 * num_clients]
-
-    def ask(line: str) -> str:
-        body = {"q": line, "source": "de", "target": "en"}
-        return str(server.request("/translate", body).json["translatedText"])
-
-    with ThreadPoolExecutor(num_clients) as clients:
-        assert list(clients.map(ask, asked)) == [expected[line] for line in asked]
 
 
 def test_a_full_queue(serve: Callable[..., Any], translator: Translator, hold: Hold) -> None:

@@ -152,11 +152,6 @@ def test_several_models_of_a_language_count_as_their_mean(translator: Translator
     assert probability(-9.0, -30.0) > probability(-12.0)
 
 
-def test_a_language_to_itself_changes_nothing(context: RequestContext) -> None:
-    [found] = context.translate([], ["Der Hund  schläft."], StreamOptions())
-    assert (found.text, found.alignment) == ("Der Hund  schläft.", ((0, 0), (1, 1), (2, 2)))
-
-
 def test_a_sentence_that_is_too_long_for_the_model_is_translatedin_parts(
     context: RequestContext, translator: Translator, german: list[str]
 ) -> None:

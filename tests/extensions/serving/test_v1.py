@@ -159,6 +159,7 @@ def test_a_model_without_attention(serve: Callable[..., Any], vanilla_model: Any
     assert found["sentences"][0]["alignment"] is None
 
 
+@pytest.mark.slow
 def test_several_models_of_a_direction(
     serve: Callable[..., Any], translator: Translator, backward: Translator, german: list[str], train_tiny: Any
 ) -> None:

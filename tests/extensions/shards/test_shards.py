@@ -8,17 +8,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
-import nmt
 from nmt.core.errors import UserError
 from nmt.extensions.shards.executors import RayExecutor
-from nmt.extensions.shards.shards import JOURNAL, Journal, Shard, find_shards, run, steps
-from nmt.jobs.workers import CORES, JobFactory, LocalExecutor
-from nmt.recipe import options as recipe_options
-from nmt.recipe import registry
+from nmt.extensions.shards.shards import JOURNAL, Journal, Shard, find_shards, steps
+from nmt.jobs.workers import JobFactory, LocalExecutor
 from nmt.translation.job import TranslationJob, _translate_shard, start_shards
 from nmt.translation.load import load
 from nmt.translation.request import StreamOptions
@@ -82,29 +79,6 @@ def test_the_shard_of_a_killed_worker_is_done_again(four: list[Shard], uppercase
     assert sorted(shard.name for shard, (kind, _) in found if shard and kind == "done") == ["a", "b", "c", "d"]
     for shard in four:
         assert shard.output.read_text() == shard.inputs[0].read_text().upper()
-
-
-@pytest.mark.slow
-@pytest.mark.posix
-def test_a_shard_that_kills_every_worker_is_named_and_the_others_remain(
-    four: list[Shard], uppercase: Callable[..., JobFactory]
-) -> None:
-    output = four[0].output.parent
-    with pytest.raises(UserError, match="3 workers were lost with the shard a: killed by SIGKILL"):
-        run(four, output, {}, LocalExecutor(1, "cpu"), uppercase(a=False), "working")
-    assert sorted(contents(output)) == ["b", "c", "d"]
-    assert not list(output.glob("*.tmp"))
-    run(four, output, {}, LocalExecutor(1, "cpu"), uppercase(), "working")
-    assert sorted(contents(output)) == ["a", "b", "c", "d"]
-
-
-def test_a_folder_that_nothing_was_done_in_is_removed(
-    four: list[Shard], uppercase: Callable[..., JobFactory], tmp_path: Path
-) -> None:
-    four[3].inputs[0].write_bytes(b"\xff\n" * 5)  # the largest, and so the first
-    with pytest.raises(UserError, match="d, line 1: not UTF-8"):
-        run(four, tmp_path / "out", {}, LocalExecutor(1, "cpu"), uppercase(), "working")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "modules"]
 
 
 KILLER = """
@@ -215,13 +189,6 @@ def test_files_of_two_folders_belong_together_by_their_names(tmp_path: Path) -> 
     (tmp_path / "de" / "3.de.gz").touch()
     with pytest.raises(UserError, match=r"3\.de and .*3\.de\.gz are the same shard, 3"):
         find_shards([tmp_path / "de", tmp_path / "en"], tmp_path / "out")
-
-
-def test_sides_of_different_lengths_are_refused_before_the_work(four: list[Shard], tmp_path: Path) -> None:
-    pair = Shard("pair", (four[0].inputs[0], four[1].inputs[0]), tmp_path / "out" / "pair")
-    with pytest.raises(UserError, match=r"a has 1 lines, but .*b has 2 lines\."):
-        run([pair], tmp_path / "out", {}, LocalExecutor(1, "cpu"), lambda number: lambda shard: iter(()), "working")
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -350,37 +317,6 @@ def test_a_ray_cluster_writes_the_same_although_a_worker_is_killed(
     assert (killer / "killed").exists()
     assert contents(output) == translated_one_by_one(run_nmt, tiny_model, texts)
     assert not list(output.glob("*.partial"))
-
-
-@pytest.mark.slow
-def test_an_executor_is_added_from_outside(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
-    started: list[tuple[int, int]] = []
-
-    class Queue(LocalExecutor):
-        class Options(recipe_options.Options):
-            partition: int = 1
-
-        @classmethod
-        def open(cls, options: Options, num_workers: int | None, device: str, cores_each: int) -> Self:
-            started.append((options.partition, cores_each))
-            return cls(num_workers, device, cores_each)
-
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "a").write_text("Ein Hund schläft.\n", encoding="utf-8")
-    command = ("translate", tiny_model, "-i", tmp_path / "in", "-o", tmp_path / "out", "--workers", 1)
-    unknown = run_nmt(*command, "--executor", "queue")
-    assert unknown.returncode == 2
-    assert "there is no executor 'queue'" in unknown.stderr
-    assert "--ray and --executor" in run_nmt(*command, "--executor", "ray", "--ray", "auto").stderr
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "_added", list(registry._added))
-        nmt.add_component("queue", Queue)
-        wrong = run_nmt(*command, "--executor", "queue: {partitions: 1}")
-        assert (wrong.returncode, "partitions" in wrong.stderr) == (2, True)
-        done = run_nmt(*command, "--executor", "queue: {partition: 7}")
-    assert done.returncode == 0, done.stderr
-    assert started == [(7, CORES)]
-    assert (tmp_path / "out" / "a").exists()
 
 
 @pytest.mark.parametrize("reports", [False, True])

@@ -4,9 +4,7 @@ import gzip
 import json
 import lzma
 import shutil
-import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +32,7 @@ SHORT = ("--max-length", 8)
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """mono.en, 60 lines of which the seventh is empty, and their translation mono.de."""
     folder = tmp_path_factory.mktemp("mono")
-    pairs = splits()["train"][:NUM_LINES]
+    pairs = splits(train=NUM_LINES)["train"]
     for language in ("en", "de"):
         side = "source" if language == "en" else "target"
         lines = [str(getattr(pair, side)) if number != 6 else "" for number, pair in enumerate(pairs)]
@@ -120,30 +118,6 @@ def test_noise_is_that_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_noise_and_samples_depend_on_seed_and_line_alone(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
-    (tmp_path / "few.en").write_text("".join(f"{line}\n" for line in lines_of(corpus / "mono.en")[:20]), "utf-8")
-
-    def run(name: str, *options: object, source: Path = tmp_path / "few.en") -> dict[str, list[str]]:
-        options = ("-i", source, "-o", tmp_path / name, "--drop-worst", 0, *SHORT, *options)
-        assert run_nmt("backtranslate", MODEL, *options).returncode == 0
-        return {path.name: lines_of(path) for path in (tmp_path / name).iterdir()}
-
-    plain, noisy = run("plain"), run("noisy", "--noise")
-    assert noisy["train.de"] != plain["train.de"]
-    assert {k: v for k, v in noisy.items() if "." in k and k not in ("train.de", "report.json")} == {
-        k: v for k, v in plain.items() if k not in ("train.de", "report.json")
-    }
-    assert run("again", "--noise")["train.de"] == noisy["train.de"]
-    assert run("other", "--noise", "--seed", 2)["train.de"] != noisy["train.de"]
-    longer = run("longer", "--noise", source=corpus / "mono.en")
-    assert longer["train.de"][: len(noisy["train.de"])] == noisy["train.de"]
-    sampled = run("sampled", "--search", "sample")
-    assert sampled["train.de"] != plain["train.de"]
-    assert json.loads("\n".join(sampled["report.json"]))["settings"]["beam_size"] == 1
-    assert run("same", "--search", "sample", "--batch-size", 3)["train.de"] == sampled["train.de"]
-
-
-@pytest.mark.slow
 def test_the_candidate_nearest_to_the_reference_is_chosen(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
     files = corpus / "mono.en", corpus / "mono.de"
     options = ("--drop-worst", 0, "--beam-size", 3, *SHORT)
@@ -167,6 +141,7 @@ def test_the_candidate_nearest_to_the_reference_is_chosen(run_nmt: RunNmt, corpu
     assert settings["beam_size"] == 5  # there is something to choose from
 
 
+@pytest.mark.quick("*gzip")
 @pytest.mark.parametrize(("suffix", "module"), [(".gz", gzip), (".xz", lzma)])
 def test_compressed_text_gives_compressed_pairs(
     run_nmt: RunNmt, corpus: Path, tmp_path: Path, suffix: str, module: Any
@@ -201,26 +176,6 @@ def whole(run_nmt: RunNmt, corpus: Path, tmp_path_factory: pytest.TempPathFactor
             == 0
         )
     return folder
-
-
-@pytest.mark.slow
-@pytest.mark.posix
-def test_a_killed_run_is_resumed_to_the_same_bytes(
-    run_nmt: RunNmt, python: Path, corpus: Path, tmp_path: Path, whole: Path
-) -> None:
-    command = ["backtranslate", MODEL, "-i", corpus / "mono.en", "-o", tmp_path / "bt", *SMALL_WINDOWS]
-    with subprocess.Popen([python, "-m", "nmt", *map(str, command)], stderr=subprocess.DEVNULL) as process:
-        partial = tmp_path / "bt.partial"
-        while not (partial.exists() and partial.stat().st_size):
-            assert process.poll() is None
-            time.sleep(0.001)
-        process.send_signal(signal.SIGUSR1)  # as SIGKILL
-    assert not (tmp_path / "bt").exists()
-    again = run_nmt(*command)
-    assert (again.returncode, "Give --resume" in again.stderr) == (2, True)
-    assert run_nmt(*command, "--resume").returncode == 0
-    assert contents(tmp_path / "bt") == contents(whole / "bt")
-    assert [path.name for path in tmp_path.iterdir()] == ["bt"]
 
 
 @pytest.mark.quick("60-*")

@@ -2,10 +2,8 @@
 
 import json
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,7 +52,7 @@ def endpoint(server: Endpoint) -> Endpoint:
 def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """30 English lines, of which the seventh is empty."""
     path = tmp_path_factory.mktemp("text") / "mono.en"
-    lines = [pair.source if number != 6 else "" for number, pair in enumerate(splits()["train"][:NUM_LINES])]
+    lines = [pair.source if number != 6 else "" for number, pair in enumerate(splits(train=NUM_LINES)["train"])]
     path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
     return path
 
@@ -82,6 +80,7 @@ def options(endpoint: Endpoint, model: str, *others: object) -> list[object]:
     return ["--teacher", endpoint.url, "--model", model, "--languages", "en,de", *others]
 
 
+@pytest.mark.slow
 def test_the_answers_are_the_target_side(
     run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,39 +126,6 @@ def test_failures_are_retried_and_requests_are_parallel(
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_without_asking_again(
-    run_nmt: RunNmt, endpoint: Endpoint, text: Path, reverse: Path, python: Path, tmp_path: Path
-) -> None:
-    arguments = options(endpoint, "slow", "--parallel", 2, "--reverse", reverse, "--languages", "en,de")
-    assert run_nmt("distill", text, *arguments, "-o", tmp_path / "whole").returncode == 0
-    whole = {request["body"]["messages"][0]["content"] for request in endpoint.requests()}
-    endpoint.log.write_text("", "utf-8")
-    killed = tmp_path / "killed"
-    command = [python, "-m", "nmt", "distill", text, *arguments, "-o", killed]
-    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
-    partial = tmp_path / "killed.partial"
-    while process.poll() is None and (not partial.exists() or len(lines_of(partial)) < 5):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGUSR1)  # as SIGKILL
-    process.wait()
-    assert not killed.exists()
-    num_done = partial.read_bytes().count(b"\n")
-    assert 5 <= num_done < NUM_LINES
-    endpoint.log.write_text("", "utf-8")
-    other = options(endpoint, "good", "--reverse", reverse)
-    refused = run_nmt("distill", text, *other, "-o", killed, "--resume")
-    assert refused.returncode == 2
-    assert "line 1 is not of this text, model, prompt and options" in refused.stderr
-    done = run_nmt("distill", text, *arguments, "-o", killed, "--resume")
-    assert done.returncode == 0, done.stderr
-    assert contents(killed) == contents(tmp_path / "whole")
-    again = {request["body"]["messages"][0]["content"] for request in endpoint.requests()}
-    assert again < whole
-    assert len(again) == len([line for line in lines_of(text)[num_done:] if line])
-    assert f"tokens used: {10 * (NUM_LINES - 1)}" in done.stderr
-
-
-@pytest.mark.slow
 def test_the_reverse_model_chooses_and_filters(
     run_nmt: RunNmt, endpoint: Endpoint, text: Path, reverse: Path, tmp_path: Path
 ) -> None:
@@ -195,6 +161,7 @@ def test_samples_of_servers_that_give_one_choice(
     assert sorted(request["body"]["seed"] for request in endpoint.requests()) == sorted([1, 2, 3] * (NUM_LINES - 1))
 
 
+@pytest.mark.slow
 def test_answers_become_lines(run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path) -> None:
     done = run_nmt("distill", text, *options(endpoint, "wordy"), "-o", tmp_path / "made")
     assert done.returncode == 0, done.stderr
@@ -241,6 +208,7 @@ def test_a_missing_client_is_reported(
     assert "pip install 'nmt[teacher]'" in " ".join(done.stderr.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "message"),
     [

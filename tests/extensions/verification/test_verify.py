@@ -62,6 +62,7 @@ def exact_checks(model: Path, corpus: Path) -> dict[str, bool]:
     return {check.name: check.holds for check, _ in zip(checks, EXACT, strict=False)}
 
 
+@pytest.mark.slow
 def test_padding_that_counts_is_caught(
     tiny_model: Path, tiny_corpus: Path, run_nmt: RunNmt, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from nmt.data.batch import Batch, make_batch
-from nmt.models.networks.act import ActCells, ActEncoderOptions, HaltingState, HaltingUnit, Parts, PonderOptions, ponder
+from nmt.data.batch import Batch
+from nmt.models.networks.act import ActCells, ActEncoderOptions, HaltingState, HaltingUnit
 from nmt.models.networks.recurrence import LoopLayer
 
 EPSILON = 0.01
@@ -60,21 +60,6 @@ def test_halting_follows_the_equations(max_steps: int) -> None:
         assert float(pondering.cost_X[x]) == pytest.approx(steps + remainder, abs=1e-12)
 
 
-def test_what_doesnt_run_has_no_weight_and_no_cost() -> None:
-    pondering = HaltingState.start(torch.tensor([True, False]), torch.zeros(2))
-    for n in range(3):
-        weight_X, pondering = pondering.halt(torch.full((2,), 0.4), n == 2, EPSILON)
-        assert weight_X[1] == 0
-    assert pondering.cost_X[1] == 0
-    assert pondering.cost_X[0] > 3
-
-
-def test_a_fresh_unit_would_rather_halt() -> None:
-    assert HaltingUnit(4, PonderOptions())(torch.zeros(1, 4)).item() == pytest.approx(0.7311, abs=1e-4)
-    longer = HaltingUnit(4, PonderOptions(halting_bias=-1.0))
-    assert longer(torch.zeros(1, 4)).item() == pytest.approx(0.2689, abs=1e-4)
-
-
 def test_the_gradient_of_the_cost_is_that_of_the_remainder() -> None:
     """N is a count, so d(N + R)/dh_n is -1 for each step before the last and 0 from there on (Graves, eq. 14)."""
     units = torch.tensor([0.2, 0.3, 0.4, 0.6], requires_grad=True)
@@ -84,24 +69,6 @@ def test_the_gradient_of_the_cost_is_that_of_the_remainder() -> None:
     pondering.cost_X.sum().backward()
     assert units.grad is not None
     assert units.grad.tolist() == [-1, -1, -1, 0]
-
-
-def test_gradients_of_pondering() -> None:
-    torch.manual_seed(3)
-    options = PonderOptions(max_steps=4, epsilon=EPSILON)
-    unit = HaltingUnit(4, options).double()
-    weight = torch.randn(4, 4, dtype=torch.float64)
-
-    def run(state: Tensor, weight: Tensor) -> Tensor:
-        def step(parts: Parts, n: int) -> tuple[Parts, Tensor]:
-            moved = (parts[0] @ weight + float(n == 0)).tanh()
-            return (moved,), unit(moved)
-
-        (mean,), halting = ponder(step, (state,), torch.ones(3, dtype=torch.bool), options)
-        return torch.cat((mean.flatten(), halting.remainder_X))
-
-    state = torch.randn(3, 4, dtype=torch.float64)
-    assert torch.autograd.gradcheck(run, (state.requires_grad_(), weight.requires_grad_()))
 
 
 def randomise(module: nn.Module, bias: float, std: float = 1.0) -> None:
@@ -267,26 +234,6 @@ def test_without_halting_all_steps_are_taken_and_the_last_one_counts(make_model:
 
 
 @torch.no_grad()
-def test_a_fixed_number_of_steps_repeats_the_cell(make_model: Any) -> None:
-    """The Repeat-RNN of Fojo et al. 2018: s_t^n = cell([x_t; first?], s_t^{n-1}) for n = 1 … 3, and s_t = s_t^3."""
-    fixed = {"adaptive": False, "cell": "rnn_tanh", "max_steps": 3}
-    model = make_model({**ADAPTIVE, **fixed, "bidirectional": False}, {**DECODERS["act_rnn"], **fixed}).double()
-    assert [name for name, _ in model.named_parameters() if "halting" in name] == []
-    w = numbers(model.encoder.layer)
-    source = torch.tensor([[4, 9, 7, 3]])
-    encoded = model.encode(source, torch.tensor([4]))
-    state = np.zeros(8)
-    for position, x in enumerate(model.encoder.embedding(source)[0].numpy()):
-        for n in range(3):
-            gates = w["cells.0.cells.0.input_weights.0"] @ x + w["cells.0.cells.0.bias"]
-            gates = gates + w["cells.0.cells.0.input_weights.1"][:, 0] * (n == 0)
-            state = np.tanh(gates + w["cells.0.cells.0.hidden_weight"] @ state)
-        np.testing.assert_allclose(encoded.memories[0].values_BSD[0, position].numpy(), state, atol=1e-10)
-    unrolled = model.decoder.unroll(torch.tensor([[2, 6]]), encoded)
-    assert encoded.aux_losses == unrolled.aux_losses == unrolled.diagnostics == {}
-
-
-@torch.no_grad()
 @pytest.mark.parametrize("num_directions", [1, 2])
 def test_the_cost_of_an_encoder_is_that_of_all_its_directions(
     make_model: Any, batch: Batch, num_directions: int
@@ -329,20 +276,3 @@ def test_ponder_costs_are_those_of_the_real_tokens(make_model: Any, batch: Batch
             assert not figures["ponder"][row, length:].any()
     assert float(together.aux_losses["ponder"]) == pytest.approx(alone, rel=1e-5)
     assert together.diagnostics["ponder"].unique().numel() > 1
-
-
-@torch.no_grad()
-def test_the_time_penalty_scales_the_ponder_cost(make_model: Any, batch: Batch) -> None:
-    costs = []
-    for penalty in (0.001, 0.1):
-        model = make_model({**UNIVERSAL, "time_penalty": penalty}, {**UNIVERSAL, "time_penalty": penalty})
-        unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
-        costs.append(float(unrolled.aux_losses["ponder"]))
-    assert costs[1] == pytest.approx(100 * costs[0], rel=1e-5)
-
-
-def test_a_batch_of_one_word_ponders(make_model: Any, joint_vocabularies: Any) -> None:
-    batch = make_batch([([], [])], joint_vocabularies)
-    model = make_model(ADAPTIVE, DECODERS["act_rnn"])
-    unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
-    assert float(unrolled.source_diagnostics["ponder"]) >= 1

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nmt.data.batch import Batch, make_batch
-from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.batch import Batch
 from nmt.models.contracts import Memory
 from nmt.models.layers import length_mask
 from nmt.models.networks.hierarchical import DocumentAttention, HierarchicalAttention, fold, number_turns
@@ -192,45 +191,11 @@ def test_contexts_and_weights_follow_the_equations(attention: HierarchicalAttent
 
 
 @torch.no_grad()
-def test_dialogues_beside_and_padding_change_nothing(attention: HierarchicalAttention) -> None:
-    memory = make_memory(DIALOGUES, longest=15)
-    query_BQD = torch.randn(len(DIALOGUES), 2, QUERY, dtype=torch.float64)
-    context_BQM, weights_BQS = attention(query_BQD, attention.prepare(memory))
-    for row, lengths in enumerate(DIALOGUES):
-        rows = torch.tensor([row])
-        alone = memory.select(rows)
-        size = sum(lengths)
-        positions = {"turn": alone.positions["turn"][:, :size]}
-        alone = Memory(alone.values_BSD[:, :size], alone.mask_BS[:, :size], positions=positions)
-        context, weights = attention(query_BQD[rows], attention.prepare(alone))
-        torch.testing.assert_close(context_BQM[rows], context)
-        torch.testing.assert_close(weights_BQS[rows, :, :size], weights)
-        # What search does: prepared memories of the sentences that stay.
-        context, weights = attention(query_BQD[rows], attention.prepare(memory).select(rows))
-        torch.testing.assert_close(context_BQM[rows], context)
-        torch.testing.assert_close(weights_BQS[rows], weights)
-
-
-@torch.no_grad()
 def test_a_memory_without_turns_is_one_turn(attention: HierarchicalAttention) -> None:
     memory = make_memory([[3], [5]])
     query_BQD = torch.randn(2, 1, QUERY, dtype=torch.float64)
     found = attention(query_BQD, attention.prepare(Memory(memory.values_BSD, memory.mask_BS)))
     torch.testing.assert_close(found, attention(query_BQD, attention.prepare(memory)))
-
-
-@pytest.mark.slow
-def test_gradients_are_those_of_finite_differences(attention: HierarchicalAttention) -> None:
-    memory = make_memory([[2, 1], [3]])
-    query_BQD = torch.randn(2, 2, QUERY, dtype=torch.float64, requires_grad=True)
-    values_BSD = memory.values_BSD.requires_grad_()
-
-    def run(query_BQD: Tensor, values_BSD: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
-        prepared = attention.prepare(Memory(values_BSD, memory.mask_BS, positions=memory.positions))
-        context, weights = attention(query_BQD, prepared)
-        return context, weights
-
-    assert torch.autograd.gradcheck(run, (query_BQD, values_BSD, *attention.parameters()))
 
 
 @torch.no_grad()
@@ -277,19 +242,6 @@ def test_the_words_of_a_turn_are_encoded_as_if_it_were_alone(make_model: MakeMod
     torch.testing.assert_close(words_BSD[0, 4:], current.memories[0].values_BSD[0])
     for part, expected in zip(encoded.final, current.final, strict=True):
         torch.testing.assert_close(part, expected.expand_as(part))
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("decoder", DECODERS)
-def test_the_context_is_heard(make_model: MakeModel, joint_vocabularies: Vocabularies, decoder: str) -> None:
-    model = make_model(ENCODER, DECODERS[decoder])
-    current, target = [9, 10], [6, 11, 8]
-    sources = [current, [7, 4, *current], [8, 4, *current], [8, 4, 7, 4, *current], [7, 4, 8, 4, *current]]
-    batch = make_batch([(source, target) for source in sources], joint_vocabularies)
-    features_BTD = model(batch.source_BS, batch.source_length_B, batch.target_input_BT).features_BTD
-    for first in range(len(sources)):
-        for second in range(first):
-            assert (features_BTD[first] - features_BTD[second]).abs().max() > 1e-4
 
 
 @torch.no_grad()

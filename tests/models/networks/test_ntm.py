@@ -12,7 +12,7 @@ from nmt.data.batch import Batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.contracts import EncoderOutput
 from nmt.models.networks import ntm
-from nmt.models.networks.ntm import HeadOptions, Heads, NTMCell, NTMState
+from nmt.models.networks.ntm import HeadOptions, NTMCell, NTMState
 from nmt.models.networks.recurrence import StackOptions
 from nmt.models.seq2seq import Seq2Seq
 
@@ -72,34 +72,11 @@ def assert_rows(found_NHC: Tensor, expected: list[list[Vector]]) -> None:
             assert not found_NHC[row, head, size:].any()
 
 
-def test_content_addressing() -> None:
-    """Equations 5 and 6."""
-    key, slots = random(ROWS, HEADS, WIDTH), random(ROWS, SLOTS, WIDTH, seed=1)
-    strength = random(ROWS, HEADS, seed=2).exp()
-    found = ntm.content_weights(key, strength, slots, ring()[0])
-    expected = [
-        [by_content(key[n, h].tolist(), float(strength[n, h]), slots[n, :size].tolist()) for h in range(HEADS)]
-        for n, size in enumerate(SIZES)
-    ]
-    assert_rows(found, expected)
-
-
 def test_a_blank_memory_is_read_evenly() -> None:
     weights = ntm.content_weights(
         random(ROWS, HEADS, WIDTH), torch.ones(ROWS, HEADS), torch.zeros(ROWS, SLOTS, WIDTH).double(), ring()[0]
     )
     assert_rows(weights, [[[1 / size] * size] * HEADS for size in SIZES])
-
-
-def test_interpolation() -> None:
-    """Equation 7."""
-    gate, content, previous = random(ROWS, HEADS).sigmoid(), distributions(1), distributions(2)
-    found = ntm.interpolate(gate, content, previous)
-    for n in range(ROWS):
-        for h in range(HEADS):
-            for i in range(SLOTS):
-                expected = gate[n, h] * content[n, h, i] + (1 - gate[n, h]) * previous[n, h, i]
-                assert float(found[n, h, i]) == pytest.approx(float(expected), abs=1e-12)
 
 
 @pytest.mark.parametrize("max_shift", [0, 1, 2, 5])
@@ -114,59 +91,10 @@ def test_circular_shift(max_shift: int) -> None:
     assert_rows(found, expected)
 
 
-def test_a_shift_of_one_moves_to_the_next_slot_and_from_the_last_to_the_first() -> None:
-    first = torch.zeros(ROWS, 1, SLOTS)
-    first[:, :, 0] = 1.0
-    forward, back = torch.tensor([0.0, 0.0, 1.0]), torch.tensor([1.0, 0.0, 0.0])
-    moved = ntm.circular_shift(first, forward.expand(ROWS, 1, 3), ring())
-    assert moved.argmax(2).flatten().tolist() == [1, 1, 0]
-    moved = ntm.circular_shift(first, back.expand(ROWS, 1, 3), ring())
-    assert moved.argmax(2).flatten().tolist() == [6, 3, 0]
-
-
-def test_sharpening() -> None:
-    """Equation 9."""
-    weights, gamma = distributions(1), 1 + random(ROWS, HEADS).exp()
-    found = ntm.sharpen(weights, gamma)
-    expected = [
-        [by_sharpening(weights[n, h, :size].tolist(), float(gamma[n, h])) for h in range(HEADS)]
-        for n, size in enumerate(SIZES)
-    ]
-    assert_rows(found, expected)
-
-
 def test_sharpening_even_weights_by_a_high_power_stays_finite() -> None:
     even = torch.full((1, 1, 4000), 1 / 4000)
     sharp = ntm.sharpen(even, torch.full((1, 1), 500.0))
     torch.testing.assert_close(sharp, even)
-
-
-def test_reading() -> None:
-    """Equation 2."""
-    weights, slots = distributions(1), random(ROWS, SLOTS, WIDTH)
-    found = ntm.read(weights, slots)
-    for n in range(ROWS):
-        for h in range(HEADS):
-            for w in range(WIDTH):
-                expected = sum(float(weights[n, h, i] * slots[n, i, w]) for i in range(SLOTS))
-                assert float(found[n, h, w]) == pytest.approx(expected, abs=1e-12)
-
-
-def test_writing_with_two_heads() -> None:
-    """Equations 3 and 4: all heads erase, then all add. Padding stays what it was."""
-    weights, slots = distributions(1), random(ROWS, SLOTS, WIDTH)
-    erase, add = random(ROWS, HEADS, WIDTH, seed=3).sigmoid(), random(ROWS, HEADS, WIDTH, seed=4)
-    found = ntm.write(slots, weights, erase, add)
-    for n, size in enumerate(SIZES):
-        for i in range(SLOTS):
-            for w in range(WIDTH):
-                value = float(slots[n, i, w])
-                for h in range(HEADS):
-                    value *= 1 - float(weights[n, h, i] * erase[n, h, w])
-                for h in range(HEADS):
-                    value += float(weights[n, h, i] * add[n, h, w])
-                assert float(found[n, i, w]) == pytest.approx(value, abs=1e-12)
-        assert torch.equal(found[n, size:], slots[n, size:])
 
 
 def make_machine(num_read: int = 2, num_write: int = 2) -> NTMCell:
@@ -234,40 +162,6 @@ def test_three_steps_of_a_machine_from_the_equations() -> None:
             torch.testing.assert_close(machine.output(state)[n], torch.cat((hidden[n], expected)), atol=1e-9, rtol=0)
 
 
-def test_gradients_of_the_memory() -> None:
-    """Through every step of addressing, a write and a read."""
-    heads = Heads(5, HeadOptions(slot_size=WIDTH), 2, 2 * WIDTH).double()
-    inputs = tuple(
-        value.requires_grad_() for value in (random(ROWS, 5), random(ROWS, SLOTS, WIDTH, seed=1), distributions(2))
-    )
-
-    def run(control: Tensor, slots: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
-        # The weights must stay positive where gradcheck moves them.
-        previous = (previous + 0.1) * ring()[0][:, None]
-        weights, change = heads(control, slots, previous, ring())
-        erase, add = change.chunk(2, dim=2)
-        written = ntm.write(slots, weights, erase.sigmoid(), add)
-        return written, ntm.read(weights, written)
-
-    assert torch.autograd.gradcheck(run, inputs)
-
-
-def test_padding_is_never_read_nor_written() -> None:
-    machine, garbage = make_machine(), random(ROWS, SLOTS, WIDTH, seed=9) * 100
-    clean = start(machine)
-    dirty_memory = clean.memory_NCW.clone()
-    for row, size in enumerate(SIZES):
-        dirty_memory[row, size:] = garbage[row, size:]
-    dirty = machine.start(clean.cells, dirty_memory, torch.tensor(SIZES))
-    for x_ND in random(4, ROWS, 3, seed=5):
-        gates = machine.controller.project(x_ND)
-        clean, dirty = machine(gates, clean), machine(gates, dirty)
-    assert torch.equal(clean.reads_NHW, dirty.reads_NHW)
-    for row, size in enumerate(SIZES):
-        assert torch.equal(clean.memory_NCW[row, :size], dirty.memory_NCW[row, :size])
-        assert torch.equal(dirty.memory_NCW[row, size:], dirty_memory[row, size:])
-
-
 def test_half_precision_stays_out_of_the_memory() -> None:
     machine = make_machine().float()
     with torch.autocast("cpu", torch.bfloat16):
@@ -330,17 +224,6 @@ def test_the_output_reads_state_findings_and_word(make_model: Any, continues: bo
         assert found.weights_BHTS is None
     else:
         torch.testing.assert_close(found.weights_BHTS[0], torch.stack(weights, dim=1), atol=1e-6, rtol=1e-5)
-
-
-@torch.no_grad()
-def test_an_encoder_leaves_the_memory_as_it_was_after_the_last_word(make_model: Any, batch: Batch) -> None:
-    model = make(make_model, ENCODER, {**DECODER, "memory": "slots"})
-    encoded = model.encode(batch.source_BS, batch.source_length_B)
-    for row, length in enumerate(batch.source_length_B.tolist()):
-        alone = model.encode(batch.source_BS[row : row + 1, :length], torch.tensor([length]))
-        torch.testing.assert_close(encoded.memories[1].values_BSD[row], alone.memories[1].values_BSD[0])
-        torch.testing.assert_close(encoded.final[0][row], alone.final[0][0])
-        torch.testing.assert_close(encoded.memories[0].values_BSD[row, :length], alone.memories[0].values_BSD[0])
 
 
 @torch.no_grad()

@@ -39,6 +39,7 @@ def search(model: Seq2Seq, batch: Batch, picks_tBK: torch.Tensor, crowded_at: in
     return [*logits, torch.tensor(state.caches[0].num_slots)]
 
 
+@pytest.mark.quick("transformer")
 @torch.no_grad()
 def test_leaving_out_what_nobody_has_read_changes_nothing(model: Seq2Seq, batch: Batch) -> None:
     picks_tBK = torch.randint(BEAM, (20, len(batch.source_BS), BEAM), generator=torch.Generator().manual_seed(1))
@@ -50,6 +51,7 @@ def test_leaving_out_what_nobody_has_read_changes_nothing(model: Seq2Seq, batch:
         assert slots < all_slots
 
 
+@pytest.mark.quick("transformer")
 @torch.no_grad()
 def test_slots_grow_with_the_length_and_not_with_the_hypotheses_that_were_given_up(
     model: Seq2Seq, batch: Batch

@@ -26,6 +26,7 @@ def outcome_of_document(path: Path) -> str:
     return "read"
 
 
+@pytest.mark.quick(".gz")
 @pytest.mark.parametrize("suffix", [".gz", ".xz", ".zst"])
 def test_text_that_expands_to_gigabytes_is_refused(suffix: str, tmp_path: Path) -> None:
     for unit in (b"a", b"a\n"):
@@ -36,6 +37,7 @@ def test_text_that_expands_to_gigabytes_is_refused(suffix: str, tmp_path: Path) 
         assert refused.value.remedy
 
 
+@pytest.mark.quick(".docx")
 @pytest.mark.parametrize("ending", list(BODIES))
 def test_documents_that_expand_are_refused_or_read(ending: str, tmp_path: Path) -> None:
     outcomes = Counter[str]()

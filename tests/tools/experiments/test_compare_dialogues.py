@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 import nmt
-from nmt.core.errors import UserError
 from nmt.data.dialogue import current_turn, split_turns
-from nmt.recipe.load import load_recipe
 
 LoadTool = Callable[[str], ModuleType]
 
@@ -75,42 +73,6 @@ def test_turns_stand_behind_those_before_them_in_both_languages(converted: Path)
     assert lines(converted / "test.de")[0] == "Hallo 100!"
 
 
-def test_what_each_speaker_says_is_a_test_set_of_its_own(converted: Path) -> None:
-    assert [current_turn(line) for line in lines(converted / "test.agent.en")][:2] == ["Hi 100!", "Bye 100."]
-    assert [current_turn(line) for line in lines(converted / "test.customer.de")][:2] == ["Ja 100.", "Und?"]
-    assert len(lines(converted / "test.customer.en")) == 6
-
-
-def test_an_answer_follows_what_the_other_said(converted: Path) -> None:
-    prompts, responses = lines(converted / "test.prompt"), lines(converted / "test.response")
-    assert list(zip(prompts, responses, strict=True))[:2] == [
-        ("Hi 100!", "Yes 100."),
-        ("Hi 100!\tYes 100.\tAnd?", "Bye 100."),
-    ]
-
-
-@pytest.mark.parametrize(
-    "content",
-    ["[1]", '{"d": [{"speaker": "agent"}]}', '{"d": [{"speaker": "bot", "source": "", "target": ""}]}', "{", "7"],
-)
-def test_another_file_is_refused(chat_corpus: ModuleType, tmp_path: Path, content: str) -> None:
-    (tmp_path / "x.json").write_text(content)
-    with pytest.raises(UserError, match="not a file of the chat task"):
-        chat_corpus.read_dialogues(tmp_path / "x.json")
-    with pytest.raises(UserError, match="can't be read"):
-        chat_corpus.read_dialogues(tmp_path / "y.json")
-
-
-def test_the_corpus_of_the_task(chat_corpus: ModuleType, shared_data: Path) -> None:
-    dialogues = chat_corpus.read_dialogues(shared_data / "chat" / "train.json")
-    assert (len(dialogues), sum(map(len, dialogues))) == (550, 13_845)
-    said = list(chat_corpus.translation_lines(dialogues, 4))
-    assert len(said) == 13_845
-    assert max(line["en"][0].count("\t") for _, line in said) == 4
-    for _, line in said[:500]:
-        assert line["en"][0].count("\t") == line["de"][0].count("\t")
-
-
 def test_contexts_are_dealt_out_anew_and_nothing_else_changes(compare_dialogues: ModuleType) -> None:
     given = [f"a{n}\tb{n}\tc{n}" for n in range(20)] + [f"d{n}" for n in range(3)] + ["only\tone", "x\ta\tb\tc"]
     shuffled = compare_dialogues.shuffle_contexts(given, 2)
@@ -124,54 +86,6 @@ def test_contexts_are_dealt_out_anew_and_nothing_else_changes(compare_dialogues:
     assert all(moved)
     assert shuffled == compare_dialogues.shuffle_contexts(given, 2)
     assert shuffled != compare_dialogues.shuffle_contexts(given, 2, seed=2)
-
-
-def test_a_worse_system_is_told_from_one_that_is_as_good(compare_dialogues: ModuleType) -> None:
-    references = [f"the {noun} number {n} is here again" for n in range(40) for noun in ("dog", "cat")]
-
-    def wrong(which: set[int]) -> list[str]:
-        return [line.replace("is here", "was") if n % 8 in which else line for n, line in enumerate(references)]
-
-    outputs = {"base": wrong({0}), "as good": wrong({1}), "worse": wrong({0, 1, 2, 3}), "same": wrong({0})}
-    results, signature = compare_dialogues.compare(outputs, references, samples=100)
-    base, as_good, worse, same = results
-    assert same.p_value == 1
-    assert base.score == pytest.approx(as_good.score, abs=0.5)
-    assert worse.score < base.score - 5
-    assert worse.p_value < 0.05 < as_good.p_value
-    assert "bs:100" in signature
-    shown = compare_dialogues.table(list(outputs), results).splitlines()
-    assert len(shown) == 6
-    assert shown[2].startswith(f"| base | {base.score:.2f} |")
-    assert f"{worse.score - base.score:+.2f}" in shown[4]
-
-
-@pytest.mark.slow
-def test_one_direction_from_training_to_table(
-    compare_dialogues: ModuleType,
-    converted: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    small = ["vocabulary.size=60", "vocabulary.type=bpe", "model.embedding_size=8", "model.decoder.hidden_size=8"]
-    settings = [f"--set={setting}" for setting in [*small, "training.max_steps=2", "decoding.max_length=8"]]
-    command = ["compare_dialogues.py", str(converted), str(tmp_path / "runs"), "--direction", "de-en", *settings]
-    monkeypatch.setattr(sys, "argv", [*command, "--samples", "20"])
-    compare_dialogues.main()
-    printed = capsys.readouterr().out
-    assert "de → en, what the customer says: 6 turns" in printed
-    assert "en → de" not in printed
-    assert {path.name for path in (tmp_path / "runs").iterdir()} == {
-        f"{system}.de-en" for system in ("no_context", "flat", "hierarchical_alone", "hierarchical")
-    }
-    for row in ("| no_context |", "| flat |", "| hierarchical, context shuffled |", "| hierarchical_alone |"):
-        assert row in printed
-    contexts = {
-        system: load_recipe(tmp_path / "runs" / f"{system}.de-en" / "recipe.yaml").data.history_turns
-        for system in compare_dialogues.SYSTEMS
-    }
-    assert contexts == {"no_context": 0, "flat": 2, "hierarchical_alone": 0, "hierarchical": 2}
 
 
 def test_distinct_n_counts_different_words_and_pairs(load_tool: LoadTool) -> None:

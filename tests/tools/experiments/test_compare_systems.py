@@ -1,8 +1,5 @@
 """The table of every system: who is in it, on what terms, and that nothing is done twice or lost."""
 
-import json
-import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +7,7 @@ from types import ModuleType
 
 import pytest
 
-import nmt
-from nmt.core.text import read_lines
-from nmt.evaluation.scores import score_corpus
-from nmt.plotting.history import read_history
 from nmt.recipe.load import load_recipe, parse_settings
-from nmt.training.trainer import Trainer
 
 TINY = (
     "device=cpu",
@@ -65,130 +57,3 @@ def test_every_recipe_of_the_folder_is_a_system_on_equal_terms(compare_systems: 
         wide = name in {"vanilla", "bahdanau", "luong", "dot", "scaled_dot"}
         assert recipe.model.decoder.get("hidden_size", 256) == (512 if wide else 256), name
     assert first.training.schedule["type"] != "cosine"  # it would need to know how many updates the minutes will be
-
-
-@pytest.mark.slow
-def test_shares_make_a_whole_and_a_last_call_the_table(
-    run: Callable[..., None],
-    tiny_corpus: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    runs = tmp_path / "runs"
-    run(runs, "vanilla", "gru", "--share", "2/2")
-    half = capsys.readouterr().out
-    assert "| `systems/gru` |" in half
-    assert "| `multi30k/vanilla` |" not in half
-    assert "Not done yet: vanilla, bahdanau," in half
-    run(runs, "vanilla", "gru", "--share", "1/2")
-    monkeypatch.setattr(nmt, "train", None)  # all is trained
-    capsys.readouterr()
-    run(runs, "vanilla", "gru")
-    text = capsys.readouterr().out
-    assert text == (runs / "table.md").read_text("utf-8")
-    assert "Not done yet: bahdanau, luong, transformer_256," in text
-
-    references = list(read_lines(tiny_corpus / "val.en"))
-    found = json.loads((runs / "table.json").read_text("utf-8"))
-    for name, recipe in (("vanilla", "multi30k/vanilla"), ("gru", "systems/gru")):
-        row = found["systems"][name]
-        scores = score_corpus(list(read_lines(runs / name / "val.en")), [references])
-        assert row["scores"] == {key: score.to_json() for key, score in scores.items()}
-        model = nmt.load(runs / name, "cpu").model
-        assert row["parameters"] == model.num_parameters
-        assert (row["updates"], row["width"]) == (3, 16)
-        assert row["tokens_per_second"] == read_history(runs / name).summary()["tokens_per_second"]
-        cells = next(line for line in text.splitlines() if line.startswith(f"| `{recipe}` |")).split(" | ")
-        assert cells[1:4] == [f"{scores['bleu'].score:.2f}", f"{scores['chrf'].score:.2f}", f"{row['parameters']:,}"]
-        assert f"`{scores['bleu'].signature}`" in text
-    assert list(found["systems"]) == sorted(
-        found["systems"], key=lambda n: -found["systems"][n]["scores"]["bleu"]["score"]
-    )
-    assert sum(length["sentences"] for length in found["lengths"]) == len(references)
-    vocabularies = {(runs / name / "vocabulary.txt").read_bytes() for name in ("vanilla", "gru")}
-    assert vocabularies == {(runs / "vocabulary" / "vocabulary.txt").read_bytes()}
-    assert (runs / "lengths.png").read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.slow
-@pytest.mark.posix
-def test_what_was_stopped_goes_on(
-    run: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    runs, train_step = tmp_path / "runs", Trainer.train_step
-
-    def interrupted(trainer: Trainer, batches: object) -> None:
-        train_step(trainer, batches)  # type: ignore[arg-type]
-        if trainer.progress.step == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(Trainer, "train_step", interrupted)
-    with pytest.raises(SystemExit) as stop:
-        run(runs, "gru")
-    assert stop.value.code == 143
-    assert "the same command goes on" in capsys.readouterr().err
-    assert not (runs / "table.md").exists()
-    monkeypatch.setattr(Trainer, "train_step", train_step)
-    run(runs, "gru")
-    assert "resumed at step 2" in capsys.readouterr().err
-    assert json.loads((runs / "table.json").read_text("utf-8"))["systems"]["gru"]["updates"] == 3
-
-    translations = (runs / "gru" / "val.en").read_text("utf-8").split("\n")
-    kept = "\n".join(["kept as it is", *translations[1:4], "half a li"])
-    (runs / "gru" / "val.en").unlink()
-    (runs / "gru" / "val.en.partial").write_text(kept, "utf-8")
-    run(runs, "gru")
-    assert (runs / "gru" / "val.en").read_text("utf-8").split("\n") == ["kept as it is", *translations[1:]]
-
-
-@pytest.mark.slow
-def test_a_system_that_fails_does_not_stop_the_others(
-    run: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as stop:  # a Transformer has no hidden_size
-        run(tmp_path / "runs", "transformer_256", "gru")
-    assert stop.value.code == 2
-    shown = capsys.readouterr()
-    assert "unknown key 'hidden_size'" in shown.err
-    assert "Failed: transformer_256." in shown.err
-    assert "| `systems/gru` |" in shown.out
-    with pytest.raises(SystemExit) as stop:
-        run(tmp_path / "others", "transformer_256")
-    assert stop.value.code == 2
-    assert "no system is done" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (["gruu"], "There is no system 'gruu'.\nDid you mean 'gru'?"),
-        (["gru", "--share", "2/3"], "Nothing is left for share 2/3 of gru."),
-        (["gru", "--share", "3/2"], "no share such as 1/2"),
-        (["gru", "--set", "training.max_stepz=1"], "Did you mean 'max_steps'?"),
-        (["gru", "--minutes", "0"], "training.max_minutes"),
-        (["gru", "--test", "test"], "File not found"),
-    ],
-)
-def test_bad_usage(
-    run: Callable[..., None],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    expected: str,
-) -> None:
-    with pytest.raises(SystemExit) as stop:
-        run(tmp_path / "runs", *arguments)
-    assert stop.value.code == 2
-    assert expected in capsys.readouterr().err
-    assert not (tmp_path / "runs").exists()
-
-
-def test_a_missing_folder_is_named(
-    compare_systems: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["compare_systems.py", str(tmp_path / "nowhere"), str(tmp_path / "runs")])
-    with pytest.raises(SystemExit) as stop:
-        compare_systems.main()
-    assert stop.value.code == 2
-    assert f"There is no folder {tmp_path / 'nowhere'} either" in capsys.readouterr().err

@@ -56,18 +56,5 @@ def test_teacher_links_student(run: Run, tmp_path: Path) -> None:
     assert not [call for call in again if call.startswith("train ")], "what is trained stays"
 
 
-def test_both_directions_and_other_languages(run: Run, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    code, calls = run("corpus", out, "fi", "et", REVERSE="1", SETTINGS="--set=seed=3 --set=training.max_epochs=1")
-    assert code == 0
-    trained = [call for call in calls if call.startswith("train ")]
-    assert ["source=fi" in call and "target=et" in call for call in trained] == [True, False, True]
-    assert "source=et" in trained[1]
-    assert all("--set=seed=3 --set=training.max_epochs=1" in call for call in trained)
-    assert (
-        f"align {out}/teacher corpus/train.fi corpus/train.et --split-punctuation --reverse {out}/reverse" in calls[4]
-    )
-
-
 def test_usage_is_told(run: Run) -> None:
     assert run("corpus") == (2, [])

@@ -9,7 +9,6 @@ import pytest
 pytest.importorskip("sentencex")
 pytest.importorskip("lxml.html")
 
-import nmt
 
 LoadTool = Callable[[str], ModuleType]
 
@@ -27,18 +26,3 @@ def test_known_links_bring_tags_back(corpus: str, least: float, load_tool: LoadT
 @pytest.mark.slow
 def test_random_documents_stay_legal(load_tool: LoadTool) -> None:
     assert load_tool("experiments/markup_quality").check_documents(150) == []
-
-
-@pytest.mark.slow
-def test_10_000_random_documents_stay_legal(load_tool: LoadTool) -> None:
-    assert load_tool("experiments/markup_quality").check_documents(10_000, seed=2) == []
-
-
-@pytest.mark.slow
-def test_a_trained_model_brings_tags_back(load_tool: LoadTool, tmp_path: Path) -> None:
-    from nmt.quickstart.run import quickstart
-
-    tool = load_tool("experiments/markup_quality")
-    quickstart(tmp_path / "out")
-    pairs, translator = tool.embedded_pairs(), nmt.load(tmp_path / "out" / "model")
-    assert tool.measure(pairs, tool.model_links(translator.aligner, pairs), 2000).f1 >= 0.95

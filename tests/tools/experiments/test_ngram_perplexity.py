@@ -25,15 +25,3 @@ def test_a_bigram_is_discounted_and_the_rest_is_of_those_that_follow_most_tokens
     # As unigrams, 2 follows {1, 2, 4}, 3 follows {1, 2}, 0 follows {2, 3}; 1 and 4 follow SOS alone.
     assert [model.counts[(token,)] for token in range(5)] == [2, 1, 3, 2, 1]
     assert model.probability((1, 2)) > model.probability((1, 3)) > model.probability((1, 4))
-
-
-def test_text_like_that_of_training_is_less_perplexing_by_higher_orders(load_tool: LoadTool) -> None:
-    tool = load_tool("experiments/ngram_perplexity")
-    losses = [-tool.KneserNey(SENTENCES, order, 5, SOS).log_probability([1, 2, 3, 0]) for order in (1, 2, 3)]
-    assert losses == sorted(losses, reverse=True)
-
-
-def test_text_in_which_no_ngram_occurs_once_leaves_room_for_others(load_tool: LoadTool) -> None:
-    model = load_tool("experiments/ngram_perplexity").KneserNey([[1, 2, 0]] * 3, 2, 5, SOS)
-    assert sum(model.probability((1, token)) for token in range(5)) == pytest.approx(1)
-    assert model.log_probability([2, 1, 0]) < model.log_probability([1, 2, 0]) < 0

@@ -43,13 +43,3 @@ def test_scores_after_minutes(
     drawn = picture.read_text()
     assert "width 64" in drawn
     assert "news" in drawn
-
-
-def test_a_text_without_runs(
-    load_tool: LoadTool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tool = load_tool("experiments/quality_by_minutes")
-    monkeypatch.setattr(sys, "argv", ["quality", "--text", "news"])
-    with pytest.raises(SystemExit, match="2"):
-        tool.main()
-    assert "--text news names no run" in capsys.readouterr().err

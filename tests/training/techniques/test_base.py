@@ -21,43 +21,10 @@ from nmt.recipe import schema as config
 from nmt.recipe.schema import Recipe
 from nmt.training.techniques.base import Technique
 
-TECHNIQUES = {
-    "plain": [],
-    "scheduled sampling": ["training.techniques.scheduled_sampling={schedule: linear, k: 1.0, c: 0.01, floor: 0.3}"],
-    "truncation": ["training.techniques.truncation.length=2"],
-    "gradient flow": ["model.encoder.cell=rnn_tanh", "training.techniques.gradient_flow.weight=0.1"],
-    "plain network": ["model.encoder.cell=rnn_tanh"],
-}
-
 
 def training_lines(directory: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
     return [row for row in rows if row["event"] == "train"]
-
-
-@pytest.fixture(scope="module")
-def curves(train_tiny: Callable[..., Path]) -> dict[str, list[dict[str, Any]]]:
-    return {
-        name: training_lines(train_tiny("training.max_steps=40", "training.log_every=1", *settings))
-        for name, settings in TECHNIQUES.items()
-    }
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["scheduled sampling", "truncation", "gradient flow"])
-def test_it_changes_training_and_still_learns(curves: dict[str, list[dict[str, Any]]], name: str) -> None:
-    losses = [line["loss"] for line in curves[name]]
-    assert sum(losses[-4:]) < 0.75 * sum(losses[:4])
-    without = curves["plain network" if name == "gradient flow" else "plain"]
-    assert losses[1:] != [line["loss"] for line in without][1:]
-    if name != "scheduled sampling":  # the gradient alone is another one
-        assert losses[0] == pytest.approx(without[0]["loss"], rel=1e-4)
-
-
-@pytest.mark.slow
-def test_the_gradient_flow_penalty_is_shown(curves: dict[str, list[dict[str, Any]]]) -> None:
-    assert all(line["gradient_flow"] > 0 for line in curves["gradient flow"])
-    assert all("gradient_flow" not in line for line in curves["plain"])
 
 
 def test_ponder_steps_are_shown_beside_their_penalty(train_tiny: Callable[..., Path]) -> None:
@@ -73,11 +40,6 @@ def test_ponder_steps_are_shown_beside_their_penalty(train_tiny: Callable[..., P
         assert 1 <= line["source_ponder"] <= 4
         assert 1 <= line["target_ponder"] <= 4
         assert 0.01 * line["target_ponder"] < line["ponder"] <= 0.01 * (line["target_ponder"] + 1) + 1e-5
-
-
-def test_the_gradient_flow_penalty_needs_plain_layers(train_tiny: Callable[..., Path]) -> None:
-    with pytest.raises(UserError, match="plain recurrent"):
-        train_tiny("training.techniques.gradient_flow.weight=0.1", "training.max_steps=1")
 
 
 def test_what_does_not_go_together_is_refused(train_tiny: Callable[..., Path]) -> None:

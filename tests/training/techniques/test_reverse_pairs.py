@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import nmt
 from nmt.core.errors import UserError
-from nmt.core.text import read_lines
 from nmt.data.batching import TrainingBatches
 from nmt.data.cache import EncodedCorpus, ParallelIds, encode_corpus
 from nmt.data.dialogue import LineReader
@@ -21,7 +19,6 @@ from nmt.training.techniques.subword_sampling import SubwordSampling
 
 TrainTiny = Callable[..., Path]
 SHARE = ("training.max_epochs=1000", "training.techniques.reverse_pairs.fraction=0.5")
-JOINT = ("vocabulary.type=unigram", "vocabulary.joint=true", "vocabulary.size=100")
 
 
 def vocabularies_of(text: ParallelText, joint: bool = True, size: int = 60) -> Vocabularies:
@@ -163,16 +160,3 @@ def test_dialogues_are_refused(text: FileText, tmp_path: Path) -> None:
 def test_taught_attention_is_refused(train_tiny: TrainTiny, tiny_corpus: Path) -> None:
     with pytest.raises(UserError, match=r"guided_alignment doesn't go with training\.techniques\.reverse_pairs"):
         train_tiny(*SHARE, f"training.techniques.guided_alignment.links={tiny_corpus / 'train.de'}")
-
-
-@pytest.mark.slow
-def test_a_model_learns_the_other_direction_too(train_tiny: TrainTiny, tiny_corpus: Path) -> None:
-    backwards = list(zip(*(read_lines(tiny_corpus / f"train.{language}") for language in ("en", "de")), strict=True))
-
-    def score(model: Path) -> float:
-        return float(np.mean([pair.score for pair in nmt.load(model, "cpu").score(backwards)]))
-
-    length = ("training.max_steps=30", "training.schedule.type=constant", "training.metric=loss")
-    one_way = train_tiny(*JOINT, *length)
-    both_ways = train_tiny(*JOINT, *length, *SHARE)
-    assert score(both_ways) > score(one_way) + 0.5

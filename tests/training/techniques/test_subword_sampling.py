@@ -1,8 +1,6 @@
 """Subword regularisation: the same sentences in other pieces, each epoch anew, and the same ones for the same seed."""
 
 import itertools
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +17,7 @@ from nmt.data.sources import FileText, ParallelText, ReadText
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
-from nmt.recipe.load import parse_settings
 from nmt.recipe.schema import Recipe, TrainingOptions, VocabularyOptions
-from nmt.training.run import train
-from nmt.training.techniques import subword_sampling
 from nmt.training.techniques.subword_sampling import SubwordSampling, segmentations
 
 TrainTiny = Callable[..., Path]
@@ -158,56 +153,6 @@ def test_without_variation_the_pieces_are_the_likeliest(text: FileText, kind: st
     assert lengths.tolist() == [len(sentence) for sentence in sentences]
 
 
-@pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_what_is_remembered_has_an_end(text: FileText, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    vocabularies = vocabularies_of(text, kind)
-    corpus = encode_corpus(text, vocabularies, 99)
-    drawn = []
-    for limit in (subword_sampling.MAX_REMEMBERED, 0):
-        monkeypatch.setattr(subword_sampling, "MAX_REMEMBERED", limit)
-        sampler = sampler_of(vocabularies, 0.3)
-        drawn.append([list(map(sentences, sampler.read_epoch(corpus.sides, 1, epoch))) for epoch in range(2)])
-    assert drawn[0] == drawn[1]
-
-
-PROCESS = """
-import sys
-from pathlib import Path
-from nmt.recipe.schema import Recipe
-from nmt.data.dialogue import LineReader
-from nmt.data.sources import FileText
-from nmt.data.cache import encode_corpus
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.training.techniques import subword_sampling
-
-folder = Path(sys.argv[1])
-vocabularies = Vocabularies.load(Path(sys.argv[2]))
-corpus = encode_corpus(FileText(folder / "train.de", folder / "train.en"), vocabularies, 99)
-options = subword_sampling.SubwordSampling.Options(alpha=0.2)
-technique = subword_sampling.SubwordSampling(options, Recipe.model_construct())
-technique.setup_data(vocabularies)
-for epoch in range(2):
-    for side in technique.read_epoch(corpus.sides, 1, epoch):
-        print([side[row].tolist() for row in range(len(side))])
-"""
-
-
-@pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_two_processes_draw_the_same_pieces(
-    python: Path, tiny_corpus: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    vocabularies_of(FileText(tiny_corpus / "train.de", tiny_corpus / "train.en"), kind).save(tmp_path)
-    command = ["-c", PROCESS, str(tiny_corpus), str(tmp_path)]
-    # The other process has hashes of its own: Python draws their seed when it starts.
-    done = subprocess.run([python, *command], capture_output=True, check=True, text=True)
-    monkeypatch.setattr(sys, "argv", command[:1] + command[2:])
-    exec(PROCESS, {})
-    printed = capsys.readouterr().out, done.stdout
-    assert printed[0] == printed[1]
-    assert len(printed[0]) > 10_000
-
-
 def test_turns_vary_between_separators_that_stay(tmp_path: Path, text: FileText) -> None:
     turns = [source for source, _ in text]
     (tmp_path / "d.de").write_text("".join(f"{a}\t{b}\n" for a, b in itertools.pairwise(turns)))
@@ -320,25 +265,6 @@ def test_batches_are_planned_by_the_pieces_drawn(text: FileText) -> None:
     assert len(batches) > 1
     for batch in itertools.islice(batches, 2 * len(batches)):
         assert max(batch.source_BS.numel(), batch.target_output_BT.numel()) <= 60 or len(batch.source_BS) == 1
-
-
-SETTINGS = (
-    "vocabulary.type=unigram",
-    "vocabulary.joint=true",
-    "vocabulary.size=100",
-    "training.techniques.subword_sampling.alpha=0.2",
-)
-
-
-@pytest.mark.slow
-def test_a_run_that_was_stopped_in_an_epoch_ends_as_if_it_had_not_been(
-    train_tiny: TrainTiny, tiny_recipe: Path, tmp_path: Path
-) -> None:
-    settings = (*SETTINGS, "training.schedule.type=constant", "training.metric=loss")
-    whole = train_tiny(*settings, "training.max_steps=9")
-    train(tiny_recipe, tmp_path, overrides=parse_settings([*settings, "training.max_steps=4"]))
-    train(tiny_recipe, tmp_path, overrides=parse_settings([*settings, "training.max_steps=9"]), resume=True)
-    assert (tmp_path / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize(
