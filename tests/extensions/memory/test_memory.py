@@ -19,7 +19,8 @@ import nmt
 from nmt.core.errors import UserError
 from nmt.extensions.memory import memory as module
 from nmt.extensions.memory.memory import Entry, TranslationMemory
-from nmt.translation.request import Request, StreamOptions
+from nmt.translation.options import TranslationOptions
+from nmt.translation.request import Request
 from nmt.translation.results import Translation
 
 
@@ -190,7 +191,9 @@ def test_a_translator_takes_what_the_memory_has(tiny_model: Path, tmp_path: Path
     memory, model = nmt.TranslationMemory(copy), nmt.load(copy)
     memory.add([("Der Hund schläft.", "The dog is asleep.")])
     lines = ["Eine Frau liest.", "Der Hund schläft."]
-    found = memory.translate(lines, model.translate, model.examiner(StreamOptions(with_alignment=True, check=True)))
+    found = memory.translate(
+        lines, model.translate, model.examiner(TranslationOptions(with_alignment=True).changed(check=True))
+    )
     assert [each.text for each in found] == [model(lines[0]).text, "The dog is asleep."]
     assert found[1].alignment is not None
     assert found[1].problems is not None
@@ -206,7 +209,9 @@ def test_a_correction_holds_for_its_own_capitals_alone(tiny_model: Path, folder:
         memory = TranslationMemory(folder)
         memory.add([(forms[corrected], text)])
         found = memory.translate(
-            forms, translator.translate, translator.examiner(StreamOptions(with_alignment=True, check=True))
+            forms,
+            translator.translate,
+            translator.examiner(TranslationOptions(with_alignment=True).changed(check=True)),
         )
         expected = [text if i == corrected else each for i, each in enumerate(before)]
         assert [each.text for each in found] == expected

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt.extensions.cleaning import synthesis
+from nmt.extensions.synthesis import synthesis
 from nmt.extensions.synthesis.synthesis import FILLER, PairOptions, Synthesis, noised
 from nmt.metrics.table import METRICS
 from nmt.quickstart.embedded_corpus import splits
