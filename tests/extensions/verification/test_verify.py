@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nmt.inspection.verify import TIE, _compared, verify
 from torch import Tensor
 
 from nmt.core.errors import UserError
+from nmt.extensions.verification.verify import TIE, _compared, verify
 from nmt.models.attention import AdditiveAttention
 from nmt.models.networks.recurrent import BahdanauDecoder
 from nmt.translation.results import Candidate, Translation
