@@ -79,7 +79,7 @@ NOT_RUN = {
     r"tools/experiments/placeholder_quality\.py": "needs the Python documentation; see tests/tools/experiments",
     r"tools/experiments/(?:check|damage|confidence|glossary|short)_quality\.py": "needs the corpora; see tests/tools",
     r"tools/experiments/language_detection\.py": "needs the corpora; see tests/tools",
-    r"nmt calibrate|--confidence$|--abstain": "needs a model that translates well; see tests/extensions/quality/test_cli.py",
+    r"nmt calibrate|--confidence$|--abstain": "needs a model that translates well; see tests/extensions/quality",
     r"nmt learn-corrections": "needs a hundred corrections; see tests/extensions/memory/test_corrections.py",
     r"sphinx-|LC_MESSAGES": "needs Sphinx and a documentation; see tests/cli/test_translate_documents.py",
     r"-o runs/transformer --resume": "continues a run that the page does not make",

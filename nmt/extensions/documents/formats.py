@@ -32,8 +32,8 @@ class DocumentFormat:
 
         Args:
             data: content of the file.
-            run: translates blocks of text, each a list of strings and :class:`nmt.extensions.documents.tags.Node`, and returns
-                them in the same order. One call for all blocks makes full batches.
+            run: translates blocks of text, each a list of strings and :class:`nmt.extensions.documents.tags.Node`, and
+                returns them in the same order. One call for all blocks makes full batches.
             target: language code, for formats that have a place for it.
 
         Raises:

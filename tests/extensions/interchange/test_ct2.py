@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.pretrained.test_huggingface import CASES, TARGETS
 
 from nmt.alignment.extract import LinkOptions, word_links
 from nmt.core.errors import UserError
@@ -28,6 +27,7 @@ from nmt.translation.load import load
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.translator import Translator
 from tests.conftest import BuildOnce
+from tests.extensions.interchange.pretrained.test_huggingface import CASES, TARGETS
 from tests.support.huggingface_folders import lines_of, write_folder
 
 TrainTiny = Callable[..., Path]

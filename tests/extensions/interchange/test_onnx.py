@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.pretrained.test_huggingface import CASES, TARGETS
 
 from nmt.core.errors import UserError
 from nmt.data.batch import Ids
@@ -18,6 +17,7 @@ from nmt.translation.load import load
 from nmt.translation.results import ScoredPair
 from nmt.translation.translator import Translator
 from tests.conftest import BuildOnce
+from tests.extensions.interchange.pretrained.test_huggingface import CASES, TARGETS
 from tests.support.huggingface_folders import lines_of, strange_lines, write_folder
 
 pytest.importorskip("onnx", reason="needs onnx")

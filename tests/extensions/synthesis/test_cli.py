@@ -23,7 +23,7 @@ from nmt.translation.translator import Translator
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
-MODEL = Path(__file__).resolve().parent.parent / "golden" / "models" / "transformer"
+MODEL = Path(__file__).resolve().parents[2] / "golden" / "models" / "transformer"
 """From English to German."""
 NUM_LINES = 60
 SHORT = ("--max-length", 8)
