@@ -31,10 +31,11 @@ from matplotlib.figure import Figure
 
 from nmt.data.words import Words
 from nmt.extensions.quality import check
-from nmt.extensions.quality.examination import Examiner, for_repair
+from nmt.extensions.quality.examination import QualityExamination
 from nmt.metrics.degenerate import loops
 from nmt.metrics.table import METRICS
 from nmt.plotting.style import style, write_figure
+from nmt.translation.examination import Examiner, Window
 from nmt.translation.load import load
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import UNCONSTRAINED, Request
@@ -199,7 +200,8 @@ def after_repair(model: Translator, pairs: Sequence[Pair], texts: Sequence[str] 
     given = [of_line[0].text for of_line in found] if texts is None else texts
     first = examined(model, [(request.source, text) for request, text in zip(requests, given, strict=True)])
     pools = [[Candidate(text, 0.0, []), *of_line] for text, of_line in zip(given, found, strict=True)]
-    return examiner(model).repaired(requests, numbers, first, pools, partial(search, options=for_repair(options)))
+    window = Window(requests, numbers, pools, options, search)
+    return QualityExamination(check="repair").chosen(window, first, examiner(model))
 
 
 def print_repair(model: Translator, good: Sequence[Pair], bad: dict[str, list[Pair]], sources: Sequence[str]) -> None:

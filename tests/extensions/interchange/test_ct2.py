@@ -113,7 +113,7 @@ def test_a_translator_searches_by_ctranslate2_and_does_all_else_by_itself(
     monkeypatch.setattr("nmt.decoding.search.ModelSearcher.__call__", None)  # from here on PyTorch searches nothing
     options = {"length_penalty": length_penalty, "alpha": 0.5}
     # A line in capitals is searched in lower case, and so its alignment is another one.
-    found = list(exported.stream(lines, 3, with_alignment=True, restore_case=False, **options))
+    found = list(exported.stream(lines, n_best=3, with_alignment=True, restore_case=False, **options))
     assert found[lines.index("")].text == ""
     for line, translation in zip(lines, found, strict=True):
         [alone] = exported.translate([line], restore_case=False, **options)

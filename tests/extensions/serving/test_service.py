@@ -74,7 +74,7 @@ def test_a_pivot_translates_the_translation_and_chains_the_links(
     found = context.translate([translator, backward], german[:2], settings)
     for line, translation in zip(german[:2], found, strict=True):
         [first] = translator.stream([line], with_alignment=True)
-        [second] = backward.stream([first.text], 2, with_alignment=True)
+        [second] = backward.stream([first.text], n_best=2, with_alignment=True)
         assert (translation.source, translation.text, translation.tokens) == (line, second.text, second.tokens)
         assert [candidate.text for candidate in translation.n_best] == [candidate.text for candidate in second.n_best]
         assert translation.score == pytest.approx(first.score + second.score, abs=1e-4)

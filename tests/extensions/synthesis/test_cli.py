@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nmt.extensions.cleaning.pair_options import PairOptions
 from nmt.extensions.synthesis import synthesis
-from nmt.extensions.synthesis.synthesis import FILLER, PairOptions, Synthesis, noised
+from nmt.extensions.synthesis.synthesis import FILLER, Synthesis, noised
 from nmt.metrics.table import METRICS
 from nmt.quickstart.embedded_corpus import splits
 from nmt.translation.results import Translation
