@@ -347,7 +347,7 @@ def test_nmt_translate_searches_with_it(trained: Path, lines: list[str], tmp_pat
     assert len(done.stdout.splitlines()) == len(lines)
     done = run_nmt("translate", trained, *options, "--engine", "ctranslate2", "--ensemble", trained)
     assert done.returncode == 2
-    assert "Leave out --ensemble or --engine." in done.stderr
+    assert "Remove --ensemble or --engine." in done.stderr
 
 
 @pytest.mark.quick("mbart")
