@@ -1,7 +1,8 @@
 """Examination of translations by one pass of forced decoding: word alignment, and what extensions compute from it.
 
 An extension derives a frozen dataclass from :class:`Examination` and attaches it by an entry point of the group
-``nmt.components.examination``. Its fields are keyword arguments of :meth:`nmt.translation.translator.Translator.stream`.
+``nmt.components.examination``. Its fields are keyword arguments of
+:meth:`nmt.translation.translator.Translator.stream`.
 """
 
 from abc import ABC, abstractmethod
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Figures(NamedTuple):
-    """What forced decoding tells of a translation."""
+    """Results of forced decoding of a translation."""
 
     alignment: WordAlignment
     posterior_TS: Weights
@@ -41,7 +42,7 @@ class Window:
     requests: Sequence[Request]
     numbers: Sequence[int]
     candidates: Sequence[Sequence[Candidate]]
-    """Those of the first search, in the order in which equally good ones are preferred."""
+    """Candidates of the first search, in the order in which equally good ones are preferred."""
     options: "DecodingOptions"
     search: Callable[[Sequence[Request], Sequence[int], "DecodingOptions"], list[list[Candidate]]]
     """Returns the candidates of requests with line numbers, under other options."""
