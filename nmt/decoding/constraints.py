@@ -69,7 +69,7 @@ class PhraseConstraints:
 
         Args:
             unconstrained: the choice without them.
-            logits_BKV, offset_BK: see :func:`nmt.decoding.beam.choose`.
+            logits_BKV, offset_BK: see :meth:`nmt.decoding.beam.Beam.choose`.
             tokens_BKt: tokens so far, after SOS.
             sentence_B: which sentence of the batch this is.
             has_finished_B: whether it has a finished hypothesis.
