@@ -99,8 +99,8 @@ ROOMS = (
 
 KERNEL = ("core", "recipe", "data", "metrics", "models", "decoding", "tasks", "training")
 LIMITS = {"kernel": 18_730, "toolkit": 27_680, "nmt": 43_500}
-"""The most lines of Python of the kernel, of the toolkit (nmt without its extensions), and of the whole package. They go
-down; they are raised only where an issue grants it."""
+"""The most lines of Python of the kernel, of the toolkit (nmt without its extensions), and of the whole package. The
+numbers go down; they are raised only where an issue grants it."""
 
 
 def num_lines(folders: Iterable[Path]) -> int:
@@ -166,7 +166,7 @@ def test_tests_mirror_the_package_and_the_tools(repo_root: Path) -> None:
     found = 0
     for path in tests.rglob("test_*.py"):
         folder = path.parent.relative_to(tests)
-        if folder.parts[:1] in ((), ("integration",), ("golden",), ("support",)):
+        if folder.parts in ((), ("extensions",)) or folder.parts[0] in ("integration", "golden", "support"):
             continue
         mirrored = repo_root / folder if folder.parts[0] == "tools" else repo_root / "nmt" / folder
         parts = path.stem.split("_")[1:]

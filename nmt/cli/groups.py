@@ -1,9 +1,9 @@
 """Groups of commands: a command's module is imported when the command is called or its help is shown.
 
-A group has a table of nmt's own commands. Other packages, and the extensions of nmt, add commands by entry points: those
-of the group ``nmt.commands`` are commands of the program, those of ``nmt.commands.inspect`` belong to ``nmt inspect``.
-The name of an entry point is the name of the command, and it refers to a function that :func:`nmt.cli.common.command`
-has decorated, or to another group (:func:`nmt.cli.common.group`).
+A group has a table of nmt's own commands. Other packages, and the extensions of nmt, add commands by entry points:
+those of the group ``nmt.commands`` are commands of the program, those of ``nmt.commands.inspect`` belong to ``nmt
+inspect``. The name of an entry point is the name of the command, and it refers to a function that
+:func:`nmt.cli.common.command` has decorated, or to another group (:func:`nmt.cli.common.group`).
 """
 
 import ast

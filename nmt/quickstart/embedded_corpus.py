@@ -1,6 +1,7 @@
 """The embedded corpus: 25,000 English-German sentence pairs with their true word alignments.
 
-The pairs are read from a compressed file of the package, which was generated from a grammar. Each English sentence occurs once and has one German translation.
+The pairs are read from a compressed file of the package, which was generated from a grammar. Each English sentence
+occurs once and has one German translation.
 """
 
 import bz2

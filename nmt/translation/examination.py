@@ -1,7 +1,8 @@
 """Examination of translations by one pass of forced decoding: word alignment, and what extensions compute from it.
 
 An extension derives a frozen dataclass from :class:`Examination` and attaches it by an entry point of the group
-``nmt.components.examination``. Its fields are keyword arguments of :meth:`nmt.translation.translator.Translator.stream`.
+``nmt.components.examination``. Its fields are keyword arguments of
+:meth:`nmt.translation.translator.Translator.stream`.
 """
 
 from abc import ABC, abstractmethod
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Figures(NamedTuple):
-    """What forced decoding tells of a translation."""
+    """Results of forced decoding of a translation."""
 
     alignment: WordAlignment
     posterior_TS: Weights
@@ -41,7 +42,7 @@ class Window:
     requests: Sequence[Request]
     numbers: Sequence[int]
     candidates: Sequence[Sequence[Candidate]]
-    """Those of the first search, in the order in which equally good ones are preferred."""
+    """Candidates of the first search, in the order in which equally good ones are preferred."""
     options: "DecodingOptions"
     search: Callable[[Sequence[Request], Sequence[int], "DecodingOptions"], list[list[Candidate]]]
     """Returns the candidates of requests with line numbers, under other options."""
@@ -61,6 +62,13 @@ class Examination(ABC):
     def merged(cls, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Returns the fields of a translation from those of its parts, or of several models in turn."""
         return {}
+
+    def refuse(self, translator: "Translator") -> None:
+        """Refuses a translator, before it searches.
+
+        Raises:
+            UserError: it lacks what the examination needs.
+        """
 
     @abstractmethod
     def start(
@@ -94,6 +102,8 @@ class Examiner:
     def requested(cls, translator: "Translator", options: "TranslationOptions") -> Self | None:
         """Returns what examines translations; None if nothing is requested, or the model can't do it."""
         with_alignment = options.with_alignment and translator.has_attention
+        for each in options.examinations:
+            each.refuse(translator)
         return cls(translator, options) if options.examinations or with_alignment else None
 
     def __call__(self, translations: Sequence[Translation], known: Iterable["Known"] = ()) -> Iterator[Translation]:

@@ -19,7 +19,7 @@ LINES = ("text", "jsonl")
 
 @dataclass(frozen=True)
 class Work:
-    """What a job is to do with an input."""
+    """A job, the lines that it reads from an input, and the output that it writes."""
 
     job: Any
     """The job of `nmt translate`, or another :class:`nmt.jobs.run.LineJob`."""

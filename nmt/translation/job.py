@@ -60,7 +60,7 @@ class TranslationJob:
     """Returns the request of a line of input, given its number."""
     options: TranslationOptions = DEFAULTS
     stages: tuple[Stage, ...] = ()
-    """What extensions do instead of, or around, a search."""
+    """Steps of extensions, which take the place of a search or surround it."""
     glossary: Glossary | None = None
     """Has translations of terms."""
     num_processes: int = 1

@@ -10,7 +10,7 @@ from nmt.translation.request import UNCONSTRAINED, OutputConstraints
 
 @dataclass(frozen=True)
 class TranslationOptions:
-    """What all lines of a run have in common."""
+    """Options that all lines of a run have in common."""
 
     n_best: int = 1
     """Candidates of each line, at most the beam size."""
@@ -20,7 +20,7 @@ class TranslationOptions:
     constraints: OutputConstraints = UNCONSTRAINED
     """Phrases that no translation may contain, and how unknown words are replaced."""
     examinations: tuple[Examination, ...] = ()
-    """What extensions compute from each translation."""
+    """Computations of extensions on each translation."""
     decoding: Mapping[str, Any] = field(default_factory=dict)
     """Keys of :class:`nmt.recipe.schema.DecodingOptions` that take the place of those of the recipe; None changes
     nothing."""

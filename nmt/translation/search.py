@@ -91,9 +91,8 @@ class LineSearch:
         encoded = [self._translator.encode_source(request.source) for request in requests]
         for number, ids in zip(numbers, encoded, strict=True):
             if len(ids) > self._translator.max_pieces:
-                warn(
-                    f"line {number} has {len(ids):,} pieces: only the first {self._translator.max_pieces} are translated."
-                )
+                most = self._translator.max_pieces
+                warn(f"line {number} has {len(ids):,} pieces: only the first {most} are translated.")
         self._check_tags(requests, numbers)
         filled = [index for index, ids in enumerate(encoded) if ids]
         on_progress(len(requests) - len(filled))

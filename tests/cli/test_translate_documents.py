@@ -13,7 +13,8 @@ pytest.importorskip("polib")
 import nmt
 from nmt.extensions.documents.job import DocumentTranslator
 from nmt.translation.job import TranslationJob
-from nmt.translation.request import OutputConstraints, StreamOptions
+from nmt.translation.options import TranslationOptions
+from nmt.translation.request import OutputConstraints
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -65,7 +66,7 @@ def records(tiny_model: Path, page: Path) -> list[str]:
     """The lines that a run keeps of the page."""
     translator, options = nmt.load(tiny_model, device="cpu"), OutputConstraints()
     document = DocumentTranslator(
-        TranslationJob(translator, str, options=StreamOptions(constraints=options)), page, ".html"
+        TranslationJob(translator, str, options=TranslationOptions(constraints=options)), page, ".html"
     )
     assert len(document.sentences) == 3  # one of them is there twice
     return [f"{document.job.write(each)}\n" for each in document.job.run(document.sentences)]

@@ -45,9 +45,10 @@ def program() -> Any:
     """The command line, where every command answers with its parsed arguments and does nothing."""
 
     def silence(command: Any) -> Any:
-        for inner in getattr(command, "commands", {}).values():
-            silence(inner)
-        if not getattr(command, "commands", {}):
+        if hasattr(command, "list_commands"):
+            inner = {name: silence(command.get_command(None, name)) for name in command.list_commands(None)}
+            command.commands, command.get_command = inner, lambda context, name: inner.get(name)
+        else:
             command.callback = lambda **parsed: parsed
         return command
 

@@ -49,7 +49,7 @@ OTHER_BLOCKS = {
     "bash": "a job of Slurm",
     "ini": "a service of systemd",
     "toml": "the entry points of a package; test_plugins.py installs one",
-    "py": "a program for transformers, whose model must be downloaded; see tests/extensions/interchange/test_huggingface.py",
+    "py": "a program for transformers, whose model must be downloaded; see test_huggingface.py",
 }
 """Languages of blocks that are not run, and why."""
 CHECKLIST = "docs/reference/release.md"

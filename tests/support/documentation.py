@@ -77,7 +77,7 @@ NOT_RUN = {
     r"tools/experiments/markup_quality\.py": "measures for minutes; see tests/tools/experiments",
     r"tools/experiments/plan_quality\.py": "needs runs on several texts; see tests/tools/experiments",
     r"tools/experiments/confidence_quality\.py": "needs the corpora; see tests/tools",
-    r"nmt calibrate|--confidence$|--abstain": "needs a model that translates well; see tests/extensions/quality/test_cli.py",
+    r"nmt calibrate|--confidence$|--abstain": "needs a model that translates well; see tests/extensions/quality",
     r"nmt learn-corrections": "needs a hundred corrections; see tests/extensions/memory/test_corrections.py",
     r"sphinx-|LC_MESSAGES": "needs Sphinx and a documentation; see tests/cli/test_translate_documents.py",
     r"-o runs/transformer --resume": "continues a run that the page does not make",

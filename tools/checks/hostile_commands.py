@@ -108,8 +108,9 @@ ENVIRONMENTS: dict[str, tuple[str, ...]] = {
 
 def all_commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Yields the names and the commands of the program."""
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
+        if hasattr(command, "list_commands"):
             yield from all_commands(command, (*path, name))
         elif name not in LONG_RUNNING:
             yield (*path, name), command

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from nmt.core.text import read_lines
 from nmt.extensions.quality.calibrate import Examples
 from nmt.extensions.quality.confidence import Calibration, area_under_curve, reliability
+from nmt.extensions.quality.examination import calibration_of, reverse_of
 from nmt.plotting.style import style, write_figure
 from nmt.translation.load import load
 
@@ -41,11 +42,12 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     model = load(given.model_dir, "cpu")
-    found = Examples.collect(model, zip(*map(read_lines, given.text), strict=True), reverse=model.reverse)
-    min_chrf = model.calibration.min_chrf
+    found = Examples.collect(model, zip(*map(read_lines, given.text), strict=True), reverse=reverse_of(model))
+    calibration = calibration_of(model)
+    min_chrf = calibration.min_chrf
     acceptable = [score >= min_chrf for score in found.scores]
     values = {
-        "confidence": [model.calibration.whole.probability(row) for row in found.rows],
+        "confidence": [calibration.whole.probability(row) for row in found.rows],
         "raw log-probability": [exp(row[ONE]) for row in found.rows],
     }
     if given.fit:
@@ -71,8 +73,8 @@ def main() -> None:
         f"\n{sum(right)} of {len(right)} words are in the references\n\n| of words | ECE | AUC |\n| --- | --- | --- |"
     )
     of_words = {"probability of the model": [1 / (1 + exp(-row["log_odds"])) for row in words]}
-    if model.calibration.words is not None:
-        of_words["confidence"] = [model.calibration.words.probability(row) for row in words]
+    if calibration.words is not None:
+        of_words["confidence"] = [calibration.words.probability(row) for row in words]
     for name, each in of_words.items():
         print(f"| {name} | {reliability(each, right)[0]:.1%} | {area_under_curve(each, right):.3f} |")
     if given.picture:

@@ -51,8 +51,8 @@ def _command_sections(command: Any, name: str, level: int) -> Iterator[str]:
     if level > 1 and command.epilog:
         lines = command.epilog.replace("\b", "").strip().splitlines()[1:]
         yield "\n```sh\n" + "\n".join(line.strip() for line in lines) + "\n```\n"
-    for inner_name, inner in getattr(command, "commands", {}).items():
-        yield from _command_sections(inner, f"{name} {inner_name}", 2 if level == 1 else 3)
+    for inner in command.list_commands(None) if hasattr(command, "list_commands") else ():
+        yield from _command_sections(command.get_command(None, inner), f"{name} {inner}", 2 if level == 1 else 3)
 
 
 def keys() -> str:

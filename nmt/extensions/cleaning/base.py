@@ -1,4 +1,4 @@
-"""Filters of parallel text: what one is, and what it flags. :data:`nmt.extensions.cleaning.FILTERS` has all of them."""
+"""Filters of parallel text, and their results. :data:`nmt.extensions.cleaning.table.FILTERS` has all of them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping

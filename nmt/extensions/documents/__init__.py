@@ -1,1 +1,4 @@
 """Documents and markup: text is taken out, translated, and put back with its formatting."""
+
+REQUIRES: tuple[str, ...] = ()
+"""Names of the other extensions that this one imports."""

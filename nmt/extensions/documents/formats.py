@@ -1,7 +1,7 @@
 """Document formats: the text of a file is translated, its structure and formatting are kept.
 
 Files may come from anybody: sizes are limited before and after unpacking, XML has no entities or DTD, and nothing is
-loaded from elsewhere or executed. :mod:`nmt.extensions.serving.process` adds limits of memory and processor time.
+loaded from elsewhere or executed. The server adds limits of memory and processor time.
 """
 
 from collections.abc import Sequence
@@ -32,8 +32,8 @@ class DocumentFormat:
 
         Args:
             data: content of the file.
-            run: translates blocks of text, each a list of strings and :class:`nmt.extensions.documents.tags.Node`, and returns
-                them in the same order. One call for all blocks makes full batches.
+            run: translates blocks of text, each a list of strings and :class:`nmt.extensions.documents.tags.Node`, and
+                returns them in the same order. One call for all blocks makes full batches.
             target: language code, for formats that have a place for it.
 
         Raises:

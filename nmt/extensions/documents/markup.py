@@ -1,9 +1,9 @@
 """Inline markup kept by word alignment: tags are taken out, the text is translated, and tags put around the same words.
 
-Content is a list of texts and of :class:`nmt.extensions.documents.tags.Node`, each of which has content of its own; what a tag is,
-only the caller knows. Any format with nested inline elements can therefore be translated. The translated text doesn't
-depend on the tags. A translated word belongs to the element that its source words belong to, so elements are nested as
-in the source.
+Content is a list of texts and of :class:`nmt.extensions.documents.tags.Node`, each of which has content of its own;
+what a tag is, only the caller knows. Any format with nested inline elements can therefore be translated. The translated
+text doesn't depend on the tags. A translated word belongs to the element that its source words belong to, so elements
+are nested as in the source.
 
 URLs, e-mail addresses, numbers with units and placeholders are kept: each is in the translation once, as it was.
 """

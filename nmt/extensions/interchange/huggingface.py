@@ -1,8 +1,8 @@
 """Transformers as folders of Hugging Face, which transformers loads as one of its own architectures.
 
-The reverse of :mod:`nmt.extensions.interchange.pretrained.huggingface`. Marian and Pegasus, which is Marian with pre-norm, have the sines of a
-position before its cosines; for a model in which they are interleaved, the dimensions of the residual stream are
-reordered, which changes nothing else.
+The reverse of :mod:`nmt.extensions.interchange.pretrained.huggingface`. Marian and Pegasus, which is Marian with
+pre-norm, have the sines of a position before its cosines; for a model in which they are interleaved, the dimensions of
+the residual stream are reordered, which changes nothing else.
 """
 
 import importlib.util

@@ -1,7 +1,8 @@
 """The page that shows how models translate sentences.
 
 The page carries its data as JSON: the models, and a list of sentences, each with the views of all models, which
-:meth:`nmt.extensions.lecture.sentence.SentenceViewer.view` describes. Log-probabilities are natural; numbers are rounded.
+:meth:`nmt.extensions.lecture.sentence.SentenceViewer.view` describes. Log-probabilities are natural; numbers are
+rounded.
 """
 
 from collections.abc import Callable, Iterable, Sequence

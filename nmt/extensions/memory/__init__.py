@@ -1,1 +1,4 @@
 """The memory of corrected translations, and learning from corrections."""
+
+REQUIRES: tuple[str, ...] = ("documents",)
+"""Names of the other extensions that this one imports."""

@@ -80,22 +80,23 @@ def learn_corrections(directory: Path, overrides: Mapping[str, Any] = {}, share:
     """
     files = ModelDirectory(directory)
     files.check()
+    folder = files.path / FOLDER
     with files.writing():
         recipe = load_recipe(files.recipe, overrides)
-        if not files.file(FOLDER).exists():
+        if not folder.exists():
             _write_texts(files, recipe)
-        tuned = ModelDirectory(files.file(FOLDER) / "run")
+        tuned = ModelDirectory(folder / "run")
         changes = _changes(files, recipe, share) | dict(overrides)
         train(files.recipe, tuned.path, overrides=changes, resume=tuned.path.exists())
         if sha256(tuned.weights) == sha256(files.weights):
-            remove_folder(files.file(FOLDER))
+            remove_folder(folder)
             return None
         outcome = _compare(files, tuned, recipe)
         if outcome.is_better:
-            for source, target in ((files.weights, files.file(WEIGHTS_BEFORE)), (tuned.weights, files.weights)):
+            for source, target in ((files.weights, files.path / WEIGHTS_BEFORE), (tuned.weights, files.weights)):
                 with replacing(target) as temporary, explained(target):
                     shutil.copyfile(source, temporary)
-        remove_folder(files.file(FOLDER))
+        remove_folder(folder)
     return outcome
 
 
@@ -120,7 +121,7 @@ def _write_texts(files: ModelDirectory, recipe: Recipe) -> None:
     parts["compared"] = valid[num:] if len(valid) > 2 * num else valid
     if not recipe.data.corpora:
         parts["old"] = list(islice(open_text(recipe.data, recipe.data.train), MAX_OLD))
-    with new_folder(files.file(FOLDER)) as folder:
+    with new_folder(files.path / FOLDER) as folder:
         for name, part in parts.items():
             for side, texts in zip(_files(folder, name), zip(*part, strict=True), strict=True):
                 side.write_text("".join(f"{text}\n" for text in texts), "utf-8", newline="\n")
@@ -130,7 +131,7 @@ def _changes(files: ModelDirectory, recipe: Recipe, share: float) -> dict[str, A
     """Returns the recipe keys of the fine-tuning."""
 
     def named(name: str) -> dict[str, Any]:
-        return dict(zip(("source", "target"), map(str, _files(files.file(FOLDER), name)), strict=True))
+        return dict(zip(("source", "target"), map(str, _files(files.path / FOLDER, name)), strict=True))
 
     corpora = [each.model_dump(mode="json") for each in recipe.data.corpora] or [{"name": "old", **named("old")}]
     weight = sum(corpus.get("weight", 1.0) for corpus in corpora) * share / (1 - share)
@@ -144,7 +145,7 @@ def _changes(files: ModelDirectory, recipe: Recipe, share: float) -> dict[str, A
 
 def _compare(files: ModelDirectory, tuned: ModelDirectory, recipe: Recipe) -> Outcome:
     """Translates by both models, and tests the differences."""
-    texts = [list(FileText(*_files(files.file(FOLDER), name))) for name in ("test", "compared")]
+    texts = [list(FileText(*_files(files.path / FOLDER, name))) for name in ("test", "compared")]
     systems: list[dict[str, list[str]]] = [{}, {}]
     with progress_bar("comparing", 2 * sum(map(len, texts))) as bar:
         for name, path in (("before", files.path), ("after", tuned.path)):

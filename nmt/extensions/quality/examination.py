@@ -76,6 +76,10 @@ class QualityExamination(Examination):
     def chooses(self) -> bool:  # type: ignore[override]
         return self.check == "repair"
 
+    def refuse(self, translator: Translator) -> None:
+        if self.with_confidence:
+            translator.attached(reverse_of)
+
     @classmethod
     def merged(cls, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -1,1 +1,4 @@
 """Reranking of candidates by several models."""
+
+REQUIRES: tuple[str, ...] = ("quality",)
+"""Names of the other extensions that this one imports."""

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.pretrained.test_huggingface import CASES, TARGETS
 
 from nmt.alignment.extract import LinkOptions, word_links
 from nmt.core.errors import UserError
@@ -28,6 +27,7 @@ from nmt.translation.load import load
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.translator import Translator
 from tests.conftest import BuildOnce
+from tests.extensions.interchange.pretrained.test_huggingface import CASES, TARGETS
 from tests.support.huggingface_folders import lines_of, write_folder
 
 TrainTiny = Callable[..., Path]
@@ -113,7 +113,7 @@ def test_a_translator_searches_by_ctranslate2_and_does_all_else_by_itself(
     monkeypatch.setattr("nmt.decoding.search.ModelSearcher.__call__", None)  # from here on PyTorch searches nothing
     options = {"length_penalty": length_penalty, "alpha": 0.5}
     # A line in capitals is searched in lower case, and so its alignment is another one.
-    found = list(exported.stream(lines, 3, with_alignment=True, restore_case=False, **options))
+    found = list(exported.stream(lines, n_best=3, with_alignment=True, restore_case=False, **options))
     assert found[lines.index("")].text == ""
     for line, translation in zip(lines, found, strict=True):
         [alone] = exported.translate([line], restore_case=False, **options)
@@ -329,7 +329,7 @@ def test_nmt_translate_searches_with_it(trained: Path, lines: list[str], tmp_pat
     assert len(done.stdout.splitlines()) == len(lines)
     done = run_nmt("translate", trained, *options, "--engine", "ctranslate2", "--ensemble", trained)
     assert done.returncode == 2
-    assert "Leave out --ensemble or --engine." in done.stderr
+    assert "Remove --ensemble or --engine." in done.stderr
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ import nmt
 from nmt.data.batch import make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.extensions.lecture.attention_numbers import attention_numbers, recorded_calls
+from nmt.extensions.lecture.attention_numbers import attention_numbers
+from nmt.inspection.calls import recorded_calls
 from nmt.models.build import build_model
 from nmt.recipe.schema import ModelOptions
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.inspection.test_attention_numbers import RNN, TRANSFORMER, check_place, recorded
 
 from nmt.extensions.lecture.cell_numbers import cell_numbers
+from tests.extensions.lecture.test_attention_numbers import RNN, TRANSFORMER, check_place, recorded
 
 
 def numbers_of(decoder: dict[str, Any]) -> Any:

@@ -17,7 +17,8 @@ import nmt
 from nmt.core.errors import UserError
 from nmt.extensions.memory import memory as module
 from nmt.extensions.memory.memory import TranslationMemory
-from nmt.translation.request import Request, StreamOptions
+from nmt.translation.options import TranslationOptions
+from nmt.translation.request import Request
 from nmt.translation.results import Translation
 
 
@@ -40,7 +41,7 @@ def test_a_correction_takes_the_place_of_an_older_one_and_of_the_model(folder: P
     assert [(each.source, each.target) for each in memory] == [("Ein Hund.", "A hound."), ("Eine\nKatze.", "A cat.")]
     found = memory.translate(["Ein Mann.", "Ein Hund.", ""], _search)
     assert [each.text for each in found] == ["(Ein Mann.)", "A hound.", "()"]
-    assert found[0].memory is None
+    assert "memory" not in found[0].fields
     assert found[1].to_json()["memory"]["similarity"] == 1.0
 
 
@@ -173,10 +174,11 @@ def test_a_translator_takes_what_the_memory_has(tiny_model: Path, tmp_path: Path
     memory, model = nmt.TranslationMemory(copy), nmt.load(copy)
     memory.add([("Der Hund schläft.", "The dog is asleep.")])
     lines = ["Eine Frau liest.", "Der Hund schläft."]
-    found = memory.translate(lines, model.translate, model.examiner(StreamOptions(with_alignment=True, check=True)))
+    examine = model.examiner(TranslationOptions(with_alignment=True).changed(check=True))
+    found = memory.translate(lines, model.translate, examine)
     assert [each.text for each in found] == [model(lines[0]).text, "The dog is asleep."]
     assert found[1].alignment is not None
-    assert found[1].problems is not None
+    assert "problems" in found[1].fields
 
 
 def test_a_correction_holds_for_its_own_capitals_alone(tiny_model: Path, folder: Path) -> None:
@@ -188,9 +190,8 @@ def test_a_correction_holds_for_its_own_capitals_alone(tiny_model: Path, folder:
     for corrected, text in ((0, "A weary baker gazes."), (1, "A BAKER GAZES, WEARY.")):
         memory = TranslationMemory(folder)
         memory.add([(forms[corrected], text)])
-        found = memory.translate(
-            forms, translator.translate, translator.examiner(StreamOptions(with_alignment=True, check=True))
-        )
+        examine = translator.examiner(TranslationOptions(with_alignment=True).changed(check=True))
+        found = memory.translate(forms, translator.translate, examine)
         expected = [text if i == corrected else each for i, each in enumerate(before)]
         assert [each.text for each in found] == expected
         assert [each.source for each in found] == forms

@@ -1,6 +1,8 @@
 """Translations with problems are searched again, and the candidate with the fewest problems is kept."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from torch import Tensor
@@ -8,10 +10,10 @@ from torch import Tensor
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import LogitsProcessor
-from nmt.extensions.quality.examination import Examiner
 from nmt.recipe.schema import VocabularyOptions
+from nmt.translation.examination import Examiner
 from nmt.translation.load import load
-from nmt.translation.request import StreamOptions
+from nmt.translation.options import TranslationOptions
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
@@ -59,7 +61,8 @@ def test_a_tag_is_no_part_of_the_source() -> None:
     """The digit of a tag such as <2en> isn't lost."""
     lines = ["<2en> <2de> Hund 17", "Hund"]
     vocabulary = WordVocabulary.learn(lines, VocabularyOptions(type="word"), ["<2en>", "<2de>"], "")
-    examine = Examiner(None, StreamOptions(check=True), vocabulary)
+    without_attention: Any = SimpleNamespace(has_attention=False, vocabularies=SimpleNamespace(source=vocabulary))
+    examine = Examiner(without_attention, TranslationOptions().changed(check=True))
     texts = {"<2en> Hund 17": "Dog 17", "<2en> <2de> Hund 2": "Dog", "<2fr> Hund": "Dog"}
     found = [each.problems for each in examine([Translation(*pair, 0.0, []) for pair in texts.items()])]
     assert found[0] == {}
@@ -69,5 +72,4 @@ def test_a_tag_is_no_part_of_the_source() -> None:
 
 def test_without_attention_the_text_is_checked(vanilla_model: Path) -> None:
     found = load(vanilla_model, "cpu").translate("Der Hund schläft 17.", check="repair")
-    assert found.problems is not None
     assert "numbers" in found.problems

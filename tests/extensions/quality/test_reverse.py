@@ -12,6 +12,7 @@ import pytest
 
 import nmt
 from nmt.core.errors import UserError
+from nmt.extensions.quality.examination import reverse_of
 from nmt.extensions.quality.reverse import ReverseModel
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -86,9 +87,9 @@ def test_a_calibration_with_the_other_direction(
     done = run_nmt("translate", model, "--format", "jsonl", "--confidence", stdin=lines)
     good, bad = (json.loads(line) for line in done.stdout.splitlines()[:2])
     assert good["confidence"] > 0.6 > bad["confidence"]
-    mt = nmt.load(model, "cpu")
-    assert mt.reverse is not None
-    (score,) = mt.reverse.scores([source[0]], [good["translation"]])
+    reverse = reverse_of(nmt.load(model, "cpu"))
+    assert reverse is not None
+    (score,) = reverse.scores([source[0]], [good["translation"]])
     assert score is not None
     alone = {**values, "weights": {"reverse_log_probability": 0.5}, "bias": 0.25}
     (model / "calibration.json").write_text(json.dumps(alone), "utf-8")

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from nmt.extensions.serving.engine import BULK_SHARE, Engine
-from nmt.translation.request import Request, StreamOptions
+from nmt.translation.options import TranslationOptions
+from nmt.translation.request import Request
 from nmt.translation.translator import Translator
 
-PLAIN = StreamOptions()
+PLAIN = TranslationOptions()
 Hold = Callable[[Engine], threading.Event]
 
 
@@ -50,7 +51,7 @@ def test_a_batch_has_similar_lengths_and_one_kind_of_settings(
     release = hold(engine)
     long = " ".join(german[:10])
     [one] = engine.submit(translator, [Request(german[0])], PLAIN)
-    [several] = engine.submit(translator, [Request(german[0])], StreamOptions(n_best=3, with_alignment=True))
+    [several] = engine.submit(translator, [Request(german[0])], TranslationOptions(n_best=3, with_alignment=True))
     [longer] = engine.submit(translator, [Request(long)], PLAIN)
     release.set()
     assert len(one.result(30).n_best) == 1
@@ -73,7 +74,7 @@ def test_a_batch_has_the_oldest_sentence_and_those_most_like_it(
     monkeypatch.setattr(Translator, "stream", seen)
     release = hold(engine)
     futures = engine.submit(
-        translator, [Request(line) for line in german[:20]], StreamOptions(decoding={"batch_size": 8})
+        translator, [Request(line) for line in german[:20]], TranslationOptions(decoding={"batch_size": 8})
     )
     assert engine.num_waiting >= 20
     release.set()
@@ -173,7 +174,7 @@ def test_short_requests_have_most_turns_while_long_ones_wait(
         return stream(self, lines, *given, **named)
 
     monkeypatch.setattr(Translator, "stream", seen)
-    engine, alone = Engine(), StreamOptions(decoding={"batch_size": 1})
+    engine, alone = Engine(), TranslationOptions(decoding={"batch_size": 1})
     release = hold(engine)
     futures = engine.submit(translator, [Request(f"bulk {n}") for n in range(BULK_SHARE)], alone, is_bulk=True)
     futures += engine.submit(translator, [Request(f"short {n}") for n in range(2 * BULK_SHARE)], alone)

@@ -17,7 +17,8 @@ from nmt.extensions.serving.engine import BULK_SHARE, Engine
 from nmt.extensions.serving.libretranslate import _Files
 from nmt.extensions.serving.limits import ApiError
 from nmt.extensions.serving.process import DocumentProcess
-from nmt.translation.request import OutputConstraints, Request, StreamOptions
+from nmt.translation.options import TranslationOptions
+from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.translator import Translator
 
 LINE = "Der Hund schläft im Garten."
@@ -121,7 +122,7 @@ def test_short_requests_do_not_wait_for_long_ones(translator: Translator, hold: 
     release, order = hold(engine), list[str]()
 
     def submit(name: str, is_bulk: bool) -> None:
-        settings = StreamOptions(constraints=OutputConstraints([name]))  # never in the same batch
+        settings = TranslationOptions(constraints=OutputConstraints([name]))  # never in the same batch
         [future] = engine.submit(translator, [Request(LINE)], settings, is_bulk=is_bulk)
         future.add_done_callback(lambda done: order.append(name))
 

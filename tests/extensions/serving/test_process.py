@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("sentencex")
 
 from nmt.core.errors import UserError
-from nmt.extensions.documents import process
+from nmt.extensions.serving import process
 from nmt.extensions.serving.process import DocumentProcess, DocumentProcesses
 from nmt.translation.results import Translation
 
@@ -74,7 +74,7 @@ def test_a_process_that_is_ended_is_an_error(processes: DocumentProcesses) -> No
 @pytest.mark.parametrize("limit", ["MAX_SECONDS = 1", "MAX_MEMORY = 50 << 20"])
 def test_limits_of_memory_and_time(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     code, start = (
-        f"from nmt.extensions.documents import process; process.{limit}; process._work([])",
+        f"from nmt.extensions.serving import process; process.{limit}; process._work([])",
         process.subprocess.Popen,
     )
     monkeypatch.setattr(process.subprocess, "Popen", lambda command, **kw: start([command[0], "-c", code], **kw))

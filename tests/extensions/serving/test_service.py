@@ -19,7 +19,8 @@ from nmt.extensions.serving import service
 from nmt.extensions.serving.engine import Engine
 from nmt.extensions.serving.languages import Detector, ModelRouter
 from nmt.extensions.serving.service import RequestContext
-from nmt.translation.request import Request, StreamOptions
+from nmt.translation.options import TranslationOptions
+from nmt.translation.request import Request
 from nmt.translation.translator import Translator
 
 
@@ -69,11 +70,11 @@ def test_a_model_whose_results_are_not_finite_is_a_fault_of_the_server(serve: An
 def test_a_pivot_translates_the_translation_and_chains_the_links(
     context: RequestContext, translator: Translator, backward: Translator, german: list[str]
 ) -> None:
-    settings = StreamOptions(2, with_alignment=True)
+    settings = TranslationOptions(2, with_alignment=True)
     found = context.translate([translator, backward], german[:2], settings)
     for line, translation in zip(german[:2], found, strict=True):
         [first] = translator.stream([line], with_alignment=True)
-        [second] = backward.stream([first.text], 2, with_alignment=True)
+        [second] = backward.stream([first.text], n_best=2, with_alignment=True)
         assert (translation.source, translation.text, translation.tokens) == (line, second.text, second.tokens)
         assert [candidate.text for candidate in translation.n_best] == [candidate.text for candidate in second.n_best]
         assert translation.score == pytest.approx(first.score + second.score, abs=1e-4)
@@ -85,7 +86,7 @@ def test_a_pivot_translates_the_translation_and_chains_the_links(
 def test_each_candidate_has_links_of_its_own(
     context: RequestContext, translator: Translator, backward: Translator, german: list[str]
 ) -> None:
-    settings = StreamOptions(3, with_alignment=True)
+    settings = TranslationOptions(3, with_alignment=True)
     for route in ([translator], [translator, backward]):
         found = context.candidates(route, german[:2], settings)
         for of_one, whole in zip(found, context.translate(route, german[:2], settings), strict=True):
@@ -158,7 +159,7 @@ def test_a_sentence_that_is_too_long_for_the_model_is_translatedin_parts(
     shorter = as_direction(translator, "de", "en")
     shorter.max_pieces = 12
     line = " ".join(german[:6])
-    [found] = context.translate([shorter], [Request(line)], StreamOptions(with_alignment=True))
+    [found] = context.translate([shorter], [Request(line)], TranslationOptions(with_alignment=True))
     assert found.source == line
     assert len(found.text.split()) > 20
     links = found.alignment or ()
@@ -172,11 +173,11 @@ def test_a_ticket_ends_at_its_deadline_and_when_it_is_cancelled(
     engine = Engine()
     release = hold(engine)
     with pytest.raises(TimeoutError):
-        RequestContext(engine, time.monotonic() + 0.05).translate([translator], ["Hund"], StreamOptions())
+        RequestContext(engine, time.monotonic() + 0.05).translate([translator], ["Hund"], TranslationOptions())
     context = RequestContext(engine, time.monotonic() + 30)
     threading.Timer(0.05, context.cancel).start()
     with pytest.raises(Exception) as caught:
-        context.translate([translator], ["Hund"], StreamOptions())
+        context.translate([translator], ["Hund"], TranslationOptions())
     assert type(caught.value).__name__ == "CancelledError"
     release.set()
     engine.close()

@@ -25,7 +25,7 @@ def ask(server: Any, **body: Any) -> Any:
 
 def test_translate_gives_what_the_translator_gives(server: Any, translator: Translator) -> None:
     [found] = ask(server, text=LINE, n_best=3, alignment=True, alpha=0.5)
-    [expected] = translator.stream([LINE], 3, with_alignment=True, alpha=0.5)
+    [expected] = translator.stream([LINE], n_best=3, with_alignment=True, alpha=0.5)
     [sentence], wanted = found["sentences"], expected.to_json()
     for name in ("source", "translation", "tokens", "alignment"):
         assert sentence[name] == wanted[name]
@@ -75,7 +75,7 @@ def test_problems_are_named_and_repaired(server: Any, translator: Translator) ->
         for found, expected in zip(ask(server, text=lines, split=False, check=how), wanted, strict=True):
             [sentence] = found["sentences"]
             assert sentence["problems"] == expected.problems
-            assert sentence.get("repaired") == expected.repaired
+            assert sentence.get("repaired") == expected.fields.get("repaired")
             assert sentence["translation"] == expected.text
     assert "numbers" in wanted[1].problems or wanted[1].repaired
     long = " ".join([LINE[:-1]] * 60)  # is translated in parts

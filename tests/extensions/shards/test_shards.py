@@ -15,10 +15,11 @@ import pytest
 from nmt.core.errors import UserError
 from nmt.extensions.shards.executors import RayExecutor
 from nmt.extensions.shards.shards import JOURNAL, Journal, Shard, find_shards, steps
+from nmt.extensions.shards.translate import _translate_shard, start_shards
 from nmt.jobs.workers import JobFactory, LocalExecutor
-from nmt.translation.job import TranslationJob, _translate_shard, start_shards
+from nmt.translation.job import TranslationJob
 from nmt.translation.load import load
-from nmt.translation.request import StreamOptions
+from nmt.translation.options import TranslationOptions
 from nmt.translation.results import Translation
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -169,7 +170,7 @@ def test_a_folder_is_translated_as_its_files_although_a_worker_is_killed(
 
 def test_wrong_options_are_refused_before_a_shard_is_begun(tiny_model: Path) -> None:
     def make_job(device: str) -> TranslationJob:
-        return TranslationJob(load(tiny_model, device), str, options=StreamOptions(30))
+        return TranslationJob(load(tiny_model, device), str, options=TranslationOptions(30))
 
     with pytest.raises(UserError, match="Give --beam-size 30 or more"):
         start_shards(make_job, "cpu", 0)
@@ -325,9 +326,10 @@ def test_a_shard_of_labels_has_no_warning_of_degenerate_translations(
 ) -> None:
     """A classifier answers with the same few words again and again, and a translator should not."""
     translations = [Translation(f"line {n}", "", 0.0, [], []) for n in range(100)]
-    monkeypatch.setattr("nmt.translation.job.run", lambda *arguments, **options: iter(translations))
+    monkeypatch.setattr("nmt.jobs.run.run", lambda *arguments, **options: iter(translations))
     job: Any = SimpleNamespace(reports_degenerate=reports)
     shard = Shard("a", (tmp_path / "in",), tmp_path / "out")
-    steps = list(_translate_shard(job, lambda *of: (job, [], SimpleNamespace(num_lines=0)), shard))  # type: ignore[arg-type]
+    (tmp_path / "in").touch()
+    steps = list(_translate_shard(job, None, shard))
     assert steps == [("before", 0), ("lines", 100), ("done", None)]
     assert ("degenerate" in capsys.readouterr().err) == reports

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt.extensions.cleaning import synthesis
-from nmt.extensions.synthesis.synthesis import FILLER, PairOptions, Synthesis, noised
+from nmt.extensions.cleaning.pair_options import PairOptions
+from nmt.extensions.synthesis import synthesis
+from nmt.extensions.synthesis.synthesis import FILLER, Synthesis, noised
 from nmt.metrics.table import METRICS
 from nmt.quickstart.embedded_corpus import splits
 from nmt.translation.results import Translation
@@ -21,7 +22,7 @@ from nmt.translation.translator import Translator
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
-MODEL = Path(__file__).resolve().parent.parent / "golden" / "models" / "transformer"
+MODEL = Path(__file__).resolve().parents[2] / "golden" / "models" / "transformer"
 """From English to German."""
 NUM_LINES = 60
 SHORT = ("--max-length", 8)

@@ -16,7 +16,7 @@ from nmt.quickstart.embedded_corpus import splits
 pytest.importorskip("httpx2")
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
-MODEL = Path(__file__).resolve().parent.parent / "golden" / "models" / "transformer"
+MODEL = Path(__file__).resolve().parents[2] / "golden" / "models" / "transformer"
 """From English to German."""
 NUM_LINES = 30
 

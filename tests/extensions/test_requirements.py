@@ -1,0 +1,65 @@
+"""Each extension declares the other extensions that it imports, so that each can be deleted with those that need it."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import nmt.extensions
+
+FOLDER = Path(nmt.extensions.__file__).parent
+NAMES = sorted(path.parent.name for path in FOLDER.glob("*/__init__.py"))
+
+
+def imported_extensions(code: str) -> Iterator[str]:
+    """Names of the extensions that code imports, at any depth and in every form."""
+    modules = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "a relative import"
+            modules += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " not in node.value:
+            modules.append(node.value)  # for importlib.import_module, or python -m
+    for module in modules:
+        if module.startswith("nmt.extensions."):
+            yield module.split(".")[2]
+
+
+def requirements(name: str) -> tuple[str, ...]:
+    declared: tuple[str, ...] = import_module(f"nmt.extensions.{name}").REQUIRES
+    return declared
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_requirements_are_the_imported_extensions(name: str) -> None:
+    codes = [path.read_text("utf-8") for path in (FOLDER / name).rglob("*.py")]
+    imported = {extension for code in codes for extension in imported_extensions(code)}
+    assert requirements(name) == tuple(sorted(imported - {name}))
+
+
+def test_requirements_are_acyclic() -> None:
+    graph = {name: requirements(name) for name in NAMES}
+    assert set(TopologicalSorter(graph).static_order()) == set(NAMES)
+    with pytest.raises(CycleError):
+        tuple(TopologicalSorter({"a": ("b",), "b": ("a",)}).static_order())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import nmt.extensions.shards.cli",
+        "from nmt.extensions import shards",
+        "from nmt.extensions.shards import cli",
+        "from nmt.extensions.shards.cli import Ray",
+        "def run():\n    from nmt.extensions.shards.cli import Ray",
+        "if TYPE_CHECKING:\n    from nmt.extensions.shards.shards import Shard",
+        "import_module('nmt.extensions.shards.shards')",
+    ],
+)
+def test_imports_are_found_in_every_form(code: str) -> None:
+    assert list(imported_extensions(code)) == ["shards"]
