@@ -63,7 +63,7 @@ class Examination(ABC):
         """Returns the fields of a translation from those of its parts, or of several models in turn."""
         return {}
 
-    def refuse(self, translator: "Translator") -> None:
+    def refuse(self, translator: "Translator") -> None:  # noqa: B027 - most examinations need nothing
         """Refuses a translator, before it searches.
 
         Raises:
