@@ -1,4 +1,4 @@
-"""Examination of translations by one pass of forced decoding: word alignment, and what extensions compute from it.
+"""What extensions compute from translations and one pass of forced decoding.
 
 An extension derives a frozen dataclass from :class:`Examination` and attaches it by an entry point of the group
 ``nmt.components.examination``. Its fields are keyword arguments of
@@ -6,23 +6,19 @@ An extension derives a frozen dataclass from :class:`Examination` and attaches i
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from nmt.alignment.extract import word_links
-from nmt.alignment.link_options import LinkOptions
 from nmt.alignment.links import Weights, WordAlignment
-from nmt.data.words import Words
 from nmt.recipe.registry import Table
+from nmt.recipe.schema import DecodingOptions
+from nmt.translation.loaded import LoadedModel
 from nmt.translation.request import Request
 from nmt.translation.results import Candidate, Translation
 
-if TYPE_CHECKING:
-    from nmt.alignment.aligner import Known
-    from nmt.recipe.schema import DecodingOptions
-    from nmt.translation.options import TranslationOptions
-    from nmt.translation.translator import Translator
+Examine = Callable[[Sequence[Translation]], Iterable[Translation]]
+"""Returns translations with the requested fields."""
 
 
 class Figures(NamedTuple):
@@ -43,8 +39,8 @@ class Window:
     numbers: Sequence[int]
     candidates: Sequence[Sequence[Candidate]]
     """Candidates of the first search, in the order in which equally good ones are preferred."""
-    options: "DecodingOptions"
-    search: Callable[[Sequence[Request], Sequence[int], "DecodingOptions"], list[list[Candidate]]]
+    options: DecodingOptions
+    search: Callable[[Sequence[Request], Sequence[int], DecodingOptions], list[list[Candidate]]]
     """Returns the candidates of requests with line numbers, under other options."""
 
 
@@ -63,8 +59,8 @@ class Examination(ABC):
         """Returns the fields of a translation from those of its parts, or of several models in turn."""
         return {}
 
-    def refuse(self, translator: "Translator") -> None:  # noqa: B027 - most examinations need nothing
-        """Refuses a translator, before it searches.
+    def refuse(self, model: LoadedModel) -> None:  # noqa: B027 - most examinations need nothing
+        """Refuses a model, before it searches.
 
         Raises:
             UserError: it lacks what the examination needs.
@@ -72,11 +68,13 @@ class Examination(ABC):
 
     @abstractmethod
     def start(
-        self, translator: "Translator", translations: Sequence[Translation]
+        self, model: LoadedModel, translations: Sequence[Translation]
     ) -> Callable[[Translation, Figures | None], Mapping[str, Any]]:
         """Returns what gives each of the translations, in order, its fields; the figures are None without attention."""
 
-    def chosen(self, window: Window, translations: list[Translation], examine: "Examiner") -> list[Translation]:
+    def chosen(
+        self, model: LoadedModel, window: Window, translations: list[Translation], examine: Examine
+    ) -> list[Translation]:
         """Returns the translations of a window, of which some may be others; ``examine`` adds their fields."""
         return translations
 
@@ -89,68 +87,3 @@ def merged_fields(parts: Sequence[Translation]) -> dict[str, Any]:
     of_parts = [part.fields for part in parts]
     kinds = EXAMINATIONS.values() if any(of_parts) else ()
     return {name: value for kind in kinds for name, value in kind.merged(of_parts).items()}
-
-
-@dataclass(frozen=True)
-class Examiner:
-    """Examines translations of a translator."""
-
-    translator: "Translator"
-    options: "TranslationOptions"
-
-    @classmethod
-    def requested(cls, translator: "Translator", options: "TranslationOptions") -> Self | None:
-        """Returns what examines translations; None if nothing is requested, or the model can't do it."""
-        with_alignment = options.with_alignment and translator.has_attention
-        for each in options.examinations:
-            each.refuse(translator)
-        return cls(translator, options) if options.examinations or with_alignment else None
-
-    def __call__(self, translations: Sequence[Translation], known: Iterable["Known"] = ()) -> Iterator[Translation]:
-        """Yields the translations with the requested fields, in order; ``known`` has figures of the search for some.
-
-        Raises:
-            UserError: an examination needs attention, which the model doesn't have.
-        """
-        translator, requested = self.translator, self.options.examinations
-        steps = [each.start(translator, translations) for each in requested]
-        needs_all = any(each.needs_attention for each in requested)
-        if not (translator.has_attention or needs_all):
-            for translation in translations:
-                yield _with_fields(translation, steps, None)
-            return
-        with_links = bool(self.options.with_alignment)
-        with_punctuation = self.options.with_alignment == "punctuation"
-        split = Words.split_punctuation if with_punctuation else Words.split
-        aligned = translator.aligner.compared(
-            ((split(each.source), split(each.text)) for each in translations),
-            scores=any(each.needs_scores for each in requested),
-            posterior=with_links or needs_all,
-            margins_only=not needs_all,
-            known=known,
-        )
-        links = LinkOptions().resolved(translator.aligner.lexicon is not None)
-        for translation, figures in zip(translations, map(Figures._make, aligned), strict=True):
-            examined = _with_fields(translation, steps, figures)
-            if with_links:
-                of_words = word_links(figures.compared_TS, links)
-                examined = replace(examined, alignment=of_words, with_punctuation=with_punctuation)
-            yield examined
-
-    def window(
-        self, window: Window, translations: Sequence[Translation], known: Iterable["Known"] = ()
-    ) -> list[Translation]:
-        """Returns the translations of a window, examined, of which the examinations may choose others."""
-        examined = list(self(translations, known))
-        for examination in self.options.examinations:
-            examined = examination.chosen(window, examined, self)
-        return examined
-
-
-def _with_fields(
-    translation: Translation,
-    steps: Sequence[Callable[[Translation, Figures | None], Mapping[str, Any]]],
-    figures: Figures | None,
-) -> Translation:
-    fields = {name: value for step in steps for name, value in step(translation, figures).items()}
-    return replace(translation, fields={**translation.fields, **fields}) if fields else translation

@@ -21,10 +21,10 @@ from nmt.decoding.search import ModelSearcher
 from nmt.jobs.forked import CAN_FORK, map_forked
 from nmt.jobs.workers import Job, Step
 from nmt.translation.glossary import Glossary
+from nmt.translation.loaded import WINDOW
 from nmt.translation.options import DEFAULTS, TranslationOptions
 from nmt.translation.request import Request
 from nmt.translation.results import Translation
-from nmt.translation.search import WINDOW
 from nmt.translation.translator import Translator
 
 NUM_CHECKED = 5

@@ -8,14 +8,11 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from nmt.data.vocabulary.base import Vocabulary
+from nmt.translation.loaded import LoadedModel
 from nmt.translation.request import Request
 from nmt.translation.results import Translation
-
-if TYPE_CHECKING:
-    from nmt.translation.translator import Translator
 
 MIN_TITLE_WORDS = 3
 """Fewest words of a title: shorter lines in which each word begins with a capital are often names."""
@@ -104,6 +101,6 @@ def _begins(match: re.Match[str]) -> bool:
     return not before or before[-1] in _END
 
 
-def case_restorer(translator: "Translator") -> CaseRestorer:
+def case_restorer(translator: LoadedModel) -> CaseRestorer:
     """Returns what translates lines in capitals and titles as ordinary text, by a translator's vocabulary."""
     return CaseRestorer(translator.vocabularies.source, translator.recipe.data.target)

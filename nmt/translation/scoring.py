@@ -1,7 +1,6 @@
 """Scores of given translations by forced decoding."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from nmt.core.console import warn
 from nmt.core.device import autocast
@@ -9,16 +8,11 @@ from nmt.core.text import in_windows
 from nmt.decoding.forced import force_all
 from nmt.decoding.ranking import length_normalised
 from nmt.recipe.schema import DecodingOptions
+from nmt.translation.loaded import WINDOW, LoadedModel
 from nmt.translation.results import ScoredPair
-from nmt.translation.search import WINDOW
-
-if TYPE_CHECKING:
-    from nmt.translation.translator import Translator
 
 
-def scores(
-    translator: "Translator", pairs: Iterable[tuple[str, str]], options: DecodingOptions
-) -> Iterator[ScoredPair]:
+def scores(translator: LoadedModel, pairs: Iterable[tuple[str, str]], options: DecodingOptions) -> Iterator[ScoredPair]:
     """Yields the pairs with their scores, in order and in constant memory.
 
     A pair that is too long for the model has none, because half of it would have another score.

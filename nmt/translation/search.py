@@ -1,7 +1,6 @@
 """From requests to candidates: encoding, the search of the model, and decoding."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from nmt.core.console import warn
 from nmt.core.errors import UserError
@@ -11,22 +10,19 @@ from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.ranking import NO_MBR
 from nmt.decoding.search import Query
 from nmt.recipe.schema import DecodingOptions
-from nmt.translation.examination import Examiner, Window
+from nmt.translation.examination import Window
+from nmt.translation.examiner import Examiner
 from nmt.translation.glossary import Glossary
 from nmt.translation.letter_case import case_restorer
+from nmt.translation.loaded import LoadedModel
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.results import Candidate, Translation, mbr_rerank, spell_unknown
 from nmt.translation.terms import place_terms
 from nmt.translation.trace import SearchTrace
 
-if TYPE_CHECKING:
-    from nmt.translation.translator import Translator
-
 NO_CANDIDATE = Candidate("", 0.0, [])
 """Result for an empty line."""
-WINDOW = 16
-"""Batches that are read before they are sorted by length and translated; a run that is stopped loses at most these."""
 
 
 class LineSearch:
@@ -38,7 +34,7 @@ class LineSearch:
     """
 
     def __init__(
-        self, translator: "Translator", constraints: OutputConstraints, processors: Sequence[LogitsProcessor]
+        self, translator: LoadedModel, constraints: OutputConstraints, processors: Sequence[LogitsProcessor]
     ) -> None:
         self._translator, self._constraints, self._processors = translator, constraints, processors
 
@@ -153,7 +149,7 @@ class WindowTranslation:
 
     def __init__(
         self,
-        translator: "Translator",
+        translator: LoadedModel,
         options: TranslationOptions,
         decoding: DecodingOptions,
         processors: Sequence[LogitsProcessor],

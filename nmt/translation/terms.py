@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
-from typing import TYPE_CHECKING
 
 from nmt.alignment.aligner import DEFAULT
 from nmt.alignment.extract import word_links
@@ -24,11 +23,10 @@ from nmt.data.links import Link
 from nmt.data.words import Words
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.glossary import Glossary, has_form
+from nmt.translation.loaded import LoadedModel
 from nmt.translation.request import Request
 from nmt.translation.results import Candidate
-
-if TYPE_CHECKING:
-    from nmt.translation.translator import Translator
+from nmt.translation.scoring import scores
 
 NEAR = 3
 """Words before and behind a term that may agree with it."""
@@ -43,7 +41,7 @@ Search = Callable[[Sequence[Request], Sequence[int], DecodingOptions], list[list
 
 
 def place_terms(
-    translator: "Translator",
+    translator: LoadedModel,
     requests: Sequence[Request],
     numbers: Sequence[int],
     found: list[list[Candidate]],
@@ -67,7 +65,7 @@ def place_terms(
 
 
 def _anywhere(
-    translator: "Translator", lacking: Sequence[Line], options: DecodingOptions, search: Search
+    translator: LoadedModel, lacking: Sequence[Line], options: DecodingOptions, search: Search
 ) -> list[list[Candidate]]:
     """Returns the candidates that have terms wherever search puts them: without attention no place is known."""
     requests, numbers, texts = zip(*lacking, strict=True)
@@ -84,7 +82,7 @@ def _anywhere(
 
 
 def _in_places(
-    translator: "Translator", lacking: Sequence[Line], options: DecodingOptions, search: Search
+    translator: LoadedModel, lacking: Sequence[Line], options: DecodingOptions, search: Search
 ) -> list[list[Candidate]]:
     """Returns a candidate with the terms in their places; none where the alignment reaches none of them."""
     requests, numbers, texts = zip(*lacking, strict=True)
@@ -101,7 +99,7 @@ def _in_places(
     pairs = ((requests[row].source, replaced[row]) for row in rows)
     decoding = options.model_dump(include={"length_penalty", "alpha", "batch_size"})
     found: list[list[Candidate]] = [[] for _ in drafts]
-    for row, pair in zip(rows, translator.score(pairs, **decoding), strict=True):
+    for row, pair in zip(rows, scores(translator, pairs, translator.options(**decoding)), strict=True):
         score, log_probability = (-inf if each is None else each for each in (pair.score, pair.log_probability))
         found[row] = [Candidate(pair.target, score, pair.tokens[:-1], log_probability)]
     return found
@@ -161,7 +159,7 @@ class _Draft:
         )
 
 
-def _drafts(translator: "Translator", requests: Sequence[Request], texts: Sequence[str]) -> list[_Draft]:
+def _drafts(translator: LoadedModel, requests: Sequence[Request], texts: Sequence[str]) -> list[_Draft]:
     aligner, drafts = translator.aligner, []
     options = DEFAULT.resolved(aligner.lexicon is not None)
     split = Words.split_punctuation

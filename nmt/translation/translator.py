@@ -1,107 +1,24 @@
 """Text in, text out: a trained model directory as a translator."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property, lru_cache
-from pathlib import Path
-from typing import Any, TypeVar, cast, overload
+from typing import Any, overload
 
-from nmt.alignment.aligner import DEFAULT, AttentionAligner, Learned
+from nmt.alignment.aligner import DEFAULT, Learned
 from nmt.alignment.extract import LinkOptions
 from nmt.alignment.links import Alignments, WordAlignment
-from nmt.alignment.shortlist import LexicalShortlist
-from nmt.core.device import Precision
-from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import in_windows
-from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import split_pairs
 from nmt.decoding.processors import LogitsProcessor
-from nmt.decoding.search import ModelSearcher, Searcher, changed
-from nmt.models.contracts import Model
-from nmt.models.seq2seq import Seq2Seq
-from nmt.recipe.schema import DecodingOptions, Recipe
-from nmt.tasks import task_of
-from nmt.tasks.base import Task
+from nmt.translation.loaded import WINDOW, LoadedModel
 from nmt.translation.options import DEFAULTS, TranslationOptions
 from nmt.translation.request import Request
 from nmt.translation.results import ScoredPair, Translation, Translations
 from nmt.translation.scoring import scores
-from nmt.translation.search import WINDOW, WindowTranslation
-
-T = TypeVar("T")
+from nmt.translation.search import WindowTranslation
 
 
-class Translator:
-    """A trained model with its vocabularies.
-
-    Args:
-        model: in eval mode, on its device.
-        vocabularies: those it was trained with.
-        recipe: the one it was trained with; its ``decoding`` has the defaults of :meth:`translate`.
-        precision: of matrix products. With bf16 or fp16, a translation can depend slightly on its batch.
-        directory: the model directory, where :meth:`learn_alignment` writes its results and :meth:`align` reads them.
-        task: the task of the recipe.
-        searcher: searches in place of the model, such as an ensemble; alignments and scores are those of the model.
-    """
-
-    def __init__(
-        self,
-        model: Seq2Seq,
-        vocabularies: Vocabularies,
-        recipe: Recipe,
-        precision: Precision = "fp32",
-        directory: Path | None = None,
-        task: Task | None = None,
-        searcher: Searcher | None = None,
-    ) -> None:
-        self.model, self.vocabularies, self.recipe, self.precision = model, vocabularies, recipe, precision
-        self.directory = directory
-        self.max_pieces = 2 * recipe.data.max_length
-        """A longer source line is cut here: the model was not trained on anything like it."""
-        self.task = task or task_of(recipe)
-        self.has_own_searcher = searcher is None
-        self.searcher: Searcher = searcher or self.search_with(model)
-        self.has_warned_of_tags = False
-        self._attached: dict[Callable[[Translator], Any], Any] = {}
-
-    @cached_property
-    def aligner(self) -> AttentionAligner:
-        """Reads word alignments from the attention of the model.
-
-        Raises:
-            UserError: the model has no attention.
-        """
-        files = ModelDirectory(self.directory) if self.directory is not None else None
-        return AttentionAligner(self.model, self.vocabularies, self.max_pieces, self.task, files)
-
-    @property
-    def has_attention(self) -> bool:
-        """Whether the model can :meth:`align`."""
-        return bool(self.model.decoder.heads)
-
-    def attached(self, make: "Callable[[Translator], T]") -> T:
-        """Returns what an extension keeps with this translator: the result of ``make``, which is called once."""
-        if make not in self._attached:
-            self._attached[make] = make(self)
-        return cast("T", self._attached[make])
-
-    def search_with(self, model: Model) -> Searcher:
-        """Returns a searcher for this translator that PyTorch computes with a model or an ensemble."""
-        return ModelSearcher(
-            model, self.vocabularies, self.task.search, self.precision, lru_cache(self._make_shortlist), repeats=True
-        )
-
-    def replaced(self, **changes: Any) -> "Translator":
-        """Returns a translator with other arguments of the constructor, such as ``recipe`` or ``searcher``."""
-        own = {name: getattr(self, name) for name in ("model", "vocabularies", "recipe", "precision", "directory")}
-        return Translator(**{**own, "task": self.task, **changes})
-
-    def options(self, **decoding: Any) -> DecodingOptions:
-        """Returns the recipe's decoding options with changes; None means no change.
-
-        Raises:
-            UserError: an unknown option or a value out of range.
-        """
-        return changed(self.recipe.decoding, decoding)
+class Translator(LoadedModel):
+    """A trained model that translates, aligns and scores; see :class:`LoadedModel` for its arguments."""
 
     def __call__(self, text: str, **options: Any) -> Translation:
         """Translates one sentence; the options are those of :meth:`translate`."""
@@ -171,20 +88,6 @@ class Translator:
             requests = [Request(line) if isinstance(line, str) else line for line in window]
             yield from translate(requests, range(number, number + len(requests)), on_progress)
             number += len(requests)
-
-    def _make_shortlist(self, size: int) -> LexicalShortlist:
-        return LexicalShortlist.of(self.aligner.lexicon, self.vocabularies, size)
-
-    def encode_source(self, line: str) -> list[int]:
-        """The ids of a source line as the model reads it, without EOS; a dialogue keeps its separators.
-
-        There may be more than ``max_pieces`` of them: the callers decide whether to cut or to refuse such a line.
-        """
-        return self.task.encode_source(self.vocabularies.source, line, self.max_pieces)
-
-    def encode_target(self, line: str) -> list[int]:
-        """The ids of a translation, without SOS and EOS; of a dialogue, those of the current turn."""
-        return self.task.encode_target(self.vocabularies.target, line)
 
     def align(self, pairs: Iterable[tuple[str, str]], tokenized: bool = False, **options: Any) -> Alignments:
         """Aligns the words of given sentence pairs; see :meth:`stream_alignments` for the arguments.

@@ -47,6 +47,6 @@ def _recalled(
     translator: "Translator",
     options: "TranslationOptions",
 ) -> "Iterable[Translation]":
-    from nmt.translation.examination import Examiner
+    from nmt.translation.examiner import Examiner
 
     return memory.translate(requests, search, Examiner.requested(translator, options), options.constraints.forbid)

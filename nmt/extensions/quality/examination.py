@@ -11,10 +11,10 @@ from nmt.extensions.quality.check import lost_texts, merged, problems, severity,
 from nmt.extensions.quality.confidence import FILE, MAX_BYTES, Calibration
 from nmt.extensions.quality.reverse import ReverseModel, reverse_scores
 from nmt.recipe.schema import DecodingOptions
-from nmt.translation.examination import Examination, Examiner, Figures, Window
+from nmt.translation.examination import Examination, Examine, Figures, Window
+from nmt.translation.loaded import LoadedModel
 from nmt.translation.request import Request
 from nmt.translation.results import Translation
-from nmt.translation.translator import Translator
 
 BEAM_SIZE = 8
 """Least number of hypotheses of a second search."""
@@ -22,12 +22,12 @@ REPEATED = 3
 """Tokens of the n-grams that a second search doesn't repeat."""
 
 
-def is_calibrated(translator: Translator) -> bool:
+def is_calibrated(translator: LoadedModel) -> bool:
     """Returns whether ``nmt calibrate`` was run for the model."""
     return translator.directory is not None and ModelDirectory(translator.directory).file(FILE, MAX_BYTES).is_file()
 
 
-def calibration_of(translator: Translator) -> Calibration:
+def calibration_of(translator: LoadedModel) -> Calibration:
     """Returns what turns the features of a translation into its confidence.
 
     Raises:
@@ -36,7 +36,7 @@ def calibration_of(translator: Translator) -> Calibration:
     return Calibration.load(ModelDirectory(translator.directory or ".").file(FILE, MAX_BYTES))
 
 
-def reverse_of(translator: Translator) -> ReverseModel | None:
+def reverse_of(translator: LoadedModel) -> ReverseModel | None:
     """Returns the model of the other direction that the calibration needs; None if it needs none.
 
     Raises:
@@ -76,9 +76,9 @@ class QualityExamination(Examination):
     def chooses(self) -> bool:  # type: ignore[override]
         return self.check == "repair"
 
-    def refuse(self, translator: Translator) -> None:
+    def refuse(self, model: LoadedModel) -> None:
         if self.with_confidence:
-            translator.attached(reverse_of)
+            model.attached(reverse_of)
 
     @classmethod
     def merged(cls, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -94,18 +94,18 @@ class QualityExamination(Examination):
         return found
 
     def start(
-        self, translator: Translator, translations: Sequence[Translation]
+        self, model: LoadedModel, translations: Sequence[Translation]
     ) -> Callable[[Translation, Figures | None], Mapping[str, Any]]:
-        lexicon = translator.aligner.lexicon if translator.has_attention or self.with_confidence else None
-        calibration = translator.attached(calibration_of) if self.with_confidence else None
-        reverse = translator.attached(reverse_of) if self.with_confidence else None
+        lexicon = model.aligner.lexicon if model.has_attention or self.with_confidence else None
+        calibration = model.attached(calibration_of) if self.with_confidence else None
+        reverse = model.attached(reverse_of) if self.with_confidence else None
         sources, texts = [each.source for each in translations], [each.text for each in translations]
         backward: Iterator[float | None] = iter(reverse_scores(reverse, sources, texts))
 
         def fields(translation: Translation, figures: Figures | None) -> Mapping[str, Any]:
             score, found = next(backward), dict[str, Any]()
             if self.check:
-                source = translation.source[translator.vocabularies.source.after_tags(translation.source) :]
+                source = translation.source[model.vocabularies.source.after_tags(translation.source) :]
                 found["problems"] = problems(source, translation.text)
                 if figures is not None:
                     found["problems"] |= word_problems(figures.alignment, translation.source, lexicon)
@@ -115,12 +115,13 @@ class QualityExamination(Examination):
 
         return fields
 
-    def chosen(self, window: Window, translations: list[Translation], examine: Examiner) -> list[Translation]:
+    def chosen(
+        self, model: LoadedModel, window: Window, translations: list[Translation], examine: Examine
+    ) -> list[Translation]:
         """Replaces each translation with problems by the candidate with the fewest, if that has fewer."""
         if self.check != "repair":
             return translations
-        translator = examine.translator
-        lexicon = translator.aligner.lexicon if translator.has_attention or self.with_confidence else None
+        lexicon = model.aligner.lexicon if model.has_attention or self.with_confidence else None
         again = [
             (row, request)
             for row, translation in enumerate(translations)

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from os.path import relpath
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from nmt.core.errors import UserError
+from nmt.translation.load import load
+from nmt.translation.loaded import LoadedModel
 from nmt.translation.results import ScoredPair
-
-if TYPE_CHECKING:
-    from nmt.translation.translator import Translator
+from nmt.translation.scoring import scores
 
 
 class ReverseModel:
@@ -25,7 +25,7 @@ class ReverseModel:
         UserError: one of the models is for dialogues, or the other direction doesn't have this tag.
     """
 
-    def __init__(self, forward: "Translator", backward: "Translator", tag: str | None = None) -> None:
+    def __init__(self, forward: LoadedModel, backward: LoadedModel, tag: str | None = None) -> None:
         for each in (forward, backward):
             each.task.require("reverse alignment")
         self._forward, self._backward, self.tag = forward, backward, tag
@@ -37,7 +37,7 @@ class ReverseModel:
             )
 
     @classmethod
-    def load(cls, forward: "Translator", path: str | Path, tag: str | None = None) -> Self:
+    def load(cls, forward: LoadedModel, path: str | Path, tag: str | None = None) -> Self:
         """Reads the model of the other direction, unless it is the same one.
 
         Args:
@@ -46,8 +46,6 @@ class ReverseModel:
         Raises:
             UserError: it can't be read.
         """
-        from nmt.translation.load import load  # which needs the translator
-
         here = Path(forward.directory or ".")
         if (here / path).resolve() == here.resolve():
             return cls(forward, forward, tag)
@@ -77,7 +75,7 @@ class ReverseModel:
         pairs = [self._reversed(source, text) for source, text in zip(sources, translations, strict=True)]
         sizes = [(len(model.encode_source(source)), len(model.encode_target(target))) for source, target in pairs]
         fits = [min(size) > 0 and max(size) <= model.max_pieces for size in sizes]
-        scored = model.score(pair for pair, fit in zip(pairs, fits, strict=True) if fit)
+        scored = scores(model, (pair for pair, fit in zip(pairs, fits, strict=True) if fit), model.options())
         for fit in fits:
             yield next(scored) if fit else None
 

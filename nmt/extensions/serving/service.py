@@ -22,7 +22,8 @@ from nmt.extensions.serving.engine import Engine
 from nmt.extensions.serving.languages import Detector, ModelRouter, direction
 from nmt.extensions.serving.limits import ApiError, Limits, Metrics, RateLimit, time_limit
 from nmt.extensions.serving.process import DocumentProcesses
-from nmt.translation.examination import Examination, Examiner
+from nmt.translation.examination import Examination
+from nmt.translation.examiner import Examiner
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import Request
 from nmt.translation.results import Translation

@@ -11,7 +11,7 @@ from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.recipe.schema import VocabularyOptions
-from nmt.translation.examination import Examiner
+from nmt.translation.examiner import Examiner
 from nmt.translation.load import load
 from nmt.translation.options import TranslationOptions
 from nmt.translation.results import Translation
