@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
+from graphlib import TopologicalSorter
 from itertools import chain
 from pathlib import Path
 
@@ -140,6 +141,28 @@ def test_imports_point_one_way() -> None:
             if ranks[room] > ranks[name.parts[0]]:
                 wrong.add(name.as_posix())
     assert not wrong
+
+
+def test_no_two_files_import_each_other() -> None:
+    """Neither directly nor by way of others, also inside functions and for annotations."""
+    package = Path(nmt.__file__).parent
+    files = {".".join(path.relative_to(package.parent).with_suffix("").parts): path for path in package.rglob("*.py")}
+    faces = {name for name, path in files.items() if path.name == "__init__.py"}  # imported with each file below them
+    graph: dict[str, set[str]] = {}
+    for name, path in files.items():
+        named = {known for known in names_in(path) if known in files}
+        graph[name] = {each for each in named if f"{each}.__init__" not in faces} - {name}
+    list(TopologicalSorter(graph).static_order())  # raises CycleError
+
+
+def names_in(path: Path) -> Iterator[str]:
+    """Names of the modules of nmt that a file imports, or imports names from."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def test_the_page_of_the_layout_has_every_folder(repo_root: Path) -> None:
