@@ -124,5 +124,5 @@ def test_a_file_that_is_removed_while_files_are_checked(tmp_path: Path, monkeypa
         return found
 
     monkeypatch.setattr(Path, "exists", remove_after)
-    ModelDirectory(tmp_path).check_files()
+    ModelDirectory(tmp_path).file("memory.sqlite*")
     assert not exists(tmp_path / "memory.sqlite-wal")

@@ -17,6 +17,7 @@ import nmt
 from nmt.core.errors import UserError
 from nmt.extensions.memory import memory as module
 from nmt.extensions.memory.memory import TranslationMemory
+from nmt.translation.examiner import Examiner
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import Request
 from nmt.translation.results import Translation
@@ -174,7 +175,7 @@ def test_a_translator_takes_what_the_memory_has(tiny_model: Path, tmp_path: Path
     memory, model = nmt.TranslationMemory(copy), nmt.load(copy)
     memory.add([("Der Hund schläft.", "The dog is asleep.")])
     lines = ["Eine Frau liest.", "Der Hund schläft."]
-    examine = model.examiner(TranslationOptions(with_alignment=True).changed(check=True))
+    examine = Examiner.requested(model, TranslationOptions(with_alignment=True).changed(check=True))
     found = memory.translate(lines, model.translate, examine)
     assert [each.text for each in found] == [model(lines[0]).text, "The dog is asleep."]
     assert found[1].alignment is not None
@@ -190,7 +191,7 @@ def test_a_correction_holds_for_its_own_capitals_alone(tiny_model: Path, folder:
     for corrected, text in ((0, "A weary baker gazes."), (1, "A BAKER GAZES, WEARY.")):
         memory = TranslationMemory(folder)
         memory.add([(forms[corrected], text)])
-        examine = translator.examiner(TranslationOptions(with_alignment=True).changed(check=True))
+        examine = Examiner.requested(translator, TranslationOptions(with_alignment=True).changed(check=True))
         found = memory.translate(forms, translator.translate, examine)
         expected = [text if i == corrected else each for i, each in enumerate(before)]
         assert [each.text for each in found] == expected
