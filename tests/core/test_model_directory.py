@@ -113,16 +113,16 @@ def test_what_a_killed_process_left_is_removed_by_the_next_writer(tmp_path: Path
 
 
 def test_a_file_that_is_removed_while_files_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite removes its journals when the last process closes the database."""
-    (tmp_path / "memory.sqlite-wal").write_text("x")
+    """Another process may remove a file between the listing of the folder and the check."""
+    (tmp_path / "metrics.jsonl").write_text("x")
     exists = Path.exists
 
     def remove_after(path: Path, **options: bool) -> bool:
         found = exists(path, **options)
-        if path.name == "memory.sqlite-wal":
+        if path.name == "metrics.jsonl":
             path.unlink()
         return found
 
     monkeypatch.setattr(Path, "exists", remove_after)
-    ModelDirectory(tmp_path).file("memory.sqlite*")
-    assert not exists(tmp_path / "memory.sqlite-wal")
+    ModelDirectory(tmp_path).check_files()
+    assert not exists(tmp_path / "metrics.jsonl")

@@ -27,11 +27,16 @@ def fake(lexicon: Lexicon | None = None, links: Sequence[tuple[int, int]] = (), 
                 weights_TS[t, s] = 1
             yield None, weights_TS, weights_TS
 
-    def score(pairs: Any, **decoding: Any) -> Any:
+    aligner = SimpleNamespace(lexicon=lexicon, compared=compared)
+    return SimpleNamespace(aligner=aligner, options=DecodingOptions, has_attention=has_attention)
+
+
+@pytest.fixture(autouse=True)
+def equal_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    def score(model: Any, pairs: Any, options: DecodingOptions) -> Any:
         return (ScoredPair(source, target, ["a", "</s>"], [-1.0, -1.0], -2.0, -1.0) for source, target in pairs)
 
-    aligner = SimpleNamespace(lexicon=lexicon, compared=compared)
-    return SimpleNamespace(aligner=aligner, score=score, has_attention=has_attention)
+    monkeypatch.setattr("nmt.translation.terms.scores", score)
 
 
 def placed(translator: Any, request: Request, free: str, again: dict[str, str] | None = None) -> str:
