@@ -120,7 +120,7 @@ def test_a_file_that_is_removed_while_files_are_checked(tmp_path: Path, monkeypa
     def remove_after(path: Path, **options: bool) -> bool:
         found = exists(path, **options)
         if path.name == "metrics.jsonl":
-            path.unlink()
+            path.unlink(missing_ok=True)
         return found
 
     monkeypatch.setattr(Path, "exists", remove_after)
