@@ -1,18 +1,17 @@
-"""``nmt score`` and ``nmt compare``."""
+"""``nmt score``."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli.common import AsJson, Device, command, names_in, numbers_in, say_wrote, show_json
+from nmt.cli.common import AsJson, Device, command, names_in, say_wrote, show_json
 from nmt.core.console import print_table, warn
 from nmt.core.errors import UserError
-from nmt.core.output import open_output
 
 if TYPE_CHECKING:
-    from nmt.evaluation.significance import TestSet
+    from nmt.evaluation.scores import TestSet
     from nmt.metrics.table import Score
 
 Hypothesis = Annotated[
@@ -24,28 +23,12 @@ Others = Annotated[
         metavar="REFERENCE", help="Reference translations, a line each. With -r: translations of more systems."
     ),
 ]
-Systems = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="SYSTEM", help="Translations of two systems or more, a line each; all are compared with the first."
-    ),
-]
 References = Annotated[
     list[str] | None,
     typer.Option("--reference", "-r", metavar="FILE", help="Reference translations, a line each; may be repeated."),
 ]
 SourceOfMetrics = Annotated[
     str | None, typer.Option("--source", "-s", metavar="FILE", help="The source text, for metrics that need it.")
-]
-Source = Annotated[
-    str | None,
-    typer.Option("--source", "-s", metavar="FILE", help="The source text; lengths are then those of its sentences."),
-]
-Train = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE", help="Training text of the target side, in which words are counted.", show_default="REFERENCE"
-    ),
 ]
 Metrics = Annotated[
     str,
@@ -76,30 +59,6 @@ Confusion = Annotated[
 ]
 Confidence = Annotated[bool, typer.Option(help="95 % confidence intervals by bootstrap.")]
 Resamples = Annotated[int, typer.Option(metavar="N", min=2, max=1_000_000, help="Samples of the bootstrap.")]
-Test = Annotated[Literal["randomisation", "bootstrap"], typer.Option(help="Approximate randomisation or bootstrap.")]
-Samples = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=40,
-        max=1_000_000,
-        help="Trials or samples of the test.",
-        show_default="10000 or, for bootstrap, 1000",
-    ),
-]
-Sentences = Annotated[int, typer.Option(metavar="N", min=0, help="Sentences shown that got better, or worse, most.")]
-SentencesBy = Annotated[str, typer.Option(metavar="NAME", help="The sentence metric that selects them.")]
-Buckets = Annotated[str, typer.Option(metavar="N,N,…", help="Longest length of each bucket but the last.")]
-BUCKETS = "5,10,15,20,30,40,60"
-Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Write one self-contained page too.")]
-
-
-def limits_of(buckets: str) -> list[int]:
-    """The numbers of ``--buckets``."""
-    limits = numbers_in(buckets, "--buckets")
-    if limits != sorted({0, *limits})[1:]:
-        raise UserError(f"--buckets: {buckets!r} isn't a list of rising numbers.", "Write, for example, 10,20,30.")
-    return limits
 
 
 @dataclass(frozen=True)
@@ -134,8 +93,7 @@ def score(hypothesis: Hypothesis, options: ScoreOptions) -> None:
     and chrF are case-sensitive; TER, as sacreBLEU defines it, is not. For TER, less is better. `nmt compare` tests
     whether one system is better than another.
     """
-    from nmt.evaluation.compare import read_test_set
-    from nmt.evaluation.scores import score_corpus
+    from nmt.evaluation.scores import read_test_set, score_corpus
     from nmt.metrics.degenerate import count_degenerate
     from nmt.metrics.table import check_metrics
 
@@ -224,60 +182,3 @@ def _show(found: "dict[str, dict[str, Score]]") -> None:
         typer.echo("score (μ = mean of the samples ± half of the 95 % interval)")
     for s in first.values():
         typer.echo(f"{s.name}: {s.signature}")
-
-
-@dataclass(frozen=True)
-class ComparedSystems:
-    """Options of ``nmt compare``."""
-
-    reference: References = None
-    source: Source = None
-    train: Train = None
-    test: Test = "randomisation"
-    samples: Samples = None
-    metrics: Metrics = METRICS
-    sentences: Sentences = 5
-    sentences_by: SentencesBy = "chrf"
-    buckets: Buckets = BUCKETS
-    tokenize: Tokenize = None
-    html: Html = None
-    as_json: AsJson = False
-
-
-@command(
-    "nmt compare A.en B.en -r test.en -s test.de --html compare.html",
-    "nmt compare A.en B.en C.en -r test.en --train train.en",
-    "nmt compare A.en B.en -r test.en --test bootstrap --json",
-)
-def compare(options: ComparedSystems, systems: Systems) -> None:
-    """Compare systems: scores, tests, and where they differ.
-
-    The systems translate the same text. The report has scores with a paired test and the 95 % interval of the
-    difference, scores by length, accuracy of rare words, n-grams gained and lost, and the sentences that changed the
-    most. SACREBLEU_SEED sets another seed.
-    """
-    from nmt.evaluation.compare import CompareOptions, read_test_set
-    from nmt.evaluation.compare import compare as run
-    from nmt.evaluation.compare_report import print_comparison, to_html
-
-    chosen = CompareOptions(
-        tuple(names_in(options.metrics)),
-        options.test,
-        options.samples,
-        options.sentences_by,
-        options.sentences,
-        options.tokenize,
-        limits_of(options.buckets),
-    )
-    found = run(read_test_set(systems, options.reference or [], options.source), chosen, options.train)
-    if options.html is not None:
-        with open_output(options.html) as file:
-            file.write(to_html(found))
-    if options.as_json:
-        show_json(found)
-    else:
-        print_comparison(found)
-    for warning in found["warnings"]:
-        warn(warning)
-    if options.html is not None:
-        say_wrote(options.html)

@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from nmt.cli.common import AsJson, Device, Input, ModelDir, command, group, names_in, say_wrote, show_json
-from nmt.cli.evaluate import BUCKETS, Buckets, Metrics, References, Source, Tokenize, limits_of
+from nmt.cli.common import AsJson, Device, Input, ModelDir, command, group, say_wrote, show_json
 from nmt.core.console import print_table, progress_bar
 from nmt.core.errors import UserError
 
@@ -133,105 +132,6 @@ def gradients(
 
 
 @command(
-    "nmt inspect lengths A.en B.en -r test.en -s test.de -o lengths.png",
-    "nmt inspect lengths A.en -r test.en --metric chrf --buckets 10,20,30",
-    draws=True,
-)
-def lengths(
-    systems: Annotated[list[str], typer.Argument(metavar="SYSTEM", help="Translations, a line each.")],
-    reference: References = None,
-    source: Source = None,
-    metric: Annotated[str, typer.Option(metavar="NAME", help="The metric: bleu, chrf, ter or a plugin's.")] = "bleu",
-    buckets: Buckets = BUCKETS,
-    tokenize: Tokenize = None,
-    output: Curves = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show scores by sentence length, as a table and a picture.
-
-    They show whether a system gets worse on long sentences. Lengths count the words of the source or, without one, of
-    the reference.
-    """
-    from nmt.evaluation.compare import length_scores, read_test_set
-    from nmt.evaluation.compare_report import length_table
-    from nmt.evaluation.significance import SufficientStatistics
-    from nmt.metrics.table import check_metrics
-    from nmt.plotting.style import suffix_of, write_figure
-
-    if output is not None:
-        suffix_of(output)  # before the work
-    limits = limits_of(buckets)
-    check_metrics([metric], source is not None)
-    test_set = read_test_set(systems, reference or [], source)
-    statistics = SufficientStatistics(metric, test_set, tokenize)
-    rows = length_scores(test_set, [statistics], limits)
-    signature = statistics.metric.signature
-    if output is not None:
-        from nmt.plotting.curves import draw_lengths
-
-        write_figure(draw_lengths(rows, metric, test_set.measured_by, signature), output)
-    if as_json:
-        show_json({"metric": metric, "signature": signature, "lengths": rows})
-    else:
-        print_table(*length_table(rows, metric))
-        typer.echo(signature)
-    if output is not None:
-        say_wrote(output)
-
-
-@command(
-    "nmt inspect robustness runs/de-en test.de test.en",
-    "nmt inspect robustness runs/de-en test.de test.en --metrics bleu,chrf,ter -o robustness.png --json",
-    draws=True,
-)
-def robustness(
-    model_dir: ModelDir,
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Source text of a test set.")],
-    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="Its translation, line by line.")],
-    metrics: Metrics = "bleu,chrf",
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the changes.")] = 1,
-    output: Curves = None,
-    device: Device = "auto",
-    as_json: AsJson = False,
-) -> None:
-    """Score a test set with capitals, typing errors and noise.
-
-    Each modifier of data.corpora that needs no word links changes all sentences of the test set: upper case, title
-    case, no punctuation at the end, typing errors, noise in place of text, and joined sentences. The references are
-    changed, too, except for typing errors.
-    """
-    from nmt.data.sources import FileText
-    from nmt.inspection.robustness import robustness as run
-    from nmt.metrics.table import check_metrics, directed_name
-    from nmt.plotting.curves import draw_scores
-    from nmt.plotting.style import suffix_of, write_figure
-    from nmt.translation.load import load
-
-    if output is not None:
-        suffix_of(output)  # before the work
-    names = names_in(metrics)
-    check_metrics(names)
-    pairs = list(FileText(source, reference))
-    if not pairs:
-        raise UserError(f"{source} is empty.", "Name a test set.")
-    with progress_bar("translating", None) as bar:
-        found = dict(bar.counted(run(load(model_dir, device), pairs, names, seed)))
-    if as_json:
-        show_json({name: {each: score.to_json() for each, score in scores.items()} for name, scores in found.items()})
-    else:
-        first, *_ = found.values()
-        rows = [
-            (name.replace("_", " "), *(score.figure for score in scores.values())) for name, scores in found.items()
-        ]
-        print_table("", ("test set", *map(directed_name, names)), rows)
-        for score in first.values():
-            typer.echo(score.signature)
-    if output is not None:
-        write_figure(draw_scores({n.replace("_", " "): s[names[0]].score for n, s in found.items()}, names[0]), output)
-        say_wrote(output)
-
-
-@command(
     'echo "a c b d" | nmt inspect memory runs/copy_ntm -o memory.png',
     "nmt inspect memory runs/ntm --input test.de -o memory.pdf --limit 5",
     draws=True,
@@ -270,5 +170,5 @@ def memory(
 group_of_commands = group(
     "inspect",
     "Inspect training runs, models and translations.",
-    {name: f"{__name__}:{name}" for name in ("run", "gradients", "lengths", "robustness", "memory")},
+    {name: f"{__name__}:{name}" for name in ("run", "gradients", "memory")},
 )

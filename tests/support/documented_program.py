@@ -63,8 +63,8 @@ def small(recipe: Any, overrides: Mapping[str, Any], vocabulary_size: int) -> di
 
 def use_little() -> None:
     """Replace training, and the corpus of the package, in this process."""
-    import nmt.quickstart.run
     import nmt.extensions.planning.plan
+    import nmt.quickstart.run
     import nmt.training.run
 
     train, splits = nmt.training.run.train, nmt.quickstart.run.splits

@@ -20,9 +20,9 @@ import torch
 
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.sources import FileText
+from nmt.extensions.planning.plan import BATCH_TOKENS, Number, QualityCurve, TextProfile, expected_chrf
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import FilePair
-from nmt.extensions.planning.plan import BATCH_TOKENS, Number, QualityCurve, TextProfile, expected_chrf
 
 SLACK = 0.1
 """Penalty on the squared constants, so that few texts don't determine them alone."""

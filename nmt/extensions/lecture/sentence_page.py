@@ -12,10 +12,10 @@ from nmt.core.errors import UserError
 from nmt.core.templates import embedded, render, rounded
 from nmt.core.text import read_lines
 from nmt.data.links import read_pharaoh
-from nmt.evaluation.compare import length_scores, read_aligned
-from nmt.evaluation.significance import SufficientStatistics, TestSet
+from nmt.evaluation.scores import SufficientStatistics, TestSet, read_aligned
 from nmt.extensions.lecture import TEMPLATES
 from nmt.extensions.lecture.sentence import Gold, Json, SentenceViewer
+from nmt.recipe.registry import provided
 
 
 def render_page(
@@ -58,7 +58,7 @@ def render_live_page() -> str:
 def scores_by_length(
     viewers: Sequence[SentenceViewer], source: Path, reference: Path, on_progress: Callable[[int], None]
 ) -> Json:
-    """Returns the BLEU of each model by sentence length, as ``rows`` of :func:`nmt.evaluation.compare.length_scores`.
+    """Returns the BLEU of each model by sentence length; ``rows`` are those of ``nmt inspect lengths``.
 
     The models translate ``source`` as ``nmt translate`` with the viewer's beam does; ``on_progress`` is called with the
     number of lines translated since the call before.
@@ -66,6 +66,7 @@ def scores_by_length(
     Raises:
         UserError: a file can't be read, is empty, or has another number of lines.
     """
+    length_scores = provided("scores by length", "--test")
     sources, references = read_aligned([source, reference])
     systems = {}
     for viewer in viewers:

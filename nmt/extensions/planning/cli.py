@@ -44,10 +44,10 @@ def plan(
     text of the same kind. The estimate of chrF is fitted to runs on other texts.
     """
     from nmt.core.output import open_output
-    from nmt.recipe import yaml12
-    from nmt.recipe.load import parse_settings
     from nmt.extensions.planning.plan import MINUTES, WIDTHS, PlanFiles
     from nmt.extensions.planning.plan import plan as run
+    from nmt.recipe import yaml12
+    from nmt.recipe.load import parse_settings
 
     if output is not None and minutes is None:
         raise UserError("A recipe is for a number of minutes.", "Give --minutes, too.")

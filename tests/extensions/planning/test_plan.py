@@ -12,9 +12,6 @@ import yaml
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.sentencepiece import UnigramVocabulary
-from nmt.recipe import registry
-from nmt.recipe.load import load_recipe
-from nmt.recipe.schema import VocabularyOptions
 from nmt.extensions.planning import plan as planning
 from nmt.extensions.planning.plan import (
     NUM_VALIDATIONS,
@@ -29,6 +26,9 @@ from nmt.extensions.planning.plan import (
     plan,
     try_width,
 )
+from nmt.recipe import registry
+from nmt.recipe.load import load_recipe
+from nmt.recipe.schema import VocabularyOptions
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 PROFILE = TextProfile(30_000, 12.0, 0.5, 0.7)

@@ -8,14 +8,13 @@ Randomisation is the default because it is the more careful one: the bootstrap, 
 absolute differences with their own mean, and so calls small differences significant about twice as readily.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from nmt.evaluation.scores import bootstrap, check_seed, interval, with_interval
-from nmt.metrics.table import METRICS, FloatArray, Metric, References, Score, Texts
+from nmt.evaluation.scores import SufficientStatistics, bootstrap, check_seed, interval, with_interval
+from nmt.metrics.table import FloatArray, Metric, Score
 
 TestMethod = Literal["randomisation", "bootstrap"]
 
@@ -24,39 +23,6 @@ NUM_SAMPLES: dict[TestMethod, int] = {"randomisation": 10_000, "bootstrap": 1000
 
 LEVEL = 0.05
 """Differences with a smaller p are called significant."""
-
-
-@dataclass(frozen=True)
-class TestSet:
-    """Translations of several systems with references and source, line by line; the first system is the baseline."""
-
-    systems: Mapping[str, Texts]
-    references: References
-    source: Texts | None = None
-
-    __test__ = False  # pytest takes the name for one of its own
-
-    @property
-    def measured_by(self) -> str:
-        """The side whose words are the length of a sentence."""
-        return "source" if self.source is not None else "reference"
-
-
-class SufficientStatistics:
-    """The sufficient statistics of each sentence of each system, computed once for all figures of a metric."""
-
-    def __init__(self, key: str, test_set: TestSet, tokenize: str | None = None) -> None:
-        self.key, self.metric = key, METRICS[key](tokenize)
-        self.of_system = {
-            name: self.metric.statistics(texts, test_set.references, test_set.source)
-            for name, texts in test_set.systems.items()
-        }
-        """Statistics (N, F) by system."""
-
-    def score(self, system: str, sentences: Sequence[int] | None = None) -> float:
-        """The score of a system on some sentences, or on all: the corpus score of a file of just those."""
-        rows_NF = self.of_system[system]
-        return self.metric.score_from((rows_NF if sentences is None else rows_NF[sentences]).sum(axis=0))
 
 
 @dataclass(frozen=True)
