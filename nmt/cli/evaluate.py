@@ -14,21 +14,9 @@ if TYPE_CHECKING:
     from nmt.evaluation.scores import TestSet
     from nmt.metrics.table import Score
 
-Hypothesis = Annotated[
-    str, typer.Argument(metavar="HYPOTHESIS", help="Translations, a line each; - is standard input.")
-]
-Others = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="REFERENCE", help="Reference translations, a line each. With -r: translations of more systems."
-    ),
-]
 References = Annotated[
     list[str] | None,
     typer.Option("--reference", "-r", metavar="FILE", help="Reference translations, a line each; may be repeated."),
-]
-SourceOfMetrics = Annotated[
-    str | None, typer.Option("--source", "-s", metavar="FILE", help="The source text, for metrics that need it.")
 ]
 Metrics = Annotated[
     str,
@@ -43,37 +31,40 @@ Tokenize = Annotated[
         metavar="NAME", help="sacreBLEU's tokenizer for BLEU: zh, ja-mecab, ko-mecab, char …", show_default="13a"
     ),
 ]
-PerplexityOf = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="MODEL_DIR",
-        help="Measure how well this model predicts the texts, in place of metrics; -s for a model that translates.",
-    ),
-]
-Confusion = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Draw the confusion matrix of labels: rows are REFERENCE, columns HYPOTHESIS; .png, .svg or .pdf.",
-    ),
-]
-Confidence = Annotated[bool, typer.Option(help="95 % confidence intervals by bootstrap.")]
-Resamples = Annotated[int, typer.Option(metavar="N", min=2, max=1_000_000, help="Samples of the bootstrap.")]
 
 
 @dataclass(frozen=True)
 class ScoreOptions:
     """Options of ``nmt score``."""
 
-    others: Others = None
+    others: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="REFERENCE", help="Reference translations, a line each. With -r: translations of more systems."
+        ),
+    ] = None
     reference: References = None
-    source: SourceOfMetrics = None
+    source: Annotated[
+        str | None, typer.Option("--source", "-s", metavar="FILE", help="The source text, for metrics that need it.")
+    ] = None
     metrics: Metrics = METRICS
     tokenize: Tokenize = None
-    confidence: Confidence = False
-    resamples: Resamples = 1000
-    confusion: Confusion = None
-    perplexity: PerplexityOf = None
+    confidence: Annotated[bool, typer.Option(help="95 % confidence intervals by bootstrap.")] = False
+    resamples: Annotated[int, typer.Option(metavar="N", min=2, max=1_000_000, help="Samples of the bootstrap.")] = 1000
+    confusion: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Draw the confusion matrix of labels: rows are REFERENCE, columns HYPOTHESIS; .png, .svg or .pdf.",
+        ),
+    ] = None
+    perplexity: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL_DIR",
+            help="Measure how well this model predicts the texts, in place of metrics; -s for a model that translates.",
+        ),
+    ] = None
     device: Device = "auto"
     as_json: AsJson = False
 
@@ -86,7 +77,12 @@ class ScoreOptions:
     "nmt score predicted.txt test.label --metrics accuracy --confusion matrix.png",
     draws=True,
 )
-def score(hypothesis: Hypothesis, options: ScoreOptions) -> None:
+def score(
+    hypothesis: Annotated[
+        str, typer.Argument(metavar="HYPOTHESIS", help="Translations, a line each; - is standard input.")
+    ],
+    options: ScoreOptions,
+) -> None:
     """Compute BLEU, chrF, TER and others, or perplexity.
 
     BLEU, chrF and TER of detokenised text are those of sacreBLEU, with its signatures; plugins have other metrics. BLEU

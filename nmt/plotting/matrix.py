@@ -184,8 +184,7 @@ def plot_alignments(
         path: PNG, SVG or PDF by the suffix.
         gold: sure and possible links of each pair, in order.
         numbers: write the weights into their cells.
-        draw: draws a pair: :func:`draw_matrix`, :func:`nmt.plotting.lines.draw_lines`, or :func:`draw_grid` with its
-            last arguments given.
+        draw: draws a pair: :func:`draw_matrix`, or :func:`draw_grid` with its last arguments given.
 
     Returns:
         The files written.

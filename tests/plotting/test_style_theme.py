@@ -16,8 +16,6 @@ import nmt
 from nmt.alignment.links import WordAlignment
 from nmt.cli import app
 from nmt.plotting.curves import draw_gradients
-from nmt.plotting.document import draw_document
-from nmt.plotting.lines import draw_lines
 from nmt.plotting.matrix import draw_confusion, draw_matrix
 from nmt.plotting.style import BACKGROUND, DARK_COLOURS, Picture, theme, write_figure
 
@@ -26,8 +24,6 @@ LINKS = tuple((word, word) for word in range(len(WORDS)))
 ALIGNMENT = WordAlignment(WORDS, WORDS, np.eye(len(WORDS), dtype=np.float32) * 0.9 + 0.01, LINKS)
 DRAW: dict[str, Callable[[], Picture]] = {
     "matrix": lambda: draw_matrix(ALIGNMENT, (set(LINKS), set(LINKS)), "A title", numbers=True),
-    "lines": lambda: draw_lines(ALIGNMENT, (set(LINKS), set(LINKS)), numbers=True),
-    "document": lambda: draw_document(ALIGNMENT),
     "curves": lambda: draw_gradients({"rnn": np.array([1.0, 0.1, 0.01]), "lstm": np.array([1.0, 0.9, 0.8])}),
     "confusion": lambda: draw_confusion(["a", "b", "b"], ["a", "b", "a"]),
 }
@@ -54,7 +50,7 @@ def contrast(first: object, second: object) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.quick("lines", "document")
+@pytest.mark.quick("matrix")
 @each_picture
 def test_slides_have_large_fonts_and_fit_a_slide(name: str) -> None:
     paper, slides = drawn(name, "paper"), drawn(name, "slides")
@@ -62,7 +58,7 @@ def test_slides_have_large_fonts_and_fit_a_slide(name: str) -> None:
     assert slides.get_figwidth() < 13.3
 
 
-@pytest.mark.quick("lines", "document")
+@pytest.mark.quick("matrix")
 @each_picture
 def test_dark_slides_have_light_text_on_a_dark_ground(name: str, tmp_path: Path) -> None:
     figure = drawn(name, "slides-dark")

@@ -13,38 +13,12 @@ from nmt.core.console import print_table, progress_bar, warn
 from nmt.core.errors import UserError
 from nmt.core.output import open_output
 
-Systems = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="SYSTEM", help="Translations of two systems or more, a line each; all are compared with the first."
-    ),
-]
 Source = Annotated[
     str | None,
     typer.Option("--source", "-s", metavar="FILE", help="The source text; lengths are then those of its sentences."),
 ]
-Train = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE", help="Training text of the target side, in which words are counted.", show_default="REFERENCE"
-    ),
-]
-Test = Annotated[Literal["randomisation", "bootstrap"], typer.Option(help="Approximate randomisation or bootstrap.")]
-Samples = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=40,
-        max=1_000_000,
-        help="Trials or samples of the test.",
-        show_default="10000 or, for bootstrap, 1000",
-    ),
-]
-Sentences = Annotated[int, typer.Option(metavar="N", min=0, help="Sentences shown that got better, or worse, most.")]
-SentencesBy = Annotated[str, typer.Option(metavar="NAME", help="The sentence metric that selects them.")]
 Buckets = Annotated[str, typer.Option(metavar="N,N,…", help="Longest length of each bucket but the last.")]
 BUCKETS = "5,10,15,20,30,40,60"
-Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Write one self-contained page too.")]
 
 
 def limits_of(buckets: str) -> list[int]:
@@ -61,15 +35,35 @@ class ComparedSystems:
 
     reference: References = None
     source: Source = None
-    train: Train = None
-    test: Test = "randomisation"
-    samples: Samples = None
+    train: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Training text of the target side, in which words are counted.",
+            show_default="REFERENCE",
+        ),
+    ] = None
+    test: Annotated[
+        Literal["randomisation", "bootstrap"], typer.Option(help="Approximate randomisation or bootstrap.")
+    ] = "randomisation"
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=40,
+            max=1_000_000,
+            help="Trials or samples of the test.",
+            show_default="10000 or, for bootstrap, 1000",
+        ),
+    ] = None
     metrics: Metrics = METRICS
-    sentences: Sentences = 5
-    sentences_by: SentencesBy = "chrf"
+    sentences: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Sentences shown that got better, or worse, most.")
+    ] = 5
+    sentences_by: Annotated[str, typer.Option(metavar="NAME", help="The sentence metric that selects them.")] = "chrf"
     buckets: Buckets = BUCKETS
     tokenize: Tokenize = None
-    html: Html = None
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write one self-contained page too.")] = None
     as_json: AsJson = False
 
 
@@ -78,7 +72,15 @@ class ComparedSystems:
     "nmt compare A.en B.en C.en -r test.en --train train.en",
     "nmt compare A.en B.en -r test.en --test bootstrap --json",
 )
-def compare(options: ComparedSystems, systems: Systems) -> None:
+def compare(
+    options: ComparedSystems,
+    systems: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SYSTEM", help="Translations of two systems or more, a line each; all are compared with the first."
+        ),
+    ],
+) -> None:
     """Compare systems: scores, tests, and where they differ.
 
     The systems translate the same text. The report has scores with a paired test and the 95 % interval of the

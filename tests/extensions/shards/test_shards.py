@@ -16,7 +16,7 @@ import nmt
 from nmt.core.errors import UserError
 from nmt.extensions.shards.executors import RayExecutor
 from nmt.extensions.shards.shards import JOURNAL, Journal, Shard, find_shards, run, steps
-from nmt.jobs.workers import CORES, JobFactory, LocalExecutor
+from nmt.extensions.shards.workers import CORES, JobFactory, LocalExecutor
 from nmt.recipe import options as recipe_options
 from nmt.recipe import registry
 from nmt.translation.job import TranslationJob, _translate_shard, start_shards

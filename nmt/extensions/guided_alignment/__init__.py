@@ -1,0 +1,3 @@
+"""Guided alignment: word links that an attention head learns in training."""
+
+REQUIRES = ()
