@@ -9,6 +9,7 @@ import typer
 from nmt.cli.common import AsJson, Device, command, names_in, say_wrote, show_json
 from nmt.core.console import print_table, warn
 from nmt.core.errors import UserError
+from nmt.recipe.registry import provided
 
 if TYPE_CHECKING:
     from nmt.evaluation.scores import TestSet
@@ -128,9 +129,9 @@ def score(
 
 
 def _draw_confusion(test_set: "TestSet", path: Path) -> None:
-    from nmt.plotting.matrix import draw_confusion
     from nmt.plotting.style import write_figure
 
+    draw_confusion = provided("confusion matrix", "--confusion")
     texts = [*test_set.systems.values(), *test_set.references]
     if len(texts) != 2:
         raise UserError("--confusion draws one HYPOTHESIS against one REFERENCE.", "Give two files.")

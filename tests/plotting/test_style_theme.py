@@ -16,7 +16,7 @@ import nmt
 from nmt.alignment.links import WordAlignment
 from nmt.cli import app
 from nmt.plotting.curves import draw_gradients
-from nmt.plotting.matrix import draw_confusion, draw_matrix
+from nmt.plotting.matrix import draw_matrix
 from nmt.plotting.style import BACKGROUND, DARK_COLOURS, Picture, theme, write_figure
 
 WORDS = ("The", "old", "teacher", "buys", "a", "red", "book", ".")
@@ -25,7 +25,6 @@ ALIGNMENT = WordAlignment(WORDS, WORDS, np.eye(len(WORDS), dtype=np.float32) * 0
 DRAW: dict[str, Callable[[], Picture]] = {
     "matrix": lambda: draw_matrix(ALIGNMENT, (set(LINKS), set(LINKS)), "A title", numbers=True),
     "curves": lambda: draw_gradients({"rnn": np.array([1.0, 0.1, 0.01]), "lstm": np.array([1.0, 0.9, 0.8])}),
-    "confusion": lambda: draw_confusion(["a", "b", "b"], ["a", "b", "a"]),
 }
 each_picture = pytest.mark.parametrize("name", DRAW)
 

@@ -1,13 +1,26 @@
-"""Pictures of scores by sentence length, and of scores of changed test sets."""
+"""Pictures of scores by sentence length, of scores of changed test sets, and of confused labels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from nmt.evaluation.scores import SufficientStatistics, TestSet, check_lengths
 from nmt.extensions.comparison.compare import LENGTHS, length_scores
 from nmt.metrics.table import METRICS, check_metrics, directed_name
 from nmt.plotting.curves import draw_legend
-from nmt.plotting.style import FAINT_INK, Picture, curves_size, scaled, style, visible
+from nmt.plotting.matrix import draw_directions, write_numbers
+from nmt.plotting.style import (
+    FAINT_INK,
+    Picture,
+    curves_size,
+    draw_cells,
+    draw_colour_bar,
+    panels,
+    scaled,
+    style,
+    visible,
+)
 
 
 def plot_lengths(
@@ -75,4 +88,25 @@ def draw_scores(scores: Mapping[str, float], metric: str) -> Picture:
         axes.set_axisbelow(True)
         axes.invert_yaxis()
         axes.set_xlabel(directed_name(metric))
+    return figure
+
+
+def draw_confusion(references: Sequence[str], predictions: Sequence[str]) -> Picture:
+    """Draw a confusion matrix: how many lines of each label (rows) were given each label (columns).
+
+    A cell is as dark as the share of its row.
+    """
+    labels = sorted({*references, *predictions})
+    place = {label: number for number, label in enumerate(labels)}
+    counts = np.zeros((len(labels), len(labels)), np.int64)
+    np.add.at(counts, ([place[label] for label in references], [place[label] for label in predictions]), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    names = [visible(label) or "(empty)" for label in labels]
+    side = min(0.45 * len(labels), 30)
+    with style(names):
+        figure, [[axes]] = panels(1, 1, side, side)
+        draw_cells(axes, shares, names, names)
+        write_numbers(axes, {cell: f"{count:,}" for cell, count in np.ndenumerate(counts) if count}, shares)
+        draw_directions(axes, "reference ↓   predicted →")
+        draw_colour_bar(axes, "share of the row", len(labels))
     return figure
