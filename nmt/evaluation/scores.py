@@ -105,23 +105,6 @@ class TestSet:
         return "source" if self.source is not None else "reference"
 
 
-class SufficientStatistics:
-    """The sufficient statistics of each sentence of each system, computed once for all figures of a metric."""
-
-    def __init__(self, key: str, test_set: TestSet, tokenize: str | None = None) -> None:
-        self.key, self.metric = key, METRICS[key](tokenize)
-        self.of_system = {
-            name: self.metric.statistics(texts, test_set.references, test_set.source)
-            for name, texts in test_set.systems.items()
-        }
-        """Statistics (N, F) by system."""
-
-    def score(self, system: str, sentences: Sequence[int] | None = None) -> float:
-        """The score of a system on some sentences, or on all: the corpus score of a file of just those."""
-        rows_NF = self.of_system[system]
-        return self.metric.score_from((rows_NF if sentences is None else rows_NF[sentences]).sum(axis=0))
-
-
 def read_test_set(
     systems: Sequence[Path | str], references: Sequence[Path | str], source: Path | str | None = None
 ) -> TestSet:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nmt.metrics.table import METRICS, higher_is_better
+from nmt.metrics.table import METRICS, directed_name, higher_is_better
 from nmt.plotting.history import History
 from nmt.plotting.style import Picture, curves_size, scaled, style, visible
 
@@ -65,6 +65,25 @@ def draw_gradients(norms: Mapping[str, npt.NDArray[np.float64]]) -> Picture:
         # Within a power of ten there are no other labels.
         axes.yaxis.set_minor_formatter("{x:g}" if axes.get_ylim()[0] > 0.1 else "")
         draw_legend(figure)
+    return figure
+
+
+def draw_scores(scores: Mapping[str, float], metric: str) -> Picture:
+    """Draw a bar for each score, from above.
+
+    Args:
+        scores: by name, such as that of a change of the test set.
+    """
+    with style(scores):
+        figure = Picture(figsize=curves_size(6.4, 0.8 + 0.35 * len(scores)), layout="constrained")
+        axes = figure.subplots()
+        bars = axes.barh(list(map(visible, scores)), list(scores.values()), height=0.6)
+        axes.bar_label(bars, fmt=f"%.{METRICS[metric].decimals}f", padding=3)
+        axes.margins(x=0.15)  # room for the figures
+        axes.grid(visible=False, axis="y")
+        axes.set_axisbelow(True)
+        axes.invert_yaxis()
+        axes.set_xlabel(directed_name(metric))
     return figure
 
 

@@ -31,9 +31,10 @@ from nmt.core.output import open_output
 from nmt.core.text import read_lines
 from nmt.data.opening import open_text
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
-from nmt.evaluation.scores import SufficientStatistics, TestSet, read_aligned, score_corpus
+from nmt.evaluation.scores import TestSet, read_aligned, score_corpus
 from nmt.extensions.comparison.compare import length_scores
 from nmt.extensions.comparison.pictures import draw_lengths
+from nmt.extensions.comparison.significance import SufficientStatistics
 from nmt.metrics.table import Score
 from nmt.plotting.history import History, read_history
 from nmt.plotting.style import write_figure

@@ -1,4 +1,4 @@
-"""Comparison of systems: paired tests, scores by length, and robustness against changed input."""
+"""Comparison of systems: paired tests, scores by length, words and sentences."""
 
 from pathlib import Path
 

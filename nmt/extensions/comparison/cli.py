@@ -1,4 +1,4 @@
-"""``nmt compare``, ``nmt inspect lengths`` and ``nmt inspect robustness``."""
+"""``nmt compare`` and ``nmt inspect lengths``."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from nmt.cli.common import AsJson, Device, ModelDir, command, names_in, numbers_in, say_wrote, show_json
+from nmt.cli.common import AsJson, command, names_in, numbers_in, say_wrote, show_json
 from nmt.cli.evaluate import METRICS, Metrics, References, Tokenize
 from nmt.cli.inspect import Curves
-from nmt.core.console import print_table, progress_bar, warn
+from nmt.core.console import print_table, warn
 from nmt.core.errors import UserError
 from nmt.core.output import open_output
 
@@ -135,9 +135,10 @@ def lengths(
     They show whether a system gets worse on long sentences. Lengths count the words of the source or, without one, of
     the reference.
     """
-    from nmt.evaluation.scores import SufficientStatistics, read_test_set
+    from nmt.evaluation.scores import read_test_set
     from nmt.extensions.comparison.compare import length_scores
     from nmt.extensions.comparison.report import length_table
+    from nmt.extensions.comparison.significance import SufficientStatistics
     from nmt.metrics.table import check_metrics
     from nmt.plotting.style import suffix_of, write_figure
 
@@ -159,56 +160,4 @@ def lengths(
         print_table(*length_table(rows, metric))
         typer.echo(signature)
     if output is not None:
-        say_wrote(output)
-
-
-@command(
-    "nmt inspect robustness runs/de-en test.de test.en",
-    "nmt inspect robustness runs/de-en test.de test.en --metrics bleu,chrf,ter -o robustness.png --json",
-    draws=True,
-)
-def robustness(
-    model_dir: ModelDir,
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Source text of a test set.")],
-    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="Its translation, line by line.")],
-    metrics: Metrics = "bleu,chrf",
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the changes.")] = 1,
-    output: Curves = None,
-    device: Device = "auto",
-    as_json: AsJson = False,
-) -> None:
-    """Score a test set with capitals, typing errors and noise.
-
-    Each modifier of data.corpora that needs no word links changes all sentences of the test set: upper case, title
-    case, no punctuation at the end, typing errors, noise in place of text, and joined sentences. The references are
-    changed, too, except for typing errors.
-    """
-    from nmt.data.sources import FileText
-    from nmt.extensions.comparison.pictures import draw_scores
-    from nmt.extensions.comparison.robustness import robustness as run
-    from nmt.metrics.table import check_metrics, directed_name
-    from nmt.plotting.style import suffix_of, write_figure
-    from nmt.translation.load import load
-
-    if output is not None:
-        suffix_of(output)  # before the work
-    names = names_in(metrics)
-    check_metrics(names)
-    pairs = list(FileText(source, reference))
-    if not pairs:
-        raise UserError(f"{source} is empty.", "Name a test set.")
-    with progress_bar("translating", None) as bar:
-        found = dict(bar.counted(run(load(model_dir, device), pairs, names, seed)))
-    if as_json:
-        show_json({name: {each: score.to_json() for each, score in scores.items()} for name, scores in found.items()})
-    else:
-        first, *_ = found.values()
-        rows = [
-            (name.replace("_", " "), *(score.figure for score in scores.values())) for name, scores in found.items()
-        ]
-        print_table("", ("test set", *map(directed_name, names)), rows)
-        for score in first.values():
-            typer.echo(score.signature)
-    if output is not None:
-        write_figure(draw_scores({n.replace("_", " "): s[names[0]].score for n, s in found.items()}, names[0]), output)
         say_wrote(output)

@@ -19,8 +19,8 @@ from nmt.core.errors import UserError
 from nmt.core.templates import rounded
 from nmt.core.text import describe, read_lines
 from nmt.data.dialogue import current_turn
-from nmt.evaluation.scores import SufficientStatistics, TestSet
-from nmt.extensions.comparison.significance import MetricTest, TestMethod, paired_test
+from nmt.evaluation.scores import TestSet
+from nmt.extensions.comparison.significance import MetricTest, SufficientStatistics, TestMethod, paired_test
 from nmt.metrics.degenerate import DegenerateCount, count_degenerate
 from nmt.metrics.table import METRICS, Bleu, Metric, check_metrics
 
@@ -163,6 +163,16 @@ def length_scores(
             scores = {s.key: {name: round(s.score(name, indices), 4) for name in test_set.systems} for s in statistics}
             rows.append(bucket | {"sentences": len(indices), "scores": scores})
     return rows
+
+
+def scores_by_length(metric: str, test_set: TestSet) -> dict[str, Any]:
+    """Returns the ``rows`` of :func:`length_scores`, the scores of the ``whole`` text, and the ``signature``."""
+    statistics = SufficientStatistics(metric, test_set)
+    return {
+        "whole": {name: statistics.score(name) for name in test_set.systems},
+        "signature": statistics.metric.signature,
+        "rows": length_scores(test_set, [statistics]),
+    }
 
 
 def word_classes(

@@ -1,13 +1,14 @@
-"""Pictures of scores by sentence length, of scores of changed test sets, and of confused labels."""
+"""Pictures of scores by sentence length, and of confused labels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from nmt.evaluation.scores import SufficientStatistics, TestSet, check_lengths
+from nmt.evaluation.scores import TestSet, check_lengths
 from nmt.extensions.comparison.compare import LENGTHS, length_scores
-from nmt.metrics.table import METRICS, check_metrics, directed_name
+from nmt.extensions.comparison.significance import SufficientStatistics
+from nmt.metrics.table import check_metrics, directed_name
 from nmt.plotting.curves import draw_legend
 from nmt.plotting.matrix import draw_directions, write_numbers
 from nmt.plotting.style import (
@@ -69,25 +70,6 @@ def draw_lengths(rows: Sequence[Mapping[str, Any]], metric: str, measured_by: st
         axes.set_ylim(bottom=0)
         axes.set_title(note, loc="right", fontsize=scaled(6), color=FAINT_INK)
         draw_legend(figure)
-    return figure
-
-
-def draw_scores(scores: Mapping[str, float], metric: str) -> Picture:
-    """Draw a bar for each score, from above.
-
-    Args:
-        scores: by name, such as that of a change of the test set.
-    """
-    with style(scores):
-        figure = Picture(figsize=curves_size(6.4, 0.8 + 0.35 * len(scores)), layout="constrained")
-        axes = figure.subplots()
-        bars = axes.barh(list(map(visible, scores)), list(scores.values()), height=0.6)
-        axes.bar_label(bars, fmt=f"%.{METRICS[metric].decimals}f", padding=3)
-        axes.margins(x=0.15)  # room for the figures
-        axes.grid(visible=False, axis="y")
-        axes.set_axisbelow(True)
-        axes.invert_yaxis()
-        axes.set_xlabel(directed_name(metric))
     return figure
 
 

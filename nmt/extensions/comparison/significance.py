@@ -8,13 +8,14 @@ Randomisation is the default because it is the more careful one: the bootstrap, 
 absolute differences with their own mean, and so calls small differences significant about twice as readily.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from nmt.evaluation.scores import SufficientStatistics, bootstrap, check_seed, interval, with_interval
-from nmt.metrics.table import FloatArray, Metric, Score
+from nmt.evaluation.scores import TestSet, bootstrap, check_seed, interval, with_interval
+from nmt.metrics.table import METRICS, FloatArray, Metric, Score
 
 TestMethod = Literal["randomisation", "bootstrap"]
 
@@ -23,6 +24,23 @@ NUM_SAMPLES: dict[TestMethod, int] = {"randomisation": 10_000, "bootstrap": 1000
 
 LEVEL = 0.05
 """Differences with a smaller p are called significant."""
+
+
+class SufficientStatistics:
+    """The sufficient statistics of each sentence of each system, computed once for all figures of a metric."""
+
+    def __init__(self, key: str, test_set: TestSet, tokenize: str | None = None) -> None:
+        self.key, self.metric = key, METRICS[key](tokenize)
+        self.of_system = {
+            name: self.metric.statistics(texts, test_set.references, test_set.source)
+            for name, texts in test_set.systems.items()
+        }
+        """Statistics (N, F) by system."""
+
+    def score(self, system: str, sentences: Sequence[int] | None = None) -> float:
+        """The score of a system on some sentences, or on all: the corpus score of a file of just those."""
+        rows_NF = self.of_system[system]
+        return self.metric.score_from((rows_NF if sentences is None else rows_NF[sentences]).sum(axis=0))
 
 
 @dataclass(frozen=True)
@@ -105,6 +123,11 @@ def paired_test(
         p_value = max(p_value, min(1.0, 2.0 ** (1 - num_different)))
         differences[name] = Difference(value, *interval(gaps_R), p_value, p_value < LEVEL)
     return MetricTest(metric, scores, differences)
+
+
+def compare_by(metric: str, test_set: TestSet) -> MetricTest:
+    """Tests each system of a test set against the first one, by a metric."""
+    return paired_test(SufficientStatistics(metric, test_set))
 
 
 def _swapped_gaps(metric: Metric, one_NF: FloatArray, other_NF: FloatArray, num_trials: int, seed: int) -> FloatArray:

@@ -12,7 +12,7 @@ from nmt.core.errors import UserError
 from nmt.core.templates import embedded, render, rounded
 from nmt.core.text import read_lines
 from nmt.data.links import read_pharaoh
-from nmt.evaluation.scores import SufficientStatistics, TestSet, read_aligned
+from nmt.evaluation.scores import TestSet, read_aligned
 from nmt.extensions.lecture import TEMPLATES
 from nmt.extensions.lecture.sentence import Gold, Json, SentenceViewer
 from nmt.recipe.registry import provided
@@ -66,20 +66,14 @@ def scores_by_length(
     Raises:
         UserError: a file can't be read, is empty, or has another number of lines.
     """
-    length_scores = provided("scores by length", "--test")
+    by_length = provided("scores by length", "--test")
     sources, references = read_aligned([source, reference])
     systems = {}
     for viewer in viewers:
         found = viewer.translator.stream(sources, on_progress=on_progress, beam_size=viewer.options.beam_size)
         systems[viewer.name] = [translation.text for translation in found]
-    test_set = TestSet(systems, [references], sources)
-    statistics = SufficientStatistics("bleu", test_set, None)
-    return {
-        "whole": {name: statistics.score(name) for name in systems},
-        "sentences": len(sources),
-        "signature": statistics.metric.signature,
-        "rows": length_scores(test_set, [statistics]),
-    }
+    scores: Json = by_length("bleu", TestSet(systems, [references], sources))
+    return {"sentences": len(sources), **scores}
 
 
 def read_gold(reference: Path, links: Path, lines: Sequence[str]) -> list[Gold]:

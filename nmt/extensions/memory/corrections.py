@@ -14,7 +14,7 @@ from nmt.core.files import explained, new_folder, remove_folder, replacing, sha2
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.opening import open_text
 from nmt.data.sources import FileText
-from nmt.evaluation.scores import SufficientStatistics, TestSet
+from nmt.evaluation.scores import TestSet
 from nmt.extensions.memory.memory import TranslationMemory
 from nmt.recipe.load import load_recipe
 from nmt.recipe.registry import provided
@@ -79,7 +79,7 @@ def learn_corrections(directory: Path, overrides: Mapping[str, Any] = {}, share:
         UserError: there are too few corrections, or the text of the recipe can't be read.
         Interrupted: Ctrl-C or SIGTERM, after a checkpoint was saved.
     """
-    paired_test = provided("paired test", "nmt learn-corrections")
+    compare_by = provided("paired test", "nmt learn-corrections")
     files = ModelDirectory(directory)
     files.check()
     with files.writing():
@@ -92,7 +92,7 @@ def learn_corrections(directory: Path, overrides: Mapping[str, Any] = {}, share:
         if sha256(tuned.weights) == sha256(files.weights):
             remove_folder(files.file(FOLDER))
             return None
-        outcome = _compare(files, tuned, recipe, paired_test)
+        outcome = _compare(files, tuned, recipe, compare_by)
         if outcome.is_better:
             for source, target in ((files.weights, files.file(WEIGHTS_BEFORE)), (tuned.weights, files.weights)):
                 with replacing(target) as temporary, explained(target):
@@ -144,7 +144,9 @@ def _changes(files: ModelDirectory, recipe: Recipe, share: float) -> dict[str, A
     }
 
 
-def _compare(files: ModelDirectory, tuned: ModelDirectory, recipe: Recipe, paired_test: Callable[..., Any]) -> Outcome:
+def _compare(
+    files: ModelDirectory, tuned: ModelDirectory, recipe: Recipe, compare_by: Callable[[str, TestSet], Any]
+) -> Outcome:
     """Translates by both models, and tests the differences."""
     texts = [list(FileText(*_files(files.file(FOLDER), name))) for name in ("test", "compared")]
     systems: list[dict[str, list[str]]] = [{}, {}]
@@ -157,7 +159,7 @@ def _compare(files: ModelDirectory, tuned: ModelDirectory, recipe: Recipe, paire
     tests = []
     for found, pairs in zip(systems, texts, strict=True):
         test_set = TestSet(found, [[target for _, target in pairs]])
-        tests.append({key: paired_test(SufficientStatistics(key, test_set)) for key in METRICS})
+        tests.append({key: compare_by(key, test_set) for key in METRICS})
     say(f"compared {len(texts[0]):,} corrections that were held out and {len(texts[1]):,} validation pairs")
     return Outcome(*tests)
 

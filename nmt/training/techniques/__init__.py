@@ -19,7 +19,7 @@ TECHNIQUES: Table[Technique] = Table(
         "truncation": Truncation,
     },
 )
-"""In the order in which their hooks are called. Techniques that build on other folders, such as guided
-alignment, are extensions."""
+"""In the order in which their hooks are called. The technique of :mod:`nmt.alignment.guided_alignment`, a folder that
+builds on this one, is declared by an entry point like that of an outside package."""
 
 KEY = "training.techniques"

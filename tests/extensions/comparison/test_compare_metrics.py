@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from nmt.evaluation.scores import SufficientStatistics, TestSet
+from nmt.evaluation.scores import TestSet
 from nmt.extensions.comparison.compare import CompareOptions, compare, length_scores
 from nmt.extensions.comparison.report import to_html
-from nmt.extensions.comparison.significance import paired_test
+from nmt.extensions.comparison.significance import SufficientStatistics, paired_test
 from nmt.metrics.table import Metric
 from nmt.recipe import registry as plugins
 

@@ -1,3 +1,0 @@
-"""Guided alignment: word links that an attention head learns in training."""
-
-REQUIRES = ()
