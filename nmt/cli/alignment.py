@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
@@ -16,7 +16,7 @@ from nmt.cli.schema import options_of
 from nmt.core.console import print_table, progress_bar, say, warn
 from nmt.core.errors import UserError
 from nmt.core.output import open_output
-from nmt.recipe.registry import provided
+from nmt.recipe.registry import hooks, provided
 
 if TYPE_CHECKING:
     from nmt.plotting.matrix import Draw
@@ -209,11 +209,11 @@ def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
     """Write word alignments from attention or attribution."""
     from nmt.alignment.heads import AlignmentHeads
     from nmt.alignment.links import write_alignments
-    from nmt.alignment.unknown_text import UnknownText
     from nmt.data.links import read_pharaoh
 
     options.check()
     kind, output = options.kind, options.output
+    render = provided("alignment page", "--format html") if kind == "html" else None
     translator = _load(options.model_dir, options, device)
     if options.heads is not None or options.attention is not None:
         heads = AlignmentHeads.of(translator.model.decoder, options.heads, options.attention)
@@ -226,10 +226,13 @@ def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
     )
     groups = list(groups) if kind == "html" else groups  # a page holds all it shows
     true_links = read_pharaoh(options.gold) if options.gold is not None else None
-    unknown = UnknownText(translator.vocabularies)
+    watchers = [make(translator.vocabularies) for make in hooks("pairs_aligned")]
+    pairs = chain.from_iterable(groups)
+    for watcher in watchers:
+        pairs = watcher.counted(pairs)
     with progress_bar("aligning", options.limit, not on_screen(output)) as bar:
         alignments = translator.stream_alignments(
-            unknown.counted(pair for group in groups for pair in group),
+            pairs,
             options.tokenized,
             split_punctuation=options.split_punctuation,
             reverse=backward,
@@ -242,8 +245,7 @@ def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
         if kind == "pharaoh" or kind == "json":
             with open_output(output) as file:
                 write_alignments(alignments, kind, file)
-        elif kind == "html":
-            render = provided("alignment page", "--format html")
+        elif render is not None:
             sentences = [list(islice(alignments, len(group))) for group in groups]
             page = render(translator, sentences, true_links, options.source, options.target)
             with open_output(output) as file:
@@ -256,8 +258,9 @@ def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
             draw = _draw_function(translator, options)
             path = _picture_path(output, kind)
             say_wrote(*plot_alignments(alignments, path, gold=true_links, numbers=options.numbers, draw=draw))
-    if summary := unknown.summary():
-        warn(summary)
+    for watcher in watchers:
+        if summary := watcher.summary():
+            warn(summary)
 
 
 def _load(model_dir: Path, options: AlignOptions, device: str) -> "Translator":
