@@ -4,9 +4,11 @@ import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
@@ -124,9 +126,9 @@ def test_every_command_that_writes_pictures_has_the_option(
         assert done.returncode == 0, done.stderr
         sizes[name] = max(float(size) for size in re.findall(r"font(?:-size)?: ([\d.]+)px", picture.read_text("utf-8")))
     assert sizes["slides-dark"] > 1.5 * sizes["paper"]
-    commands = [
-        *app.registered_commands,
-        *(c for group in app.registered_groups for c in group.typer_instance.registered_commands),
-    ]
-    drawing = {c.callback.__name__ for c in commands if "theme" in c.callback.__signature__.parameters}
-    assert drawing == {"align", "quickstart", "score", "run", "gradients", "lengths", "robustness", "memory", "words"}
+    program: Any = typer.main.get_command(app)
+    inspecting = program.get_command(None, "inspect")
+    commands = [group.get_command(None, name) for group in (program, inspecting) for name in group.list_commands(None)]
+    drawing = {each.name for each in commands if any(option.name == "theme" for option in each.params)}
+    own = {*program.own, *inspecting.own}
+    assert drawing & own == {"align", "quickstart", "score", "run", "gradients", "robustness", "memory"}
