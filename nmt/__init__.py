@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from nmt.api.pictures import plot_alignment as plot_alignment
     from nmt.api.pictures import plot_gradients as plot_gradients
     from nmt.api.pictures import plot_heads as plot_heads
-    from nmt.api.pictures import plot_lengths as plot_lengths
     from nmt.api.pictures import plot_memory as plot_memory
     from nmt.api.pictures import plot_runs as plot_runs
     from nmt.api.run import Run as Run
@@ -70,7 +69,6 @@ _MODULES = {
     "plot_alignment": "nmt.api.pictures",
     "plot_gradients": "nmt.api.pictures",
     "plot_heads": "nmt.api.pictures",
-    "plot_lengths": "nmt.api.pictures",
     "plot_memory": "nmt.api.pictures",
     "plot_runs": "nmt.api.pictures",
     "register": "nmt.recipe.registry",

@@ -1,21 +1,17 @@
-"""Pictures for programs and notebooks: of alignments, gradients, memories, scores by length, and training runs.
+"""Pictures for programs and notebooks: of alignments, gradients, memories, and training runs.
 
 ``picture.savefig(FILE)`` writes PNG, SVG or PDF by the suffix of the file. Notebooks show pictures by themselves.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 from nmt.alignment.heads import by_layer
 from nmt.alignment.links import WordAlignment
 from nmt.api.run import Run
 from nmt.data.links import Link
-from nmt.evaluation.compare import LENGTHS, length_scores
-from nmt.evaluation.scores import check_lengths
-from nmt.evaluation.significance import SufficientStatistics, TestSet
 from nmt.inspection.gradients import GradientNorms
 from nmt.inspection.memory import draw_memory, trace_memory
-from nmt.metrics.table import check_metrics
-from nmt.plotting.curves import XAxis, draw_gradients, draw_lengths, draw_runs
+from nmt.plotting.curves import XAxis, draw_gradients, draw_runs
 from nmt.plotting.matrix import draw_grid, draw_matrix
 from nmt.plotting.style import Picture
 from nmt.translation.translator import Translator
@@ -51,33 +47,6 @@ def plot_gradients(norms: Iterable[GradientNorms]) -> Picture:
 def plot_memory(translator: Translator, line: str) -> Picture:
     """Draws where the heads of a neural Turing machine write and read while it translates a line."""
     return draw_memory(trace_memory(translator, line, translator(line).text))
-
-
-def plot_lengths(
-    systems: Mapping[str, Sequence[str]],
-    references: Sequence[str],
-    sources: Sequence[str] | None = None,
-    metric: str = "bleu",
-    limits: Sequence[int] = LENGTHS,
-) -> Picture:
-    """Draws the scores of systems by sentence length.
-
-    Args:
-        systems: the translations of each system, by its name.
-        references: a reference translation of each sentence.
-        metric: name of the metric, as in :func:`nmt.score`.
-        sources: source sentences, whose words are counted; without them those of the references.
-        limits: the longest sentences of each bucket but the last, in words.
-
-    Raises:
-        UserError: there is no such metric, or the numbers of sentences differ.
-    """
-    check_metrics([metric], sources is not None)
-    check_lengths({"references": len(references)} | {name: len(texts) for name, texts in systems.items()})
-    test_set = TestSet(systems, [references], sources)
-    statistics = SufficientStatistics(metric, test_set)
-    rows = length_scores(test_set, [statistics], limits)
-    return draw_lengths(rows, metric, test_set.measured_by, statistics.metric.signature)
 
 
 def plot_runs(runs: Iterable[Run], x: XAxis = "updates", metric: str = "bleu") -> Picture:

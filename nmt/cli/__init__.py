@@ -7,7 +7,6 @@ COMMANDS = {
     "train": "nmt.cli.train:train",
     "translate": "nmt.cli.translate:translate",
     "score": "nmt.cli.evaluate:score",
-    "compare": "nmt.cli.evaluate:compare",
     "align": "nmt.cli.alignment:align",
     "inspect": "nmt.cli.inspect:group_of_commands",
     "recipes": "nmt.cli.train:recipes",

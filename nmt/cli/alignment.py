@@ -1,11 +1,11 @@
 """Commands of word alignment: ``nmt align``, ``learn-alignment`` and ``aer``."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
 import typer
 
@@ -16,11 +16,9 @@ from nmt.cli.schema import options_of
 from nmt.core.console import print_table, progress_bar, say, warn
 from nmt.core.errors import UserError
 from nmt.core.output import open_output
-from nmt.recipe.registry import provided
+from nmt.recipe.registry import hooks, provided
 
 if TYPE_CHECKING:
-    from nmt.alignment.links import WordAlignment
-    from nmt.data.links import GoldLinks
     from nmt.plotting.matrix import Draw
     from nmt.translation.translator import Translator
 
@@ -30,100 +28,8 @@ SUFFIXES: dict[str, AlignmentFormat] = {f".{kind}": kind for kind in get_args(Al
 MAX_PICTURES = 20
 MAX_IN_PAGE = 1000
 
-Source = Annotated[str, typer.Argument(metavar="SOURCE", help="Source text, a sentence a line.")]
-Target = Annotated[str | None, typer.Argument(metavar="TARGET", help="Its translation; by default the model's own.")]
-Format = Annotated[
-    AlignmentFormat | None,
-    typer.Option(
-        help="pharaoh: links i-j of source and target word, counted from 0; json: words, links, weights and "
-        "score, an object per line; a picture per sentence pair (pdf: a page); or html: one interactive page.",
-        show_default="by the name of the output, else pharaoh",
-        rich_help_panel=INPUT_AND_OUTPUT,
-    ),
-]
-PictureOutput = Annotated[
-    str,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FILE",
-        help="File to write; - is standard output. Many pictures are numbered: links-0001.png ….",
-        rich_help_panel=INPUT_AND_OUTPUT,
-    ),
-]
 Tokenized = Annotated[
     bool, typer.Option(help="The text is tokenised; tokens are the words.", rich_help_panel=INPUT_AND_OUTPUT)
-]
-SplitPunctuation = Annotated[
-    bool,
-    typer.Option(help="In raw text, count punctuation marks as words of their own.", rich_help_panel=INPUT_AND_OUTPUT),
-]
-Reverse = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="MODEL_DIR",
-        help="A model of the other direction; links are those of both models.",
-        rich_help_panel=LINKS,
-    ),
-]
-WithLexicon = Annotated[
-    bool,
-    typer.Option(
-        "--lexicon/--no-lexicon",
-        help="Weigh the attention with the lexicon of `nmt learn-alignment`, if any.",
-        rich_help_panel=LINKS,
-    ),
-]
-LexiconOnly = Annotated[
-    bool,
-    typer.Option(
-        help="Align by the lexicon and the order of words, without the attention: faster, nearly as good. Weights are "
-        "then the probabilities of links, and there are no scores.",
-        rich_help_panel=LINKS,
-    ),
-]
-Attribution = Annotated[
-    AttributionMethod | None,
-    typer.Option(
-        metavar="METHOD",
-        help="Take links from the attribution of the predicted tokens to the source in place of attention: "
-        "input_x_gradient, integrated_gradients, value_zeroing or leave_one_out.",
-        rich_help_panel=LINKS,
-    ),
-]
-Grid = Annotated[
-    bool,
-    typer.Option(
-        help="Pictures of each attention head, a row per layer; the heads that links are from have a frame.",
-        rich_help_panel=APPEARANCE,
-    ),
-]
-Lines = Annotated[
-    bool,
-    typer.Option(
-        help="Pictures of two rows of words, joined by lines as thick as the weights.", rich_help_panel=APPEARANCE
-    ),
-]
-Numbers = Annotated[bool, typer.Option(help="Write the weights into pictures.", rich_help_panel=APPEARANCE)]
-Gold = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Gold links to show too: i-j sure, i?j possible.", rich_help_panel=APPEARANCE),
-]
-Candidates = Annotated[
-    int,
-    typer.Option(
-        metavar="N", min=1, help="In pages without TARGET: candidates of a sentence.", rich_help_panel=APPEARANCE
-    ),
-]
-Limit = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=1,
-        help="Use only the first N pairs.",
-        show_default=f"all; {MAX_PICTURES} for pictures, {MAX_IN_PAGE:,} for a page",
-        rich_help_panel=INPUT_AND_OUTPUT,
-    ),
 ]
 
 
@@ -132,24 +38,159 @@ class AlignOptions:
     """Options of ``nmt align``."""
 
     model_dir: ModelDir
-    source: Source
-    target: Target = None
-    format: Format = None
-    output: PictureOutput = "-"
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Source text, a sentence a line.")]
+    target: Annotated[
+        str | None, typer.Argument(metavar="TARGET", help="Its translation; by default the model's own.")
+    ] = None
+    format: Annotated[
+        AlignmentFormat | None,
+        typer.Option(
+            help="pharaoh: links i-j of source and target word, counted from 0; json: words, links, weights and "
+            "score, an object per line; a picture per sentence pair (pdf: a page); or html: one interactive page.",
+            show_default="by the name of the output, else pharaoh",
+            rich_help_panel=INPUT_AND_OUTPUT,
+        ),
+    ] = None
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File to write; - is standard output. Many pictures are numbered: links-0001.png ….",
+            rich_help_panel=INPUT_AND_OUTPUT,
+        ),
+    ] = "-"
     tokenized: Tokenized = False
-    split_punctuation: SplitPunctuation = False
-    reverse: Reverse = None
-    lexicon: WithLexicon = True
-    lexicon_only: LexiconOnly = False
+    split_punctuation: Annotated[
+        bool,
+        typer.Option(
+            help="In raw text, count punctuation marks as words of their own.", rich_help_panel=INPUT_AND_OUTPUT
+        ),
+    ] = False
+    reverse: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL_DIR",
+            help="A model of the other direction; links are those of both models.",
+            rich_help_panel=LINKS,
+        ),
+    ] = None
+    lexicon: Annotated[
+        bool,
+        typer.Option(
+            "--lexicon/--no-lexicon",
+            help="Weigh the attention with the lexicon of `nmt learn-alignment`, if any.",
+            rich_help_panel=LINKS,
+        ),
+    ] = True
+    lexicon_only: Annotated[
+        bool,
+        typer.Option(
+            help="Align by the lexicon and the order of words, without the attention: faster, nearly as good. Weights "
+            "are then the probabilities of links, and there are no scores.",
+            rich_help_panel=LINKS,
+        ),
+    ] = False
     heads: Heads = None
     attention: AttentionStep = None
-    attribution: Attribution = None
-    grid: Grid = False
-    lines: Lines = False
-    numbers: Numbers = False
-    gold: Gold = None
-    n_best: Candidates = 1
-    limit: Limit = None
+    attribution: Annotated[
+        AttributionMethod | None,
+        typer.Option(
+            metavar="METHOD",
+            help="Take links from the attribution of the predicted tokens to the source in place of attention: "
+            "input_x_gradient, integrated_gradients, value_zeroing or leave_one_out.",
+            rich_help_panel=LINKS,
+        ),
+    ] = None
+    grid: Annotated[
+        bool,
+        typer.Option(
+            help="Pictures of each attention head, a row per layer; the heads that links are from have a frame.",
+            rich_help_panel=APPEARANCE,
+        ),
+    ] = False
+    lines: Annotated[
+        bool,
+        typer.Option(
+            help="Pictures of two rows of words, joined by lines as thick as the weights.", rich_help_panel=APPEARANCE
+        ),
+    ] = False
+    numbers: Annotated[bool, typer.Option(help="Write the weights into pictures.", rich_help_panel=APPEARANCE)] = False
+    gold: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Gold links to show too: i-j sure, i?j possible.", rich_help_panel=APPEARANCE
+        ),
+    ] = None
+    n_best: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, help="In pages without TARGET: candidates of a sentence.", rich_help_panel=APPEARANCE
+        ),
+    ] = 1
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Use only the first N pairs.",
+            show_default=f"all; {MAX_PICTURES} for pictures, {MAX_IN_PAGE:,} for a page",
+            rich_help_panel=INPUT_AND_OUTPUT,
+        ),
+    ] = None
+
+    @property
+    def kind(self) -> AlignmentFormat:
+        """The format of the output."""
+        return self.format or SUFFIXES.get(Path(self.output).suffix.lower(), "pharaoh")
+
+    @property
+    def uses_heads(self) -> bool:
+        """Whether the options name attention heads, or show each of them."""
+        return bool(self.grid or self.kind == "html" or self.heads or self.attention)
+
+    def check(self) -> None:
+        """Refuses options that don't go together, before a model is loaded.
+
+        Raises:
+            UserError: with the remedy.
+        """
+        kind, is_picture = self.kind, self.kind in PICTURES
+        option, name = ("--grid", "heads") if self.grid else ("--lines", "lines")
+        uses_attention = self.uses_heads or self.attribution is not None
+        refusals = (
+            (
+                self.n_best > 1 and (kind != "html" or self.target is not None),
+                "--n-best is for pages of the model's own translations.",
+                "Give --format html and no TARGET.",
+            ),
+            (
+                self.tokenized and self.target is None,
+                "With --tokenized a TARGET is needed: the model's own output isn't tokenised.",
+                "Name one.",
+            ),
+            (is_picture and self.output == "-", f"A {kind} picture needs a file.", f"Give -o links.{kind}."),
+            (
+                (self.grid or self.lines) and not is_picture,
+                f"{option} is for pictures, and {kind} is none.",
+                f"Give -o {name}.png, .svg or .pdf.",
+            ),
+            (self.grid and self.lines, "--grid and --lines are two kinds of picture.", "Give one of them."),
+            (
+                self.lexicon_only and (uses_attention or not self.lexicon),
+                "--lexicon-only uses no attention and needs the lexicon.",
+                "Leave out --no-lexicon, --heads, --attention, --grid and --format html, or --lexicon-only.",
+            ),
+            (
+                self.attribution is not None and self.uses_heads,
+                "--attribution replaces the attention heads.",
+                "Leave out --heads, --attention, --grid and --format html, or --attribution.",
+            ),
+        )
+        for is_refused, message, remedy in refusals:
+            if is_refused:
+                raise UserError(message, remedy)
 
 
 @command(
@@ -166,41 +207,32 @@ class AlignOptions:
 @options_of(LinkOptions, from_recipe=False, section=LINKS)
 def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
     """Write word alignments from attention or attribution."""
+    from nmt.alignment.heads import AlignmentHeads
     from nmt.alignment.links import write_alignments
-    from nmt.alignment.unknown_text import UnknownText
     from nmt.data.links import read_pharaoh
 
-    kind = options.format or SUFFIXES.get(Path(options.output).suffix.lower(), "pharaoh")
-    _check(kind, options.target, options.tokenized, options.n_best)
-    _check_picture(kind, options.output, options.grid, options.lines)
-    uses_heads = bool(options.grid or kind == "html" or options.heads or options.attention)
-    _check_lexicon(options.lexicon, options.lexicon_only, uses_heads or options.attribution is not None)
-    if options.attribution is not None and uses_heads:
-        raise UserError(
-            "--attribution replaces the attention heads.",
-            "Leave out --heads, --attention, --grid and --format html, or --attribution.",
-        )
-    translator = _load(
-        options.model_dir, device, options.lexicon, options.heads, options.attention, options.attribution
-    )
-    backward = (
-        _load(options.reverse, device, options.lexicon, attribution=options.attribution)
-        if options.reverse is not None
-        else None
-    )
+    options.check()
+    kind, output = options.kind, options.output
+    render = provided("alignment page", "--format html") if kind == "html" else None
+    translator = _load(options.model_dir, options, device)
+    if options.heads is not None or options.attention is not None:
+        heads = AlignmentHeads.of(translator.model.decoder, options.heads, options.attention)
+        translator.aligner.heads = heads
+    backward = _load(options.reverse, options, device) if options.reverse is not None else None
     limits = {"html": MAX_IN_PAGE, "pharaoh": None, "json": None}
-    candidates = list if kind == "html" else iter  # a page holds all it shows
-    groups = candidates(
-        islice(
-            _pairs(translator, options.source, options.target, options.n_best),
-            options.limit or limits.get(kind, MAX_PICTURES),
-        )
+    groups: Iterable[Sequence[tuple[str, str]]] = islice(
+        _pairs(translator, options.source, options.target, options.n_best),
+        options.limit or limits.get(kind, MAX_PICTURES),
     )
+    groups = list(groups) if kind == "html" else groups  # a page holds all it shows
     true_links = read_pharaoh(options.gold) if options.gold is not None else None
-    unknown = UnknownText(translator.vocabularies)
-    with progress_bar("aligning", options.limit, not on_screen(options.output)) as bar:
+    watchers = [make(translator.vocabularies) for make in hooks("pairs_aligned")]
+    pairs = chain.from_iterable(groups)
+    for watcher in watchers:
+        pairs = watcher.counted(pairs)
+    with progress_bar("aligning", options.limit, not on_screen(output)) as bar:
         alignments = translator.stream_alignments(
-            unknown.counted(pair for group in groups for pair in group),
+            pairs,
             options.tokenized,
             split_punctuation=options.split_punctuation,
             reverse=backward,
@@ -211,69 +243,37 @@ def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
         )
         alignments = bar.counted(alignments)
         if kind == "pharaoh" or kind == "json":
-            with open_output(options.output) as file:
+            with open_output(output) as file:
                 write_alignments(alignments, kind, file)
-        elif kind == "html":
+        elif render is not None:
             sentences = [list(islice(alignments, len(group))) for group in groups]
-            _write_page(translator, sentences, true_links, options.source, options.target, options.output)
+            page = render(translator, sentences, true_links, options.source, options.target)
+            with open_output(output) as file:
+                file.write(page)
+            if output != "-":
+                say_wrote(output)
         else:
             from nmt.plotting.matrix import plot_alignments
 
-            path = _picture_path(options.output, kind)
-            scale = (
-                "link probability" if options.lexicon_only else (options.attribution or "attention").replace("_", " ")
-            )
-            draw = _draw_function(translator, options.grid, options.lines, scale)
+            draw = _draw_function(translator, options)
+            path = _picture_path(output, kind)
             say_wrote(*plot_alignments(alignments, path, gold=true_links, numbers=options.numbers, draw=draw))
-    if summary := unknown.summary():
-        warn(summary)
+    for watcher in watchers:
+        if summary := watcher.summary():
+            warn(summary)
 
 
-def _check(kind: str, target: str | None, tokenized: bool, n_best: int) -> None:
-    """Refuse options that don't go together, before a model is loaded."""
-    if n_best > 1 and (kind != "html" or target is not None):
-        raise UserError("--n-best is for pages of the model's own translations.", "Give --format html and no TARGET.")
-    if tokenized and target is None:
-        raise UserError("With --tokenized a TARGET is needed: the model's own output isn't tokenised.", "Name one.")
-
-
-def _check_picture(kind: str, output: str, grid: bool, lines: bool) -> None:
-    if kind in PICTURES and output == "-":
-        raise UserError(f"A {kind} picture needs a file.", f"Give -o links.{kind}.")
-    if (grid or lines) and kind not in PICTURES:
-        option, name = ("--grid", "heads") if grid else ("--lines", "lines")
-        raise UserError(f"{option} is for pictures, and {kind} is none.", f"Give -o {name}.png, .svg or .pdf.")
-    if grid and lines:
-        raise UserError("--grid and --lines are two kinds of picture.", "Give one of them.")
-
-
-def _check_lexicon(lexicon: bool, lexicon_only: bool, uses_attention: bool) -> None:
-    if lexicon_only and (uses_attention or not lexicon):
-        raise UserError(
-            "--lexicon-only uses no attention and needs the lexicon.",
-            "Leave out --no-lexicon, --heads, --attention, --grid and --format html, or --lexicon-only.",
-        )
-
-
-def _load(
-    model_dir: Path,
-    device: str,
-    lexicon: bool,
-    heads: str | None = None,
-    attention: str | None = None,
-    attribution: AttributionMethod | None = None,
-) -> "Translator":
-    """A model with the heads that were asked for, or those that its model directory names; or an attribution."""
-    from nmt.alignment.heads import AlignmentHeads
+def _load(model_dir: Path, options: AlignOptions, device: str) -> "Translator":
+    """Returns a model that aligns by what the options name in place of attention and lexicon."""
     from nmt.translation.load import load
 
     translator = load(model_dir, device)
-    if heads is not None or attention is not None:
-        translator.aligner.heads = AlignmentHeads.of(translator.model.decoder, heads, attention)
-    if attribution is not None:
+    if options.attribution is not None:
         shares = provided("attribution", "--attribution")
-        translator.aligner.attribute = partial(shares, translator.model, translator.vocabularies, method=attribution)
-    if not lexicon:
+        translator.aligner.attribute = partial(
+            shares, translator.model, translator.vocabularies, method=options.attribution
+        )
+    if not options.lexicon:
         translator.aligner.lexicon = None
     return translator
 
@@ -293,40 +293,18 @@ def _pairs(
     return ([pair] for pair in FileText(Path(source), Path(target)))
 
 
-def _write_page(
-    translator: "Translator",
-    sentences: "Sequence[Sequence[WordAlignment]]",
-    gold: "Sequence[GoldLinks] | None",
-    source: str,
-    target: str | None,
-    output: str,
-) -> None:
-    render_report = provided("alignment page", "--format html")
-    data, names = translator.recipe.data, [head.name for head in translator.model.decoder.heads]
-    chosen = [names[head] for head in translator.aligner.heads.heads]
-    mean = chosen[0] if len(chosen) == 1 else f"mean of {len(chosen)} heads"
-    heads = [f"{mean}, which links come from", *names]
-    shown = f"{len(sentences):,} sentences of {Path(source).name} with " + (
-        Path(target).name if target else "the model's own translations"
-    )
-    page = render_report(f"Word alignments, {data.source} → {data.target}", f"{shown}.", heads, sentences, gold)
-    with open_output(output) as file:
-        file.write(page)
-    if output != "-":
-        say_wrote(output)
-
-
-def _draw_function(translator: "Translator", grid: bool, lines: bool, scale: str) -> "Draw":
+def _draw_function(translator: "Translator", options: AlignOptions) -> "Draw":
     """Returns the function that draws a sentence pair: a matrix, one for each head, lines, or shaded text."""
     from nmt.alignment.heads import by_layer
-    from nmt.plotting.document import draw_document
-    from nmt.plotting.lines import draw_lines
     from nmt.plotting.matrix import draw_grid, draw_matrix
 
-    if translator.task.aligns_documents and not grid and not lines:
-        return draw_document
-    if not grid:
-        return draw_lines if lines else partial(draw_matrix, scale=scale)
+    if options.lines:
+        return cast("Draw", provided("alignment lines", "--lines"))
+    if translator.task.aligns_documents and not options.grid:
+        return cast("Draw", provided("shaded text", "A picture of a document"))
+    if not options.grid:
+        scale = "link probability" if options.lexicon_only else options.attribution or "attention"
+        return partial(draw_matrix, scale=scale.replace("_", " "))
     heads = translator.model.decoder.heads
     layers = [[heads[index].short_name for index in layer] for layer in by_layer(heads)]
     return partial(draw_grid, layers=layers, chosen=translator.aligner.heads.heads)

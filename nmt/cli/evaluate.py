@@ -1,51 +1,23 @@
-"""``nmt score`` and ``nmt compare``."""
+"""``nmt score``."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli.common import AsJson, Device, command, names_in, numbers_in, say_wrote, show_json
+from nmt.cli.common import AsJson, Device, command, names_in, say_wrote, show_json
 from nmt.core.console import print_table, warn
 from nmt.core.errors import UserError
-from nmt.core.output import open_output
+from nmt.recipe.registry import provided
 
 if TYPE_CHECKING:
-    from nmt.evaluation.significance import TestSet
+    from nmt.evaluation.scores import TestSet
     from nmt.metrics.table import Score
 
-Hypothesis = Annotated[
-    str, typer.Argument(metavar="HYPOTHESIS", help="Translations, a line each; - is standard input.")
-]
-Others = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="REFERENCE", help="Reference translations, a line each. With -r: translations of more systems."
-    ),
-]
-Systems = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="SYSTEM", help="Translations of two systems or more, a line each; all are compared with the first."
-    ),
-]
 References = Annotated[
     list[str] | None,
     typer.Option("--reference", "-r", metavar="FILE", help="Reference translations, a line each; may be repeated."),
-]
-SourceOfMetrics = Annotated[
-    str | None, typer.Option("--source", "-s", metavar="FILE", help="The source text, for metrics that need it.")
-]
-Source = Annotated[
-    str | None,
-    typer.Option("--source", "-s", metavar="FILE", help="The source text; lengths are then those of its sentences."),
-]
-Train = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE", help="Training text of the target side, in which words are counted.", show_default="REFERENCE"
-    ),
 ]
 Metrics = Annotated[
     str,
@@ -60,61 +32,40 @@ Tokenize = Annotated[
         metavar="NAME", help="sacreBLEU's tokenizer for BLEU: zh, ja-mecab, ko-mecab, char …", show_default="13a"
     ),
 ]
-PerplexityOf = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="MODEL_DIR",
-        help="Measure how well this model predicts the texts, in place of metrics; -s for a model that translates.",
-    ),
-]
-Confusion = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Draw the confusion matrix of labels: rows are REFERENCE, columns HYPOTHESIS; .png, .svg or .pdf.",
-    ),
-]
-Confidence = Annotated[bool, typer.Option(help="95 % confidence intervals by bootstrap.")]
-Resamples = Annotated[int, typer.Option(metavar="N", min=2, max=1_000_000, help="Samples of the bootstrap.")]
-Test = Annotated[Literal["randomisation", "bootstrap"], typer.Option(help="Approximate randomisation or bootstrap.")]
-Samples = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=40,
-        max=1_000_000,
-        help="Trials or samples of the test.",
-        show_default="10000 or, for bootstrap, 1000",
-    ),
-]
-Sentences = Annotated[int, typer.Option(metavar="N", min=0, help="Sentences shown that got better, or worse, most.")]
-SentencesBy = Annotated[str, typer.Option(metavar="NAME", help="The sentence metric that selects them.")]
-Buckets = Annotated[str, typer.Option(metavar="N,N,…", help="Longest length of each bucket but the last.")]
-BUCKETS = "5,10,15,20,30,40,60"
-Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Write one self-contained page too.")]
-
-
-def limits_of(buckets: str) -> list[int]:
-    """The numbers of ``--buckets``."""
-    limits = numbers_in(buckets, "--buckets")
-    if limits != sorted({0, *limits})[1:]:
-        raise UserError(f"--buckets: {buckets!r} isn't a list of rising numbers.", "Write, for example, 10,20,30.")
-    return limits
 
 
 @dataclass(frozen=True)
 class ScoreOptions:
     """Options of ``nmt score``."""
 
-    others: Others = None
+    others: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="REFERENCE", help="Reference translations, a line each. With -r: translations of more systems."
+        ),
+    ] = None
     reference: References = None
-    source: SourceOfMetrics = None
+    source: Annotated[
+        str | None, typer.Option("--source", "-s", metavar="FILE", help="The source text, for metrics that need it.")
+    ] = None
     metrics: Metrics = METRICS
     tokenize: Tokenize = None
-    confidence: Confidence = False
-    resamples: Resamples = 1000
-    confusion: Confusion = None
-    perplexity: PerplexityOf = None
+    confidence: Annotated[bool, typer.Option(help="95 % confidence intervals by bootstrap.")] = False
+    resamples: Annotated[int, typer.Option(metavar="N", min=2, max=1_000_000, help="Samples of the bootstrap.")] = 1000
+    confusion: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Draw the confusion matrix of labels: rows are REFERENCE, columns HYPOTHESIS; .png, .svg or .pdf.",
+        ),
+    ] = None
+    perplexity: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL_DIR",
+            help="Measure how well this model predicts the texts, in place of metrics; -s for a model that translates.",
+        ),
+    ] = None
     device: Device = "auto"
     as_json: AsJson = False
 
@@ -127,15 +78,19 @@ class ScoreOptions:
     "nmt score predicted.txt test.label --metrics accuracy --confusion matrix.png",
     draws=True,
 )
-def score(hypothesis: Hypothesis, options: ScoreOptions) -> None:
+def score(
+    hypothesis: Annotated[
+        str, typer.Argument(metavar="HYPOTHESIS", help="Translations, a line each; - is standard input.")
+    ],
+    options: ScoreOptions,
+) -> None:
     """Compute BLEU, chrF, TER and others, or perplexity.
 
     BLEU, chrF and TER of detokenised text are those of sacreBLEU, with its signatures; plugins have other metrics. BLEU
     and chrF are case-sensitive; TER, as sacreBLEU defines it, is not. For TER, less is better. `nmt compare` tests
     whether one system is better than another.
     """
-    from nmt.evaluation.compare import read_test_set
-    from nmt.evaluation.scores import score_corpus
+    from nmt.evaluation.scores import read_test_set, score_corpus
     from nmt.metrics.degenerate import count_degenerate
     from nmt.metrics.table import check_metrics
 
@@ -174,9 +129,9 @@ def score(hypothesis: Hypothesis, options: ScoreOptions) -> None:
 
 
 def _draw_confusion(test_set: "TestSet", path: Path) -> None:
-    from nmt.plotting.matrix import draw_confusion
     from nmt.plotting.style import write_figure
 
+    draw_confusion = provided("confusion matrix", "--confusion")
     texts = [*test_set.systems.values(), *test_set.references]
     if len(texts) != 2:
         raise UserError("--confusion draws one HYPOTHESIS against one REFERENCE.", "Give two files.")
@@ -224,60 +179,3 @@ def _show(found: "dict[str, dict[str, Score]]") -> None:
         typer.echo("score (μ = mean of the samples ± half of the 95 % interval)")
     for s in first.values():
         typer.echo(f"{s.name}: {s.signature}")
-
-
-@dataclass(frozen=True)
-class ComparedSystems:
-    """Options of ``nmt compare``."""
-
-    reference: References = None
-    source: Source = None
-    train: Train = None
-    test: Test = "randomisation"
-    samples: Samples = None
-    metrics: Metrics = METRICS
-    sentences: Sentences = 5
-    sentences_by: SentencesBy = "chrf"
-    buckets: Buckets = BUCKETS
-    tokenize: Tokenize = None
-    html: Html = None
-    as_json: AsJson = False
-
-
-@command(
-    "nmt compare A.en B.en -r test.en -s test.de --html compare.html",
-    "nmt compare A.en B.en C.en -r test.en --train train.en",
-    "nmt compare A.en B.en -r test.en --test bootstrap --json",
-)
-def compare(options: ComparedSystems, systems: Systems) -> None:
-    """Compare systems: scores, tests, and where they differ.
-
-    The systems translate the same text. The report has scores with a paired test and the 95 % interval of the
-    difference, scores by length, accuracy of rare words, n-grams gained and lost, and the sentences that changed the
-    most. SACREBLEU_SEED sets another seed.
-    """
-    from nmt.evaluation.compare import CompareOptions, read_test_set
-    from nmt.evaluation.compare import compare as run
-    from nmt.evaluation.compare_report import print_comparison, to_html
-
-    chosen = CompareOptions(
-        tuple(names_in(options.metrics)),
-        options.test,
-        options.samples,
-        options.sentences_by,
-        options.sentences,
-        options.tokenize,
-        limits_of(options.buckets),
-    )
-    found = run(read_test_set(systems, options.reference or [], options.source), chosen, options.train)
-    if options.html is not None:
-        with open_output(options.html) as file:
-            file.write(to_html(found))
-    if options.as_json:
-        show_json(found)
-    else:
-        print_comparison(found)
-    for warning in found["warnings"]:
-        warn(warning)
-    if options.html is not None:
-        say_wrote(options.html)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from nmt.cli.common import AsJson, Device, Input, ModelDir, command, group, names_in, say_wrote, show_json
-from nmt.cli.evaluate import BUCKETS, Buckets, Metrics, References, Source, Tokenize, limits_of
+from nmt.cli.evaluate import Metrics
 from nmt.core.console import print_table, progress_bar
 from nmt.core.errors import UserError
 
@@ -133,53 +133,6 @@ def gradients(
 
 
 @command(
-    "nmt inspect lengths A.en B.en -r test.en -s test.de -o lengths.png",
-    "nmt inspect lengths A.en -r test.en --metric chrf --buckets 10,20,30",
-    draws=True,
-)
-def lengths(
-    systems: Annotated[list[str], typer.Argument(metavar="SYSTEM", help="Translations, a line each.")],
-    reference: References = None,
-    source: Source = None,
-    metric: Annotated[str, typer.Option(metavar="NAME", help="The metric: bleu, chrf, ter or a plugin's.")] = "bleu",
-    buckets: Buckets = BUCKETS,
-    tokenize: Tokenize = None,
-    output: Curves = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show scores by sentence length, as a table and a picture.
-
-    They show whether a system gets worse on long sentences. Lengths count the words of the source or, without one, of
-    the reference.
-    """
-    from nmt.evaluation.compare import length_scores, read_test_set
-    from nmt.evaluation.compare_report import length_table
-    from nmt.evaluation.significance import SufficientStatistics
-    from nmt.metrics.table import check_metrics
-    from nmt.plotting.style import suffix_of, write_figure
-
-    if output is not None:
-        suffix_of(output)  # before the work
-    limits = limits_of(buckets)
-    check_metrics([metric], source is not None)
-    test_set = read_test_set(systems, reference or [], source)
-    statistics = SufficientStatistics(metric, test_set, tokenize)
-    rows = length_scores(test_set, [statistics], limits)
-    signature = statistics.metric.signature
-    if output is not None:
-        from nmt.plotting.curves import draw_lengths
-
-        write_figure(draw_lengths(rows, metric, test_set.measured_by, signature), output)
-    if as_json:
-        show_json({"metric": metric, "signature": signature, "lengths": rows})
-    else:
-        print_table(*length_table(rows, metric))
-        typer.echo(signature)
-    if output is not None:
-        say_wrote(output)
-
-
-@command(
     "nmt inspect robustness runs/de-en test.de test.en",
     "nmt inspect robustness runs/de-en test.de test.en --metrics bleu,chrf,ter -o robustness.png --json",
     draws=True,
@@ -270,5 +223,5 @@ def memory(
 group_of_commands = group(
     "inspect",
     "Inspect training runs, models and translations.",
-    {name: f"{__name__}:{name}" for name in ("run", "gradients", "lengths", "robustness", "memory")},
+    {name: f"{__name__}:{name}" for name in ("run", "gradients", "robustness", "memory")},
 )

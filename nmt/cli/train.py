@@ -140,11 +140,12 @@ def recipes(
     NAME names.
     """
     if schema:
-        from nmt.cli.json_schema import recipe_schema
         from nmt.cli.schema import import_tables
+        from nmt.recipe.registry import provided
 
         if keys or name is not None:
             raise UserError("--schema is the schema of every recipe.", "Leave out NAME and --keys.")
+        recipe_schema = provided("recipe schema", "--schema")
         import_tables()
         typer.echo(json.dumps(recipe_schema(), indent=1, ensure_ascii=False))
         return

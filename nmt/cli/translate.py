@@ -40,7 +40,7 @@ WORTH_A_WARNING = 20
 
 @dataclass(frozen=True)
 class Task:
-    """What ``nmt translate`` reads, writes and does."""
+    """The input, the output and the mode of ``nmt translate``."""
 
     file: Annotated[
         str | None,

@@ -1,12 +1,16 @@
 """Scores of a test set by several metrics, with confidence intervals by bootstrap resampling (Koehn 2004)."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from nmt.core.errors import UserError
+from nmt.core.output import STANDARD_STREAM
+from nmt.core.text import describe, read_lines
 from nmt.metrics.table import METRICS, FloatArray, Metric, References, Score, Texts, check_metrics
 
 
@@ -83,3 +87,55 @@ def check_seed() -> int:
     if not given.isdecimal():
         raise UserError(f"SACREBLEU_SEED is {given!r}, which is not a seed.", "Set it to a number.")
     return int(given)
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Translations of several systems with references and source, line by line; the first system is the baseline."""
+
+    systems: Mapping[str, Texts]
+    references: References
+    source: Texts | None = None
+
+    __test__ = False  # pytest takes the name for one of its own
+
+    @property
+    def measured_by(self) -> str:
+        """The side whose words are the length of a sentence."""
+        return "source" if self.source is not None else "reference"
+
+
+def read_test_set(
+    systems: Sequence[Path | str], references: Sequence[Path | str], source: Path | str | None = None
+) -> TestSet:
+    """Read the files of a test set.
+
+    Args:
+        systems: translations; a system has the name of its file or, where two have the same, its path.
+
+    Raises:
+        UserError: no reference, a system that is named twice, or files that don't belong together.
+    """
+    if not references:
+        raise UserError("No reference is named.", "Give the reference translations: -r FILE.")
+    paths = [describe(path) for path in systems]
+    names = [Path(path).name for path in paths]
+    if len(set(names)) < len(names):
+        names = paths
+    if len(set(names)) < len(names):
+        raise UserError(f"{Counter(names).most_common(1)[0][0]} is named twice.", "Name each system once.")
+    texts = iter(read_aligned([*systems, *references, *([source] if source is not None else [])]))
+    return TestSet({name: next(texts) for name in names}, [next(texts) for _ in references], next(texts, None))
+
+
+def read_aligned(paths: Sequence[Path | str]) -> list[list[str]]:
+    """The lines of files in which line N always belongs to line N of the others; translations first.
+
+    Raises:
+        UserError: the numbers of lines differ, there are none, or two are to come from standard input.
+    """
+    if sum(str(path) == STANDARD_STREAM for path in paths) > 1:
+        raise UserError("Only one side can come from standard input.", "Name a file for the other.")
+    texts = [list(read_lines(path)) for path in paths]
+    check_lengths({describe(path): len(text) for path, text in zip(paths, texts, strict=True)})
+    return texts

@@ -1,4 +1,4 @@
-"""Workers that load a model once and then run tasks one after another, and the processes of this machine among them.
+"""Workers, which run tasks one after another, and processes of this machine that are workers.
 
 A worker sends steps, each a kind and a value:
 
@@ -13,83 +13,27 @@ A worker that is killed, or whose machine is lost, raises :class:`WorkerLostErro
 """
 
 import contextlib
-import os
 import signal
 import traceback
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import connection, get_context
-from typing import Any, Protocol, Self
+from typing import Any
 
 from nmt.core.console import warnings_to
 from nmt.core.errors import UserError
-from nmt.recipe import registry as plugins
 
 Step = tuple[str, Any]
 Job = Callable[[Any], Iterator[Step]]
-JobFactory = Callable[[int], Job]
-"""Called once in a worker, with its number from 0; returns the job, which runs tasks. Both must be picklable."""
-
-CORES = 4
-"""Cores of a machine for each worker by default: more than four batches at a time wait for Python's lock."""
 
 
 class WorkerLostError(Exception):
     """A worker has ended without being asked to."""
 
 
-class Handle(Protocol):
-    """Handle of a worker in the process that gives it tasks."""
-
-    number: int
-
-    def give(self, order: Any) -> None:
-        """Sends a task; all steps of the previous one must have been received."""
-
-    def receive(self) -> Step:
-        """Returns the next step.
-
-        Raises:
-            WorkerLostError: the worker has ended.
-        """
-
-    def stop(self) -> None:
-        """Ends the worker at once."""
-
-
-class Executor(ABC):
-    """Starts workers; its subclasses differ in the place where they run."""
-
-    num_workers: int
-
-    @classmethod
-    def open(cls, options: Any, num_workers: int | None, device: str, cores_each: int) -> Self:
-        """Returns an executor.
-
-        Args:
-            options: instance of the class attribute ``Options``, where the kind has one.
-            num_workers: number of workers; None for as many as there are resources for.
-            device: device of the workers, as ``pick_device`` takes it.
-            cores_each: cores that a worker can make use of.
-        """
-        return cls(num_workers, device, cores_each)  # type: ignore[call-arg]
-
-    @abstractmethod
-    def start_worker(self, make: JobFactory, number: int) -> Handle:
-        """Starts a worker."""
-
-    @abstractmethod
-    def ready(self, workers: Sequence[Any]) -> Sequence[Any]:
-        """Waits for a step, and returns the workers that have one."""
-
-    def close(self) -> None:  # noqa: B027 - most executors hold no resources of their own
-        """Releases resources; the workers have been stopped before."""
-
-
 class Worker:
-    """Runs tasks in the process of a worker; the first one says how to start."""
+    """Runs tasks in the process of a worker."""
 
-    def __init__(self, work: Job | None = None) -> None:
+    def __init__(self, work: Job) -> None:
         self._work = work
 
     def run(self, order: Any) -> Iterator[Step]:
@@ -97,7 +41,7 @@ class Worker:
         told: list[str] = []
         with warnings_to(told.append):
             try:
-                for step in self._start(*order) if self._work is None else self._work(order):
+                for step in self._work(order):
                     yield from (("warning", text) for text in told)
                     told.clear()
                     yield step
@@ -106,46 +50,11 @@ class Worker:
             except Exception:
                 yield "error", traceback.format_exc()
 
-    def _start(self, make: JobFactory, number: int, modules: Sequence[str]) -> Iterator[Step]:
-        for module in modules:
-            plugins.load_plugin(module)
-        self._work = make(number)
-        yield "ready", None
-
-
-class LocalExecutor(Executor):
-    """Processes of this machine, which share its cores."""
-
-    def __init__(self, num_workers: int | None, device: str, cores_each: int = CORES) -> None:
-        cores = int(os.environ.get("OMP_NUM_THREADS") or _num_cores())
-        self.num_workers = num_workers or _num_gpus(device) or max(1, cores // cores_each)
-        self._num_threads = max(1, cores // self.num_workers)
-
-    def start_worker(self, make: JobFactory, number: int) -> "LocalProcess":
-        worker = LocalProcess(number, _serve, self._num_threads)
-        worker.give((make, number, plugins.named))
-        return worker
-
-    def ready(self, workers: "Sequence[LocalProcess]") -> "list[LocalProcess]":
-        return with_step(workers)
-
 
 def with_step(workers: "Iterable[LocalProcess]") -> "list[LocalProcess]":
     """Waits for a step, and returns the processes that have one."""
     found = connection.wait([worker.connection for worker in workers])
     return [worker for worker in workers if worker.connection in found]
-
-
-def _num_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _num_gpus(device: str) -> int:
-    if device not in ("auto", "cuda"):
-        return 0
-    import torch
-
-    return torch.cuda.device_count()
 
 
 class LocalProcess:
@@ -182,12 +91,6 @@ class LocalProcess:
         self._process.kill()
         self._process.join()
         self.connection.close()
-
-
-def _serve(orders: Any, num_threads: int) -> None:
-    """Runs a local process; ``orders`` is its end of the pipe."""
-    os.environ["OMP_NUM_THREADS"] = str(num_threads)  # PyTorch is imported when the first order is unpickled
-    run_orders(orders, Worker())
 
 
 def run_orders(orders: Any, worker: Worker) -> None:

@@ -1,7 +1,7 @@
-"""Pictures with a line for each run, system or model: training curves, scores by sentence length, gradient norms."""
+"""Pictures with a line for each run, system or model: training curves, gradient norms."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from nmt.metrics.table import METRICS, directed_name, higher_is_better
 from nmt.plotting.history import History
-from nmt.plotting.style import FAINT_INK, Picture, curves_size, scaled, style, visible
+from nmt.plotting.style import Picture, curves_size, scaled, style, visible
 
 XAxis = Literal["updates", "minutes"]
 
@@ -42,29 +42,7 @@ def draw_runs(runs: Mapping[str, History], x: XAxis = "updates", metric: str = "
             if name == "gradient_norm" and values.size:  # a single spike would flatten everything else
                 axes.set_ylim(0, 1.5 * float(np.quantile(values, 0.98)))
         figure.supxlabel(x)
-        _draw_legend(figure)
-    return figure
-
-
-def draw_lengths(rows: Sequence[Mapping[str, Any]], metric: str, measured_by: str, note: str = "") -> Picture:
-    """Draw the scores of systems by sentence length (Bahdanau et al. 2015, figure 2).
-
-    Args:
-        rows: from :func:`nmt.evaluation.compare.length_scores`.
-        measured_by: the side whose words are counted, ``source`` or ``reference``.
-        note: small print, such as the signature of the metric.
-    """
-    systems = list(rows[0]["scores"][metric])
-    with style(systems):
-        figure = Picture(figsize=curves_size(max(6.4, 1.0 + 0.8 * len(rows)), 4.3), layout="constrained")
-        axes = figure.subplots()
-        for system in systems:
-            axes.plot([row["scores"][metric][system] for row in rows], marker="o", label=visible(system))
-        axes.set_xticks(range(len(rows)), [f"{row['label']}\n({row['sentences']:,})" for row in rows])
-        axes.set(xlabel=f"words of the {measured_by} (sentences)", ylabel=directed_name(metric))
-        axes.set_ylim(bottom=0)
-        axes.set_title(note, loc="right", fontsize=scaled(6), color=FAINT_INK)
-        _draw_legend(figure)
+        draw_legend(figure)
     return figure
 
 
@@ -86,7 +64,7 @@ def draw_gradients(norms: Mapping[str, npt.NDArray[np.float64]]) -> Picture:
         axes.yaxis.set_major_formatter("{x:g}")
         # Within a power of ten there are no other labels.
         axes.yaxis.set_minor_formatter("{x:g}" if axes.get_ylim()[0] > 0.1 else "")
-        _draw_legend(figure)
+        draw_legend(figure)
     return figure
 
 
@@ -109,8 +87,8 @@ def draw_scores(scores: Mapping[str, float], metric: str) -> Picture:
     return figure
 
 
-def _draw_legend(figure: Figure) -> None:
-    """Above the axes, in as many columns as there is room for."""
+def draw_legend(figure: Figure) -> None:
+    """Draws a legend above the axes, in as many columns as there is room for."""
     handles, names = figure.axes[0].get_legend_handles_labels()
     columns = max(1, int(12 * figure.get_figwidth() / scaled(1) / (8 + max(map(len, names)))))
     figure.legend(handles, names, loc="outside upper left", ncols=min(columns, len(names)))

@@ -1,5 +1,4 @@
-"""Pictures of word alignments: the attention matrix of a sentence pair, and one such matrix for each head; and the
-confusion matrix of labels.
+"""Pictures of word alignments: the attention matrix of a sentence pair, and one such matrix for each head.
 
 Source words run along the top, target words down the side. A cell is as dark as the attention that the target word
 pays to the source word (white 0, dark blue 1 in every picture, so that pictures can be compared). A dot marks a link
@@ -84,7 +83,7 @@ def draw_matrix(
         figure, [[axes]] = panels(1, 1, num_source * cell, num_target * cell)
         _draw_weights(axes, alignment.weights, source, target, gold, numbers)
         _draw_links(axes, alignment, in_corner=numbers)
-        _draw_directions(axes)
+        draw_directions(axes)
         right: float = num_source
         if alignment.turn_weights is not None:
             right += _draw_turns(axes, alignment, alignment.turn_weights)
@@ -138,31 +137,10 @@ def draw_grid(
             axes.set_title(f"{title}\n{name}" if title and axes is heads[0] else name, fontsize=scaled(9), pad=4)
         for head in chosen:
             heads[head].add_patch(Rectangle((0, 0), num_source, num_target, zorder=4, clip_on=False, **CHOSEN))
-        _draw_directions(heads[0])
+        draw_directions(heads[0])
         bar = draw_colour_bar(heads[0], "attention", figure.get_figwidth() / cell)
         frame = Rectangle((0, 0), 1, 1, label="links are taken from here", **CHOSEN)
         _draw_legend(grid[-1][0], [frame], gold, max(num_target, bar))
-    return figure
-
-
-def draw_confusion(references: Sequence[str], predictions: Sequence[str]) -> Picture:
-    """Draw a confusion matrix: how many lines of each label (rows) were given each label (columns).
-
-    A cell is as dark as the share of its row.
-    """
-    labels = sorted({*references, *predictions})
-    place = {label: number for number, label in enumerate(labels)}
-    counts = np.zeros((len(labels), len(labels)), np.int64)
-    np.add.at(counts, ([place[label] for label in references], [place[label] for label in predictions]), 1)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    names = [visible(label) or "(empty)" for label in labels]
-    side = min(0.45 * len(labels), 30)
-    with style(names):
-        figure, [[axes]] = panels(1, 1, side, side)
-        draw_cells(axes, shares, names, names)
-        _write_numbers(axes, {cell: f"{count:,}" for cell, count in np.ndenumerate(counts) if count}, shares)
-        _draw_directions(axes, "reference ↓   predicted →")
-        draw_colour_bar(axes, "share of the row", len(labels))
     return figure
 
 
@@ -184,8 +162,7 @@ def plot_alignments(
         path: PNG, SVG or PDF by the suffix.
         gold: sure and possible links of each pair, in order.
         numbers: write the weights into their cells.
-        draw: draws a pair: :func:`draw_matrix`, :func:`nmt.plotting.lines.draw_lines`, or :func:`draw_grid` with its
-            last arguments given.
+        draw: draws a pair: :func:`draw_matrix`, or :func:`draw_grid` with its last arguments given.
 
     Returns:
         The files written.
@@ -251,10 +228,10 @@ def _draw_weights(
             axes.add_patch(Rectangle((column + 0.08, row + 0.08), 0.84, 0.84, zorder=3, linewidth=width, **frame))
     if numbers:
         texts = {place: f"{weight:.2f}"[1:] if weight < 0.995 else "1" for place, weight in np.ndenumerate(weights)}
-        _write_numbers(axes, {place: text for place, text in texts.items() if text != ".00"}, weights)
+        write_numbers(axes, {place: text for place, text in texts.items() if text != ".00"}, weights)
 
 
-def _write_numbers(axes: Axes, texts: Mapping[tuple[int, ...], str], weights: Weights) -> None:
+def write_numbers(axes: Axes, texts: Mapping[tuple[int, ...], str], weights: Weights) -> None:
     """Text in cells, by row and column: white where the weight makes the cell dark."""
     # in_layout=False: it is inside the matrix, and to measure thousands of them takes seconds.
     settings: dict[str, Any] = {"fontsize": font_size(axes) * 0.72, "ha": "center", "va": "center", "in_layout": False}
@@ -273,7 +250,7 @@ def _draw_links(axes: Axes, alignment: WordAlignment, in_corner: bool) -> None:
         axes.scatter(sources + shift, targets + shift, s=area, c=colours, linewidths=0, zorder=4)
 
 
-def _draw_directions(axes: Axes, text: str = "target ↓   source →") -> None:
+def draw_directions(axes: Axes, text: str = "target ↓   source →") -> None:
     """Writes the names of rows and columns into the corner between them."""
     place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right"}
     axes.annotate(text, (0, 1), (-6, 4), fontsize=scaled(8), color=FAINT_INK, **place)
@@ -302,7 +279,7 @@ def _draw_diagnostics(axes: Axes, diagnostics: Mapping[str, Sequence[float]], st
     num_rows, num_columns = np.maximum(values.shape, 1).tolist()
     strip = inset(axes, 0 if below else start + gap, start + gap if below else 0, num_columns, num_rows)
     draw_cells(strip, shares, [] if below else names, names if below else [], DIAGNOSTIC_SHADES, FAINT_INK)
-    _write_numbers(strip, {place: f"{value:.3g}" for place, value in np.ndenumerate(values)}, np.zeros_like(values))
+    write_numbers(strip, {place: f"{value:.3g}" for place, value in np.ndenumerate(values)}, np.zeros_like(values))
     return gap + len(names)
 
 

@@ -1,30 +1,20 @@
 """Terms of a glossary: which ones a sentence has, and whether its translation has theirs."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from nmt.core.errors import UserError, shortened
 from nmt.core.text import read_lines
 from nmt.translation.request import Request
-from nmt.translation.results import Translation
 
 Term = tuple[str, str]
 """A term in the source, and its translation."""
-Search = Callable[[Sequence[Request]], Sequence[Translation]]
 
 MAX_TERMS = 20_000
 INFLECTION = 3
 """Letters at the end of a word that inflection may add or change."""
-
-
-@dataclass(frozen=True)
-class CheckedTranslation:
-    """A translation, and the terms of the glossary that the source has and the translation lacks."""
-
-    translation: Translation
-    missing: tuple[Term, ...]
 
 
 class Glossary:
@@ -88,24 +78,6 @@ class Glossary:
         """Returns a request with the terms of its source; those that it has already count more."""
         terms = dict(self.terms_in(request.source)) | dict(request.terms)
         return replace(request, terms=terms) if terms else request
-
-    def translate(self, requests: Sequence[Request], search: Search) -> list[CheckedTranslation]:
-        """Translate sentences with the terms of the glossary, and tell which ones could not be placed."""
-        return [
-            CheckedTranslation(found, self.missing(request.source, found.text))
-            for request, found in zip(requests, search([*map(self.requested, requests)]), strict=True)
-        ]
-
-    def translated(self, sentences: Sequence[str], search: Search, missing: set[Term]) -> list[Translation]:
-        """Translate plain sentences as :meth:`translate` does; terms that could not be placed go to ``missing``."""
-        found = self.translate([Request(sentence) for sentence in sentences], search)
-        missing.update(term for each in found for term in each.missing)
-        return [each.translation for each in found]
-
-
-def occurrences_of(term: str, text: str) -> list[tuple[int, int]]:
-    """Returns where a text has a term as whole words, in upper or lower case."""
-    return [match.span() for match in re.finditer(rf"(?<!\w){re.escape(term)}(?!\w)", text, re.IGNORECASE)]
 
 
 def _key(term: str) -> str:

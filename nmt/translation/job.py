@@ -30,9 +30,6 @@ from nmt.translation.translator import Translator
 NUM_CHECKED = 5
 """Lines of an earlier run that are translated again, to see whether they belong to this job."""
 
-NUM_REPORTED = 256
-"""Lines of a shard after which a worker reports them."""
-
 _FIGURE = re.compile(r"-?\d+\.\d+")
 _REMEDY = "Give the input, the model and the options of the run that was stopped, or delete the file to start again."
 

@@ -9,6 +9,7 @@ from nmt.decoding.hypotheses import BeamObserver, Hypothesis
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.ranking import NO_MBR
 from nmt.decoding.search import Query
+from nmt.recipe.registry import hooks
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.examination import Window
 from nmt.translation.examiner import Examiner
@@ -19,7 +20,6 @@ from nmt.translation.options import TranslationOptions
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.results import Candidate, Translation, mbr_rerank, spell_unknown
 from nmt.translation.terms import place_terms
-from nmt.translation.trace import SearchTrace
 
 NO_CANDIDATE = Candidate("", 0.0, [])
 """Result for an empty line."""
@@ -56,23 +56,6 @@ class LineSearch:
         """
         found = self._search(requests, numbers, options, on_progress, observer, size)
         return place_terms(self._translator, requests, numbers, found, options, self._search)
-
-    def trace(self, requests: Sequence[Request], options: DecodingOptions) -> SearchTrace | None:
-        """Returns an observer of a search whose figures are those of forced decoding; None for another search."""
-        translator = self._translator
-        differences = (
-            not (translator.has_own_searcher and translator.has_attention),
-            options.beam_groups > 1 or options.prune is not None,
-            options.shortlist,
-            options.logits_processors,
-            any(each.changes_scores for each in self._processors),
-            any(request.prefix or request.must_contain for request in requests),
-        )
-        return (
-            None
-            if any(differences)
-            else SearchTrace(translator.vocabularies.target.eos, translator.aligner.heads.heads)
-        )
 
     def _search(
         self,
@@ -163,10 +146,10 @@ class WindowTranslation:
         if constraints.replace_unknown and not translator.has_attention:
             raise UserError("A model without attention can't replace unknown words.", "Remove --replace-unknown.")
         self._options, self._decoding, self._letter_case = options, decoding, translator.attached(case_restorer)
-        self._search = LineSearch(
-            translator, constraints, [*constraints.processors(translator.vocabularies), *processors]
-        )
-        self._examine = Examiner.requested(translator, options)
+        self._processors = [*constraints.processors(translator.vocabularies), *processors]
+        self._search = LineSearch(translator, constraints, self._processors)
+        self._translator, self._examine = translator, Examiner.requested(translator, options)
+        self._tracers = hooks("search_started") if self._examine is not None else []
         reads_all = any(each.chooses for each in options.examinations) or constraints.forbid or decoding.mbr != NO_MBR
         self._size = decoding.beam_size if reads_all else options.n_best
 
@@ -176,7 +159,8 @@ class WindowTranslation:
         """Yields the translation of each line, in order; ``numbers`` are those of the lines."""
         decoding, examine, n_best = self._decoding, self._examine, self._options.n_best
         requests = [*map(self._letter_case.ordinary, given)] if decoding.restore_case else given
-        trace = self._search.trace(requests, decoding) if examine is not None else None
+        traces = (make(self._translator, requests, decoding, self._processors) for make in self._tracers)
+        trace = next(filter(None, traces), None)
         found = self._search(requests, numbers, decoding, on_progress, trace, self._size)
         translations = chosen(requests, numbers, found, n_best)
         if examine is not None:

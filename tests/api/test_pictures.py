@@ -40,16 +40,6 @@ def test_a_model_without_memory_has_no_picture_of_it(model: nmt.Translator) -> N
         nmt.plot_memory(model, "Der Hund schläft.")
 
 
-def test_scores_by_length_are_those_of_each_bucket() -> None:
-    lines = ["a", "a b", "a b c"]
-    picture = nmt.plot_lengths({"good": lines, "bad": ["a", "x y", "x y z"]}, lines, lines, "accuracy", limits=(1, 2))
-    scores = {line.get_label(): list(line.get_ydata()) for line in picture.axes[0].lines}
-    assert scores == {"good": [100, 100, 100], "bad": [100, 0, 0]}
-    with pytest.raises(nmt.UserError, match="Different numbers of lines"):
-        nmt.plot_lengths({"short": lines[:2]}, lines)
-
-
-@pytest.mark.slow
 def test_text_of_the_package() -> None:
     corpus = nmt.embedded_corpus(train=5, valid=1, test=2)
     assert {split: len(pairs) for split, pairs in corpus.items()} == {"train": 5, "valid": 1, "test": 2}

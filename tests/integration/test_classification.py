@@ -11,7 +11,6 @@ import yaml
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.plotting.matrix import draw_confusion
 from nmt.recipe.options import validate
 from nmt.recipe.schema import Recipe
 
@@ -120,14 +119,6 @@ def test_the_attention_of_a_label_of_several_words_is_one_row(
     done = run_nmt("align", classifier, tmp_path / "text", "-o", tmp_path / "text.svg")
     assert done.returncode == 0, done.stderr
     assert LABELS[1] in (tmp_path / "text.svg").read_text()
-
-
-def test_a_confusion_matrix_counts_references_in_rows() -> None:
-    (axes, *_) = draw_confusion(["a", "a", "a", "b"], ["a", "b", "b", "b"]).axes
-    cells = {(text.get_position(), text.get_text()) for text in axes.texts if text.get_text().isdigit()}
-    assert cells == {((0.5, 0.55), "1"), ((1.5, 0.55), "2"), ((1.5, 1.55), "1")}
-    (shades,) = (mesh.get_array() for mesh in axes.collections)
-    assert np.asarray(shades).tolist() == [[pytest.approx(1 / 3), pytest.approx(2 / 3)], [0, 1]]
 
 
 def test_a_label_outside_the_set_is_named(train: Train, run_nmt: RunNmt, classifier: Path, tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ import pytest
 from sacrebleu.metrics import BLEU, CHRF, TER
 
 from nmt.core.errors import UserError
-from nmt.evaluation.compare import read_aligned
-from nmt.evaluation.scores import score_corpus
+from nmt.evaluation.scores import read_aligned, score_corpus
 from nmt.metrics import table
 from nmt.metrics.table import METRICS, Score
 

@@ -8,10 +8,7 @@ import pytest
 
 from nmt.core.errors import UserError
 from nmt.decoding.ranking import expected_utilities
-from nmt.evaluation.compare import CompareOptions, compare, length_scores
-from nmt.evaluation.compare_report import to_html
 from nmt.evaluation.scores import score_corpus
-from nmt.evaluation.significance import SufficientStatistics, TestSet, paired_test
 from nmt.metrics.table import Metric
 from nmt.plotting.history import read_history
 from nmt.recipe import registry as plugins
@@ -46,7 +43,6 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
 SOURCES = ["aaaa", "bbbbbb"] * 20
 REFERENCES = ["aaaa", "bbbbbb"] * 20
 SYSTEMS = {"base": ["aa", "bbbbbbb"] * 20, "better": ["aaaa", "bbbbbbb"] * 20}
-TEST_SET = TestSet(SYSTEMS, [REFERENCES], SOURCES)
 
 
 def test_its_corpus_score_is_the_mean_and_has_an_interval() -> None:
@@ -57,24 +53,6 @@ def test_its_corpus_score_is_the_mean_and_has_an_interval() -> None:
     assert 0 < found.confidence["half_width"] < 0.5
     with pytest.raises(UserError, match="'length_error' needs the source"):
         score_corpus(["a"], [["a"]], ["length_error"])
-
-
-@pytest.mark.parametrize("method", ["bootstrap", "randomisation"])
-def test_systems_are_compared_by_it(method: str) -> None:
-    test = paired_test(SufficientStatistics("length_error", TEST_SET), method, 200)
-    difference = test.differences["better"]
-    assert difference.value == -1
-    assert difference.significant
-    assert test.verdict("better").startswith("better is better by 1.000 LenErr")
-
-
-def test_comparisons_and_lengths_have_it() -> None:
-    found = compare(TEST_SET, CompareOptions(metrics=["length_error"], sentence_metric="length_error"))
-    assert found["systems"]["better"]["scores"]["length_error"]["score"] == 0.5
-    assert found["changes"]["better"]["num_better"] == 20
-    assert "1.500 ± " in to_html(found)
-    rows = length_scores(TEST_SET, [SufficientStatistics("length_error", TEST_SET)], [4])
-    assert [row["scores"]["length_error"]["base"] for row in rows] == [1.5]
 
 
 def test_candidates_are_ranked_by_it() -> None:

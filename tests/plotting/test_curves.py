@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt.plotting.curves import draw_gradients, draw_lengths, draw_runs
+from nmt.plotting.curves import draw_gradients, draw_runs
 from nmt.plotting.history import History
 
 
@@ -66,17 +66,7 @@ def test_a_spike_of_the_gradient_does_not_flatten_the_rest() -> None:
     assert axes.get_ylim()[1] < 5
 
 
-def test_lengths_and_gradients_have_a_line_for_each_name() -> None:
-    rows = [
-        {"label": "0–5", "sentences": 1000, "scores": {"ter": {"a": 10, "b": 30}}},
-        {"label": "6+", "sentences": 20, "scores": {"ter": {"a": 20, "b": 25}}},
-    ]
-    lengths = draw_lengths(rows, "ter", "source")
-    (axes,) = lengths.axes
-    assert [list(line.get_ydata()) for line in axes.lines] == [[10, 20], [30, 25]]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["0–5\n(1,000)", "6+\n(20)"]
-    assert axes.get_ylabel() == "TER (less is better)"
-    assert [text.get_text() for text in lengths.legends[0].get_texts()] == ["a", "b"]
+def test_gradients_have_a_line_for_each_name() -> None:
     gradients = draw_gradients({"rnn": np.array([2.0, 4.0, 0.4]), "lstm": np.array([1.0, 1.0, 0.5])})
     (axes,) = gradients.axes
     assert [list(line.get_ydata()) for line in axes.lines] == [[0.5, 1, 0.1], [1, 1, 0.5]]

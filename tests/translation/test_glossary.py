@@ -1,6 +1,5 @@
 """Which terms of a glossary sentences have, and which of them their translations lack."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,19 +7,8 @@ import pytest
 from nmt.core.errors import UserError
 from nmt.translation.glossary import Glossary
 from nmt.translation.request import Request
-from nmt.translation.results import Translation
 
 GLOSSARY = Glossary.parse("# terms\nHund\thound\n\nalte Katze\told cat\r\nKatze\tcat\nUnbekannt\tqwx\n")
-
-
-def search(requests: Sequence[Request]) -> list[Translation]:
-    """Has the terms of the requests, except for one."""
-    found = []
-    for request in requests:
-        free = {"Der Hund läuft.": "The dog runs.", "Zwei Katzen und Katze": "Two cats"}.get(request.source, "Free.")
-        phrases = [phrase for phrase in request.terms.values() if phrase not in (free, "qwx")]
-        found.append(Translation(request.source, " ".join([*phrases, free]), 0.0, []))
-    return found
 
 
 def test_terms_are_found_as_whole_words_the_longest_first() -> None:
@@ -40,21 +28,12 @@ def test_terms_are_requested_with_the_sentences_that_have_them() -> None:
     assert asked == Request("Der Hund läuft.", must_contain=("runs",), terms={"Hund": "dog", "läuft": "runs"})
     plain = Request("Nichts")
     assert GLOSSARY.requested(plain) is plain
-    found = GLOSSARY.translate([Request("Der Hund läuft."), plain], search)
-    assert [each.translation.text for each in found] == ["hound The dog runs.", "Free."]
-    assert all(not each.missing for each in found)
 
 
 def test_another_form_of_the_term_is_the_term() -> None:
     assert Glossary({"Katze": "cat"}).missing("Zwei Katzen und Katze", "Two cats") == ()
     assert Glossary({"a": "große Katze"}).missing("a", "die großen Katzen") == ()
     assert Glossary({"a": "cat"}).missing("a", "a caterpillar") == (("a", "cat"),)
-
-
-def test_a_term_that_has_no_place_is_reported() -> None:
-    [found] = GLOSSARY.translate([Request("Unbekannt Hund")], search)
-    assert found.missing == (("Unbekannt", "qwx"),)
-    assert "hound" in found.translation.text
 
 
 @pytest.mark.parametrize("line", ["Hund", "\thound", "Hund\t", "a\tb\tc"])

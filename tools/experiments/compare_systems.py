@@ -31,11 +31,11 @@ from nmt.core.output import open_output
 from nmt.core.text import read_lines
 from nmt.data.opening import open_text
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
-from nmt.evaluation.compare import length_scores, read_aligned
-from nmt.evaluation.scores import score_corpus
-from nmt.evaluation.significance import SufficientStatistics, TestSet
+from nmt.evaluation.scores import TestSet, read_aligned, score_corpus
+from nmt.extensions.comparison.compare import length_scores
+from nmt.extensions.comparison.pictures import draw_lengths
+from nmt.extensions.comparison.significance import SufficientStatistics
 from nmt.metrics.table import Score
-from nmt.plotting.curves import draw_lengths
 from nmt.plotting.history import History, read_history
 from nmt.plotting.style import write_figure
 from nmt.recipe.load import load_recipe, parse_settings, shipped_recipes

@@ -21,8 +21,7 @@ import nmt
 from nmt.core.console import print_table, progress_bar
 from nmt.data.batch import make_batch
 from nmt.data.dialogue import current_turn
-from nmt.evaluation.compare import read_aligned
-from nmt.evaluation.scores import score_corpus
+from nmt.evaluation.scores import read_aligned, score_corpus
 from nmt.plotting.history import read_history
 
 BATCH_SIZE = 64

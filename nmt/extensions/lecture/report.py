@@ -16,6 +16,7 @@ The page carries its data as JSON:
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from nmt.alignment.links import WordAlignment
@@ -23,6 +24,32 @@ from nmt.core.errors import UserError
 from nmt.core.templates import embedded, packed, render
 from nmt.data.links import GoldLinks
 from nmt.extensions.lecture import TEMPLATES
+from nmt.translation.translator import Translator
+
+
+def alignment_page(
+    translator: Translator,
+    sentences: Sequence[Sequence[WordAlignment]],
+    gold: Sequence[GoldLinks] | None,
+    source: str,
+    target: str | None,
+) -> str:
+    """Returns the page of ``nmt align``.
+
+    Args:
+        sentences, gold: as in :func:`render_report`.
+        source, target: names of the files; a target of None stands for the model's own translations.
+
+    Raises:
+        UserError: as :func:`render_report`.
+    """
+    data, names = translator.recipe.data, [head.name for head in translator.model.decoder.heads]
+    chosen = [names[head] for head in translator.aligner.heads.heads]
+    mean = chosen[0] if len(chosen) == 1 else f"mean of {len(chosen)} heads"
+    heads = [f"{mean}, which links come from", *names]
+    translations = Path(target).name if target else "the model's own translations"
+    description = f"{len(sentences):,} sentences of {Path(source).name} with {translations}."
+    return render_report(f"Word alignments, {data.source} → {data.target}", description, heads, sentences, gold)
 
 
 def render_report(

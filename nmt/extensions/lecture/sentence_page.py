@@ -13,10 +13,10 @@ from nmt.core.errors import UserError
 from nmt.core.templates import embedded, render, rounded
 from nmt.core.text import read_lines
 from nmt.data.links import read_pharaoh
-from nmt.evaluation.compare import length_scores, read_aligned
-from nmt.evaluation.significance import SufficientStatistics, TestSet
+from nmt.evaluation.scores import TestSet, read_aligned
 from nmt.extensions.lecture import TEMPLATES
 from nmt.extensions.lecture.sentence import Gold, Json, SentenceViewer
+from nmt.recipe.registry import provided
 
 
 def render_page(
@@ -59,7 +59,7 @@ def render_live_page() -> str:
 def scores_by_length(
     viewers: Sequence[SentenceViewer], source: Path, reference: Path, on_progress: Callable[[int], None]
 ) -> Json:
-    """Returns the BLEU of each model by sentence length, as ``rows`` of :func:`nmt.evaluation.compare.length_scores`.
+    """Returns the BLEU of each model by sentence length; ``rows`` are those of ``nmt inspect lengths``.
 
     The models translate ``source`` as ``nmt translate`` with the viewer's beam does; ``on_progress`` is called with the
     number of lines translated since the call before.
@@ -67,19 +67,14 @@ def scores_by_length(
     Raises:
         UserError: a file can't be read, is empty, or has another number of lines.
     """
+    by_length = provided("scores by length", "--test")
     sources, references = read_aligned([source, reference])
     systems = {}
     for viewer in viewers:
         found = viewer.translator.stream(sources, on_progress=on_progress, beam_size=viewer.options.beam_size)
         systems[viewer.name] = [translation.text for translation in found]
-    test_set = TestSet(systems, [references], sources)
-    statistics = SufficientStatistics("bleu", test_set, None)
-    return {
-        "whole": {name: statistics.score(name) for name in systems},
-        "sentences": len(sources),
-        "signature": statistics.metric.signature,
-        "rows": length_scores(test_set, [statistics]),
-    }
+    scores: Json = by_length("bleu", TestSet(systems, [references], sources))
+    return {"sentences": len(sources), **scores}
 
 
 def read_gold(reference: Path, links: Path, lines: Sequence[str]) -> list[Gold]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,9 +14,10 @@ from nmt.core.files import explained, new_folder, remove_folder, replacing, sha2
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.opening import open_text
 from nmt.data.sources import FileText
-from nmt.evaluation.significance import MetricTest, SufficientStatistics, TestSet, paired_test
+from nmt.evaluation.scores import TestSet
 from nmt.extensions.memory.memory import TranslationMemory
 from nmt.recipe.load import load_recipe
+from nmt.recipe.registry import provided
 from nmt.recipe.schema import Recipe
 from nmt.training.run import train
 from nmt.translation.load import load
@@ -50,9 +51,9 @@ DEFAULTS: dict[str, Any] = {
 class Outcome:
     """The model before and after fine-tuning, compared on two texts."""
 
-    corrections: dict[str, MetricTest]
-    """By metric, on the corrections that were held out."""
-    validation: dict[str, MetricTest]
+    corrections: dict[str, Any]
+    """By metric, the test on the corrections that were held out."""
+    validation: dict[str, Any]
 
     @property
     def is_better(self) -> bool:
@@ -78,6 +79,7 @@ def learn_corrections(directory: Path, overrides: Mapping[str, Any] = {}, share:
         UserError: there are too few corrections, or the text of the recipe can't be read.
         Interrupted: Ctrl-C or SIGTERM, after a checkpoint was saved.
     """
+    compare_by = provided("paired test", "nmt learn-corrections")
     files = ModelDirectory(directory)
     files.check()
     folder = files.path / FOLDER
@@ -91,7 +93,7 @@ def learn_corrections(directory: Path, overrides: Mapping[str, Any] = {}, share:
         if sha256(tuned.weights) == sha256(files.weights):
             remove_folder(folder)
             return None
-        outcome = _compare(files, tuned, recipe)
+        outcome = _compare(files, tuned, recipe, compare_by)
         if outcome.is_better:
             for source, target in ((files.weights, files.path / WEIGHTS_BEFORE), (tuned.weights, files.weights)):
                 with replacing(target) as temporary, explained(target):
@@ -143,7 +145,9 @@ def _changes(files: ModelDirectory, recipe: Recipe, share: float) -> dict[str, A
     }
 
 
-def _compare(files: ModelDirectory, tuned: ModelDirectory, recipe: Recipe) -> Outcome:
+def _compare(
+    files: ModelDirectory, tuned: ModelDirectory, recipe: Recipe, compare_by: Callable[[str, TestSet], Any]
+) -> Outcome:
     """Translates by both models, and tests the differences."""
     texts = [list(FileText(*_files(files.path / FOLDER, name))) for name in ("test", "compared")]
     systems: list[dict[str, list[str]]] = [{}, {}]
@@ -156,7 +160,7 @@ def _compare(files: ModelDirectory, tuned: ModelDirectory, recipe: Recipe) -> Ou
     tests = []
     for found, pairs in zip(systems, texts, strict=True):
         test_set = TestSet(found, [[target for _, target in pairs]])
-        tests.append({key: paired_test(SufficientStatistics(key, test_set)) for key in METRICS})
+        tests.append({key: compare_by(key, test_set) for key in METRICS})
     say(f"compared {len(texts[0]):,} corrections that were held out and {len(texts[1]):,} validation pairs")
     return Outcome(*tests)
 

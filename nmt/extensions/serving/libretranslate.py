@@ -29,6 +29,7 @@ from nmt.extensions.serving.http import admit, read_values, without_surrogates
 from nmt.extensions.serving.languages import described
 from nmt.extensions.serving.limits import ApiError
 from nmt.extensions.serving.service import RequestContext, Service, wide_beam
+from nmt.extensions.serving.terms import translate_plain
 from nmt.translation.glossary import Glossary, Term
 from nmt.translation.options import TranslationOptions
 from nmt.translation.results import Translation
@@ -277,7 +278,7 @@ class _DocumentJob:
                 source = next((code for code, _ in self.service.detector.detect(text)), self.target)
             route = self.service.route(source, self.target)
             search = partial(context.translate, route, settings=_linked(route, 1))
-            translate = partial(self.glossary.translated, search=search, missing=self.missing)
+            translate = partial(translate_plain, glossary=self.glossary, search=search, missing=self.missing)
             return process.translate(self.name, data, translate, source, self.target)
 
 

@@ -21,7 +21,8 @@ from nmt.extensions.serving.http import admit
 from nmt.extensions.serving.languages import described, direction
 from nmt.extensions.serving.limits import ApiError, time_limit
 from nmt.extensions.serving.service import RequestContext, Service, wide_beam
-from nmt.translation.glossary import CheckedTranslation, Glossary
+from nmt.extensions.serving.terms import CheckedTranslation, translate_with_terms
+from nmt.translation.glossary import Glossary
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import OutputConstraints
 from nmt.translation.request import Request as Sentence
@@ -177,7 +178,7 @@ class _Job:
             on_partial = lambda at, text: send("partial", {"index": at, "text": text})  # noqa: E731
         search = partial(context.translate, route, settings=self._settings(route), on_partial=on_partial)
         requests = [Sentence(text, body.prefix, tuple(body.must_contain)) for text in texts]
-        found = Glossary(body.glossary).translate(requests, search)
+        found = translate_with_terms(Glossary(body.glossary), requests, search)
         memory = self._service.memories.get(route[-1]) if body.suggest and len(route) == 1 else None
         if memory is not None:
             found = [replace(each, translation=memory.suggest(each.translation)) for each in found]

@@ -12,7 +12,7 @@ from nmt.core.errors import UserError
 
 if TYPE_CHECKING:
     from nmt.extensions.shards.shards import Shard
-    from nmt.jobs.workers import Executor
+    from nmt.extensions.shards.workers import Executor
 
 Workers = Annotated[
     int | None,
@@ -53,7 +53,7 @@ def shards_and_executor(
     device: str,
     cores_each: int,
 ) -> "tuple[list[Shard], Executor]":
-    """Returns the shards of folders, and the executor that the options ask for; see :mod:`nmt.jobs.workers`."""
+    """Returns the shards of folders, and the executor that the options ask for."""
     from nmt.extensions.shards.executors import EXECUTORS
     from nmt.extensions.shards.shards import find_shards
 

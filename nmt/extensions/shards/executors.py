@@ -10,7 +10,8 @@ from typing import Any, Self
 from pydantic import Field
 
 from nmt.core.errors import UserError
-from nmt.jobs.workers import CORES, Executor, JobFactory, LocalExecutor, Step, Worker, WorkerLostError
+from nmt.extensions.shards.workers import CORES, Executor, JobFactory, LocalExecutor, StartedWorker
+from nmt.jobs.workers import Step, WorkerLostError
 from nmt.recipe import options
 from nmt.recipe import registry as plugins
 from nmt.recipe.registry import Table
@@ -63,7 +64,7 @@ class RayActor:
 
     def __init__(self, ray: Any, number: int, needs: dict[str, float]) -> None:
         self.number, self._ray = number, ray
-        self._actor = ray.remote(**needs)(Worker).remote()
+        self._actor = ray.remote(**needs)(StartedWorker).remote()
         self.steps: Any = None
 
     def give(self, order: Any) -> None:

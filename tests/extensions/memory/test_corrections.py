@@ -10,7 +10,8 @@ import pytest
 import nmt
 from nmt.core.errors import UserError
 from nmt.core.files import sha256
-from nmt.evaluation.significance import SufficientStatistics, TestSet, paired_test
+from nmt.evaluation.scores import TestSet
+from nmt.extensions.comparison.significance import SufficientStatistics, paired_test
 from nmt.extensions.memory import corrections
 from nmt.extensions.memory.corrections import Outcome, learn_corrections
 

@@ -16,7 +16,7 @@ from nmt.core.errors import UserError
 from nmt.extensions.shards.executors import RayExecutor
 from nmt.extensions.shards.shards import JOURNAL, Journal, Shard, find_shards, steps
 from nmt.extensions.shards.translate import _translate_shard, start_shards
-from nmt.jobs.workers import JobFactory, LocalExecutor
+from nmt.extensions.shards.workers import JobFactory, LocalExecutor
 from nmt.translation.job import TranslationJob
 from nmt.translation.load import load
 from nmt.translation.options import TranslationOptions

@@ -9,10 +9,10 @@ import torch
 from nmt.alignment import aligner
 from nmt.decoding.forced import force_all
 from nmt.decoding.processors import LogitsProcessor
+from nmt.extensions.quality.trace import SearchTrace, trace_of
 from nmt.translation.load import load
 from nmt.translation.request import UNCONSTRAINED, OutputConstraints, Request
 from nmt.translation.search import LineSearch
-from nmt.translation.trace import SearchTrace
 from nmt.translation.translator import Translator
 
 
@@ -30,7 +30,7 @@ def traced(translator: Translator, lines: list[str], **decoding: int) -> tuple[S
     """Returns the trace of a search, and the ids of the best hypothesis of each line."""
     requests, options = [Request(line) for line in lines], translator.options(**decoding)  # type: ignore[arg-type]
     search = LineSearch(translator, UNCONSTRAINED, ())
-    trace = search.trace(requests, options)
+    trace = trace_of(translator, requests, options, ())
     assert trace is not None
     found = search(requests, range(1, len(lines) + 1), options, observer=trace)
     vocabulary = translator.vocabularies.target
@@ -80,7 +80,7 @@ def test_word_links_compute_nothing_again(
     checked = translator.translate(german[:20], with_alignment=True)
     assert sum(forced) < 10
     forced.clear()
-    monkeypatch.setattr(LineSearch, "trace", lambda *arguments: None)
+    monkeypatch.setattr("nmt.translation.search.hooks", lambda name: [])
     again = translator.translate(german[:20], with_alignment=True)
     assert sum(forced) == 20
     assert [t.alignment for t in again] == [t.alignment for t in checked]
@@ -97,7 +97,7 @@ class Watch(LogitsProcessor):
 @pytest.mark.parametrize("request_", [Request("Hund", prefix="The"), Request("Hund", must_contain=("dog",))])
 def test_other_searches_have_none(translator: Translator, request_: Request) -> None:
     def trace(request: Request, *processors: LogitsProcessor, model: Translator = translator, **changes: Any) -> Any:
-        return LineSearch(model, UNCONSTRAINED, processors).trace([request], translator.options(**changes))
+        return trace_of(model, [request], translator.options(**changes), processors)
 
     assert trace(request_) is None
     for changes in ({"prune": 1.0}, {"beam_groups": 2, "beam_size": 4}, {"shortlist": 5}):

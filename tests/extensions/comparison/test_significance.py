@@ -15,8 +15,8 @@ from sacrebleu.metrics.ter import TER
 from sacrebleu.significance import PairedTest
 
 from nmt.core.errors import UserError
-from nmt.evaluation.scores import bootstrap, interval
-from nmt.evaluation.significance import MetricTest, SufficientStatistics, TestMethod, TestSet, paired_test
+from nmt.evaluation.scores import TestSet, bootstrap, interval
+from nmt.extensions.comparison.significance import MetricTest, SufficientStatistics, TestMethod, paired_test
 from nmt.metrics.table import METRICS
 
 WORDS = [*"abcdefghijklmnopqrst"]

@@ -16,7 +16,11 @@ from torch import Tensor
 from nmt.alignment.aligner import Known
 from nmt.decoding.forced import ForcedScore
 from nmt.decoding.hypotheses import BeamStep
+from nmt.decoding.processors import LogitsProcessor
 from nmt.models.contracts import select_heads
+from nmt.recipe.schema import DecodingOptions
+from nmt.translation.request import Request
+from nmt.translation.translator import Translator
 
 Arrays = tuple[npt.NDArray[Any], ...]
 
@@ -81,6 +85,23 @@ class SearchTrace:
         figures = logs, np.array(margins[::-1], np.float32), np.stack(weights[::-1])[None]
         log_p_T, margin_T, weights_HTS = map(torch.from_numpy, figures)
         return ids[::-1], ForcedScore(log_p_T, margin_T, weights_HTS)
+
+
+def trace_of(
+    translator: Translator, requests: Sequence[Request], options: DecodingOptions, processors: Sequence[LogitsProcessor]
+) -> SearchTrace | None:
+    """Returns an observer of a search whose figures are those of forced decoding; None for another search."""
+    differences = (
+        not (translator.has_own_searcher and translator.has_attention),
+        options.beam_groups > 1 or options.prune is not None,
+        options.shortlist,
+        options.logits_processors,
+        any(each.changes_scores for each in processors),
+        any(request.prefix or request.must_contain for request in requests),
+    )
+    if any(differences):
+        return None
+    return SearchTrace(translator.vocabularies.target.eos, translator.aligner.heads.heads)
 
 
 def _arrays(*values: Tensor) -> Arrays:

@@ -10,18 +10,18 @@ import pytest
 import sacrebleu
 
 from nmt.core.errors import UserError
-from nmt.evaluation.compare import (
+from nmt.evaluation.scores import TestSet, read_test_set
+from nmt.extensions.comparison.compare import (
     CompareOptions,
     compare,
     length_scores,
     ngram_changes,
     num_words,
     ranges,
-    read_test_set,
     word_classes,
 )
-from nmt.evaluation.compare_report import to_html, word_differences
-from nmt.evaluation.significance import SufficientStatistics, TestSet
+from nmt.extensions.comparison.report import to_html, word_differences
+from nmt.extensions.comparison.significance import SufficientStatistics
 
 REFERENCES = ["the dog sees a zebra .", "a cat sleeps .", "the dog runs in the park .", "Tom & <b>Ann</b> eat ."] * 5
 OLD = ["the dog sees a horse .", "a cat sleeps .", "the cat runs in park .", "Tom & <i>Ann</i> eat ."] * 5

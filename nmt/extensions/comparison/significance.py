@@ -8,14 +8,14 @@ Randomisation is the default because it is the more careful one: the bootstrap, 
 absolute differences with their own mean, and so calls small differences significant about twice as readily.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from nmt.evaluation.scores import bootstrap, check_seed, interval, with_interval
-from nmt.metrics.table import METRICS, FloatArray, Metric, References, Score, Texts
+from nmt.evaluation.scores import TestSet, bootstrap, check_seed, interval, with_interval
+from nmt.metrics.table import METRICS, FloatArray, Metric, Score
 
 TestMethod = Literal["randomisation", "bootstrap"]
 
@@ -24,22 +24,6 @@ NUM_SAMPLES: dict[TestMethod, int] = {"randomisation": 10_000, "bootstrap": 1000
 
 LEVEL = 0.05
 """Differences with a smaller p are called significant."""
-
-
-@dataclass(frozen=True)
-class TestSet:
-    """Translations of several systems with references and source, line by line; the first system is the baseline."""
-
-    systems: Mapping[str, Texts]
-    references: References
-    source: Texts | None = None
-
-    __test__ = False  # pytest takes the name for one of its own
-
-    @property
-    def measured_by(self) -> str:
-        """The side whose words are the length of a sentence."""
-        return "source" if self.source is not None else "reference"
 
 
 class SufficientStatistics:
@@ -139,6 +123,11 @@ def paired_test(
         p_value = max(p_value, min(1.0, 2.0 ** (1 - num_different)))
         differences[name] = Difference(value, *interval(gaps_R), p_value, p_value < LEVEL)
     return MetricTest(metric, scores, differences)
+
+
+def compare_by(metric: str, test_set: TestSet) -> MetricTest:
+    """Tests each system of a test set against the first one, by a metric."""
+    return paired_test(SufficientStatistics(metric, test_set))
 
 
 def _swapped_gaps(metric: Metric, one_NF: FloatArray, other_NF: FloatArray, num_trials: int, seed: int) -> FloatArray:

@@ -1,4 +1,4 @@
-"""The results of :func:`nmt.evaluation.compare.compare` on a terminal and as a page, with the same tables."""
+"""The results of a comparison on a terminal and as a page, with the same tables."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,8 @@ from rich.text import Text
 
 from nmt.core.console import print_table
 from nmt.core.templates import render
-from nmt.evaluation.significance import LEVEL
+from nmt.extensions.comparison import TEMPLATES
+from nmt.extensions.comparison.significance import LEVEL
 from nmt.metrics.table import METRICS, directed_name
 
 # Scripts without spaces differ character by character.
@@ -114,7 +115,8 @@ def to_html(found: dict[str, Any]) -> str:
     """One page that holds everything and loads nothing; the template calls the functions of this module."""
     tables = (scores_table, length_table, words_table, ngram_tables)
     texts = (counts_text, change_text, method_text, word_differences)
-    return render("compare.html.j2", None, found=found, metrics=METRICS, **{f.__name__: f for f in (*tables, *texts)})
+    functions = {function.__name__: function for function in (*tables, *texts)}
+    return render("compare.html.j2", TEMPLATES, found=found, metrics=METRICS, **functions)
 
 
 def print_comparison(found: dict[str, Any]) -> None:

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from nmt.core.errors import UserError
-from nmt.core.output import STANDARD_STREAM
 from nmt.core.templates import rounded
 from nmt.core.text import describe, read_lines
 from nmt.data.dialogue import current_turn
-from nmt.evaluation.scores import check_lengths
-from nmt.evaluation.significance import MetricTest, SufficientStatistics, TestMethod, TestSet, paired_test
+from nmt.evaluation.scores import TestSet
+from nmt.extensions.comparison.significance import MetricTest, SufficientStatistics, TestMethod, paired_test
 from nmt.metrics.degenerate import DegenerateCount, count_degenerate
 from nmt.metrics.table import METRICS, Bleu, Metric, check_metrics
 
@@ -166,6 +165,16 @@ def length_scores(
     return rows
 
 
+def scores_by_length(metric: str, test_set: TestSet) -> dict[str, Any]:
+    """Returns the ``rows`` of :func:`length_scores`, the scores of the ``whole`` text, and the ``signature``."""
+    statistics = SufficientStatistics(metric, test_set)
+    return {
+        "whole": {name: statistics.score(name) for name in test_set.systems},
+        "signature": statistics.metric.signature,
+        "rows": length_scores(test_set, [statistics]),
+    }
+
+
 def word_classes(
     systems: Mapping[str, Sequence[Tokens]], references: Sequence[Tokens], frequency: Counter[str]
 ) -> Rows:
@@ -250,39 +259,3 @@ def _sentence_changes(
         "better": list(map(shown, better[:num_sentences])),
         "worse": list(map(shown, worse[:num_sentences])),
     }
-
-
-def read_test_set(
-    systems: Sequence[Path | str], references: Sequence[Path | str], source: Path | str | None = None
-) -> TestSet:
-    """Read the files of a test set.
-
-    Args:
-        systems: translations; a system has the name of its file or, where two have the same, its path.
-
-    Raises:
-        UserError: no reference, a system that is named twice, or files that don't belong together.
-    """
-    if not references:
-        raise UserError("No reference is named.", "Give the reference translations: -r FILE.")
-    paths = [describe(path) for path in systems]
-    names = [Path(path).name for path in paths]
-    if len(set(names)) < len(names):
-        names = paths
-    if len(set(names)) < len(names):
-        raise UserError(f"{Counter(names).most_common(1)[0][0]} is named twice.", "Name each system once.")
-    texts = iter(read_aligned([*systems, *references, *([source] if source is not None else [])]))
-    return TestSet({name: next(texts) for name in names}, [next(texts) for _ in references], next(texts, None))
-
-
-def read_aligned(paths: Sequence[Path | str]) -> list[list[str]]:
-    """The lines of files in which line N always belongs to line N of the others; translations first.
-
-    Raises:
-        UserError: the numbers of lines differ, there are none, or two are to come from standard input.
-    """
-    if sum(str(path) == STANDARD_STREAM for path in paths) > 1:
-        raise UserError("Only one side can come from standard input.", "Name a file for the other.")
-    texts = [list(read_lines(path)) for path in paths]
-    check_lengths({describe(path): len(text) for path, text in zip(paths, texts, strict=True)})
-    return texts

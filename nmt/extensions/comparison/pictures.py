@@ -1,0 +1,94 @@
+"""Pictures of scores by sentence length, and of confused labels."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nmt.evaluation.scores import TestSet, check_lengths
+from nmt.extensions.comparison.compare import LENGTHS, length_scores
+from nmt.extensions.comparison.significance import SufficientStatistics
+from nmt.metrics.table import check_metrics, directed_name
+from nmt.plotting.curves import draw_legend
+from nmt.plotting.matrix import draw_directions, write_numbers
+from nmt.plotting.style import (
+    FAINT_INK,
+    Picture,
+    curves_size,
+    draw_cells,
+    draw_colour_bar,
+    panels,
+    scaled,
+    style,
+    visible,
+)
+
+
+def plot_lengths(
+    systems: Mapping[str, Sequence[str]],
+    references: Sequence[str],
+    sources: Sequence[str] | None = None,
+    metric: str = "bleu",
+    limits: Sequence[int] = LENGTHS,
+) -> Picture:
+    """Draws the scores of systems by sentence length.
+
+    Args:
+        systems: the translations of each system, by its name.
+        references: a reference translation of each sentence.
+        metric: name of the metric, as in :func:`nmt.score`.
+        sources: source sentences, whose words are counted; without them those of the references.
+        limits: the longest sentences of each bucket but the last, in words.
+
+    Raises:
+        UserError: there is no such metric, or the numbers of sentences differ.
+    """
+    check_metrics([metric], sources is not None)
+    check_lengths({"references": len(references)} | {name: len(texts) for name, texts in systems.items()})
+    test_set = TestSet(systems, [references], sources)
+    statistics = SufficientStatistics(metric, test_set)
+    rows = length_scores(test_set, [statistics], limits)
+    return draw_lengths(rows, metric, test_set.measured_by, statistics.metric.signature)
+
+
+def draw_lengths(rows: Sequence[Mapping[str, Any]], metric: str, measured_by: str, note: str = "") -> Picture:
+    """Draw the scores of systems by sentence length (Bahdanau et al. 2015, figure 2).
+
+    Args:
+        rows: from :func:`nmt.extensions.comparison.compare.length_scores`.
+        measured_by: the side whose words are counted, ``source`` or ``reference``.
+        note: small print, such as the signature of the metric.
+    """
+    systems = list(rows[0]["scores"][metric])
+    with style(systems):
+        figure = Picture(figsize=curves_size(max(6.4, 1.0 + 0.8 * len(rows)), 4.3), layout="constrained")
+        axes = figure.subplots()
+        for system in systems:
+            axes.plot([row["scores"][metric][system] for row in rows], marker="o", label=visible(system))
+        axes.set_xticks(range(len(rows)), [f"{row['label']}\n({row['sentences']:,})" for row in rows])
+        axes.set(xlabel=f"words of the {measured_by} (sentences)", ylabel=directed_name(metric))
+        axes.set_ylim(bottom=0)
+        axes.set_title(note, loc="right", fontsize=scaled(6), color=FAINT_INK)
+        draw_legend(figure)
+    return figure
+
+
+def draw_confusion(references: Sequence[str], predictions: Sequence[str]) -> Picture:
+    """Draw a confusion matrix: how many lines of each label (rows) were given each label (columns).
+
+    A cell is as dark as the share of its row.
+    """
+    labels = sorted({*references, *predictions})
+    place = {label: number for number, label in enumerate(labels)}
+    counts = np.zeros((len(labels), len(labels)), np.int64)
+    np.add.at(counts, ([place[label] for label in references], [place[label] for label in predictions]), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    names = [visible(label) or "(empty)" for label in labels]
+    side = min(0.45 * len(labels), 30)
+    with style(names):
+        figure, [[axes]] = panels(1, 1, side, side)
+        draw_cells(axes, shares, names, names)
+        write_numbers(axes, {cell: f"{count:,}" for cell, count in np.ndenumerate(counts) if count}, shares)
+        draw_directions(axes, "reference ↓   predicted →")
+        draw_colour_bar(axes, "share of the row", len(labels))
+    return figure

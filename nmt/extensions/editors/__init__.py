@@ -1,0 +1,3 @@
+"""The JSON schema of recipes, with which editors complete and check their keys."""
+
+REQUIRES = ()
