@@ -49,6 +49,7 @@ KINDS = (
     "logits processor",
     "metric",
     "modifier",
+    "observer",
     "optimizer",
     "schedule",
     "task",

@@ -9,6 +9,7 @@ PyTorch doesn't report that another rank or torchrun has ended.
 """
 
 import os
+import random
 import select
 import signal
 import socket
@@ -29,7 +30,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from nmt.core.console import be_silent, show_error
 from nmt.core.errors import UserError
-from nmt.training.checkpoint import seed_everything
 
 REPEATED = 3.0
 """Seconds within which a repeated signal is ignored: torchrun forwards signals to ranks that also receive them."""
@@ -97,6 +97,13 @@ class Interrupts:
 
     def __exit__(self, *_: object) -> None:
         self._restore()
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds all random generators of a run."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
 
 
 PATIENCE = timedelta(minutes=30)

@@ -21,9 +21,9 @@ from nmt.recipe.load import default_output, load_recipe
 from nmt.recipe.options import OnResume, Options, groups_in
 from nmt.recipe.registry import TABLES, choices_of, hooks
 from nmt.recipe.schema import Recipe
-from nmt.training.checkpoint import CheckpointFolder, seed_everything, step_of
+from nmt.training.checkpoint import CheckpointFolder, step_of
 from nmt.training.data import Data, Pairs, Texts, open_texts, prepare_data
-from nmt.training.distributed import ProcessGroup
+from nmt.training.distributed import ProcessGroup, seed_everything
 from nmt.training.events import Sink, ignore
 from nmt.training.graphs import records_graphs
 from nmt.training.model_card import write_card
@@ -187,7 +187,7 @@ def _compared(recipe: Recipe, directory: ModelDirectory) -> BatchTokens:
     changes: dict[OnResume, list[str]] = {rule: [] for rule in OnResume}
     now = recipe.model_dump(mode="json")
     now["training"]["batch_tokens"] = batch_tokens
-    for rule, change in _changes(Recipe, before.model_dump(mode="json"), now):
+    for rule, change in _changes(Recipe.model_fields, before.model_dump(mode="json"), now):
         changes[rule].append(change)
     if changes[OnResume.FIXED]:
         raise UserError(
@@ -200,7 +200,7 @@ def _compared(recipe: Recipe, directory: ModelDirectory) -> BatchTokens:
 
 
 def _changes(
-    options: type[Options],
+    fields: Mapping[str, FieldInfo],
     before: Mapping[str, Any],
     now: Mapping[str, Any],
     prefix: str = "",
@@ -208,14 +208,25 @@ def _changes(
 ) -> Iterator[tuple[OnResume, str]]:
     """Yields the differences between two groups of options, each with the rule for resuming."""
     for key in dict.fromkeys((*now, *before)):
-        old, new, field = before.get(key), now.get(key), options.model_fields.get(key, FieldInfo())
+        old, new, field = before.get(key), now.get(key), fields.get(key, FieldInfo())
         own = next((mark for mark in field.metadata if isinstance(mark, OnResume)), rule)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            rows = [TABLES[choice.kind].get(str(new.get("type"))) for choice in choices_of(field)]
-            inside = [getattr(row, "Options", Options) for row in rows] or groups_in(field.annotation) or [Options]
-            yield from _changes(inside[0], old, new, f"{prefix}{key}.", own)
+            yield from _changes(_fields_inside(field, new), old, new, f"{prefix}{key}.", own)
         elif old != new:
             yield own, f"{prefix}{key} is {new!r}, was {old!r}"
+
+
+def _fields_inside(field: FieldInfo, value: Mapping[str, Any]) -> Mapping[str, FieldInfo]:
+    """Returns the fields of the group of options that a recipe has as the value of a field."""
+    groups = groups_in(field.annotation)
+    for choice in choices_of(field):
+        table = TABLES[choice.kind]
+        if choice.many:
+            return {
+                name: FieldInfo(annotation=getattr(component, "Options", Options)) for name, component in table.items()
+            }
+        groups = [getattr(table.get(str(value.get("type"))), "Options", Options)]
+    return groups[0].model_fields if groups else {}
 
 
 def _find_batch_tokens(recipe: Recipe, data: Data, objective: Objective, process_group: ProcessGroup) -> int:

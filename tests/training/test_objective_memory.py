@@ -16,11 +16,11 @@ from nmt.models.build import build_model
 from nmt.models.weights import read_tensors, weights_of
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import Recipe
-from nmt.training.checkpoint import optimizer_tensors
 from nmt.training.data import Data, prepare_data
 from nmt.training.objective import CPU_BATCH_TOKENS, BatchLoss, Objective, is_out_of_memory, largest, largest_by_trying
 from nmt.training.resolve import resolve
 from nmt.training.run import train
+from nmt.training.state import optimizer_tensors
 from nmt.training.trainer import Trainer
 
 RecipeMaker = Callable[..., Recipe]

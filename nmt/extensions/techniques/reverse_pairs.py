@@ -28,6 +28,7 @@ class ReversePairs(Technique):
     paper reads both ways in one.
     """
 
+    order = 20
     incompatible_with = ("task.classification",)
     capturable = True
 

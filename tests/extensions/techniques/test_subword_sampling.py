@@ -19,11 +19,11 @@ from nmt.data.sources import FileText, ParallelText, ReadText
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
+from nmt.extensions.techniques import subword_sampling
+from nmt.extensions.techniques.subword_sampling import SubwordSampling, segmentations
 from nmt.recipe.load import parse_settings
 from nmt.recipe.schema import Recipe, TrainingOptions, VocabularyOptions
 from nmt.training.run import train
-from nmt.training.techniques import subword_sampling
-from nmt.training.techniques.subword_sampling import SubwordSampling, segmentations
 
 TrainTiny = Callable[..., Path]
 
@@ -178,7 +178,7 @@ from nmt.data.dialogue import LineReader
 from nmt.data.sources import FileText
 from nmt.data.cache import encode_corpus
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.training.techniques import subword_sampling
+from nmt.extensions.techniques import subword_sampling
 
 folder = Path(sys.argv[1])
 vocabularies = Vocabularies.load(Path(sys.argv[2]))

@@ -47,6 +47,7 @@ Ids = npt.NDArray[np.int64]
 class SubwordSampling(Technique):
     """Samples the segmentation of the training text anew in each epoch."""
 
+    order = 10
     incompatible_with = ("task.classification",)
     capturable = True
 
