@@ -26,7 +26,6 @@ from nmt.training.data import Data, Pairs, Texts, open_texts, prepare_data
 from nmt.training.distributed import ProcessGroup, seed_everything
 from nmt.training.events import Sink, ignore
 from nmt.training.graphs import records_graphs
-from nmt.training.model_card import write_card
 from nmt.training.objective import CPU_BATCH_TOKENS, Objective, find_batch_tokens
 from nmt.training.resolve import resolve
 from nmt.training.sinks import open_sinks
@@ -139,7 +138,8 @@ def _train(run: TrainingRun, texts: Texts, on_event: Sink | None) -> None:
             _describe(directory, recipe, data, techniques)
         reason = trainer.run()
         if process_group.is_main:
-            write_card(directory, recipe, data, texts, trainer)
+            for hook in hooks("training_ended"):
+                hook(directory, recipe, data, texts, trainer)
     progress, metric = trainer.progress, recipe.training.metric
     best = "" if progress.best is None else f"best {score_text(metric, progress.best)} at step {progress.best_step}; "
     say(f"done: {reason}; {best}the model is {directory}")

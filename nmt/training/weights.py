@@ -13,17 +13,15 @@ from torch import Tensor, nn
 
 from nmt.core.console import progress_bar, say
 from nmt.core.errors import UserError
-from nmt.core.files import check_unused
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.pretrained_embeddings import read_vectors
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import build_model, read_model
+from nmt.models.build import build_model
 from nmt.models.contracts import Decoder, Encoder, OutputLayer, table_ids
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_weights, weights_of
 from nmt.recipe.schema import LoraOptions, ModelOptions, Recipe
-from nmt.training.checkpoint import write_model
 
 NAMED = 4
 """Maximum number of new parts that a message names."""
@@ -118,29 +116,6 @@ def _parents(new: Vocabulary, old: Vocabulary, spells_new: bool) -> list[list[in
         spelling = old.encode(token.replace(SPACE, " ")) if is_spelled else []
         parents.append(known.get(token) or [i for i in spelling if i != old.unk])
     return parents
-
-
-def average_with_origin(directory: Path, share: float, output: Path) -> None:
-    """Writes the weighted mean of a fine-tuned model and of the model that it was fine-tuned from.
-
-    Much of what fine-tuning makes a model forget comes back, for some of what it has learned (Wortsman et al. 2022,
-    "Robust fine-tuning of zero-shot models").
-
-    Args:
-        share: of the original model; what it lacks, such as the embeddings of new pieces, is as fine-tuned.
-        output: a new model directory.
-
-    Raises:
-        UserError: the model wasn't fine-tuned, its origin is missing or damaged, or ``output`` has files.
-    """
-    check_unused(output)
-    recipe, vocabularies, model = read_model(directory, torch.device("cpu"))
-    if recipe.training.finetune_from is None:
-        raise UserError(f"{directory} was not fine-tuned from another model.", "Name a run that was fine-tuned.")
-    tuned = {name: weight.clone() for name, weight in weights_of(model).items()}
-    copy_weights(recipe.training.finetune_from, model, vocabularies, spells_new=False)
-    mean = {name: torch.lerp(tuned[name], weight, share) for name, weight in weights_of(model).items()}
-    write_model(ModelDirectory(directory), mean, output)
 
 
 def _use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularies, is_new: bool) -> None:
