@@ -168,13 +168,8 @@ def prepare_data(
         technique.setup_data(vocabularies)
     annotations = _annotations(techniques or {}, options, vocabularies)
     with process_group.local_rank_zero_first(), progress_bar("encoding the training text", None) as bar:
-
-        def on_progress(line: int) -> None:
-            process_group.check()
-            bar.update(line)
-
         encoded = [
-            encode_corpus(text, vocabularies, options.max_length, on_progress, read)
+            encode_corpus(text, vocabularies, options.max_length, bar.update, read)
             for text, read in zip(train_texts, annotations, strict=True)
         ]
         valid = encode_corpus(valid_text, vocabularies, options.max_length) if valid_text is not None else None

@@ -24,7 +24,7 @@ from nmt.training.checkpoint import (
     damage,
     training_tensors,
 )
-from nmt.training.distributed import REPEATED, SINGLE_PROCESS, Interrupted, Interrupts, LauncherDied, ProcessGroup
+from nmt.training.distributed import REPEATED, SINGLE_PROCESS, Interrupted, Interrupts, ProcessGroup
 from nmt.training.events import Event, Sink, ignore
 from nmt.training.graphs import DeviceGradients, computes_on_device, constant_scaler, records_graphs
 from nmt.training.meter import Update
@@ -102,7 +102,7 @@ class Trainer:
         self._weights = ModelDirectory(directory).weights
         self.checkpoints = CheckpointFolder(directory, options.keep_last, options.keep_best)
         self.interrupts = Interrupts(REPEATED if process_group.size > 1 else 0.0)
-        self._stop: Interrupted | LauncherDied | None = None
+        self._stop: Interrupted | None = None
         self._measured: Validation | None = None
         self._last_checkpoint: int | None = None
         self._clock = time.perf_counter()
@@ -112,7 +112,6 @@ class Trainer:
 
         Raises:
             Interrupted: after Ctrl-C or SIGTERM, with a checkpoint saved.
-            LauncherDied: torchrun has ended; a checkpoint is saved.
             UserError: the loss stays non-finite, a sentence doesn't fit in memory, or the disk is full.
         """
         self.model.train()
@@ -303,9 +302,7 @@ class Trainer:
             self.progress.validation_due = False
             return False
         with self.meter.pause(), self.average.in_model() if self.average is not None else nullcontext():
-            result = self.validator(
-                self.model, lambda: self.interrupts.received is not None or self.process_group.launcher_died
-            )
+            result = self.validator(self.model, lambda: self.interrupts.received is not None)
         self._agree()
         if result is None:
             return False
@@ -386,9 +383,6 @@ class Trainer:
 
     def _agree(self) -> None:
         """Reduces clock and stop requests over the ranks, so that all end at the same update."""
-        own = time.perf_counter() - self._clock, self.interrupts.received or 0, self.process_group.launcher_died
-        seconds, signal, launcher_died = self.process_group.all_reduce("max", *own)
-        self.progress.seconds = seconds
-        self._stop = (
-            Interrupted(int(signal)) if signal else LauncherDied(has_checkpoint=True) if launcher_died else None
-        )
+        own = time.perf_counter() - self._clock, self.interrupts.received or 0
+        self.progress.seconds, signal = self.process_group.all_reduce("max", *own)
+        self._stop = Interrupted(int(signal)) if signal else None
