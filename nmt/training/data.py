@@ -103,14 +103,6 @@ class Data:
         shares = self.options.corpora[number].modifiers if self.options.corpora else {}
         return Augmentations(shares, self.vocabularies, self.options.max_length) if shares else None
 
-    def piece_counts(self) -> list[npt.NDArray[np.int64]]:
-        """Returns how often each piece of the source and of the target occurs in the training text."""
-        both = self.vocabularies.source, self.vocabularies.target
-        counts = (
-            [part.corpus.source.counts(len(both[0])), part.corpus.target.counts(len(both[1]))] for part in self.train
-        )
-        return [np.sum(side, axis=0) for side in zip(*counts, strict=True)]
-
     @property
     def num_pairs(self) -> int:
         """Sentence pairs that are trained on."""

@@ -11,7 +11,6 @@ from nmt.core.files import explained
 from nmt.core.jsonlines import parse_object
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
-from nmt.core.text import read_lines
 from nmt.metrics.table import score_text
 from nmt.recipe.registry import provided
 from nmt.training.events import (
@@ -137,15 +136,6 @@ def sample_files(folder: Path) -> Sink:
 def sample_text(sample: Sample) -> str:
     """Returns a sample translation for a file."""
     return f"source:      {sample.source}\ntranslation: {sample.translation}\nreference:   {sample.reference}\n"
-
-
-def read_samples(directory: Path) -> list[str]:
-    """Returns the source sentences of the newest samples of a model directory."""
-    files = ModelDirectory(directory)
-    files.check_files()
-    newest = max(files.samples.glob("step-*.txt"), default=None)
-    lines = read_lines(newest) if newest is not None else ()
-    return [line.removeprefix("source:").strip() for line in lines if line.startswith("source:")]
 
 
 def observation_file(directory: ModelDirectory, name: str) -> Sink:

@@ -18,7 +18,7 @@ from nmt.training.distributed import ProcessGroup
 from nmt.training.meter import Divergence, Meter
 from nmt.training.optimization import Schedule
 from nmt.training.techniques.base import Technique
-from nmt.training.weights import Lora, MovingAverage
+from nmt.training.weights import Factors, MovingAverage
 
 
 @dataclass
@@ -44,7 +44,7 @@ class RunState:
     optimizer: torch.optim.Optimizer
     trained: Mapping[str, nn.Parameter]
     """Parameters of the optimizer, by name."""
-    lora: Lora | None
+    lora: Factors | None
     average: MovingAverage | None
     schedule: Schedule
     schedule_type: str

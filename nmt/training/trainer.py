@@ -17,6 +17,7 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.data.batch import Batch
 from nmt.data.batching import BatchStream
 from nmt.models.weights import read_tensors, save_weights, weights_of
+from nmt.recipe.registry import provided
 from nmt.recipe.schema import Recipe
 from nmt.training import events
 from nmt.training.checkpoint import (
@@ -32,7 +33,7 @@ from nmt.training.objective import BatchLoss, Objective, release_memory, shape_t
 from nmt.training.optimization import make_optimizer, make_schedule
 from nmt.training.state import RunState
 from nmt.training.validation import Validation, Validator
-from nmt.training.weights import Lora, MovingAverage, layer_matrices
+from nmt.training.weights import Factors, MovingAverage, layer_matrices
 
 READ_EVERY = 1.0
 """Seconds after which the figures of updates are read from an accelerator, which has to be waited for."""
@@ -76,7 +77,7 @@ class Trainer:
             if used and process_group.size > 1:
                 raise UserError(f"training.{key} works in one process alone.", "Remove it, or start one process.")
         self._objective, self.techniques = objective, objective.techniques
-        self.lora = Lora(model, options.lora) if options.lora else None
+        self.lora: Factors | None = provided("LoRA", "training.lora")(model, options.lora) if options.lora else None
         self.trained = dict(model.named_parameters()) if self.lora is None else self.lora.trained
         """Parameters of the optimizer, by name."""
         self.optimizer = make_optimizer(options, self.trained, layer_matrices(model))
@@ -166,10 +167,10 @@ class Trainer:
         self._measured = None
         step = self.progress.step + 1
         sizes = ([batch.num_target_tokens, batch.num_positions, batch.num_padding] for batch in group)
+        # The loss is a mean over the target tokens of all batches and ranks, however the text is divided into batches.
         tokens, positions, padding = map(int, self.process_group.all_reduce("sum", *map(sum, zip(*sizes, strict=True))))
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = self.schedule.at(step)
-
         update = Update(step, self.batches.epoch, tokens, positions, padding)
         if self._on_device is not None:
             add = partial(self._add_on_device, self._on_device, update)
@@ -180,6 +181,8 @@ class Trainer:
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.options.clip_norm or math.inf)
         if self._on_device is not None:
+            # Reading a number would wait for the accelerator. Its scaler leaves out an update that isn't finite, and
+            # the figures are read later, those of many updates at once.
             update.figures = torch.cat((norm[None], sums))
             self._unread.append(update)
             self._apply(step)

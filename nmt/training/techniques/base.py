@@ -137,15 +137,3 @@ class Technique:
     def has(cls, hook: str) -> bool:
         """Returns whether this technique overrides a hook."""
         return getattr(cls, hook) is not getattr(Technique, hook)
-
-
-def check_fraction(fraction: float, recipe: Recipe, key: str) -> Iterable[UserError]:
-    """Yields an error if a fraction of ``training.max_epochs`` is given for ``key`` but ``max_epochs`` isn't set."""
-    if fraction < 1 and not recipe.training.max_epochs:
-        yield UserError(f"{key} is a fraction of training.max_epochs, which is not set.", "Set training.max_epochs.")
-
-
-def epochs_of(fraction: float, recipe: Recipe) -> int:
-    """Returns how many epochs a fraction of ``training.max_epochs`` is, rounded down."""
-    assert recipe.training.max_epochs is not None
-    return int(fraction * recipe.training.max_epochs)
