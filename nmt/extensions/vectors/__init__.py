@@ -1,1 +1,1 @@
-"""Word vectors: pictures of embeddings, and word2vec."""
+"""Word vectors: first embeddings of a model, word2vec, and maps of words."""
