@@ -19,14 +19,14 @@ from nmt.core.output import open_output
 from nmt.metrics.table import score_text
 from nmt.recipe.load import default_output, load_recipe
 from nmt.recipe.options import OnResume, Options, groups_in
-from nmt.recipe.registry import TABLES, choices_of, hooks
+from nmt.recipe.registry import TABLES, choices_of, hooks, provided
 from nmt.recipe.schema import Recipe
 from nmt.training.checkpoint import CheckpointFolder, step_of
 from nmt.training.data import Data, Pairs, Texts, open_texts, prepare_data
 from nmt.training.distributed import ProcessGroup, seed_everything
 from nmt.training.events import Sink, ignore
 from nmt.training.graphs import records_graphs
-from nmt.training.objective import CPU_BATCH_TOKENS, Objective, find_batch_tokens
+from nmt.training.objective import Objective
 from nmt.training.resolve import resolve
 from nmt.training.sinks import open_sinks
 from nmt.training.techniques import make_techniques
@@ -231,13 +231,12 @@ def _fields_inside(field: FieldInfo, value: Mapping[str, Any]) -> Mapping[str, F
 
 def _find_batch_tokens(recipe: Recipe, data: Data, objective: Objective, process_group: ProcessGroup) -> int:
     """Returns ``training.batch_tokens`` as a number."""
-    given = recipe.training.batch_tokens
-    if given != "auto":
+    if (given := recipe.training.batch_tokens) != "auto":
         batch_tokens = given
     else:
-        make_batches = partial(data.batches, CPU_BATCH_TOKENS, recipe.seed, process_group)
-        num_moments = 3 if recipe.training.ema else 2
-        batch_tokens = min(process_group.gather(find_batch_tokens(objective, make_batches, num_moments)))
+        find = provided("batch size", "training.batch_tokens: auto")
+        make_batches = partial(data.batches, seed=recipe.seed, process_group=process_group)
+        batch_tokens = min(process_group.gather(find(objective, make_batches, 3 if recipe.training.ema else 2)))
     if data.longest > batch_tokens:
         warn(f"the longest sentence has {data.longest} positions, more than training.batch_tokens ({batch_tokens}).")
     return batch_tokens
