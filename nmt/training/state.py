@@ -50,7 +50,7 @@ class RunState:
     schedule_type: str
     """``training.schedule.type``; a run that is resumed with another schedule begins that one anew."""
     scaler: torch.amp.GradScaler | None
-    """Of fp16; None with another precision."""
+    """The scaler of the loss in fp16; None with another precision."""
     batches: BatchStream
     techniques: Mapping[str, Technique]
     meter: Meter = field(default_factory=Meter)

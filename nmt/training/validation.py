@@ -48,7 +48,7 @@ class Validation:
     entropy: float = 0.0
     """Loss of a model that knows how frequent each target token is and nothing else."""
     observations: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What each of ``training.observers`` has recorded, by name; in rank 0 alone."""
+    """Observations of ``training.observers``, by name; in rank 0 alone."""
 
     @property
     def value(self) -> float:

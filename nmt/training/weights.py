@@ -123,7 +123,7 @@ class Factors(Protocol):
     """Parameters that are trained in place of weight matrices, as in LoRA; the model contains their products."""
 
     factors: Mapping[str, Tensor]
-    """What is trained, by name."""
+    """The trained factors, by name."""
     trained: Mapping[str, nn.Parameter]
     """Parameters of the optimizer: the factors, and weights that are trained as they are."""
 
