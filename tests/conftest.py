@@ -412,3 +412,24 @@ def browser() -> Iterator[Any]:
         opened = running.chromium.launch(executable_path=path, args=arguments)
         yield opened
         opened.close()
+
+
+@pytest.fixture
+def read_checkpoint() -> Callable[[Path, int], tuple[dict[str, Any], ...]]:
+    """``read_checkpoint(directory, step)``: weights, the other tensors, and the numbers of the state but the clocks."""
+
+    def read(directory: Path, step: int) -> tuple[dict[str, Any], ...]:
+        from nmt.models.weights import read_tensors
+
+        folder = directory / "checkpoints" / f"step-{step:06d}"
+        state = json.loads((folder / "state.json").read_text("utf-8"))
+        for group, texts_and_clocks in {
+            "progress": ["seconds"],
+            "meter": ["elapsed", "waiting_seconds"],
+            "batches": ["corpus"],
+        }.items():
+            for key in texts_and_clocks:
+                state[group].pop(key)
+        return read_tensors(folder / "weights.safetensors"), read_tensors(folder / "training.safetensors"), state
+
+    return read

@@ -99,24 +99,24 @@ ROOMS = (
 """The folders of nmt: each imports from itself and from those before it (docs/reference/code-layout.md)."""
 
 LIMITS = {
-    "core": 1_575,
-    "recipe": 1_306,
-    "data": 3_062,
+    "core": 1_573,
+    "recipe": 1_304,
+    "data": 2_972,
     "metrics": 400,
-    "models": 4_421,
+    "models": 4_432,
     "decoding": 1_832,
     "tasks": 307,
-    "training": 4_989,
-    "alignment": 1_476,
+    "training": 3_783,
+    "alignment": 1_335,
     "jobs": 343,
     "translation": 1_853,
-    "plotting": 944,
+    "plotting": 954,
     "evaluation": 141,
-    "inspection": 221,
+    "inspection": 281,
     "api": 183,
     "quickstart": 222,
-    "cli": 2_087,
-    "extensions": 17_799,
+    "cli": 2_042,
+    "extensions": 19_413,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

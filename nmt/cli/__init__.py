@@ -10,7 +10,6 @@ COMMANDS = {
     "align": "nmt.cli.alignment:align",
     "inspect": "nmt.cli.inspect:group_of_commands",
     "recipes": "nmt.cli.train:recipes",
-    "average": "nmt.cli.train:average",
     "learn-alignment": "nmt.cli.alignment:learn_alignment",
     "aer": "nmt.cli.alignment:aer",
 }

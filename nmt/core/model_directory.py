@@ -6,7 +6,6 @@
     checkpoints/step-NNNNNN/     what a run resumes from
     metrics.jsonl  tensorboard/  the log of the run
     samples/                     validation translations over time
-    film.jsonl                   how some sentences were translated at each validation, with `training.film`
     README.md                    the model card: languages, data, scores, use
     alignment.json  lexicon.tsv  attention heads and word translations for alignment, where they were learned
 
@@ -36,7 +35,6 @@ READ: dict[str, int | None] = {
     "alignment.json": 1 << 20,
     "lexicon.tsv": 1 << 30,
     "metrics.jsonl": 1 << 30,
-    "film.jsonl": 1 << 28,
     CARD: 1 << 20,
     "samples/step-*": 1 << 26,
     "checkpoints/step-*/state.json": 1 << 26,
@@ -57,7 +55,7 @@ class ModelDirectory:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.recipe, self.weights = self.path / "recipe.yaml", self.path / "model.safetensors"
-        self.metrics, self.film, self.card = self.path / "metrics.jsonl", self.path / "film.jsonl", self.path / CARD
+        self.metrics, self.card = self.path / "metrics.jsonl", self.path / CARD
         self.alignment, self.lexicon = self.path / "alignment.json", self.path / "lexicon.tsv"
         self.checkpoints, self.samples = self.path / "checkpoints", self.path / "samples"
         self.tensorboard = self.path / "tensorboard"

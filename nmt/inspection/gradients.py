@@ -1,14 +1,28 @@
-"""Gradient norms at the source words of a trained model, by distance; see :mod:`nmt.training.validation`."""
+"""Gradient norms at the source words of a model, by distance.
 
-from collections.abc import Iterable
+B sentences of a batch, S source positions, EOS counted.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from nmt.core.errors import UserError
-from nmt.training.validation import MIN_SENTENCES, norms_by_distance
+from nmt.data.batch import Ids, lengths, make_batch
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.models.seq2seq import Seq2Seq
+from nmt.training.loss import batch_loss
 from nmt.translation.translator import Translator
+
+BATCH_SIZE = 32
+MIN_SENTENCES = 10
+"""A mean of the gradients of fewer sentences isn't shown."""
+
+Pairs = Sequence[tuple[Ids, Ids]]
 
 
 @dataclass(frozen=True)
@@ -39,3 +53,49 @@ def gradient_norms(translator: Translator, pairs: Iterable[tuple[str, str]], nam
     if not len(mean_T):
         raise UserError(f"{len(usable)} sentence pairs are too few for means.", f"Give {MIN_SENTENCES} or more.")
     return GradientNorms(name, mean_T)
+
+
+def norms_by_distance(model: Seq2Seq, pairs: Pairs, vocabularies: Vocabularies) -> npt.NDArray[np.float64]:
+    """Mean gradient norm by distance from the last source word read, as far as there are enough sentences. [S]
+
+    For E = -log p(target | source) and the embedding x_t of a source word, ‖∂E/∂x_t‖ is averaged over sentences by the
+    number of words that the encoder reads after it (Bengio et al. 1994; Pascanu et al. 2013). Where it vanishes, a
+    network can't learn long dependencies.
+
+    Args:
+        model: in eval mode.
+        pairs: ids of source and target, without SOS and EOS.
+        vocabularies: for the special ids.
+    """
+    longest = max((len(source) for source, _ in pairs), default=0) + 1
+    sums, counts = np.zeros(longest), np.zeros(longest, dtype=np.int64)
+    for start in range(0, len(pairs), BATCH_SIZE):
+        batch = pairs[start : start + BATCH_SIZE]
+        norm_BS = _norms(model, batch, vocabularies)
+        for norms, length in zip(norm_BS, lengths([source for source, _ in batch]).tolist(), strict=True):
+            reversed_order = getattr(model.encoder, "reverse", False)
+            read = norms[:length] if reversed_order else norms[:length][::-1]  # the word read last comes first
+            sums[:length] += read
+            counts[:length] += 1
+    shown = int((counts >= MIN_SENTENCES).sum())
+    return sums[:shown] / counts[:shown]
+
+
+def _norms(model: Seq2Seq, pairs: Pairs, vocabularies: Vocabularies) -> npt.NDArray[np.float64]:
+    """‖∂E/∂x‖ of every source position of a batch. [B, S]"""
+    batch = make_batch(pairs, vocabularies).to(model.device)
+    caught: list[Tensor] = []
+
+    def catch(module: object, inputs: object, output: Tensor) -> Tensor:
+        caught.append(output.detach().requires_grad_())
+        return caught[-1]
+
+    handle = model.encoder.embedding.register_forward_hook(catch)
+    try:
+        # The recurrent kernels of cuDNN have a backward pass in training mode only, which would add dropout.
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+            gradients = torch.autograd.grad(batch_loss(model, batch).smoothed, caught)
+    finally:
+        handle.remove()
+    norms: npt.NDArray[np.float64] = sum(gradients).norm(dim=2).double().cpu().numpy()  # type: ignore[union-attr]
+    return norms

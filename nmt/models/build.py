@@ -108,10 +108,20 @@ def build(model: Mapping[str, Any] | ModelOptions | Recipe, vocabularies: Vocabu
 
 
 def build_model(model: ModelOptions, vocabularies: Vocabularies, num_copies: int = 1) -> Seq2Seq:
-    """The network of a recipe, with fresh weights from torch's random state. Raises UserError if options are wrong,
-    don't fit together, or need more memory than there is for ``num_copies`` numbers for each weight; training has 4,
-    with gradients and two moments."""
-    num_bytes, memory = 4 * num_copies * (num_parameters(model, vocabularies) or 0), total_memory()
+    """The network of a recipe, with fresh weights from torch's random state.
+
+    Args:
+        num_copies: numbers that memory must hold for each weight; 4 in training, with gradients and two moments.
+
+    Raises:
+        UserError: options that are wrong, that don't fit together, or that need more memory than there is.
+    """
+    _check_memory(num_parameters(model, vocabularies), num_copies)
+    return _assembled(model, vocabularies)
+
+
+def _check_memory(num_parameters: int | None, num_copies: int = 1) -> None:
+    num_bytes, memory = 4 * num_copies * (num_parameters or 0), total_memory()
     if memory is not None and num_bytes > memory:
         kinds = "weights, gradients and moments" if num_copies > 1 else "weights"
         raise UserError(
@@ -119,7 +129,6 @@ def build_model(model: ModelOptions, vocabularies: Vocabularies, num_copies: int
             "Lower model.embedding_size, the sizes and num_layers of model.encoder and model.decoder, or "
             "vocabulary.size.",
         )
-    return _assembled(model, vocabularies)
 
 
 def num_parameters(model: ModelOptions, vocabularies: Vocabularies) -> int | None:
@@ -162,9 +171,11 @@ def read_model(directory: str | Path, device: torch.device) -> tuple[Recipe, Voc
     files.check()
     recipe = load_recipe(files.recipe)
     vocabularies = Vocabularies.load(files.path)
-    check_size(files.weights, num_parameters(recipe.model, vocabularies))
+    size = num_parameters(recipe.model, vocabularies)
+    check_size(files.weights, size)
+    _check_memory(size)
     with _NoInitialisation():
-        model = build_model(recipe.model, vocabularies)
+        model = _assembled(recipe.model, vocabularies)
     load_weights(model, files.weights)
     model.to(device).eval()
     return recipe, vocabularies, model

@@ -33,8 +33,8 @@ class Options(BaseModel):
     )
 
     former_names: ClassVar[Mapping[str, str]] = {}
-    """New names of keys that were renamed, by their former names, which are read with a message; empty for a key that
-    is gone."""
+    """New names of keys that were renamed, by their former names, which are read with a message: GROUP.NAME for a key
+    that was moved into a group, and an empty name for one that is gone."""
 
     @model_validator(mode="before")
     @classmethod
@@ -67,7 +67,10 @@ def with_new_names(values: Any, former_names: Mapping[str, str]) -> Any:
         if isinstance(values, Mapping) and former in values:
             value, is_last = values[former], [key for key in values if key in (former, name)][-1] == former
             values = {key: values[key] for key in values if key != former}
-            if is_last and name:
+            group, _, last = name.rpartition(".")
+            if is_last and group and isinstance(inside := values.get(group, {}), Mapping):
+                values[group] = {**inside, last: value}
+            elif is_last and name:
                 values[name] = value
             if value is not None and name:
                 say(f"the key {former!r} was renamed: it is read as {name!r}")

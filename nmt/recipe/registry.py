@@ -49,6 +49,7 @@ KINDS = (
     "logits processor",
     "metric",
     "modifier",
+    "observer",
     "optimizer",
     "schedule",
     "task",
@@ -319,7 +320,8 @@ class Table(Mapping[str, type[T]], Generic[T]):
         """
         rows = self._rows()
         if name not in rows:
-            remedy = f"{nearest(name, list(rows))} If it belongs to a plugin, give --plugin MODULE."
+            known = nearest(name, list(rows)) if rows else "Install nmt again to have all extensions."
+            remedy = f"{known} If it belongs to a plugin, give --plugin MODULE."
             raise UserError(f"{where}: there is no {self.kind} {shortened(name)!r}.", remedy)
         return rows[name]
 

@@ -100,19 +100,10 @@ class LoraOptions(Options):
     full: list[str] = Field([], description="parts that are trained as they are, such as [embedding, output]")
 
 
-class FilmOptions(Options):
-    """Options of the film of a run: sentences that are translated, with attention, at every validation."""
-
-    sentences: Annotated[int, FIXED] = Field(5, ge=1, le=20, description="number of sentences, the first of the text")
-    pairs: Annotated[FilePair | None, FIXED] = Field(
-        None, description="files of these sentences and their translations; null: the validation text"
-    )
-
-
 class TrainingOptions(Options):
     """Options of training."""
 
-    former_names: ClassVar[dict[str, str]] = {"init_from": "finetune_from", "compile": ""}
+    former_names: ClassVar[dict[str, str]] = {"init_from": "finetune_from", "compile": "", "film": "observers.film"}
 
     batch_tokens: BatchTokens = Field(
         4096, description="padded positions of the longer side in a batch; auto: the most that fit on the GPU"
@@ -165,8 +156,10 @@ class TrainingOptions(Options):
         BeforeValidator(lambda values: with_new_names(values, {"bidirectional": "reverse_pairs"})),
         ChoiceOf("training technique", many=True),
     ] = Field({}, description="techniques by name, each with its options; null turns one off")
-    film: FilmOptions | None = Field(
-        None, description="record at each validation how some sentences are translated, for `nmt inspect film`"
+    observers: Annotated[dict[str, dict[str, Any] | None], ChoiceOf("observer", many=True)] = Field(
+        {},
+        description="what is recorded at each validation, by name with its options; {film: {}}: how some sentences are "
+        "translated, for `nmt inspect film`",
     )
     tensorboard: bool = Field(False, description="write tensorboard/ too (pip install 'nmt[tensorboard]')")
 

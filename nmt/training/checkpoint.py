@@ -1,88 +1,20 @@
-"""Checkpoints, which contain the complete state of a run, written atomically and without pickle, and their mean."""
+"""Checkpoints, which contain the complete state of a run, written atomically and without pickle."""
 
 import json
 import os
-import random
-import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from nmt.core.console import warn
 from nmt.core.errors import UserError
-from nmt.core.files import explained, new_folder, remove_folder, remove_unfinished, replacing, sha256, sync
+from nmt.core.files import explained, remove_folder, remove_unfinished, replacing, sha256, sync
 from nmt.core.jsonlines import read_object
 from nmt.core.model_directory import ModelDirectory
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.weights import check_finite, load_weights, read_tensors, read_weights, save_weights, write_tensors
-from nmt.recipe.registry import hooks
-
-
-@dataclass
-class Progress:
-    """Progress of a run."""
-
-    step: int = 0
-    seconds: float = 0.0
-    best: float | None = None
-    """Best validation figure so far, by ``training.metric``."""
-    best_step: int = 0
-    validations_without_gain: int = 0
-    validation_due: bool = False
-    """Whether the run was stopped before the validation of this update ended."""
-    skipped_in_a_row: int = 0
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
-    """Returns the optimizer's tensors, such as moments and step counts, as PARAMETER/KEY."""
-    names: dict[Tensor, str] = {parameter: name for name, parameter in parameters.items()}
-    return {
-        f"{names[parameter]}/{key}": value
-        for parameter, state in optimizer.state.items()
-        for key, value in state.items()
-    }
-
-
-def load_optimizer(
-    optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor]
-) -> None:
-    """Restores the tensors of :func:`optimizer_tensors`, copied because a file may be mapped."""
-    for name, value in tensors.items():
-        of_parameter, _, key = name.rpartition("/")
-        device = parameters[of_parameter].device
-        # A fused optimizer on a GPU keeps its step counts there, too.
-        on_device = value.dim() or device.type == "cuda"
-        optimizer.state[parameters[of_parameter]][key] = value.to(device if on_device else "cpu", copy=True)
-
-
-def seed_everything(seed: int) -> None:
-    """Seeds all random generators of a run."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-
-
-def random_tensors(device: torch.device) -> dict[str, Tensor]:
-    """Returns the states of torch's random generators."""
-    tensors = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        tensors["cuda"] = torch.cuda.get_rng_state(device)
-    return tensors
-
-
-def load_random(tensors: Mapping[str, Tensor], device: torch.device) -> None:
-    """Restores the states of :func:`random_tensors`."""
-    torch.set_rng_state(tensors["cpu"])
-    if device.type == "cuda" and "cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["cuda"], device)
-
+from nmt.models.weights import check_finite, load_weights, read_tensors, write_tensors
 
 SUMS = "SHA256SUMS"
 """File of a checkpoint with the digests of the others, in the format of ``sha256sum --check``."""
@@ -249,113 +181,3 @@ def _metric(checkpoint: Path) -> float | None:
         return float(measured["value"] if measured["higher_is_better"] else -measured["value"])
     except (OSError, ValueError, KeyError, TypeError):  # damaged, or there was no validation
         return None
-
-
-def average_checkpoints(
-    directory: str | Path,
-    output: str | Path | None = None,
-    *,
-    last: int | None = None,
-    best: int | None = None,
-    steps: Sequence[int] | None = None,
-) -> list[int]:
-    """Writes the mean of some checkpoints as a model (Vaswani et al. 2017, section 6.1).
-
-    Args:
-        output: a new model directory; None replaces ``model.safetensors`` in ``directory``.
-        last: number of checkpoints to average, the newest.
-        best: number of checkpoints to average, the best by validation: of those on disk that were validated.
-        steps: average those after these numbers of updates. Exactly one of the three is given.
-
-    Returns:
-        The numbers of updates of the checkpoints averaged, in order.
-
-    Raises:
-        UserError: too few checkpoints, one that is missing, damaged or of another shape, or ``output`` exists, or
-            another process writes ``directory``.
-    """
-    directory = Path(directory)
-    output = directory if output is None else Path(output)
-    if output != directory and output.exists():
-        raise UserError(f"{output} exists already.", "Choose a new folder.")
-    ModelDirectory(directory).check_files()
-    with ModelDirectory(directory).writing() if output == directory else nullcontext():
-        chosen = _choose(directory, last, best, steps)
-        for checkpoint in chosen:
-            if wrong := damage(checkpoint):
-                raise UserError(
-                    f"{checkpoint} is damaged: {wrong}.", "Copy it again, or leave it out with --steps N,N."
-                )
-        weights = mean_weights(checkpoint / "weights.safetensors" for checkpoint in chosen)
-        if output == directory:
-            save_weights(weights, ModelDirectory(output).weights)
-        else:
-            write_model(ModelDirectory(directory), weights, output)
-    return [step_of(checkpoint) for checkpoint in chosen]
-
-
-def mean_weights(paths: Iterable[Path]) -> dict[str, Tensor]:
-    """Returns the mean of weights files, summed in float64, in the type of the first file.
-
-    Raises:
-        UserError: a file is missing, damaged or not finite, or its tensors are not those of the first.
-    """
-    first: dict[str, Tensor] = {}
-    sums: dict[str, Tensor] = {}
-    for count, path in enumerate(paths, start=1):
-        tensors = read_weights(path)
-        if count == 1:
-            first, sums = tensors, {name: tensor.to(torch.float64, copy=True) for name, tensor in tensors.items()}
-            continue
-        wrong = sorted(first.keys() ^ tensors.keys()) or [n for n, t in tensors.items() if t.shape != first[n].shape]
-        if wrong:
-            raise UserError(
-                f"{path} doesn't fit the checkpoints before it: {wrong[0]!r} is missing or has another shape.",
-                "Average checkpoints of one run, with one recipe.",
-            )
-        for name, tensor in tensors.items():
-            sums[name] += tensor
-    return {name: (total / count).to(first[name].dtype) for name, total in sums.items()}
-
-
-def _choose(directory: Path, last: int | None, best: int | None, steps: Sequence[int] | None) -> list[Path]:
-    """Returns the checkpoints to average, in order."""
-    if [last, best, steps].count(None) != 2:
-        raise UserError("It is not clear what to average.", "Give one of --last N, --best N and --steps N,N.")
-    folder, kind = CheckpointFolder(directory), "checkpoints"
-    present = folder.all()
-    if not present:
-        raise UserError(f"{directory} holds no checkpoints.", "Name the folder of a training run.")
-    if steps is not None:
-        there = [step_of(path) for path in present]
-        if missing := sorted(set(steps) - set(there)):
-            raise UserError(
-                f"{directory} holds no checkpoint of step {missing[0]}.", f"There are {', '.join(map(str, there))}."
-            )
-        chosen, count = [path for path in present if step_of(path) in steps], len(set(steps))
-    elif best is not None:
-        chosen, count, kind = folder.best()[:best], best, "checkpoints that were validated"
-    else:
-        assert last is not None
-        chosen, count = present[-last:], last
-    if count < 2:
-        raise UserError("The mean of one checkpoint is that checkpoint.", "Name two at least.")
-    if len(chosen) < count:
-        raise UserError(
-            f"{directory} holds {len(chosen)} {kind}, not {count}.",
-            "Ask for fewer, or train with a larger training.keep_last.",
-        )
-    return sorted(chosen, key=step_of)
-
-
-def write_model(run: ModelDirectory, weights: Mapping[str, Tensor], output: Path) -> None:
-    """Writes weights to a new folder, with recipe, vocabulary and alignment data of the run."""
-    vocabularies = Vocabularies.load(run.path)
-    with new_folder(output) as temporary:
-        for file in (run.recipe, run.alignment, run.lexicon):
-            if file.is_file():
-                shutil.copyfile(file, temporary / file.name)
-        for hook in hooks("model_written"):
-            hook(run, ModelDirectory(temporary))
-        vocabularies.save(temporary)
-        write_tensors(weights, ModelDirectory(temporary).weights)

@@ -103,14 +103,6 @@ class Data:
         shares = self.options.corpora[number].modifiers if self.options.corpora else {}
         return Augmentations(shares, self.vocabularies, self.options.max_length) if shares else None
 
-    def piece_counts(self) -> list[npt.NDArray[np.int64]]:
-        """Returns how often each piece of the source and of the target occurs in the training text."""
-        both = self.vocabularies.source, self.vocabularies.target
-        counts = (
-            [part.corpus.source.counts(len(both[0])), part.corpus.target.counts(len(both[1]))] for part in self.train
-        )
-        return [np.sum(side, axis=0) for side in zip(*counts, strict=True)]
-
     @property
     def num_pairs(self) -> int:
         """Sentence pairs that are trained on."""
@@ -168,13 +160,8 @@ def prepare_data(
         technique.setup_data(vocabularies)
     annotations = _annotations(techniques or {}, options, vocabularies)
     with process_group.local_rank_zero_first(), progress_bar("encoding the training text", None) as bar:
-
-        def on_progress(line: int) -> None:
-            process_group.check()
-            bar.update(line)
-
         encoded = [
-            encode_corpus(text, vocabularies, options.max_length, on_progress, read)
+            encode_corpus(text, vocabularies, options.max_length, bar.update, read)
             for text, read in zip(train_texts, annotations, strict=True)
         ]
         valid = encode_corpus(valid_text, vocabularies, options.max_length) if valid_text is not None else None

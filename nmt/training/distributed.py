@@ -3,19 +3,19 @@
 ``torchrun`` starts the processes, called ranks. Each has the same model and its own batches; gradients are averaged in
 the backward pass, and only rank 0 writes. Without ``torchrun`` there is one rank, which communicates with nobody.
 
-During an update the ranks wait for each other in blocking calls of PyTorch. Before training, one rank works for minutes
-or hours while the others poll (:meth:`ProcessGroup.check`): Python handles no signal during a blocking call, and
-PyTorch doesn't report that another rank or torchrun has ended.
+During an update the ranks wait for each other in blocking calls of PyTorch, which have a timeout. Before training, one
+rank works for minutes or hours while the others poll. If one rank ends, torchrun ends the others.
 """
 
+import ctypes
 import os
-import select
+import random
 import signal
-import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from types import FrameType
 from typing import Any, Literal, Self, TypeVar
@@ -27,9 +27,8 @@ from torch import nn
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
-from nmt.core.console import be_silent, show_error
+from nmt.core.console import be_silent
 from nmt.core.errors import UserError
-from nmt.training.checkpoint import seed_everything
 
 REPEATED = 3.0
 """Seconds within which a repeated signal is ignored: torchrun forwards signals to ranks that also receive them."""
@@ -38,26 +37,9 @@ REPEATED = 3.0
 class Interrupted(Exception):
     """The run was asked to stop and has saved a checkpoint. ``signal_number`` tells by what."""
 
-    has_checkpoint = True
-
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal.Signals(signal_number).name)
         self.signal_number = signal_number
-
-
-class LauncherDied(UserError):
-    """torchrun has ended without ending the processes that it had started.
-
-    Args:
-        has_checkpoint: the ranks have agreed to stop, and have saved a checkpoint.
-    """
-
-    def __init__(self, has_checkpoint: bool) -> None:
-        self.has_checkpoint = has_checkpoint
-        super().__init__(
-            f"torchrun, which started this run, has ended: stopped{', checkpoint saved' if has_checkpoint else ''}.",
-            "Start torchrun again, with --resume. If nobody ended it, memory may have run out (see `dmesg`).",
-        )
 
 
 class Interrupts:
@@ -99,6 +81,13 @@ class Interrupts:
         self._restore()
 
 
+def seed_everything(seed: int) -> None:
+    """Seeds all random generators of a run."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
 PATIENCE = timedelta(minutes=30)
 """Timeout of communication between ranks; a process that ends is noticed at once."""
 
@@ -131,6 +120,12 @@ def _torchrun_variables() -> tuple[int, int, int]:
     return int(values[0]), int(size), int(values[2])
 
 
+def _end_with_torchrun() -> None:
+    """Lets Linux send SIGTERM to this process if torchrun, which has started it, is killed."""
+    if sys.platform == "linux" and "TORCHELASTIC_RUN_ID" in os.environ:
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG; the training loop saves a checkpoint and stops
+
+
 class ProcessGroup:
     """The processes of a run, from the point of view of one of them."""
 
@@ -139,8 +134,6 @@ class ProcessGroup:
         self._talking: Any = None
         self._store: Any = None
         self._num_meetings = 0
-        self._torchrun = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
-        self._neighbours: list[int] = []
 
     @classmethod
     @contextmanager
@@ -157,72 +150,26 @@ class ProcessGroup:
         on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
         if group.rank:
             be_silent()
+        _end_with_torchrun()
         with group._failures_told():
-            with group._ended_with_torchrun():
-                has_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun already runs it
-                group._store, *_ = next(rendezvous("env://", timeout=timedelta(minutes=1) if has_store else PATIENCE))
-                backend = "nccl" if on_gpu else "gloo"
-                dist.init_process_group(backend, None, PATIENCE, group.size, group.rank, group._store)
-                # Objects use a Gloo group, whatever backend the gradients use.
-                group._talking = dist.new_group(timeout=PATIENCE, backend="gloo")
-                group._meet_neighbours()
+            has_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun already runs it
+            group._store, *_ = next(rendezvous("env://", timeout=timedelta(minutes=1) if has_store else PATIENCE))
+            backend = "nccl" if on_gpu else "gloo"
+            dist.init_process_group(backend, None, PATIENCE, group.size, group.rank, group._store)
+            # Objects use a Gloo group, whatever backend the gradients use.
+            group._talking = dist.new_group(timeout=PATIENCE, backend="gloo")
             try:
                 yield group
-            except (Interrupted, LauncherDied) as stop:
-                if stop.has_checkpoint:  # after an agreement of all ranks
-                    group._leave()
+            except Interrupted:  # after an agreement of all ranks
+                group._leave()
                 raise
             group._leave()
-
-    @contextmanager
-    def _ended_with_torchrun(self) -> Iterator[None]:
-        """Ends this process if torchrun ends during a blocking call of PyTorch."""
-        joined = threading.Event()
-
-        def watch() -> None:
-            while not joined.wait(POLLING):
-                if self.launcher_died:
-                    if self.is_main:
-                        show_error(LauncherDied(has_checkpoint=False))
-                    os._exit(2)
-
-        threading.Thread(target=watch, daemon=True).start()
-        try:
-            yield
-        finally:
-            joined.set()
-
-    def _meet_neighbours(self) -> None:
-        """Watches the ranks on this machine. Only Linux can; elsewhere torchrun ends the others."""
-        here = socket.gethostname()
-        for machine, process in self.gather((here, os.getpid())):
-            if machine == here and process != os.getpid() and hasattr(os, "pidfd_open"):
-                with suppress(OSError):  # a container with process numbers of its own
-                    self._neighbours.append(os.pidfd_open(process))
 
     def _leave(self) -> None:
         """Waits for all ranks: torchrun ends all when one exits with an error, and rank 0 may be writing."""
         with Interrupts(REPEATED):
             dist.barrier(self._talking)
         dist.destroy_process_group()
-        for neighbour in self._neighbours:
-            os.close(neighbour)
-
-    @property
-    def launcher_died(self) -> bool:
-        """Whether torchrun, which started this process, has ended. Any other parent may end."""
-        return self._torchrun is not None and self._torchrun != os.getppid()
-
-    def check(self) -> None:
-        """Checks whether the other ranks are alive; called regularly during long work before training.
-
-        Raises:
-            UserError: another rank or torchrun has ended.
-        """
-        if self.launcher_died:
-            raise LauncherDied(has_checkpoint=False)
-        if select.select(self._neighbours, [], [], 0)[0]:
-            raise self._lost()
 
     @property
     def is_main(self) -> bool:
@@ -270,7 +217,6 @@ class ProcessGroup:
         num_present = self._store.add(key, 1)
         while num_present < self.size:
             time.sleep(POLLING)
-            self.check()
             num_present = self._store.add(key, 0)
 
     def wrap(self, module: nn.Module) -> nn.Module:
@@ -325,19 +271,13 @@ class ProcessGroup:
 
     @contextmanager
     def _failures_told(self) -> Iterator[None]:
-        """Converts the loss of another rank or of torchrun into a UserError."""
+        """Converts the loss of another rank into a UserError."""
         try:
-            try:
-                yield
-            except RuntimeError as error:  # DistBackendError is one
-                if not isinstance(error, dist.DistError) and not any(sign in str(error) for sign in _LOST):
-                    raise
-                time.sleep(POLLING)  # torchrun's connections close a little before it has ended
-                raise (LauncherDied(has_checkpoint=False) if self.launcher_died else self._lost()) from None
-        except LauncherDied:
-            if self.rank:
-                raise SystemExit(2) from None  # one message is enough
-            raise
+            yield
+        except RuntimeError as error:  # DistBackendError is one
+            if not isinstance(error, dist.DistError) and not any(sign in str(error) for sign in _LOST):
+                raise
+            raise self._lost() from None
 
     def _lost(self) -> UserError:
         return UserError(

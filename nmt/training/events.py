@@ -7,7 +7,7 @@ def show(event):
 nmt.train("multi30k/luong", "runs/mine", on_event=show)
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -141,15 +141,14 @@ class Validated(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filmed(Event):
-    """A frame of the film that ``training.film`` records; a line of ``film.jsonl``."""
+class Observed(Event):
+    """One of ``training.observers`` has recorded something at a validation; a line of ``OBSERVER.jsonl``."""
 
-    sentences: Sequence[Mapping[str, Any]]
-    """For each sentence its ``text``, the tokens of its ``source``, and as ``reference`` and ``translation`` the
-    ``text``, the ``tokens``, the probabilities ``p`` and the ``attention``: bytes [T, S] in base64, or None."""
-    gradients: Sequence[float]
-    """Mean norm of the loss's gradient at a source word, by the number of words that the encoder reads after it; shares
-    of the sum."""
+    observer: str
+    values: Mapping[str, Any]
+
+    def figures(self) -> dict[str, Any]:
+        return dict(self.values)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -192,12 +192,13 @@ def token_loss(
         logits_losses: added to the sum over passes.
     """
     real_N = length_mask(target_length_B, target_BT.shape[1]).flatten()
+    # One pass above the other becomes an axis of passes, and the positions of all sentences one axis.
     features_PND, target_N = torch.unflatten(features_BTD, 0, (-1, len(target_BT))).flatten(1, 2), target_BT.flatten()
     leaves_out = _leaves_out_padding(target_BT) or bool(logits_losses)
     if leaves_out:
         index_N = real_N.nonzero().squeeze(1)
         features_PND, target_N = features_PND.index_select(1, index_N), target_N.index_select(0, index_N)
-    features_NPD = features_PND.transpose(0, 1).contiguous()
+    features_NPD = features_PND.transpose(0, 1).contiguous()  # the passes of a position side by side
     features_NPD = features_NPD.to(product_dtype(features_NPD))
     smoothed, nll = _linear_cross_entropy(
         features_NPD,

@@ -1,10 +1,13 @@
 """Figures of a run, such as loss, speed and padding, and the detection of divergence."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import torch
+from torch import Tensor
 
 HORIZON = 100
 """Number of updates over which the loss is averaged."""
@@ -14,6 +17,24 @@ RISE = 1.0
 
 LONG = 200
 """Number of consecutive updates above the threshold before a warning."""
+
+
+NO_FIGURES = torch.empty(0)
+
+
+@dataclass
+class Update:
+    """Figures of an update, and on an accelerator a tensor of those that haven't been read."""
+
+    step: int
+    epoch: int
+    tokens: int
+    positions: int
+    padding: int
+    figures: Tensor = NO_FIGURES
+    """Norm of the gradient, summed -log p of the target, and the extra losses."""
+    names: Sequence[str] = ()
+    """Names of the extra losses."""
 
 
 @dataclass

@@ -1,18 +1,14 @@
 """From a batch to its loss, and batches that don't fit in memory."""
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count, takewhile
 
 import torch
 from torch import Tensor, nn
 
-from nmt.core.console import say
-from nmt.core.device import Precision, autocast, random_numbers_kept
+from nmt.core.device import Precision, autocast
 from nmt.core.errors import UserError
 from nmt.data.batch import Batch
-from nmt.data.batching import BatchStream
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import TrainingOptions
 from nmt.training.loss import TokenLoss, token_loss
@@ -115,15 +111,6 @@ class Objective(nn.Module):
         return token_loss(features_BTD, output, target_BT, length_B, self._smoothing, self._logits_losses)
 
 
-CPU_BATCH_TOKENS = 4096
-"""Value of ``training.batch_tokens: auto`` on the CPU."""
-
-MIN_UPDATES = 50
-"""Minimum number of updates per epoch with ``training.batch_tokens: auto``: few large ones learn little."""
-
-MARGIN = 0.9
-"""Fraction of the largest batch that is used, because allocators fragment memory."""
-
 _CPU_MESSAGES = ("not enough memory", "can't allocate memory", "Cannot allocate memory")
 """Messages of PyTorch's CPU allocator for exhausted memory, in a plain RuntimeError."""
 
@@ -180,65 +167,3 @@ def release_memory(device: torch.device) -> None:
     """Empties the allocator's cache of a device."""
     if device.type != "cpu":
         torch.get_device_module(device).empty_cache()
-
-
-def find_batch_tokens(objective: nn.Module, make_batches: Callable[[], BatchStream], num_moments: int) -> int:
-    """Returns the value of ``training.batch_tokens: auto``.
-
-    On a GPU it is found by trying batches of the training text. On the CPU nothing is tried, nor are batches made:
-    Linux overcommits memory and may kill another process when it runs out. ``num_moments``: tensors as large as the
-    weights that the optimizer and the moving average will add.
-    """
-    if next(objective.parameters()).device.type == "cpu":
-        say(
-            f"training.batch_tokens is auto: {CPU_BATCH_TOKENS:,} on the CPU, where trying how much fits could bring "
-            "the machine down. Set it to a number if the run takes too much memory, or could take more."
-        )
-        return CPU_BATCH_TOKENS
-    batches = make_batches()
-    limit = max(CPU_BATCH_TOKENS, batches.num_positions // MIN_UPDATES)
-    batch_tokens = largest_by_trying(objective, batches.longest, num_moments, limit)
-    say(f"training.batch_tokens is auto: {batch_tokens:,} fit")
-    return batch_tokens
-
-
-def largest_by_trying(objective: nn.Module, longest: Callable[[int], Batch], num_moments: int, limit: int) -> int:
-    """Returns the largest batch size whose gradient can be computed; weights and random states stay unchanged."""
-    parameters = list(objective.parameters())
-    device = parameters[0].device
-
-    def fits(size: int) -> bool:
-        try:
-            objective(longest(size).to(device)).total.backward()
-            return True
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            return False
-        finally:
-            objective.zero_grad(set_to_none=True)
-
-    objective.train()
-    with random_numbers_kept(device):
-        moments = [torch.empty_like(p) for p in parameters for _ in range(num_moments)]
-        batch_tokens = largest(fits, limit)
-        del moments
-    release_memory(device)
-    return batch_tokens
-
-
-def largest(fits: Callable[[int], bool], limit: int, smallest: int = 256) -> int:
-    """Returns the largest number up to ``limit`` that fits, to within 6 % and minus a margin.
-
-    Raises:
-        UserError: not even the smallest fits.
-    """
-    sizes = [*takewhile(lambda size: size < limit, (int(smallest * 1.06**n) for n in count())), limit]
-    num_fitting = bisect_left(sizes, True, key=lambda size: not fits(size))
-    if not num_fitting:
-        raise UserError(
-            f"Not even a batch of {smallest} positions fits in memory.",
-            "Make the model smaller, lower data.max_length, or choose another device.",
-        )
-    largest_fitting = sizes[num_fitting - 1]
-    return largest_fitting if largest_fitting == limit else max(smallest, int(MARGIN * largest_fitting))

@@ -1,6 +1,7 @@
 """The only place that decides whether a recipe is valid, and completes it."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from nmt.metrics.table import LOSS, check_metrics
 from nmt.models.build import DECODERS, ENCODERS
 from nmt.recipe.load import read_recipe
 from nmt.recipe.options import as_mapping, validate
-from nmt.recipe.registry import Table, WrittenOut, required_plugins
+from nmt.recipe.registry import Table, required_plugins
 from nmt.recipe.schema import DEFAULT_OPTIMIZER, DEFAULT_SCHEDULE, Recipe
 from nmt.tasks import choose_task
 from nmt.tasks.base import Task
+from nmt.training.observer import KEY as OBSERVER
+from nmt.training.observer import OBSERVERS
 from nmt.training.optimization import OPTIMIZER, OPTIMIZERS, SCHEDULE, SCHEDULES
 from nmt.training.techniques import KEY as TECHNIQUE
 from nmt.training.techniques import TECHNIQUES
@@ -65,11 +68,13 @@ def _components(values: Mapping[str, Any], problems: Problems) -> dict[str, Any]
         if isinstance(choice, str | Mapping):
             with problems:
                 written[where] = table.written_out({**default, **as_mapping(choice)}, where)
-    techniques: dict[str, WrittenOut[Technique]] = {}
-    for name, options in given.items() if isinstance(given := _value_at(values, TECHNIQUE), Mapping) else ():
-        with problems:
-            techniques |= TECHNIQUES.written_out_many({str(name): options}, TECHNIQUE)
-    return written | {TECHNIQUE: {name: techniques[name] for name in TECHNIQUES if name in techniques}}
+    tables: dict[str, Table[Any]] = {TECHNIQUE: TECHNIQUES, OBSERVER: OBSERVERS}
+    for where, table in tables.items():
+        written[where] = {}
+        for name, options in given.items() if isinstance(given := _value_at(values, where), Mapping) else ():
+            with problems:
+                written[where] |= table.written_out_many({str(name): options}, where)
+    return written
 
 
 def _value_at(values: Mapping[str, Any], key: str) -> Any:
@@ -87,8 +92,8 @@ def _complete(recipe: Recipe, components: Mapping[str, Any], problems: Problems)
         training = training.model_copy(update={"metric": task.default_metric})
     with problems:
         check_metrics([training.metric], also=[LOSS])
-    if task is not None and training.film is not None:
-        for feature in ("translation", "search"):
+    if task is not None:
+        for feature in chain.from_iterable(o.choice.component.requires for o in components[OBSERVER].values()):
             with problems:
                 task(recipe).require(feature)
     check_components(recipe.decoding, problems)

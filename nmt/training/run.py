@@ -19,15 +19,14 @@ from nmt.core.output import open_output
 from nmt.metrics.table import score_text
 from nmt.recipe.load import default_output, load_recipe
 from nmt.recipe.options import OnResume, Options, groups_in
-from nmt.recipe.registry import TABLES, choices_of, hooks
+from nmt.recipe.registry import TABLES, choices_of, hooks, provided
 from nmt.recipe.schema import Recipe
-from nmt.training.checkpoint import CheckpointFolder, seed_everything, step_of
+from nmt.training.checkpoint import CheckpointFolder, step_of
 from nmt.training.data import Data, Pairs, Texts, open_texts, prepare_data
-from nmt.training.distributed import ProcessGroup
+from nmt.training.distributed import ProcessGroup, seed_everything
 from nmt.training.events import Sink, ignore
 from nmt.training.graphs import records_graphs
-from nmt.training.model_card import write_card
-from nmt.training.objective import CPU_BATCH_TOKENS, Objective, find_batch_tokens
+from nmt.training.objective import Objective
 from nmt.training.resolve import resolve
 from nmt.training.sinks import open_sinks
 from nmt.training.techniques import make_techniques
@@ -139,7 +138,8 @@ def _train(run: TrainingRun, texts: Texts, on_event: Sink | None) -> None:
             _describe(directory, recipe, data, techniques)
         reason = trainer.run()
         if process_group.is_main:
-            write_card(directory, recipe, data, texts, trainer)
+            for hook in hooks("training_ended"):
+                hook(directory, recipe, data, texts, trainer)
     progress, metric = trainer.progress, recipe.training.metric
     best = "" if progress.best is None else f"best {score_text(metric, progress.best)} at step {progress.best_step}; "
     say(f"done: {reason}; {best}the model is {directory}")
@@ -187,7 +187,7 @@ def _compared(recipe: Recipe, directory: ModelDirectory) -> BatchTokens:
     changes: dict[OnResume, list[str]] = {rule: [] for rule in OnResume}
     now = recipe.model_dump(mode="json")
     now["training"]["batch_tokens"] = batch_tokens
-    for rule, change in _changes(Recipe, before.model_dump(mode="json"), now):
+    for rule, change in _changes(Recipe.model_fields, before.model_dump(mode="json"), now):
         changes[rule].append(change)
     if changes[OnResume.FIXED]:
         raise UserError(
@@ -200,7 +200,7 @@ def _compared(recipe: Recipe, directory: ModelDirectory) -> BatchTokens:
 
 
 def _changes(
-    options: type[Options],
+    fields: Mapping[str, FieldInfo],
     before: Mapping[str, Any],
     now: Mapping[str, Any],
     prefix: str = "",
@@ -208,25 +208,35 @@ def _changes(
 ) -> Iterator[tuple[OnResume, str]]:
     """Yields the differences between two groups of options, each with the rule for resuming."""
     for key in dict.fromkeys((*now, *before)):
-        old, new, field = before.get(key), now.get(key), options.model_fields.get(key, FieldInfo())
+        old, new, field = before.get(key), now.get(key), fields.get(key, FieldInfo())
         own = next((mark for mark in field.metadata if isinstance(mark, OnResume)), rule)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            rows = [TABLES[choice.kind].get(str(new.get("type"))) for choice in choices_of(field)]
-            inside = [getattr(row, "Options", Options) for row in rows] or groups_in(field.annotation) or [Options]
-            yield from _changes(inside[0], old, new, f"{prefix}{key}.", own)
+            yield from _changes(_fields_inside(field, new), old, new, f"{prefix}{key}.", own)
         elif old != new:
             yield own, f"{prefix}{key} is {new!r}, was {old!r}"
 
 
+def _fields_inside(field: FieldInfo, value: Mapping[str, Any]) -> Mapping[str, FieldInfo]:
+    """Returns the fields of the group of options that a recipe has as the value of a field."""
+    groups = groups_in(field.annotation)
+    for choice in choices_of(field):
+        table = TABLES[choice.kind]
+        if choice.many:
+            return {
+                name: FieldInfo(annotation=getattr(component, "Options", Options)) for name, component in table.items()
+            }
+        groups = [getattr(table.get(str(value.get("type"))), "Options", Options)]
+    return groups[0].model_fields if groups else {}
+
+
 def _find_batch_tokens(recipe: Recipe, data: Data, objective: Objective, process_group: ProcessGroup) -> int:
     """Returns ``training.batch_tokens`` as a number."""
-    given = recipe.training.batch_tokens
-    if given != "auto":
+    if (given := recipe.training.batch_tokens) != "auto":
         batch_tokens = given
     else:
-        make_batches = partial(data.batches, CPU_BATCH_TOKENS, recipe.seed, process_group)
-        num_moments = 3 if recipe.training.ema else 2
-        batch_tokens = min(process_group.gather(find_batch_tokens(objective, make_batches, num_moments)))
+        find = provided("batch size", "training.batch_tokens: auto")
+        make_batches = partial(data.batches, seed=recipe.seed, process_group=process_group)
+        batch_tokens = min(process_group.gather(find(objective, make_batches, 3 if recipe.training.ema else 2)))
     if data.longest > batch_tokens:
         warn(f"the longest sentence has {data.longest} positions, more than training.batch_tokens ({batch_tokens}).")
     return batch_tokens

@@ -1,24 +1,22 @@
-"""Sinks of the events of a run: metrics.jsonl, film.jsonl, samples/, tensorboard/ and the console."""
+"""Sinks of the events of a run: metrics.jsonl, files of observers, samples/, tensorboard/ and the console."""
 
 import contextlib
 import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from nmt.core.console import Bar, draws_bars, progress_bar, say, silent_for, warn
-from nmt.core.errors import UserError
 from nmt.core.files import explained
 from nmt.core.jsonlines import parse_object
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
-from nmt.core.text import read_lines
 from nmt.metrics.table import score_text
+from nmt.recipe.registry import provided
 from nmt.training.events import (
     EpochEnded,
     Event,
-    Filmed,
+    Observed,
     Sample,
     Sink,
     StageBegan,
@@ -27,12 +25,15 @@ from nmt.training.events import (
     Validated,
     Warned,
 )
+from nmt.training.observer import OBSERVERS
 
 SILENCE = (20.0, 60.0, 180.0)
 """Seconds without a message (of a validation or an epoch) after which a log file gets a line: its first one, its second
 one, and later ones."""
-MAX_FRAMES = 200
-"""Frames of a film: 2 MB for five captions, and at most 15 MB for five of the longest sentences."""
+MAX_OBSERVATIONS = 200
+"""Lines of the file of an observer."""
+MAX_BYTES = 1 << 28
+"""Largest size of such a file; those of real runs are far below."""
 
 
 @contextlib.contextmanager
@@ -40,13 +41,14 @@ def open_sinks(directory: ModelDirectory, tensorboard: bool, on_event: Sink | No
     """Opens a sink that passes each event to the files of a model directory, the console and ``on_event``.
 
     Raises:
-        UserError: TensorBoard isn't installed.
+        UserError: TensorBoard isn't installed, or not the extension that writes for it.
     """
     with contextlib.ExitStack() as stack:
         sinks: list[Sink] = [metrics_file(directory.metrics), ConsoleSink(stack)]
         if tensorboard:
-            sinks.append(TensorBoard(directory.tensorboard, stack))
-        sinks += [sample_files(directory.samples), film_file(directory.film)]
+            sinks.append(provided("TensorBoard", "training.tensorboard")(directory.tensorboard, stack))
+        sinks += [sample_files(directory.samples)]
+        sinks += [observation_file(directory, name) for name in OBSERVERS]
         sinks += [on_event] if on_event is not None else []
 
         def emit(event: Event) -> None:
@@ -66,7 +68,7 @@ def metrics_file(path: Path) -> Sink:
     def write(event: Event) -> None:
         with explained(path):
             if isinstance(event, Started):
-                _drop_lines_after(path, event)
+                _drop_lines_after(path, event, "valid")
                 path.touch()
             if event.name:
                 with path.open("a", encoding="utf-8") as file:  # closed, so that nothing is lost and others can watch
@@ -91,20 +93,22 @@ def _lines_of(path: Path) -> list[str]:
         return file.readlines()
 
 
-def _drop_lines_after(path: Path, start: Started) -> None:
-    """Leaves the lines of a log that are valid for a run that continues from ``start``."""
+def _drop_lines_after(path: Path, start: Started, of_validation: str) -> None:
+    """Leaves the lines of a log that are valid for a run that continues from ``start``.
+
+    ``of_validation``: the event that a validation writes there, which it writes anew if it is repeated.
+    """
     lines = _lines_of(path)
-    kept = [line for line in lines if _is_before(line, start)]
+    kept = [line for line in lines if _is_before(line, start, of_validation)]
     if kept != lines:
         with open_output(path) as file:
             file.writelines(kept)
 
 
-def _is_before(line: str, start: Started) -> bool:
-    """Returns whether a line of the log is still valid for a run that continues from ``start``."""
+def _is_before(line: str, start: Started, of_validation: str) -> bool:
     try:
         event = parse_object(line)
-        is_repeated = start.validation_due and event["event"] in ("valid", "film") and event["step"] == start.step
+        is_repeated = start.validation_due and event["event"] == of_validation and event["step"] == start.step
         return bool(line.endswith("\n") and event["step"] <= start.step and event["event"] != "end" and not is_repeated)
     except (ValueError, KeyError, TypeError):
         return False
@@ -124,75 +128,37 @@ def sample_files(folder: Path) -> Sink:
             with explained(path):
                 folder.mkdir(exist_ok=True)
                 with open_output(path) as file:
-                    file.write("\n".join(map(_sample_text, event.samples)))
+                    file.write("\n".join(map(sample_text, event.samples)))
 
     return write
 
 
-def _sample_text(sample: Sample) -> str:
+def sample_text(sample: Sample) -> str:
+    """Returns a sample translation for a file."""
     return f"source:      {sample.source}\ntranslation: {sample.translation}\nreference:   {sample.reference}\n"
 
 
-def read_samples(directory: Path) -> list[str]:
-    """Returns the source sentences of the newest samples of a model directory."""
-    files = ModelDirectory(directory)
-    files.check_files()
-    newest = max(files.samples.glob("step-*.txt"), default=None)
-    lines = read_lines(newest) if newest is not None else ()
-    return [line.removeprefix("source:").strip() for line in lines if line.startswith("source:")]
+def observation_file(directory: ModelDirectory, name: str) -> Sink:
+    """Returns a sink that writes the observations of an observer to ``NAME.jsonl``, one JSON object a line.
 
-
-def film_file(path: Path) -> Sink:
-    """Returns a sink that writes the frames of ``training.film`` to ``film.jsonl``, one JSON object a line.
-
-    Of more than ``MAX_FRAMES`` those are left out that stand closest to the ones beside them, so that a long run is
-    covered evenly. A resumed run continues in the same file, like ``metrics.jsonl``.
+    Of more than ``MAX_OBSERVATIONS`` those are left out that stand closest to the ones beside them, so that a long run
+    is covered evenly. A resumed run continues in the same file, like ``metrics.jsonl``.
     """
+    path = directory.file(f"{name}.jsonl", MAX_BYTES)
 
     def write(event: Event) -> None:
         with explained(path):
             if isinstance(event, Started):
-                _drop_lines_after(path, event)
-            elif isinstance(event, Filmed):
-                lines = [*_lines_of(path), _line(event, "film")]
-                while len(lines) > MAX_FRAMES:
+                _drop_lines_after(path, event, name)
+            elif isinstance(event, Observed) and event.observer == name:
+                lines = [*_lines_of(path), _line(event, name)]
+                while len(lines) > MAX_OBSERVATIONS:
                     steps = [parse_object(line)["step"] for line in lines]
                     del lines[min(range(1, len(lines) - 1), key=lambda i: steps[i + 1] - steps[i - 1])]
                 with open_output(path) as file:
                     file.writelines(lines)
 
     return write
-
-
-class TensorBoard:
-    """Writes the figures of ``metrics.jsonl`` and the samples for TensorBoard."""
-
-    _board: Any
-
-    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise UserError(
-                "training.tensorboard is on, but tensorboard isn't installed.",
-                "pip install 'nmt[tensorboard]', or --set training.tensorboard=false.",
-            ) from None
-        self._folder, self._stack, self._make = folder, stack, SummaryWriter
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Started):
-            self._board = self._stack.enter_context(self._make(str(self._folder), purge_step=event.step + 1))
-        if not event.name:
-            return
-        for name, value in {"seconds": round(event.seconds, 3), **event.figures()}.items():
-            if isinstance(value, (int, float)):
-                self._board.add_scalar(f"{event.name}/{name}", value, event.step)
-            elif value is not None:
-                self._board.add_text(f"{event.name}/{name}", str(value), event.step)
-        if isinstance(event, Validated) and event.samples:
-            # The board reads Markdown, in which indented text is shown as it is.
-            lines = "\n".join(map(_sample_text, event.samples)).split("\n")
-            self._board.add_text("samples", "\n".join(f"    {line}" if line else "" for line in lines), event.step)
 
 
 class ConsoleSink:

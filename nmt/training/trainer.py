@@ -2,9 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,33 +11,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt.core.console import say
 from nmt.core.device import peak_memory_mb
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.batch import Batch
 from nmt.data.batching import BatchStream
 from nmt.models.weights import read_tensors, save_weights, weights_of
+from nmt.recipe.registry import provided
 from nmt.recipe.schema import Recipe
 from nmt.training import events
 from nmt.training.checkpoint import (
     CheckpointFolder,
-    Progress,
     damage,
-    load_optimizer,
-    load_random,
-    optimizer_tensors,
-    random_tensors,
     training_tensors,
 )
-from nmt.training.distributed import REPEATED, SINGLE_PROCESS, Interrupted, Interrupts, LauncherDied, ProcessGroup
+from nmt.training.distributed import REPEATED, SINGLE_PROCESS, Interrupted, Interrupts, ProcessGroup
 from nmt.training.events import Event, Sink, ignore
 from nmt.training.graphs import DeviceGradients, computes_on_device, constant_scaler, records_graphs
-from nmt.training.meter import Divergence, Meter
+from nmt.training.meter import Update
 from nmt.training.objective import BatchLoss, Objective, release_memory, shape_text, split_on_oom
 from nmt.training.optimization import make_optimizer, make_schedule
+from nmt.training.state import RunState
 from nmt.training.validation import Validation, Validator
-from nmt.training.weights import Lora, MovingAverage, layer_matrices
+from nmt.training.weights import Factors, MovingAverage, layer_matrices
 
 READ_EVERY = 1.0
 """Seconds after which the figures of updates are read from an accelerator, which has to be waited for."""
@@ -46,25 +41,8 @@ READ_EVERY = 1.0
 MAX_SKIPPED = 10
 """Number of consecutive updates with a non-finite loss or gradient that end the run; in float16 three times as many."""
 
-NO_FIGURES = torch.empty(0)
-
 NUM_SAMPLES = 5
 """Number of translations in the event of a validation."""
-
-
-@dataclass
-class _Update:
-    """Figures of an update, and on an accelerator a tensor of those that haven't been read."""
-
-    step: int
-    epoch: int
-    tokens: int
-    positions: int
-    padding: int
-    figures: Tensor = NO_FIGURES
-    """Norm of the gradient, summed -log p of the target, and the extra losses."""
-    names: Sequence[str] = ()
-    """Names of the extra losses."""
 
 
 class Trainer:
@@ -99,8 +77,7 @@ class Trainer:
             if used and process_group.size > 1:
                 raise UserError(f"training.{key} works in one process alone.", "Remove it, or start one process.")
         self._objective, self.techniques = objective, objective.techniques
-        self.progress = Progress()
-        self.lora = Lora(model, options.lora) if options.lora else None
+        self.lora: Factors | None = provided("LoRA", "training.lora")(model, options.lora) if options.lora else None
         self.trained = dict(model.named_parameters()) if self.lora is None else self.lora.trained
         """Parameters of the optimizer, by name."""
         self.optimizer = make_optimizer(options, self.trained, layer_matrices(model))
@@ -112,17 +89,21 @@ class Trainer:
             examples = batches.examples() if records_graphs(objective, options, process_group) else []
             self._on_device = DeviceGradients(objective, self.scaler, examples, options.accumulate > 1)
         self.objective = process_group.wrap(objective)
-        self._unread: list[_Update] = []
+        self._unread: list[Update] = []
         self._read_at = time.perf_counter()
         self._updated: list[dict[str, Any]] = []
         """Values of the events of updates that have been counted."""
         self.schedule = make_schedule(options, self._total_steps())
         self.average = MovingAverage(model, options.ema) if options.ema else None
-        self.meter, self.divergence = Meter(), Divergence()
+        self.state = RunState(
+            model, self.optimizer, self.trained, self.lora, self.average, self.schedule, options.schedule["type"],
+            self.scaler if self.precision == "fp16" else None, batches, self.techniques,
+        )  # fmt: skip
+        self.meter, self.progress, self.divergence = self.state.meter, self.state.progress, self.state.divergence
         self._weights = ModelDirectory(directory).weights
         self.checkpoints = CheckpointFolder(directory, options.keep_last, options.keep_best)
         self.interrupts = Interrupts(REPEATED if process_group.size > 1 else 0.0)
-        self._stop: Interrupted | LauncherDied | None = None
+        self._stop: Interrupted | None = None
         self._measured: Validation | None = None
         self._last_checkpoint: int | None = None
         self._clock = time.perf_counter()
@@ -132,7 +113,6 @@ class Trainer:
 
         Raises:
             Interrupted: after Ctrl-C or SIGTERM, with a checkpoint saved.
-            LauncherDied: torchrun has ended; a checkpoint is saved.
             UserError: the loss stays non-finite, a sentence doesn't fit in memory, or the disk is full.
         """
         self.model.train()
@@ -187,11 +167,11 @@ class Trainer:
         self._measured = None
         step = self.progress.step + 1
         sizes = ([batch.num_target_tokens, batch.num_positions, batch.num_padding] for batch in group)
+        # The loss is a mean over the target tokens of all batches and ranks, however the text is divided into batches.
         tokens, positions, padding = map(int, self.process_group.all_reduce("sum", *map(sum, zip(*sizes, strict=True))))
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = self.schedule.at(step)
-
-        update = _Update(step, self.batches.epoch, tokens, positions, padding)
+        update = Update(step, self.batches.epoch, tokens, positions, padding)
         if self._on_device is not None:
             add = partial(self._add_on_device, self._on_device, update)
             self._on_device.begin(tokens)
@@ -201,6 +181,8 @@ class Trainer:
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.options.clip_norm or math.inf)
         if self._on_device is not None:
+            # Reading a number would wait for the accelerator. Its scaler leaves out an update that isn't finite, and
+            # the figures are read later, those of many updates at once.
             update.figures = torch.cat((norm[None], sums))
             self._unread.append(update)
             self._apply(step)
@@ -223,7 +205,7 @@ class Trainer:
         if self.average is not None:
             self.average.update(step)
 
-    def _count(self, update: "_Update", loss: float, gradient_norm: float) -> bool:
+    def _count(self, update: Update, loss: float, gradient_norm: float) -> bool:
         """Counts an update; returns whether its loss and gradient are finite."""
         is_finite = math.isfinite(loss) and math.isfinite(gradient_norm)
         if is_finite:
@@ -249,7 +231,7 @@ class Trainer:
             self._count(update, nll / update.tokens, norm)
         self._read_at = time.perf_counter()
 
-    def _add_on_device(self, gradients: DeviceGradients, update: "_Update", batch: Batch, is_last: bool) -> Tensor:
+    def _add_on_device(self, gradients: DeviceGradients, update: Update, batch: Batch, is_last: bool) -> Tensor:
         """Adds the gradient of a batch; returns its summed -log p and the extra losses."""
         figures = gradients.add(batch, self.progress.step)
         update.names = list(figures)[1:]
@@ -323,9 +305,7 @@ class Trainer:
             self.progress.validation_due = False
             return False
         with self.meter.pause(), self.average.in_model() if self.average is not None else nullcontext():
-            result = self.validator(
-                self.model, lambda: self.interrupts.received is not None or self.process_group.launcher_died
-            )
+            result = self.validator(self.model, lambda: self.interrupts.received is not None)
         self._agree()
         if result is None:
             return False
@@ -340,8 +320,8 @@ class Trainer:
         shown = zip(data.sources, result.translations[:NUM_SAMPLES], data.references, strict=False)
         figures = {name: getattr(result, name) for name in ("loss", "metric", "score", "degenerate")}
         self._emit(events.Validated, **figures, best=improved, samples=tuple(events.Sample(*texts) for texts in shown))
-        if result.frame is not None:
-            self._emit(events.Filmed, **result.frame)
+        for name, values in result.observations.items():
+            self._emit(events.Observed, observer=name, values=values)
         if result.is_suspicious:
             self._emit(events.Warned, message=f"{result.degenerate.summary()}.")
         return improved
@@ -351,84 +331,30 @@ class Trainer:
         if self._last_checkpoint == self.progress.step:
             return
         self._read()
-        random_states = enumerate(self.process_group.gather(random_tensors(self.device)))
-        tensors = {f"random-{rank}": random_state for rank, random_state in random_states}
-        tensors["optimizer"] = optimizer_tensors(self.optimizer, self.trained)
-        if self.lora is not None:
-            tensors["lora"] = dict(self.lora.factors)
-        if self.average is not None:
-            tensors["average"] = self.average.weights
-        state = {name: part.state_dict() for name, part in self._parts().items()}
-        state |= {
-            "progress": asdict(self.progress),
-            "divergence": asdict(self.divergence),
-            "validation": self._measured and self._measured.figures(),
-            "schedule": {self.options.schedule["type"]: self.schedule.state_dict()},
-            "techniques": {name: technique.state_dict() for name, technique in self.techniques.items()},
-        }
+        tensors = self.state.tensors(self.process_group)
+        values = self.state.values() | {"validation": self._measured and self._measured.figures()}
         self._last_checkpoint = self.progress.step
         if not self.process_group.is_main:
             return
         with self.meter.pause():
-            path = self.checkpoints.save(self.progress.step, weights_of(self.model), tensors, state)
+            path = self.checkpoints.save(self.progress.step, weights_of(self.model), tensors, values)
             if self.progress.best is None:  # nothing was validated yet
                 self._save_model()
         self._emit(events.Saved, checkpoint=path)
 
+    def _save_model(self) -> None:
+        if self.process_group.is_main:
+            save_weights(self.state.weights, self._weights)
+
     def resume(self, checkpoint: Path) -> None:
         """Resumes from a checkpoint."""
-        tensors, state = CheckpointFolder.load(checkpoint, self.model)
-        load_optimizer(self.optimizer, self.trained, tensors["optimizer"])
-        if self.lora is not None:
-            self.lora.load(tensors["lora"])
-        if self.average is not None:
-            self.average.load(tensors["average"])
-        try:
-            self._load_state(state)
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-            raise UserError(
-                f"{checkpoint / 'state.json'} is not the state of this run: {type(error).__name__}: {error}.",
-                f"Delete {checkpoint} to resume from the one before.",
-            ) from error
-        if own := tensors[f"random-{self.process_group.rank}"]:  # none if there are more ranks than before
-            load_random(own, self.device)
+        self.state.load(checkpoint, self.process_group.rank)
         self._last_checkpoint = None if self.progress.validation_due else self.progress.step
-        self._restore_model()
-
-    def _load_state(self, state: dict[str, Any]) -> None:
-        for own, values in ((self.progress, state["progress"]), (self.divergence, state["divergence"])):
-            if not all(isinstance(value, int | float | None) for value in values.values()):
-                raise TypeError(f"{values} has a value that is not a number")
-            vars(own).update(values)
-        self.progress.skipped_in_a_row = 0
-        for name, part in self._parts().items():
-            if state.get(name):  # there is no scaler's if the run had another precision
-                part.load_state_dict(state[name])
-        if (before := state["schedule"].get(self.options.schedule["type"])) is not None:
-            self.schedule.load_state_dict(before)
-        for name, technique in self.techniques.items():
-            if name in state["techniques"]:
-                technique.load_state_dict(state["techniques"][name])
-            elif technique.resets_best:
-                say(f"training.techniques.{name} is new in this run: the best model is looked for anew")
-                self.progress.best, self.progress.best_step = None, 0
-
-    def _parts(self) -> dict[str, Any]:
-        """Returns the parts that have a state, by their names in a checkpoint."""
-        scaler = {"scaler": self.scaler} if self.precision == "fp16" else {}
-        return {"batches": self.batches, **scaler, "meter": self.meter}
-
-    def _restore_model(self) -> None:
-        """Restores the weights of the best checkpoint, which may differ from model.safetensors after a kill."""
+        # After a kill, model.safetensors may be newer than the checkpoint.
         best = self.checkpoints.at(self.progress.best_step)
         if self.process_group.is_main and self.progress.best is not None and best.is_dir() and not damage(best):
             average = training_tensors(best)["average"]
             save_weights(average or read_tensors(best / "weights.safetensors"), self._weights)
-
-    def _save_model(self) -> None:
-        if self.process_group.is_main:
-            weights = self.average.weights if self.average is not None else weights_of(self.model)
-            save_weights(weights, self._weights)
 
     def _end(self) -> str:
         """Returns the reason why training is over, or an empty text."""
@@ -460,9 +386,6 @@ class Trainer:
 
     def _agree(self) -> None:
         """Reduces clock and stop requests over the ranks, so that all end at the same update."""
-        own = time.perf_counter() - self._clock, self.interrupts.received or 0, self.process_group.launcher_died
-        seconds, signal, launcher_died = self.process_group.all_reduce("max", *own)
-        self.progress.seconds = seconds
-        self._stop = (
-            Interrupted(int(signal)) if signal else LauncherDied(has_checkpoint=True) if launcher_died else None
-        )
+        own = time.perf_counter() - self._clock, self.interrupts.received or 0
+        self.progress.seconds, signal = self.process_group.all_reduce("max", *own)
+        self._stop = Interrupted(int(signal)) if signal else None

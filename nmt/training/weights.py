@@ -1,29 +1,27 @@
-"""The weights of a run: their first values, which of them are trained (LoRA, frozen parts), and their average."""
+"""The weights of a run: their first values, which of them are trained, and their average."""
 
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from nmt.core.console import progress_bar, say
+from nmt.core.console import say
 from nmt.core.errors import UserError
-from nmt.core.files import check_unused
 from nmt.core.model_directory import ModelDirectory
-from nmt.data.pretrained_embeddings import read_vectors
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import build_model, read_model
-from nmt.models.contracts import Decoder, Encoder, OutputLayer, table_ids
+from nmt.models.build import build_model
+from nmt.models.contracts import OutputLayer, table_ids
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_weights, weights_of
-from nmt.recipe.schema import LoraOptions, ModelOptions, Recipe
-from nmt.training.checkpoint import write_model
+from nmt.recipe.registry import provided
+from nmt.recipe.schema import Recipe
 
 NAMED = 4
 """Maximum number of new parts that a message names."""
@@ -38,7 +36,8 @@ def make_model(recipe: Recipe, vocabularies: Vocabularies, is_new: bool) -> Seq2
     model = build_model(recipe.model, vocabularies, 1 if training.lora else 4)  # weights, gradient and two moments
     if training.finetune_from is not None and is_new:
         copy_weights(training.finetune_from, model, vocabularies)
-    _use_vectors(model, recipe.model, vocabularies, is_new)
+    if recipe.model.vectors.source or recipe.model.vectors.target:
+        provided("word vectors", "model.vectors")(model, recipe.model, vocabularies, is_new)
     freeze(model, training.freeze)
     return model
 
@@ -120,110 +119,19 @@ def _parents(new: Vocabulary, old: Vocabulary, spells_new: bool) -> list[list[in
     return parents
 
 
-def average_with_origin(directory: Path, share: float, output: Path) -> None:
-    """Writes the weighted mean of a fine-tuned model and of the model that it was fine-tuned from.
+class Factors(Protocol):
+    """Parameters that are trained in place of weight matrices, as in LoRA; the model contains their products."""
 
-    Much of what fine-tuning makes a model forget comes back, for some of what it has learned (Wortsman et al. 2022,
-    "Robust fine-tuning of zero-shot models").
+    factors: Mapping[str, Tensor]
+    """The trained factors, by name."""
+    trained: Mapping[str, nn.Parameter]
+    """Parameters of the optimizer: the factors, and weights that are trained as they are."""
 
-    Args:
-        share: of the original model; what it lacks, such as the embeddings of new pieces, is as fine-tuned.
-        output: a new model directory.
-
-    Raises:
-        UserError: the model wasn't fine-tuned, its origin is missing or damaged, or ``output`` has files.
-    """
-    check_unused(output)
-    recipe, vocabularies, model = read_model(directory, torch.device("cpu"))
-    if recipe.training.finetune_from is None:
-        raise UserError(f"{directory} was not fine-tuned from another model.", "Name a run that was fine-tuned.")
-    tuned = {name: weight.clone() for name, weight in weights_of(model).items()}
-    copy_weights(recipe.training.finetune_from, model, vocabularies, spells_new=False)
-    mean = {name: torch.lerp(tuned[name], weight, share) for name, weight in weights_of(model).items()}
-    write_model(ModelDirectory(directory), mean, output)
-
-
-def _use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularies, is_new: bool) -> None:
-    """Initialises embeddings from word vectors and freezes them, as the recipe says."""
-    sides: dict[str, tuple[Path | None, Encoder | Decoder, Vocabulary]] = {
-        "source": (options.vectors.source, model.encoder, vocabularies.source),
-        "target": (options.vectors.target, model.decoder, vocabularies.target),
-    }
-    for side, (path, module, vocabulary) in sides.items():
-        if path is None:
-            continue
-        embedding = module.embedding
-        if is_new:
-            with progress_bar(f"reading {path.name}", None):
-                ids, vectors, num_words = read_vectors(path, vocabulary, options.embedding_size)
-            embedding.init_from(torch.from_numpy(ids), torch.from_numpy(vectors))
-            words = f"{len(ids):,} of {num_words:,} words ({len(ids) / num_words:.0%})"
-            say(f"{side} embeddings: {path.name} has {words}")
-        embedding.weight.requires_grad_(not options.vectors.freeze)
-
-
-class Lora:
-    """Trains the factors of W = W0 + (alpha / rank) B A (Hu et al. 2022, equation 3); B is zero at the start.
-
-    The model always contains the sums W, so checkpoints, validation and the saved model are those of any other run.
-    The gradients of the factors, (alpha / rank) Bᵀ dW and (alpha / rank) dW Aᵀ, are computed as soon as the backward
-    pass has reached W, and dW is freed: memory holds neither the gradients nor the moments of the whole model.
-
-    Args:
-        model: on its device; weights outside ``options.layers`` and ``options.full`` are frozen.
-
-    Raises:
-        UserError: the options match no weight.
-    """
-
-    def __init__(self, model: nn.Module, options: LoraOptions) -> None:
-        self._scale = options.alpha / options.rank
-        named = dict(model.named_parameters())
-        full = select(model, options.full, "training.lora.full")
-        chosen = select(model, options.layers, "training.lora.layers") - full
-        self._weights = {
-            name: weight for name, weight in layer_matrices(model).items() if name in chosen and weight.requires_grad
-        }
-        if not self._weights:
-            raise UserError("training.lora.layers names no trainable weight matrix.", "Remove it.")
-        self.factors: dict[str, nn.Parameter] = {}
-        for name, weight in self._weights.items():
-            down_RD = nn.init.kaiming_uniform_(torch.empty(options.rank, weight.shape[1]), a=5**0.5)
-            self.factors[f"{name}.A"] = nn.Parameter(down_RD.to(weight))
-            self.factors[f"{name}.B"] = nn.Parameter(weight.new_zeros(len(weight), options.rank))
-            weight.register_post_accumulate_grad_hook(partial(self._to_factors, name))  # type: ignore[no-untyped-call]
-        for name in named.keys() - self._weights.keys() - full:
-            named[name].requires_grad_(False)
-        beside = {name: named[name] for name in named if name in full and named[name].requires_grad}
-        self.trained = {**beside, **self.factors}
-        """Parameters of the optimizer, by name."""
-        self._before = {name: factor.detach().clone() for name, factor in self.factors.items()}
-        num_trained, num_all = (sum(p.numel() for p in group.values()) for group in (self.trained, named))
-        say(f"LoRA of rank {options.rank} in {len(self._weights)} matrices: {num_trained:,} of {num_all:,} are trained")
-
-    def _to_factors(self, name: str, weight: Tensor) -> None:
-        """Adds the gradient of a weight matrix to those of its factors, and frees it."""
-        a, b = self.factors[f"{name}.A"], self.factors[f"{name}.B"]
-        whole, weight.grad = weight.grad, None  # nothing stays if the following runs out of memory
-        assert whole is not None
-        for factor, gradient in ((a, b.detach().T @ whole), (b, whole @ a.detach().T)):
-            factor.grad = self._scale * gradient if factor.grad is None else factor.grad + self._scale * gradient
-
-    @torch.no_grad()
     def merge(self) -> None:
         """Updates the weights of the model after the factors have changed."""
-        for name, weight in self._weights.items():
-            new, old = (group[f"{name}.B"] @ group[f"{name}.A"] for group in (self.factors, self._before))
-            weight.add_(new - old, alpha=self._scale)
-        for name, factor in self.factors.items():
-            self._before[name].copy_(factor)
 
-    @torch.no_grad()
     def load(self, factors: Mapping[str, Tensor]) -> None:
         """Restores the factors of a checkpoint, whose weights contain their products."""
-        for name, factor in self.factors.items():
-            factor.copy_(factors[name])
-            self._before[name].copy_(factor)
 
 
 def layer_matrices(model: nn.Module) -> dict[str, nn.Parameter]:

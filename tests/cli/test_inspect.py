@@ -57,5 +57,5 @@ def test_a_run_without_a_film_says_how_to_record_one(run_nmt: RunNmt, tiny_model
     done = run_nmt("inspect", "film", tiny_model, "-o", tmp_path / "film.html")
     assert done.returncode == 2
     assert "has no film of its training" in done.stderr
-    assert "training.film" in done.stderr
+    assert "training.observers.film" in done.stderr
     assert not (tmp_path / "film.html").exists()

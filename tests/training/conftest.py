@@ -3,34 +3,11 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fork_server import ForkServer, has_ended
-from torch import Tensor
-
-from nmt.models.weights import read_tensors
-
-
-@pytest.fixture
-def read_checkpoint() -> Callable[[Path, int], tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]]:
-    """``read_checkpoint(directory, step)``: weights, the other tensors, and the numbers of the state but the clocks."""
-
-    def read(directory: Path, step: int) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
-        folder = directory / "checkpoints" / f"step-{step:06d}"
-        state = json.loads((folder / "state.json").read_text("utf-8"))
-        for group, texts_and_clocks in {
-            "progress": ["seconds"],
-            "meter": ["elapsed", "waiting_seconds"],
-            "batches": ["corpus"],
-        }.items():
-            for key in texts_and_clocks:
-                state[group].pop(key)
-        return read_tensors(folder / "weights.safetensors"), read_tensors(folder / "training.safetensors"), state
-
-    return read
 
 
 class Zygote(ForkServer):

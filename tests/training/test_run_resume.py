@@ -241,18 +241,6 @@ def test_the_log_goes_back_to_the_checkpoint(tmp_path: Path) -> None:
     assert [(line["event"], line["step"]) for line in lines] == [("valid", 2), ("resume", 4), ("resume", 4)]
 
 
-def test_tensorboard_hides_what_came_after_the_checkpoint(make_recipe: RecipeMaker, tmp_path: Path) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    options = {"tensorboard": True, "log_every": 1, "checkpoint_every": 2, "keep_last": 9}
-    train(make_recipe(max_steps=6, **options), tmp_path)
-    spoil(tmp_path / "checkpoints" / "step-000006")
-    train(make_recipe(max_steps=5, **options), tmp_path, resume=True)
-    board = EventAccumulator(str(tmp_path / "tensorboard"))
-    board.Reload()
-    assert [event.step for event in board.Scalars("train/loss")] == [1, 2, 3, 4, 5]
-
-
 # a signal during validation
 
 

@@ -9,14 +9,11 @@ import pytest
 import sentencepiece
 import torch
 
-import nmt
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.weights import read_tensors, save_weights
 from nmt.recipe.schema import Recipe
-from nmt.training.checkpoint import mean_weights
 from nmt.training.run import train
-from nmt.training.weights import average_with_origin
 
 RecipeMaker = Callable[..., Recipe]
 
@@ -136,18 +133,12 @@ def spoil(path: Path, group: str = "") -> str:
     return name.removeprefix(f"{group}/")
 
 
-def test_weights_that_are_not_finite_are_not_started_from_or_averaged(
+def test_weights_that_are_not_finite_are_not_started_from(
     make_recipe: RecipeMaker, trained: Path, tmp_path: Path
 ) -> None:
-    tuned = train(make_recipe("luong", finetune_from=trained, max_steps=1), tmp_path / "tuned")
     name = spoil(trained / "model.safetensors")
     with pytest.raises(UserError, match=f"(?s)model.safetensors.*not finite.*{name}"):
         train(make_recipe("luong", finetune_from=trained, max_steps=1), tmp_path / "new")
-    with pytest.raises(UserError, match=f"(?s)model.safetensors.*not finite.*{name}"):
-        average_with_origin(tuned, 0.5, tmp_path / "mean")
-    checkpoint = tuned / "checkpoints" / "step-000001" / "weights.safetensors"
-    with pytest.raises(UserError, match=f"(?s)weights.safetensors.*not finite.*{spoil(checkpoint)}"):
-        mean_weights([checkpoint])
 
 
 def test_a_run_whose_average_is_not_finite_is_not_resumed(make_recipe: RecipeMaker, tmp_path: Path) -> None:
@@ -197,10 +188,6 @@ def test_a_vocabulary_is_extended_by_the_pieces_of_a_corpus(
     torch.testing.assert_close(rows[: len(before.source)], present, atol=1e-9, rtol=0)
     resumed = recipe.model_copy(update={"training": recipe.training.model_copy(update={"max_steps": 2})})
     train(resumed, tuned, resume=True)
-    average_with_origin(tuned, 0.5, tmp_path / "mean")  # new pieces are as fine-tuned, the others in between
-    mean, latest = (weights(run)["encoder.embedding.table.weight"] for run in (tmp_path / "mean", tuned))
-    torch.testing.assert_close(mean[len(present) :], latest[len(present) :], atol=0, rtol=0)
-    torch.testing.assert_close(mean[: len(present)], (latest[: len(present)] + present) / 2, atol=1e-6, rtol=0)
     assert Vocabularies.load(tuned).fingerprint == after.fingerprint
 
 
@@ -212,21 +199,3 @@ def test_new_pieces_and_a_new_vocabulary_are_refused(
     training = {"finetune_from": trained, "new_vocabulary": True, "max_steps": 1}
     with pytest.raises(UserError, match="makes another one"):
         train(make_recipe("luong", recipe=options, **training), tmp_path / "run")
-
-
-def test_the_average_with_the_origin_lies_between_both(
-    make_recipe: RecipeMaker, tiny_corpus: Path, trained: Path, tmp_path: Path
-) -> None:
-    options = {"finetune_from": trained, "max_steps": 5, "learning_rate": 0.01}
-    tuned = train(make_recipe("luong", **options), tmp_path / "tuned")
-    average_with_origin(tuned, 0.25, tmp_path / "mean")
-    old, new, mean = weights(trained), weights(tuned), weights(tmp_path / "mean")
-    assert mean.keys() == new.keys()
-    for name, weight in mean.items():
-        torch.testing.assert_close(weight, 0.25 * old[name] + 0.75 * new[name], atol=1e-6, rtol=0)
-    assert any((old[name] - new[name]).abs().max() > 1e-3 for name in mean)
-    assert nmt.load(tmp_path / "mean").translate(["Der Hund schläft."])[0].text is not None
-    with pytest.raises(UserError, match="exists already"):
-        average_with_origin(tuned, 0.25, tmp_path / "mean")
-    with pytest.raises(UserError, match="was not fine-tuned"):
-        average_with_origin(trained, 0.25, tmp_path / "other")

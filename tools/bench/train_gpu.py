@@ -29,8 +29,8 @@ from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.load import load_recipe, parse_settings
 from nmt.recipe.schema import Recipe
-from nmt.training.checkpoint import seed_everything
 from nmt.training.data import Data, prepare_data
+from nmt.training.distributed import seed_everything
 from nmt.training.events import Event, Updated
 from nmt.training.objective import Objective
 from nmt.training.resolve import resolve

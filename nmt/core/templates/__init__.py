@@ -1,4 +1,4 @@
-"""Templates of HTML reports and of the model card. Extensions have templates of their own, which may extend these.
+"""Templates of HTML reports. Extensions have templates of their own, which may extend these.
 
 A report is one file that loads nothing, for screens of any width, in light and dark colours. All reports share
 ``style.css`` and the structure of ``base.html.j2``, which the template of a report extends.

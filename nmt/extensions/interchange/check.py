@@ -15,8 +15,8 @@ from nmt.core.files import remove_folder
 from nmt.data.batch import Ids
 from nmt.data.opening import open_text
 from nmt.decoding.forced import force_all
+from nmt.plotting.history import read_samples
 from nmt.recipe.schema import DecodingOptions
-from nmt.training.sinks import read_samples
 from nmt.translation.translator import Translator
 
 NUM_LINES = 100

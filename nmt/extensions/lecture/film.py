@@ -14,6 +14,7 @@ from nmt.core.text import read_lines
 from nmt.extensions.lecture import TEMPLATES
 from nmt.metrics.table import METRICS
 from nmt.plotting.history import read_history, short_names
+from nmt.training.sinks import MAX_BYTES
 
 
 def render_film(directory: Path) -> str:
@@ -44,7 +45,7 @@ def render_film(directory: Path) -> str:
 
 
 def read_film(directory: Path) -> list[dict[str, Any]]:
-    """Returns the frames of ``film.jsonl``, see :class:`nmt.training.events.Filmed`.
+    """Returns the frames of ``film.jsonl``, see :class:`nmt.extensions.lecture.filming.Film`.
 
     Lines that aren't whole, or that are no frames, are left out with a warning.
 
@@ -53,8 +54,9 @@ def read_film(directory: Path) -> list[dict[str, Any]]:
     """
     files = ModelDirectory(directory)
     files.check()
+    path = files.file("film.jsonl", MAX_BYTES)
     frames, damaged = [], 0
-    for line in read_lines(files.film) if files.film.exists() else ():
+    for line in read_lines(path) if path.exists() else ():
         try:
             frame = parse_object(line)
             _check(frame)
@@ -62,11 +64,12 @@ def read_film(directory: Path) -> list[dict[str, Any]]:
         except (ValueError, TypeError, KeyError, AttributeError):
             damaged += 1
     if damaged:
-        warn(f"{files.film}: left out {damaged} lines that can't be read as frames.")
+        warn(f"{path}: left out {damaged} lines that can't be read as frames.")
     if not frames:
         raise UserError(
             f"{directory} has no film of its training.",
-            "Record one: nmt train … --set training.film.sentences=5. Its first frame is that of the first validation.",
+            "Record one: nmt train … --set training.observers.film.sentences=5. Its first frame is that of the first "
+            "validation.",
         )
     return [frame for frame in frames if _texts(frame) == _texts(frames[-1])]
 

@@ -1,4 +1,4 @@
-"""Word vectors: pictures of embeddings, and word2vec."""
+"""Word vectors: first embeddings of a model, word2vec, and maps of words."""
 
 REQUIRES: tuple[str, ...] = ()
 """Names of the other extensions that this one imports."""

@@ -65,7 +65,7 @@ def _pairs(model_dir: Path, source: str | None, target: str | None, limit: int) 
     """Lines with their translations; those without words are left out."""
     from nmt.core.text import read_lines
     from nmt.data.sources import FileText
-    from nmt.training.sinks import read_samples
+    from nmt.plotting.history import read_samples
 
     if source is not None and target is not None:
         found = list(islice(FileText(Path(source), Path(target)), limit))

@@ -32,7 +32,8 @@ class Technique:
     """A change of how a model is trained; a recipe turns it on by its name in ``training.techniques``.
 
     A subclass has its keys as a class ``Options`` and overrides the hooks that it needs. The hooks are called in the
-    order in which they stand here. Random numbers come from PyTorch's generator, whose state is in checkpoints.
+    order in which they are defined here, and each of them for all techniques by their ``order``. Random numbers come
+    from PyTorch's generator, whose state is in checkpoints.
 
     Args:
         options: an instance of ``Options``.
@@ -48,6 +49,8 @@ class Technique:
     incompatible_with: tuple[str, ...] = ()
     """Names of other techniques, fields of the recipe that must be off, such as ``data.corpora``, and tasks,
     such as ``task.classification``."""
+    order: int = 100
+    """Techniques with lower numbers are called first, and those with equal numbers in the order of their names."""
     num_passes: int = 1
     """Number of times that each batch is read, with other dropout each time; losses are means over the passes."""
     needs_weights: bool = False
@@ -134,15 +137,3 @@ class Technique:
     def has(cls, hook: str) -> bool:
         """Returns whether this technique overrides a hook."""
         return getattr(cls, hook) is not getattr(Technique, hook)
-
-
-def check_fraction(fraction: float, recipe: Recipe, key: str) -> Iterable[UserError]:
-    """Yields an error if a fraction of ``training.max_epochs`` is given for ``key`` but ``max_epochs`` isn't set."""
-    if fraction < 1 and not recipe.training.max_epochs:
-        yield UserError(f"{key} is a fraction of training.max_epochs, which is not set.", "Set training.max_epochs.")
-
-
-def epochs_of(fraction: float, recipe: Recipe) -> int:
-    """Returns how many epochs a fraction of ``training.max_epochs`` is, rounded down."""
-    assert recipe.training.max_epochs is not None
-    return int(fraction * recipe.training.max_epochs)

@@ -69,7 +69,7 @@ def test_what_is_no_frame_is_left_out(run: Path, capsys: pytest.CaptureFixture[s
     (run / "film.jsonl").unlink()
     with pytest.raises(UserError, match="has no film") as caught:
         render_film(run)
-    assert "training.film" in str(caught.value)
+    assert "training.observers.film" in str(caught.value)
 
 
 @pytest.fixture

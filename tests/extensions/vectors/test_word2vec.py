@@ -11,8 +11,8 @@ import pytest
 
 from nmt.core.errors import UserError
 from nmt.core.files import exclusive
-from nmt.data.pretrained_embeddings import read_all_vectors, read_vectors
 from nmt.data.vocabulary.words import WordVocabulary
+from nmt.extensions.vectors.files import read_all_vectors, read_vectors
 from nmt.extensions.vectors.word2vec import Word2VecOptions, learn_vectors
 from nmt.extensions.vectors.words import WordVectors, draw_words
 

@@ -10,8 +10,8 @@ import torch
 
 import nmt
 from nmt.core.errors import UserError
+from nmt.extensions.averaging.averages import average_checkpoints, mean_weights
 from nmt.models.weights import read_tensors, save_weights
-from nmt.training.checkpoint import average_checkpoints, mean_weights
 
 TrainTiny = Callable[..., Path]
 

@@ -17,8 +17,8 @@ from nmt.data.sources import FileText, ParallelText, ReadText
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
+from nmt.extensions.techniques.subword_sampling import SubwordSampling, segmentations
 from nmt.recipe.schema import Recipe, TrainingOptions, VocabularyOptions
-from nmt.training.techniques.subword_sampling import SubwordSampling, segmentations
 
 TrainTiny = Callable[..., Path]
 

@@ -13,9 +13,9 @@ from nmt.data.cache import EncodedCorpus, ParallelIds, encode_corpus
 from nmt.data.dialogue import LineReader
 from nmt.data.sources import FileText, ParallelText, ReadText
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
+from nmt.extensions.techniques.reverse_pairs import ReversePairs
+from nmt.extensions.techniques.subword_sampling import SubwordSampling
 from nmt.recipe.schema import DataOptions, Recipe, TrainingOptions, VocabularyOptions
-from nmt.training.techniques.reverse_pairs import ReversePairs
-from nmt.training.techniques.subword_sampling import SubwordSampling
 
 TrainTiny = Callable[..., Path]
 SHARE = ("training.max_epochs=1000", "training.techniques.reverse_pairs.fraction=0.5")

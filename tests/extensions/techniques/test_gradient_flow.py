@@ -12,9 +12,9 @@ from nmt.core.errors import UserError
 from nmt.data.batch import make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
+from nmt.extensions.techniques.gradient_flow import gradient_flow_penalty, record_layers
 from nmt.models.build import build_model
 from nmt.recipe.schema import ModelOptions
-from nmt.training.techniques.gradient_flow import gradient_flow_penalty, record_layers
 
 D, T = 4, 5
 LENGTHS = [3, 5, 1]

@@ -1,4 +1,4 @@
-"""LoRA and frozen parts: what is trained, what stays, and exact resumes."""
+"""LoRA: what is trained, what stays, and exact resumes."""
 
 import re
 import shutil
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.core.errors import UserError
+from nmt.extensions.lora.factors import Lora
 from nmt.models.build import build_model
 from nmt.models.weights import read_tensors
 from nmt.recipe.schema import LoraOptions, Recipe
@@ -20,7 +21,6 @@ from nmt.training.objective import Objective
 from nmt.training.resolve import resolve
 from nmt.training.run import train
 from nmt.training.trainer import Trainer
-from nmt.training.weights import Lora, select
 from nmt.translation.load import load
 
 RecipeMaker = Callable[..., Recipe]
@@ -97,28 +97,9 @@ def test_a_run_with_lora_resumes_exactly(make_recipe: RecipeMaker, trained: Path
         train(recipe(9), stopped, overrides={"training.lora.rank": 4}, resume=True)
 
 
-def test_frozen_parts_keep_their_weights(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
-    frozen = ["encoder", "decoder.embedding", "feed_forward"]
-    tuned = train(make_recipe("transformer", finetune_from=trained, freeze=frozen, max_steps=3), tmp_path / "tuned")
-    found = changed(weights(trained), weights(tuned))
-    assert found
-    assert all(name.startswith(("decoder.layers.", "decoder.norm.")) for name in found - {"decoder.output.bias_V"})
-    assert not any(".feed_forward." in name for name in found)
-
-
-def test_parts_are_selected_by_components_of_their_names() -> None:
-    model = nn.ModuleDict({"encoder": nn.Linear(2, 2), "encoders": nn.Linear(2, 2)})
-    assert select(model, ["encoder"], "key") == {"encoder.weight", "encoder.bias"}
-    assert select(model, ["encoder*.bias"], "key") == {"encoder.bias", "encoders.bias"}
-    model["encoders"].weight = model["encoder"].weight
-    assert select(model, ["encoders"], "key") == {"encoder.weight", "encoders.bias"}  # shared
-
-
 @pytest.mark.parametrize(
     ("training", "message"),
     [
-        ({"freeze": ["encodr"]}, r"training\.freeze: the model has no part 'encodr'\. .*encoder\.layers\.0\.attention"),
-        ({"freeze": ["encoder", "decoder"]}, "leaves no weight to train"),
         ({"lora": {"layers": ["attn"]}}, r"training\.lora\.layers: the model has no part 'attn'"),
         ({"lora": {"full": ["attn"]}}, r"training\.lora\.full: the model has no part 'attn'"),
         ({"lora": {"layers": ["embedding"]}}, "names no trainable weight matrix"),

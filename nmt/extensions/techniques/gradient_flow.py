@@ -32,6 +32,8 @@ TINY = 1e-12
 class GradientFlow(Technique):
     """The penalty for the plain recurrent layers that PyTorch's kernels compute."""
 
+    order = 40
+
     class Options(groups.Options):
         weight: float = Field(gt=0, description="of the penalty beside the loss of a token")
 

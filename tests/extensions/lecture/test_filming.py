@@ -102,7 +102,7 @@ def test_given_sentences_are_filmed_and_long_ones_passed_over(make_recipe: Recip
 
 def test_other_sentences_in_the_middle_of_a_film_are_refused(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     train(make_recipe(max_steps=1, film={"sentences": 2}), tmp_path)
-    with pytest.raises(UserError, match=r"training\.film\.sentences is 3, was 2"):
+    with pytest.raises(UserError, match=r"training\.observers\.film\.sentences is 3, was 2"):
         train(make_recipe(max_steps=2, film={"sentences": 3}), tmp_path, resume=True)
     train(make_recipe(max_steps=2), tmp_path, resume=True)  # but the film can end
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import nmt
-from nmt.alignment.guided_alignment import GuidedAlignment, alignment_loss, links_mask, taught_heads
 from nmt.alignment.heads import AlignmentHeads
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
@@ -21,6 +20,7 @@ from nmt.data.cache import encode_corpus
 from nmt.data.links import LinkFile, format_pharaoh
 from nmt.data.sources import FileText
 from nmt.data.vocabulary.files import Vocabularies
+from nmt.extensions.techniques.guided_alignment import GuidedAlignment, alignment_loss, links_mask, taught_heads
 from nmt.models.build import build_model
 from nmt.quickstart.embedded_corpus import AlignedPair, splits
 from nmt.recipe.schema import DataOptions, Recipe

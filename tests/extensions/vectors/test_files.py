@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.data.pretrained_embeddings import read_vectors
 from nmt.data.vocabulary.words import WordVocabulary
+from nmt.extensions.vectors.files import read_vectors
 
 VOCABULARY = WordVocabulary(["▁Hund", "▁der", "▁Der", ".", "▁Haus", "▁seltsam"])
 HUND, DER, DER_AT_START, DOT, HAUS, STRANGE = range(4, 10)

@@ -21,6 +21,7 @@ from nmt.training.techniques.base import Technique
 class ScheduledSampling(Technique):
     """The probability of a true word is a function of the update."""
 
+    order = 30
     incompatible_with = ("task.classification",)
 
     class Options(groups.Options):

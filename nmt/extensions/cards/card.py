@@ -7,6 +7,7 @@ stays.
 
 import hashlib
 import re
+from pathlib import Path
 
 from nmt.core.files import explained
 from nmt.core.model_directory import ModelDirectory
@@ -34,6 +35,7 @@ def write_card(files: ModelDirectory, recipe: Recipe, data: Data, texts: Texts, 
     modules = [module for module, distribution in recipe.plugins.items() if not distribution]
     text = render(
         "card.md.j2",
+        Path(__file__).parent / "templates",
         modules=modules,
         plugin_options="".join(f" --plugin {module}" for module in modules),
         recipe=recipe,

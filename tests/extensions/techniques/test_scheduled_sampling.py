@@ -9,10 +9,10 @@ import torch
 from nmt.data.batch import Batch, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
+from nmt.extensions.techniques.scheduled_sampling import ScheduledSampling, mixed_inputs, truth_probability
 from nmt.models.build import DECODERS, build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import ModelOptions
-from nmt.training.techniques.scheduled_sampling import ScheduledSampling, mixed_inputs, truth_probability
 
 WORDS = WordVocabulary([f"▁w{i}" for i in range(6)])
 BOTH = Vocabularies(WORDS, WORDS)

@@ -9,12 +9,12 @@ from torch import Tensor
 from nmt.data.batch import Batch, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
+from nmt.extensions.techniques.truncation import Truncation
 from nmt.models.build import build_model
 from nmt.models.contracts import Memory, PerSource, map_tensors
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import ModelOptions, Recipe
 from nmt.training.loss import token_loss
-from nmt.training.techniques.truncation import Truncation
 
 WORDS = WordVocabulary([f"▁w{i}" for i in range(8)])
 BOTH = Vocabularies(WORDS, WORDS)

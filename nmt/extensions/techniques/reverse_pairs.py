@@ -13,9 +13,10 @@ from pydantic import Field
 from nmt.core.errors import UserError
 from nmt.data.cache import ParallelIds, Sentences
 from nmt.data.vocabulary.files import Vocabularies
+from nmt.extensions.techniques.fraction import check_fraction, epochs_of
 from nmt.recipe import options as groups
 from nmt.recipe.schema import Recipe
-from nmt.training.techniques.base import Technique, check_fraction, epochs_of
+from nmt.training.techniques.base import Technique
 
 _STREAM = 1
 """Separates these random numbers from others of the same seed and epoch."""
@@ -28,6 +29,7 @@ class ReversePairs(Technique):
     paper reads both ways in one.
     """
 
+    order = 20
     incompatible_with = ("task.classification",)
     capturable = True
 

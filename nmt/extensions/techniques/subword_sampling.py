@@ -29,9 +29,10 @@ from nmt.data.cache import ParallelIds, Rows, Sentences
 from nmt.data.vocabulary.base import SPACE
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
+from nmt.extensions.techniques.fraction import check_fraction, epochs_of
 from nmt.recipe import options as groups
 from nmt.recipe.schema import Recipe
-from nmt.training.techniques.base import Technique, check_fraction, epochs_of
+from nmt.training.techniques.base import Technique
 
 CHUNK = 10_000
 """Sentences that are sampled at a time."""
@@ -47,6 +48,7 @@ Ids = npt.NDArray[np.int64]
 class SubwordSampling(Technique):
     """Samples the segmentation of the training text anew in each epoch."""
 
+    order = 10
     incompatible_with = ("task.classification",)
     capturable = True
 

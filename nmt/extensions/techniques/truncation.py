@@ -21,6 +21,8 @@ from nmt.training.techniques.base import SegmentLoss, Technique
 class Truncation(Technique):
     """A backward pass for each segment of the target."""
 
+    order = 50
+
     class Options(groups.Options):
         length: int = Field(ge=1, description="maximum number of target words that gradients go back through")
 

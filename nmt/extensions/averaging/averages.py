@@ -1,0 +1,152 @@
+"""The mean of the weights of checkpoints, or of a fine-tuned model and its origin, as a new model."""
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nmt.core.errors import UserError
+from nmt.core.files import check_unused, new_folder
+from nmt.core.model_directory import ModelDirectory
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.models.build import read_model
+from nmt.models.weights import read_weights, save_weights, weights_of, write_tensors
+from nmt.recipe.registry import hooks
+from nmt.training.checkpoint import CheckpointFolder, damage, step_of
+from nmt.training.weights import copy_weights
+
+
+def average_checkpoints(
+    directory: str | Path,
+    output: str | Path | None = None,
+    *,
+    last: int | None = None,
+    best: int | None = None,
+    steps: Sequence[int] | None = None,
+) -> list[int]:
+    """Writes the mean of some checkpoints as a model (Vaswani et al. 2017, section 6.1).
+
+    Args:
+        output: a new model directory; None replaces ``model.safetensors`` in ``directory``.
+        last: number of checkpoints to average, the newest.
+        best: number of checkpoints to average, the best by validation: of those on disk that were validated.
+        steps: average those after these numbers of updates. Exactly one of the three is given.
+
+    Returns:
+        The numbers of updates of the checkpoints averaged, in order.
+
+    Raises:
+        UserError: too few checkpoints, one that is missing, damaged or of another shape, or ``output`` exists, or
+            another process writes ``directory``.
+    """
+    directory = Path(directory)
+    output = directory if output is None else Path(output)
+    if output != directory and output.exists():
+        raise UserError(f"{output} exists already.", "Choose a new folder.")
+    ModelDirectory(directory).check_files()
+    with ModelDirectory(directory).writing() if output == directory else nullcontext():
+        chosen = _choose(directory, last, best, steps)
+        for checkpoint in chosen:
+            if wrong := damage(checkpoint):
+                raise UserError(
+                    f"{checkpoint} is damaged: {wrong}.", "Copy it again, or leave it out with --steps N,N."
+                )
+        weights = mean_weights(checkpoint / "weights.safetensors" for checkpoint in chosen)
+        if output == directory:
+            save_weights(weights, ModelDirectory(output).weights)
+        else:
+            write_model(ModelDirectory(directory), weights, output)
+    return [step_of(checkpoint) for checkpoint in chosen]
+
+
+def mean_weights(paths: Iterable[Path]) -> dict[str, Tensor]:
+    """Returns the mean of weights files, summed in float64, in the type of the first file.
+
+    Raises:
+        UserError: a file is missing, damaged or not finite, or its tensors are not those of the first.
+    """
+    first: dict[str, Tensor] = {}
+    sums: dict[str, Tensor] = {}
+    for count, path in enumerate(paths, start=1):
+        tensors = read_weights(path)
+        if count == 1:
+            first, sums = tensors, {name: tensor.to(torch.float64, copy=True) for name, tensor in tensors.items()}
+            continue
+        wrong = sorted(first.keys() ^ tensors.keys()) or [n for n, t in tensors.items() if t.shape != first[n].shape]
+        if wrong:
+            raise UserError(
+                f"{path} doesn't fit the checkpoints before it: {wrong[0]!r} is missing or has another shape.",
+                "Average checkpoints of one run, with one recipe.",
+            )
+        for name, tensor in tensors.items():
+            sums[name] += tensor
+    return {name: (total / count).to(first[name].dtype) for name, total in sums.items()}
+
+
+def _choose(directory: Path, last: int | None, best: int | None, steps: Sequence[int] | None) -> list[Path]:
+    """Returns the checkpoints to average, in order."""
+    if [last, best, steps].count(None) != 2:
+        raise UserError("It is not clear what to average.", "Give one of --last N, --best N and --steps N,N.")
+    folder, kind = CheckpointFolder(directory), "checkpoints"
+    present = folder.all()
+    if not present:
+        raise UserError(f"{directory} holds no checkpoints.", "Name the folder of a training run.")
+    if steps is not None:
+        there = [step_of(path) for path in present]
+        if missing := sorted(set(steps) - set(there)):
+            raise UserError(
+                f"{directory} holds no checkpoint of step {missing[0]}.", f"There are {', '.join(map(str, there))}."
+            )
+        chosen, count = [path for path in present if step_of(path) in steps], len(set(steps))
+    elif best is not None:
+        chosen, count, kind = folder.best()[:best], best, "checkpoints that were validated"
+    else:
+        assert last is not None
+        chosen, count = present[-last:], last
+    if count < 2:
+        raise UserError("The mean of one checkpoint is that checkpoint.", "Name two at least.")
+    if len(chosen) < count:
+        raise UserError(
+            f"{directory} holds {len(chosen)} {kind}, not {count}.",
+            "Ask for fewer, or train with a larger training.keep_last.",
+        )
+    return sorted(chosen, key=step_of)
+
+
+def write_model(run: ModelDirectory, weights: Mapping[str, Tensor], output: Path) -> None:
+    """Writes weights to a new folder, with recipe, vocabulary and alignment data of the run."""
+    vocabularies = Vocabularies.load(run.path)
+    with new_folder(output) as temporary:
+        for file in (run.recipe, run.alignment, run.lexicon):
+            if file.is_file():
+                shutil.copyfile(file, temporary / file.name)
+        for hook in hooks("model_written"):
+            hook(run, ModelDirectory(temporary))
+        vocabularies.save(temporary)
+        write_tensors(weights, ModelDirectory(temporary).weights)
+
+
+def average_with_origin(directory: Path, share: float, output: Path) -> None:
+    """Writes the weighted mean of a fine-tuned model and of the model that it was fine-tuned from.
+
+    Much of what fine-tuning makes a model forget comes back, for some of what it has learned (Wortsman et al. 2022,
+    "Robust fine-tuning of zero-shot models").
+
+    Args:
+        share: of the original model; what it lacks, such as the embeddings of new pieces, is as fine-tuned.
+        output: a new model directory.
+
+    Raises:
+        UserError: the model wasn't fine-tuned, its origin is missing or damaged, or ``output`` has files.
+    """
+    check_unused(output)
+    recipe, vocabularies, model = read_model(directory, torch.device("cpu"))
+    if recipe.training.finetune_from is None:
+        raise UserError(f"{directory} was not fine-tuned from another model.", "Name a run that was fine-tuned.")
+    tuned = {name: weight.clone() for name, weight in weights_of(model).items()}
+    copy_weights(recipe.training.finetune_from, model, vocabularies, spells_new=False)
+    mean = {name: torch.lerp(tuned[name], weight, share) for name, weight in weights_of(model).items()}
+    write_model(ModelDirectory(directory), mean, output)

@@ -1,0 +1,3 @@
+"""The model card of a model directory."""
+
+REQUIRES = ()

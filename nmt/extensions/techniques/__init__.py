@@ -1,0 +1,3 @@
+"""Training techniques: those of the lectures, for small data, and for alignment."""
+
+REQUIRES = ()

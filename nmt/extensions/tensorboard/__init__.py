@@ -1,0 +1,3 @@
+"""TensorBoard as a sink of the events of a training run, for ``training.tensorboard``."""
+
+REQUIRES = ()

@@ -1,0 +1,30 @@
+"""The model card that a run writes when it ends."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nmt.recipe.schema import Recipe
+from nmt.training.run import train
+
+RecipeMaker = Callable[..., Recipe]
+MetricsReader = Callable[..., list[dict[str, Any]]]
+
+
+def test_the_model_card_states_the_run_and_is_kept_when_it_was_edited(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
+) -> None:
+    train(make_recipe(max_steps=2, validate_every=2, metric="bleu"), tmp_path)
+    card = (tmp_path / "README.md").read_text("utf-8")
+    assert card.startswith('---\nlanguage: ["de", "en"]\nlicense: unknown\n')
+    assert "# German to English" in card
+    assert "| Training data | train.de and train.en: 40 sentence pairs |" in card
+    [valid] = read_metrics(tmp_path, "valid")
+    [row] = [line for line in card.splitlines() if "| BLEU |" in line]
+    assert row.startswith(f"| val.de and val.en: 8 sentence pairs | BLEU | {valid['bleu']:.2f} | `nrefs:1\\|case:mixed")
+    train(make_recipe(max_steps=3, validate_every=2, metric="bleu"), tmp_path, resume=True)
+    assert "| Training | 3 updates" in (tmp_path / "README.md").read_text("utf-8")
+    edited = (tmp_path / "README.md").read_text("utf-8").replace("license: unknown", "license: mit")
+    (tmp_path / "README.md").write_text(edited, "utf-8")
+    train(make_recipe(max_steps=4, validate_every=2, metric="bleu"), tmp_path, resume=True)
+    assert (tmp_path / "README.md").read_text("utf-8") == edited

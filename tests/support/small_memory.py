@@ -1,0 +1,67 @@
+"""A memory that only small batches fit in, and trainers to try it with."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nmt.data.batch import Batch
+from nmt.models.build import build_model
+from nmt.recipe.schema import Recipe
+from nmt.training.data import Data, prepare_data
+from nmt.training.objective import BatchLoss, Objective
+from nmt.training.resolve import resolve
+from nmt.training.trainer import Trainer
+
+ERRORS = {
+    "GPU": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    "CPU": RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
+        "allocate 8000000000000 bytes. Error code 12 (Cannot allocate memory)"
+    ),
+    "Python": MemoryError(),
+}
+
+
+def size(batch: Batch) -> int:
+    return batch.source_BS.numel() + batch.target_output_BT.numel()
+
+
+@contextmanager
+def memory_for(most: int, error: Exception, where: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """While open, a batch of more positions raises in the forward or amid the backward pass; yields all sizes."""
+    real, tried = Objective.forward, list[int]()
+
+    def forward(self: Objective, batch: Batch, update: int = 0) -> BatchLoss:
+        tried.append(size(batch))
+        if size(batch) > most and where == "forward":
+            raise error
+        loss = real(self, batch, update)
+        if size(batch) > most:
+            last = self.model.encoder.embedding.weight  # its gradient comes last, when others are there already
+            loss.total.register_hook(lambda _: handles.append(last.register_hook(fail)))
+        return loss
+
+    def fail(_: Tensor) -> None:
+        for handle in handles:
+            handle.remove()
+        raise error
+
+    handles: list[Any] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Objective, "forward", forward)
+        yield tried
+
+
+def make_trainer(recipe: Recipe, directory: Path) -> tuple[Trainer, Data]:
+    directory.mkdir()
+    torch.manual_seed(1)
+    data = prepare_data(recipe)
+    assert recipe.training.batch_tokens != "auto"
+    objective = Objective(build_model(recipe.model, data.vocabularies), recipe.training, "fp32")
+    batches = data.batches(recipe.training.batch_tokens, 1)
+    return Trainer(resolve(recipe), objective, batches, None, directory), data
