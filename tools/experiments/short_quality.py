@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nmt.alignment.lexicon import Lexicon
-from nmt.data.augment import modified
 from nmt.data.sources import LexiconText
 from nmt.data.words import Words
+from nmt.extensions.augmentation.modifiers import modified
 from nmt.metrics.table import METRICS
 from nmt.translation.load import load
 from nmt.translation.translator import Translator

@@ -11,7 +11,7 @@ import pytest
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.inspection.robustness import AS_IT_IS, robustness
+from nmt.extensions.augmentation.robustness import AS_IT_IS, robustness
 from nmt.tasks import task_of
 
 PAIRS = [(line, line) for line in ("The tired dog sleeps in the garden.", "Nobody knows what happened then!")] * 10

@@ -11,8 +11,6 @@ import pytest
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.data.augment import MODIFIERS, Augmentations, Modifier, Pair, modified
-from nmt.data.augment import Words as TextWords
 from nmt.data.cache import EncodedCorpus, encode_corpus
 from nmt.data.links import LINKS, LinkFile
 from nmt.data.sources import GivenText, ReadText
@@ -20,6 +18,8 @@ from nmt.data.vocabulary.base import Piece, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.data.words import Words
+from nmt.extensions.augmentation.modifiers import MODIFIERS, Augmentations, Modifier, Pair, modified
+from nmt.extensions.augmentation.modifiers import Words as TextWords
 from nmt.recipe import registry
 from nmt.recipe.schema import DataOptions, VocabularyOptions
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from nmt.data.augment import MODIFIERS, modified
 from nmt.evaluation.scores import score_corpus
+from nmt.extensions.augmentation.modifiers import MODIFIERS, modified
 from nmt.metrics.table import Score
 from nmt.translation.translator import Translator
 

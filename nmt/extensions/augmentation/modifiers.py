@@ -195,17 +195,6 @@ MODIFIERS: Table[Modifier] = Table(
 )
 
 
-def check_modifiers(data: DataOptions) -> None:
-    """Raises a UserError if a corpus names a modifier that doesn't exist, or one that needs links and has none."""
-    for corpus in data.corpora:
-        for name in corpus.modifiers:
-            if MODIFIERS.find(name, "data.corpora.modifiers").needs_links and corpus.links is None:
-                raise UserError(
-                    f"data.corpora: the modifier {name} of {corpus.name} needs its links.",
-                    "Write them with `nmt align`, and name the file as links of the corpus.",
-                )
-
-
 def modified(name: str, texts: Sequence[tuple[str, str]], seed: int) -> list[tuple[str, str]]:
     """Returns each pair of text changed; one that would lose all its words stays as it is."""
     rng, changed, modifier = np.random.default_rng((seed, _STREAM)), [], MODIFIERS[name]()
@@ -225,6 +214,17 @@ class Augmentations:
         self._shares, self._max_length = shares, max_length
         self._both = vocabularies.source, vocabularies.target
         self._modifiers = [MODIFIERS.find(name, "data.corpora.modifiers")() for name in shares]
+
+    @staticmethod
+    def check(data: DataOptions) -> None:
+        """Raises a UserError if a corpus names a modifier that doesn't exist, or one that needs links and has none."""
+        for corpus in data.corpora:
+            for name in corpus.modifiers:
+                if MODIFIERS.find(name, "data.corpora.modifiers").needs_links and corpus.links is None:
+                    raise UserError(
+                        f"data.corpora: the modifier {name} of {corpus.name} needs its links.",
+                        "Write them with `nmt align`, and name the file as links of the corpus.",
+                    )
 
     def __call__(
         self, sides: ParallelIds, annotations: Mapping[str, Sentences], seed: int, epoch: int
