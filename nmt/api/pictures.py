@@ -1,4 +1,4 @@
-"""Pictures for programs and notebooks: of alignments, gradients, memories, scores by length, and training runs.
+"""Pictures for programs and notebooks: of alignments, gradients, scores by length, and training runs.
 
 ``picture.savefig(FILE)`` writes PNG, SVG or PDF by the suffix of the file. Notebooks show pictures by themselves.
 """
@@ -13,7 +13,6 @@ from nmt.evaluation.compare import LENGTHS, length_scores
 from nmt.evaluation.scores import check_lengths
 from nmt.evaluation.significance import SufficientStatistics, TestSet
 from nmt.inspection.gradients import GradientNorms
-from nmt.inspection.memory import draw_memory, trace_memory
 from nmt.metrics.table import check_metrics
 from nmt.plotting.curves import XAxis, draw_gradients, draw_lengths, draw_runs
 from nmt.plotting.matrix import draw_grid, draw_matrix
@@ -46,11 +45,6 @@ def plot_heads(translator: Translator, source: str, target: str) -> Picture:
 def plot_gradients(norms: Iterable[GradientNorms]) -> Picture:
     """Draws how far back gradients reach in models; ``norms`` are from :func:`nmt.gradient_norms`."""
     return draw_gradients({each.name: each.mean_T for each in norms})
-
-
-def plot_memory(translator: Translator, line: str) -> Picture:
-    """Draws where the heads of a neural Turing machine write and read while it translates a line."""
-    return draw_memory(trace_memory(translator, line, translator(line).text))
 
 
 def plot_lengths(

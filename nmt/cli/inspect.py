@@ -9,10 +9,9 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from nmt.cli.common import AsJson, Device, Input, ModelDir, command, group, say_wrote, show_json
+from nmt.cli.common import AsJson, Device, command, group, say_wrote, show_json
 from nmt.cli.evaluate import BUCKETS, Buckets, References, Source, Tokenize, limits_of
 from nmt.core.console import print_table, progress_bar
-from nmt.core.errors import UserError
 
 Curves = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="A picture: .png, .svg or .pdf.")]
 Limit = Annotated[int, typer.Option(metavar="N", min=1, help="Use only the first N lines.")]
@@ -179,44 +178,8 @@ def lengths(
         say_wrote(output)
 
 
-@command(
-    'echo "a c b d" | nmt inspect memory runs/copy_ntm -o memory.png',
-    "nmt inspect memory runs/ntm --input test.de -o memory.pdf --limit 5",
-    draws=True,
-)
-def memory(
-    model_dir: ModelDir,
-    input: Input = "-",
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Picture to write: .png, .svg or .pdf.")
-    ] = Path("memory.png"),
-    limit: Limit = 1,
-    device: Device = "auto",
-) -> None:
-    """Draw where a neural Turing machine writes and reads.
-
-    Its heads write (above) and read (below) as it translates. Time runs to the right, a column a step; the rows are the
-    slots of the memory that any head looked at. Below is the attention of the decoder, if it has any. Several lines
-    make a page each of a PDF, or numbered pictures: memory-0001.png ….
-    """
-    from nmt.core.text import read_lines
-    from nmt.inspection.memory import draw_memory, trace_memory
-    from nmt.plotting.style import suffix_of, write_figures
-    from nmt.translation.load import load
-
-    suffix_of(output)  # before the work
-    translator = load(model_dir, device)
-    lines = list(islice((line for line in read_lines(input) if line.strip()), limit))
-    if not lines:
-        raise UserError("There is no line to translate.", "Give --input FILE, or text on standard input.")
-    traces = (trace_memory(translator, t.source, t.text) for t in translator.translate(lines))
-    numbers = range(1, len(lines) + 1) if len(lines) > 1 else [None]
-    written = write_figures(zip(numbers, map(draw_memory, traces), strict=True), output)
-    say_wrote(*written)
-
-
 group_of_commands = group(
     "inspect",
     "Inspect training runs, models and translations.",
-    {name: f"{__name__}:{name}" for name in ("run", "gradients", "lengths", "memory")},
+    {name: f"{__name__}:{name}" for name in ("run", "gradients", "lengths")},
 )

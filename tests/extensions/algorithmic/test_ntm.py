@@ -10,9 +10,9 @@ from torch import Tensor
 from nmt.core.errors import UserError
 from nmt.data.batch import Batch
 from nmt.data.vocabulary.files import Vocabularies
+from nmt.extensions.algorithmic import ntm
+from nmt.extensions.algorithmic.ntm import HeadOptions, Heads, NTMCell, NTMState
 from nmt.models.contracts import EncoderOutput
-from nmt.models.networks import ntm
-from nmt.models.networks.ntm import HeadOptions, Heads, NTMCell, NTMState
 from nmt.models.networks.recurrence import StackOptions
 from nmt.models.seq2seq import Seq2Seq
 

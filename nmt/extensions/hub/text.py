@@ -1,14 +1,17 @@
 """Data sets of the Hugging Face hub, by way of the library ``datasets``."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from nmt.core.console import say, warn
 from nmt.core.errors import UserError
+from nmt.data.sources import ParallelText, aliases, digest, one_line
+from nmt.recipe import options as groups
 
 HUB_SECONDS = 15.0  # seconds within which the hub must answer
-
-VALIDATION_NAMES = ("val", "valid", "validation", "dev")  # names of the validation split
 
 
 def load_split(name: str, config: str | None, split: str) -> Any:
@@ -60,6 +63,36 @@ def _reach_hub(name: str) -> None:
         constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
 
 
-def aliases(split: str) -> tuple[str, ...]:
-    """Returns the names that a split may have."""
-    return (split, *VALIDATION_NAMES) if split in VALIDATION_NAMES else (split,)
+class HubText(ParallelText):
+    """A split of a data set that the ``datasets`` library loads, by its name on the hub or from a folder.
+
+    A row has a column for each language, or a column ``translation`` that maps languages to text.
+    """
+
+    class Options(groups.Options):
+        name: str = Field(description="name on the hub, or a folder")
+        config: str | None = Field(None, description="configuration of the data set, where it has several")
+
+    def __init__(self, options: Options, split: str, languages: tuple[str, str]) -> None:
+        self.name = f"{options.name} ({split})"
+        self._languages = languages
+        self._rows = load_split(options.name, options.config, split)
+        columns = self._rows.column_names
+        self._nested = "translation" in columns
+        if self._nested:
+            columns = list(self._rows[0]["translation"]) if len(self._rows) else list(self._languages)
+        missing = [language for language in self._languages if language not in columns]
+        if missing:
+            raise UserError(
+                f"{self.name} has no text in {missing[0]!r}; it has {', '.join(columns)}.",
+                "Set data.source and data.target to two of these.",
+            )
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        source, target = self._languages
+        for row in self._rows:
+            texts = row["translation"] if self._nested else row
+            yield one_line(texts[source] or ""), one_line(texts[target] or "")
+
+    def fingerprint(self) -> str:
+        return digest(f"{self._rows._fingerprint}{self._languages}")

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from nmt.core.errors import UserError
 from nmt.data.opening import open_text
-from nmt.data.synthetic_tasks import TASKS, task_pairs
+from nmt.extensions.algorithmic.tasks import TASKS, task_pairs
 from nmt.recipe.schema import DataOptions, FilePair, TaskOptions
 
 

@@ -17,7 +17,10 @@ import zlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from pydantic import Field
 
+from nmt.data.sources import ParallelText, digest
+from nmt.recipe import options as groups
 from nmt.recipe.schema import TaskOptions
 
 Pair = tuple[str, str]
@@ -118,3 +121,21 @@ TASKS: dict[str, Callable[[np.random.Generator, int, TaskOptions], Pair]] = {
     "halves": _halves,
     "chain": _chain,
 }
+
+
+class TaskText(ParallelText):
+    """A split of an algorithmic task, generated anew each time it is read."""
+
+    class Options(groups.Options):
+        task: TaskOptions = Field(description="the task and its options")
+
+    def __init__(self, options: Options, split: str, languages: tuple[str, str]) -> None:
+        self.name = f"{options.task.type} ({split})"
+        self._options, self._split = options.task, split
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return task_pairs(self._options, self._split)
+
+    def fingerprint(self) -> str:
+        # Version of the generator: raise it when the same options give other pairs.
+        return digest(f"1 {self._split} {self._options.model_dump_json()}")

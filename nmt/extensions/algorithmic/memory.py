@@ -14,8 +14,8 @@ import torch
 from nmt.core.errors import UserError
 from nmt.data.batch import make_batch
 from nmt.data.vocabulary.base import SPACE, Vocabulary
+from nmt.extensions.algorithmic.ntm import SlotState
 from nmt.inspection.calls import recorded_calls
-from nmt.models.contracts import SlotState
 from nmt.plotting.matrix import MAX_WORDS
 from nmt.plotting.style import INK, Picture, draw_cells, draw_colour_bar, panels, scaled, style, visible
 from nmt.translation.translator import Translator
@@ -122,3 +122,8 @@ def draw_memory(trace: MemoryTrace) -> Picture:
                 axes.axvline(len(trace.source_steps), color=INK, linewidth=1)
         draw_colour_bar(grid[0][0], "weight", len(steps))
     return figure
+
+
+def plot_memory(translator: Translator, line: str) -> Picture:
+    """Draws where the heads of a neural Turing machine write and read while it translates a line."""
+    return draw_memory(trace_memory(translator, line, translator(line).text))

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from nmt.data.batch import Batch, make_batch
 from nmt.data.vocabulary.files import Vocabularies
+from nmt.extensions.hierarchical.networks import DocumentAttention, HierarchicalAttention, fold, number_turns
 from nmt.models.contracts import Memory
 from nmt.models.layers import length_mask
-from nmt.models.networks.hierarchical import DocumentAttention, HierarchicalAttention, fold, number_turns
 from nmt.models.seq2seq import Seq2Seq
 
 SEPARATOR, EOS, PAD = 4, 3, 0

@@ -29,7 +29,7 @@ from nmt.models.contracts import (
     EncoderParts,
     Head,
     Memory,
-    SlotState,
+    State,
 )
 from nmt.models.layers import Dropout, at_end, length_mask
 from nmt.models.loops import step_layer, time_loop
@@ -125,6 +125,17 @@ class Heads(nn.Module):
         weights_NHC = interpolate(gate[:, :, 0].sigmoid(), weights_NHC, previous_NHC)
         weights_NHC = circular_shift(weights_NHC, shift_NHR.softmax(2), ring)
         return sharpen(weights_NHC, 1 + F.softplus(gamma[:, :, 0])), extra
+
+
+@dataclass(frozen=True)
+class SlotState(State):
+    """The state after a step with an external memory. ``nmt inspect memory`` shows those that modules of an encoder or
+    decoder return."""
+
+    write_NHC: Tensor  # the weight of each of C slots for each write head
+    read_NHC: Tensor
+    num_free_slots: int | None
+    """The number of slots that come before those of the source positions; None where no slot belongs to a position."""
 
 
 @dataclass(frozen=True)

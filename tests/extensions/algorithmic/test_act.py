@@ -9,7 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from nmt.data.batch import Batch, make_batch
-from nmt.models.networks.act import ActCells, ActEncoderOptions, HaltingState, HaltingUnit, Parts, PonderOptions, ponder
+from nmt.extensions.algorithmic.act import (
+    ActCells,
+    ActEncoderOptions,
+    HaltingState,
+    HaltingUnit,
+    Parts,
+    PonderOptions,
+    ponder,
+)
 from nmt.models.networks.recurrence import LoopLayer
 
 EPSILON = 0.01

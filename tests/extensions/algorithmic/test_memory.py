@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import nmt
-from nmt.inspection.memory import trace_memory
+from nmt.extensions.algorithmic.memory import trace_memory
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 NTM = "{type: ntm, hidden_size: 8, slot_size: 4"

@@ -1,0 +1,3 @@
+"""Networks for algorithmic tasks: the neural Turing machine, adaptive computation time, and the tasks themselves."""
+
+REQUIRES = ()

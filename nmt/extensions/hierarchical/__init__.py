@@ -1,0 +1,3 @@
+"""Hierarchical networks: words of a turn or a sentence, then turns or sentences."""
+
+REQUIRES = ()

@@ -1,0 +1,3 @@
+"""Data sets of the Hugging Face hub as a source of text."""
+
+REQUIRES = ()
