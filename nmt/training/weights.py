@@ -11,18 +11,18 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from nmt.core.console import progress_bar, say
+from nmt.core.console import say
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused
 from nmt.core.model_directory import ModelDirectory
-from nmt.data.pretrained_embeddings import read_vectors
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build_model, read_model
-from nmt.models.contracts import Decoder, Encoder, OutputLayer, table_ids
+from nmt.models.contracts import OutputLayer, table_ids
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_weights, weights_of
-from nmt.recipe.schema import LoraOptions, ModelOptions, Recipe
+from nmt.recipe.registry import provided
+from nmt.recipe.schema import LoraOptions, Recipe
 from nmt.training.checkpoint import write_model
 
 NAMED = 4
@@ -38,7 +38,8 @@ def make_model(recipe: Recipe, vocabularies: Vocabularies, is_new: bool) -> Seq2
     model = build_model(recipe.model, vocabularies, 1 if training.lora else 4)  # weights, gradient and two moments
     if training.finetune_from is not None and is_new:
         copy_weights(training.finetune_from, model, vocabularies)
-    _use_vectors(model, recipe.model, vocabularies, is_new)
+    if recipe.model.vectors.source or recipe.model.vectors.target:
+        provided("word vectors", "The key model.vectors")(model, recipe.model, vocabularies, is_new)
     freeze(model, training.freeze)
     return model
 
@@ -141,25 +142,6 @@ def average_with_origin(directory: Path, share: float, output: Path) -> None:
     copy_weights(recipe.training.finetune_from, model, vocabularies, spells_new=False)
     mean = {name: torch.lerp(tuned[name], weight, share) for name, weight in weights_of(model).items()}
     write_model(ModelDirectory(directory), mean, output)
-
-
-def _use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularies, is_new: bool) -> None:
-    """Initialises embeddings from word vectors and freezes them, as the recipe says."""
-    sides: dict[str, tuple[Path | None, Encoder | Decoder, Vocabulary]] = {
-        "source": (options.vectors.source, model.encoder, vocabularies.source),
-        "target": (options.vectors.target, model.decoder, vocabularies.target),
-    }
-    for side, (path, module, vocabulary) in sides.items():
-        if path is None:
-            continue
-        embedding = module.embedding
-        if is_new:
-            with progress_bar(f"reading {path.name}", None):
-                ids, vectors, num_words = read_vectors(path, vocabulary, options.embedding_size)
-            embedding.init_from(torch.from_numpy(ids), torch.from_numpy(vectors))
-            words = f"{len(ids):,} of {num_words:,} words ({len(ids) / num_words:.0%})"
-            say(f"{side} embeddings: {path.name} has {words}")
-        embedding.weight.requires_grad_(not options.vectors.freeze)
 
 
 class Lora:

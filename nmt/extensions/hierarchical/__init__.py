@@ -1,3 +1,4 @@
 """Hierarchical networks: words of a turn or a sentence, then turns or sentences."""
 
-REQUIRES = ()
+REQUIRES: tuple[str, ...] = ()
+"""Names of the other extensions that this one imports."""

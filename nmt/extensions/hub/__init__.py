@@ -1,3 +1,4 @@
 """Data sets of the Hugging Face hub as a source of text."""
 
-REQUIRES = ()
+REQUIRES: tuple[str, ...] = ()
+"""Names of the other extensions that this one imports."""

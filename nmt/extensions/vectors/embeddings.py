@@ -9,12 +9,49 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
+from nmt.core.console import progress_bar, say
 from nmt.core.errors import UserError
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.data.vocabulary.base import SPACE, Vocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.models.contracts import Decoder, Encoder
+from nmt.models.layers import Embedding
+from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe.schema import ModelOptions
 
 Vector = npt.NDArray[np.float32]
+
+
+def use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularies, is_new: bool) -> None:
+    """Initialises embeddings from word vectors and freezes them, as the recipe says."""
+    sides: dict[str, tuple[Path | None, Encoder | Decoder, Vocabulary]] = {
+        "source": (options.vectors.source, model.encoder, vocabularies.source),
+        "target": (options.vectors.target, model.decoder, vocabularies.target),
+    }
+    for side, (path, module, vocabulary) in sides.items():
+        if path is None:
+            continue
+        embedding = module.embedding
+        if is_new:
+            with progress_bar(f"reading {path.name}", None):
+                ids, vectors, num_words = read_vectors(path, vocabulary, options.embedding_size)
+            set_vectors(embedding, torch.from_numpy(ids), torch.from_numpy(vectors))
+            words = f"{len(ids):,} of {num_words:,} words ({len(ids) / num_words:.0%})"
+            say(f"{side} embeddings: {path.name} has {words}")
+        embedding.weight.requires_grad_(not options.vectors.freeze)
+
+
+@torch.no_grad()
+def set_vectors(embedding: Embedding, ids: Tensor, vectors: Tensor) -> None:
+    """Gives some ids vectors made elsewhere. The others stay random, but become as large as these."""
+    others = torch.ones(len(embedding.weight), dtype=torch.bool)
+    others[ids] = others[embedding.pad] = False
+    if others.any():
+        embedding.weight[others] *= vectors.std() / embedding.scale / embedding.weight[others].std()
+    embedding.weight[ids] = vectors.to(embedding.weight) / embedding.scale
 
 
 def read_vectors(path: Path, vocabulary: Vocabulary, size: int) -> tuple[npt.NDArray[np.int64], Vector, int]:

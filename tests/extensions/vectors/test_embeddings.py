@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from nmt.core.errors import UserError
-from nmt.data.pretrained_embeddings import read_vectors
 from nmt.data.vocabulary.words import WordVocabulary
+from nmt.extensions.vectors.embeddings import read_vectors, set_vectors
+from nmt.models.layers import Embedding
 
 VOCABULARY = WordVocabulary(["▁Hund", "▁der", "▁Der", ".", "▁Haus", "▁seltsam"])
 HUND, DER, DER_AT_START, DOT, HAUS, STRANGE = range(4, 10)
@@ -49,3 +51,14 @@ def test_what_is_wrong_is_said(tmp_path: Path, content: str, message: str, remed
     with pytest.raises(UserError, match=message) as caught:
         read_vectors(tmp_path / "vectors.txt", VOCABULARY, 3)
     assert remedy in str(caught.value.remedy)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("scale", [False, True])
+def test_given_vectors_are_what_an_embedding_gives_and_others_become_as_large(scale: bool) -> None:
+    torch.manual_seed(45)
+    embedding, vectors = Embedding(500, 16, pad=0, scale=scale).eval(), 7 * torch.randn(200, 16)
+    set_vectors(embedding, torch.arange(1, 201), vectors)
+    torch.testing.assert_close(embedding(torch.arange(1, 201)), vectors)
+    assert float(embedding(torch.arange(201, 500)).std()) == pytest.approx(float(vectors.std()), rel=1e-4)
+    assert not embedding(torch.tensor([0])).any()
