@@ -19,12 +19,12 @@ from nmt.decoding.hypotheses import BeamObserver, Hypothesis, SearchBatch
 from nmt.decoding.parallel import map_by_length
 from nmt.decoding.processors import Bounds, LogitsProcessor, make_processors
 from nmt.decoding.ranking import LENGTH_PENALTIES, LENGTH_PENALTY, NO_MBR
-from nmt.decoding.sampling import sample
 from nmt.decoding.shortlist import Candidates, Shortlist
 from nmt.metrics.table import check_metrics
 from nmt.models.contracts import Model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.options import validate
+from nmt.recipe.registry import provided
 from nmt.recipe.schema import DecodingOptions
 
 BatchSearch = Callable[[SearchBatch, Sequence[LogitsProcessor], Sequence[LexicalConstraints]], list[list[Hypothesis]]]
@@ -165,7 +165,8 @@ def search_batch(
     # The last processor overrules those before it.
     processors = [*processors, Bounds([wanted.prefix for wanted in constraints], batch.limit_B, batch.target)]
     if batch.options.search == "sample":
-        return sample(batch, processors)
+        samples: list[list[Hypothesis]] = provided("sample", "decoding.search: sample")(batch, processors)
+        return samples
     phrases = [wanted.phrases for wanted in constraints]
     full_stops = frozenset[int]().union(*(wanted.full_stops for wanted in constraints))
     bound = PhraseConstraints(phrases, batch.target.eos, full_stops) if any(phrases) else None

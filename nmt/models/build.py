@@ -16,10 +16,8 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.models import attention
 from nmt.models.contracts import Attention, Decoder, DecoderParts, Encoder, EncoderParts, OutputLayer, table_ids
 from nmt.models.layers import Embedding
-from nmt.models.networks.classifier import Classifier, EmbeddingEncoder
 from nmt.models.networks.recurrence import initialised_weights
 from nmt.models.networks.recurrent import BahdanauDecoder, LuongDecoder, RecurrentDecoder, RecurrentEncoder
-from nmt.models.networks.ssru import SsruDecoder
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder
 from nmt.models.seq2seq import NoEncoder, Seq2Seq
 from nmt.models.weights import check_size, load_weights
@@ -34,7 +32,6 @@ ENCODERS: Table[Encoder] = Table(
     {
         "recurrent": RecurrentEncoder,
         "transformer": TransformerEncoder,
-        "embedding": EmbeddingEncoder,
         NO_ENCODER: NoEncoder,
     },
 )
@@ -62,8 +59,6 @@ DECODERS: Table[Decoder] = Table(
         "bahdanau": BahdanauDecoder,
         "luong": LuongDecoder,
         "transformer": TransformerDecoder,
-        "ssru": SsruDecoder,
-        "classifier": Classifier,
     },
 )
 

@@ -50,7 +50,7 @@ WAITS = {
     "nmt/alignment/aligner.py": "weights of attention for NumPy, once a batch",
     "nmt/decoding/beam.py": "which sentences are done and which hypotheses pruning has left, at each step",
     "nmt/decoding/processors.py": "the shortest limit of a batch; n-grams are compared by the CPU",
-    "nmt/decoding/sampling.py": "whether all samples have ended, at each step, and the samples",
+    "nmt/extensions/search/sampling.py": "whether all samples have ended, at each step, and the samples",
     "nmt/extensions/algorithmic/act.py": "whether any token still ponders, at each ponder step",
     "nmt/extensions/hierarchical/networks.py": "the turns of a batch",
     "nmt/models/networks/recurrence.py": "lengths for packed sequences",
@@ -66,7 +66,7 @@ WAITS = {
 UPLOADS = {
     "nmt/data/batch.py": "batches",
     "nmt/decoding/processors.py": "forced prefixes",
-    "nmt/decoding/sampling.py": "random numbers of samples",
+    "nmt/extensions/search/sampling.py": "random numbers of samples",
     "nmt/decoding/search.py": "batches to translate",
     "nmt/models/build.py": "models",
     "nmt/models/networks/recurrence.py": "the order of packed sequences",

@@ -10,7 +10,7 @@ from torch import Tensor
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.hypotheses import Hypothesis
-from nmt.decoding.sampling import draw, uniform_numbers
+from nmt.extensions.search.sampling import draw, uniform_numbers
 from nmt.models.contracts import State, StepOutput
 from nmt.recipe.schema import DecodingOptions
 
