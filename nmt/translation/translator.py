@@ -8,16 +8,16 @@ from typing import Any, TypeVar, cast, overload
 from nmt.alignment.aligner import DEFAULT, AttentionAligner, Learned
 from nmt.alignment.extract import LinkOptions
 from nmt.alignment.links import Alignments, WordAlignment
-from nmt.alignment.shortlist import LexicalShortlist
 from nmt.core.device import Precision
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import in_windows
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import split_pairs
 from nmt.decoding.processors import LogitsProcessor
-from nmt.decoding.search import ModelSearcher, Searcher, changed
+from nmt.decoding.search import ModelSearcher, Searcher, ShortlistSearch, changed
 from nmt.models.contracts import Model
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe.registry import provided
 from nmt.recipe.schema import DecodingOptions, Recipe
 from nmt.tasks import task_of
 from nmt.tasks.base import Task
@@ -172,8 +172,11 @@ class Translator:
             yield from translate(requests, range(number, number + len(requests)), on_progress)
             number += len(requests)
 
-    def _make_shortlist(self, size: int) -> LexicalShortlist:
-        return LexicalShortlist.of(self.aligner.lexicon, self.vocabularies, size)
+    def _make_shortlist(self, size: int) -> ShortlistSearch:
+        search: ShortlistSearch = provided("shortlist", "decoding.shortlist")(
+            self.aligner.lexicon, self.vocabularies, size
+        )
+        return search
 
     def encode_source(self, line: str) -> list[int]:
         """The ids of a source line as the model reads it, without EOS; a dialogue keeps its separators.

@@ -19,6 +19,7 @@ from nmt.data.vocabulary.base import Vocabulary
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
+from nmt.decoding.search import BatchSearch
 from nmt.models.contracts import Model, State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
 
@@ -29,6 +30,26 @@ Candidates = Callable[[Sequence[Ids]], Iterable[int]]
 def special_ids(vocabulary: Vocabulary) -> range:
     """Ids that are in every shortlist: the special ones and those before them."""
     return range(max(vocabulary.pad, vocabulary.unk, vocabulary.sos, vocabulary.eos) + 1)
+
+
+@dataclass(frozen=True)
+class ShortlistSearch:
+    """Searches a batch among the candidates of its source sentences; see :data:`nmt.decoding.search.ShortlistSearch`."""
+
+    candidates: Candidates
+
+    def __call__(
+        self,
+        search: BatchSearch,
+        sources: Sequence[Ids],
+        batch: SearchBatch,
+        processors: Sequence[LogitsProcessor],
+        wanted: Sequence[LexicalConstraints],
+    ) -> list[list[Hypothesis]]:
+        shortlist = Shortlist.of(self.candidates(sources), wanted, batch.source_BS.device)
+        batch = replace(batch, model=shortlist.restrict(batch.model), fast_search=None)
+        results = search(batch, shortlist.widened(processors, batch.target), list(map(shortlist.local, wanted)))
+        return [list(map(shortlist.restore, hypotheses)) for hypotheses in results]
 
 
 @dataclass(frozen=True)

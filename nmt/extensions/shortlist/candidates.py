@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain, islice
-from typing import Self
 
 from nmt.alignment.lexicon import Lexicon
 from nmt.core.errors import UserError
 from nmt.data.batch import Ids
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.decoding.shortlist import special_ids
+from nmt.extensions.shortlist.search import ShortlistSearch, special_ids
 
 COMMON = 256
 """The most frequent target tokens, which are in every shortlist."""
@@ -47,20 +46,6 @@ class LexicalShortlist:
         self._always = {*special_ids(self._target), *counted[:COMMON]}
         self._by_frequency = list(dict.fromkeys(chain(counted, range(len(self._target)))))
 
-    @classmethod
-    def of(cls, lexicon: Lexicon | None, vocabularies: Vocabularies, size: int) -> Self:
-        """Returns the shortlist of a model's lexicon.
-
-        Raises:
-            UserError: it has none.
-        """
-        if lexicon is None:
-            raise UserError(
-                "A shortlist needs the lexicon of `nmt learn-alignment`, which the model directory doesn't have.",
-                "Run `nmt learn-alignment MODEL_DIR SOURCE TARGET` with the training text, or remove --shortlist.",
-            )
-        return cls(lexicon, vocabularies, size)
-
     def __call__(self, sources: Sequence[Ids]) -> list[int]:
         """Target ids, ascending, for the encoded source sentences of a batch."""
         found = set(self._always)
@@ -83,3 +68,17 @@ class LexicalShortlist:
 def _forms(word: str) -> tuple[str, str]:
     """The lexicon has words in lower case."""
     return word, word.capitalize()
+
+
+def shortlist_search(lexicon: Lexicon | None, vocabularies: Vocabularies, size: int) -> ShortlistSearch:
+    """Returns the search among the translations of a model's lexicon.
+
+    Raises:
+        UserError: it has none.
+    """
+    if lexicon is None:
+        raise UserError(
+            "A shortlist needs the lexicon of `nmt learn-alignment`, which the model directory doesn't have.",
+            "Run `nmt learn-alignment MODEL_DIR SOURCE TARGET` with the training text, or remove --shortlist.",
+        )
+    return ShortlistSearch(LexicalShortlist(lexicon, vocabularies, size))

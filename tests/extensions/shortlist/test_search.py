@@ -20,7 +20,7 @@ from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
-from nmt.decoding.shortlist import Shortlist, special_ids
+from nmt.extensions.shortlist.search import Shortlist, special_ids
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Ensemble, Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
@@ -118,7 +118,7 @@ def test_translator_needs_a_lexicon_and_uses_it(tiny_model: Path, tmp_path: Path
     translator = nmt.load(shutil.copytree(tiny_model, tmp_path / "model"))
     sources = ["ein Hund läuft", "zwei Männer"]
     translator.learn_alignment([(line, line) for line in sources])
-    allowed = translator._make_shortlist(1)([translator.encode_source(line) for line in sources])
+    allowed = translator._make_shortlist(1).candidates([translator.encode_source(line) for line in sources])
     found = translator.translate(sources, shortlist=1, n_best=3)
     tokens = {token for each in found for candidate in each.n_best for token in candidate.tokens}
     assert tokens <= {translator.vocabularies.target.token(i) for i in allowed}

@@ -2,11 +2,11 @@
 
 import pytest
 
-from nmt.alignment import shortlist
 from nmt.alignment.lexicon import Lexicon
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.decoding.shortlist import special_ids
+from nmt.extensions.shortlist import candidates as shortlist
+from nmt.extensions.shortlist.search import special_ids
 
 SOURCE = WordVocabulary(["▁hund", "▁Hund", "▁katze", "▁Oslo", ",", "katze"])
 OTHERS = [f"x{i}" for i in range(90)]
