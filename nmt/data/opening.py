@@ -109,7 +109,6 @@ TEXT_SOURCES: Table[ParallelText] = Table(
         "files": sources.FileText,
         "tsv": sources.TsvText,
         "jsonl": sources.JsonlText,
-        "lexicon": sources.LexiconText,
     },
 )
 

@@ -3,9 +3,8 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from itertools import groupby, zip_longest
+from itertools import zip_longest
 from math import inf
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -95,7 +94,7 @@ class FileText(ParallelText):
         return digest("", *self.files)
 
 
-class _OneFile(ParallelText):
+class OneFile(ParallelText):
     """A file that holds the text of both languages."""
 
     class Options(groups.Options):
@@ -110,7 +109,7 @@ class _OneFile(ParallelText):
         return digest("\t".join(self._languages), self._path)
 
 
-class TsvText(_OneFile):
+class TsvText(OneFile):
     """A tab-separated file (.tsv, or compressed) whose first line names the language of each column."""
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
@@ -133,7 +132,7 @@ class TsvText(_OneFile):
             yield cells[source], cells[target]
 
 
-class JsonlText(_OneFile):
+class JsonlText(OneFile):
     """A file with a JSON object on each line, which maps languages to text, or whose ``translation`` does."""
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
@@ -163,32 +162,6 @@ def lexicon_rows(path: Path) -> Iterator[tuple[str, str, float]]:
                 "Name a lexicon.tsv that `nmt learn-alignment` wrote, or write it again.",
             ) from None
         yield source, target, float(count)
-
-
-class LexiconText(_OneFile):
-    """Single words with their translation, from ``lexicon.tsv``, which ``nmt learn-alignment`` writes.
-
-    A word without a predominant translation is left out: it is ambiguous, or several words translate it.
-    """
-
-    class Options(_OneFile.Options):
-        min_count: float = Field(3.0, ge=0, description="least expected count of a source word in the training text")
-        min_share: float = Field(0.6, gt=0, le=1, description="least probability of its likeliest translation")
-
-    def __init__(self, options: Options, split: str, languages: tuple[str, str]) -> None:
-        super().__init__(options, split, languages)
-        self._least = options.min_count, options.min_share
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        for source, group in groupby(lexicon_rows(self._path), itemgetter(0)):
-            targets = list(group)
-            total, (_, target, count) = sum(row[2] for row in targets), max(targets, key=itemgetter(2))
-            is_frequent = total >= self._least[0] and count >= self._least[1] * total
-            if is_frequent and source[0].isalpha() and target[0].isalpha():
-                yield source, target
-
-    def fingerprint(self) -> str:
-        return f"{super().fingerprint()} lexicon {self._least}"
 
 
 class GivenText(ParallelText):

@@ -18,7 +18,7 @@ from nmt.data.mixing import InterleavedBatches, Sample
 from nmt.data.opening import given_text, open_corpus, open_text
 from nmt.data.sources import ParallelText
 from nmt.data.vocabulary.base import NEW_VOCABULARY, TERM, Vocabulary
-from nmt.data.vocabulary.files import Vocabularies, extend_vocabularies
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.recipe.registry import provided
 from nmt.recipe.schema import CorpusOptions, DataOptions, FilePair, Recipe, StageOptions
 from nmt.tasks import task_of
@@ -280,7 +280,8 @@ def _with_new_pieces(recipe: Recipe, vocabularies: Vocabularies, texts: Sequence
     with progress_bar("adding to the vocabulary", None):
         corpora, new_texts = zip(*chosen, strict=True)
         sample = Sample(new_texts, [corpus.weight for corpus in corpora], seed=recipe.seed)
-        extended = extend_vocabularies(vocabularies, recipe.vocabulary, sample, *_symbols(corpora))
+        extend = provided("new pieces", "The key new_pieces of data.corpora")
+        extended: Vocabularies = extend(vocabularies, recipe.vocabulary, sample, *_symbols(corpora))
     added = len(extended.source) - len(vocabularies.source)
     say(f"added {added:,} pieces of {', '.join(corpus.name for corpus in corpora)} to the vocabulary")
     return extended

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.decoding.ranking import expected_utilities
 from nmt.evaluation.compare import CompareOptions, compare, length_scores
 from nmt.evaluation.compare_report import to_html
 from nmt.evaluation.scores import score_corpus
 from nmt.evaluation.significance import SufficientStatistics, TestSet, paired_test
+from nmt.extensions.search.mbr import expected_utilities
 from nmt.metrics.table import Metric
 from nmt.plotting.history import read_history
 from nmt.recipe import registry as plugins

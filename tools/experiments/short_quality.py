@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nmt.alignment.lexicon import Lexicon
-from nmt.data.sources import LexiconText
 from nmt.data.words import Words
+from nmt.extensions.augmentation.lexicon import LexiconText
 from nmt.extensions.augmentation.modifiers import modified
 from nmt.metrics.table import METRICS
 from nmt.translation.load import load
