@@ -14,7 +14,7 @@ from nmt.data.batching import BatchStream, PairTransform, TrainingBatches
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, PairExtras, encode_corpus
 from nmt.data.links import LinkFile
-from nmt.data.mixing import InterleavedBatches, Sample
+from nmt.data.mixing import Sample
 from nmt.data.opening import given_text, open_corpus, open_text
 from nmt.data.sources import ParallelText
 from nmt.data.vocabulary.base import NEW_VOCABULARY, TERM, Vocabulary
@@ -98,7 +98,9 @@ class Data:
             return streams[0]
         weights = {corpus.name: corpus.weight for corpus in self.options.corpora}
         stages = self.options.stages or [StageOptions(name="all", corpora=weights)]
-        return InterleavedBatches(dict(zip(weights, streams, strict=True)), stages, share)
+        mixed = provided("mixed corpora", "The key data.corpora")
+        batches: BatchStream = mixed(dict(zip(weights, streams, strict=True)), stages, share)
+        return batches
 
     def _modifiers(self, number: int) -> PairTransform | None:
         """Returns the augmentations of a corpus."""

@@ -21,8 +21,9 @@ from nmt.decoding.search import ModelSearcher, Query
 from nmt.extensions.classification.task import Classification
 from nmt.models.build import DECODERS, build_model
 from nmt.models.contracts import State, StepOutput
-from nmt.models.seq2seq import Ensemble, Seq2Seq
+from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
+from nmt.translation.ensemble import Ensemble
 
 SOURCES = [[4, 9, 7], [10, 4], [8]]
 SEARCHES: list[dict[str, Any]] = [

@@ -22,8 +22,9 @@ from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.extensions.shortlist.search import Shortlist, special_ids
 from nmt.models.build import build_model
-from nmt.models.seq2seq import Ensemble, Seq2Seq
+from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
+from nmt.translation.ensemble import Ensemble
 
 WORDS = WordVocabulary([f"▁w{i}" for i in range(12)])
 BOTH = Vocabularies(WORDS, WORDS)

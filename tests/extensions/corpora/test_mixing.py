@@ -20,9 +20,10 @@ from nmt.alignment.posterior import learn_lexicon
 from nmt.core.errors import UserError
 from nmt.data.batching import BatchStream, TrainingBatches
 from nmt.data.cache import encode_corpus
-from nmt.data.mixing import InterleavedBatches, Sample
+from nmt.data.mixing import Sample
 from nmt.data.sources import FileText, GivenText, ReadText
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
+from nmt.extensions.corpora.mixing import InterleavedBatches
 from nmt.recipe.schema import Recipe, StageOptions, VocabularyOptions
 from nmt.training.data import prepare_data
 from nmt.training.run import train

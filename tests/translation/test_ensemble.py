@@ -7,8 +7,9 @@ from searches import search_all
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.models.build import build_model
-from nmt.models.seq2seq import Ensemble, Seq2Seq
+from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
+from nmt.translation.ensemble import Ensemble
 
 WORDS = WordVocabulary([f"▁w{i}" for i in range(12)])
 BOTH = Vocabularies(WORDS, WORDS)
