@@ -98,7 +98,7 @@ ROOMS = (
 """The folders of nmt: each imports from itself and from those before it (docs/reference/code-layout.md)."""
 
 KERNEL = ("core", "recipe", "data", "metrics", "models", "decoding", "tasks", "training")
-LIMITS = {"kernel": 18_730, "toolkit": 27_680, "nmt": 43_500}
+LIMITS = {"kernel": 15_390, "toolkit": 24_110, "nmt": 43_430}
 """The most lines of Python of the kernel, of the toolkit (nmt without its extensions), and of the whole package. They go
 down; they are raised only where an issue grants it."""
 
