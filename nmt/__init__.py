@@ -1,12 +1,12 @@
 """nmt: neural machine translation, from the vanilla RNN to the Transformer.
 
 The public names are loaded when they are first used, so that ``import nmt`` stays light. Extensions add names by entry
-points of the group ``nmt.names``, such as ``TranslationMemory``.
+points of the group ``nmt.names``, such as ``TranslationMemory``, ``plot_memory`` and ``task_pairs``.
 
 - Train, load, translate: :func:`train` trains the model of a recipe and returns a :class:`Run`, :func:`load` reads a
   model directory as a :class:`Translator`, which translates and aligns, and :func:`score` scores translations.
 - Pictures: the functions ``plot_…``, and :func:`theme` for slides.
-- Text of the package: :func:`embedded_corpus` and :func:`task_pairs`.
+- Text of the package: :func:`embedded_corpus`.
 - Recipes: :class:`Recipe` and :func:`load_recipe`.
 - Models in a loop of your own: :func:`build` makes an encoder and a decoder from the ``model`` part of a recipe;
   ``examples/plain_loop.py`` trains one.
@@ -25,12 +25,10 @@ if TYPE_CHECKING:
     from nmt.api.pictures import plot_alignment as plot_alignment
     from nmt.api.pictures import plot_gradients as plot_gradients
     from nmt.api.pictures import plot_heads as plot_heads
-    from nmt.api.pictures import plot_memory as plot_memory
     from nmt.api.pictures import plot_runs as plot_runs
     from nmt.api.run import Run as Run
     from nmt.api.run import train as train
     from nmt.api.score import score as score
-    from nmt.data.synthetic_tasks import task_pairs as task_pairs
     from nmt.data.vocabulary.files import Vocabularies as Vocabularies
     from nmt.data.vocabulary.files import train_vocabularies as train_vocabularies
     from nmt.inspection.gradients import gradient_norms as gradient_norms
@@ -69,13 +67,11 @@ _MODULES = {
     "plot_alignment": "nmt.api.pictures",
     "plot_gradients": "nmt.api.pictures",
     "plot_heads": "nmt.api.pictures",
-    "plot_memory": "nmt.api.pictures",
     "plot_runs": "nmt.api.pictures",
     "register": "nmt.recipe.registry",
     "resolve": "nmt.training.resolve",
     "score": "nmt.api.score",
     "score_links": "nmt.alignment.aer",
-    "task_pairs": "nmt.data.synthetic_tasks",
     "theme": "nmt.plotting.style",
     "train": "nmt.api.run",
     "train_vocabularies": "nmt.data.vocabulary.files",

@@ -99,24 +99,24 @@ ROOMS = (
 """The folders of nmt: each imports from itself and from those before it (docs/reference/code-layout.md)."""
 
 LIMITS = {
-    "core": 1_573,
-    "recipe": 1_304,
-    "data": 2_972,
+    "core": 1_554,
+    "recipe": 1_303,
+    "data": 2_241,
     "metrics": 400,
-    "models": 4_432,
-    "decoding": 1_832,
-    "tasks": 307,
-    "training": 3_783,
-    "alignment": 1_335,
+    "models": 3_211,
+    "decoding": 1_459,
+    "tasks": 246,
+    "training": 3_792,
+    "alignment": 1_250,
     "jobs": 343,
-    "translation": 1_853,
+    "translation": 1_903,
     "plotting": 954,
     "evaluation": 141,
-    "inspection": 281,
-    "api": 183,
+    "inspection": 122,
+    "api": 177,
     "quickstart": 222,
-    "cli": 2_042,
-    "extensions": 19_413,
+    "cli": 1_952,
+    "extensions": 22_285,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -1,4 +1,4 @@
-"""Pictures for programs and notebooks: of alignments, gradients, memories, and training runs.
+"""Pictures for programs and notebooks: of alignments, gradients, and training runs.
 
 ``picture.savefig(FILE)`` writes PNG, SVG or PDF by the suffix of the file. Notebooks show pictures by themselves.
 """
@@ -10,7 +10,6 @@ from nmt.alignment.links import WordAlignment
 from nmt.api.run import Run
 from nmt.data.links import Link
 from nmt.inspection.gradients import GradientNorms
-from nmt.inspection.memory import draw_memory, trace_memory
 from nmt.plotting.curves import XAxis, draw_gradients, draw_runs
 from nmt.plotting.matrix import draw_grid, draw_matrix
 from nmt.plotting.style import Picture
@@ -42,11 +41,6 @@ def plot_heads(translator: Translator, source: str, target: str) -> Picture:
 def plot_gradients(norms: Iterable[GradientNorms]) -> Picture:
     """Draws how far back gradients reach in models; ``norms`` are from :func:`nmt.gradient_norms`."""
     return draw_gradients({each.name: each.mean_T for each in norms})
-
-
-def plot_memory(translator: Translator, line: str) -> Picture:
-    """Draws where the heads of a neural Turing machine write and read while it translates a line."""
-    return draw_memory(trace_memory(translator, line, translator(line).text))
 
 
 def plot_runs(runs: Iterable[Run], x: XAxis = "updates", metric: str = "bleu") -> Picture:

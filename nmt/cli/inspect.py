@@ -9,10 +9,8 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from nmt.cli.common import AsJson, Device, Input, ModelDir, command, group, names_in, say_wrote, show_json
-from nmt.cli.evaluate import Metrics
+from nmt.cli.common import AsJson, Device, command, group, say_wrote, show_json
 from nmt.core.console import print_table, progress_bar
-from nmt.core.errors import UserError
 
 Curves = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="A picture: .png, .svg or .pdf.")]
 Limit = Annotated[int, typer.Option(metavar="N", min=1, help="Use only the first N lines.")]
@@ -132,96 +130,8 @@ def gradients(
         say_wrote(output)
 
 
-@command(
-    "nmt inspect robustness runs/de-en test.de test.en",
-    "nmt inspect robustness runs/de-en test.de test.en --metrics bleu,chrf,ter -o robustness.png --json",
-    draws=True,
-)
-def robustness(
-    model_dir: ModelDir,
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Source text of a test set.")],
-    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="Its translation, line by line.")],
-    metrics: Metrics = "bleu,chrf",
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the changes.")] = 1,
-    output: Curves = None,
-    device: Device = "auto",
-    as_json: AsJson = False,
-) -> None:
-    """Score a test set with capitals, typing errors and noise.
-
-    Each modifier of data.corpora that needs no word links changes all sentences of the test set: upper case, title
-    case, no punctuation at the end, typing errors, noise in place of text, and joined sentences. The references are
-    changed, too, except for typing errors.
-    """
-    from nmt.data.sources import FileText
-    from nmt.inspection.robustness import robustness as run
-    from nmt.metrics.table import check_metrics, directed_name
-    from nmt.plotting.curves import draw_scores
-    from nmt.plotting.style import suffix_of, write_figure
-    from nmt.translation.load import load
-
-    if output is not None:
-        suffix_of(output)  # before the work
-    names = names_in(metrics)
-    check_metrics(names)
-    pairs = list(FileText(source, reference))
-    if not pairs:
-        raise UserError(f"{source} is empty.", "Name a test set.")
-    with progress_bar("translating", None) as bar:
-        found = dict(bar.counted(run(load(model_dir, device), pairs, names, seed)))
-    if as_json:
-        show_json({name: {each: score.to_json() for each, score in scores.items()} for name, scores in found.items()})
-    else:
-        first, *_ = found.values()
-        rows = [
-            (name.replace("_", " "), *(score.figure for score in scores.values())) for name, scores in found.items()
-        ]
-        print_table("", ("test set", *map(directed_name, names)), rows)
-        for score in first.values():
-            typer.echo(score.signature)
-    if output is not None:
-        write_figure(draw_scores({n.replace("_", " "): s[names[0]].score for n, s in found.items()}, names[0]), output)
-        say_wrote(output)
-
-
-@command(
-    'echo "a c b d" | nmt inspect memory runs/copy_ntm -o memory.png',
-    "nmt inspect memory runs/ntm --input test.de -o memory.pdf --limit 5",
-    draws=True,
-)
-def memory(
-    model_dir: ModelDir,
-    input: Input = "-",
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Picture to write: .png, .svg or .pdf.")
-    ] = Path("memory.png"),
-    limit: Limit = 1,
-    device: Device = "auto",
-) -> None:
-    """Draw where a neural Turing machine writes and reads.
-
-    Its heads write (above) and read (below) as it translates. Time runs to the right, a column a step; the rows are the
-    slots of the memory that any head looked at. Below is the attention of the decoder, if it has any. Several lines
-    make a page each of a PDF, or numbered pictures: memory-0001.png ….
-    """
-    from nmt.core.text import read_lines
-    from nmt.inspection.memory import draw_memory, trace_memory
-    from nmt.plotting.style import suffix_of, write_figures
-    from nmt.translation.load import load
-
-    suffix_of(output)  # before the work
-    translator = load(model_dir, device)
-    lines = list(islice((line for line in read_lines(input) if line.strip()), limit))
-    if not lines:
-        raise UserError("There is no line to translate.", "Give --input FILE, or text on standard input.")
-    traces = (trace_memory(translator, t.source, t.text) for t in translator.translate(lines))
-    numbers = range(1, len(lines) + 1) if len(lines) > 1 else [None]
-    written = write_figures(zip(numbers, map(draw_memory, traces), strict=True), output)
-    say_wrote(*written)
-
-
 group_of_commands = group(
     "inspect",
     "Inspect training runs, models and translations.",
-    {name: f"{__name__}:{name}" for name in ("run", "gradients", "robustness", "memory")},
+    {name: f"{__name__}:{name}" for name in ("run", "gradients")},
 )

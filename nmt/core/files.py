@@ -200,25 +200,6 @@ def locked(path: Path, what: str) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Lock the name of a file that takes long to compute, so that two processes don't compute it at once.
-
-    The lock is ``.NAME.lock`` beside the file and is deleted at the end. Raises UserError if another process holds the
-    lock, or the file can't be written.
-    """
-    if not check_target(path):  # a device or pipe
-        yield
-        return
-    lock = path.with_name(f".{path.name}.lock")
-    with locked(lock, str(path)):
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):  # Windows can't delete an open file
-                lock.unlink()
-
-
 def lock_file(file: IO[Any], what: str) -> None:
     """Lock an open file until it is closed; see :func:`locked`."""
     try:

@@ -30,7 +30,7 @@ EpochTransform = Callable[[ParallelIds, int, int], ParallelIds]
 """Maps source and target, a seed, and the epoch, counted from 0, to the source and target of that epoch."""
 CorpusExtras = Mapping[str, Sentences]  # annotations of all pairs of a text, by name
 PairTransform = Callable[[ParallelIds, CorpusExtras, int, int], tuple[ParallelIds, CorpusExtras]]
-"""An :data:`EpochTransform` of sentences and annotations; see :class:`nmt.data.augment.Augmentations`."""
+"""An :data:`EpochTransform` of sentences and annotations, such as the modifiers of a corpus."""
 
 
 def plan_batches(

@@ -8,8 +8,7 @@ from nmt.core.compression import SUFFIXES
 from nmt.core.errors import UserError
 from nmt.data import sources
 from nmt.data.dialogue import LineReader
-from nmt.data.hub import VALIDATION_NAMES, aliases
-from nmt.data.sources import ParallelText
+from nmt.data.sources import VALIDATION_NAMES, ParallelText, aliases
 from nmt.recipe.registry import Table
 from nmt.recipe.schema import CorpusOptions, DataOptions, FilePair
 
@@ -30,7 +29,7 @@ def open_corpus(options: DataOptions, corpus: CorpusOptions) -> ParallelText:
     if corpus.text is not None:
         text = _chosen(corpus.text, "train", languages, f"data.corpora: text of {corpus.name}")
     elif corpus.hub is not None:
-        text = sources.HubText(sources.HubText.Options(name=corpus.hub, config=corpus.hub_config), "train", languages)
+        text = _of_hub(corpus, "train", languages, f"data.corpora: hub of {corpus.name}")
     elif file := corpus.tsv or corpus.jsonl:
         kind = sources.TsvText if corpus.tsv else sources.JsonlText
         text = kind(kind.Options(path=_in_root(options, file)), "train", languages)
@@ -64,9 +63,9 @@ def _open(options: DataOptions, split: str | FilePair) -> ParallelText:
     if options.text is not None:
         return _chosen(options.text, split, languages, "data.text")
     if options.task is not None:
-        return sources.TaskText(sources.TaskText.Options(task=options.task), split, languages)
+        return _chosen({"type": "task", "task": options.task}, split, languages, "data.task")
     if options.root is None and options.hub is not None:
-        return sources.HubText(sources.HubText.Options(name=options.hub, config=options.hub_config), split, languages)
+        return _of_hub(options, split, languages, "data.hub")
     root = options.root or Path()
     if not root.is_dir():
         raise UserError(f"data.root: there is no folder {root}.", "Give --set data.root=FOLDER.")
@@ -99,6 +98,10 @@ def _chosen(choice: dict[str, Any], split: str, languages: tuple[str, str], wher
     return source.open(options, split, languages)
 
 
+def _of_hub(options: DataOptions | CorpusOptions, split: str, languages: tuple[str, str], where: str) -> ParallelText:
+    return _chosen({"type": "hub", "name": options.hub, "config": options.hub_config}, split, languages, where)
+
+
 TEXT_SOURCES: Table[ParallelText] = Table(
     "text source",
     ParallelText,
@@ -106,9 +109,6 @@ TEXT_SOURCES: Table[ParallelText] = Table(
         "files": sources.FileText,
         "tsv": sources.TsvText,
         "jsonl": sources.JsonlText,
-        "lexicon": sources.LexiconText,
-        "hub": sources.HubText,
-        "task": sources.TaskText,
     },
 )
 

@@ -3,9 +3,8 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from itertools import groupby, zip_longest
+from itertools import zip_longest
 from math import inf
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,10 +14,10 @@ from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.data.dialogue import SENTENCES, LineReader
-from nmt.data.hub import load_split
-from nmt.data.synthetic_tasks import task_pairs
 from nmt.recipe import options as groups
-from nmt.recipe.schema import FilePair, TaskOptions
+from nmt.recipe.schema import FilePair
+
+VALIDATION_NAMES = ("val", "valid", "validation", "dev")  # names of the validation split
 
 
 class ParallelText(ABC):
@@ -92,10 +91,10 @@ class FileText(ParallelText):
             yield left, right
 
     def fingerprint(self) -> str:
-        return _digest("", *self.files)
+        return digest("", *self.files)
 
 
-class _OneFile(ParallelText):
+class OneFile(ParallelText):
     """A file that holds the text of both languages."""
 
     class Options(groups.Options):
@@ -107,10 +106,10 @@ class _OneFile(ParallelText):
         self._languages = languages
 
     def fingerprint(self) -> str:
-        return _digest("\t".join(self._languages), self._path)
+        return digest("\t".join(self._languages), self._path)
 
 
-class TsvText(_OneFile):
+class TsvText(OneFile):
     """A tab-separated file (.tsv, or compressed) whose first line names the language of each column."""
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
@@ -133,7 +132,7 @@ class TsvText(_OneFile):
             yield cells[source], cells[target]
 
 
-class JsonlText(_OneFile):
+class JsonlText(OneFile):
     """A file with a JSON object on each line, which maps languages to text, or whose ``translation`` does."""
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
@@ -141,65 +140,12 @@ class JsonlText(_OneFile):
             try:
                 row = parse_object(line)
                 source, target = (row.get("translation", row)[language] for language in self._languages)
-                yield _one_line(source), _one_line(target)
+                yield one_line(source), one_line(target)
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise UserError(
                     f"{self._path}, line {number}: no JSON object with text in {' and in '.join(self._languages)}.",
                     'Each line must be like {"de": "Guten Tag", "en": "Good day"}.',
                 ) from None
-
-
-class HubText(ParallelText):
-    """A split of a data set that the ``datasets`` library loads, by its name on the hub or from a folder.
-
-    A row has a column for each language, or a column ``translation`` that maps languages to text.
-    """
-
-    class Options(groups.Options):
-        name: str = Field(description="name on the hub, or a folder")
-        config: str | None = Field(None, description="configuration of the data set, where it has several")
-
-    def __init__(self, options: Options, split: str, languages: tuple[str, str]) -> None:
-        self.name = f"{options.name} ({split})"
-        self._languages = languages
-        self._rows = load_split(options.name, options.config, split)
-        columns = self._rows.column_names
-        self._nested = "translation" in columns
-        if self._nested:
-            columns = list(self._rows[0]["translation"]) if len(self._rows) else list(self._languages)
-        missing = [language for language in self._languages if language not in columns]
-        if missing:
-            raise UserError(
-                f"{self.name} has no text in {missing[0]!r}; it has {', '.join(columns)}.",
-                "Set data.source and data.target to two of these.",
-            )
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        source, target = self._languages
-        for row in self._rows:
-            texts = row["translation"] if self._nested else row
-            yield _one_line(texts[source] or ""), _one_line(texts[target] or "")
-
-    def fingerprint(self) -> str:
-        return _digest(f"{self._rows._fingerprint}{self._languages}")
-
-
-class TaskText(ParallelText):
-    """A split of an algorithmic task, generated anew each time it is read."""
-
-    class Options(groups.Options):
-        task: TaskOptions = Field(description="the task and its options")
-
-    def __init__(self, options: Options, split: str, languages: tuple[str, str]) -> None:
-        self.name = f"{options.task.type} ({split})"
-        self._options, self._split = options.task, split
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        return task_pairs(self._options, self._split)
-
-    def fingerprint(self) -> str:
-        # Version of the generator: raise it when the same options give other pairs.
-        return _digest(f"1 {self._split} {self._options.model_dump_json()}")
 
 
 def lexicon_rows(path: Path) -> Iterator[tuple[str, str, float]]:
@@ -218,32 +164,6 @@ def lexicon_rows(path: Path) -> Iterator[tuple[str, str, float]]:
         yield source, target, float(count)
 
 
-class LexiconText(_OneFile):
-    """Single words with their translation, from ``lexicon.tsv``, which ``nmt learn-alignment`` writes.
-
-    A word without a predominant translation is left out: it is ambiguous, or several words translate it.
-    """
-
-    class Options(_OneFile.Options):
-        min_count: float = Field(3.0, ge=0, description="least expected count of a source word in the training text")
-        min_share: float = Field(0.6, gt=0, le=1, description="least probability of its likeliest translation")
-
-    def __init__(self, options: Options, split: str, languages: tuple[str, str]) -> None:
-        super().__init__(options, split, languages)
-        self._least = options.min_count, options.min_share
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        for source, group in groupby(lexicon_rows(self._path), itemgetter(0)):
-            targets = list(group)
-            total, (_, target, count) = sum(row[2] for row in targets), max(targets, key=itemgetter(2))
-            is_frequent = total >= self._least[0] and count >= self._least[1] * total
-            if is_frequent and source[0].isalpha() and target[0].isalpha():
-                yield source, target
-
-    def fingerprint(self) -> str:
-        return f"{super().fingerprint()} lexicon {self._least}"
-
-
 class GivenText(ParallelText):
     """Sentence pairs in memory. Raises UserError if an element is no pair of strings."""
 
@@ -254,10 +174,10 @@ class GivenText(ParallelText):
                 raise UserError(f"{name}[{number}] is {pair!r}.", "Give pairs of strings: (source, target).")
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return ((_one_line(source), _one_line(target)) for source, target in self._pairs)
+        return ((one_line(source), one_line(target)) for source, target in self._pairs)
 
     def fingerprint(self) -> str:
-        return _digest("".join(f"{side}\n" for pair in self for side in pair))
+        return digest("".join(f"{side}\n" for pair in self for side in pair))
 
 
 class ReadText(ParallelText):
@@ -281,12 +201,17 @@ class ReadText(ParallelText):
         return self._text.fingerprint() + turns + (f" tag {self.tag}" if self.tag else "")
 
 
-def _one_line(text: str) -> str:
+def aliases(split: str) -> tuple[str, ...]:
+    """Returns the names that a split may have."""
+    return (split, *VALIDATION_NAMES) if split in VALIDATION_NAMES else (split,)
+
+
+def one_line(text: str) -> str:
     """Returns a text without line breaks: each sentence is one line."""
     return " ".join(text.splitlines())
 
 
-def _digest(text: str, *files: Path) -> str:
+def digest(text: str, *files: Path) -> str:
     digest = hashlib.blake2b(text.encode(errors="replace"), digest_size=16)
     for path in files:
         next(read_lines(path), "")  # refuses what is no text before all of it is read

@@ -3,8 +3,8 @@
 B counts the sentences still in the batch, k the hypotheses of each of G groups, L the rows that are not pruned.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import inf
 from typing import Self
 
@@ -20,10 +20,14 @@ from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.ranking import length_normalised
 from nmt.models.contracts import PerSource, select_heads
 from nmt.models.layers import length_mask
+from nmt.recipe.registry import provided
 from nmt.recipe.schema import DecodingOptions
 
 MAX_IDLE = 1 / 8  # share of the batch that may be done before it is made smaller, which copies the state of the model
 BLOCK = 64  # tokens of the vocabulary whose maximum is computed together; maxima of blocks are cheap
+
+GroupChoice = Callable[[Tensor, Tensor, Tensor, int, DecodingOptions], tuple[Choice, Tensor]]
+"""Chooses the continuations of each group of hypotheses; see :func:`nmt.extensions.search.groups.choose_by_groups`."""
 
 
 @torch.inference_mode()
@@ -157,7 +161,8 @@ class Beam(PerSource):
             best_BC, parent_BC, token_BC = top_continuations(logits_LV, offset_BK, count, live_L)
             return divide(best_BC, best_BC, parent_BC, token_BC, eos)[0]
         logits_BKV = of_all_rows(logits_LV, live_L, offset_BK)
-        choice, self.penalty_BK = choose_by_groups(logits_BKV, offset_BK, self.penalty_BK, eos, self.options)
+        choose: GroupChoice = provided("beam groups", "decoding.beam_groups")
+        choice, self.penalty_BK = choose(logits_BKV, offset_BK, self.penalty_BK, eos, self.options)
         return choice
 
     def finish(self, choice: Choice) -> Tensor:
@@ -267,35 +272,6 @@ class FinishedHypotheses(PerSource):
             ]
             for row in zip(*(part.tolist() for part in parts), strict=True)
         ]
-
-
-def choose_by_groups(
-    logits_BKV: Tensor, offset_BK: Tensor, penalty_BK: Tensor, eos: int, options: DecodingOptions
-) -> tuple[Choice, Tensor]:
-    """Chooses the continuations of each group, k of the K hypotheses, by their log-probabilities less their penalties.
-
-    A token costs ``diversity`` for each time that a group before has chosen it at this step, and hypotheses keep their
-    penalties, as in algorithm 1 of Vijayakumar et al. 2018, where the log-probabilities themselves are changed. Scores
-    are computed without them. Returns the choice, and the penalties of the hypotheses that are continued. [B, K]
-    """
-    size = options.beam_size // options.beam_groups
-    times_chosen_BV = torch.zeros_like(logits_BKV[:, 0])
-    choices, penalties = [], []
-    for start in range(0, options.beam_size, size):
-        group = slice(start, start + size)
-        penalty_BkV = penalty_BK[:, group, None] + options.diversity * times_chosen_BV[:, None]
-        penalised_BkV = logits_BKV[:, group] - penalty_BkV
-        best_BC, parent_BC, token_BC = top_continuations(penalised_BkV.flatten(0, 1), offset_BK[:, group], 2 * size)
-        is_chosen_Bk = (best_BC[:, :size] > -inf).to(times_chosen_BV)
-        times_chosen_BV.scatter_add_(1, token_BC[:, :size], is_chosen_Bk)
-        place_BC = parent_BC * logits_BKV.shape[2] + token_BC
-        log_p_BC = logits_BKV[:, group].flatten(1).gather(1, place_BC) + offset_BK[:, group].gather(1, parent_BC)
-        log_p_BC = log_p_BC.masked_fill(best_BC.isneginf(), -inf)
-        choice, kept_Bk = divide(best_BC, log_p_BC, parent_BC + start, token_BC, eos)
-        choices.append(choice)
-        penalties.append(penalty_BkV.flatten(1).gather(1, place_BC).gather(1, kept_Bk))
-    joined = Choice(*(torch.cat([getattr(choice, part.name) for choice in choices], dim=1) for part in fields(Choice)))
-    return joined, torch.cat(penalties, dim=1)
 
 
 def of_all_rows(logits_LV: Tensor, live_L: Tensor | None, offset_BK: Tensor) -> Tensor:

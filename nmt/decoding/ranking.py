@@ -2,12 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cache
 
 from torch import Tensor
 
-from nmt.metrics.table import METRICS, Metric
-from nmt.recipe.registry import Table
+from nmt.recipe.registry import Table, provided
 from nmt.recipe.schema import DecodingOptions
 
 LENGTH_PENALTY = "decoding.length_penalty"
@@ -92,34 +90,5 @@ def mbr_order(candidates: Sequence[str], utility: str, source: str) -> list[int]
     order = list(range(len(candidates)))
     if utility == NO_MBR or len(candidates) < 2:
         return order
-    utilities = expected_utilities(candidates, utility, source)
+    utilities = provided("expected utilities", "decoding.mbr")(candidates, utility, source)
     return sorted(order, key=lambda i: -utilities[i])
-
-
-def expected_utilities(candidates: Sequence[str], utility: str, source: str = "") -> list[float]:
-    """Returns the mean score of each candidate with each candidate as the reference; higher is better.
-
-    The likeliest candidate by it has the minimum Bayes risk (Kumar & Byrne 2004; Eikema & Aziz 2020).
-    All candidates count as equally likely references: a sample that was drawn twice counts twice.
-
-    Args:
-        candidates: samples, or an n-best list.
-        utility: a name of ``METRICS``; its scores of single sentences count, negated where lower is better.
-        source: the sentence that the candidates translate.
-    """
-    metric = _metric_of(METRICS[utility])
-    times = {text: candidates.count(text) for text in candidates}
-    pairs = [(text, other) for text in times for other in times]
-    texts, others = zip(*pairs, strict=True)
-    scores = metric.sentence_scores(texts, [others], [source] * len(pairs))
-    sign = 1 if metric.higher_is_better else -1
-    totals = dict.fromkeys(times, 0.0)
-    for (text, other), score in zip(pairs, scores, strict=True):
-        totals[text] += sign * times[other] * score
-    return [totals[text] / len(candidates) for text in candidates]
-
-
-@cache
-def _metric_of(kind: type[Metric]) -> Metric:
-    """Returns one object for all sentences, because a neural metric takes long to load."""
-    return kind()

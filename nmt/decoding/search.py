@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -19,16 +19,21 @@ from nmt.decoding.hypotheses import BeamObserver, Hypothesis, SearchBatch
 from nmt.decoding.parallel import map_by_length
 from nmt.decoding.processors import Bounds, LogitsProcessor, make_processors
 from nmt.decoding.ranking import LENGTH_PENALTIES, LENGTH_PENALTY, NO_MBR
-from nmt.decoding.sampling import sample
-from nmt.decoding.shortlist import Candidates, Shortlist
 from nmt.metrics.table import check_metrics
 from nmt.models.contracts import Model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.options import validate
+from nmt.recipe.registry import provided
 from nmt.recipe.schema import DecodingOptions
 
 BatchSearch = Callable[[SearchBatch, Sequence[LogitsProcessor], Sequence[LexicalConstraints]], list[list[Hypothesis]]]
 """The search for the hypotheses of a batch, best first; see :func:`search_batch`."""
+
+ShortlistSearch = Callable[
+    [BatchSearch, Sequence[Ids], SearchBatch, Sequence[LogitsProcessor], Sequence[LexicalConstraints]],
+    list[list[Hypothesis]],
+]
+"""Searches a batch, of the given encoded sources, among a part of the vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ class ModelSearcher:
     Args:
         model: in eval mode while it searches.
         search: searches a batch, see :meth:`nmt.tasks.base.Task.search`.
-        make_shortlist: returns the candidates of a shortlist of a size; without it, ``shortlist`` has no effect.
+        make_shortlist: returns the search with a shortlist of a size; without it, ``shortlist`` has no effect.
         repeats: many batches are searched with the same weights, so that recording a step on a GPU is worth the time.
     """
 
@@ -97,7 +102,7 @@ class ModelSearcher:
         vocabularies: Vocabularies,
         search: BatchSearch | None = None,
         precision: Precision = "fp32",
-        make_shortlist: Callable[[int], Candidates] | None = None,
+        make_shortlist: Callable[[int], ShortlistSearch] | None = None,
         repeats: bool = False,
     ) -> None:
         self._model, self._vocabularies, self._search = model, vocabularies, search or search_batch
@@ -112,7 +117,7 @@ class ModelSearcher:
         options, device = query.options, self._model.device
         constraints = query.constraints or [LexicalConstraints()] * len(query.sources)
         numbers = query.numbers or range(len(query.sources))
-        candidates = self._make_shortlist(options.shortlist) if options.shortlist and self._make_shortlist else None
+        shortlist = self._make_shortlist(options.shortlist) if options.shortlist and self._make_shortlist else None
         processors = [*query.processors, *make_processors(options.logits_processors, self._vocabularies)]
         is_plain_beam = options.search == "beam" and options.beam_groups == 1
         if not is_plain_beam and any(wanted.phrases for wanted in constraints):
@@ -120,7 +125,7 @@ class ModelSearcher:
                 "Phrases that must appear need a plain beam search.",
                 "Leave out sampling and beam groups, or the phrases.",
             )
-        if query.observer is not None and candidates is not None:
+        if query.observer is not None and shortlist is not None:
             raise UserError("A search with a shortlist can't be recorded.", "Leave out the shortlist.")
 
         def search_some(chunk: Sequence[int]) -> list[list[Hypothesis]]:
@@ -139,14 +144,9 @@ class ModelSearcher:
                 query.before_step,
                 self._fast_search,
             )
-            if candidates is None:
+            if shortlist is None:
                 return self._search(batch, processors, wanted)
-            shortlist = Shortlist.of(candidates(sources), wanted, device)
-            batch = replace(batch, model=shortlist.restrict(self._model), fast_search=None)
-            results = self._search(
-                batch, shortlist.widened(processors, batch.target), list(map(shortlist.local, wanted))
-            )
-            return [list(map(shortlist.restore, hypotheses)) for hypotheses in results]
+            return shortlist(self._search, sources, batch, processors, wanted)
 
         source_lengths = [len(source) for source in query.sources]
         with autocast(device, self._precision):
@@ -165,7 +165,8 @@ def search_batch(
     # The last processor overrules those before it.
     processors = [*processors, Bounds([wanted.prefix for wanted in constraints], batch.limit_B, batch.target)]
     if batch.options.search == "sample":
-        return sample(batch, processors)
+        samples: list[list[Hypothesis]] = provided("sample", "decoding.search: sample")(batch, processors)
+        return samples
     phrases = [wanted.phrases for wanted in constraints]
     full_stops = frozenset[int]().union(*(wanted.full_stops for wanted in constraints))
     bound = PhraseConstraints(phrases, batch.target.eos, full_stops) if any(phrases) else None

@@ -16,13 +16,8 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.models import attention
 from nmt.models.contracts import Attention, Decoder, DecoderParts, Encoder, EncoderParts, OutputLayer, table_ids
 from nmt.models.layers import Embedding
-from nmt.models.networks.act import ActDecoder, ActEncoder, UniversalTransformerDecoder, UniversalTransformerEncoder
-from nmt.models.networks.classifier import Classifier, EmbeddingEncoder
-from nmt.models.networks.hierarchical import DocumentAttention, HierarchicalAttention, HierarchicalEncoder
-from nmt.models.networks.ntm import NtmDecoder, NtmEncoder
 from nmt.models.networks.recurrence import initialised_weights
 from nmt.models.networks.recurrent import BahdanauDecoder, LuongDecoder, RecurrentDecoder, RecurrentEncoder
-from nmt.models.networks.ssru import SsruDecoder
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder
 from nmt.models.seq2seq import NoEncoder, Seq2Seq
 from nmt.models.weights import check_size, load_weights
@@ -37,11 +32,6 @@ ENCODERS: Table[Encoder] = Table(
     {
         "recurrent": RecurrentEncoder,
         "transformer": TransformerEncoder,
-        "ntm": NtmEncoder,
-        "act_rnn": ActEncoder,
-        "universal_transformer": UniversalTransformerEncoder,
-        "hierarchical": HierarchicalEncoder,
-        "embedding": EmbeddingEncoder,
         NO_ENCODER: NoEncoder,
     },
 )
@@ -58,8 +48,6 @@ ATTENTIONS: Table[Attention] = Table(
         "general": attention.GeneralAttention,
         "location": attention.LocationAttention,
         "scaled_dot": attention.ScaledDotAttention,
-        "hierarchical": HierarchicalAttention,
-        "han": DocumentAttention,
     },
 )
 
@@ -71,11 +59,6 @@ DECODERS: Table[Decoder] = Table(
         "bahdanau": BahdanauDecoder,
         "luong": LuongDecoder,
         "transformer": TransformerDecoder,
-        "ssru": SsruDecoder,
-        "ntm": NtmDecoder,
-        "act_rnn": ActDecoder,
-        "universal_transformer": UniversalTransformerDecoder,
-        "classifier": Classifier,
     },
 )
 

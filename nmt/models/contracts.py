@@ -170,17 +170,6 @@ class State:
         return cast("Self", map_tensors(self, lambda tensor: tensor.index_select(0, rows), select))
 
 
-@dataclass(frozen=True)
-class SlotState(State):
-    """The state after a step with an external memory. ``nmt inspect memory`` shows those that modules of an encoder or
-    decoder return."""
-
-    write_NHC: Tensor  # the weight of each of C slots for each write head
-    read_NHC: Tensor
-    num_free_slots: int | None
-    """The number of slots that come before those of the source positions; None where no slot belongs to a position."""
-
-
 def map_tensors(
     value: Any, change: Callable[[Tensor], Tensor], per_source: Callable[[PerSource], Any] | None = None
 ) -> Any:

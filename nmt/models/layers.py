@@ -193,15 +193,6 @@ class Embedding(nn.Module):
         """True where there is a token, False at PAD."""
         return ids.ne(self.pad)
 
-    @torch.no_grad()
-    def init_from(self, ids: Tensor, vectors: Tensor) -> None:
-        """Give some ids vectors made elsewhere. The others stay random, but become as large as these."""
-        others = torch.ones(len(self.weight), dtype=torch.bool)
-        others[ids] = others[self.pad] = False
-        if others.any():
-            self.weight[others] *= vectors.std() / self.scale / self.weight[others].std()
-        self.weight[ids] = vectors.to(self.weight) / self.scale
-
     def forward(self, ids: Tensor) -> Tensor:
         vectors: Tensor = self.table(ids)
         vectors = vectors.to(product_dtype(vectors))

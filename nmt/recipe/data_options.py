@@ -16,7 +16,7 @@ class FilePair(Options):
 
 
 class TaskOptions(Options):
-    """A task whose sentence pairs are generated: see ``nmt/data/synthetic_tasks.py``."""
+    """A task whose sentence pairs are generated: see ``nmt/extensions/algorithmic/tasks.py``."""
 
     type: Literal[
         "copy", "repeat_copy", "associative_recall", "priority_sort", "parity", "addition", "halves", "chain"

@@ -48,7 +48,6 @@ KINDS = (
     "length penalty",
     "logits processor",
     "metric",
-    "modifier",
     "observer",
     "optimizer",
     "schedule",

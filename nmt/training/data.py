@@ -10,16 +10,16 @@ import numpy.typing as npt
 
 from nmt.core.console import progress_bar, say
 from nmt.core.errors import UserError
-from nmt.data.augment import Augmentations
-from nmt.data.batching import BatchStream, TrainingBatches
+from nmt.data.batching import BatchStream, PairTransform, TrainingBatches
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, PairExtras, encode_corpus
 from nmt.data.links import LinkFile
-from nmt.data.mixing import InterleavedBatches, Sample
+from nmt.data.mixing import Sample
 from nmt.data.opening import given_text, open_corpus, open_text
 from nmt.data.sources import ParallelText
 from nmt.data.vocabulary.base import NEW_VOCABULARY, TERM, Vocabulary
-from nmt.data.vocabulary.files import Vocabularies, extend_vocabularies
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.recipe.registry import provided
 from nmt.recipe.schema import CorpusOptions, DataOptions, FilePair, Recipe, StageOptions
 from nmt.tasks import task_of
 from nmt.tasks.base import Task
@@ -28,6 +28,8 @@ from nmt.training.techniques.base import Technique
 
 MAX_HELD_OUT = 0.05
 """Largest share of the training pairs that is held out where there is no validation split."""
+MODIFIERS = "modifiers", "The key modifiers of data.corpora"
+"""The name under which an extension provides the augmentations of a corpus, and the key that needs them."""
 
 Pairs = Sequence[tuple[str, str]]
 Texts = tuple[Sequence[ParallelText], ParallelText | None]
@@ -96,12 +98,17 @@ class Data:
             return streams[0]
         weights = {corpus.name: corpus.weight for corpus in self.options.corpora}
         stages = self.options.stages or [StageOptions(name="all", corpora=weights)]
-        return InterleavedBatches(dict(zip(weights, streams, strict=True)), stages, share)
+        mixed = provided("mixed corpora", "The key data.corpora")
+        batches: BatchStream = mixed(dict(zip(weights, streams, strict=True)), stages, share)
+        return batches
 
-    def _modifiers(self, number: int) -> Augmentations | None:
+    def _modifiers(self, number: int) -> PairTransform | None:
         """Returns the augmentations of a corpus."""
         shares = self.options.corpora[number].modifiers if self.options.corpora else {}
-        return Augmentations(shares, self.vocabularies, self.options.max_length) if shares else None
+        if not shares:
+            return None
+        augmentations: PairTransform = provided(*MODIFIERS)(shares, self.vocabularies, self.options.max_length)
+        return augmentations
 
     @property
     def num_pairs(self) -> int:
@@ -262,7 +269,8 @@ def _with_new_pieces(recipe: Recipe, vocabularies: Vocabularies, texts: Sequence
     with progress_bar("adding to the vocabulary", None):
         corpora, new_texts = zip(*chosen, strict=True)
         sample = Sample(new_texts, [corpus.weight for corpus in corpora], seed=recipe.seed)
-        extended = extend_vocabularies(vocabularies, recipe.vocabulary, sample, *_symbols(corpora))
+        extend = provided("new pieces", "The key new_pieces of data.corpora")
+        extended: Vocabularies = extend(vocabularies, recipe.vocabulary, sample, *_symbols(corpora))
     added = len(extended.source) - len(vocabularies.source)
     say(f"added {added:,} pieces of {', '.join(corpus.name for corpus in corpora)} to the vocabulary")
     return extended

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from nmt.core.errors import Problems, UserError
-from nmt.data.augment import check_modifiers
 from nmt.data.vocabulary.files import VOCABULARIES
 from nmt.decoding.search import check_components
 from nmt.metrics.table import LOSS, check_metrics
 from nmt.models.build import DECODERS, ENCODERS
 from nmt.recipe.load import read_recipe
 from nmt.recipe.options import as_mapping, validate
-from nmt.recipe.registry import Table, required_plugins
+from nmt.recipe.registry import Table, provided, required_plugins
 from nmt.recipe.schema import DEFAULT_OPTIMIZER, DEFAULT_SCHEDULE, Recipe
 from nmt.tasks import choose_task
 from nmt.tasks.base import Task
+from nmt.training.data import MODIFIERS
 from nmt.training.observer import KEY as OBSERVER
 from nmt.training.observer import OBSERVERS
 from nmt.training.optimization import OPTIMIZER, OPTIMIZERS, SCHEDULE, SCHEDULES
@@ -100,7 +100,8 @@ def _complete(recipe: Recipe, components: Mapping[str, Any], problems: Problems)
     with problems:
         VOCABULARIES.find(recipe.vocabulary.type, "vocabulary.type")
     with problems:
-        check_modifiers(recipe.data)
+        if any(corpus.modifiers for corpus in recipe.data.corpora):
+            provided(*MODIFIERS).check(recipe.data)
     schedule = components.get(SCHEDULE)
     if schedule and schedule.choice.component.needs_end and not (training.max_steps or training.max_epochs):
         problems.add(

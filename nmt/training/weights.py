@@ -37,7 +37,7 @@ def make_model(recipe: Recipe, vocabularies: Vocabularies, is_new: bool) -> Seq2
     if training.finetune_from is not None and is_new:
         copy_weights(training.finetune_from, model, vocabularies)
     if recipe.model.vectors.source or recipe.model.vectors.target:
-        provided("word vectors", "model.vectors")(model, recipe.model, vocabularies, is_new)
+        provided("word vectors", "The key model.vectors")(model, recipe.model, vocabularies, is_new)
     freeze(model, training.freeze)
     return model
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from nmt.core.device import manage_memory, pick_device, pick_precision
 from nmt.core.errors import UserError
 from nmt.models.build import read_model
-from nmt.models.seq2seq import Ensemble
 from nmt.recipe.registry import Table
+from nmt.translation.ensemble import Ensemble
 from nmt.translation.translator import Translator
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
 from nmt.alignment.aligner import AttentionAligner
-from nmt.alignment.shortlist import LexicalShortlist
 from nmt.core.device import Precision
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.decoding.search import ModelSearcher, Searcher, changed
+from nmt.decoding.search import ModelSearcher, Searcher, ShortlistSearch, changed
 from nmt.models.contracts import Model
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe.registry import provided
 from nmt.recipe.schema import DecodingOptions, Recipe
 from nmt.tasks import task_of
 from nmt.tasks.base import Task
@@ -96,8 +96,10 @@ class LoadedModel:
         """
         return changed(self.recipe.decoding, decoding)
 
-    def _make_shortlist(self, size: int) -> LexicalShortlist:
-        return LexicalShortlist.of(self.aligner.lexicon, self.vocabularies, size)
+    def _make_shortlist(self, size: int) -> ShortlistSearch:
+        make = provided("shortlist", "decoding.shortlist")
+        search: ShortlistSearch = make(self.aligner.lexicon, self.vocabularies, size)
+        return search
 
     def encode_source(self, line: str) -> list[int]:
         """The ids of a source line as the model reads it, without EOS; a dialogue keeps its separators.

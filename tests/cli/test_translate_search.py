@@ -14,7 +14,7 @@ from nmt.alignment.heads import AlignmentHeads
 from nmt.core.errors import UserError
 from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import LogitsProcessor
-from nmt.decoding.ranking import expected_utilities
+from nmt.extensions.search.mbr import expected_utilities
 from nmt.translation.request import OutputConstraints, Request, read_unknown_lexicon
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]

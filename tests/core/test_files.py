@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.core.files import check_unused, exclusive, explained, new_folder, replacing
+from nmt.core.files import check_unused, explained, new_folder, replacing
 
 
 def test_what_a_killed_process_left_is_deleted_by_the_next_success(tmp_path: Path) -> None:
@@ -31,17 +31,6 @@ def test_what_a_killed_process_left_is_deleted_by_the_next_success(tmp_path: Pat
             temporary.write_text("whole")
         assert ours.exists(), "it belongs to a process that is alive"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "out"]
-
-
-def test_a_file_that_is_computed_is_not_computed_twice(tmp_path: Path) -> None:
-    with exclusive(tmp_path / "out"):
-        with pytest.raises(UserError, match="out is being written by another process"), exclusive(tmp_path / "out"):
-            pytest.fail("two processes write it")
-        with exclusive(tmp_path / "other"):
-            pass
-    with exclusive(tmp_path / "out"):
-        pass
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_new_folder_appears_when_it_is_complete(tmp_path: Path) -> None:

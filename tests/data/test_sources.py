@@ -2,14 +2,10 @@
 
 import gzip
 import lzma
-import os
-import socket
-import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pytest
 
 import nmt
@@ -109,15 +105,13 @@ def test_different_numbers_of_lines_are_both_named(tmp_path: Path, longer: str, 
 
 
 @pytest.mark.parametrize("stored", ["val", "valid", "validation", "dev"])
-@pytest.mark.parametrize("kind", ["files", "tsv", "hub"])
+@pytest.mark.parametrize("kind", ["files", "tsv"])
 def test_any_name_of_the_validation_split_will_do(tmp_path: Path, stored: str, kind: str) -> None:
     if kind == "files":
         write_files(tmp_path, stored)
-    elif kind == "tsv":
-        write_tsv(tmp_path / f"{stored}.tsv")
     else:
-        save_to_disk(tmp_path, **{stored: PAIRS})
-    chosen = options(hub=str(tmp_path)) if kind == "hub" else options(tmp_path)
+        write_tsv(tmp_path / f"{stored}.tsv")
+    chosen = options(tmp_path)
     for name in ("val", "dev"):
         assert list(open_text(chosen, name)) == PAIRS
     with pytest.raises(UserError, match="test"):
@@ -169,77 +163,6 @@ def test_a_fingerprint_changes_with_text_and_direction_and_nothing_else(tmp_path
 
 
 # data sets of the `datasets` library
-
-
-def save_to_disk(folder: Path, nested: bool = False, **splits: Pairs) -> None:
-    made = {}
-    for name, pairs in splits.items():
-        rows = [{"de": de, "en": en} for de, en in pairs]
-        made[name] = datasets.Dataset.from_list([{"translation": row} for row in rows] if nested else rows)
-    datasets.DatasetDict(made).save_to_disk(folder)
-
-
-@pytest.mark.parametrize("nested", [False, True], ids=["a column a language", "one column of translations"])
-def test_a_saved_data_set_gives_its_pairs(tmp_path: Path, nested: bool) -> None:
-    save_to_disk(tmp_path, nested, train=PAIRS, validation=PAIRS[:1])
-    chosen = options(hub=str(tmp_path))
-    text = open_text(chosen, "train")
-    assert list(text) == PAIRS
-    assert list(text) == PAIRS
-    assert list(open_text(chosen, "val")) == PAIRS[:1]
-    turned = open_text(options(hub=str(tmp_path), source="en", target="de"), "train")
-    assert list(turned) == [(en, de) for de, en in PAIRS]
-    assert turned.fingerprint() != text.fingerprint() == open_text(chosen, "train").fingerprint()
-
-
-def test_line_breaks_and_missing_text_in_a_data_set_do_no_harm(tmp_path: Path) -> None:
-    rows = {"de": ["eins\nzwei\r\ndrei", None], "en": ["one", "two"]}
-    datasets.DatasetDict({"train": datasets.Dataset.from_dict(rows)}).save_to_disk(tmp_path)
-    assert list(open_text(options(hub=str(tmp_path)), "train")) == [("eins zwei drei", "one"), ("", "two")]
-
-
-def test_a_single_saved_data_set_is_for_training_and_not_for_validation_too(tmp_path: Path) -> None:
-    rows = [{"de": de, "en": en} for de, en in PAIRS]
-    datasets.Dataset.from_list(rows).save_to_disk(tmp_path)
-    chosen = options(hub=str(tmp_path))
-    assert list(open_text(chosen, "train")) == PAIRS
-    with pytest.raises(UserError, match=r"(?s)no split 'val'; it has train.*data\.valid=null"):
-        open_text(chosen, "val")
-
-
-@pytest.mark.parametrize("nested", [False, True])
-def test_a_language_that_a_data_set_lacks_is_named(tmp_path: Path, nested: bool) -> None:
-    save_to_disk(tmp_path, nested, train=PAIRS)
-    with pytest.raises(UserError, match=r"no text in 'fr'; it has de, en\."):
-        open_text(options(hub=str(tmp_path), source="fr"), "train")
-
-
-def test_a_data_set_that_does_not_exist_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"(?s)can't be loaded.*--set data\.root=FOLDER"):
-        open_text(options(hub=str(tmp_path / "nothing")), "train")
-
-
-@pytest.mark.slow
-def test_a_hub_that_does_not_answer_is_given_up_in_bounded_time(python: Path, tmp_path: Path) -> None:
-    """The server accepts connections and is silent; the libraries alone would try again for minutes."""
-    program = (
-        "from nmt.data import hub, sources\nfrom nmt.recipe.schema import DataOptions\nhub.HUB_SECONDS = 1\n"
-        "sources.open_text(DataOptions(hub='some/corpus', source='de', target='en'), 'train')"
-    )
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
-        changes = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
-        done = subprocess.run(
-            [python, "-c", program],
-            env=os.environ | changes,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-    assert f"loading the data set some/corpus from {endpoint}" in done.stderr
-    assert "does not answer" in done.stderr
-    assert "UserError: The data set 'some/corpus' can't be loaded" in done.stderr
 
 
 def test_files_win_over_the_hub(tmp_path: Path) -> None:
@@ -324,17 +247,3 @@ def test_the_sources_of_nmt_can_be_named_like_outside_ones(tmp_path: Path) -> No
 def test_a_wrong_text_source_is_refused(text: dict[str, Any], problem: str) -> None:
     with pytest.raises(UserError, match=problem):
         open_text(DataOptions(source="de", target="en", text=text), "train")
-
-
-def test_a_lexicon_gives_the_words_with_one_predominant_translation(tmp_path: Path) -> None:
-    path = tmp_path / "lexicon.tsv"
-    rows = [("bank", "bank", 5), ("bank", "bench", 4), ("haus", "house", 2), ("haus", "a", 1), ("hund", "dog", 2.9)]
-    path.write_text("".join("\t".join(map(str, row)) + "\n" for row in [*rows, ("!", "!", 9), ("3", "three", 9)]))
-    text = {"type": "lexicon", "path": path}
-    assert list(open_text(options(text=text), "train")) == [("haus", "house")]
-    other = open_text(options(text=text | {"min_count": 1, "min_share": 0.5}), "train")
-    assert list(other) == [("bank", "bank"), ("haus", "house"), ("hund", "dog")]
-    assert other.fingerprint() != open_text(options(text=text), "train").fingerprint()
-    path.write_text("haus\thouse\n")
-    with pytest.raises(UserError, match="line 1: not a source word"):
-        list(other)

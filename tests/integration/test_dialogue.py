@@ -14,8 +14,8 @@ import pytest
 
 import nmt
 from nmt.core.errors import UserError
+from nmt.extensions.algorithmic.memory import trace_memory
 from nmt.inspection.gradients import gradient_norms
-from nmt.inspection.memory import trace_memory
 from nmt.recipe.load import parse_settings
 from nmt.translation.load import load
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.decoding.ranking import expected_utilities
 from nmt.evaluation.scores import score_corpus
+from nmt.extensions.search.mbr import expected_utilities
 from nmt.metrics.table import Metric
 from nmt.plotting.history import read_history
 from nmt.recipe import registry as plugins

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from nmt.data.batch import Batch, make_batch
 from nmt.data.vocabulary.files import Vocabularies
+from nmt.extensions.classification.classifier import Classifier
 from nmt.models.build import ATTENTIONS, DECODERS, ENCODERS
 from nmt.models.cells import CELLS
-from nmt.models.networks.classifier import Classifier
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import load_weights, save_weights, weights_of
 from nmt.recipe.options import Options

@@ -152,17 +152,6 @@ def test_sinusoids_follow_the_formula(size: int) -> None:
             assert float(code[position, dimension]) == pytest.approx(expected, abs=1e-5)
 
 
-@torch.no_grad()
-@pytest.mark.parametrize("scale", [False, True])
-def test_given_vectors_are_what_an_embedding_gives_and_others_become_as_large(scale: bool) -> None:
-    torch.manual_seed(45)
-    embedding, vectors = Embedding(500, 16, pad=0, scale=scale).eval(), 7 * torch.randn(200, 16)
-    embedding.init_from(torch.arange(1, 201), vectors)
-    torch.testing.assert_close(embedding(torch.arange(1, 201)), vectors)
-    assert float(embedding(torch.arange(201, 500)).std()) == pytest.approx(float(vectors.std()), rel=1e-4)
-    assert not embedding(torch.tensor([0])).any()
-
-
 def test_sinusoids_of_fairseq_begin_with_position_2() -> None:
     expected = [[f(p / 10000 ** (i / 3)) for f in (math.sin, math.cos) for i in range(4)] + [0] for p in range(2, 42)]
     torch.testing.assert_close(sinusoids(40, 9, kind="sinusoidal_fairseq"), torch.tensor(expected), atol=1e-5, rtol=0)

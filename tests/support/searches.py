@@ -1,13 +1,12 @@
 """Search with a model alone, as most tests of models want it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from nmt.data.batch import Ids
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.search import ModelSearcher, Query
-from nmt.decoding.shortlist import Candidates
 from nmt.models.contracts import Model
 from nmt.recipe.schema import DecodingOptions
 
@@ -18,11 +17,13 @@ def search_all(
     vocabularies: Vocabularies,
     options: DecodingOptions,
     on_progress: Callable[[int], None] = lambda sentences: None,
-    candidates: Candidates | None = None,
+    candidates: Callable[[Sequence[Ids]], Iterable[int]] | None = None,
     **query: Any,
 ) -> list[list[Hypothesis]]:
     """The hypotheses of each sentence; ``candidates`` are those of a shortlist of any size."""
     if candidates is None:
         return ModelSearcher(model, vocabularies)(Query(sources, options, on_progress, **query))
-    searcher = ModelSearcher(model, vocabularies, make_shortlist=lambda size: candidates)
+    from nmt.extensions.shortlist.search import ShortlistSearch
+
+    searcher = ModelSearcher(model, vocabularies, make_shortlist=lambda size: ShortlistSearch(candidates))
     return searcher(Query(sources, options.model_copy(update={"shortlist": 1}), on_progress, **query))

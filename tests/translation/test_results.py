@@ -4,7 +4,7 @@ import pytest
 from sacrebleu import sentence_bleu, sentence_chrf
 
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.decoding.ranking import expected_utilities
+from nmt.extensions.search.mbr import expected_utilities
 from nmt.translation.results import Candidate, mbr_rerank, spell_unknown
 
 CANDIDATES = [

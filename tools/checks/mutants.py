@@ -1,7 +1,7 @@
 """Break the equations and the training code on purpose, one small change at a time, and see that a test notices.
 
     python tools/checks/mutants.py --mutants 100 --seed 1
-    python tools/checks/mutants.py --file nmt/models/networks/ntm.py
+    python tools/checks/mutants.py --file nmt/extensions/algorithmic/ntm.py
     python tools/checks/mutants.py --named                   # or --named NAME, …
 
 A mutant is a copy of the package in which one expression is changed: an operator, a function or a branch is swapped, a

@@ -16,7 +16,7 @@ import torch
 
 from nmt.core.errors import UserError
 from nmt.data.batch import make_batch
-from nmt.data.synthetic_tasks import Pair, task_pairs
+from nmt.extensions.algorithmic.tasks import Pair, task_pairs
 from nmt.models.layers import length_mask
 from nmt.recipe.schema import TaskOptions
 from nmt.translation.load import load

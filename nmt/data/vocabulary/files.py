@@ -128,49 +128,5 @@ def train_vocabularies(
     return Vocabularies(source, kind.learn(targets, options, (), "the target side"))
 
 
-def extend_vocabularies(
-    vocabularies: Vocabularies,
-    options: VocabularyOptions,
-    pairs: Iterable[tuple[str, str]],
-    tags: Sequence[str] = (),
-    terms: bool = False,
-) -> Vocabularies:
-    """Adds the subwords of further text to trained vocabularies; the present pieces keep their ids.
-
-    Arguments are those of :func:`train_vocabularies`; ``size`` of the options is the maximum number of pieces in all.
-    Raises UserError if a vocabulary isn't one of subwords, or has ``size`` pieces already.
-    """
-    specials = (*tags, *TERM * terms)
-    if vocabularies.joint:
-        joint = _extended(vocabularies.source, (side for pair in pairs for side in pair), options, specials)
-        return Vocabularies(joint, joint)
-    return Vocabularies(
-        _extended(vocabularies.source, (source for source, _ in pairs), options, specials),
-        _extended(vocabularies.target, (target for _, target in pairs), options, ()),
-    )
-
-
-def _extended(
-    vocabulary: Vocabulary, lines: Iterable[str], options: VocabularyOptions, specials: Sequence[str]
-) -> Vocabulary:
-    scores = vocabulary.scores() if isinstance(vocabulary, SentencePieceVocabulary) else {}
-    if not isinstance(vocabulary, SentencePieceVocabulary) or max(map(len, scores)) == 1:
-        raise UserError(
-            "data.corpora: new_pieces needs a trained vocabulary of subwords.",
-            "Leave new_pieces out, and set training.new_vocabulary to true.",
-        )
-    if len(vocabulary) >= options.size:
-        raise UserError(
-            f"The trained vocabulary has {len(vocabulary):,} pieces, and vocabulary.size is {options.size:,}.",
-            "Give vocabulary.size the number of pieces that it may have with the new ones.",
-        )
-    kind = BpeVocabulary if all(map(float.is_integer, scores.values())) else UnigramVocabulary
-    wanted = options.model_copy(update={"size": options.size - len(vocabulary) + len(SPECIALS)})
-    learned = kind.learn(lines, wanted, (), "the corpora with new_pieces", is_limit=True)
-    # In BPE the later merges have the lower scores, and the new ones come after all others.
-    offset = min(scores.values()) if kind is BpeVocabulary else 0.0
-    return vocabulary.with_pieces({piece: offset + score for piece, score in learned.scores().items()}, specials)
-
-
 def _turns(lines: Iterable[str], is_dialogue: bool) -> Iterable[str]:
     return (turn for line in lines for turn in line.split(TAB)) if is_dialogue else lines

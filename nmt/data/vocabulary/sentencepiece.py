@@ -2,8 +2,7 @@
 
 import io
 import re
-import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, Self
 
 from nmt.core.errors import UserError
@@ -11,7 +10,6 @@ from nmt.data.vocabulary.base import SEPARATOR, SPECIALS, TAG, TERM, Piece, Voca
 from nmt.recipe.schema import VocabularyOptions
 
 MAX_LINES = 2_000_000  # maximum number of lines from which sentencepiece learns a vocabulary
-NORMAL, CONTROL, USER_DEFINED = 1, 3, 4  # types of pieces in sentencepiece's ModelProto
 
 
 class SentencePieceVocabulary(Vocabulary):
@@ -98,15 +96,6 @@ class SentencePieceVocabulary(Vocabulary):
     def from_bytes(cls, content: bytes) -> Self:
         return cls(content)
 
-    def with_pieces(self, scores: Mapping[str, float], specials: Sequence[str]) -> Self:
-        """Returns this vocabulary with the pieces and symbols that it lacks; their ids follow the present ones."""
-        added: list[tuple[str, float, int]] = [(piece, score, NORMAL) for piece, score in scores.items()]
-        added += [(symbol, 0.0, USER_DEFINED if symbol in TERM else CONTROL) for symbol in specials]
-        known = set(map(self.token, range(len(self))))
-        # A message of protobuf is extended by appending entries of its repeated fields.
-        new = b"".join(_entry(*entry) for entry in added if entry[0] not in known)
-        return type(self)(self.sentencepiece_model + new)
-
     def __len__(self) -> int:
         return int(self._processor.get_piece_size())
 
@@ -134,19 +123,6 @@ class SentencePieceVocabulary(Vocabulary):
 
     def to_bytes(self) -> bytes:
         return self.sentencepiece_model
-
-
-def _entry(piece: str, score: float, kind: int) -> bytes:
-    """Returns an entry of ``pieces``, the first field of sentencepiece's ModelProto: its piece, score and type."""
-    text = piece.encode()
-    content = b"\x0a" + _varint(len(text)) + text + b"\x15" + struct.pack("<f", score) + b"\x18" + _varint(kind)
-    return b"\x0a" + _varint(len(content)) + content
-
-
-def _varint(number: int) -> bytes:
-    """Returns a number as protobuf writes it: 7 bits in a byte, the lowest first."""
-    low, high = number & 0x7F, number >> 7
-    return bytes([low]) if not high else bytes([low | 0x80]) + _varint(high)
 
 
 def without_surrogates(text: str) -> str:

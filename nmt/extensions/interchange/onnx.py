@@ -33,10 +33,10 @@ from nmt.extensions.interchange.check import PLAIN, check, left_out
 from nmt.extensions.interchange.ct2 import check_text, num_positions
 from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
 from nmt.extensions.interchange.targets import ExportTarget, Quantization
+from nmt.extensions.ssru.network import SsruDecoder, SsruLayer
 from nmt.models.attention import KeysValues, MultiHeadAttention, padding_bias
 from nmt.models.contracts import select_heads
 from nmt.models.layers import Positions
-from nmt.models.networks.ssru import SsruDecoder, SsruLayer
 from nmt.models.networks.transformer import DecoderLayer, TransformerDecoder, TransformerEncoder
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.translator import Translator

@@ -1,5 +1,6 @@
 """Word vectors learned from text by word2vec (Mikolov et al. 2013), as the library gensim computes it."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -7,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from nmt.core.errors import UserError
-from nmt.core.files import exclusive
+from nmt.core.files import check_target, locked
 from nmt.core.output import open_output
 from nmt.core.text import read_lines
 from nmt.data.vocabulary.base import SPACE
@@ -39,6 +40,25 @@ class _Sentences:
         for file in self.files:
             for line in read_lines(file):
                 yield [word.removeprefix(SPACE) for word, _, _ in WordVocabulary.split(line)]
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Lock the name of a file that takes long to compute, so that two processes don't compute it at once.
+
+    The lock is ``.NAME.lock`` beside the file and is deleted at the end. Raises UserError if another process holds the
+    lock, or the file can't be written.
+    """
+    if not check_target(path):  # a device or pipe
+        yield
+        return
+    lock = path.with_name(f".{path.name}.lock")
+    with locked(lock, str(path)):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # Windows can't delete an open file
+                lock.unlink()
 
 
 def learn_vectors(files: Sequence[Path], output: Path, options: Word2VecOptions) -> int:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from nmt.core.errors import UserError, nearest, shortened
 from nmt.data.vocabulary.base import SPACE
-from nmt.extensions.vectors.files import read_all_vectors
+from nmt.extensions.vectors.embeddings import read_all_vectors
 from nmt.models.contracts import Decoder, Encoder
 from nmt.plotting.style import COLOURS, Picture, curves_size, scaled, style, visible
 from nmt.translation.translator import Translator

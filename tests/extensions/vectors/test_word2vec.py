@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.core.files import exclusive
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.extensions.vectors.files import read_all_vectors, read_vectors
-from nmt.extensions.vectors.word2vec import Word2VecOptions, learn_vectors
+from nmt.extensions.vectors.embeddings import read_all_vectors, read_vectors
+from nmt.extensions.vectors.word2vec import Word2VecOptions, exclusive, learn_vectors
 from nmt.extensions.vectors.words import WordVectors, draw_words
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -125,3 +124,14 @@ def text_of(folder: Path) -> Path:
     path = folder / "no-vectors"
     path.write_text("text\n", encoding="utf-8")
     return path
+
+
+def test_a_file_that_is_computed_is_not_computed_twice(tmp_path: Path) -> None:
+    with exclusive(tmp_path / "out"):
+        with pytest.raises(UserError, match="out is being written by another process"), exclusive(tmp_path / "out"):
+            pytest.fail("two processes write it")
+        with exclusive(tmp_path / "other"):
+            pass
+    with exclusive(tmp_path / "out"):
+        pass
+    assert not list(tmp_path.iterdir())

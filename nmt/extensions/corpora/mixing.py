@@ -1,0 +1,110 @@
+"""Batches of several corpora by weight and stage."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from nmt.core.console import warn
+from nmt.data.batch import Batch
+from nmt.data.batching import BatchStream, TrainingBatches
+from nmt.recipe.schema import StageOptions
+
+
+class InterleavedBatches(BatchStream):
+    """The batches of several corpora, each in proportion to its weight.
+
+    The next batch is that of the corpus with the smallest (target tokens read in the stage + 1) / weight; ties: the
+    first corpus (stride scheduling, Waldspurger and Weihl 1995). Nothing is random: the position is the stage and, for
+    each corpus, epoch, position and tokens. A corpus starts again after its end. An epoch of the stream has as many
+    target tokens as all corpora together. ``share``: see :class:`BatchStream`.
+    """
+
+    def __init__(
+        self, corpora: Mapping[str, TrainingBatches], stages: Sequence[StageOptions], share: tuple[int, int] = (0, 1)
+    ) -> None:
+        super().__init__(share)
+        self._corpora, self._stages = corpora, stages
+        self._epoch_tokens = sum(corpus.num_target_tokens for corpus in corpora.values())
+        self._total = self.epoch = 0
+        self._begin(0)
+
+    def _begin(self, number: int) -> None:
+        """Begins a stage."""
+        self._number, self.stage = number, self._stages[number].name
+        self._tokens = dict.fromkeys(self._corpora, 0)
+        self._began = {name: corpus.place for name, corpus in self._corpora.items()}
+
+    def _end_stage(self) -> None:
+        """Begins the next stage, or ends the stream, if the current stage is complete."""
+        if (end := self._stages[self._number].end) is None:
+            return
+        epoch, *place = self._began[end[0]]
+        if self._corpora[end[0]].place >= (epoch + end[1], *place):
+            self.is_over = self._number + 1 == len(self._stages)
+            if not self.is_over:
+                self._begin(self._number + 1)
+
+    def __copy__(self) -> Self:
+        """Returns an independent stream at the same position."""
+        copied = object.__new__(type(self))
+        corpora = {name: copy.copy(corpus) for name, corpus in self._corpora.items()}
+        vars(copied).update(vars(self), _corpora=corpora, _tokens=self._tokens.copy())
+        return copied
+
+    def __len__(self) -> int:
+        return sum(map(len, self._corpora.values()))
+
+    def _next(self) -> str:
+        """Returns the corpus of the next batch."""
+        weights = self._stages[self._number].corpora
+        names = (name for name in self._corpora if name in weights)
+        return min(names, key=lambda name: (self._tokens[name] + 1) / weights[name])
+
+    def make_next(self) -> Batch:
+        return self._corpora[self._next()].make_next()
+
+    def advance(self) -> None:
+        name = self._next()
+        num_tokens = self._corpora[name].next_tokens
+        self._tokens[name] += num_tokens
+        self._total += num_tokens
+        self.epoch = self._total // self._epoch_tokens
+        self._corpora[name].advance()
+        self._end_stage()
+
+    def longest(self, batch_tokens: int) -> Batch:
+        batches = (corpus.longest(batch_tokens) for corpus in self._corpora.values())
+        return max(batches, key=lambda batch: max(batch.source_BS.shape[1], batch.target_output_BT.shape[1]))
+
+    def examples(self) -> list[Batch]:
+        return [batch for corpus in self._corpora.values() for batch in corpus.examples()]
+
+    @property
+    def num_positions(self) -> int:
+        return sum(corpus.num_positions for corpus in self._corpora.values())
+
+    def state_dict(self) -> dict[str, Any]:
+        corpora = {
+            name: corpus.state_dict() | {"tokens": self._tokens[name], "began": self._began[name]}
+            for name, corpus in self._corpora.items()
+        }
+        weights = self._stages[self._number].corpora
+        return {"epoch": self.epoch, "tokens": self._total, "stage": self.stage, "weights": weights, "corpora": corpora}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues from a :meth:`state_dict`; a new corpus or stage starts at its beginning."""
+        before, stages = state.get("corpora", {}), [stage.name for stage in self._stages]
+        if changed := sorted(before.keys() ^ self._corpora.keys()):
+            warn(f"data.corpora isn't what the run was started with: {', '.join(changed)} came or went.")
+        for name in before.keys() & self._corpora.keys():
+            self._corpora[name].load_state_dict(before[name])
+        self._total = state.get("tokens", 0)
+        self.epoch = self._total // self._epoch_tokens
+        self._begin(stages.index(state["stage"]) if state.get("stage") in stages else 0)
+        if state.get("stage") == self.stage:
+            self._began |= {name: tuple(old["began"]) for name, old in before.items()}
+            if (
+                state["weights"] == self._stages[self._number].corpora
+            ):  # otherwise the new weights would compensate for the old
+                self._tokens |= {name: old["tokens"] for name, old in before.items()}
+        self._end_stage()

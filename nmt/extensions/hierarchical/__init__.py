@@ -1,0 +1,4 @@
+"""Hierarchical networks: words of a turn or a sentence, then turns or sentences."""
+
+REQUIRES: tuple[str, ...] = ()
+"""Names of the other extensions that this one imports."""

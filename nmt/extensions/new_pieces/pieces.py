@@ -1,0 +1,81 @@
+"""New subwords and symbols for trained vocabularies of sentencepiece."""
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.base import SPECIALS, TERM, Vocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.sentencepiece import BpeVocabulary, SentencePieceVocabulary, UnigramVocabulary
+from nmt.recipe.schema import VocabularyOptions
+
+NORMAL, CONTROL, USER_DEFINED = 1, 3, 4  # types of pieces in sentencepiece's ModelProto
+
+
+def extend_vocabularies(
+    vocabularies: Vocabularies,
+    options: VocabularyOptions,
+    pairs: Iterable[tuple[str, str]],
+    tags: Sequence[str] = (),
+    terms: bool = False,
+) -> Vocabularies:
+    """Adds the subwords of further text to trained vocabularies; the present pieces keep their ids.
+
+    Arguments are those of :func:`nmt.data.vocabulary.files.train_vocabularies`; ``size`` of the options is the maximum
+    number of pieces in all. Raises UserError if a vocabulary isn't one of subwords, or has ``size`` pieces already.
+    """
+    specials = (*tags, *TERM * terms)
+    if vocabularies.joint:
+        joint = _extended(vocabularies.source, (side for pair in pairs for side in pair), options, specials)
+        return Vocabularies(joint, joint)
+    return Vocabularies(
+        _extended(vocabularies.source, (source for source, _ in pairs), options, specials),
+        _extended(vocabularies.target, (target for _, target in pairs), options, ()),
+    )
+
+
+def _extended(
+    vocabulary: Vocabulary, lines: Iterable[str], options: VocabularyOptions, specials: Sequence[str]
+) -> Vocabulary:
+    scores = vocabulary.scores() if isinstance(vocabulary, SentencePieceVocabulary) else {}
+    if not isinstance(vocabulary, SentencePieceVocabulary) or max(map(len, scores)) == 1:
+        raise UserError(
+            "data.corpora: new_pieces needs a trained vocabulary of subwords.",
+            "Leave new_pieces out, and set training.new_vocabulary to true.",
+        )
+    if len(vocabulary) >= options.size:
+        raise UserError(
+            f"The trained vocabulary has {len(vocabulary):,} pieces, and vocabulary.size is {options.size:,}.",
+            "Give vocabulary.size the number of pieces that it may have with the new ones.",
+        )
+    kind = BpeVocabulary if all(map(float.is_integer, scores.values())) else UnigramVocabulary
+    wanted = options.model_copy(update={"size": options.size - len(vocabulary) + len(SPECIALS)})
+    learned = kind.learn(lines, wanted, (), "the corpora with new_pieces", is_limit=True)
+    # In BPE the later merges have the lower scores, and the new ones come after all others.
+    offset = min(scores.values()) if kind is BpeVocabulary else 0.0
+    return with_pieces(vocabulary, {piece: offset + score for piece, score in learned.scores().items()}, specials)
+
+
+def with_pieces(
+    vocabulary: SentencePieceVocabulary, scores: Mapping[str, float], specials: Sequence[str]
+) -> SentencePieceVocabulary:
+    """Returns a vocabulary with the pieces and symbols that it lacks; their ids follow the present ones."""
+    added: list[tuple[str, float, int]] = [(piece, score, NORMAL) for piece, score in scores.items()]
+    added += [(symbol, 0.0, USER_DEFINED if symbol in TERM else CONTROL) for symbol in specials]
+    known = set(map(vocabulary.token, range(len(vocabulary))))
+    # A message of protobuf is extended by appending entries of its repeated fields.
+    new = b"".join(_entry(*entry) for entry in added if entry[0] not in known)
+    return type(vocabulary)(vocabulary.sentencepiece_model + new)
+
+
+def _entry(piece: str, score: float, kind: int) -> bytes:
+    """Returns an entry of ``pieces``, the first field of sentencepiece's ModelProto: its piece, score and type."""
+    text = piece.encode()
+    content = b"\x0a" + _varint(len(text)) + text + b"\x15" + struct.pack("<f", score) + b"\x18" + _varint(kind)
+    return b"\x0a" + _varint(len(content)) + content
+
+
+def _varint(number: int) -> bytes:
+    """Returns a number as protobuf writes it: 7 bits in a byte, the lowest first."""
+    low, high = number & 0x7F, number >> 7
+    return bytes([low]) if not high else bytes([low | 0x80]) + _varint(high)

@@ -1,0 +1,117 @@
+"""``nmt inspect memory``, and ponder steps in ``nmt align``, as a user sees them."""
+
+import json
+import re
+import subprocess
+import xml.etree.ElementTree
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nmt
+from nmt.extensions.algorithmic.memory import trace_memory
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+NTM = "{type: ntm, hidden_size: 8, slot_size: 4"
+
+
+@pytest.fixture(scope="module")
+def copier(train_tiny: Callable[..., Path]) -> Path:
+    """Hardly trained."""
+    return train_tiny(
+        "training.max_steps=1",
+        f"model.encoder={NTM}, num_slots: 9}}",
+        f"model.decoder={NTM}, memory: slots, num_read_heads: 2}}",
+    )
+
+
+@pytest.fixture(scope="module")
+def over_words(train_tiny: Callable[..., Path]) -> Path:
+    return train_tiny("training.max_steps=1", f"model.decoder={NTM}, num_free_slots: 2}}")
+
+
+@pytest.fixture(scope="module")
+def pondering(train_tiny: Callable[..., Path]) -> Path:
+    options = "hidden_size: 8, max_steps: 3"
+    return train_tiny(
+        "training.max_steps=3",
+        "training.log_every=2",
+        f"model.encoder={{type: act_rnn, {options}}}",
+        f"model.decoder={{type: act_rnn, {options}}}",
+    )
+
+
+def svg_texts(path: Path) -> list[str]:
+    root = xml.etree.ElementTree.parse(path).getroot()
+    return ["".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+@pytest.mark.slow
+def test_memory_of_an_encoder_and_attention_of_a_decoder_are_one_picture(
+    run_nmt: RunNmt, train_tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    directory = train_tiny("training.max_steps=1", f"model.encoder={NTM}, num_slots: 9}}")
+    translator = nmt.load(directory)
+    trace = trace_memory(translator, "Der Hund schläft", "The dog sleeps")
+    assert trace.attention_TS is not None
+    (alignment,) = translator.align([("Der Hund schläft", "The dog sleeps")])
+    num_read, num_words = len(trace.source_steps), len(alignment.target)
+    assert trace.attention_TS[:num_read].sum() == 0  # while the source is read
+    found = trace.attention_TS[num_read : num_read + num_words, : len(alignment.source)]
+    np.testing.assert_allclose(found, alignment.weights, atol=1e-5)
+    picture = tmp_path / "memory.svg"
+    assert run_nmt("inspect", "memory", directory, "-o", picture, stdin="Der Hund schläft\n").returncode == 0
+    titles = [text for text in svg_texts(picture) if re.match("write|read|attention", text)]
+    assert titles == ["write 1", "read 1", "attention"]
+
+
+@pytest.mark.slow
+def test_slots_of_words_are_named_by_them(run_nmt: RunNmt, over_words: Path, tmp_path: Path) -> None:
+    text = tmp_path / "test.de"
+    text.write_text("\nDer Hund\ndie Katze schläft\n", encoding="utf-8")
+    done = run_nmt("inspect", "memory", over_words, "-i", text, "-o", tmp_path / "m.svg", "--limit", 5)
+    assert done.returncode == 0
+    assert {"free-1", "Der", "Hund"} <= set(svg_texts(tmp_path / "m-0001.svg"))
+    assert {"die", "Katze"} <= set(svg_texts(tmp_path / "m-0002.svg"))
+
+
+@pytest.mark.parametrize(
+    ("stdin", "output", "reason"),
+    [
+        ("", "m.png", "no line to translate"),
+        ("der Hund\n", "m.txt", "unknown picture format"),
+        ("der Hund\n", "no/folder/m.png", "can't be written"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(
+    run_nmt: RunNmt, copier: Path, tmp_path: Path, stdin: str, output: str, reason: str
+) -> None:
+    done = run_nmt("inspect", "memory", copier, "-o", tmp_path / output, stdin=stdin)
+    assert done.returncode == 2
+    assert reason in done.stderr
+
+
+def test_a_model_without_memory_is_refused(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    done = run_nmt("inspect", "memory", tiny_model, "-o", tmp_path / "m.png", stdin="der Hund\n")
+    assert done.returncode == 2
+    assert "no external memory" in done.stderr
+
+
+@pytest.mark.slow
+def test_ponder_steps_stand_in_json_pictures_and_the_log(run_nmt: RunNmt, pondering: Path, tmp_path: Path) -> None:
+    for language, line in (("de", "Der Hund schläft im Garten.\n"), ("en", "The dog sleeps in the garden.\n")):
+        (tmp_path / f"test.{language}").write_text(line, encoding="utf-8")
+    files = tmp_path / "test.de", tmp_path / "test.en"
+    row = json.loads(run_nmt("align", pondering, *files, "--format", "json").stdout)
+    assert len(row["ponder"]["source"]) == len(row["source"])
+    assert len(row["ponder"]["target"]) == len(row["target"])
+    assert all(1 <= steps <= 3 for side in row["ponder"].values() for steps in side)
+    assert run_nmt("align", pondering, *files, "-o", tmp_path / "links.svg").returncode == 0
+    assert svg_texts(tmp_path / "links.svg").count("ponder") == 2
+    log = map(json.loads, (pondering / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    costs = [row["ponder"] for row in log if row["event"] == "train"]
+    # Two sides, one direction each way: a token costs 0.001 (N + R), N at most 3 and at least 1.
+    assert len(costs) == 2
+    assert all(0.002 < cost < 0.03 for cost in costs)

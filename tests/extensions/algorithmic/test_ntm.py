@@ -1,0 +1,264 @@
+"""The neural Turing machine: its memory against the equations, its encoder and its decoder."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nmt.core.errors import UserError
+from nmt.data.batch import Batch
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.extensions.algorithmic import ntm
+from nmt.extensions.algorithmic.ntm import HeadOptions, NTMCell, NTMState
+from nmt.models.contracts import EncoderOutput
+from nmt.models.networks.recurrence import StackOptions
+from nmt.models.seq2seq import Seq2Seq
+
+ROWS, SLOTS, WIDTH, HEADS, SHIFTS = 3, 7, 4, 2, 3
+SIZES = (7, 4, 1)
+"""Real slots of each row; one of a single slot is its own neighbour."""
+Vector = list[float]
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def distributions(seed: int = 0) -> Tensor:
+    """Weights over the real slots of each row. [N, H, C]"""
+    scores = random(ROWS, HEADS, SLOTS, seed=seed)
+    for row, size in enumerate(SIZES):
+        scores[row, :, size:] = float("-inf")
+    return scores.softmax(2)
+
+
+def ring(max_shift: int = 1) -> ntm.Ring:
+    return ntm.make_ring(torch.tensor(SIZES), SLOTS, max_shift)
+
+
+def cosine(u: Vector, v: Vector) -> float:
+    lengths = math.sqrt(sum(a * a for a in u)) * math.sqrt(sum(b * b for b in v))
+    return sum(a * b for a, b in zip(u, v, strict=True)) / lengths
+
+
+def by_content(key: Vector, strength: float, slots: list[Vector]) -> Vector:
+    exponentials = [math.exp(strength * cosine(key, slot)) for slot in slots]
+    return [value / sum(exponentials) for value in exponentials]
+
+
+def by_shifting(weights: Vector, shift: Vector) -> Vector:
+    reach, size = len(shift) // 2, len(weights)
+    found = [0.0] * size
+    for slot in range(size):
+        for origin in range(size):
+            for offset in range(-reach, reach + 1):
+                if (slot - origin - offset) % size == 0:
+                    found[slot] += weights[origin] * shift[offset + reach]
+    return found
+
+
+def by_sharpening(weights: Vector, gamma: float) -> Vector:
+    powers = [weight**gamma for weight in weights]
+    return [power / sum(powers) for power in powers]
+
+
+def assert_rows(found_NHC: Tensor, expected: list[list[Vector]]) -> None:
+    """Real slots as expected, the others exactly zero."""
+    for row, size in enumerate(SIZES):
+        for head in range(HEADS):
+            assert found_NHC[row, head, :size].tolist() == pytest.approx(expected[row][head], abs=1e-9)
+            assert not found_NHC[row, head, size:].any()
+
+
+def test_a_blank_memory_is_read_evenly() -> None:
+    weights = ntm.content_weights(
+        random(ROWS, HEADS, WIDTH), torch.ones(ROWS, HEADS), torch.zeros(ROWS, SLOTS, WIDTH).double(), ring()[0]
+    )
+    assert_rows(weights, [[[1 / size] * size] * HEADS for size in SIZES])
+
+
+@pytest.mark.parametrize("max_shift", [0, 1, 2, 5])
+def test_circular_shift(max_shift: int) -> None:
+    """Equation 8, on a ring as large as the sentence's own memory."""
+    weights, shift = distributions(1), random(ROWS, HEADS, 2 * max_shift + 1).softmax(2)
+    found = ntm.circular_shift(weights, shift, ring(max_shift))
+    expected = [
+        [by_shifting(weights[n, h, :size].tolist(), shift[n, h].tolist()) for h in range(HEADS)]
+        for n, size in enumerate(SIZES)
+    ]
+    assert_rows(found, expected)
+
+
+def test_sharpening_even_weights_by_a_high_power_stays_finite() -> None:
+    even = torch.full((1, 1, 4000), 1 / 4000)
+    sharp = ntm.sharpen(even, torch.full((1, 1), 500.0))
+    torch.testing.assert_close(sharp, even)
+
+
+def make_machine(num_read: int = 2, num_write: int = 2) -> NTMCell:
+    torch.manual_seed(7)
+    options = HeadOptions(slot_size=WIDTH, num_read_heads=num_read, num_write_heads=num_write)
+    controller = StackOptions.model_validate({"cell": "rnn_tanh", "hidden_size": 5})
+    machine = NTMCell(controller, options, 3).double()
+    for parameter in machine.parameters():
+        torch.nn.init.normal_(parameter, std=0.7)
+    return machine
+
+
+def start(machine: NTMCell) -> NTMState:
+    return machine.start((random(ROWS, 1, 5),), random(ROWS, SLOTS, WIDTH, seed=1), torch.tensor(SIZES))
+
+
+def head_by_loops(given: Vector, slots: list[Vector], previous: Vector) -> tuple[Vector, Vector]:
+    """Weights of one head from what the controller gives it, and what is left of that."""
+    key, (strength, gate), rest = given[:WIDTH], given[WIDTH : WIDTH + 2], given[WIDTH + 2 :]
+    shift, gamma, extra = rest[:SHIFTS], rest[SHIFTS], rest[SHIFTS + 1 :]
+    content = by_content(key, math.log1p(math.exp(strength)), slots)
+    open_ = 1 / (1 + math.exp(-gate))
+    weights = [open_ * new + (1 - open_) * old for new, old in zip(content, previous, strict=True)]
+    exponentials = [math.exp(value) for value in shift]
+    weights = by_shifting(weights, [value / sum(exponentials) for value in exponentials])
+    return by_sharpening(weights, 1 + math.log1p(math.exp(gamma))), extra
+
+
+@torch.no_grad()
+def test_three_steps_of_a_machine_from_the_equations() -> None:
+    machine = make_machine()
+    (cell,) = machine.controller.cells
+    state, x_TND = start(machine), random(3, ROWS, 3, seed=5)
+    hidden = state.cells[0][:, 0].clone()
+    slots = [state.memory_NCW[n, :size].tolist() for n, size in enumerate(SIZES)]
+    reads = [[[0.0] * WIDTH] * 2 for _ in SIZES]
+    places = {kind: [[[1.0] + [0.0] * (size - 1)] * 2 for size in SIZES] for kind in ("read", "write")}
+    for x_ND in x_TND:
+        state = machine(machine.controller.project(x_ND), state)
+        for n in range(ROWS):
+            found = torch.tensor(reads[n], dtype=torch.float64).flatten()
+            gates = cell.input_weights[0] @ x_ND[n] + cell.input_weights[1] @ found
+            hidden[n] = (gates + cell.hidden_weight @ hidden[n] + cell.bias).tanh()
+            given = machine.writers.control(hidden[n]).view(2, -1).tolist()
+            writing = [head_by_loops(given[h], slots[n], places["write"][n][h]) for h in range(2)]
+            places["write"][n] = [weights for weights, _ in writing]
+            for i in range(SIZES[n]):
+                for w in range(WIDTH):
+                    for weights, extra in writing:
+                        slots[n][i][w] *= 1 - weights[i] / (1 + math.exp(-extra[w]))
+                    for weights, extra in writing:
+                        slots[n][i][w] += weights[i] * extra[WIDTH + w]
+            given = machine.readers.control(hidden[n]).view(2, -1).tolist()
+            places["read"][n] = [head_by_loops(given[h], slots[n], places["read"][n][h])[0] for h in range(2)]
+            reads[n] = [
+                [sum(weight * slot[w] for weight, slot in zip(weights, slots[n], strict=True)) for w in range(WIDTH)]
+                for weights in places["read"][n]
+            ]
+        assert_rows(state.write_NHC, places["write"])
+        assert_rows(state.read_NHC, places["read"])
+        for n, size in enumerate(SIZES):
+            expected = torch.tensor(slots[n], dtype=torch.float64)
+            torch.testing.assert_close(state.memory_NCW[n, :size], expected, atol=1e-9, rtol=0)
+            expected = torch.tensor(reads[n], dtype=torch.float64).flatten()
+            torch.testing.assert_close(machine.output(state)[n], torch.cat((hidden[n], expected)), atol=1e-9, rtol=0)
+
+
+def test_half_precision_stays_out_of_the_memory() -> None:
+    machine = make_machine().float()
+    with torch.autocast("cpu", torch.bfloat16):
+        x_ND = torch.randn(ROWS, 3)
+        state = machine.start(
+            (torch.zeros(ROWS, 1, 5),), torch.randn(ROWS, SLOTS, WIDTH).bfloat16(), torch.tensor(SIZES)
+        )
+        state = machine(machine.controller.project(x_ND), state)
+    assert state.memory_NCW.dtype == state.read_NHC.dtype == torch.float32
+    torch.testing.assert_close(state.read_NHC.sum(2), torch.ones(ROWS, 2))
+
+
+RECURRENT = {"type": "recurrent", "hidden_size": 6}
+ENCODER = {"type": "ntm", "hidden_size": 7, "num_slots": 5, "slot_size": 4}
+DECODER = {"type": "ntm", "hidden_size": 7, "slot_size": 4, "num_read_heads": 2}
+TARGET = torch.tensor([[2, 6, 11, 8]])
+
+
+def make(make_model: Any, encoder: dict[str, Any], decoder: dict[str, Any]) -> Seq2Seq:
+    model: Seq2Seq = make_model(encoder, decoder)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    return model
+
+
+@torch.no_grad()
+def test_a_translator_starts_with_free_slots_and_then_a_slot_a_word(make_model: Any) -> None:
+    model = make(make_model, RECURRENT, {**DECODER, "num_free_slots": 3})
+    decoder: Any = model.decoder
+    source, length = torch.tensor([[4, 9, 3, 0, 0], [4, 9, 7, 5, 3]]), torch.tensor([3, 5])
+    encoded = model.encode(source, length)
+    state = decoder.start(encoded)
+    words = encoded.memories[0].values_BSD @ decoder.slots.weight.t() + decoder.slots.bias
+    torch.testing.assert_close(state.memory_NCW[:, 3:], words)
+    assert torch.equal(state.memory_NCW[0, :3], decoder.free_FW)
+    assert state.ring[0].sum(1).tolist() == [6, 8]
+    torch.testing.assert_close(state.cells[0][0, 0], (encoded.final[0][0, 0] @ decoder.first_state.dense[0].weight.t()
+                                                      + decoder.first_state.dense[0].bias).tanh())  # fmt: skip
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("continues", [False, True])
+def test_the_output_reads_state_findings_and_word(make_model: Any, continues: bool) -> None:
+    options = {**DECODER, "memory": "slots"} if continues else DECODER
+    model = make(make_model, ENCODER, options)
+    decoder: Any = model.decoder
+    encoded = model.encode(torch.tensor([[4, 9, 7, 3]]), torch.tensor([4]))
+    state, features, weights = decoder.start(encoded), [], []
+    if continues:
+        assert torch.equal(state.memory_NCW, encoded.memories[1].values_BSD)
+    for word in decoder.embedding(TARGET)[0]:
+        state = decoder.machine(decoder.machine.controller.project(word[None]), state)
+        read = torch.cat((state.cells[0][0, -1], *(state.read_NHC[0] @ state.memory_NCW[0]), word))
+        features.append((decoder.readout.weight @ read + decoder.readout.bias).tanh())
+        weights.append(state.read_NHC[0])
+    found = decoder.unroll(TARGET, encoded, need_weights=True)
+    torch.testing.assert_close(found.features_BTD[0], torch.stack(features), atol=1e-6, rtol=1e-5)
+    if continues:
+        assert found.weights_BHTS is None
+    else:
+        torch.testing.assert_close(found.weights_BHTS[0], torch.stack(weights, dim=1), atol=1e-6, rtol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("bridge", ["copy", "dense"])
+def test_the_step_counter_of_a_controller_is_not_handed_to_the_decoder(
+    make_model: Any, batch: Batch, bridge: str
+) -> None:
+    encoder = {**ENCODER, "cell": "clockwork", "hidden_size": 8}
+    model = make(make_model, encoder, {"type": "bahdanau", "cell": "lstm", "hidden_size": 8, "bridge": bridge})
+    decoder: Any = model.decoder
+    encoded = model.encode(batch.source_BS, batch.source_length_B)
+    (final_BLD,) = encoded.final
+    cells = decoder.start(encoded).cells
+    assert len(cells) == 2
+    for part, found_BLD in enumerate(cells):
+        expected_BLD = final_BLD if bridge == "copy" else decoder.first_state.dense[part](final_BLD).tanh()
+        torch.testing.assert_close(found_BLD, expected_BLD)
+
+
+@pytest.mark.parametrize("counter", [torch.zeros(2, 1, 1), torch.zeros(2, 1, 5, dtype=torch.long)])
+def test_a_final_state_of_unequal_parts_is_refused(counter: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="must all be"):
+        EncoderOutput((), (torch.zeros(2, 1, 5), counter))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "changes", "reason"),
+    [
+        (RECURRENT, {"memory": "slots"}, "needs an encoder with a memory of slots"),
+        (ENCODER, {"memory": "slots", "slot_size": 6}, "slot_size 4, as in the encoder, not 6"),
+        (ENCODER, {"memory": "slots", "num_free_slots": 2}, "num_free_slots is for memory: annotations"),
+    ],
+)
+def test_memories_that_dont_fit_are_refused(
+    make_model: Any, joint_vocabularies: Vocabularies, encoder: dict[str, Any], changes: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(UserError, match=reason):
+        make_model(encoder, {**DECODER, **changes})

@@ -1,0 +1,608 @@
+"""Several corpora in one run: shares by weight, stages, resuming, tags, the sample for the vocabulary, bad input."""
+
+import itertools
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fork_server import variables_of_ranks
+from numpy.testing import assert_allclose
+
+import nmt
+from nmt.alignment.posterior import learn_lexicon
+from nmt.core.errors import UserError
+from nmt.data.batching import BatchStream, TrainingBatches
+from nmt.data.cache import encode_corpus
+from nmt.data.mixing import Sample
+from nmt.data.sources import FileText, GivenText, ReadText
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
+from nmt.extensions.corpora.mixing import InterleavedBatches
+from nmt.recipe.schema import Recipe, StageOptions, VocabularyOptions
+from nmt.training.data import prepare_data
+from nmt.training.run import train
+
+RecipeMaker = Callable[..., Recipe]
+MetricsReader = Callable[..., list[dict[str, Any]]]
+TrainTiny = Callable[..., Path]
+
+
+def corpus(folder: Path, name: str = "all", source: str = "de", target: str = "en", **options: Any) -> dict[str, Any]:
+    """The entry of the tiny corpus in ``data.corpora``."""
+    files = {"source": str(folder / f"train.{source}"), "target": str(folder / f"train.{target}")}
+    return {"name": name, **files, **options}
+
+
+# the stream
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> dict[str, FileText]:
+    """Three corpora of uneven lengths and sizes."""
+    rng, found = np.random.default_rng(0), {}
+    for name, size in (("a", 300), ("b", 80), ("c", 30)):
+        words = [f"{name}{number}" for number in range(size)]
+        for language in ("de", "en"):
+            lines = [" ".join([word] * rng.integers(1, 12)) for word in words]
+            (tmp_path / f"{name}.{language}").write_text("".join(f"{line}\n" for line in lines))
+        found[name] = FileText(tmp_path / f"{name}.de", tmp_path / f"{name}.en")
+    return found
+
+
+STAGES = [
+    StageOptions(name="start", corpora={"a": 3, "b": 1}, until="b 1"),
+    StageOptions(name="middle", corpora={"c": 1.5, "b": 0.5, "a": 1}, until="c 2"),
+    StageOptions(name="end", corpora={"b": 1}),
+]
+
+
+@pytest.fixture
+def stream(texts: dict[str, FileText]) -> Callable[..., InterleavedBatches]:
+    vocabularies = train_vocabularies(VocabularyOptions(type="word"), itertools.chain(*texts.values()))
+    encoded = {name: encode_corpus(text, vocabularies, 99) for name, text in texts.items()}
+
+    def make(stages: Sequence[StageOptions] = STAGES, **options: Any) -> InterleavedBatches:
+        corpora = {
+            name: TrainingBatches(each, vocabularies, 60, seed) for seed, (name, each) in enumerate(encoded.items())
+        }
+        return InterleavedBatches(corpora, stages, **options)
+
+    return make
+
+
+def take(batches: BatchStream, count: int) -> list[list[list[int]]]:
+    return [batch.source_BS.tolist() for batch in itertools.islice(batches, count)]
+
+
+def shares_of(batches: InterleavedBatches, count: int) -> dict[str, float]:
+    """The share of the target tokens that each corpus has in the next batches."""
+    vocabulary = next(iter(batches._corpora.values()))._vocabularies.source
+    tokens: Counter[str] = Counter()
+    for batch in itertools.islice(batches, count):
+        tokens[vocabulary.token(int(batch.source_BS[0, 0]))[1]] += batch.num_target_tokens
+    return {name: each / tokens.total() for name, each in tokens.items()}
+
+
+def test_a_stage_counts_its_shares_anew(stream: Any) -> None:
+    """Otherwise it would make up for the other weights of the stage before."""
+    stages = [
+        StageOptions(name="first", corpora={"a": 9, "b": 1}, until="a 3"),
+        StageOptions(name="second", corpora={"a": 1, "b": 1}),
+    ]
+    batches = stream(stages)
+    while batches.stage == "first":
+        batches.advance()
+    shares = shares_of(batches, 60)
+    assert abs(shares["a"] - 0.5) < 0.03
+
+
+def test_the_order_is_that_of_the_formula(stream: Any) -> None:
+    """With equal batches: (tokens + 1) / weight is compared before each, and the first of equals is taken."""
+    weights, tokens, expected = {"a": 2.0, "b": 1.0}, {"a": 0, "b": 0}, []
+    batches = stream([StageOptions(name="all", corpora=weights)])
+    copies = {name: iter(stream([StageOptions(name=name, corpora={name: 1.0})])) for name in weights}
+    for _ in range(40):
+        name = min(weights, key=lambda name: (tokens[name] + 1) / weights[name])
+        batch = next(copies[name])
+        tokens[name] += batch.num_target_tokens
+        expected.append(batch.source_BS.tolist())
+    assert take(batches, 40) == expected
+
+
+def test_a_stage_ends_when_its_corpus_has_been_read_so_often_since_it_began(stream: Any) -> None:
+    """Every pair of ``c`` comes twice in the second stage, although the stage begins in the middle of an epoch of b."""
+    batches, seen = stream(), Counter[int]()
+    stages = []
+    for batch in itertools.islice(stream(), 400):
+        del batch
+        stages.append(batches.stage)
+        if batches.stage == "middle" and batches._next() == "c":
+            seen.update(row[0] for row in batches.make_next().source_BS.tolist())
+        batches.advance()
+    assert [stage for stage, _ in itertools.groupby(stages)] == ["start", "middle", "end"]
+    assert set(seen.values()) == {2}
+    assert len(seen) == 30
+    assert not batches.is_over
+
+
+def test_the_run_is_over_with_the_last_stage(stream: Any) -> None:
+    batches = stream([StageOptions(name="only", corpora={"c": 1.0}, until="c 2")])
+    number = len(take(stream([StageOptions(name="one", corpora={"c": 1.0})]), 1)) and 0
+    while not batches.is_over:
+        batches.advance()
+        number += 1
+    assert batches._corpora["c"].place == (2, 0, 0)
+    again = stream([StageOptions(name="only", corpora={"c": 1.0}, until="c 2")])
+    again.load_state_dict(json.loads(json.dumps(batches.state_dict())))
+    assert again.is_over
+    assert number > 2
+
+
+@pytest.mark.quick("share1")
+@pytest.mark.parametrize("share", [(0, 1), (1, 2)])
+def test_a_resumed_stream_goes_on_wherever_it_stopped(stream: Any, share: tuple[int, int]) -> None:
+    whole, stages = take(stream(share=share), 130), set()
+    for stop in random.Random(1).sample(range(1, 110), 25):
+        before = stream(share=share)
+        take(before, stop)
+        stages.add(before.stage)
+        state = json.loads(json.dumps(before.state_dict()))
+        resumed = stream(share=share)
+        resumed.load_state_dict(state)
+        assert (resumed.stage, resumed.epoch) == (before.stage, before.epoch)
+        assert take(resumed, 20) == whole[stop : stop + 20]
+    assert len(stages) == 3
+
+
+def test_processes_share_the_batches_of_one(stream: Any) -> None:
+    whole = take(stream(), 120)
+    assert take(stream(share=(0, 2)), 60) == whole[::2]
+    assert take(stream(share=(1, 2)), 60) == whole[1::2]
+
+
+def test_a_thread_that_makes_batches_in_advance_changes_nothing(stream: Any) -> None:
+    whole, batches = take(stream(), 120), stream().prefetch(torch.device("meta"))
+    made = iter(batches)
+    for number in range(100):
+        assert next(made).source_BS.tolist() == whole[number]
+        if number % 9 == 0:
+            resumed = stream()
+            resumed.load_state_dict(json.loads(json.dumps(batches.state_dict())))
+            assert take(resumed, 3) == whole[number + 1 : number + 4]
+    made.close()  # type: ignore[attr-defined]
+
+
+def test_other_weights_hold_from_the_resume_on(stream: Any) -> None:
+    before = stream([StageOptions(name="all", corpora={"a": 9, "b": 1})])
+    take(before, 100)
+    batches = stream([StageOptions(name="all", corpora={"a": 1, "b": 1})])
+    batches.load_state_dict(before.state_dict())
+    assert abs(shares_of(batches, 60)["a"] - 0.5) < 0.03
+
+
+def test_a_corpus_that_is_new_begins_and_one_that_is_gone_is_told(
+    stream: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = stream([StageOptions(name="all", corpora={"a": 1, "b": 1})])
+    take(before, 30)
+    state = before.state_dict()
+    state["corpora"]["gone"] = state["corpora"].pop("c")
+    batches = stream([StageOptions(name="all", corpora={"a": 1, "b": 1, "c": 1})])
+    batches.load_state_dict(state)
+    assert "data.corpora isn't what the run was started with: c, gone came or went" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert batches._corpora["c"].place == (0, 0, 0)
+    assert batches._corpora["a"].place == before._corpora["a"].place
+    # From one corpus to several, and back.
+    single = batches._corpora["a"]
+    batches.load_state_dict(single.state_dict())
+    single.load_state_dict(before.state_dict())
+
+
+# the vocabulary
+
+
+def numbered(name: str, size: int) -> GivenText:
+    return GivenText([(f"{name} {i}", "x") for i in range(size)], name)
+
+
+def test_the_sample_is_by_weight_and_the_same_again() -> None:
+    texts, weights = [numbered("a", 9000), ReadText(numbered("b", 900), tag="<2b>"), numbered("c", 99)], [1, 1, 2]
+    sample = Sample(texts, weights, seed=3)
+    pairs = list(sample)
+    counts = Counter(source.split()[0] for source, _ in pairs)
+    assert_allclose([counts["a"], counts["b"], counts["c"]], [9999 / 4, 9999 / 4, 9999 / 2], rtol=0.05)
+    assert pairs == list(sample) == list(Sample(texts, weights, seed=3))
+    assert pairs != list(Sample(texts, weights, seed=4))
+    assert len(list(Sample(texts, weights, limit=1000))) == pytest.approx(1000, rel=0.1)
+
+
+def test_the_vocabulary_knows_the_corpora_by_weight(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    """Of 40 pieces that characters leave, most are words of the corpus with the higher weight."""
+    words = {"a": ["apfel", "birne", "kirsche", "traube"], "b": ["hund", "katze", "maus", "vogel"]}
+    for name, own in words.items():
+        for language in ("de", "en"):
+            (tmp_path / f"train.{name}{language}").write_text("".join(f"{word}\n" for word in own * 50))
+
+    def pieces(weight: float) -> set[str]:
+        entries = [corpus(tmp_path, name, f"{name}de", f"{name}en") for name in words]
+        entries[0]["weight"] = weight
+        data = {"corpora": entries, "valid": None}
+        vocabulary = {"type": "bpe", "size": 34}
+        found = prepare_data(make_recipe(max_steps=1, recipe={"data": data, "vocabulary": vocabulary})).vocabularies
+        return {found.source.token(i).strip("▁") for i in range(len(found.source))}
+
+    assert len(pieces(50) & set(words["a"])) > len(pieces(0.02) & set(words["a"]))
+
+
+# tags
+
+
+KINDS = [("word", 200), ("unigram", 55), ("bpe", 55), ("character", 60)]
+
+
+def tagged(kind: str, size: int, text: FileText, joint: bool = True) -> Vocabularies:
+    options = VocabularyOptions(type=kind, size=size, joint=joint)  # type: ignore[arg-type]
+    return train_vocabularies(options, text, tags=["<2de>", "<bt>"])
+
+
+@pytest.mark.parametrize(("kind", "size"), KINDS)
+def test_tags_are_read_in_front_of_a_text_and_nowhere_else(
+    kind: str, size: int, tiny_corpus: Path, tmp_path: Path
+) -> None:
+    text = FileText(tiny_corpus / "train.de", tiny_corpus / "train.en")
+    tagged(kind, size, text, joint=False).save(tmp_path)
+    vocabularies = Vocabularies.load(tmp_path)
+    assert not vocabularies.target.tags
+    vocabulary, plain = vocabularies.source, "Der Hund schläft."
+    ids, tag, other = vocabulary.encode(plain), vocabulary.tags["<2de>"], vocabulary.tags["<bt>"]
+    for line in (f"<2de> {plain}", f"  <2de>{plain}", f"<2de>   {plain}"):
+        assert vocabulary.encode(line) == [tag, *ids]
+        begin = line.index("D")
+        assert [(p.begin - begin, p.end - begin) for p in vocabulary.pieces(line)[1:]] == [
+            (p.begin, p.end) for p in vocabulary.pieces(plain)
+        ]
+        assert line[slice(*vocabulary.pieces(line)[0][1:])] == "<2de>"
+    assert vocabulary.encode(f"<2de> <bt> {plain}") == [tag, other, *ids]
+    assert vocabulary.decode([tag, other, *ids]) == plain
+    assert vocabulary.encode("<2de> <bt>") == [] == vocabulary.pieces(" <2de>")
+    assert tag not in vocabulary.encode(f"{plain} <2de>")
+    assert tag not in vocabulary.encode(f"<2en> <2de> {plain}")
+
+
+def test_a_tag_with_the_name_of_a_special_piece_is_refused(tiny_corpus: Path) -> None:
+    text = FileText(tiny_corpus / "train.de", tiny_corpus / "train.en")
+    with pytest.raises(UserError, match=r"The tag </s> is a special piece") as caught:
+        train_vocabularies(VocabularyOptions(), text, tags=["</s>"])
+    assert caught.value.remedy
+
+
+def test_a_tag_is_in_front_of_the_current_turn_of_a_dialogue(tmp_path: Path, make_recipe: RecipeMaker) -> None:
+    (tmp_path / "train.de").write_text("eins\tzwei\tdrei\n\tvier\n")
+    (tmp_path / "train.en").write_text("one\ttwo\tthree\n\tfour\n")
+    data = {"corpora": [corpus(tmp_path, tag="<2en>")], "history_turns": 1}
+    [text], _ = nmt.training.data.open_texts(make_recipe(max_steps=1, recipe={"data": data}).data)
+    assert list(text) == [("zwei\t<2en> drei", "three"), ("\t<2en> vier", "four")]
+
+
+def train_both_ways(tiny_corpus: Path, train_tiny: TrainTiny, steps: int = 280) -> Path:
+    """A model of two directions; nothing but the tag tells which one is wanted."""
+    corpora = [corpus(tiny_corpus, "to-en", tag="<2en>"), corpus(tiny_corpus, "to-de", "en", "de", tag="<2de>")]
+    corpora += [corpus(tiny_corpus, f"copy-{x}", x, x, tag=f"<2{x}>") for x in ("de", "en")]
+    settings = {"data.root": None, "data.valid": None, "data.corpora": corpora, "vocabulary.joint": True}
+    settings |= {"training.max_steps": steps, "training.batch_tokens": 384, "training.validate_every": steps}
+    return train_tiny(*(f"{key}={json.dumps(value)}" for key, value in settings.items()))
+
+
+@pytest.fixture(scope="module")
+def both_ways(tiny_corpus: Path, train_tiny: TrainTiny) -> Path:
+    return train_both_ways(tiny_corpus, train_tiny)
+
+
+@pytest.fixture(scope="module")
+def hardly_trained(tiny_corpus: Path, train_tiny: TrainTiny) -> Path:
+    return train_both_ways(tiny_corpus, train_tiny, steps=1)
+
+
+@pytest.mark.slow
+def test_the_tag_says_what_a_model_of_two_directions_writes(both_ways: Path, tiny_corpus: Path) -> None:
+    model = nmt.load(both_ways, "cpu")
+    german, english = ((tiny_corpus / f"train.{side}").read_text("utf-8").splitlines()[:20] for side in ("de", "en"))
+    expected = [(f"<2{x}> {line}", wanted) for x, side in (("de", german), ("en", english)) for line, wanted in zip(
+        german + english, side * 2, strict=True)]  # fmt: skip
+    found = model.translate([source for source, _ in expected])
+    right = sum(translation.text == wanted for translation, (_, wanted) in zip(found, expected, strict=True))
+    assert right > 0.9 * len(expected)
+    assert all("<2" not in translation.text for translation in found)
+    # Forced decoding reads the tag, too.
+    scores = [each.log_probability for each in model.score([(f"<2{x}> {german[0]}", german[0]) for x in ("de", "en")])]
+    assert scores[0] is not None
+    assert scores[1] is not None
+    assert scores[0] > scores[1] + 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("split_punctuation", [False, True])
+def test_a_tag_has_no_links(both_ways: Path, tiny_corpus: Path, tmp_path: Path, split_punctuation: bool) -> None:
+    """Its words count, as the line has them; with and without a lexicon, and in alignments of translations."""
+    model = nmt.load(both_ways, "cpu")
+    german, english = ((tiny_corpus / f"train.{side}").read_text("utf-8").splitlines() for side in ("de", "en"))
+    pairs = [(f"<2en> {source}", target) for source, target in zip(german, english, strict=True)]
+    first = 3 if split_punctuation else 1
+    for lexicon_only in (False, False, True):
+        found = list(model.align(pairs, split_punctuation=split_punctuation, lexicon_only=lexicon_only))
+        assert all(each.links for each in found)
+        for each in found:
+            assert "".join(each.source[:first]) == "<2en>"
+            assert not each.weights[:, :first].any()
+            assert min(source for source, _ in each.links) >= first
+            assert max(source for source, _ in each.links) < len(each.source)
+        model.aligner.lexicon = learn_lexicon(found)
+    with_links = model.stream([source for source, _ in pairs[:5]], with_alignment=True)
+    assert all(min(link[0] for link in each.alignment or ()) >= 1 for each in with_links)
+
+
+def test_a_tag_that_the_model_lacks_is_told_once(hardly_trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = nmt.load(hardly_trained, "cpu")
+    for _ in range(2):
+        model.translate(["<2de> dog", "dog", "<2fr> dog", "<2it> dog"])
+    text = " ".join(capsys.readouterr().err.split())
+    assert text.count("isn't a tag of the model") == 1
+    assert "line 3 begins with <2fr>, which isn't a tag of the model: <2de>, <2en>." in text
+
+
+def test_an_unknown_word_is_never_replaced_by_a_tag(hardly_trained: Path, tiny_corpus: Path) -> None:
+    model = nmt.load(hardly_trained, "cpu")
+    line = (tiny_corpus / "train.de").read_text("utf-8").splitlines()[0]
+    words = model.aligner.attended_words(f"<2en> {line}", model.encode_target("The dog sleeps in the garden."))
+    assert not {"<", "2en", ">", ""} & set(words)
+
+
+# runs
+
+
+def losses(metrics: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
+    return [(line["step"], line["loss"]) for line in metrics]
+
+
+@pytest.mark.quick("True")
+@pytest.mark.parametrize("joint", [True, False])
+def test_one_corpus_trains_as_data_train_does(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, tiny_corpus: Path, tmp_path: Path, joint: bool
+) -> None:
+    options: dict[str, Any] = {"max_epochs": 2, "log_every": 1, "batch_tokens": 320}
+    vocabulary = {"type": "unigram", "size": 55, "joint": joint}
+    plain = make_recipe(**options, recipe={"vocabulary": vocabulary})
+    data = {"corpora": [corpus(tiny_corpus, weight=0.3)]}
+    train(plain, tmp_path / "plain")
+    train(make_recipe(**options, recipe={"vocabulary": vocabulary, "data": data}), tmp_path / "listed")
+    found = [losses(read_metrics(tmp_path / name, "train")) for name in ("plain", "listed")]
+    assert found[0] == found[1]
+    assert len(found[0]) > 10
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("plain", "listed")]
+    assert weights[0] == weights[1]
+
+
+def staged(make_recipe: RecipeMaker, folder: Path, links: Path | None = None, **training: Any) -> Recipe:
+    """Two corpora in three stages, with techniques and modifiers that read each epoch otherwise."""
+    corpora = [corpus(folder, "forward", weight=2), corpus(folder, "back", "en", "de", modifiers={"typos": 0.5})]
+    techniques: dict[str, Any] = {"subword_sampling": {"alpha": 0.2}, "reverse_pairs": {"fraction": 0.5}}
+    if links is not None:
+        links.write_text("0-0\n" * 40)
+        modifiers = {"typos": 0.2, "noise": 0.1, "join": 0.2, "terms": 0.3, "upper_case": 0.1}
+        corpora = [each | {"links": str(links), "tag": "<x>", "modifiers": modifiers} for each in corpora]
+        techniques = {"guided_alignment": {}}
+    stages = [
+        {"name": "one", "corpora": {"forward": 1}, "until": "forward 1"},
+        {"name": "two", "corpora": {"forward": 1, "back": 3}, "until": "back 2"},
+        {"name": "three", "corpora": {"forward": 2, "back": 1}},
+    ]
+    recipe = {"data": {"corpora": corpora, "stages": stages}, "vocabulary": {"type": "unigram", "size": 90}}
+    options = {
+        "max_epochs": 6,
+        "max_steps": 40,
+        "checkpoint_every": 3,
+        "validate_every": 20,
+        "log_every": 1,
+        "batch_tokens": 200,
+    }
+    return make_recipe(dropout=0.1, recipe=recipe, techniques=techniques, **options | training)
+
+
+def state_of(directory: Path) -> dict[str, Any]:
+    path = max((directory / "checkpoints").glob("step-*")) / "state.json"
+    return dict(json.loads(path.read_text("utf-8")))
+
+
+KILLED_AT = """
+import os, signal
+from nmt.data.buffers import ShuffleBuffers
+ShuffleBuffers.__init__.__defaults__ = None, 15  # three of them
+from nmt.training.trainer import Trainer
+plain = Trainer._report
+def report(self, *arguments):
+    plain(self, *arguments)
+    if self.progress.step == {step}:
+        os.kill(os.getpid(), signal.SIGKILL)
+Trainer._report = report
+"""
+
+
+@pytest.fixture
+def start(zygote: Any, tmp_path: Path) -> Callable[..., list[int]]:
+    """``start(recipe, directory, size, step)``: the processes of a run, of which the last is killed at a step."""
+
+    def start(recipe: Path, directory: Path, size: int, step: int = 0) -> list[int]:
+        arguments = ["train", str(recipe), "-o", str(directory), "--resume"]
+        ranks = variables_of_ranks(size) if size > 1 else [{}]
+        return [
+            zygote.start(
+                tmp_path / f"messages-{rank}",
+                arguments,
+                before=KILLED_AT.format(step=step if rank == size - 1 else 0),
+                **variables,
+            )
+            for rank, variables in enumerate(ranks)
+        ]
+
+    return start
+
+
+def test_a_stage_is_told(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, tiny_corpus: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    train(staged(make_recipe, tiny_corpus), tmp_path)
+    begun = read_metrics(tmp_path, "stage")
+    assert [line["stage"] for line in begun] == ["two", "three"]
+    assert f"stage two begins after step {begun[0]['step']}" in " ".join(capsys.readouterr().err.split())
+
+
+def test_training_ends_with_the_last_stage(
+    make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = {
+        "corpora": [corpus(tiny_corpus)],
+        "stages": [{"name": "only", "corpora": {"all": 1}, "until": "all 2"}],
+    }
+    train(make_recipe(max_steps=1000, recipe={"data": data}), tmp_path)
+    assert "the last one of data.stages has ended" in " ".join(capsys.readouterr().err.split())
+    assert state_of(tmp_path)["batches"]["corpora"]["all"]["epoch"] == 2
+
+
+# bad input
+
+
+def refused(recipe: Path, directory: Path, capsys: pytest.CaptureFixture[str], *settings: str) -> str:
+    """The message of a run that is refused, with exit code 2 and without a traceback."""
+    from nmt.__main__ import main
+
+    arguments = [argument for setting in settings for argument in ("--set", setting)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["nmt", "train", str(recipe), "-o", str(directory), "--resume", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert ended.value.code == 2
+    text = " ".join(capsys.readouterr().err.split())
+    assert "Traceback" not in text
+    return text
+
+
+ONE = "{name: one, source: FOLDER/train.de, target: FOLDER/train.en}"
+TWO = ONE.replace("one", "two")
+
+
+@pytest.mark.parametrize(
+    ("settings", "parts"),
+    [
+        (["data.corpora=[{name: one, weight: 0, tsv: x}]"], ["data.corpora.0.weight", "greater than 0"]),
+        (["data.corpora=[{name: one, weight: .nan, tsv: x}]"], ["data.corpora.0.weight", "valid number"]),
+        (["data.corpora=[{name: one, wieght: 2, tsv: x}]"], ["data.corpora.0.wieght", "'weight'"]),
+        (["data.corpora=[{name: one}]"], ["one needs either source and target, or tsv, or jsonl, or hub"]),
+        (["data.corpora=[{name: one, source: x}]"], ["one needs either source and target"]),
+        (["data.corpora=[{name: one, tsv: x, hub: y}]"], ["one needs either source and target"]),
+        (["data.corpora=[{name: one, tsv: x, tag: 2de}]"], ["data.corpora.0.tag", "<2de>"]),
+        (["data.corpora=[{name: one, tsv: x, modifiers: {typo: 0.1}}]"], ["typos"]),
+        (["data.corpora=[{name: one, tsv: x, modifiers: {typos: 2}}]"], ["less than or equal to 1"]),
+        (["data.corpora=[{name: a, tsv: x, modifiers: {typos: 0.6, title_case: 0.6}}]"], ["sum of more than 1"]),
+        (["data.corpora=[{name: a, tsv: x, modifiers: {typos: 1}}]", "data.history_turns=2"], ["not dialogues"]),
+        ([f"data.corpora=[{ONE}, {ONE}]"], ["two corpora have the name 'one'"]),
+        ([f"data.corpora=[{ONE}]", "data.train=other"], ["leave out data.train"]),
+        (["data.corpora=[{name: one, source: no.de, target: no.en}]"], ["File not found: no.de"]),
+        (["data.corpora=[{name: one, tsv: no.tsv}]"], ["File not found: no.tsv"]),
+        (["data.corpora=[{name: one, jsonl: FOLDER/train.de}]"], ["train.de, line 1: no JSON object", '"de": "Guten']),
+        ([f"data.corpora=[{ONE}, {TWO}]", "data.stages=[{name: x, corpora: {tow: 1}}]"], ["stage x reads 'tow'"]),
+        (["data.stages=[{name: x, corpora: {one: 1}}]"], ["but data.corpora has no corpora at all"]),
+        ([f"data.corpora=[{ONE}]", "data.stages=[{name: x, corpora: {one: 0}}]"], ["data.stages.0.corpora.one"]),
+        ([f"data.corpora=[{ONE}]", "data.stages=[{name: x, corpora: {one: .inf}}]"], ["data.stages.0.corpora.one"]),
+        ([f"data.corpora=[{ONE}]", "data.stages=[{name: x, corpora: {}}]"], ["data.stages.0.corpora"]),
+        ([f"data.corpora=[{ONE}]", "data.stages=[{name: x, corpora: {one: 1}, until: one}]"], ["NAME EPOCHS"]),
+        ([f"data.corpora=[{ONE}]", "data.stages=[{name: x, corpora: {one: 1}, until: one 0}]"], ["NAME EPOCHS"]),
+        (
+            [f"data.corpora=[{ONE}, {TWO}]", "data.stages=[{name: x, corpora: {one: 1}, until: two 1}]"],
+            ["stage x would never end: it doesn't read 'two'"],
+        ),
+        (
+            [f"data.corpora=[{ONE}]", "data.stages=[{name: x, corpora: {one: 1}}, {name: y, corpora: {one: 1}}]"],
+            ["stage x would never end: give it until, such as 'one 1'"],
+        ),
+        (
+            [f"data.corpora=[{ONE}]", "data.stages=[{name: x, corpora: {one: 1}, until: one 1}, "
+             "{name: x, corpora: {one: 1}}]"],
+            ["two stages have the name 'x'"],
+        ),
+        (
+            [f"data.corpora=[{ONE}, {TWO}]", "training.techniques={guided_alignment: {links: FOLDER/train.de}}"],
+            ["guided_alignment.links is for one text", "With data.corpora give each of them links"],
+        ),
+        (["training.techniques={guided_alignment: {}}"], ["guided_alignment.links is for one text", "set it"]),
+        (
+            [f"data.corpora=[{ONE}]", "training.techniques={guided_alignment: {}}"],
+            ["needs word links of each of data.corpora", "nmt align"],
+        ),
+        (["data.corpora=[{name: a, tsv: x, modifiers: {terms: 0.1}}]"], ["terms of a needs its links", "nmt align"]),
+        (
+            ["data.corpora=[{name: a, source: FOLDER/train.de, target: FOLDER/train.en, links: no.links}]"],
+            ["File not found: no.links"],
+        ),
+        (
+            ["data.corpora=[{name: one, source: FOLDER/train.de, target: FOLDER/train.en, tag: <2en>}]",
+             "training.techniques={reverse_pairs: {fraction: 0.5}}", "training.max_epochs=2", "vocabulary.joint=true"],
+            ["reverse_pairs can't turn pairs with tags round"],
+        ),
+    ],
+)  # fmt: skip
+def test_bad_input_has_one_message_with_a_remedy(
+    tiny_recipe: Path, tiny_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: list[str],
+    parts: list[str],
+) -> None:  # fmt: skip
+    settings = [setting.replace("FOLDER", str(tiny_corpus)) for setting in settings]
+    text = refused(tiny_recipe, tmp_path / "run", capsys, *settings)
+    for part in parts:
+        assert part in text
+
+
+def test_a_tag_that_the_vocabulary_lacks_is_refused(
+    tiny_recipe: Path, tiny_model: Path, tiny_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpora = f"data.corpora={json.dumps([corpus(tiny_corpus, tag='<2en>')])}"
+    text = refused(tiny_recipe, tmp_path / "run", capsys, corpora, f"vocabulary.path={tiny_model}")
+    assert "the tag <2en>, which the vocabulary lacks" in text
+    assert "vocabulary.path" in text
+
+
+def test_user_defined_symbols_of_another_vocabulary_are_tags_too(
+    tiny_corpus: Path, tmp_path: Path, make_recipe: RecipeMaker
+) -> None:
+    import sentencepiece
+
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(tiny_corpus / "train.de"), model_prefix=str(tmp_path / "own"), vocab_size=50, minloglevel=2,
+        pad_id=3, user_defined_symbols=["<2en>"],
+    )  # fmt: skip
+    recipe = {
+        "data": {"corpora": [corpus(tiny_corpus, tag="<2en>")]},
+        "vocabulary": {"path": str(tmp_path / "own.model")},
+    }
+    data = prepare_data(make_recipe(max_steps=1, recipe=recipe))
+    vocabulary = data.vocabularies.source
+    assert "<2en>" in [vocabulary.token(int(i)) for i in data.train[0].corpus.source[0]]
+
+
+def test_pairs_in_memory_are_no_corpora(make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(max_steps=1, recipe={"data": {"corpora": [corpus(tiny_corpus)]}})
+    with pytest.raises(UserError, match=r"pairs= can't be given together with data\.corpora"):
+        train(recipe, tmp_path / "run", pairs=[("a", "b")])
+
+
+def test_pairs_are_held_out_of_the_first_corpus(make_recipe: RecipeMaker, tiny_corpus: Path) -> None:
+    data = {"corpora": [corpus(tiny_corpus, tag="<2en>"), corpus(tiny_corpus, "more")], "valid": None}
+    found = prepare_data(make_recipe(max_steps=1, recipe={"data": data}))
+    assert [len(part) for part in found.train] == [38, 40]
+    assert all(source.startswith("<2en> ") for source in found.valid.sources)

@@ -1,0 +1,190 @@
+"""Log-probabilities that are not finite: every search ends, and the error names the layer or the setting."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from searches import search_all
+from torch import Tensor
+
+from nmt.core.errors import BrokenModel
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
+from nmt.decoding.beam import beam_search
+from nmt.decoding.forced import force_all
+from nmt.decoding.hypotheses import SearchBatch
+from nmt.decoding.processors import LogitsProcessor
+from nmt.decoding.search import ModelSearcher, Query
+from nmt.extensions.classification.task import Classification
+from nmt.models.build import DECODERS, build_model
+from nmt.models.contracts import State, StepOutput
+from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe.schema import DecodingOptions, ModelOptions
+from nmt.translation.ensemble import Ensemble
+
+SOURCES = [[4, 9, 7], [10, 4], [8]]
+SEARCHES: list[dict[str, Any]] = [
+    {"beam_size": 1},
+    {"beam_size": 3, "early_stopping": "exact"},
+    {"beam_size": 3, "prune": 1.0},
+    {"beam_size": 4, "beam_groups": 2},
+    {"beam_size": 2, "search": "sample"},
+]
+MAX_STEPS = 60
+
+SystemMaker = Callable[[str], Seq2Seq]
+
+
+class Stuck(State):
+    def reorder(self, rows: Tensor, sentences: Tensor | None = None) -> "Stuck":
+        return self
+
+
+class Constant:
+    """A model whose logits for the third token are all ``value``; tokens other than EOS are likelier before it."""
+
+    device = torch.device("cpu")
+    alignment_heads = ()
+
+    def __init__(self, value: float, vocabulary: WordVocabulary) -> None:
+        self._value, self._vocabulary, self.num_steps = value, vocabulary, 0
+
+    def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:
+        return Stuck()
+
+    def step(self, token_N: Tensor, state: State, need_weights: bool = False, rows: Tensor | None = None) -> StepOutput:
+        self.num_steps += 1
+        assert self.num_steps < MAX_STEPS, "the search doesn't end"
+        logits_NV = torch.zeros(len(token_N) if rows is None else len(rows), len(self._vocabulary))
+        logits_NV[:, self._vocabulary.eos] = -30.0
+        return StepOutput(logits_NV + self._value if self.num_steps == 3 else logits_NV, None, state)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("options", SEARCHES, ids=str)
+def test_a_search_ends_with_an_error(words: Vocabularies, options: dict[str, Any], value: float) -> None:
+    model: Any = Constant(value, words.target)  # type: ignore[arg-type]
+    with pytest.raises(BrokenModel, match="not finite"):
+        search_all(model, [[4, 5]], words, DecodingOptions(**options))
+
+
+@pytest.mark.parametrize("options", SEARCHES[:-1], ids=str)
+def test_a_search_whose_hypotheses_never_end_stops_at_the_limit(words: Vocabularies, options: dict[str, Any]) -> None:
+    model: Any = Constant(0.0, words.target)  # type: ignore[arg-type]
+    limit_B, source_B1 = torch.tensor([4, 7]), torch.full((2, 1), words.source.eos)
+    settings = DecodingOptions(**options)
+    found = beam_search(SearchBatch(model, source_B1, torch.ones(2).long(), words, settings, limit_B, [0, 1]), [])
+    assert len(found) == 2
+    assert model.num_steps == 7
+
+
+@pytest.fixture(params=sorted(DECODERS.keys() - {"classifier"}))
+def decoder_model(request: pytest.FixtureRequest, words: Vocabularies) -> Seq2Seq:
+    torch.manual_seed(5)
+    encoder = {"type": "recurrent", "hidden_size": 16}
+    return build_model(ModelOptions(encoder=encoder, decoder={"type": request.param}, embedding_size=16), words).eval()
+
+
+def broken(model: Seq2Seq, name: str, weight: float = 3e38) -> Seq2Seq:
+    """The model with the same large weight everywhere in one module."""
+    with torch.no_grad():
+        for parameter in model.get_submodule(name).parameters():
+            parameter.fill_(weight)
+    return model
+
+
+def test_the_output_layer_is_named_and_nothing_before_it(decoder_model: Seq2Seq, words: Vocabularies) -> None:
+    output = decoder_model.decoder.output
+    with torch.no_grad():  # whatever the sign of the features, some rows overflow
+        output.weight_VD.fill_(3e38)[::2].neg_()
+        output.bias_V.fill_(3e38)
+    with pytest.raises(BrokenModel, match=r"'linear' in decoder\.output"):
+        search_all(decoder_model, SOURCES, words, DecodingOptions(beam_size=2))
+
+
+@pytest.mark.parametrize(
+    ("system", "layer"),
+    [
+        ("transformer", "encoder.layers.1.feed_forward.out"),
+        ("transformer", "decoder.layers.0.feed_forward.out"),
+        ("bahdanau", "decoder.attention"),
+    ],
+)
+def test_the_layer_whose_results_overflow_is_named(
+    make_system: SystemMaker, words: Vocabularies, system: str, layer: str
+) -> None:
+    model = broken(make_system(system), layer)
+    for searched in (model, Ensemble([model, model])):
+        with pytest.raises(BrokenModel) as caught:
+            search_all(searched, SOURCES, words, DecodingOptions(beam_size=3))
+        assert layer in caught.value.message
+        assert "learning_rate" in caught.value.remedy
+
+
+def test_weights_that_are_not_finite_are_named(make_system: SystemMaker, words: Vocabularies) -> None:
+    model = broken(make_system("transformer"), "decoder.layers.1.self_attention", math.nan)
+    with pytest.raises(BrokenModel, match=r"weights of the model are not finite: decoder\.layers\.1\.self_attention"):
+        search_all(model, SOURCES, words, DecodingOptions(beam_size=2))
+
+
+@pytest.mark.parametrize("options", [{"beam_size": 3}, {"beam_size": 2, "search": "sample"}], ids=str)
+def test_a_precision_that_is_too_narrow_is_named(
+    make_system: SystemMaker, words: Vocabularies, options: dict[str, Any]
+) -> None:
+    model = broken(make_system("transformer"), "decoder.layers.1.feed_forward.out", 1e6)
+    query = Query(SOURCES, DecodingOptions(max_length=5, **options))
+    assert ModelSearcher(model, words)(query)
+    with pytest.raises(BrokenModel) as caught:
+        ModelSearcher(model, words, precision="fp16")(query)
+    assert "works in float32, but not in float16" in caught.value.message
+    assert "decoder.layers.1.feed_forward.out" in caught.value.message
+    assert "--precision fp32" in caught.value.remedy
+
+
+@pytest.mark.parametrize("options", [{"beam_size": 3}, {"beam_size": 2, "search": "sample"}], ids=str)
+def test_a_logits_processor_that_spoils_the_scores_is_named(
+    make_system: SystemMaker, words: Vocabularies, options: dict[str, Any]
+) -> None:
+    class Spoiler(LogitsProcessor):
+        def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
+            if tokens_Nt.shape[1] == 2:
+                logits_NV += math.nan
+
+    model, processors = make_system("luong"), [Spoiler(None, words)]
+    with pytest.raises(BrokenModel, match="logits processor Spoiler"):
+        search_all(model, SOURCES, words, DecodingOptions(max_length=5, **options), processors=processors)
+
+
+@pytest.mark.parametrize("margins_only", [False, True])
+def test_forced_decoding_names_the_layer(make_system: SystemMaker, words: Vocabularies, margins_only: bool) -> None:
+    model = broken(make_system("transformer"), "decoder.layers.0.feed_forward.out")
+    with pytest.raises(BrokenModel, match=r"decoder\.layers\.0\.feed_forward\.out"):
+        force_all(model, [([4, 5], [6, 7])], words, 1, margins_only=margins_only)
+
+
+def test_a_classifier_with_such_results_is_an_error(words: Vocabularies) -> None:
+    torch.manual_seed(6)
+    encoder = {"type": "recurrent", "hidden_size": 16}
+    options = ModelOptions(encoder=encoder, decoder={"type": "classifier"}, embedding_size=16)
+    model = build_model(options, words).eval()
+    broken(model, "decoder")
+    search = ModelSearcher(model, words, partial(Classification.search, None))  # type: ignore[arg-type]
+    with pytest.raises(BrokenModel, match=r"in decoder\."):
+        search(Query(SOURCES, DecodingOptions()))
+
+
+@pytest.mark.parametrize("options", SEARCHES, ids=str)
+def test_a_search_can_be_ended_between_two_steps(words: Vocabularies, options: dict[str, Any]) -> None:
+    model: Any = Constant(0.0, words.target)  # type: ignore[arg-type]
+
+    def stop_at_the_fourth() -> None:
+        if model.num_steps == 3:
+            raise InterruptedError
+
+    query = Query([[4] * 9, [5]], DecodingOptions(**options), before_step=stop_at_the_fourth)
+    with pytest.raises(InterruptedError):
+        ModelSearcher(model, words)(query)
+    assert model.num_steps == 3

@@ -1,0 +1,131 @@
+"""Sampling: frequencies against the probabilities they come from, and the same draw whoever else is there."""
+
+from typing import Any
+
+import pytest
+import torch
+from searches import search_all
+from torch import Tensor
+
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
+from nmt.decoding.hypotheses import Hypothesis
+from nmt.extensions.search.sampling import draw, uniform_numbers
+from nmt.models.contracts import State, StepOutput
+from nmt.recipe.schema import DecodingOptions
+
+WORDS = WordVocabulary(["▁a", "▁b", "▁c"])
+A, B, C = 4, 5, 6
+EOS = WORDS.eos
+FIRST = torch.tensor([0.02, 0.0, 0.08, 0.1, 0.5, 0.25, 0.05])
+
+
+class Letters:
+    """Says letters until it ends; what is likely depends on the source's first id."""
+
+    device = torch.device("cpu")
+    alignment_heads = ()
+
+    def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:
+        return Sources(source_BS[:, 0])
+
+    def step(self, token_N: Tensor, state: "Sources", need_weights: bool = False) -> StepOutput:
+        logits_NV = FIRST.log().clamp(min=-30).repeat(len(token_N), 1)
+        logits_NV[torch.arange(len(token_N)), state.first_N] += 1.0
+        return StepOutput(logits_NV, None, state)
+
+
+class Sources(State):
+    def __init__(self, first_N: Tensor) -> None:
+        self.first_N = first_N
+
+    def reorder(self, rows: Tensor, sentences: Tensor | None = None) -> "Sources":
+        return Sources(self.first_N[rows])
+
+
+def drawn(sources: list[list[int]], **options: Any) -> list[list[Hypothesis]]:
+    return search_all(Letters(), sources, Vocabularies(WORDS, WORDS), DecodingOptions(search="sample", **options))
+
+
+def frequencies(options: DecodingOptions, number: int = 40000) -> Tensor:
+    uniform = (torch.arange(number) + 0.5) / number
+    pieces = draw(FIRST.log().repeat(number, 1), uniform.double(), options)
+    return torch.bincount(pieces, minlength=len(FIRST)) / number
+
+
+def test_pieces_come_as_often_as_they_are_likely() -> None:
+    torch.testing.assert_close(frequencies(DecodingOptions()), FIRST, atol=1e-4, rtol=0)
+
+
+def test_temperature() -> None:
+    expected = FIRST**2 / (FIRST**2).sum()
+    torch.testing.assert_close(frequencies(DecodingOptions(temperature=0.5)), expected, atol=1e-4, rtol=0)
+
+
+def test_top_k_keeps_the_likeliest() -> None:
+    expected = torch.tensor([0, 0, 0, 0.1, 0.5, 0.25, 0]) / 0.85
+    torch.testing.assert_close(frequencies(DecodingOptions(top_k=3)), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("p", "kept"), [(0.4, [A]), (0.6, [A, B]), (0.8, [A, B, EOS]), (0.001, [A])])
+def test_top_p_keeps_as_few_as_have_the_probability(p: float, kept: list[int]) -> None:
+    expected = torch.zeros_like(FIRST)
+    expected[kept] = FIRST[kept] / FIRST[kept].sum()
+    torch.testing.assert_close(frequencies(DecodingOptions(top_p=p)), expected, atol=1e-4, rtol=0)
+
+
+def test_a_number_just_below_one_gives_a_possible_piece() -> None:
+    almost_one = torch.tensor([1 - 1e-16], dtype=torch.float64)
+    logits = torch.tensor([[0.0, 0.0, float("-inf"), float("-inf")]])
+    assert draw(logits, almost_one, DecodingOptions()).item() in {0, 1}
+
+
+def test_a_probability_that_is_reached_exactly_is_enough() -> None:
+    options, numbers = DecodingOptions(top_p=0.5), torch.linspace(0, 0.999, 50, dtype=torch.float64)
+    assert len(draw(torch.zeros(50, 4), numbers, options).unique()) == 2
+
+
+def test_a_number_of_one_draws_the_last_piece_that_top_p_leaves() -> None:
+    logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
+    assert draw(logits, torch.ones(1, dtype=torch.float64), DecodingOptions(top_p=0.7)).item() == 1
+
+
+def test_a_sample_depends_on_seed_and_line_alone() -> None:
+    sources = [[A, B, C], [B], [C, C], [A]]
+    alone = drawn(sources, beam_size=3, batch_size=1)
+    assert drawn(sources, beam_size=3, batch_size=4) == alone
+    assert [hypotheses[:2] for hypotheses in alone] == drawn(sources, beam_size=2, batch_size=2)
+    assert drawn(sources, beam_size=3, seed=2) != alone
+    assert drawn(sources[::-1], beam_size=3, batch_size=3) == alone[::-1], "the order of lines doesn't matter"
+    assert len({str(hypotheses) for hypotheses in alone}) == len(sources)
+
+
+def test_scores_are_the_models_own() -> None:
+    """Whatever temperature and cut-offs choose: log p is that of the untempered model, PAD and SOS in its sum."""
+    [hypotheses] = drawn([[A]], beam_size=20, temperature=0.7, top_k=4, length_penalty="none")
+    assert len(hypotheses) == 20
+    for hypothesis in hypotheses:
+        logits = FIRST.log().clamp(min=-30).clone()
+        logits[A] += 1.0
+        log_p = logits.log_softmax(0)
+        expected = sum(float(log_p[piece]) for piece in hypothesis.ids)
+        assert not {WORDS.pad, WORDS.sos, EOS} & set(hypothesis.ids)
+        ended = len(hypothesis.ids) < 2 * 2 + 20
+        assert hypothesis.log_probability == pytest.approx(expected + float(log_p[EOS]) * ended, abs=1e-4) or not ended
+        assert hypothesis.score == hypothesis.log_probability
+
+
+def test_sentences_that_differ_by_leading_or_trailing_zeros_have_other_numbers() -> None:
+    """NumPy pads short seeds with zeros."""
+    numbers = [uniform_numbers(1, sentence, 1, 3) for sentence in ([], [0], [0, 0], [5], [5, 0])]
+    assert len({tuple(each.flatten().tolist()) for each in numbers}) == 5
+
+
+def test_the_numbers_are_uniform_and_a_longer_run_begins_with_the_shorter() -> None:
+    numbers = uniform_numbers(3, [7, 1], 200, 50)
+    assert numbers.mean().item() == pytest.approx(0.5, abs=0.02)
+    assert numbers.var().item() == pytest.approx(1 / 12, abs=0.005)
+    assert torch.equal(uniform_numbers(3, [7, 1], 100, 20), numbers[:100, :20])
+    assert not torch.equal(uniform_numbers(3, [8, 1], 200, 50), numbers)
+    for one, other in ((numbers[1:], numbers[:-1]), (numbers[:, 1:], numbers[:, :-1])):  # neighbours don't depend
+        assert abs(float(torch.corrcoef(torch.stack((one.flatten(), other.flatten())))[0, 1])) < 0.03
