@@ -23,9 +23,9 @@ def film(
 ) -> None:
     """Show how translations and attention changed in training.
 
-    The page is one file that needs no network. For each validation of a run with training.film it shows how some
-    sentences were translated, with attention and probabilities, and the share of the gradient that reached distant
-    words, beside the curves of the run.
+    The page is one file that needs no network. For each validation of a run with training.observers.film it shows how
+    some sentences were translated, with attention and probabilities, and the share of the gradient that reached
+    distant words, beside the curves of the run.
     """
     from nmt.core.output import open_output
     from nmt.extensions.lecture.film import render_film
