@@ -94,4 +94,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    from nmt.recipe.registry import entry_points_in, is_deleted
+
+    return sorted({*__all__, *(entry.name for entry in entry_points_in("nmt.names") if not is_deleted(entry))})
