@@ -99,9 +99,9 @@ ROOMS = (
 """The folders of nmt: each imports from itself and from those before it (docs/reference/code-layout.md)."""
 
 LIMITS = {
-    "core": 1_554,
+    "core": 1_458,
     "recipe": 1_303,
-    "data": 2_241,
+    "data": 2_194,
     "metrics": 400,
     "models": 3_211,
     "decoding": 1_459,
@@ -109,13 +109,13 @@ LIMITS = {
     "training": 3_792,
     "alignment": 1_250,
     "jobs": 343,
-    "translation": 1_903,
-    "plotting": 954,
+    "translation": 1_970,
+    "plotting": 1_030,
     "evaluation": 141,
     "inspection": 122,
     "api": 177,
     "quickstart": 222,
-    "cli": 1_952,
+    "cli": 1_954,
     "extensions": 22_285,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""

@@ -23,8 +23,9 @@ from nmt.core.console import warn
 from nmt.core.errors import UserError
 
 ENTRY_POINTS = "nmt.commands"
-FIRST = 10
-"""Number of commands of the program that its help shows first."""
+FIRST = ("quickstart", "train", "translate", "score", "compare", "align", "inspect", "recipes", "export", "serve")
+"""The commands that most users need, in the order in which they meet them. They are shown first, as far as they are
+there."""
 
 
 class LazyGroup(TyperGroup):
@@ -80,8 +81,9 @@ class LazyGroup(TyperGroup):
         """Shows the commands that most users need, in the order in which they meet them, before all others."""
         places = self._places()
         names = [*places]
+        first = [name for name in FIRST if name in places]
         sections = {"Commands": names} if self.entry_points != ENTRY_POINTS else {
-            "Commands": names[:FIRST], "More commands": names[FIRST:],
+            "Commands": first, "More commands": sorted(set(names) - set(first)),
         }  # fmt: skip
         width = max(map(len, names))
         for title, members in sections.items():

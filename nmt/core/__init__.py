@@ -1,1 +1,1 @@
-"""Foundations that are independent of translation: errors, the console, files, text, devices and templates."""
+"""Foundations that are independent of translation: errors, the console, files, text and devices."""

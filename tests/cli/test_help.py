@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from nmt.cli import app
+from nmt.cli.groups import FIRST
 from nmt.cli.help import GROUPED_FROM, sections
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -61,3 +62,12 @@ def test_commands_have_few_parameters_of_their_own(repo_root: Path) -> None:
     ]
     assert len(functions) > 25
     assert [each.name for each in functions if len(each.args.args) > 8] == []
+
+
+def test_the_commands_that_most_users_need_are_listed_first(run_nmt: RunNmt) -> None:
+    page = run_nmt("--help").stdout
+    sections = dict(re.findall(r"^(Commands|More commands):\n((?:  .*\n)+)", page, re.MULTILINE))
+    first, others = ([line.split()[0] for line in sections[title].splitlines()] for title in sections)
+    assert first == [*FIRST]
+    assert others == sorted(others)
+    assert {"aer", "verify", "plan"} <= set(others)

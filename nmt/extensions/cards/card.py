@@ -12,13 +12,13 @@ from pathlib import Path
 from nmt.core.files import explained
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
-from nmt.core.templates import render
-from nmt.data.languages import name_of
 from nmt.data.sources import ParallelText
 from nmt.metrics.table import LOSS, METRICS
+from nmt.plotting.templates import render
 from nmt.recipe.schema import Recipe
 from nmt.training.data import Data, Texts
 from nmt.training.trainer import Trainer
+from nmt.translation.languages import name_of
 
 SEAL = "<!-- Written by nmt, which replaces this file as long as it has not been edited: {digest} -->\n"
 

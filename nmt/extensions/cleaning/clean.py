@@ -360,6 +360,6 @@ def _removal(
 
 def render_report(report: CleanReport) -> str:
     """The report as an HTML page."""
-    from nmt.core.templates import render
+    from nmt.plotting.templates import render
 
     return render("clean.html.j2", TEMPLATES, report=report, plural=plural)

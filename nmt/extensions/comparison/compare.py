@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from nmt.core.errors import UserError
-from nmt.core.templates import rounded
 from nmt.core.text import describe, read_lines
 from nmt.data.dialogue import current_turn
 from nmt.evaluation.scores import TestSet
 from nmt.extensions.comparison.significance import MetricTest, SufficientStatistics, TestMethod, paired_test
 from nmt.metrics.degenerate import DegenerateCount, count_degenerate
 from nmt.metrics.table import METRICS, Bleu, Metric, check_metrics
+from nmt.plotting.templates import rounded
 
 Tokens = Sequence[str]
 Rows = list[dict[str, Any]]

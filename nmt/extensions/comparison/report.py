@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from nmt.core.console import print_table
-from nmt.core.templates import render
 from nmt.extensions.comparison import TEMPLATES
 from nmt.extensions.comparison.significance import LEVEL
 from nmt.metrics.table import METRICS, directed_name
+from nmt.plotting.templates import render
 
 # Scripts without spaces differ character by character.
 _WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|\w+(?:['’\-]\w+)*|[^\w\s]")

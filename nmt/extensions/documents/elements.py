@@ -11,10 +11,10 @@ from functools import partial
 from typing import Any, Literal
 
 from nmt.core.errors import UserError
-from nmt.data.languages import NAMES, RIGHT_TO_LEFT, public_code
 from nmt.extensions.documents.markup import translate_content
 from nmt.extensions.documents.segmentation import Translate, has_letters
 from nmt.extensions.documents.tags import KEPT, Content, Node, text_of
+from nmt.translation.languages import NAMES, RIGHT_TO_LEFT, public_code
 
 Element = Any
 """An element, comment or processing instruction of lxml."""

@@ -1,6 +1,6 @@
 """Document formats: the text of a file is translated, its structure and formatting are kept.
 
-Files may come from anybody: sizes are limited before and after unpacking, XML has no entities or DTD, and nothing is
+Files are untrusted: sizes are limited before and after unpacking, XML has no entities or DTD, and nothing is
 loaded from elsewhere or executed. The server adds limits of memory and processor time.
 """
 

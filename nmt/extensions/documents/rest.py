@@ -7,8 +7,8 @@ of reStructuredText (https://docutils.sourceforge.io/docs/ref/rst/restructuredte
 
 import re
 
-from nmt.core.patterns import PLACEHOLDER
 from nmt.extensions.documents.tags import Content, ContentBuilder, Node, free_text
+from nmt.translation.patterns import PLACEHOLDER
 
 _TEXT = r"[^`\s](?:[^`\n]{0,500}[^`\s])?"
 _INLINE = re.compile(

@@ -7,7 +7,7 @@ from itertools import islice, takewhile
 from typing import Any, Union
 
 from nmt.core.errors import UserError, shortened
-from nmt.core.patterns import PLACEHOLDER, URL
+from nmt.translation.patterns import PLACEHOLDER, URL
 
 MAX_DEPTH = 100
 """Tags inside one another that :class:`ContentBuilder` takes for elements."""

@@ -11,7 +11,6 @@ from typing import Any
 from nmt.core.errors import UserError
 from nmt.core.files import explained, replacing
 from nmt.core.version import __version__
-from nmt.data.languages import name_of
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.extensions.interchange import run
 from nmt.extensions.interchange.check import check, left_out
@@ -19,6 +18,7 @@ from nmt.extensions.interchange.ct2 import check_exportable, export
 from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
 from nmt.extensions.interchange.run import open_exported
 from nmt.extensions.interchange.targets import ExportTarget, Quantization
+from nmt.translation.languages import name_of
 from nmt.translation.translator import Translator
 
 SUFFIX = ".argosmodel"

@@ -21,9 +21,9 @@ from typing import Any
 
 from nmt.alignment.links import WordAlignment
 from nmt.core.errors import UserError
-from nmt.core.templates import embedded, packed, render
 from nmt.data.links import GoldLinks
 from nmt.extensions.lecture import TEMPLATES
+from nmt.plotting.templates import embedded, packed, render
 from nmt.translation.translator import Translator
 
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from nmt.alignment.link_options import AttributionMethod
 from nmt.core.device import autocast
 from nmt.core.errors import UserError
-from nmt.core.templates import packed
 from nmt.data.batch import Ids, make_batch
 from nmt.data.links import Link
 from nmt.data.words import Words
@@ -33,6 +32,7 @@ from nmt.extensions.lecture.interventions import (
 from nmt.extensions.lecture.recording import BeamRecorder, SearchTree
 from nmt.inspection.calls import recorded_calls
 from nmt.models.contracts import Model
+from nmt.plotting.templates import packed
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.translator import Translator
 

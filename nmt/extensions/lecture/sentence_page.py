@@ -10,12 +10,12 @@ from itertools import chain, repeat
 from pathlib import Path
 
 from nmt.core.errors import UserError
-from nmt.core.templates import embedded, render, rounded
 from nmt.core.text import read_lines
 from nmt.data.links import read_pharaoh
 from nmt.evaluation.scores import TestSet, read_aligned
 from nmt.extensions.lecture import TEMPLATES
 from nmt.extensions.lecture.sentence import Gold, Json, SentenceViewer
+from nmt.plotting.templates import embedded, render, rounded
 from nmt.recipe.registry import provided
 
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import WordAlignment
-from nmt.core.patterns import PLACEHOLDER, URL, script
 from nmt.metrics.degenerate import degenerate
+from nmt.translation.patterns import PLACEHOLDER, URL, script
 
 _EXACT = {
     "code": re.compile(r"``[^`\n]+``|(?<![`:\w])`[^`\s]+`(?![`_])"),

@@ -7,8 +7,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from nmt.core.templates import render
 from nmt.extensions.serving import TEMPLATES
+from nmt.plotting.templates import render
 
 Json = Mapping[str, Any]
 

@@ -18,7 +18,6 @@ from starlette.routing import Route
 
 from nmt.core.errors import shortened
 from nmt.core.version import __version__
-from nmt.data.languages import public_code
 from nmt.extensions.documents.elements import translate_htmls
 from nmt.extensions.documents.formats import FORMATS
 from nmt.extensions.documents.markup import translate_content
@@ -31,6 +30,7 @@ from nmt.extensions.serving.limits import ApiError
 from nmt.extensions.serving.service import RequestContext, Service, wide_beam
 from nmt.extensions.serving.terms import translate_plain
 from nmt.translation.glossary import Glossary, Term
+from nmt.translation.languages import public_code
 from nmt.translation.options import TranslationOptions
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator

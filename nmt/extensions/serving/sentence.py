@@ -11,7 +11,6 @@ from pydantic import Field
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from nmt.core.errors import UserError, shortened
-from nmt.core.templates import rounded
 from nmt.extensions.lecture.interventions import Intervention, Side
 from nmt.extensions.lecture.sentence import SentenceViewer
 from nmt.extensions.lecture.sentence_page import render_live_page
@@ -19,6 +18,7 @@ from nmt.extensions.serving.http import admit
 from nmt.extensions.serving.limits import ApiError
 from nmt.extensions.serving.service import Service
 from nmt.extensions.serving.v1 import Body, Model
+from nmt.plotting.templates import rounded
 
 NUM_TOP = 5
 """Most probable tokens of each step in an answer."""

@@ -13,7 +13,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from nmt.alignment.links import to_json
-from nmt.data.languages import public_code
 from nmt.extensions.documents.segmentation import Segment, split_sentences, translated, with_tags
 from nmt.extensions.quality.examination import is_calibrated
 from nmt.extensions.serving.corrections import correct, recalls
@@ -23,6 +22,7 @@ from nmt.extensions.serving.limits import ApiError, time_limit
 from nmt.extensions.serving.service import RequestContext, Service, wide_beam
 from nmt.extensions.serving.terms import CheckedTranslation, translate_with_terms
 from nmt.translation.glossary import Glossary
+from nmt.translation.languages import public_code
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import OutputConstraints
 from nmt.translation.request import Request as Sentence

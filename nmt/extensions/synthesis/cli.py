@@ -154,9 +154,9 @@ def _ask_teacher(
     options: dict[str, Any],
 ) -> None:
     """Translate by an endpoint, filter and write."""
-    from nmt.data.languages import name_of
     from nmt.extensions.synthesis.synthesis import Synthesis
     from nmt.extensions.synthesis.teacher import PROMPT, ChatTeacher, TeacherJob
+    from nmt.translation.languages import name_of
 
     _check_new(output)
     if teacher.model is None:

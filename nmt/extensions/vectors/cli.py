@@ -85,4 +85,4 @@ def words(
         write_figure(draw_words(vectors, near or vectors.words[:limit]), output)
         say_wrote(output)
     elif not found:
-        raise UserError("Nothing is to be shown.", "Name words, or give --analogy A,B,C or -o FILE.")
+        raise UserError("Nothing to show.", "Name words, or give --analogy A,B,C or -o FILE.")

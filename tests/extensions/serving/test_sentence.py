@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 from windows import silent_window
 
-from nmt.core.templates import rounded
 from nmt.extensions.lecture.sentence import SentenceViewer
+from nmt.plotting.templates import rounded
 from nmt.translation.translator import Translator
 
 LINE = "Der müde Bäcker sieht den Mond."
