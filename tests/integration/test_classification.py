@@ -77,6 +77,7 @@ def test_accuracy_selects_the_best_model_unless_the_recipe_says_otherwise(classi
 
 
 def test_a_server_refuses_a_classifier(run_nmt: RunNmt, classifier: Path) -> None:
+    pytest.importorskip("nmt.extensions.serving", exc_type=ImportError)
     done = run_nmt("serve", classifier, "--port", 0)
     assert done.returncode == 2
     assert "is a classifier" in done.stderr

@@ -156,7 +156,8 @@ def main(folder: Path) -> None:
     """Write the interpreter into the folder and serve it."""
     import torch._dynamo  # noqa: F401 - imported here, as the others, so that the processes don't have to
 
-    import nmt.extensions.serving.app
+    with suppress(ImportError):  # deleted
+        import nmt.extensions.serving.app
     import nmt.plotting.matrix
     import nmt.quickstart.run
     import nmt.training.run  # noqa: F401
