@@ -85,15 +85,15 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         module, _, attribute = _MODULES[name].partition(":")
         return getattr(import_module(module), attribute or name)
-    from nmt.recipe.registry import entry_points_in, is_deleted
+    from nmt.recipe.registry import entry_points_in
 
     for entry in entry_points_in("nmt.names"):
-        if entry.name == name and not is_deleted(entry):
+        if entry.name == name:
             return entry.load()
     raise AttributeError(f"module 'nmt' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    from nmt.recipe.registry import entry_points_in, is_deleted
+    from nmt.recipe.registry import entry_points_in
 
-    return sorted({*__all__, *(entry.name for entry in entry_points_in("nmt.names") if not is_deleted(entry))})
+    return sorted({*__all__, *(entry.name for entry in entry_points_in("nmt.names"))})

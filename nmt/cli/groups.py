@@ -44,9 +44,9 @@ class LazyGroup(TyperGroup):
 
     def _places(self) -> dict[str, str]:
         """Returns ``MODULE:FUNCTION`` of each command, in the order of the help."""
-        from nmt.recipe.registry import entry_points_in, is_deleted
+        from nmt.recipe.registry import entry_points_in
 
-        added = {entry.name: entry.value for entry in entry_points_in(self.entry_points) if not is_deleted(entry)}
+        added = {entry.name: entry.value for entry in entry_points_in(self.entry_points)}
         return {**self.own, **{name: added[name] for name in sorted(added.keys() - self.own.keys())}}
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -60,7 +60,7 @@ class LazyGroup(TyperGroup):
             return as_command(cmd_name, getattr(import_module(module), attribute))
         from nmt.recipe.registry import entry_points_in, is_deleted  # whose import takes a tenth of a second
 
-        for entry in entry_points_in(self.entry_points):
+        for entry in entry_points_in(self.entry_points, with_deleted=True):
             if entry.name == cmd_name:
                 if is_deleted(entry):
                     raise UserError(

@@ -161,9 +161,10 @@ def load_plugin(module: str) -> None:
 
 
 @cache
-def entry_points_in(group: str) -> tuple[EntryPoint, ...]:
-    """Returns the entry points that installed packages, nmt among them, declare in a group."""
-    return tuple(_all_entry_points().select(group=group))
+def entry_points_in(group: str, with_deleted: bool = False) -> tuple[EntryPoint, ...]:
+    """Returns the entry points that packages, nmt among them, declare in a group; deleted extensions have none."""
+    declared = _all_entry_points().select(group=group)
+    return tuple(entry for entry in declared if with_deleted or not is_deleted(entry))
 
 
 @cache
@@ -195,7 +196,7 @@ def provided(name: str, purpose: str) -> Any:
         UserError: no installed package provides it.
     """
     for entry in entry_points_in("nmt.provides"):
-        if entry.name == name and not is_deleted(entry):
+        if entry.name == name:
             return entry.load()
     raise UserError(
         f"{purpose} needs an extension of nmt that provides {name!r}, which is not installed.",
@@ -206,7 +207,7 @@ def provided(name: str, purpose: str) -> Any:
 def hooks(name: str) -> list[Any]:
     """Returns the functions that extensions and other packages have attached to an event, by entry points of
     ``nmt.hooks.NAME``."""
-    return [entry.load() for entry in entry_points_in(f"nmt.hooks.{name}") if not is_deleted(entry)]
+    return [entry.load() for entry in entry_points_in(f"nmt.hooks.{name}")]
 
 
 @cache
@@ -222,8 +223,6 @@ def _installed(kind: str | None) -> tuple[Row, ...]:
     """Imports the components of a kind of installed packages; a broken package gives a warning and is left out."""
     rows = []
     for entry in _entry_points().get(kind, ()):
-        if is_deleted(entry):
-            continue
         distribution = entry.dist.name if entry.dist is not None else ""
         try:
             rows.append(Row(kind, entry.name, entry.load(), entry.module, distribution))

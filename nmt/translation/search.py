@@ -95,15 +95,13 @@ class LineSearch:
     def _check_tags(self, requests: Sequence[Request], numbers: Sequence[int]) -> None:
         """Tell, once, of a line that seems to begin with a tag which a model with tags hasn't."""
         known = self._translator.vocabularies.source.tags
+        if not known or self._translator.has_warned_of_tags:
+            return
         for number, request in zip(numbers, requests, strict=True):
-            if (
-                known
-                and not self._translator.has_warned_of_tags
-                and (tag := TAG.match(request.source))
-                and tag[1] not in known
-            ):
+            if (tag := TAG.match(request.source)) and tag[1] not in known:
                 self._translator.has_warned_of_tags = True
                 warn(f"line {number} begins with {tag[1]}, which isn't a tag of the model: {', '.join(sorted(known))}.")
+                return
 
     def _candidate(self, hypothesis: Hypothesis, line: str) -> Candidate:
         translator = self._translator

@@ -1,15 +1,14 @@
 """A metric from outside, not sacreBLEU's, that needs the source: one class and one row, and every command has it."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from length_error import REFERENCES, SOURCES, SYSTEMS, LengthError
 
 from nmt.core.errors import UserError
 from nmt.evaluation.scores import score_corpus
 from nmt.extensions.search.mbr import expected_utilities
-from nmt.metrics.table import Metric
 from nmt.plotting.history import read_history
 from nmt.recipe import registry as plugins
 from nmt.recipe.load import parse_settings
@@ -18,31 +17,10 @@ from nmt.training.run import train
 SHORT = ["training.max_steps=6", "training.validate_every=2", "training.keep_last=1"]
 
 
-class LengthError(Metric):
-    """How far a translation's length is from the mean of source's and reference's, in characters."""
-
-    name = "LenErr"
-    higher_is_better = False
-    needs_source = True
-    decimals = 3
-
-    def sentence_scores(
-        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]], sources: Sequence[str] | None = None
-    ) -> list[float]:
-        assert sources is not None
-        given = zip(hypotheses, references[0], sources, strict=True)
-        return [abs(len(text) - (len(reference) + len(source)) / 2) for text, reference, source in given]
-
-
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins, "_added", [])
     plugins.add_component("length_error", LengthError)
-
-
-SOURCES = ["aaaa", "bbbbbb"] * 20
-REFERENCES = ["aaaa", "bbbbbb"] * 20
-SYSTEMS = {"base": ["aa", "bbbbbbb"] * 20, "better": ["aaaa", "bbbbbbb"] * 20}
 
 
 def test_its_corpus_score_is_the_mean_and_has_an_interval() -> None:

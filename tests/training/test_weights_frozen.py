@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor, nn
+from saved_weights import changed, weights
+from torch import nn
 
 from nmt.core.errors import UserError
-from nmt.models.weights import read_tensors
 from nmt.recipe.schema import Recipe
 from nmt.training.run import train
 from nmt.training.weights import freeze, select
@@ -21,14 +20,6 @@ RecipeMaker = Callable[..., Recipe]
 @pytest.fixture
 def trained(make_recipe: RecipeMaker, tmp_path: Path) -> Path:
     return train(make_recipe("transformer", max_steps=20), tmp_path / "trained")
-
-
-def weights(directory: Path) -> dict[str, Tensor]:
-    return read_tensors(directory / "model.safetensors")
-
-
-def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
-    return {name for name in before if not torch.equal(before[name], after[name])}
 
 
 def test_frozen_parts_keep_their_weights(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:

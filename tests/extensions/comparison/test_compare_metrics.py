@@ -1,31 +1,13 @@
 """Comparisons by a metric from outside that needs the source."""
 
-from collections.abc import Sequence
-
 import pytest
+from length_error import REFERENCES, SOURCES, SYSTEMS, LengthError
 
 from nmt.evaluation.scores import TestSet
 from nmt.extensions.comparison.compare import CompareOptions, compare, length_scores
 from nmt.extensions.comparison.report import to_html
 from nmt.extensions.comparison.significance import SufficientStatistics, paired_test
-from nmt.metrics.table import Metric
 from nmt.recipe import registry as plugins
-
-
-class LengthError(Metric):
-    """How far a translation's length is from the mean of source's and reference's, in characters."""
-
-    name = "LenErr"
-    higher_is_better = False
-    needs_source = True
-    decimals = 3
-
-    def sentence_scores(
-        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]], sources: Sequence[str] | None = None
-    ) -> list[float]:
-        assert sources is not None
-        given = zip(hypotheses, references[0], sources, strict=True)
-        return [abs(len(text) - (len(reference) + len(source)) / 2) for text, reference, source in given]
 
 
 @pytest.fixture(autouse=True)
@@ -34,9 +16,6 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     plugins.add_component("length_error", LengthError)
 
 
-SOURCES = ["aaaa", "bbbbbb"] * 20
-REFERENCES = ["aaaa", "bbbbbb"] * 20
-SYSTEMS = {"base": ["aa", "bbbbbbb"] * 20, "better": ["aaaa", "bbbbbbb"] * 20}
 TEST_SET = TestSet(SYSTEMS, [REFERENCES], SOURCES)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from saved_weights import changed, weights
+from torch import nn
 
 from nmt.core.errors import UserError
 from nmt.extensions.lora.factors import Lora
@@ -29,14 +30,6 @@ RecipeMaker = Callable[..., Recipe]
 @pytest.fixture
 def trained(make_recipe: RecipeMaker, tmp_path: Path) -> Path:
     return train(make_recipe("transformer", max_steps=20), tmp_path / "trained")
-
-
-def weights(directory: Path) -> dict[str, Tensor]:
-    return read_tensors(directory / "model.safetensors")
-
-
-def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
-    return {name for name in before if not torch.equal(before[name], after[name])}
 
 
 def test_updates_are_those_of_factors_in_the_forward_pass() -> None:
