@@ -21,17 +21,16 @@ from nmt.core.version import __version__
 from nmt.extensions.documents.elements import translate_htmls
 from nmt.extensions.documents.formats import FORMATS
 from nmt.extensions.documents.markup import translate_content
-from nmt.extensions.documents.segmentation import Segment, split_sentences, translated, with_tags
+from nmt.extensions.documents.segmentation import translated
 from nmt.extensions.documents.tags import KEPT, text_of
-from nmt.extensions.serving.corrections import correct, recalls
 from nmt.extensions.serving.http import admit, read_values, without_surrogates
 from nmt.extensions.serving.languages import described
 from nmt.extensions.serving.limits import ApiError
 from nmt.extensions.serving.service import RequestContext, Service, wide_beam
-from nmt.extensions.serving.terms import translate_plain
 from nmt.translation.glossary import Glossary, Term
 from nmt.translation.languages import public_code
 from nmt.translation.options import TranslationOptions
+from nmt.translation.request import Request as Sentence
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
@@ -74,15 +73,13 @@ class _Job:
     def _translations(self, context: RequestContext, route: Sequence[Translator], source: str) -> list[str]:
         """Returns the text by the best translations of its sentences, by the second best, and so on."""
         num = self.num_alternatives + 1
-        is_known = recalls(self.service, route, self.text)
         has_tags = bool(route) and bool(route[0].vocabularies.source.tags_of(self.text))
-        if self.format == "html" or (KEPT.search(self.text) and not has_tags and not is_known):
+        if self.format == "html" or (
+            KEPT.search(self.text) and not has_tags and not self.service.recalls(route, self.text)
+        ):
             search = partial(context.candidates, route, settings=_linked(route, num))
             return self._with_markup(search, num, source)
-        segments = [Segment(self.text, True)] if is_known else split_sentences(self.text, source)
-        sentences = [segment.text for segment in segments if segment.is_sentence]
-        if has_tags:
-            sentences = with_tags(sentences, route[0].vocabularies.source)
+        segments, sentences = self.service.divided(route, self.text, source)
         found = context.translate(route, sentences, TranslationOptions(num, decoding=wide_beam(route, num)))
         ranked = ([t.n_best[min(rank, len(t.n_best) - 1)].text for t in found] for rank in range(num))
         return ["".join(translated(segments, iter(texts))) for texts in ranked]
@@ -151,7 +148,7 @@ def router(service: Service) -> APIRouter:
         source, target = (str(values.get(side) or "") for side in ("source", "target"))
         if source.strip().lower() == "auto":
             source = next((str(each["language"]) for each in detections(service, texts[0])), source)
-        await run_in_threadpool(correct, service, source, target, *texts)
+        await run_in_threadpool(service.correct, source, target, *texts)
         return JSONResponse({"success": True})
 
     @routes.get("/health")
@@ -277,8 +274,13 @@ class _DocumentJob:
                 text = process.text(self.name, data, MAX_DETECTED)
                 source = next((code for code, _ in self.service.detector.detect(text)), self.target)
             route = self.service.route(source, self.target)
-            search = partial(context.translate, route, settings=_linked(route, 1))
-            translate = partial(translate_plain, glossary=self.glossary, search=search, missing=self.missing)
+
+            def translate(sentences: Sequence[str]) -> list[Translation]:
+                requests = [self.glossary.requested(Sentence(sentence)) for sentence in sentences]
+                found = context.translate(route, requests, _linked(route, 1))
+                self.missing.update(term for each in found for term in self.glossary.missing(each.source, each.text))
+                return found
+
             return process.translate(self.name, data, translate, source, self.target)
 
 

@@ -24,12 +24,17 @@ NUM_TOP = 5
 """Most probable tokens of each step in an answer."""
 
 
-class InspectBody(Body):
+class SentenceBody(Body):
     """A sentence."""
 
     text: str = Field(max_length=10_000, description="a sentence")
     model: Model = None
     beam_size: int | None = Field(None, ge=1, le=10, description="hypotheses of the search")
+
+
+class InspectBody(SentenceBody):
+    """A sentence."""
+
     alternatives: int = Field(4, ge=0, le=10, description="other tokens of each position that are tried")
 
 
@@ -43,12 +48,9 @@ class Change(Body):
     side: Side = "decoder"
 
 
-class InterveneBody(Body):
+class InterveneBody(SentenceBody):
     """A sentence and interventions."""
 
-    text: str = Field(max_length=10_000, description="a sentence")
-    model: Model = None
-    beam_size: int | None = Field(None, ge=1, le=10, description="hypotheses of the search")
     interventions: list[Change] = Field(
         min_length=1,
         max_length=64,
@@ -90,7 +92,7 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
-def _admit(service: Service, request: Request, body: InspectBody | InterveneBody) -> None:
+def _admit(service: Service, request: Request, body: SentenceBody) -> None:
     admit(service, request)
     if not service.limits.inspect_limit:
         raise ApiError(403, "This server does not inspect sentences")
@@ -98,9 +100,7 @@ def _admit(service: Service, request: Request, body: InspectBody | InterveneBody
         raise ApiError(400, f"{shortened(body.model)} is no model: see /v1/models")
 
 
-def _viewer(
-    service: Service, body: InspectBody | InterveneBody, num_alternatives: int = 0
-) -> tuple[SentenceViewer, list[int]]:
+def _viewer(service: Service, body: SentenceBody, num_alternatives: int = 0) -> tuple[SentenceViewer, list[int]]:
     """Returns a viewer for one request, as its hooks allow no other thread, and the ids of the sentence."""
     named = service.router.named
     name = next(iter(named)) if body.model is None else body.model

@@ -16,6 +16,7 @@ from fastapi import Request as HttpRequest
 from nmt.core.errors import UserError, shortened
 from nmt.decoding.parallel import independent_threads
 from nmt.extensions.documents.parts import chained, handed_on, in_parts, joined, unchanged
+from nmt.extensions.documents.segmentation import Segment, split_sentences, with_tags
 from nmt.extensions.memory.memory import TranslationMemory
 from nmt.extensions.serving.engine import Engine
 from nmt.extensions.serving.languages import Detector, ModelRouter, direction
@@ -287,6 +288,47 @@ class Service:
             names = [f"{name_of(code)} ({public_code(code)})" for code in codes]
             raise ApiError(400, f"{names[1]} is not available as a target language from {names[0]}")
         return route
+
+    def direct(self, source: str, target: str, name: str | None = None) -> Translator:
+        """Returns the one model of a route; raises ApiError as :meth:`route` does, or if there are none or two."""
+        route = self.route(source, target, name)
+        if len(route) != 1:
+            raise ApiError(400, "Invalid request: no single model has this direction")
+        return route[0]
+
+    def correct(self, source: str, target: str, text: str, correction: str, name: str | None = None) -> None:
+        """Adds a corrected translation to the memory of a model; it is on the disk when this returns.
+
+        Args:
+            source, target, name: choose the model, as in :meth:`route`.
+            text, correction: a text and its translation.
+
+        Raises:
+            ApiError: corrections are disabled, no single model has this direction, or a text is too long.
+            UserError: a text is empty, or the memory can't be written.
+        """
+        if not self.takes_corrections:
+            how = "Its operator can enable them by nmt serve --feedback or --api-keys"
+            raise ApiError(403, f"Suggestions are disabled on this server. {how}")
+        self.check_size([text, correction])
+        self.memories[self.direct(source, target, name)].add([(text, correction)])
+
+    def recalls(self, route: Sequence[Translator], text: str) -> bool:
+        """Returns whether the memory of a model has a translation of a whole text."""
+        memory = self.memories.get(route[0]) if len(route) == 1 else None
+        return memory is not None and memory.exact(text) is not None
+
+    def divided(
+        self, route: Sequence[Translator], text: str, language: str, is_split: bool = True
+    ) -> tuple[list[Segment], list[str]]:
+        """Returns the segments of a text, and its sentences, each with the tags that hold for it.
+
+        A text that the memory has as a whole is one sentence.
+        """
+        is_whole = not is_split or self.recalls(route, text)
+        segments = [Segment(text, True)] if is_whole else split_sentences(text, language)
+        sentences = [segment.text for segment in segments if segment.is_sentence]
+        return segments, with_tags(sentences, route[0].vocabularies.source) if route else sentences
 
     def check_size(self, texts: Sequence[str]) -> None:
         """Raise ApiError if there are too many texts, or one is too long."""

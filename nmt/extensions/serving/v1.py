@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -13,19 +12,18 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from nmt.alignment.links import to_json
-from nmt.extensions.documents.segmentation import Segment, split_sentences, translated, with_tags
+from nmt.extensions.documents.segmentation import translated
 from nmt.extensions.quality.examination import is_calibrated
-from nmt.extensions.serving.corrections import correct, recalls
 from nmt.extensions.serving.http import admit
 from nmt.extensions.serving.languages import described, direction
 from nmt.extensions.serving.limits import ApiError, time_limit
 from nmt.extensions.serving.service import RequestContext, Service, wide_beam
-from nmt.extensions.serving.terms import CheckedTranslation, translate_with_terms
 from nmt.translation.glossary import Glossary
 from nmt.translation.languages import public_code
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import OutputConstraints
 from nmt.translation.request import Request as Sentence
+from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
 Text = Annotated[str, Field(max_length=1_000_000)]
@@ -112,7 +110,7 @@ def router(service: Service) -> APIRouter:
     async def feedback(request: Request, body: FeedbackBody) -> Response:
         """Add a corrected translation to the memory of the model, which then translates the text by it."""
         admit(service, request)
-        await run_in_threadpool(correct, service, body.source, body.target, body.text, body.translation, body.model)
+        await run_in_threadpool(service.correct, body.source, body.target, body.text, body.translation, body.model)
         return JSONResponse({"success": True})
 
     @routes.post("/align")
@@ -160,6 +158,7 @@ class _Job:
 
     def __init__(self, service: Service, body: TranslateBody, text: str) -> None:
         self._service, self._body, self._text = service, body, text
+        self._glossary = Glossary(body.glossary)
 
     def __call__(self, context: RequestContext, send: Callable[[str, Any], None] | None = None) -> dict[str, Any]:
         """The object of this text in the answer; ``send`` gets the events of a stream, each with its name and data."""
@@ -168,21 +167,17 @@ class _Job:
             source, confidence = next(iter(self._service.detector.detect(self._text)), (body.target, 0.0))
             detected = {"confidence": confidence}
         route = self._service.route(source, body.target, body.model)
-        is_split = body.split and not recalls(self._service, route, self._text)
-        segments = split_sentences(self._text, source) if is_split else [Segment(self._text, True)]
-        texts = [segment.text for segment in segments if segment.is_sentence]
-        if route:
-            texts = with_tags(texts, route[0].vocabularies.source)
+        segments, texts = self._service.divided(route, self._text, source, body.split)
         on_partial = None
         if send is not None and not body.glossary:  # which translates some sentences twice
             on_partial = lambda at, text: send("partial", {"index": at, "text": text})  # noqa: E731
-        search = partial(context.translate, route, settings=self._settings(route), on_partial=on_partial)
         requests = [Sentence(text, body.prefix, tuple(body.must_contain)) for text in texts]
-        found = translate_with_terms(Glossary(body.glossary), requests, search)
+        requested = [*map(self._glossary.requested, requests)]
+        found = context.translate(route, requested, self._settings(route), on_partial)
         memory = self._service.memories.get(route[-1]) if body.suggest and len(route) == 1 else None
         if memory is not None:
-            found = [replace(each, translation=memory.suggest(each.translation)) for each in found]
-        text = "".join(translated(segments, (each.translation.text for each in found)))
+            found = [*map(memory.suggest, found)]
+        text = "".join(translated(segments, (translation.text for translation in found)))
         sentences = [self._sentence(each) for each in found]
         return {"text": text, "source": public_code(source), **detected, "sentences": sentences}
 
@@ -200,11 +195,11 @@ class _Job:
         options = TranslationOptions(body.n_best, body.alignment, constraints, decoding=decoding)
         return options.changed(check=body.check, with_confidence=with_confidence)
 
-    def _sentence(self, found: CheckedTranslation) -> dict[str, Any]:
+    def _sentence(self, translation: Translation) -> dict[str, Any]:
         """Returns the object of ``nmt translate --format jsonl``, with phrases and terms that could not be placed."""
-        phrases = [phrase for phrase in self._body.must_contain if phrase not in found.translation.text]
-        missing = phrases + [target for _, target in found.missing]
-        return found.translation.to_json() | ({"missing": missing} if missing else {})
+        missing = [phrase for phrase in self._body.must_contain if phrase not in translation.text]
+        missing += [target for _, target in self._glossary.missing(translation.source, translation.text)]
+        return translation.to_json() | ({"missing": missing} if missing else {})
 
 
 def _direct(service: Service, request: Request, body: PairsBody) -> Translator:
@@ -212,10 +207,7 @@ def _direct(service: Service, request: Request, body: PairsBody) -> Translator:
     admit(service, request)
     for texts in zip(*body.pairs, strict=True):
         service.check_size(texts)
-    route = service.route(body.source, body.target, body.model)
-    if len(route) != 1:
-        raise ApiError(400, "Invalid request: no single model has this direction")
-    return route[0]
+    return service.direct(body.source, body.target, body.model)
 
 
 async def _events(service: Service, job: _Job) -> AsyncIterator[str]:
