@@ -26,7 +26,6 @@ from nmt.core.console import progress_bar, say, warn
 from nmt.core.errors import UserError
 from nmt.core.output import open_output
 from nmt.jobs.run import ResumableOutput
-from nmt.recipe.registry import hooks
 from nmt.recipe.schema import DecodingOptions
 
 if TYPE_CHECKING:
@@ -185,7 +184,6 @@ def run_with_bar(work: "Work", resume: bool, visible: bool = True) -> None:
     from nmt.metrics.degenerate import DegenerateCount
 
     job, target, degenerate = work.job, work.output, DegenerateCount()
-    watch = [make() for make in hooks("lines_translated")] if work.unit == "lines" else []
 
     def on_start(num_done: int, num_again: int) -> None:
         degenerate.num_before = num_done
@@ -197,8 +195,6 @@ def run_with_bar(work: "Work", resume: bool, visible: bool = True) -> None:
         for translation in run(job, work.lines, target, resume, on_start, bar.advance):
             if job.reports_degenerate:
                 degenerate.add(translation.text, translation.source)
-            for see in watch:
-                see(translation.source)
     if degenerate.num_lines >= WORTH_A_WARNING and (summary := degenerate.summary()):
         (warn if degenerate.is_serious else say)(f"{summary}.")
 

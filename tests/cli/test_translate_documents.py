@@ -52,13 +52,6 @@ def test_the_input_format_can_be_named(run_nmt: RunNmt, tiny_model: Path, page: 
     lines = run_nmt("translate", tiny_model, page, "--input-format", "text")
     assert lines.returncode == 0
     assert len(lines.stdout.splitlines()) == 3
-    assert "look like HTML" in lines.stderr
-    assert "--input-format html" in lines.stderr
-
-
-def test_a_text_with_few_tags_is_no_markup(run_nmt: RunNmt, tiny_model: Path) -> None:
-    done = run_nmt("translate", tiny_model, stdin="Der </b> Hund\nDie Katze\n")
-    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.fixture

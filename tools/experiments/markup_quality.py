@@ -27,7 +27,7 @@ from nmt.alignment.aligner import AttentionAligner
 from nmt.core.text import read_lines
 from nmt.data.links import Link, read_pharaoh
 from nmt.data.words import Words
-from nmt.extensions.documents.elements import translate_htmls
+from nmt.extensions.documents.elements import translate_page
 from nmt.extensions.documents.markup import translate_content
 from nmt.extensions.documents.tags import KEPT, Content, Node, text_of
 from nmt.extensions.documents.target import diagonal
@@ -213,8 +213,8 @@ def problem_of(document: str, translate: Callable[[Sequence[str]], Sequence[Tran
     import lxml.html
 
     run = partial(translate_content, translate=translate)
-    normal = translate_htmls([document], lambda blocks, kept: list(blocks))[0]
-    result = translate_htmls([document], run)[0]
+    normal = translate_page(document, lambda blocks, kept: list(blocks))
+    result = translate_page(document, run)
     trees = [lxml.html.fragment_fromstring(text, create_parent="div") for text in (normal, result)]
     written = html.unescape("".join([trees[1].text or "", *map(_serialised, trees[1])]))
     if written.lstrip() != html.unescape(result).lstrip():

@@ -5,7 +5,7 @@ Documents are parsed by lxml; XML without entities, DTDs and network access.
 
 import html
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from functools import partial
 from typing import Any, Literal
@@ -67,17 +67,16 @@ def translate_html(text: str, translate: Translate, language: str = "en", target
     Args:
         language: code of the source language, for sentence boundaries.
         target: code of the target language, which a page then declares in place of its own; see
-            :func:`translate_htmls`.
+            :func:`translate_page`.
 
     Raises:
         UserError: elements are nested too deeply.
     """
-    run = partial(translate_content, translate=translate, language=language)
-    return translate_htmls([text], run, target)[0]
+    return translate_page(text, partial(translate_content, translate=translate, language=language), target)
 
 
-def translate_htmls(texts: Sequence[str], run: TranslateBlocks, target: str = "") -> list[str]:
-    """Translate several texts as :func:`translate_html` does, with one call of ``run``.
+def translate_page(text: str, run: TranslateBlocks, target: str = "") -> str:
+    """Translate a text as :func:`translate_html` does, with one call of ``run``.
 
     Args:
         target: code of the target language. Where a page declares its language, the attributes ``lang`` and
@@ -86,24 +85,20 @@ def translate_htmls(texts: Sequence[str], run: TranslateBlocks, target: str = ""
     """
     import lxml.html
 
-    pages = [_parse_html(text) for text in texts]
-    spellings = {html.unescape(entity): entity for text in texts for entity in _ENTITY.findall(text)}
+    root, is_page = _parse_html(text)
+    spellings = {html.unescape(entity): entity for entity in _ENTITY.findall(text)}
     # Entities are spelled as in the source: a private character stands for each one until the text is written.
     private = {c: chr(0xF0000 + n) for n, c in enumerate(spellings) if len(c) == 1 and not c.isascii()}
-    blocks = [block for root, _ in pages for block in _html_blocks(root)]
-    translate_blocks(blocks, lambda contents: run(contents, kept=_KEPT_IN_HTML), str.maketrans(private))
-    results = []
-    for root, is_page in pages:
-        if is_page:
-            _declare_language(root, target)
-            result = lxml.html.tostring(root.getroottree(), encoding="unicode")
-        else:
-            result = html.escape(root.text or "", quote=False)
-            result += "".join(lxml.html.tostring(child, encoding="unicode") for child in root)
-        for character, stand_in in private.items():
-            result = result.replace(stand_in, spellings[character])
-        results.append(result)
-    return results
+    translate_blocks(_html_blocks(root), lambda contents: run(contents, kept=_KEPT_IN_HTML), str.maketrans(private))
+    if is_page:
+        _declare_language(root, target)
+        result = lxml.html.tostring(root.getroottree(), encoding="unicode")
+    else:
+        result = html.escape(root.text or "", quote=False)
+        result += "".join(lxml.html.tostring(child, encoding="unicode") for child in root)
+    for character, stand_in in private.items():
+        result = result.replace(stand_in, spellings[character])
+    return result
 
 
 def _parse_html(text: str) -> tuple[Element, bool]:
@@ -126,7 +121,7 @@ def _parse_html(text: str) -> tuple[Element, bool]:
 
 
 def _declare_language(page: Element, target: str) -> None:
-    """Changes the attributes of a page that tell its language; see :func:`translate_htmls`."""
+    """Changes the attributes of a page that tell its language; see :func:`translate_page`."""
     language = _primary(target)
     if language not in NAMES:
         return

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from codecs import lookup
 from collections.abc import Sequence
 
-from nmt.extensions.documents.elements import TranslateBlocks, translate_htmls
+from nmt.extensions.documents.elements import TranslateBlocks, translate_page
 from nmt.extensions.documents.formats import DocumentFormat, damaged, decoded
 from nmt.extensions.documents.rest import parse_message, write_message
 from nmt.extensions.documents.segmentation import has_letters
@@ -41,7 +41,7 @@ class Html(DocumentFormat):
             text = data.decode(encoding)
         except UnicodeError:
             encoding, text = "utf-8", decoded(data)
-        return translate_htmls([text.removeprefix("\ufeff")], run, target)[0].encode(encoding, "xmlcharrefreplace")
+        return translate_page(text.removeprefix("\ufeff"), run, target).encode(encoding, "xmlcharrefreplace")
 
 
 def _encoding(head: bytes) -> str:

@@ -1,6 +1,6 @@
 """Translation memory: corrected translations in the folder of a model, by which later sentences are translated.
 
-It is an SQLite database in WAL mode. A correction is on the disk when :meth:`TranslationMemory.add` returns, and any
+It is an SQLite database. A correction is on the disk when :meth:`TranslationMemory.add` returns, and any
 number of threads and processes may read and write. An exact match is found by an index of the sources. For a near
 match, an index of words (FTS5) proposes sources with the rarest words of the sentence, which are compared letter by
 letter.
@@ -11,7 +11,6 @@ import os
 import re
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -225,9 +224,6 @@ class TranslationMemory:
             address = f"{self.path.resolve().as_uri()}?mode={mode}"
             connection = sqlite3.connect(address, SECONDS, isolation_level=None, check_same_thread=False, uri=True)
             connection.execute("PRAGMA trusted_schema = OFF")
-            if mode == "rwc":
-                _use_wal(connection)
-                connection.execute("PRAGMA synchronous = FULL")
             if not connection.execute(_TABLES).fetchall():
                 connection.execute("BEGIN IMMEDIATE")
                 for statement in () if connection.execute(_TABLES).fetchall() else SCHEMA:
@@ -245,20 +241,6 @@ class TranslationMemory:
         except sqlite3.Error as error:
             remedy = "Check that the folder can be written; restore or delete the file if it is damaged."
             raise UserError(f"{self.path} can't be used: {error}.", remedy) from None
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Turns on WAL mode. SQLite does not wait by itself if two processes do so at once."""
-    end = time.monotonic() + SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.005)
-        else:
-            return
 
 
 def _count(connection: sqlite3.Connection) -> int:

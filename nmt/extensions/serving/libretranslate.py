@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from nmt.core.errors import shortened
 from nmt.core.version import __version__
-from nmt.extensions.documents.elements import translate_htmls
+from nmt.extensions.documents.elements import translate_page
 from nmt.extensions.documents.formats import FORMATS
 from nmt.extensions.documents.markup import translate_content
 from nmt.extensions.documents.segmentation import translated
@@ -99,9 +99,9 @@ class _Job:
         for rank in range(num):
             run = partial(translate_content, translate=partial(translate, rank=rank), language=source)
             if self.format == "html":
-                texts += translate_htmls([self.text], run, self.target)
+                texts.append(translate_page(self.text, run, self.target))
             else:
-                texts += [text_of(content) for content in run([[self.text]])]
+                texts.append(text_of(run([[self.text]])[0]))
         return texts
 
 

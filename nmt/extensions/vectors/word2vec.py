@@ -1,14 +1,12 @@
 """Word vectors learned from text by word2vec (Mikolov et al. 2013), as the library gensim computes it."""
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from nmt.core.errors import UserError
-from nmt.core.files import check_target, locked
+from nmt.core.errors import UserError, extra
 from nmt.core.output import open_output
 from nmt.core.text import read_lines
 from nmt.data.vocabulary.base import SPACE
@@ -42,25 +40,6 @@ class _Sentences:
                 yield [word.removeprefix(SPACE) for word, _, _ in WordVocabulary.split(line)]
 
 
-@contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Lock the name of a file that takes long to compute, so that two processes don't compute it at once.
-
-    The lock is ``.NAME.lock`` beside the file and is deleted at the end. Raises UserError if another process holds the
-    lock, or the file can't be written.
-    """
-    if not check_target(path):  # a device or pipe
-        yield
-        return
-    lock = path.with_name(f".{path.name}.lock")
-    with locked(lock, str(path)):
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):  # Windows can't delete an open file
-                lock.unlink()
-
-
 def learn_vectors(files: Sequence[Path], output: Path, options: Word2VecOptions) -> int:
     """Learn word vectors, and write them in the text format of word2vec, the most frequent word first.
 
@@ -77,20 +56,12 @@ def learn_vectors(files: Sequence[Path], output: Path, options: Word2VecOptions)
         The number of words.
 
     Raises:
-        UserError: gensim isn't installed, a file can't be read or written, another
-            process writes the output, or no word is frequent enough.
+        UserError: gensim isn't installed, a file can't be read or written, or no word is frequent enough.
     """
-    with exclusive(output):
-        return _learn(_Sentences(files), output, options)
-
-
-def _learn(sentences: _Sentences, output: Path, options: Word2VecOptions) -> int:
-    try:
+    with extra("vectors"):
         from gensim.models import Word2Vec
-    except ModuleNotFoundError:
-        raise UserError(
-            "Learning word vectors needs gensim, which is not installed.", "pip install 'nmt[vectors]'"
-        ) from None
+
+    sentences = _Sentences(files)
     with open_output(output) as file:
         model = Word2Vec(
             vector_size=options.size,
@@ -103,7 +74,7 @@ def _learn(sentences: _Sentences, output: Path, options: Word2VecOptions) -> int
         )
         model.build_vocab(sentences)
         if not len(model.wv):
-            names = ", ".join(map(str, sentences.files))
+            names = ", ".join(map(str, files))
             raise UserError(f"{names}: no word occurs {options.min_count} times.", "Give more text, or --min-count 1.")
         model.train(sentences, total_examples=model.corpus_count, epochs=options.epochs)
         file.write(f"{len(model.wv)} {options.size}\n")

@@ -4,7 +4,6 @@ import random
 import re
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from unittest.mock import Mock
 
 import pytest
@@ -14,7 +13,7 @@ pytest.importorskip("lxml.html")
 
 from nmt.core.errors import UserError
 from nmt.extensions.documents import elements, target
-from nmt.extensions.documents.elements import translate_html, translate_htmls
+from nmt.extensions.documents.elements import translate_html
 from nmt.extensions.documents.markup import MAX_PART, translate_content
 from nmt.extensions.documents.tags import Node
 from nmt.extensions.documents.target import Word
@@ -141,18 +140,6 @@ def test_too_many_placeholders_in_a_paragraph_are_refused() -> None:
         translate_content([["{x} " * 100_000, Node("", ["{x}"])]], untouched)
     assert "Split it" in str(caught.value.remedy)
     untouched.assert_not_called()
-
-
-def test_sentences_of_several_texts_are_translated_in_one_call() -> None:
-    calls: list[Sequence[str]] = []
-
-    def count(sentences: Sequence[str]) -> Sequence[Translation]:
-        calls.append(sentences)
-        return translate(sentences)
-
-    run = partial(translate_content, translate=count)
-    assert translate_htmls(["<p>Hund</p><p>Katze</p>", "und"], run) == ["<p>dog</p><p>cat</p>", "and"]
-    assert calls == [["Hund", "Katze", "und"]]
 
 
 def test_html_that_is_nested_too_deeply_is_refused() -> None:

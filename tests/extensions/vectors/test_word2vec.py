@@ -12,7 +12,7 @@ import pytest
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.extensions.vectors.embeddings import read_all_vectors, read_vectors
-from nmt.extensions.vectors.word2vec import Word2VecOptions, exclusive, learn_vectors
+from nmt.extensions.vectors.word2vec import Word2VecOptions, learn_vectors
 from nmt.extensions.vectors.words import WordVectors, draw_words
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -30,11 +30,6 @@ def text(tmp_path: Path) -> Path:
     path = tmp_path / "text.de"
     path.write_text("".join(lines) + "einmalig\n", encoding="utf-8")
     return path
-
-
-def test_two_processes_do_not_learn_the_same_file(text: Path, tmp_path: Path) -> None:
-    with exclusive(tmp_path / "vectors"), pytest.raises(UserError, match="vectors is being written by another process"):
-        learn_vectors([text], tmp_path / "vectors", Word2VecOptions())
 
 
 @pytest.mark.quick("cbow")
@@ -124,14 +119,3 @@ def text_of(folder: Path) -> Path:
     path = folder / "no-vectors"
     path.write_text("text\n", encoding="utf-8")
     return path
-
-
-def test_a_file_that_is_computed_is_not_computed_twice(tmp_path: Path) -> None:
-    with exclusive(tmp_path / "out"):
-        with pytest.raises(UserError, match="out is being written by another process"), exclusive(tmp_path / "out"):
-            pytest.fail("two processes write it")
-        with exclusive(tmp_path / "other"):
-            pass
-    with exclusive(tmp_path / "out"):
-        pass
-    assert not list(tmp_path.iterdir())
