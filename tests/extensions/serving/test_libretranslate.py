@@ -1,6 +1,5 @@
 """The API of LibreTranslate, as its clients use it."""
 
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -288,39 +287,6 @@ def test_a_full_queue(serve: Callable[..., Any], translator: Translator, hold: H
         assert small.request("/health").status == 200
         release.set()
         assert waiting.result().status == 200
-
-
-@pytest.mark.slow
-def test_the_time_limit(serve: Callable[..., Any], translator: Translator, hold: Hold) -> None:
-    hasty, goes_on = serve(translator, time_limit=3), threading.Event()
-    release = hold(hasty.service.engine)
-    late = hasty.request("/translate", {"q": LINE, "source": "de", "target": "en"})
-    text = "Cannot translate text: the time limit of 3 seconds was exceeded"
-    assert (late.status, late.json) == (504, {"error": text})
-    release.set()
-    hasty.service.engine.call(goes_on.set)
-    assert goes_on.wait(60)
-
-
-def test_a_client_that_leaves_is_not_translated_for(
-    serve: Callable[..., Any], translator: Translator, hold: Hold
-) -> None:
-    import socket
-
-    own = serve(translator)
-    release = hold(own.service.engine)
-    body = json.dumps({"q": LINE, "source": "de", "target": "en"}).encode()
-    host, port = own.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port))) as client:
-        head = f"POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-        client.sendall(head.encode() + b"\r\n\r\n" + body)
-        while not own.service.engine.num_waiting:
-            time.sleep(0.01)
-    while own.service.metrics.active._value.get():
-        time.sleep(0.01)
-    release.set()
-    assert own.request("/translate", {"q": LINE, "source": "de", "target": "en"}).status == 200
-    assert own.service.metrics.sentences._value.get() == 1
 
 
 def test_metrics(server: Any) -> None:

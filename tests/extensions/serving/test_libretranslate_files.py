@@ -13,12 +13,10 @@ from typing import Any
 import pytest
 
 from nmt.extensions.serving import libretranslate
-from nmt.extensions.serving.engine import BULK_SHARE, Engine
+from nmt.extensions.serving.engine import Engine
 from nmt.extensions.serving.libretranslate import _Files
 from nmt.extensions.serving.limits import ApiError
 from nmt.extensions.serving.process import DocumentProcess
-from nmt.translation.options import TranslationOptions
-from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.translator import Translator
 
 LINE = "Der Hund schläft im Garten."
@@ -76,11 +74,6 @@ def test_a_word_that_is_longer_than_the_model_reads(server: Any, word: str) -> N
     assert {source for source, _ in sentence["alignment"]} <= {0, 1}
 
 
-@pytest.mark.parametrize("charset", ["idna", "undefined", "punycode"])
-def test_html_with_a_strange_encoding(server: Any, charset: str) -> None:
-    assert send(server, upload("a.html", f'<meta charset="{charset}"><p>{LINE}</p>'.encode())).status == 200
-
-
 def test_a_document_that_nobody_waits_for_is_stopped(
     serve: Callable[..., Any], translator: Translator, hold: Hold, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -115,26 +108,6 @@ def test_too_many_documents(serve: Callable[..., Any], translator: Translator, h
         assert (refused.status, refused.headers["Retry-After"]) == (503, "10")
         release.set()
         assert first.result().status == 200
-
-
-def test_short_requests_do_not_wait_for_long_ones(translator: Translator, hold: Hold) -> None:
-    engine = Engine()
-    release, order = hold(engine), list[str]()
-
-    def submit(name: str, is_bulk: bool) -> None:
-        settings = TranslationOptions(constraints=OutputConstraints([name]))  # never in the same batch
-        [future] = engine.submit(translator, [Request(LINE)], settings, is_bulk=is_bulk)
-        future.add_done_callback(lambda done: order.append(name))
-
-    for number in range(6):
-        submit(f"long {number}", is_bulk=True)
-    for number in range(6):
-        submit(f"short {number}", is_bulk=False)
-    release.set()
-    engine.close()
-    assert order.index("long 0") == BULK_SHARE - 1
-    assert order[0] == "short 0"
-    assert sorted(order[-4:]) == [f"long {number}" for number in range(2, 6)]
 
 
 def test_translated_files_take_a_bounded_space(monkeypatch: pytest.MonkeyPatch) -> None:

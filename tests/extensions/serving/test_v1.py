@@ -113,7 +113,7 @@ def test_models_health_and_description(server: Any) -> None:
     assert english["source"]["code"] == "en"
     assert server.request("/v1/health").json["status"] == "ok"
     paths = server.request("/openapi.json").json["paths"]
-    assert {"/v1/translate", "/v1/align", "/v1/score", "/v1/models", "/v1/health"} <= set(paths)
+    assert {"/v1/translate", "/v1/align", "/v1/score", "/v1/models", "/v1/health", "/v1/intervene"} <= set(paths)
 
 
 def test_the_page_of_the_api_needs_no_network(server: Any) -> None:
@@ -122,7 +122,7 @@ def test_the_page_of_the_api_needs_no_network(server: Any) -> None:
     assert "default-src 'self'" in page.headers["Content-Security-Policy"]
     assert re.findall(r'(?:src|href)="([^"]+)"', text) == ["data:,", "page/style.css", "./", "openapi.json", "spec"]
     assert "<script" not in text
-    for path in ("POST /v1/translate", "POST /v1/align", "GET /v1/models", "POST /translate", "GET /languages"):
+    for path in ("POST /v1/translate", "POST /v1/inspect", "GET /v1/models", "POST /translate", "GET /languages"):
         assert f"<code>{path}</code>" in text
     assert "<code>n_best</code><td>integer<td>1<td>candidates of each sentence" in text
     assert "<code>text</code><td>string or list of string<td>required<td>" in text
@@ -210,14 +210,6 @@ def test_ctranslate2_as_engine(
     refused = run_nmt("serve", bytes_model, "--engine", "ctranslate2")
     assert refused.returncode == 2
     assert "CTranslate2 runs Transformers" in refused.stderr
-
-
-def test_keys(serve: Callable[..., Any], translator: Translator) -> None:
-    closed = serve(translator, keys=("secret",))
-    body = {"text": LINE, "source": "de", "target": "en"}
-    assert closed.request("/v1/translate", body).status == 400
-    assert closed.request("/v1/translate", body, headers={"Authorization": "Bearer wrong"}).status == 403
-    assert closed.request("/v1/translate", body, headers={"Authorization": "Bearer secret"}).status == 200
 
 
 def test_confidence_is_that_of_the_model_where_it_was_calibrated(
