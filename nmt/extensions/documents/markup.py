@@ -11,8 +11,6 @@ URLs, e-mail addresses, numbers with units and placeholders are kept: each is in
 import re
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
-from typing import Any
 
 from nmt.extensions.documents.segmentation import Segment, Translate, has_letters, split_sentences, translated
 from nmt.extensions.documents.tags import KEPT, Content, Node, SourceText, Span, append_item, free_text, text_of
@@ -21,13 +19,8 @@ from nmt.extensions.documents.target import AlignedTarget, longest_run, words_wi
 Insertion = tuple[Span, list[Span]]
 """An element without words, and the elements around it."""
 
-SWITCH = 0.3
-"""Cost of a change of the element from one word to the next, in links of a word."""
 NEAR = 3
 """Words within which an element without linked words may take one that has no link."""
-
-EXACTLY = 1e6
-"""Weight of a link, otherwise 1, of words that must stay in their element."""
 
 MAX_PART = 8_000
 """Characters of a block beyond which it is divided; an element counts as 100."""
@@ -159,16 +152,13 @@ class TagProjector:
         owner: dict[int, Span] = {}
         for child in children if own else ():
             owner.update((s, child) for s in self._covered(child) if s not in owner)
-        labels: dict[int, Span | None] = dict.fromkeys(own)
-        for _, group in groupby(own, key=lambda t: self.words[t].sentence) if owner else ():
-            labels.update(self._best_labels(list(group), owner))
+        labels: dict[int, Span | None] = {}
+        for t in own:
+            labels[t] = self._label(t, owner, labels) if owner else None
         words: dict[Span, list[int]] = {child: [] for child in children}
         for t, label in labels.items():
             if label is not None:
                 words[label].append(t)
-        for child in children:
-            if child.node.is_unique:
-                words[child] = self._filled(words[child], labels)
         for child in children:
             inner = [t for t in words[child] if labels[t] is child]
             if child.node.is_unique and inner:
@@ -191,37 +181,19 @@ class TagProjector:
         inner = [s for s, overlap in overlaps if 2 * overlap > words[s][1] - words[s][0]]
         return inner or list(shared[:1])
 
-    def _best_labels(self, words: Sequence[int], owner: dict[int, Span]) -> list[tuple[int, Span | None]]:
-        """Viterbi search over the words of a sentence: the child of each, or None, of most links and few changes."""
-        best: dict[Span | None, tuple[float, tuple[Any, ...]]] = {None: (0.0, ())}
-        for t in words:
-            gains = self._gains(t, owner)
-            top, top_history = max(best.values(), key=lambda each: each[0])
-            # A child below has no better way than a change to it. One that is not there yet may have been there from
-            # the beginning, without links.
-            kept = {label: each for label, each in best.items() if each[0] >= top - SWITCH}
-            entry = (top - SWITCH, top_history) if top > SWITCH else (0.0, ())
-            best = {}
-            for label in {None: 0, **kept, **gains}:
-                score, history = kept.get(label, entry)
-                best[label] = score + gains.get(label, 0.0), (label, history)
-        history, labels = max(best.values(), key=lambda each: each[0])[1], []
-        while history:
-            label, history = history
-            labels.append(label)
-        labels += [labels[-1]] * (len(words) - len(labels))
-        return list(zip(words, reversed(labels), strict=True))
+    def _label(self, t: int, owner: dict[int, Span], labels: dict[int, Span | None]) -> Span | None:
+        """Returns the child that most links of a word lead to, or None; of equally many, that of the word before.
 
-    def _gains(self, t: int, owner: dict[int, Span]) -> dict[Span | None, float]:
-        """Returns the share of a word's links in each child. A word without links goes with its neighbour."""
-        linked = self._linked[1 if _BEFORE_ITS_WORD.match(self.words[t].text) else -1][t]
+        A word without links goes with its neighbour.
+        """
+        step = 1 if _BEFORE_ITS_WORD.match(self.words[t].text) else -1
+        linked = next((each[t] for each in (self._linked[step], self._linked[-step]) if each[t] is not None), None)
         if linked is None:
-            return {}
-        word, weight = self.words[linked], 1.0 if linked == t else SWITCH
-        if self._is_fixed(linked):
-            weight = EXACTLY
-        counts = Counter(owner.get(s) for s in word.sources)
-        return {label: weight * n / len(word.sources) for label, n in counts.items()}
+            return None
+        counts = Counter(owner.get(s) for s in self.words[linked].sources)
+        [(best, most)] = counts.most_common(1)
+        before = labels.get(t - 1)
+        return before if linked == t and counts[before] == most else best
 
     def _with_links(self, step: int) -> list[int | None]:
         """Returns for each word the next one of its sentence with links, itself included, in a direction."""
@@ -235,21 +207,6 @@ class TagProjector:
                 last = None
             nearest[t] = last
         return nearest
-
-    def _is_fixed(self, t: int) -> bool:
-        """Returns whether a word is a kept text with elements, which might not be allowed in other elements."""
-        kept = self.words[t].kept
-        return kept is not None and any(isinstance(item, Node) for item in kept.content)
-
-    def _filled(self, found: list[int], labels: dict[int, Span | None]) -> list[int]:
-        """Returns the words of an element, and if they are of several sentences those between."""
-        if not found or self.words[found[0]].sentence == self.words[found[-1]].sentence:
-            return found
-        between = [t for t in range(found[0], found[-1] + 1) if t in labels]
-        if any(self._is_fixed(t) for t in set(between) - set(found)):
-            return found
-        labels.update(dict.fromkeys(between, labels[found[0]]))
-        return between
 
     def _longest_run(self, found: Sequence[int], labels: dict[int, Span | None]) -> list[int]:
         """Returns the longest run of an element's words, which loses the others."""

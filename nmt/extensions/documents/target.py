@@ -117,9 +117,7 @@ class AlignedTarget:
                 self._link_words(segment.text, found, (begin, target_begin + len(text) - len(found.text)))
             else:
                 for s, t in diagonal(len(sources), len(targets)):
-                    if (
-                        self.source_words[sources[s]] not in self._kept_words
-                    ):  # it would take the place of a guessed word
+                    if self.source_words[sources[s]] not in self._kept_words:  # which would replace a guessed word
                         self.words[targets[t]].sources.append(sources[s])
             begin, target_begin = begin + len(segment.text), target_begin + len(text)
         copied = {self._index(word.kept) for word in self.words if word.kept is not None}
@@ -136,9 +134,7 @@ class AlignedTarget:
                 (self.source_words, self._intervals), offsets, (source, found.text), strict=True
             )
         ]
-        links = found.alignment or ()
-        num_links = Counter(("source", s) for s, _ in links) + Counter(("target", t) for _, t in links)
-        for source_word, target_word in links:
+        for source_word, target_word in found.alignment or ():
             sources, targets = sides[0][source_word], sides[1][target_word]
             if len(sources) * len(targets) > MAX_LINKS:
                 for s, t in diagonal(len(sources), len(targets)):
@@ -146,9 +142,6 @@ class AlignedTarget:
                 continue
             names = {s: self._source.text[slice(*self.source_words[s])] for s in sources}
             letters = [s for s in sources if has_letters(names[s])] or list(sources)
-            has_others = num_links["source", source_word] > 1 and num_links["target", target_word] > 1
-            if has_others and sources[-1] not in letters and names[sources[-1]] == self.words[targets[-1]].text:
-                letters = []  # the words have other links: this is one of the marks behind them
             for t in targets:
                 name = self.words[t].text
                 # A word of marks alone, such as a dash, has the links of a word.
