@@ -110,17 +110,3 @@ def test_bad_usage(run_nmt: RunNmt, texts: dict[str, Path], arguments: list[str]
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Error: ")
     assert expected in done.stderr
-
-
-def test_the_help_page_of_inspect_has_an_example(run_nmt: RunNmt) -> None:
-    done = run_nmt("inspect", "lengths", "--help")
-    assert "nmt inspect lengths" in done.stdout.split("Examples:")[1]
-    assert max(map(len, done.stdout.splitlines())) <= 80
-
-
-def test_pictures_have_themes(run_nmt: RunNmt, texts: dict[str, Path], tmp_path: Path) -> None:
-    pictures = [tmp_path / f"{theme}.svg" for theme in ("paper", "slides-dark")]
-    for picture in pictures:
-        options = ["-r", texts["reference"], "-o", picture, "--theme", picture.stem]
-        assert run_nmt("inspect", "lengths", texts["better"], *options).returncode == 0
-    assert pictures[0].read_bytes() != pictures[1].read_bytes()

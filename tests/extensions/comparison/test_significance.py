@@ -6,18 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import sacrebleu
 from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 from sacrebleu.significance import PairedTest
 
 from nmt.core.errors import UserError
-from nmt.evaluation.scores import TestSet, bootstrap, interval
+from nmt.evaluation.scores import TestSet
 from nmt.extensions.comparison.significance import MetricTest, SufficientStatistics, TestMethod, paired_test
-from nmt.metrics.table import METRICS
 
 WORDS = [*"abcdefghijklmnopqrst"]
 
@@ -137,31 +134,6 @@ def test_few_sentences_prove_little(method: TestMethod) -> None:
         assert not difference.significant
     one = SufficientStatistics("chrf", TestSet({"a": ["a cat sat"], "b": ["a cat sits"]}, [["a cat sits"]]))
     assert paired_test(one, method, 100).verdict("b").startswith("No significant difference")
-
-
-def test_intervals_are_of_scores_of_whole_samples() -> None:
-    """An independent bootstrap: sentences drawn, put together and scored anew."""
-    statistics = SufficientStatistics("bleu", TestSet(SYSTEMS, [REFERENCES]))
-    found = bootstrap(statistics.metric, statistics.of_system["better"], 5, 12345)
-    chosen = np.random.default_rng(12345).choice(120, size=(5, 120), replace=True)
-    for sample, score in zip(chosen, found, strict=True):
-        expected = sacrebleu.corpus_bleu([SYSTEMS["better"][i] for i in sample], [[REFERENCES[i] for i in sample]])
-        assert score == pytest.approx(expected.score)
-    assert interval(np.arange(1000.0)[::-1]) == (25, 974)
-
-
-def test_scores_of_some_sentences_and_of_each() -> None:
-    other = spoilt(REFERENCES, 0.3, 9)
-    statistics = SufficientStatistics("bleu", TestSet(SYSTEMS, [REFERENCES, other]))
-    some = [3, 4, 50]
-    expected = sacrebleu.corpus_bleu(
-        [SYSTEMS["base"][i] for i in some], [[REFERENCES[i] for i in some], [other[i] for i in some]]
-    )
-    assert statistics.score("base", some) == pytest.approx(expected.score)
-    by_sentence = METRICS["bleu"]().sentence_scores(SYSTEMS["base"], [REFERENCES, other])
-    for index in some:
-        one = sacrebleu.sentence_bleu(SYSTEMS["base"][index], [REFERENCES[index], other[index]])
-        assert by_sentence[index] == pytest.approx(one.score)
 
 
 def test_the_seed_is_sacrebleus(monkeypatch: pytest.MonkeyPatch) -> None:

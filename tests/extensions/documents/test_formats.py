@@ -7,7 +7,6 @@ import tomllib
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 
@@ -17,8 +16,7 @@ pytest.importorskip("polib")
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.extensions.documents import docx as docx_format
-from nmt.extensions.documents import formats, markdown, xml
+from nmt.extensions.documents import formats, xml
 from nmt.extensions.documents.elements import TranslateBlocks
 from nmt.extensions.documents.formats import FORMATS, DocumentFormat, decoded, sentences_of_document, translate_document
 from nmt.extensions.documents.tags import text_of
@@ -142,6 +140,10 @@ msgstr ""
 
 msgid "Hund"
 msgstr "hound"
+
+#, fuzzy
+msgid "sieht"
+msgstr "doubtful"
 
 msgid "Katze"
 msgid_plural "Katze und %d"
@@ -451,23 +453,6 @@ def test_an_archive_with_two_members_of_a_name_is_refused() -> None:
         translate_document("a.odt", file.getvalue(), translate)
 
 
-def test_paragraphs_of_word_without_letters_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = Mock(wraps=docx_format._Paragraph)
-    monkeypatch.setattr(docx_format, "_Paragraph", read)
-    empty = "</w:p><w:p>" + run("-") + "</w:p><w:p>"
-    text = docx(empty * 50 + run("Hund") + empty)
-    assert text.count(run("dog")) == 1
-    assert text.count(run("-")) == 51
-    assert read.call_count == 1
-
-
-def test_text_of_markdown_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    rule = Mock(wraps=markdown._text)
-    monkeypatch.setattr(markdown, "_text", rule)
-    assert translated("a.md", "der Hund {x}: $5 = " * 100).count("dog") == 100
-    assert rule.call_count == 1
-
-
 def test_tags_that_are_nested_deeply_are_kept() -> None:
     nested = "<b>" * 3000 + "Hund" + "</b>" * 3000
     source = f'msgid ""\nmsgstr "Language: de"\n\nmsgid "{nested}"\nmsgstr ""\n'
@@ -476,22 +461,12 @@ def test_tags_that_are_nested_deeply_are_kept() -> None:
     assert result.count("<b>") == 6000
 
 
-def test_an_empty_file_of_subtitles() -> None:
-    assert translated("a.srt", "") == ""
-    assert translated("a.srt", "\n \n") == "\n \n"
-
-
 @pytest.mark.parametrize("name", ["a.md", "a.html", "a.txt"])
 def test_any_text_is_a_document(name: str) -> None:
     for text in ("", "\n", "[", "**Hund", "| a |\n|-|\n| b", "> \n>\n", "---\n", "<b>*Hund</b>*", "- \n\n  Hund\\"):
         translated(name, text)
+    assert [translated("a.srt", text) for text in ("", "\n \n")] == ["", "\n \n"]
     assert {".txt", ".html", ".srt", ".docx", ".odt", ".po", ".xliff", ".md"} <= set(FORMATS)
-
-
-def test_an_entry_that_a_person_has_to_check_stays() -> None:
-    pytest.importorskip("polib")
-    entry = 'msgid ""\nmsgstr "Language: de"\n\n#, fuzzy\nmsgid "Hund"\nmsgstr "doubtful"\n'
-    assert 'msgstr "doubtful"' in translated("a.po", entry)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ pytest.importorskip("sentencex")
 pytest.importorskip("lxml.html")
 
 from nmt.core.errors import UserError
-from nmt.extensions.documents import elements, target
+from nmt.extensions.documents import target
 from nmt.extensions.documents.elements import translate_html
 from nmt.extensions.documents.markup import MAX_PART, translate_content
 from nmt.extensions.documents.tags import Node
@@ -185,12 +185,3 @@ def test_words_without_links_are_looked_at_a_few_times(monkeypatch: pytest.Monke
     for num_words in (200, 400):
         translate_content([[Node("b", ["Hund"]), " a" * num_words]], first_linked)
     assert reads[400] < 2.2 * reads[200]
-
-
-def test_the_texts_of_an_element_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    pattern = Mock()
-    pattern.sub.side_effect = lambda new, text: text
-    monkeypatch.setattr(elements, "FORBIDDEN", pattern)
-    page = f"<p>{'a ' * 50_000}a</p>"  # is translated in several parts
-    assert translate_html(page, translate) == page
-    assert pattern.sub.call_count == 2, "once for the page and once for the element"

@@ -14,7 +14,6 @@ import polib
 from nmt.extensions.documents.formats import sentences_of_document, translate_document
 from nmt.extensions.documents.rest import parse_message, write_message
 from nmt.extensions.documents.segmentation import Translate
-from nmt.extensions.documents.tags import text_of
 from nmt.translation.results import Translation
 
 MESSAGES = [
@@ -114,7 +113,3 @@ def test_a_link_whose_words_are_lost_keeps_its_text() -> None:
 
 def test_messages_without_prose_are_not_translated() -> None:
     assert sentences_of_document("a.po", as_po(["``None``", "A dog. A cat.", "$ ls -l"])) == ["A dog.", "A cat."]
-
-
-def test_nested_tags_stay() -> None:
-    assert text_of(parse_message("a <b>c</b>")) == "a c"

@@ -50,6 +50,7 @@ def test_a_match_meets_the_constraints_of_the_request(folder: Path) -> None:
     requests = [Request("Ein Hund.", prefix="A "), Request("Ein Hund.", "The"), Request("Ein Hund.", "", ("hound",))]
     assert list(memory.recall(requests)) == [0]
     assert not memory.recall(requests, forbid=["dog"])
+    assert not memory.recall([Request("EIN HUND.")])  # a correction holds for its own capitals
     terms = [Request("Ein Hund.", terms={"Hund": "dog", "Katze": "cat"}), Request("Ein Hund.", terms={"Hund": "hound"})]
     assert list(memory.recall(terms)) == [0]
 
@@ -162,21 +163,3 @@ def test_a_translator_takes_what_the_memory_has(tiny_model: Path, tmp_path: Path
     assert [each.text for each in found] == [model(lines[0]).text, "The dog is asleep."]
     assert found[1].alignment is not None
     assert "problems" in found[1].fields
-
-
-def test_a_correction_holds_for_its_own_capitals_alone(tiny_model: Path, folder: Path) -> None:
-    translator = nmt.load(tiny_model, "cpu")
-    line = "Der müde Bäcker sieht den Mond."
-    forms = [line, line.upper(), "Der Müde Bäcker Sieht Den Mond."]
-    before = [each.text for each in translator.translate(forms)]
-    assert before[1] == before[0].upper()
-    for corrected, text in ((0, "A weary baker gazes."), (1, "A BAKER GAZES, WEARY.")):
-        memory = TranslationMemory(folder)
-        memory.add([(forms[corrected], text)])
-        examine = Examiner.requested(translator, TranslationOptions(with_alignment=True).changed(check=True))
-        found = memory.translate(forms, translator.translate, examine)
-        expected = [text if i == corrected else each for i, each in enumerate(before)]
-        assert [each.text for each in found] == expected
-        assert [each.source for each in found] == forms
-        memory.close()
-        memory.path.unlink()

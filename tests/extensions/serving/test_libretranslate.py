@@ -262,6 +262,7 @@ def test_every_answer_has_cors_headers_and_errors_are_json(server: Any) -> None:
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert answer.headers["Access-Control-Allow-Headers"] == "Authorization, Content-Type"
         assert answer.headers["Access-Control-Max-Age"] == "1728000"
+        assert "Access-Control-Allow-Credentials" not in answer.headers
     assert set(server.request("/nowhere").json) == {"error"}
     assert server.request("/health", {}, method="POST").status == 405
     assert server.request("/suggest", form={"q": "a"}).status == 403

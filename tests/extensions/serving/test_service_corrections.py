@@ -1,11 +1,6 @@
 """Corrections that the server takes and answers with."""
 
-import json
-import re
 import shutil
-import signal
-import subprocess
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,28 +62,3 @@ def test_corrections_with_an_api_key(own_model: Path, serve: Callable[..., Any])
     assert server.request("/suggest", form=form).json == {"success": True}
     entries = [(entry.source, entry.target) for entry in nmt.TranslationMemory(own_model)]
     assert ("Der Garten.", "The park.") in entries
-
-
-@pytest.mark.slow
-@pytest.mark.posix
-def test_a_server_that_is_killed_loses_nothing(own_model: Path, python: Path) -> None:
-    command = [python, "-m", "nmt", "serve", str(own_model), "--port", "0", "--feedback"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    try:
-        said = next(line for line in process.stderr if "http://" in line)
-        address = re.search(r"http://[\d.:]+", said)
-        assert address is not None
-        for number in range(3):
-            body = {"text": f"Satz {number}", "translation": "killed", "source": "de", "target": "en"}
-            sent = urllib.request.Request(
-                f"{address[0]}/v1/feedback", json.dumps(body).encode(), {"Content-Type": "application/json"}
-            )
-            assert urllib.request.urlopen(sent, timeout=300).status == 200
-        process.send_signal(signal.SIGUSR1)  # as SIGKILL
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()
-    found = [entry.source for entry in nmt.TranslationMemory(own_model) if entry.target == "killed"]
-    assert found == ["Satz 0", "Satz 1", "Satz 2"]

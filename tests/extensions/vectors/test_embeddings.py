@@ -1,6 +1,5 @@
 """Word vectors from text files."""
 
-import gzip
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +25,6 @@ def test_exact_spelling_comes_before_lower_case(tmp_path: Path, header: str) -> 
     assert ids.tolist() == [HUND, DER, DER_AT_START, HAUS]
     np.testing.assert_allclose(vectors, [[0.5, -0.1, 2], [1, 2, 3], [1, 2, 3], [3, 2, 1]])
     assert num_words == 5
-
-
-def test_compressed_files_are_read(tmp_path: Path) -> None:
-    (tmp_path / "vectors.gz").write_bytes(gzip.compress(GLOVE.encode()))
-    assert len(read_vectors(tmp_path / "vectors.gz", VOCABULARY, 3)[0]) == 4
 
 
 @pytest.mark.parametrize(

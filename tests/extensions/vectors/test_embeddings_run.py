@@ -48,18 +48,3 @@ def test_embeddings_start_from_vectors_and_stay_when_frozen(
     vectors.unlink()
     nmt.train(directory / "recipe.yaml", directory, overrides={"training.max_steps": 10}, resume=True)
     assert torch.equal(source_embedding(directory, "Hund"), torch.full((SIZE,), 0.5)) == freeze
-
-
-def test_words_without_a_vector_are_random_with_the_deviation_of_the_vectors(
-    train_tiny: Callable[..., Path], tmp_path: Path
-) -> None:
-    """As in Kim 2014, section 3.1; random vectors that are much shorter or longer than the others learn less."""
-    path = tmp_path / "vectors.txt"
-    path.write_text("".join(f"{word}{f' {x} {-x}' * (SIZE // 2)}\n" for word, x in {"Hund": 3, "Katze": 5}.items()))
-    directory = train_tiny("training.max_steps=1", f"model.vectors.source={path}", "model.vectors.freeze=true")
-    table = read_tensors(directory / "model.safetensors")["encoder.embedding.table.weight"]
-    vocabulary = Vocabularies.load(directory).source
-    known = [vocabulary.pad, *(index for word in ("Hund", "Katze") for index in vocabulary.encode(word))]
-    others = torch.tensor([index not in known for index in range(len(vocabulary))])
-    assert table[others].std().item() == pytest.approx(table[known[1:]].std().item(), rel=1e-4)
-    assert table[others].unique(dim=0).shape[0] == int(others.sum()) > 10
