@@ -92,7 +92,7 @@ def translate_page(text: str, run: TranslateBlocks, target: str = "") -> str:
     translate_blocks(_html_blocks(root), lambda contents: run(contents, kept=_KEPT_IN_HTML), str.maketrans(private))
     if is_page:
         _declare_language(root, target)
-        result = lxml.html.tostring(root.getroottree(), encoding="unicode")
+        result = str(lxml.html.tostring(root.getroottree(), encoding="unicode"))
     else:
         result = html.escape(root.text or "", quote=False)
         result += "".join(lxml.html.tostring(child, encoding="unicode") for child in root)

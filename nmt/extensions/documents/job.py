@@ -36,9 +36,8 @@ def document_ending(path: Path | str, input_format: str | None = None) -> str | 
     name = Path(path)
     name = name.with_suffix("") if name.suffix in SUFFIXES else name
     ending = name.suffix.lower() if input_format is None else f".{input_format.lower().removeprefix('.')}"
-    if input_format in ("text", "jsonl") or (input_format is None and (ending in LINES or ending not in FORMATS)):
-        return None
-    return ending if ending in FORMATS else None
+    has_lines = input_format is None and ending in LINES
+    return ending if ending in FORMATS and not has_lines else None
 
 
 class DocumentTranslator:

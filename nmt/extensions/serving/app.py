@@ -20,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 from nmt.core.console import be_silent, say
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
+from nmt.core.text import read_lines
 from nmt.core.version import __version__
 from nmt.extensions.serving import libretranslate, sentence, v1
 from nmt.extensions.serving.api_page import api_page
@@ -178,8 +179,6 @@ def read_api_keys(path: Path) -> list[str]:
     Raises:
         UserError: the file can't be read, or has no key.
     """
-    from nmt.core.text import read_lines
-
     keys = [key for line in read_lines(path) if (key := line.strip())]
     if not keys:
         raise UserError(f"{path} has no API key.", "Write one key on each line.")

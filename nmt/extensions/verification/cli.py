@@ -2,7 +2,7 @@
 
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -10,9 +10,6 @@ from rich.console import Console
 from nmt.cli.common import Device, ModelDir, command
 from nmt.core.console import print_table, progress_bar
 from nmt.core.errors import UserError
-
-if TYPE_CHECKING:
-    from nmt.extensions.verification.verify import Check
 
 NUM_EXAMPLES = 3
 """Differences of a check that are shown."""
@@ -44,21 +41,15 @@ def verify(
     sources, targets = [pair[0] for pair in pairs], [pair[1] for pair in pairs] if target else None
     with progress_bar("checking", None) as bar:
         checks = list(bar.counted(run(model_dir, sources, targets, device)))
-    rows = [(c.name, f"{c.num_lines}", f"{c.num_ties}", f"{len(c.differences)}", _verdict(c)) for c in checks]
+    rows = [(c.name, f"{c.num_lines}", f"{c.num_ties}", f"{len(c.differences)}", c.verdict) for c in checks]
     print_table("", ("what is changed", "lines", "ties", "different", ""), rows)
     screen = Console(highlight=False, markup=False)
     for check in checks:
-        for difference in check.differences[:NUM_EXAMPLES]:
-            text = f"{check.name}, line {difference.line}:\n  usual: {difference.expected}\n  now:   {difference.found}"
+        for line, usual, other in check.differences[:NUM_EXAMPLES]:
+            text = f"{check.name}, line {line}:\n  usual: {usual}\n  now:   {other}"
             screen.print(text, soft_wrap=True)
     if not all(check.holds for check in checks):
         raise typer.Exit(1)
-
-
-def _verdict(check: "Check") -> str:
-    if check.is_exact:
-        return "passed" if check.holds else "FAILED"
-    return f"{len(check.differences) / check.num_lines:.0%} change"
 
 
 def _pairs(model_dir: Path, source: str | None, target: str | None, limit: int) -> list[tuple[str, str]]:

@@ -23,15 +23,6 @@ BATCH_SIZES = (1, 7, 64)
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A line with another result; lines are counted from 1."""
-
-    line: int
-    expected: str
-    found: str
-
-
-@dataclass(frozen=True)
 class Check:
     """One way of computing, compared with the default one."""
 
@@ -40,11 +31,18 @@ class Check:
     """Whether results must be equal; otherwise the check only counts the lines where rounding shows."""
     num_lines: int
     num_ties: int
-    differences: list[Difference]
+    differences: list[tuple[int, str, str]]
+    """The number of each line with another result, from 1, and both results."""
 
     @property
     def holds(self) -> bool:
         return not (self.is_exact and self.differences)
+
+    @property
+    def verdict(self) -> str:
+        if self.is_exact:
+            return "passed" if self.holds else "FAILED"
+        return f"{len(self.differences) / self.num_lines:.0%} change"
 
 
 def verify(
@@ -81,7 +79,7 @@ def _compared(name: str, is_exact: bool, expected: Sequence[Translation], found:
             if is_exact and abs(usual.score - other.score) <= TIE:
                 num_ties += 1
             else:
-                differences.append(Difference(number, usual.text, other.text))
+                differences.append((number, usual.text, other.text))
     return Check(name, is_exact, len(expected), num_ties, differences)
 
 
@@ -109,7 +107,7 @@ def _forced(translator: Translator, lines: Sequence[str], targets: Sequence[str]
 
 def _close(name: str, expected: Sequence[float], found: Sequence[float]) -> Check:
     differences = [
-        Difference(number, f"log-probability {a:.6f}", f"log-probability {b:.6f}")
+        (number, f"log-probability {a:.6f}", f"log-probability {b:.6f}")
         for number, (a, b) in enumerate(zip(expected, found, strict=True), start=1)
         if not abs(a - b) <= TOLERANCE * max(1.0, abs(a))
     ]

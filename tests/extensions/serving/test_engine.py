@@ -92,17 +92,6 @@ def test_a_batch_has_the_oldest_sentence_and_those_most_like_it(
     assert engine.num_waiting == 0
 
 
-def test_what_is_cancelled_before_its_batch_is_not_translated(
-    engine: Engine, sizes: list[int], translator: Translator, german: list[str], hold: Hold
-) -> None:
-    release = hold(engine)
-    futures = engine.submit(translator, [Request(line) for line in german[:3]], PLAIN)
-    futures[1].cancel()
-    release.set()
-    assert texts([futures[0], futures[2]]) == [translator.translate([german[i]])[0].text for i in (0, 2)]
-    assert sizes == [2]
-
-
 @pytest.mark.parametrize("must_contain", [(), ("dog",)])
 def test_what_is_cancelled_during_its_batch_is_not_searched_to_its_end(
     engine: Engine, translator: Translator, german: list[str], must_contain: tuple[str, ...], hold: Hold
@@ -184,17 +173,6 @@ def test_short_requests_have_most_turns_while_long_ones_wait(
     one_turn = [False] * (BULK_SHARE - 1) + [True]
     assert turns[: 2 * BULK_SHARE] == 2 * one_turn
     assert turns.count(True) == BULK_SHARE
-
-
-def test_close_answers_what_waits(translator: Translator, german: list[str], hold: Hold) -> None:
-    engine = Engine()
-    release = hold(engine)
-    futures = engine.submit(translator, [Request(line) for line in german[:4]], PLAIN)
-    threading.Timer(0.05, release.set).start()
-    engine.close()
-    assert all(future.done() and future.result().text for future in futures)
-    with pytest.raises(RuntimeError):
-        engine.submit(translator, [Request(german[0])], PLAIN)
 
 
 def test_threads_without_work_divide_what_waits(translator: Translator, german: list[str]) -> None:

@@ -142,22 +142,6 @@ def test_a_sentence_that_is_too_long_for_the_model_is_translatedin_parts(
     assert max(j for _, j in links) < len(found.text.split())
 
 
-def test_a_ticket_ends_at_its_deadline_and_when_it_is_cancelled(
-    translator: Translator, hold: Callable[[Engine], threading.Event]
-) -> None:
-    engine = Engine()
-    release = hold(engine)
-    with pytest.raises(TimeoutError):
-        RequestContext(engine, time.monotonic() + 0.05).translate([translator], ["Hund"], TranslationOptions())
-    context = RequestContext(engine, time.monotonic() + 30)
-    threading.Timer(0.05, context.cancel).start()
-    with pytest.raises(Exception) as caught:
-        context.translate([translator], ["Hund"], TranslationOptions())
-    assert type(caught.value).__name__ == "CancelledError"
-    release.set()
-    engine.close()
-
-
 @pytest.mark.parametrize(
     ("text", "language"),
     [
