@@ -136,20 +136,15 @@ def lengths(
     the reference.
     """
     from nmt.evaluation.scores import read_test_set
-    from nmt.extensions.comparison.compare import length_scores
+    from nmt.extensions.comparison.compare import scores_by_length
     from nmt.extensions.comparison.report import length_table
-    from nmt.extensions.comparison.significance import SufficientStatistics
-    from nmt.metrics.table import check_metrics
     from nmt.plotting.style import suffix_of, write_figure
 
     if output is not None:
         suffix_of(output)  # before the work
-    limits = limits_of(buckets)
-    check_metrics([metric], source is not None)
-    test_set = read_test_set(systems, reference or [], source)
-    statistics = SufficientStatistics(metric, test_set, tokenize)
-    rows = length_scores(test_set, [statistics], limits)
-    signature = statistics.metric.signature
+    limits, test_set = limits_of(buckets), read_test_set(systems, reference or [], source)
+    found = scores_by_length(metric, test_set, limits, tokenize)
+    rows, signature = found["rows"], found["signature"]
     if output is not None:
         from nmt.extensions.comparison.pictures import draw_lengths
 

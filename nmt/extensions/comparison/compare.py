@@ -165,13 +165,20 @@ def length_scores(
     return rows
 
 
-def scores_by_length(metric: str, test_set: TestSet) -> dict[str, Any]:
-    """Returns the ``rows`` of :func:`length_scores`, the scores of the ``whole`` text, and the ``signature``."""
-    statistics = SufficientStatistics(metric, test_set)
+def scores_by_length(
+    metric: str, test_set: TestSet, limits: Sequence[int] = LENGTHS, tokenize: str | None = None
+) -> dict[str, Any]:
+    """Returns the ``rows`` of :func:`length_scores`, the scores of the ``whole`` text, and the ``signature``.
+
+    Raises:
+        UserError: there is no such metric, or it needs the source.
+    """
+    check_metrics([metric], test_set.source is not None)
+    statistics = SufficientStatistics(metric, test_set, tokenize)
     return {
         "whole": {name: statistics.score(name) for name in test_set.systems},
         "signature": statistics.metric.signature,
-        "rows": length_scores(test_set, [statistics]),
+        "rows": length_scores(test_set, [statistics], limits),
     }
 
 

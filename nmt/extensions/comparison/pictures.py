@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from nmt.evaluation.scores import TestSet, check_lengths
-from nmt.extensions.comparison.compare import LENGTHS, length_scores
-from nmt.extensions.comparison.significance import SufficientStatistics
-from nmt.metrics.table import check_metrics, directed_name
+from nmt.extensions.comparison.compare import LENGTHS, scores_by_length
+from nmt.metrics.table import directed_name
 from nmt.plotting.curves import draw_legend
 from nmt.plotting.matrix import draw_directions, write_numbers
 from nmt.plotting.style import (
@@ -43,12 +42,10 @@ def plot_lengths(
     Raises:
         UserError: there is no such metric, or the numbers of sentences differ.
     """
-    check_metrics([metric], sources is not None)
     check_lengths({"references": len(references)} | {name: len(texts) for name, texts in systems.items()})
     test_set = TestSet(systems, [references], sources)
-    statistics = SufficientStatistics(metric, test_set)
-    rows = length_scores(test_set, [statistics], limits)
-    return draw_lengths(rows, metric, test_set.measured_by, statistics.metric.signature)
+    found = scores_by_length(metric, test_set, limits)
+    return draw_lengths(found["rows"], metric, test_set.measured_by, found["signature"])
 
 
 def draw_lengths(rows: Sequence[Mapping[str, Any]], metric: str, measured_by: str, note: str = "") -> Picture:

@@ -224,6 +224,7 @@ class TranslationMemory:
             address = f"{self.path.resolve().as_uri()}?mode={mode}"
             connection = sqlite3.connect(address, SECONDS, isolation_level=None, check_same_thread=False, uri=True)
             connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA synchronous = EXTRA")  # a commit survives a power failure
             if not connection.execute(_TABLES).fetchall():
                 connection.execute("BEGIN IMMEDIATE")
                 for statement in () if connection.execute(_TABLES).fetchall() else SCHEMA:

@@ -105,17 +105,15 @@ class Engine:
 
     Args:
         on_batch: called with the number of sentences of each batch and the seconds that it took.
-        wait: seconds without a new sentence after which an idle thread begins its batch.
         threads: that compute batches at a time, and the threads of PyTorch for each; None is one that has them all.
     """
 
     def __init__(
         self,
         on_batch: Callable[[int, float], None] = lambda sentences, seconds: None,
-        wait: float = WAIT,
         threads: tuple[int, int] | None = None,
     ) -> None:
-        self._on_batch, self._wait = on_batch, wait
+        self._on_batch = on_batch
         self._waiting: list[_SentenceJob | _FunctionJob] = []
         self._num_idle = self._num_turns = 0
         self._changed = threading.Condition()
@@ -223,7 +221,7 @@ class Engine:
         end, before = time.monotonic() + LONGEST_WAIT, 0
         while before != len(self._waiting) < most and not self._is_closed and time.monotonic() < end:
             before = len(self._waiting)
-            self._changed.wait(self._wait)  # until something has arrived
+            self._changed.wait(WAIT)  # until something has arrived
 
     def _take(self) -> list[_SentenceJob] | _FunctionJob:
         """Take the job that has waited longest, and with a sentence those that are most like it."""

@@ -127,12 +127,10 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(UserError)
     async def _user_error(request: Request, error: UserError) -> Response:
+        if isinstance(error, BrokenModel):
+            log_failure(error)
+            return error_response(500, error.message)
         return error_response(400, f"Invalid request: {error.message}")
-
-    @app.exception_handler(BrokenModel)
-    async def _broken_model(request: Request, error: BrokenModel) -> Response:
-        log_failure(error)
-        return error_response(500, error.message)
 
     @app.exception_handler(StarletteHTTPException)
     async def _http_error(request: Request, error: StarletteHTTPException) -> Response:
