@@ -88,6 +88,14 @@ def test_an_element_whose_words_are_apart_is_divided_unless_it_is_a_link() -> No
     assert translate_html('He <b id="x">calls</b> Fido', calls_up).count("<b") == 1
 
 
+def test_a_word_with_as_many_links_into_an_element_as_out_of_it_goes_with_the_word_before() -> None:
+    def translated(sentences: Sequence[str]) -> list[Translation]:
+        return [Translation(s, "Er ruft an", 0.0, [], alignment=((0, 0), (1, 1), (0, 1), (1, 2))) for s in sentences]
+
+    assert translate_html("He <b>calls</b>", translated) == "Er ruft <b>an</b>"
+    assert translate_html("<b>He</b> calls", translated) == "<b>Er ruft</b> an"
+
+
 KEPT = [
     "https://example.org/Hund?a=1&b=2", "der@hund.org", "{katze}", "{{ hund }}", "%s", "%(hund)s", "%1$d", "5 km",
     "12,5\u00a0%", "$5.99", "@hund", "#katze", "🐕",
