@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.extensions.shards.executors import RayExecutor
+from nmt.extensions.shards.executors import JobFactory, LocalExecutor, RayExecutor
 from nmt.extensions.shards.shards import JOURNAL, Journal, Shard, find_shards, steps
 from nmt.extensions.shards.translate import _translate_shard, start_shards
-from nmt.extensions.shards.workers import JobFactory, LocalExecutor
 from nmt.translation.job import TranslationJob
 from nmt.translation.load import load
 from nmt.translation.options import TranslationOptions
@@ -75,7 +74,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.mark.posix
 def test_the_shard_of_a_killed_worker_is_done_again(four: list[Shard], uppercase: Callable[..., JobFactory]) -> None:
     four[0].output.parent.mkdir()
-    found = list(steps(four, LocalExecutor(2, "cpu"), uppercase(b=True)))
+    found = list(steps(four, LocalExecutor(None, 2, "cpu"), uppercase(b=True)))
     assert sorted(shard.name for shard, (kind, _) in found if shard and kind == "lost") == ["b"]
     assert sorted(shard.name for shard, (kind, _) in found if shard and kind == "done") == ["a", "b", "c", "d"]
     for shard in four:
@@ -229,7 +228,7 @@ def test_what_cannot_be_done_is_explained_and_nothing_is_written(
 def test_ray_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'nmt\[ray\]'"):
-        RayExecutor("local", None, "cpu")
+        RayExecutor(RayExecutor.Options(address="local"), None, "cpu")
 
 
 def test_a_journal_has_one_writer_and_survives_a_kill_while_it_is_written(four: list[Shard], tmp_path: Path) -> None:
