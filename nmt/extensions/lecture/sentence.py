@@ -18,9 +18,7 @@ from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import BeamObserver, Hypothesis
 from nmt.decoding.search import Query
-from nmt.extensions.lecture.attention_numbers import Numbers, attention_numbers
 from nmt.extensions.lecture.attribution import attribution_shares
-from nmt.extensions.lecture.cell_numbers import cell_numbers
 from nmt.extensions.lecture.interventions import (
     Intervention,
     force_stepwise,
@@ -29,6 +27,7 @@ from nmt.extensions.lecture.interventions import (
     shared_copy,
     skippable_layers,
 )
+from nmt.extensions.lecture.numbers import Numbers, attention_numbers, cell_numbers
 from nmt.extensions.lecture.recording import BeamRecorder, SearchTree
 from nmt.inspection.calls import recorded_calls
 from nmt.models.contracts import Model
