@@ -19,8 +19,8 @@ from nmt.alignment.extract import LinkOptions, word_links
 from nmt.core.errors import UserError
 from nmt.decoding.forced import force_all
 from nmt.extensions.interchange.argos import Argos
-from nmt.extensions.interchange.check import Agreement, check, random_lines, validation_lines
-from nmt.extensions.interchange.ct2 import check_exportable, export, num_positions
+from nmt.extensions.interchange.check import Agreement, check, validation_lines
+from nmt.extensions.interchange.ct2 import check_exportable, export
 from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
 from nmt.extensions.interchange.run import exported_translator, open_exported, search_arguments, usage
 from nmt.translation.load import load
@@ -270,36 +270,7 @@ def test_argos_translate_has_no_language_tokens(name: str, token: str, build_onc
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_a_wrong_export_is_noticed(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    translator = load(trained, "cpu")
-    monkeypatch.setattr(
-        "nmt.extensions.interchange.ct2._set_cross_attention",
-        lambda spec, attention, norm, first: _swapped(spec, attention, norm),
-    )
-    export(translator, tmp_path / "out")
-    with pytest.raises(UserError, match="can't be used"):
-        compare(tmp_path / "out", translator, [])
-    assert not (tmp_path / "out").exists()
-
-
-def _swapped(spec: object, attention: object, norm: object) -> None:
-    from nmt.extensions.interchange import ct2
-
-    ct2._set_linear(spec.linear[0], attention.out)  # type: ignore[attr-defined]
-    ct2._set_linear(spec.linear[1], attention.key_value)  # type: ignore[attr-defined]
-    ct2._set_linear(spec.linear[2], attention.query)  # type: ignore[attr-defined]
-    ct2._set_norm(spec.layer_norm, norm)  # type: ignore[attr-defined, arg-type]
-
-
-def test_long_translations_have_positions(trained: Path) -> None:
-    translator: Translator = load(trained, "cpu")
-    assert num_positions(translator) > 2 * translator.max_pieces
-    assert len(random_lines(translator, 3)) == 3
-
-
-def test_what_can_not_be_exported(
-    run_nmt: RunNmt, tiny_model: Path, bytes_model: Path, train_tiny: TrainTiny, tmp_path: Path
-) -> None:
+def test_what_can_not_be_exported(run_nmt: RunNmt, bytes_model: Path, train_tiny: TrainTiny, tmp_path: Path) -> None:
     recurrent = run_nmt("export", bytes_model, "-o", tmp_path / "out")
     assert recurrent.returncode == 2
     assert "CTranslate2 runs Transformers; this model is bahdanau and recurrent." in recurrent.stderr
