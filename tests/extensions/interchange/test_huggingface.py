@@ -25,7 +25,6 @@ from nmt.models.build import build_model
 from nmt.recipe.schema import ModelOptions, Recipe, VocabularyOptions
 from nmt.training.resolve import resolve
 from nmt.translation.translator import Translator
-from tests.conftest import BuildOnce
 from tests.support.huggingface_folders import lines_of, strange_lines
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -247,7 +246,7 @@ def test_what_no_architecture_fits_is_refused(changes: dict[str, object], messag
 
 
 def test_the_command_writes_the_folder_and_the_code_that_loads_it(
-    run_nmt: RunNmt, tmp_path: Path, build_once: BuildOnce, tiny_model: Path
+    run_nmt: RunNmt, tmp_path: Path, tiny_model: Path
 ) -> None:
     done = run_nmt("export", tiny_model, "--to", "huggingface", "-o", tmp_path / "hf", "--quantization", "int8")
     assert (done.returncode, list(tmp_path.iterdir())) == (2, [])

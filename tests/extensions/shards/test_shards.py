@@ -203,7 +203,6 @@ def test_files_of_two_folders_belong_together_by_their_names(tmp_path: Path) -> 
         (["-i", "IN", "-o", "EMPTY/no/out"], "can't be written"),
         (["-i", "IN", "-o", "NESTED"], "exists already, with other files"),
         (["-i", "IN", "-o", "out", "--ray", "somewhere"], "is not local, auto or HOST:PORT"),
-        (["-i", "IN", "-o", "out", "--ray", "ray://localhost:1"], "is not local, auto or HOST:PORT"),
         (["-i", "IN", "-o", "out", "--ray", "localhost:1"], "No Ray cluster answers at localhost:1"),
     ],
 )
@@ -319,16 +318,14 @@ def test_a_ray_cluster_writes_the_same_although_a_worker_is_killed(
     assert not list(output.glob("*.partial"))
 
 
-@pytest.mark.parametrize("reports", [False, True])
 def test_a_shard_of_labels_has_no_warning_of_degenerate_translations(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, reports: bool
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """A classifier answers with the same few words again and again, and a translator should not."""
+    """A classifier answers with the same few words again and again."""
     translations = [Translation(f"line {n}", "", 0.0, [], []) for n in range(100)]
     monkeypatch.setattr("nmt.jobs.run.run", lambda *arguments, **options: iter(translations))
-    job: Any = SimpleNamespace(reports_degenerate=reports)
-    shard = Shard("a", (tmp_path / "in",), tmp_path / "out")
+    job: Any = SimpleNamespace(reports_degenerate=False)
     (tmp_path / "in").touch()
-    steps = list(_translate_shard(job, None, shard))
+    steps = list(_translate_shard(job, None, Shard("a", (tmp_path / "in",), tmp_path / "out")))
     assert steps == [("before", 0), ("lines", 100), ("done", None)]
-    assert ("degenerate" in capsys.readouterr().err) == reports
+    assert capsys.readouterr().err == ""
