@@ -9,7 +9,7 @@ import random
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from nmt.extensions.interchange.pretrained.tokenizers import read_tokenizer
 from nmt.extensions.interchange.runtime import translate as runtime
 from nmt.extensions.interchange.web import PAGE, RUNTIME, RUNTIME_FILES
 from nmt.translation.load import load
+from tests.extensions.interchange.runtime.test_translate_search import Stub
 from tests.support.huggingface_folders import SIZE as SIZE_OF_FOLDERS
 from tests.support.huggingface_folders import lines_of, strange_lines, write_folder
 
@@ -156,30 +157,13 @@ console.log(JSON.stringify(results));
 SIZE, SOS, EOS, PAD = 9, 2, 3, 0
 
 
-class TableModel:
-    """What the search of the runtime reads of a model: the log-probabilities of ``SEARCH``."""
-
-    def __init__(self, config: dict[str, Any], first: int | None) -> None:
-        self.config, self._first = config, [] if first is None else [first]
-
-    def start(self, sources: Sequence[Sequence[int]], num_rows: int) -> tuple[dict[str, Any], dict[str, Any]]:
-        memory = np.empty(len(sources), object)
-        memory[:] = [tuple(ids) for ids in sources]
-        return {"source": memory}, {"tokens": np.array([[self._first] * num_rows] * len(sources), int)}
-
-    def step(self, token_BK: Any, position: int, memory: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
-        tokens_BKt = np.concatenate((state["tokens"], token_BK[:, :, None]), axis=2)
-        rows = zip(memory["source"], tokens_BKt.tolist(), strict=True)
-        log_p = [[self._log_probabilities(source, tokens) for tokens in rows_Kt] for source, rows_Kt in rows]
-        return np.array(log_p, np.float32), None, {"tokens": tokens_BKt}
-
-    @staticmethod
-    def _log_probabilities(source: Sequence[int], tokens: Sequence[int]) -> Any:
-        number = 7
-        for i in (*source, *tokens):
-            number = (number * 31 + i + 1) % 100003
-        logits = 2 * np.sin((number + 1.0) * np.arange(1, SIZE + 1))
-        return logits - np.log(np.exp(logits).sum())
+def log_probabilities(source: Sequence[int], tokens: Sequence[int]) -> Any:
+    """Those of ``SEARCH``."""
+    number = 7
+    for i in (*source, *tokens):
+        number = (number * 31 + i + 1) % 100003
+    logits = 2 * np.sin((number + 1.0) * np.arange(1, SIZE + 1))
+    return logits - np.log(np.exp(logits).sum())
 
 
 def search_of(first: int | None, **changes: Any) -> dict[str, Any]:
@@ -220,7 +204,7 @@ def test_the_search_of_the_page_is_that_of_the_runtime(tmp_path: Path) -> None:
     different = set()
     for options, found in zip(cases, results, strict=True):
         assert isinstance(found, list), found
-        model: Any = TableModel(config, options["first"])
+        model: Any = Stub(config, log_probabilities, options["first"])
         for source, (ids, score) in zip(SOURCES.values(), found, strict=True):
             [[best, *_]] = runtime._Beam(model, [source], options).run()
             assert ids == best.ids, options

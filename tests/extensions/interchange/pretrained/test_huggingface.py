@@ -89,15 +89,6 @@ def test_log_probabilities_are_the_stored_ones_of_transformers(case: str, import
 
 
 @pytest.mark.slow
-def test_log_probabilities_are_those_of_transformers(folder: Path, imported: Path) -> None:
-    pytest.importorskip("transformers")
-    translator = nmt.load(imported, "cpu")
-    expected = by_transformers(folder, first_of(translator))
-    for found, wanted in zip(log_probabilities(translator), expected, strict=True):
-        assert found == pytest.approx(wanted, abs=1e-5)
-
-
-@pytest.mark.slow
 def test_tokenisation_is_that_of_transformers(case: str, folder: Path, imported: Path) -> None:
     """Of NLLB and mBART-50, transformers 5 divides some lines with white space otherwise than sentencepiece."""
     transformers = pytest.importorskip("transformers")
@@ -138,11 +129,8 @@ def test_an_exported_model_is_the_imported_one(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["marian", pytest.param("m2m100", marks=pytest.mark.slow)])
-def test_an_imported_model_is_an_ordinary_one(
-    run_nmt: RunNmt, kind: str, build_once: BuildOnce, tmp_path: Path
-) -> None:
-    folder = build_once(f"huggingface_{kind}", lambda path: write_folder(path, **CASES[kind]))
+def test_an_imported_model_is_an_ordinary_one(run_nmt: RunNmt, build_once: BuildOnce, tmp_path: Path) -> None:
+    folder = build_once("huggingface_marian", lambda path: write_folder(path, **CASES["marian"]))
     model, tuned = tmp_path / "model", tmp_path / "tuned"
     for language in ("de", "en"):
         (tmp_path / f"train.{language}").write_text("\n".join(lines_of(language, 100)) + "\n", "utf-8")
