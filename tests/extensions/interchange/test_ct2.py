@@ -98,18 +98,18 @@ def test_it_leaves_pytorch_its_threads(trained: Path) -> None:
         torch.set_num_threads(before)
 
 
+@pytest.mark.quick("average")
+@pytest.mark.parametrize("length_penalty", ["average", "word_reward"])
 def test_a_translator_searches_by_ctranslate2_and_does_all_else_by_itself(
-    trained: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
+    trained: Path, lines: list[str], length_penalty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = load(trained, "cpu")
     exported = exported_translator(own)
     constrained = [Request(lines[0], prefix="my brother", must_contain=("moon",)), *lines]
-    found, expected = (
-        each.translate(constrained, constraints=OutputConstraints(["garden"])) for each in (exported, own)
-    )
-    assert found == expected
+    garden = OutputConstraints(["garden"])
+    assert exported.translate(constrained, constraints=garden) == own.translate(constrained, constraints=garden)
     monkeypatch.setattr("nmt.decoding.search.ModelSearcher.__call__", None)  # from here on PyTorch searches nothing
-    options = {"length_penalty": "word_reward", "alpha": 0.5}
+    options = {"length_penalty": length_penalty, "alpha": 0.5}
     # A line in capitals is searched in lower case, and so its alignment is another one.
     found = list(exported.stream(lines, n_best=3, with_alignment=True, restore_case=False, **options))
     assert found[lines.index("")].text == ""
