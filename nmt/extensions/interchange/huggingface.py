@@ -151,15 +151,15 @@ class TransformersModel:
     @torch.inference_mode()
     def translate(self, sources: Sequence[Ids]) -> list[list[int]]:
         """Returns the best translation of each encoded sentence, by the search of ``generation_config.json``."""
-        order, results = sorted(range(len(sources)), key=lambda i: -len(sources[i])), dict[int, list[int]]()
-        for start in range(0, len(order), self._batch_size):
-            rows = order[start : start + self._batch_size]
-            cut = [sources[row][: self._num_positions - 1] for row in rows]  # a longer source has no positions there
+        results = list[list[int]]()
+        for start in range(0, len(sources), self._batch_size):
+            # A longer source has no positions there.
+            cut = [source[: self._num_positions - 1] for source in sources[start : start + self._batch_size]]
             source_BS = pad(cut, self._vocabularies.source, eos=True)
             mask_BS = length_mask(lengths(cut), source_BS.shape[1])
             found_BT = self._model.generate(input_ids=source_BS, attention_mask=mask_BS.long())
-            results |= zip(rows, map(self._content, found_BT.tolist()), strict=True)
-        return [results[row] for row in range(len(sources))]
+            results += map(self._content, found_BT.tolist())
+        return results
 
     def _content(self, ids: list[int]) -> list[int]:
         ids, eos = ids[len(self._start) :], self._vocabularies.target.eos
