@@ -146,8 +146,6 @@ class IntervenedModel:
     def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:
         """See :class:`nmt.models.contracts.Model`."""
         self._rows, self._position = list(self._interventions), -1
-        if len(source_BS) != len(self._rows):
-            raise ValueError(f"{len(source_BS)} sentences in a batch, but {len(self._rows)} interventions")
         rows = _Rows(torch.arange(len(source_BS), device=source_BS.device))
         return _IntervenedState(self._model.start(source_BS, source_length_B), rows, 0)
 

@@ -23,11 +23,17 @@ class Card(ExportTarget):
         return [f"wrote {output}", "and that is all"]
 
 
-def test_an_added_target_is_a_format_of_the_command(
-    run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Adds the target ``card``, with the given attributes."""
     monkeypatch.setattr(registry, "_added", list(registry._added))
-    nmt.add_component("card", Card)
+    return lambda **attributes: nmt.add_component("card", type("OwnCard", (Card,), attributes))
+
+
+def test_an_added_target_is_a_format_of_the_command(
+    run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, card: Callable[..., None]
+) -> None:
+    card()
     assert list(EXPORT_TARGETS) == ["ctranslate2", "argos", "onnx", "web", "huggingface", "card"]
     output = tmp_path / "card.txt"
     done = run_nmt("export", tiny_model, "-o", output, "--to", "card", "--quantization", "int8")
@@ -40,11 +46,9 @@ def test_an_added_target_is_a_format_of_the_command(
 
 @pytest.mark.parametrize(("given", "stored"), [((), "int8"), (("--quantization", "float32"), "None")])
 def test_a_target_has_a_default_type_of_weights(
-    given: tuple[str, ...], stored: str, run_nmt: RunNmt, tiny_model: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.setattr(registry, "_added", list(registry._added))
-    nmt.add_component("card", type("SmallCard", (Card,), {"default_quantization": "int8"}))
+    given: tuple[str, ...], stored: str, run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, card: Callable[..., None]
+) -> None:
+    card(default_quantization="int8")
     done = run_nmt("export", tiny_model, "-o", tmp_path / "card.txt", "--to", "card", *given)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "card.txt").read_text("utf-8").split()[2] == stored
