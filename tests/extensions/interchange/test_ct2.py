@@ -267,7 +267,10 @@ def test_argos_translate_has_no_language_tokens(name: str, token: str, build_onc
 def test_what_can_not_be_exported(run_nmt: RunNmt, bytes_model: Path, train_tiny: TrainTiny, tmp_path: Path) -> None:
     recurrent = run_nmt("export", bytes_model, "-o", tmp_path / "out")
     assert recurrent.returncode == 2
-    assert "CTranslate2 runs Transformers; this model is bahdanau and recurrent." in recurrent.stderr
+    assert (
+        "CTranslate2 runs Transformers; this model has the encoder recurrent and the decoder bahdanau."
+        in recurrent.stderr
+    )
     words = load(train_tiny("training.max_steps=1", *transformer(layers=1)), "cpu")
     with pytest.raises(UserError, match="sentencepiece vocabularies"):
         check_exportable(words)

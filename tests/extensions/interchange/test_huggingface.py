@@ -221,7 +221,7 @@ def test_a_fast_tokenizer_needs_no_library_and_no_terms() -> None:
     [
         (
             {"model.encoder": {"type": "recurrent"}, "model.decoder": {"type": "luong"}},
-            "no architecture for this model",
+            "the encoder recurrent and the decoder luong",
         ),
         ({"model.encoder.activation": "silu"}, "differ in activation"),
         ({"model.encoder.positions": "learned", "model.decoder.positions": "learned"}, "positions: learned"),
