@@ -1,8 +1,6 @@
 """The HTML report: what it carries, and how it behaves in a real browser."""
 
 import base64
-import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +14,7 @@ from nmt.alignment.links import WordAlignment
 from nmt.core.errors import UserError
 from nmt.data.links import Links
 from nmt.extensions.lecture.report import alignment_page
+from tests.extensions.lecture.test_film import data_of
 
 HEADS = ["mean of 2 heads, which links come from", "layer 1 head 1", "layer 1 head 2"]
 MODEL: Any = SimpleNamespace(
@@ -46,13 +45,8 @@ def page(sentences: Sequence[Sequence[WordAlignment]], gold: list[tuple[Links, L
     return alignment_page(MODEL, sentences, gold, "<of> a test", None)
 
 
-def carried(html: str) -> Any:
-    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
-    return json.loads(text)
-
-
 def test_the_page_carries_words_links_and_weights() -> None:
-    data = carried(page(sentences()))
+    data = data_of(page(sentences()))
     assert data["heads"] == HEADS
     first, second = data["sentences"]
     assert (first["source"], first["candidates"][0]["target"]) == ([*SOURCE], [*TARGET])
@@ -65,13 +59,11 @@ def test_the_page_carries_words_links_and_weights() -> None:
         np.testing.assert_allclose(found, weights, atol=0.5 / 255 + 1e-6)
 
 
-def test_text_is_never_markup_and_nothing_is_loaded_from_elsewhere() -> None:
+def test_text_is_never_markup() -> None:
     html = page(sentences())
     assert "2 sentences of &lt;of&gt; a test with the model" in html
     assert "<b>bellt" not in html
     assert html.count("</script>") == 2
-    assert not re.findall(r"(?:src|href)=[\"'](?!data:|#)", html)
-    assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)|@import|url\((?!data:)", html)
 
 
 def test_no_sentences_and_gold_for_fewer_are_refused() -> None:
