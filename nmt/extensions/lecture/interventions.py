@@ -207,26 +207,23 @@ def _replacement(change: Intervention, weights_HQS: Tensor, head: int, position:
         head: the head to copy (index into H), which may be in another layer.
         position: of the target token.
     """
-    num_positions = weights_HQS.shape[2]
-    linked: Sequence[int] = range(num_positions)
+    weights_S = weights_HQS.new_zeros(weights_HQS.shape[2])
+    linked: Sequence[int] = range(len(weights_S))
     match change.kind:
+        case "skip":
+            return None
         case "head":
             return weights_HQS[head] if 0 <= head < len(weights_HQS) else None
         case "off":
-            return weights_HQS.new_zeros(num_positions)
+            return weights_S
         case "word":
             linked = [change.to]
         case "links":
             linked = change.links[position] if 0 <= position < len(change.links) else ()
-        case "skip":
-            return None
-    return (
-        weights_HQS.new_zeros(num_positions).index_fill(
-            0, torch.tensor(linked, dtype=torch.long, device=weights_HQS.device), 1 / len(linked)
-        )
-        if linked
-        else None
-    )
+    if not linked:
+        return None
+    weights_S[list(linked)] = 1 / len(linked)
+    return weights_S
 
 
 @torch.inference_mode()
