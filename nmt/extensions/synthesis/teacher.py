@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nmt.alignment.links import json_line
-from nmt.core.errors import UserError, shortened
+from nmt.core.errors import UserError, extra, shortened
 from nmt.core.jsonlines import parse_object
 from nmt.extensions.synthesis.teacher_options import TeacherOptions
 from nmt.translation.translator import Translator
@@ -48,10 +48,8 @@ class ChatTeacher:
         Raises:
             UserError: its package is missing, or the URL is not valid.
         """
-        try:
+        with extra("teacher"):
             import httpx2
-        except ImportError:
-            raise UserError("--teacher needs the package httpx2.", "Install it: pip install 'nmt[teacher]'.") from None
         key = os.environ.get("OPENAI_API_KEY")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         return httpx2.AsyncClient(
