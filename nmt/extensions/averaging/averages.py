@@ -44,8 +44,8 @@ def average_checkpoints(
     """
     directory = Path(directory)
     output = directory if output is None else Path(output)
-    if output != directory and output.exists():
-        raise UserError(f"{output} exists already.", "Choose a new folder.")
+    if output != directory:
+        check_unused(output)
     ModelDirectory(directory).check_files()
     with ModelDirectory(directory).writing() if output == directory else nullcontext():
         chosen = _choose(directory, last, best, steps)

@@ -22,12 +22,6 @@ from nmt.translation.languages import name_of
 from nmt.translation.translator import Translator
 
 SUFFIX = ".argosmodel"
-README = """# {from_name} to {to_name}
-
-A {system} trained by nmt {version}: {description}.
-"""
-
-
 DECODING = {"beam_size": 4, "length_penalty": 0.2}
 """Arguments of ``translate_batch`` in Argos Translate, whatever the package is."""
 CARRIED: dict[str, tuple[Any, ...]] = {
@@ -56,7 +50,6 @@ class Argos(ExportTarget):
                 "Export it to another format, or import a model of one language pair.",
             )
         data = translator.recipe.data
-        names = {"from_name": name_of(data.source), "to_name": name_of(data.target)}
         folder = f"translate-{data.source}_{data.target}-1_0"
         path = output if output.suffix == SUFFIX else output / f"{folder}{SUFFIX}"
         if path.exists():
@@ -66,14 +59,14 @@ class Argos(ExportTarget):
             "argos_version": "1.9",
             "from_code": data.source,
             "to_code": data.target,
-            **names,
+            "from_name": name_of(data.source),
+            "to_name": name_of(data.target),
         }
-        readme = README.format(
-            **names,
-            system=translator.recipe.model.decoder["type"],
-            version=__version__,
-            description=translator.recipe.description,
-        )
+        kind, description = translator.recipe.model.decoder["type"], translator.recipe.description
+        readme = f"""# {metadata["from_name"]} to {metadata["to_name"]}
+
+A {kind} trained by nmt {__version__}: {description}.
+"""
         with TemporaryDirectory() as scratch:
             model = Path(scratch) / "model"
             export(translator, model, quantization)

@@ -20,6 +20,7 @@ from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
 from nmt.extensions.interchange.targets import Quantization
 from nmt.models.attention import MultiHeadAttention
+from nmt.models.contracts import Decoder
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder
 from nmt.translation.translator import Translator
 
@@ -40,6 +41,7 @@ def export(translator: Translator, output: Path, quantization: Quantization | No
     Raises:
         UserError: the model is of another kind, ctranslate2 isn't installed, or the folder is in use.
     """
+    require_ctranslate2()
     check_exportable(translator)
     check_unused(output)
     spec = _specification(translator)
@@ -54,22 +56,29 @@ def export(translator: Translator, output: Path, quantization: Quantization | No
                 (temporary / f"{side}.spm").write_bytes(vocabulary.sentencepiece_model)
 
 
-def check_exportable(translator: Translator) -> None:
-    """Raises UserError with the reason why a model can't be exported."""
-    require_ctranslate2()
-    encoder, decoder = translator.model.encoder, translator.model.decoder
-    if type(encoder) is not TransformerEncoder or type(decoder) is not TransformerDecoder:  # subclasses are others
-        kinds = {translator.recipe.model.encoder["type"], translator.recipe.model.decoder["type"]} - {"transformer"}
-        raise UserError(
-            f"CTranslate2 runs Transformers; this model is {' and '.join(sorted(kinds))}.",
-            "Use `nmt translate` for it, or train one such as multi30k/transformer.",
-        )
-    check_text(translator)
+def check_exportable(
+    translator: Translator,
+    claim: str = "CTranslate2 runs Transformers",
+    decoders: Sequence[type[Decoder]] = (TransformerDecoder,),
+) -> None:
+    """Checks that a program can have a counterpart of a model.
 
+    Args:
+        translator: of the model.
+        claim: which models the program has, for the message.
+        decoders: classes of decoders that it has; it has the encoder of a Transformer alone.
 
-def check_text(translator: Translator) -> None:
-    """Raises UserError unless a model translates sentences, with sentencepiece vocabularies."""
+    Raises:
+        UserError: the model translates no sentences, has another encoder or decoder, or has vocabularies that are not
+            those of sentencepiece or of an imported model.
+    """
     translator.task.require("export")
+    encoder, decoder, kinds = translator.model.encoder, translator.model.decoder, translator.recipe.model
+    if type(encoder) is not TransformerEncoder or type(decoder) not in decoders:  # subclasses are others
+        raise UserError(
+            f"{claim}; this model has the encoder {kinds.encoder['type']} and the decoder {kinds.decoder['type']}.",
+            "Translate a training text with it, and train multi30k/transformer on the translations.",
+        )
     for vocabulary in (translator.vocabularies.source, translator.vocabularies.target):
         if not isinstance(vocabulary, SentencePieceVocabulary | PretrainedVocabulary):
             raise UserError(

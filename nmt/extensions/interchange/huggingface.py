@@ -23,6 +23,7 @@ from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.decoding.ranking import length_penalty
 from nmt.extensions.interchange.check import ONE_LIMIT, PLAIN, check, left_out
+from nmt.extensions.interchange.ct2 import check_exportable
 from nmt.extensions.interchange.fast_tokenizer import fast_tokenizer
 from nmt.extensions.interchange.pretrained.families import COMMON_KEYS, FAMILIES, SIDE_KEYS, Family
 from nmt.extensions.interchange.pretrained.names import BIAS, SHARED, counterpart, order_of_halves
@@ -30,7 +31,7 @@ from nmt.extensions.interchange.pretrained.tokenizers import FAIRSEQ_MODEL, FAIR
 from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
 from nmt.extensions.interchange.targets import ExportTarget, Quantization
 from nmt.models.layers import length_mask, sinusoids
-from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder, TransformerOptions
+from nmt.models.networks.transformer import TransformerOptions
 from nmt.models.weights import weights_of, write_tensors
 from nmt.translation.translator import Translator
 
@@ -66,7 +67,7 @@ def export_huggingface(translator: Translator, output: Path) -> Family:
         UserError: no architecture fits the model, its vocabularies aren't of sentencepiece, or the output exists.
     """
     check_unused(output)
-    translator.task.require("export")
+    check_exportable(translator, "transformers has counterparts of Transformers")
     family = fitting_family(translator)
     files = _tokenizer(translator) | {
         "config.json": _json(_config(translator, family)),
@@ -151,15 +152,15 @@ class TransformersModel:
     @torch.inference_mode()
     def translate(self, sources: Sequence[Ids]) -> list[list[int]]:
         """Returns the best translation of each encoded sentence, by the search of ``generation_config.json``."""
-        order, results = sorted(range(len(sources)), key=lambda i: -len(sources[i])), dict[int, list[int]]()
-        for start in range(0, len(order), self._batch_size):
-            rows = order[start : start + self._batch_size]
-            cut = [sources[row][: self._num_positions - 1] for row in rows]  # a longer source has no positions there
+        results = list[list[int]]()
+        for start in range(0, len(sources), self._batch_size):
+            # A longer source has no positions there.
+            cut = [source[: self._num_positions - 1] for source in sources[start : start + self._batch_size]]
             source_BS = pad(cut, self._vocabularies.source, eos=True)
             mask_BS = length_mask(lengths(cut), source_BS.shape[1])
             found_BT = self._model.generate(input_ids=source_BS, attention_mask=mask_BS.long())
-            results |= zip(rows, map(self._content, found_BT.tolist()), strict=True)
-        return [results[row] for row in range(len(sources))]
+            results += map(self._content, found_BT.tolist())
+        return results
 
     def _content(self, ids: list[int]) -> list[int]:
         ids, eos = ids[len(self._start) :], self._vocabularies.target.eos
@@ -192,10 +193,7 @@ def fitting_family(translator: Translator) -> Family:
     Raises:
         UserError: there is none; the message says why.
     """
-    encoder, decoder, model = translator.model.encoder, translator.model.decoder, translator.recipe.model
-    if type(encoder) is not TransformerEncoder or type(decoder) is not TransformerDecoder:
-        kinds = sorted({model.encoder["type"], model.decoder["type"]} - {"transformer"})
-        raise UserError(f"transformers has no architecture for this model: {' and '.join(kinds)}.", TRAIN_ANOTHER)
+    model = translator.recipe.model
     sides = [
         TransformerOptions(**{key: value for key, value in side.items() if key != "type"})
         for side in (model.encoder, model.decoder)
@@ -206,7 +204,7 @@ def fitting_family(translator: Translator) -> Family:
             raise UserError(
                 f"transformers has no architecture whose encoder and decoder differ in {key}: {values}.", TRAIN_ANOTHER
             )
-    has_bias = isinstance(decoder.output.bias_V, nn.Parameter)
+    has_bias = isinstance(translator.model.decoder.output.bias_V, nn.Parameter)
     for family in FAMILIES.values():
         positions = SINUSOIDS if family.positions in SINUSOIDS else (family.positions,)
         wanted = (family.norm, family.embedding_norm, family.output_bias)
@@ -288,11 +286,8 @@ def _tokenizer(translator: Translator) -> dict[str, bytes]:
     languages = translator.recipe.data.source, translator.recipe.data.target
     if isinstance(source, PretrainedVocabulary) and translator.recipe.model.decoder["first_token"] is not None:
         return _fairseq_tokenizer(source, languages)
-    if not isinstance(source, PretrainedVocabulary | SentencePieceVocabulary) or type(source) is not type(target):
-        raise UserError(
-            "Only models with sentencepiece vocabularies are exported; this one has whole words.",
-            "Train it with --set vocabulary.type=unigram, bpe or character.",
-        )
+    assert isinstance(source, PretrainedVocabulary | SentencePieceVocabulary)
+    assert type(source) is type(target)
     if isinstance(source, SentencePieceVocabulary) and (source.tags or source.separator is not None):
         raise UserError("MarianTokenizer has no tags such as <2de> and no separator of turns.", TRAIN_ANOTHER)
     share_ids = translator.vocabularies.share_ids

@@ -30,7 +30,7 @@ from nmt.core.version import __version__
 from nmt.data.batch import Ids
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.extensions.interchange.check import PLAIN, check, left_out
-from nmt.extensions.interchange.ct2 import check_text, num_positions
+from nmt.extensions.interchange.ct2 import check_exportable, num_positions
 from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
 from nmt.extensions.interchange.targets import ExportTarget, Quantization
 from nmt.extensions.ssru.network import SsruDecoder, SsruLayer
@@ -63,7 +63,11 @@ def export_onnx(translator: Translator, output: Path, quantization: str | None =
         UserError: the model or the quantization has no ONNX counterpart, a package isn't installed, or the folder is in
             use.
     """
-    check_exportable(translator)
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        if importlib.util.find_spec(package) is None:
+            raise UserError(f"The package {package} is not installed.", "pip install 'nmt[onnx]'")
+    claim = "onnxruntime runs Transformers and SSRU decoders"
+    check_exportable(translator, claim, (TransformerDecoder, SsruDecoder))
     if quantization not in (None, "int8"):
         raise UserError(f"The ONNX export has no {quantization}.", "Use --quantization int8, or leave it out.")
     check_unused(output)
@@ -75,23 +79,6 @@ def export_onnx(translator: Translator, output: Path, quantization: str | None =
         text = json.dumps(configuration(translator, state), indent=2, ensure_ascii=False)
         (temporary / "config.json").write_text(text + "\n", "utf-8")
         shutil.copyfile(runtime.__file__, temporary / "translate.py")
-
-
-def check_exportable(translator: Translator) -> None:
-    """Raises UserError with the reason why a model can't be exported."""
-    for package in ("onnx", "onnxruntime", "onnxscript"):
-        if importlib.util.find_spec(package) is None:
-            raise UserError(f"The package {package} is not installed.", "pip install 'nmt[onnx]'")
-    kinds = translator.recipe.model
-    encoder, decoder = translator.model.encoder, translator.model.decoder
-    # Subclasses are others.
-    if type(encoder) is not TransformerEncoder or type(decoder) not in (TransformerDecoder, SsruDecoder):
-        raise UserError(
-            "The ONNX export needs an encoder of type transformer and a decoder of type transformer or ssru; this "
-            f"model has {kinds.encoder['type'] if kinds.encoder else 'no encoder'} and {kinds.decoder['type']}.",
-            "Translate a training text with it, and train multi30k/ssru or multi30k/transformer on the translations.",
-        )
-    check_text(translator)
 
 
 class _PositionTable(nn.Module):

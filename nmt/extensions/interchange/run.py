@@ -20,6 +20,7 @@ from nmt.extensions.interchange.ct2 import export, num_positions, require_ctrans
 from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
 from nmt.extensions.interchange.targets import ExportTarget, Quantization
 from nmt.recipe.schema import DecodingOptions
+from nmt.translation.load import Engine, load
 from nmt.translation.translator import Translator
 
 PATIENCE = 2.0
@@ -27,6 +28,10 @@ PATIENCE = 2.0
 the search of nmt continues while an unfinished one could still win."""
 SEARCHED = ("search", "beam_groups", "coverage_penalty", "shortlist", "logits_processors")
 """Options whose plain values the searches of exported models need; PyTorch searches with others."""
+QUANTIZATIONS: dict[str, Quantization | None] = {
+    "fp32": None, "auto": None, "bf16": "bfloat16", "fp16": "float16", "int8": "int8",
+}  # fmt: skip
+"""Names of the precisions in CTranslate2."""
 CARRIED = {**PLAIN, **ONE_LIMIT, "length_penalty": ("none", "average"), "early_stopping": ()}
 """Values of decoding options that CTranslate2 has a counterpart for."""
 
@@ -71,13 +76,12 @@ class ExportedModel:
 
     def translate(self, sources: Sequence[Ids]) -> list[list[int]]:
         """Returns the best translation of each encoded sentence, as the program finds it that users are shown."""
-        found = self._model.translate_batch(
-            [self._tokens(ids) for ids in sources],
-            [self._prefix] * len(sources) if self._prefix else None,
-            max_batch_size=32,
-            **self._decoding,
-        )
+        found = self._translate_batch(sources, max_batch_size=32, **self._decoding)
         return [[self._ids[token] for token in each.hypotheses[0][len(self._prefix) :]] for each in found]
+
+    def _translate_batch(self, sources: Sequence[Ids], **arguments: Any) -> Any:
+        prefixes = [self._prefix] * len(sources) if self._prefix else None
+        return self._model.translate_batch([self._tokens(ids) for ids in sources], prefixes, **arguments)
 
     def search(self, sources: Sequence[Ids], options: DecodingOptions) -> list[list[Hypothesis]]:
         """The best translations of encoded sentences by beam search, best first.
@@ -87,9 +91,8 @@ class ExportedModel:
         """
         limits, skipped = max_lengths(lengths(sources), options).tolist(), len(self._prefix)
         alpha = length_penalty(options).exponent
-        found = self._model.translate_batch(
-            [self._tokens(ids) for ids in sources],
-            [self._prefix] * len(sources) if self._prefix else None,
+        found = self._translate_batch(
+            sources,
             beam_size=options.beam_size,
             num_hypotheses=options.beam_size,
             patience=PATIENCE if options.beam_size > 1 else 1.0,
@@ -181,6 +184,17 @@ def exported_translator(
     """
     exported = open_exported(translator, directory, quantization)
     return translator.replaced(searcher=ExportedSearcher(exported, translator.searcher))
+
+
+class CTranslate2Engine(Engine):
+    """Exports a Transformer for this run, and searches with CTranslate2."""
+
+    def load(
+        self, model_dir: str | Path, device: str = "auto", precision: str = "fp32", ensemble: Sequence[str | Path] = ()
+    ) -> Translator:
+        if ensemble:
+            raise UserError("CTranslate2 searches with one model.", "Remove --ensemble or --engine.")
+        return exported_translator(load(model_dir, "cpu"), None, QUANTIZATIONS[precision])
 
 
 def with_plain_search(translator: Translator) -> Translator:

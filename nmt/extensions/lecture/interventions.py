@@ -146,8 +146,6 @@ class IntervenedModel:
     def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:
         """See :class:`nmt.models.contracts.Model`."""
         self._rows, self._position = list(self._interventions), -1
-        if len(source_BS) != len(self._rows):
-            raise ValueError(f"{len(source_BS)} sentences in a batch, but {len(self._rows)} interventions")
         rows = _Rows(torch.arange(len(source_BS), device=source_BS.device))
         return _IntervenedState(self._model.start(source_BS, source_length_B), rows, 0)
 
@@ -209,26 +207,23 @@ def _replacement(change: Intervention, weights_HQS: Tensor, head: int, position:
         head: the head to copy (index into H), which may be in another layer.
         position: of the target token.
     """
-    num_positions = weights_HQS.shape[2]
-    linked: Sequence[int] = range(num_positions)
+    weights_S = weights_HQS.new_zeros(weights_HQS.shape[2])
+    linked: Sequence[int] = range(len(weights_S))
     match change.kind:
+        case "skip":
+            return None
         case "head":
             return weights_HQS[head] if 0 <= head < len(weights_HQS) else None
         case "off":
-            return weights_HQS.new_zeros(num_positions)
+            return weights_S
         case "word":
             linked = [change.to]
         case "links":
             linked = change.links[position] if 0 <= position < len(change.links) else ()
-        case "skip":
-            return None
-    return (
-        weights_HQS.new_zeros(num_positions).index_fill(
-            0, torch.tensor(linked, dtype=torch.long, device=weights_HQS.device), 1 / len(linked)
-        )
-        if linked
-        else None
-    )
+    if not linked:
+        return None
+    weights_S[list(linked)] = 1 / len(linked)
+    return weights_S
 
 
 @torch.inference_mode()

@@ -37,34 +37,10 @@ def alignment_page(
     """Returns the page of ``nmt align``.
 
     Args:
-        sentences, gold: as in :func:`render_report`.
-        source, target: names of the files; a target of None stands for the model's own translations.
-
-    Raises:
-        UserError: as :func:`render_report`.
-    """
-    data, names = translator.recipe.data, [head.name for head in translator.model.decoder.heads]
-    chosen = [names[head] for head in translator.aligner.heads.heads]
-    mean = chosen[0] if len(chosen) == 1 else f"mean of {len(chosen)} heads"
-    heads = [f"{mean}, which links come from", *names]
-    translations = Path(target).name if target else "the model's own translations"
-    description = f"{len(sentences):,} sentences of {Path(source).name} with {translations}."
-    return render_report(f"Word alignments, {data.source} → {data.target}", description, heads, sentences, gold)
-
-
-def render_report(
-    title: str,
-    description: str,
-    heads: Sequence[str],
-    sentences: Sequence[Sequence[WordAlignment]],
-    gold: Sequence[GoldLinks] | None = None,
-) -> str:
-    """The page.
-
-    Args:
-        heads: names of the ``weights`` and then of the ``head_weights`` of each alignment.
+        translator: the model, whose heads are named.
         sentences: the candidates of each sentence, the best first; at least one.
         gold: sure and possible links of each sentence's first candidate.
+        source, target: names of the files; a target of None stands for the model's own translations.
 
     Raises:
         UserError: there is nothing to show, or there are fewer lines of gold links than sentences.
@@ -73,9 +49,18 @@ def render_report(
         raise UserError("There are no sentence pairs to show.", "Give files with at least one line.")
     if gold is not None and len(gold) < len(sentences):
         raise UserError(f"There are only {len(gold):,} lines of gold links.", "Give a line for each sentence pair.")
+    languages, names = translator.recipe.data, [head.name for head in translator.model.decoder.heads]
+    chosen = [names[head] for head in translator.aligner.heads.heads]
+    mean = chosen[0] if len(chosen) == 1 else f"mean of {len(chosen)} heads"
+    translations = Path(target).name if target else "the model's own translations"
     shown = [_sentence(candidates, gold[n] if gold is not None else None) for n, candidates in enumerate(sentences)]
-    data = embedded({"heads": list(heads), "sentences": shown})
-    return render("align.html.j2", TEMPLATES, title=title, description=description, data=data)
+    return render(
+        "align.html.j2",
+        TEMPLATES,
+        title=f"Word alignments, {languages.source} → {languages.target}",
+        description=f"{len(sentences):,} sentences of {Path(source).name} with {translations}.",
+        data=embedded({"heads": [f"{mean}, which links come from", *names], "sentences": shown}),
+    )
 
 
 def _sentence(candidates: Sequence[WordAlignment], gold: GoldLinks | None) -> dict[str, Any]:

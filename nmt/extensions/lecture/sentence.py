@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -18,9 +19,7 @@ from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import BeamObserver, Hypothesis
 from nmt.decoding.search import Query
-from nmt.extensions.lecture.attention_numbers import Numbers, attention_numbers
 from nmt.extensions.lecture.attribution import attribution_shares
-from nmt.extensions.lecture.cell_numbers import cell_numbers
 from nmt.extensions.lecture.interventions import (
     Intervention,
     force_stepwise,
@@ -29,6 +28,7 @@ from nmt.extensions.lecture.interventions import (
     shared_copy,
     skippable_layers,
 )
+from nmt.extensions.lecture.numbers import Numbers, attention_numbers, cell_numbers
 from nmt.extensions.lecture.recording import BeamRecorder, SearchTree
 from nmt.inspection.calls import recorded_calls
 from nmt.models.contracts import Model
@@ -188,11 +188,15 @@ class SentenceViewer:
         return ForcedStep(logits_TV.float().log_softmax(-1).cpu(), weights, numbers, cell)
 
     def _hypothesis(self, source: Ids, hypothesis: Hypothesis) -> Json:
-        [log_p] = self._token_log_probabilities(source, [hypothesis.ids])
-        return {**self._summary(hypothesis), "tokens": self._tokens(hypothesis.ids), "p": log_p.exp().tolist()}
+        [log_p_T] = self._token_log_probabilities(source, [hypothesis.ids])
+        return self._shown(hypothesis, log_p_T.exp())
+
+    def _shown(self, hypothesis: Hypothesis, p_T: Tensor, first: int = 0) -> Json:
+        """Returns the data of the page for a translation: as a whole, and its tokens from ``first`` on."""
+        tokens = self._tokens(hypothesis.ids)
+        return {**self._summary(hypothesis), "tokens": tokens[first:], "p": p_T[first : len(tokens)].tolist()}
 
     def _summary(self, hypothesis: Hypothesis) -> Json:
-        """Returns the data of the page for a translation as a whole."""
         text = " ".join(self.translator.task.decode(self._target, hypothesis.ids).split())
         return {"text": text, "log_p": hypothesis.log_probability, "score": hypothesis.score}
 
@@ -237,11 +241,10 @@ class SentenceViewer:
         mean_TS = forced.weights_HTS[list(heads.heads)].mean(0)
         if heads.attention == "input":  # the step that reads a token is the one after it is predicted
             mean_TS = torch.cat((mean_TS[1:], torch.zeros_like(mean_TS[:1])))
-        shown = [(f"alignment: mean of {len(heads.heads)} heads", mean_TS)]
+        shown = [(names[0].name, mean_TS)]
         if len(names) > 1:
-            shown += [(head.name, weights) for head, weights in zip(names, forced.weights_HTS, strict=True)]
-        else:
-            shown = [(names[0].name, mean_TS)]
+            own = [(head.name, weights) for head, weights in zip(names, forced.weights_HTS, strict=True)]
+            shown = [(f"alignment: mean of {len(heads.heads)} heads", mean_TS), *own]
         return [{"name": name, "weights": packed(weights.numpy())} for name, weights in shown]
 
     def _attributions(self, source: Ids, ids: Ids) -> list[Json]:
@@ -256,7 +259,7 @@ class SentenceViewer:
 
     def _alternatives(self, source: Ids, best: Hypothesis, forced: ForcedStep) -> list[list[Json]]:
         """Returns for each target position the most probable other tokens, each with the translation that follows."""
-        with_eos, prefixes = [*best.ids, self._target.eos], []
+        with_eos = [*best.ids, self._target.eos]
         log_p_TV = forced.log_probability_TV.clone()
         log_p_TV[:, [self._target.pad, self._target.sos]] = -torch.inf
         log_p_TV[range(len(with_eos)), with_eos] = -torch.inf
@@ -265,13 +268,11 @@ class SentenceViewer:
         prefixes = [[*best.ids[:t], token] for t, tokens in enumerate(tokens_TA) for token in tokens]
         found = [hypotheses[0] for hypotheses in self.search(source, prefixes, self.options)]
         scored = self._token_log_probabilities(source, [hypothesis.ids for hypothesis in found])
-        shown = iter(zip(prefixes, found, scored, strict=True))
-        return [[self._alternative(*next(shown)) for _ in tokens] for tokens in tokens_TA]
-
-    def _alternative(self, prefix: Sequence[int], hypothesis: Hypothesis, log_p_T: Tensor) -> Json:
-        first = len(prefix) - 1
-        tail = {"tokens": self._tokens(hypothesis.ids)[first:], "p": log_p_T[first:].exp().tolist()}
-        return {**self._summary(hypothesis), **tail}
+        shown = (
+            self._shown(hypothesis, log_p_T.exp(), len(prefix) - 1)
+            for prefix, hypothesis, log_p_T in zip(prefixes, found, scored, strict=True)
+        )
+        return [list(islice(shown, len(tokens))) for tokens in tokens_TA]
 
     def intervene(self, source: Ids, ids: Ids, changes: Sequence[Intervention], count: int = 1) -> list[Json]:
         """Returns the translations under interventions.
@@ -302,10 +303,8 @@ class SentenceViewer:
                 zip(*of_change, strict=True) for of_change in zip(best[0].tolist(), best[1].exp().tolist(), strict=True)
             ]
             for hypothesis, own_T, new_T, top in zip(found, own.exp(), new.exp(), tops, strict=True):
-                tokens = self._tokens(hypothesis.ids)
                 named = [[[self._target.token(i), p] for i, p in zip(*step, strict=True)] for step in top]
-                shown = {"tokens": tokens, "p": new_T[: len(tokens)].tolist(), "own": own_T.tolist(), "top": named}
-                results.append({**self._summary(hypothesis), **shown})
+                results.append({**self._shown(hypothesis, new_T), "own": own_T.tolist(), "top": named})
         return results
 
     def _interventions(self, source: Ids, best: Hypothesis, forced: ForcedStep) -> Json | None:
@@ -315,22 +314,19 @@ class SentenceViewer:
         of the position's token, the most probable token and its probability, and the translation and its
         log-probability. ``texts`` are these translations.
         """
-        changes = self.whole_interventions()
+        # In the order of the page: each head switched off, the weights of each for all of its layer, uniform attention,
+        # and each layer left out.
+        model = self.translator.model
+        heads = range(len(model.decoder.heads) if replaceable_attention(model.decoder) else 0)
+        changes = [Intervention("off", heads=(head,)) for head in heads]
+        changes += [Intervention("head", head) for head in heads if len(heads) > 1]
+        changes += [Intervention("uniform")] if heads else []
+        changes += [Intervention("skip", index, side=side) for side, index, _ in skippable_layers(model)]
         if not changes:
             return None
         whole = self.intervene(source, best.ids, changes)
         shown = [{key: value for key, value in result.items() if key != "top"} for result in whole]
         return {"whole": shown, **self._step_interventions(source, best, forced)}
-
-    def whole_interventions(self) -> list[Intervention]:
-        """Returns the interventions in all steps, in the order of the page: each head switched off, the weights of each
-        for all of its layer, uniform attention, and each layer left out."""
-        model = self.translator.model
-        heads = range(len(model.decoder.heads) if replaceable_attention(model.decoder) else 0)
-        found = [Intervention("off", heads=(head,)) for head in heads]
-        found += [Intervention("head", head) for head in heads if len(heads) > 1]
-        found += [Intervention("uniform")] if heads else []
-        return found + [Intervention("skip", index, side=side) for side, index, _ in skippable_layers(model)]
 
     def _step_interventions(self, source: Ids, best: Hypothesis, forced: ForcedStep) -> Json:
         if forced.weights_HTS is None or not replaceable_attention(self.translator.model.decoder):

@@ -11,8 +11,8 @@ from nmt.cli.help import MACHINE
 from nmt.core.errors import UserError
 
 if TYPE_CHECKING:
+    from nmt.extensions.shards.executors import Executor
     from nmt.extensions.shards.shards import Shard
-    from nmt.extensions.shards.workers import Executor
 
 Workers = Annotated[
     int | None,
@@ -66,7 +66,7 @@ def shards_and_executor(
         raise UserError(f"--executor {name!r} is not one executor.", "Name one.")
     [(kind, options)] = chosen.items()
     executor = EXECUTORS.choose({**options, "type": kind}, "--executor")
-    return find_shards(folders, Path(output)), executor.component.open(executor.options, workers, device, cores_each)
+    return find_shards(folders, Path(output)), executor.component(executor.options, workers, device, cores_each)
 
 
 def check_is_folder(path: Path | str, **options: object) -> bool:

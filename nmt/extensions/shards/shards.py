@@ -22,7 +22,7 @@ from nmt.core.errors import UserError
 from nmt.core.files import explained, lock_file, remove_unfinished, sha256, sync
 from nmt.core.jsonlines import parse_object
 from nmt.core.text import count_lines, read_lines
-from nmt.extensions.shards.workers import Executor, Handle, JobFactory
+from nmt.extensions.shards.executors import Executor, Handle, JobFactory
 from nmt.jobs.workers import Step, WorkerLostError
 
 JOURNAL = ".nmt-shards.jsonl"

@@ -30,7 +30,7 @@ class ShardOptions(AddedOptions):
         if not check_is_folder(input, ray=self.ray, executor=self.executor):
             return False
         from nmt.extensions.shards import shards
-        from nmt.extensions.shards.workers import CORES
+        from nmt.extensions.shards.executors import CORES
         from nmt.translation.inputs import format_of
 
         found, executor = shards_and_executor(

@@ -1,7 +1,7 @@
 """``nmt backtranslate`` and ``nmt distill``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -10,18 +10,20 @@ from nmt.cli.help import CONTENT, FILTERING, INPUT_AND_OUTPUT, LARGE_LANGUAGE_MO
 from nmt.cli.schema import options_of
 from nmt.cli.translate import translate_lines
 from nmt.cli.translation_options import Precision, Resume
+from nmt.core.compression import of_name
 from nmt.core.console import print_table, progress_bar, say
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
+from nmt.data.sources import FileText
 from nmt.extensions.cleaning.pair_options import PairOptions
-from nmt.extensions.synthesis.teacher_options import TeacherOptions
+from nmt.extensions.synthesis.synthesis import Synthesis, check_language, record, with_one_sample
+from nmt.extensions.synthesis.teacher import PROMPT, ChatTeacher, TeacherJob, TeacherOptions
 from nmt.recipe.schema import DecodingOptions
-
-if TYPE_CHECKING:
-    from nmt.extensions.synthesis.synthesis import Synthesis
-    from nmt.extensions.synthesis.teacher import TeacherJob
-    from nmt.translation.job import TranslationJob
-    from nmt.translation.translator import Translator
+from nmt.translation.job import TranslationJob
+from nmt.translation.languages import name_of
+from nmt.translation.load import load
+from nmt.translation.options import TranslationOptions
+from nmt.translation.translator import Translator
 
 Text = Annotated[
     str,
@@ -86,8 +88,6 @@ def backtranslate(
     Left out are pairs with a side that is empty or repeats itself, copies, unusual length ratios and low scores. The
     translations are in FOLDER.partial until FOLDER is complete; --resume continues a run that was stopped.
     """
-    from nmt.translation.load import load
-
     translator = load(model_dir, device, precision)
     translator.task.require("synthesis")
     _synthesize(translator, 0, (input, None), output, resume, options, noise)
@@ -122,9 +122,6 @@ def distill(
     --top-p, --seed and --max-length are sent with each request. --reverse scores the answers, so that --drop-worst and
     --min-score remove those with another meaning than the source.
     """
-    from nmt.data.sources import FileText
-    from nmt.translation.load import load
-
     teacher = TeacherOptions(**{name: options.pop(name) for name in TeacherOptions.model_fields})
     if teacher.teacher is not None:
         if target is not None:
@@ -147,17 +144,13 @@ def distill(
 
 def _ask_teacher(
     teacher: TeacherOptions,
-    reverse: "Translator | None",
+    reverse: Translator | None,
     files: tuple[str, Path | None],
     output: Path,
     resume: bool,
     options: dict[str, Any],
 ) -> None:
     """Translate by an endpoint, filter and write."""
-    from nmt.extensions.synthesis.synthesis import Synthesis
-    from nmt.extensions.synthesis.teacher import PROMPT, ChatTeacher, TeacherJob
-    from nmt.translation.languages import name_of
-
     _check_new(output)
     if teacher.model is None:
         raise UserError("--teacher needs the name of a model.", "Give --model NAME.")
@@ -196,7 +189,7 @@ def _ask_teacher(
 
 
 def _synthesize(
-    translator: "Translator",
+    translator: Translator,
     translated: int,
     files: tuple[str, Path | None],
     output: Path,
@@ -205,10 +198,6 @@ def _synthesize(
     noise: bool = False,
 ) -> None:
     """Translate, filter and write; ``translated`` is the side of the pairs that the model writes."""
-    from nmt.extensions.synthesis.synthesis import Synthesis, check_language, record, with_one_sample
-    from nmt.translation.job import TranslationJob
-    from nmt.translation.options import TranslationOptions
-
     _check_new(output)
     input, references = files
     check_language(input, translator.recipe)
@@ -237,13 +226,11 @@ def _check_new(output: Path) -> None:
 
 
 def _suffix_of(input: str) -> str:
-    from nmt.core.compression import of_name
-
     return compression.suffix if (compression := of_name(input)) else ""
 
 
 def _write_pairs(
-    job: "TranslationJob | TeacherJob", synthesis: "Synthesis", input: str, output: Path, resume: bool
+    job: TranslationJob | TeacherJob, synthesis: Synthesis, input: str, output: Path, resume: bool
 ) -> None:
     def finish(records: Path) -> None:
         with progress_bar("filtering", None) as bar:

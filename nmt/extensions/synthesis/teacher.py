@@ -10,12 +10,15 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from nmt.alignment.links import json_line
-from nmt.core.errors import UserError, shortened
+from nmt.core.errors import UserError, extra, shortened
 from nmt.core.jsonlines import parse_object
-from nmt.extensions.synthesis.teacher_options import TeacherOptions
+from nmt.recipe.options import Options
 from nmt.translation.translator import Translator
 
 PROMPT = "Translate this {source} text to {target}. Answer with the translation only.\n\n{text}"
@@ -26,6 +29,19 @@ RETRIED = (408, 409, 425, 429)
 NO_SCORE = -100.0
 """Score of a candidate that is too long for the reverse model."""
 _REASONING = re.compile(r"<think>.*?</think>", re.DOTALL)
+
+
+class TeacherOptions(Options):
+    """Options of ``nmt distill --teacher``."""
+
+    teacher: str | None = Field(None, description="URL of OpenAI's chat API that translates in place of MODEL_DIR")
+    model: str | None = Field(None, description="model of the teacher at the URL")
+    languages: str | None = Field(None, description="languages of source and target at the URL, such as de,en")
+    prompt: Path | None = Field(None, description="file with the message to the teacher, with {text}")
+    parallel: int = Field(8, ge=1, le=1000, description="requests to the URL at a time")
+    timeout: float = Field(300.0, gt=0, description="seconds after which a request to the URL is repeated")
+    budget: int | None = Field(None, ge=1, description="tokens after which nothing is requested any more")
+    reverse: Path | None = Field(None, description="model of the other direction, which scores the teacher's answers")
 
 
 @dataclass
@@ -48,10 +64,8 @@ class ChatTeacher:
         Raises:
             UserError: its package is missing, or the URL is not valid.
         """
-        try:
+        with extra("teacher"):
             import httpx2
-        except ImportError:
-            raise UserError("--teacher needs the package httpx2.", "Install it: pip install 'nmt[teacher]'.") from None
         key = os.environ.get("OPENAI_API_KEY")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         return httpx2.AsyncClient(

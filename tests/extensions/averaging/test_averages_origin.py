@@ -35,9 +35,7 @@ def spoil(path: Path) -> str:
     return name
 
 
-def test_the_average_with_the_origin_lies_between_both(
-    make_recipe: RecipeMaker, tiny_corpus: Path, trained: Path, tmp_path: Path
-) -> None:
+def test_the_average_with_the_origin_lies_between_both(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
     options = {"finetune_from": trained, "max_steps": 5, "learning_rate": 0.01}
     tuned = train(make_recipe("luong", **options), tmp_path / "tuned")
     average_with_origin(tuned, 0.25, tmp_path / "mean")
@@ -63,7 +61,7 @@ def test_weights_that_are_not_finite_are_not_averaged(make_recipe: RecipeMaker, 
         mean_weights([checkpoint])
 
 
-def test_new_pieces_are_as_fine_tuned(make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path) -> None:
+def test_new_pieces_are_as_fine_tuned(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     vocabulary = {"type": "unigram", "size": 60}
     trained = train(make_recipe("luong", recipe={"vocabulary": vocabulary}, max_steps=3), tmp_path / "trained")
     files = {"source": tmp_path / "new.source", "target": tmp_path / "new.target"}

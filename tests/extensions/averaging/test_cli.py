@@ -26,15 +26,9 @@ def test_the_mean_is_a_model_that_translates(run_nmt: RunNmt, run: Path, tmp_pat
     ("arguments", "message"),
     [
         (["--last", "2"], "No output is named"),
-        (["--last", "2", "-o", "x", "--replace"], "No output is named"),
-        (["-o", "x"], "not clear what to average"),
+        (["--last", "2", "--best", "2", "-o", "x"], "not clear what to average"),
         (["--steps", "1;2", "-o", "x"], "is not a list of numbers"),
-        (["--last", "1", "-o", "x"], "--last"),
-        (["--origin", "0.5"], "No output is named"),
-        (["--origin", "0.5", "--replace"], "--origin needs -o FOLDER"),
         (["--origin", "0.5", "--last", "2", "-o", "x"], "--origin needs -o FOLDER"),
-        (["--origin", "1.5", "-o", "x"], "--origin"),
-        (["--origin", "0.5", "-o", "x"], "was not fine-tuned"),
     ],
 )
 def test_wrong_usage_is_told(

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fork_server import variables_of_ranks
 from numpy.testing import assert_allclose
 
 import nmt
@@ -116,10 +115,8 @@ def test_the_order_is_that_of_the_formula(stream: Any) -> None:
 
 def test_a_stage_ends_when_its_corpus_has_been_read_so_often_since_it_began(stream: Any) -> None:
     """Every pair of ``c`` comes twice in the second stage, although the stage begins in the middle of an epoch of b."""
-    batches, seen = stream(), Counter[int]()
-    stages = []
-    for batch in itertools.islice(stream(), 400):
-        del batch
+    batches, seen, stages = stream(), Counter[int](), []
+    for _ in range(400):
         stages.append(batches.stage)
         if batches.stage == "middle" and batches._next() == "c":
             seen.update(row[0] for row in batches.make_next().source_BS.tolist())
@@ -131,16 +128,12 @@ def test_a_stage_ends_when_its_corpus_has_been_read_so_often_since_it_began(stre
 
 
 def test_the_run_is_over_with_the_last_stage(stream: Any) -> None:
-    batches = stream([StageOptions(name="only", corpora={"c": 1.0}, until="c 2")])
-    number = len(take(stream([StageOptions(name="one", corpora={"c": 1.0})]), 1)) and 0
+    batches, again = (stream([StageOptions(name="only", corpora={"c": 1.0}, until="c 2")]) for _ in range(2))
     while not batches.is_over:
         batches.advance()
-        number += 1
     assert batches._corpora["c"].place == (2, 0, 0)
-    again = stream([StageOptions(name="only", corpora={"c": 1.0}, until="c 2")])
     again.load_state_dict(json.loads(json.dumps(batches.state_dict())))
     assert again.is_over
-    assert number > 2
 
 
 @pytest.mark.quick("share1")
@@ -329,7 +322,7 @@ def test_the_tag_says_what_a_model_of_two_directions_writes(both_ways: Path, tin
 
 @pytest.mark.slow
 @pytest.mark.parametrize("split_punctuation", [False, True])
-def test_a_tag_has_no_links(both_ways: Path, tiny_corpus: Path, tmp_path: Path, split_punctuation: bool) -> None:
+def test_a_tag_has_no_links(both_ways: Path, tiny_corpus: Path, split_punctuation: bool) -> None:
     """Its words count, as the line has them; with and without a lexicon, and in alignments of translations."""
     model = nmt.load(both_ways, "cpu")
     german, english = ((tiny_corpus / f"train.{side}").read_text("utf-8").splitlines() for side in ("de", "en"))
@@ -367,113 +360,46 @@ def test_an_unknown_word_is_never_replaced_by_a_tag(hardly_trained: Path, tiny_c
 # runs
 
 
-def losses(metrics: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
-    return [(line["step"], line["loss"]) for line in metrics]
-
-
-@pytest.mark.quick("True")
-@pytest.mark.parametrize("joint", [True, False])
 def test_one_corpus_trains_as_data_train_does(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, tiny_corpus: Path, tmp_path: Path, joint: bool
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, tiny_corpus: Path, tmp_path: Path
 ) -> None:
     options: dict[str, Any] = {"max_epochs": 2, "log_every": 1, "batch_tokens": 320}
-    vocabulary = {"type": "unigram", "size": 55, "joint": joint}
-    plain = make_recipe(**options, recipe={"vocabulary": vocabulary})
-    data = {"corpora": [corpus(tiny_corpus, weight=0.3)]}
-    train(plain, tmp_path / "plain")
-    train(make_recipe(**options, recipe={"vocabulary": vocabulary, "data": data}), tmp_path / "listed")
-    found = [losses(read_metrics(tmp_path / name, "train")) for name in ("plain", "listed")]
-    assert found[0] == found[1]
-    assert len(found[0]) > 10
+    recipe = {"vocabulary": {"type": "unigram", "size": 55, "joint": True}}
+    listed = recipe | {"data": {"corpora": [corpus(tiny_corpus, weight=0.3)]}}
+    train(make_recipe(**options, recipe=recipe), tmp_path / "plain")
+    train(make_recipe(**options, recipe=listed), tmp_path / "listed")
+    losses = [
+        [(line["step"], line["loss"]) for line in read_metrics(tmp_path / name, "train")]
+        for name in ("plain", "listed")
+    ]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) > 10
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("plain", "listed")]
     assert weights[0] == weights[1]
 
 
-def staged(make_recipe: RecipeMaker, folder: Path, links: Path | None = None, **training: Any) -> Recipe:
-    """Two corpora in three stages, with techniques and modifiers that read each epoch otherwise."""
-    corpora = [corpus(folder, "forward", weight=2), corpus(folder, "back", "en", "de", modifiers={"typos": 0.5})]
-    techniques: dict[str, Any] = {"subword_sampling": {"alpha": 0.2}, "reverse_pairs": {"fraction": 0.5}}
-    if links is not None:
-        links.write_text("0-0\n" * 40)
-        modifiers = {"typos": 0.2, "noise": 0.1, "join": 0.2, "terms": 0.3, "upper_case": 0.1}
-        corpora = [each | {"links": str(links), "tag": "<x>", "modifiers": modifiers} for each in corpora]
-        techniques = {"guided_alignment": {}}
-    stages = [
-        {"name": "one", "corpora": {"forward": 1}, "until": "forward 1"},
-        {"name": "two", "corpora": {"forward": 1, "back": 3}, "until": "back 2"},
-        {"name": "three", "corpora": {"forward": 2, "back": 1}},
-    ]
-    recipe = {"data": {"corpora": corpora, "stages": stages}, "vocabulary": {"type": "unigram", "size": 90}}
-    options = {
-        "max_epochs": 6,
-        "max_steps": 40,
-        "checkpoint_every": 3,
-        "validate_every": 20,
-        "log_every": 1,
-        "batch_tokens": 200,
-    }
-    return make_recipe(dropout=0.1, recipe=recipe, techniques=techniques, **options | training)
-
-
-def state_of(directory: Path) -> dict[str, Any]:
-    path = max((directory / "checkpoints").glob("step-*")) / "state.json"
-    return dict(json.loads(path.read_text("utf-8")))
-
-
-KILLED_AT = """
-import os, signal
-from nmt.data.buffers import ShuffleBuffers
-ShuffleBuffers.__init__.__defaults__ = None, 15  # three of them
-from nmt.training.trainer import Trainer
-plain = Trainer._report
-def report(self, *arguments):
-    plain(self, *arguments)
-    if self.progress.step == {step}:
-        os.kill(os.getpid(), signal.SIGKILL)
-Trainer._report = report
-"""
-
-
-@pytest.fixture
-def start(zygote: Any, tmp_path: Path) -> Callable[..., list[int]]:
-    """``start(recipe, directory, size, step)``: the processes of a run, of which the last is killed at a step."""
-
-    def start(recipe: Path, directory: Path, size: int, step: int = 0) -> list[int]:
-        arguments = ["train", str(recipe), "-o", str(directory), "--resume"]
-        ranks = variables_of_ranks(size) if size > 1 else [{}]
-        return [
-            zygote.start(
-                tmp_path / f"messages-{rank}",
-                arguments,
-                before=KILLED_AT.format(step=step if rank == size - 1 else 0),
-                **variables,
-            )
-            for rank, variables in enumerate(ranks)
-        ]
-
-    return start
-
-
-def test_a_stage_is_told(
+def test_stages_follow_each_other_and_training_ends_with_the_last_one(
     make_recipe: RecipeMaker, read_metrics: MetricsReader, tiny_corpus: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    train(staged(make_recipe, tiny_corpus), tmp_path)
+    """Techniques and modifiers read each epoch otherwise."""
+    back = corpus(tiny_corpus, "back", "en", "de", modifiers={"typos": 0.5})
+    stages = [
+        {"name": "one", "corpora": {"forward": 1}, "until": "forward 1"},
+        {"name": "two", "corpora": {"forward": 1, "back": 3}, "until": "back 2"},
+        {"name": "three", "corpora": {"forward": 2, "back": 1}, "until": "forward 1"},
+    ]
+    data = {"corpora": [corpus(tiny_corpus, "forward", weight=2), back], "stages": stages}
+    techniques = {"subword_sampling": {"alpha": 0.2}, "reverse_pairs": {"fraction": 0.5}}
+    recipe = {"data": data, "vocabulary": {"type": "unigram", "size": 90}}
+    train(make_recipe(recipe=recipe, techniques=techniques, max_epochs=20, batch_tokens=200), tmp_path)
     begun = read_metrics(tmp_path, "stage")
     assert [line["stage"] for line in begun] == ["two", "three"]
-    assert f"stage two begins after step {begun[0]['step']}" in " ".join(capsys.readouterr().err.split())
-
-
-def test_training_ends_with_the_last_stage(
-    make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data = {
-        "corpora": [corpus(tiny_corpus)],
-        "stages": [{"name": "only", "corpora": {"all": 1}, "until": "all 2"}],
-    }
-    train(make_recipe(max_steps=1000, recipe={"data": data}), tmp_path)
-    assert "the last one of data.stages has ended" in " ".join(capsys.readouterr().err.split())
-    assert state_of(tmp_path)["batches"]["corpora"]["all"]["epoch"] == 2
+    text = " ".join(capsys.readouterr().err.split())
+    assert f"stage two begins after step {begun[0]['step']}" in text
+    assert "the last one of data.stages has ended" in text
+    state = json.loads((max((tmp_path / "checkpoints").glob("step-*")) / "state.json").read_text("utf-8"))
+    assert state["batches"]["corpora"]["back"]["epoch"] >= 2
 
 
 # bad input
@@ -502,28 +428,19 @@ TWO = ONE.replace("one", "two")
     ("settings", "parts"),
     [
         (["data.corpora=[{name: one, weight: 0, tsv: x}]"], ["data.corpora.0.weight", "greater than 0"]),
-        (["data.corpora=[{name: one, weight: .nan, tsv: x}]"], ["data.corpora.0.weight", "valid number"]),
-        (["data.corpora=[{name: one, wieght: 2, tsv: x}]"], ["data.corpora.0.wieght", "'weight'"]),
         (["data.corpora=[{name: one}]"], ["one needs either source and target, or tsv, or jsonl, or hub"]),
-        (["data.corpora=[{name: one, source: x}]"], ["one needs either source and target"]),
         (["data.corpora=[{name: one, tsv: x, hub: y}]"], ["one needs either source and target"]),
         (["data.corpora=[{name: one, tsv: x, tag: 2de}]"], ["data.corpora.0.tag", "<2de>"]),
-        (["data.corpora=[{name: one, tsv: x, modifiers: {typo: 0.1}}]"], ["typos"]),
-        (["data.corpora=[{name: one, tsv: x, modifiers: {typos: 2}}]"], ["less than or equal to 1"]),
         (["data.corpora=[{name: a, tsv: x, modifiers: {typos: 0.6, title_case: 0.6}}]"], ["sum of more than 1"]),
         (["data.corpora=[{name: a, tsv: x, modifiers: {typos: 1}}]", "data.history_turns=2"], ["not dialogues"]),
         ([f"data.corpora=[{ONE}, {ONE}]"], ["two corpora have the name 'one'"]),
         ([f"data.corpora=[{ONE}]", "data.train=other"], ["leave out data.train"]),
         (["data.corpora=[{name: one, source: no.de, target: no.en}]"], ["File not found: no.de"]),
-        (["data.corpora=[{name: one, tsv: no.tsv}]"], ["File not found: no.tsv"]),
         (["data.corpora=[{name: one, jsonl: FOLDER/train.de}]"], ["train.de, line 1: no JSON object", '"de": "Guten']),
         ([f"data.corpora=[{ONE}, {TWO}]", "data.stages=[{name: x, corpora: {tow: 1}}]"], ["stage x reads 'tow'"]),
         (["data.stages=[{name: x, corpora: {one: 1}}]"], ["but data.corpora has no corpora at all"]),
         ([f"data.corpora=[{ONE}]", "data.stages=[{name: x, corpora: {one: 0}}]"], ["data.stages.0.corpora.one"]),
-        ([f"data.corpora=[{ONE}]", "data.stages=[{name: x, corpora: {one: .inf}}]"], ["data.stages.0.corpora.one"]),
-        ([f"data.corpora=[{ONE}]", "data.stages=[{name: x, corpora: {}}]"], ["data.stages.0.corpora"]),
         ([f"data.corpora=[{ONE}]", "data.stages=[{name: x, corpora: {one: 1}, until: one}]"], ["NAME EPOCHS"]),
-        ([f"data.corpora=[{ONE}]", "data.stages=[{name: x, corpora: {one: 1}, until: one 0}]"], ["NAME EPOCHS"]),
         (
             [f"data.corpora=[{ONE}, {TWO}]", "data.stages=[{name: x, corpora: {one: 1}, until: two 1}]"],
             ["stage x would never end: it doesn't read 'two'"],
@@ -541,7 +458,6 @@ TWO = ONE.replace("one", "two")
             [f"data.corpora=[{ONE}, {TWO}]", "training.techniques={guided_alignment: {links: FOLDER/train.de}}"],
             ["guided_alignment.links is for one text", "With data.corpora give each of them links"],
         ),
-        (["training.techniques={guided_alignment: {}}"], ["guided_alignment.links is for one text", "set it"]),
         (
             [f"data.corpora=[{ONE}]", "training.techniques={guided_alignment: {}}"],
             ["needs word links of each of data.corpora", "nmt align"],

@@ -97,12 +97,9 @@ def test_lines_are_those_of_the_validation_text_or_of_the_samples(translator: Tr
     ("options", "carried", "named"),
     [
         ({"restore_case": False}, onnx.CARRIED, []),
-        ({"restore_case": False, "length_penalty": "word_reward"}, onnx.CARRIED, []),
         ({"length_penalty": "none"}, run.CARRIED, ["restore_case: true", "early_stopping: likely", "max_length_ratio"]),
-        ({"length_penalty": "word_reward"}, run.CARRIED, ["length_penalty: word_reward"]),
         ({"length_penalty": "gnmt"}, huggingface.CARRIED, ["length_penalty: gnmt", "early_stopping: likely"]),
         ({"coverage_penalty": 0.2, "prune": 3.0}, run.CARRIED, ["coverage_penalty: 0.2", "prune: 3.0"]),
-        ({"search": "sample", "mbr": "chrf"}, onnx.CARRIED, ["search: sample", "mbr: chrf"]),
         ({"beam_size": 4, "beam_groups": 2, "shortlist": 9}, onnx.CARRIED, ["beam_groups: 2", "shortlist: 9"]),
         ({"logits_processors": {"no_repeat_ngram": {"size": 3}}}, onnx.CARRIED, ["logits_processors: {'no_repeat"]),
     ],

@@ -25,7 +25,6 @@ from nmt.models.build import build_model
 from nmt.recipe.schema import ModelOptions, Recipe, VocabularyOptions
 from nmt.training.resolve import resolve
 from nmt.translation.translator import Translator
-from tests.conftest import BuildOnce
 from tests.support.huggingface_folders import lines_of, strange_lines
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -222,7 +221,7 @@ def test_a_fast_tokenizer_needs_no_library_and_no_terms() -> None:
     [
         (
             {"model.encoder": {"type": "recurrent"}, "model.decoder": {"type": "luong"}},
-            "no architecture for this model",
+            "the encoder recurrent and the decoder luong",
         ),
         ({"model.encoder.activation": "silu"}, "differ in activation"),
         ({"model.encoder.positions": "learned", "model.decoder.positions": "learned"}, "positions: learned"),
@@ -246,18 +245,15 @@ def test_what_no_architecture_fits_is_refused(changes: dict[str, object], messag
     assert not list(tmp_path.iterdir())
 
 
-def test_the_command_writes_the_folder_and_the_code_that_loads_it(
-    run_nmt: RunNmt, tmp_path: Path, build_once: BuildOnce, tiny_model: Path
+def test_other_types_of_weights_and_a_folder_in_use_are_refused(
+    run_nmt: RunNmt, tmp_path: Path, tiny_model: Path
 ) -> None:
     done = run_nmt("export", tiny_model, "--to", "huggingface", "-o", tmp_path / "hf", "--quantization", "int8")
     assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
     assert "float32" in done.stderr
-    translator = own_model("post")
-    export_huggingface(translator, tmp_path / "hf")
+    (tmp_path / "file").touch()
     with pytest.raises(nmt.UserError, match="exists already"):
-        export_huggingface(translator, tmp_path / "hf")
-    generation = json.loads((tmp_path / "hf" / "generation_config.json").read_text("utf-8"))
-    assert (generation["num_beams"], generation["bad_words_ids"]) == (5, [[0], [2]])
+        export_huggingface(own_model("post"), tmp_path)
 
 
 @pytest.mark.quick("exact-never")
@@ -268,7 +264,7 @@ def test_the_search_of_the_recipe_is_that_of_the_folder(ours: str, theirs: objec
     recipe = translator.recipe.model_copy(update={"decoding": options})
     export_huggingface(translator.replaced(recipe=recipe), tmp_path / "hf")
     generation = json.loads((tmp_path / "hf" / "generation_config.json").read_text("utf-8"))
-    names = ("early_stopping", "num_beams", "length_penalty", "max_length")
-    assert [generation[name] for name in names] == [theirs, 3, 0.6, 32], "SOS and EOS count there"
+    names = ("early_stopping", "num_beams", "length_penalty", "max_length", "bad_words_ids")
+    assert [generation[name] for name in names] == [theirs, 3, 0.6, 32, [[0], [2]]], "SOS and EOS count there"
     imported = nmt.load(import_huggingface(tmp_path / "hf", tmp_path / "model").path, "cpu").recipe.decoding
     assert (imported.early_stopping, imported.beam_size, imported.alpha) == (ours, 3, 0.6)

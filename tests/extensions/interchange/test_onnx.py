@@ -11,7 +11,7 @@ import pytest
 
 from nmt.core.errors import UserError
 from nmt.data.batch import Ids
-from nmt.extensions.interchange.onnx import OnnxModel, check_exportable, export_onnx
+from nmt.extensions.interchange.onnx import OnnxModel, export_onnx
 from nmt.translation.load import load
 from nmt.translation.results import ScoredPair
 from nmt.translation.translator import Translator
@@ -86,15 +86,14 @@ def test_8_bits_are_smaller_and_nothing_else_is_offered(run_nmt: RunNmt, train_t
     assert "The ONNX export has no float16" in done.stderr
 
 
-def test_other_models_are_refused(tiny_model: Path) -> None:
-    with pytest.raises(UserError, match="this model has recurrent and bahdanau"):
-        check_exportable(load(tiny_model, "cpu"))
-
-
-def test_a_missing_package_is_named(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_models_are_refused_and_a_missing_package_is_named(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match="SSRU decoders; this model has the encoder recurrent and the decoder bahdanau"):
+        export_onnx(load(tiny_model, "cpu"), tmp_path / "out")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match="The package onnx is not installed") as caught:
-        check_exportable(load(tiny_model, "cpu"))
+        export_onnx(load(tiny_model, "cpu"), tmp_path / "out")
     assert "nmt[onnx]" in caught.value.remedy
 
 

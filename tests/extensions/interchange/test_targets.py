@@ -1,12 +1,10 @@
 """Export targets by name, also those of other packages."""
 
-import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file, save_file
 
 import nmt
 from nmt.extensions.interchange.targets import EXPORT_TARGETS, ExportTarget
@@ -25,11 +23,17 @@ class Card(ExportTarget):
         return [f"wrote {output}", "and that is all"]
 
 
-def test_an_added_target_is_a_format_of_the_command(
-    run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Adds the target ``card``, with the given attributes."""
     monkeypatch.setattr(registry, "_added", list(registry._added))
-    nmt.add_component("card", Card)
+    return lambda **attributes: nmt.add_component("card", type("OwnCard", (Card,), attributes))
+
+
+def test_an_added_target_is_a_format_of_the_command(
+    run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, card: Callable[..., None]
+) -> None:
+    card()
     assert list(EXPORT_TARGETS) == ["ctranslate2", "argos", "onnx", "web", "huggingface", "card"]
     output = tmp_path / "card.txt"
     done = run_nmt("export", tiny_model, "-o", output, "--to", "card", "--quantization", "int8")
@@ -42,11 +46,9 @@ def test_an_added_target_is_a_format_of_the_command(
 
 @pytest.mark.parametrize(("given", "stored"), [((), "int8"), (("--quantization", "float32"), "None")])
 def test_a_target_has_a_default_type_of_weights(
-    given: tuple[str, ...], stored: str, run_nmt: RunNmt, tiny_model: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.setattr(registry, "_added", list(registry._added))
-    nmt.add_component("card", type("SmallCard", (Card,), {"default_quantization": "int8"}))
+    given: tuple[str, ...], stored: str, run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, card: Callable[..., None]
+) -> None:
+    card(default_quantization="int8")
     done = run_nmt("export", tiny_model, "-o", tmp_path / "card.txt", "--to", "card", *given)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "card.txt").read_text("utf-8").split()[2] == stored
@@ -62,46 +64,3 @@ def test_an_unknown_format_is_refused_with_the_nearest(run_nmt: RunNmt, tiny_mod
     assert "--to: there is no export target 'argus'" in done.stderr
     assert "argos" in done.stderr
     assert not (tmp_path / "out").exists()
-
-
-def truncated(folder: Path) -> None:
-    content = (folder / "model.safetensors").read_bytes()
-    (folder / "model.safetensors").write_bytes(content[:-100])
-
-
-def not_finite(folder: Path) -> None:
-    weights = load_file(folder / "model.safetensors")
-    next(iter(weights.values()))[0] = float("nan")
-    save_file(weights, folder / "model.safetensors")
-
-
-def of_another_shape(folder: Path) -> None:
-    weights = load_file(folder / "model.safetensors")
-    name = next(iter(weights))
-    save_file(weights | {name: weights[name][:-1].clone()}, folder / "model.safetensors")
-
-
-def without_vocabulary(folder: Path) -> None:
-    for path in folder.glob("vocabulary*"):
-        path.unlink()
-
-
-@pytest.mark.parametrize("to", ["ctranslate2", "huggingface"])
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (truncated, "model.safetensors is damaged"),
-        (not_finite, "numbers that are not finite"),
-        (of_another_shape, "doesn't fit the recipe"),
-        (without_vocabulary, "no vocabulary"),
-    ],
-)
-def test_a_damaged_model_gives_one_message_and_no_folder(
-    run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, damage: Callable[[Path], None], message: str, to: str
-) -> None:
-    shutil.copytree(tiny_model, tmp_path / "model")
-    damage(tmp_path / "model")
-    done = run_nmt("export", tmp_path / "model", "-o", tmp_path / "out", "--to", to)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert message in done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]

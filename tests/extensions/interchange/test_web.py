@@ -9,7 +9,7 @@ import random
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +23,21 @@ from nmt.extensions.interchange.pretrained.families import read_config
 from nmt.extensions.interchange.pretrained.tokenizers import read_tokenizer
 from nmt.extensions.interchange.runtime import translate as runtime
 from nmt.extensions.interchange.web import PAGE, RUNTIME, RUNTIME_FILES
-from nmt.quickstart.embedded_corpus import splits
 from nmt.translation.load import load
-from tests.support import huggingface_folders
-from tests.support.huggingface_folders import write_folder
+from tests.extensions.interchange.runtime.test_translate_search import Stub
+from tests.support.huggingface_folders import SIZE as SIZE_OF_FOLDERS
+from tests.support.huggingface_folders import lines_of, strange_lines, write_folder
 
 DRIVER = importlib.util.find_spec("playwright")
 NODE = shutil.which("node") or (DRIVER and shutil.which("node", path=Path(DRIVER.origin or "").parent / "driver"))
 """Node.js of the system, or the one that playwright contains."""
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 FOLDER = Path(web.__file__).with_name("page")
-PROGRAM = """
+TOKENIZER = """
 import { readFileSync } from "node:fs";
-import { pathToFileURL } from "node:url";
-const [script, model, lines] = process.argv.slice(1);
-const { Tokenizer } = await import(pathToFileURL(script));
-const tokenizer = new Tokenizer(new Uint8Array(readFileSync(model)));
-const encoded = JSON.parse(readFileSync(lines, "utf8")).map((line) => tokenizer.encode(line));
+import { Tokenizer } from "./tokenizer.js";
+const { model, lines } = JSON.parse(readFileSync("given.json", "utf8"));
+const tokenizer = new Tokenizer(Uint8Array.from(Buffer.from(model, "base64")));
+const encoded = lines.map((line) => tokenizer.encode(line));
 console.log(JSON.stringify({ encoded, decoded: encoded.map((ids) => tokenizer.decode(ids)) }));
 """
 KINDS: dict[str, dict[str, object]] = {
@@ -55,24 +53,6 @@ KINDS: dict[str, dict[str, object]] = {
 }  # fmt: skip
 """Options of sentencepiece."""
 QUICK = ("unigram", "bpe")
-ALPHABET = (
-    "abcdefgäöüßÄÖÜ ÉñçøłžČ   \t.,;:!?»«„“”'’()[]{}<>&%$#@*+-=/\\|~^_`0123456789½²ﬁ①㎏Ⅳ漢字かな한국어русскийελληνικά"
-    "عربيעברית😀👩‍👩‍👧\u00a0\u200b\u202e\ufeff\u3000e\u0301▁\u2028\x85"
-)
-
-
-def strange_lines(plain: list[str], count: int) -> list[str]:
-    """Returns lines of text with characters put in, and lines of such characters alone."""
-    draw, lines = random.Random(5), ["", " ", "  two  spaces ", "▁", "a" * 300]
-    for number in range(count):
-        line = list(draw.choice(plain)) if number % 3 < 2 else []
-        for _ in range(draw.randint(0, 6) if line else draw.randint(1, 40)):
-            line.insert(draw.randrange(len(line) + 1), draw.choice(ALPHABET))
-        if number % 10 == 0:
-            line = [chr(draw.choice([draw.randrange(32, 0xD7FF), draw.randrange(0xE000, 0x1FFFF)])) for _ in range(9)]
-        lines.append("".join(line))
-    words = "".join(plain).replace(" ", "")
-    return [*lines, words[:40_000]]  # a word that takes minutes if the time grows with the square of its length
 
 
 @pytest.mark.slow
@@ -81,20 +61,15 @@ def strange_lines(plain: list[str], count: int) -> list[str]:
     "name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in KINDS if name not in QUICK)]
 )
 def test_the_tokenizer_is_that_of_sentencepiece(name: str, tmp_path: Path) -> None:
-    plain = [pair.target for pair in splits(train=1000)["train"]]
+    plain = lines_of("de", 1000)
     content = io.BytesIO()
     settings = {"vocab_size": 250, "num_threads": 1, "minloglevel": 2, **KINDS[name]}
     sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(plain), model_writer=content, **settings)
-    (tmp_path / "model").write_bytes(content.getvalue())
     processor = sentencepiece.SentencePieceProcessor(model_proto=content.getvalue())
-    lines = strange_lines(plain, 2000)
-    (tmp_path / "lines").write_text(json.dumps(lines), "utf-8")
-    shutil.copyfile(FOLDER / "tokenizer.js", tmp_path / "tokenizer.mjs")
-    arguments = [tmp_path / "tokenizer.mjs", tmp_path / "model", tmp_path / "lines"]
-    command = [str(NODE), "--input-type=module", "-e", PROGRAM, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    lines = ["", " ", "  two  spaces ", "▁", "a" * 300, "Ⅳ\u2028a\x85\t b", *strange_lines(2000)]
+    lines.append("".join(plain).replace(" ", "")[:40_000])  # minutes if the time grows with the square of its length
+    model = base64.b64encode(content.getvalue()).decode()
+    found = in_node(tmp_path, TOKENIZER, {"model": model, "lines": lines})
     expected = [processor.encode(line) for line in lines]
     wrong = [
         (line, processor.id_to_piece(ids), processor.id_to_piece(other))
@@ -182,30 +157,13 @@ console.log(JSON.stringify(results));
 SIZE, SOS, EOS, PAD = 9, 2, 3, 0
 
 
-class TableModel:
-    """What the search of the runtime reads of a model: the log-probabilities of ``SEARCH``."""
-
-    def __init__(self, config: dict[str, Any], first: int | None) -> None:
-        self.config, self._first = config, [] if first is None else [first]
-
-    def start(self, sources: Sequence[Sequence[int]], num_rows: int) -> tuple[dict[str, Any], dict[str, Any]]:
-        memory = np.empty(len(sources), object)
-        memory[:] = [tuple(ids) for ids in sources]
-        return {"source": memory}, {"tokens": np.array([[self._first] * num_rows] * len(sources), int)}
-
-    def step(self, token_BK: Any, position: int, memory: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
-        tokens_BKt = np.concatenate((state["tokens"], token_BK[:, :, None]), axis=2)
-        rows = zip(memory["source"], tokens_BKt.tolist(), strict=True)
-        log_p = [[self._log_probabilities(source, tokens) for tokens in rows_Kt] for source, rows_Kt in rows]
-        return np.array(log_p, np.float32), None, {"tokens": tokens_BKt}
-
-    @staticmethod
-    def _log_probabilities(source: Sequence[int], tokens: Sequence[int]) -> Any:
-        number = 7
-        for i in (*source, *tokens):
-            number = (number * 31 + i + 1) % 100003
-        logits = 2 * np.sin((number + 1.0) * np.arange(1, SIZE + 1))
-        return logits - np.log(np.exp(logits).sum())
+def log_probabilities(source: Sequence[int], tokens: Sequence[int]) -> Any:
+    """Those of ``SEARCH``."""
+    number = 7
+    for i in (*source, *tokens):
+        number = (number * 31 + i + 1) % 100003
+    logits = 2 * np.sin((number + 1.0) * np.arange(1, SIZE + 1))
+    return logits - np.log(np.exp(logits).sum())
 
 
 def search_of(first: int | None, **changes: Any) -> dict[str, Any]:
@@ -218,9 +176,8 @@ def search_of(first: int | None, **changes: Any) -> dict[str, Any]:
 
 def page_search(folder: Path, cases: list[dict[str, Any]], broken: bool) -> Any:
     content = io.BytesIO()
-    lines = [pair.target for pair in splits(train=100)["train"]]
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines), model_writer=content, vocab_size=100, num_threads=1, minloglevel=2
+        sentence_iterator=iter(lines_of("de", 100)), model_writer=content, vocab_size=100, minloglevel=2
     )
     side = {"file": "model", "pad": PAD, "sos": SOS, "eos": EOS, "never": [PAD, SOS], "tags": {}, "hidden": []}
     config = {"source": side, "target": side, "num_positions": 12, "max_pieces": 99, "state": {"state": [0]}}
@@ -247,7 +204,7 @@ def test_the_search_of_the_page_is_that_of_the_runtime(tmp_path: Path) -> None:
     different = set()
     for options, found in zip(cases, results, strict=True):
         assert isinstance(found, list), found
-        model: Any = TableModel(config, options["first"])
+        model: Any = Stub(config, log_probabilities, options["first"])
         for source, (ids, score) in zip(SOURCES.values(), found, strict=True):
             [[best, *_]] = runtime._Beam(model, [source], options).run()
             assert ids == best.ids, options
@@ -280,7 +237,7 @@ def test_the_tokenizers_of_imported_models_are_the_same_in_the_page_and_the_runt
         )
     ]
     lines = [
-        *huggingface_folders.strange_lines(300),
+        *strange_lines(300),
         ">>fra<< Ein Mann",
         ">>xyz<< Ein Mann",
         " >>fra<< a",
@@ -288,7 +245,7 @@ def test_the_tokenizers_of_imported_models_are_the_same_in_the_page_and_the_runt
         ">>fra<<",
     ]
     draw = random.Random(2)
-    ids = [[draw.randrange(4, huggingface_folders.SIZE) for _ in range(9)] for _ in range(200)]
+    ids = [[draw.randrange(4, SIZE_OF_FOLDERS) for _ in range(9)] for _ in range(200)]
     tables = [vocabulary.to_bytes().decode() for vocabulary in vocabularies]
     (tmp_path / "page").mkdir()
     found = in_node(tmp_path / "page", VOCABULARIES, {"tables": tables, "lines": lines, "ids": ids})
@@ -372,11 +329,3 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
         text = (FOLDER / name).read_text("utf-8")
         assert "http:" not in text.replace("http.server", "")
         assert "https:" not in text
-
-
-@pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason="needs onnx, onnxruntime and onnxscript")
-def test_a_recurrent_model_is_refused(tiny_model: Path, tmp_path: Path, run_nmt: RunNmt) -> None:
-    done = run_nmt("export", tiny_model, "-o", tmp_path / "site", "--to", "web")
-    assert done.returncode == 2
-    assert "needs an encoder of type transformer" in done.stderr
-    assert not (tmp_path / "site").exists()

@@ -15,7 +15,6 @@ import nmt
 from nmt.core.errors import UserError
 from nmt.decoding.forced import force_all
 from nmt.recipe.schema import Recipe
-from nmt.training.resolve import resolve
 from nmt.training.run import train
 
 RecipeMaker = Callable[..., Recipe]
@@ -105,9 +104,3 @@ def test_other_sentences_in_the_middle_of_a_film_are_refused(make_recipe: Recipe
     with pytest.raises(UserError, match=r"training\.observers\.film\.sentences is 3, was 2"):
         train(make_recipe(max_steps=2, film={"sentences": 3}), tmp_path, resume=True)
     train(make_recipe(max_steps=2), tmp_path, resume=True)  # but the film can end
-
-
-def test_a_classifier_has_no_film(make_recipe: RecipeMaker) -> None:
-    recipe = {"task": "classification", "vocabulary": {"joint": False}, "model": {"tie": "none"}}
-    with pytest.raises(UserError, match="no search to show"):
-        resolve(make_recipe(max_steps=1, recipe=recipe, film={}))

@@ -210,11 +210,3 @@ def test_attention_that_is_not_one_softmax_is_left_alone(decoder: dict[str, Any]
     model = build_model(ModelOptions(encoder=encoder, decoder=decoder, embedding_size=16), WORDS)
     assert replaceable_attention(model.decoder) == []
     assert skippable_layers(model) == []
-
-
-def test_another_number_of_sentences_is_refused() -> None:
-    with (
-        intervened(make("luong"), [Intervention("off")]) as changed,
-        pytest.raises(ValueError, match="2 sentences in a batch, but 1 interventions"),
-    ):
-        search(changed, 2)

@@ -58,14 +58,11 @@ def test_gold_links_are_drawn_and_checked() -> None:
 
 
 @pytest.mark.parametrize("alignment", [PAIR, WordAlignment((), (), np.zeros((0, 0), np.float32), ())])
-@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
-def test_every_format_and_no_words(tmp_path: Path, suffix: str, alignment: WordAlignment) -> None:
-    [path] = plot_alignments([alignment], tmp_path / f"lines{suffix}", numbers=True, draw=draw_lines)
-    assert path.read_bytes()[:4] in (b"\x89PNG", b"%PDF", b"<?xm")
-    if suffix == ".svg" and alignment.source:
-        texts = re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8"))
-        assert texts[:5] == ["das", "Haus", "brennt", "the", "$burning$"]
-        assert {"0.75", "0.59"} <= set(texts)
+def test_numbers_and_no_words(tmp_path: Path, alignment: WordAlignment) -> None:
+    [path] = plot_alignments([alignment], tmp_path / "lines.svg", numbers=True, draw=draw_lines)
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8"))
+    assert texts[:5] == (["das", "Haus", "brennt", "the", "$burning$"] if alignment.source else [])
+    assert ({"0.75", "0.59"} <= set(texts)) == bool(alignment.source)
 
 
 def test_dark_slides_have_large_light_letters(tmp_path: Path) -> None:

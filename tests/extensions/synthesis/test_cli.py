@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import lzma
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -142,18 +141,14 @@ def test_the_candidate_nearest_to_the_reference_is_chosen(run_nmt: RunNmt, corpu
     assert settings["beam_size"] == 5  # there is something to choose from
 
 
-@pytest.mark.quick("*gzip")
-@pytest.mark.parametrize(("suffix", "module"), [(".gz", gzip), (".xz", lzma)])
-def test_compressed_text_gives_compressed_pairs(
-    run_nmt: RunNmt, corpus: Path, tmp_path: Path, suffix: str, module: Any
-) -> None:
-    source = tmp_path / f"mono.en{suffix}"
-    source.write_bytes(module.compress((corpus / "mono.en").read_bytes()))
+def test_compressed_text_gives_compressed_pairs(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
+    source = tmp_path / "mono.en.gz"
+    source.write_bytes(gzip.compress((corpus / "mono.en").read_bytes()))
     for text, output in ((source, tmp_path / "out"), (corpus / "mono.en", tmp_path / "plain")):
         assert run_nmt("distill", MODEL, text, "-o", output, "--beam-size", 1, *SHORT).returncode == 0
     for name in ("train.en", "train.de"):
-        packed = (tmp_path / "out" / f"{name}{suffix}").read_bytes()
-        assert module.decompress(packed) == (tmp_path / "plain" / name).read_bytes()
+        packed = (tmp_path / "out" / f"{name}.gz").read_bytes()
+        assert gzip.decompress(packed) == (tmp_path / "plain" / name).read_bytes()
 
 
 SMALL_WINDOWS = (*SHORT, "--batch-size", 2, "--search", "sample", "--noise")
@@ -222,18 +217,13 @@ def test_bad_input_gets_a_message(run_nmt: RunNmt, corpus: Path, tmp_path: Path)
     (tmp_path / "there" / "file").write_text("of another run")
     (tmp_path / "one.de").write_text("Eine Zeile\n")
     for arguments, expected in (
-        (("backtranslate", tmp_path / "nowhere", "-i", mono, "-o", output), "nowhere"),
-        (("backtranslate", MODEL, "-i", tmp_path / "missing.en", "-o", output), "File not found"),
         (("backtranslate", MODEL, "-i", tmp_path / "empty.en", "-o", output), "nothing to translate"),
         (("backtranslate", MODEL, "-i", mono, "-o", tmp_path / "there"), "exists already"),
         (("backtranslate", MODEL, "-i", mono, "-o", tmp_path / "no" / "folder"), "mkdir -p"),
         (("backtranslate", MODEL, "-i", corpus / "mono.de", "-o", output), "translates from en to de"),
         (("backtranslate", MODEL, "-i", mono, "-o", output, "--drop-worst", 1), "--drop-worst"),
         (("backtranslate", MODEL, "-i", mono, "-o", output, "--min-score", 0.5), "--min-score"),
-        (("backtranslate", MODEL, "-i", mono, "-o", output, "--min-score", "nan"), "--min-score"),
-        (("backtranslate", MODEL, "-i", mono), "-o"),
         (("distill", MODEL, mono, tmp_path / "one.de", "-o", output), f"has {NUM_LINES} lines"),
-        (("distill", MODEL, corpus / "mono.de", "-o", output), "translates from en to de"),
         (("distill", MODEL, mono, tmp_path, "-o", output), "not a regular file"),
     ):
         done = run_nmt(*arguments)

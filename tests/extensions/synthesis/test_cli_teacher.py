@@ -12,12 +12,11 @@ import pytest
 
 import nmt
 from nmt.quickstart.embedded_corpus import splits
+from tests.extensions.synthesis.test_cli import MODEL, contents, lines_of
 
 pytest.importorskip("httpx2")
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
-MODEL = Path(__file__).resolve().parents[2] / "golden" / "models" / "transformer"
-"""From English to German."""
 NUM_LINES = 30
 
 
@@ -66,14 +65,6 @@ def reverse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = recipe.replace("source: en\n  target: de", "source: de\n  target: en")
     (path / "recipe.yaml").write_text(recipe, "utf-8")
     return path
-
-
-def lines_of(path: Path) -> list[str]:
-    return path.read_text("utf-8").splitlines()
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def options(endpoint: Endpoint, model: str, *others: object) -> list[object]:

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import MAX_FILE_BYTES, read_object
 from nmt.core.text import read_bytes
+from nmt.models.weights import read_tensors
 
 INCOMPLETE = "Download the model again, with all of its files."
 
@@ -40,47 +40,22 @@ def check_regular(path: Path) -> None:
         raise UserError(f"{path} is not a regular file.", INCOMPLETE)
 
 
-class StoredTensors:
-    """The tensors of a downloaded model, which are read one by one from memory maps.
-
-    Args:
-        directory: the folder, with ``model.safetensors`` or its parts, such as ``model-00001-of-00002.safetensors``.
+def read_stored(directory: Path) -> dict[str, Tensor]:
+    """Returns the tensors of a downloaded model, which are views of ``model.safetensors`` or of its parts, such as
+    ``model-00001-of-00002.safetensors``.
 
     Raises:
         UserError: there are no safetensors files, or one is damaged.
     """
-
-    def __init__(self, directory: Path) -> None:
-        whole = directory / "model.safetensors"
-        paths = [whole] if whole.is_file() else sorted(directory.glob("*-of-*.safetensors"))
-        if not paths:
-            raise _no_weights(directory)
-        self._files: dict[str, Any] = {}
-        for path in paths:
-            check_regular(path)
-            try:
-                opened: Any = safe_open(path, framework="pt")
-            except MemoryError:
-                size = path.stat().st_size
-                raise UserError(
-                    f"{path} has {size:,} bytes, more than this process may map into its memory.",
-                    "Import the model where there is more memory, or raise the limit (ulimit -v).",
-                ) from None
-            except (SafetensorError, OSError) as error:
-                raise UserError(f"{path} is damaged: {error}.", INCOMPLETE) from None
-            self._files |= dict.fromkeys(opened.keys(), opened)
-
-    @property
-    def names(self) -> set[str]:
-        return set(self._files)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Returns the shape of a tensor."""
-        return tuple(self._files[name].get_slice(name).get_shape())
-
-    def __getitem__(self, name: str) -> Tensor:
-        tensor: Tensor = self._files[name].get_tensor(name)
-        return tensor
+    whole = directory / "model.safetensors"
+    paths = [whole] if whole.is_file() else sorted(directory.glob("*-of-*.safetensors"))
+    if not paths:
+        raise _no_weights(directory)
+    tensors: dict[str, Tensor] = {}
+    for path in paths:
+        check_regular(path)
+        tensors |= read_tensors(path)
+    return tensors
 
 
 def _no_weights(directory: Path) -> UserError:

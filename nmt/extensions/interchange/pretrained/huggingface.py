@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from nmt.core.files import check_unused, new_folder
 from nmt.core.model_directory import CARD, READ, ModelDirectory
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.extensions.interchange.pretrained.families import Config, Family, model_options, read_config
-from nmt.extensions.interchange.pretrained.files import INCOMPLETE, StoredTensors
+from nmt.extensions.interchange.pretrained.files import INCOMPLETE, read_stored
 from nmt.extensions.interchange.pretrained.names import BIAS, counterpart, is_redundant
 from nmt.extensions.interchange.pretrained.tokenizers import read_tokenizer
 from nmt.models.build import parameter_shapes
@@ -64,7 +65,7 @@ def _too_large(directory: Path) -> UserError:
 
 def _import(directory: Path, output: Path, source_language: str | None, target_language: str | None) -> ModelDirectory:
     family, config = read_config(directory)
-    stored = StoredTensors(directory)
+    stored = read_stored(directory)
     tokenizer = read_tokenizer(directory, config, source_language, target_language)
     options = model_options(family, config, tokenizer.first_token)
     weights = _weights(directory, stored, options, tokenizer.vocabularies)
@@ -104,7 +105,7 @@ def _recipe(
 
 
 def _weights(
-    directory: Path, stored: StoredTensors, options: ModelOptions, vocabularies: Vocabularies
+    directory: Path, stored: Mapping[str, Tensor], options: ModelOptions, vocabularies: Vocabularies
 ) -> dict[str, Tensor]:
     """Returns the parameters of nmt's model, without those tensors that it doesn't need."""
     weights, used = {}, set[str]()
@@ -113,20 +114,20 @@ def _weights(
         raise _too_large(directory)
     for name, shape in shapes.items():
         there = counterpart(name, options.tie)
-        if there.is_bias and BIAS not in stored.names:
+        if there.is_bias and BIAS not in stored:
             weights[name] = torch.zeros(shape)
             continue
         choices = (there.names, *((other,) for other in there.other_names))
-        names = next((each for each in choices if stored.names.issuperset(each)), ())
+        names = next((each for each in choices if stored.keys() >= set(each)), ())
         if not names:
-            missing = next(each for each in there.names if each not in stored.names)
+            missing = next(each for each in there.names if each not in stored)
             raise UserError(f"{directory}: the weights lack the tensor {missing!r}.", INCOMPLETE)
         is_shared = used.issuperset(names)  # by two parameters, which nmt stores one by one
         used.update(names)
         rows = (shape[0] + there.offset) // len(names)
         expected = (1, rows) if there.is_bias else (rows, *shape[1:])
         for each in names:
-            found = stored.shape(each)
+            found = tuple(stored[each].shape)
             if found != expected and not (there.is_bias and found == shape):
                 raise UserError(
                     f"{directory}: the tensor {each!r} has the shape {found}, not {expected}.",
@@ -136,7 +137,7 @@ def _weights(
         weights[name] = weight.clone() if is_shared else weight
         if not weight.isfinite().all():
             raise UserError(f"{directory}: the tensor {names[0]!r} holds numbers that are not finite.", INCOMPLETE)
-    rest = sorted(name for name in stored.names - used if not is_redundant(name))
+    rest = sorted(name for name in stored.keys() - used if not is_redundant(name))
     if rest:
         raise UserError(
             f"{directory}: unexpected tensor {rest[0]!r} ({len(rest)} in all).",

@@ -396,13 +396,8 @@ def main() -> None:
         for text in model.stream(lines, beam_size=given.beam_size, batch_size=given.batch_size):
             print(text, flush=True)
     except FolderError as error:
-        sys.exit(_refuse(str(error)))
-
-
-def _refuse(message: str) -> int:
-    """Prints an error; returns the exit code of a wrong input."""
-    print(f"error: {message}", file=sys.stderr)
-    return 2
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

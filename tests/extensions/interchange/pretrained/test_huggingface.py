@@ -89,15 +89,6 @@ def test_log_probabilities_are_the_stored_ones_of_transformers(case: str, import
 
 
 @pytest.mark.slow
-def test_log_probabilities_are_those_of_transformers(folder: Path, imported: Path) -> None:
-    pytest.importorskip("transformers")
-    translator = nmt.load(imported, "cpu")
-    expected = by_transformers(folder, first_of(translator))
-    for found, wanted in zip(log_probabilities(translator), expected, strict=True):
-        assert found == pytest.approx(wanted, abs=1e-5)
-
-
-@pytest.mark.slow
 def test_tokenisation_is_that_of_transformers(case: str, folder: Path, imported: Path) -> None:
     """Of NLLB and mBART-50, transformers 5 divides some lines with white space otherwise than sentencepiece."""
     transformers = pytest.importorskip("transformers")
@@ -138,11 +129,8 @@ def test_an_exported_model_is_the_imported_one(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["marian", pytest.param("m2m100", marks=pytest.mark.slow)])
-def test_an_imported_model_is_an_ordinary_one(
-    run_nmt: RunNmt, kind: str, build_once: BuildOnce, tmp_path: Path
-) -> None:
-    folder = build_once(f"huggingface_{kind}", lambda path: write_folder(path, **CASES[kind]))
+def test_an_imported_model_is_an_ordinary_one(run_nmt: RunNmt, build_once: BuildOnce, tmp_path: Path) -> None:
+    folder = build_once("huggingface_marian", lambda path: write_folder(path, **CASES["marian"]))
     model, tuned = tmp_path / "model", tmp_path / "tuned"
     for language in ("de", "en"):
         (tmp_path / f"train.{language}").write_text("\n".join(lines_of(language, 100)) + "\n", "utf-8")
@@ -205,30 +193,13 @@ def test_views_of_a_large_file_can_be_changed(
     assert (path / "model.safetensors").read_bytes() == content
 
 
-def without(name: str) -> Callable[[Path], None]:
-    def change(folder: Path) -> None:
+def with_tensors(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
+    def changed(folder: Path) -> None:
         tensors = load_file(folder / "model.safetensors")
-        del tensors[name]
+        change(tensors)
         save_file(tensors, folder / "model.safetensors")
 
-    return change
-
-
-def with_tensor(name: str, *shape: int) -> Callable[[Path], None]:
-    def change(folder: Path) -> None:
-        tensors = load_file(folder / "model.safetensors")
-        save_file(tensors | {name: torch.zeros(shape)}, folder / "model.safetensors")
-
-    return change
-
-
-def with_nan(name: str) -> Callable[[Path], None]:
-    def change(folder: Path) -> None:
-        tensors = load_file(folder / "model.safetensors")
-        tensors[name][-1] = float("nan")
-        save_file(tensors, folder / "model.safetensors")
-
-    return change
+    return changed
 
 
 def with_key(file: str, key: str, value: Any) -> Callable[[Path], None]:
@@ -254,21 +225,18 @@ FC1 = "model.encoder.layers.1.fc1.weight"
     ("change", "message"),
     [
         (with_key("config.json", "model_type", "bert"), "model_type is 'bert'"),
-        (with_key("config.json", "activation_function", "mish"), "activation_function is 'mish'"),
         (with_key("config.json", "d_model", "wide"), "d_model is 'wide'"),
         (with_key("config.json", "d_model", 40), "has the shape"),
-        (with_key("config.json", "max_position_embeddings", 1), "max_position_embeddings is 1"),
         (with_key("config.json", "length_penalty", float("inf")), "length_penalty is inf"),
         (with_key("config.json", "vocab_size", 100), "doesn't fit the weights"),
         (with_key("config.json", "pad_token_id", 3), "pad_token_id is 3"),
         (with_key("config.json", "decoder_start_token_id", 0), "decoder_start_token_id"),
-        (with_key("vocab.json", "▁Mann", 100_000), "doesn't fit the weights"),
         (with_key("vocab.json", "▁Mann", "x"), "'▁Mann' has no id"),
         (with_key("tokenizer_config.json", "source_lang", None), "Give --source-language"),
-        (without(FC1), f"lack the tensor '{FC1}'"),
-        (with_tensor("model.encoder.layers.7.fc1.weight", 2, 2), "unexpected tensor 'model.encoder.layers.7.fc1"),
-        (with_tensor(FC1, 48, 31), f"'{FC1}' has the shape (48, 31), not (48, 32)"),
-        (with_nan(FC1), f"'{FC1}' holds numbers that are not finite"),
+        (with_tensors(lambda tensors: tensors.pop(FC1)), f"lack the tensor '{FC1}'"),
+        (with_tensors(lambda tensors: tensors.update(more=torch.zeros(2, 2))), "unexpected tensor 'more'"),
+        (with_tensors(lambda tensors: tensors.update({FC1: torch.zeros(48, 31)})), "shape (48, 31), not (48, 32)"),
+        (with_tensors(lambda tensors: tensors[FC1][-1].fill_(torch.nan)), f"'{FC1}' holds numbers that are not finite"),
         (truncated("model.safetensors"), "model.safetensors is damaged"),
         (truncated("config.json"), "config.json is not JSON"),
         (truncated("source.spm"), "source.spm is not a sentencepiece model"),
@@ -317,7 +285,7 @@ def test_weights_that_the_memory_does_not_hold_are_refused(
         done = run_nmt("import", "huggingface", folder, "-o", tmp_path / "model")
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
-    assert (done.returncode, "68,719,476,736 bytes, more than" in done.stderr) == (2, True)
+    assert (done.returncode, "68,719,476,736 bytes, for which memory" in done.stderr) == (2, True)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 

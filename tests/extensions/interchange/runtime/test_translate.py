@@ -40,12 +40,6 @@ def test_the_file_in_the_folder_translates_without_torch_and_nmt(folder: Path, m
     assert done.stdout.removesuffix("\n").split("\n") == expected
 
 
-def test_the_module_imports_no_torch() -> None:
-    code = "import sys, nmt.extensions.interchange.runtime; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
-
-
 def test_wrong_input_ends_with_a_message(folder: Path, tmp_path: Path) -> None:
     from nmt.extensions.interchange.runtime.translate import FolderError, load
 

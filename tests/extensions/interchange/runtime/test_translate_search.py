@@ -1,7 +1,7 @@
 """The search of the runtime against that of nmt, over a made-up table of probabilities; without onnxruntime."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,24 +47,37 @@ class Table:
         return StepOutput(torch.tensor(logits), None, History(state.source_NS, tokens_Nt))
 
 
-class Stub:
-    """What the search reads of :class:`nmt.extensions.interchange.runtime.translate.Model`."""
+LogProbabilities = Callable[[tuple[int, ...], tuple[int, ...]], Sequence[float]]
 
-    def __init__(self, num_positions: int) -> None:
-        target = {"never": [TOY.pad, TOY.sos], "sos": TOY.sos, "eos": TOY.eos}
-        self.config = {"target": target, "num_positions": num_positions}
+
+class Stub:
+    """What the search reads of :class:`nmt.extensions.interchange.runtime.translate.Model`.
+
+    Args:
+        config: of the folder.
+        log_p: gives the log-probabilities of the next token for a source and the tokens so far.
+        first: a token that the decoder reads before SOS.
+    """
+
+    def __init__(self, config: Any, log_p: LogProbabilities = log_probabilities, first: int | None = None) -> None:
+        self.config, self._log_p, self._first = config, log_p, [] if first is None else [first]
 
     def start(self, sources: Sequence[Sequence[int]], num_rows: int) -> tuple[dict[str, Any], dict[str, Any]]:
         memory = np.empty(len(sources), object)
         memory[:] = [tuple(ids) for ids in sources]
-        return {"source": memory}, {"tokens": np.zeros((len(sources), num_rows, 0), int)}
+        return {"source": memory}, {"tokens": np.array([[self._first] * num_rows] * len(sources), int)}
 
     def step(self, token_BK: Any, position: int, memory: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
         tokens_BKt = np.concatenate((state["tokens"], token_BK[:, :, None]), axis=2)
-        assert tokens_BKt.shape[2] == position + 1
+        assert tokens_BKt.shape[2] == position + 1 + len(self._first)
         rows = zip(memory["source"], tokens_BKt.tolist(), strict=True)
-        log_p = [[log_probabilities(source, tuple(tokens)) for tokens in rows_Kt] for source, rows_Kt in rows]
+        log_p = [[self._log_p(source, tuple(tokens)) for tokens in rows_Kt] for source, rows_Kt in rows]
         return np.array(log_p, np.float32), None, {"tokens": tokens_BKt}
+
+
+def config(num_positions: int) -> dict[str, Any]:
+    target = {"never": [TOY.pad, TOY.sos], "sos": TOY.sos, "eos": TOY.eos}
+    return {"target": target, "num_positions": num_positions}
 
 
 @pytest.mark.quick("*-4-*")
@@ -82,7 +95,7 @@ def test_hypotheses_are_those_of_nmt(
         max_length_ratio=1.5, max_length_extra=3, max_length=longest,
     )  # fmt: skip
     expected = search_all(Table(), SOURCES, Vocabularies(TOY, TOY), options)
-    model: Any = Stub(100)
+    model: Any = Stub(config(100))
     found = runtime._Beam(model, SOURCES, options.model_dump()).run()
     assert [[h.ids for h in each] for each in found] == [[h.ids for h in each] for each in expected]
     for ours, theirs in zip(found, expected, strict=True):
@@ -91,7 +104,7 @@ def test_hypotheses_are_those_of_nmt(
 
 
 def test_no_translation_is_longer_than_the_positions() -> None:
-    model: Any = Stub(3)
+    model: Any = Stub(config(3))
     options = DecodingOptions(beam_size=2, length_penalty="word_reward", alpha=5.0, max_length_extra=20)
     found = runtime._Beam(model, SOURCES, options.model_dump()).run()
     assert max(len(each[0].ids) for each in found) == 2  # and EOS
@@ -106,7 +119,7 @@ def test_a_search_with_numbers_that_are_not_finite_ends_with_an_error(beam: int,
             log_p_BKV[-1, -1, 4] = value
             return log_p_BKV, attention, state
 
-    model: Any = Broken(100)
+    model: Any = Broken(config(100))
     with pytest.raises(runtime.FolderError, match="log-probabilities that are not finite"):
         runtime._Beam(model, SOURCES, DecodingOptions(beam_size=beam).model_dump()).run()
 

@@ -1,4 +1,4 @@
-"""The numbers of an attention step against the equations, and against the weights of the model."""
+"""The numbers of an attention step and of a cell against the equations that the page shows."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import nmt
 from nmt.data.batch import make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.extensions.lecture.attention_numbers import attention_numbers
+from nmt.extensions.lecture.numbers import attention_numbers, cell_numbers
 from nmt.inspection.calls import recorded_calls
 from nmt.models.build import build_model
 from nmt.recipe.schema import ModelOptions
@@ -87,3 +87,40 @@ def test_the_numbers_of_a_recurrent_decoder_are_those_of_its_equation(decoder: s
     np.testing.assert_allclose(numbers.values["scores"], scores_TS, atol=1e-5)
     np.testing.assert_allclose(numbers.values["context"], softmax(scores_TS) @ keys_SD, atol=1e-5)
     assert "score = " in numbers.equation
+
+
+def cell_of(decoder: dict[str, Any]) -> Any:
+    with torch.inference_mode():
+        return cell_numbers(recorded(RNN, RNN | decoder)[0], 3)
+
+
+ATTENTIONAL = {"type": "bahdanau", "attention": {"type": "additive"}}
+
+
+@pytest.mark.parametrize("decoder", [{"type": "recurrent"}, {"type": "luong", "num_layers": 2}, ATTENTIONAL])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "coupled", "gru_reset_before"])
+def test_a_state_follows_from_the_gates_and_the_state_before(decoder: dict[str, Any], cell: str) -> None:
+    numbers = cell_of({**decoder, "cell": cell})
+    value = {name: each.numpy() for name, each in numbers.values.items()}
+    assert {each.shape for each in value.values()} == {(3, 6)}
+    np.testing.assert_allclose(value["h_{t-1}"][1:], value["h_t"][:-1], atol=1e-6)
+    if "C_t" in value:
+        written = value.get("i", 1 - value["f"]) * value["C~"]
+        np.testing.assert_allclose(value["C_t"], value["f"] * value["C_{t-1}"] + written, atol=1e-6)
+        expected = value["o"] * np.tanh(value["C_t"])
+    else:
+        expected = (1 - value["z"]) * value["h_{t-1}"] + value["z"] * value["h~"]
+    np.testing.assert_allclose(value["h_t"], expected, atol=1e-6)
+    assert "h_t = " in numbers.equation
+    for code in numbers.sources:
+        check_place(code)
+
+
+@pytest.mark.parametrize("decoder", [{"type": "recurrent"}, ATTENTIONAL])
+@pytest.mark.parametrize("cell", ["rnn_tanh", "peephole", "depth_gated"])
+def test_without_named_gates_there_are_no_numbers(decoder: dict[str, Any], cell: str) -> None:
+    assert cell_of({**decoder, "cell": cell, "num_layers": 2}) is None
+
+
+def test_a_decoder_without_a_cell_has_no_numbers_of_one() -> None:
+    assert cell_numbers(recorded(TRANSFORMER, TRANSFORMER)[0], 3) is None
