@@ -1,5 +1,6 @@
 """Filters of parallel text, and their results. :data:`nmt.extensions.cleaning.table.FILTERS` has all of them."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -101,11 +102,13 @@ class Filter(ABC):
 
 
 class LineFilter(Filter):
-    """A filter that decides by the text of a line."""
+    """A filter that decides by the text of a line, such as the occurrence of a pattern."""
 
-    @abstractmethod
+    pattern: ClassVar[re.Pattern[str]]
+
     def matches(self, line: str) -> object:
         """Whether a line is flagged."""
+        return self.pattern.search(line)
 
     def read(self, start: int, lines: Lines) -> Features:
         found = np.zeros((2, max(map(len, lines))), bool)

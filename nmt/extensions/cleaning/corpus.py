@@ -234,7 +234,7 @@ class DuplicatePairs(Filter):
     warning, serious = 0.1, 0.5
 
     def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
-        yield Flagged(_repeated(statistics, statistics.hashes, statistics.earlier.hashes))
+        yield Flagged(_repeated(statistics, statistics.hashes, statistics.earlier[0]))
 
 
 class NearDuplicates(Filter):
@@ -245,8 +245,8 @@ class NearDuplicates(Filter):
     warning, serious = 0.1, 0.5
 
     def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
-        exact = _repeated(statistics, statistics.hashes, statistics.earlier.hashes)
-        yield Flagged(np.setdiff1d(_repeated(statistics, statistics.keys, statistics.earlier.keys), exact))
+        exact = _repeated(statistics, statistics.hashes, statistics.earlier[0])
+        yield Flagged(np.setdiff1d(_repeated(statistics, statistics.keys, statistics.earlier[1]), exact))
 
 
 def _repeated(statistics: CorpusStatistics, hashes: Hashes, earlier: Hashes) -> npt.NDArray[np.int64]:

@@ -20,7 +20,7 @@ from nmt.extensions.cleaning import clean
 from nmt.extensions.cleaning.base import Features, PairFilter
 from nmt.extensions.cleaning.check import flag, make_filters
 from nmt.extensions.cleaning.clean import REPAIRS, CleanSettings, repair_mojibake
-from nmt.extensions.cleaning.statistics import CorpusStatistics, Lines, PairHashes, PairSource, median_and_deviation
+from nmt.extensions.cleaning.statistics import CorpusStatistics, Lines, PairSource, median_and_deviation
 from nmt.extensions.cleaning.table import FILTERS
 from nmt.extensions.cleaning.translation import WordModel
 from nmt.quickstart.embedded_corpus import splits
@@ -226,7 +226,7 @@ def test_a_stopped_run_goes_on_and_writes_the_same(
         with patch.object(clean, "render_report", render), pytest.raises(KeyboardInterrupt):
             run(tmp_path / "out", settings)
     assert not (tmp_path / "out").exists()
-    for name, other in (("max_length", {"max_length": 20}), ("before", {"earlier": PairHashes(np.ones(1, np.uint64))})):
+    for name, other in (("max_length", {"max_length": 20}), ("before", {"earlier": (np.ones(1, np.uint64),) * 2})):
         with pytest.raises(UserError, match=rf"out\.partial was begun with another {name}: "):
             run(tmp_path / "out", settings, **other)
     before = len(judged)
