@@ -156,27 +156,6 @@ def test_a_memory_without_turns_is_one_turn(attention: HierarchicalAttention) ->
 
 
 @torch.no_grad()
-def test_the_latest_turn_is_read_first(attention: HierarchicalAttention) -> None:
-    """What is found in a turn depends on the later ones, not on the earlier ones."""
-    memory = make_memory([[2, 3, 4]])
-    query_BQD = torch.randn(1, 1, QUERY, dtype=torch.float64)
-
-    def within(values_BSD: Tensor) -> list[Tensor]:
-        _, weights = attention(
-            query_BQD, attention.prepare(Memory(values_BSD, memory.mask_BS, positions=memory.positions))
-        )
-        return [turn / turn.sum() for turn in weights[0, 0].split([2, 3, 4])]
-
-    before = within(memory.values_BSD)
-    for changed, position in enumerate((0, 2, 5)):
-        values_BSD = memory.values_BSD.clone()
-        values_BSD[0, position] += 1
-        after = within(values_BSD)
-        same = [torch.allclose(a, b, atol=1e-12) for a, b in zip(before, after, strict=True)]
-        assert same == [turn > changed for turn in range(3)]
-
-
-@torch.no_grad()
 def test_one_turn_is_read_as_the_recurrent_encoder_reads_it(make_model: MakeModel, batch: Batch) -> None:
     kinds = ({**ENCODER, "type": kind, "num_layers": 2} for kind in ("recurrent", "hierarchical"))
     flat, folded = (make_model(encoder, DECODERS["bahdanau"]) for encoder in kinds)

@@ -232,11 +232,3 @@ def test_after_its_epochs_the_likeliest_pieces_are_read_as_if_nothing_had_been_s
     assert (sampled.epoch, plain.epoch) == (1, 1)
     for _ in range(len(plain) + 3):  # on into the next epoch
         assert content(next(iter(sampled))) == content(next(iter(plain)))
-
-
-def test_batches_are_planned_by_the_pieces_drawn(text: FileText) -> None:
-    vocabularies = vocabularies_of(text)
-    batches = stream(encode_corpus(text, vocabularies, 99), vocabularies)
-    assert len(batches) > 1
-    for batch in itertools.islice(batches, 2 * len(batches)):
-        assert max(batch.source_BS.numel(), batch.target_output_BT.numel()) <= 60 or len(batch.source_BS) == 1
