@@ -118,20 +118,13 @@ class Heads(nn.Module):
 
 
 @dataclass(frozen=True)
-class SlotState(State):
-    """The state after a step with an external memory. ``nmt inspect memory`` shows those that modules of an encoder or
-    decoder return."""
+class NTMState(State):
+    """All that a neural Turing machine remembers; each hypothesis has a memory of its own."""
 
     write_NHC: Tensor  # the weight of each of C slots for each write head
     read_NHC: Tensor
     num_free_slots: int | None
     """The number of slots that come before those of the source positions; None where no slot belongs to a position."""
-
-
-@dataclass(frozen=True)
-class NTMState(SlotState):
-    """All that a neural Turing machine remembers; each hypothesis has a memory of its own."""
-
     cells: CellState  # state of the controller, each part [N, L, D]
     memory_NCW: Tensor
     reads_NHW: Tensor  # vectors that the read heads found last
