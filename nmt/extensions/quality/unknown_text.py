@@ -38,8 +38,8 @@ class UnknownText:
         share = self._num_unknown_characters / self._num_characters
         return (
             f"In {self._num_unknown_pairs:,} of {self._num_pairs:,} pairs (the first is line {self._first:,}) the "
-            f"model doesn't know half of the text of a side or more; of all pairs, {share:.0%} of the characters are in "
-            "unknown pieces. Their links mean little: align such text by a model of its language."
+            f"model doesn't know half of the text of a side or more; of all pairs, {share:.0%} of the characters "
+            "are in unknown pieces. Their links mean little: align such text by a model of its language."
         )
 
 
