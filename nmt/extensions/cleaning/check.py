@@ -14,7 +14,7 @@ from nmt.core.files import explained, replacing
 from nmt.data.opening import open_text
 from nmt.data.sources import FileText
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.extensions.cleaning.base import NUM_EXAMPLES, Features, Filter, Flagged, Severity, plural
+from nmt.extensions.cleaning.base import NUM_EXAMPLES, Features, Filter, FlaggedPairs, Severity, plural
 from nmt.extensions.cleaning.statistics import CorpusStatistics, Lines, PairSource, Progress, Side, file_pairs
 from nmt.extensions.cleaning.table import FILTERS
 from nmt.recipe.schema import DataOptions, FilePair, Recipe
@@ -124,7 +124,7 @@ def flag(
     filters: Mapping[str, Filter],
     on_progress: Progress = lambda num_lines: None,
     folder: Path | None = None,
-) -> list[tuple[str, Flagged]]:
+) -> list[tuple[str, FlaggedPairs]]:
     """Reads the corpus once more, and returns the findings of each filter, by its name.
 
     The results of each batch are kept in ``folder``, if there is one; a batch that is there isn't judged again.
@@ -163,7 +163,7 @@ def _judged(
 
 
 def _finding(
-    name: str, each: Filter, flagged: Flagged, statistics: CorpusStatistics, texts: Mapping[int, tuple[str, str]]
+    name: str, each: Filter, flagged: FlaggedPairs, statistics: CorpusStatistics, texts: Mapping[int, tuple[str, str]]
 ) -> Finding:
     """Describes the findings of a filter; ``texts`` has the pairs of the examples."""
     side = None if flagged.side is None else statistics.sides[flagged.side]

@@ -22,7 +22,7 @@ from nmt.core.output import text_file
 from nmt.core.text import read_lines
 from nmt.core.version import __version__
 from nmt.extensions.cleaning import TEMPLATES
-from nmt.extensions.cleaning.base import NUM_EXAMPLES, Filter, Flagged, plural
+from nmt.extensions.cleaning.base import NUM_EXAMPLES, Filter, FlaggedPairs, plural
 from nmt.extensions.cleaning.check import flag, make_filters, shorten
 from nmt.extensions.cleaning.statistics import NO_HASHES, CorpusStatistics, PairHashes, PairSource, Progress, file_pairs
 from nmt.extensions.cleaning.table import FILTERS
@@ -237,7 +237,7 @@ class _Writing:
         settings: CleanSettings,
         filters: Mapping[str, Filter],
         num_pairs: int,
-        flagged: Sequence[tuple[str, Flagged]],
+        flagged: Sequence[tuple[str, FlaggedPairs]],
     ) -> None:
         self._given, self._settings, self._flagged = given, settings, flagged
         self._bits = {name: np.uint64(1 << number) for number, name in enumerate(filters)}

@@ -11,7 +11,7 @@ from pydantic import Field
 from nmt.core.compression import of_name
 from nmt.core.console import warn
 from nmt.core.errors import UserError, nearest
-from nmt.extensions.cleaning.base import Features, Filter, Flagged, LineFilter, PairFilter
+from nmt.extensions.cleaning.base import Features, Filter, FlaggedPairs, LineFilter, PairFilter
 from nmt.extensions.cleaning.statistics import MIN_CHARACTERS, CorpusStatistics, Lines
 from nmt.metrics.degenerate import loops
 from nmt.translation.languages import DETECTED_AS, language_identifier
@@ -212,11 +212,11 @@ class Language(Filter):
         found, probability = self._identifier.classify(line)
         return float(probability) if found != code else 0.0
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         for side, scores in enumerate(self.features):
             judged = ~np.isnan(scores)
             if judged.any() and np.mean(scores[judged] > self.options.limit) < 0.5:
-                yield Flagged.above(scores, self.options.limit, side)
+                yield FlaggedPairs.above(scores, self.options.limit, side)
 
 
 class ForeignScript(PairFilter):

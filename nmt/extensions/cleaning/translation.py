@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from nmt.core.errors import UserError
-from nmt.extensions.cleaning.base import Features, Filter, Flagged, Floats
+from nmt.extensions.cleaning.base import Features, Filter, FlaggedPairs, Floats
 from nmt.extensions.cleaning.statistics import (
     MIN_LINES,
     CorpusStatistics,
@@ -186,7 +186,7 @@ class Alignment(Filter):
         table = np.log(self._lexicon.probability([*source, "\0"], target))
         return float((table.max(axis=1) - table[:, -1]).mean())
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         if not len(self.features):
             return
         scores, at_random = self.features
@@ -195,7 +195,7 @@ class Alignment(Filter):
             return
         median = float(np.median(scores[judged]))
         if median > 0 and (np.isnan(at_random).all() or median > np.nanpercentile(at_random, 95)):
-            yield Flagged.above(1 - scores / median, self.options.limit)
+            yield FlaggedPairs.above(1 - scores / median, self.options.limit)
 
 
 def _words(line: str) -> list[str]:
@@ -239,12 +239,12 @@ class CrossEntropy(Filter):
             entropies.append([_entropy(scored.log_probability, len(scored.tokens)) for scored in model.score(given)])
         return np.array([[abs(h - g) + (h + g) / 2 for h, g in zip(*entropies, strict=True)]], np.float32)
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         (scores,) = self.features
         judged = ~np.isnan(scores)
         if judged.any():
             median, deviation = median_and_deviation(scores[judged])
-            yield Flagged.above((scores - median) / max(deviation, 1e-3), self.options.limit)
+            yield FlaggedPairs.above((scores - median) / max(deviation, 1e-3), self.options.limit)
 
 
 def _entropy(log_probability: float | None, num_tokens: int) -> float:

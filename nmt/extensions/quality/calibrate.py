@@ -93,7 +93,7 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class CalibrationReport:
     """Result of :func:`calibrate`; figures are those of five-fold cross-validation."""
 
     num_examples: int
@@ -113,7 +113,7 @@ class Calibrated:
 
 def calibrate(
     examples: Examples, files: ModelDirectory, min_chrf: float, reverse: ReverseModel | None = None
-) -> Calibrated:
+) -> CalibrationReport:
     """Fits the confidence, and writes it into the model directory.
 
     Args:
@@ -145,4 +145,4 @@ def calibrate(
         whole.save(files.file(FILE, MAX_BYTES))
     share = sum(right) / max(len(right), 1)
     area = area_under_curve(found, acceptable)
-    return Calibrated(count, sum(acceptable) / count, error, area, bins, len(right), share, word_error)
+    return CalibrationReport(count, sum(acceptable) / count, error, area, bins, len(right), share, word_error)

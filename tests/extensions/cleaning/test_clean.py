@@ -19,7 +19,7 @@ import yaml
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.extensions.cleaning import clean
-from nmt.extensions.cleaning.base import Features, Flagged, PairFilter
+from nmt.extensions.cleaning.base import Features, FlaggedPairs, PairFilter
 from nmt.extensions.cleaning.check import flag, make_filters
 from nmt.extensions.cleaning.clean import REPAIRS, CleanSettings, repair_mojibake
 from nmt.extensions.cleaning.shards import _shared
@@ -378,7 +378,7 @@ def test_copies_of_a_line_are_not_in_the_wrong_language(sound: Pairs) -> None:
 
 def test_the_worst_come_first_and_the_limit_itself_is_good() -> None:
     scores = np.array([0.5, 0.25, 1.0, 0.75, 9.0])
-    found = Flagged.above(scores, 0.5, judged=np.array([True, True, True, True, False]))
+    found = FlaggedPairs.above(scores, 0.5, judged=np.array([True, True, True, True, False]))
     assert found.indices.tolist() == [2, 3]
 
 
