@@ -9,12 +9,7 @@ import torch
 from torch import nn
 
 from nmt.data.batch import Batch
-from nmt.extensions.algorithmic.act import (
-    ActCells,
-    ActEncoderOptions,
-    HaltingState,
-    HaltingUnit,
-)
+from nmt.extensions.algorithmic.act import ActCells, ActEncoderOptions, HaltingState, HaltingUnit
 from nmt.models.networks.recurrence import LoopLayer
 
 EPSILON = 0.01
@@ -93,6 +88,16 @@ def sigmoid(x: Vector) -> float:
     return float(1 / (1 + np.exp(-x.item())))
 
 
+def two_layers(
+    w: dict[str, Vector], cells: str, gates: Vector, low: Vector, top: Vector
+) -> tuple[Vector, Vector, float]:
+    """States of two tanh layers, whose lower one has these gates, and the halting unit that reads the upper one."""
+    low = np.tanh(gates + w[f"{cells}.0.bias"] + w[f"{cells}.0.hidden_weight"] @ low)
+    gates = w[f"{cells}.1.input_weights.0"] @ low + w[f"{cells}.1.bias"]
+    top = np.tanh(gates + w[f"{cells}.1.hidden_weight"] @ top)
+    return low, top, sigmoid(w["halting.linear.weight"] @ top + w["halting.linear.bias"])
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("bias", [-3.0, -1.0, 1.0])
 def test_a_recurrent_step_ponders_as_in_the_paper(bias: float) -> None:
@@ -109,12 +114,9 @@ def test_a_recurrent_step_ponders_as_in_the_paper(bias: float) -> None:
     for position, x in enumerate(x_SD.numpy()):
         states, units, (low, top) = [], [], state
         for n in range(4):
-            gates = w["cells.0.input_weights.0"] @ x + w["cells.0.bias"]
-            gates = gates + w["cells.0.input_weights.1"][:, 0] * (n == 0)
-            low = np.tanh(gates + w["cells.0.hidden_weight"] @ low)
-            gates = w["cells.1.input_weights.0"] @ low + w["cells.1.bias"]
-            top = np.tanh(gates + w["cells.1.hidden_weight"] @ top)
-            units.append(sigmoid(w["halting.linear.weight"] @ top + w["halting.linear.bias"]))
+            gates = w["cells.0.input_weights.0"] @ x + w["cells.0.input_weights.1"][:, 0] * (n == 0)
+            low, top, unit = two_layers(w, "cells", gates, low, top)
+            units.append(unit)
             states.append(np.stack((low, top)))
         weights, num_steps, remainder = by_hand(units, 4)
         state = sum(p * s for p, s in zip(weights, states, strict=False))
@@ -148,11 +150,9 @@ def test_the_decoder_computes_its_equation(make_model: Any, bias: float) -> None
             weights = np.exp(scores) / np.exp(scores).sum()
             context = weights @ annotations
             gates = w["cells.cells.0.input_weights.0"] @ word + w["cells.cells.0.input_weights.1"] @ context
-            gates = gates + w["cells.cells.0.input_weights.2"][:, 0] * (n == 0) + w["cells.cells.0.bias"]
-            low = np.tanh(gates + w["cells.cells.0.hidden_weight"] @ low)
-            gates = w["cells.cells.1.input_weights.0"] @ low + w["cells.cells.1.bias"]
-            top = np.tanh(gates + w["cells.cells.1.hidden_weight"] @ top)
-            units.append(sigmoid(w["halting.linear.weight"] @ top + w["halting.linear.bias"]))
+            gates = gates + w["cells.cells.0.input_weights.2"][:, 0] * (n == 0)
+            low, top, unit = two_layers(w, "cells.cells", gates, low, top)
+            units.append(unit)
             parts.append((low, top, context, weights))
         halting, num_steps, remainder = by_hand(units, 5)
         low, top, context, weights = (
