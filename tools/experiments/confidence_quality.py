@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from nmt.core.text import read_lines
 from nmt.extensions.quality.calibrate import Examples
-from nmt.extensions.quality.confidence import Calibration, area_under_curve, reliability
+from nmt.extensions.quality.confidence import Regression, area_under_curve, reliability
 from nmt.extensions.quality.examination import calibration_of, reverse_of
 from nmt.plotting.style import style, write_figure
 from nmt.translation.load import load
@@ -47,13 +47,13 @@ def main() -> None:
     min_chrf = calibration.min_chrf
     acceptable = [score >= min_chrf for score in found.scores]
     values = {
-        "confidence": [calibration.whole.probability(row) for row in found.rows],
+        "confidence": [calibration.probability(row) for row in found.rows],
         "raw log-probability": [exp(row[ONE]) for row in found.rows],
     }
     if given.fit:
         other = Examples.collect(model, zip(*map(read_lines, given.fit), strict=True))
-        single = Calibration.fit([{ONE: row[ONE]} for row in other.rows], other.scores, min_chrf)
-        values["fitted log-probability"] = [single.whole.probability({ONE: row[ONE]}) for row in found.rows]
+        single = Regression.fit([{ONE: row[ONE]} for row in other.rows], [score >= min_chrf for score in other.scores])
+        values["fitted log-probability"] = [single.probability({ONE: row[ONE]}) for row in found.rows]
     print(f"{sum(acceptable)} of {len(acceptable)} translations have a chrF of at least {min_chrf:g}\n")
     heads = " | ".join(f"acceptable in the first {share:.0%}" for share in SHARES)
     print(f"| | ECE | AUC | {heads} |\n| --- |{' --- |' * (2 + len(SHARES))}")

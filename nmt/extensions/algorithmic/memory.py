@@ -14,7 +14,7 @@ import torch
 from nmt.core.errors import UserError
 from nmt.data.batch import make_batch
 from nmt.data.vocabulary.base import SPACE, Vocabulary
-from nmt.extensions.algorithmic.ntm import SlotState
+from nmt.extensions.algorithmic.ntm import NTMState
 from nmt.inspection.calls import recorded_calls
 from nmt.plotting.matrix import MAX_WORDS
 from nmt.plotting.style import INK, Picture, draw_cells, draw_colour_bar, panels, scaled, style, visible
@@ -58,7 +58,7 @@ def trace_memory(translator: Translator, source: str, target: str) -> MemoryTrac
         num_calls = len(calls)
         weights_BHTS = model.decoder.unroll(batch.target_input_BT, encoded, need_weights=True).weights_BHTS
     read, written = (
-        [c[2] for c in part if isinstance(c[2], SlotState)] for part in (calls[:num_calls], calls[num_calls:])
+        [c[2] for c in part if isinstance(c[2], NTMState)] for part in (calls[:num_calls], calls[num_calls:])
     )
     states, num_read = [*read, *written], len(read)
     if not states:

@@ -58,11 +58,6 @@ def content_weights(key_NHW: Tensor, strength_NH: Tensor, memory_NCW: Tensor, ma
     return scores_NHC.softmax(dim=2)
 
 
-def interpolate(gate_NH: Tensor, content_NHC: Tensor, previous_NHC: Tensor) -> Tensor:
-    """g w^c + (1 - g) w_{t-1}: equation 7. [N, H, C]"""
-    return previous_NHC + gate_NH[:, :, None] * (content_NHC - previous_NHC)
-
-
 def circular_shift(weights_NHC: Tensor, shift_NHR: Tensor, ring: Ring) -> Tensor:
     """Σ_j w(j) s(i - j), indices modulo the number of slots: equation 8. [N, H, C]"""
     mask_NC, origin_NRC = ring
@@ -78,11 +73,6 @@ def sharpen(weights_NHC: Tensor, gamma_NH: Tensor) -> Tensor:
     largest_NH1 = weights_NHC.detach().amax(2, keepdim=True)
     powers_NHC = (weights_NHC / largest_NH1) ** gamma_NH[:, :, None]
     return powers_NHC / powers_NHC.sum(2, keepdim=True)
-
-
-def read(weights_NHC: Tensor, memory_NCW: Tensor) -> Tensor:
-    """r = Σ_i w(i) M(i): equation 2. [N, H, W]"""
-    return weights_NHC @ memory_NCW
 
 
 def write(memory_NCW: Tensor, weights_NHC: Tensor, erase_NHW: Tensor, add_NHW: Tensor) -> Tensor:
@@ -122,26 +112,19 @@ class Heads(nn.Module):
         given_NHX = torch.unflatten(given_NX, 1, (self.num_heads, -1))
         key_NHW, strength, gate, shift_NHR, gamma, extra = torch.split(given_NHX, self.sizes, dim=2)
         weights_NHC = content_weights(key_NHW, F.softplus(strength[:, :, 0]), memory_NCW, ring[0])
-        weights_NHC = interpolate(gate[:, :, 0].sigmoid(), weights_NHC, previous_NHC)
+        weights_NHC = previous_NHC + gate.sigmoid() * (weights_NHC - previous_NHC)  # equation 7
         weights_NHC = circular_shift(weights_NHC, shift_NHR.softmax(2), ring)
         return sharpen(weights_NHC, 1 + F.softplus(gamma[:, :, 0])), extra
 
 
 @dataclass(frozen=True)
-class SlotState(State):
-    """The state after a step with an external memory. ``nmt inspect memory`` shows those that modules of an encoder or
-    decoder return."""
+class NTMState(State):
+    """All that a neural Turing machine remembers; each hypothesis has a memory of its own."""
 
     write_NHC: Tensor  # the weight of each of C slots for each write head
     read_NHC: Tensor
     num_free_slots: int | None
     """The number of slots that come before those of the source positions; None where no slot belongs to a position."""
-
-
-@dataclass(frozen=True)
-class NTMState(SlotState):
-    """All that a neural Turing machine remembers; each hypothesis has a memory of its own."""
-
     cells: CellState  # state of the controller, each part [N, L, D]
     memory_NCW: Tensor
     reads_NHW: Tensor  # vectors that the read heads found last
@@ -196,7 +179,7 @@ class NTMCell(nn.Module):
             erase_NHW, add_NHW = change.chunk(2, dim=2)
             memory_NCW = write(memory_NCW, write_NHC, erase_NHW.sigmoid(), add_NHW)
             read_NHC, _ = self.readers(control_ND, memory_NCW, state.read_NHC, ring)
-            reads_NHW = read(read_NHC, memory_NCW)
+            reads_NHW = read_NHC @ memory_NCW  # equation 2
         return NTMState(write_NHC, read_NHC, state.num_free_slots, cells, memory_NCW, reads_NHW, ring)
 
     def states(self, x_TND: Tensor, state: NTMState) -> list[NTMState]:

@@ -1,5 +1,6 @@
 """Filters of parallel text, and their results. :data:`nmt.extensions.cleaning.table.FILTERS` has all of them."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ NEVER = 2.0
 
 
 @dataclass(frozen=True)
-class Flagged:
+class FlaggedPairs:
     """Pairs that a filter flags.
 
     Attributes:
@@ -32,7 +33,7 @@ class Flagged:
         count, total: the numbers of the finding, if they are not those of the flagged and of all lines or pairs.
         examples: pairs that are shown in place of the first flagged ones.
         severity: replaces the one that the thresholds give.
-        scores: higher is worse, one for each pair; NaN where it isn't judged. Flagged are those above ``limit``.
+        scores: higher is worse, one for each pair; NaN where it isn't judged. FlaggedPairs are those above ``limit``.
     """
 
     indices: npt.NDArray[np.int64]
@@ -96,16 +97,18 @@ class Filter(ABC):
         return None
 
     @abstractmethod
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         """Returns the flagged pairs, for each side or for pairs as a whole."""
 
 
 class LineFilter(Filter):
-    """A filter that decides by the text of a line."""
+    """A filter that decides by the text of a line, such as the occurrence of a pattern."""
 
-    @abstractmethod
+    pattern: ClassVar[re.Pattern[str]]
+
     def matches(self, line: str) -> object:
         """Whether a line is flagged."""
+        return self.pattern.search(line)
 
     def read(self, start: int, lines: Lines) -> Features:
         found = np.zeros((2, max(map(len, lines))), bool)
@@ -113,9 +116,9 @@ class LineFilter(Filter):
             row[: len(side)] = [bool(self.matches(line)) for line in side]
         return found
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         for side, found in enumerate(self.features):
-            yield Flagged(np.flatnonzero(found), side)
+            yield FlaggedPairs(np.flatnonzero(found), side)
 
 
 class PairFilter(Filter):
@@ -131,9 +134,9 @@ class PairFilter(Filter):
     def read(self, start: int, lines: Lines) -> Features:
         return np.array([[self.score(*pair) for pair in zip(*lines, strict=False)]], np.float32)
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         for scores in self.features:
-            yield Flagged.above(scores, self.options.limit)
+            yield FlaggedPairs.above(scores, self.options.limit)
 
 
 def plural(count: int, noun: str) -> str:

@@ -1,5 +1,6 @@
 """The check of a corpus by all filters; read :func:`check_pairs` first."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from nmt.core.files import explained, replacing
 from nmt.data.opening import open_text
 from nmt.data.sources import FileText
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.extensions.cleaning.base import NUM_EXAMPLES, Features, Filter, Flagged, Severity, plural
+from nmt.extensions.cleaning.base import NUM_EXAMPLES, Features, Filter, FlaggedPairs, Severity, plural
 from nmt.extensions.cleaning.statistics import CorpusStatistics, Lines, PairSource, Progress, Side, file_pairs
 from nmt.extensions.cleaning.table import FILTERS
 from nmt.recipe.schema import DataOptions, FilePair, Recipe
@@ -71,7 +72,7 @@ class DataReport:
 
 
 SCORES = "character models"
-"""Stands among the names of filters for the scores that the statistics keep."""
+"""Stands among the names of filters for the scores by the character models of the statistics."""
 
 
 def check_pairs(
@@ -123,20 +124,23 @@ def flag(
     filters: Mapping[str, Filter],
     on_progress: Progress = lambda num_lines: None,
     folder: Path | None = None,
-) -> list[tuple[str, Flagged]]:
+) -> list[tuple[str, FlaggedPairs]]:
     """Reads the corpus once more, and returns the findings of each filter, by its name.
 
     The results of each batch are kept in ``folder``, if there is one; a batch that is there isn't judged again.
     """
     for each in filters.values():
         each.prepare(statistics)
-    features: dict[str, list[Features]] = {name: [] for name in filters}
+    features = defaultdict[str, list[Features]](list)
     for start, lines in statistics.pairs.batches(on_progress):
         for name, found in _judged(statistics, filters, start, lines, folder).items():
             features[name].append(found)
     for name, rows in features.items():
-        if rows:
-            filters[name].features = np.concatenate(rows, axis=1)
+        judged = np.concatenate(rows, axis=1)
+        if name == SCORES:
+            statistics.put_scores(judged)
+        else:
+            filters[name].features = judged
     flagged = [(name, found) for name, each in filters.items() for found in each.flag(statistics)]
     return [(name, found) for name, found in flagged if found.count or len(found.indices) or found.scores is not None]
 
@@ -144,27 +148,22 @@ def flag(
 def _judged(
     statistics: CorpusStatistics, filters: Mapping[str, Filter], start: int, lines: Lines, folder: Path | None
 ) -> dict[str, Features]:
-    """Returns the features of each filter for a batch of lines."""
+    """Returns the features of each filter, and the scores of the character models, for a batch of lines."""
     path = None if folder is None else folder / f"{start}.npz"
     if path is not None and path.is_file():
         with np.load(path, allow_pickle=False) as file:
-            judged: dict[str, Features] = dict(file)
-        statistics.put_scores(start, judged.pop(SCORES))
-        return judged
-    statistics.score(start, lines)
-    judged = {}
-    for name, each in filters.items():
-        if (found := each.read(start, lines)) is not None:
-            judged[name] = found
+            return dict(file)
+    read = {name: each.read(start, lines) for name, each in filters.items()}
+    judged: dict[str, Any] = {name: features for name, features in read.items() if features is not None}
+    judged[SCORES] = statistics.scores(lines)
     if path is not None:
-        saved: dict[str, Any] = {**judged, SCORES: statistics.scores(start, min(map(len, lines)))}
         with replacing(path) as temporary, explained(path), temporary.open("wb") as file:
-            np.savez(file, **saved)
+            np.savez(file, **judged)
     return judged
 
 
 def _finding(
-    name: str, each: Filter, flagged: Flagged, statistics: CorpusStatistics, texts: Mapping[int, tuple[str, str]]
+    name: str, each: Filter, flagged: FlaggedPairs, statistics: CorpusStatistics, texts: Mapping[int, tuple[str, str]]
 ) -> Finding:
     """Describes the findings of a filter; ``texts`` has the pairs of the examples."""
     side = None if flagged.side is None else statistics.sides[flagged.side]

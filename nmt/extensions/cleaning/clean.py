@@ -22,9 +22,9 @@ from nmt.core.output import text_file
 from nmt.core.text import read_lines
 from nmt.core.version import __version__
 from nmt.extensions.cleaning import TEMPLATES
-from nmt.extensions.cleaning.base import NUM_EXAMPLES, Filter, Flagged, plural
+from nmt.extensions.cleaning.base import NUM_EXAMPLES, Filter, FlaggedPairs, plural
 from nmt.extensions.cleaning.check import flag, make_filters, shorten
-from nmt.extensions.cleaning.statistics import CorpusStatistics, PairHashes, PairSource, Progress, file_pairs
+from nmt.extensions.cleaning.statistics import NO_HASHES, CorpusStatistics, PairHashes, PairSource, Progress, file_pairs
 from nmt.extensions.cleaning.table import FILTERS
 from nmt.extensions.cleaning.text import CONTROL, ENTITY, INVISIBLE, MOJIBAKE
 from nmt.extensions.shards.shards import Journal
@@ -140,6 +140,11 @@ class CleanReport:
     repairs: list[tuple[int, str, str]]
     """Examples: line number, text before, text after."""
 
+    def counts(self) -> dict[str, Any]:
+        """Returns the numbers of pairs: ``pairs``, ``kept``, ``repaired``, and ``removed`` by each filter."""
+        removed = {each.filter: {"pairs": each.num_pairs, "alone": each.alone} for each in self.removals}
+        return {"pairs": self.num_pairs, "kept": self.num_kept, "repaired": self.num_repaired, "removed": removed}
+
 
 def clean(
     files: tuple[Path, Path],
@@ -148,7 +153,7 @@ def clean(
     tests: Sequence[tuple[Path, Path]] = (),
     max_length: int = 150,
     on_progress: Progress = lambda num_lines: None,
-    earlier: PairHashes | None = None,
+    earlier: PairHashes = NO_HASHES,
 ) -> CleanReport:
     """Write the pairs of two files that no filter flags, those that are removed, and a report, into a new folder.
 
@@ -170,8 +175,7 @@ def clean(
     for path in chain(files, *tests):
         if path.exists() and not path.is_file():
             raise UserError(f"{path} is not a regular file.", "Name a file: its text is read repeatedly.")
-    earlier = earlier or PairHashes()
-    of_earlier = hashlib.blake2b(earlier.hashes.tobytes() + earlier.keys.tobytes()).hexdigest()
+    of_earlier = hashlib.blake2b(b"".join(hashes.tobytes() for hashes in earlier)).hexdigest()
     begun = {"version": __version__, **settings.model_dump(mode="json"), "max_length": max_length, "before": of_earlier}
     with _partial(output, [*files, *chain(*tests)], begun) as partial:
         given = file_pairs(*files)
@@ -233,7 +237,7 @@ class _Writing:
         settings: CleanSettings,
         filters: Mapping[str, Filter],
         num_pairs: int,
-        flagged: Sequence[tuple[str, Flagged]],
+        flagged: Sequence[tuple[str, FlaggedPairs]],
     ) -> None:
         self._given, self._settings, self._flagged = given, settings, flagged
         self._bits = {name: np.uint64(1 << number) for number, name in enumerate(filters)}
@@ -275,13 +279,36 @@ class _Writing:
 
     def report(self, statistics: CorpusStatistics) -> CleanReport:
         """Returns the report of the written corpus."""
-        removals = [
-            _removal(name, [found for other, found in self._flagged if other == name], statistics, bit, self)
-            for name, bit in self._bits.items()
-            if (self.reasons & bit).any()
-        ]
+        removals = [self._removals(name, bit, statistics) for name, bit in self._bits.items()]
         num_kept = int((self.reasons == 0).sum())
-        return CleanReport(self._given.names, len(self.reasons), num_kept, self.num_repaired, removals, self.repairs)
+        return CleanReport(
+            self._given.names,
+            len(self.reasons),
+            num_kept,
+            self.num_repaired,
+            [each for each in removals if each.num_pairs],
+            self.repairs,
+        )
+
+    def _removals(self, name: str, bit: np.uint64, statistics: CorpusStatistics) -> Removal:
+        """Describes what a filter has removed."""
+        flagged, histograms = [each for other, each in self._flagged if other == name], []
+        shown = list(dict.fromkeys(int(i) for each in flagged for i in each.indices[:NUM_EXAMPLES]))[:NUM_EXAMPLES]
+        for each in flagged:
+            if each.scores is not None and len(judged := each.scores[np.isfinite(each.scores)]):
+                # A few extreme values would flatten everything else.
+                top = max(float(np.percentile(judged, 99.5)), 1.5 * each.limit) or 1.0
+                counts, edges = np.histogram(np.minimum(judged, top), NUM_BINS)
+                title = "pairs" if each.side is None else statistics.sides[each.side].name
+                histograms.append((title, counts.tolist(), edges.tolist(), each.limit))
+        return Removal(
+            name,
+            FILTERS[name].problem,
+            int((self.reasons & bit > 0).sum()),
+            int((self.reasons == bit).sum()),
+            [(i + 1, shorten(self.examples[i][0]), shorten(self.examples[i][1])) for i in shown],
+            histograms,
+        )
 
     def _removal(self, index: int, pair: Pair) -> str:
         why: dict[str, float | None] = {name: None for name, bit in self._bits.items() if self.reasons[index] & bit}
@@ -334,28 +361,6 @@ def _check_lengths(statistics: CorpusStatistics, files: tuple[Path, Path]) -> No
         )
     if not counts[0]:
         raise UserError(f"{files[0]} is empty: there are no pairs to clean.", "Check the files.")
-
-
-def _removal(
-    name: str, found: Sequence[Flagged], statistics: CorpusStatistics, bit: np.uint64, written: _Writing
-) -> Removal:
-    shown = list(dict.fromkeys(int(i) for each in found for i in each.indices[:NUM_EXAMPLES]))[:NUM_EXAMPLES]
-    histograms = []
-    for each in found:
-        if each.scores is not None and len(judged := each.scores[np.isfinite(each.scores)]):
-            # A few extreme values would flatten everything else.
-            top = max(float(np.percentile(judged, 99.5)), 1.5 * each.limit) or 1.0
-            counts, edges = np.histogram(np.minimum(judged, top), NUM_BINS)
-            title = "pairs" if each.side is None else statistics.sides[each.side].name
-            histograms.append((title, counts.tolist(), edges.tolist(), each.limit))
-    return Removal(
-        name,
-        FILTERS[name].problem,
-        int((written.reasons & bit > 0).sum()),
-        int((written.reasons == bit).sum()),
-        [(i + 1, shorten(written.examples[i][0]), shorten(written.examples[i][1])) for i in shown],
-        histograms,
-    )
 
 
 def render_report(report: CleanReport) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -154,7 +154,7 @@ def clean(options: CleanOptions) -> None:
         if options.as_json:
             show_json(total)
         else:
-            _show_cleaned(total, total["removed"])
+            _show_cleaned(total)
         return
     num_lines = count_lines(options.source)
     with progress_bar("cleaning", None if num_lines is None else 3 * num_lines) as bar:
@@ -162,13 +162,12 @@ def clean(options: CleanOptions) -> None:
     if options.as_json:
         show_json(asdict(report))
         return
-    removed = {each.filter: {"pairs": each.num_pairs, "alone": each.alone} for each in report.removals}
-    _show_cleaned({"pairs": report.num_pairs, "kept": report.num_kept, "repaired": report.num_repaired}, removed)
+    _show_cleaned(report.counts())
     say(f"wrote {options.output}; report.html has examples")
 
 
-def _show_cleaned(counts: dict[str, int], removed: dict[str, dict[str, int]]) -> None:
-    total = counts["pairs"]
+def _show_cleaned(counts: dict[str, Any]) -> None:
+    total, removed = counts["pairs"], counts["removed"]
     rows = [(name, f"{r['pairs']:,}", f"{r['pairs'] / total:.2%}", f"{r['alone']:,}") for name, r in removed.items()]
     print_table("", ("removed by", "pairs", "", "by it alone"), rows)
     typer.echo(f"{counts['kept']:,} of {total:,} pairs are kept, {counts['repaired']:,} of them repaired.")

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from nmt.extensions.cleaning.base import NUM_EXAMPLES, Filter, Flagged, Floats, Severity, plural
+from nmt.extensions.cleaning.base import NUM_EXAMPLES, Filter, FlaggedPairs, Floats, Severity, plural
 from nmt.extensions.cleaning.statistics import MIN_CHARACTERS, MIN_LINES, CorpusStatistics, Hashes, median_and_deviation
 
 BLOCK_SIZE = 500
@@ -25,12 +25,12 @@ class LineCounts(Filter):
     warning = serious = 0
     removes = False
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         source, target = statistics.sides
         if num_extra := abs(source.num_lines - target.num_lines):
             counts = f"{source.name} has {source.num_lines:,} lines, {target.name} has {target.num_lines:,}"
             total = max(source.num_lines, target.num_lines)
-            yield Flagged(np.zeros(0, np.int64), None, f"{counts}: {plural(num_extra, 'line')}", num_extra, total)
+            yield FlaggedPairs(np.zeros(0, np.int64), None, f"{counts}: {plural(num_extra, 'line')}", num_extra, total)
 
 
 class Misaligned(Filter):
@@ -44,7 +44,7 @@ class Misaligned(Filter):
     warning = serious = 0
     removes = False
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         source, target = (np.log1p(side.lines["characters"].astype(np.float64)) for side in statistics.sides)
         blocks: list[tuple[int, int, int]] = []
         for start in range(2, len(source) - BLOCK_SIZE // 2, BLOCK_SIZE):
@@ -57,7 +57,9 @@ class Misaligned(Filter):
                 blocks.append((start, end, shift))
         for start, end, shift in blocks:
             place = f"{plural(abs(shift), 'line')} {'after' if shift > 0 else 'before'}"
-            yield Flagged(np.arange(start, end), None, f"Targets {place} lines {start + 1:,} to {end:,}", examples={})
+            yield FlaggedPairs(
+                np.arange(start, end), None, f"Targets {place} lines {start + 1:,} to {end:,}", examples={}
+            )
 
 
 def _correlation(a: Floats, b: Floats) -> float:
@@ -74,10 +76,10 @@ class NormalForms(Filter):
     warning = 0
     removes = False
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         for index, side in enumerate(statistics.sides):
             severity: Severity | None = None if side.lines["composed"].any() else "note"
-            yield Flagged(np.flatnonzero(side.lines["decomposed"]), index, severity=severity)
+            yield FlaggedPairs(np.flatnonzero(side.lines["decomposed"]), index, severity=severity)
 
 
 class TestOverlap(Filter):
@@ -90,7 +92,7 @@ class TestOverlap(Filter):
     part: ClassVar[str]
     """``pairs`` or ``short pairs`` as a whole, or ``sources`` or ``targets`` of other pairs."""
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         if (test := statistics.test) is None:
             return
         part, is_short = self.part, test.sides[0].lines["words"] <= MAX_RECURRING_WORDS
@@ -104,7 +106,7 @@ class TestOverlap(Filter):
         found = np.flatnonzero(test.has_text & counted & np.isin(test_hashes, hashes))
         total = int(test.has_text.sum())
         noun = f"pairs of up to {MAX_RECURRING_WORDS} words" if part == "short pairs" else part
-        yield Flagged(
+        yield FlaggedPairs(
             np.flatnonzero(np.isin(hashes, test_hashes[found])),
             subject=f"{len(found):,} of {total:,} test {noun}",
             count=len(found),
@@ -141,8 +143,8 @@ class Empty(Filter):
     remedy = "Nothing needs to be done, unless there should be text."
     warning, serious = 0.01, 0.2
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
-        yield Flagged(np.flatnonzero(~statistics.has_text))
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
+        yield FlaggedPairs(np.flatnonzero(~statistics.has_text))
 
 
 class FewLetters(Filter):
@@ -156,11 +158,11 @@ class FewLetters(Filter):
     remedy = "Drop them, unless the model is to translate tables and code."
     warning, serious = 0.01, 0.2
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         for index, side in enumerate(statistics.sides):
             characters = side.lines["characters"]
             others = 1 - side.lines["letters"] / np.maximum(characters, 1)
-            yield Flagged.above(others, self.options.limit, index, characters >= self.options.min_characters)
+            yield FlaggedPairs.above(others, self.options.limit, index, characters >= self.options.min_characters)
 
 
 class WrongLanguage(Filter):
@@ -177,7 +179,7 @@ class WrongLanguage(Filter):
     remedy = "Read them; drop or swap the pairs that are in the wrong language."
     warning, serious = 0.005, 0.1
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         for index, side in enumerate(statistics.sides):
             other, lines, judged = statistics.sides[1 - index], side.lines, side.is_long()
             margin = lines["other_score"] - lines["own_score"]
@@ -185,7 +187,7 @@ class WrongLanguage(Filter):
                 continue
             is_prose = (lines["letters"] >= MIN_CHARACTERS) & (lines["letters"] >= 0.6 * lines["characters"])
             judged = judged & is_prose & (lines["hash"] != other.lines["hash"])
-            yield Flagged.above(margin, self.options.limit, index, judged)
+            yield FlaggedPairs.above(margin, self.options.limit, index, judged)
 
 
 class UnlikeTheRest(Filter):
@@ -198,12 +200,12 @@ class UnlikeTheRest(Filter):
     remedy = "Read these, which are the worst, and drop those that are not text of this language."
     warning = 0.01
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         for index, side in enumerate(statistics.sides):
             judged, scores = side.is_long(), side.lines["own_score"]
             if judged.any():
                 median, deviation = median_and_deviation(scores[judged])
-                yield Flagged.above((median - scores) / max(deviation, 0.05), self.options.limit, index, judged)
+                yield FlaggedPairs.above((median - scores) / max(deviation, 0.05), self.options.limit, index, judged)
 
 
 class LengthRatio(Filter):
@@ -217,13 +219,15 @@ class LengthRatio(Filter):
     remedy = "Read them, and drop those that are not translations."
     warning, serious = 0.01, 0.1
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         longest = np.maximum(*(side.lines["characters"] for side in statistics.sides))
         judged = statistics.has_text & (longest >= MIN_CHARACTERS)
         if judged.sum() >= MIN_LINES:
             median, deviation = median_and_deviation(statistics.log_ratios[judged])
             deviation = max(deviation, float(np.log(self.options.factor)) / self.options.limit)
-            yield Flagged.above(np.abs(statistics.log_ratios - median) / deviation, self.options.limit, judged=judged)
+            yield FlaggedPairs.above(
+                np.abs(statistics.log_ratios - median) / deviation, self.options.limit, judged=judged
+            )
 
 
 class DuplicatePairs(Filter):
@@ -233,8 +237,8 @@ class DuplicatePairs(Filter):
     remedy = "Harmless in small numbers; otherwise remove them, or training gives them too much weight."
     warning, serious = 0.1, 0.5
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
-        yield Flagged(_repeated(statistics, statistics.hashes, statistics.earlier.hashes))
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
+        yield FlaggedPairs(_repeated(statistics, statistics.hashes, statistics.earlier[0]))
 
 
 class NearDuplicates(Filter):
@@ -244,9 +248,9 @@ class NearDuplicates(Filter):
     remedy = DuplicatePairs.remedy
     warning, serious = 0.1, 0.5
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
-        exact = _repeated(statistics, statistics.hashes, statistics.earlier.hashes)
-        yield Flagged(np.setdiff1d(_repeated(statistics, statistics.keys, statistics.earlier.keys), exact))
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
+        exact = _repeated(statistics, statistics.hashes, statistics.earlier[0])
+        yield FlaggedPairs(np.setdiff1d(_repeated(statistics, statistics.keys, statistics.earlier[1]), exact))
 
 
 def _repeated(statistics: CorpusStatistics, hashes: Hashes, earlier: Hashes) -> npt.NDArray[np.int64]:
@@ -265,12 +269,12 @@ class DifferentTargets(Filter):
     remedy = "Paraphrases are fine; read some if you expect one translation of each."
     removes = False
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         indices = np.flatnonzero(statistics.has_text)
         _, first = np.unique(statistics.hashes[indices], return_index=True)
         _, num_targets = np.unique(statistics.sides[0].lines["hash"][indices[first]], return_counts=True)
         count = int((num_targets > 1).sum())
-        yield Flagged(np.zeros(0, np.int64), None, plural(count, "source"), count, len(num_targets))
+        yield FlaggedPairs(np.zeros(0, np.int64), None, plural(count, "source"), count, len(num_targets))
 
 
 class TooLong(Filter):
@@ -280,11 +284,11 @@ class TooLong(Filter):
     remedy = "Split them into sentences, or raise data.max_length if memory allows."
     warning, serious = 0.01, 0.5
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         count, limit = ("pieces" if statistics.sides[0].vocabulary else "words"), statistics.max_length
         longest = np.maximum(*(side.lines[count] for side in statistics.sides))
         flagged = np.flatnonzero(longest > limit)
-        yield Flagged(flagged, None, f"{plural(len(flagged), 'pair')} of more than {limit} {count} on a side")
+        yield FlaggedPairs(flagged, None, f"{plural(len(flagged), 'pair')} of more than {limit} {count} on a side")
 
 
 class Pieces(Filter):
@@ -294,11 +298,11 @@ class Pieces(Filter):
     removes = False
     column: ClassVar[str]
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         for index, side in enumerate(statistics.sides):
             count, total = int(side.lines[self.column].sum()), int(side.lines["pieces"].sum())
             subject = f"{side.name}: {count:,} of {total:,} pieces"
-            yield Flagged(np.flatnonzero(side.lines[self.column]), index, subject, count, total)
+            yield FlaggedPairs(np.flatnonzero(side.lines[self.column]), index, subject, count, total)
 
 
 class Unknown(Pieces):

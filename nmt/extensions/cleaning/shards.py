@@ -10,7 +10,7 @@ import numpy as np
 from nmt.core.console import progress_bar
 from nmt.core.files import remove_folder, sha256
 from nmt.extensions.cleaning.clean import CleanSettings, clean, repaired
-from nmt.extensions.cleaning.statistics import Hashes, PairHashes, file_pairs, pair_hashes
+from nmt.extensions.cleaning.statistics import NO_HASHES, Hashes, PairHashes, file_pairs, pair_hashes
 from nmt.extensions.shards import shards
 from nmt.extensions.shards.executors import Executor
 from nmt.extensions.shards.shards import Shard
@@ -68,9 +68,8 @@ def _hashes(found: Sequence[Shard], settings: CleanSettings, executor: Executor)
 
 def _earlier(of_shards: Mapping[str, PairHashes]) -> dict[str, PairHashes]:
     """Hashes in each shard that an earlier one has, too."""
-    hashes = _shared([each.hashes for each in of_shards.values()])
-    keys = _shared([each.keys for each in of_shards.values()])
-    return {name: PairHashes(*both) for name, both in zip(of_shards, zip(hashes, keys, strict=True), strict=True)}
+    hashes, keys = map(_shared, zip(*of_shards.values(), strict=True))
+    return dict(zip(of_shards, zip(hashes, keys, strict=True), strict=True))
 
 
 def _shared(of_shards: Sequence[Hashes]) -> list[Hashes]:
@@ -95,10 +94,10 @@ def _start_cleaning(
         yield "before", 0
         remove_folder(shard.output)  # of a run that was killed before it had recorded the shard
         source, target = shard.inputs
-        report = clean((source, target), shard.output, settings, tests, max_length, earlier=earlier.get(shard.name))
+        report = clean(
+            (source, target), shard.output, settings, tests, max_length, earlier=earlier.get(shard.name, NO_HASHES)
+        )
         yield "lines", report.num_pairs
-        removed = {each.filter: {"pairs": each.num_pairs, "alone": each.alone} for each in report.removals}
-        counts = {"pairs": report.num_pairs, "kept": report.num_kept, "repaired": report.num_repaired}
-        yield "done", {**counts, "removed": removed}
+        yield "done", report.counts()
 
     return work

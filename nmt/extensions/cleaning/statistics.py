@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -44,6 +44,9 @@ NUM_OUTCOMES = 64
 Progress = Callable[[int], None]
 Mask = npt.NDArray[np.bool_]
 Hashes = npt.NDArray[np.uint64]
+PairHashes = tuple[Hashes, Hashes]
+"""Hashes of pairs with text, exact ones and those that ignore case and punctuation."""
+NO_HASHES: PairHashes = (np.zeros(0, np.uint64), np.zeros(0, np.uint64))
 Lines = tuple[list[str], list[str]]
 """Consecutive lines of both sides; in the last batches, one side can have more lines than the other."""
 
@@ -146,14 +149,6 @@ class Side:
         return np.asarray(mask & (mask.sum() >= MIN_LINES))
 
 
-@dataclass(frozen=True)
-class PairHashes:
-    """Hashes of pairs with text, exact ones and those that ignore case and punctuation."""
-
-    hashes: Hashes = field(default_factory=lambda: np.zeros(0, np.uint64))
-    keys: Hashes = field(default_factory=lambda: np.zeros(0, np.uint64))
-
-
 class CorpusStatistics:
     """Statistics of a corpus. The constructor reads it once; the scores of the character models need a second pass."""
 
@@ -166,7 +161,7 @@ class CorpusStatistics:
         on_progress: Progress = lambda num_lines: None,
     ) -> None:
         self.pairs, self.test, self.max_length = pairs, test, max_length
-        self.earlier = PairHashes()
+        self.earlier = NO_HASHES
         """Hashes of the corpus that this one continues; they repeat nothing, but can be repeated."""
         source, target = (None, None) if vocabularies is None else (vocabularies.source, vocabularies.target)
         self.sides = (Side(pairs.names[0], source), Side(pairs.names[1], target))
@@ -183,24 +178,21 @@ class CorpusStatistics:
             side.lines = np.concatenate(rows)
         self.num_pairs = len(self.sides[0].lines)
 
-    def score(self, start: int, lines: Lines) -> None:
-        """Score the lines of a batch by the character models."""
-        if num_pairs := min(map(len, lines)):
-            for side, other, own in zip(self.sides, self.sides[::-1], lines, strict=True):
-                rows = side.lines[start : start + num_pairs]
-                rows["own_score"] = side.model.log_probabilities(own[:num_pairs], counted=True)
-                rows["other_score"] = other.model.log_probabilities(own[:num_pairs], counted=False)
+    def scores(self, lines: Lines) -> npt.NDArray[np.float32]:
+        """Returns the scores of a batch by the character models of its own and of the other side, for both sides.
+        [4, pairs]"""
+        if not (num_pairs := min(map(len, lines))):
+            return np.zeros((4, 0), np.float32)
+        source, target = (side.model for side in self.sides)
+        models = ((source, 0, True), (target, 0, False), (target, 1, True), (source, 1, False))
+        return np.array(
+            [model.log_probabilities(lines[side][:num_pairs], counted=own) for model, side, own in models], np.float32
+        )
 
-    def scores(self, start: int, num_pairs: int) -> npt.NDArray[np.float32]:
-        """The scores of some lines, as :meth:`put_scores` takes them. [sides and models, pairs]"""
-        rows = slice(start, start + num_pairs)
-        return np.array([side.lines[column][rows] for side in self.sides for column in ("own_score", "other_score")])
-
-    def put_scores(self, start: int, scores: npt.NDArray[np.generic]) -> None:
-        """Take scores that :meth:`score` has given before."""
-        rows = slice(start, start + scores.shape[1])
+    def put_scores(self, scores: npt.NDArray[np.generic]) -> None:
+        """Takes the :meth:`scores` of all batches."""
         for side, (own, other) in zip(self.sides, scores.reshape(2, 2, -1), strict=True):
-            side.lines["own_score"][rows], side.lines["other_score"][rows] = own, other
+            side.lines["own_score"], side.lines["other_score"] = own, other
 
     @property
     def has_text(self) -> Mask:
@@ -253,13 +245,14 @@ def _describe(lines: list[str], vocabulary: Vocabulary | None) -> npt.NDArray[np
 
 def pair_hashes(pairs: PairSource) -> PairHashes:
     """The hashes of the pairs with text, as :class:`CorpusStatistics` has them."""
-    found: tuple[list[Hashes], list[Hashes]] = ([], [])
+    batches: list[list[Hashes]] = [list(NO_HASHES)]
     for _, lines in pairs.batches(lambda num_lines: None):
         with_text = [pair for pair in zip(*lines, strict=False) if pair[0].split() and pair[1].split()]
-        for rows, of_line in zip(found, (_exact, _key), strict=True):
-            sides = (np.array([of_line(pair[side]) for pair in with_text], np.uint64) for side in (0, 1))
-            rows.append(_of_pairs(*sides))
-    return PairHashes(*(np.concatenate(rows) if rows else np.zeros(0, np.uint64) for rows in found))
+        sides = [[pair[side] for pair in with_text] for side in (0, 1)]
+        kinds = [[np.array([*map(of_line, side)], np.uint64) for side in sides] for of_line in (_exact, _key)]
+        batches.append([_of_pairs(*hashes) for hashes in kinds])
+    exact, keys = map(np.concatenate, zip(*batches, strict=True))
+    return exact, keys
 
 
 def _of_pairs(source: Hashes, target: Hashes) -> Hashes:

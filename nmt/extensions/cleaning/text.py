@@ -4,7 +4,6 @@ import html
 import re
 from collections.abc import Iterable
 from math import nan
-from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -12,7 +11,7 @@ from pydantic import Field
 from nmt.core.compression import of_name
 from nmt.core.console import warn
 from nmt.core.errors import UserError, nearest
-from nmt.extensions.cleaning.base import Features, Filter, Flagged, LineFilter, PairFilter
+from nmt.extensions.cleaning.base import Features, Filter, FlaggedPairs, LineFilter, PairFilter
 from nmt.extensions.cleaning.statistics import MIN_CHARACTERS, CorpusStatistics, Lines
 from nmt.metrics.degenerate import loops
 from nmt.translation.languages import DETECTED_AS, language_identifier
@@ -39,23 +38,14 @@ MIN_COPIED_WORDS = 3
 """Names, numbers and short answers may be the same on both sides."""
 
 
-class PatternFilter(LineFilter):
-    """Lines in which a pattern occurs."""
-
-    pattern: ClassVar[re.Pattern[str]]
-
-    def matches(self, line: str) -> object:
-        return self.pattern.search(line)
-
-
-class InvalidUtf8(PatternFilter):
+class InvalidUtf8(LineFilter):
     problem = "contain bytes that are not UTF-8"
     remedy = "Convert the file with `iconv -f ENCODING -t UTF-8`, or repair these lines; training refuses them."
     warning = serious = 0
     pattern = re.compile("[\udc80-\udcff]")
 
 
-class Mojibake(PatternFilter):
+class Mojibake(LineFilter):
     """UTF-8 that was decoded by another encoding."""
 
     problem = "contain UTF-8 that was decoded by another encoding (Ã¼ for ü)"
@@ -64,14 +54,14 @@ class Mojibake(PatternFilter):
     pattern = MOJIBAKE
 
 
-class ReplacementCharacter(PatternFilter):
+class ReplacementCharacter(LineFilter):
     problem = "contain U+FFFD, which replaces a character that was lost"
     remedy = "Convert the original text again, or drop these lines."
     warning, serious = 0, 0.01
     pattern = re.compile("\ufffd")
 
 
-class ControlCharacters(PatternFilter):
+class ControlCharacters(LineFilter):
     problem = "contain control characters or line separators"
     remedy = "Remove them: they become UNK or rare pieces."
     warning = 0.001
@@ -79,7 +69,7 @@ class ControlCharacters(PatternFilter):
     pattern = CONTROL
 
 
-class InvisibleCharacters(PatternFilter):
+class InvisibleCharacters(LineFilter):
     problem = "contain invisible characters (zero-width space, soft hyphen, byte-order mark)"
     remedy = "Remove them: they split words."
     warning = 0.001
@@ -222,11 +212,11 @@ class Language(Filter):
         found, probability = self._identifier.classify(line)
         return float(probability) if found != code else 0.0
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         for side, scores in enumerate(self.features):
             judged = ~np.isnan(scores)
             if judged.any() and np.mean(scores[judged] > self.options.limit) < 0.5:
-                yield Flagged.above(scores, self.options.limit, side)
+                yield FlaggedPairs.above(scores, self.options.limit, side)
 
 
 class ForeignScript(PairFilter):

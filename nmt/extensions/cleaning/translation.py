@@ -2,23 +2,19 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from nmt.alignment.lexicon import Lexicon
 from nmt.core.errors import UserError
-from nmt.extensions.cleaning.base import Features, Filter, Flagged, Floats
-from nmt.extensions.cleaning.statistics import (
-    MIN_LINES,
-    CorpusStatistics,
-    Lines,
-    Mask,
-    PairSource,
-    median_and_deviation,
-)
+from nmt.core.model_directory import ModelDirectory
+from nmt.extensions.cleaning.base import Features, Filter, FlaggedPairs, Floats
+from nmt.extensions.cleaning.statistics import MIN_LINES, CorpusStatistics, Lines, Mask, median_and_deviation
 
 Ids = npt.NDArray[np.int64]
 
@@ -114,79 +110,42 @@ class Alignment(Filter):
     warning, serious = 0.02, 0.1
     checks = False
 
-    def prepare(self, statistics: CorpusStatistics) -> None:
-        self._stride = 1
-        if self.options.model is not None:
-            from nmt.alignment.lexicon import Lexicon
-            from nmt.core.model_directory import ModelDirectory
+    _score: Callable[[Sequence[list[str]], Sequence[list[str]], Mask], Floats] | None
+    """Returns the scores of pairs of words, of which those that are counted were learned from; NaN without words."""
 
+    def prepare(self, statistics: CorpusStatistics) -> None:
+        self._stride, self._score = 1, None
+        if self.options.model is not None:
             path = ModelDirectory(self.options.model).lexicon
             if not path.is_file():
                 raise UserError(
                     f"{self.options.model} has no {path.name}.",
                     f"Run `nmt learn-alignment {self.options.model} SOURCE TARGET`.",
                 )
-            self._lexicon = Lexicon.load(path)
+            self._score = partial(_scores_by_lexicon, Lexicon.load(path))
         elif statistics.num_pairs >= MIN_LINES:
             words = [side.lines["words"].astype(np.float64) for side in statistics.sides]
             self._stride = int(np.ceil((words[0] * words[1]).sum() / MAX_LINKS)) or 1
-            self._learn(statistics.pairs)
-
-    def _learn(self, pairs: PairSource) -> None:
-        sample: list[tuple[list[str], ...]] = []
-        for start, lines in pairs.batches(lambda num_lines: None):
-            rows = [row for row in range(min(map(len, lines))) if (start + row) % self._stride == 0]
-            sample += [tuple(_words(side[row]) for side in lines) for row in rows]
-        pairs_of_words = [pair for pair in sample if all(pair)]
-        if not pairs_of_words:  # of empty lines, or long lines of which few are drawn
-            return
-        sides = list(zip(*pairs_of_words, strict=True))
-        counts = [Counter(word for words in side for word in words) for side in sides]
-        self._ids = [{word: i for i, word in enumerate((w for w, n in c.items() if n > 1), start=1)} for c in counts]
-        source, target = ([self._encode(side, words) for words in of_side] for side, of_side in enumerate(sides))
-        self._models = [
-            WordModel(source, target, len(self._ids[1]) + 1),
-            WordModel(target, source, len(self._ids[0]) + 1),
-        ]
-
-    def _encode(self, side: int, words: Sequence[str]) -> Ids:
-        return np.array([self._ids[side].get(word, 0) for word in words], np.int64)
+            sample: list[tuple[list[str], ...]] = []
+            for start, lines in statistics.pairs.batches(lambda num_lines: None):
+                rows = [row for row in range(min(map(len, lines))) if (start + row) % self._stride == 0]
+                sample += [tuple(_words(side[row]) for side in lines) for row in rows]
+            if pairs := [pair for pair in sample if all(pair)]:  # none of empty or of few, long lines
+                self._score = _TwoWordModels(pairs)
 
     def read(self, start: int, lines: Lines) -> Features | None:
         """The scores of the pairs and, in the first batch, those of other pairs of its sentences."""
-        num_pairs = min(map(len, lines))
-        words = [[_words(line) for line in side[:num_pairs]] for side in lines]
-        features = np.full((2, num_pairs), np.nan, np.float32)
-        if self.options.model is not None:
-            features[0] = [self._by_lexicon(*pair) for pair in zip(*words, strict=True)]
-        elif hasattr(self, "_models"):
-            encoded = [[self._encode(side, each) for each in of_side] for side, of_side in enumerate(words)]
-            counted = (np.arange(start, start + num_pairs) % self._stride) == 0
-            features[0] = self._by_model1(encoded[0], encoded[1], counted)
-            if start == 0:
-                shifted = encoded[1][1:] + encoded[1][:1]
-                features[1] = self._by_model1(encoded[0], shifted, np.zeros(num_pairs, bool))
-        else:
+        if self._score is None:
             return None
+        num_pairs = min(map(len, lines))
+        source, target = ([_words(line) for line in side[:num_pairs]] for side in lines)
+        features = np.full((2, num_pairs), np.nan, np.float32)
+        features[0] = self._score(source, target, np.arange(start, start + num_pairs) % self._stride == 0)
+        if start == 0 and self.options.model is None:
+            features[1] = self._score(source, target[1:] + target[:1], np.zeros(num_pairs, bool))
         return features
 
-    def _by_model1(self, source: Sequence[Ids], target: Sequence[Ids], counted: Mask) -> Floats:
-        scores = np.full(len(source), np.nan)
-        rows = [row for row in range(len(source)) if len(source[row]) and len(target[row])]
-        if rows:
-            s, t = [source[row] for row in rows], [target[row] for row in rows]
-            both = (self._models[0].scores(s, t, counted[rows]), self._models[1].scores(t, s, counted[rows]))
-            scores[rows] = (both[0] + both[1]) / 2
-        return scores
-
-    def _by_lexicon(self, source: list[str], target: list[str]) -> float:
-        if not source or not target:
-            return float("nan")
-        # An unknown source word translates to each word as often as the word occurs.
-        table = np.log(self._lexicon.probability([*source, "\0"], target))
-        return float((table.max(axis=1) - table[:, -1]).mean())
-
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         if not len(self.features):
             return
         scores, at_random = self.features
@@ -195,11 +154,46 @@ class Alignment(Filter):
             return
         median = float(np.median(scores[judged]))
         if median > 0 and (np.isnan(at_random).all() or median > np.nanpercentile(at_random, 95)):
-            yield Flagged.above(1 - scores / median, self.options.limit)
+            yield FlaggedPairs.above(1 - scores / median, self.options.limit)
 
 
 def _words(line: str) -> list[str]:
     return _WORD.findall(line.lower())[:MAX_WORDS]
+
+
+class _TwoWordModels:
+    """The mean of the scores of both directions; words that occur once are unknown."""
+
+    def __init__(self, pairs: Sequence[tuple[list[str], ...]]) -> None:
+        sides = list(zip(*pairs, strict=True))
+        counts = [Counter(word for words in side for word in words) for side in sides]
+        self._ids = [{word: i for i, word in enumerate((w for w, n in c.items() if n > 1), start=1)} for c in counts]
+        source, target = ([self._encode(side, words) for words in of_side] for side, of_side in enumerate(sides))
+        self._forward = WordModel(source, target, len(self._ids[1]) + 1)
+        self._backward = WordModel(target, source, len(self._ids[0]) + 1)
+
+    def _encode(self, side: int, words: Sequence[str]) -> Ids:
+        return np.array([self._ids[side].get(word, 0) for word in words], np.int64)
+
+    def __call__(self, source: Sequence[list[str]], target: Sequence[list[str]], counted: Mask) -> Floats:
+        scores = np.full(len(source), np.nan)
+        if rows := [row for row in range(len(source)) if source[row] and target[row]]:
+            s, t = ([self._encode(side, of_side[row]) for row in rows] for side, of_side in enumerate((source, target)))
+            forward, backward = self._forward.scores(s, t, counted[rows]), self._backward.scores(t, s, counted[rows])
+            scores[rows] = (forward + backward) / 2
+        return scores
+
+
+def _scores_by_lexicon(
+    lexicon: Lexicon, source: Sequence[list[str]], target: Sequence[list[str]], counted: Mask
+) -> Floats:
+    scores = np.full(len(source), np.nan)
+    for row, (words, others) in enumerate(zip(source, target, strict=True)):
+        if words and others:
+            # An unknown source word translates to each word as often as the word occurs.
+            table = np.log(lexicon.probability([*words, "\0"], others))
+            scores[row] = (table.max(axis=1) - table[:, -1]).mean()
+    return scores
 
 
 class CrossEntropy(Filter):
@@ -239,12 +233,12 @@ class CrossEntropy(Filter):
             entropies.append([_entropy(scored.log_probability, len(scored.tokens)) for scored in model.score(given)])
         return np.array([[abs(h - g) + (h + g) / 2 for h, g in zip(*entropies, strict=True)]], np.float32)
 
-    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         (scores,) = self.features
         judged = ~np.isnan(scores)
         if judged.any():
             median, deviation = median_and_deviation(scores[judged])
-            yield Flagged.above((scores - median) / max(deviation, 1e-3), self.options.limit)
+            yield FlaggedPairs.above((scores - median) / max(deviation, 1e-3), self.options.limit)
 
 
 def _entropy(log_probability: float | None, num_tokens: int) -> float:

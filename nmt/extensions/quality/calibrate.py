@@ -1,7 +1,7 @@
 """Fitting the confidence of a model on validation text; see :mod:`nmt.extensions.quality.confidence`."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 
 from nmt.core.errors import UserError
@@ -12,6 +12,7 @@ from nmt.extensions.quality.confidence import (
     MAX_BYTES,
     Bin,
     Calibration,
+    Regression,
     acceptable_words,
     area_under_curve,
     features,
@@ -73,22 +74,26 @@ class Examples:
         return found
 
     def fit(self, min_chrf: float, chosen: Sequence[int]) -> Calibration:
-        """Fits the regressions on some of the examples.
+        """Fits the regressions on some of the examples; a translation is acceptable from ``min_chrf`` upwards.
 
         Raises:
             UserError: all of them are acceptable, or none is.
         """
-        return Calibration.fit(
-            [self.rows[i] for i in chosen],
-            [self.scores[i] for i in chosen],
-            min_chrf,
-            [row for i in chosen for row in self.word_rows[i]],
-            [right for i in chosen for right in self.right[i]],
-        )
+        acceptable = [self.scores[i] >= min_chrf for i in chosen]
+        if len(set(acceptable)) < 2:
+            raise UserError(
+                f"Of {len(chosen):,} translations {sum(acceptable):,} have a chrF of at least {min_chrf:g}: both "
+                "acceptable and other ones are needed.",
+                "Give more validation text, or another --min-chrf.",
+            )
+        right = [ok for i in chosen for ok in self.right[i]]
+        word_rows = [row for i in chosen for row in self.word_rows[i]]
+        words = Regression.fit(word_rows, right) if len(set(right)) == 2 else None
+        return Calibration.fit([self.rows[i] for i in chosen], acceptable, min_chrf=min_chrf, words=words)
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class CalibrationReport:
     """Result of :func:`calibrate`; figures are those of five-fold cross-validation."""
 
     num_examples: int
@@ -108,7 +113,7 @@ class Calibrated:
 
 def calibrate(
     examples: Examples, files: ModelDirectory, min_chrf: float, reverse: ReverseModel | None = None
-) -> Calibrated:
+) -> CalibrationReport:
     """Fits the confidence, and writes it into the model directory.
 
     Args:
@@ -128,16 +133,16 @@ def calibrate(
     for fold in range(NUM_FOLDS):
         part = examples.fit(min_chrf, [i for i in range(count) if i % NUM_FOLDS != fold])
         for i in range(fold, count, NUM_FOLDS):
-            found[i] = part.whole.probability(examples.rows[i])
+            found[i] = part.probability(examples.rows[i])
             of_words[i] = [part.words.probability(row) for row in examples.word_rows[i]] if part.words else []
     acceptable, right = [score >= min_chrf for score in examples.scores], list(chain.from_iterable(examples.right))
     error, bins = reliability(found, acceptable)
     given = list(chain.from_iterable(of_words))
     word_error = reliability(given, right)[0] if len(given) == len(right) else None
     if reverse is not None:
-        whole = replace(whole, reverse=reverse.path, reverse_tag=reverse.tag)
+        whole = whole.model_copy(update={"reverse": reverse.path, "reverse_tag": reverse.tag})
     with files.writing():
         whole.save(files.file(FILE, MAX_BYTES))
     share = sum(right) / max(len(right), 1)
     area = area_under_curve(found, acceptable)
-    return Calibrated(count, sum(acceptable) / count, error, area, bins, len(right), share, word_error)
+    return CalibrationReport(count, sum(acceptable) / count, error, area, bins, len(right), share, word_error)

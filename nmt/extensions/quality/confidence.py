@@ -14,15 +14,15 @@ directory as ``calibration.json``:
     reverse_tag  str              tag that it needs to translate into the language of the sources, if one was given
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from math import exp, isfinite, log
+from dataclasses import dataclass
+from math import exp, log
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
 
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import Weights, WordAlignment
@@ -134,9 +134,10 @@ def acceptable_words(words: Sequence[str], reference: Sequence[str]) -> list[boo
     return matched
 
 
-@dataclass(frozen=True)
-class Regression:
+class Regression(BaseModel):
     """A logistic regression from features to the probability that something is acceptable."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     weights: dict[str, float]
     bias: float
@@ -147,8 +148,13 @@ class Regression:
         return 1 / (1 + exp(-max(min(logit, 50.0), -50.0)))
 
     @classmethod
-    def fit(cls, rows: Sequence[dict[str, float]], acceptable: Sequence[bool]) -> Self:
-        """Fits the weights by maximum likelihood with an L2 penalty, in Newton's steps."""
+    def fit(cls, rows: Sequence[dict[str, float]], acceptable: Sequence[bool], **others: Any) -> Self:
+        """Fits the weights by maximum likelihood with an L2 penalty, in Newton's steps.
+
+        Args:
+            rows: the features of each example.
+            others: further fields of a derived class.
+        """
         label_N, names = np.array(acceptable, np.float64), list(rows[0])
         x_NF = np.array([[row[name] for name in names] for row in rows])
         mean_F, scale_F = x_NF.mean(0), x_NF.std(0, ddof=1).clip(min=1e-6)
@@ -160,29 +166,14 @@ class Regression:
             step_F = np.linalg.solve(hessian_FF, x_NF.T @ (label_N - p_N) - penalty_F * weight_F)
             weight_F += step_F * min(1.0, 2 / np.abs(step_F).max(initial=1e-9))
         raw_F = weight_F[:-1] / scale_F
-        return cls(dict(zip(names, raw_F.tolist(), strict=True)), float(weight_F[-1] - raw_F @ mean_F))
-
-    @classmethod
-    def read(cls, values: dict[str, Any], names: Sequence[str]) -> Self:
-        """Checks the content of a file.
-
-        Raises:
-            ValueError: a feature is not one of ``names``, or a number is not finite.
-            TypeError, KeyError, AttributeError: the file has another structure.
-        """
-        weights = {str(name): float(weight) for name, weight in values["weights"].items()}
-        found = cls(weights, float(values["bias"]))
-        if not weights.keys() <= set(names) or not all(map(isfinite, [found.bias, *weights.values()])):
-            raise ValueError
-        return found
+        weights, bias = dict(zip(names, raw_F.tolist(), strict=True)), float(weight_F[-1] - raw_F @ mean_F)
+        return cls(weights=weights, bias=bias, **others)
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """The regressions for a whole translation and for its words."""
+class Calibration(Regression):
+    """The regression for a whole translation, and that for its words; the content of ``calibration.json``."""
 
     min_chrf: float
-    whole: Regression
     words: Regression | None = None
     reverse: str | None = None
     """Directory of the model of the other direction, from the model directory; None if there is no :data:`REVERSE`."""
@@ -193,54 +184,17 @@ class Calibration:
     ) -> dict[str, Any]:
         """Returns the fields of a translation: its confidence, 0 if it lacks a feature, and that of its words."""
         values = features(alignment, posterior_TS, lexicon, reverse) or {}
-        has_all = bool(values) and self.whole.weights.keys() <= values.keys()
-        found: dict[str, Any] = {"confidence": self.whole.probability(values) if has_all else 0.0}
+        has_all = bool(values) and self.weights.keys() <= values.keys()
+        fields: dict[str, Any] = {"confidence": self.probability(values) if has_all else 0.0}
         if self.words is not None:
             rows = word_features(alignment, posterior_TS, lexicon)
-            found["word_confidences"] = [self.words.probability(row) for row in rows]
-        return found
-
-    @classmethod
-    def fit(
-        cls,
-        rows: Sequence[dict[str, float]],
-        scores: Sequence[float],
-        min_chrf: float,
-        word_rows: Sequence[dict[str, float]] = (),
-        right: Sequence[bool] = (),
-    ) -> Self:
-        """Fits the regressions.
-
-        Args:
-            rows: the features of each translation.
-            scores: sentence chrF of each.
-            min_chrf: limit from which a translation is acceptable.
-            word_rows: the features of their words.
-            right: whether each word is acceptable.
-
-        Raises:
-            UserError: all translations are acceptable, or none is.
-        """
-        acceptable = [score >= min_chrf for score in scores]
-        if len(set(acceptable)) < 2:
-            raise UserError(
-                f"Of {len(rows):,} translations {sum(acceptable):,} have a chrF of at least {min_chrf:g}: both "
-                "acceptable and other ones are needed.",
-                "Give more validation text, or another --min-chrf.",
-            )
-        words = Regression.fit(word_rows, right) if len(set(right)) == 2 else None
-        return cls(min_chrf, Regression.fit(rows, acceptable), words)
+            fields["word_confidences"] = [self.words.probability(row) for row in rows]
+        return fields
 
     def save(self, path: Path) -> None:
         """Writes ``calibration.json``."""
-        optional = {
-            "words": None if self.words is None else asdict(self.words),
-            "reverse": self.reverse,
-            "reverse_tag": self.reverse_tag,
-        }
-        given = {name: value for name, value in optional.items() if value is not None}
         with open_output(path) as file:
-            file.write(json.dumps({"min_chrf": self.min_chrf, **asdict(self.whole), **given}, indent=1) + "\n")
+            file.write(self.model_dump_json(indent=1, exclude_none=True) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -253,15 +207,14 @@ class Calibration:
         if not path.is_file():
             raise UserError(f"{path.parent} has no {path.name}, which confidence needs.", remedy)
         try:
-            values = read_object(path)
-            words = Regression.read(values["words"], WORD_FEATURES) if "words" in values else None
-            reverse, tag = values.get("reverse"), values.get("reverse_tag")
-            if not all(isinstance(each, str | None) for each in (reverse, tag)):
-                raise TypeError
-            whole = Regression.read(values, FEATURES if reverse is None else (*FEATURES, REVERSE))
-            return cls(float(values["min_chrf"]), whole, words, reverse, tag)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            calibration = cls.model_validate(read_object(path))
+            known = FEATURES if calibration.reverse is None else (*FEATURES, REVERSE)
+            of_words = {} if calibration.words is None else calibration.words.weights
+            if not calibration.weights.keys() <= set(known) or not of_words.keys() <= set(WORD_FEATURES):
+                raise ValueError("unknown features")
+        except (OSError, ValueError):
             raise UserError(f"{path} is damaged.", remedy) from None
+        return calibration
 
 
 @dataclass(frozen=True)

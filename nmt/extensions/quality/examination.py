@@ -1,6 +1,6 @@
 """The check, the repair and the confidence of translations, as an examination."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -93,14 +93,17 @@ class QualityExamination(Examination):
             found["word_confidences"] = of_words
         return found
 
+    def _lexicon(self, model: LoadedModel) -> Lexicon | None:
+        return model.aligner.lexicon if model.has_attention or self.with_confidence else None
+
     def start(
         self, model: LoadedModel, translations: Sequence[Translation]
     ) -> Callable[[Translation, Figures | None], Mapping[str, Any]]:
-        lexicon = model.aligner.lexicon if model.has_attention or self.with_confidence else None
+        lexicon = self._lexicon(model)
         calibration = model.attached(calibration_of) if self.with_confidence else None
         reverse = model.attached(reverse_of) if self.with_confidence else None
         sources, texts = [each.source for each in translations], [each.text for each in translations]
-        backward: Iterator[float | None] = iter(reverse_scores(reverse, sources, texts))
+        backward = iter(reverse_scores(reverse, sources, texts))
 
         def fields(translation: Translation, figures: Figures | None) -> Mapping[str, Any]:
             score, found = next(backward), dict[str, Any]()
@@ -121,7 +124,7 @@ class QualityExamination(Examination):
         """Replaces each translation with problems by the candidate with the fewest, if that has fewer."""
         if self.check != "repair":
             return translations
-        lexicon = model.aligner.lexicon if model.has_attention or self.with_confidence else None
+        lexicon = self._lexicon(model)
         again = [
             (row, request)
             for row, translation in enumerate(translations)

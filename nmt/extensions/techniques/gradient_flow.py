@@ -10,7 +10,6 @@ B sentences, T positions, D width of a state.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from pydantic import Field
@@ -53,23 +52,10 @@ class GradientFlow(Technique):
         return {"gradient_flow": self.options.weight * (batch.num_target_tokens * penalty)}
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """Output of one plain recurrent layer for a batch."""
-
-    layer: nn.RNN
-    output: Tensor
-    """Packed [positions, D] or padded [B, T, D], with its graph."""
-    last_WBD: Tensor
-    """State after the last word of each direction (W), with its graph."""
-    packing: PackedSequence | None
-
-    def padded(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns values in the form of the output as [B, T, D], and the lengths of the sentences."""
-        if self.packing is None:
-            return values, torch.full((len(values),), values.shape[1], device=values.device)
-        values_BTD, length_B = pad_packed_sequence(self.packing._replace(data=values), batch_first=True)
-        return values_BTD, length_B.to(values.device)
+Output = Tensor | PackedSequence
+"""Padded [B, T, D], or packed."""
+Recorded = tuple[nn.RNN, Output, Tensor]
+"""A plain recurrent layer, its output for a batch, and the last state of each of W directions [W, B, D]."""
 
 
 def record_layers(model: nn.Module) -> list[Recorded]:
@@ -86,19 +72,22 @@ def record_layers(model: nn.Module) -> list[Recorded]:
         )
     recorded: list[Recorded] = []
 
-    def record(layer: nn.Module, inputs: object, outputs: tuple[Tensor | PackedSequence, Tensor]) -> None:
+    def record(layer: nn.Module, inputs: object, outputs: tuple[Output, Tensor]) -> None:
         assert isinstance(layer, nn.RNN)
-        output, last_WBD = outputs
-        if not (layer.training and torch.is_grad_enabled()):
-            return
-        if isinstance(output, PackedSequence):
-            recorded.append(Recorded(layer, output.data, last_WBD, output))
-        else:
-            recorded.append(Recorded(layer, output, last_WBD, None))
+        if layer.training and torch.is_grad_enabled():
+            recorded.append((layer, *outputs))
 
     for layer in layers:
         layer.register_forward_hook(record)
     return recorded
+
+
+def _padded(values: Tensor, output: Output) -> tuple[Tensor, Tensor]:
+    """Returns values in the form of an output as [B, T, D], and the lengths of the sentences."""
+    if isinstance(output, Tensor):
+        return values.float(), torch.full((len(values),), values.shape[1], device=values.device)
+    values_BTD, length_B = pad_packed_sequence(output._replace(data=values.float()), batch_first=True)
+    return values_BTD, length_B.to(values.device)
 
 
 def gradient_flow_penalty(loss: Tensor, recorded: list[Recorded]) -> Tensor:
@@ -111,34 +100,32 @@ def gradient_flow_penalty(loss: Tensor, recorded: list[Recorded]) -> Tensor:
     Raises:
         UserError: the loss doesn't depend on a layer, whose penalty would be 0.
     """
-    tensors = [tensor for item in recorded for tensor in (item.output, item.last_WBD)]
+    data = [output if isinstance(output, Tensor) else output.data for _, output, _ in recorded]
+    tensors = [*data, *(last_WBD for _, _, last_WBD in recorded)]
     # What each state gives to the loss directly, by the layer's output or as its last state; the recursion adds what
     # goes through later states.
     gradients: Sequence[Tensor | None] = torch.autograd.grad(loss, tensors, retain_graph=True, allow_unused=True)
-    direct = iter(gradients)
     penalty = loss.new_zeros(())
-    for item in recorded:
-        gradient, last_gradient_WBD = next(direct), next(direct)
-        if gradient is None and last_gradient_WBD is None:
+    halves = gradients[: len(data)], gradients[len(data) :]
+    for (layer, output, last_WBD), states, direct, of_last_WBD in zip(recorded, data, *halves, strict=True):
+        if direct is None and of_last_WBD is None:
             raise UserError(
                 "training.techniques.gradient_flow: the loss doesn't depend on one of the plain recurrent layers.",
                 "Choose a decoder that reads the encoder's annotations or its last state, or leave gradient_flow out.",
             )
-        gradient = torch.zeros_like(item.output) if gradient is None else gradient
-        hidden_BTD, length_B = item.padded(item.output.detach().float())
-        gradient_BTD, _ = item.padded(gradient.float())
-        num_ways = len(item.last_WBD)
-        ways = zip(hidden_BTD.chunk(num_ways, 2), gradient_BTD.chunk(num_ways, 2), strict=True)
+        hidden_BTD, length_B = _padded(states.detach(), output)
+        direct_BTD, _ = _padded(torch.zeros_like(states) if direct is None else direct, output)
+        ways = zip(hidden_BTD.chunk(len(last_WBD), 2), direct_BTD.chunk(len(last_WBD), 2), strict=True)
         for way, (hidden, own) in enumerate(ways):
             mask = length_mask(length_B, hidden.shape[1])
-            if last_gradient_WBD is not None:
+            if of_last_WBD is not None:
                 own = own.clone()
                 end_B = torch.zeros_like(length_B) if way else length_B - 1
-                own[torch.arange(len(own), device=own.device), end_B] += last_gradient_WBD[way].float()
+                own[torch.arange(len(own), device=own.device), end_B] += of_last_WBD[way].float()
             if way:
                 hidden, own, mask = hidden.flip(1), own.flip(1), mask.flip(1)
-            weight_DD = item.layer.all_weights[way][1]
-            penalty = penalty + _penalty(hidden, own, mask, weight_DD, item.layer.nonlinearity)
+            weight_DD = layer.all_weights[way][1]
+            penalty = penalty + _penalty(hidden, own, mask, weight_DD, layer.nonlinearity)
     return penalty
 
 

@@ -27,22 +27,6 @@ def copier(train_tiny: Callable[..., Path]) -> Path:
     )
 
 
-@pytest.fixture(scope="module")
-def over_words(train_tiny: Callable[..., Path]) -> Path:
-    return train_tiny("training.max_steps=1", f"model.decoder={NTM}, num_free_slots: 2}}")
-
-
-@pytest.fixture(scope="module")
-def pondering(train_tiny: Callable[..., Path]) -> Path:
-    options = "hidden_size: 8, max_steps: 3"
-    return train_tiny(
-        "training.max_steps=3",
-        "training.log_every=2",
-        f"model.encoder={{type: act_rnn, {options}}}",
-        f"model.decoder={{type: act_rnn, {options}}}",
-    )
-
-
 def svg_texts(path: Path) -> list[str]:
     root = xml.etree.ElementTree.parse(path).getroot()
     return ["".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text")]
@@ -68,7 +52,8 @@ def test_memory_of_an_encoder_and_attention_of_a_decoder_are_one_picture(
 
 
 @pytest.mark.slow
-def test_slots_of_words_are_named_by_them(run_nmt: RunNmt, over_words: Path, tmp_path: Path) -> None:
+def test_slots_of_words_are_named_by_them(run_nmt: RunNmt, train_tiny: Callable[..., Path], tmp_path: Path) -> None:
+    over_words = train_tiny("training.max_steps=1", f"model.decoder={NTM}, num_free_slots: 2}}")
     text = tmp_path / "test.de"
     text.write_text("\nDer Hund\ndie Katze schläft\n", encoding="utf-8")
     done = run_nmt("inspect", "memory", over_words, "-i", text, "-o", tmp_path / "m.svg", "--limit", 5)
@@ -78,29 +63,28 @@ def test_slots_of_words_are_named_by_them(run_nmt: RunNmt, over_words: Path, tmp
 
 
 @pytest.mark.parametrize(
-    ("stdin", "output", "reason"),
+    ("model", "stdin", "output", "reason"),
     [
-        ("", "m.png", "no line to translate"),
-        ("der Hund\n", "m.txt", "unknown picture format"),
-        ("der Hund\n", "no/folder/m.png", "can't be written"),
+        ("copier", "", "m.png", "no line to translate"),
+        ("copier", "der Hund\n", "m.txt", "unknown picture format"),
+        ("copier", "der Hund\n", "no/folder/m.png", "can't be written"),
+        ("tiny_model", "der Hund\n", "m.png", "no external memory"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(
-    run_nmt: RunNmt, copier: Path, tmp_path: Path, stdin: str, output: str, reason: str
+    run_nmt: RunNmt, request: pytest.FixtureRequest, tmp_path: Path, model: str, stdin: str, output: str, reason: str
 ) -> None:
-    done = run_nmt("inspect", "memory", copier, "-o", tmp_path / output, stdin=stdin)
+    done = run_nmt("inspect", "memory", request.getfixturevalue(model), "-o", tmp_path / output, stdin=stdin)
     assert done.returncode == 2
     assert reason in done.stderr
 
 
-def test_a_model_without_memory_is_refused(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
-    done = run_nmt("inspect", "memory", tiny_model, "-o", tmp_path / "m.png", stdin="der Hund\n")
-    assert done.returncode == 2
-    assert "no external memory" in done.stderr
-
-
 @pytest.mark.slow
-def test_ponder_steps_stand_in_json_pictures_and_the_log(run_nmt: RunNmt, pondering: Path, tmp_path: Path) -> None:
+def test_ponder_steps_stand_in_json_pictures_and_the_log(
+    run_nmt: RunNmt, train_tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    networks = (f"model.{part}={{type: act_rnn, hidden_size: 8, max_steps: 3}}" for part in ("encoder", "decoder"))
+    pondering = train_tiny("training.max_steps=3", "training.log_every=2", *networks)
     for language, line in (("de", "Der Hund schläft im Garten.\n"), ("en", "The dog sleeps in the garden.\n")):
         (tmp_path / f"test.{language}").write_text(line, encoding="utf-8")
     files = tmp_path / "test.de", tmp_path / "test.en"

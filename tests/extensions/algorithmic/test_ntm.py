@@ -1,15 +1,14 @@
 """The neural Turing machine: its memory against the equations, its encoder and its decoder."""
 
-import math
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from nmt.core.errors import UserError
 from nmt.data.batch import Batch
-from nmt.data.vocabulary.files import Vocabularies
 from nmt.extensions.algorithmic import ntm
 from nmt.extensions.algorithmic.ntm import HeadOptions, NTMCell, NTMState
 from nmt.models.contracts import EncoderOutput
@@ -19,7 +18,6 @@ from nmt.models.seq2seq import Seq2Seq
 ROWS, SLOTS, WIDTH, HEADS, SHIFTS = 3, 7, 4, 2, 3
 SIZES = (7, 4, 1)
 """Real slots of each row; one of a single slot is its own neighbour."""
-Vector = list[float]
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -38,45 +36,23 @@ def ring(max_shift: int = 1) -> ntm.Ring:
     return ntm.make_ring(torch.tensor(SIZES), SLOTS, max_shift)
 
 
-def cosine(u: Vector, v: Vector) -> float:
-    lengths = math.sqrt(sum(a * a for a in u)) * math.sqrt(sum(b * b for b in v))
-    return sum(a * b for a, b in zip(u, v, strict=True)) / lengths
+def by_shifting(weights_C: Tensor, shift_R: Tensor) -> Tensor:
+    reach = len(shift_R) // 2
+    return sum(share * weights_C.roll(offset) for share, offset in zip(shift_R, range(-reach, reach + 1), strict=True))
 
 
-def by_content(key: Vector, strength: float, slots: list[Vector]) -> Vector:
-    exponentials = [math.exp(strength * cosine(key, slot)) for slot in slots]
-    return [value / sum(exponentials) for value in exponentials]
-
-
-def by_shifting(weights: Vector, shift: Vector) -> Vector:
-    reach, size = len(shift) // 2, len(weights)
-    found = [0.0] * size
-    for slot in range(size):
-        for origin in range(size):
-            for offset in range(-reach, reach + 1):
-                if (slot - origin - offset) % size == 0:
-                    found[slot] += weights[origin] * shift[offset + reach]
-    return found
-
-
-def by_sharpening(weights: Vector, gamma: float) -> Vector:
-    powers = [weight**gamma for weight in weights]
-    return [power / sum(powers) for power in powers]
-
-
-def assert_rows(found_NHC: Tensor, expected: list[list[Vector]]) -> None:
+def assert_rows(found_NHC: Tensor, expected: list[list[Tensor]]) -> None:
     """Real slots as expected, the others exactly zero."""
     for row, size in enumerate(SIZES):
-        for head in range(HEADS):
-            assert found_NHC[row, head, :size].tolist() == pytest.approx(expected[row][head], abs=1e-9)
-            assert not found_NHC[row, head, size:].any()
+        torch.testing.assert_close(found_NHC[row, :, :size], torch.stack(expected[row]), atol=1e-9, rtol=0)
+        assert not found_NHC[row, :, size:].any()
 
 
 def test_a_blank_memory_is_read_evenly() -> None:
     weights = ntm.content_weights(
         random(ROWS, HEADS, WIDTH), torch.ones(ROWS, HEADS), torch.zeros(ROWS, SLOTS, WIDTH).double(), ring()[0]
     )
-    assert_rows(weights, [[[1 / size] * size] * HEADS for size in SIZES])
+    assert_rows(weights, [[torch.full((size,), 1 / size, dtype=torch.float64)] * HEADS for size in SIZES])
 
 
 @pytest.mark.parametrize("max_shift", [0, 1, 2, 5])
@@ -84,10 +60,7 @@ def test_circular_shift(max_shift: int) -> None:
     """Equation 8, on a ring as large as the sentence's own memory."""
     weights, shift = distributions(1), random(ROWS, HEADS, 2 * max_shift + 1).softmax(2)
     found = ntm.circular_shift(weights, shift, ring(max_shift))
-    expected = [
-        [by_shifting(weights[n, h, :size].tolist(), shift[n, h].tolist()) for h in range(HEADS)]
-        for n, size in enumerate(SIZES)
-    ]
+    expected = [[by_shifting(weights[n, h, :size], shift[n, h]) for h in range(HEADS)] for n, size in enumerate(SIZES)]
     assert_rows(found, expected)
 
 
@@ -111,16 +84,13 @@ def start(machine: NTMCell) -> NTMState:
     return machine.start((random(ROWS, 1, 5),), random(ROWS, SLOTS, WIDTH, seed=1), torch.tensor(SIZES))
 
 
-def head_by_loops(given: Vector, slots: list[Vector], previous: Vector) -> tuple[Vector, Vector]:
+def head_by_hand(given_X: Tensor, slots_CW: Tensor, previous_C: Tensor) -> tuple[Tensor, Tensor]:
     """Weights of one head from what the controller gives it, and what is left of that."""
-    key, (strength, gate), rest = given[:WIDTH], given[WIDTH : WIDTH + 2], given[WIDTH + 2 :]
-    shift, gamma, extra = rest[:SHIFTS], rest[SHIFTS], rest[SHIFTS + 1 :]
-    content = by_content(key, math.log1p(math.exp(strength)), slots)
-    open_ = 1 / (1 + math.exp(-gate))
-    weights = [open_ * new + (1 - open_) * old for new, old in zip(content, previous, strict=True)]
-    exponentials = [math.exp(value) for value in shift]
-    weights = by_shifting(weights, [value / sum(exponentials) for value in exponentials])
-    return by_sharpening(weights, 1 + math.log1p(math.exp(gamma))), extra
+    key_W, (strength, gate), shift_R, (gamma,), extra = given_X.split((WIDTH, 2, SHIFTS, 1, len(given_X) - WIDTH - 6))
+    content_C = (F.softplus(strength) * F.cosine_similarity(key_W[None], slots_CW)).softmax(0)
+    weights_C = gate.sigmoid() * content_C + (1 - gate.sigmoid()) * previous_C
+    powers_C = by_shifting(weights_C, shift_R.softmax(0)) ** (1 + F.softplus(gamma))
+    return powers_C / powers_C.sum(), extra
 
 
 @torch.no_grad()
@@ -128,38 +98,31 @@ def test_three_steps_of_a_machine_from_the_equations() -> None:
     machine = make_machine()
     (cell,) = machine.controller.cells
     state, x_TND = start(machine), random(3, ROWS, 3, seed=5)
-    hidden = state.cells[0][:, 0].clone()
-    slots = [state.memory_NCW[n, :size].tolist() for n, size in enumerate(SIZES)]
-    reads = [[[0.0] * WIDTH] * 2 for _ in SIZES]
-    places = {kind: [[[1.0] + [0.0] * (size - 1)] * 2 for size in SIZES] for kind in ("read", "write")}
+    hidden = list(state.cells[0][:, 0])
+    slots = [state.memory_NCW[n, :size] for n, size in enumerate(SIZES)]
+    reads = [torch.zeros(2, WIDTH).double() for _ in SIZES]
+    reading = [[torch.eye(size).double()[0]] * 2 for size in SIZES]
+    writing = list(reading)
     for x_ND in x_TND:
         state = machine(machine.controller.project(x_ND), state)
         for n in range(ROWS):
-            found = torch.tensor(reads[n], dtype=torch.float64).flatten()
-            gates = cell.input_weights[0] @ x_ND[n] + cell.input_weights[1] @ found
+            gates = cell.input_weights[0] @ x_ND[n] + cell.input_weights[1] @ reads[n].flatten()
             hidden[n] = (gates + cell.hidden_weight @ hidden[n] + cell.bias).tanh()
-            given = machine.writers.control(hidden[n]).view(2, -1).tolist()
-            writing = [head_by_loops(given[h], slots[n], places["write"][n][h]) for h in range(2)]
-            places["write"][n] = [weights for weights, _ in writing]
-            for i in range(SIZES[n]):
-                for w in range(WIDTH):
-                    for weights, extra in writing:
-                        slots[n][i][w] *= 1 - weights[i] / (1 + math.exp(-extra[w]))
-                    for weights, extra in writing:
-                        slots[n][i][w] += weights[i] * extra[WIDTH + w]
-            given = machine.readers.control(hidden[n]).view(2, -1).tolist()
-            places["read"][n] = [head_by_loops(given[h], slots[n], places["read"][n][h])[0] for h in range(2)]
-            reads[n] = [
-                [sum(weight * slot[w] for weight, slot in zip(weights, slots[n], strict=True)) for w in range(WIDTH)]
-                for weights in places["read"][n]
-            ]
-        assert_rows(state.write_NHC, places["write"])
-        assert_rows(state.read_NHC, places["read"])
-        for n, size in enumerate(SIZES):
-            expected = torch.tensor(slots[n], dtype=torch.float64)
-            torch.testing.assert_close(state.memory_NCW[n, :size], expected, atol=1e-9, rtol=0)
-            expected = torch.tensor(reads[n], dtype=torch.float64).flatten()
-            torch.testing.assert_close(machine.output(state)[n], torch.cat((hidden[n], expected)), atol=1e-9, rtol=0)
+            given = machine.writers.control(hidden[n]).view(2, -1)
+            heads = [head_by_hand(given[h], slots[n], writing[n][h]) for h in range(2)]
+            writing[n] = [weights_C for weights_C, _ in heads]
+            for weights_C, extra in heads:
+                slots[n] = slots[n] * (1 - weights_C[:, None] * extra[:WIDTH].sigmoid())
+            for weights_C, extra in heads:
+                slots[n] = slots[n] + weights_C[:, None] * extra[WIDTH:]
+            given = machine.readers.control(hidden[n]).view(2, -1)
+            reading[n] = [head_by_hand(given[h], slots[n], reading[n][h])[0] for h in range(2)]
+            reads[n] = torch.stack(reading[n]) @ slots[n]
+            torch.testing.assert_close(state.memory_NCW[n, : SIZES[n]], slots[n], atol=1e-9, rtol=0)
+            expected = torch.cat((hidden[n], reads[n].flatten()))
+            torch.testing.assert_close(machine.output(state)[n], expected, atol=1e-9, rtol=0)
+        assert_rows(state.write_NHC, writing)
+        assert_rows(state.read_NHC, reading)
 
 
 def test_half_precision_stays_out_of_the_memory() -> None:
@@ -243,10 +206,10 @@ def test_the_step_counter_of_a_controller_is_not_handed_to_the_decoder(
         torch.testing.assert_close(found_BLD, expected_BLD)
 
 
-@pytest.mark.parametrize("counter", [torch.zeros(2, 1, 1), torch.zeros(2, 1, 5, dtype=torch.long)])
-def test_a_final_state_of_unequal_parts_is_refused(counter: torch.Tensor) -> None:
-    with pytest.raises(ValueError, match="must all be"):
-        EncoderOutput((), (torch.zeros(2, 1, 5), counter))
+def test_a_final_state_of_unequal_parts_is_refused() -> None:
+    for counter in (torch.zeros(2, 1, 1), torch.zeros(2, 1, 5, dtype=torch.long)):
+        with pytest.raises(ValueError, match="must all be"):
+            EncoderOutput((), (torch.zeros(2, 1, 5), counter))
 
 
 @pytest.mark.parametrize(
@@ -258,7 +221,7 @@ def test_a_final_state_of_unequal_parts_is_refused(counter: torch.Tensor) -> Non
     ],
 )
 def test_memories_that_dont_fit_are_refused(
-    make_model: Any, joint_vocabularies: Vocabularies, encoder: dict[str, Any], changes: dict[str, Any], reason: str
+    make_model: Any, encoder: dict[str, Any], changes: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(UserError, match=reason):
         make_model(encoder, {**DECODER, **changes})

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from nmt.core.errors import UserError
 from nmt.data.opening import open_text
 from nmt.extensions.algorithmic.tasks import TASKS, task_pairs
 from nmt.recipe.schema import DataOptions, FilePair, TaskOptions
@@ -18,80 +17,74 @@ def pairs(**options: object) -> list[tuple[list[str], list[str]]]:
     return [(source.split(), target.split()) for source, target in made]
 
 
-def test_copies_are_copies_of_every_length() -> None:
-    made = pairs(type="copy", num_symbols=3)
-    assert all(source == target for source, target in made)
-    assert Counter(len(source) for source, _ in made).keys() == {1, 2, 3, 4, 5}
-    assert set(itertools.chain(*(source for source, _ in made))) == {"a", "b", "c"}
+def recalled(source: list[str]) -> list[str]:
+    memory, _, query = " ".join(source).partition(" ? ")
+    items = [item.strip() for item in memory.split("|")[1:]]
+    assert len(set(items)) == len(items) >= 2
+    assert all(len(item.split()) == 3 for item in items)
+    return items[items.index(query) + 1].split()
 
 
-def test_repeated_copies() -> None:
-    made = pairs(type="repeat_copy", max_repeats=3)
-    for (*sequence, times), target in made:
-        assert target == sequence * int(times.removeprefix("x"))
-    assert {source[-1] for source, _ in made} == {"x1", "x2", "x3"}
+def sorted_by_priority(source: list[str]) -> list[str]:
+    priorities = [int(word) for word in source[1::2]]
+    assert len(set(priorities)) == len(priorities)
+    left = dict(zip(priorities, source[::2], strict=True))
+    return [left.pop(max(left)) for _ in priorities]
 
 
-def test_the_item_after_the_one_that_is_asked_for_is_recalled() -> None:
-    asked = []
-    for source, target in pairs(type="associative_recall", num_symbols=3, min_length=2):
-        memory, _, query = " ".join(source).partition(" ? ")
-        items = [item.strip() for item in memory.split("|")[1:]]
-        assert len(set(items)) == len(items) >= 2
-        assert all(len(item.split()) == 3 for item in items)
-        assert items.index(" ".join(target)) == items.index(query) + 1
-        asked.append(items.index(query))
-    assert set(asked) == {0, 1, 2, 3}
+def added(source: list[str]) -> list[str]:
+    first, second = "".join(source).split("+")
+    assert len(first) == len(second)
+    return list(str(int(first) + int(second)).zfill(len(first) + 1))
 
 
-def test_symbols_are_sorted_by_priority() -> None:
-    made = pairs(type="priority_sort", num_symbols=4)
-    for source, target in made:
-        priorities = [int(word) for word in source[1::2]]
-        assert len(set(priorities)) == len(priorities)
-        left = dict(zip(priorities, source[::2], strict=True))
-        assert target == [left.pop(max(left)) for _ in priorities]
-    assert {len(target) for _, target in made} == {1, 2, 3, 4, 5}
+def compared(source: list[str]) -> list[str]:
+    first, second = (half.split() for half in " ".join(source).split(" | "))
+    assert sorted(first) == sorted(second), "the halves differ in their order alone"
+    assert sum(a != b for a, b in zip(first, second, strict=True)) in (0, 2)
+    return ["same" if first == second else "different"]
 
 
-def test_parity() -> None:
-    made = pairs(type="parity")
-    assert {target[0] for _, target in made} == {"0", "1"}
-    for source, target in made:
-        assert target == [str("".join(source).count("1") & 1)]
+def followed(source: list[str]) -> list[str]:
+    *arrows, symbol, times = source
+    follow = dict(arrows)
+    assert len(follow) == len(arrows) == 6, "one arrow from each symbol"
+    seen = [symbol]
+    for _ in range(int(times.removeprefix("x"))):
+        seen.append(follow[seen[-1]])
+    assert len(set(seen)) == len(seen), "no other number of steps leads to the same answer"
+    return seen[-1:]
 
 
-def test_addition() -> None:
-    made = pairs(type="addition")
-    assert len(made) > 100
-    for source, target in made:
-        first, second = "".join(source).split("+")
-        assert len(first) == len(second) == len(target) - 1
-        assert int("".join(target)) == int(first) + int(second)
+SOLUTIONS = {
+    "copy": ({"num_symbols": 3}, list),
+    "repeat_copy": ({"max_repeats": 3}, lambda source: source[:-1] * int(source[-1].removeprefix("x"))),
+    "associative_recall": ({"num_symbols": 3, "min_length": 2}, recalled),
+    "priority_sort": ({"num_symbols": 4}, sorted_by_priority),
+    "parity": ({}, lambda source: [str("".join(source).count("1") & 1)]),
+    "addition": ({}, added),
+    "halves": ({"min_length": 2, "num_symbols": 3}, compared),
+    "chain": ({"num_symbols": 6, "min_length": 0}, followed),
+}
 
 
-def test_halves_differ_in_their_order_alone() -> None:
-    found = Counter()
-    for source, (label,) in pairs(type="halves", min_length=2, num_symbols=3):
-        first, second = (half.split() for half in " ".join(source).split(" | "))
-        assert sorted(first) == sorted(second)
-        assert label == ("same" if first == second else "different")
-        assert sum(a != b for a, b in zip(first, second, strict=True)) in (0, 2)
-        found[label] += 1
-    assert 100 < found["same"] < 200
+@pytest.mark.parametrize("kind", TASKS)
+def test_the_target_is_the_answer(kind: str) -> None:
+    options, solve = SOLUTIONS[kind]
+    for source, target in pairs(type=kind, **options):
+        assert target == solve(source)
 
 
-def test_chains_lead_from_the_start_to_the_answer() -> None:
-    made = pairs(type="chain", num_symbols=6, min_length=0)
-    for (*arrows, symbol, times), target in made:
-        follow = dict(arrows)
-        assert len(follow) == len(arrows) == 6, "one arrow from each symbol"
-        seen = [symbol]
-        for _ in range(int(times.removeprefix("x"))):
-            seen.append(follow[seen[-1]])
-        assert target == [seen[-1]]
-        assert len(set(seen)) == len(seen), "no other number of steps leads to the same answer"
-    assert {source[-1] for source, _ in made} == {"x0", "x1", "x2", "x3", "x4", "x5"}
+def test_lengths_symbols_and_answers_vary() -> None:
+    copies = pairs(type="copy", num_symbols=3)
+    assert {len(source) for source, _ in copies} == {1, 2, 3, 4, 5}
+    assert set(itertools.chain(*(source for source, _ in copies))) == {"a", "b", "c"}
+    assert {source[-1] for source, _ in pairs(type="repeat_copy", max_repeats=3)} == {"x1", "x2", "x3"}
+    assert {source[-1] for source, _ in pairs(type="chain", num_symbols=6, min_length=0)} == {f"x{n}" for n in range(6)}
+    for kind, answers in (("parity", {"0", "1"}), ("halves", {"same", "different"})):
+        counts = Counter(target[0] for _, target in pairs(type=kind, min_length=2))
+        assert counts.keys() == answers
+        assert min(counts.values()) > 100
 
 
 @pytest.mark.parametrize("kind", TASKS)
@@ -110,12 +103,7 @@ def test_a_task_is_text_with_a_fingerprint_of_its_own() -> None:
     assert len(list(text())) == 7
     assert len(list(text("val"))) == 3
     assert list(text()) == list(text())
-    prints = [
-        text().fingerprint(),
-        text("val").fingerprint(),
-        text(seed=2).fingerprint(),
-        text(max_length=9).fingerprint(),
-    ]
+    prints = [each.fingerprint() for each in (text(), text("val"), text(seed=2), text(max_length=9))]
     assert len(set(prints)) == 4
     assert text().fingerprint() == prints[0]
 
@@ -144,10 +132,3 @@ def test_files_of_ones_own_can_validate_a_task(tmp_path: Path) -> None:
 def test_tasks_that_make_no_sense_are_refused(options: dict[str, object], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         TaskOptions(**options)
-
-
-def test_a_misspelt_task_names_its_key() -> None:
-    from nmt.recipe.load import load_recipe
-
-    with pytest.raises(UserError, match=r"'data\.task\.type' is 'cpoy'"):
-        load_recipe("algorithmic/copy_ntm", {"data.task.type": "cpoy"})

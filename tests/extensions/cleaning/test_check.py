@@ -1,7 +1,9 @@
 """Problems inserted into parallel text are found where they are, and none in sound text."""
 
+import json
 import random
 import re
+import subprocess
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -11,24 +13,24 @@ import pytest
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.extensions.cleaning.base import LineFilter, PairFilter
+from nmt.extensions.cleaning.base import LineFilter
 from nmt.extensions.cleaning.check import (
     DataReport,
     Finding,
     check_pairs,
-    flag,
     make_filters,
     read_vocabularies,
     recipe_pairs,
     shorten,
 )
-from nmt.extensions.cleaning.statistics import CorpusStatistics, PairSource, file_pairs
+from nmt.extensions.cleaning.statistics import PairSource, file_pairs
 from nmt.extensions.cleaning.table import FILTERS
 from nmt.quickstart.embedded_corpus import splits
 from nmt.recipe.load import load_recipe
 
 Pairs = list[tuple[str, str]]
 Write = Callable[..., PairSource]
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +66,6 @@ def found(report: DataReport, check: str) -> list[Finding]:
 def line_problems(line: str) -> list[str]:
     filters = make_filters({name: {} for name, each in FILTERS.items() if issubclass(each, LineFilter)})
     return sorted(name for name, each in filters.items() if isinstance(each, LineFilter) and each.matches(line))
-
-
-def score(name: str, source: str, target: str) -> float:
-    each = make_filters({name: {}})[name]
-    assert isinstance(each, PairFilter)
-    return each.score(source, target)
 
 
 def lines_of(finding: Finding) -> list[int]:
@@ -138,17 +134,6 @@ def test_test_text_in_the_training_text(pairs: Pairs, write: Write) -> None:
     assert not report.is_sound
 
 
-def test_pairs_that_occur_in_the_test_text_are_flagged(pairs: Pairs, write: Write) -> None:
-    """The report counts test pairs; what has to be removed are the pairs of the training text."""
-    long = next(index for index in range(1200, 1300) if len(pairs[index][0].split()) > 6)
-    train = [*pairs[:50], pairs[long], *pairs[50:60], pairs[long]]
-    statistics = CorpusStatistics(write(train), CorpusStatistics(write(pairs[1200:], "test")))
-    filters = make_filters({"test-pairs-in-train": {}, "duplicate-pairs": {}})
-    flagged = {name: found.indices.tolist() for name, found in flag(statistics, filters)}
-    assert flagged["test-pairs-in-train"] == [50, 61]
-    assert flagged["duplicate-pairs"] == [61]
-
-
 # languages and alignment
 
 
@@ -176,17 +161,6 @@ def test_one_language_on_both_sides_is_no_fault(pairs: Pairs, write: Write) -> N
     assert found(report, "wrong-language") == found(report, "misaligned") == []
 
 
-def test_copies(pairs: Pairs, write: Write) -> None:
-    for index in range(50, 70):
-        pairs[index] = (pairs[index][0], pairs[index][0] + " ")
-    report = check_pairs(write(pairs))
-    (finding,) = found(report, "copies")
-    assert (finding.count, finding.severity, lines_of(finding)) == (20, "warning", [51, 52, 53, 54, 55])
-    assert score("copies", "Ein Mann schläft.", "EIN  Mann schläft")
-    assert not score("copies", "New York", "New York")
-    assert not score("copies", "12 3 45 - 6", "12 3 45 - 6")
-
-
 def test_a_missing_line_is_noticed_and_placed(pairs: Pairs, write: Write) -> None:
     """From line 401 on the target is a line early; a thousand lines later both are in step again."""
     targets = [target for _, target in pairs]
@@ -200,14 +174,6 @@ def test_a_missing_line_is_noticed_and_placed(pairs: Pairs, write: Write) -> Non
     first, last = (int(number.replace(",", "")) for number in numbers)
     assert first <= 503
     assert last > 1200
-
-
-def test_lengths_that_do_not_fit(pairs: Pairs, write: Write) -> None:
-    pairs[10] = (pairs[10][0], "Ja.")
-    pairs[20] = (pairs[20][0], " ".join(target for _, target in pairs[30:36]))
-    (finding,) = found(check_pairs(write(pairs)), "length-ratio")
-    assert set(lines_of(finding)[:2]) == {11, 21}
-    assert finding.count < 10
 
 
 # encodings
@@ -238,15 +204,6 @@ def test_encoding_errors_of_a_line(line: str, expected: list[str]) -> None:
     assert line_problems(line) == expected
 
 
-def test_invalid_bytes_are_serious_and_shown(pairs: Pairs, write: Write) -> None:
-    pairs[5] = (pairs[5][0], "gr\udcfcn")
-    report = check_pairs(write(pairs[:100]))
-    (finding,) = found(report, "invalid-utf8")
-    assert finding.severity == "serious"
-    assert finding.message == "train.de: 1 line (1 %) contains bytes that are not UTF-8."
-    assert [(example.line, example.text) for example in finding.examples] == [(6, "gr\\xfcn")]
-
-
 def test_normal_forms(write: Write) -> None:
     composed, decomposed = "schön", unicodedata.normalize("NFD", "schön")
     lines = [composed, "plain", decomposed, "你好"]
@@ -274,11 +231,6 @@ def test_unknown_words_and_pairs_that_are_too_long(write: Write) -> None:
     assert (long.count, lines_of(long), "pieces on a side" in long.message) == (1, [2], True)
 
 
-def test_without_a_vocabulary_words_are_counted(write: Write) -> None:
-    (long,) = found(check_pairs(write([("a b", "a b c d"), ("a", "a")]), max_length=3), "too-long")
-    assert "1 pair of more than 3 words on a side (50 %) exceeds data.max_length" in long.message
-
-
 def test_bytes_of_a_byte_fallback_vocabulary(bytes_model: Path, write: Write, tiny_corpus: Path) -> None:
     vocabularies, max_length = read_vocabularies(bytes_model)
     assert max_length == 150
@@ -289,26 +241,83 @@ def test_bytes_of_a_byte_fallback_vocabulary(bytes_model: Path, write: Write, ti
     assert lines_of(finding) == [2]
 
 
-def test_a_recipe_names_training_and_validation_text(tiny_recipe: Path) -> None:
+def test_a_recipe_names_training_and_validation_text(tmp_path: Path, tiny_recipe: Path) -> None:
     recipe = load_recipe(tiny_recipe)
     train, valid = recipe_pairs(recipe)
     assert train.names == ("train.de", "train.en")
     assert valid is not None
     assert sum(1 for _ in valid.read()) == 8
     assert check_pairs(train, valid).num_pairs == 40
-
-
-def test_several_corpora_are_checked_one_by_one(tiny_recipe: Path) -> None:
     corpora = [{"name": name, "tsv": f"{name}.tsv"} for name in "ab"]
-    with pytest.raises(UserError, match="checked one by one") as caught:
+    with pytest.raises(UserError, match="checked one by one"):
         recipe_pairs(load_recipe(tiny_recipe, {"data.corpora": corpora}))
-    assert caught.value.remedy
-
-
-def test_of_a_dialogue_the_current_turns_are_checked(tmp_path: Path, tiny_recipe: Path) -> None:
-    for split in ("train", "val"):
+    for split in ("train", "val"):  # of a dialogue the current turns are checked
         (tmp_path / f"{split}.de").write_text("Hallo du.\tGuten Tag heute.\n\tHallo du.\n")
         (tmp_path / f"{split}.en").write_text("Good day today.\nHello you.\n")
     train, _ = recipe_pairs(load_recipe(tiny_recipe, {"data.root": tmp_path, "data.history_turns": 1}))
     assert list(train.read()) == [("Guten Tag heute.", "Good day today."), ("Hallo du.", "Hello you.")]
-    assert check_pairs(train).sides[0].num_words == 5
+
+
+# the command
+
+
+def test_sound_text_ends_with_0(run_nmt: RunNmt, tiny_corpus: Path, tiny_model: Path) -> None:
+    files = [tiny_corpus / f"{split}.{side}" for split in ("train", "val") for side in ("de", "en")]
+    done = run_nmt("check-data", *files[:2], "--test", *files[2:], "--vocabulary", tiny_model)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0].split()[:2] == ["40", "pairs"]
+    assert done.stdout.splitlines()[-1].startswith("No serious problem was found: 0 serious")
+
+
+def test_what_is_serious_ends_with_1_and_says_what_to_do(run_nmt: RunNmt, tiny_corpus: Path, tmp_path: Path) -> None:
+    spoilt = tmp_path / "train.en"
+    spoilt.write_bytes((tiny_corpus / "train.en").read_bytes() + b"gr\xfcn [bold]\n")
+    files = [tiny_corpus / "train.de", spoilt]
+    done = run_nmt("check-data", *files)
+    assert done.returncode == 1
+    assert "serious: train.de has 40 lines, train.en has 41: 1 line (2.4 %) lacks a partner." in done.stdout
+    assert "serious: train.en: 1 line (2.4 %) contains bytes that are not UTF-8." in done.stdout
+    assert "    line 41: gr\\xfcn [bold]" in done.stdout
+    assert "  → Convert the file with `iconv" in done.stdout
+    assert "Solve the serious problems" in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines() if "    line " not in line) <= 80
+    done = run_nmt("check-data", *files, "--test", *files, "--json")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["sound"], report["num_pairs"]) == (1, False, 40)
+    leak = next(finding for finding in report["findings"] if finding["check"] == "test-pairs-in-train")
+    assert leak["severity"] == "serious"
+    assert set(leak["examples"][0]) == {"line", "text"}
+
+
+def test_a_recipe_is_checked_with_its_settings(run_nmt: RunNmt, tiny_recipe: Path) -> None:
+    done = run_nmt("check-data", tiny_recipe, "--set", "data.max_length=2")
+    assert "40 pairs" in done.stdout
+    assert "40 pairs of more than 2 words on a side (100 %)" in " ".join(done.stdout.split())
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train.de", "missing.en"), "File not found"),
+        (("empty", "empty"), "is empty"),
+        (("train.de", "train.en", "--vocabulary", "nowhere"), "There is no vocabulary"),
+        (("train.de", "train.en", "--set", "seed=1"), "two files"),
+        (("multi30k/transfromer",), "transformer"),
+    ],
+)
+def test_what_cannot_be_read_ends_with_2(
+    run_nmt: RunNmt,
+    tiny_corpus: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    (tmp_path / "empty").touch()
+    monkeypatch.chdir(tmp_path)
+    given = [str(tiny_corpus / each) if each.startswith("train.") else each for each in arguments]
+    done = run_nmt("check-data", *given)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: ")
+    assert message in done.stderr

@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,10 +19,11 @@ import yaml
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.extensions.cleaning import clean
-from nmt.extensions.cleaning.base import Features, PairFilter
+from nmt.extensions.cleaning.base import Features, FlaggedPairs, PairFilter
 from nmt.extensions.cleaning.check import flag, make_filters
 from nmt.extensions.cleaning.clean import REPAIRS, CleanSettings, repair_mojibake
-from nmt.extensions.cleaning.statistics import CorpusStatistics, Lines, PairHashes, PairSource, median_and_deviation
+from nmt.extensions.cleaning.shards import _shared
+from nmt.extensions.cleaning.statistics import CorpusStatistics, Lines, PairSource, median_and_deviation
 from nmt.extensions.cleaning.table import FILTERS
 from nmt.extensions.cleaning.translation import WordModel
 from nmt.quickstart.embedded_corpus import splits
@@ -51,8 +54,8 @@ def records(path: Path) -> dict[int, dict[str, Any]]:
     return {record["line"]: record for record in map(json.loads, read_lines(path))}
 
 
-def flagged(name: str, pairs: Pairs, **options: Any) -> set[int]:
-    statistics = CorpusStatistics(PairSource(("train.en", "train.de"), lambda: pairs))
+def flagged(name: str, pairs: Pairs, names: tuple[str, str] = ("train.en", "train.de"), **options: Any) -> set[int]:
+    statistics = CorpusStatistics(PairSource(names, lambda: pairs))
     return {int(i) for _, found in flag(statistics, make_filters({name: options})) for i in found.indices}
 
 
@@ -141,50 +144,43 @@ def test_pairs_of_every_test_set_go(run_nmt: RunNmt, write: Write, sound: Pairs,
     assert [sound[line - 1] for line in lines] == sorted([long[3], long[5]], key=sound.index)
 
 
+FILTER_FILES = {
+    "filters: {copy: {}}": "there is no filter 'copy'. Did you mean 'copies'?",
+    "filters: {length-ratio: {limit: -1}}": "limit",
+    "filters: {": "line 1",
+    "filters: {copies: 3}": "copies",
+    "repair: [spelling]": "spelling",
+    "filters: {alignment: {model: .}}": "no lexicon.tsv",
+}
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("missing.en",), "File not found"),
-        (("short.en",), "has 2 lines, but"),
+        (("train.en", "missing.en"), "File not found"),
+        (("short.en", "train.de"), "has 2 lines, but"),
         (("empty.en", "empty.en"), "is empty"),
-        (("--test", "a.en"), "SOURCE,TARGET"),
-        (("--filters", "unknown.yaml"), "there is no filter 'copy'. Did you mean 'copies'?"),
-        (("--filters", "wrong.yaml"), "limit"),
-        (("--filters", "broken.yaml"), "line 1"),
-        (("--filters", "shape.yaml"), "copies"),
-        (("--filters", "repair.yaml"), "spelling"),
-        (("--filters", "all.yaml"), "Every pair would be removed, most of them by 'too-long'"),
-        (("-o", "full"), "exists already"),
-        (("--filters", "model.yaml"), "no lexicon.tsv"),
+        (("train.en", "train.de", "--test", "a.en"), "SOURCE,TARGET"),
+        (("train.de", "train.en", "--max-length", "1"), "Every pair would be removed, most of them by 'too-long'"),
+        (("train.en", "train.de", "-o", "full"), "exists already"),
+        *((("train.en", "train.de", "--filters", text), message) for text, message in FILTER_FILES.items()),
     ],
 )
 def test_bad_input_is_one_message_and_nothing_is_written(
     run_nmt: RunNmt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], expected: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    files = {
-        "train.en": "a b c\nd e f\ng h i\n", "train.de": "j\nk\nl\n", "short.en": "a\nb\n", "empty.en": "",
-        "unknown.yaml": "filters: {copy: {}}", "wrong.yaml": "filters: {length-ratio: {limit: -1}}",
-        "broken.yaml": "filters: {", "shape.yaml": "filters: {copies: 3}", "repair.yaml": "repair: [spelling]",
-        "all.yaml": "filters: {}", "model.yaml": "filters: {alignment: {model: .}}",
-    }  # fmt: skip
+    files = {"train.en": "a b\nd e\ng h\n", "train.de": "j\nk\nl\n", "short.en": "a\nb\n", "empty.en": ""}
     for name, content in files.items():
         Path(name).write_text(content, "utf-8")
     Path("full").mkdir()
-    positional = [argument for argument in arguments[:2] if argument.endswith(".en") and arguments[0][0] != "-"]
-    given = ["train.en", "train.de"]
-    given[: len(positional)] = positional
-    options = () if positional else arguments
-    limits = ("--max-length", "1") if "all.yaml" in arguments else ()
-    output = () if "-o" in options else ("-o", "new")
-    for source in {"train.en"} if "all.yaml" in arguments else ():
-        Path(source).write_text("a b\nd e\ng h\n", "utf-8")
-    done = run_nmt("clean", *given, *output, *options, *limits)
+    Path("filters.yaml").write_text(arguments[-1], "utf-8")
+    given = ["filters.yaml" if argument in FILTER_FILES else argument for argument in arguments]
+    done = run_nmt("clean", "-o", "new", *given)
     assert done.returncode == 2, done.stdout
     assert expected in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr
-    assert not Path("new").exists()
-    assert not list(Path().glob(".nmt*"))
+    assert {path.name for path in Path().iterdir()} == {*files, "full", "filters.yaml"}
     assert not list(Path("full").iterdir())
 
 
@@ -226,7 +222,7 @@ def test_a_stopped_run_goes_on_and_writes_the_same(
         with patch.object(clean, "render_report", render), pytest.raises(KeyboardInterrupt):
             run(tmp_path / "out", settings)
     assert not (tmp_path / "out").exists()
-    for name, other in (("max_length", {"max_length": 20}), ("before", {"earlier": PairHashes(np.ones(1, np.uint64))})):
+    for name, other in (("max_length", {"max_length": 20}), ("before", {"earlier": (np.ones(1, np.uint64),) * 2})):
         with pytest.raises(UserError, match=rf"out\.partial was begun with another {name}: "):
             run(tmp_path / "out", settings, **other)
     before = len(judged)
@@ -274,25 +270,18 @@ def test_third_languages_are_told_by_the_name_of_the_file(sound: Pairs) -> None:
     assert 50 in flagged("language", pairs)
     assert len(flagged("language", pairs)) <= 0.01 * len(pairs)
     assert flagged("language", pairs, source="fr", target="de") <= {50}, "most of a side isn't in another language"
+    assert 50 in flagged("language", pairs, names=("train.en.gz", "train.de.gz"))
 
 
-def test_two_models_judge_pairs(tiny_model: Path, tiny_corpus: Path, write: Write, tmp_path: Path) -> None:
-    lines = [(tiny_corpus / f"train.{side}").read_text("utf-8").splitlines() for side in ("de", "en")]
-    pairs = list(zip(*lines, strict=True))
-    recipe = (tiny_model / "recipe.yaml").read_text("utf-8")
-    backward = tmp_path / "backward"
-    backward.mkdir()
-    for path in tiny_model.iterdir():
-        if path.is_file():
-            (backward / path.name).write_bytes(path.read_bytes())
-    # No such model is trained for the tests: this one shows only that both are asked, and in which direction.
-    swapped = (
-        recipe.replace("source: de", "source: xx")
-        .replace("target: en", "target: de")
-        .replace("source: xx", "source: en")
-    )
-    (backward / "recipe.yaml").write_text(swapped, "utf-8")
+def test_two_models_judge_pairs(tiny_model: Path, tiny_corpus: Path, tmp_path: Path) -> None:
+    """The model of the other direction is the same one with other names: it shows only that both are asked."""
+    sides = [(tiny_corpus / f"train.{side}").read_text("utf-8").splitlines() for side in ("de", "en")]
+    pairs = list(zip(*sides, strict=True))
     pairs[7] = (pairs[7][0], pairs[20][1])
+    backward = shutil.copytree(tiny_model, tmp_path / "backward")
+    names = {"source: de": "source: en", "target: en": "target: de"}
+    recipe = (backward / "recipe.yaml").read_text("utf-8")
+    (backward / "recipe.yaml").write_text(re.sub("source: de|target: en", lambda it: names[it[0]], recipe), "utf-8")
     assert flagged("cross-entropy", pairs, forward=tiny_model, backward=backward, limit=0.0)
     with pytest.raises(UserError, match="backward de to en"):
         flagged("cross-entropy", pairs, forward=tiny_model, backward=tiny_model)
@@ -314,6 +303,9 @@ def test_the_lexicon_of_a_model_judges_pairs(sound: Pairs, tmp_path: Path) -> No
         ("numbers", "120, 340 und 560", "120, 340 and 56", False),
         ("addresses", "Siehe www.example.org.", "See www.example.org", False),
         ("addresses", "Siehe www.example.org", "See www.example.com", True),
+        ("copies", "Ein Mann schläft.", "EIN  Mann schläft", True),
+        ("copies", "New York", "New York", False),
+        ("copies", "12 3 45 - 6", "12 3 45 - 6", False),
         ("word-length", "a" * 60, "b", True),
         ("word-length", "Donaudampfschifffahrtsgesellschaft", "b", False),
         ("word-length", "见" * 60, "https://example.org/" + "a" * 60, False),
@@ -382,6 +374,17 @@ def test_copies_of_a_line_are_not_in_the_wrong_language(sound: Pairs) -> None:
     assert long in flagged("copies", pairs)
     pairs[long] = (pairs[long][0], pairs[long - 1][0] + " " + pairs[long + 1][0])
     assert long in flagged("wrong-language", pairs)
+
+
+def test_the_worst_come_first_and_the_limit_itself_is_good() -> None:
+    scores = np.array([0.5, 0.25, 1.0, 0.75, 9.0])
+    found = FlaggedPairs.above(scores, 0.5, judged=np.array([True, True, True, True, False]))
+    assert found.indices.tolist() == [2, 3]
+
+
+def test_what_an_earlier_shard_has_counts_and_what_the_shard_itself_repeats_does_not() -> None:
+    shards = [np.array(each, np.uint64) for each in ([1, 2, 2], [2, 3, 5, 5], [], [3, 1, 4, 1])]
+    assert [each.tolist() for each in _shared(shards)] == [[], [2], [], [1, 3]]
 
 
 def test_the_deviation_is_that_of_a_normal_distribution() -> None:

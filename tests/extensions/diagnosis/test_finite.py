@@ -1,6 +1,7 @@
 """Log-probabilities that are not finite: every search ends, and the error names the layer or the setting."""
 
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -106,28 +107,28 @@ def test_the_output_layer_is_named_and_nothing_before_it(decoder_model: Seq2Seq,
 
 
 @pytest.mark.parametrize(
-    ("system", "layer"),
+    ("system", "layer", "weight", "message"),
     [
-        ("transformer", "encoder.layers.1.feed_forward.out"),
-        ("transformer", "decoder.layers.0.feed_forward.out"),
-        ("bahdanau", "decoder.attention"),
+        ("transformer", "encoder.layers.1.feed_forward.out", 3e38, "results of the model"),
+        ("transformer", "decoder.layers.0.feed_forward.out", 3e38, "results of the model"),
+        ("bahdanau", "decoder.attention", 3e38, "results of the model"),
+        ("transformer", "decoder.layers.1.self_attention", math.nan, "weights of the model"),
     ],
 )
-def test_the_layer_whose_results_overflow_is_named(
-    make_system: SystemMaker, words: Vocabularies, system: str, layer: str
+def test_the_layer_that_is_not_finite_is_named(
+    make_system: SystemMaker, words: Vocabularies, system: str, layer: str, weight: float, message: str
 ) -> None:
-    model = broken(make_system(system), layer)
-    for searched in (model, Ensemble([model, model])):
-        with pytest.raises(BrokenModel) as caught:
-            search_all(searched, SOURCES, words, DecodingOptions(beam_size=3))
-        assert layer in caught.value.message
+    model = broken(make_system(system), layer, weight)
+    options, pairs = DecodingOptions(beam_size=3), [([4, 5], [6, 7])]
+    for compute in (
+        lambda: search_all(model, SOURCES, words, options),
+        lambda: search_all(Ensemble([model, model]), SOURCES, words, options),
+        lambda: force_all(model, pairs, words, 1),
+        lambda: force_all(model, pairs, words, 1, margins_only=True),
+    ):
+        with pytest.raises(BrokenModel, match=f"The {message} are not finite: .*{re.escape(layer)}") as caught:
+            compute()
         assert "learning_rate" in caught.value.remedy
-
-
-def test_weights_that_are_not_finite_are_named(make_system: SystemMaker, words: Vocabularies) -> None:
-    model = broken(make_system("transformer"), "decoder.layers.1.self_attention", math.nan)
-    with pytest.raises(BrokenModel, match=r"weights of the model are not finite: decoder\.layers\.1\.self_attention"):
-        search_all(model, SOURCES, words, DecodingOptions(beam_size=2))
 
 
 @pytest.mark.parametrize("options", [{"beam_size": 3}, {"beam_size": 2, "search": "sample"}], ids=str)
@@ -156,13 +157,6 @@ def test_a_logits_processor_that_spoils_the_scores_is_named(
     model, processors = make_system("luong"), [Spoiler(None, words)]
     with pytest.raises(BrokenModel, match="logits processor Spoiler"):
         search_all(model, SOURCES, words, DecodingOptions(max_length=5, **options), processors=processors)
-
-
-@pytest.mark.parametrize("margins_only", [False, True])
-def test_forced_decoding_names_the_layer(make_system: SystemMaker, words: Vocabularies, margins_only: bool) -> None:
-    model = broken(make_system("transformer"), "decoder.layers.0.feed_forward.out")
-    with pytest.raises(BrokenModel, match=r"decoder\.layers\.0\.feed_forward\.out"):
-        force_all(model, [([4, 5], [6, 7])], words, 1, margins_only=margins_only)
 
 
 def test_a_classifier_with_such_results_is_an_error(words: Vocabularies) -> None:

@@ -1,7 +1,7 @@
 """Dialogues: how turns are numbered and folded, the hierarchical encoder and hierarchical attention."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 
 import pytest
@@ -39,9 +39,9 @@ def turns_of(source: list[int]) -> list[list[int]]:
     return turns
 
 
-@given(SOURCES)
-def test_turns_are_numbered_back_from_the_current_one(sources: list[list[int]]) -> None:
-    ids_BS, mask_BS = padded(sources)
+@given(SOURCES, st.sampled_from([PAD, SEPARATOR, EOS, 7]))
+def test_turns_are_numbered_back_whatever_stands_in_the_padding(sources: list[list[int]], padding: int) -> None:
+    ids_BS, mask_BS = padded(sources, padding)
     turn_BS = number_turns(ids_BS, mask_BS, SEPARATOR)
     for row, source in enumerate(sources):
         numbers = turn_BS[row, : len(source) + 1].tolist()
@@ -49,24 +49,10 @@ def test_turns_are_numbered_back_from_the_current_one(sources: list[list[int]]) 
         assert [len(list(group)) for _, group in groupby(numbers)] == [len(turn) for turn in expected]
         assert [number for number, _ in groupby(numbers)] == list(range(len(expected)))[::-1]
         assert not turn_BS[row, len(source) + 1 :].any()
-
-
-@given(SOURCES)
-def test_every_turn_becomes_a_row(sources: list[list[int]]) -> None:
-    ids_BS, mask_BS = padded(sources)
-    length_R, current_B = fold(number_turns(ids_BS, mask_BS, SEPARATOR), mask_BS)
-    expected = [turn for source in sources for turn in turns_of(source)]
-    assert length_R.tolist() == [len(turn) for turn in expected]
-    assert [expected[row][-1] for row in current_B.tolist()] == [EOS] * len(sources)
-
-
-@given(SOURCES, st.sampled_from([SEPARATOR, EOS, 7]))
-def test_what_stands_in_the_padding_is_not_looked_at(sources: list[list[int]], garbage: int) -> None:
-    (ids_BS, mask_BS), (clean_BS, _) = padded(sources, garbage), padded(sources)
-    turn_BS, expected_BS = (number_turns(ids, mask_BS, SEPARATOR) for ids in (ids_BS, clean_BS))
-    assert torch.equal(turn_BS * mask_BS, expected_BS * mask_BS)
-    for found, expected in zip(fold(turn_BS, mask_BS), fold(expected_BS, mask_BS), strict=True):
-        assert torch.equal(found, expected)
+    length_R, current_B = fold(turn_BS, mask_BS)
+    turns = [turn for source in sources for turn in turns_of(source)]
+    assert length_R.tolist() == [len(turn) for turn in turns]
+    assert [turns[row][-1] for row in current_B.tolist()] == [EOS] * len(sources)
 
 
 @pytest.mark.parametrize("separator", [None, 9])
@@ -78,7 +64,7 @@ def test_without_a_separator_there_is_one_turn(separator: int | None) -> None:
 
 
 MakeModel = Callable[..., Seq2Seq]
-Vector = list[float]
+Weights = dict[str, Tensor]
 
 QUERY, MEMORY, OPTIONS = 5, 6, HierarchicalAttention.Options(size=7, hidden_size=4)
 ENCODER = {"type": "hierarchical", "hidden_size": 8}
@@ -110,84 +96,55 @@ def make_memory(dialogues: list[list[int]], longest: int = 0) -> Memory:
     return Memory(values_BSD, length_mask(torch.tensor(lengths), longest), positions={"turn": turn_BS})
 
 
-def product(weight: Tensor, vector: Vector) -> Vector:
-    return [sum(w * x for w, x in zip(row, vector, strict=True)) for row in weight.tolist()]
+def additive(w: Weights, name: str, query_D: Tensor, key_XD: Tensor, other: Tensor | float = 0.0) -> Tensor:
+    """softmax of vᵀ tanh(W query + b + U key + other). [X]"""
+    hidden_XA = w[f"{name}.query.weight"] @ query_D + w[f"{name}.query.bias"] + other
+    hidden_XA = (hidden_XA + key_XD @ w[f"{name}.key.weight"].T).tanh()
+    return (hidden_XA @ w[f"{name}.score.weight"][0]).softmax(0)
 
 
-def softmax(scores: Vector) -> Vector:
-    exponentials = [math.exp(score) for score in scores]
-    return [value / sum(exponentials) for value in exponentials]
+def gru(w: Weights, x_D: Tensor, hidden_M: Tensor) -> Tensor:
+    reset_M, update_M, new_M = (w["utterance.input_weights.0"] @ x_D).chunk(3)
+    by_hidden = (w["utterance.hidden_weight"] @ hidden_M + w["utterance.bias"]).chunk(3)
+    reset_M, update_M = (reset_M + by_hidden[0]).sigmoid(), (update_M + by_hidden[1]).sigmoid()
+    return (1 - update_M) * hidden_M + update_M * (new_M + reset_M * by_hidden[2]).tanh()
 
 
-def mean(weights: Vector, vectors: list[Vector]) -> Vector:
-    return [sum(w * v for w, v in zip(weights, column, strict=True)) for column in zip(*vectors, strict=True)]
-
-
-def additive(layers: dict[str, Tensor], name: str, query: Vector, key: Vector, *others: Vector) -> float:
-    """vᵀ tanh(W query + b + U key + others)."""
-    parts = zip(
-        product(layers[f"{name}.query.weight"], query),
-        layers[f"{name}.query.bias"].tolist(),
-        product(layers[f"{name}.key.weight"], key),
-        *others,
-        strict=True,
-    )
-    hidden = [math.tanh(sum(part)) for part in parts]
-    return product(layers[f"{name}.score.weight"], hidden)[0]
-
-
-def gru(layers: dict[str, Tensor], x: Vector, hidden: Vector) -> Vector:
-    def sigmoid(value: float) -> float:
-        return 1 / (1 + math.exp(-value))
-
-    size = len(hidden)
-    inputs = product(layers["utterance.input_weights.0"], x)
-    recurrent = [
-        value + bias
-        for value, bias in zip(
-            product(layers["utterance.hidden_weight"], hidden), layers["utterance.bias"].tolist(), strict=True
-        )
-    ]
-    after = []
-    for i in range(size):
-        reset, update = sigmoid(inputs[i] + recurrent[i]), sigmoid(inputs[size + i] + recurrent[size + i])
-        candidate = math.tanh(inputs[2 * size + i] + reset * recurrent[2 * size + i])
-        after.append((1 - update) * hidden[i] + update * candidate)
-    return after
-
-
-def by_hand(attention: HierarchicalAttention, query: Vector, turns: list[list[Vector]]) -> tuple[Vector, Vector]:
+def by_hand(w: Weights, query_D: Tensor, turns: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Context and weights of all words for one query and one dialogue, whose turns stand in order of time."""
-    layers = dict(attention.named_parameters())
-    utterance: Vector = layers["first_M"].tolist()
-    utterances: list[Vector] = []
-    word_weights: list[Vector] = []
-    for words in reversed(turns):
-        seen = product(layers["seen.weight"], utterance)
-        weights = softmax([additive(layers, "words", query, word, seen) for word in words])
-        utterance = gru(layers, mean(weights, words), utterance)
-        utterances.insert(0, utterance)
-        word_weights.insert(0, weights)
-    turn_weights = softmax([additive(layers, "utterances", query, one) for one in utterances])
-    weights = [turn * word for turn, words in zip(turn_weights, word_weights, strict=True) for word in words]
-    return mean(turn_weights, utterances), weights
+    utterances, word_weights = [w["first_M"]], list[Tensor]()
+    for words_XD in reversed(turns):
+        word_weights.insert(0, additive(w, "words", query_D, words_XD, w["seen.weight"] @ utterances[0]))
+        utterances.insert(0, gru(w, word_weights[0] @ words_XD, utterances[0]))
+    utterances_UM = torch.stack(utterances[:-1])
+    turn_weights_U = additive(w, "utterances", query_D, utterances_UM)
+    parts = [turn * words for turn, words in zip(turn_weights_U, word_weights, strict=True)]
+    return turn_weights_U @ utterances_UM, torch.cat(parts)
+
+
+def assert_equal_to(
+    attention: HierarchicalAttention | DocumentAttention, memory: Memory, expected: Callable[..., tuple[Tensor, Tensor]]
+) -> None:
+    """Compares contexts and weights of three queries with those of ``expected(query, turns)``."""
+    query_BQD = torch.randn(len(DIALOGUES), 3, QUERY, dtype=torch.float64)
+    for queries_BQD in (query_BQD, query_BQD[:, :1]):
+        context_BQM, weights_BQS = attention(queries_BQD, attention.prepare(memory))
+        assert context_BQM.shape == (*queries_BQD.shape[:2], attention.context_size(MEMORY))
+        for row, lengths in enumerate(DIALOGUES):
+            turns = memory.values_BSD[row, : sum(lengths)].split(lengths)
+            for position, query_D in enumerate(queries_BQD[row]):
+                context_M, weights_S = expected(query_D, turns)
+                torch.testing.assert_close(context_BQM[row, position], context_M, atol=1e-6, rtol=0)
+                found_S, rest_S = weights_BQS[row, position].split(
+                    (len(weights_S), weights_BQS.shape[2] - len(weights_S))
+                )
+                torch.testing.assert_close(found_S, weights_S, atol=1e-6, rtol=0)
+                assert not rest_S.any()
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("num_queries", [1, 3])
-def test_contexts_and_weights_follow_the_equations(attention: HierarchicalAttention, num_queries: int) -> None:
-    memory = make_memory(DIALOGUES)
-    query_BQD = torch.randn(len(DIALOGUES), num_queries, QUERY, dtype=torch.float64)
-    context_BQM, weights_BQS = attention(query_BQD, attention.prepare(memory))
-    assert context_BQM.shape == (len(DIALOGUES), num_queries, attention.context_size(MEMORY))
-    for row, lengths in enumerate(DIALOGUES):
-        words = memory.values_BSD[row].tolist()
-        turns = [[words.pop(0) for _ in range(length)] for length in lengths]
-        for position in range(num_queries):
-            context, weights = by_hand(attention, query_BQD[row, position].tolist(), turns)
-            assert context_BQM[row, position].tolist() == pytest.approx(context, abs=1e-6)
-            assert weights_BQS[row, position, : len(weights)].tolist() == pytest.approx(weights, abs=1e-6)
-            assert not weights_BQS[row, position, len(weights) :].any()
+def test_contexts_and_weights_follow_the_equations(attention: HierarchicalAttention) -> None:
+    assert_equal_to(attention, make_memory(DIALOGUES), partial(by_hand, dict(attention.named_parameters())))
 
 
 @torch.no_grad()
@@ -196,27 +153,6 @@ def test_a_memory_without_turns_is_one_turn(attention: HierarchicalAttention) ->
     query_BQD = torch.randn(2, 1, QUERY, dtype=torch.float64)
     found = attention(query_BQD, attention.prepare(Memory(memory.values_BSD, memory.mask_BS)))
     torch.testing.assert_close(found, attention(query_BQD, attention.prepare(memory)))
-
-
-@torch.no_grad()
-def test_the_latest_turn_is_read_first(attention: HierarchicalAttention) -> None:
-    """What is found in a turn depends on the later ones, not on the earlier ones."""
-    memory = make_memory([[2, 3, 4]])
-    query_BQD = torch.randn(1, 1, QUERY, dtype=torch.float64)
-
-    def within(values_BSD: Tensor) -> list[Tensor]:
-        _, weights = attention(
-            query_BQD, attention.prepare(Memory(values_BSD, memory.mask_BS, positions=memory.positions))
-        )
-        return [turn / turn.sum() for turn in weights[0, 0].split([2, 3, 4])]
-
-    before = within(memory.values_BSD)
-    for changed, position in enumerate((0, 2, 5)):
-        values_BSD = memory.values_BSD.clone()
-        values_BSD[0, position] += 1
-        after = within(values_BSD)
-        same = [torch.allclose(a, b, atol=1e-12) for a, b in zip(before, after, strict=True)]
-        assert same == [turn > changed for turn in range(3)]
 
 
 @torch.no_grad()
@@ -249,22 +185,16 @@ def test_document_attention_follows_the_equations() -> None:
     """Yang et al. 2016, document by document; PyTorch's GRU reads the sentences from the first to the last."""
     torch.manual_seed(33)
     attention = DocumentAttention(DocumentAttention.Options(size=7, hidden_size=4), QUERY, MEMORY).double()
-    memory = make_memory(DIALOGUES, longest=15)
-    query_BQD = torch.randn(len(DIALOGUES), 2, QUERY, dtype=torch.float64)
-    context_BQM, weights_BQS = attention(query_BQD, attention.prepare(memory))
-    layers = dict(attention.named_parameters())
+    w = dict(attention.named_parameters())
     (gru_layer,) = attention.sentence_encoder.layers
     assert isinstance(gru_layer, torch.nn.GRU)
-    for row, lengths in enumerate(DIALOGUES):
-        sentences = memory.values_BSD[row, : sum(lengths)].split(lengths)
-        for position in range(2):
-            query = query_BQD[row, position].tolist()
-            a = [softmax([additive(layers, "words", query, word) for word in words.tolist()]) for words in sentences]
-            r_UD = torch.tensor([mean(w, words.tolist()) for w, words in zip(a, sentences, strict=True)]).double()
-            states_UM, _ = gru_layer(r_UD.flip(0)[None])
-            states_UM = states_UM[0].flip(0)
-            c = softmax([additive(layers, "sentences", query, one) for one in states_UM.tolist()])
-            expected = [turn * word for turn, words in zip(c, a, strict=True) for word in words]
-            assert context_BQM[row, position].tolist() == pytest.approx(mean(c, states_UM.tolist()), abs=1e-6)
-            assert weights_BQS[row, position, : len(expected)].tolist() == pytest.approx(expected, abs=1e-6)
-            assert not weights_BQS[row, position, len(expected) :].any()
+
+    def expected(query_D: Tensor, sentences: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        word_weights = [additive(w, "words", query_D, words_XD) for words_XD in sentences]
+        found_UD = torch.stack([own @ words_XD for own, words_XD in zip(word_weights, sentences, strict=True)])
+        states_UM = gru_layer(found_UD.flip(0)[None])[0][0].flip(0)
+        weights_U = additive(w, "sentences", query_D, states_UM)
+        parts = [turn * words for turn, words in zip(weights_U, word_weights, strict=True)]
+        return weights_U @ states_UM, torch.cat(parts)
+
+    assert_equal_to(attention, make_memory(DIALOGUES, longest=15), expected)

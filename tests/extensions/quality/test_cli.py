@@ -13,18 +13,15 @@ LINES = "Der Hund schläft im Garten.\n\nGarten schläft Wasser um Lied Zug Bäc
 
 
 @pytest.fixture(scope="module")
-def calibrated(tiny_model: Path, tiny_corpus: Path, run_nmt: RunNmt, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the tiny model, calibrated on text of which a part is unlike that of training."""
-    folder = tmp_path_factory.mktemp("calibrated")
-    shutil.copytree(tiny_model, folder / "model")
-    source, target = ((tiny_corpus / f"train.{side}").read_text("utf-8").splitlines() for side in ("de", "en"))
-    odd = [" ".join(reversed(line.split())) for line in source]
-    (folder / "a.de").write_text("\n".join(source + odd) + "\n", "utf-8")
-    (folder / "a.en").write_text("\n".join(target + target) + "\n", "utf-8")
-    done = run_nmt("calibrate", folder / "model", folder / "a.de", folder / "a.en", "--min-chrf", "90")
+def calibrated(
+    tiny_model: Path, mixed_text: tuple[Path, Path], run_nmt: RunNmt, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A copy of the tiny model."""
+    model = shutil.copytree(tiny_model, tmp_path_factory.mktemp("calibrated") / "model")
+    done = run_nmt("calibrate", model, *mixed_text, "--min-chrf", "90")
     assert done.returncode == 0, done.stderr
     assert "expected calibration error of words" in " ".join(done.stderr.split())
-    return folder / "model"
+    return model
 
 
 def test_confidence_tells_known_text_from_other_text(calibrated: Path, run_nmt: RunNmt) -> None:

@@ -23,24 +23,19 @@ from nmt.extensions.quality.confidence import (
 )
 
 
-def test_known_weights_are_found(tmp_path: Path) -> None:
+def test_known_weights_are_found() -> None:
     draw = random.Random(1)
     rows = [{"length": draw.gauss(3, 2), "coverage": draw.gauss(0, 0.5)} for _ in range(4000)]
     true = [1 / (1 + exp(-(0.8 * row["length"] + 5 * row["coverage"] - 2))) for row in rows]
-    scores = [100.0 * (draw.random() < p) for p in true]
-    found = Calibration.fit(rows, scores, 50)
-    assert found.whole.weights["length"] == pytest.approx(0.8, rel=0.15)
-    assert found.whole.weights["coverage"] == pytest.approx(5, rel=0.15)
-    assert found.whole.bias == pytest.approx(-2, rel=0.15)
-    given = [found.whole.probability(row) for row in rows]
-    assert max(abs(a - b) for a, b in zip(given, true, strict=True)) < 0.1
-    error, bins = reliability(given, [score >= 50 for score in scores])
+    acceptable = [draw.random() < p for p in true]
+    fitted = Regression.fit(rows, acceptable)
+    assert fitted.weights == pytest.approx({"length": 0.8, "coverage": 5}, rel=0.15)
+    assert fitted.bias == pytest.approx(-2, rel=0.15)
+    given = [fitted.probability(row) for row in rows]
+    assert given == pytest.approx(true, abs=0.1)
+    error, bins = reliability(given, acceptable)
     assert error < 0.03
     assert sum(each.count for each in bins) == 4000
-    found.save(tmp_path / "calibration.json")
-    assert Calibration.load(tmp_path / "calibration.json") == found
-    nothing = WordAlignment((), (), np.zeros((0, 0), np.float32), links=())
-    assert found.confidences(nothing, nothing.weights, None) == {"confidence": 0.0}
 
 
 def test_the_bias_is_not_penalised() -> None:
@@ -73,11 +68,6 @@ def test_the_area_under_the_curve_is_that_of_trapezoids_whatever_the_order_of_eq
         points.append((taken.count(False) / 50, taken.count(True) / 30))
     assert area_under_curve(values, good) == pytest.approx(area_below(points), abs=1e-12)
     assert area_under_curve(values[::-1], good[::-1]) == pytest.approx(area_below(points), abs=1e-12)
-
-
-def test_only_one_kind_of_translations_is_refused() -> None:
-    with pytest.raises(UserError, match="have a chrF of at least 50"):
-        Calibration.fit([{"length": 1.0}, {"length": 2.0}], [80.0, 90.0], 50)
 
 
 def test_words_of_the_reference_in_its_order_are_acceptable() -> None:
@@ -125,17 +115,18 @@ def test_features_of_a_translation() -> None:
     assert features(WordAlignment(("a",), (), np.zeros((0, 1)), ()), np.zeros((0, 1)), None) is None
 
 
-def test_the_words_have_a_regression_of_their_own(tmp_path: Path) -> None:
-    words = [{"log_odds": -float(i % 5)} for i in range(100)]
-    found = Calibration.fit(
-        [{"length": 1.0}, {"length": 2.0}], [10.0, 90.0], 50, words, [word["log_odds"] > -2 for word in words]
+def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path, words = tmp_path / "calibration.json", Regression(weights={"log_odds": 2.5}, bias=-1)
+    own = Calibration(
+        min_chrf=50, weights={REVERSE: 1, "length": 0.25}, bias=3, words=words, reverse="../x", reverse_tag="<2de>"
     )
-    assert found.words is not None
-    assert found.words.probability(words[0]) > 0.9 > 0.1 > found.words.probability(words[4])
-    found.save(tmp_path / "calibration.json")
-    assert Calibration.load(tmp_path / "calibration.json") == found
-    (tmp_path / "calibration.json").write_text('{"min_chrf": 50, "weights": {"length": 1}, "bias": 0}', "utf-8")
-    assert Calibration.load(tmp_path / "calibration.json") == Calibration(50, Regression({"length": 1}, 0))
+    own.save(path)
+    assert Calibration.load(path) == own
+    path.write_text('{"min_chrf": 50, "weights": {"length": 1}, "bias": 0}', "utf-8")  # of a former version
+    former = Calibration.load(path)
+    assert former == Calibration(min_chrf=50, weights={"length": 1}, bias=0)
+    nothing = WordAlignment((), (), np.zeros((0, 0), np.float32), links=())
+    assert former.confidences(nothing, nothing.weights, None) == {"confidence": 0.0}
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,6 @@ from nmt.extensions.quality.reverse import ReverseModel
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture(scope="module")
-def backward_model(train_tiny: Callable[..., Path]) -> Path:
-    return train_tiny("data.source=en", "data.target=de", shared="reverse_en_de")
-
-
 def tagged_model(train_tiny: Callable[..., Path], corpus: Path, tags: list[str]) -> nmt.Translator:
     """A hardly trained model of a joint vocabulary, which has these tags."""
     sides = [("de", "en"), ("en", "de"), ("de", "de")]
@@ -64,32 +59,28 @@ def test_more_than_two_tags_need_one_that_is_given(train_tiny: Callable[..., Pat
 
 @pytest.mark.slow
 def test_a_calibration_with_the_other_direction(
-    tiny_model: Path, backward_model: Path, tiny_corpus: Path, run_nmt: RunNmt, tmp_path: Path
+    tiny_model: Path, train_tiny: Callable[..., Path], mixed_text: tuple[Path, Path], run_nmt: RunNmt, tmp_path: Path
 ) -> None:
-    model, other = tmp_path / "a" / "de-en", tmp_path / "en-de"
-    shutil.copytree(tiny_model, model)
-    shutil.copytree(backward_model, other)
-    source, target = ((tiny_corpus / f"train.{side}").read_text("utf-8").splitlines() for side in ("de", "en"))
-    odd = [" ".join(reversed(line.split())) for line in source]
-    (tmp_path / "x.de").write_text("\n".join(source + odd) + "\n", "utf-8")
-    (tmp_path / "x.en").write_text("\n".join(target + target) + "\n", "utf-8")
-    text = tmp_path / "x.de", tmp_path / "x.en"
-    refused = run_nmt("calibrate", model, *text, "--reverse-tag", "<2de>")
+    model = shutil.copytree(tiny_model, tmp_path / "a" / "de-en")
+    backward = train_tiny("data.source=en", "data.target=de", shared="reverse_en_de")
+    other = shutil.copytree(backward, tmp_path / "en-de")
+    first = mixed_text[0].read_text("utf-8").splitlines()[0]
+    refused = run_nmt("calibrate", model, *mixed_text, "--reverse-tag", "<2de>")
     assert (refused.returncode, "--reverse" in refused.stderr) == (2, True)
-    done = run_nmt("calibrate", model, *text, "--min-chrf", "90", "--reverse", other)
+    done = run_nmt("calibrate", model, *mixed_text, "--min-chrf", "90", "--reverse", other)
     assert done.returncode == 0, done.stderr
     assert "area under the ROC curve" in " ".join(done.stderr.split())
     values = json.loads((model / "calibration.json").read_text("utf-8"))
     assert values["reverse"] == "../../en-de"
     assert values["weights"]["reverse_log_probability"] > 0
 
-    lines = f"{source[0]}\nGarten schläft Wasser um Lied Zug Bäcker.\n"
+    lines = f"{first}\nGarten schläft Wasser um Lied Zug Bäcker.\n"
     done = run_nmt("translate", model, "--format", "jsonl", "--confidence", stdin=lines)
     good, bad = (json.loads(line) for line in done.stdout.splitlines()[:2])
     assert good["confidence"] > 0.6 > bad["confidence"]
     reverse = reverse_of(nmt.load(model, "cpu"))
     assert reverse is not None
-    (score,) = reverse.scores([source[0]], [good["translation"]])
+    (score,) = reverse.scores([first], [good["translation"]])
     assert score is not None
     alone = {**values, "weights": {"reverse_log_probability": 0.5}, "bias": 0.25}
     (model / "calibration.json").write_text(json.dumps(alone), "utf-8")

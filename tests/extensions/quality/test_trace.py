@@ -58,13 +58,10 @@ def test_figures_are_those_of_forced_decoding(translator: Translator, german: li
         attention_TS, num_read = forced.weights_HTS.mean(0), len(source) + 1  # EOS counted
         torch.testing.assert_close(known[1].weights_HTS[0, :, :num_read], attention_TS, atol=1e-5, rtol=1e-4)
     assert num_compared > 6
-
-
-def test_a_translation_that_the_limit_cuts_has_none(translator: Translator, german: list[str]) -> None:
     trace, best = traced(translator, german[:5], max_length=2)
     cut = [at for at, ids in enumerate(best) if len(ids) == 2]
     assert cut
-    assert not any(trace.found[at] for at in cut)
+    assert not any(trace.found[at] for at in cut), "a translation that the limit cuts has none"
 
 
 def test_word_links_compute_nothing_again(

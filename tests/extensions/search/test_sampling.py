@@ -47,47 +47,35 @@ def drawn(sources: list[list[int]], **options: Any) -> list[list[Hypothesis]]:
     return search_all(Letters(), sources, Vocabularies(WORDS, WORDS), DecodingOptions(search="sample", **options))
 
 
-def frequencies(options: DecodingOptions, number: int = 40000) -> Tensor:
-    uniform = (torch.arange(number) + 0.5) / number
-    pieces = draw(FIRST.log().repeat(number, 1), uniform.double(), options)
-    return torch.bincount(pieces, minlength=len(FIRST)) / number
+@pytest.mark.parametrize(
+    ("options", "weights"),
+    [
+        ({}, FIRST),
+        ({"temperature": 0.5}, FIRST**2),
+        ({"top_k": 3}, FIRST * torch.tensor([0, 0, 0, 1, 1, 1, 0])),
+        ({"top_p": 0.001}, FIRST * torch.tensor([0, 0, 0, 0, 1, 0, 0])),
+        ({"top_p": 0.4}, FIRST * torch.tensor([0, 0, 0, 0, 1, 0, 0])),
+        ({"top_p": 0.6}, FIRST * torch.tensor([0, 0, 0, 0, 1, 1, 0])),
+        ({"top_p": 0.8}, FIRST * torch.tensor([0, 0, 0, 1, 1, 1, 0])),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_pieces_come_as_often_as_they_are_likely(options: dict[str, Any], weights: Tensor) -> None:
+    uniform = (torch.arange(40_000) + 0.5) / 40_000
+    pieces = draw(FIRST.log().repeat(40_000, 1), uniform.double(), DecodingOptions(**options))
+    frequencies = torch.bincount(pieces, minlength=len(FIRST)) / 40_000
+    torch.testing.assert_close(frequencies, weights / weights.sum(), atol=1e-4, rtol=0)
 
 
-def test_pieces_come_as_often_as_they_are_likely() -> None:
-    torch.testing.assert_close(frequencies(DecodingOptions()), FIRST, atol=1e-4, rtol=0)
-
-
-def test_temperature() -> None:
-    expected = FIRST**2 / (FIRST**2).sum()
-    torch.testing.assert_close(frequencies(DecodingOptions(temperature=0.5)), expected, atol=1e-4, rtol=0)
-
-
-def test_top_k_keeps_the_likeliest() -> None:
-    expected = torch.tensor([0, 0, 0, 0.1, 0.5, 0.25, 0]) / 0.85
-    torch.testing.assert_close(frequencies(DecodingOptions(top_k=3)), expected, atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize(("p", "kept"), [(0.4, [A]), (0.6, [A, B]), (0.8, [A, B, EOS]), (0.001, [A])])
-def test_top_p_keeps_as_few_as_have_the_probability(p: float, kept: list[int]) -> None:
-    expected = torch.zeros_like(FIRST)
-    expected[kept] = FIRST[kept] / FIRST[kept].sum()
-    torch.testing.assert_close(frequencies(DecodingOptions(top_p=p)), expected, atol=1e-4, rtol=0)
-
-
-def test_a_number_just_below_one_gives_a_possible_piece() -> None:
+def test_numbers_next_to_a_limit_give_a_possible_piece() -> None:
     almost_one = torch.tensor([1 - 1e-16], dtype=torch.float64)
     logits = torch.tensor([[0.0, 0.0, float("-inf"), float("-inf")]])
     assert draw(logits, almost_one, DecodingOptions()).item() in {0, 1}
-
-
-def test_a_probability_that_is_reached_exactly_is_enough() -> None:
-    options, numbers = DecodingOptions(top_p=0.5), torch.linspace(0, 0.999, 50, dtype=torch.float64)
-    assert len(draw(torch.zeros(50, 4), numbers, options).unique()) == 2
-
-
-def test_a_number_of_one_draws_the_last_piece_that_top_p_leaves() -> None:
     logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
     assert draw(logits, torch.ones(1, dtype=torch.float64), DecodingOptions(top_p=0.7)).item() == 1
+    numbers = torch.linspace(0, 0.999, 50, dtype=torch.float64)
+    exactly = draw(torch.zeros(50, 4), numbers, DecodingOptions(top_p=0.5))
+    assert len(exactly.unique()) == 2, "a probability that is reached exactly is enough"
 
 
 def test_a_sample_depends_on_seed_and_line_alone() -> None:

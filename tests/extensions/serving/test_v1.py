@@ -222,8 +222,9 @@ def test_confidence_is_that_of_the_model_where_it_was_calibrated(
         for sentence in each["sentences"]
     )
     folder = shutil.copytree(tiny_model, tmp_path / "model")
-    whole = Regression({"mean_probability": 1.0, "length_ratio": -0.5}, 0.1)
-    Calibration(50.0, whole, Regression({"log_odds": 1.0}, 3.0)).save(folder / "calibration.json")
+    words = Regression(weights={"log_odds": 1.0}, bias=3.0)
+    weights = {"mean_probability": 1.0, "length_ratio": -0.5}
+    Calibration(weights=weights, bias=0.1, min_chrf=50.0, words=words).save(folder / "calibration.json")
     model = nmt.load(folder)
     expected, own = model.translate(lines, with_confidence=True), serve(model)
     for found, wanted in zip(ask(own, text=lines, confidence=True), expected, strict=True):

@@ -20,7 +20,7 @@ from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
-from nmt.extensions.shortlist.search import Shortlist, special_ids
+from nmt.extensions.shortlist.search import special_ids
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
@@ -83,17 +83,6 @@ def test_greedy_search_chooses_as_if_other_tokens_were_forbidden(model: Seq2Seq)
     fewer = [0, 1, 2, 3, 8, 14]
     expected = search(model, None, options=one, processors=[Only(fewer)])
     assert ids_of(search(model, ALLOWED, options=one, processors=[Only(fewer)])) == ids_of(expected)
-
-
-@torch.inference_mode()
-def test_its_logits_are_those_of_the_whole_vocabulary(model: Seq2Seq) -> None:
-    ids_C = torch.tensor(ALLOWED)
-    restricted = Shortlist(ids_C).restrict(model)
-    source_B1, length_B = torch.tensor([[5], [8]]), torch.tensor([1, 1])
-    place_N = torch.tensor([4, 7])  # in the shortlist
-    ours = restricted.step(place_N, restricted.start(source_B1, length_B)).logits_NV
-    theirs = model.step(ids_C[place_N], model.start(source_B1, length_B)).logits_NV
-    torch.testing.assert_close(ours, theirs[:, ids_C])
 
 
 def test_what_a_translation_must_contain_is_in_the_shortlist(model: Seq2Seq) -> None:

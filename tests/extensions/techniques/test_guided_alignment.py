@@ -17,12 +17,11 @@ from nmt.data.batch import make_batch
 from nmt.data.batching import TrainingBatches
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import encode_corpus
-from nmt.data.links import LinkFile, format_pharaoh
+from nmt.data.links import LinkFile
 from nmt.data.sources import FileText
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.extensions.techniques.guided_alignment import GuidedAlignment, alignment_loss, links_mask, taught_heads
 from nmt.models.build import build_model
-from nmt.quickstart.embedded_corpus import AlignedPair, splits
 from nmt.recipe.schema import DataOptions, Recipe
 from nmt.translation.load import load
 
@@ -167,32 +166,16 @@ def test_training_batches_have_the_links_of_their_pairs(
     assert links_mask(batch)[0, :, :3].nonzero().tolist() == [[2, 2]]
 
 
-def write_corpus(folder: Path, num_train: int) -> list[AlignedPair]:
-    """Text with true links as the embedded corpus has them; its test pairs are returned."""
-    corpus = splits(train=num_train, valid=20, test=100)
-    for split in ("train", "valid"):
-        for language, side in (("en", "source"), ("de", "target")):
-            lines = [getattr(pair, side) for pair in corpus[split]]
-            (folder / f"{split}.{language}").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    links = [format_pharaoh(pair.links) for pair in corpus["train"]]
-    (folder / "train.links").write_text("".join(f"{line}\n" for line in links), encoding="utf-8")
-    return corpus["test"]
-
-
 @pytest.mark.slow
 def test_a_run_that_is_taught_later_keeps_a_taught_model(
-    make_recipe: RecipeMaker, read_metrics: Callable[..., list[dict[str, Any]]], tmp_path: Path
+    make_recipe: RecipeMaker, read_metrics: Callable[..., list[dict[str, Any]]], tiny_corpus: Path, tmp_path: Path
 ) -> None:
     """alignment.json names the taught head, so model.safetensors may not remain the best from before."""
-    write_corpus(tmp_path, 60)
-    changes = {
-        "data": {"root": str(tmp_path), "source": "en", "target": "de", "valid": "valid"},
-        "vocabulary": {"type": "word", "size": 1000, "joint": False},
-    }
-    recipe = make_recipe("luong", recipe=changes, max_steps=30, metric="loss")
+    (tmp_path / "links").write_text("0-0\n" * len((tiny_corpus / "train.de").read_text("utf-8").splitlines()))
+    recipe = make_recipe("luong", max_steps=30, metric="loss")
     run = nmt.train(recipe, tmp_path / "run")
     before = (run / "model.safetensors").read_bytes()
-    guided = {"links": str(tmp_path / "train.links"), "split_punctuation": True}
+    guided = {"links": str(tmp_path / "links"), "split_punctuation": True}
     spoiled = {"training.techniques.guided_alignment": guided, "training.max_steps": 33, "training.learning_rate": 0.5}
     nmt.train(recipe, run, overrides=spoiled, resume=True)
     first, *_, last = read_metrics(run, "valid")

@@ -3,6 +3,8 @@
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,30 +12,18 @@ import pytest
 from nmt.core.errors import UserError
 from nmt.data.batching import TrainingBatches
 from nmt.data.cache import EncodedCorpus, ParallelIds, encode_corpus
-from nmt.data.dialogue import LineReader
-from nmt.data.sources import FileText, ParallelText, ReadText
+from nmt.data.sources import FileText
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.extensions.techniques.reverse_pairs import ReversePairs
-from nmt.extensions.techniques.subword_sampling import SubwordSampling
 from nmt.recipe.schema import DataOptions, Recipe, TrainingOptions, VocabularyOptions
 
 TrainTiny = Callable[..., Path]
 SHARE = ("training.max_epochs=1000", "training.techniques.reverse_pairs.fraction=0.5")
 
 
-def vocabularies_of(text: ParallelText, joint: bool = True, size: int = 60) -> Vocabularies:
-    options = VocabularyOptions(size=size, joint=joint)
-    return train_vocabularies(options, text, separator=text.reader.has_turns)
-
-
-@pytest.fixture
-def text(tiny_corpus: Path) -> FileText:
-    return FileText(tiny_corpus / "train.de", tiny_corpus / "train.en")
-
-
 @pytest.fixture
 def vocabularies(text: FileText) -> Vocabularies:
-    return vocabularies_of(text)
+    return train_vocabularies(VocabularyOptions(size=60, joint=True), text)
 
 
 @pytest.fixture
@@ -57,8 +47,13 @@ def pairs(sides: ParallelIds) -> list[tuple[list[int], list[int]]]:
     return [(source.tolist(), target.tolist()) for source, target in zip(*sides, strict=True)]
 
 
-def test_half_of_the_pairs_are_turned_round_and_none_is_lost(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
-    read = turned(vocabularies, 1).read_epoch(corpus.sides, 1, 0)
+def test_half_of_the_pairs_are_turned_round_other_ones_in_each_epoch(
+    corpus: EncodedCorpus, vocabularies: Vocabularies
+) -> None:
+    technique = turned(vocabularies, 5)
+    read, again, *others = (technique.read_epoch(corpus.sides, *of) for of in ((1, 0), (1, 0), (1, 1), (2, 0)))
+    assert pairs(read) == pairs(again)
+    assert pairs(read) not in list(map(pairs, others))
     count = 0
     for found, (source, target) in zip(pairs(read), pairs(corpus.sides), strict=True):
         assert found in ((source, target), (target, source))
@@ -66,32 +61,6 @@ def test_half_of_the_pairs_are_turned_round_and_none_is_lost(corpus: EncodedCorp
     assert len(corpus) * 0.3 < count < len(corpus) * 0.7
     for side in read:
         assert side.lengths.tolist() == [len(ids) for ids in side]
-
-
-def test_each_epoch_turns_others_and_the_same_seed_the_same(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
-    both = turned(vocabularies, 5)
-    first, again, next_epoch, other_seed = (
-        pairs(both.read_epoch(corpus.sides, *of)) for of in ((1, 0), (1, 0), (1, 1), (2, 0))
-    )
-    assert first == again
-    assert first != next_epoch
-    assert first != other_seed
-
-
-def test_after_its_epochs_pairs_are_read_as_they_stand(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
-    both = turned(vocabularies, 2)
-    assert both.read_epoch(corpus.sides, 1, 1) != corpus.sides
-    assert both.read_epoch(corpus.sides, 1, 2) == corpus.sides
-
-
-def test_it_goes_with_sampled_pieces(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
-    sampling = SubwordSampling(SubwordSampling.Options(alpha=0.2), Recipe.model_construct())
-    sampling.setup_data(vocabularies)
-    sampled = sampling.read_epoch(corpus.sides, 1, 0)
-    read = pairs(turned(vocabularies, 1).read_epoch(sampled, 1, 0))
-    for found, (source, target) in zip(read, pairs(sampled), strict=True):
-        assert found in ((source, target), (target, source))
-    assert read != pairs(turned(vocabularies, 1).read_epoch(corpus.sides, 1, 0))
 
 
 def test_a_batch_has_pairs_of_both_directions(tmp_path: Path) -> None:
@@ -111,21 +80,6 @@ def test_a_batch_has_pairs_of_both_directions(tmp_path: Path) -> None:
     assert np.mean(mixed) > 0.9
 
 
-def test_a_resumed_epoch_reads_what_was_left_of_it(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
-    def stream() -> TrainingBatches:
-        readings = [turned(vocabularies, 2).read_epoch]
-        return TrainingBatches(corpus, vocabularies, 60, 1, readings=readings)
-
-    batches = stream()
-    for _ in itertools.islice(batches, len(batches) + 2):
-        pass
-    state, expected = batches.state_dict(), next(iter(batches))
-    assert state["epoch"] == 1
-    resumed = stream()
-    resumed.load_state_dict(state)
-    assert next(iter(resumed)).source_BS.tolist() == expected.source_BS.tolist()
-
-
 @pytest.mark.parametrize(("fraction", "max_epochs", "expected"), [(0.5, 1, 0), (0.5, 3, 1), (0.9, 3, 2), (0.25, 8, 2)])
 def test_a_fraction_of_the_epochs_leaves_one(
     corpus: EncodedCorpus, vocabularies: Vocabularies, fraction: float, max_epochs: int, expected: int
@@ -141,20 +95,20 @@ def test_a_fraction_of_the_epochs_needs_their_number(train_tiny: TrainTiny, opti
         train_tiny(f"training.techniques={{{options}}}")
 
 
-def test_two_vocabularies_are_refused(text: FileText) -> None:
-    with pytest.raises(UserError, match="joint vocabulary") as caught:
-        turned(vocabularies_of(text, joint=False, size=50), 1)
-    assert "vocabulary.joint" in caught.value.remedy
-
-
-def test_dialogues_are_refused(text: FileText, tmp_path: Path) -> None:
-    turns = [source for source, _ in text]
-    (tmp_path / "d.de").write_text("".join(f"{a}\t{b}\n" for a, b in itertools.pairwise(turns)))
-    (tmp_path / "d.en").write_text("".join(f"{b}\n" for b in turns[1:]))
-    dialogues = ReadText(FileText(tmp_path / "d.de", tmp_path / "d.en"), LineReader(1))
-    with pytest.raises(UserError, match="can't turn dialogues round") as caught:
-        turned(vocabularies_of(dialogues), 1)
-    assert "data.history_turns" in caught.value.remedy
+@pytest.mark.parametrize(
+    ("changes", "message", "remedy"),
+    [
+        ({"joint": False}, "takes a joint vocabulary", "vocabulary.joint"),
+        ({"separator": 4}, "can't turn dialogues round", "data.history_turns"),
+        ({"tags": {"<2en>": 5}}, "can't turn pairs with tags round", "sides exchanged"),
+    ],
+)
+def test_pairs_that_can_not_be_turned_are_refused(changes: dict[str, Any], message: str, remedy: str) -> None:
+    values = {"joint": True, "separator": None, "tags": {}} | changes
+    vocabularies: Any = SimpleNamespace(joint=values.pop("joint"), source=SimpleNamespace(**values))
+    with pytest.raises(UserError, match=message) as caught:
+        turned(vocabularies, 1)
+    assert remedy in caught.value.remedy
 
 
 def test_taught_attention_is_refused(train_tiny: TrainTiny, tiny_corpus: Path) -> None:

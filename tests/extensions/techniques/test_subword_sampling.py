@@ -2,7 +2,6 @@
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from nmt.core.errors import UserError
 from nmt.data.batch import Batch
 from nmt.data.batching import TrainingBatches
 from nmt.data.cache import EncodedCorpus, Sentences, encode_corpus
-from nmt.data.dialogue import LineReader
 from nmt.data.sources import FileText, ParallelText, ReadText
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
@@ -20,16 +18,9 @@ from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.extensions.techniques.subword_sampling import SubwordSampling, segmentations
 from nmt.recipe.schema import Recipe, TrainingOptions, VocabularyOptions
 
-TrainTiny = Callable[..., Path]
-
 
 def vocabularies_of(text: ParallelText, kind: str = "unigram", size: int = 100) -> Vocabularies:
     return train_vocabularies(VocabularyOptions(type=kind, size=size), text, separator=text.reader.has_turns)
-
-
-@pytest.fixture
-def text(tiny_corpus: Path) -> FileText:
-    return FileText(tiny_corpus / "train.de", tiny_corpus / "train.en")
 
 
 def sampler_of(vocabularies: Vocabularies, alpha: float, num_epochs: int | None = None) -> SubwordSampling:
@@ -55,18 +46,6 @@ def test_the_pieces_vary_and_the_text_stays(text: FileText, kind: str, alpha: fl
         assert [vocabularies.source.decode(ids) for ids in found] == [vocabularies.source.decode(ids) for ids in was]
         assert sum(a != b for a, b in zip(was, found, strict=True)) > len(was) / 2
         assert side.lengths.tolist() == [len(ids) for ids in found]
-
-
-def test_the_same_seed_draws_the_same_pieces(text: FileText) -> None:
-    vocabularies = vocabularies_of(text)
-    corpus = encode_corpus(text, vocabularies, 99)
-    sampler = sampler_of(vocabularies, 0.2)
-    first, again, other = (
-        [sentences(side) for side in sampler.read_epoch(corpus.sides, *seed)] for seed in ((1, 0), (1, 0), (1, 1))
-    )
-    assert first == again
-    assert first[0] != other[0]
-    assert first[1] != other[1]
 
 
 def draw(vocabulary: Vocabulary, text: str, alpha: float, draws: int) -> Counter[str]:
@@ -153,11 +132,7 @@ def test_without_variation_the_pieces_are_the_likeliest(text: FileText, kind: st
     assert lengths.tolist() == [len(sentence) for sentence in sentences]
 
 
-def test_turns_vary_between_separators_that_stay(tmp_path: Path, text: FileText) -> None:
-    turns = [source for source, _ in text]
-    (tmp_path / "d.de").write_text("".join(f"{a}\t{b}\n" for a, b in itertools.pairwise(turns)))
-    (tmp_path / "d.en").write_text("".join(f"{b}\n" for b in turns[1:]))
-    dialogues = ReadText(FileText(tmp_path / "d.de", tmp_path / "d.en"), LineReader(1))
+def test_turns_vary_between_separators_that_stay(dialogues: ReadText) -> None:
     vocabularies = vocabularies_of(dialogues, size=70)
     separator = vocabularies.source.separator
     assert separator is not None
@@ -257,23 +232,3 @@ def test_after_its_epochs_the_likeliest_pieces_are_read_as_if_nothing_had_been_s
     assert (sampled.epoch, plain.epoch) == (1, 1)
     for _ in range(len(plain) + 3):  # on into the next epoch
         assert content(next(iter(sampled))) == content(next(iter(plain)))
-
-
-def test_batches_are_planned_by_the_pieces_drawn(text: FileText) -> None:
-    vocabularies = vocabularies_of(text)
-    batches = stream(encode_corpus(text, vocabularies, 99), vocabularies)
-    assert len(batches) > 1
-    for batch in itertools.islice(batches, 2 * len(batches)):
-        assert max(batch.source_BS.numel(), batch.target_output_BT.numel()) <= 60 or len(batch.source_BS) == 1
-
-
-@pytest.mark.parametrize(
-    ("settings", "problem"),
-    [
-        (("training.techniques.subword_sampling.alpha=1.5",), "techniques.subword_sampling: .*less than or equal to 1"),
-        (("training.techniques.subword_sampling.alpha=0.2",), "no other pieces"),
-    ],
-)
-def test_settings_that_cannot_be(train_tiny: TrainTiny, settings: tuple[str, ...], problem: str) -> None:
-    with pytest.raises(UserError, match=problem):
-        train_tiny(*settings, "training.max_steps=1")
