@@ -242,23 +242,6 @@ def test_the_files_of_a_release_name_its_version(repo_root: Path) -> None:
     assert newest[1] == nmt.__version__
 
 
-def test_issue_templates_have_what_the_forms_require(repo_root: Path) -> None:
-    folder = repo_root / ".github" / "ISSUE_TEMPLATE"
-    paths = sorted(folder.glob("*.yml"))
-    assert len(paths) > 1
-    for path in paths:
-        form = yaml.safe_load(path.read_text("utf-8"))
-        if path.name == "config.yml":
-            assert form == {"blank_issues_enabled": True}
-            continue
-        assert {"name", "description", "labels", "body"} == set(form)
-        names = [field["id"] for field in form["body"]]
-        assert len(set(names)) == len(names)
-        for field in form["body"]:
-            assert field["type"] in ("textarea", "checkboxes")
-            assert field["attributes"]["label"]
-
-
 def test_the_package_is_typed() -> None:
     assert (importlib.resources.files("nmt") / "py.typed").is_file()
 
@@ -272,20 +255,3 @@ def test_public_names() -> None:
         assert getattr(nmt, name) is not None
     with pytest.raises(AttributeError, match="lode"):
         nmt.lode  # noqa: B018
-
-
-def test_train_and_load_from_python(tiny_recipe: Path, tmp_path: Path) -> None:
-    directory = nmt.train(tiny_recipe, tmp_path / "run", overrides={"training.max_steps": 2})
-    assert directory == tmp_path / "run"
-    translator = nmt.load(str(directory))
-    [translation] = translator.translate(["Der Hund schläft."], beam_size=2)
-    [alignment] = translator.align([("Der Hund schläft.", "The dog sleeps.")])
-    assert translation.source == "Der Hund schläft."
-    assert alignment.weights.shape == (3, 3)
-
-
-def test_errors_carry_message_and_remedy(tmp_path: Path) -> None:
-    with pytest.raises(nmt.UserError) as caught:
-        nmt.load(tmp_path / "nowhere")
-    assert "not a model directory" in caught.value.message
-    assert "nmt train" in caught.value.remedy

@@ -133,27 +133,6 @@ def test_a_long_side_is_cut_and_reported(translator: Translator, capsys: pytest.
     assert (short.score is None) == (1 in cut)
 
 
-def test_what_is_learned_by_heart_is_probable_and_aligned_sensibly(tiny_model: Path, tiny_corpus: Path) -> None:
-    translator = load(tiny_model, "cpu")
-    texts = [(tiny_corpus / f"train.{language}").read_text("utf-8").splitlines() for language in ("de", "en")]
-    right = list(translator.align(zip(*texts, strict=True), links=LinkOptions(symmetrize="none")))
-    wrong = list(translator.align(zip(texts[0], reversed(texts[1]), strict=True)))
-    assert len(right) == len(texts[0]) > 0
-    for good, bad in zip(right, wrong, strict=True):
-        assert good.score is not None
-        assert bad.score is not None
-        assert good.score > -2
-        assert bad.score < good.score - 2 or bad.target == good.target
-        assert len(good.links) == len(good.target)
-
-
-def test_a_model_without_attention_is_refused_at_once(vanilla_model: Path) -> None:
-    translator = load(vanilla_model, "cpu")
-    assert not translator.has_attention
-    with pytest.raises(UserError, match="no attention"):
-        translator.align([])
-
-
 def test_the_lexicon_alone_aligns_without_the_model(
     tiny_model: Path, tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,12 +90,6 @@ def test_text_that_the_model_does_not_know_is_reported(
     assert done.stdout.count("\n") == 3
 
 
-def test_limit(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
-    assert run_nmt("align", tiny_model, *pair, "--limit", 1).stdout.count("\n") == 1
-    assert run_nmt("align", tiny_model, *pair, "--limit", 1, "-o", tmp_path / "one.png").returncode == 0
-    assert (tmp_path / "one.png").is_file()
-
-
 def test_a_picture_follows_the_suffix_of_the_output(
     run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -127,20 +121,6 @@ def test_a_grid_is_a_picture(
     assert (done.returncode, done.stdout) == (2, "")
     assert "--grid is for pictures" in done.stderr
     assert "Give -o heads.png" in done.stderr
-
-
-def test_a_huge_line_is_aligned_as_far_as_the_model_reads(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
-    (tmp_path / "long.de").write_text("Der Hund schläft.\n" + "Hund " * 6_000 + "\n", encoding="utf-8")
-    (tmp_path / "long.en").write_text("The dog sleeps.\n" + "dog " * 5 + "\n", encoding="utf-8")
-    done = run_nmt("align", tiny_model, tmp_path / "long.de", tmp_path / "long.en", "--format", "json")
-    assert done.returncode == 0
-    assert done.stderr.count("Warning") == 1
-    assert "line 2 has 6,000 pieces" in done.stderr
-    short, long = map(json.loads, done.stdout.splitlines())
-    assert short["score"] < 0
-    assert long["score"] is None, "the probability of a part would be taken for that of the whole"
-    assert len(long["source"]) == 6_000
-    assert all(source < 300 for source, _ in long["links"])
 
 
 @pytest.mark.parametrize("command", ["align", "learn-alignment"])
@@ -237,12 +217,6 @@ def test_an_attribution_has_no_heads(
     done = run_nmt("align", tiny_model, *pair, "--attribution", "leave_one_out", *options)
     assert done.returncode == 2
     assert "replaces the attention heads" in " ".join(done.stderr.split())
-
-
-def test_the_lexicon_alone_must_have_been_learned(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path]) -> None:
-    done = run_nmt("align", tiny_model, *pair, "--lexicon-only")
-    assert done.returncode == 2
-    assert "nmt learn-alignment MODEL_DIR" in " ".join(done.stderr.split())
 
 
 def test_heads_are_named_and_remembered(run_nmt: RunNmt, model_copy: Path, pair: tuple[Path, Path]) -> None:

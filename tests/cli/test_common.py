@@ -2,9 +2,7 @@
 
 import errno
 import os
-import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,21 +63,6 @@ def test_every_command_refuses_a_line_that_is_too_long(
     done = run_nmt(*(str(tiny_model) if word == "MODEL" else word for word in command.split()))
     assert done.returncode == 2
     assert f"IN, line 2: longer than {LIMITS['NMT_MAX_LINE_BYTES']:,} bytes." in done.stderr
-
-
-def test_ctrl_c_that_an_import_turns_into_another_error_ends_the_program(
-    run_nmt: RunNmt, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def start(**options: str) -> None:
-        try:
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(10)
-        except KeyboardInterrupt:
-            raise ImportError("the extension failed to load") from None
-
-    monkeypatch.setattr("nmt.cli.app", start)
-    assert run_nmt().returncode == 130
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import sacrebleu
-from sacrebleu.metrics.bleu import BLEU
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -74,20 +73,6 @@ def test_a_table_of_systems_with_signatures_below(run_nmt: RunNmt, two_systems: 
     assert [line.split()[:2] for line in lines[1:3]] == [["out.en", f"{bleu[0]:.2f}"], ["other.en", f"{bleu[1]:.2f}"]]
     assert lines[3].startswith("BLEU: nrefs:1|case:mixed")
     assert lines[4].startswith("TER: nrefs:1|case:lc")
-
-
-def test_confidence_is_sacrebleus(run_nmt: RunNmt, files: tuple[Path, Path]) -> None:
-    command = ("score", *files, "--metrics", "bleu", "--confidence", "--resamples", 50)
-    found = json.loads(run_nmt(*command, "--json").stdout)["bleu"]
-    expected = BLEU().corpus_score(HYPOTHESES, [REFERENCES], n_bootstrap=50)
-    assert found["confidence"] == {
-        "level": 0.95,
-        "mean": pytest.approx(expected._mean, abs=1e-4),
-        "half_width": pytest.approx(expected._ci, abs=1e-4),
-        "resamples": 50,
-    }
-    assert "bs:50|seed:12345" in found["signature"]
-    assert f"μ = {expected._mean:.2f} ± {expected._ci:.2f}" in run_nmt(*command).stdout
 
 
 def test_degenerate_output_is_warned_of(run_nmt: RunNmt, files: tuple[Path, Path]) -> None:

@@ -171,12 +171,6 @@ def test_a_number_beyond_float32_is_refused(
     assert f"{option} can't be represented in float32" in done.stderr
 
 
-def test_groups_must_divide_the_beam(run_nmt: RunNmt, tiny_model: Path) -> None:
-    done = run_nmt("translate", tiny_model, "--beam-size", "5", "--beam-groups", "2", stdin=SOURCE)
-    assert done.returncode == 2
-    assert "can't be divided into 2 equal groups" in done.stderr
-
-
 def test_a_lexicon_must_be_pairs(tmp_path: Path) -> None:
     (tmp_path / "lexicon").write_text("Haus\thouse\nHund dog\n", encoding="utf-8")
     with pytest.raises(UserError, match="line 2"):

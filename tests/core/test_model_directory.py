@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -83,24 +82,6 @@ def test_weights_that_are_not_finite_are_refused(tiny_model: Path, tmp_path: Pat
     with pytest.raises(UserError, match="not finite") as caught:
         nmt.load(copy, "cpu")
     assert name in caught.value.message
-
-
-@pytest.mark.posix
-def test_a_second_writer_is_refused_and_the_lock_dies_with_its_process(python: Path, tmp_path: Path) -> None:
-    program = (
-        "import sys, time\nfrom nmt.core.model_directory import ModelDirectory\n"
-        "with ModelDirectory(sys.argv[1]).writing():\n  print('ready', flush=True)\n  time.sleep(60)"
-    )
-    holder = subprocess.Popen([python, "-c", program, tmp_path / "run"], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "ready\n"
-    directory = ModelDirectory(tmp_path / "run")
-    with pytest.raises(UserError, match="another process"), directory.writing():
-        pass
-    holder.send_signal(signal.SIGUSR1)  # as SIGKILL
-    holder.wait()
-    with directory.writing():
-        pass
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next_writer(tmp_path: Path) -> None:

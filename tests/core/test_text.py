@@ -38,37 +38,6 @@ def put_on_stdin(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
 # reading
 
 
-@pytest.mark.parametrize(
-    ("content", "lines"),
-    [
-        (b"", []),
-        (b"\n", [""]),
-        (b"eins\nzwei\n", ["eins", "zwei"]),
-        (b"eins\n\n\nzwei", ["eins", "", "", "zwei"]),
-        (b"eins\r\n\r\nzwei\r\n", ["eins", "", "zwei"]),
-        (b"  eins \t\n", ["  eins \t"]),
-        (b"eins\r\r\n", ["eins\r"]),
-        (b"ei\rns\n", ["ei\rns"]),
-        (b"\xef\xbb\xbfeins\nzwei\n", ["eins", "zwei"]),
-        (b"\xef\xbb\xbf", []),
-        (b"\xef\xbb\xbf\n", [""]),
-        (b"eins\n\xef\xbb\xbfzwei\n", ["eins", "\ufeffzwei"]),
-        (b"a\x00b\x1a\n", ["a\x00b\x1a"]),
-    ],
-)
-def test_lines_lose_their_ends_and_the_mark_and_nothing_else(
-    write: FileWriter, content: bytes, lines: list[str]
-) -> None:
-    assert list(read_lines(write(content))) == lines
-    assert list(read_lines(write(gzip.compress(content)))) == lines
-
-
-@pytest.mark.parametrize("separator", ["\x0b", "\x0c", "\x1c", "\x1e", "\x85", "\u2028", "\u2029", "\r"])
-def test_only_newline_ends_a_line(write: FileWriter, separator: str) -> None:
-    line = f"vor{separator}nach"
-    assert list(read_lines(write(f"{line}\n{line}\n".encode()))) == [line, line]
-
-
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_dash_is_standard_input_whatever_the_locale(
     monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]
@@ -76,17 +45,6 @@ def test_dash_is_standard_input_whatever_the_locale(
     put_on_stdin(monkeypatch, pack("\ufeffÄpfel\r\nBirnen".encode()))
     assert list(read_lines("-")) == ["Äpfel", "Birnen"]
     assert not sys.stdin.buffer.closed
-
-
-def test_a_pipe_is_read_line_by_line_as_it_comes() -> None:
-    program = "from nmt.core.text import read_lines\nfor line in read_lines('-'): print(line, flush=True)"
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        for line in (b"\n", b"eins\n", b"zwei\n"):
-            process.stdin.write(line)
-            process.stdin.flush()
-            assert process.stdout.readline() == line
 
 
 @pytest.mark.parametrize(
@@ -292,36 +250,6 @@ def test_dash_is_standard_output_whatever_the_locale() -> None:
     assert (result.stdout, result.stderr) == ("a\nä\nb\n", "")
 
 
-@needs_full_device
-def test_full_standard_output_is_reported_once() -> None:
-    body = "try:\n  with open_output('-') as out: out.write('a' * 9)\nexcept UserError as e: sys.exit(str(e))"
-    result = run_writer(body, "> /dev/full")
-    assert result.returncode == 1
-    assert result.stderr.startswith("standard output can't be written: no space left")
-    assert "Traceback" not in result.stderr
-    assert "Exception ignored" not in result.stderr
-
-
-@pytest.mark.posix
-def test_a_reader_that_stops_early_is_a_broken_pipe() -> None:
-    body = """
-try:
-    with open_output('-') as out:
-        for _ in range(100_000): out.write('zeile\\n')
-except BrokenPipeError: sys.exit('broken pipe')"""
-    result = run_writer(body, "| head -n 1")
-    assert result.stdout == "zeile\n"
-    assert result.stderr == "broken pipe\n"
-
-
-def test_invalid_bytes_can_be_kept(tmp_path: Path) -> None:
-    path = tmp_path / "latin1.txt"
-    path.write_bytes("gut\nschön\r\n".encode("latin1"))
-    assert list(read_lines(path, keep_invalid=True)) == ["gut", "sch\udcf6n"]
-    with pytest.raises(UserError, match="line 2: not UTF-8"):
-        list(read_lines(path))
-
-
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
 def test_a_line_has_a_longest_length_that_can_be_raised(
     write: FileWriter, end: bytes, monkeypatch: pytest.MonkeyPatch
@@ -341,17 +269,6 @@ def test_a_limit_that_is_no_number_is_an_error(write: FileWriter, value: str, mo
     monkeypatch.setenv("NMT_MAX_LINE_BYTES", value)
     with pytest.raises(UserError, match=r"NMT_MAX_LINE_BYTES is '.*not a positive number"):
         read_lines(write(b"eins\n"))
-
-
-@pytest.mark.posix
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [(b"", 0), (b"\n", 1), (b"a", 1), (b"a\nb", 2), (b"a\r\nb\r\n", 2), (b"\n" * 3_000_000, 3_000_000)],
-    ids=["empty", "one line", "no line end", "two lines", "CRLF", "many lines"],
-)
-def test_lines_are_counted(tmp_path: Path, content: bytes, expected: int) -> None:
-    (tmp_path / "text").write_bytes(content)
-    assert count_lines(tmp_path / "text") == expected
 
 
 @pytest.mark.posix

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from nmt.core.errors import UserError
 from nmt.core.text import in_windows, read_lines
 
 pytestmark = pytest.mark.posix
@@ -73,12 +72,3 @@ def test_a_line_without_an_end_is_refused_before_it_fills_memory() -> None:
     command = f'(echo eins; head -c 8G /dev/zero) | "{sys.executable}" -c "{program}"'
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert "standard input, line 2: longer than 131,072 bytes" in done.stderr
-
-
-def test_lines_before_an_error_come_first(tmp_path: Path) -> None:
-    path = tmp_path / "bad"
-    path.write_bytes(b"eins\nzwei\ndrei\n\xff\n")
-    windows: list[list[str]] = []
-    with pytest.raises(UserError, match="line 4"):
-        windows.extend(in_windows(read_lines(path), 2))
-    assert windows == [["eins", "zwei"], ["drei"]]

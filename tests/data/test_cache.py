@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from nmt.core.errors import UserError
@@ -96,15 +95,6 @@ def test_text_vocabulary_and_limit_each_have_a_cache_of_their_own(cache: Path) -
     assert ids(encode_corpus(text, separate, 9))[0] == ([4, 5], [5])
     assert ids(encode_corpus(text, vocabularies(), 9)) == [([4, 5], [6]), ([7], [7, 7])]
     assert len(entries(cache)) == 5
-
-
-def test_ids_are_mapped_and_not_held_in_memory() -> None:
-    corpus = encode_corpus(Text([("a b", "c")] * 3), vocabularies(), 9)
-    for side in (corpus.source, corpus.target):
-        sentence = side[1]
-        assert isinstance(sentence, np.memmap)
-        assert sentence.dtype == np.uint16
-        assert not sentence.flags.writeable
 
 
 def test_ids_beyond_16_bits_survive() -> None:

@@ -211,22 +211,6 @@ def test_an_exact_search_goes_on_while_a_longer_translation_could_win() -> None:
     assert exact[0].score > likely[0].score
 
 
-def test_a_group_is_pruned_against_its_own_best_hypothesis() -> None:
-    def table(sentence: int, pieces: tuple[int, ...]) -> list[float]:
-        values = [-20.0] * len(TOY)
-        if pieces:
-            values[EOS] = 0.0
-        else:
-            values[YES], values[NO], values[UNK] = 0.0, -4.0, -5.0
-        return normalised(values)
-
-    options: dict[str, Any] = {"beam_size": 2, "beam_groups": 2, "diversity": 8.0, "length_penalty": "none"}
-    (found,) = toy_search(table, [[YES]], prune=1.0, early_stopping="first", **options)
-    (unpruned,) = toy_search(table, [[YES]], early_stopping="first", **options)
-    assert [hypothesis.ids for hypothesis in found] == [hypothesis.ids for hypothesis in unpruned]
-    assert [hypothesis.ids for hypothesis in found] == [[YES], [NO]]
-
-
 def test_no_logits_are_computed_for_hypotheses_that_are_pruned() -> None:
     asked: list[tuple[int, ...]] = []
 
@@ -295,19 +279,6 @@ def test_pad_and_sos_are_never_produced_however_likely(beam: int) -> None:
     for hypothesis in hypotheses:
         assert not {PAD, SOS, EOS} & set(hypothesis.ids)
         assert math.isfinite(hypothesis.log_probability)
-
-
-def test_at_the_limit_a_translation_is_ended_and_pays_for_it() -> None:
-    def table(sentence: int, pieces: tuple[int, ...]) -> list[float]:
-        return normalised([-30.0, 1.0, -30.0, -9.0, 2.0, 0.0])
-
-    options = {"beam_size": 2, "max_length_ratio": 1.5, "max_length_extra": 2, "length_penalty": "none"}
-    found = toy_search(table, [[YES], [NO, NO, NO]], **options)
-    for hypotheses, limit in zip(found, (5, 8), strict=True):
-        assert [len(h.ids) + 1 for h in hypotheses] == [limit, limit]
-        assert hypotheses[0].ids == [YES] * (limit - 1)
-        expected = (limit - 1) * table(0, ())[YES] + table(0, ())[EOS]
-        assert hypotheses[0].log_probability == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_sentence_that_ends_early_leaves_the_batch_and_the_others_alone() -> None:

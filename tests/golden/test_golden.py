@@ -342,24 +342,6 @@ def test_a_model_directory_gives_the_same_output_by_the_commands(name: str, tmp_
     assert outputs(HERE / "models" / name, pairs, tmp_path) == _approximately(expected, 1e-4)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_model_directory_gives_the_same_output_by_the_api(name: str) -> None:
-    translator = nmt.load(HERE / "models" / name, device="cpu")
-    expected = _expected(name)
-    pairs = [(line["score"]["source"], line["score"]["target"]) for line in expected]
-    with _one_thread():
-        translations = translator.translate([source for source, _ in pairs], n_best=3, beam_size=5)
-        scored = list(translator.score(pairs))
-        aligned = list(translator.align(pairs))
-    for line, translation, pair, alignment in zip(expected, translations, scored, aligned, strict=True):
-        assert [candidate.text for candidate in translation.n_best] == [
-            candidate["translation"] for candidate in line["translate"]["n_best"]
-        ]
-        assert translation.score == pytest.approx(line["translate"]["score"], abs=1e-4)
-        assert pair.score == pytest.approx(line["score"]["score"], abs=1e-4)
-        assert [list(link) for link in alignment.links] == line["align"]["links"]
-
-
 def _write_losses(chosen: Sequence[str], work: Path) -> None:
     write_corpus(work / "corpus")
     path = HERE / "losses.json"

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import nmt
 from nmt.core import files
 from nmt.core.errors import UserError
 from nmt.jobs.run import ResumableOutput
@@ -107,36 +106,3 @@ def test_output_that_another_process_completes_before_it_is_locked_is_not_touche
     with pytest.raises(UserError, match="another process"), ResumableOutput(tmp_path / "out").open(resume=True):
         pass
     assert (tmp_path / "out").read_text() == "finished\n"
-
-
-@pytest.mark.quick("average")
-@pytest.mark.parametrize("command", ["average", "export"])
-def test_of_two_that_make_a_folder_one_does_and_the_other_is_refused(
-    command: str, run: Path, bytes_transformer: Path, run_nmt: RunNmt, python: Path, tmp_path: Path
-) -> None:
-    output = tmp_path / "new" / "folder"
-    model = run
-    if command == "export":
-        pytest.importorskip("ctranslate2")
-        model = bytes_transformer
-    arguments = [command, model, "-o", output, *(["--last", "2"] if command == "average" else [])]
-    with another_process(python, "-m", "nmt", *arguments) as other:
-        while not output.parent.exists():  # it is about to write
-            assert other.poll() is None
-        ours = run_nmt(*arguments)
-        messages = [ours.stderr, other.communicate()[1]]
-    assert sorted([ours.returncode, other.returncode]) == [0, 2], messages
-    assert "exists already" in " ".join(messages[ours.returncode == 0].split())
-    assert os.listdir(output.parent) == ["folder"]
-    if command == "average":
-        assert nmt.load(output).translate(["Der Hund schläft."])
-    else:
-        assert (output / "model.bin").is_file()
-
-
-@pytest.fixture(scope="module")
-def bytes_transformer(train_tiny: TrainTiny) -> Path:
-    """One that can be exported."""
-    layer = "{type: transformer, num_layers: 1, num_heads: 4, feed_forward_size: 64}"
-    subwords = "vocabulary={type: unigram, size: 366, joint: true, byte_fallback: true}"
-    return train_tiny(subwords, f"model.encoder={layer}", f"model.decoder={layer}", "training.max_steps=2")

@@ -57,17 +57,6 @@ def test_nothing_done_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.posix
-def test_two_runs_do_not_write_into_one_file(tmp_path: Path) -> None:
-    first, second = ResumableOutput(tmp_path / "out.en"), ResumableOutput(tmp_path / "out.en")
-    with first.open(resume=False) as file:
-        file.write("eins\n")
-        file.flush()
-        with pytest.raises(UserError, match="being written by another"), second.open(resume=True):
-            pass
-    assert (tmp_path / "out.en").read_text() == "eins\n"
-
-
-@pytest.mark.posix
 def test_what_is_no_file_can_not_be_resumed(tmp_path: Path) -> None:
     for name in ("-", "/dev/null"):
         assert ResumableOutput(name).partial is None

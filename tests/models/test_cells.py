@@ -43,10 +43,6 @@ def random_cell(choice: Any, input_sizes: Sequence[int] = (INPUT,), layer: int =
     return cell
 
 
-def random_state(cell: Cell, rows: int = ROWS) -> tuple[Tensor, ...]:
-    return tuple(torch.randn(rows, HIDDEN, dtype=torch.float64) for _ in range(cell.num_states))
-
-
 # The equations, number by number
 
 
@@ -233,21 +229,6 @@ def read_by_loops(
 # One step
 
 
-@every_cell
-@pytest.mark.parametrize("step", range(5))
-def test_a_cell_computes_its_equations(choice: Any, step: int) -> None:
-    torch.manual_seed(11 + step)
-    cell = random_cell(choice)
-    x, state = torch.randn(ROWS, INPUT, dtype=torch.float64), random_state(cell)
-    clock = (torch.full((ROWS, 1), step),) if "clockwork" in str(choice) else ()
-    found = cell(cell.project(x), (*state, *clock))
-    assert len(found) >= cell.num_states > 0
-    for row in range(ROWS):
-        expected = EQUATIONS[type(cell)](Step(cell, x[row].tolist(), [p[row].tolist() for p in state], step, None))
-        for part, values in zip(found[: cell.num_states], expected[: cell.num_states], strict=True):
-            assert part[row].tolist() == pytest.approx(values, abs=1e-12)
-
-
 def torch_weights(cell: Cell) -> dict[str, Tensor]:
     """The weights of PyTorch's cell that computes the same: other orders of gates, and GRU's z is 1 - z there."""
     order, sign = {"LstmCell": ([0, 1, 3, 2], [1, 1, 1, 1]), "GruCell": ([0, 1, 2], [1, -1, 1])}.get(
@@ -416,19 +397,3 @@ def test_half_precision_loses_nothing_that_a_state_adds_up(choice: Any) -> None:
         if recurrence.kind.kernel is None:
             assert part.dtype == expected.dtype
         assert (part - expected).abs().max() < 0.1
-
-
-@pytest.mark.parametrize("kind", [kind for kind in CELLS if kind in TORCH_CELLS])
-def test_a_stack_stepped_equals_the_kernel_of_the_same_weights(kind: str) -> None:
-    torch.manual_seed(22)
-    recurrence, (cells,) = recurrence_of(kind, 1, num_layers=3)
-    stack = stack_of(kind)
-    for own, cell in zip(stack.cells, cells, strict=True):
-        own.load_state_dict(cell.state_dict())
-    x_BTD = torch.randn(ROWS, 6, INPUT, dtype=torch.float64)
-    state = tuple(torch.randn(ROWS, 3, HIDDEN, dtype=torch.float64) for _ in range(stack.num_states))
-    outputs_BTD, final = recurrence(x_BTD, state)
-    for position in range(6):
-        state = stack(stack.project(x_BTD[:, position]), state)
-        torch.testing.assert_close(stack.output(state), outputs_BTD[:, position])
-    torch.testing.assert_close(state, final)

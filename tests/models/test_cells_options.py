@@ -1,6 +1,5 @@
 """What a recipe may say of a cell: its name, its options, how its weights and its state start."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from nmt.models.build import _NoInitialisation, build_model
 from nmt.models.cells import CELLS, Cell
 from nmt.models.cells.base import InitialisedOptions
 from nmt.models.networks.recurrence import CellStack, Recurrence, StackOptions
-from nmt.models.weights import read_tensors
 from nmt.recipe.schema import ModelOptions
 
 SIZE = 12
@@ -129,17 +127,6 @@ def test_time_constants_of_units_lie_at_equal_ratios(learned: bool) -> None:
     assert (1 / moved[0]).tolist() == pytest.approx([1.5 * 2**unit for unit in range(6)], rel=1e-4)
 
 
-def test_the_cells_of_a_new_depth_gated_stack_do_not_grow_from_layer_to_layer() -> None:
-    torch.manual_seed(0)
-    cells = CellStack(stack("depth_gated", 3, 64), [64])
-    hidden = cell = torch.zeros(8, 3, 64)
-    with torch.no_grad():
-        for _ in range(40):
-            hidden, cell = cells(cells.project(torch.randn(8, 64)), (hidden, cell))
-    low, middle, high = cell.square().mean(dim=(0, 2)).sqrt().tolist()
-    assert 0.05 < high < middle < low
-
-
 def test_an_echo_state_has_its_radius_and_forgets_how_it_began() -> None:
     torch.manual_seed(31)
     cell = {"type": "echo_state", "spectral_radius": 0.7}
@@ -168,20 +155,6 @@ def test_echo_states_are_not_trained_and_not_counted(make_model: Any, batch: Bat
     assert {name for name, parameter in model.named_parameters() if parameter.grad is None} == fixed | {
         name for name, _ in model.named_parameters() if "output" in name
     }
-
-
-def test_training_moves_all_but_the_echo_states_and_saves_them(train_tiny: Any) -> None:
-    settings = ["model.encoder.cell=echo_state", "model.decoder.cell=echo_state", "training.ema=0.9"]
-    settings += ["training.optimizer={type: adamw, weight_decay: 0.1}", "training.validate_every=50"]
-    weights: list[dict[str, Tensor]] = []
-    for num_steps in (1, 4):
-        directory: Path = train_tiny(f"training.max_steps={num_steps}", *settings)
-        weights.append(read_tensors(directory / "model.safetensors"))
-    before, after = weights
-    assert len(before) > 10
-    for name, value in before.items():
-        fixed = "recurrence.layers" in name or "decoder.cells" in name
-        assert torch.equal(value, after[name]) == fixed, name
 
 
 @pytest.mark.parametrize("cell", [{"type": "echo_state"}, {"type": "lstm", "init": "spectral"}], ids=str)

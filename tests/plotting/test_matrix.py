@@ -195,13 +195,3 @@ def test_diagnostics_stand_beside_the_words_with_their_numbers() -> None:
     np.testing.assert_allclose(shades(right), [[0.25], [0.5], [1]])
     assert below.get_window_extent().y1 < matrix.get_window_extent().y0
     assert right.get_window_extent().x0 > matrix.get_window_extent().x1
-
-
-def test_nothing_overlaps_in_a_picture_of_one_word() -> None:
-    """The scale is higher than the matrix, and the legend wider."""
-    figure = draw_matrix(pair(("ja",), ("yes",)), gold=({(0, 0)}, set()), title="Sentence 12")
-    pixels(figure)  # puts everything in its place
-    (matrix,) = figure.axes
-    title, legend, scale = matrix.get_title(loc="left"), matrix.get_legend(), matrix.child_axes[0]
-    assert title == "Sentence 12"
-    assert legend.get_window_extent().y1 < scale.get_tightbbox().y0

@@ -1,7 +1,5 @@
 """The measuring tools: figures are read from what is printed, and operations are counted right."""
 
-import asyncio
-import json
 import shlex
 import sys
 from collections.abc import Callable
@@ -12,7 +10,6 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from nmt.core.device import pick_precision
 from nmt.data.batch import make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
@@ -68,46 +65,3 @@ def test_operations_are_about_those_that_pytorch_counts(load_tool: LoadTool) -> 
         ).smoothed.backward()
     assert tool.matrix_operations(model, batch) == pytest.approx(counter.get_total_flops(), rel=0.05)
     assert torch.get_float32_matmul_precision() == "highest"
-
-
-def test_cells_are_measured_beside_the_lstm(
-    load_tool: LoadTool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tool = load_tool("bench/cells")
-    precision = pick_precision("auto", torch.device("cpu"))  # without bfloat16 oneDNN has no LSTM for it
-    small = ["--hidden-size", "8", "--batch", "2", "--length", "3", "--repeat", "1", "--turns", "2"]
-    monkeypatch.setattr(sys, "argv", ["cells.py", "--cells", "peephole", "gru", "--precision", precision, *small])
-    tool.main()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in capsys.readouterr().out.splitlines()]
-    assert [row[0] for row in rows[2:]] == ["lstm", "peephole", "gru"]
-    for row in rows[2:]:
-        assert all(float(speed.replace(",", "")) > 0 for speed in row[1:4])
-        medians = [float(other[3].replace(",", "")) for other in (rows[2], row)]
-        assert float(row[4]) == pytest.approx(medians[0] / medians[1], abs=0.02)
-
-
-def test_the_load_of_a_server_counts_wrong_and_lost_answers(load_tool: LoadTool) -> None:
-    """Against a server that translates one line wrongly, refuses one, and closes the connection for one."""
-    tool = load_tool("bench/serve")
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while head := await reader.readuntil(b"\r\n\r\n"):
-            line = json.loads(await reader.readexactly(int(head.rpartition(b": ")[2])))["q"]
-            if line == "close":
-                writer.close()
-                return
-            body = json.dumps({"translatedText": line.upper()}).encode()
-            status = b"503 no" if line == "refuse" else b"200 OK"
-            writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
-
-    async def run() -> None:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        async with server:
-            await load.client(server.sockets[0].getsockname()[1], iter(load.lines))
-
-    load = tool.Load(["a", "wrong", "refuse", "close", "b"], "de", "en", {"a": "A", "wrong": "right"})
-    asyncio.run(run())
-    assert len(load.seconds) == 3
-    assert load.wrong == [("right", "WRONG")]
-    assert load.failures == {"503": 1, "IncompleteReadError": 1}
-    assert load.expected["b"] == "B"

@@ -6,8 +6,6 @@ import pytest
 from pydantic import ValidationError
 
 from nmt.core.errors import UserError
-from nmt.models.build import ENCODERS
-from nmt.models.cells import CELLS
 from nmt.models.networks.recurrent import BahdanauDecoder
 from nmt.training.optimization import SCHEDULES, Constant
 from nmt.training.resolve import resolve
@@ -54,16 +52,6 @@ def test_a_resolved_recipe_has_typed_options_and_can_not_be_changed(tiny_recipe:
     }
     with pytest.raises(ValidationError, match="frozen"):
         resolved.task = None  # type: ignore[misc]
-
-
-def test_components_are_checked_once(tiny_recipe: Path) -> None:
-    resolved = resolve(tiny_recipe, {"model.encoder": {"type": "recurrent", "cell": "lstm"}})
-    encoder = ENCODERS.choose(resolved.model.encoder, "model.encoder")
-    assert encoder is ENCODERS.choose(resolved.model.encoder, "model.encoder")
-    cell = CELLS.choose(encoder.options.cell, "model.encoder.cell")
-    assert cell is CELLS.choose(encoder.options.cell, "model.encoder.cell")
-    assert isinstance(cell.options, cell.component.Options)
-    assert resolved.model.encoder["cell"] == {"type": "lstm", **cell.options.model_dump(mode="json")}
 
 
 def test_resolving_twice_changes_nothing(tiny_recipe: Path) -> None:

@@ -1,7 +1,5 @@
 """The training loop: the same seed gives the same run, whole or in parts, and trouble loses nothing."""
 
-import errno
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -295,34 +293,3 @@ def test_a_checkpoint_that_a_killed_process_would_have_deleted_is_deleted(
     train(make_recipe(**options), tmp_path)
     train(make_recipe(**options | {"keep_last": 1, "keep_best": 0}), tmp_path, resume=True)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000003"]
-
-
-@pytest.mark.quick("replace")
-@pytest.mark.parametrize("call", ["write_bytes", "replace"])
-def test_a_disk_that_fills_up_costs_only_what_came_after_the_last_checkpoint(
-    make_recipe: RecipeMaker,
-    read_checkpoint: CheckpointReader,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    call: str,
-) -> None:
-    options = {"dropout": 0.2, "max_steps": 9, "checkpoint_every": 3, "validate_every": 9}
-    target: Any = Path if call == "write_bytes" else os
-    real = getattr(target, call)
-
-    first = tmp_path / "broken" / "checkpoints" / "step-000003"
-
-    def full(*args: Any) -> None:
-        if str(first.parent) in str(args) and first.is_dir():  # the second checkpoint
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(target, call, full)
-        with pytest.raises(UserError, match=r"can't be written: no space left on device"):
-            train(make_recipe(**options), tmp_path / "broken")
-    assert [path.name for path in (tmp_path / "broken" / "checkpoints").iterdir()] == ["step-000003"]
-    train(make_recipe(**options), tmp_path / "broken", resume=True)
-    train(make_recipe(**options), tmp_path / "whole")
-    broken, whole = (read_checkpoint(tmp_path / name, 9) for name in ("broken", "whole"))
-    assert_identical(broken, whole)

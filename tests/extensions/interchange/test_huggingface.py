@@ -26,7 +26,7 @@ from nmt.recipe.schema import ModelOptions, Recipe, VocabularyOptions
 from nmt.training.resolve import resolve
 from nmt.translation.translator import Translator
 from tests.conftest import BuildOnce
-from tests.support.huggingface_folders import lines_of, strange_lines
+from tests.extensions.interchange.huggingface_folders import lines_of, strange_lines
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 TrainTiny = Callable[..., Path]

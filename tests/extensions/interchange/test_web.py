@@ -25,8 +25,8 @@ from nmt.extensions.interchange.runtime import translate as runtime
 from nmt.extensions.interchange.web import PAGE, RUNTIME, RUNTIME_FILES
 from nmt.quickstart.embedded_corpus import splits
 from nmt.translation.load import load
-from tests.support import huggingface_folders
-from tests.support.huggingface_folders import write_folder
+from tests.extensions.interchange import huggingface_folders
+from tests.extensions.interchange.huggingface_folders import write_folder
 
 DRIVER = importlib.util.find_spec("playwright")
 NODE = shutil.which("node") or (DRIVER and shutil.which("node", path=Path(DRIVER.origin or "").parent / "driver"))
