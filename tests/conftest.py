@@ -4,7 +4,6 @@ import io
 import itertools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -267,30 +266,6 @@ def language_model(train_tiny: TrainTiny, tiny_model: Path) -> Path:
     )
 
 
-@pytest.fixture(scope="session")
-def onnx_folder(tiny_recipe: Path, build_once: BuildOnce) -> Path:
-    """A folder with a Transformer encoder and an SSRU decoder, ``model``, and its ONNX export, ``onnx``. Read only."""
-    pytest.importorskip("onnxscript", reason="needs onnxscript")
-    layers = "num_layers: 1, num_heads: 4, feed_forward_size: 64, dropout: 0"
-
-    def build(folder: Path) -> None:
-        import nmt
-        from nmt.extensions.interchange.onnx import export_onnx
-        from nmt.recipe.load import parse_settings
-
-        settings = [
-            "vocabulary={type: unigram, size: 110, joint: true}",
-            f"model.encoder={{type: transformer, {layers}}}",
-            f"model.decoder={{type: ssru, {layers}}}",
-            "training.max_steps=100",
-            "training.learning_rate=0.005",
-        ]
-        nmt.train(tiny_recipe, folder / "model", overrides=parse_settings(settings))
-        export_onnx(nmt.load(folder / "model", "cpu"), folder / "onnx")
-
-    return build_once("onnx_folder", build)
-
-
 RNN = {"type": "recurrent", "cell": "gru", "hidden_size": 48}
 ATTENTION = {"type": "additive", "size": 32}
 TRANSFORMER = {"type": "transformer", "num_layers": 1, "num_heads": 4, "feed_forward_size": 128}
@@ -398,20 +373,6 @@ def python(shared_folder: Path) -> Iterator[Path]:
 
     with warm_python(shared_folder / "warm") as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium, where both it and its driver are on the machine."""
-    driver = pytest.importorskip("playwright.sync_api")
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("needs Chromium")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with driver.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=path, args=arguments)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from nmt.alignment.heads import AlignmentHeads
 from nmt.core.errors import UserError
 from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import LogitsProcessor
-from nmt.extensions.search.mbr import expected_utilities
 from nmt.translation.request import OutputConstraints, Request, read_unknown_lexicon
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -24,27 +23,6 @@ SOURCE = "Der Hund schläft im Garten.\nDie Katze trinkt kaltes Wasser.\n"
 def lines(done: "subprocess.CompletedProcess[str]") -> list[str]:
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
-
-
-def test_samples_depend_on_seed_and_line_alone(run_nmt: RunNmt, tiny_model: Path) -> None:
-    options = ("--search", "sample", "--temperature", "3", "--beam-size", "4", "--n-best", "4", "--max-length", "6")
-    first = lines(run_nmt("translate", tiny_model, *options, stdin=SOURCE))
-    assert first == lines(run_nmt("translate", tiny_model, *options, "--batch-size", "1", stdin=SOURCE))
-    assert first[1] == lines(run_nmt("translate", tiny_model, *options, stdin="\n" + SOURCE.splitlines()[1] + "\n"))[1]
-    assert first != lines(run_nmt("translate", tiny_model, *options, "--seed", "2", stdin=SOURCE))
-    assert len(set(first[0].split("\t"))) > 1
-
-
-def test_mbr_takes_the_candidate_most_like_the_others(run_nmt: RunNmt, tiny_model: Path) -> None:
-    options = ("--search", "sample", "--temperature", "2", "--beam-size", "8", "--n-best", "8")
-    plain = lines(run_nmt("translate", tiny_model, *options, stdin=SOURCE))
-    chosen = lines(run_nmt("translate", tiny_model, *options, "--mbr", "chrf", stdin=SOURCE))
-    assert len(plain) == 2
-    for before, after in zip(plain, chosen, strict=True):
-        candidates = before.split("\t")
-        assert sorted(candidates) == sorted(after.split("\t"))
-        utilities = expected_utilities(candidates, "chrf")
-        assert utilities[candidates.index(after.split("\t")[0])] == max(utilities)
 
 
 def test_an_ensemble_of_a_model_with_itself_is_that_model(run_nmt: RunNmt, tiny_model: Path) -> None:

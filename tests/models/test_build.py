@@ -107,14 +107,6 @@ def test_xavier_leaves_embeddings_and_output_as_they_are(make_model: Any) -> Non
     assert weight.abs().max().item() == pytest.approx((6 / sum(weight.shape)) ** 0.5, rel=0.05)
 
 
-def test_act_refuses_a_cell_whose_states_have_no_mean(joint_vocabularies: Vocabularies) -> None:
-    pondering = {"type": "act_rnn", "hidden_size": 8, "cell": "clockwork"}
-    for encoder, decoder in ((pondering, BAHDANAU), (RECURRENT, pondering)):
-        error = refused(joint_vocabularies, encoder, decoder)
-        assert "the cell clockwork have no mean" in error.message
-        assert "another cell" in error.message + error.remedy
-
-
 def test_a_model_is_counted_without_being_built(joint_vocabularies: Vocabularies) -> None:
     options = load_recipe("quickstart").model
     state = torch.get_rng_state()

@@ -79,7 +79,7 @@ NOT_RUN = {
     r"tools/experiments/confidence_quality\.py": "needs the corpora; see tests/tools",
     r"nmt calibrate|--confidence$|--abstain": "needs a model that translates well; see tests/extensions/quality",
     r"nmt learn-corrections": "needs a hundred corrections; see tests/extensions/memory/test_corrections.py",
-    r"sphinx-|LC_MESSAGES": "needs Sphinx and a documentation; see tests/cli/test_translate_documents.py",
+    r"sphinx-|LC_MESSAGES": "needs Sphinx and a documentation; see tests/extensions/documents",
     r"-o runs/transformer --resume": "continues a run that the page does not make",
     r"nmt import|models/": "needs the download of a model; tests/pretrained imports, fine-tunes and exports small ones",
     r"--to web|http\.server|web_pack\.py": "needs npm and a browser; see tests/extensions/interchange/test_web.py",
