@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,11 @@ def pytest_pycollect_makeitem() -> Iterator[Any]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip on Windows what is marked with ``posix``."""
+    """Skip on Windows what is marked with ``posix``, and without an extension what is marked with its name."""
     for item in items:
+        for mark in item.iter_markers("extension"):
+            if find_spec(f"nmt.extensions.{mark.args[0]}") is None:
+                item.add_marker(pytest.mark.skip(f"needs the extension {mark.args[0]}"))
         if os.name == "nt" and item.get_closest_marker("posix"):
             item.add_marker(pytest.mark.skip("needs signals, pipes, links, permissions or locks of POSIX"))
 

@@ -1,17 +1,13 @@
 """A pretend accelerator: a device ``accel`` whose tensors compute on the CPU, but count as tensors of another device.
 
-Code that would fail or wait on a GPU can so be found on a machine without one: an operation on tensors of both devices
-is an error, as on a GPU, and each copy to the CPU and each read of a value, for which the CPU would have to wait, is
-counted with the line of nmt that asks for it. It is built on PyTorch's experimental backend in Python
+Code that would fail on a GPU can so be found on a machine without one: an operation on tensors of both devices is an
+error, as on a GPU. It is built on PyTorch's experimental backend in Python
 (``_setup_privateuseone_for_python_backend``). The kernels are those of the CPU, so what cuDNN or the fused kernels of
 CUDA compute is not tested. One process can register one such device, so tests that use it run in a process of their
 own.
 """
 
-import traceback
-from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,19 +15,9 @@ from torch import Tensor
 from torch.utils._mode_utils import no_dispatch
 from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
-import nmt
-
 NAME = "accel"
-PACKAGE = Path(nmt.__file__).parent
-WAITS = ("aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::_unique2", "aten::equal")
-"""Operations whose result, or its shape, must be known on the CPU."""
 GIVES_CPU_SIZES = ("aten::_pack_padded_sequence", "aten::_pad_packed_sequence")
 TAKES_CPU_TENSORS = ("aten::copy_", *GIVES_CPU_SIZES)
-
-waits: Counter[str] = Counter()
-"""How often each line of nmt made the CPU wait for the device."""
-uploads: Counter[str] = Counter()
-"""How often each line of nmt copied a tensor to the device."""
 
 
 class AccelTensor(Tensor):
@@ -53,7 +39,6 @@ class AccelTensor(Tensor):
         return tensor
 
     def tolist(self) -> Any:
-        waits[_line()] += 1
         return self.content.tolist()
 
     @classmethod
@@ -81,14 +66,6 @@ def _each(function: Callable[[Any], Any], value: Any) -> Any:
     return type(value)(_each(function, v) for v in value) if isinstance(value, (list, tuple)) else function(value)
 
 
-def _line() -> str:
-    """The line of nmt that is running."""
-    frames = [frame for frame in traceback.extract_stack() if Path(frame.filename).is_relative_to(PACKAGE)]
-    if not frames:
-        return "outside nmt"
-    return f"nmt/{Path(frames[-1].filename).relative_to(PACKAGE).as_posix()}: {frames[-1].line}"
-
-
 def _run(operation: Any, *args: Any, **kwargs: Any) -> Any:
     """Run an operation on the CPU, and give its results as tensors of the device that it would give them on."""
     name = operation._schema.name
@@ -98,12 +75,8 @@ def _run(operation: Any, *args: Any, **kwargs: Any) -> Any:
     ours = [tensor for tensor in tensors if isinstance(tensor, AccelTensor)]
     strangers = [tensor for tensor in tensors if not isinstance(tensor, AccelTensor) and tensor.dim()]
     if ours and strangers and name not in TAKES_CPU_TENSORS:
-        raise RuntimeError(f"{name} gets tensors of two devices in {_line()}")
+        raise RuntimeError(f"{name} gets tensors of two devices")
     to_cpu = "device" in kwargs and torch.device(kwargs["device"] or NAME).type == "cpu"
-    if name in WAITS or to_cpu or (name == "aten::copy_" and not isinstance(args[0], AccelTensor)):
-        waits[_line()] += 1
-    if name == "aten::copy_" and strangers and isinstance(args[0], AccelTensor):
-        uploads[_line()] += 1
     result = operation(*_each(_on_cpu, args), **{key: _each(_on_cpu, value) for key, value in kwargs.items()})
     if to_cpu:
         return result
