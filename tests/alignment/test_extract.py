@@ -22,12 +22,6 @@ def test_balance_shares_by_source_and_then_by_target_word() -> None:
     assert balance(DISTRACTED).dtype == np.float32
 
 
-def test_words_without_attention_get_none() -> None:
-    weights = np.array([[0.0, 0.0], [0.0, 0.7]], dtype=np.float32)
-    assert balance(weights).tolist() == [[0, 0], [0, 1]]
-    assert word_links(balance(weights), LinkOptions()) == ((1, 1),)
-
-
 def test_competition_finds_the_words_of_distracted_attention() -> None:
     assert DISTRACTED.argmax(axis=1).tolist() == [2, 2, 2]
     assert word_links(balance(DISTRACTED), PLAIN) == ((0, 0), (1, 1), (2, 2))

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise, product
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from nmt.alignment.extract import LinkOptions, balance, word_links
 from nmt.alignment.lexicon import LEAST_SHARE, Lexicon
 from nmt.alignment.links import Weights, WordAlignment
 from nmt.alignment.posterior import JUMP_DECAY, learn_lexicon, posteriors, word_order
-from nmt.core.errors import UserError
 
 SOURCE, TARGET = ["der", "Hund", "schläft"], ["the", "dog", "sleeps", "now"]
 LEXICON = Lexicon({"der": {"the": 8.0}, "hund": {"dog": 5.0, "hound": 1.0}, "schläft": {"sleeps": 3.0, "the": 1.0}})
@@ -117,15 +115,6 @@ def test_learning_finds_what_attention_alone_does_not() -> None:
     assert found[1, 1] > 0.8
     counted = Lexicon.count((pair.source, pair.target, balance(pair.weights)) for pair in corpus * 5)
     assert counted.probability(["Buch"], ["book"])[0, 0] == pytest.approx(0.5, abs=0.1)
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_reported_with_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nmt.alignment.posterior.TemporaryFile", lambda: open("/dev/full", "w+b", buffering=0))  # noqa: SIM115
-    pairs = [aligned("der Hund", "the dog", [[0.9, 0.1], [0.1, 0.9]])] * 3
-    with pytest.raises(UserError, match=r"can't be kept in .*: No space left on device") as caught:
-        learn_lexicon(pairs)
-    assert "TMPDIR" in caught.value.remedy
 
 
 def test_a_reversed_lexicon_has_the_same_counts() -> None:

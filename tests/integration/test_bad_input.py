@@ -188,10 +188,6 @@ def test_a_model_without_attention_cannot_align(run_nmt: RunNmt, vanilla_model: 
     [
         (["translate"], "MODEL_DIR"),
         (["translate", "m", "--beem-size", "3"], "--beem-size"),
-        (["translate", "m", "--beam-size", "0"], "--beam-size"),
-        (["translate", "m", "--alpha", "strong"], "--alpha"),
-        (["translate", "m", "--format", "xml"], "jsonl"),
-        (["align", "m", "s", "t", "--method", "magic"], "argmax"),
         (["align", "m", "s", "t", "--threshold", "2"], "--threshold"),
         (["trian"], "trian"),
     ],

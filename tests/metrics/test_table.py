@@ -112,20 +112,6 @@ def test_different_numbers_of_lines(hypothesis: Path, tmp_path: Path) -> None:
         score_corpus(["a"], [["a", "b"]])
 
 
-def test_bad_files_are_named(hypothesis: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"not found: .*missing\.de"):
-        score_files(hypothesis, tmp_path / "missing.de")
-    latin = tmp_path / "latin.de"
-    latin.write_bytes("gut\nschön\n".encode("latin1"))
-    with pytest.raises(UserError, match=r"latin\.de, line 2: not UTF-8"):
-        score_files(latin, hypothesis)
-    empty = write_lines(tmp_path / "empty.de", [])
-    with pytest.raises(UserError, match="Nothing to score"):
-        score_files(empty, empty)
-    with pytest.raises(UserError, match="standard input"):
-        score_files("-", "-")
-
-
 def test_unknown_names_suggest_the_nearest() -> None:
     with pytest.raises(UserError, match="'blue'") as caught:
         score_corpus(["a"], [["a"]], ["blue"])

@@ -87,12 +87,6 @@ def test_scores_contexts_and_weights_follow_the_equations(kind: str, memory: Mem
             assert context_BQD[b, q].tolist() == pytest.approx(context, abs=1e-6)
 
 
-def test_concat_is_one_matrix_over_query_and_annotation() -> None:
-    """Nothing but W and v: with Bahdanau's bias it would be another function."""
-    sizes = [tuple(p.shape) for p in make_attention({"type": "concat", "size": 7}, 3, WIDTH).parameters()]
-    assert sizes == [(7, 3), (7, WIDTH), (1, 7)]
-
-
 @pytest.mark.parametrize("strength", [0.5, 10.0, 50.0])
 def test_key_strength_starts_where_it_is_set_and_stays_positive(strength: float) -> None:
     attention = make_attention({"type": "cosine", "strength": strength}, WIDTH, WIDTH)

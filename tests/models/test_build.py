@@ -43,12 +43,6 @@ def test_an_unknown_type_lists_the_known_ones(joint_vocabularies: Vocabularies, 
     assert "recurrent" in error.remedy
 
 
-def test_a_missing_type_lists_the_known_ones(joint_vocabularies: Vocabularies) -> None:
-    error = refused(joint_vocabularies, {"hidden_size": 8}, BAHDANAU)
-    assert "model.encoder has no type" in error.message
-    assert "transformer" in error.remedy
-
-
 @pytest.mark.parametrize("score", ["dot", "scaled_dot"])
 def test_dot_attention_needs_equal_widths(joint_vocabularies: Vocabularies, score: str) -> None:
     error = refused(joint_vocabularies, RECURRENT, {**BAHDANAU, "attention": {"type": score}})

@@ -231,10 +231,6 @@ def test_wrong_options_of_a_cell_are_named(
     assert remedy in error.remedy
 
 
-def test_a_cell_that_is_no_name_is_refused(joint_vocabularies: Vocabularies) -> None:
-    assert "'cell' is 3" in refusal(joint_vocabularies, 3).message
-
-
 def test_modules_must_divide_the_width(joint_vocabularies: Vocabularies) -> None:
     error = refusal(joint_vocabularies, {"type": "clockwork", "num_modules": 5})
     assert "hidden_size 12 is no multiple of 5 modules" in error.message

@@ -73,8 +73,3 @@ def test_a_figure_that_no_run_has_gets_no_panel() -> None:
     )
     hidden = [axes.get_title("left") for axes in draw_runs({"run": unscored}).axes if not axes.get_visible()]
     assert hidden == ["validation BLEU"]
-
-
-def test_a_gradient_of_zero_is_left_out() -> None:
-    [line] = draw_gradients({"rnn": np.array([1.0, 1e-200, 0.0])}).axes[0].lines
-    assert np.isnan(line.get_ydata()).tolist() == [False, False, True]

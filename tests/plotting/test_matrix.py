@@ -162,11 +162,6 @@ def test_long_pairs_among_many_are_left_out(tmp_path: Path, capsys: pytest.Captu
             plot_alignments(pairs, tmp_path / "long.pdf")
 
 
-def test_too_little_gold(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="gold links for 1 sentence pairs"):
-        plot_alignments([HOUSE, HOUSE], tmp_path / "links.svg", gold=[({(0, 0)}, set())])
-
-
 def test_each_turn_of_a_dialogue_has_a_column_in_the_shades_of_its_attention() -> None:
     weights = np.full((2, 4), 0.25, np.float32)
     turn_weights = np.array([[0.25, 0.25, 0.5], [1, 0, 0]], np.float32)

@@ -7,7 +7,6 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
 from nmt.alignment.links import WordAlignment
-from nmt.core.errors import UserError
 from nmt.plotting.matrix import GoldLinks, draw_grid
 
 SOURCE, TARGET = ("Er", "hat", "geschlafen", "."), ("He", "slept", ".")
@@ -65,19 +64,3 @@ def test_layers_are_rows_heads_are_columns_and_words_stand_along_the_edges() -> 
 def test_the_heads_that_links_come_from_are_framed() -> None:
     found = panels(draw(pair(6), LAYERS, chosen=(1, 5)))
     assert [bool(axes.patches) for axes in found] == [False, True, False, False, False, True]
-
-
-def test_gold_and_numbers_are_in_every_panel() -> None:
-    plain = panels(draw(pair(6), LAYERS))
-    full = panels(draw(pair(6), LAYERS, gold=({(0, 0), (3, 2)}, {(1, 1)}), numbers=True))
-    assert len(plain) == 6
-    for before, after in zip(plain, full, strict=True):
-        assert len(after.patches) == len(before.patches) + 3
-        (shades,) = (artist for artist in after.collections if isinstance(artist, QuadMesh))
-        written = len(after.texts) - len(before.texts)
-        assert written == np.sum(np.asarray(shades.get_array()) >= 0.005)
-
-
-def test_gold_outside_the_pair_is_refused() -> None:
-    with pytest.raises(UserError, match="outside the pair"):
-        draw(pair(6), LAYERS, gold=({(4, 0)}, set()))

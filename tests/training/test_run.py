@@ -217,13 +217,6 @@ def test_the_vocabulary_of_a_failed_attempt_is_not_used_again(make_recipe: Recip
     assert len(Vocabularies.load(tmp_path).source) > 50
 
 
-def test_an_existing_vocabulary_can_be_named(make_recipe: RecipeMaker, tmp_path: Path) -> None:
-    train(make_recipe(max_steps=1), tmp_path / "one")
-    train(make_recipe(max_steps=1, recipe={"vocabulary": {"path": str(tmp_path / "one"), "size": 9}}), tmp_path / "two")
-    one, two = (Vocabularies.load(tmp_path / name).fingerprint for name in ("one", "two"))
-    assert one == two
-
-
 def test_too_few_pairs_to_hold_some_out(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     for language in ("de", "en"):
         (tmp_path / f"train.{language}").write_text("eins\nzwei\n", encoding="utf-8")

@@ -13,7 +13,6 @@ from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.metrics.degenerate import DegenerateCount
 from nmt.models.weights import read_tensors
-from nmt.recipe import registry as plugins
 from nmt.recipe.schema import Recipe
 from nmt.training.checkpoint import CheckpointFolder, step_of
 from nmt.training.distributed import Interrupted, Interrupts
@@ -158,17 +157,6 @@ def test_other_changes_are_said(make_recipe: RecipeMaker, tmp_path: Path, capsys
     assert "resuming with other settings: model.encoder.dropout is 0.1, was 0.0;" in message
     assert "training.learning_rate is 0.02, was 0.01" in message
     assert "max_steps is" not in message
-
-
-def test_another_list_of_plugins_is_no_other_setting(
-    make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(plugins, "_added", [plugins.Row(None, "some", object, "some.plugin")])
-    train(make_recipe(max_steps=1), tmp_path)
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(recipe.read_text("utf-8").replace("plugins: {}", "plugins: {some.plugin: ''}"), "utf-8")
-    train(make_recipe(max_steps=2), tmp_path, resume=True)
-    assert "other settings" not in said(capsys)
 
 
 @pytest.mark.parametrize(("system", "key"), [("transformer", "layer_drop"), ("universal_transformer", "time_penalty")])

@@ -61,13 +61,6 @@ def test_candidates_are_sorted_and_distinct(translator: Translator) -> None:
     assert (best.text, best.score, best.tokens) == (translation.text, translation.score, translation.tokens)
 
 
-def test_an_unnormalised_score_is_what_align_gives(translator: Translator) -> None:
-    lines = ["Der Hund schläft im Garten.", "Heute trinkt die Katze kaltes Wasser."]
-    for _, translation in zip(lines, translator.translate(lines, length_penalty="none"), strict=True):
-        [alignment] = translator.align([(translation.source, translation.text)])
-        assert alignment.score == pytest.approx(translation.score, abs=1e-3)
-
-
 @pytest.mark.parametrize("with_alignment", [True, "punctuation"])
 def test_the_alignment_of_a_stream_is_that_of_align(
     translator: Translator, with_alignment: bool | Literal["punctuation"]
@@ -91,13 +84,6 @@ def test_a_stream_reads_no_further_than_it_must(translator: Translator) -> None:
     first = list(islice(translator.stream(endless(), beam_size=1, batch_size=1), 2))
     assert [translation.text for translation in first] == ["The dog sleeps in the garden."] * 2
     assert next(numbers) <= 100
-
-
-def test_progress_counts_every_line_once(translator: Translator) -> None:
-    steps: list[int] = []
-    lines = ["Der Hund.", "", "   ", "Die Katze sieht den Mond.", "Das Kind."] * 7
-    list(translator.stream(lines, on_progress=steps.append, batch_size=4))
-    assert sum(steps) == len(lines)
 
 
 def test_a_long_line_is_cut_where_the_model_has_never_been(
