@@ -40,22 +40,11 @@ def test_the_script_of_a_shell_is_printed(shell: str, run_nmt: RunNmt, monkeypat
     assert f"complete_{shell}" in done.stdout
 
 
-@pytest.mark.quick("translate*", "clean*")
-@pytest.mark.parametrize(
-    "command",
-    [
-        "align MODEL IN IN",
-        "learn-alignment MODEL IN IN",
-        "translate MODEL -i IN",
-        "clean IN IN -o OUT",
-        "learn-vectors IN -o OUT",
-    ],
-)
+@pytest.mark.quick("translate*")
+@pytest.mark.parametrize("command", ["align MODEL IN IN", "learn-alignment MODEL IN IN", "translate MODEL -i IN"])
 def test_every_command_refuses_a_line_that_is_too_long(
     run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if command.startswith("learn-vectors"):
-        pytest.importorskip("gensim")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "IN").write_text(
         "Ein Hund schläft.\n" + "a " * (LIMITS["NMT_MAX_LINE_BYTES"] // 2) + "b\n", encoding="utf-8"

@@ -10,18 +10,6 @@ import sacrebleu
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
-COMMANDS = [
-    "quickstart",
-    "train",
-    "translate",
-    "score",
-    "compare",
-    "align",
-    "aer",
-    "check-data",
-    "inspect memory",
-    "recipes",
-]
 HYPOTHESES = ["The cat sat on the mat.", "A dog runs through green grass."]
 REFERENCES = ["The cat sat on a mat.", "A dog is running through the green grass."]
 
@@ -90,14 +78,3 @@ def test_what_is_the_reference_must_be_clear(run_nmt: RunNmt, files: tuple[Path,
         assert "which is the reference" in done.stderr
         assert "-r REFERENCE" in done.stderr
     assert run_nmt("score", files[0], "-r", files[1]).stdout == run_nmt("score", *files).stdout
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("option", ["--help", "-h"])
-def test_every_command_explains_itself_with_an_example(run_nmt: RunNmt, command: str, option: str) -> None:
-    done = run_nmt(*command.split(), option)
-    assert (done.returncode, done.stderr) == (0, "")
-    examples = done.stdout.split("Example")[1].splitlines()[1:]
-    assert examples
-    assert any(f"nmt {command}" in line for line in examples)
-    assert max(map(len, done.stdout.splitlines())) <= 80

@@ -31,6 +31,10 @@ def test_a_section_of_a_help_page_has_few_options_and_no_default_none(name: str)
         found = sections(command, context)
         shown = [row for rows in found.values() for row in rows]
         assert len(shown) == len([each for each in command.get_params(context) if not each.hidden])
+        page = command.get_help(context)
+    if not hasattr(command, "list_commands"):
+        assert f"{name} " in page.split("Example")[1], "an example"
+    assert max(map(len, page.split("Example")[0].splitlines())) <= 80
     assert max(map(len, found.values())) <= GROUPED_FROM
     assert not any("None" in meaning for _, meaning in shown)
     assert {flags for flags, _ in shown if "--no-" in flags} <= {

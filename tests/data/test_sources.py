@@ -226,8 +226,6 @@ def test_the_sources_of_nmt_can_be_named_like_outside_ones(tmp_path: Path) -> No
     ]
     for text in choices:
         assert list(open_text(DataOptions(source="de", target="en", text=text), "train")) == [("eins", "one")]
-    task = {"type": "task", "task": {"type": "copy", "num_valid": 3}}
-    assert len(list(open_text(DataOptions(source="de", target="en", text=task), "val"))) == 3
 
 
 @pytest.mark.parametrize(

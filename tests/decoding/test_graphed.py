@@ -226,6 +226,7 @@ def test_numbers_that_are_not_finite_are_explained_by_beam_search(words: Vocabul
     assert_same(search(batch), by_beam_search(replace(batch, fast_search=None)))
 
 
+@pytest.mark.extension("search")
 def test_what_a_recorded_step_lacks_is_searched_as_usual(words: Vocabularies, make_system: MakeSystem) -> None:
     model = make_system("transformer")
 
@@ -244,12 +245,3 @@ def test_what_a_recorded_step_lacks_is_searched_as_usual(words: Vocabularies, ma
     for bound in (LexicalConstraints(prefix=[5]), LexicalConstraints(phrases=[[5]])):
         search_batch(batch, [], [bound] * 5)
     search_batch(batch, [NoRepeatNgram(NoRepeatNgram.Options(), words)], [LexicalConstraints()] * 5)
-    ponders = build_model(
-        ModelOptions(
-            encoder={"type": "recurrent", "hidden_size": 16},
-            decoder={"type": "act_rnn", "hidden_size": 16},
-            embedding_size=16,
-        ),
-        words,
-    ).eval()
-    assert RecordedSearch(ponders, by_call)(make_batch(ponders, words, beam_size=2)) is None

@@ -183,7 +183,13 @@ PRUNED = [
 ]
 
 
-@pytest.mark.parametrize("changes", NARROW + GROUPED + PRUNED, ids=lambda changes: " ".join(map(str, changes.values())))
+CASES = [
+    pytest.param(changes, marks=[pytest.mark.extension("search")] if "beam_groups" in changes else [])
+    for changes in NARROW + GROUPED + PRUNED
+]
+
+
+@pytest.mark.parametrize("changes", CASES, ids=lambda changes: " ".join(map(str, changes.values())))
 def test_a_narrow_beam_keeps_what_a_plain_loop_keeps(changes: dict[str, Any]) -> None:
     sources = [[YES, NO], [NO], [UNK, YES, YES], [EOS]]
     found = toy_search(random_table, sources, max_length_extra=3, **changes)

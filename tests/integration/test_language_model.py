@@ -16,6 +16,7 @@ from torch import nn
 import nmt
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
+from nmt.models.build import DECODERS
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 TrainTiny = Callable[..., Path]
@@ -68,7 +69,7 @@ def make_lm() -> Callable[..., Any]:
 
 def test_only_decoders_that_can_do_without_a_source_are_built(make_lm: Callable[..., Any]) -> None:
     make_lm({"type": "transformer", "num_heads": 2})
-    for decoder in ("bahdanau", "luong", "ntm", "act_rnn", "universal_transformer", "ssru"):
+    for decoder in DECODERS.keys() - {"recurrent", "transformer", "classifier"}:
         with pytest.raises(UserError, match="must be of type recurrent or transformer"):
             make_lm({"type": decoder})
     with pytest.raises(UserError, match="bridge: dense needs an encoder: choose zero or learned"):
@@ -92,6 +93,7 @@ def test_perplexity_per_token_and_per_word(
     assert f"{found['per_word']:.2f}" in table.stdout
 
 
+@pytest.mark.extension("cards")
 def test_the_model_card_is_that_of_a_language_model(language_model: Path) -> None:
     card = (language_model / "README.md").read_text("utf-8")
     assert "pipeline_tag: text-generation" in card

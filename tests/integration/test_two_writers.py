@@ -50,7 +50,7 @@ def content(directory: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in directory.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
-@pytest.mark.parametrize("command", ["train", "learn-alignment", "average"])
+@pytest.mark.parametrize("command", ["train", "learn-alignment"])
 def test_a_model_directory_has_one_writer(
     command: str, run: Path, run_nmt: RunNmt, python: Path, tiny_corpus: Path, tmp_path: Path
 ) -> None:
@@ -60,7 +60,6 @@ def test_a_model_directory_has_one_writer(
     arguments: dict[str, list[object]] = {
         "train": [run / "recipe.yaml", "-o", directory, "--resume", "--set", "training.max_steps=5"],
         "learn-alignment": [directory, tiny_corpus / "val.de", tiny_corpus / "val.en"],
-        "average": [directory, "--last", "2", "--replace"],
     }
     with another_process(python, "-c", HOLD, directory) as holder:
         assert holder.stdout is not None

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from extensions import skipped_without_its_extension
 
 from nmt.core.errors import UserError
 from nmt.recipe.load import default_output, find_recipe, load_recipe, parse_settings, shipped_recipes
@@ -32,7 +33,8 @@ def recipe_file(tmp_path: Path) -> Path:
 def test_every_shipped_recipe_resolves_and_survives_being_written(name: str, tmp_path: Path) -> None:
     recipe = load_recipe(name)
     assert recipe.description, "nmt recipes shows a line for each"
-    resolved = resolve(recipe)
+    with skipped_without_its_extension():
+        resolved = resolve(recipe)
     (tmp_path / "recipe.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
     assert load_recipe(tmp_path / "recipe.yaml") == resolved
     assert resolve(resolved) == resolved

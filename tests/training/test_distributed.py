@@ -91,7 +91,9 @@ SAMPLED = {
 
 @pytest.mark.quick("sampled")
 @pytest.mark.parametrize(
-    ("accumulate", "changes"), [(1, {"metric": "bleu"}), (2, {}), (1, SAMPLED)], ids=["bleu", "accumulate", "sampled"]
+    ("accumulate", "changes"),
+    [(1, {"metric": "bleu"}), (2, {}), pytest.param(1, SAMPLED, marks=pytest.mark.extension("techniques"))],
+    ids=["bleu", "accumulate", "sampled"],
 )
 def test_two_processes_are_one_with_twice_the_batches(
     write_recipe: Any, start: Any, zygote: Any, read_metrics: MetricsReader, tmp_path: Path, accumulate: int,

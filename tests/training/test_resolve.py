@@ -27,6 +27,7 @@ def test_all_errors_are_reported_at_once(tiny_recipe: Path) -> None:
     assert "\n2. " in caught.value.message
 
 
+@pytest.mark.extension("techniques")
 def test_conditions_between_parts_are_reported_at_once(tiny_recipe: Path) -> None:
     wrong = {
         "training.techniques": {"subword_sampling": {"alpha": 0.1, "fraction": 0.5}, "truncation": {"length": 5}},

@@ -30,17 +30,15 @@ CheckpointReader = Callable[..., Any]
 def test_the_model_directory_holds_what_the_design_says_and_nothing_pickled(
     make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path
 ) -> None:
-    recipe = make_recipe(max_steps=4, validate_every=2, metric="bleu", tensorboard=True)
+    recipe = make_recipe(max_steps=4, validate_every=2, metric="bleu")
     train(recipe, tmp_path)
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    board = {file for file in files if file.startswith("tensorboard/")}
     checkpoint = {"weights.safetensors", "training.safetensors", "state.json", "SHA256SUMS"}
-    assert files - board - {"pieces.tsv"} == {  # which the extension `serving` writes
-        ".lock", "README.md", "recipe.yaml", "vocabulary.txt", "model.safetensors", "metrics.jsonl",
+    assert files - {"README.md", "pieces.tsv"} == {  # which the extensions `cards` and `serving` write
+        ".lock", "recipe.yaml", "vocabulary.txt", "model.safetensors", "metrics.jsonl",
         "samples/step-000002.txt", "samples/step-000004.txt",
         *(f"checkpoints/step-{step:06d}/{name}" for step in (2, 4) for name in checkpoint),
     }  # fmt: skip
-    assert board
     assert load_recipe(tmp_path / "recipe.yaml") == resolve(recipe)
     sample = (tmp_path / "samples" / "step-000004.txt").read_text("utf-8").splitlines()
     for kind, language in (("source", "de"), ("reference", "en")):

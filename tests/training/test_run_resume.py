@@ -159,18 +159,17 @@ def test_other_changes_are_said(make_recipe: RecipeMaker, tmp_path: Path, capsys
     assert "max_steps is" not in message
 
 
-@pytest.mark.parametrize(("system", "key"), [("transformer", "layer_drop"), ("universal_transformer", "time_penalty")])
 def test_what_only_training_does_to_the_model_may_change(
-    make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str], system: str, key: str
+    make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def recipe(max_steps: int, value: float) -> Recipe:
-        made = make_recipe(system, max_steps=max_steps)
-        encoder = {**made.model.encoder, key: value}
+        made = make_recipe("transformer", max_steps=max_steps)
+        encoder = {**made.model.encoder, "layer_drop": value}
         return made.model_copy(update={"model": made.model.model_copy(update={"encoder": encoder})})
 
     train(recipe(1, 0.0), tmp_path)
     train(recipe(2, 0.4), tmp_path, resume=True)
-    assert f"model.encoder.{key} is 0.4, was 0.0" in said(capsys)
+    assert "model.encoder.layer_drop is 0.4, was 0.0" in said(capsys)
 
 
 def test_a_recipe_that_cannot_be_read_is_no_obstacle(

@@ -60,6 +60,7 @@ def read_first_line(folder: Path | None, name: str) -> str:
     return (folder / name).read_text("utf-8").split("\n")[0]
 
 
+@pytest.mark.extension("lecture")
 def test_a_film_of_a_long_run_is_covered_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first and the last validation are there, and no two frames are far apart."""
     monkeypatch.setattr(sinks, "MAX_OBSERVATIONS", 20)

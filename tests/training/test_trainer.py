@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nmt.core.errors import UserError
 from nmt.data.batch import make_batch
-from nmt.models.build import build_model
+from nmt.models.build import ENCODERS, build_model
 from nmt.models.weights import weights_of
 from nmt.recipe import registry as plugins
 from nmt.recipe.schema import Recipe
@@ -95,7 +95,10 @@ def r_drop(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("r_drop")
-@pytest.mark.parametrize("system", ["transformer", "universal_transformer"])  # the latter has a loss of its own
+@pytest.mark.parametrize(
+    "system",
+    ["transformer", *({"universal_transformer"} & ENCODERS.keys())],  # the latter has a loss of its own
+)
 def test_r_drop_without_dropout_is_plain_training(make_recipe: RecipeMaker, tmp_path: Path, system: str) -> None:
     gradients = []
     for techniques in ({}, {"r_drop": {"weight": 5.0}}):
