@@ -2,16 +2,13 @@
 
 import errno
 import os
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixture_types import RunNmt
 
 from nmt.cli.common import command_to_resume
 from nmt.core.limits import LIMITS
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,11 @@
 """``nmt score``, ``nmt recipes`` and the help pages."""
 
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import sacrebleu
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+from fixture_types import RunNmt
 
 HYPOTHESES = ["The cat sat on the mat.", "A dog runs through green grass."]
 REFERENCES = ["The cat sat on a mat.", "A dog is running through the green grass."]

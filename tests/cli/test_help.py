@@ -1,18 +1,16 @@
 """Help pages: the options of a command with many are grouped, and a page shows no default that nobody can give."""
 
 import re
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import typer
+from fixture_types import RunNmt
 
 from nmt.cli import app
 from nmt.cli.groups import FIRST
 from nmt.cli.help import GROUPED_FROM, sections
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -1,11 +1,9 @@
 """``nmt inspect run`` as a user sees it."""
 
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+from fixture_types import RunNmt
 
 
 def test_the_table_has_a_column_a_run(run_nmt: RunNmt, tiny_model: Path, vanilla_model: Path) -> None:

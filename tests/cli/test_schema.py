@@ -3,13 +3,11 @@
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 
 import pytest
+from fixture_types import RunNmt
 
 from nmt.recipe.schema import DecodingOptions
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def test_every_key_of_decoding_is_an_option_with_its_description(run_nmt: RunNmt) -> None:

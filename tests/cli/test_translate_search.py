@@ -2,11 +2,11 @@
 
 import json
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from fixture_types import RunNmt
 from torch import Tensor
 
 import nmt
@@ -16,7 +16,6 @@ from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.translation.request import OutputConstraints, Request, read_unknown_lexicon
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 SOURCE = "Der Hund schläft im Garten.\nDie Katze trinkt kaltes Wasser.\n"
 
 

@@ -2,18 +2,16 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixture_types import RunNmt
 from safetensors.torch import load_file, save_file
 
 import nmt
 from nmt import UserError
 from nmt.core.model_directory import ModelDirectory
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def replace_by_fifo(file: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixture_types import RunNmt
 
 from nmt.core.errors import UserError
 from nmt.core.limits import LIMITS
@@ -18,7 +19,6 @@ from nmt.core.output import open_output
 from nmt.core.text import count_lines, read_lines
 
 FileWriter = Callable[[bytes], Path]
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture

@@ -6,12 +6,10 @@ The messages themselves are tested beside the code that raises them; here are on
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+from fixture_types import RunNmt
 
 
 def refused(done: "subprocess.CompletedProcess[str]", *expected: str) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from fixture_types import RunNmt, TrainTiny
 from torch import nn
 
 import nmt
@@ -18,8 +18,6 @@ from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import DECODERS
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
-TrainTiny = Callable[..., Path]
 FIGURES = npt.NDArray[np.float64]
 
 

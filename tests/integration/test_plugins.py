@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixture_types import RunNmt
 
 from nmt.core.errors import UserError
 from nmt.recipe import registry as plugins
 from nmt.recipe.load import load_recipe
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 PACKAGE = Path(__file__).parents[2] / "examples" / "plugin_package"
 
 

@@ -3,18 +3,16 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from fixture_types import RunNmt, TrainTiny
 
 from nmt.core import files
 from nmt.core.errors import UserError
 from nmt.jobs.run import ResumableOutput
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
-TrainTiny = Callable[..., Path]
 
 pytestmark = pytest.mark.posix
 

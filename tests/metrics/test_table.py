@@ -3,11 +3,12 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fixture_types import RunNmt
 from sacrebleu.metrics import BLEU, CHRF, TER
 
 from nmt.core.errors import UserError
@@ -16,7 +17,6 @@ from nmt.metrics import table
 from nmt.metrics.table import METRICS, Score
 
 SACREBLEU = ("bleu", "chrf", "ter")
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 REFERENCES = [
     "Ein Hund läuft über die Wiese.",

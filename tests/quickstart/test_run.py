@@ -1,16 +1,13 @@
 """``nmt quickstart``: a very short one writes everything; the real one reaches its figures."""
 
 import json
-import subprocess
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
+from fixture_types import RunNmt
 
 from nmt.quickstart.embedded_corpus import splits
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture

@@ -15,16 +15,13 @@ from typing import Any
 
 import pytest
 import torch
+from fixture_types import MetricsReader, RecipeMaker
 from fork_server import variables_of_ranks
 
 from nmt.core.errors import UserError
 from nmt.models.weights import read_tensors
-from nmt.recipe.schema import Recipe
 from nmt.training.checkpoint import CheckpointFolder, damage, step_of
 from nmt.training.distributed import ProcessGroup
-
-RecipeMaker = Callable[..., Recipe]
-MetricsReader = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture

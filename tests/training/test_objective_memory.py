@@ -6,17 +6,15 @@ from typing import Any
 
 import pytest
 import torch
+from fixture_types import RecipeMaker
 from small_memory import ERRORS, make_trainer, memory_for, size
 
 from nmt.core.errors import UserError
 from nmt.data.batch import make_batch
 from nmt.models.weights import weights_of
-from nmt.recipe.schema import Recipe
 from nmt.training.objective import is_out_of_memory
 from nmt.training.run import train
 from nmt.training.state import optimizer_tensors
-
-RecipeMaker = Callable[..., Recipe]
 
 
 @pytest.mark.quick("GPU-*")

@@ -1,28 +1,22 @@
 """From a recipe to a model directory: what is learned, when it ends, what is written, what is refused."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from fixture_types import CheckpointReader, MetricsReader, RecipeMaker
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build_model
 from nmt.models.weights import load_weights, read_tensors
 from nmt.recipe.load import load_recipe
-from nmt.recipe.schema import Recipe
 from nmt.training.data import prepare_data
 from nmt.training.resolve import resolve
 from nmt.training.run import train
 from nmt.training.validation import Validator
-
-RecipeMaker = Callable[..., Recipe]
-MetricsReader = Callable[..., list[dict[str, Any]]]
-CheckpointReader = Callable[..., Any]
-
 
 # what is written
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from fixture_types import CheckpointReader, MetricsReader, RecipeMaker
 
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
@@ -22,9 +23,6 @@ from nmt.training.sinks import open_sinks
 from nmt.training.validation import Validator
 
 RNN = {"type": "recurrent", "cell": "gru", "hidden_size": 48, "dropout": 0.0}
-RecipeMaker = Callable[..., Recipe]
-MetricsReader = Callable[..., list[dict[str, Any]]]
-CheckpointReader = Callable[..., Any]
 
 
 def spoil(checkpoint: Path) -> None:

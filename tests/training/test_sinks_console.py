@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import RecipeMaker
 from rich.console import Console
 
 from nmt.core import console
 from nmt.core.console import progress_bar, say
-from nmt.recipe.schema import Recipe
 from nmt.training import sinks as sinks_module
 from nmt.training.events import Started, Updated
 from nmt.training.run import train
 from nmt.training.sinks import ConsoleSink, clock_text, duration_text, fraction_done
-
-RecipeMaker = Callable[..., Recipe]
 
 
 class Terminal(io.StringIO):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from fixture_types import CheckpointReader, MetricsReader, RecipeMaker
 from r_drop import RDrop  # of examples/
 from torch import Tensor
 
@@ -25,10 +26,6 @@ from nmt.training.run import train
 from nmt.training.techniques import make_techniques
 from nmt.training.trainer import MAX_SKIPPED, Trainer
 from nmt.training.validation import Validator
-
-RecipeMaker = Callable[..., Recipe]
-CheckpointReader = Callable[[Path, int], tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]]
-MetricsReader = Callable[..., list[dict[str, Any]]]
 
 
 def assert_identical(ours: Any, theirs: Any) -> None:

@@ -8,14 +8,12 @@ from typing import Any
 import pytest
 import sentencepiece
 import torch
+from fixture_types import RecipeMaker
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.weights import read_tensors, save_weights
-from nmt.recipe.schema import Recipe
 from nmt.training.run import train
-
-RecipeMaker = Callable[..., Recipe]
 
 
 @pytest.fixture

@@ -1,20 +1,17 @@
 """Frozen parts of a model: what is trained, and what stays."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import RecipeMaker
 from saved_weights import changed, weights
 from torch import nn
 
 from nmt.core.errors import UserError
-from nmt.recipe.schema import Recipe
 from nmt.training.run import train
 from nmt.training.weights import freeze, select
-
-RecipeMaker = Callable[..., Recipe]
 
 
 @pytest.fixture
