@@ -7,14 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from nmt.alignment.aligner import AttentionAligner
 from nmt.alignment.extract import LinkOptions
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import WordAlignment
 from nmt.core.errors import UserError
-from nmt.data.batch import make_batch
 from nmt.data.words import Words
 from nmt.translation.load import load
 from nmt.translation.translator import Translator
@@ -58,22 +56,6 @@ def test_words_and_shapes_are_those_of_the_text(translator: Translator) -> None:
             assert sorted(j for _, j in alignment.links) == list(range(len(alignment.target)))
         else:
             assert alignment.links == ()
-
-
-def test_the_score_is_the_log_probability_of_the_target(translator: Translator) -> None:
-    model, vocabularies = translator.model, translator.vocabularies
-    for alignment, (source, target) in zip(align(translator, PAIRS), PAIRS, strict=True):
-        ids = [*vocabularies.target.encode(target), vocabularies.target.eos]
-        batch = make_batch([(vocabularies.source.encode(source), ids[:-1])], vocabularies)
-        expected = 0.0
-        with torch.inference_mode():
-            state = model.decoder.start(model.encode(batch.source_BS, batch.source_length_B))
-            previous = vocabularies.target.sos
-            for token in ids:
-                output = model.step(torch.tensor([previous]), state)
-                expected += float(output.logits_NV[0].log_softmax(-1)[token])
-                state, previous = output.state, token
-        assert alignment.score == pytest.approx(expected, rel=1e-4)
 
 
 def test_links_alone_are_found_without_the_output_layer(

@@ -122,13 +122,6 @@ def test_jsonl_of_a_model_without_attention_has_no_alignment(run_nmt: RunNmt, va
     assert json.loads(done.stdout)["alignment"] is None
 
 
-def test_a_moved_model_directory_works(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
-    moved = tmp_path / "a folder with spaces" / "modèle"
-    shutil.copytree(tiny_model, moved)
-    shutil.rmtree(moved / "checkpoints")
-    assert run_nmt("translate", moved, stdin=SENTENCES[1]).stdout == TRANSLATIONS[1] + "\n"
-
-
 @pytest.mark.parametrize("where", ["before", "after"])
 def test_quiet_stands_before_or_after_the_command(
     run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path, where: str

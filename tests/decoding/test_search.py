@@ -20,7 +20,7 @@ from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.ranking import length_normalised
-from nmt.models.build import DECODERS, build_model
+from nmt.models.build import build_model
 from nmt.models.contracts import State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
@@ -217,24 +217,6 @@ def test_an_exact_search_goes_on_while_a_longer_translation_could_win() -> None:
     assert exact[0].score > likely[0].score
 
 
-def test_no_logits_are_computed_for_hypotheses_that_are_pruned() -> None:
-    asked: list[tuple[int, ...]] = []
-
-    def table(sentence: int, pieces: tuple[int, ...]) -> list[float]:
-        asked.append(pieces)
-        return normalised([-9.0, -9.0, -9.0, 0.0 if len(pieces) == 3 else -9.0, 2.0, 1.2])
-
-    options: dict[str, Any] = {"beam_size": 3, "length_penalty": "none", "max_length_extra": 2}
-    (whole,) = toy_search(table, [[YES]], **options)
-    assert len(asked) > len(set(asked))  # at the first step all hypotheses are equal
-    asked.clear()
-    (pruned,) = toy_search(table, [[YES]], prune=1.0, **options)
-    assert pruned[0] == whole[0]
-    # NO costs 0.8 each time, so two of them are too many.
-    assert sorted(asked) == sorted(set(asked))
-    assert max(pieces.count(NO) for pieces in asked) == 1
-
-
 def test_a_sentence_with_phrases_is_not_pruned() -> None:
     wide = DecodingOptions(beam_size=20, length_penalty="none", max_length_ratio=1.0, max_length_extra=1)
     model: Any = Table(random_table)
@@ -305,18 +287,12 @@ def test_a_sentence_that_ends_early_leaves_the_batch_and_the_others_alone() -> N
     assert len(together[0][0].ids) > len(together[1][0].ids)
 
 
-SLOW = {"act_rnn", "ntm"}
-
-
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
-        for name in sorted(DECODERS.keys() - {"classifier"})
-    ],
-)
+@pytest.fixture(scope="module", params=["bahdanau", "transformer", "recurrent"])
 def model(request: pytest.FixtureRequest) -> Seq2Seq:
-    """A model of each decoder that has begun to learn: it ends its sentences, but where depends on the source."""
+    """A model that has begun to learn: it ends its sentences, but where depends on the source.
+
+    Two of the decoders attend to the source and to their own past. The contract of decoders is tested for every one.
+    """
     torch.manual_seed(61)
     encoder = {"type": "recurrent", "hidden_size": 16}
     options = ModelOptions(encoder=encoder, decoder={"type": request.param}, embedding_size=16)
@@ -367,12 +343,7 @@ def greedy_loop(model: Seq2Seq, source: list[int], limit: int) -> list[int]:
     return ids
 
 
-TWO_SYSTEMS = pytest.mark.parametrize("model", ["bahdanau", "transformer"], indirect=True)
-"""Whose steps attend to the source and to their own past. The contract of decoders is tested for every one."""
-
-
 @pytest.mark.quick("transformer")
-@TWO_SYSTEMS
 def test_a_beam_of_one_is_greedy_search(model: Seq2Seq) -> None:
     found = translate(model, SOURCES, options_with(beam_size=1))
     for source, hypotheses in zip(SOURCES, found, strict=True):
@@ -391,7 +362,6 @@ def test_a_score_is_that_of_the_forced_translation(model: Seq2Seq) -> None:
             assert hypothesis.score == pytest.approx(expected / (len(hypothesis.ids) + 1), abs=1e-3)
 
 
-@pytest.mark.quick("bahdanau", "transformer")
 @torch.no_grad()
 def test_coverage_is_part_of_the_score(model: Seq2Seq) -> None:
     """Against the weights of the forced translation; a model without attention can't know what it has covered."""
@@ -410,8 +380,7 @@ def test_coverage_is_part_of_the_score(model: Seq2Seq) -> None:
             assert hypothesis.score == pytest.approx(expected, abs=1e-3)
 
 
-@pytest.mark.quick("4-bahdanau", "1-transformer")
-@TWO_SYSTEMS
+@pytest.mark.quick("bahdanau-4", "transformer-1")
 @pytest.mark.parametrize("beam", [1, 4])
 def test_batch_size_and_order_change_nothing(model: Seq2Seq, beam: int) -> None:
     draw = random.Random(63)

@@ -10,10 +10,6 @@ from pathlib import Path
 import pytest
 from fixture_types import RunNmt, TrainTiny
 
-from nmt.core import files
-from nmt.core.errors import UserError
-from nmt.jobs.run import ResumableOutput
-
 pytestmark = pytest.mark.posix
 
 HOLD = """
@@ -86,20 +82,3 @@ def test_a_translation_has_one_writer(tiny_model: Path, run_nmt: RunNmt, python:
         assert first.returncode == 0
     assert output.read_text("utf-8").count("\n") == 1
     assert sorted(os.listdir(tmp_path)) == ["out"]
-
-
-def test_output_that_another_process_completes_before_it_is_locked_is_not_touched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    partial = tmp_path / "out.partial"
-    partial.write_text("finished\n")
-    plain = files.lock_file
-
-    def complete_first(*arguments: object) -> None:
-        os.replace(partial, tmp_path / "out")
-        plain(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr("nmt.jobs.run.lock_file", complete_first)
-    with pytest.raises(UserError, match="another process"), ResumableOutput(tmp_path / "out").open(resume=True):
-        pass
-    assert (tmp_path / "out").read_text() == "finished\n"

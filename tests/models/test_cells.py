@@ -310,14 +310,17 @@ def test_a_stack_steps_by_the_equations(choice: Any, residual: bool) -> None:
 @every_cell
 @pytest.mark.parametrize("directions", [1, 2])
 def test_a_layer_reads_a_padded_batch_by_the_equations(choice: Any, directions: int) -> None:
-    """As an encoder does it: each sentence to its own end, in both directions."""
+    """As an encoder does it: each sentence to its own end, in both directions, from a given state."""
     torch.manual_seed(15)
     recurrence, ways = recurrence_of(choice, directions, num_layers=1)
     x_BTD = torch.randn(ROWS, max(LENGTHS), INPUT, dtype=torch.float64)
-    outputs_BTD, final = recurrence(x_BTD, length_B=torch.tensor(LENGTHS))
+    width = directions * HIDDEN
+    state = tuple(torch.randn(ROWS, 1, width, dtype=torch.float64) for _ in range(recurrence.num_states))
+    outputs_BTD, final = recurrence(x_BTD, state, torch.tensor(LENGTHS))
     for row, length in enumerate(LENGTHS):
         words = x_BTD[row, :length].tolist()
-        read = [read_by_loops(cells, words[:: 1 - 2 * way]) for way, cells in enumerate(ways)]
+        first = [[[part[row, 0].view(directions, -1)[way].tolist() for part in state]] for way in range(directions)]
+        read = [read_by_loops(cells, words[:: 1 - 2 * way], first[way]) for way, cells in enumerate(ways)]
         turned = [outputs[:: 1 - 2 * way] for way, (outputs, _) in enumerate(read)]
         for position in range(length):
             expected = [value for outputs in turned for value in outputs[position]]
@@ -362,23 +365,6 @@ def test_a_depth_gate_of_both_directions_sees_the_cell_of_its_own() -> None:
                 position = length - 1 - step if way else step
                 found = outputs_BTD[row, position, way * HIDDEN : (way + 1) * HIDDEN]
                 assert found.tolist() == pytest.approx(state[0], abs=1e-9)
-
-
-@every_cell
-def test_both_directions_go_on_from_a_state_of_their_own(choice: Any) -> None:
-    torch.manual_seed(20)
-    recurrence, ways = recurrence_of(choice, 2, num_layers=1)
-    x_BTD = torch.randn(ROWS, max(LENGTHS), INPUT, dtype=torch.float64)
-    state = tuple(torch.randn(ROWS, 1, 2 * HIDDEN, dtype=torch.float64) for _ in range(recurrence.num_states))
-    outputs_BTD, _ = recurrence(x_BTD, state, torch.tensor(LENGTHS))
-    for row, length in enumerate(LENGTHS):
-        for way, cells in enumerate(ways):
-            own = slice(way * HIDDEN, (way + 1) * HIDDEN)
-            given = [[part[row, 0, own].tolist() for part in state]]
-            outputs, _ = read_by_loops(cells, x_BTD[row, :length].tolist()[:: 1 - 2 * way], given)
-            found = outputs_BTD[row, :length, own].tolist()
-            for values, expected in zip(found, outputs[:: 1 - 2 * way], strict=True):
-                assert values == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.quick("gru", "leaky")

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -213,20 +212,6 @@ def test_when_torchrun_is_killed_its_processes_stop_with_a_checkpoint(
     step = step_of(CheckpointFolder(directory).all()[-1])
     assert step >= 5
     assert damage(CheckpointFolder(directory).at(step)) == ""
-
-
-@pytest.mark.quick("rank 0 has the store")
-@pytest.mark.parametrize("has_store", ["True", "False"], ids=["torchrun has the store", "rank 0 has the store"])
-def test_when_torchrun_is_killed_before_the_others_have_come_nobody_waits_for_them(
-    write_recipe: Any, zygote: Any, tmp_path: Path, has_store: str
-) -> None:
-    arguments = ["train", write_recipe(max_steps=2), "-o", str(tmp_path / "run")]
-    variables = variables_of_ranks(2)[0] | {"TORCHELASTIC_USE_AGENT_STORE": has_store}
-    between, pid = zygote.start_through(tmp_path / "messages", arguments, **variables)
-    time.sleep(2)
-    os.kill(between, signal.SIGKILL)
-    assert ends(zygote, [between, pid]) == [-signal.SIGKILL, -signal.SIGTERM]
-    assert "Traceback" not in (tmp_path / "messages").read_text()
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 12])

@@ -170,16 +170,6 @@ def test_what_only_training_does_to_the_model_may_change(
     assert "model.encoder.layer_drop is 0.4, was 0.0" in said(capsys)
 
 
-def test_a_recipe_that_cannot_be_read_is_no_obstacle(
-    make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    train(make_recipe(max_steps=1), tmp_path)
-    (tmp_path / "recipe.yaml").write_text("data: [", "utf-8")
-    train(make_recipe(max_steps=2), tmp_path, resume=True)
-    assert "the run was started with can't be read, so nothing is compared" in said(capsys)
-    assert steps(tmp_path)[-1] == 2
-
-
 def test_another_training_text_is_said(
     make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

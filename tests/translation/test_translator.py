@@ -51,16 +51,6 @@ def test_any_pair_is_scored(translator: Translator, of_bytes: Translator, lines:
         assert all(pair.score is not None and pair.score <= 0 for pair in found)
 
 
-def test_candidates_are_sorted_and_distinct(translator: Translator) -> None:
-    [translation] = translator.translate(["Der Hund sieht den Ball."], n_best=5, length_penalty="none")
-    scores = [candidate.score for candidate in translation.n_best]
-    assert len(scores) == 5
-    assert scores == sorted(scores, reverse=True)
-    assert len({tuple(candidate.tokens) for candidate in translation.n_best}) == 5
-    best = translation.n_best[0]
-    assert (best.text, best.score, best.tokens) == (translation.text, translation.score, translation.tokens)
-
-
 @pytest.mark.parametrize("with_alignment", [True, "punctuation"])
 def test_the_alignment_of_a_stream_is_that_of_align(
     translator: Translator, with_alignment: bool | Literal["punctuation"]
