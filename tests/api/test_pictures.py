@@ -33,8 +33,3 @@ def test_heads_and_gradients_and_runs_are_pictures_of_the_model(model: nmt.Trans
     [line] = gradients.axes[0].lines
     assert (line.get_label(), len(line.get_ydata())) == ("tiny", len(norms.mean_T))
     assert "training loss" in [axes.get_title("left") for axes in runs.axes]
-
-
-def test_text_of_the_package() -> None:
-    corpus = nmt.embedded_corpus(train=5, valid=1, test=2)
-    assert {split: len(pairs) for split, pairs in corpus.items()} == {"train": 5, "valid": 1, "test": 2}

@@ -88,19 +88,3 @@ def test_what_a_killed_process_left_is_removed_by_the_next_writer(tmp_path: Path
     (tmp_path / "samples" / ".nmt-2-00.tmp").write_text("x")
     with ModelDirectory(tmp_path).writing():
         assert sorted(path.name for path in tmp_path.rglob("*")) == [".lock", "samples"]
-
-
-def test_a_file_that_is_removed_while_files_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process may remove a file between the listing of the folder and the check."""
-    (tmp_path / "metrics.jsonl").write_text("x")
-    exists = Path.exists
-
-    def remove_after(path: Path, **options: bool) -> bool:
-        found = exists(path, **options)
-        if path.name == "metrics.jsonl":
-            path.unlink(missing_ok=True)
-        return found
-
-    monkeypatch.setattr(Path, "exists", remove_after)
-    ModelDirectory(tmp_path).check_files()
-    assert not exists(tmp_path / "metrics.jsonl")

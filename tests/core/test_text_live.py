@@ -47,17 +47,6 @@ def test_a_window_ends_where_the_writer_waits(fifo: Path) -> None:
     assert windows == [["eins"], ["zwei", "drei"], ["vier", "", "fünf"]]
 
 
-def test_what_comes_fast_fills_the_windows(tmp_path: Path) -> None:
-    lines = [f"Zeile {number}" for number in range(20_050)]  # more than a pipe holds
-    (tmp_path / "many").write_text("\n".join(lines), encoding="utf-8")
-    program = "from nmt.core.text import *; print(*map(len, in_windows(read_lines('-'), 1000)))"
-    command = f'cat "{tmp_path / "many"}" | "{sys.executable}" -c "{program}"'
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
-    sizes = list(map(int, done.stdout.split()))
-    assert sum(sizes) == 20_050
-    assert len(sizes) < 200, "windows are full but for those before which a busy machine stopped the writer"
-
-
 @pytest.mark.parametrize("size", [1, 3, 50])
 def test_pipes_and_files_give_the_same_lines(fifo: Path, tmp_path: Path, size: int) -> None:
     content = "\ufeffeins\r\n\nzw\rei\u2028\x00\n\x85drei\n".encode() * 7 + b"ohne Ende"

@@ -17,8 +17,7 @@ from nmt.data.batch import Batch, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
-from nmt.decoding.hypotheses import Hypothesis, SearchBatch
-from nmt.decoding.processors import LogitsProcessor
+from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.ranking import length_normalised
 from nmt.models.build import build_model
 from nmt.models.contracts import State, StepOutput
@@ -239,20 +238,6 @@ def test_a_beam_that_groups_do_not_divide_is_refused() -> None:
 def test_the_absolute_limit_holds_for_every_source() -> None:
     found = toy_search(random_table, [[YES] * 9, [NO]], beam_size=4, max_length=2, length_penalty="word_reward")
     assert max(len(h.ids) for hypotheses in found for h in hypotheses) == 2
-
-
-def test_the_processors_of_a_query_come_before_those_of_the_options() -> None:
-    class Insist(LogitsProcessor):
-        def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
-            logits_NV[:, YES] = 100.0
-
-    never_twice = DecodingOptions(
-        beam_size=1, max_length_extra=4, logits_processors={"no_repeat_ngram": {"size": 1}}
-    )  # fmt: skip
-    both = Vocabularies(TOY, TOY)
-    [[found]] = search_all(Table(random_table), [[YES]], both, never_twice, processors=[Insist(None, both)])
-    assert found.ids[0] == YES
-    assert YES not in found.ids[1:]
 
 
 @pytest.mark.parametrize("beam", [1, 2, 5])

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.tools.conftest import load_tool as load_tool
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:

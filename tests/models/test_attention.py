@@ -148,21 +148,6 @@ def test_causal_self_attention_equals_pytorchs(torch_attention: TorchAttention) 
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("masked", ["nothing", "padding", "future"])
-def test_written_out_attention_equals_the_fused_kernel(masked: str) -> None:
-    """On a GPU training takes the kernel and alignment the written-out way."""
-    torch.manual_seed(24)
-    attention = MultiHeadAttention(8, 2, dropout=0.0)
-    queries, keys, values = torch.randn(3, 3, 2, 5, 4).unbind()
-    bias = {
-        "nothing": torch.zeros(5, 5),
-        "padding": padding_bias(length_mask(torch.tensor(LENGTHS), 5)),
-        "future": mask_bias(torch.ones(5, 5, dtype=torch.bool).tril()),
-    }[masked]
-    found, _ = attention._explicit(queries, keys, values, bias)
-    torch.testing.assert_close(found, F.scaled_dot_product_attention(queries, keys, values, bias))
-
-
 def test_dropout_of_attention_weights_only_in_training() -> None:
     torch.manual_seed(25)
     attention = MultiHeadAttention(8, 2, dropout=0.5)

@@ -13,15 +13,14 @@ from torch import Tensor
 import nmt
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.sentencepiece import MAX_LINES
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import search_batch
 from nmt.recipe import registry
-from nmt.recipe.schema import Recipe, VocabularyOptions
-from nmt.tasks import Translation, choose_task, task_of
+from nmt.recipe.schema import Recipe
+from nmt.tasks import choose_task, task_of
 from nmt.tasks.base import Task
 from nmt.training.resolve import resolve
 
@@ -48,14 +47,6 @@ def test_the_target_of_a_dialogue_is_its_current_turn() -> None:
     for data, expected in (({"history_turns": 2}, "b c"), ({}, "a\tb c")):
         ids = task_of(recipe_of(data=data)).encode_target(vocabulary, "a\tb c")
         assert ids == vocabulary.encode(expected)
-
-
-def test_a_joint_vocabulary_is_learned_from_half_as_many_pairs() -> None:
-    """Both sides of each count."""
-    task = Translation(recipe_of())
-    lines = [task.vocabulary_lines(VocabularyOptions(joint=joint)) for joint in (True, False)]
-    assert lines == [MAX_LINES // 2, MAX_LINES]
-    assert task.vocabulary_lines(VocabularyOptions(type="word")) is None
 
 
 @pytest.mark.parametrize(

@@ -21,32 +21,6 @@ LoadTool = Callable[[str], ModuleType]
 PYTHON = shlex.quote(sys.executable)
 
 
-@pytest.mark.parametrize(
-    ("printed", "speed"),
-    [
-        ("step 10: 1,000 tokens/s\\nstep 20: 2,000 tokens/s\\nstep 30: 6,000 tokens/s", 3000),
-        ("{'loss': 3.1, 'tokens_per_second': 1234.5}", 1234.5),
-        ("peer bf16 2616 target tokens/s", 2616),
-    ],
-    ids=["the first holds the start", "the only one counts", "target tokens"],
-)
-def test_a_peers_speed_is_read_from_what_it_prints(load_tool: LoadTool, printed: str, speed: float) -> None:
-    tool = load_tool("bench/train_cpu")
-    command = f'{PYTHON} -c "print(\\"{printed}\\")"'
-    assert tool.peer_speed("peer", command, tool.PATTERN) == pytest.approx(speed)
-    assert tool.peer_speed("peer", f"{PYTHON} -c 'print(\"v=7,5e\")'", r"v=(\d)") == 7
-
-
-def test_the_table_has_medians_and_ratios(load_tool: LoadTool) -> None:
-    text = load_tool("bench/train_cpu").table(
-        {"ours": [4000.0, 1000.0, 5000.0], "peer": [2000.0] * 3}, "ours", "tokens/s"
-    )
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
-    assert rows[2] == ["ours", "4,000", "1,000", "5,000", "4,000", "1.00"]
-    assert rows[3] == ["peer", "2,000", "2,000", "2,000", "2,000", "2.00"]
-    assert len({len(row) for row in rows}) == 1
-
-
 def test_operations_are_about_those_that_pytorch_counts(load_tool: LoadTool) -> None:
     tool = load_tool("bench/train_gpu")
     rng = np.random.default_rng(3)

@@ -39,12 +39,10 @@ def write_recipe(make_recipe: RecipeMaker, tmp_path: Path) -> Callable[..., str]
 def start(zygote: Any, tmp_path: Path) -> Callable[..., list[int]]:
     """``start(recipe, directory, size)``: processes that train together, as torchrun starts them; their PIDs."""
 
-    def start(
-        recipe: str, directory: Path, size: int = 2, largest_file: int | None = None, before: str = ""
-    ) -> list[int]:
+    def start(recipe: str, directory: Path, size: int = 2) -> list[int]:
         arguments = ["train", recipe, "-o", str(directory), "--resume"]
         return [
-            zygote.start(tmp_path / f"messages-{rank}", arguments, None if rank else largest_file, before, **variables)
+            zygote.start(tmp_path / f"messages-{rank}", arguments, **variables)
             for rank, variables in enumerate(variables_of_ranks(size))
         ]
 

@@ -14,7 +14,6 @@ from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.metrics.degenerate import DegenerateCount
 from nmt.models.weights import read_tensors
-from nmt.recipe.schema import Recipe
 from nmt.training.checkpoint import CheckpointFolder, step_of
 from nmt.training.distributed import Interrupted, Interrupts
 from nmt.training.events import Ended, Sample, Started, Validated
@@ -155,19 +154,6 @@ def test_other_changes_are_said(make_recipe: RecipeMaker, tmp_path: Path, capsys
     assert "resuming with other settings: model.encoder.dropout is 0.1, was 0.0;" in message
     assert "training.learning_rate is 0.02, was 0.01" in message
     assert "max_steps is" not in message
-
-
-def test_what_only_training_does_to_the_model_may_change(
-    make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def recipe(max_steps: int, value: float) -> Recipe:
-        made = make_recipe("transformer", max_steps=max_steps)
-        encoder = {**made.model.encoder, "layer_drop": value}
-        return made.model_copy(update={"model": made.model.model_copy(update={"encoder": encoder})})
-
-    train(recipe(1, 0.0), tmp_path)
-    train(recipe(2, 0.4), tmp_path, resume=True)
-    assert "model.encoder.layer_drop is 0.4, was 0.0" in said(capsys)
 
 
 def test_another_training_text_is_said(

@@ -11,7 +11,7 @@ from torch import nn
 
 from nmt.core.errors import UserError
 from nmt.training.run import train
-from nmt.training.weights import freeze, select
+from nmt.training.weights import select
 
 
 @pytest.fixture
@@ -49,9 +49,3 @@ def test_parts_that_are_not_there_are_refused(
     with pytest.raises(UserError) as caught:
         train(make_recipe("transformer", max_steps=1, **training), tmp_path / "run")
     assert re.search(message, f"{caught.value.message} {caught.value.remedy}")
-
-
-def test_freezing_in_steps() -> None:
-    model = nn.Linear(2, 2)
-    freeze(model, ["bias"])
-    assert [p.requires_grad for p in model.parameters()] == [True, False]
