@@ -1,8 +1,6 @@
 """Encoded corpora: what is dropped, and when the cache is used, renewed or refused."""
 
-import errno
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -124,16 +122,6 @@ def test_a_cache_that_somebody_cleaned_in_part_is_made_again(cache: Path) -> Non
     (folder / "meta.json").unlink()
     assert len(encode_corpus(text, vocabularies(), 9)) == 2
     assert json.loads((folder / "meta.json").read_text())["counts"]["kept"] == 2
-
-
-def test_a_full_disk_is_reported_with_the_way_out(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr("nmt.data.cache.sync", full)
-    with pytest.raises(UserError, match=r"(?s)can't be written to .*No space left on device.*NMT_CACHE"):
-        encode_corpus(Text([("a", "b")]), vocabularies(), 9)
-    assert entries(cache) == []
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:

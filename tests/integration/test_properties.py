@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from nmt.core.errors import UserError
-from nmt.core.output import open_output
-from nmt.core.text import count_lines, in_windows, read_lines
+from nmt.core.text import count_lines, read_lines
 from nmt.data.batch import Batch, make_batch
 from nmt.data.batching import MAX_PADDING, plan_batches
 from nmt.data.vocabulary.base import Vocabulary
@@ -117,18 +116,6 @@ def test_any_bytes_are_read_line_by_line(folder: Path, content: bytes, pack: boo
             list(read_lines(path))
     else:
         assert list(read_lines(path)) == [line.decode() for line in expected]
-
-
-@settings(max_examples=30)
-@given(st.lists(unicode_text.map(lambda text: text.replace("\n", "").rstrip("\r"))), st.integers(1, 5))
-def test_lines_that_are_written_are_read_again(folder: Path, lines: list[str], size: int) -> None:
-    assume(not "".join(lines[:1]).startswith("\ufeff"))  # taken for a byte-order mark
-    path = folder / "written.txt"
-    with open_output(path) as stream:
-        stream.writelines(f"{line}\n" for line in lines)
-    windows = list(in_windows(read_lines(path), size))
-    assert [line for window in windows for line in window] == lines
-    assert [len(window) for window in windows[:-1]] == [size] * (len(windows) - 1)
 
 
 # Vocabularies

@@ -119,14 +119,6 @@ def test_a_learned_time_constant_starts_where_it_is_set_and_never_falls_below_on
         assert (moved_by() <= 1 + 1e-4).all()
 
 
-@pytest.mark.parametrize("learned", [False, True])
-def test_time_constants_of_units_lie_at_equal_ratios(learned: bool) -> None:
-    options = {"type": "leaky", "gamma": 1.5, "max_gamma": 48, "learned": learned}
-    (cell,) = CellStack(stack(options, size=6), [5]).cells
-    (moved,) = cell(torch.full((1, 6), 9.0), (torch.zeros(1, 6),))  # tanh(9) is 1 to 3e-8
-    assert (1 / moved[0]).tolist() == pytest.approx([1.5 * 2**unit for unit in range(6)], rel=1e-4)
-
-
 def test_an_echo_state_has_its_radius_and_forgets_how_it_began() -> None:
     torch.manual_seed(31)
     cell = {"type": "echo_state", "spectral_radius": 0.7}

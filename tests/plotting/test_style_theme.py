@@ -4,11 +4,9 @@ import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import typer
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
@@ -16,7 +14,6 @@ from matplotlib.text import Text
 
 import nmt
 from nmt.alignment.links import WordAlignment
-from nmt.cli import app
 from nmt.plotting.curves import draw_gradients
 from nmt.plotting.matrix import draw_matrix
 from nmt.plotting.style import BACKGROUND, Picture, theme
@@ -85,7 +82,7 @@ def test_a_theme_ends_with_its_context_and_must_exist() -> None:
     assert smallest_font(DRAW["matrix"]()) == smallest_font(drawn("matrix", "paper"))
 
 
-def test_every_command_that_writes_pictures_has_the_option(
+def test_a_command_draws_in_a_theme(
     tiny_model: Path, run_nmt: "Callable[..., subprocess.CompletedProcess[str]]", tmp_path: Path
 ) -> None:
     sizes = {}
@@ -96,8 +93,3 @@ def test_every_command_that_writes_pictures_has_the_option(
         assert done.returncode == 0, done.stderr
         sizes[name] = max(float(size) for size in re.findall(r"font(?:-size)?: ([\d.]+)px", picture.read_text("utf-8")))
     assert sizes["slides-dark"] > 1.5 * sizes["paper"]
-    program: Any = typer.main.get_command(app)
-    inspecting = program.get_command(None, "inspect")
-    commands = [group.get_command(None, name) for group in (program, inspecting) for name in group.list_commands(None)]
-    drawing = {each.name for each in commands if any(option.name == "theme" for option in each.params)}
-    assert drawing & {*program.own, *inspecting.own} == {"align", "quickstart", "score", "run", "gradients"}

@@ -103,11 +103,6 @@ def test_wrong_options(translator: Translator, options: dict[str, object], messa
         translator.translate(["Der Hund."], **options)  # type: ignore[arg-type]
 
 
-def test_none_leaves_the_recipes_option(translator: Translator) -> None:
-    assert translator.options(beam_size=None, alpha=0.5).beam_size == translator.recipe.decoding.beam_size
-    assert translator.options(alpha=0.5).alpha == 0.5
-
-
 def test_an_unknown_precision_suggests_the_nearest(tiny_model: Path) -> None:
     with pytest.raises(UserError, match="bf61") as refused:
         load(tiny_model, "cpu", precision="bf61")

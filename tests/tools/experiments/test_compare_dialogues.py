@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from nmt.data.dialogue import current_turn, split_turns
-
 LoadTool = Callable[[str], ModuleType]
 
 
@@ -70,18 +68,3 @@ def test_turns_stand_behind_those_before_them_in_both_languages(converted: Path)
     counts = {split: len(lines(converted / f"{split}.de")) for split in ("train", "val", "test")}
     assert counts == {"train": 10 * 4, "val": 50 * 4, "test": 3 * 4}
     assert lines(converted / "test.de")[0] == "Hallo 100!"
-
-
-def test_contexts_are_dealt_out_anew_and_nothing_else_changes(compare_dialogues: ModuleType) -> None:
-    given = [f"a{n}\tb{n}\tc{n}" for n in range(20)] + [f"d{n}" for n in range(3)] + ["only\tone", "x\ta\tb\tc"]
-    shuffled = compare_dialogues.shuffle_contexts(given, 2)
-    assert [current_turn(line) for line in shuffled] == [current_turn(line) for line in given]
-    assert [line.count("\t") for line in shuffled] == [len(split_turns(line, 2)) - 1 for line in given]
-    assert shuffled[20:24] == given[20:24]
-    contexts = [split_turns(line, 2)[:-1] for line in given]
-    found = [split_turns(line)[:-1] for line in shuffled]
-    assert sorted(found) == sorted(contexts)
-    moved = [before != after for before, after in zip(contexts[:20], found[:20], strict=True)]
-    assert all(moved)
-    assert shuffled == compare_dialogues.shuffle_contexts(given, 2)
-    assert shuffled != compare_dialogues.shuffle_contexts(given, 2, seed=2)
