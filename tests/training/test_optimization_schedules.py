@@ -65,15 +65,6 @@ def test_plateau_falls_after_its_patience_and_a_gain_begins_it_anew() -> None:
     assert seen == [0.002] * 6 + [0.001] * 3 + [0.0005]
 
 
-def test_plateau_ends_below_the_lowest_rate() -> None:
-    rate = make(schedule="plateau", warmup_steps=0, patience=0, min_learning_rate=0.001)
-    rate.after_validation(improved=False)
-    assert rate.at(1) == 0.001
-    assert not rate.end
-    rate.after_validation(improved=False)
-    assert rate.end == "the learning rate fell below training.schedule.min_learning_rate"
-
-
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
