@@ -103,12 +103,6 @@ def test_wrong_options(translator: Translator, options: dict[str, object], messa
         translator.translate(["Der Hund."], **options)  # type: ignore[arg-type]
 
 
-def test_an_unknown_precision_suggests_the_nearest(tiny_model: Path) -> None:
-    with pytest.raises(UserError, match="bf61") as refused:
-        load(tiny_model, "cpu", precision="bf61")
-    assert "bf16" in refused.value.remedy
-
-
 def test_only_the_candidates_that_are_wanted_become_text(
     translator: Translator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
