@@ -4,12 +4,12 @@ import io
 import itertools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,11 @@ def pytest_pycollect_makeitem() -> Iterator[Any]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip on Windows what is marked with ``posix``."""
+    """Skip on Windows what is marked with ``posix``, and without an extension what is marked with its name."""
     for item in items:
+        for mark in item.iter_markers("extension"):
+            if find_spec(f"nmt.extensions.{mark.args[0]}") is None:
+                item.add_marker(pytest.mark.skip(f"needs the extension {mark.args[0]}"))
         if os.name == "nt" and item.get_closest_marker("posix"):
             item.add_marker(pytest.mark.skip("needs signals, pipes, links, permissions or locks of POSIX"))
 
@@ -267,30 +270,6 @@ def language_model(train_tiny: TrainTiny, tiny_model: Path) -> Path:
     )
 
 
-@pytest.fixture(scope="session")
-def onnx_folder(tiny_recipe: Path, build_once: BuildOnce) -> Path:
-    """A folder with a Transformer encoder and an SSRU decoder, ``model``, and its ONNX export, ``onnx``. Read only."""
-    pytest.importorskip("onnxscript", reason="needs onnxscript")
-    layers = "num_layers: 1, num_heads: 4, feed_forward_size: 64, dropout: 0"
-
-    def build(folder: Path) -> None:
-        import nmt
-        from nmt.extensions.interchange.onnx import export_onnx
-        from nmt.recipe.load import parse_settings
-
-        settings = [
-            "vocabulary={type: unigram, size: 110, joint: true}",
-            f"model.encoder={{type: transformer, {layers}}}",
-            f"model.decoder={{type: ssru, {layers}}}",
-            "training.max_steps=100",
-            "training.learning_rate=0.005",
-        ]
-        nmt.train(tiny_recipe, folder / "model", overrides=parse_settings(settings))
-        export_onnx(nmt.load(folder / "model", "cpu"), folder / "onnx")
-
-    return build_once("onnx_folder", build)
-
-
 RNN = {"type": "recurrent", "cell": "gru", "hidden_size": 48}
 ATTENTION = {"type": "additive", "size": 32}
 TRANSFORMER = {"type": "transformer", "num_layers": 1, "num_heads": 4, "feed_forward_size": 128}
@@ -398,20 +377,6 @@ def python(shared_folder: Path) -> Iterator[Path]:
 
     with warm_python(shared_folder / "warm") as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium, where both it and its driver are on the machine."""
-    driver = pytest.importorskip("playwright.sync_api")
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("needs Chromium")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with driver.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=path, args=arguments)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from nmt.alignment.aligner import AttentionAligner
 from nmt.alignment.extract import LinkOptions
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import WordAlignment
 from nmt.core.errors import UserError
-from nmt.data.batch import make_batch
 from nmt.data.words import Words
 from nmt.translation.load import load
 from nmt.translation.translator import Translator
@@ -58,22 +56,6 @@ def test_words_and_shapes_are_those_of_the_text(translator: Translator) -> None:
             assert sorted(j for _, j in alignment.links) == list(range(len(alignment.target)))
         else:
             assert alignment.links == ()
-
-
-def test_the_score_is_the_log_probability_of_the_target(translator: Translator) -> None:
-    model, vocabularies = translator.model, translator.vocabularies
-    for alignment, (source, target) in zip(align(translator, PAIRS), PAIRS, strict=True):
-        ids = [*vocabularies.target.encode(target), vocabularies.target.eos]
-        batch = make_batch([(vocabularies.source.encode(source), ids[:-1])], vocabularies)
-        expected = 0.0
-        with torch.inference_mode():
-            state = model.decoder.start(model.encode(batch.source_BS, batch.source_length_B))
-            previous = vocabularies.target.sos
-            for token in ids:
-                output = model.step(torch.tensor([previous]), state)
-                expected += float(output.logits_NV[0].log_softmax(-1)[token])
-                state, previous = output.state, token
-        assert alignment.score == pytest.approx(expected, rel=1e-4)
 
 
 def test_links_alone_are_found_without_the_output_layer(
@@ -131,27 +113,6 @@ def test_a_long_side_is_cut_and_reported(translator: Translator, capsys: pytest.
     assert {target for _, target in long_target.links} <= set(range(4))
     assert long_target.weights.shape == (18, 1)
     assert (short.score is None) == (1 in cut)
-
-
-def test_what_is_learned_by_heart_is_probable_and_aligned_sensibly(tiny_model: Path, tiny_corpus: Path) -> None:
-    translator = load(tiny_model, "cpu")
-    texts = [(tiny_corpus / f"train.{language}").read_text("utf-8").splitlines() for language in ("de", "en")]
-    right = list(translator.align(zip(*texts, strict=True), links=LinkOptions(symmetrize="none")))
-    wrong = list(translator.align(zip(texts[0], reversed(texts[1]), strict=True)))
-    assert len(right) == len(texts[0]) > 0
-    for good, bad in zip(right, wrong, strict=True):
-        assert good.score is not None
-        assert bad.score is not None
-        assert good.score > -2
-        assert bad.score < good.score - 2 or bad.target == good.target
-        assert len(good.links) == len(good.target)
-
-
-def test_a_model_without_attention_is_refused_at_once(vanilla_model: Path) -> None:
-    translator = load(vanilla_model, "cpu")
-    assert not translator.has_attention
-    with pytest.raises(UserError, match="no attention"):
-        translator.align([])
 
 
 def test_the_lexicon_alone_aligns_without_the_model(

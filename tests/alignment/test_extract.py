@@ -22,12 +22,6 @@ def test_balance_shares_by_source_and_then_by_target_word() -> None:
     assert balance(DISTRACTED).dtype == np.float32
 
 
-def test_words_without_attention_get_none() -> None:
-    weights = np.array([[0.0, 0.0], [0.0, 0.7]], dtype=np.float32)
-    assert balance(weights).tolist() == [[0, 0], [0, 1]]
-    assert word_links(balance(weights), LinkOptions()) == ((1, 1),)
-
-
 def test_competition_finds_the_words_of_distracted_attention() -> None:
     assert DISTRACTED.argmax(axis=1).tolist() == [2, 2, 2]
     assert word_links(balance(DISTRACTED), PLAIN) == ((0, 0), (1, 1), (2, 2))
@@ -51,27 +45,6 @@ def test_two_directions_choose_among_what_both_agree_on() -> None:
     assert word_links(backward, options) == ((0, 0), (1, 1), (1, 2))
     assert word_links(forward, options, backward) == ((0, 0), (1, 1), (2, 2)), "(0.4 + 0.9) / 2 for two of them"
     assert word_links(forward, PLAIN, backward) == ((0, 0), (1, 1), (2, 2))
-
-
-@pytest.mark.parametrize("how", ["intersection", "union"])
-def test_it_is_the_same_from_both_sides(how: str) -> None:
-    rng = np.random.default_rng(0)
-    forward, backward = (rng.dirichlet([0.3] * n, size=m).astype(np.float32) for n, m in ((5, 4), (4, 5)))
-    options = LinkOptions(symmetrize=how)  # type: ignore[arg-type]
-    turned = {(source, target) for target, source in word_links(backward, options, forward)}
-    assert set(word_links(forward, options, backward)) == turned
-    assert turned != set(word_links(forward, options))
-
-
-def test_a_direction_that_is_sure_outvotes_one_that_is_not() -> None:
-    backward = np.array([[0.6, 0.4], [0.6, 0.4]], dtype=np.float32)
-    assert word_links(backward, PLAIN) == ((0, 0), (0, 1))
-    assert word_links(np.eye(2, dtype=np.float32), PLAIN, backward) == ((0, 0), (1, 1))
-
-
-def test_a_threshold_is_the_same_from_both_sides() -> None:
-    options = LinkOptions(method="threshold", threshold=0.5)
-    assert word_links(DISTRACTED, options) == ((2, 0), (2, 1), (2, 2)), "0.5 itself, 0.55 and 0.9"
 
 
 SIZE = 6

@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.alignment.heads import AlignmentHeads, HeadWeights, by_layer, choose_heads
+from nmt.alignment.heads import AlignmentHeads, HeadWeights, choose_heads
 from nmt.core.errors import UserError
 from nmt.models.contracts import SINGLE_HEAD, Decoder, Head
-from nmt.translation.load import load
 
 
 class SomeDecoder:
@@ -21,11 +20,6 @@ class SomeDecoder:
 @pytest.fixture
 def decoder() -> Decoder:
     return SomeDecoder()  # type: ignore[return-value]
-
-
-def test_heads_are_grouped_by_layer() -> None:
-    assert by_layer(SomeDecoder.heads) == [[0, 1], [2, 3]]
-    assert by_layer([Head(head) for head in range(3)]) == [[0, 1, 2]]
 
 
 def test_heads_have_names_for_people() -> None:
@@ -47,11 +41,6 @@ def test_an_unknown_head_is_refused(decoder: Decoder, name: str) -> None:
         AlignmentHeads.of(decoder, f"1:1,{name}")
 
 
-def test_an_unknown_step_is_refused(decoder: Decoder) -> None:
-    with pytest.raises(UserError, match="no attention 'both'"):
-        AlignmentHeads.of(decoder, None, "both")
-
-
 def test_the_model_directory_remembers(decoder: Decoder, tmp_path: Path) -> None:
     path, heads = tmp_path / "alignment.json", AlignmentHeads((3, 0), "input")
     assert AlignmentHeads.load(path, decoder) == AlignmentHeads.of(decoder)
@@ -64,12 +53,6 @@ def test_a_damaged_file_is_named(decoder: Decoder, tmp_path: Path, content: str)
     (tmp_path / "alignment.json").write_text(content)
     with pytest.raises(UserError, match=r"alignment\.json is damaged"):
         AlignmentHeads.load(tmp_path / "alignment.json", decoder)
-
-
-def test_a_head_that_the_model_lacks_is_named(tiny_model: Path, tmp_path: Path) -> None:
-    (tmp_path / "alignment.json").write_text('{"heads": ["2:7"], "attention": "output"}')
-    with pytest.raises(UserError, match="no attention head '2:7'"):
-        AlignmentHeads.load(tmp_path / "alignment.json", load(tiny_model, "cpu").model.decoder)
 
 
 def test_heads_that_align_are_told_from_heads_that_do_not() -> None:

@@ -32,11 +32,6 @@ def test_merge_drops_target_eos_and_keeps_words_without_pieces_at_zero() -> None
     np.testing.assert_allclose(merged, np.array([[0, 0, 0], [0.9, 0, 0.1]]), rtol=1e-6)
 
 
-def test_merge_of_pieces_that_are_not_neighbours() -> None:
-    merged = merge_to_words(np.array([[0.1, 0.2, 0.7]]), membership([1, 0, 1], 2), membership([0], 1))
-    np.testing.assert_allclose(merged, [[0.2, 0.8]], rtol=1e-6)
-
-
 def test_merge_of_empty_sentences() -> None:
     assert merge_to_words(np.zeros((1, 1)), membership([-1], 0), membership([-1], 0)).shape == (0, 0)
     assert merge_to_words(np.ones((1, 2)), membership([-1, -1], 0), membership([0], 1)).shape == (1, 0)
@@ -51,12 +46,6 @@ def test_threshold_takes_all_cells_from_the_threshold_on() -> None:
     weights = np.array([[0.5, 0.5], [0.25, 0.75], [0.1, 0.2]])
     assert extract_links(weights, LinkOptions(method="threshold", threshold=0.25)) == ((0, 0), (0, 1), (1, 0), (1, 1))
     assert extract_links(weights, LinkOptions(method="threshold", threshold=0.5)) == ((0, 0), (1, 0), (1, 1))
-
-
-@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)])
-@pytest.mark.parametrize("method", ["argmax", "threshold"])
-def test_no_words_no_links(shape: tuple[int, int], method: str) -> None:
-    assert extract_links(np.zeros(shape), LinkOptions(method=method)) == ()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -150,9 +139,3 @@ def test_json_lines_stay_one_line_a_pair_whatever_the_words() -> None:
     lines = text.splitlines()
     assert [json.loads(line)["source"] for line in lines] == [["ein", "Haus"], list(words), []]
     assert lines[0].endswith('"weights": [[0.3, 0.1], [0.0, 1.0]], "score": -1.5}')
-
-
-def test_pharaoh_lines_keep_pairs_without_links() -> None:
-    stream = io.StringIO()
-    write_alignments([PAIR, EMPTY, PAIR], "pharaoh", stream)
-    assert stream.getvalue() == "0-0 1-1\n\n0-0 1-1\n"

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise, product
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from nmt.alignment.extract import LinkOptions, balance, word_links
 from nmt.alignment.lexicon import LEAST_SHARE, Lexicon
 from nmt.alignment.links import Weights, WordAlignment
 from nmt.alignment.posterior import JUMP_DECAY, learn_lexicon, posteriors, word_order
-from nmt.core.errors import UserError
 
 SOURCE, TARGET = ["der", "Hund", "schläft"], ["the", "dog", "sleeps", "now"]
 LEXICON = Lexicon({"der": {"the": 8.0}, "hund": {"dog": 5.0, "hound": 1.0}, "schläft": {"sleeps": 3.0, "the": 1.0}})
@@ -66,15 +64,6 @@ def test_links_are_chosen_by_the_mean_of_both_directions() -> None:
     np.testing.assert_allclose(both, (forward + backward.T) / 2, rtol=1e-5)
 
 
-def test_a_source_word_that_attracts_all_target_words_keeps_one() -> None:
-    """A rare word has no translation of its own yet, so it explains any word better than frequent words do."""
-    lexicon = Lexicon({"kamel": {"the": 1.0, "camel": 1.0, "goes": 1.0}, "das": {"the": 30.0, "a": 60.0, "this": 60.0}})
-    weights: Weights = np.array([[0.5, 0.5], [0.3, 0.7]], np.float32)
-    [(forward, both)] = posteriors([(["das", "Kamel"], ["the", "camel"], weights)], lexicon)
-    assert forward[0].argmax() == 1
-    assert word_links(both, LinkOptions(symmetrize="none")) == ((0, 0), (1, 1))
-
-
 def test_without_attention_words_are_expected_near_the_diagonal() -> None:
     """Two *der* of one lexicon entry: each *the* is that of its own end of the sentence."""
     assert (word_order(5, 5).argmax(axis=1) == np.arange(5)).all()
@@ -85,29 +74,6 @@ def test_without_attention_words_are_expected_near_the_diagonal() -> None:
     found = posterior(source, target, word_order(4, 4), lexicon)
     assert word_links(found, LinkOptions(symmetrize="none")) == ((0, 0), (1, 1), (2, 2), (3, 3))
     assert word_order(3, 0).shape == (3, 0)
-
-
-def test_known_words_settle_what_attention_leaves_open() -> None:
-    lexicon = Lexicon({"hund": {"dog": 5.0}, "katze": {"cat": 5.0}})
-    weights: Weights = np.array([[0.55, 0.45], [0.5, 0.5]], np.float32)
-    assert word_links(weights, LinkOptions(symmetrize="none")) == ((0, 0), (0, 1))
-    found = posterior(["Hund", "Katze"], ["cat", "dog"], weights, lexicon)
-    assert word_links(found, LinkOptions()) == ((0, 1), (1, 0))
-
-
-def test_the_words_around_settle_what_attention_and_lexicon_leave_open() -> None:
-    """Which of two *der* a *the* translates: the one in front of the word whose translation follows."""
-    lexicon = Lexicon({"der": {"the": 9.0}, "hund": {"dog": 9.0}, "mann": {"man": 9.0}})
-    source, target = ["der", "Hund", "der", "Mann"], ["the", "man", "the", "dog"]
-    found = posterior(source, target, np.full((4, 4), 0.25, np.float32), lexicon)
-    assert word_links(found, LinkOptions(symmetrize="none")) == ((0, 2), (1, 3), (2, 0), (3, 1))
-
-
-def test_words_that_were_never_seen_are_left_to_attention() -> None:
-    weights: Weights = np.array([[0.9, 0.1], [0.1, 0.9]], np.float32)
-    swapped = weights[::-1].copy()
-    for attention, links in ((weights, ((0, 0), (1, 1))), (swapped, ((0, 1), (1, 0)))):
-        assert word_links(posterior(["Kamel", "Oase"], ["camel", "oasis"], attention, LEXICON), LinkOptions()) == links
 
 
 def test_a_word_without_attention_has_no_link() -> None:
@@ -149,15 +115,6 @@ def test_learning_finds_what_attention_alone_does_not() -> None:
     assert found[1, 1] > 0.8
     counted = Lexicon.count((pair.source, pair.target, balance(pair.weights)) for pair in corpus * 5)
     assert counted.probability(["Buch"], ["book"])[0, 0] == pytest.approx(0.5, abs=0.1)
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_reported_with_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nmt.alignment.posterior.TemporaryFile", lambda: open("/dev/full", "w+b", buffering=0))  # noqa: SIM115
-    pairs = [aligned("der Hund", "the dog", [[0.9, 0.1], [0.1, 0.9]])] * 3
-    with pytest.raises(UserError, match=r"can't be kept in .*: No space left on device") as caught:
-        learn_lexicon(pairs)
-    assert "TMPDIR" in caught.value.remedy
 
 
 def test_a_reversed_lexicon_has_the_same_counts() -> None:

@@ -33,15 +33,3 @@ def test_heads_and_gradients_and_runs_are_pictures_of_the_model(model: nmt.Trans
     [line] = gradients.axes[0].lines
     assert (line.get_label(), len(line.get_ydata())) == ("tiny", len(norms.mean_T))
     assert "training loss" in [axes.get_title("left") for axes in runs.axes]
-
-
-def test_a_model_without_memory_has_no_picture_of_it(model: nmt.Translator) -> None:
-    with pytest.raises(nmt.UserError, match="no external memory"):
-        nmt.plot_memory(model, "Der Hund schläft.")
-
-
-def test_text_of_the_package() -> None:
-    corpus = nmt.embedded_corpus(train=5, valid=1, test=2)
-    assert {split: len(pairs) for split, pairs in corpus.items()} == {"train": 5, "valid": 1, "test": 2}
-    task = nmt.load_recipe("algorithmic/copy_ntm", {"data.task.num_valid": 3}).data.task
-    assert [source == target for source, target in nmt.task_pairs(task, "test")] == [True] * 3

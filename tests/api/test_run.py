@@ -17,12 +17,6 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Path) -> nmt.Run:
     return nmt.train(tiny_recipe, folder / "model", overrides=settings)
 
 
-def test_a_run_is_the_path_of_its_model_directory(run: nmt.Run) -> None:
-    assert isinstance(run, Path)
-    assert (run / "model.safetensors").is_file()
-    assert nmt.load(run).vocabularies.fingerprint == run.model.vocabularies.fingerprint
-
-
 def test_a_run_has_its_history_and_draws_it(run: nmt.Run) -> None:
     assert isinstance(run.history, History)
     steps, losses = run.history.series("train", "loss")

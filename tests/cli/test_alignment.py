@@ -1,21 +1,12 @@
 """``nmt align`` and ``nmt aer`` as a user sees them."""
 
 import json
-import math
-import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-
-import nmt
-from nmt.data.words import Words
-from nmt.extensions.lecture.attribution import attribution_shares
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+from fixture_types import RunNmt
 
 
 @pytest.fixture
@@ -75,27 +66,6 @@ def test_without_a_target_its_own_translation_is_aligned(
     assert run_nmt("align", tiny_model, "-", stdin=pair[0].read_bytes()).stdout != ""
 
 
-def test_text_that_the_model_does_not_know_is_reported(
-    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path]
-) -> None:
-    source, target = (path.read_text("utf-8").splitlines()[0] for path in pair)
-    pair[0].write_text(f"{source} 🐕\nСобака спит в саду.\n{source}\n", encoding="utf-8")
-    pair[1].write_text(f"{target}\n{target}\n狗在花园里睡觉。\n", encoding="utf-8")
-    done = run_nmt("align", tiny_model, *pair)
-    message = " ".join(done.stderr.split())
-    assert "In 2 of 3 pairs (the first is line 2) the model doesn't know half of the text of a side" in message
-    # The emoji, the Russian letters, whose full stop is known, and the Chinese sentence are unknown.
-    known, unknown = len((source + target * 2 + source).replace(" ", "")) + 1, 1 + 15 + 8
-    assert f"{unknown / (known + unknown):.0%} of the characters are in unknown pieces" in message
-    assert done.stdout.count("\n") == 3
-
-
-def test_limit(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
-    assert run_nmt("align", tiny_model, *pair, "--limit", 1).stdout.count("\n") == 1
-    assert run_nmt("align", tiny_model, *pair, "--limit", 1, "-o", tmp_path / "one.png").returncode == 0
-    assert (tmp_path / "one.png").is_file()
-
-
 def test_a_picture_follows_the_suffix_of_the_output(
     run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -103,20 +73,6 @@ def test_a_picture_follows_the_suffix_of_the_output(
     assert (tmp_path / "by_name.svg").read_bytes().startswith(b"<?xml")
     run_nmt("align", tiny_model, *pair, "-o", tmp_path / "other.svg", "--format", "png", "--limit", 1)
     assert (tmp_path / "other.png").read_bytes().startswith(b"\x89PNG")
-
-
-def svg_text(path: Path) -> list[str]:
-    return re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8"))
-
-
-def test_lines_are_another_picture(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
-    done = run_nmt("align", tiny_model, *pair, "--lines", "--limit", 1, "-o", tmp_path / "lines.svg")
-    assert (done.returncode, done.stdout) == (0, "")
-    texts = svg_text(tmp_path / "lines.svg")
-    assert "attention" not in texts  # the label of the matrix's colour bar
-    assert {"schläft", "sleeps"} <= set(texts)
-    done = run_nmt("align", tiny_model, *pair, "--lines", "--grid", "-o", tmp_path / "lines.svg")
-    assert (done.returncode, "two kinds of picture" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("options", [(), ("--format", "json"), ("-o", "look.html")])
@@ -127,20 +83,6 @@ def test_a_grid_is_a_picture(
     assert (done.returncode, done.stdout) == (2, "")
     assert "--grid is for pictures" in done.stderr
     assert "Give -o heads.png" in done.stderr
-
-
-def test_a_huge_line_is_aligned_as_far_as_the_model_reads(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
-    (tmp_path / "long.de").write_text("Der Hund schläft.\n" + "Hund " * 6_000 + "\n", encoding="utf-8")
-    (tmp_path / "long.en").write_text("The dog sleeps.\n" + "dog " * 5 + "\n", encoding="utf-8")
-    done = run_nmt("align", tiny_model, tmp_path / "long.de", tmp_path / "long.en", "--format", "json")
-    assert done.returncode == 0
-    assert done.stderr.count("Warning") == 1
-    assert "line 2 has 6,000 pieces" in done.stderr
-    short, long = map(json.loads, done.stdout.splitlines())
-    assert short["score"] < 0
-    assert long["score"] is None, "the probability of a part would be taken for that of the whole"
-    assert len(long["source"]) == 6_000
-    assert all(source < 300 for source, _ in long["links"])
 
 
 @pytest.mark.parametrize("command", ["align", "learn-alignment"])
@@ -211,40 +153,6 @@ def test_the_lexicon_alone_has_no_heads(
     assert "--lexicon-only uses no attention" in " ".join(done.stderr.split())
 
 
-def test_links_come_from_an_attribution(run_nmt: RunNmt, model_copy: Path, pair: tuple[Path, Path]) -> None:
-    # Attention would be read a step after the prediction of a word, and an attribution concerns the prediction itself.
-    (model_copy / "alignment.json").write_text('{"heads": ["attention"], "attention": "input"}', "utf-8")
-    done = run_nmt("align", model_copy, *pair, "--attribution", "leave_one_out", "--format", "json", "--limit", 1)
-    found = json.loads(done.stdout)
-    translator = nmt.load(model_copy, "cpu")
-    line, reference = (path.read_text("utf-8").splitlines()[0] for path in pair)
-    pieces = translator.encode_source(line), translator.encode_target(reference)
-    shares_TS = attribution_shares(translator.model, translator.vocabularies, *pieces, "leave_one_out")
-    # The weight of a word is the sum over its source pieces, and the mean over its target pieces.
-    target_words = Words.split(reference).of_pieces(translator.vocabularies.target.pieces(reference))
-    source_words = Words.split(line).of_pieces(translator.vocabularies.source.pieces(line))
-    of_words = np.zeros((len(found["target"]), len(found["source"])))
-    for t, target in enumerate(target_words):
-        for s, source in enumerate(source_words):
-            of_words[target, source] += float(shares_TS[t, s]) / target_words.count(target)
-    np.testing.assert_allclose(found["weights"], of_words, atol=1e-3)
-
-
-@pytest.mark.parametrize("options", [("--heads", "attention"), ("--format", "html"), ("--grid", "-o", "x.png")])
-def test_an_attribution_has_no_heads(
-    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], options: tuple[str, ...]
-) -> None:
-    done = run_nmt("align", tiny_model, *pair, "--attribution", "leave_one_out", *options)
-    assert done.returncode == 2
-    assert "replaces the attention heads" in " ".join(done.stderr.split())
-
-
-def test_the_lexicon_alone_must_have_been_learned(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path]) -> None:
-    done = run_nmt("align", tiny_model, *pair, "--lexicon-only")
-    assert done.returncode == 2
-    assert "nmt learn-alignment MODEL_DIR" in " ".join(done.stderr.split())
-
-
 def test_heads_are_named_and_remembered(run_nmt: RunNmt, model_copy: Path, pair: tuple[Path, Path]) -> None:
     plain = run_nmt("align", model_copy, *pair).stdout
     read = run_nmt("align", model_copy, *pair, "--heads", "attention", "--attention", "input")
@@ -303,29 +211,3 @@ def test_aer_warns_where_a_file_counts_words_from_one(run_nmt: RunNmt, tmp_path:
         done = run_nmt("aer", *files)
         assert done.returncode == 0
         assert f"{from_one} seems to count words from 1" in done.stderr
-
-
-def test_a_page_holds_words_heads_and_candidates(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
-    source, gold = tmp_path / "in.de", tmp_path / "gold"
-    source.write_text("Der Hund schläft im Garten.\nDie Katze sieht den Mond.\n", encoding="utf-8")
-    gold.write_text("0-0 1-1\n0-0 1?1\n", encoding="utf-8")
-    done = run_nmt("align", tiny_model, source, "-o", tmp_path / "look.html", "--n-best", "2", "--gold", gold)
-    assert done.returncode == 0, done.stderr
-    page = (tmp_path / "look.html").read_text("utf-8")
-    data = json.loads(re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)[0])
-    assert data["heads"] == ["attention, which links come from", "attention"]
-    first, second = data["sentences"]
-    assert first["source"] == ["Der", "Hund", "schläft", "im", "Garten."]
-    assert first["candidates"][0]["target"] == ["The", "dog", "sleeps", "in", "the", "garden."]
-    assert all(0 < p <= 1 for p in first["candidates"][0]["probabilities"])
-    assert [len(sentence["candidates"]) for sentence in (first, second)] == [2, 2]
-    assert second["gold"] == {"sure": [[0, 0]], "possible": [[1, 1]]}
-    product = math.prod(first["candidates"][0]["probabilities"])
-    assert product == pytest.approx(math.exp(first["candidates"][0]["score"]), rel=0.05)  # but for EOS
-
-
-def test_candidates_are_for_pages_alone(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
-    (tmp_path / "in.de").write_text("Der Hund.\n", encoding="utf-8")
-    done = run_nmt("align", tiny_model, tmp_path / "in.de", "--n-best", "2")
-    assert done.returncode == 2
-    assert "--n-best is for pages" in done.stderr

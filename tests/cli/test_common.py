@@ -2,18 +2,13 @@
 
 import errno
 import os
-import signal
-import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixture_types import RunNmt
 
 from nmt.cli.common import command_to_resume
 from nmt.core.limits import LIMITS
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.mark.parametrize(
@@ -42,22 +37,11 @@ def test_the_script_of_a_shell_is_printed(shell: str, run_nmt: RunNmt, monkeypat
     assert f"complete_{shell}" in done.stdout
 
 
-@pytest.mark.quick("translate*", "clean*")
-@pytest.mark.parametrize(
-    "command",
-    [
-        "align MODEL IN IN",
-        "learn-alignment MODEL IN IN",
-        "translate MODEL -i IN",
-        "clean IN IN -o OUT",
-        "learn-vectors IN -o OUT",
-    ],
-)
+@pytest.mark.quick("translate*")
+@pytest.mark.parametrize("command", ["align MODEL IN IN", "learn-alignment MODEL IN IN", "translate MODEL -i IN"])
 def test_every_command_refuses_a_line_that_is_too_long(
     run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if command.startswith("learn-vectors"):
-        pytest.importorskip("gensim")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "IN").write_text(
         "Ein Hund schläft.\n" + "a " * (LIMITS["NMT_MAX_LINE_BYTES"] // 2) + "b\n", encoding="utf-8"
@@ -65,21 +49,6 @@ def test_every_command_refuses_a_line_that_is_too_long(
     done = run_nmt(*(str(tiny_model) if word == "MODEL" else word for word in command.split()))
     assert done.returncode == 2
     assert f"IN, line 2: longer than {LIMITS['NMT_MAX_LINE_BYTES']:,} bytes." in done.stderr
-
-
-def test_ctrl_c_that_an_import_turns_into_another_error_ends_the_program(
-    run_nmt: RunNmt, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def start(**options: str) -> None:
-        try:
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(10)
-        except KeyboardInterrupt:
-            raise ImportError("the extension failed to load") from None
-
-    monkeypatch.setattr("nmt.cli.app", start)
-    assert run_nmt().returncode == 130
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize(

@@ -1,28 +1,12 @@
 """``nmt score``, ``nmt recipes`` and the help pages."""
 
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import sacrebleu
-from sacrebleu.metrics.bleu import BLEU
+from fixture_types import RunNmt
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
-
-COMMANDS = [
-    "quickstart",
-    "train",
-    "translate",
-    "score",
-    "compare",
-    "align",
-    "aer",
-    "check-data",
-    "inspect memory",
-    "recipes",
-]
 HYPOTHESES = ["The cat sat on the mat.", "A dog runs through green grass."]
 REFERENCES = ["The cat sat on a mat.", "A dog is running through the green grass."]
 
@@ -76,20 +60,6 @@ def test_a_table_of_systems_with_signatures_below(run_nmt: RunNmt, two_systems: 
     assert lines[4].startswith("TER: nrefs:1|case:lc")
 
 
-def test_confidence_is_sacrebleus(run_nmt: RunNmt, files: tuple[Path, Path]) -> None:
-    command = ("score", *files, "--metrics", "bleu", "--confidence", "--resamples", 50)
-    found = json.loads(run_nmt(*command, "--json").stdout)["bleu"]
-    expected = BLEU().corpus_score(HYPOTHESES, [REFERENCES], n_bootstrap=50)
-    assert found["confidence"] == {
-        "level": 0.95,
-        "mean": pytest.approx(expected._mean, abs=1e-4),
-        "half_width": pytest.approx(expected._ci, abs=1e-4),
-        "resamples": 50,
-    }
-    assert "bs:50|seed:12345" in found["signature"]
-    assert f"μ = {expected._mean:.2f} ± {expected._ci:.2f}" in run_nmt(*command).stdout
-
-
 def test_degenerate_output_is_warned_of(run_nmt: RunNmt, files: tuple[Path, Path]) -> None:
     files[0].write_text("The cat cat cat cat cat cat.\n\n")
     done = run_nmt("score", *files)
@@ -105,14 +75,3 @@ def test_what_is_the_reference_must_be_clear(run_nmt: RunNmt, files: tuple[Path,
         assert "which is the reference" in done.stderr
         assert "-r REFERENCE" in done.stderr
     assert run_nmt("score", files[0], "-r", files[1]).stdout == run_nmt("score", *files).stdout
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("option", ["--help", "-h"])
-def test_every_command_explains_itself_with_an_example(run_nmt: RunNmt, command: str, option: str) -> None:
-    done = run_nmt(*command.split(), option)
-    assert (done.returncode, done.stderr) == (0, "")
-    examples = done.stdout.split("Example")[1].splitlines()[1:]
-    assert examples
-    assert any(f"nmt {command}" in line for line in examples)
-    assert max(map(len, done.stdout.splitlines())) <= 80

@@ -3,13 +3,11 @@
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 
 import pytest
+from fixture_types import RunNmt
 
 from nmt.recipe.schema import DecodingOptions
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def test_every_key_of_decoding_is_an_option_with_its_description(run_nmt: RunNmt) -> None:
@@ -47,7 +45,7 @@ def test_a_value_out_of_range_is_refused_before_a_model_is_loaded(
 @pytest.mark.parametrize("group", [(), ("inspect",)])
 def test_the_list_of_commands_has_whole_sentences(run_nmt: RunNmt, group: tuple[str, ...]) -> None:
     commands = run_nmt(*group, "--help").stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
-    assert len(commands) >= 4
+    assert len(commands) >= 2
     assert all(re.fullmatch(r"  [a-z-]+ +[A-Z].*\.", line) and not line.endswith("..") for line in commands), commands
 
 
@@ -57,4 +55,4 @@ def test_keys_are_listed_in_a_process_that_has_imported_nothing_else() -> None:
     command = [sys.executable, "-m", "nmt", "recipes", "--keys"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "task: task, one of classification language_model dialogue translation" in done.stdout
+    assert "task: task, one of translation dialogue language_model" in done.stdout

@@ -4,14 +4,12 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+from fixture_types import RunNmt
 
 
 def events(directory: Path, kind: str) -> list[dict[str, Any]]:
@@ -42,15 +40,6 @@ def test_a_run_writes_the_documented_directory(run_nmt: RunNmt, tiny_recipe: Pat
     assert [path.name for path in (output / "checkpoints").iterdir()] == ["step-000020"]
     assert [row["step"] for row in events(output, "train")] == [10, 20]
     assert str(output) in done.stderr
-
-
-def test_direction_is_turned_round_by_two_settings(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path) -> None:
-    settings = ("data.source=en", "data.target=de", "training.max_steps=1")
-    done = run_nmt("train", tiny_recipe, "-o", tmp_path / "run", *(f"--set={setting}" for setting in settings))
-    assert done.returncode == 0
-    vocabulary = (tmp_path / "run" / "vocabulary.source.txt").read_text("utf-8")
-    assert "▁dog" in vocabulary
-    assert "▁Hund" not in vocabulary
 
 
 def test_a_finished_run_is_neither_overwritten_nor_repeated(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path) -> None:
@@ -94,22 +83,3 @@ def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on(
     assert done.returncode == 0
     assert f"resumed at step {step}" in done.stderr
     assert events(output, "end")[-1]["step"] == step + 3
-
-
-def test_a_loss_that_is_not_finite_ends_with_advice_and_loses_nothing(
-    run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path
-) -> None:
-    command = ["train", tiny_recipe, "-o", tmp_path / "run", "--set", "training.max_steps=4"]
-    assert run_nmt(*command).returncode == 0
-    settings = [
-        "training.max_steps=100",
-        "training.learning_rate=1e38",
-        "training.schedule={type: constant, warmup_steps: 0}",
-    ]
-    settings += ["training.schedule={type: constant, warmup_steps: 0}", "training.clip_norm=null"]
-    done = run_nmt(*command[:4], *(f"--set={setting}" for setting in settings), "--resume")
-    assert done.returncode == 2
-    assert "not finite" in done.stderr
-    assert "Lower training.learning_rate" in done.stderr
-    assert (tmp_path / "run" / "checkpoints" / "step-000004" / "state.json").is_file()
-    assert run_nmt("translate", tmp_path / "run", stdin="Der Hund schläft.\n").returncode == 0

@@ -3,15 +3,11 @@
 import gzip
 import json
 import shutil
-import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+from fixture_types import RunNmt
 
 SENTENCES = ["Der Hund schläft im Garten.", "Heute trinkt die Katze kaltes Wasser.", "Mein Bruder wartet auf den Zug."]
 TRANSLATIONS = ["The dog sleeps in the garden.", "Today the cat drinks cold water.", "My brother waits for the train."]
@@ -56,18 +52,6 @@ def test_hostile_lines_keep_their_places(run_nmt: RunNmt, any_model: Path) -> No
         assert alone.stdout == f"\n{translation}\n", source
 
 
-def test_a_huge_line_is_cut_with_a_warning_that_names_it(run_nmt: RunNmt, tiny_model: Path) -> None:
-    text = f"{SENTENCES[0]}\n{'Hund ' * 6_000}\n{SENTENCES[1]}\n"
-    for format in ("text", "jsonl"):
-        done = run_nmt("translate", tiny_model, "--format", format, "--beam-size", 1, stdin=text)
-        assert done.returncode == 0
-        assert len(done.stdout.splitlines()) == 3
-        assert done.stderr.count("Warning") == 1
-        assert "line 2 has 6,000 pieces" in done.stderr
-        assert TRANSLATIONS[0] in done.stdout.splitlines()[0]
-        assert TRANSLATIONS[1] in done.stdout.splitlines()[2]
-
-
 def test_degenerate_output_is_told_of_at_the_end(run_nmt: RunNmt, tiny_model: Path) -> None:
     good = run_nmt("translate", tiny_model, stdin="\n".join(SENTENCES))
     assert "degenerate" not in good.stderr
@@ -87,14 +71,6 @@ def test_files_in_and_out(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> 
     assert (done.returncode, done.stdout) == (0, "")
     assert output.read_text("utf-8").splitlines() == TRANSLATIONS
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.de.gz", "out.en"]
-
-
-@pytest.mark.quick("jsonl")
-@pytest.mark.parametrize("format", ["text", "jsonl"])
-def test_batch_size_changes_nothing(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, format: str) -> None:
-    text = (tiny_corpus / "val.de").read_bytes() + (tiny_corpus / "train.de").read_bytes()
-    found = [run_nmt("translate", tiny_model, "--batch-size", n, stdin=text).stdout for n in (1, 7, 64)]
-    assert found[0] == found[1] == found[2] != ""
 
 
 def test_n_best_with_scores(run_nmt: RunNmt, tiny_model: Path) -> None:
@@ -141,27 +117,9 @@ def test_jsonl_has_the_documented_schema(run_nmt: RunNmt, tiny_model: Path, tmp_
     assert " ".join(f"{i}-{j}" for i, j in first["alignment"]) == aligned.strip()
 
 
-def test_a_check_names_what_a_translation_lost(run_nmt: RunNmt, tiny_model: Path) -> None:
-    given = "Der Hund schläft im Garten.\nDer Hund schläft im Garten 17.\n"
-    done = run_nmt("translate", tiny_model, "--format", "jsonl", "--check", stdin=given)
-    first, second = map(json.loads, done.stdout.splitlines())
-    assert first["problems"] == {}
-    assert second["problems"]["numbers"] == {"lost": ["17"], "added": []}
-    refused = run_nmt("translate", tiny_model, "--check", stdin=given)
-    assert refused.returncode == 2
-    assert "--format jsonl" in refused.stderr
-
-
 def test_jsonl_of_a_model_without_attention_has_no_alignment(run_nmt: RunNmt, vanilla_model: Path) -> None:
     done = run_nmt("translate", vanilla_model, "--format", "jsonl", stdin=SENTENCES[0])
     assert json.loads(done.stdout)["alignment"] is None
-
-
-def test_a_moved_model_directory_works(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
-    moved = tmp_path / "a folder with spaces" / "modèle"
-    shutil.copytree(tiny_model, moved)
-    shutil.rmtree(moved / "checkpoints")
-    assert run_nmt("translate", moved, stdin=SENTENCES[1]).stdout == TRANSLATIONS[1] + "\n"
 
 
 @pytest.mark.parametrize("where", ["before", "after"])
@@ -189,21 +147,6 @@ def test_a_reader_that_leaves_early_is_no_error_to_shout_about(python: Path, tin
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141  # as if SIGPIPE had ended it
-
-
-@pytest.mark.posix
-def test_ctrl_c_leaves_nothing_behind(python: Path, tiny_model: Path, tmp_path: Path) -> None:
-    command = [python, "-m", "nmt", "translate", tiny_model, "-o", tmp_path / "out.en"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        while not any(tmp_path.iterdir()):  # it has begun to write
-            assert process.poll() is None
-            time.sleep(0.02)
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        assert process.stderr is not None
-        assert process.stderr.read() == b""
-    assert process.returncode == 130
-    assert list(tmp_path.iterdir()) == []
 
 
 # --score-only
@@ -260,9 +203,3 @@ def test_other_precisions_translate_as_well(
     assert done.stdout != exact, "scores show that something else was computed"
     translations = [line.split("\t")[1] for line in done.stdout.splitlines()]
     assert sum(a == b for a, b in zip(translations, expected, strict=True)) >= 38
-
-
-def test_several_workers_do_not_read_standard_input(run_nmt: RunNmt, tiny_model: Path) -> None:
-    done = run_nmt("translate", tiny_model, "--workers", "2")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "Several --workers need a file or folder as the input" in done.stderr

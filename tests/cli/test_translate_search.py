@@ -2,11 +2,11 @@
 
 import json
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from fixture_types import RunNmt
 from torch import Tensor
 
 import nmt
@@ -14,37 +14,14 @@ from nmt.alignment.heads import AlignmentHeads
 from nmt.core.errors import UserError
 from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import LogitsProcessor
-from nmt.extensions.search.mbr import expected_utilities
 from nmt.translation.request import OutputConstraints, Request, read_unknown_lexicon
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 SOURCE = "Der Hund schläft im Garten.\nDie Katze trinkt kaltes Wasser.\n"
 
 
 def lines(done: "subprocess.CompletedProcess[str]") -> list[str]:
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
-
-
-def test_samples_depend_on_seed_and_line_alone(run_nmt: RunNmt, tiny_model: Path) -> None:
-    options = ("--search", "sample", "--temperature", "3", "--beam-size", "4", "--n-best", "4", "--max-length", "6")
-    first = lines(run_nmt("translate", tiny_model, *options, stdin=SOURCE))
-    assert first == lines(run_nmt("translate", tiny_model, *options, "--batch-size", "1", stdin=SOURCE))
-    assert first[1] == lines(run_nmt("translate", tiny_model, *options, stdin="\n" + SOURCE.splitlines()[1] + "\n"))[1]
-    assert first != lines(run_nmt("translate", tiny_model, *options, "--seed", "2", stdin=SOURCE))
-    assert len(set(first[0].split("\t"))) > 1
-
-
-def test_mbr_takes_the_candidate_most_like_the_others(run_nmt: RunNmt, tiny_model: Path) -> None:
-    options = ("--search", "sample", "--temperature", "2", "--beam-size", "8", "--n-best", "8")
-    plain = lines(run_nmt("translate", tiny_model, *options, stdin=SOURCE))
-    chosen = lines(run_nmt("translate", tiny_model, *options, "--mbr", "chrf", stdin=SOURCE))
-    assert len(plain) == 2
-    for before, after in zip(plain, chosen, strict=True):
-        candidates = before.split("\t")
-        assert sorted(candidates) == sorted(after.split("\t"))
-        utilities = expected_utilities(candidates, "chrf")
-        assert utilities[candidates.index(after.split("\t")[0])] == max(utilities)
 
 
 def test_an_ensemble_of_a_model_with_itself_is_that_model(run_nmt: RunNmt, tiny_model: Path) -> None:
@@ -75,18 +52,15 @@ def test_constraints_come_with_the_lines(run_nmt: RunNmt, tiny_model: Path) -> N
     assert [free] == lines(run_nmt("translate", tiny_model, stdin="Das Kind hört ein altes Lied.\n"))
 
 
-def test_a_glossary_for_lines_and_for_a_document(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_glossary(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
     line = "Der Hund schläft im Garten."
     [free] = lines(run_nmt("translate", tiny_model, stdin=f"{line}\n"))
     (tmp_path / "terms.tsv").write_text("Hund\tbloodhound\nMond\tsun\n", "utf-8")
-    (tmp_path / "page.md").write_text(f"# {line}\n", "utf-8")
     given = "translate", tiny_model, "--glossary", tmp_path / "terms.tsv"
     assert lines(run_nmt(*given, stdin=f"{line}\n")) == [free.replace("dog", "bloodhound")]
     assert "dog" in free
     own = json.dumps({"source": line, "terms": {"Hund": "hound"}})
     assert lines(run_nmt(*given, "--input-format", "jsonl", stdin=own + "\n")) == [free.replace("dog", "hound")]
-    run_nmt(*given, tmp_path / "page.md", "-o", tmp_path / "out.md")
-    assert (tmp_path / "out.md").read_text("utf-8") == f"# {free.replace('dog', 'bloodhound')}\n"
 
 
 @pytest.mark.parametrize(
@@ -160,7 +134,6 @@ def test_unknown_words_need_attention(run_nmt: RunNmt, vanilla_model: Path) -> N
         (("translate", "--prune", "1e200"), "--prune 1e+200"),
         (("translate", "--beam-groups=5", "--diversity=1.7e308"), "--diversity 1.7e+308"),
         (("translate", "--temperature", "1e-200"), "--temperature 1e-200"),
-        (("rerank", "--lm-weight", "nan", "candidates.jsonl"), "--lm-weight nan"),
     ],
 )
 def test_a_number_beyond_float32_is_refused(
@@ -169,12 +142,6 @@ def test_a_number_beyond_float32_is_refused(
     done = run_nmt(command[0], tiny_model, *command[1:], stdin=SOURCE)
     assert done.returncode == 2
     assert f"{option} can't be represented in float32" in done.stderr
-
-
-def test_groups_must_divide_the_beam(run_nmt: RunNmt, tiny_model: Path) -> None:
-    done = run_nmt("translate", tiny_model, "--beam-size", "5", "--beam-groups", "2", stdin=SOURCE)
-    assert done.returncode == 2
-    assert "can't be divided into 2 equal groups" in done.stderr
 
 
 def test_a_lexicon_must_be_pairs(tmp_path: Path) -> None:

@@ -5,12 +5,10 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+from fixture_types import RunNmt
 
 SENTENCES = ["Der Hund schläft im Garten.", "Heute trinkt die Katze kaltes Wasser.", "Mein Bruder wartet auf den Zug."]
 TRANSLATIONS = ["The dog sleeps in the garden.", "Today the cat drinks cold water.", "My brother waits for the train."]

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,11 +91,6 @@ def test_peak_memory_is_that_of_the_process() -> None:
     assert found == pytest.approx(int(line.split()[1]) * 1024 / 1e6, rel=0.05)
 
 
-def test_peak_memory_of_a_gpu_is_that_of_its_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 2_400_000 if device.index == 1 else 0)
-    assert peak_memory_mb(torch.device("cuda:1")) == 2
-
-
 @pytest.fixture
 def nine_threads() -> Iterator[None]:
     before = torch.get_num_threads()
@@ -141,27 +135,3 @@ def test_a_loaded_model_keeps_few_kernels_unless_the_environment_says_otherwise(
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ONEDNN_")} | given
     done = subprocess.run([python, "-c", code], env=environment, capture_output=True, check=True, text=True)
     assert done.stdout.strip() == capacity
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux" or pick_precision("auto", CPU) != "bf16", reason="bfloat16")
-def test_memory_does_not_grow_with_the_number_of_shapes() -> None:
-    """In bfloat16 each batch has shapes of its own; with all kernels kept, 100 of them add 125 megabytes."""
-    code = """
-import resource, torch
-from nmt.core.device import manage_memory
-torch.set_num_threads(1)
-manage_memory()
-layer = torch.nn.Linear(128, 512)
-def peak_mb(lengths):
-    for length in lengths:
-        with torch.autocast("cpu", torch.bfloat16):
-            layer(torch.ones(length, 128, requires_grad=True)).float().sum().backward()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-before = peak_mb(range(65, 165))
-print(peak_mb(range(165, 265)) - before)
-"""
-    kept = ("ONEDNN_", "LRU_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(kept)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
-    assert int(done.stdout) < 40

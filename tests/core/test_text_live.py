@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from nmt.core.errors import UserError
 from nmt.core.text import in_windows, read_lines
 
 pytestmark = pytest.mark.posix
@@ -48,17 +47,6 @@ def test_a_window_ends_where_the_writer_waits(fifo: Path) -> None:
     assert windows == [["eins"], ["zwei", "drei"], ["vier", "", "fünf"]]
 
 
-def test_what_comes_fast_fills_the_windows(tmp_path: Path) -> None:
-    lines = [f"Zeile {number}" for number in range(20_050)]  # more than a pipe holds
-    (tmp_path / "many").write_text("\n".join(lines), encoding="utf-8")
-    program = "from nmt.core.text import *; print(*map(len, in_windows(read_lines('-'), 1000)))"
-    command = f'cat "{tmp_path / "many"}" | "{sys.executable}" -c "{program}"'
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
-    sizes = list(map(int, done.stdout.split()))
-    assert sum(sizes) == 20_050
-    assert len(sizes) < 200, "windows are full but for those before which a busy machine stopped the writer"
-
-
 @pytest.mark.parametrize("size", [1, 3, 50])
 def test_pipes_and_files_give_the_same_lines(fifo: Path, tmp_path: Path, size: int) -> None:
     content = "\ufeffeins\r\n\nzw\rei\u2028\x00\n\x85drei\n".encode() * 7 + b"ohne Ende"
@@ -73,12 +61,3 @@ def test_a_line_without_an_end_is_refused_before_it_fills_memory() -> None:
     command = f'(echo eins; head -c 8G /dev/zero) | "{sys.executable}" -c "{program}"'
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert "standard input, line 2: longer than 131,072 bytes" in done.stderr
-
-
-def test_lines_before_an_error_come_first(tmp_path: Path) -> None:
-    path = tmp_path / "bad"
-    path.write_bytes(b"eins\nzwei\ndrei\n\xff\n")
-    windows: list[list[str]] = []
-    with pytest.raises(UserError, match="line 4"):
-        windows.extend(in_windows(read_lines(path), 2))
-    assert windows == [["eins", "zwei"], ["drei"]]

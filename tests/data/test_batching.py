@@ -53,12 +53,6 @@ def test_of_equal_lengths_the_shorter_side_goes_up_and_down_in_turns() -> None:
     assert pairs == [(4, 1), (4, 2), (4, 4), (5, 5), (5, 3), (5, 1)]
 
 
-def test_sentences_longer_than_the_budget_stand_alone() -> None:
-    source, target = np.array([50, 3, 3, 60]), np.array([4, 3, 3, 4])
-    batches = sorted(sorted(batch.tolist()) for batch in plan_batches(source, target, 20))
-    assert batches == [[0], [1, 2], [3]]
-
-
 # the stream
 
 
@@ -104,20 +98,6 @@ def test_an_epoch_has_every_training_pair_once_and_no_other(corpus: tuple[Encode
                 batches.advance()
             assert sorted(orders[-1]) == chosen
         assert orders[0] != orders[1]
-
-
-def test_each_pool_is_drawn_from_all_of_the_corpus(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:
-    """So a corpus that is sorted by its topic, say, is not learned topic by topic."""
-    first_of = {int(corpus[0].source[index][0]): index for index in range(60)}
-    batches = stream(corpus, buffers=pools(20))
-    of_pools: list[list[int]] = [[], [], []]
-    while batches.epoch == 0:
-        of_pools[batches.place[1]] += [first_of[row[0]] for row in content(batches.make_next())]
-        batches.advance()
-    for pairs in of_pools:
-        assert len(pairs) == 20
-        assert min(pairs) < 15
-        assert max(pairs) >= 45
 
 
 def test_each_pool_and_epoch_has_random_numbers_of_its_own(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:

@@ -1,7 +1,6 @@
 """Batches made ahead: the same ones, at the same place in the data, however far the thread has gone."""
 
 import threading
-import time
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 import torch
 
 from nmt.data.batch import Batch, make_batch
-from nmt.data.batching import AHEAD, TrainingBatches
+from nmt.data.batching import TrainingBatches
 from nmt.data.cache import encode_corpus
 from nmt.data.opening import open_text
 from nmt.data.vocabulary.files import train_vocabularies
@@ -38,13 +37,6 @@ def assert_same(ours: Batch, theirs: Batch) -> None:
 
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
-
-
-def wait_until(condition: Any) -> None:
-    deadline = time.monotonic() + 300
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_batches_and_places_are_those_of_the_stream_itself(make_batches: Any) -> None:
@@ -78,19 +70,6 @@ def test_it_goes_on_after_the_last_batch_given_out_not_the_last_one_made(make_ba
     assert_same(again, next(iter(expected_after)))
 
 
-def test_no_more_lie_ready_than_they_should(make_batches: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[object] = []
-    monkeypatch.setattr(
-        "nmt.data.batching.make_batch", lambda *arguments: made.append(arguments) or make_batch(*arguments)
-    )
-    stream = iter(make_batches().prefetch(NO_CPU))
-    next(stream)
-    wait_until(lambda: len(made) == AHEAD + 1)  # one given out, the others in advance
-    time.sleep(0.3)
-    assert len(made) == AHEAD + 1
-    stream.close()
-
-
 def test_the_thread_ends_with_the_stream(make_batches: Any) -> None:
     stream = iter(make_batches().prefetch(NO_CPU))
     next(stream)
@@ -112,11 +91,6 @@ def test_an_error_is_raised_where_the_batches_are_read(make_batches: Any, monkey
     next(stream), next(stream)
     with pytest.raises(OSError, match="the disk is gone"):
         next(stream)
-    assert not threads()
-
-
-def test_a_cpu_makes_its_batches_itself(make_batches: Any) -> None:
-    next(iter(make_batches().prefetch(torch.device("cpu"))))
     assert not threads()
 
 

@@ -1,12 +1,9 @@
 """Encoded corpora: what is dropped, and when the cache is used, renewed or refused."""
 
-import errno
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from nmt.core.errors import UserError
@@ -98,15 +95,6 @@ def test_text_vocabulary_and_limit_each_have_a_cache_of_their_own(cache: Path) -
     assert len(entries(cache)) == 5
 
 
-def test_ids_are_mapped_and_not_held_in_memory() -> None:
-    corpus = encode_corpus(Text([("a b", "c")] * 3), vocabularies(), 9)
-    for side in (corpus.source, corpus.target):
-        sentence = side[1]
-        assert isinstance(sentence, np.memmap)
-        assert sentence.dtype == np.uint16
-        assert not sentence.flags.writeable
-
-
 def test_ids_beyond_16_bits_survive() -> None:
     words = [f"▁w{number}" for number in range(70_000)]
     corpus = encode_corpus(Text([("w0 w69999", "w65531 w65532")]), vocabularies(words), 9)
@@ -134,16 +122,6 @@ def test_a_cache_that_somebody_cleaned_in_part_is_made_again(cache: Path) -> Non
     (folder / "meta.json").unlink()
     assert len(encode_corpus(text, vocabularies(), 9)) == 2
     assert json.loads((folder / "meta.json").read_text())["counts"]["kept"] == 2
-
-
-def test_a_full_disk_is_reported_with_the_way_out(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr("nmt.data.cache.sync", full)
-    with pytest.raises(UserError, match=r"(?s)can't be written to .*No space left on device.*NMT_CACHE"):
-        encode_corpus(Text([("a", "b")]), vocabularies(), 9)
-    assert entries(cache) == []
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,12 +69,6 @@ def test_every_form_of_file_gives_the_same_pairs(tmp_path: Path, kind: str, form
     assert list(text) == PAIRS, "it can be read again"
 
 
-def test_files_with_names_of_their_own(tmp_path: Path) -> None:
-    write_files(tmp_path)
-    pair = FilePair(source=tmp_path / "train.en", target=tmp_path / "train.de")
-    assert list(open_text(options(), pair)) == [(en, de) for de, en in PAIRS]
-
-
 def test_files_are_sought_in_the_root_unless_the_current_folder_has_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,8 +226,6 @@ def test_the_sources_of_nmt_can_be_named_like_outside_ones(tmp_path: Path) -> No
     ]
     for text in choices:
         assert list(open_text(DataOptions(source="de", target="en", text=text), "train")) == [("eins", "one")]
-    task = {"type": "task", "task": {"type": "copy", "num_valid": 3}}
-    assert len(list(open_text(DataOptions(source="de", target="en", text=task), "val"))) == 3
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,7 @@ def test_forbidden_phrases_are_avoided(model: Seq2Seq) -> None:
         assert not any(contains(hypothesis.ids, phrase) for phrase in phrases)
 
 
+@pytest.mark.extension("search")
 @pytest.mark.parametrize("changes", [{"search": "sample"}, {"beam_groups": 2}])
 def test_only_a_plain_beam_can_be_bound(model: Seq2Seq, changes: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="plain beam search"):

@@ -40,20 +40,6 @@ def test_a_hypothesis_of_the_search_gets_the_score_that_it_had_there(
         assert float(score) == pytest.approx(hypothesis.score, abs=1e-4)
 
 
-@pytest.mark.parametrize("penalty", ["none", "average", "gnmt"])
-def test_a_translation_in_text_gets_the_score_of_the_search(translator: Translator, penalty: str) -> None:
-    lines = ["Der Hund schläft im Garten.", "Heute trinkt die Katze kaltes Wasser.", "Hund"]
-    translations = translator.translate(lines, length_penalty=penalty, alpha=0.7)
-    scored = list(translator.score([(t.source, t.text) for t in translations], length_penalty=penalty, alpha=0.7))
-    assert len(scored) == len(lines)
-    for translation, pair in zip(translations, scored, strict=True):
-        assert (pair.source, pair.target) == (translation.source, translation.text)
-        assert pair.tokens == [*translation.tokens, "</s>"]
-        assert pair.score == pytest.approx(translation.score, abs=1e-4)
-        assert pair.log_probability == pytest.approx(sum(pair.token_log_probabilities))
-        assert all(value <= 0 for value in pair.token_log_probabilities)
-
-
 def test_margins_alone_are_those_beside_log_probabilities(
     make_system: Callable[[str], Seq2Seq], words: Vocabularies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,15 +52,3 @@ def test_margins_alone_are_those_beside_log_probabilities(
         assert len(alone.log_probability_T) == 0
     for neither in force_all(model, pairs, words, 5, scores=False, margins_only=True):
         assert len(neither.margin_T) == 0
-
-
-def test_a_long_pair_gets_no_score_rather_than_that_of_its_half(
-    translator: Translator, capsys: pytest.CaptureFixture[str]
-) -> None:
-    short, long = ("Der Hund.", "The dog."), ("Hund", "dog " * 1000)
-    found = list(translator.score([short, long, short]))
-    assert (found[1].score, found[1].log_probability, found[1].tokens) == (None, None, [])
-    assert found[1].target == long[1]
-    assert found[0] == found[2]
-    assert found[0].score is not None
-    assert "line 2 has 1,000 pieces, more than 300: it gets no score" in " ".join(capsys.readouterr().err.split())

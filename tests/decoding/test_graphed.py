@@ -184,29 +184,6 @@ def test_positions_that_another_search_replaced_are_still_read(words: Vocabulari
     assert any(each is table_PD for each in step._also_read)
 
 
-def test_the_device_is_asked_every_few_steps(
-    words: Vocabularies, make_system: MakeSystem, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Beside that for the longest limit at the beginning and for the hypotheses, four tensors, at the end."""
-    batch, events = make_batch(make_system("transformer"), words, beam_size=2, max_length_extra=21), list[str]()
-
-    def counted(function: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
-        def call(tensor: Tensor) -> Any:
-            events.append("wait")
-            return function(tensor)
-
-        return call
-
-    monkeypatch.setattr(Tensor, "tolist", counted(Tensor.tolist))
-    monkeypatch.setattr(Tensor, "__int__", counted(Tensor.__int__))
-    monkeypatch.setattr(Tensor, "__bool__", lambda tensor: pytest.fail("a step waits for the device"))
-    batch = replace(batch, before_step=lambda: events.append("step"))
-    RecordedSearch(batch.model, by_call)(batch)  # type: ignore[arg-type]
-    num_steps = events.count("step")
-    assert num_steps >= 20
-    assert events.count("wait") == 1 + num_steps // graphed.CHECK_EVERY + 4
-
-
 def test_memory_of_recorded_steps_is_bounded(
     words: Vocabularies, make_system: MakeSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,18 +212,6 @@ def test_a_step_that_cant_be_recorded_is_searched_as_usual_after_one_warning(
     assert capsys.readouterr().err.count("no memory for a graph") == 1
 
 
-def test_an_error_between_two_steps_ends_the_search(words: Vocabularies, make_system: MakeSystem) -> None:
-    def stop() -> None:
-        raise UserError("Stopped.")
-
-    model = make_system("transformer")
-    search = RecordedSearch(model, by_call)
-    with pytest.raises(UserError, match="Stopped"):
-        search(replace(make_batch(model, words, beam_size=2), before_step=stop))
-    batch = make_batch(model, words, beam_size=2)
-    assert_same(search(batch), by_beam_search(batch))
-
-
 def test_numbers_that_are_not_finite_are_explained_by_beam_search(words: Vocabularies, make_system: MakeSystem) -> None:
     model = make_system("transformer")
     search = RecordedSearch(model, by_call)
@@ -261,6 +226,7 @@ def test_numbers_that_are_not_finite_are_explained_by_beam_search(words: Vocabul
     assert_same(search(batch), by_beam_search(replace(batch, fast_search=None)))
 
 
+@pytest.mark.extension("search")
 def test_what_a_recorded_step_lacks_is_searched_as_usual(words: Vocabularies, make_system: MakeSystem) -> None:
     model = make_system("transformer")
 
@@ -279,12 +245,3 @@ def test_what_a_recorded_step_lacks_is_searched_as_usual(words: Vocabularies, ma
     for bound in (LexicalConstraints(prefix=[5]), LexicalConstraints(phrases=[[5]])):
         search_batch(batch, [], [bound] * 5)
     search_batch(batch, [NoRepeatNgram(NoRepeatNgram.Options(), words)], [LexicalConstraints()] * 5)
-    ponders = build_model(
-        ModelOptions(
-            encoder={"type": "recurrent", "hidden_size": 16},
-            decoder={"type": "act_rnn", "hidden_size": 16},
-            embedding_size=16,
-        ),
-        words,
-    ).eval()
-    assert RecordedSearch(ponders, by_call)(make_batch(ponders, words, beam_size=2)) is None

@@ -17,10 +17,9 @@ from nmt.data.batch import Batch, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
-from nmt.decoding.hypotheses import Hypothesis, SearchBatch
-from nmt.decoding.processors import LogitsProcessor
+from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.ranking import length_normalised
-from nmt.models.build import DECODERS, build_model
+from nmt.models.build import build_model
 from nmt.models.contracts import State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
@@ -183,7 +182,13 @@ PRUNED = [
 ]
 
 
-@pytest.mark.parametrize("changes", NARROW + GROUPED + PRUNED, ids=lambda changes: " ".join(map(str, changes.values())))
+CASES = [
+    pytest.param(changes, marks=[pytest.mark.extension("search")] if "beam_groups" in changes else [])
+    for changes in NARROW + GROUPED + PRUNED
+]
+
+
+@pytest.mark.parametrize("changes", CASES, ids=lambda changes: " ".join(map(str, changes.values())))
 def test_a_narrow_beam_keeps_what_a_plain_loop_keeps(changes: dict[str, Any]) -> None:
     sources = [[YES, NO], [NO], [UNK, YES, YES], [EOS]]
     found = toy_search(random_table, sources, max_length_extra=3, **changes)
@@ -211,40 +216,6 @@ def test_an_exact_search_goes_on_while_a_longer_translation_could_win() -> None:
     assert exact[0].score > likely[0].score
 
 
-def test_a_group_is_pruned_against_its_own_best_hypothesis() -> None:
-    def table(sentence: int, pieces: tuple[int, ...]) -> list[float]:
-        values = [-20.0] * len(TOY)
-        if pieces:
-            values[EOS] = 0.0
-        else:
-            values[YES], values[NO], values[UNK] = 0.0, -4.0, -5.0
-        return normalised(values)
-
-    options: dict[str, Any] = {"beam_size": 2, "beam_groups": 2, "diversity": 8.0, "length_penalty": "none"}
-    (found,) = toy_search(table, [[YES]], prune=1.0, early_stopping="first", **options)
-    (unpruned,) = toy_search(table, [[YES]], early_stopping="first", **options)
-    assert [hypothesis.ids for hypothesis in found] == [hypothesis.ids for hypothesis in unpruned]
-    assert [hypothesis.ids for hypothesis in found] == [[YES], [NO]]
-
-
-def test_no_logits_are_computed_for_hypotheses_that_are_pruned() -> None:
-    asked: list[tuple[int, ...]] = []
-
-    def table(sentence: int, pieces: tuple[int, ...]) -> list[float]:
-        asked.append(pieces)
-        return normalised([-9.0, -9.0, -9.0, 0.0 if len(pieces) == 3 else -9.0, 2.0, 1.2])
-
-    options: dict[str, Any] = {"beam_size": 3, "length_penalty": "none", "max_length_extra": 2}
-    (whole,) = toy_search(table, [[YES]], **options)
-    assert len(asked) > len(set(asked))  # at the first step all hypotheses are equal
-    asked.clear()
-    (pruned,) = toy_search(table, [[YES]], prune=1.0, **options)
-    assert pruned[0] == whole[0]
-    # NO costs 0.8 each time, so two of them are too many.
-    assert sorted(asked) == sorted(set(asked))
-    assert max(pieces.count(NO) for pieces in asked) == 1
-
-
 def test_a_sentence_with_phrases_is_not_pruned() -> None:
     wide = DecodingOptions(beam_size=20, length_penalty="none", max_length_ratio=1.0, max_length_extra=1)
     model: Any = Table(random_table)
@@ -269,20 +240,6 @@ def test_the_absolute_limit_holds_for_every_source() -> None:
     assert max(len(h.ids) for hypotheses in found for h in hypotheses) == 2
 
 
-def test_the_processors_of_a_query_come_before_those_of_the_options() -> None:
-    class Insist(LogitsProcessor):
-        def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
-            logits_NV[:, YES] = 100.0
-
-    never_twice = DecodingOptions(
-        beam_size=1, max_length_extra=4, logits_processors={"no_repeat_ngram": {"size": 1}}
-    )  # fmt: skip
-    both = Vocabularies(TOY, TOY)
-    [[found]] = search_all(Table(random_table), [[YES]], both, never_twice, processors=[Insist(None, both)])
-    assert found.ids[0] == YES
-    assert YES not in found.ids[1:]
-
-
 @pytest.mark.parametrize("beam", [1, 2, 5])
 def test_pad_and_sos_are_never_produced_however_likely(beam: int) -> None:
     def table(sentence: int, pieces: tuple[int, ...]) -> list[float]:
@@ -295,19 +252,6 @@ def test_pad_and_sos_are_never_produced_however_likely(beam: int) -> None:
     for hypothesis in hypotheses:
         assert not {PAD, SOS, EOS} & set(hypothesis.ids)
         assert math.isfinite(hypothesis.log_probability)
-
-
-def test_at_the_limit_a_translation_is_ended_and_pays_for_it() -> None:
-    def table(sentence: int, pieces: tuple[int, ...]) -> list[float]:
-        return normalised([-30.0, 1.0, -30.0, -9.0, 2.0, 0.0])
-
-    options = {"beam_size": 2, "max_length_ratio": 1.5, "max_length_extra": 2, "length_penalty": "none"}
-    found = toy_search(table, [[YES], [NO, NO, NO]], **options)
-    for hypotheses, limit in zip(found, (5, 8), strict=True):
-        assert [len(h.ids) + 1 for h in hypotheses] == [limit, limit]
-        assert hypotheses[0].ids == [YES] * (limit - 1)
-        expected = (limit - 1) * table(0, ())[YES] + table(0, ())[EOS]
-        assert hypotheses[0].log_probability == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_sentence_that_ends_early_leaves_the_batch_and_the_others_alone() -> None:
@@ -328,18 +272,12 @@ def test_a_sentence_that_ends_early_leaves_the_batch_and_the_others_alone() -> N
     assert len(together[0][0].ids) > len(together[1][0].ids)
 
 
-SLOW = {"act_rnn", "ntm"}
-
-
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
-        for name in sorted(DECODERS.keys() - {"classifier"})
-    ],
-)
+@pytest.fixture(scope="module", params=["bahdanau", "transformer", "recurrent"])
 def model(request: pytest.FixtureRequest) -> Seq2Seq:
-    """A model of each decoder that has begun to learn: it ends its sentences, but where depends on the source."""
+    """A model that has begun to learn: it ends its sentences, but where depends on the source.
+
+    Two of the decoders attend to the source and to their own past. The contract of decoders is tested for every one.
+    """
     torch.manual_seed(61)
     encoder = {"type": "recurrent", "hidden_size": 16}
     options = ModelOptions(encoder=encoder, decoder={"type": request.param}, embedding_size=16)
@@ -390,12 +328,7 @@ def greedy_loop(model: Seq2Seq, source: list[int], limit: int) -> list[int]:
     return ids
 
 
-TWO_SYSTEMS = pytest.mark.parametrize("model", ["bahdanau", "transformer"], indirect=True)
-"""Whose steps attend to the source and to their own past. The contract of decoders is tested for every one."""
-
-
 @pytest.mark.quick("transformer")
-@TWO_SYSTEMS
 def test_a_beam_of_one_is_greedy_search(model: Seq2Seq) -> None:
     found = translate(model, SOURCES, options_with(beam_size=1))
     for source, hypotheses in zip(SOURCES, found, strict=True):
@@ -414,7 +347,6 @@ def test_a_score_is_that_of_the_forced_translation(model: Seq2Seq) -> None:
             assert hypothesis.score == pytest.approx(expected / (len(hypothesis.ids) + 1), abs=1e-3)
 
 
-@pytest.mark.quick("bahdanau", "transformer")
 @torch.no_grad()
 def test_coverage_is_part_of_the_score(model: Seq2Seq) -> None:
     """Against the weights of the forced translation; a model without attention can't know what it has covered."""
@@ -433,8 +365,7 @@ def test_coverage_is_part_of_the_score(model: Seq2Seq) -> None:
             assert hypothesis.score == pytest.approx(expected, abs=1e-3)
 
 
-@pytest.mark.quick("4-bahdanau", "1-transformer")
-@TWO_SYSTEMS
+@pytest.mark.quick("bahdanau-4", "transformer-1")
 @pytest.mark.parametrize("beam", [1, 4])
 def test_batch_size_and_order_change_nothing(model: Seq2Seq, beam: int) -> None:
     draw = random.Random(63)

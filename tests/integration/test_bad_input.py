@@ -6,12 +6,10 @@ The messages themselves are tested beside the code that raises them; here are on
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+from fixture_types import RunNmt
 
 
 def refused(done: "subprocess.CompletedProcess[str]", *expected: str) -> None:
@@ -61,37 +59,6 @@ def test_wrong_setting(train: RunNmt, setting: str, expected: list[str]) -> None
     refused(train(setting), *expected)
 
 
-@pytest.mark.parametrize("vocabulary", ["vocabulary.type=word", "vocabulary={type: unigram, size: 100}"])
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (b"one line\n", ["train.de has 40 lines", "train.en has 1"]),
-        (b"The dog.\n" * 17 + b"B\xe4cker\n", ["train.en, line 18", "UTF-8", "iconv"]),
-        (b"\x1f\x8b" + b"damaged" * 9, ["train.en", "gzip"]),
-    ],
-    ids=["too few lines", "not UTF-8", "damaged gzip"],
-)
-def test_wrong_training_text(train: RunNmt, corpus: Path, vocabulary: str, content: bytes, expected: list[str]) -> None:
-    assert train(vocabulary).returncode == 0
-    (corpus / "train.en").write_bytes(content)
-    shutil.rmtree(corpus.parent / "run")
-    refused(train(vocabulary), *expected)
-
-
-@pytest.mark.parametrize("content", ["", "\n" * 40])
-def test_empty_corpus(train: RunNmt, corpus: Path, content: str) -> None:
-    for language in ("de", "en"):
-        (corpus / f"train.{language}").write_text(content)
-    refused(train(), "empty")
-
-
-def test_vocabulary_size_in_the_remedy_works(train: RunNmt) -> None:
-    done = train("vocabulary={type: unigram, size: 5000}")
-    refused(done, "5000", "vocabulary.size")
-    most = done.stderr.split("vocabulary.size=")[1].split()[0]
-    assert train(f"vocabulary={{type: unigram, size: {most}}}").returncode == 0
-
-
 @pytest.mark.parametrize("command", [["train"], ["recipes"], ["translate"], ["recipes", "--keys"], ["inspect", "run"]])
 def test_name_of_100_000_characters(run_nmt: RunNmt, command: list[str]) -> None:
     done = run_nmt(*command, "x" * 100_000)
@@ -113,16 +80,10 @@ def test_full_disk_behind_standard_streams(python: Path, tmp_path: Path) -> None
         done = subprocess.run([sys.executable, "-m", "nmt", "recipes"], stdout=full, stderr=subprocess.PIPE, text=True)
         assert done.returncode == 2
         assert done.stderr.startswith("Error: The output can't be written: no space left on device.\nFree"), done.stderr
-        for arguments, code in ((["score", "a", "missing"], 2), (["check-data", "a", "a"], 0)):
+        for arguments, code in ((["score", "a", "missing"], 2), (["score", "a", "a"], 0)):
             command = [python, "-m", "nmt", *arguments]
             silent = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=full)
             assert (silent.returncode, bool(silent.stdout)) == (code, code == 0)
-
-
-def test_name_that_is_too_long_for_the_file_system(run_nmt: RunNmt, tmp_path: Path) -> None:
-    done = run_nmt("import", "huggingface", tmp_path, "-o", tmp_path / ("o" * 300))
-    # From Python 3.14 on, such a path does not exist, and no error of the system is raised for it.
-    refused(done, *(("ooo", "name too long") if sys.version_info < (3, 14) else ("config.json",)))
 
 
 def test_output_survives_a_failure(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
@@ -180,13 +141,6 @@ def test_weights_of_another_model(
 # translate, align, score, aer
 
 
-def test_input_that_is_not_utf8(run_nmt: RunNmt, tiny_model: Path) -> None:
-    done = run_nmt("translate", tiny_model, stdin="Der Hund.\nDie Kätzin.\n".encode("latin-1"))
-    assert done.stdout.count("\n") == 1, "the lines before it are translated"
-    done.stdout = ""
-    refused(done, "standard input, line 2", "iconv")
-
-
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -232,10 +186,6 @@ def test_a_model_without_attention_cannot_align(run_nmt: RunNmt, vanilla_model: 
     [
         (["translate"], "MODEL_DIR"),
         (["translate", "m", "--beem-size", "3"], "--beem-size"),
-        (["translate", "m", "--beam-size", "0"], "--beam-size"),
-        (["translate", "m", "--alpha", "strong"], "--alpha"),
-        (["translate", "m", "--format", "xml"], "jsonl"),
-        (["align", "m", "s", "t", "--method", "magic"], "argmax"),
         (["align", "m", "s", "t", "--threshold", "2"], "--threshold"),
         (["trian"], "trian"),
     ],

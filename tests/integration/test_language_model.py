@@ -2,7 +2,6 @@
 
 import json
 import math
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from fixture_types import RunNmt, TrainTiny
 from torch import nn
 
 import nmt
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.extensions.reranking.rerank import Candidates, Weights, rerank, tune
+from nmt.models.build import DECODERS
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
-TrainTiny = Callable[..., Path]
 FIGURES = npt.NDArray[np.float64]
 
 
@@ -69,7 +67,7 @@ def make_lm() -> Callable[..., Any]:
 
 def test_only_decoders_that_can_do_without_a_source_are_built(make_lm: Callable[..., Any]) -> None:
     make_lm({"type": "transformer", "num_heads": 2})
-    for decoder in ("bahdanau", "luong", "ntm", "act_rnn", "universal_transformer", "ssru"):
+    for decoder in DECODERS.keys() - {"recurrent", "transformer", "classifier"}:
         with pytest.raises(UserError, match="must be of type recurrent or transformer"):
             make_lm({"type": decoder})
     with pytest.raises(UserError, match="bridge: dense needs an encoder: choose zero or learned"):
@@ -93,6 +91,7 @@ def test_perplexity_per_token_and_per_word(
     assert f"{found['per_word']:.2f}" in table.stdout
 
 
+@pytest.mark.extension("cards")
 def test_the_model_card_is_that_of_a_language_model(language_model: Path) -> None:
     card = (language_model / "README.md").read_text("utf-8")
     assert "pipeline_tag: text-generation" in card
@@ -115,85 +114,3 @@ def test_a_language_model_translates_nothing(run_nmt: RunNmt, language_model: Pa
     assert (done.returncode, "language model: it reads no source" in done.stderr) == (2, True)
     with pytest.raises(UserError, match=r"no translation for training\.metric"):
         train_tiny("model.encoder=null", "model.decoder={type: recurrent, bridge: zero}", "training.metric=bleu")
-
-
-def test_shallow_fusion_adds_the_weighted_log_probabilities(
-    tiny_model: Path, language_model: Path, tiny_corpus: Path
-) -> None:
-    translator, lm = nmt.load(tiny_model), nmt.load(language_model)
-    lines = (tiny_corpus / "val.de").read_text().splitlines()
-    processors = {"language_model": {"model": str(language_model), "weight": 0.7}}
-    fused = translator.translate(lines, logits_processors=processors, length_penalty="none")
-    pairs = [(t.source, t.text) for t in fused]
-    direct = [pair.log_probability or 0 for pair in translator.score(pairs)]
-    prior = [pair.log_probability or 0 for pair in lm.score(pairs)]
-    expected = [a + 0.7 * b for a, b in zip(direct, prior, strict=True)]
-    assert [t.score for t in fused] == pytest.approx(expected, abs=1e-4)
-    strong = {"language_model": {"model": str(language_model), "weight": 30.0}}
-    only = translator.translate(lines, logits_processors=strong)
-    assert len({t.text for t in only}) == 1  # nothing of the source is left
-
-
-def test_a_language_model_must_fit(tiny_model: Path, language_model: Path, bytes_model: Path) -> None:
-    def refusal(model: Path, fused: Path) -> str:
-        processors = {"language_model": {"model": str(fused)}}
-        with pytest.raises(UserError) as caught:
-            nmt.load(model).translate(["Hund"], logits_processors=processors)
-        return caught.value.message
-
-    assert "is no language model" in refusal(tiny_model, tiny_model)
-    assert "has another vocabulary" in refusal(bytes_model, language_model)
-
-
-CANDIDATES = [Candidates("a", ("x", "y", "z")), Candidates("b", ("u", "v w"))]
-FEATURES = [
-    np.array([[-1.0, -9, -3, 1], [-2, -5, -3, 1], [-3, -6, -0.5, 1]]),
-    np.array([[-1.0, -1, -2, 1], [-1.5, -1, -2, 2]]),
-]
-
-
-@pytest.mark.parametrize(
-    ("weights", "expected"),
-    [
-        (Weights(0, 0, 0), ["x", "u"]),
-        (Weights(0.5, 0, 0), ["y", "u"]),
-        (Weights(0, 1, 0), ["z", "u"]),
-        (Weights(0, 0, 1), ["x", "v w"]),
-    ],
-)
-def test_the_best_candidate_has_the_highest_weighted_sum(weights: Weights, expected: list[str]) -> None:
-    assert rerank(CANDIDATES, FEATURES, weights) == expected
-
-
-def test_weights_are_tuned_by_bleu() -> None:
-    texts = ("the old dog sleeps in the sun", "the old dog sleeps in a house", "an old cat")
-    candidates = [Candidates("a", texts)]
-    features = [np.array([[-1.0, -9, 0, 7], [-2, -5, 0, 7], [-3, -9, 0, 3]])]
-    assert tune(candidates, features, [texts[0]]) == Weights(0, 0, 0)
-    assert tune(candidates, features, [texts[1]]) == Weights(0.5, 0, 0)
-    with pytest.raises(UserError, match="1 sentences with candidates, but 2 references"):
-        tune(candidates, features, ["one", "two"])
-
-
-def test_reranking_by_the_command(
-    run_nmt: RunNmt, tiny_model: Path, language_model: Path, tiny_corpus: Path, tmp_path: Path
-) -> None:
-    nbest = tmp_path / "nbest.jsonl"
-    run_nmt("translate", tiny_model, "-i", tiny_corpus / "val.de", "--n-best", 4, "--format", "jsonl", "-o", nbest)
-    options = ("--language-model", language_model, "--lm-weight", 3, "--word-weight", 0)
-    done = run_nmt("rerank", tiny_model, nbest, *options)
-    assert done.returncode == 0, done.stderr
-    translator, lm = nmt.load(tiny_model), nmt.load(language_model)
-    for line, best in zip(nbest.read_text().splitlines(), done.stdout.splitlines(), strict=True):
-        values = json.loads(line)
-        pairs = [(values["source"], candidate["translation"]) for candidate in values["n_best"]]
-        direct = [pair.log_probability or 0 for pair in translator.score(pairs)]
-        prior = [pair.log_probability or 0 for pair in lm.score(pairs)]
-        scores = {text: a + 3 * b for (_, text), a, b in zip(pairs, direct, prior, strict=True)}
-        assert best == max(scores, key=lambda text: scores[text])
-    tuned = run_nmt("rerank", tiny_model, nbest, "--language-model", language_model, "--tune", tiny_corpus / "val.en")
-    assert "--channel-weight 0.0 --lm-weight" in tuned.stderr
-    assert run_nmt("rerank", tiny_model, nbest).returncode == 2
-    nbest.write_text("no JSON\n")
-    done = run_nmt("rerank", tiny_model, nbest, *options)
-    assert (done.returncode, "line 1: not a JSON object" in done.stderr) == (2, True)

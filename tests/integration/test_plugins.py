@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixture_types import RunNmt
 
 from nmt.core.errors import UserError
 from nmt.recipe import registry as plugins
 from nmt.recipe.load import load_recipe
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
-PACKAGE = Path(__file__).parents[1] / "support" / "plugin_package"
+PACKAGE = Path(__file__).parents[2] / "examples" / "plugin_package"
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ COMPONENTS = {
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that pip has installed tests/support/plugin_package into."""
+    """A folder that pip has installed examples/plugin_package into."""
     if not (find_spec("pip") and find_spec("setuptools")):
         pytest.skip("needs pip and setuptools")
     if not find_spec("wheel") and int(version("setuptools").partition(".")[0]) < 71:
@@ -80,6 +80,9 @@ def in_process(python: Path, installed: Path | None, *commands: list[object]) ->
 
 
 @pytest.mark.slow
+@pytest.mark.extension("cleaning")
+@pytest.mark.extension("comparison")
+@pytest.mark.extension("interchange")
 def test_an_installed_package_adds_components_to_every_command(
     python: Path, installed: Path, tiny_recipe: Path, tiny_corpus: Path, tmp_path: Path
 ) -> None:
@@ -148,6 +151,8 @@ def load_recipe_text(model: Path) -> dict[str, Any]:
 
 
 @pytest.mark.quick("others")
+@pytest.mark.extension("cleaning")
+@pytest.mark.extension("interchange")
 @pytest.mark.parametrize("settings", COMPONENTS.values(), ids=COMPONENTS.keys())
 def test_components_of_a_package_keep_the_contracts(
     settings: list[str], train_tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
@@ -200,9 +205,10 @@ def test_a_model_needs_the_module_that_it_was_trained_with(
     assert "--plugin" in done.stderr
     assert run_nmt(*train, "--plugin", module).returncode == 0
     assert load_recipe_text(Path("model"))["plugins"] == {module: ""}
-    card = Path("model", "README.md").read_text("utf-8")
-    assert f"pip install nmt\nnmt translate MODEL_DIR --plugin {module} < text.de\n" in card
-    assert f'nmt.load_plugin("{module}")\nprint(' in card
+    if find_spec("nmt.extensions.cards"):
+        card = Path("model", "README.md").read_text("utf-8")
+        assert f"pip install nmt\nnmt translate MODEL_DIR --plugin {module} < text.de\n" in card
+        assert f'nmt.load_plugin("{module}")\nprint(' in card
     assert run_nmt("translate", "model", stdin="Der Hund schläft.\n").returncode == 0, "it is still loaded"
 
     monkeypatch.setattr(plugins, "_added", [])

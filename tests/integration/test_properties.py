@@ -1,34 +1,25 @@
 """What holds for all inputs, not only for chosen ones: hypothesis draws them, the same ones in every run."""
 
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from searches import search_all
 
 from nmt.core.errors import UserError
-from nmt.core.output import open_output
-from nmt.core.text import count_lines, in_windows, read_lines
+from nmt.core.text import count_lines, read_lines
 from nmt.data.batch import Batch, make_batch
 from nmt.data.batching import MAX_PADDING, plan_batches
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.decoding.constraints import LexicalConstraints
-from nmt.models.build import build_model
-from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe import yaml12
-from nmt.recipe.load import load_recipe, parse_settings
-from nmt.recipe.options import Options
-from nmt.recipe.schema import DecodingOptions, ModelOptions, Recipe, VocabularyOptions
+from nmt.recipe.schema import VocabularyOptions
 
 unicode_text = st.text(st.characters(codec="utf-8"), max_size=30)
 yaml_text = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=30)
@@ -127,18 +118,6 @@ def test_any_bytes_are_read_line_by_line(folder: Path, content: bytes, pack: boo
         assert list(read_lines(path)) == [line.decode() for line in expected]
 
 
-@settings(max_examples=30)
-@given(st.lists(unicode_text.map(lambda text: text.replace("\n", "").rstrip("\r"))), st.integers(1, 5))
-def test_lines_that_are_written_are_read_again(folder: Path, lines: list[str], size: int) -> None:
-    assume(not "".join(lines[:1]).startswith("\ufeff"))  # taken for a byte-order mark
-    path = folder / "written.txt"
-    with open_output(path) as stream:
-        stream.writelines(f"{line}\n" for line in lines)
-    windows = list(in_windows(read_lines(path), size))
-    assert [line for window in windows for line in window] == lines
-    assert [len(window) for window in windows[:-1]] == [size] * (len(windows) - 1)
-
-
 # Vocabularies
 
 TEXT = ["Der Hund sieht den Mond, nicht wahr?", "„Wo ist der Bahnhof?“, fragte sie um 7.30 Uhr.", "Öl übertrifft Grüße"]
@@ -196,32 +175,6 @@ def test_a_word_vocabulary_of_any_text_is_read_as_it_was_written(lines: list[str
 # Lexical constraints
 
 
-@cache
-def random_model() -> Seq2Seq:
-    torch.manual_seed(3)
-    layer = {"type": "recurrent", "hidden_size": 8}
-    return build_model(ModelOptions(encoder=layer, decoder={**layer, "type": "luong"}, embedding_size=8), BOTH).eval()
-
-
-def contains(ids: list[int], phrase: Sequence[int]) -> bool:
-    return any(ids[i : i + len(phrase)] == list(phrase) for i in range(len(ids)))
-
-
-pieces_of_a_phrase = st.lists(st.integers(4, len(WORDS) - 1), min_size=1, max_size=3)
-
-
-@settings(max_examples=30)
-@given(sentences, st.lists(pieces_of_a_phrase, max_size=3), st.lists(st.integers(4, len(WORDS) - 1), max_size=2))
-def test_translations_contain_their_phrases(source: list[int], phrases: list[list[int]], prefix: list[int]) -> None:
-    options = DecodingOptions(beam_size=4, max_length=16)
-    wanted = LexicalConstraints(prefix=prefix, phrases=phrases)
-    [found] = search_all(random_model(), [source], BOTH, options, constraints=[wanted])
-    assert found
-    for hypothesis in found:
-        assert hypothesis.ids[: len(prefix)] == prefix
-        assert all(contains(hypothesis.ids, phrase) for phrase in phrases)
-
-
 # Recipes
 
 WORDS_OF_YAML = ["no", "1e3", "null", "~", "0x1f", "1_000", "12:30:45", "2024-01-01", "- a", "a: b", "#", "<<", "="]
@@ -235,72 +188,3 @@ yaml_values: st.SearchStrategy[Any] = st.recursive(
 @given(yaml_values)
 def test_yaml_reads_what_it_writes(value: Any) -> None:
     assert yaml12.load(yaml12.dump(value)) == value
-
-
-def values_of(annotation: Any, metadata: Sequence[Any] = ()) -> st.SearchStrategy[Any]:
-    """Values of a recipe key's type, within the bounds of its metadata."""
-    bounds = ("ge", "gt", "le", "lt")
-    limits = {name: getattr(mark, name) for mark in metadata for name in bounds if hasattr(mark, name)}
-    low, high = limits.get("ge", limits.get("gt")), limits.get("le", limits.get("lt"))
-    if get_origin(annotation) is Annotated:
-        return values_of(get_args(annotation)[0], metadata)
-    if get_origin(annotation) in (Union, UnionType):
-        return st.one_of(*(values_of(inner, metadata) for inner in get_args(annotation)))
-    if get_origin(annotation) is Literal:
-        return st.sampled_from(get_args(annotation))
-    if get_origin(annotation) is tuple:
-        return st.tuples(*map(values_of, get_args(annotation))).map(list)
-    if get_origin(annotation) is list:
-        return st.lists(values_of(get_args(annotation)[0]), max_size=2)
-    if get_origin(annotation) is dict:
-        return st.dictionaries(yaml_text, values_of(get_args(annotation)[1]), max_size=2)
-    if isinstance(annotation, type) and issubclass(annotation, Options):
-        return groups(annotation)
-    simple = {
-        int: st.integers(low, high),
-        float: st.floats(low, high, exclude_min="gt" in limits, exclude_max="lt" in limits, allow_infinity=False),
-        bool: st.booleans(),
-        str: st.sampled_from(WORDS_OF_YAML) | yaml_text,
-        Path: yaml_text,
-        type(None): st.none(),
-        Any: yaml_values,
-    }
-    return simple[annotation]
-
-
-@cache
-def groups(options: type[Options]) -> st.SearchStrategy[dict[str, Any]]:
-    """Some keys of a group, and all that it can't do without."""
-    strategies = {name: values_of(f.annotation, f.metadata) for name, f in options.model_fields.items()}
-    needed = [name for name, f in options.model_fields.items() if f.is_required()]
-    chosen = st.lists(st.sampled_from(list(strategies)), max_size=4).map(lambda names: {*names, *needed})
-    return chosen.flatmap(lambda names: st.fixed_dictionaries({name: strategies[name] for name in sorted(names)}))
-
-
-keys_of_recipes = st.sampled_from(
-    [
-        (f"{group}.{key}", values_of(f.annotation, f.metadata))
-        for group, options in Recipe.model_fields.items()
-        if isinstance(options.annotation, type) and issubclass(options.annotation, Options)
-        for key, f in options.annotation.model_fields.items()
-    ]
-    + [("description", yaml_text), ("seed", st.integers(0))]
-)
-
-
-@cache
-def shipped_recipe() -> Recipe:
-    return load_recipe("multi30k/transformer")
-
-
-@given(st.lists(keys_of_recipes.flatmap(lambda key: st.tuples(st.just(key[0]), key[1])), max_size=4).map(dict))
-def test_a_valid_recipe_is_read_as_it_was_written(folder: Path, overrides: Mapping[str, Any]) -> None:
-    try:
-        recipe = load_recipe(shipped_recipe(), overrides)
-    except UserError:
-        return  # each value is valid, but they don't go together
-    path = folder / "recipe.yaml"
-    path.write_text(recipe.to_yaml(), encoding="utf-8", newline="\n")
-    assert load_recipe(path) == recipe
-    settings_of_shell = [f"{key}={yaml12.dump(value)}" for key, value in overrides.items()]
-    assert load_recipe(shipped_recipe(), parse_settings(settings_of_shell)) == recipe

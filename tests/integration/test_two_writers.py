@@ -3,19 +3,12 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-import nmt
-from nmt.core import files
-from nmt.core.errors import UserError
-from nmt.jobs.run import ResumableOutput
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
-TrainTiny = Callable[..., Path]
+from fixture_types import RunNmt, TrainTiny
 
 pytestmark = pytest.mark.posix
 
@@ -51,7 +44,7 @@ def content(directory: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in directory.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
-@pytest.mark.parametrize("command", ["train", "learn-alignment", "average"])
+@pytest.mark.parametrize("command", ["train", "learn-alignment"])
 def test_a_model_directory_has_one_writer(
     command: str, run: Path, run_nmt: RunNmt, python: Path, tiny_corpus: Path, tmp_path: Path
 ) -> None:
@@ -61,7 +54,6 @@ def test_a_model_directory_has_one_writer(
     arguments: dict[str, list[object]] = {
         "train": [run / "recipe.yaml", "-o", directory, "--resume", "--set", "training.max_steps=5"],
         "learn-alignment": [directory, tiny_corpus / "val.de", tiny_corpus / "val.en"],
-        "average": [directory, "--last", "2", "--replace"],
     }
     with another_process(python, "-c", HOLD, directory) as holder:
         assert holder.stdout is not None
@@ -90,53 +82,3 @@ def test_a_translation_has_one_writer(tiny_model: Path, run_nmt: RunNmt, python:
         assert first.returncode == 0
     assert output.read_text("utf-8").count("\n") == 1
     assert sorted(os.listdir(tmp_path)) == ["out"]
-
-
-def test_output_that_another_process_completes_before_it_is_locked_is_not_touched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    partial = tmp_path / "out.partial"
-    partial.write_text("finished\n")
-    plain = files.lock_file
-
-    def complete_first(*arguments: object) -> None:
-        os.replace(partial, tmp_path / "out")
-        plain(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr("nmt.jobs.run.lock_file", complete_first)
-    with pytest.raises(UserError, match="another process"), ResumableOutput(tmp_path / "out").open(resume=True):
-        pass
-    assert (tmp_path / "out").read_text() == "finished\n"
-
-
-@pytest.mark.quick("average")
-@pytest.mark.parametrize("command", ["average", "export"])
-def test_of_two_that_make_a_folder_one_does_and_the_other_is_refused(
-    command: str, run: Path, bytes_transformer: Path, run_nmt: RunNmt, python: Path, tmp_path: Path
-) -> None:
-    output = tmp_path / "new" / "folder"
-    model = run
-    if command == "export":
-        pytest.importorskip("ctranslate2")
-        model = bytes_transformer
-    arguments = [command, model, "-o", output, *(["--last", "2"] if command == "average" else [])]
-    with another_process(python, "-m", "nmt", *arguments) as other:
-        while not output.parent.exists():  # it is about to write
-            assert other.poll() is None
-        ours = run_nmt(*arguments)
-        messages = [ours.stderr, other.communicate()[1]]
-    assert sorted([ours.returncode, other.returncode]) == [0, 2], messages
-    assert "exists already" in " ".join(messages[ours.returncode == 0].split())
-    assert os.listdir(output.parent) == ["folder"]
-    if command == "average":
-        assert nmt.load(output).translate(["Der Hund schläft."])
-    else:
-        assert (output / "model.bin").is_file()
-
-
-@pytest.fixture(scope="module")
-def bytes_transformer(train_tiny: TrainTiny) -> Path:
-    """One that can be exported."""
-    layer = "{type: transformer, num_layers: 1, num_heads: 4, feed_forward_size: 64}"
-    subwords = "vocabulary={type: unigram, size: 366, joint: true, byte_fallback: true}"
-    return train_tiny(subwords, f"model.encoder={layer}", f"model.decoder={layer}", "training.max_steps=2")

@@ -15,15 +15,6 @@ def stop_after(path: Path, text: str, resume: bool = False) -> None:
         raise KeyboardInterrupt
 
 
-def test_a_finished_file_has_its_name_and_no_other(tmp_path: Path) -> None:
-    path = tmp_path / "out.en"
-    with ResumableOutput(path).open(resume=False) as file:
-        file.write("eins\n")
-        assert [entry.name for entry in tmp_path.iterdir()] == ["out.en.partial"]
-    assert path.read_text() == "eins\n"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["out.en"]
-
-
 def test_a_stopped_run_goes_on_after_its_last_complete_line(tmp_path: Path) -> None:
     path = tmp_path / "out.en"
     path.write_text("von früher\n", encoding="utf-8")
@@ -39,31 +30,11 @@ def test_a_stopped_run_goes_on_after_its_last_complete_line(tmp_path: Path) -> N
     assert output.num_lines == 0
 
 
-def test_earlier_work_is_not_thrown_away(tmp_path: Path) -> None:
-    path = tmp_path / "out.en"
-    stop_after(path, "eins\nzwei\n")
-    before = (tmp_path / "out.en.partial").read_bytes()
-    with pytest.raises(UserError, match=r"out\.en\.partial holds 2 lines"), ResumableOutput(path).open(resume=False):
-        pass
-    assert (tmp_path / "out.en.partial").read_bytes() == before
-
-
 def test_nothing_done_leaves_nothing(tmp_path: Path) -> None:
     stop_after(tmp_path / "out.en", "")
     assert list(tmp_path.iterdir()) == []
     with ResumableOutput(tmp_path / "out.en").open(resume=True) as file:
         file.write("eins\n")
-    assert (tmp_path / "out.en").read_text() == "eins\n"
-
-
-@pytest.mark.posix
-def test_two_runs_do_not_write_into_one_file(tmp_path: Path) -> None:
-    first, second = ResumableOutput(tmp_path / "out.en"), ResumableOutput(tmp_path / "out.en")
-    with first.open(resume=False) as file:
-        file.write("eins\n")
-        file.flush()
-        with pytest.raises(UserError, match="being written by another"), second.open(resume=True):
-            pass
     assert (tmp_path / "out.en").read_text() == "eins\n"
 
 

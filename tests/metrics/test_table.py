@@ -3,11 +3,12 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fixture_types import RunNmt
 from sacrebleu.metrics import BLEU, CHRF, TER
 
 from nmt.core.errors import UserError
@@ -16,7 +17,6 @@ from nmt.metrics import table
 from nmt.metrics.table import METRICS, Score
 
 SACREBLEU = ("bleu", "chrf", "ter")
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 REFERENCES = [
     "Ein Hund läuft über die Wiese.",
@@ -110,20 +110,6 @@ def test_different_numbers_of_lines(hypothesis: Path, tmp_path: Path) -> None:
     assert f"{hypothesis} has 4, {short} has 3" in caught.value.message
     with pytest.raises(UserError, match="the hypothesis has 1, reference 1 has 2"):
         score_corpus(["a"], [["a", "b"]])
-
-
-def test_bad_files_are_named(hypothesis: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"not found: .*missing\.de"):
-        score_files(hypothesis, tmp_path / "missing.de")
-    latin = tmp_path / "latin.de"
-    latin.write_bytes("gut\nschön\n".encode("latin1"))
-    with pytest.raises(UserError, match=r"latin\.de, line 2: not UTF-8"):
-        score_files(latin, hypothesis)
-    empty = write_lines(tmp_path / "empty.de", [])
-    with pytest.raises(UserError, match="Nothing to score"):
-        score_files(empty, empty)
-    with pytest.raises(UserError, match="standard input"):
-        score_files("-", "-")
 
 
 def test_unknown_names_suggest_the_nearest() -> None:

@@ -8,7 +8,6 @@ from length_error import REFERENCES, SOURCES, SYSTEMS, LengthError
 
 from nmt.core.errors import UserError
 from nmt.evaluation.scores import score_corpus
-from nmt.extensions.search.mbr import expected_utilities
 from nmt.plotting.history import read_history
 from nmt.recipe import registry as plugins
 from nmt.recipe.load import parse_settings
@@ -31,11 +30,6 @@ def test_its_corpus_score_is_the_mean_and_has_an_interval() -> None:
     assert 0 < found.confidence["half_width"] < 0.5
     with pytest.raises(UserError, match="'length_error' needs the source"):
         score_corpus(["a"], [["a"]], ["length_error"])
-
-
-def test_candidates_are_ranked_by_it() -> None:
-    found = expected_utilities(["aaa", "aaaa", "aaaaaa"], "length_error", "aaaa")
-    assert found.index(max(found)) == 1, "the nearest to all, because less is better"
 
 
 def test_a_model_is_selected_by_it(tiny_recipe: Path, tmp_path: Path) -> None:

@@ -87,12 +87,6 @@ def test_scores_contexts_and_weights_follow_the_equations(kind: str, memory: Mem
             assert context_BQD[b, q].tolist() == pytest.approx(context, abs=1e-6)
 
 
-def test_concat_is_one_matrix_over_query_and_annotation() -> None:
-    """Nothing but W and v: with Bahdanau's bias it would be another function."""
-    sizes = [tuple(p.shape) for p in make_attention({"type": "concat", "size": 7}, 3, WIDTH).parameters()]
-    assert sizes == [(7, 3), (7, WIDTH), (1, 7)]
-
-
 @pytest.mark.parametrize("strength", [0.5, 10.0, 50.0])
 def test_key_strength_starts_where_it_is_set_and_stays_positive(strength: float) -> None:
     attention = make_attention({"type": "cosine", "strength": strength}, WIDTH, WIDTH)
@@ -152,21 +146,6 @@ def test_causal_self_attention_equals_pytorchs(torch_attention: TorchAttention) 
     expected, _ = theirs(x_BTD, x_BTD, x_BTD, attn_mask=future)
     found, _ = ours(x_BTD, ours.project(x_BTD), mask_bias(~future))
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
-
-
-@pytest.mark.parametrize("masked", ["nothing", "padding", "future"])
-def test_written_out_attention_equals_the_fused_kernel(masked: str) -> None:
-    """On a GPU training takes the kernel and alignment the written-out way."""
-    torch.manual_seed(24)
-    attention = MultiHeadAttention(8, 2, dropout=0.0)
-    queries, keys, values = torch.randn(3, 3, 2, 5, 4).unbind()
-    bias = {
-        "nothing": torch.zeros(5, 5),
-        "padding": padding_bias(length_mask(torch.tensor(LENGTHS), 5)),
-        "future": mask_bias(torch.ones(5, 5, dtype=torch.bool).tril()),
-    }[masked]
-    found, _ = attention._explicit(queries, keys, values, bias)
-    torch.testing.assert_close(found, F.scaled_dot_product_attention(queries, keys, values, bias))
 
 
 def test_dropout_of_attention_weights_only_in_training() -> None:

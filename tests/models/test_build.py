@@ -43,12 +43,6 @@ def test_an_unknown_type_lists_the_known_ones(joint_vocabularies: Vocabularies, 
     assert "recurrent" in error.remedy
 
 
-def test_a_missing_type_lists_the_known_ones(joint_vocabularies: Vocabularies) -> None:
-    error = refused(joint_vocabularies, {"hidden_size": 8}, BAHDANAU)
-    assert "model.encoder has no type" in error.message
-    assert "transformer" in error.remedy
-
-
 @pytest.mark.parametrize("score", ["dot", "scaled_dot"])
 def test_dot_attention_needs_equal_widths(joint_vocabularies: Vocabularies, score: str) -> None:
     error = refused(joint_vocabularies, RECURRENT, {**BAHDANAU, "attention": {"type": score}})
@@ -105,14 +99,6 @@ def test_xavier_leaves_embeddings_and_output_as_they_are(make_model: Any) -> Non
         assert torch.equal(before, after) == kept, name
     weight = xavier.encoder.layers[0].feed_forward.inner.weight
     assert weight.abs().max().item() == pytest.approx((6 / sum(weight.shape)) ** 0.5, rel=0.05)
-
-
-def test_act_refuses_a_cell_whose_states_have_no_mean(joint_vocabularies: Vocabularies) -> None:
-    pondering = {"type": "act_rnn", "hidden_size": 8, "cell": "clockwork"}
-    for encoder, decoder in ((pondering, BAHDANAU), (RECURRENT, pondering)):
-        error = refused(joint_vocabularies, encoder, decoder)
-        assert "the cell clockwork have no mean" in error.message
-        assert "another cell" in error.message + error.remedy
 
 
 def test_a_model_is_counted_without_being_built(joint_vocabularies: Vocabularies) -> None:

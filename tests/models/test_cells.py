@@ -1,10 +1,11 @@
-"""Cells and recurrences against their equations, number by number, and against PyTorch's with the same weights."""
+"""Cells and recurrences against their equations, also where a kernel of PyTorch computes them."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor, nn
@@ -23,15 +24,7 @@ from nmt.models.networks.recurrence import CellStack, Recurrence, StackOptions
 
 ROWS, INPUT, HIDDEN = 3, 3, 4
 LENGTHS = [4, 7, 1]
-Vector = list[float]
-
-TORCH_CELLS: dict[str, Callable[..., nn.RNNCellBase]] = {
-    "lstm": nn.LSTMCell,
-    "gru": nn.GRUCell,
-    "rnn_tanh": nn.RNNCell,
-    "rnn_relu": lambda *sizes: nn.RNNCell(*sizes, nonlinearity="relu"),
-    "echo_state": nn.RNNCell,
-}
+Vector = npt.NDArray[np.float64]
 
 
 def random_cell(choice: Any, input_sizes: Sequence[int] = (INPUT,), layer: int = 0) -> Cell:
@@ -43,27 +36,15 @@ def random_cell(choice: Any, input_sizes: Sequence[int] = (INPUT,), layer: int =
     return cell
 
 
-def random_state(cell: Cell, rows: int = ROWS) -> tuple[Tensor, ...]:
-    return tuple(torch.randn(rows, HIDDEN, dtype=torch.float64) for _ in range(cell.num_states))
+# The equations, in NumPy
 
 
-# The equations, number by number
+def sigmoid(x: Vector) -> Vector:
+    return 1 / (1 + np.exp(-x))
 
 
-def sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
-
-
-def product(weight: Tensor, vector: Vector) -> Vector:
-    return [sum(w * value for w, value in zip(row, vector, strict=True)) for row in weight.tolist()]
-
-
-def tanh(values: Vector) -> Vector:
-    return [math.tanh(value) for value in values]
-
-
-def relu(values: Vector) -> Vector:
-    return [max(0.0, value) for value in values]
+def relu(x: Vector) -> Vector:
+    return np.maximum(x, 0)
 
 
 @dataclass(frozen=True)
@@ -78,106 +59,95 @@ class Step:
     below: Vector | None
     """The cell state of the layer below."""
 
-    @property
-    def from_input(self) -> Vector:
-        return product(self.cell.input_weights[0], self.x)
+    def parameter(self, name: str) -> Any:
+        return getattr(self.cell, name).detach().numpy()
+
+    def from_input(self, number: int) -> Vector:
+        """U x + b of a gate."""
+        all_gates = self.cell.input_weights[0].detach().numpy() @ self.x + self.parameter("bias")
+        return all_gates[number * HIDDEN : (number + 1) * HIDDEN]
+
+    def from_hidden(self, number: int, hidden: Vector | None = None) -> Vector:
+        """W h of a gate."""
+        rows = slice(number * HIDDEN, (number + 1) * HIDDEN)
+        return self.parameter("hidden_weight")[rows] @ (self.state[0] if hidden is None else hidden)
 
     def gate(self, number: int) -> Vector:
-        """U x + W h + b."""
-        rows = range(number * HIDDEN, (number + 1) * HIDDEN)
-        from_input, from_hidden = self.from_input, product(self.cell.hidden_weight, self.state[0])
-        bias = self.cell.bias.tolist()
-        return [from_input[row] + from_hidden[row] + bias[row] for row in rows]
-
-    def sigmoid(self, number: int) -> Vector:
-        return [sigmoid(value) for value in self.gate(number)]
+        return self.from_input(number) + self.from_hidden(number)
 
 
 def time_skip(step: Step) -> list[Vector]:
     """The state grows by all states before, the newest first; those before the beginning are zero."""
-    delays, sums = step.cell.options.delays, step.gate(0)
-    for weight, k in zip(step.cell.delayed_weight.split(HIDDEN, dim=1), delays, strict=True):
+    total = step.gate(0)
+    for number, k in enumerate(step.cell.options.delays):
         if k <= len(step.state):
-            sums = [a + b for a, b in zip(sums, product(weight, step.state[k - 1]), strict=True)]
-    return [tanh(sums), *step.state]
+            total = total + step.parameter("delayed_weight")[:, number * HIDDEN :][:, :HIDDEN] @ step.state[k - 1]
+    return [np.tanh(total), *step.state]
 
 
 def leaky(step: Step) -> list[Vector]:
-    gammas = [step.cell.options.gamma] * HIDDEN
-    if step.cell.options.max_gamma:  # 4 units, at equal ratios
-        ratio = (step.cell.options.max_gamma / gammas[0]) ** (1 / 3)
-        gammas = [gammas[0] * ratio**unit for unit in range(HIDDEN)]
-    if step.cell.options.learned:
-        gammas = [1 + math.log(1 + math.exp(value)) for value in step.cell.gamma_D.tolist()]
-    new = tanh(step.gate(0)) if step.cell.options.activation == "tanh" else relu(step.gate(0))
-    return [[(1 - 1 / g) * h + 1 / g * n for g, h, n in zip(gammas, step.state[0], new, strict=True)]]
+    options = step.cell.options
+    gamma = np.full(HIDDEN, options.gamma)
+    if options.max_gamma:  # 4 units, at equal ratios
+        gamma = options.gamma * (options.max_gamma / options.gamma) ** (np.arange(HIDDEN) / 3)
+    if options.learned:
+        gamma = 1 + np.log(1 + np.exp(step.parameter("gamma_D")))
+    new = np.tanh(step.gate(0)) if options.activation == "tanh" else relu(step.gate(0))
+    return [(1 - 1 / gamma) * step.state[0] + 1 / gamma * new]
 
 
 def clockwork(step: Step) -> list[Vector]:
-    period = [2 ** (unit * step.cell.options.num_modules // HIDDEN) for unit in range(HIDDEN)]
-    weight, hidden, from_input = step.cell.hidden_weight.tolist(), step.state[0], step.from_input
-    new = []
-    for i, bias in enumerate(step.cell.bias.tolist()):
-        recurrent = sum(weight[i][j] * hidden[j] for j in range(HIDDEN) if period[j] >= period[i])
-        is_active = step.number % period[i] == 0
-        new.append(math.tanh(from_input[i] + recurrent + bias) if is_active else hidden[i])
-    return [new]
+    period = 2 ** (np.arange(HIDDEN) * step.cell.options.num_modules // HIDDEN)
+    weight = np.where(period >= period[:, None], step.parameter("hidden_weight"), 0)
+    new = np.tanh(step.from_input(0) + weight @ step.state[0])
+    return [np.where(step.number % period == 0, new, step.state[0])]
 
 
 def lstm_state(f: Vector, i: Vector, candidate: Vector, o: Vector, before: Vector) -> list[Vector]:
-    memory = [f[j] * before[j] + i[j] * candidate[j] for j in range(HIDDEN)]
-    return [[o[j] * math.tanh(memory[j]) for j in range(HIDDEN)], memory]
+    memory = f * before + i * candidate
+    return [o * np.tanh(memory), memory]
 
 
 def lstm(step: Step) -> list[Vector]:
-    i, f, o = (step.sigmoid(number) for number in range(3))
-    return lstm_state(f, i, tanh(step.gate(3)), o, step.state[1])
+    i, f, o = (sigmoid(step.gate(number)) for number in range(3))
+    return lstm_state(f, i, np.tanh(step.gate(3)), o, step.state[1])
 
 
 def coupled(step: Step) -> list[Vector]:
-    f, o = (step.sigmoid(number) for number in range(2))
-    return lstm_state(f, [1 - value for value in f], tanh(step.gate(2)), o, step.state[1])
+    f, o = (sigmoid(step.gate(number)) for number in range(2))
+    return lstm_state(f, 1 - f, np.tanh(step.gate(2)), o, step.state[1])
 
 
 def peephole(step: Step) -> list[Vector]:
     """With the depth gate of a cell that has one."""
-    units, before, weight = range(HIDDEN), step.state[1], step.cell.peephole.detach()
-    matrices = [part if part.dim() > 1 else part.diag() for part in weight.chunk(3)]
-    i, f = (
-        [sigmoid(a + b) for a, b in zip(step.gate(gate), product(matrices[gate], before), strict=True)]
-        for gate in range(2)
-    )
-    memory = [f[j] * before[j] + i[j] * candidate for j, candidate in enumerate(tanh(step.gate(3)))]
+    before = step.state[1]
+    parts = np.split(step.parameter("peephole"), 3)
+    look_i, look_f, look_o = (part if part.ndim > 1 else np.diag(part) for part in parts)
+    i, f = sigmoid(step.gate(0) + look_i @ before), sigmoid(step.gate(1) + look_f @ before)
+    memory = f * before + i * np.tanh(step.gate(3))
     if step.below is not None and isinstance(step.cell, DepthGatedLstmCell):
-        own, other, bias = step.cell.depth_peephole.tolist(), step.cell.depth_below.tolist(), step.cell.bias.tolist()
-        for j, below in enumerate(step.below):
-            row = 4 * HIDDEN + j
-            memory[j] += below * sigmoid(step.from_input[row] + bias[row] + own[j] * before[j] + other[j] * below)
-    o = [sigmoid(a + b) for a, b in zip(step.gate(2), product(matrices[2], memory), strict=True)]
-    return [[o[j] * math.tanh(memory[j]) for j in units], memory]
+        own, other = step.parameter("depth_peephole"), step.parameter("depth_below")
+        memory = memory + sigmoid(step.from_input(4) + own * before + other * step.below) * step.below
+    return [sigmoid(step.gate(2) + look_o @ memory) * np.tanh(memory), memory]
 
 
 def gru(step: Step) -> list[Vector]:
-    hidden, from_input = step.state[0], step.from_input
-    from_hidden, bias = product(step.cell.hidden_weight, hidden), step.cell.bias.tolist()
-    r, z = (step.sigmoid(number) for number in range(2))
-    rows = range(2 * HIDDEN, 3 * HIDDEN)
-    new = [math.tanh(from_input[row] + r[j] * (from_hidden[row] + bias[row])) for j, row in enumerate(rows)]
-    return [[(1 - z[j]) * hidden[j] + z[j] * new[j] for j in range(HIDDEN)]]
+    """The bias of the new state is inside the reset gate."""
+    r, z = (sigmoid(step.gate(number)) for number in range(2))
+    bias = step.parameter("bias")[2 * HIDDEN :]
+    new = np.tanh(step.from_input(2) - bias + r * (step.from_hidden(2) + bias))
+    return [(1 - z) * step.state[0] + z * new]
 
 
 def gru_reset_before(step: Step) -> list[Vector]:
-    hidden, rows = step.state[0], slice(2 * HIDDEN, 3 * HIDDEN)
-    r, z = (step.sigmoid(number) for number in range(2))
-    recurrent = product(step.cell.hidden_weight[rows], [a * b for a, b in zip(r, hidden, strict=True)])
-    bias = step.cell.bias.tolist()
-    sums = zip(step.from_input[rows], recurrent, bias[rows], strict=True)
-    return [[(1 - a) * h + a * math.tanh(sum(s)) for a, h, s in zip(z, hidden, sums, strict=True)]]
+    r, z = (sigmoid(step.gate(number)) for number in range(2))
+    new = np.tanh(step.from_input(2) + step.from_hidden(2, r * step.state[0]))
+    return [(1 - z) * step.state[0] + z * new]
 
 
 EQUATIONS: dict[type[Cell], Callable[[Step], list[Vector]]] = {
-    TanhCell: lambda step: [tanh(step.gate(0))],
-    EchoStateCell: lambda step: [tanh(step.gate(0))],
+    TanhCell: lambda step: [np.tanh(step.gate(0))],
+    EchoStateCell: lambda step: [np.tanh(step.gate(0))],
     ReluCell: lambda step: [relu(step.gate(0))],
     TimeSkipCell: time_skip,
     LeakyCell: leaky,
@@ -213,17 +183,17 @@ def test_every_cell_has_its_equation() -> None:
 
 
 def read_by_loops(
-    cells: Sequence[Cell], words: list[Vector], state: list[list[Vector]] | None = None, residual: bool = False
+    cells: Sequence[Cell], words: Vector, state: list[list[Vector]] | None = None, residual: bool = False
 ) -> tuple[list[Vector], list[list[list[Vector]]]]:
     """A stack of one direction over one sentence: the outputs, and the states of all layers after each word."""
-    state = state or [[[0.0] * HIDDEN for _ in range(cell.num_states)] for cell in cells]
+    state = state or [[np.zeros(HIDDEN) for _ in range(cell.num_states)] for cell in cells]
     outputs, states = [], []
     for step, x in enumerate(words):
         below, new_state = None, []
         for layer, cell in enumerate(cells):
             new_state.append(EQUATIONS[type(cell)](Step(cell, x, state[layer], step, below)))
             below = new_state[-1][-1]
-            x = [a + b for a, b in zip(x, new_state[-1][0], strict=True)] if layer and residual else new_state[-1][0]
+            x = x + new_state[-1][0] if layer and residual else new_state[-1][0]
         state = new_state
         outputs.append(x)
         states.append(state)
@@ -231,21 +201,6 @@ def read_by_loops(
 
 
 # One step
-
-
-@every_cell
-@pytest.mark.parametrize("step", range(5))
-def test_a_cell_computes_its_equations(choice: Any, step: int) -> None:
-    torch.manual_seed(11 + step)
-    cell = random_cell(choice)
-    x, state = torch.randn(ROWS, INPUT, dtype=torch.float64), random_state(cell)
-    clock = (torch.full((ROWS, 1), step),) if "clockwork" in str(choice) else ()
-    found = cell(cell.project(x), (*state, *clock))
-    assert len(found) >= cell.num_states > 0
-    for row in range(ROWS):
-        expected = EQUATIONS[type(cell)](Step(cell, x[row].tolist(), [p[row].tolist() for p in state], step, None))
-        for part, values in zip(found[: cell.num_states], expected[: cell.num_states], strict=True):
-            assert part[row].tolist() == pytest.approx(values, abs=1e-12)
 
 
 def torch_weights(cell: Cell) -> dict[str, Tensor]:
@@ -317,8 +272,8 @@ def test_a_stack_steps_by_the_equations(choice: Any, residual: bool) -> None:
         state = stack(stack.project(x_BD), state)
         outputs.append(stack.output(state))
     for row in range(ROWS):
-        given = [[part[row, layer].tolist() for part in first] for layer in range(3)]
-        expected, states = read_by_loops(list(stack.cells), x_BTD[row].tolist(), given, residual)
+        given = [[part[row, layer].numpy() for part in first] for layer in range(3)]
+        expected, states = read_by_loops(list(stack.cells), x_BTD[row].numpy(), given, residual)
         for found, values in zip(outputs, expected, strict=True):
             assert found[row].tolist() == pytest.approx(values, abs=1e-9)
         for layer, parts in enumerate(states[-1]):
@@ -329,14 +284,17 @@ def test_a_stack_steps_by_the_equations(choice: Any, residual: bool) -> None:
 @every_cell
 @pytest.mark.parametrize("directions", [1, 2])
 def test_a_layer_reads_a_padded_batch_by_the_equations(choice: Any, directions: int) -> None:
-    """As an encoder does it: each sentence to its own end, in both directions."""
+    """As an encoder does it: each sentence to its own end, in both directions, from a given state."""
     torch.manual_seed(15)
     recurrence, ways = recurrence_of(choice, directions, num_layers=1)
     x_BTD = torch.randn(ROWS, max(LENGTHS), INPUT, dtype=torch.float64)
-    outputs_BTD, final = recurrence(x_BTD, length_B=torch.tensor(LENGTHS))
+    width = directions * HIDDEN
+    state = tuple(torch.randn(ROWS, 1, width, dtype=torch.float64) for _ in range(recurrence.num_states))
+    outputs_BTD, final = recurrence(x_BTD, state, torch.tensor(LENGTHS))
     for row, length in enumerate(LENGTHS):
-        words = x_BTD[row, :length].tolist()
-        read = [read_by_loops(cells, words[:: 1 - 2 * way]) for way, cells in enumerate(ways)]
+        words = x_BTD[row, :length].numpy()
+        first = [[[part[row, 0].view(directions, -1)[way].numpy() for part in state]] for way in range(directions)]
+        read = [read_by_loops(cells, words[:: 1 - 2 * way], first[way]) for way, cells in enumerate(ways)]
         turned = [outputs[:: 1 - 2 * way] for way, (outputs, _) in enumerate(read)]
         for position in range(length):
             expected = [value for outputs in turned for value in outputs[position]]
@@ -355,7 +313,7 @@ def test_layers_read_what_those_below_found(choice: Any, residual: bool) -> None
     x_BTD = torch.randn(ROWS, max(LENGTHS), INPUT, dtype=torch.float64)
     outputs_BTD, final = recurrence(x_BTD, length_B=torch.tensor(LENGTHS))
     for row, length in enumerate(LENGTHS):
-        expected, states = read_by_loops(cells, x_BTD[row, :length].tolist(), residual=residual)
+        expected, states = read_by_loops(cells, x_BTD[row, :length].numpy(), residual=residual)
         for position, values in enumerate(expected):
             assert outputs_BTD[row, position].tolist() == pytest.approx(values, abs=1e-9)
         for part in range(recurrence.num_states):
@@ -370,34 +328,17 @@ def test_a_depth_gate_of_both_directions_sees_the_cell_of_its_own() -> None:
     x_BTD = torch.randn(ROWS, max(LENGTHS), INPUT, dtype=torch.float64)
     outputs_BTD, _ = recurrence(x_BTD, length_B=torch.tensor(LENGTHS))
     for row, length in enumerate(LENGTHS):
-        words = x_BTD[row, :length].tolist()
+        words = x_BTD[row, :length].numpy()
         lower = [read_by_loops(cells[:1], words[:: 1 - 2 * way]) for way, cells in enumerate(ways)]
         (there, _), (back, _) = lower
-        annotations = [a + b for a, b in zip(there, back[::-1], strict=True)]
+        annotations = np.concatenate((there, back[::-1]), axis=1)
         for way, cells in enumerate(ways):
-            state = [[0.0] * HIDDEN, [0.0] * HIDDEN]
+            state = [np.zeros(HIDDEN), np.zeros(HIDDEN)]
             for step, word in enumerate(annotations[:: 1 - 2 * way]):
                 state = peephole(Step(cells[1], word, state, step, lower[way][1][step][0][1]))
                 position = length - 1 - step if way else step
                 found = outputs_BTD[row, position, way * HIDDEN : (way + 1) * HIDDEN]
                 assert found.tolist() == pytest.approx(state[0], abs=1e-9)
-
-
-@every_cell
-def test_both_directions_go_on_from_a_state_of_their_own(choice: Any) -> None:
-    torch.manual_seed(20)
-    recurrence, ways = recurrence_of(choice, 2, num_layers=1)
-    x_BTD = torch.randn(ROWS, max(LENGTHS), INPUT, dtype=torch.float64)
-    state = tuple(torch.randn(ROWS, 1, 2 * HIDDEN, dtype=torch.float64) for _ in range(recurrence.num_states))
-    outputs_BTD, _ = recurrence(x_BTD, state, torch.tensor(LENGTHS))
-    for row, length in enumerate(LENGTHS):
-        for way, cells in enumerate(ways):
-            own = slice(way * HIDDEN, (way + 1) * HIDDEN)
-            given = [[part[row, 0, own].tolist() for part in state]]
-            outputs, _ = read_by_loops(cells, x_BTD[row, :length].tolist()[:: 1 - 2 * way], given)
-            found = outputs_BTD[row, :length, own].tolist()
-            for values, expected in zip(found, outputs[:: 1 - 2 * way], strict=True):
-                assert values == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.quick("gru", "leaky")
@@ -416,19 +357,3 @@ def test_half_precision_loses_nothing_that_a_state_adds_up(choice: Any) -> None:
         if recurrence.kind.kernel is None:
             assert part.dtype == expected.dtype
         assert (part - expected).abs().max() < 0.1
-
-
-@pytest.mark.parametrize("kind", [kind for kind in CELLS if kind in TORCH_CELLS])
-def test_a_stack_stepped_equals_the_kernel_of_the_same_weights(kind: str) -> None:
-    torch.manual_seed(22)
-    recurrence, (cells,) = recurrence_of(kind, 1, num_layers=3)
-    stack = stack_of(kind)
-    for own, cell in zip(stack.cells, cells, strict=True):
-        own.load_state_dict(cell.state_dict())
-    x_BTD = torch.randn(ROWS, 6, INPUT, dtype=torch.float64)
-    state = tuple(torch.randn(ROWS, 3, HIDDEN, dtype=torch.float64) for _ in range(stack.num_states))
-    outputs_BTD, final = recurrence(x_BTD, state)
-    for position in range(6):
-        state = stack(stack.project(x_BTD[:, position]), state)
-        torch.testing.assert_close(stack.output(state), outputs_BTD[:, position])
-    torch.testing.assert_close(state, final)

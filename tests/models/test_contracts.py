@@ -20,7 +20,6 @@ from torch import Tensor
 
 from nmt.data.batch import Batch, make_batch
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.extensions.classification.classifier import Classifier
 from nmt.models.build import ATTENTIONS, DECODERS, ENCODERS
 from nmt.models.cells import CELLS
 from nmt.models.seq2seq import Seq2Seq
@@ -374,7 +373,7 @@ def test_the_output_depends_on_the_source_and_not_on_the_future(
     encoded = model.encode(batch.source_BS, batch.source_length_B)
     changed = model.decoder.output(model.decoder.unroll(target, encoded).features_BTD)
     assert_close(changed[:, :2], logits[:, :2])
-    ignores_history = isinstance(model.decoder, Classifier)
+    ignores_history = type(model.decoder).__name__ == "Classifier"
     assert torch.allclose(changed[:, 2], logits[:, 2], atol=1e-4) == ignores_history
 
 

@@ -115,21 +115,6 @@ def test_a_second_backward_pass_is_right_and_second_derivatives_are_refused() ->
         gradient.sum().backward()
 
 
-@pytest.mark.slow
-def test_the_compiler_sees_ordinary_products() -> None:
-    weight, x_TRD = nn.Parameter(torch.randn(WIDTH, WIDTH)), torch.randn(STEPS, ROWS, WIDTH)
-
-    def loop(x_TRD: Tensor) -> Tensor:
-        state_RD = x_TRD[0]
-        with time_loop(len(x_TRD)):
-            for x_RD in x_TRD.unbind(0):
-                state_RD = step_product(state_RD, weight, added=x_RD).tanh()
-        return state_RD
-
-    compiled = torch.compile(loop, backend="eager", fullgraph=True, dynamic=True)
-    torch.testing.assert_close(compiled(x_TRD), loop(x_TRD))
-
-
 def test_a_loop_keeps_no_memory_after_it() -> None:
     """Inputs are held by the graph alone, without a cycle that only the garbage collector would find."""
     weight, state = nn.Parameter(torch.randn(WIDTH, WIDTH)), torch.randn(ROWS, WIDTH)

@@ -210,22 +210,3 @@ def test_a_reversing_encoder_reads_from_the_end_and_keeps_places(make_model: Mak
         expected = backwards.memories[0].values_BSD[0].flip(0)
         torch.testing.assert_close(encoded.memories[0].values_BSD[row, :length], expected)
         torch.testing.assert_close(encoded.final[0][row], backwards.final[0][0])
-
-
-def test_extra_losses_of_both_sides_come_out_together(make_model: MakeModel, batch: Batch) -> None:
-    model = make_model(ENCODER, {"type": "recurrent", "hidden_size": 4})
-    encode_plainly, unroll_plainly = model.encoder.forward, model.decoder.unroll
-
-    def encode_with_loss(*args: Any) -> EncoderOutput:
-        encoded = encode_plainly(*args)
-        encoded.aux_losses["ponder"] = torch.tensor(2.0)
-        return encoded
-
-    def unroll_with_loss(*args: Any) -> Any:
-        unrolled = unroll_plainly(*args)
-        unrolled.aux_losses["guided"] = torch.tensor(3.0)
-        return unrolled
-
-    model.encoder.forward, model.decoder.unroll = encode_with_loss, unroll_with_loss
-    unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
-    assert unrolled.aux_losses == {"ponder": torch.tensor(2.0), "guided": torch.tensor(3.0)}

@@ -52,13 +52,6 @@ def test_points_are_those_of_the_log_and_the_best_has_a_dot(x: Any, factor: floa
     assert figure.get_supxlabel() == x
 
 
-def test_a_run_without_a_figure_keeps_the_styles_of_the_others() -> None:
-    short = make_history("short")
-    figure = draw_runs({"short": History(short.directory, {"train": short.events["train"]}), "run": short})
-    bleu, loss = figure.axes[2], figure.axes[0]
-    assert curves(bleu)[0].get_color() == curves(loss)[1].get_color() != curves(loss)[0].get_color()
-
-
 def test_a_spike_of_the_gradient_does_not_flatten_the_rest() -> None:
     history = make_history("run", steps=200)
     history.events["train"][3]["gradient_norm"] = 1e4
@@ -80,20 +73,3 @@ def test_a_figure_that_no_run_has_gets_no_panel() -> None:
     )
     hidden = [axes.get_title("left") for axes in draw_runs({"run": unscored}).axes if not axes.get_visible()]
     assert hidden == ["validation BLEU"]
-
-
-def test_gradients_within_a_power_of_ten_have_readable_labels() -> None:
-    def labels(norms: list[float]) -> list[str]:
-        figure = draw_gradients({"rnn": np.array(norms)})
-        figure.draw_without_rendering()
-        axes = figure.axes[0].yaxis
-        return [label.get_text() for minor in (False, True) for label in axes.get_ticklabels(minor)]
-
-    assert {"0.3", "0.5", "0.8", "1"} <= set(labels([1.0, 0.25]))
-    assert not [label for label in labels([1.0, 0.25]) if "$" in label]
-    assert "0.5" not in labels([1.0, 1e-4])
-
-
-def test_a_gradient_of_zero_is_left_out() -> None:
-    [line] = draw_gradients({"rnn": np.array([1.0, 1e-200, 0.0])}).axes[0].lines
-    assert np.isnan(line.get_ydata()).tolist() == [False, False, True]

@@ -69,13 +69,6 @@ def test_recipe_and_parameters_come_from_the_model_directory(tiny_model: Path) -
     assert found["ended"] == "training.max_steps (200) reached"
 
 
-def test_the_metric_of_a_plugin_that_is_not_loaded_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = write_log(tmp_path / "run", valid_line(20, 2.5, 11.0) | {"first_word": 3.0})
-    (run / "recipe.yaml").write_text("training: {metric: first_word}\n", "utf-8")
-    assert read_history(run).summary()["bleu"] == 11.0
-    assert "the metric 'first_word', which no loaded plugin has" in capsys.readouterr().err
-
-
 def test_a_loss_that_was_not_finite_is_no_point_of_the_curve(tmp_path: Path) -> None:
     run = write_log(tmp_path / "run", train_line(10, None), train_line(20, 4.0))
     assert read_history(run).series("train", "loss") == ([20], [4.0])

@@ -5,10 +5,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from nmt.alignment.links import WordAlignment
-from nmt.core.errors import UserError
 from nmt.plotting.matrix import GoldLinks, draw_grid
 
 SOURCE, TARGET = ("Er", "hat", "geschlafen", "."), ("He", "slept", ".")
@@ -66,43 +64,3 @@ def test_layers_are_rows_heads_are_columns_and_words_stand_along_the_edges() -> 
 def test_the_heads_that_links_come_from_are_framed() -> None:
     found = panels(draw(pair(6), LAYERS, chosen=(1, 5)))
     assert [bool(axes.patches) for axes in found] == [False, True, False, False, False, True]
-
-
-def test_gold_and_numbers_are_in_every_panel() -> None:
-    plain = panels(draw(pair(6), LAYERS))
-    full = panels(draw(pair(6), LAYERS, gold=({(0, 0), (3, 2)}, {(1, 1)}), numbers=True))
-    assert len(plain) == 6
-    for before, after in zip(plain, full, strict=True):
-        assert len(after.patches) == len(before.patches) + 3
-        (shades,) = (artist for artist in after.collections if isinstance(artist, QuadMesh))
-        written = len(after.texts) - len(before.texts)
-        assert written == np.sum(np.asarray(shades.get_array()) >= 0.005)
-
-
-def test_a_single_head_is_the_plain_picture() -> None:
-    figure = draw(pair(1), [["attention"]])
-    assert panels(figure) == []
-    assert ticks(figure.axes[0]) == (list(SOURCE), list(TARGET))
-
-
-def test_layers_may_have_different_numbers_of_heads() -> None:
-    found = panels(draw(pair(4), [["1:1"], ["2:1", "2:2", "2:3"]]))
-    assert [axes.get_title("left") for axes in found] == ["1:1", "2:1", "2:2", "2:3"]
-    assert len({round(axes.get_position().y0, 6) for axes in found}) == 2
-    (scale,) = found[0].child_axes
-    assert scale.get_window_extent().x0 > max(axes.get_window_extent().x1 for axes in found)
-
-
-def test_names_and_title_do_not_overlap_where_cells_are_few() -> None:
-    layers = [["head 1", "head 2", "head 3"]]
-    figure = draw_grid(pair(3, ("ja",), ("yes",)), title="Sentence 1", layers=layers, chosen=[0])
-    figure.draw_without_rendering()  # puts everything in its place
-    texts = {text.get_text(): text for text in figure.findobj(Text)}
-    names = "Sentence 1\nhead 1", "head 2", "head 3"
-    first, second, third = (texts[name].get_window_extent() for name in names)
-    assert first.x1 < second.x0 < second.x1 < third.x0
-
-
-def test_gold_outside_the_pair_is_refused() -> None:
-    with pytest.raises(UserError, match="outside the pair"):
-        draw(pair(6), LAYERS, gold=({(4, 0)}, set()))

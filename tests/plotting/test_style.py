@@ -1,6 +1,5 @@
 """What all pictures share: invisible characters, the fonts of scripts, and the files."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -88,21 +87,3 @@ def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, suf
         write()
         assert len(path.read_bytes()) > 2000
         path.write_bytes(b"old")
-
-
-def test_savefig_names_files_as_matplotlib_does(tmp_path: Path) -> None:
-    for name, options in (("a", {}), ("b.svg", {}), ("c", {"format": "svg"})):
-        for folder, kind in ((tmp_path / "ours", Picture), (tmp_path / "theirs", Figure)):
-            folder.mkdir(exist_ok=True)
-            kind(figsize=(1, 1)).savefig(folder / name, **options)
-    ours, theirs = ({p.name: p.read_bytes()[:5] for p in (tmp_path / each).iterdir()} for each in ("ours", "theirs"))
-    assert ours == theirs
-
-
-def test_errors_of_making_figures_are_not_called_errors_of_writing(tmp_path: Path) -> None:
-    def broken() -> Iterator[tuple[int, Figure]]:
-        yield 1, Figure()
-        raise OSError("the model is gone")
-
-    with pytest.raises(OSError, match="the model is gone"):
-        write_figures(broken(), tmp_path / "links.pdf")

@@ -4,11 +4,9 @@ import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import typer
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
@@ -16,10 +14,9 @@ from matplotlib.text import Text
 
 import nmt
 from nmt.alignment.links import WordAlignment
-from nmt.cli import app
 from nmt.plotting.curves import draw_gradients
 from nmt.plotting.matrix import draw_matrix
-from nmt.plotting.style import BACKGROUND, DARK_COLOURS, Picture, theme, write_figure
+from nmt.plotting.style import BACKGROUND, Picture, theme
 
 WORDS = ("The", "old", "teacher", "buys", "a", "red", "book", ".")
 LINKS = tuple((word, word) for word in range(len(WORDS)))
@@ -76,36 +73,6 @@ def test_dark_slides_have_light_text_on_a_dark_ground(name: str, tmp_path: Path)
     assert all(contrast(text.get_color(), text.get_bbox_patch().get_facecolor()) > 4.5 for text in boxed)
 
 
-def test_colours_of_lines_are_seen_on_the_dark_ground() -> None:
-    lines = [dark for light, dark in DARK_COLOURS.items() if light not in ("#ffffff", "#e4e4e4")]
-    assert min(contrast(colour, BACKGROUND) for colour in lines) > 4.5
-    figure = drawn("curves", "slides-dark")
-    figure._repr_svg_()
-    assert {to_hex(line.get_color()) for line in figure.axes[0].lines} == {"#4aa8e8", "#ff8a3d"}
-
-
-@pytest.mark.quick("svg")
-@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
-def test_a_picture_keeps_its_theme_when_it_is_written_later(suffix: str, tmp_path: Path) -> None:
-    figure, light = drawn("matrix", "slides-dark"), drawn("matrix", "slides")
-    write_figure(figure, tmp_path / f"dark.{suffix}")
-    write_figure(light, tmp_path / f"light.{suffix}")
-    dark, plain = ((tmp_path / f"{name}.{suffix}").read_bytes() for name in ("dark", "light"))
-    assert dark != plain
-    if suffix == "svg":
-        assert BACKGROUND.encode() in dark
-        assert BACKGROUND.encode() not in plain
-        assert b">teacher</text>" in dark, "text stays text"
-
-
-@pytest.mark.slow
-def test_a_notebook_shows_a_picture_as_svg_without_fonts() -> None:
-    svg = drawn("matrix", "slides")._repr_svg_()
-    assert svg.startswith("<?xml")
-    assert "<text" not in svg
-    assert drawn("matrix", "slides")._repr_svg_() == svg
-
-
 def test_a_theme_ends_with_its_context_and_must_exist() -> None:
     with pytest.raises(nmt.UserError, match="no theme 'beamer'") as caught, nmt.theme("beamer"):
         pass
@@ -115,7 +82,7 @@ def test_a_theme_ends_with_its_context_and_must_exist() -> None:
     assert smallest_font(DRAW["matrix"]()) == smallest_font(drawn("matrix", "paper"))
 
 
-def test_every_command_that_writes_pictures_has_the_option(
+def test_a_command_draws_in_a_theme(
     tiny_model: Path, run_nmt: "Callable[..., subprocess.CompletedProcess[str]]", tmp_path: Path
 ) -> None:
     sizes = {}
@@ -126,8 +93,3 @@ def test_every_command_that_writes_pictures_has_the_option(
         assert done.returncode == 0, done.stderr
         sizes[name] = max(float(size) for size in re.findall(r"font(?:-size)?: ([\d.]+)px", picture.read_text("utf-8")))
     assert sizes["slides-dark"] > 1.5 * sizes["paper"]
-    program: Any = typer.main.get_command(app)
-    inspecting = program.get_command(None, "inspect")
-    commands = [group.get_command(None, name) for group in (program, inspecting) for name in group.list_commands(None)]
-    drawing = {each.name for each in commands if any(option.name == "theme" for option in each.params)}
-    assert drawing & {*program.own, *inspecting.own} == {"align", "quickstart", "score", "run", "gradients"}

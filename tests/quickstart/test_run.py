@@ -1,16 +1,13 @@
 """``nmt quickstart``: a very short one writes everything; the real one reaches its figures."""
 
 import json
-import subprocess
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
+from fixture_types import RunNmt
 
 from nmt.quickstart.embedded_corpus import splits
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
@@ -63,16 +60,6 @@ def test_a_run_that_its_time_limit_stops_is_no_success(short_quickstart: RunNmt,
     assert "--resume" in done.stderr
     assert "training.max_minutes" in done.stderr
     assert "Try next" not in done.stderr
-
-
-@pytest.mark.slow
-def test_a_model_that_is_trained_at_the_time_limit_is_a_success(
-    short_quickstart: RunNmt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("nmt.quickstart.run.TRAINED_BLEU", 0.0)  # in place of minutes of training
-    done = short_quickstart("-o", tmp_path / "out", "--set=training.max_minutes=0.001")
-    assert done.returncode == 0, done.stderr
-    assert "Try next" in done.stderr
 
 
 def test_what_is_there_is_not_overwritten(short_quickstart: RunNmt, tmp_path: Path) -> None:

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from extensions import skipped_without_its_extension
 
 from nmt.core.errors import UserError
 from nmt.recipe.load import default_output, find_recipe, load_recipe, parse_settings, shipped_recipes
-from nmt.recipe.options import Options, validate
-from nmt.recipe.schema import Recipe
+from nmt.recipe.options import Options
 from nmt.training.resolve import resolve
 
 MINIMAL = """\
@@ -34,7 +33,8 @@ def recipe_file(tmp_path: Path) -> Path:
 def test_every_shipped_recipe_resolves_and_survives_being_written(name: str, tmp_path: Path) -> None:
     recipe = load_recipe(name)
     assert recipe.description, "nmt recipes shows a line for each"
-    resolved = resolve(recipe)
+    with skipped_without_its_extension():
+        resolved = resolve(recipe)
     (tmp_path / "recipe.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
     assert load_recipe(tmp_path / "recipe.yaml") == resolved
     assert resolve(resolved) == resolved
@@ -53,51 +53,29 @@ def test_a_missing_recipe_suggests_the_nearest() -> None:
         load_recipe("multi30k/transfromer")
 
 
-def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is a folder, not a recipe"):
-        load_recipe(tmp_path)
-
-
 @pytest.mark.parametrize(
-    "text", ["no", "yes", "on", "null", "1e5", "2016", "2016-01-01", "12:30", ".5", "ja: nein", "ü"]
-)
-def test_text_that_looks_like_something_else_survives_being_written(recipe_file: Path, text: str) -> None:
-    recipe = load_recipe(recipe_file).model_copy(update={"description": text})
-    recipe_file.write_text(recipe.to_yaml(), encoding="utf-8")
-    assert load_recipe(recipe_file) == recipe
-
-
-@pytest.mark.parametrize("setting", ["training.init_from=old", "training={max_steps: 1, init_from: old}"])
-def test_a_renamed_key_is_read_with_a_message(
-    recipe_file: Path, setting: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    recipe = load_recipe(recipe_file, parse_settings([setting]))
-    assert recipe.training.finetune_from == Path("old")
-    assert "'init_from' was renamed: it is read as 'finetune_from'" in capfd.readouterr().err
-    recipe_file.write_text(recipe.to_yaml().replace("finetune_from: old", "init_from: null"), encoding="utf-8")
-    assert load_recipe(recipe_file).training.finetune_from is None
-    assert not capfd.readouterr().err  # model directories of before have the key with null
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
+    ("setting", "new", "value"),
     [
-        ("data.context=2", "'context' was renamed: it is read as 'history_turns'"),
-        (
-            "training.techniques.bidirectional={fraction: 0.4}",
-            "'bidirectional' was renamed: it is read as 'reverse_pairs'",
-        ),
+        ("training.init_from=old", "finetune_from", Path("old")),
+        ("training={max_steps: 1, init_from: old}", "finetune_from", Path("old")),
+        ("data.context=2", "history_turns", 2),
+        ("training.techniques.bidirectional={fraction: 0.4}", "reverse_pairs", {"fraction": 0.4}),
     ],
 )
-def test_renamed_keys_of_data_and_techniques(
-    recipe_file: Path, setting: str, message: str, capfd: pytest.CaptureFixture[str]
+def test_a_renamed_key_is_read_with_a_message(
+    recipe_file: Path, setting: str, new: str, value: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     recipe = load_recipe(recipe_file, parse_settings([setting]))
-    assert (recipe.data.history_turns, recipe.training.techniques.get("reverse_pairs")) in (
-        (2, None),
-        (None, {"fraction": 0.4}),
-    )
-    assert message in capfd.readouterr().err
+    values = {**dict(recipe.data), **dict(recipe.training), **recipe.training.techniques}
+    assert values[new] == value
+    assert f"was renamed: it is read as '{new}'" in capfd.readouterr().err
+
+
+def test_a_renamed_key_with_null_is_read_in_silence(recipe_file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Model directories of before have the key with null."""
+    recipe_file.write_text(MINIMAL.replace("max_steps: 10", "max_steps: 10, init_from: null"), encoding="utf-8")
+    assert load_recipe(recipe_file).training.finetune_from is None
+    assert not capfd.readouterr().err
 
 
 def test_of_a_former_and_a_present_name_the_override_counts(recipe_file: Path) -> None:
@@ -129,12 +107,6 @@ def test_an_unknown_key_suggests_the_nearest(recipe_file: Path, setting: str, un
         resolve(load_recipe(recipe_file, parse_settings([setting])))
     assert f"unknown key {unknown!r}" in caught.value.message
     assert f"Did you mean {meant!r}?" in caught.value.remedy
-
-
-def test_an_unknown_option_of_an_attention_names_its_place(recipe_file: Path) -> None:
-    settings = ["model.decoder.attention={type: additive, sizes: 3}"]
-    with pytest.raises(UserError, match=r"(?s)model\.decoder\.attention: unknown key 'sizes'.*Did you mean 'size'"):
-        resolve(load_recipe(recipe_file, parse_settings(settings)))
 
 
 def test_a_key_where_there_are_none_is_left_out(recipe_file: Path) -> None:
@@ -169,12 +141,6 @@ def test_a_wrong_value_names_the_key_the_value_and_what_it_means(
         assert part in caught.value.message
 
 
-def test_all_mistakes_are_named_at_once(recipe_file: Path) -> None:
-    with pytest.raises(UserError) as caught:
-        load_recipe(recipe_file, {"training.max_steps": "x", "data.sauce": "de", "vocabulary.size": 1})
-    assert all(key in caught.value.message for key in ("max_steps", "data.sauce", "vocabulary.size"))
-
-
 def test_a_missing_key_is_named(recipe_file: Path) -> None:
     recipe_file.write_text(MINIMAL.replace("source: de, ", ""))
     with pytest.raises(UserError, match=r"(?s)'data\.source' is missing.*--set data\.source="):
@@ -182,31 +148,10 @@ def test_a_missing_key_is_named(recipe_file: Path) -> None:
     assert load_recipe(recipe_file, {"data.source": "fr"}).data.source == "fr"
 
 
-@pytest.mark.parametrize("key", ["1", "true", "null"])
-def test_a_key_that_is_not_text_is_refused(recipe_file: Path, key: str) -> None:
-    recipe_file.write_text(f"{MINIMAL}\n{key}: 3\n")
-    with pytest.raises(UserError, match="keys should be strings"):
-        load_recipe(recipe_file)
-
-
-@pytest.mark.parametrize(
-    ("settings", "problem"),
-    [
-        (
-            ["training.max_steps=null"],
-            "training would never end: set one of max_steps, max_epochs, max_minutes, patience",
-        ),
-    ],
-)
-def test_training_must_have_an_end(recipe_file: Path, settings: list[str], problem: str) -> None:
-    with pytest.raises(UserError) as caught:
-        load_recipe(recipe_file, parse_settings(settings))
-    assert problem in caught.value.message
-
-
-@pytest.mark.parametrize("end", ["max_steps=5", "max_epochs=1", "max_minutes=0.5", "patience=3"])
-def test_any_end_will_do(recipe_file: Path, end: str) -> None:
-    load_recipe(recipe_file, parse_settings(["training.max_steps=null", f"training.{end}"]))
+def test_training_must_have_an_end(recipe_file: Path) -> None:
+    message = "training would never end: set one of max_steps, max_epochs, max_minutes, patience"
+    with pytest.raises(UserError, match=message):
+        load_recipe(recipe_file, {"training.max_steps": None})
 
 
 def test_a_newer_format_is_refused_even_with_keys_nobody_knows(recipe_file: Path) -> None:
@@ -336,11 +281,6 @@ def test_a_later_setting_wins(recipe_file: Path) -> None:
     assert load_recipe(recipe_file, parse_settings(again)).model.encoder == {"type": "ntm", "cell": "lstm"}
 
 
-def test_overrides_apply_to_a_recipe_in_memory(recipe_file: Path) -> None:
-    recipe = load_recipe(recipe_file)
-    assert load_recipe(recipe, {"seed": 7}) == recipe.model_copy(update={"seed": 7})
-
-
 def test_overrides_are_python_values_and_stay_as_they_are(recipe_file: Path) -> None:
     encoder = {"type": "recurrent"}
     found = load_recipe(recipe_file, {"model.encoder": encoder, "model.encoder.cell": "gru", "data.root": Path("a")})
@@ -362,16 +302,6 @@ def test_overrides_are_python_values_and_stay_as_they_are(recipe_file: Path) -> 
 def test_bad_settings_are_refused(recipe_file: Path, setting: str, problem: str) -> None:
     with pytest.raises(UserError, match=problem):
         load_recipe(recipe_file, parse_settings([setting]))
-
-
-def test_options_cannot_be_changed_after_they_were_checked(recipe_file: Path) -> None:
-    with pytest.raises(ValueError, match="frozen"):
-        load_recipe(recipe_file).seed = 3  # type: ignore[misc]
-
-
-def test_the_written_recipe_is_plain_yaml(recipe_file: Path) -> None:
-    recipe = resolve(load_recipe(recipe_file))
-    assert validate(Recipe, yaml.safe_load(recipe.to_yaml()), "it") == recipe
 
 
 def all_options(kind: type[Options] = Options) -> Iterator[type[Options]]:

@@ -13,16 +13,14 @@ from torch import Tensor
 import nmt
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.sentencepiece import MAX_LINES
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.data.words import Words
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import search_batch
 from nmt.recipe import registry
-from nmt.recipe.schema import Recipe, VocabularyOptions
-from nmt.tasks import Translation, choose_task, task_of
+from nmt.recipe.schema import Recipe
+from nmt.tasks import choose_task, task_of
 from nmt.tasks.base import Task
 from nmt.training.resolve import resolve
 
@@ -51,26 +49,12 @@ def test_the_target_of_a_dialogue_is_its_current_turn() -> None:
         assert ids == vocabulary.encode(expected)
 
 
-def test_a_label_is_one_word_without_the_space_around_it() -> None:
-    task = task_of(recipe_of(model={"decoder": {"type": "classifier"}}))
-    assert task.target_words(Words.split(" not bad ")).words == ("not bad",)
-
-
-def test_a_joint_vocabulary_is_learned_from_half_as_many_pairs() -> None:
-    """Both sides of each count."""
-    task = Translation(recipe_of())
-    lines = [task.vocabulary_lines(VocabularyOptions(joint=joint)) for joint in (True, False)]
-    assert lines == [MAX_LINES // 2, MAX_LINES]
-    assert task.vocabulary_lines(VocabularyOptions(type="word")) is None
-
-
 @pytest.mark.parametrize(
     ("changes", "name", "metric"),
     [
         ({}, "translation", "bleu"),
         ({"data": {"history_turns": 2}}, "dialogue", "bleu"),
         ({"model": {"encoder": None}}, "language_model", "loss"),
-        ({"model": {"decoder": {"type": "classifier"}}}, "classification", "accuracy"),
     ],
 )
 def test_a_recipe_has_one_task_which_names_the_metric(changes: dict[str, Any], name: str, metric: str) -> None:
@@ -93,8 +77,6 @@ def test_a_task_that_is_named_must_be_there() -> None:
         ({"data": {"history_turns": 2}}, "export", "dialogues are not exported"),
         ({"data": {"history_turns": 2}}, "synthesis", "one turn of several"),
         ({"model": {"encoder": None}}, "translation", "reads no source"),
-        ({"model": {"decoder": {"type": "classifier"}}}, "serving", "is a classifier"),
-        ({"model": {"decoder": {"type": "classifier"}}}, "search", "chooses one label"),
     ],
 )
 def test_a_feature_that_does_not_go_with_a_task_is_refused(changes: dict[str, Any], feature: str, message: str) -> None:

@@ -4,12 +4,10 @@ The work is done in a process of the zygote, which forks a process for each oper
 folder and ends itself before the n-th operation (opening for writing, sync, rename, deletion, new folder), n = 1, 2, …
 """
 
-import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,8 @@ import torch
 from torch import nn
 
 from nmt.core.model_directory import ModelDirectory
-from nmt.models.weights import load_weights, read_tensors, save_weights, weights_of
-from nmt.training.checkpoint import CheckpointFolder, damage, step_of
-from nmt.training.run import train
+from nmt.models.weights import load_weights, save_weights, weights_of
+from nmt.training.checkpoint import CheckpointFolder, step_of
 
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "fsync", "half a file"}
 FOR_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -78,14 +75,6 @@ def crashes(work: Callable[[Path], Any], before: Path, scratch: Path) -> Iterato
     print(f"{number - 1} operations", file=sys.stderr)
 
 
-def in_another_process(work: Callable[[], Any]) -> None:
-    pid = os.fork()
-    if not pid:
-        work()
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-
-
 def filled(value: float) -> nn.Module:
     model = nn.Linear(3, 2)
     for parameter in model.parameters():
@@ -123,52 +112,6 @@ def crash_while_saving(scratch: Path, step: int) -> None:
     assert set(values) == {1.0, 2.0}
 
 
-def crash_while_training(scratch: Path, recipe: str) -> None:
-    """A run of which the last checkpoint awaits its validation: it is saved once more, then others come."""
-    before, whole = scratch / "run", scratch / "whole"
-    values = {"max_steps": 6, "validate_every": 4, "keep_last": 1, "ema": 0.9, "log_every": 1}
-    overrides = {f"training.{key}": value for key, value in values.items()}
-
-    def interrupted() -> None:
-        import signal
-
-        from nmt.training.distributed import Interrupted
-        from nmt.training.validation import Validator
-
-        plain = Validator.__call__
-
-        def signalled(*arguments: Any) -> Any:
-            signal.raise_signal(signal.SIGTERM)
-            return plain(*arguments)
-
-        Validator.__call__ = signalled  # type: ignore[method-assign]
-        try:
-            train(recipe, before, overrides=overrides)
-        except Interrupted:
-            return
-        raise AssertionError
-
-    continued = partial(train, recipe, overrides=overrides, resume=True)
-    in_another_process(interrupted)
-    in_another_process(partial(continued, whole))
-    (checkpoint,) = CheckpointFolder(before).all()
-    assert json.loads((checkpoint / "state.json").read_text())["progress"]["validation_due"]
-    for number, folder in enumerate(crashes(continued, before, scratch)):
-        in_another_process(partial(continued, folder))
-        for name in ("checkpoints/step-000006/weights", "checkpoints/step-000006/training", "model"):
-            ours, theirs = (read_tensors(directory / f"{name}.safetensors") for directory in (folder, whole))
-            assert [key for key in theirs if not torch.equal(ours[key], theirs[key])] == [], (number, name)
-        for part in (".", "checkpoints", "samples"):
-            assert sorted(os.listdir(folder / part)) == sorted(os.listdir(whole / part)), number
-        assert [damage(path) for path in CheckpointFolder(folder).all() if damage(path)] == []
-        assert losses(folder) == losses(whole), number
-
-
-def losses(folder: Path) -> list[tuple[str, int, float]]:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
-    return [(line["event"], line["step"], line["loss"]) for line in lines if "loss" in line]
-
-
 @pytest.fixture
 def crash(zygote: Any, tmp_path: Path) -> Callable[[str], None]:
     """``crash(CALL)``: do the work in a process that can be forked fast."""
@@ -187,8 +130,3 @@ def crash(zygote: Any, tmp_path: Path) -> Callable[[str], None]:
 @pytest.mark.parametrize("step", [10, 20], ids=["the same update again", "a later update"])
 def test_no_operation_of_saving_a_checkpoint_can_lose_the_last_one(crash: Callable[[str], None], step: int) -> None:
     crash(f"['crash_while_saving'](scratch, {step})")
-
-
-@pytest.mark.slow
-def test_no_operation_of_a_run_can_change_how_it_ends(crash: Callable[[str], None], tiny_recipe: Path) -> None:
-    crash(f"['crash_while_training'](scratch, {str(tiny_recipe)!r})")

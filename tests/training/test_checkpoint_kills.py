@@ -4,8 +4,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import kill_runs
 import pytest
+
+pytest.importorskip("nmt.extensions.shards", exc_type=ImportError)
+
+import kill_runs
 from kill_runs import differences
 
 

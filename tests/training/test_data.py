@@ -1,18 +1,15 @@
 """The text of a run: what a recipe names, and pairs that a program gives."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import RecipeMaker
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.recipe.schema import Recipe
 from nmt.training.data import MAX_HELD_OUT, open_texts
 from nmt.training.events import Event, Validated
-
-RecipeMaker = Callable[..., Recipe]
 
 
 @pytest.fixture

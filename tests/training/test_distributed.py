@@ -8,23 +8,19 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from fixture_types import MetricsReader, RecipeMaker
 from fork_server import variables_of_ranks
 
 from nmt.core.errors import UserError
 from nmt.models.weights import read_tensors
-from nmt.recipe.schema import Recipe
 from nmt.training.checkpoint import CheckpointFolder, damage, step_of
 from nmt.training.distributed import ProcessGroup
-
-RecipeMaker = Callable[..., Recipe]
-MetricsReader = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture
@@ -43,12 +39,10 @@ def write_recipe(make_recipe: RecipeMaker, tmp_path: Path) -> Callable[..., str]
 def start(zygote: Any, tmp_path: Path) -> Callable[..., list[int]]:
     """``start(recipe, directory, size)``: processes that train together, as torchrun starts them; their PIDs."""
 
-    def start(
-        recipe: str, directory: Path, size: int = 2, largest_file: int | None = None, before: str = ""
-    ) -> list[int]:
+    def start(recipe: str, directory: Path, size: int = 2) -> list[int]:
         arguments = ["train", recipe, "-o", str(directory), "--resume"]
         return [
-            zygote.start(tmp_path / f"messages-{rank}", arguments, None if rank else largest_file, before, **variables)
+            zygote.start(tmp_path / f"messages-{rank}", arguments, **variables)
             for rank, variables in enumerate(variables_of_ranks(size))
         ]
 
@@ -91,7 +85,9 @@ SAMPLED = {
 
 @pytest.mark.quick("sampled")
 @pytest.mark.parametrize(
-    ("accumulate", "changes"), [(1, {"metric": "bleu"}), (2, {}), (1, SAMPLED)], ids=["bleu", "accumulate", "sampled"]
+    ("accumulate", "changes"),
+    [(1, {"metric": "bleu"}), (2, {}), pytest.param(1, SAMPLED, marks=pytest.mark.extension("techniques"))],
+    ids=["bleu", "accumulate", "sampled"],
 )
 def test_two_processes_are_one_with_twice_the_batches(
     write_recipe: Any, start: Any, zygote: Any, read_metrics: MetricsReader, tmp_path: Path, accumulate: int,
@@ -214,20 +210,6 @@ def test_when_torchrun_is_killed_its_processes_stop_with_a_checkpoint(
     step = step_of(CheckpointFolder(directory).all()[-1])
     assert step >= 5
     assert damage(CheckpointFolder(directory).at(step)) == ""
-
-
-@pytest.mark.quick("rank 0 has the store")
-@pytest.mark.parametrize("has_store", ["True", "False"], ids=["torchrun has the store", "rank 0 has the store"])
-def test_when_torchrun_is_killed_before_the_others_have_come_nobody_waits_for_them(
-    write_recipe: Any, zygote: Any, tmp_path: Path, has_store: str
-) -> None:
-    arguments = ["train", write_recipe(max_steps=2), "-o", str(tmp_path / "run")]
-    variables = variables_of_ranks(2)[0] | {"TORCHELASTIC_USE_AGENT_STORE": has_store}
-    between, pid = zygote.start_through(tmp_path / "messages", arguments, **variables)
-    time.sleep(2)
-    os.kill(between, signal.SIGKILL)
-    assert ends(zygote, [between, pid]) == [-signal.SIGKILL, -signal.SIGTERM]
-    assert "Traceback" not in (tmp_path / "messages").read_text()
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 12])

@@ -141,18 +141,6 @@ def test_a_shape_without_a_recording_is_computed_all_the_same(capsys: pytest.Cap
     assert "memory ran out" in message
 
 
-def test_recording_uses_up_no_random_numbers() -> None:
-    resolved, data = problem()
-    stream = data.batches(300, 1, few_shapes=True)
-    objective = new_objective(resolved, data, "fp32")
-    torch.manual_seed(5)
-    gradients = on_device(objective, stream.examples(), Repeated())
-    gradients.begin(1)
-    found = torch.rand(3)
-    torch.manual_seed(5)
-    assert torch.equal(found, torch.rand(3))
-
-
 def losses_of_training(model: str, precision: Any, graphs: bool, num_updates: int = 12) -> list[float]:
     """Losses on a GPU, of the same batches and the same random numbers with and without graphs."""
     resolved, data = problem(model)

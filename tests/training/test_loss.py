@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from nmt.models.contracts import OutputLayer
 from nmt.recipe.schema import Recipe
 from nmt.training import loss as loss_module
-from nmt.training.loss import CHUNK, GPU_LOGITS, LogitsLoss, TokenLoss, _chunk_rows, token_loss
+from nmt.training.loss import CHUNK, LogitsLoss, TokenLoss, token_loss
 
 WIDTH, VOCABULARY = 6, 11
 IGNORED = -100
@@ -64,15 +64,6 @@ def test_value_and_gradients_equal_cross_entropy(
     for gradient, true in zip(gradients, torch.autograd.grad(expected * 3.5, problem.leaves()), strict=True):
         assert gradient.dtype == true.dtype
         torch.testing.assert_close(gradient, true, **tolerance)
-
-
-def test_more_positions_than_a_chunk_holds() -> None:
-    problem = Problem([CHUNK - 20, CHUNK // 2, CHUNK - 1], torch.float32)
-    found, expected = problem.ours(0.1), problem.theirs(0.1)
-    torch.testing.assert_close(found.smoothed, expected, rtol=1e-5, atol=1e-3)
-    gradients = torch.autograd.grad(found.smoothed, problem.leaves())
-    for gradient, true in zip(gradients, torch.autograd.grad(expected, problem.leaves()), strict=True):
-        torch.testing.assert_close(gradient, true, rtol=1e-4, atol=1e-3)
 
 
 def test_padding_counts_for_nothing() -> None:
@@ -177,15 +168,6 @@ class TwoPasses(Problem):
         return (sum(entropies) + alpha * sum(divergences) / 2) / 2, torch.as_tensor(nll)
 
 
-def test_a_gpu_computes_larger_parts_than_a_cpu() -> None:
-    num_pieces = 8000
-    rows = {device: _chunk_rows(torch.empty(num_pieces, 2, device=device)) for device in ("cpu", "meta")}
-    assert rows["cpu"] == CHUNK
-    assert rows["meta"] > 10 * CHUNK
-    assert rows["meta"] * num_pieces <= GPU_LOGITS
-    assert _chunk_rows(torch.empty(10 * GPU_LOGITS // CHUNK, 0, device="meta")) == CHUNK
-
-
 @pytest.mark.parametrize("chunk", [CHUNK, 6])
 @pytest.mark.parametrize("alpha", [0.5, 5.0])
 def test_r_drop_is_the_equation_of_the_paper(alpha: float, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,17 +179,3 @@ def test_r_drop_is_the_equation_of_the_paper(alpha: float, chunk: int, monkeypat
     gradients = torch.autograd.grad(found.smoothed * 2, problem.leaves())
     torch.testing.assert_close(gradients, torch.autograd.grad(expected * 2, problem.leaves()))
     assert problem.r_drop(alpha).smoothed > problem.r_drop(0.0).smoothed
-
-
-def test_r_drop_holds_no_more_logits_than_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loss_module, "CHUNK", 6)
-    monkeypatch.setattr(loss_module, "ROWS", 4)
-    rows, real = [], torch.addmm
-
-    def counted(bias: Tensor, features: Tensor, weight: Tensor, *, out: Tensor) -> Tensor:
-        rows.append(len(features))
-        return real(bias, features, weight, out=out)
-
-    monkeypatch.setattr(torch, "addmm", counted)
-    TwoPasses([7, 3]).r_drop(1.0)
-    assert rows == [8, 8, 8, 4]  # 6, 6, 6 and 2, filled up

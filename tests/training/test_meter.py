@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import RecipeMaker
 
-from nmt.recipe.schema import Recipe
 from nmt.training.meter import HORIZON, LONG, Divergence, Meter
 from nmt.training.optimization import InverseSqrt
 from nmt.training.run import train
-
-RecipeMaker = Callable[..., Recipe]
 
 
 def learning_curve(step: int) -> float:

@@ -6,17 +6,15 @@ from typing import Any
 
 import pytest
 import torch
+from fixture_types import RecipeMaker
 from small_memory import ERRORS, make_trainer, memory_for, size
 
 from nmt.core.errors import UserError
 from nmt.data.batch import make_batch
 from nmt.models.weights import weights_of
-from nmt.recipe.schema import Recipe
 from nmt.training.objective import is_out_of_memory
 from nmt.training.run import train
 from nmt.training.state import optimizer_tensors
-
-RecipeMaker = Callable[..., Recipe]
 
 
 @pytest.mark.quick("GPU-*")
@@ -85,14 +83,3 @@ def test_the_message_of_the_cpu_allocator_is_known() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
-
-
-def test_the_longest_batch_is_the_largest_of_an_epoch(make_recipe: RecipeMaker, tmp_path: Path) -> None:
-    trainer, _ = make_trainer(make_recipe(max_steps=1), tmp_path / "run")
-    stream = iter(trainer.batches)
-    epoch = [next(stream) for _ in range(len(trainer.batches))]
-    longest = trainer.batches.longest(64)
-    widths = [max(batch.source_BS.shape[1], batch.target_output_BT.shape[1]) for batch in (longest, *epoch)]
-    assert widths[0] == max(widths)
-    assert len(longest.source_BS) == 64 // widths[0]
-    assert len(trainer.batches.longest(10_000).source_BS) == 10_000 // widths[0], "more than there are"

@@ -37,7 +37,7 @@ def momentum(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def made(kind: dict[str, Any], matrices: tuple[str, ...] = (), **parameters: nn.Parameter) -> torch.optim.Optimizer:
     changes = {"max_steps": 1, "learning_rate": 0.1, "optimizer": kind}
-    recipe = resolve("multi30k/luong", {f"training.{key}": value for key, value in changes.items()})
+    recipe = resolve("systems/lstm", {f"training.{key}": value for key, value in changes.items()})
     return make_optimizer(recipe.training, parameters, matrices)
 
 

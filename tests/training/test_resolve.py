@@ -3,13 +3,8 @@
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from nmt.core.errors import UserError
-from nmt.models.build import ENCODERS
-from nmt.models.cells import CELLS
-from nmt.models.networks.recurrent import BahdanauDecoder
-from nmt.training.optimization import SCHEDULES, Constant
 from nmt.training.resolve import resolve
 
 
@@ -29,6 +24,7 @@ def test_all_errors_are_reported_at_once(tiny_recipe: Path) -> None:
     assert "\n2. " in caught.value.message
 
 
+@pytest.mark.extension("techniques")
 def test_conditions_between_parts_are_reported_at_once(tiny_recipe: Path) -> None:
     wrong = {
         "training.techniques": {"subword_sampling": {"alpha": 0.1, "fraction": 0.5}, "truncation": {"length": 5}},
@@ -38,34 +34,3 @@ def test_conditions_between_parts_are_reported_at_once(tiny_recipe: Path) -> Non
     with pytest.raises(UserError) as caught:
         resolve(tiny_recipe, wrong)
     assert "fraction of training.max_epochs" in caught.value.message
-
-
-def test_a_resolved_recipe_has_typed_options_and_can_not_be_changed(tiny_recipe: Path) -> None:
-    resolved = resolve(tiny_recipe, {"training.schedule": "constant", "model.decoder": {"type": "bahdanau"}})
-    schedule = SCHEDULES.choose(resolved.training.schedule, "training.schedule")
-    assert schedule.component is Constant
-    assert isinstance(schedule.options, Constant.Options)
-    assert resolved.model.decoder == {
-        "type": "bahdanau",
-        **BahdanauDecoder.Options().model_dump(mode="json"),
-    } | {
-        "attention": {"type": "additive", "size": 256},
-        "cell": {"type": "lstm", "init": "uniform", "spectral_radius": 0.95},
-    }
-    with pytest.raises(ValidationError, match="frozen"):
-        resolved.task = None  # type: ignore[misc]
-
-
-def test_components_are_checked_once(tiny_recipe: Path) -> None:
-    resolved = resolve(tiny_recipe, {"model.encoder": {"type": "recurrent", "cell": "lstm"}})
-    encoder = ENCODERS.choose(resolved.model.encoder, "model.encoder")
-    assert encoder is ENCODERS.choose(resolved.model.encoder, "model.encoder")
-    cell = CELLS.choose(encoder.options.cell, "model.encoder.cell")
-    assert cell is CELLS.choose(encoder.options.cell, "model.encoder.cell")
-    assert isinstance(cell.options, cell.component.Options)
-    assert resolved.model.encoder["cell"] == {"type": "lstm", **cell.options.model_dump(mode="json")}
-
-
-def test_resolving_twice_changes_nothing(tiny_recipe: Path) -> None:
-    once = resolve(tiny_recipe)
-    assert resolve(once) == once

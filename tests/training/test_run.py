@@ -1,28 +1,22 @@
 """From a recipe to a model directory: what is learned, when it ends, what is written, what is refused."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from fixture_types import CheckpointReader, MetricsReader, RecipeMaker
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build_model
 from nmt.models.weights import load_weights, read_tensors
 from nmt.recipe.load import load_recipe
-from nmt.recipe.schema import Recipe
 from nmt.training.data import prepare_data
 from nmt.training.resolve import resolve
 from nmt.training.run import train
 from nmt.training.validation import Validator
-
-RecipeMaker = Callable[..., Recipe]
-MetricsReader = Callable[..., list[dict[str, Any]]]
-CheckpointReader = Callable[..., Any]
-
 
 # what is written
 
@@ -30,17 +24,15 @@ CheckpointReader = Callable[..., Any]
 def test_the_model_directory_holds_what_the_design_says_and_nothing_pickled(
     make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path
 ) -> None:
-    recipe = make_recipe(max_steps=4, validate_every=2, metric="bleu", tensorboard=True)
+    recipe = make_recipe(max_steps=4, validate_every=2, metric="bleu")
     train(recipe, tmp_path)
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    board = {file for file in files if file.startswith("tensorboard/")}
     checkpoint = {"weights.safetensors", "training.safetensors", "state.json", "SHA256SUMS"}
-    assert files - board - {"pieces.tsv"} == {  # which the extension `serving` writes
-        ".lock", "README.md", "recipe.yaml", "vocabulary.txt", "model.safetensors", "metrics.jsonl",
+    assert files - {"README.md", "pieces.tsv"} == {  # which the extensions `cards` and `serving` write
+        ".lock", "recipe.yaml", "vocabulary.txt", "model.safetensors", "metrics.jsonl",
         "samples/step-000002.txt", "samples/step-000004.txt",
         *(f"checkpoints/step-{step:06d}/{name}" for step in (2, 4) for name in checkpoint),
     }  # fmt: skip
-    assert board
     assert load_recipe(tmp_path / "recipe.yaml") == resolve(recipe)
     sample = (tmp_path / "samples" / "step-000004.txt").read_text("utf-8").splitlines()
     for kind, language in (("source", "de"), ("reference", "en")):
@@ -215,13 +207,6 @@ def test_the_vocabulary_of_a_failed_attempt_is_not_used_again(make_recipe: Recip
     train(make_recipe(max_steps=1), tmp_path)
     assert [path.name for path in tmp_path.glob("vocabulary*")] == ["vocabulary.txt"]
     assert len(Vocabularies.load(tmp_path).source) > 50
-
-
-def test_an_existing_vocabulary_can_be_named(make_recipe: RecipeMaker, tmp_path: Path) -> None:
-    train(make_recipe(max_steps=1), tmp_path / "one")
-    train(make_recipe(max_steps=1, recipe={"vocabulary": {"path": str(tmp_path / "one"), "size": 9}}), tmp_path / "two")
-    one, two = (Vocabularies.load(tmp_path / name).fingerprint for name in ("one", "two"))
-    assert one == two
 
 
 def test_too_few_pairs_to_hold_some_out(make_recipe: RecipeMaker, tmp_path: Path) -> None:

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from fixture_types import CheckpointReader, MetricsReader, RecipeMaker
 
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.metrics.degenerate import DegenerateCount
 from nmt.models.weights import read_tensors
-from nmt.recipe import registry as plugins
-from nmt.recipe.schema import Recipe
 from nmt.training.checkpoint import CheckpointFolder, step_of
 from nmt.training.distributed import Interrupted, Interrupts
 from nmt.training.events import Ended, Sample, Started, Validated
@@ -23,9 +22,6 @@ from nmt.training.sinks import open_sinks
 from nmt.training.validation import Validator
 
 RNN = {"type": "recurrent", "cell": "gru", "hidden_size": 48, "dropout": 0.0}
-RecipeMaker = Callable[..., Recipe]
-MetricsReader = Callable[..., list[dict[str, Any]]]
-CheckpointReader = Callable[..., Any]
 
 
 def spoil(checkpoint: Path) -> None:
@@ -158,41 +154,6 @@ def test_other_changes_are_said(make_recipe: RecipeMaker, tmp_path: Path, capsys
     assert "resuming with other settings: model.encoder.dropout is 0.1, was 0.0;" in message
     assert "training.learning_rate is 0.02, was 0.01" in message
     assert "max_steps is" not in message
-
-
-def test_another_list_of_plugins_is_no_other_setting(
-    make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(plugins, "_added", [plugins.Row(None, "some", object, "some.plugin")])
-    train(make_recipe(max_steps=1), tmp_path)
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(recipe.read_text("utf-8").replace("plugins: {}", "plugins: {some.plugin: ''}"), "utf-8")
-    train(make_recipe(max_steps=2), tmp_path, resume=True)
-    assert "other settings" not in said(capsys)
-
-
-@pytest.mark.parametrize(("system", "key"), [("transformer", "layer_drop"), ("universal_transformer", "time_penalty")])
-def test_what_only_training_does_to_the_model_may_change(
-    make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str], system: str, key: str
-) -> None:
-    def recipe(max_steps: int, value: float) -> Recipe:
-        made = make_recipe(system, max_steps=max_steps)
-        encoder = {**made.model.encoder, key: value}
-        return made.model_copy(update={"model": made.model.model_copy(update={"encoder": encoder})})
-
-    train(recipe(1, 0.0), tmp_path)
-    train(recipe(2, 0.4), tmp_path, resume=True)
-    assert f"model.encoder.{key} is 0.4, was 0.0" in said(capsys)
-
-
-def test_a_recipe_that_cannot_be_read_is_no_obstacle(
-    make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    train(make_recipe(max_steps=1), tmp_path)
-    (tmp_path / "recipe.yaml").write_text("data: [", "utf-8")
-    train(make_recipe(max_steps=2), tmp_path, resume=True)
-    assert "the run was started with can't be read, so nothing is compared" in said(capsys)
-    assert steps(tmp_path)[-1] == 2
 
 
 def test_another_training_text_is_said(

@@ -1,23 +1,18 @@
 """The files that a run writes while it trains, and the events that a program gets."""
 
 import json
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
+from fixture_types import MetricsReader, RecipeMaker
 
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
-from nmt.recipe.schema import Recipe
 from nmt.training import sinks
 from nmt.training.events import Event, Observed, Saved, Started, TrainingLoss, Validated
 from nmt.training.run import train
 from nmt.training.sinks import open_sinks
-
-RecipeMaker = Callable[..., Recipe]
-MetricsReader = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -60,6 +55,7 @@ def read_first_line(folder: Path | None, name: str) -> str:
     return (folder / name).read_text("utf-8").split("\n")[0]
 
 
+@pytest.mark.extension("lecture")
 def test_a_film_of_a_long_run_is_covered_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first and the last validation are there, and no two frames are far apart."""
     monkeypatch.setattr(sinks, "MAX_OBSERVATIONS", 20)

@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import RecipeMaker
 from rich.console import Console
 
 from nmt.core import console
-from nmt.core.console import progress_bar, say
-from nmt.recipe.schema import Recipe
+from nmt.core.console import say
 from nmt.training import sinks as sinks_module
 from nmt.training.events import Started, Updated
 from nmt.training.run import train
 from nmt.training.sinks import ConsoleSink, clock_text, duration_text, fraction_done
-
-RecipeMaker = Callable[..., Recipe]
 
 
 class Terminal(io.StringIO):
@@ -101,19 +99,6 @@ def test_a_terminal_shows_the_figures_and_the_time_left(terminal: Callable[[int]
     for shown in ("step 12,000", "epoch 8", "loss 3.456", "13,210 tokens/s", "BLEU 31.23", "30 %", "left"):
         assert shown in last, (shown, last)
     assert ("━━━" in last) == (width == 160), "a narrow terminal has room for the figures only"
-
-
-def test_bars_are_silent_with_quiet_and_in_files(
-    terminal: Callable[[int], Terminal], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with progress_bar("working", 10) as bar:
-        bar.advance(3)
-    assert capsys.readouterr().err == ""
-    file = terminal(80)
-    monkeypatch.setattr(console, "_quiet", True)
-    with progress_bar("working", 10) as bar:
-        bar.advance(3)
-    assert file.getvalue() == ""
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,13 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from fixture_types import RecipeMaker
 from sacrebleu.metrics import BLEU, CHRF, TER
 from searches import search_all
 
@@ -19,8 +19,6 @@ from nmt.recipe.schema import Recipe
 from nmt.training.data import Data, prepare_data
 from nmt.training.distributed import ProcessGroup
 from nmt.training.validation import Validation, Validator
-
-RecipeMaker = Callable[..., Recipe]
 
 
 def make_model(recipe: Recipe) -> tuple[Seq2Seq, Data]:

@@ -1,20 +1,17 @@
 """Frozen parts of a model: what is trained, and what stays."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import RecipeMaker
 from saved_weights import changed, weights
 from torch import nn
 
 from nmt.core.errors import UserError
-from nmt.recipe.schema import Recipe
 from nmt.training.run import train
-from nmt.training.weights import freeze, select
-
-RecipeMaker = Callable[..., Recipe]
+from nmt.training.weights import select
 
 
 @pytest.fixture
@@ -52,9 +49,3 @@ def test_parts_that_are_not_there_are_refused(
     with pytest.raises(UserError) as caught:
         train(make_recipe("transformer", max_steps=1, **training), tmp_path / "run")
     assert re.search(message, f"{caught.value.message} {caught.value.remedy}")
-
-
-def test_freezing_in_steps() -> None:
-    model = nn.Linear(2, 2)
-    freeze(model, ["bias"])
-    assert [p.requires_grad for p in model.parameters()] == [True, False]

@@ -43,18 +43,6 @@ def test_probabilities_are_averaged_at_each_step(models: list[Seq2Seq]) -> None:
             assert hypothesis.log_probability == pytest.approx(expected, abs=1e-4)
 
 
-def test_one_model_twice_is_that_model(models: list[Seq2Seq]) -> None:
-    once = search_all(models[0], SOURCES, BOTH, OPTIONS)
-    twice = search_all(Ensemble([models[0], models[0]]), SOURCES, BOTH, OPTIONS)
-    assert [[h.ids for h in hypotheses] for hypotheses in twice] == [[h.ids for h in hypotheses] for hypotheses in once]
-
-
-def test_batch_size_changes_nothing(models: list[Seq2Seq]) -> None:
-    together = search_all(Ensemble(models), SOURCES, BOTH, OPTIONS)
-    alone = search_all(Ensemble(models), SOURCES, BOTH, OPTIONS.model_copy(update={"batch_size": 1}))
-    assert [[h.ids for h in found] for found in together] == [[h.ids for h in found] for found in alone]
-
-
 def test_coverage_is_that_of_the_models_with_attention(models: list[Seq2Seq]) -> None:
     """Two steps can't look at all of six words once."""
     covered = OPTIONS.model_copy(update={"coverage_penalty": 0.5, "max_length": 1})

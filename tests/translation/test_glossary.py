@@ -36,17 +36,11 @@ def test_another_form_of_the_term_is_the_term() -> None:
     assert Glossary({"a": "cat"}).missing("a", "a caterpillar") == (("a", "cat"),)
 
 
-@pytest.mark.parametrize("line", ["Hund", "\thound", "Hund\t", "a\tb\tc"])
-def test_other_lines_are_refused(line: str) -> None:
-    with pytest.raises(UserError, match="line 2"):
-        Glossary.parse(f"a\tb\n{line}\n")
-    assert Glossary.parse("").terms_in("a") == []
-
-
 def test_a_wrong_line_of_a_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "terms.tsv"
     path.write_text("Hund\thound\n", "utf-8")
     assert Glossary.load(path).terms_in("ein Hund") == [("Hund", "hound")]
-    path.write_text("Hund\thound\nKatze\n", "utf-8")
-    with pytest.raises(UserError, match=r"terms\.tsv, line 2: 'Katze'"):
-        Glossary.load(path)
+    for line in ("Katze", "\tcat", "Katze\t", "a\tb\tc"):
+        path.write_text(f"Hund\thound\n{line}\n", "utf-8")
+        with pytest.raises(UserError, match=r"terms\.tsv, line 2: '"):
+            Glossary.load(path)

@@ -13,7 +13,6 @@ from nmt.jobs.forked import CAN_FORK
 from nmt.translation import job as module
 from nmt.translation.job import TranslationJob
 from nmt.translation.load import load
-from nmt.translation.options import TranslationOptions
 
 
 @pytest.mark.parametrize("num_wrong", range(6))
@@ -24,16 +23,6 @@ def test_output_is_of_another_job_where_most_of_its_last_lines_differ(num_wrong:
     else:
         with pytest.raises(UserError, match=f"out.partial comes from another job: line {9 - num_wrong} is 'other'"):
             job().skip(iter(LINES), done, "out.partial")
-
-
-def test_with_a_shortlist_lines_of_an_earlier_run_need_only_be_similar() -> None:
-    options = TranslationOptions(decoding={"shortlist": 10})
-    with_shortlist = replace(job(), options=options)
-    similar = [f"{line} here" for line in SHOUTED]
-    assert with_shortlist.skip(iter(LINES), similar, "out.partial")[0] == len(LINES)
-    for own, done in ((job(), similar), (with_shortlist, ["other text"] * len(LINES))):
-        with pytest.raises(UserError, match=r"out\.partial comes from another job"):
-            own.skip(iter(LINES), done, "out.partial")
 
 
 @pytest.mark.quick("3")

@@ -1,6 +1,5 @@
 """Lines in capitals and titles become ordinary text, and their translations are written like them."""
 
-import sys
 from itertools import product
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from nmt.data.sources import GivenText
 from nmt.data.vocabulary.files import train_vocabularies
 from nmt.data.words import Words
 from nmt.recipe.schema import VocabularyOptions
-from nmt.translation.letter_case import CaseRestorer, _lower, as_title
+from nmt.translation.letter_case import CaseRestorer, as_title
 from nmt.translation.request import Request
 from nmt.translation.results import Candidate, Translation
 
@@ -87,8 +86,3 @@ def test_capitals_keep_the_number_of_words(restorer: CaseRestorer, text: str) ->
     written = restorer.restored(request, found).text
     assert written != text
     assert len(Words.split_punctuation(written).words) == len(Words.split_punctuation(text).words)
-
-
-def test_lower_case_depends_on_neighbours() -> None:
-    assert _lower("ΔΡΌΜΟΣ İŞ") == "δρόμος İş"
-    assert [letter for letter in map(chr, range(sys.maxunicode)) if len(letter.lower()) > 1] == ["İ"]

@@ -4,10 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import torch
 
 import nmt
-from nmt.models.layers import Positions
 
 LINES = ["Der Hund schläft im Garten.", "", "Heute trinkt die Katze kaltes Wasser.", "Mond " * 30, "Das Kind."]
 
@@ -28,18 +26,3 @@ def test_threads_get_what_a_single_one_gets(tiny_model: Path, precision: str) ->
     alone = [translate(job) for job in jobs]
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(translate, jobs)) == alone
-
-
-@pytest.mark.slow
-def test_position_codes_are_shared_safely() -> None:
-    """Each thread asks for another length, so that the table is made anew all the time."""
-    positions = Positions(8)
-    expected = Positions(8)(torch.zeros(1, 3000, 8))
-
-    def ask(length: int) -> bool:
-        if length % 3 == 0:
-            positions._code = torch.empty(0, 8)
-        return torch.equal(positions(torch.zeros(1, length, 8)), expected[:, :length])
-
-    with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(ask, [1 + 37 * number % 2999 for number in range(400)]))

@@ -30,12 +30,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fork_server import ForkServer, has_ended, variables_of_ranks
 from hostile_input import RECIPE, write_corpus
 
 from nmt.extensions.shards.shards import JOURNAL
-
-sys.path.append(str(Path(__file__).resolve().parents[2] / "tests" / "support"))
-from fork_server import ForkServer, has_ended, variables_of_ranks
 
 TRANSFORMER = {"type": "transformer", "num_layers": 1, "num_heads": 2, "feed_forward_size": 16, "dropout": 0.2}
 SETTINGS = {

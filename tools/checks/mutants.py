@@ -96,7 +96,7 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
 def named_mutants(names: list[str]) -> Iterator[Mutant]:
     """The mutants of ``named_mutants.toml`` with some names; all of them if there are no names."""
     for each in tomllib.loads(NAMED.read_text("utf-8"))["mutant"]:
-        if names and each["name"] not in names:
+        if (names and each["name"] not in names) or not (ROOT / each["file"]).is_file():  # an extension was deleted
             continue
         text = (ROOT / each["file"]).read_text("utf-8")
         if text.count(each["old"]) != 1:

@@ -33,8 +33,6 @@ from hostile_files import make_files
 from hostile_input import Case, make_base
 from hostile_pairs import PairKinds
 from hostile_process import MEGABYTES, SECONDS, run
-
-sys.path.append(str(Path(__file__).resolve().parents[2] / "tests" / "support"))
 from warm_python import warm_python
 
 INPUT_KINDS = (

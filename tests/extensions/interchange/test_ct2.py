@@ -27,8 +27,8 @@ from nmt.translation.load import load
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.translator import Translator
 from tests.conftest import BuildOnce
+from tests.extensions.interchange.huggingface_folders import lines_of, write_folder
 from tests.extensions.interchange.pretrained.test_huggingface import CASES, TARGETS
-from tests.support.huggingface_folders import lines_of, write_folder
 
 TrainTiny = Callable[..., Path]
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -25,7 +25,7 @@ from nmt.models.build import build_model
 from nmt.recipe.schema import ModelOptions, Recipe, VocabularyOptions
 from nmt.training.resolve import resolve
 from nmt.translation.translator import Translator
-from tests.support.huggingface_folders import lines_of, strange_lines
+from tests.extensions.interchange.huggingface_folders import lines_of, strange_lines
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 TrainTiny = Callable[..., Path]

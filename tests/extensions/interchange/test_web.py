@@ -24,9 +24,9 @@ from nmt.extensions.interchange.pretrained.tokenizers import read_tokenizer
 from nmt.extensions.interchange.runtime import translate as runtime
 from nmt.extensions.interchange.web import PAGE, RUNTIME, RUNTIME_FILES
 from nmt.translation.load import load
+from tests.extensions.interchange.huggingface_folders import SIZE as SIZE_OF_FOLDERS
+from tests.extensions.interchange.huggingface_folders import lines_of, strange_lines, write_folder
 from tests.extensions.interchange.runtime.test_translate_search import Stub
-from tests.support.huggingface_folders import SIZE as SIZE_OF_FOLDERS
-from tests.support.huggingface_folders import lines_of, strange_lines, write_folder
 
 DRIVER = importlib.util.find_spec("playwright")
 NODE = shutil.which("node") or (DRIVER and shutil.which("node", path=Path(DRIVER.origin or "").parent / "driver"))

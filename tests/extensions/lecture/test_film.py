@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from windows import SCHEMES_AND_WIDTHS, check_accessible, open_details, show_in, silent_window
 
 from nmt.core.errors import UserError
 from nmt.extensions.lecture.film import read_film, render_film
+from tests.extensions.windows import SCHEMES_AND_WIDTHS, check_accessible, open_details, show_in, silent_window
 
 
 def frame(step: int, p: float, attention: str | None = "/wAA/w==", text: str = "ein Hund") -> dict[str, Any]:

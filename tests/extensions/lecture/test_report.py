@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from windows import SCHEMES_AND_WIDTHS, check_accessible, open_details, show_in, silent_window
 
 from nmt.alignment.links import WordAlignment
 from nmt.core.errors import UserError
 from nmt.data.links import Links
 from nmt.extensions.lecture.report import alignment_page
 from tests.extensions.lecture.test_film import data_of
+from tests.extensions.windows import SCHEMES_AND_WIDTHS, check_accessible, open_details, show_in, silent_window
 
 HEADS = ["mean of 2 heads, which links come from", "layer 1 head 1", "layer 1 head 2"]
 MODEL: Any = SimpleNamespace(

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from windows import SCHEMES_AND_WIDTHS, check_accessible, open_details, show_in, silent_window
 
 import nmt
 from nmt.core.errors import UserError
@@ -16,6 +15,7 @@ from nmt.extensions.lecture.attribution import attribution_shares
 from nmt.extensions.lecture.sentence import SentenceViewer
 from nmt.extensions.lecture.sentence_page import read_gold, render_page
 from tests.extensions.lecture.test_film import data_of
+from tests.extensions.windows import SCHEMES_AND_WIDTHS, check_accessible, open_details, show_in, silent_window
 
 LINE = "Heute sieht die Katze den Mond."
 SECOND = "Der Hund schläft im Garten."

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from windows import SCHEMES_AND_WIDTHS, check_accessible, open_details, show_in
 
 import nmt
 from nmt.translation.translator import Translator
+from tests.extensions.windows import SCHEMES_AND_WIDTHS, check_accessible, open_details, show_in
 
 LINE = "Der müde Bäcker sieht den Mond."
 

@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from windows import silent_window
 
 from nmt.extensions.lecture.sentence import SentenceViewer
 from nmt.plotting.templates import rounded
 from nmt.translation.translator import Translator
+from tests.extensions.windows import silent_window
 
 LINE = "Der müde Bäcker sieht den Mond."
 

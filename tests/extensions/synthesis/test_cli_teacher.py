@@ -33,7 +33,7 @@ class Endpoint:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, repo_root: Path) -> Iterator[Endpoint]:
     log = tmp_path_factory.mktemp("server") / "log"
-    program = repo_root / "tests" / "support" / "chat_server.py"
+    program = repo_root / "tests" / "extensions" / "synthesis" / "chat_server.py"
     process = subprocess.Popen([sys.executable, str(program), str(MODEL), str(log)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     yield Endpoint(int(process.stdout.readline()), log)

@@ -18,4 +18,6 @@ def test_each_named_mutant_can_be_made_and_the_tests_that_notice_it_exist(
             ast.parse(mutant.source)
         assert mutant.tests
         for file, _, name in (test.partition("::") for test in mutant.tests):
+            if file.startswith("tests/extensions/") and not (repo_root / file).parent.is_dir():
+                continue
             assert f"def {name.partition('[')[0]}(" in (repo_root / file).read_text("utf-8"), mutant.before

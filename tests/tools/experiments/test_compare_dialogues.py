@@ -10,9 +10,6 @@ from typing import Any
 
 import pytest
 
-import nmt
-from nmt.data.dialogue import current_turn, split_turns
-
 LoadTool = Callable[[str], ModuleType]
 
 
@@ -71,34 +68,3 @@ def test_turns_stand_behind_those_before_them_in_both_languages(converted: Path)
     counts = {split: len(lines(converted / f"{split}.de")) for split in ("train", "val", "test")}
     assert counts == {"train": 10 * 4, "val": 50 * 4, "test": 3 * 4}
     assert lines(converted / "test.de")[0] == "Hallo 100!"
-
-
-def test_contexts_are_dealt_out_anew_and_nothing_else_changes(compare_dialogues: ModuleType) -> None:
-    given = [f"a{n}\tb{n}\tc{n}" for n in range(20)] + [f"d{n}" for n in range(3)] + ["only\tone", "x\ta\tb\tc"]
-    shuffled = compare_dialogues.shuffle_contexts(given, 2)
-    assert [current_turn(line) for line in shuffled] == [current_turn(line) for line in given]
-    assert [line.count("\t") for line in shuffled] == [len(split_turns(line, 2)) - 1 for line in given]
-    assert shuffled[20:24] == given[20:24]
-    contexts = [split_turns(line, 2)[:-1] for line in given]
-    found = [split_turns(line)[:-1] for line in shuffled]
-    assert sorted(found) == sorted(contexts)
-    moved = [before != after for before, after in zip(contexts[:20], found[:20], strict=True)]
-    assert all(moved)
-    assert shuffled == compare_dialogues.shuffle_contexts(given, 2)
-    assert shuffled != compare_dialogues.shuffle_contexts(given, 2, seed=2)
-
-
-def test_distinct_n_counts_different_words_and_pairs(load_tool: LoadTool) -> None:
-    distinct = load_tool("experiments/dialogue_answers").distinct
-    assert distinct(["ok let me see", "ok let me look"]) == (5 / 8, 4 / 6)
-    assert distinct([""]) == (0, 0)
-
-
-def test_the_answer_of_the_most_similar_prompt_is_looked_up(load_tool: LoadTool, vanilla_model: Path) -> None:
-    tool, translator = load_tool("experiments/dialogue_answers"), nmt.load(vanilla_model)
-    known = [("Der Hund schläft im Garten.", "yes"), ("Die Katze sieht das Haus.", "no"), ("Ein Mann geht.", "well")]
-    prompts = [prompt for prompt, _ in reversed(known)]
-    assert tool.look_up(translator, prompts, known) == ["well", "no", "yes"]
-    found = tool.states(translator, [*prompts, prompts[0]])  # of other lengths in a batch: padding changes nothing
-    alone = tool.states(translator, prompts[:1])
-    assert float((found[3] - alone[0]).abs().max()) < 1e-5

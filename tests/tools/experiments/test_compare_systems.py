@@ -38,6 +38,7 @@ def run(compare_systems: ModuleType, tiny_corpus: Path, monkeypatch: pytest.Monk
     return run
 
 
+@pytest.mark.extension("comparison")
 def test_every_recipe_of_the_folder_is_a_system_on_equal_terms(compare_systems: ModuleType, repo_root: Path) -> None:
     systems = compare_systems.all_systems()
     folder = {path.stem for path in (repo_root / "recipes" / "systems").glob("*.yaml")}

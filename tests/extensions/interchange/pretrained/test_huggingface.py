@@ -20,7 +20,7 @@ from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
 from nmt.models import weights
 from nmt.translation.translator import Translator
 from tests.conftest import BuildOnce
-from tests.support.huggingface_folders import lines_of, strange_lines, write_folder
+from tests.extensions.interchange.huggingface_folders import lines_of, strange_lines, write_folder
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 EXPECTED = Path(__file__).with_name("expected.json")

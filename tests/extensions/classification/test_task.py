@@ -11,8 +11,10 @@ import yaml
 
 import nmt
 from nmt.core.errors import UserError
+from nmt.data.words import Words
 from nmt.recipe.options import validate
 from nmt.recipe.schema import Recipe
+from nmt.tasks import task_of
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 Train = Callable[..., Path]
@@ -74,6 +76,14 @@ def test_accuracy_selects_the_best_model_unless_the_recipe_says_otherwise(classi
     assert nmt.load(classifier).recipe.training.metric == "accuracy"
     values = {**RECIPE, "training": {**RECIPE["training"], "metric": "macro_f1"}}
     assert validate(Recipe, values, "test").training.metric == "macro_f1"
+
+
+def test_the_task_has_labels_of_one_word_and_refuses_other_features() -> None:
+    task = task_of(validate(Recipe, RECIPE, "test"))
+    assert task.target_words(Words.split(" not bad ")).words == ("not bad",)
+    for feature, message in (("serving", "is a classifier"), ("search", "chooses one label")):
+        with pytest.raises(UserError, match=message):
+            task.require(feature)
 
 
 def test_a_server_refuses_a_classifier(run_nmt: RunNmt, classifier: Path) -> None:

@@ -14,7 +14,6 @@ import pytest
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.extensions.algorithmic.memory import trace_memory
 from nmt.inspection.gradients import gradient_norms
 from nmt.recipe.load import parse_settings
 from nmt.translation.load import load
@@ -168,11 +167,6 @@ def test_inspection_reads_a_dialogue_with_its_separators(train: Train) -> None:
     line, answer = "I see the cat.\tYes.\tIs it old?", "Ich sehe sie.\tIst sie alt?"
     norms = gradient_norms(load(train("training.max_steps=1", *FLAT), "cpu"), [(line, answer)] * 10, "flat")
     assert len(norms.mean_T) == 11 + 2 + 1
-    machine = "{type: ntm, hidden_size: 8, slot_size: 4"
-    both = f"model.encoder={machine}, num_slots: 9}}", f"model.decoder={machine}, memory: slots}}"
-    trace = trace_memory(load(train("training.max_steps=1", *both), "cpu"), line, answer)
-    assert " ".join(trace.source_steps) == "I see the cat . <turn> Yes . <turn> Is it old ? </s>"
-    assert " ".join(trace.target_steps) == "Ist sie alt ? </s>"
 
 
 def test_a_vocabulary_without_a_separator_is_refused(folder: Path, train: Train) -> None:

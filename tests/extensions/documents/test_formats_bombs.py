@@ -6,10 +6,9 @@ from pathlib import Path
 
 import hostile_bombs
 import pytest
-from hostile_bombs import BODIES, MEGABYTE
+from hostile_bombs import BODIES
 
 from nmt.core.errors import UserError
-from nmt.core.text import read_lines
 from nmt.extensions.documents.formats import sentences_of_document
 from nmt.extensions.memory.files import read_memory
 
@@ -24,17 +23,6 @@ def outcome_of_document(path: Path) -> str:
     except UserError as error:
         return error.remedy
     return "read"
-
-
-@pytest.mark.quick(".gz")
-@pytest.mark.parametrize("suffix", [".gz", ".xz", ".zst"])
-def test_text_that_expands_to_gigabytes_is_refused(suffix: str, tmp_path: Path) -> None:
-    for unit in (b"a", b"a\n"):
-        (path := tmp_path / f"text{suffix}").write_bytes(hostile_bombs.member(suffix, unit, MEGABYTE) * 2000)
-        with pytest.raises(UserError, match="text") as refused:
-            for _ in read_lines(path):
-                pass
-        assert refused.value.remedy
 
 
 @pytest.mark.quick(".docx")

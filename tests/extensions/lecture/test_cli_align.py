@@ -1,0 +1,99 @@
+"""``nmt align`` with an attribution, as a picture of lines and as a page."""
+
+import json
+import math
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nmt
+from nmt.data.words import Words
+from nmt.extensions.lecture.attribution import attribution_shares
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    source, target = tmp_path / "test.de", tmp_path / "test.en"
+    source.write_text("Der Hund schläft im Garten.\n\nHeute trinkt die Katze kaltes Wasser.\n", encoding="utf-8")
+    target.write_text("The dog sleeps in the garden.\n\nToday the cat drinks cold water.\n", encoding="utf-8")
+    return source, target
+
+
+@pytest.fixture
+def model_copy(tiny_model: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints")))
+
+
+def svg_text(path: Path) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8"))
+
+
+def test_lines_are_another_picture(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    done = run_nmt("align", tiny_model, *pair, "--lines", "--limit", 1, "-o", tmp_path / "lines.svg")
+    assert (done.returncode, done.stdout) == (0, "")
+    texts = svg_text(tmp_path / "lines.svg")
+    assert "attention" not in texts  # the label of the matrix's colour bar
+    assert {"schläft", "sleeps"} <= set(texts)
+    done = run_nmt("align", tiny_model, *pair, "--lines", "--grid", "-o", tmp_path / "lines.svg")
+    assert (done.returncode, "two kinds of picture" in done.stderr) == (2, True)
+
+
+def test_links_come_from_an_attribution(run_nmt: RunNmt, model_copy: Path, pair: tuple[Path, Path]) -> None:
+    # Attention would be read a step after the prediction of a word, and an attribution concerns the prediction itself.
+    (model_copy / "alignment.json").write_text('{"heads": ["attention"], "attention": "input"}', "utf-8")
+    done = run_nmt("align", model_copy, *pair, "--attribution", "leave_one_out", "--format", "json", "--limit", 1)
+    found = json.loads(done.stdout)
+    translator = nmt.load(model_copy, "cpu")
+    line, reference = (path.read_text("utf-8").splitlines()[0] for path in pair)
+    pieces = translator.encode_source(line), translator.encode_target(reference)
+    shares_TS = attribution_shares(translator.model, translator.vocabularies, *pieces, "leave_one_out")
+    # The weight of a word is the sum over its source pieces, and the mean over its target pieces.
+    target_words = Words.split(reference).of_pieces(translator.vocabularies.target.pieces(reference))
+    source_words = Words.split(line).of_pieces(translator.vocabularies.source.pieces(line))
+    of_words = np.zeros((len(found["target"]), len(found["source"])))
+    for t, target in enumerate(target_words):
+        for s, source in enumerate(source_words):
+            of_words[target, source] += float(shares_TS[t, s]) / target_words.count(target)
+    np.testing.assert_allclose(found["weights"], of_words, atol=1e-3)
+
+
+@pytest.mark.parametrize("options", [("--heads", "attention"), ("--format", "html"), ("--grid", "-o", "x.png")])
+def test_an_attribution_has_no_heads(
+    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], options: tuple[str, ...]
+) -> None:
+    done = run_nmt("align", tiny_model, *pair, "--attribution", "leave_one_out", *options)
+    assert done.returncode == 2
+    assert "replaces the attention heads" in " ".join(done.stderr.split())
+
+
+def test_a_page_holds_words_heads_and_candidates(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    source, gold = tmp_path / "in.de", tmp_path / "gold"
+    source.write_text("Der Hund schläft im Garten.\nDie Katze sieht den Mond.\n", encoding="utf-8")
+    gold.write_text("0-0 1-1\n0-0 1?1\n", encoding="utf-8")
+    done = run_nmt("align", tiny_model, source, "-o", tmp_path / "look.html", "--n-best", "2", "--gold", gold)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "look.html").read_text("utf-8")
+    data = json.loads(re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)[0])
+    assert data["heads"] == ["attention, which links come from", "attention"]
+    first, second = data["sentences"]
+    assert first["source"] == ["Der", "Hund", "schläft", "im", "Garten."]
+    assert first["candidates"][0]["target"] == ["The", "dog", "sleeps", "in", "the", "garden."]
+    assert all(0 < p <= 1 for p in first["candidates"][0]["probabilities"])
+    assert [len(sentence["candidates"]) for sentence in (first, second)] == [2, 2]
+    assert second["gold"] == {"sure": [[0, 0]], "possible": [[1, 1]]}
+    product = math.prod(first["candidates"][0]["probabilities"])
+    assert product == pytest.approx(math.exp(first["candidates"][0]["score"]), rel=0.05)  # but for EOS
+
+
+def test_candidates_are_for_pages_alone(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.de").write_text("Der Hund.\n", encoding="utf-8")
+    done = run_nmt("align", tiny_model, tmp_path / "in.de", "--n-best", "2")
+    assert done.returncode == 2
+    assert "--n-best is for pages" in done.stderr

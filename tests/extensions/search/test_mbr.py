@@ -1,0 +1,77 @@
+"""Minimum Bayes risk: expected utilities, and what ``nmt translate --mbr`` chooses."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from length_error import LengthError
+from sacrebleu import sentence_bleu, sentence_chrf
+
+from nmt.extensions.search.mbr import expected_utilities
+from nmt.recipe import registry
+from nmt.translation.results import Candidate, mbr_rerank
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+SOURCE = "Der Hund schläft im Garten.\nDie Katze trinkt kaltes Wasser.\n"
+CANDIDATES = [
+    "A dog runs across the grass.",
+    "A dog is running across the grass.",
+    "Two women are talking.",
+    "A dog runs over the grass.",
+    "A dog runs across the grass.",
+    "A dog.",  # too short for 4-grams of words
+]
+
+
+@pytest.mark.parametrize("utility", ["chrf", "bleu"])
+def test_it_is_the_mean_likeness_to_every_candidate(utility: str) -> None:
+    metric = sentence_chrf if utility == "chrf" else sentence_bleu
+    expected = [sum(metric(text, [other]).score for other in CANDIDATES) / len(CANDIDATES) for text in CANDIDATES]
+    found = expected_utilities(CANDIDATES, utility)
+    assert found == pytest.approx(expected)
+    assert found.index(max(found)) == 0
+    assert found.index(min(found)) == 2
+
+
+@pytest.mark.parametrize("repetitions", [1, 3])
+def test_a_sample_that_was_drawn_repeatedly_counts_repeatedly(repetitions: int) -> None:
+    """By expected utility: chrF calls the two sentences about dogs alike, and that about women is unlike both."""
+    texts = [*CANDIDATES[:2], *[CANDIDATES[2]] * repetitions]
+    candidates = [Candidate(text, 0.0, []) for text in texts]
+    found = [each.text for each in mbr_rerank(candidates, "chrf", "")]
+    assert sorted(found) == sorted(texts)
+    assert (found[0] == CANDIDATES[2]) is (repetitions > 1)
+
+
+def test_candidates_are_ranked_by_a_metric_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_added", [])
+    registry.add_component("length_error", LengthError)
+    found = expected_utilities(["aaa", "aaaa", "aaaaaa"], "length_error", "aaaa")
+    assert found.index(max(found)) == 1, "the nearest to all, because less is better"
+
+
+def lines(done: "subprocess.CompletedProcess[str]") -> list[str]:
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_mbr_takes_the_candidate_most_like_the_others(run_nmt: RunNmt, tiny_model: Path) -> None:
+    options = ("--search", "sample", "--temperature", "2", "--beam-size", "8", "--n-best", "8")
+    plain = lines(run_nmt("translate", tiny_model, *options, stdin=SOURCE))
+    chosen = lines(run_nmt("translate", tiny_model, *options, "--mbr", "chrf", stdin=SOURCE))
+    assert len(plain) == 2
+    for before, after in zip(plain, chosen, strict=True):
+        candidates = before.split("\t")
+        assert sorted(candidates) == sorted(after.split("\t"))
+        utilities = expected_utilities(candidates, "chrf")
+        assert utilities[candidates.index(after.split("\t")[0])] == max(utilities)
+
+
+def test_samples_depend_on_seed_and_line_alone(run_nmt: RunNmt, tiny_model: Path) -> None:
+    options = ("--search", "sample", "--temperature", "3", "--beam-size", "4", "--n-best", "4", "--max-length", "6")
+    first = lines(run_nmt("translate", tiny_model, *options, stdin=SOURCE))
+    assert first == lines(run_nmt("translate", tiny_model, *options, "--batch-size", "1", stdin=SOURCE))
+    assert first[1] == lines(run_nmt("translate", tiny_model, *options, stdin="\n" + SOURCE.splitlines()[1] + "\n"))[1]
+    assert first != lines(run_nmt("translate", tiny_model, *options, "--seed", "2", stdin=SOURCE))
+    assert len(set(first[0].split("\t"))) > 1

@@ -1,0 +1,14 @@
+"""Types of the fixtures that are functions."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nmt.recipe.schema import Recipe
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+TrainTiny = Callable[..., Path]
+RecipeMaker = Callable[..., Recipe]
+MetricsReader = Callable[..., list[dict[str, Any]]]
+CheckpointReader = Callable[[Path, int], tuple[dict[str, Any], ...]]
