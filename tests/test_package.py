@@ -100,23 +100,23 @@ ROOMS = (
 
 LIMITS = {
     "core": 1_458,
-    "recipe": 1_303,
+    "recipe": 1_302,
     "data": 2_194,
     "metrics": 400,
-    "models": 3_211,
-    "decoding": 1_459,
+    "models": 2_976,
+    "decoding": 1_343,
     "tasks": 246,
     "training": 3_792,
     "alignment": 1_250,
     "jobs": 343,
-    "translation": 1_970,
+    "translation": 1_739,
     "plotting": 1_030,
     "evaluation": 141,
     "inspection": 122,
     "api": 177,
     "quickstart": 222,
     "cli": 1_954,
-    "extensions": 22_285,
+    "extensions": 22_917,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -9,7 +9,7 @@ from nmt.decoding.hypotheses import BeamObserver, Hypothesis
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.ranking import NO_MBR
 from nmt.decoding.search import Query
-from nmt.recipe.registry import hooks
+from nmt.recipe.registry import hooks, provided
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.examination import Window
 from nmt.translation.examiner import Examiner
@@ -19,7 +19,6 @@ from nmt.translation.loaded import LoadedModel
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.results import Candidate, Translation, mbr_rerank, spell_unknown
-from nmt.translation.terms import place_terms
 
 NO_CANDIDATE = Candidate("", 0.0, [])
 """Result for an empty line."""
@@ -54,8 +53,11 @@ class LineSearch:
             on_progress: called with the number of lines translated since the call before.
             size: only the first hypotheses of each line become candidates, which saves time.
         """
-        found = self._search(requests, numbers, options, on_progress, observer, size)
-        return place_terms(self._translator, requests, numbers, found, options, self._search)
+        candidates = self._search(requests, numbers, options, on_progress, observer, size)
+        if any(request.terms for request in requests):
+            place_terms = provided("terms", "A request with terms")
+            candidates = place_terms(self._translator, requests, numbers, candidates, options, self._search)
+        return candidates
 
     def _search(
         self,

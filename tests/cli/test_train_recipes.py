@@ -60,7 +60,7 @@ def test_keys_have_type_range_default_and_meaning(run_nmt: RunNmt) -> None:
     assert str(encoder).startswith("model.encoder: encoder, one of recurrent transformer ")
     assert str(encoder).endswith(", required")
     assert {"model.encoder: recurrent", "model.encoder: transformer"} <= {key.component for key in options}
-    assert "# model.encoder.cell: leaky\n" in run_nmt("recipes", "--keys", "model.encoder.cell").stdout
+    assert "# model.encoder.cell: coupled\n" in run_nmt("recipes", "--keys", "model.encoder.cell").stdout
 
 
 def test_an_unknown_key_suggests_the_nearest(run_nmt: RunNmt) -> None:

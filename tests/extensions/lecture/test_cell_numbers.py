@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from nmt.extensions.lecture.cell_numbers import cell_numbers
+from nmt.models.cells import CELLS
 from tests.extensions.lecture.test_attention_numbers import RNN, TRANSFORMER, check_place, recorded
 
 
@@ -38,7 +39,7 @@ def test_a_state_follows_from_the_gates_and_the_state_before(decoder: dict[str, 
 
 
 @pytest.mark.parametrize("decoder", [{"type": "recurrent"}, ATTENTIONAL])
-@pytest.mark.parametrize("cell", ["rnn_tanh", "peephole", "depth_gated"])
+@pytest.mark.parametrize("cell", [cell for cell in ("rnn_tanh", "peephole", "depth_gated") if cell in CELLS])
 def test_without_named_gates_there_are_no_numbers(decoder: dict[str, Any], cell: str) -> None:
     assert numbers_of({**decoder, "cell": cell, "num_layers": 2}) is None
 
