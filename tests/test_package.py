@@ -94,7 +94,7 @@ def test_the_script_and_the_module_are_the_same_program() -> None:
 
 ROOMS = (
     "core", "recipe", "data", "metrics", "models", "decoding", "tasks", "training", "alignment", "jobs", "translation",
-    "plotting", "evaluation", "inspection", "api", "quickstart", "cli", "extensions",
+    "plotting", "evaluation", "api", "quickstart", "cli", "extensions",
 )  # fmt: skip
 """The folders of nmt: each imports from itself and from those before it (docs/reference/code-layout.md)."""
 
@@ -103,20 +103,19 @@ LIMITS = {
     "recipe": 1_302,
     "data": 2_194,
     "metrics": 400,
-    "models": 2_976,
+    "models": 2_997,
     "decoding": 1_343,
     "tasks": 246,
     "training": 3_792,
     "alignment": 1_250,
     "jobs": 343,
     "translation": 1_739,
-    "plotting": 1_030,
+    "plotting": 987,
     "evaluation": 141,
-    "inspection": 122,
-    "api": 177,
+    "api": 171,
     "quickstart": 222,
-    "cli": 1_954,
-    "extensions": 22_917,
+    "cli": 1_825,
+    "extensions": 23_218,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

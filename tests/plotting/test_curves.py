@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from nmt.plotting.curves import draw_gradients, draw_runs
+from nmt.plotting.curves import draw_runs
 from nmt.plotting.history import History
 
 
@@ -66,13 +65,6 @@ def test_a_spike_of_the_gradient_does_not_flatten_the_rest() -> None:
     assert axes.get_ylim()[1] < 5
 
 
-def test_gradients_have_a_line_for_each_name() -> None:
-    gradients = draw_gradients({"rnn": np.array([2.0, 4.0, 0.4]), "lstm": np.array([1.0, 1.0, 0.5])})
-    (axes,) = gradients.axes
-    assert [list(line.get_ydata()) for line in axes.lines] == [[0.5, 1, 0.1], [1, 1, 0.5]]
-    assert axes.get_yscale() == "log"
-
-
 def test_a_figure_that_no_run_has_gets_no_panel() -> None:
     run = make_history("run")
     unscored = History(
@@ -80,20 +72,3 @@ def test_a_figure_that_no_run_has_gets_no_panel() -> None:
     )
     hidden = [axes.get_title("left") for axes in draw_runs({"run": unscored}).axes if not axes.get_visible()]
     assert hidden == ["validation BLEU"]
-
-
-def test_gradients_within_a_power_of_ten_have_readable_labels() -> None:
-    def labels(norms: list[float]) -> list[str]:
-        figure = draw_gradients({"rnn": np.array(norms)})
-        figure.draw_without_rendering()
-        axes = figure.axes[0].yaxis
-        return [label.get_text() for minor in (False, True) for label in axes.get_ticklabels(minor)]
-
-    assert {"0.3", "0.5", "0.8", "1"} <= set(labels([1.0, 0.25]))
-    assert not [label for label in labels([1.0, 0.25]) if "$" in label]
-    assert "0.5" not in labels([1.0, 1e-4])
-
-
-def test_a_gradient_of_zero_is_left_out() -> None:
-    [line] = draw_gradients({"rnn": np.array([1.0, 1e-200, 0.0])}).axes[0].lines
-    assert np.isnan(line.get_ydata()).tolist() == [False, False, True]

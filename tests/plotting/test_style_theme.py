@@ -17,16 +17,29 @@ from matplotlib.text import Text
 import nmt
 from nmt.alignment.links import WordAlignment
 from nmt.cli import app
-from nmt.plotting.curves import draw_gradients
+from nmt.plotting.curves import draw_legend
 from nmt.plotting.matrix import draw_matrix
-from nmt.plotting.style import BACKGROUND, DARK_COLOURS, Picture, theme, write_figure
+from nmt.plotting.style import BACKGROUND, DARK_COLOURS, Picture, curves_size, style, theme, write_figure
 
 WORDS = ("The", "old", "teacher", "buys", "a", "red", "book", ".")
 LINKS = tuple((word, word) for word in range(len(WORDS)))
 ALIGNMENT = WordAlignment(WORDS, WORDS, np.eye(len(WORDS), dtype=np.float32) * 0.9 + 0.01, LINKS)
+
+
+def draw_curves() -> Picture:
+    with style(["rnn", "lstm"]):
+        figure = Picture(figsize=curves_size(7.5, 4.7), layout="constrained")
+        axes = figure.subplots()
+        for name, values in {"rnn": [1.0, 0.1, 0.01], "lstm": [1.0, 0.9, 0.8]}.items():
+            axes.plot(values, label=name)
+        axes.set_xlabel("words")
+        draw_legend(figure)
+    return figure
+
+
 DRAW: dict[str, Callable[[], Picture]] = {
     "matrix": lambda: draw_matrix(ALIGNMENT, (set(LINKS), set(LINKS)), "A title", numbers=True),
-    "curves": lambda: draw_gradients({"rnn": np.array([1.0, 0.1, 0.01]), "lstm": np.array([1.0, 0.9, 0.8])}),
+    "curves": draw_curves,
 }
 each_picture = pytest.mark.parametrize("name", DRAW)
 
@@ -130,4 +143,4 @@ def test_every_command_that_writes_pictures_has_the_option(
     inspecting = program.get_command(None, "inspect")
     commands = [group.get_command(None, name) for group in (program, inspecting) for name in group.list_commands(None)]
     drawing = {each.name for each in commands if any(option.name == "theme" for option in each.params)}
-    assert drawing & {*program.own, *inspecting.own} == {"align", "quickstart", "score", "run", "gradients"}
+    assert drawing & {*program.own, *inspecting.own} == {"align", "quickstart", "score", "run"}

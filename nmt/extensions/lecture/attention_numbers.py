@@ -10,8 +10,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from nmt.inspection.calls import Call
 from nmt.models.attention import MultiHeadAttention
+from nmt.models.calls import Call
 from nmt.models.contracts import Attention, Head, Memory, attend
 
 

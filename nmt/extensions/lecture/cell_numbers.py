@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.extensions.lecture.attention_numbers import Numbers
-from nmt.inspection.calls import Call
+from nmt.models.calls import Call
 from nmt.models.cells.base import Cell
 from nmt.models.cells.gated import GruCell, LstmCell
 

@@ -30,7 +30,7 @@ from nmt.extensions.lecture.interventions import (
     skippable_layers,
 )
 from nmt.extensions.lecture.recording import BeamRecorder, SearchTree
-from nmt.inspection.calls import recorded_calls
+from nmt.models.calls import recorded_calls
 from nmt.models.contracts import Model
 from nmt.plotting.templates import packed
 from nmt.recipe.schema import DecodingOptions
