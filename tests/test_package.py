@@ -108,14 +108,14 @@ LIMITS = {
     "tasks": 246,
     "training": 3_792,
     "alignment": 1_250,
-    "jobs": 343,
-    "translation": 1_739,
+    "jobs": 263,
+    "translation": 1_729,
     "plotting": 987,
     "evaluation": 141,
     "api": 171,
     "quickstart": 222,
     "cli": 1_825,
-    "extensions": 23_218,
+    "extensions": 23_308,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

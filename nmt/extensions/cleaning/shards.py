@@ -13,8 +13,7 @@ from nmt.extensions.cleaning.clean import CleanSettings, clean, repaired
 from nmt.extensions.cleaning.statistics import Hashes, PairHashes, file_pairs, pair_hashes
 from nmt.extensions.shards import shards
 from nmt.extensions.shards.shards import Shard
-from nmt.extensions.shards.workers import Executor
-from nmt.jobs.workers import Job, Step
+from nmt.extensions.shards.workers import Executor, Job, Step
 
 COMPARED = ("duplicate-pairs", "near-duplicates")
 """Filters that compare pairs with each other."""

@@ -10,8 +10,15 @@ from typing import Any, Self
 from pydantic import Field
 
 from nmt.core.errors import UserError
-from nmt.extensions.shards.workers import CORES, Executor, JobFactory, LocalExecutor, StartedWorker
-from nmt.jobs.workers import Step, WorkerLostError
+from nmt.extensions.shards.workers import (
+    CORES,
+    Executor,
+    JobFactory,
+    LocalExecutor,
+    StartedWorker,
+    Step,
+    WorkerLostError,
+)
 from nmt.recipe import options
 from nmt.recipe import registry as plugins
 from nmt.recipe.registry import Table

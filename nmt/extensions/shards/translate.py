@@ -12,7 +12,7 @@ from nmt.extensions.shards.cli import ExecutorName, Ray, check_is_folder, shards
 
 if TYPE_CHECKING:
     from nmt.extensions.shards.shards import Shard
-    from nmt.jobs.workers import Job, Step
+    from nmt.extensions.shards.workers import Job, Step
     from nmt.translation.job import TranslationJob
 
 NUM_REPORTED = 256
