@@ -24,7 +24,6 @@ from nmt.core.version import __version__ as __version__
 if TYPE_CHECKING:
     from nmt.alignment.aer import score_links as score_links
     from nmt.api.pictures import plot_alignment as plot_alignment
-    from nmt.api.pictures import plot_heads as plot_heads
     from nmt.api.pictures import plot_runs as plot_runs
     from nmt.api.run import Run as Run
     from nmt.api.run import train as train
@@ -63,7 +62,6 @@ _MODULES = {
     "load_plugin": "nmt.recipe.registry",
     "load_recipe": "nmt.recipe.load",
     "plot_alignment": "nmt.api.pictures",
-    "plot_heads": "nmt.api.pictures",
     "plot_runs": "nmt.api.pictures",
     "register": "nmt.recipe.registry",
     "resolve": "nmt.training.resolve",

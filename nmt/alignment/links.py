@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any, Literal, TextIO
 
 import numpy as np
@@ -53,31 +52,6 @@ class WordAlignment:
     that of the likeliest token in its place, at most 0; None if not requested."""
     head_weights: Sequence[Weights] | None = None
     """Matrices like ``weights`` for every attention head of the model; None unless requested."""
-
-    def _repr_html_(self) -> str:
-        """Returns the weights as a table of shaded cells, with a dot at each link, for notebooks."""
-        links = set(self.links)
-        upright = "writing-mode:vertical-rl;transform:rotate(180deg);text-align:left"  # read upwards, from the cells
-        head = "".join(f"<th style='{upright}'>{escape(word)}</th>" for word in self.source)
-        rows = "".join(
-            f"<tr><th style='text-align:right'>{escape(word)}</th>"
-            + "".join(
-                f"<td style='background:rgba(31,95,165,{weight:.3f});text-align:center;"
-                f"color:{'white' if weight > 0.5 else 'inherit'}' title='{weight:.2f}'>"
-                f"{'●' if (column, row) in links else ''}</td>"
-                for column, weight in enumerate(self.weights[row].tolist())
-            )
-            + "</tr>"
-            for row, word in enumerate(self.target)
-        )
-        return f"<table><tr><td></td>{head}</tr>{rows}</table>"
-
-
-class Alignments(list[WordAlignment]):
-    """The alignments of several sentence pairs, which a notebook draws."""
-
-    def _repr_html_(self) -> str:
-        return "".join(alignment._repr_html_() for alignment in self)
 
 
 def to_json(alignment: WordAlignment) -> dict[str, Any]:

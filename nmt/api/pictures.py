@@ -5,14 +5,12 @@
 
 from collections.abc import Iterable
 
-from nmt.alignment.heads import by_layer
 from nmt.alignment.links import WordAlignment
 from nmt.api.run import Run
 from nmt.data.links import Link
 from nmt.plotting.curves import XAxis, draw_runs
-from nmt.plotting.matrix import draw_grid, draw_matrix
+from nmt.plotting.matrix import draw_matrix
 from nmt.plotting.style import Picture
-from nmt.translation.translator import Translator
 
 
 def plot_alignment(
@@ -27,14 +25,6 @@ def plot_alignment(
     """
     links = None if gold is None else set(gold)
     return draw_matrix(alignment, None if links is None else (links, links), title, numbers)
-
-
-def plot_heads(translator: Translator, source: str, target: str) -> Picture:
-    """Draws each attention head on a sentence pair, a row for each layer."""
-    [alignment] = translator.align([(source, target)], all_heads=True)
-    heads = translator.model.decoder.heads
-    layers = [[heads[index].short_name for index in layer] for layer in by_layer(heads)]
-    return draw_grid(alignment, layers=layers, chosen=translator.aligner.heads.heads)
 
 
 def plot_runs(runs: Iterable[Run], x: XAxis = "updates", metric: str = "bleu") -> Picture:

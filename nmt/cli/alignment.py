@@ -295,19 +295,16 @@ def _pairs(
 
 def _draw_function(translator: "Translator", options: AlignOptions) -> "Draw":
     """Returns the function that draws a sentence pair: a matrix, one for each head, lines, or shaded text."""
-    from nmt.alignment.heads import by_layer
-    from nmt.plotting.matrix import draw_grid, draw_matrix
+    from nmt.plotting.matrix import draw_matrix
 
+    if options.grid:
+        return cast("Draw", provided("attention grid", "--grid")(translator))
     if options.lines:
         return cast("Draw", provided("alignment lines", "--lines"))
-    if translator.task.aligns_documents and not options.grid:
+    if translator.task.aligns_documents:
         return cast("Draw", provided("shaded text", "A picture of a document"))
-    if not options.grid:
-        scale = "link probability" if options.lexicon_only else options.attribution or "attention"
-        return partial(draw_matrix, scale=scale.replace("_", " "))
-    heads = translator.model.decoder.heads
-    layers = [[heads[index].short_name for index in layer] for layer in by_layer(heads)]
-    return partial(draw_grid, layers=layers, chosen=translator.aligner.heads.heads)
+    scale = "link probability" if options.lexicon_only else options.attribution or "attention"
+    return partial(draw_matrix, scale=scale.replace("_", " "))
 
 
 def _picture_path(output: str, kind: str) -> Path:

@@ -13,7 +13,6 @@ from nmt.core.errors import UserError
 from nmt.data.batching import BatchStream, PairTransform, TrainingBatches
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, PairExtras, encode_corpus
-from nmt.data.links import LinkFile
 from nmt.data.mixing import Sample
 from nmt.data.opening import given_text, open_corpus, open_text
 from nmt.data.sources import ParallelText
@@ -211,7 +210,10 @@ def _annotations(
             )
     splits = any(getattr(technique.options, "split_punctuation", False) for technique in techniques.values())
     of_corpora: list[list[PairExtras]] = [
-        [LinkFile(corpus.links, splits, options, vocabularies)] if corpus.links else [] for corpus in options.corpora
+        [provided("word links", "The key links of data.corpora")(corpus.links, splits, options, vocabularies)]
+        if corpus.links
+        else []
+        for corpus in options.corpora
     ]
     return of_corpora or [[annotations for annotations in by_technique.values() if annotations]]
 

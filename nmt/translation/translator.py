@@ -5,7 +5,7 @@ from typing import Any, overload
 
 from nmt.alignment.aligner import DEFAULT, Learned
 from nmt.alignment.extract import LinkOptions
-from nmt.alignment.links import Alignments, WordAlignment
+from nmt.alignment.links import WordAlignment
 from nmt.core.text import in_windows
 from nmt.data.words import split_pairs
 from nmt.decoding.processors import LogitsProcessor
@@ -89,17 +89,17 @@ class Translator(LoadedModel):
             yield from translate(requests, range(number, number + len(requests)), on_progress)
             number += len(requests)
 
-    def align(self, pairs: Iterable[tuple[str, str]], tokenized: bool = False, **options: Any) -> Alignments:
+    def align(self, pairs: Iterable[tuple[str, str]], tokenized: bool = False, **options: Any) -> list[WordAlignment]:
         """Aligns the words of given sentence pairs; see :meth:`stream_alignments` for the arguments.
 
         Returns:
-            A list with the alignment of each pair, which a notebook draws.
+            The alignment of each pair, in order; :func:`nmt.plot_alignment` draws one.
 
         Example::
 
             mt.align([("Ein Mann schläft.", "A man sleeps.")])
         """
-        return Alignments(self.stream_alignments(pairs, tokenized, **options))
+        return list(self.stream_alignments(pairs, tokenized, **options))
 
     def stream_alignments(
         self,

@@ -19,8 +19,9 @@ from nmt.alignment.heads import AlignmentHeads
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.batch import Batch
-from nmt.data.links import LINKS, LinkFile
+from nmt.data.links import LINKS
 from nmt.data.vocabulary.files import Vocabularies
+from nmt.extensions.techniques.link_file import LinkFile
 from nmt.models.contracts import Decoder, DecoderOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe import options as groups

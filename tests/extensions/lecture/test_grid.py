@@ -9,7 +9,8 @@ from matplotlib.text import Text
 
 from nmt.alignment.links import WordAlignment
 from nmt.core.errors import UserError
-from nmt.plotting.matrix import GoldLinks, draw_grid
+from nmt.data.links import GoldLinks
+from nmt.extensions.lecture.grid import draw_grid
 
 SOURCE, TARGET = ("Er", "hat", "geschlafen", "."), ("He", "slept", ".")
 LAYERS = [[f"{layer}:{head}" for head in (1, 2, 3)] for layer in (1, 2)]
