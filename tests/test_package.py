@@ -101,21 +101,21 @@ ROOMS = (
 LIMITS = {
     "core": 1_458,
     "recipe": 1_302,
-    "data": 2_114,
+    "data": 2_064,
     "metrics": 378,
     "models": 2_997,
     "decoding": 1_343,
     "tasks": 246,
     "training": 3_753,
-    "alignment": 1_224,
+    "alignment": 1_089,
     "jobs": 263,
-    "translation": 1_683,
+    "translation": 1_588,
     "plotting": 938,
     "evaluation": 141,
     "api": 161,
     "quickstart": 222,
-    "cli": 1_799,
-    "extensions": 23_630,
+    "cli": 1_756,
+    "extensions": 24_013,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

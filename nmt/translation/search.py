@@ -14,7 +14,6 @@ from nmt.recipe.schema import DecodingOptions
 from nmt.translation.examination import Window
 from nmt.translation.examiner import Examiner
 from nmt.translation.glossary import Glossary
-from nmt.translation.letter_case import case_restorer
 from nmt.translation.loaded import LoadedModel
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import OutputConstraints, Request
@@ -119,7 +118,7 @@ class LineSearch:
 
 
 class WindowTranslation:
-    """Translates windows of lines: restores the letter case, searches, and examines what was found.
+    """Translates windows of lines: lets extensions change the requests, searches, and examines what was found.
 
     Args:
         options: what all lines have in common.
@@ -145,7 +144,9 @@ class WindowTranslation:
             )
         if constraints.replace_unknown and not translator.has_attention:
             raise UserError("A model without attention can't replace unknown words.", "Remove --replace-unknown.")
-        self._options, self._decoding, self._letter_case = options, decoding, translator.attached(case_restorer)
+        self._options, self._decoding = options, decoding
+        changes = (make(translator, decoding) for make in hooks("requests_changed"))
+        self._changes = [change for change in changes if change is not None]
         self._processors = [*constraints.processors(translator.vocabularies), *processors]
         self._search = LineSearch(translator, constraints, self._processors)
         self._translator, self._examine = translator, Examiner.requested(translator, options)
@@ -158,7 +159,10 @@ class WindowTranslation:
     ) -> Iterator[Translation]:
         """Yields the translation of each line, in order; ``numbers`` are those of the lines."""
         decoding, examine, n_best = self._decoding, self._examine, self._options.n_best
-        requests = [*map(self._letter_case.ordinary, given)] if decoding.restore_case else given
+        requests, given_to = given, []
+        for change in self._changes:
+            given_to.append(requests)
+            requests = [*map(change.changed, requests)]
         traces = (make(self._translator, requests, decoding, self._processors) for make in self._tracers)
         trace = next(filter(None, traces), None)
         found = self._search(requests, numbers, decoding, on_progress, trace, self._size)
@@ -167,7 +171,9 @@ class WindowTranslation:
             known = [trace.found.get(number - 1) for number in numbers] if trace is not None else ()
             window = Window(requests, numbers, found, decoding, self._search)
             translations = examine.window(window, translations, known)
-        return map(self._letter_case.restored, given, translations)
+        for change, before in zip(reversed(self._changes), reversed(given_to), strict=True):
+            translations = [*map(change.restored, before, translations)]
+        return iter(translations)
 
 
 def chosen(

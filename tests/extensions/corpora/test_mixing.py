@@ -15,7 +15,6 @@ from fork_server import variables_of_ranks
 from numpy.testing import assert_allclose
 
 import nmt
-from nmt.alignment.posterior import learn_lexicon
 from nmt.core.errors import UserError
 from nmt.data.batching import BatchStream, TrainingBatches
 from nmt.data.cache import encode_corpus
@@ -23,6 +22,7 @@ from nmt.data.mixing import Sample
 from nmt.data.sources import FileText, GivenText, ReadText
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.extensions.corpora.mixing import InterleavedBatches
+from nmt.extensions.lexicon.learning import learn_lexicon
 from nmt.recipe.schema import Recipe, StageOptions, VocabularyOptions
 from nmt.training.data import prepare_data
 from nmt.training.run import train
