@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from nmt.api.pictures import plot_runs as plot_runs
     from nmt.api.run import Run as Run
     from nmt.api.run import train as train
-    from nmt.api.score import score as score
     from nmt.data.vocabulary.files import Vocabularies as Vocabularies
     from nmt.data.vocabulary.files import train_vocabularies as train_vocabularies
+    from nmt.evaluation.scores import score as score
     from nmt.models.build import build as build
     from nmt.plotting.style import theme as theme
     from nmt.quickstart.embedded_corpus import splits
@@ -65,7 +65,7 @@ _MODULES = {
     "plot_runs": "nmt.api.pictures",
     "register": "nmt.recipe.registry",
     "resolve": "nmt.training.resolve",
-    "score": "nmt.api.score",
+    "score": "nmt.evaluation.scores",
     "score_links": "nmt.alignment.aer",
     "theme": "nmt.plotting.style",
     "train": "nmt.api.run",

@@ -101,21 +101,21 @@ ROOMS = (
 LIMITS = {
     "core": 1_458,
     "recipe": 1_302,
-    "data": 2_064,
+    "data": 2_032,
     "metrics": 378,
     "models": 2_997,
     "decoding": 1_343,
     "tasks": 246,
-    "training": 3_753,
-    "alignment": 1_089,
+    "training": 3_779,
+    "alignment": 1_079,
     "jobs": 263,
-    "translation": 1_588,
+    "translation": 1_583,
     "plotting": 938,
-    "evaluation": 141,
-    "api": 161,
+    "evaluation": 176,
+    "api": 115,
     "quickstart": 222,
     "cli": 1_756,
-    "extensions": 24_013,
+    "extensions": 23_975,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

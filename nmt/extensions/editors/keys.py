@@ -20,21 +20,13 @@ TYPE_NAMES = {int: "integer", float: "number", str: "text", bool: "true or false
 
 @dataclass(frozen=True)
 class Key:
-    """A key of a recipe.
+    """A key of a recipe."""
 
-    Attributes:
-        name: dotted, such as ``training.max_steps``.
-        kind: its type and range.
-        default: as YAML; None for a key without one.
-        meaning: its description in the schema.
-        component: of which component it is an option, such as ``model.encoder: recurrent``; empty for others.
-    """
-
-    name: str
-    kind: str
-    default: str | None
-    meaning: str
-    component: str = ""
+    name: str  # dotted, such as ``training.max_steps``
+    kind: str  # its type and range
+    default: str | None  # as YAML; None for a key without one
+    meaning: str  # its description in the schema
+    component: str = ""  # of which component it is an option, such as ``model.encoder: recurrent``; empty for others
 
     def __str__(self) -> str:
         return f"{self.name}: {self.kind}, {'required' if self.default is None else f'default {self.default}'}"

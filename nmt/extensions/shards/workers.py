@@ -86,11 +86,11 @@ class Executor(ABC):
         """Releases resources; the workers have been stopped before."""
 
 
-class Worker:
-    """Runs tasks in the process of a worker."""
+class StartedWorker:
+    """Runs tasks in the process of a worker, which loads a model once: the first order says how to start."""
 
-    def __init__(self, work: Job) -> None:
-        self._work = work
+    def __init__(self) -> None:
+        self._work: Job = self._start
 
     def run(self, order: Any) -> Iterator[Step]:
         """Yields the steps of a task."""
@@ -105,13 +105,6 @@ class Worker:
                 yield "error", error
             except Exception:
                 yield "error", traceback.format_exc()
-
-
-class StartedWorker(Worker):
-    """A worker that loads a model once: the first order says how to start."""
-
-    def __init__(self) -> None:
-        super().__init__(self._start)
 
     def _start(self, order: tuple[JobFactory, int, Sequence[str]]) -> Iterator[Step]:
         make, number, modules = order
