@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nmt.alignment.links import Links, read_pharaoh
 from nmt.core.console import warn
 from nmt.core.errors import UserError
-from nmt.data.links import Links, read_pharaoh
 
 MIN_LINES = 5
 """With fewer lines that have links, the first number of words can't be told."""

@@ -5,9 +5,8 @@
 
 from collections.abc import Iterable
 
-from nmt.alignment.links import WordAlignment
+from nmt.alignment.links import Link, WordAlignment
 from nmt.api.run import Run
-from nmt.data.links import Link
 from nmt.plotting.curves import XAxis, draw_runs
 from nmt.plotting.matrix import draw_matrix
 from nmt.plotting.style import Picture

@@ -208,8 +208,7 @@ class AlignOptions:
 def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
     """Write word alignments from attention or attribution."""
     from nmt.alignment.heads import AlignmentHeads
-    from nmt.alignment.links import write_alignments
-    from nmt.data.links import read_pharaoh
+    from nmt.alignment.links import read_pharaoh, write_alignments
 
     options.check()
     kind, output = options.kind, options.output

@@ -18,10 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from nmt.alignment.links import WordAlignment
+from nmt.alignment.links import GoldLinks, WordAlignment
 from nmt.core.console import warn
 from nmt.core.errors import UserError
-from nmt.data.links import GoldLinks
 from nmt.plotting.style import (
     DIAGNOSTIC_SHADES,
     FAINT_INK,

@@ -1,4 +1,3 @@
 """Further recurrent cells: delay taps, leaky units, the clockwork RNN, echo states, peepholes and depth gates."""
 
-REQUIRES: tuple[str, ...] = ()
-"""Names of the other extensions that this one imports."""
+REQUIRES = ()

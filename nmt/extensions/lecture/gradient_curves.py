@@ -1,9 +1,8 @@
 """A picture of gradient norms by distance."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.ticker import MaxNLocator
 
 from nmt.extensions.lecture.gradients import GradientNorms
@@ -12,22 +11,16 @@ from nmt.plotting.style import Picture, curves_size, style, visible
 
 
 def plot_gradients(norms: Iterable[GradientNorms]) -> Picture:
-    """Draws how far back gradients reach in models; ``norms`` are from :func:`nmt.gradient_norms`."""
-    return draw_gradients({of_model.name: of_model.mean_T for of_model in norms})
-
-
-def draw_gradients(norms: Mapping[str, npt.NDArray[np.float64]]) -> Picture:
-    """Draw how gradient norms of models fall over the distance, each as a share of its largest, on a logarithmic scale.
-
-    Args:
-        norms: of each model, by the number of words that the encoder reads after a word, from 0.
-    """
-    with style(norms):
+    """Draws how far back gradients reach in models: norms by distance, each as a share of its largest, on a logarithmic
+    scale. ``norms`` are from :func:`nmt.gradient_norms`."""
+    norms = [*norms]
+    with style([of_model.name for of_model in norms]):
         figure = Picture(figsize=curves_size(7.5, 4.7), layout="constrained")
         axes = figure.subplots()
-        for name, norm_T in norms.items():
+        for of_model in norms:
+            norm_T = of_model.mean_T
             # Norms below the smallest number are zero, which has no place on the axis.
-            axes.plot(np.where(norm_T > 0, norm_T / norm_T.max(), np.nan), label=visible(name))
+            axes.plot(np.where(norm_T > 0, norm_T / norm_T.max(), np.nan), label=visible(of_model.name))
         axes.set(xlabel="words that the encoder reads after a word", yscale="log")
         axes.set_ylabel("gradient norm at the word,\nshare of the largest")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -8,8 +8,7 @@ from typing import Any
 from matplotlib.patches import Rectangle
 
 from nmt.alignment.heads import by_layer
-from nmt.alignment.links import WordAlignment
-from nmt.data.links import GoldLinks
+from nmt.alignment.links import GoldLinks, WordAlignment
 from nmt.plotting.matrix import Draw, draw_directions, draw_legend, draw_matrix, draw_weights, shown_words
 from nmt.plotting.style import INK, Picture, draw_colour_bar, panels, scaled, style
 from nmt.translation.translator import Translator

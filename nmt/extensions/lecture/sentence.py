@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from nmt.alignment.link_options import AttributionMethod
+from nmt.alignment.links import Link
 from nmt.core.device import autocast
 from nmt.core.errors import UserError
 from nmt.data.batch import Ids, make_batch
-from nmt.data.links import Link
 from nmt.data.words import Words
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.forced import force_all

@@ -19,11 +19,10 @@ from nmt.alignment.aligner import AttentionAligner, WordPair
 from nmt.alignment.extract import LinkOptions, balance, word_links
 from nmt.alignment.heads import AlignmentHeads
 from nmt.alignment.lexicon import Lexicon
-from nmt.alignment.links import WordAlignment
+from nmt.alignment.links import Link, WordAlignment
 from nmt.alignment.posterior import Attended, posteriors
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
-from nmt.data.links import Link
 
 NUM_ITERATIONS = 4
 """Iterations of expectation-maximisation, after the counts under attention alone."""

@@ -16,10 +16,10 @@ from pydantic import Field
 from torch import Tensor
 
 from nmt.alignment.heads import AlignmentHeads
+from nmt.alignment.links import LINKS
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.batch import Batch
-from nmt.data.links import LINKS
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.extensions.techniques.link_file import LinkFile
 from nmt.models.contracts import Decoder, DecoderOutput

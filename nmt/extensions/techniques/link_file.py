@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from nmt.alignment.links import LINKS, parse_pharaoh
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.dialogue import LineReader
-from nmt.data.links import LINKS, parse_pharaoh
 from nmt.data.sources import ParallelText
 from nmt.data.vocabulary.base import Piece
 from nmt.data.vocabulary.files import Vocabularies

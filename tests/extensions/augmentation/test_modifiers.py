@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import nmt
+from nmt.alignment.links import LINKS
 from nmt.core.errors import UserError
 from nmt.data.cache import EncodedCorpus, encode_corpus
-from nmt.data.links import LINKS
 from nmt.data.sources import GivenText, ReadText
 from nmt.data.vocabulary.base import Piece, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies

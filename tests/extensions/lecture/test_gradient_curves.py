@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 import nmt
-from nmt.extensions.lecture.gradient_curves import draw_gradients
+from nmt.extensions.lecture.gradient_curves import plot_gradients
+from nmt.extensions.lecture.gradients import GradientNorms
 
 
 def test_norms_of_a_model_are_drawn(tiny_model: Path) -> None:
@@ -16,7 +17,9 @@ def test_norms_of_a_model_are_drawn(tiny_model: Path) -> None:
 
 
 def test_gradients_have_a_line_for_each_name() -> None:
-    gradients = draw_gradients({"rnn": np.array([2.0, 4.0, 0.4]), "lstm": np.array([1.0, 1.0, 0.5])})
+    gradients = plot_gradients(
+        [GradientNorms("rnn", np.array([2.0, 4.0, 0.4])), GradientNorms("lstm", np.array([1.0, 1.0, 0.5]))]
+    )
     (axes,) = gradients.axes
     assert [list(line.get_ydata()) for line in axes.lines] == [[0.5, 1, 0.1], [1, 1, 0.5]]
     assert axes.get_yscale() == "log"
@@ -24,7 +27,7 @@ def test_gradients_have_a_line_for_each_name() -> None:
 
 def test_gradients_within_a_power_of_ten_have_readable_labels() -> None:
     def labels(norms: list[float]) -> list[str]:
-        figure = draw_gradients({"rnn": np.array(norms)})
+        figure = plot_gradients([GradientNorms("rnn", np.array(norms))])
         figure.draw_without_rendering()
         axes = figure.axes[0].yaxis
         return [label.get_text() for minor in (False, True) for label in axes.get_ticklabels(minor)]
@@ -35,5 +38,5 @@ def test_gradients_within_a_power_of_ten_have_readable_labels() -> None:
 
 
 def test_a_gradient_of_zero_is_left_out() -> None:
-    [line] = draw_gradients({"rnn": np.array([1.0, 1e-200, 0.0])}).axes[0].lines
+    [line] = plot_gradients([GradientNorms("rnn", np.array([1.0, 1e-200, 0.0]))]).axes[0].lines
     assert np.isnan(line.get_ydata()).tolist() == [False, False, True]

@@ -7,9 +7,8 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from nmt.alignment.links import WordAlignment
+from nmt.alignment.links import GoldLinks, WordAlignment
 from nmt.core.errors import UserError
-from nmt.data.links import GoldLinks
 from nmt.extensions.lecture.grid import draw_grid
 
 SOURCE, TARGET = ("Er", "hat", "geschlafen", "."), ("He", "slept", ".")

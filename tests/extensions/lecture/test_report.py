@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from windows import SCHEMES_AND_WIDTHS, check_accessible, open_details, show_in, silent_window
 
-from nmt.alignment.links import WordAlignment
+from nmt.alignment.links import Links, WordAlignment
 from nmt.core.errors import UserError
-from nmt.data.links import Links
 from nmt.extensions.lecture.report import render_report
 
 HEADS = ["mean", "layer 1 head 1"]

@@ -11,13 +11,13 @@ import torch
 
 import nmt
 from nmt.alignment.heads import AlignmentHeads
+from nmt.alignment.links import format_pharaoh
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.batch import make_batch
 from nmt.data.batching import TrainingBatches
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import encode_corpus
-from nmt.data.links import format_pharaoh
 from nmt.data.sources import FileText
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.extensions.techniques.guided_alignment import GuidedAlignment, alignment_loss, links_mask, taught_heads
