@@ -100,22 +100,22 @@ ROOMS = (
 
 LIMITS = {
     "core": 1_458,
-    "recipe": 1_302,
-    "data": 2_032,
+    "recipe": 1_296,
+    "data": 1_981,
     "metrics": 378,
     "models": 2_997,
     "decoding": 1_343,
     "tasks": 246,
-    "training": 3_779,
-    "alignment": 1_079,
+    "training": 3_765,
+    "alignment": 1_123,
     "jobs": 263,
     "translation": 1_583,
-    "plotting": 938,
+    "plotting": 937,
     "evaluation": 176,
-    "api": 115,
-    "quickstart": 222,
-    "cli": 1_756,
-    "extensions": 23_975,
+    "api": 114,
+    "quickstart": 218,
+    "cli": 1_755,
+    "extensions": 23_930,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

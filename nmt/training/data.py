@@ -23,7 +23,7 @@ from nmt.recipe.schema import CorpusOptions, DataOptions, FilePair, Recipe, Stag
 from nmt.tasks import task_of
 from nmt.tasks.base import Task
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
-from nmt.training.techniques.base import Technique
+from nmt.training.techniques import Technique
 
 MAX_HELD_OUT = 0.05
 """Largest share of the training pairs that is held out where there is no validation split."""

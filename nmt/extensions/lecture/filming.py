@@ -23,7 +23,7 @@ from nmt.recipe import options as groups
 from nmt.recipe.options import FIXED
 from nmt.recipe.schema import FilePair, Recipe
 from nmt.training.data import Data, validation_set
-from nmt.training.observer import Observer
+from nmt.training.validation import Observer
 
 MAX_PIECES = 60
 """Pieces of a sentence; a larger matrix can't be read."""

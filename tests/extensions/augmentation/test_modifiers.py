@@ -20,7 +20,7 @@ from nmt.data.vocabulary.words import WordVocabulary
 from nmt.data.words import Words
 from nmt.extensions.augmentation.modifiers import MODIFIERS, Augmentations, Modifier, Pair, modified
 from nmt.extensions.augmentation.modifiers import Words as TextWords
-from nmt.extensions.techniques.link_file import LinkFile
+from nmt.extensions.techniques.guided_alignment import LinkFile
 from nmt.recipe import registry
 from nmt.recipe.schema import DataOptions, VocabularyOptions
 

@@ -20,8 +20,13 @@ from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import encode_corpus
 from nmt.data.sources import FileText
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.extensions.techniques.guided_alignment import GuidedAlignment, alignment_loss, links_mask, taught_heads
-from nmt.extensions.techniques.link_file import LinkFile
+from nmt.extensions.techniques.guided_alignment import (
+    GuidedAlignment,
+    LinkFile,
+    alignment_loss,
+    links_mask,
+    taught_heads,
+)
 from nmt.models.build import build_model
 from nmt.quickstart.embedded_corpus import AlignedPair, splits
 from nmt.recipe.schema import DataOptions, Recipe
