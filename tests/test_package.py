@@ -115,7 +115,7 @@ LIMITS = {
     "api": 114,
     "quickstart": 218,
     "cli": 1_755,
-    "extensions": 23_930,
+    "extensions": 23_926,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -22,7 +22,6 @@ from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import Link, WordAlignment
 from nmt.alignment.posterior import Attended, posteriors
 from nmt.core.errors import UserError
-from nmt.core.model_directory import ModelDirectory
 
 NUM_ITERATIONS = 4
 """Iterations of expectation-maximisation, after the counts under attention alone."""
@@ -54,32 +53,29 @@ def learn(aligner: AttentionAligner, pairs: Iterable[WordPair]) -> Learned:
     Raises:
         UserError: there is no pair to learn from, or the directory can't be written, or another process does.
     """
-    assert aligner.files is not None
-    with aligner.files.writing():
-        return _learn(aligner, pairs, aligner.files)
+    files = aligner.files
+    assert files is not None
+    with files.writing():
+        decoder, num_pairs, pairs = aligner.model.decoder, 0, iter(pairs)
+        first = [pair for pair in islice(pairs, NUM_PAIRS_FOR_HEADS) if all(side.words for side in pair)]
+        if not first:
+            raise UserError("There is no sentence pair to learn from.", "Give the two sides of the training text.")
+        agreement = None
+        if len(decoder.heads) > 1 and not files.alignment.is_file():
+            weights = [np.stack(list(a.head_weights or ())) for a in aligner.attended(first, all_heads=True)]
+            chosen, shares = choose_heads(weights)
+            aligner.heads = AlignmentHeads(chosen, aligner.heads.attention)
+            agreement = {head.short_name: share for head, share in zip(decoder.heads, shares, strict=True)}
+            aligner.heads.save(files.alignment, decoder)
 
+        def counted() -> Iterator[WordAlignment]:
+            nonlocal num_pairs
+            for alignment in aligner.attended(chain(first, pairs)):
+                num_pairs += 1
+                yield alignment
 
-def _learn(aligner: AttentionAligner, pairs: Iterable[WordPair], files: ModelDirectory) -> Learned:
-    decoder, num_pairs, pairs = aligner.model.decoder, 0, iter(pairs)
-    first = [pair for pair in islice(pairs, NUM_PAIRS_FOR_HEADS) if all(side.words for side in pair)]
-    if not first:
-        raise UserError("There is no sentence pair to learn from.", "Give the two sides of the training text.")
-    agreement = None
-    if len(decoder.heads) > 1 and not files.alignment.is_file():
-        weights = [np.stack(list(a.head_weights or ())) for a in aligner.attended(first, all_heads=True)]
-        chosen, shares = choose_heads(weights)
-        aligner.heads = AlignmentHeads(chosen, aligner.heads.attention)
-        agreement = {head.short_name: share for head, share in zip(decoder.heads, shares, strict=True)}
-        aligner.heads.save(files.alignment, decoder)
-
-    def counted() -> Iterator[WordAlignment]:
-        nonlocal num_pairs
-        for alignment in aligner.attended(chain(first, pairs)):
-            num_pairs += 1
-            yield alignment
-
-    aligner.lexicon = learn_lexicon(counted())
-    aligner.lexicon.save(files.lexicon)
+        aligner.lexicon = learn_lexicon(counted())
+        aligner.lexicon.save(files.lexicon)
     return Learned(aligner.heads, agreement, aligner.lexicon, num_pairs)
 
 
