@@ -109,7 +109,7 @@ LIMITS = {
     "training": 3_765,
     "alignment": 1_123,
     "jobs": 263,
-    "translation": 1_583,
+    "translation": 1_577,
     "plotting": 937,
     "evaluation": 176,
     "api": 114,

@@ -1,6 +1,7 @@
 """From requests to candidates: encoding, the search of the model, and decoding."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from nmt.core.console import warn
 from nmt.core.errors import UserError
@@ -52,22 +53,6 @@ class LineSearch:
             on_progress: called with the number of lines translated since the call before.
             size: only the first hypotheses of each line become candidates, which saves time.
         """
-        candidates = self._search(requests, numbers, options, on_progress, observer, size)
-        if any(request.terms for request in requests):
-            place_terms = provided("terms", "A request with terms")
-            candidates = place_terms(self._translator, requests, numbers, candidates, options, self._search)
-        return candidates
-
-    def _search(
-        self,
-        requests: Sequence[Request],
-        numbers: Sequence[int],
-        options: DecodingOptions,
-        on_progress: Callable[[int], None] = lambda lines: None,
-        observer: BeamObserver | None = None,
-        size: int | None = None,
-    ) -> list[list[Candidate]]:
-        """Returns what a call does, without regard to terms."""
         encoded = [self._translator.encode_source(request.source) for request in requests]
         for number, ids in zip(numbers, encoded, strict=True):
             if len(ids) > self._translator.max_pieces:
@@ -91,7 +76,16 @@ class LineSearch:
             candidates = [self._candidate(hypothesis, request.source) for hypothesis in hypotheses[:size]]
             candidates = self._constraints.allowed(number, mbr_rerank(candidates, options.mbr, request.source))
             found.append(candidates or [NO_CANDIDATE])
+        if any(request.terms for request in requests):
+            place_terms = provided("terms", "A request with terms")
+            found = place_terms(self._translator, requests, numbers, found, options, self._without_terms)
         return found
+
+    def _without_terms(
+        self, requests: Sequence[Request], numbers: Sequence[int], options: DecodingOptions
+    ) -> list[list[Candidate]]:
+        """Returns the candidates of requests without regard to their terms."""
+        return self([replace(request, terms={}) for request in requests], numbers, options)
 
     def _check_tags(self, requests: Sequence[Request], numbers: Sequence[int]) -> None:
         """Tell, once, of a line that seems to begin with a tag which a model with tags hasn't."""
