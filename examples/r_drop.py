@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from nmt.recipe import options
-from nmt.training.techniques.base import Technique
+from nmt.training.techniques import Technique
 
 
 class RDrop(Technique):

@@ -1,7 +1,8 @@
 """nmt: neural machine translation, from the vanilla RNN to the Transformer.
 
 The public names are loaded when they are first used, so that ``import nmt`` stays light. Extensions add names by entry
-points of the group ``nmt.names``, such as ``TranslationMemory``, ``plot_memory`` and ``task_pairs``.
+points of the group ``nmt.names``, such as ``TranslationMemory``, ``gradient_norms``
+and ``task_pairs``.
 
 - Train, load, translate: :func:`train` trains the model of a recipe and returns a :class:`Run`, :func:`load` reads a
   model directory as a :class:`Translator`, which translates and aligns, and :func:`score` scores translations.
@@ -23,15 +24,12 @@ from nmt.core.version import __version__ as __version__
 if TYPE_CHECKING:
     from nmt.alignment.aer import score_links as score_links
     from nmt.api.pictures import plot_alignment as plot_alignment
-    from nmt.api.pictures import plot_gradients as plot_gradients
-    from nmt.api.pictures import plot_heads as plot_heads
     from nmt.api.pictures import plot_runs as plot_runs
     from nmt.api.run import Run as Run
     from nmt.api.run import train as train
-    from nmt.api.score import score as score
     from nmt.data.vocabulary.files import Vocabularies as Vocabularies
     from nmt.data.vocabulary.files import train_vocabularies as train_vocabularies
-    from nmt.inspection.gradients import gradient_norms as gradient_norms
+    from nmt.evaluation.scores import score as score
     from nmt.models.build import build as build
     from nmt.plotting.style import theme as theme
     from nmt.quickstart.embedded_corpus import splits
@@ -59,18 +57,15 @@ _MODULES = {
     "add_component": "nmt.recipe.registry",
     "build": "nmt.models.build",
     "embedded_corpus": "nmt.quickstart.embedded_corpus:splits",
-    "gradient_norms": "nmt.inspection.gradients",
     "kinds": "nmt.recipe.registry",
     "load": "nmt.translation.load",
     "load_plugin": "nmt.recipe.registry",
     "load_recipe": "nmt.recipe.load",
     "plot_alignment": "nmt.api.pictures",
-    "plot_gradients": "nmt.api.pictures",
-    "plot_heads": "nmt.api.pictures",
     "plot_runs": "nmt.api.pictures",
     "register": "nmt.recipe.registry",
     "resolve": "nmt.training.resolve",
-    "score": "nmt.api.score",
+    "score": "nmt.evaluation.scores",
     "score_links": "nmt.alignment.aer",
     "theme": "nmt.plotting.style",
     "train": "nmt.api.run",

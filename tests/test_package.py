@@ -95,29 +95,28 @@ def test_the_script_and_the_module_are_the_same_program() -> None:
 
 ROOMS = (
     "core", "recipe", "data", "metrics", "models", "decoding", "tasks", "training", "alignment", "jobs", "translation",
-    "plotting", "evaluation", "inspection", "api", "quickstart", "cli", "extensions",
+    "plotting", "evaluation", "api", "quickstart", "cli", "extensions",
 )  # fmt: skip
 """The folders of nmt: each imports from itself and from those before it (docs/reference/code-layout.md)."""
 
 LIMITS = {
     "core": 1_458,
-    "recipe": 1_302,
-    "data": 2_194,
-    "metrics": 400,
-    "models": 3_211,
-    "decoding": 1_459,
+    "recipe": 1_296,
+    "data": 1_981,
+    "metrics": 378,
+    "models": 2_997,
+    "decoding": 1_343,
     "tasks": 246,
-    "training": 3_792,
-    "alignment": 1_250,
-    "jobs": 343,
-    "translation": 1_968,
-    "plotting": 1_030,
-    "evaluation": 141,
-    "inspection": 122,
-    "api": 177,
-    "quickstart": 222,
-    "cli": 1_950,
-    "extensions": 22_081,
+    "training": 3_765,
+    "alignment": 1_123,
+    "jobs": 263,
+    "translation": 1_577,
+    "plotting": 937,
+    "evaluation": 176,
+    "api": 114,
+    "quickstart": 218,
+    "cli": 1_751,
+    "extensions": 23_512,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nmt.alignment.links import Links, read_pharaoh
 from nmt.core.console import warn
 from nmt.core.errors import UserError
-from nmt.data.links import Links, read_pharaoh
 
 MIN_LINES = 5
 """With fewer lines that have links, the first number of words can't be told."""
@@ -24,25 +24,15 @@ MIN_LINES = 5
 
 @dataclass(frozen=True)
 class AlignmentScore:
-    """Figures of a whole test set, from the counts of links in all sentences.
+    """Figures of a whole test set, from the counts of links in all sentences."""
 
-    Attributes:
-        precision: 0 to 1; 0 where nothing is predicted.
-        recall: 0 to 1; 0 where there is no sure link.
-        aer: 0 (perfect) to 1.
-        num_links: |A|, the predicted links.
-        num_sure: |S|.
-        num_possible: |P|, sure links included.
-        num_sentences: sentence pairs.
-    """
-
-    precision: float
-    recall: float
-    aer: float
-    num_links: int
-    num_sure: int
-    num_possible: int
-    num_sentences: int
+    precision: float  # 0 to 1; 0 where nothing is predicted
+    recall: float  # 0 to 1; 0 where there is no sure link
+    aer: float  # 0 (perfect) to 1
+    num_links: int  # |A|, the predicted links
+    num_sure: int  # |S|
+    num_possible: int  # |P|, sure links included
+    num_sentences: int  # sentence pairs
 
 
 def score_links(predicted: Sequence[Links], sure: Sequence[Links], possible: Sequence[Links]) -> AlignmentScore:

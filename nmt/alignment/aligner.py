@@ -1,20 +1,20 @@
 """Word alignment by the attention of a model in forced decoding."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from itertools import chain, islice, repeat, tee
+from itertools import chain, repeat, tee
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
 from nmt.alignment.extract import LinkOptions, balance, word_links
-from nmt.alignment.heads import AlignmentHeads, choose_heads
+from nmt.alignment.heads import AlignmentHeads
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import Weights, WordAlignment
 from nmt.alignment.merge import Membership, mean_of_pieces, membership, merge_to_turns, merge_to_words, turns_of_words
-from nmt.alignment.posterior import learn_lexicon, posteriors, word_order
+from nmt.alignment.posterior import posteriors, word_order
 from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
@@ -30,22 +30,9 @@ from nmt.tasks.base import Task
 DEFAULT = LinkOptions()
 WINDOW = 32
 """Batches that are read before they are sorted by length and aligned."""
-NUM_PAIRS_FOR_HEADS = 500
-"""Sentence pairs that heads are chosen on; agreement hardly changes with more."""
 
 WordPair = tuple[Words, Words]
 Known = tuple[Ids, ForcedScore] | None
-
-
-@dataclass(frozen=True)
-class Learned:
-    """Results of :meth:`AttentionAligner.learn`, which it has written to the model directory."""
-
-    heads: AlignmentHeads
-    agreement: dict[str, float] | None
-    """Agreement of each head with the mean of all; None if no heads were chosen, as there is one or they were known."""
-    lexicon: Lexicon
-    num_pairs: int
 
 
 class AttentionAligner:
@@ -54,7 +41,8 @@ class AttentionAligner:
     Args:
         model: in eval mode.
         max_pieces: a longer side is cut here: words beyond have no links, and such a pair has no score.
-        files: the model directory, with the files of :meth:`learn`; without it the heads are the decoder's choice.
+        files: the model directory, with what ``nmt learn-alignment`` wrote; without it the heads are those of the
+            decoder.
 
     Attributes:
         heads: where the alignment is read.
@@ -80,14 +68,14 @@ class AttentionAligner:
                 "This model has no attention, so it can't align.",
                 "Train one with attention, such as multi30k/bahdanau or multi30k/transformer.",
             )
-        self._model, self._vocabularies, self._files = model, vocabularies, files
+        self.model, self._vocabularies, self.files = model, vocabularies, files
         self._max_pieces, self._task, self._batch_size = max_pieces, task, batch_size
         self.attribute: Callable[[Ids, Ids], Tensor] | None = None
         self.heads = AlignmentHeads.load(files.alignment, model.decoder) if files else AlignmentHeads.of(model.decoder)
 
     @cached_property
     def lexicon(self) -> Lexicon | None:
-        return Lexicon.load(self._files.lexicon) if self._files and self._files.lexicon.is_file() else None
+        return Lexicon.load(self.files.lexicon) if self.files and self.files.lexicon.is_file() else None
 
     def __call__(
         self,
@@ -109,8 +97,8 @@ class AttentionAligner:
             all_heads: give the weights of every head, too.
             scores: give scores and probabilities; links alone take two thirds of the time.
             warns: warn of pairs that are cut.
-            lexicon_only: align by the lexicon of :meth:`learn` and the order of words, which takes a small part of the
-                time: ``weights`` are the probabilities of the links, and there are no scores.
+            lexicon_only: align by the lexicon and the order of words, which takes a small part of the time: ``weights``
+                are the probabilities of the links, and there are no scores.
 
         Raises:
             UserError: with ``lexicon_only``, there is no lexicon, or the model reads dialogues.
@@ -132,47 +120,11 @@ class AttentionAligner:
         others = reverse.compared(((target, source) for source, target in back), options, lexicon_only=lexicon_only)
         return (linked(*one, other) for one, (*_, other) in zip(found, others, strict=True))
 
-    def learn(self, pairs: Iterable[WordPair]) -> Learned:
-        """Choose heads, unless the model directory names them already, then learn the lexicon; both are written.
-
-        Args:
-            pairs: in words, punctuation apart.
-
-        Raises:
-            UserError: there is no pair to learn from, or the directory can't be written, or another process does.
-        """
-        assert self._files is not None
-        with self._files.writing():
-            return self._learn(pairs, self._files)
-
-    def _learn(self, pairs: Iterable[WordPair], files: ModelDirectory) -> Learned:
-        decoder, num_pairs, pairs = self._model.decoder, 0, iter(pairs)
-        first = [pair for pair in islice(pairs, NUM_PAIRS_FOR_HEADS) if all(side.words for side in pair)]
-        if not first:
-            raise UserError("There is no sentence pair to learn from.", "Give the two sides of the training text.")
-        agreement = None
-        if len(decoder.heads) > 1 and not files.alignment.is_file():
-            found = [np.stack(list(a.head_weights or ())) for a in self._attended(first, all_heads=True)]
-            chosen, shares = choose_heads(found)
-            self.heads = AlignmentHeads(chosen, self.heads.attention)
-            agreement = {head.short_name: share for head, share in zip(decoder.heads, shares, strict=True)}
-            self.heads.save(files.alignment, decoder)
-
-        def counted() -> Iterator[WordAlignment]:
-            nonlocal num_pairs
-            for alignment in self._attended(chain(first, pairs)):
-                num_pairs += 1
-                yield alignment
-
-        self.lexicon = learn_lexicon(counted())
-        self.lexicon.save(files.lexicon)
-        return Learned(self.heads, agreement, self.lexicon, num_pairs)
-
     def attended_words(self, line: str, target: Sequence[int]) -> list[str]:
         """For each token of a translation, given as ids, the source word that holds the piece of the highest weight."""
         pieces = self._task.source_pieces(self._vocabularies.source, line, self._max_pieces)[: self._max_pieces]
         pair = _ids(pieces), target
-        (forced,) = force_all(self._model, [pair], self._vocabularies, 1, self.heads.heads, scores=False)
+        (forced,) = force_all(self.model, [pair], self._vocabularies, 1, self.heads.heads, scores=False)
         words = Words.split_punctuation(line)
         word_of = [words.words[word] if word >= 0 else "" for word in words.of_pieces(pieces)]
         weights_TS = self._weights(forced, len(target)).mean(axis=0)
@@ -211,7 +163,7 @@ class AttentionAligner:
         alignments = (
             self._from_lexicon(pairs)
             if lexicon_only
-            else self._attended(pairs, all_heads, scores, warns, margins_only, known)
+            else self.attended(pairs, all_heads, scores, warns, margins_only, known)
         )
         if self.lexicon is None or not posterior:
             is_balanced = posterior and options.resolved().method == "argmax"
@@ -231,7 +183,7 @@ class AttentionAligner:
                 weights = weights * np.array([begin >= tags[-1].end for begin, _ in source.spans])
             yield WordAlignment(source.words, target.words, weights, links=())
 
-    def _attended(
+    def attended(
         self,
         pairs: Iterable[WordPair],
         all_heads: bool = False,
@@ -241,7 +193,7 @@ class AttentionAligner:
         known: Iterable[Known] = (),
     ) -> Iterator[WordAlignment]:
         """The attention between the words of each pair; without links."""
-        wanted = range(len(self._model.decoder.heads)) if all_heads else self.heads.heads
+        wanted = range(len(self.model.decoder.heads)) if all_heads else self.heads.heads
         number, limit, of_pairs = 0, self._max_pieces, chain(known, repeat(None))
         for window in in_windows(pairs, WINDOW * self._batch_size):
             pieces = [self._pieces(source, target) for source, target in window]
@@ -256,7 +208,7 @@ class AttentionAligner:
             ]
             left = [sides for sides, each in zip(ids, given, strict=True) if each is None]
             forced_left = iter(
-                force_all(self._model, left, self._vocabularies, self._batch_size, wanted, scores, margins_only)
+                force_all(self.model, left, self._vocabularies, self._batch_size, wanted, scores, margins_only)
             )
             for pair, both, sides, each in zip(window, pieces, ids, given, strict=True):
                 forced = each or next(forced_left)

@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from nmt.alignment.link_options import LinkOptions as LinkOptions
 from nmt.alignment.link_options import Symmetrization
-from nmt.alignment.links import Weights
-from nmt.data.links import Link
+from nmt.alignment.links import Link, Weights
 
 _NEIGHBOURS = ((0, -1), (-1, 0), (0, 1), (1, 0), (-1, -1), (1, -1), (-1, 1), (1, 1))
 

@@ -13,18 +13,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Self, get_args
 
-import numpy as np
-import numpy.typing as npt
-
-from nmt.alignment.extract import LinkOptions, balance, word_links
 from nmt.core.errors import UserError, nearest
 from nmt.core.jsonlines import read_object
 from nmt.core.output import open_output
-from nmt.data.links import Link
 from nmt.models.contracts import AttentionStep, Decoder, Head
-
-HeadWeights = npt.NDArray[np.float32]
-"""[H, T_words, S_words]: how much each target word attends to each source word, head by head."""
 
 
 @dataclass(frozen=True)
@@ -89,37 +81,3 @@ def _find(name: str, heads: Sequence[Head]) -> int:
             return index
     known = [head.short_name for head in heads]
     raise UserError(f"The model has no attention head {name!r}.", nearest(name, known))
-
-
-def choose_heads(weights: Sequence[HeadWeights]) -> tuple[tuple[int, ...], list[float]]:
-    """Choose heads by agreement, without a gold alignment.
-
-    Links that most heads agree on are likely right, so heads are ranked by the agreement of their links with those of
-    the mean of all heads (F1). Of that ranking as many heads are taken as make a mean whose two directions, the choices
-    of the target and of the source words, agree most.
-
-    Returns:
-        The chosen heads, the best first, and the agreement of every head with the mean, 0 to 1.
-    """
-    num_heads = len(weights[0])
-    consensus = [word_links(balance(weights_HTS.mean(axis=0)), LinkOptions()) for weights_HTS in weights]
-    agreement = [
-        _f1([word_links(balance(weights_HTS[head]), LinkOptions()) for weights_HTS in weights], consensus)
-        for head in range(num_heads)
-    ]
-    ranked = sorted(range(num_heads), key=lambda head: -agreement[head])
-    best = max(range(1, num_heads + 1), key=lambda size: _self_agreement(weights, ranked[:size]))
-    return tuple(ranked[:best]), agreement
-
-
-def _self_agreement(weights: Sequence[HeadWeights], heads: Sequence[int]) -> float:
-    """Agreement of the links that target words choose with those that source words choose: |both| / |either|."""
-    means = [balance(weights_HTS[heads].mean(axis=0)) for weights_HTS in weights]
-    both = sum(len(word_links(mean, LinkOptions(symmetrize="intersection"))) for mean in means)
-    either = sum(len(word_links(mean, LinkOptions(symmetrize="union"))) for mean in means)
-    return both / max(either, 1)
-
-
-def _f1(found: Sequence[tuple[Link, ...]], expected: Sequence[tuple[Link, ...]]) -> float:
-    shared = sum(len(set(a) & set(b)) for a, b in zip(found, expected, strict=True))
-    return 2 * shared / max(sum(map(len, found)) + sum(map(len, expected)), 1)

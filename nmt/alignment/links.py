@@ -10,14 +10,24 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from html import escape
+from pathlib import Path
 from typing import Any, Literal, TextIO
 
 import numpy as np
 import numpy.typing as npt
 
-from nmt.data.links import Link, format_pharaoh
+from nmt.core.errors import UserError
+from nmt.core.text import read_lines
+
+LINKS = "links"  # name of the word links among the annotations of a corpus: rows of a source and a target piece
+
+Link = tuple[int, int]
+Links = AbstractSet[Link]
+GoldLinks = tuple[Links, Links]  # sure and possible links of a sentence pair
+
+_PHARAOH_LINK = re.compile(r"([0-9]{1,9})([-?p])([0-9]{1,9})")
 
 Weights = npt.NDArray[np.float32]
 TextFormat = Literal["pharaoh", "json"]
@@ -54,30 +64,39 @@ class WordAlignment:
     head_weights: Sequence[Weights] | None = None
     """Matrices like ``weights`` for every attention head of the model; None unless requested."""
 
-    def _repr_html_(self) -> str:
-        """Returns the weights as a table of shaded cells, with a dot at each link, for notebooks."""
-        links = set(self.links)
-        upright = "writing-mode:vertical-rl;transform:rotate(180deg);text-align:left"  # read upwards, from the cells
-        head = "".join(f"<th style='{upright}'>{escape(word)}</th>" for word in self.source)
-        rows = "".join(
-            f"<tr><th style='text-align:right'>{escape(word)}</th>"
-            + "".join(
-                f"<td style='background:rgba(31,95,165,{weight:.3f});text-align:center;"
-                f"color:{'white' if weight > 0.5 else 'inherit'}' title='{weight:.2f}'>"
-                f"{'●' if (column, row) in links else ''}</td>"
-                for column, weight in enumerate(self.weights[row].tolist())
+
+def parse_pharaoh(line: str, where: str = "the line") -> tuple[set[Link], set[Link]]:
+    """Reads the links of one sentence pair: ``0-0 1-2 3?4``.
+
+    Links are separated by white space. ``i-j`` is a sure link of source word i and target word j, counted
+    from 0; ``i?j`` and ``ipj`` are possible links. Returns the sure links, and the possible ones that are not sure as
+    well. Raises UserError if something is not a link; it names ``where``, such as ``FILE, line N``.
+    """
+    sure: set[Link] = set()
+    possible: set[Link] = set()
+    for token in line.split():
+        match = _PHARAOH_LINK.fullmatch(token)
+        if match is None:
+            shown = token if len(token) <= 40 else f"{token[:40]}…"
+            raise UserError(
+                f"{where}: '{shown}' is not a link",
+                "Write links as i-j (sure) or i?j (possible), source word first, counted from 0, "
+                "with spaces between: 0-0 1-2 3?4.",
             )
-            + "</tr>"
-            for row, word in enumerate(self.target)
-        )
-        return f"<table><tr><td></td>{head}</tr>{rows}</table>"
+        source, mark, target = match.groups()
+        (sure if mark == "-" else possible).add((int(source), int(target)))
+    return sure, possible - sure
 
 
-class Alignments(list[WordAlignment]):
-    """The alignments of several sentence pairs, which a notebook draws."""
+def format_pharaoh(links: Iterable[Link]) -> str:
+    """Returns links in the Pharaoh format, sorted."""
+    return " ".join(f"{source}-{target}" for source, target in sorted(links))
 
-    def _repr_html_(self) -> str:
-        return "".join(alignment._repr_html_() for alignment in self)
+
+def read_pharaoh(path: Path) -> list[tuple[set[Link], set[Link]]]:
+    """Reads a Pharaoh file with a line for each sentence pair; see :func:`parse_pharaoh`. Raises UserError if the file
+    cannot be read, is not UTF-8, or holds something that is not a link."""
+    return [parse_pharaoh(line, f"{path}, line {number}") for number, line in enumerate(read_lines(path), start=1)]
 
 
 def to_json(alignment: WordAlignment) -> dict[str, Any]:

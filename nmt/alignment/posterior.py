@@ -1,4 +1,4 @@
-"""The posterior of word links, given attention and the words, and the lexicon that is learned by it.
+"""The posterior of word links, given attention, the words and a lexicon.
 
 Attention is computed before the decoder chooses a word, so it can't tell which of two likely source words that word
 translates. Once the words y_1 … y_T are known, the source words x_{a_1} … x_{a_T} that they translate have the
@@ -11,30 +11,22 @@ The prior j is fixed and flat, because attention knows the order of words alread
 
 The same model of the other direction, with p(x_s | y_t) by the same counts and with the same attention, errs elsewhere:
 a source word that attracts every target word in one direction chooses one of them in the other. Links are chosen by the
-mean of both posteriors. The lexicon is learned by expectation-maximisation: from expected counts under attention alone,
-then under the mean of both posteriors by the lexicon before, so that the directions agree (Liang et al. 2006 take their
-product). No gold alignment is used.
+mean of both posteriors.
 """
 
-import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import groupby, tee
-from tempfile import TemporaryFile, gettempdir
-from typing import IO
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
 
 from nmt.alignment.extract import balance
 from nmt.alignment.lexicon import LEAST_SHARE, Lexicon, Probabilities
-from nmt.alignment.links import Weights, WordAlignment
-from nmt.core.errors import UserError
+from nmt.alignment.links import Weights
 from nmt.core.text import in_windows
 
 JUMP_DECAY = 0.75
-NUM_ITERATIONS = 4
-"""Iterations of expectation-maximisation, after the counts under attention alone."""
 
 WINDOW = 1024
 """Sentence pairs that are read at a time."""
@@ -108,30 +100,6 @@ def _posteriors(pairs: Sequence[Attended], lexicon: Lexicon) -> Weights:
     return _forward_backward(emissions_BTS, num_targets_B, _transitions(num_source)).astype(np.float32)
 
 
-def learn_lexicon(alignments: Iterable[WordAlignment]) -> Lexicon:
-    """Learn p(target word | source word) from sentence pairs with attention; their links aren't used.
-
-    Memory doesn't grow with the number of pairs: their attention is in a temporary file, which each iteration reads.
-
-    Raises:
-        UserError: the temporary file can't be written.
-    """
-    try:
-        with TemporaryFile() as file:
-            lexicon = Lexicon.count(_kept(alignments, file))
-            size = file.tell()
-            for _ in range(NUM_ITERATIONS):
-                pairs, again = tee(_read(file, size))
-                agreed = (both_TS for _, both_TS in posteriors(again, lexicon))
-                lexicon = Lexicon.count((*pair[:2], both_TS) for pair, both_TS in zip(pairs, agreed, strict=True))
-    except OSError as error:
-        raise UserError(
-            f"The attention can't be kept in {gettempdir()}: {error.strerror or error}.",
-            "Free some space, or point the environment variable TMPDIR at another folder.",
-        ) from error
-    return lexicon
-
-
 @lru_cache(32)
 def _transitions(num_words: int) -> Probabilities:
     """p(a_t = column | a_{t-1} = row). [S, S]"""
@@ -162,16 +130,3 @@ def _forward_backward(
         posteriors_BTS[:, t] *= backward_BS
     posteriors_BTS /= posteriors_BTS.sum(axis=2, keepdims=True)
     return posteriors_BTS
-
-
-def _kept(alignments: Iterable[WordAlignment], file: IO[bytes]) -> Iterator[Attended]:
-    for alignment in alignments:
-        pair = alignment.source, alignment.target, balance(alignment.weights)
-        pickle.dump(pair, file)
-        yield pair
-
-
-def _read(file: IO[bytes], size: int) -> Iterator[Attended]:
-    file.seek(0)
-    while file.tell() < size:
-        yield pickle.load(file)

@@ -1,19 +1,15 @@
-"""Pictures for programs and notebooks: of alignments, gradients, and training runs.
+"""Pictures for programs and notebooks: of alignments and training runs.
 
 ``picture.savefig(FILE)`` writes PNG, SVG or PDF by the suffix of the file. Notebooks show pictures by themselves.
 """
 
 from collections.abc import Iterable
 
-from nmt.alignment.heads import by_layer
-from nmt.alignment.links import WordAlignment
+from nmt.alignment.links import Link, WordAlignment
 from nmt.api.run import Run
-from nmt.data.links import Link
-from nmt.inspection.gradients import GradientNorms
-from nmt.plotting.curves import XAxis, draw_gradients, draw_runs
-from nmt.plotting.matrix import draw_grid, draw_matrix
+from nmt.plotting.curves import XAxis, draw_runs
+from nmt.plotting.matrix import draw_matrix
 from nmt.plotting.style import Picture
-from nmt.translation.translator import Translator
 
 
 def plot_alignment(
@@ -28,19 +24,6 @@ def plot_alignment(
     """
     links = None if gold is None else set(gold)
     return draw_matrix(alignment, None if links is None else (links, links), title, numbers)
-
-
-def plot_heads(translator: Translator, source: str, target: str) -> Picture:
-    """Draws each attention head on a sentence pair, a row for each layer."""
-    [alignment] = translator.align([(source, target)], all_heads=True)
-    heads = translator.model.decoder.heads
-    layers = [[heads[index].short_name for index in layer] for layer in by_layer(heads)]
-    return draw_grid(alignment, layers=layers, chosen=translator.aligner.heads.heads)
-
-
-def plot_gradients(norms: Iterable[GradientNorms]) -> Picture:
-    """Draws how far back gradients reach in models; ``norms`` are from :func:`nmt.gradient_norms`."""
-    return draw_gradients({each.name: each.mean_T for each in norms})
 
 
 def plot_runs(runs: Iterable[Run], x: XAxis = "updates", metric: str = "bleu") -> Picture:

@@ -10,7 +10,6 @@ COMMANDS = {
     "align": "nmt.cli.alignment:align",
     "inspect": "nmt.cli.inspect:group_of_commands",
     "recipes": "nmt.cli.train:recipes",
-    "learn-alignment": "nmt.cli.alignment:learn_alignment",
     "aer": "nmt.cli.alignment:aer",
 }
 """The commands of the toolkit, in the order in which users meet them. Extensions add theirs by entry points."""

@@ -1,4 +1,4 @@
-"""Commands of word alignment: ``nmt align``, ``learn-alignment`` and ``aer``."""
+"""Commands of word alignment: ``nmt align`` and ``aer``."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ from nmt.alignment.link_options import AttributionMethod, LinkOptions
 from nmt.cli.common import AsJson, AttentionStep, Device, Heads, ModelDir, command, on_screen, say_wrote, show_json
 from nmt.cli.help import APPEARANCE, INPUT_AND_OUTPUT, LINKS
 from nmt.cli.schema import options_of
-from nmt.core.console import print_table, progress_bar, say, warn
+from nmt.core.console import progress_bar, warn
 from nmt.core.errors import UserError
 from nmt.core.output import open_output
 from nmt.recipe.registry import hooks, provided
@@ -208,8 +208,7 @@ class AlignOptions:
 def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
     """Write word alignments from attention or attribution."""
     from nmt.alignment.heads import AlignmentHeads
-    from nmt.alignment.links import write_alignments
-    from nmt.data.links import read_pharaoh
+    from nmt.alignment.links import read_pharaoh, write_alignments
 
     options.check()
     kind, output = options.kind, options.output
@@ -295,67 +294,22 @@ def _pairs(
 
 def _draw_function(translator: "Translator", options: AlignOptions) -> "Draw":
     """Returns the function that draws a sentence pair: a matrix, one for each head, lines, or shaded text."""
-    from nmt.alignment.heads import by_layer
-    from nmt.plotting.matrix import draw_grid, draw_matrix
+    from nmt.plotting.matrix import draw_matrix
 
+    if options.grid:
+        return cast("Draw", provided("attention grid", "--grid")(translator))
     if options.lines:
         return cast("Draw", provided("alignment lines", "--lines"))
-    if translator.task.aligns_documents and not options.grid:
+    if translator.task.aligns_documents:
         return cast("Draw", provided("shaded text", "A picture of a document"))
-    if not options.grid:
-        scale = "link probability" if options.lexicon_only else options.attribution or "attention"
-        return partial(draw_matrix, scale=scale.replace("_", " "))
-    heads = translator.model.decoder.heads
-    layers = [[heads[index].short_name for index in layer] for layer in by_layer(heads)]
-    return partial(draw_grid, layers=layers, chosen=translator.aligner.heads.heads)
+    scale = "link probability" if options.lexicon_only else options.attribution or "attention"
+    return partial(draw_matrix, scale=scale.replace("_", " "))
 
 
 def _picture_path(output: str, kind: str) -> Path:
     path = Path(output)
     is_picture = path.suffix.lower().removeprefix(".") in PICTURES
     return path.with_suffix(f".{kind}") if is_picture else path.with_name(f"{path.name}.{kind}")
-
-
-@command("nmt learn-alignment runs/de-en train.de train.en")
-def learn_alignment(
-    model_dir: ModelDir,
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Source text, preferably of the training data.")],
-    target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation.")],
-    tokenized: Tokenized = False,
-    heads: Heads = None,
-    attention: AttentionStep = None,
-    device: Device = "auto",
-) -> None:
-    """Learn which attention heads align best, and a lexicon.
-
-    They are learned from parallel text without any gold alignment. Writes alignment.json and lexicon.tsv into
-    MODEL_DIR, which nmt align then uses. Heads that alignment.json has already are kept.
-    """
-    from nmt.alignment.heads import AlignmentHeads
-    from nmt.core.model_directory import ModelDirectory
-    from nmt.data.sources import FileText
-    from nmt.translation.load import load
-
-    translator = load(model_dir, device)
-    if heads is not None or attention is not None:
-        chosen = AlignmentHeads.of(translator.model.decoder, heads, attention)
-        chosen.save(ModelDirectory(model_dir).alignment, translator.model.decoder)
-    with progress_bar("aligning", None) as bar:
-
-        def pairs() -> Iterator[tuple[str, str]]:
-            yield from bar.counted(FileText(source, target))
-            bar.update(0, "learning the lexicon")
-
-        learned = translator.learn_alignment(pairs(), tokenized)
-    names = learned.heads.names(translator.model.decoder)
-    if learned.agreement is not None:
-        best_first = sorted(learned.agreement.items(), key=lambda item: -item[1])
-        rows = [(name, f"{share:.3f}", "yes" if name in names else "") for name, share in best_first]
-        print_table("Attention heads", ("head", "agreement with all", "chosen"), rows)
-    say(
-        f"{model_dir} reads heads {', '.join(names)} and knows {len(learned.lexicon):,} pairs of words, "
-        f"from {learned.num_pairs:,} sentence pairs"
-    )
 
 
 @command("nmt aer links.pharaoh gold.pharaoh", "nmt aer links.pharaoh gold.sure --possible gold.possible")

@@ -96,7 +96,8 @@ def score(
 
     files = [hypothesis, *(options.others or [])]
     if options.perplexity is not None:
-        _score_perplexity(options.perplexity, files, options.source, options.device, options.as_json)
+        score_perplexity = provided("perplexity", "--perplexity")
+        score_perplexity(options.perplexity, files, options.source, options.device, options.as_json)
         return
     names = names_in(options.metrics)
     check_metrics(names, options.source is not None)
@@ -138,30 +139,6 @@ def _draw_confusion(test_set: "TestSet", path: Path) -> None:
     predictions, references = ([line.strip() for line in lines] for lines in texts)
     write_figure(draw_confusion(references, predictions), path)
     say_wrote(path)
-
-
-def _score_perplexity(model_dir: Path, files: list[str], source: str | None, device: str, as_json: bool) -> None:
-    from nmt.data.sources import FileText
-    from nmt.translation.load import load
-    from nmt.translation.results import Perplexity
-
-    translator = load(model_dir, device)
-    if source is None and translator.task.reads_source:
-        raise UserError(
-            f"{model_dir} translates: a text has a perplexity given its source.", "Give the source text by -s FILE."
-        )
-    # A language model ignores the source; the text itself stands in for it.
-    found = {name: Perplexity.of(translator.score(FileText(Path(source or name), Path(name))), name) for name in files}
-    if as_json:
-        objects = [result.to_json() for result in found.values()]
-        show_json(objects[0] if len(files) == 1 else dict(zip(files, objects, strict=True)))
-        return
-    columns = ("text", "perplexity per token", "per word", "tokens", "words")
-    rows = [
-        (name, f"{p.per_token:.2f}", f"{p.per_word:.2f}", f"{p.num_tokens:,}", f"{p.num_words:,}")
-        for name, p in found.items()
-    ]
-    print_table("", columns, rows)
 
 
 def _show(found: "dict[str, dict[str, Score]]") -> None:

@@ -1,7 +1,6 @@
 """``nmt inspect``: commands that look into training runs, models and translations."""
 
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from textwrap import fill
 from typing import Annotated, Any, Literal
@@ -9,8 +8,8 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from nmt.cli.common import AsJson, Device, command, group, say_wrote, show_json
-from nmt.core.console import print_table, progress_bar
+from nmt.cli.common import AsJson, command, group, say_wrote, show_json
+from nmt.core.console import print_table
 
 Curves = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="A picture: .png, .svg or .pdf.")]
 Limit = Annotated[int, typer.Option(metavar="N", min=1, help="Use only the first N lines.")]
@@ -90,48 +89,8 @@ def _figures(summary: dict[str, Any], metrics: Sequence[str]) -> dict[str, str]:
     }
 
 
-@command("nmt inspect gradients runs/rnn runs/lstm --pairs val.de val.en -o gradients.png", draws=True)
-def gradients(
-    directories: Annotated[list[Path], typer.Argument(metavar="MODEL_DIR", help="Folders that `nmt train` wrote.")],
-    pairs: Annotated[tuple[Path, Path], typer.Option(metavar="SOURCE TARGET", help="Two parallel files.")],
-    limit: Limit = 500,
-    output: Curves = None,
-    as_json: AsJson = False,
-    device: Device = "auto",
-) -> None:
-    """Measure how far back gradients reach in trained models.
-
-    The measure is the norm of the loss's gradient at a source word, by the words read after it. It vanishes in a plain
-    recurrent network without attention, but not in a trained LSTM.
-    """
-    from nmt.data.sources import FileText
-    from nmt.inspection.gradients import gradient_norms
-    from nmt.plotting.curves import draw_gradients
-    from nmt.plotting.history import short_names
-    from nmt.plotting.style import suffix_of, write_figure
-    from nmt.translation.load import load
-
-    if output is not None:
-        suffix_of(output)  # before the work
-    found = []
-    for directory, name in zip(directories, short_names(directories), strict=True):
-        with progress_bar(f"measuring {name}", None):
-            found.append(gradient_norms(load(directory, device), islice(FileText(*pairs), limit), name))
-    if as_json:
-        shown = [{"model": norms.name, "norms": norms.mean_T.tolist(), "decay": norms.decay} for norms in found]
-        show_json({"models": shown})
-    else:
-        for norms in found:
-            far = len(norms.mean_T) - 1
-            share = f"{100 * norms.decay:.3g}%"
-            typer.echo(f"{norms.name}: {far} words back a gradient has {share} of its size at the last word")
-    if output is not None:
-        write_figure(draw_gradients({norms.name: norms.mean_T for norms in found}), output)
-        say_wrote(output)
-
-
 group_of_commands = group(
     "inspect",
     "Inspect training runs, models and translations.",
-    {name: f"{__name__}:{name}" for name in ("run", "gradients")},
+    {"run": f"{__name__}:run"},
 )

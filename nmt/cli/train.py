@@ -121,11 +121,11 @@ def recipes(
 
 
 def _show_keys(prefix: str) -> None:
-    from nmt.cli.schema import recipe_keys
+    from nmt.recipe.registry import provided
 
     width = min(120, shutil.get_terminal_size().columns)
     component = ""
-    for key in recipe_keys(prefix):
+    for key in provided("recipe keys", "--keys")(prefix):
         if key.component != component:
             component = key.component
             typer.echo(f"\n# {component or key.name.partition('.')[0]}")

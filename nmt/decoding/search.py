@@ -169,7 +169,9 @@ def search_batch(
         return samples
     phrases = [wanted.phrases for wanted in constraints]
     full_stops = frozenset[int]().union(*(wanted.full_stops for wanted in constraints))
-    bound = PhraseConstraints(phrases, batch.target.eos, full_stops) if any(phrases) else None
+    bound: PhraseConstraints | None = None
+    if any(phrases):
+        bound = provided("phrase constraints", "must_contain")(phrases, batch.target.eos, full_stops)
     return beam_search(batch, processors, bound)
 
 

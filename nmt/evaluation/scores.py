@@ -14,6 +14,41 @@ from nmt.core.text import describe, read_lines
 from nmt.metrics.table import METRICS, FloatArray, Metric, References, Score, Texts, check_metrics
 
 
+def score(
+    hypotheses: str | Texts,
+    references: str | Texts,
+    metrics: Sequence[str] = ("bleu", "chrf"),
+    *,
+    sources: str | Texts | None = None,
+) -> dict[str, Score]:
+    """Scores translations against references.
+
+    Args:
+        hypotheses: the translations, cased and detokenised; a ``str`` is one sentence.
+        references: a reference for each.
+        metrics: names of metrics, see ``nmt score --help``.
+        sources: the source sentences, for metrics that read them.
+
+    Returns:
+        The score of each metric, by its name, with sacreBLEU's signature.
+
+    Raises:
+        UserError: there is no such metric, or the numbers of sentences differ.
+
+    Example::
+
+        nmt.score(["A man sleeps."], ["A man is sleeping."])["chrf"].score
+    """
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    texts = _sentences(hypotheses), [_sentences(references)]
+    return score_corpus(*texts, names, sources=None if sources is None else _sentences(sources))
+
+
+def _sentences(text: str | Texts) -> list[str]:
+    """Returns the sentences of an argument: a ``str`` is one sentence, not a sequence of letters."""
+    return [text] if isinstance(text, str) else [str(sentence) for sentence in text]
+
+
 def score_corpus(
     hypotheses: Texts,
     references: References,

@@ -1,80 +1,102 @@
-"""Processes that share the memory of a program and do its tasks, in order."""
+"""Processes that share the memory of a program and compute a function of tasks, in order."""
 
 import ctypes
 import signal
 import sys
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from multiprocessing import active_children, get_context
+from typing import Any, TypeVar
 
+from nmt.core.console import warn, warnings_to
 from nmt.core.errors import UserError
-from nmt.jobs.workers import Job, LocalProcess, Step, Worker, WorkerLostError, run_orders, with_step
 
-JobMaker = Callable[[Callable[[Step], None]], Job]
-"""Called once in a process, with what sends a step; returns its job. Neither need be picklable."""
+T = TypeVar("T")
+R = TypeVar("R")
 CAN_FORK = sys.platform == "linux"
 """Whether a process can start with the memory of a program in which PyTorch has run."""
+PERIOD = 0.2
+"""Seconds between two reports of the progress."""
+
+_own: Any = None
+"""In a process: the function, and what counts the progress of all processes."""
 
 
-def map_forked(make: JobMaker, tasks: Iterable[Any], num_processes: int) -> Iterator[Step]:
-    """Has processes do tasks, and yields their steps; those of kind ``done`` in the order of the tasks.
+def map_forked(
+    function: Callable[[T, Callable[[int], None]], R],
+    tasks: Iterable[T],
+    num_processes: int,
+    on_progress: Callable[[int], None] = lambda count: None,
+) -> Iterator[R]:
+    """Computes a function of tasks in several processes, and yields the results in the order of the tasks.
 
-    Each starts with a copy of this one's memory, so there is nothing to load. Only tasks and results are pickled.
+    Each process starts with a copy of this one's memory, so there is nothing to load, and the function need not be
+    picklable. Only tasks and results are pickled. Warnings are shown with the result of their task.
 
     Args:
-        tasks: read when a process is free, and not far ahead of the results. An error in reading them is raised after
-            the results of those before.
+        function: called with a task, and with a function that counts progress.
+        tasks: not read far ahead of the results. An error in reading them is raised after the results of those before.
+        on_progress: called with what was counted since the call before.
 
     Raises:
         UserError: of a task, or a process was killed.
     """
-    reader, num_given, num_due = iter(tasks), 0, 0
-    ended: dict[int, Step] = {}
-    workers, idle, busy = list[LocalProcess](), list[LocalProcess](), dict[LocalProcess, int]()
+    reader, failure, pending, num_reported = iter(tasks), None, deque[Future[tuple[R, list[str]]]](), 0
+    context, others = get_context("fork"), {*active_children()}
+    num_done = context.Value("q")
+    pool = ProcessPoolExecutor(num_processes, context, _begin, (function, num_done))
     try:
         while True:
-            while (idle or len(workers) < num_processes) and len(ended) <= num_processes:
-                try:
-                    task = next(reader)
-                except StopIteration:
-                    break
-                except UserError as error:
-                    ended[num_given], reader = ("error", error), iter(())
-                    break
-                if not idle:
-                    idle.append(_start(len(workers), make))
-                    workers.append(idle[-1])
-                busy[idle[-1]] = num_given
-                idle.pop().give(task)
-                num_given += 1
-            if not busy and not ended:
-                return
-            for worker in with_step(busy) if busy else ():
-                step = worker.receive()
-                if step[0] in ("done", "error"):
-                    ended[busy.pop(worker)] = step
-                    idle.append(worker)
-                else:
-                    yield step
-            while num_due in ended:
-                kind, value = ended.pop(num_due)
-                if kind == "error":
-                    raise value if isinstance(value, UserError) else RuntimeError(f"in a process:\n{value}")
-                yield kind, value
-                num_due += 1
-    except WorkerLostError as lost:
-        raise UserError(f"A process was lost: {lost}.", "If memory is short, give fewer --workers.") from None
+            try:
+                for task in islice(reader, 2 * num_processes - len(pending)):
+                    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of forks and threads
+                        pending.append(pool.submit(_compute, task))
+            except UserError as error:
+                failure, reader = error, iter(())
+            if not pending:
+                break
+            while wait([pending[0]], PERIOD).not_done:
+                count = num_done.get_obj().value  # without the lock, which a killed process may hold
+                on_progress(count - num_reported)
+                num_reported = count
+            result, messages = pending.popleft().result()
+            for message in messages:
+                warn(message)
+            yield result
+        on_progress(num_done.get_obj().value - num_reported)
+        if failure is not None:
+            raise failure
+    except BrokenProcessPool:
+        raise UserError(
+            "A process was lost: the system has killed it, or it has ended.",
+            "If memory is short, give fewer --workers.",
+        ) from None
     finally:
-        for worker in workers:
-            worker.stop()
+        for process in {*active_children()} - others:
+            process.kill()
+        pool.shutdown(cancel_futures=True)
 
 
-def _start(number: int, make: JobMaker) -> LocalProcess:
-    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of forks beside other threads
-        return LocalProcess(number, _serve, make, "fork")
-
-
-def _serve(orders: Any, make: JobMaker) -> None:
-    """Runs a process; ``orders`` is its end of the pipe."""
+def _begin(*own: Any) -> None:
+    """Prepares a process."""
+    global _own
+    _own = own
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: it ends with the process that started it
-    run_orders(orders, Worker(make(orders.send)))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes, and the first one stops the others
+
+
+def _compute(task: Any) -> tuple[Any, list[str]]:
+    """Returns the result of a task and the warnings on the way."""
+    function, num_done = _own
+
+    def count(amount: int) -> None:
+        with num_done.get_lock():
+            num_done.value += amount
+
+    messages: list[str] = []
+    with warnings_to(messages.append):
+        return function(task, count), messages

@@ -217,29 +217,7 @@ class Accuracy(Metric):
         return [100.0 * (text.strip() in accepted) for text, accepted in zip(hypotheses, wanted, strict=True)]
 
 
-class MacroF1(Accuracy):
-    """The mean over the labels of the first reference of F1 = 2 TP / (2 TP + FP + FN), in per cent.
-
-    Rare labels weigh as much as frequent ones.
-    """
-
-    name = "macro F1"
-
-    def statistics(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> FloatArray:
-        """2 TP of each label, how often it is predicted or in the reference, and in the reference. (N, 3 labels)"""
-        found_N1, wanted_N1 = (np.char.strip(np.array(texts, str))[:, None] for texts in (hypotheses, references[0]))
-        label_L = np.unique(wanted_N1)
-        is_found_NL, is_wanted_NL = found_N1 == label_L, wanted_N1 == label_L
-        return np.hstack([2.0 * (is_found_NL & is_wanted_NL), 1.0 * is_found_NL + is_wanted_NL, is_wanted_NL])
-
-    def score_from(self, totals_F: FloatArray) -> float:
-        right_L, total_L, wanted_L = np.split(totals_F, 3)
-        return float(100 * (right_L[wanted_L > 0] / total_L[wanted_L > 0]).mean())
-
-
-METRICS: Table[Metric] = Table(
-    "metric", Metric, {"bleu": Bleu, "chrf": Chrf, "ter": Ter, "accuracy": Accuracy, "macro_f1": MacroF1}
-)
+METRICS: Table[Metric] = Table("metric", Metric, {"bleu": Bleu, "chrf": Chrf, "ter": Ter, "accuracy": Accuracy})
 """Metrics by the name that recipes, options and JSON use."""
 
 

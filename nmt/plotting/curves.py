@@ -1,14 +1,12 @@
-"""Pictures with a line for each run, system or model: training curves, gradient norms."""
+"""Training curves: pictures with a line for each run."""
 
 from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from nmt.metrics.table import METRICS, directed_name, higher_is_better
+from nmt.metrics.table import METRICS, higher_is_better
 from nmt.plotting.history import History
 from nmt.plotting.style import Picture, curves_size, scaled, style, visible
 
@@ -43,47 +41,6 @@ def draw_runs(runs: Mapping[str, History], x: XAxis = "updates", metric: str = "
                 axes.set_ylim(0, 1.5 * float(np.quantile(values, 0.98)))
         figure.supxlabel(x)
         draw_legend(figure)
-    return figure
-
-
-def draw_gradients(norms: Mapping[str, npt.NDArray[np.float64]]) -> Picture:
-    """Draw how gradient norms of models fall over the distance, each as a share of its largest, on a logarithmic scale.
-
-    Args:
-        norms: of each model, by the number of words that the encoder reads after a word, from 0.
-    """
-    with style(norms):
-        figure = Picture(figsize=curves_size(7.5, 4.7), layout="constrained")
-        axes = figure.subplots()
-        for name, norm_T in norms.items():
-            # Norms below the smallest number are zero, which has no place on the axis.
-            axes.plot(np.where(norm_T > 0, norm_T / norm_T.max(), np.nan), label=visible(name))
-        axes.set(xlabel="words that the encoder reads after a word", yscale="log")
-        axes.set_ylabel("gradient norm at the word,\nshare of the largest")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.yaxis.set_major_formatter("{x:g}")
-        # Within a power of ten there are no other labels.
-        axes.yaxis.set_minor_formatter("{x:g}" if axes.get_ylim()[0] > 0.1 else "")
-        draw_legend(figure)
-    return figure
-
-
-def draw_scores(scores: Mapping[str, float], metric: str) -> Picture:
-    """Draw a bar for each score, from above.
-
-    Args:
-        scores: by name, such as that of a change of the test set.
-    """
-    with style(scores):
-        figure = Picture(figsize=curves_size(6.4, 0.8 + 0.35 * len(scores)), layout="constrained")
-        axes = figure.subplots()
-        bars = axes.barh(list(map(visible, scores)), list(scores.values()), height=0.6)
-        axes.bar_label(bars, fmt=f"%.{METRICS[metric].decimals}f", padding=3)
-        axes.margins(x=0.15)  # room for the figures
-        axes.grid(visible=False, axis="y")
-        axes.set_axisbelow(True)
-        axes.invert_yaxis()
-        axes.set_xlabel(directed_name(metric))
     return figure
 
 

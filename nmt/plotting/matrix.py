@@ -1,4 +1,4 @@
-"""Pictures of word alignments: the attention matrix of a sentence pair, and one such matrix for each head.
+"""Pictures of word alignments: the attention matrix of a sentence pair.
 
 Source words run along the top, target words down the side. A cell is as dark as the attention that the target word
 pays to the source word (white 0, dark blue 1 in every picture, so that pictures can be compared). A dot marks a link
@@ -7,7 +7,7 @@ of the model, an orange square a sure gold link, a dashed one a possible gold li
 Lengths are in inches: a cell has a fixed size, and the figure grows with the number of words.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from nmt.alignment.links import WordAlignment
+from nmt.alignment.links import GoldLinks, WordAlignment
 from nmt.core.console import warn
 from nmt.core.errors import UserError
-from nmt.data.links import GoldLinks
 from nmt.plotting.style import (
     DIAGNOSTIC_SHADES,
     FAINT_INK,
@@ -45,7 +44,6 @@ from nmt.plotting.style import (
 MAX_WORDS = 400
 SURE: dict[str, Any] = {"facecolor": "none", "edgecolor": GOLD}
 POSSIBLE: dict[str, Any] = {**SURE, "linestyle": (0, (2.2, 1.4))}
-CHOSEN: dict[str, Any] = {"facecolor": "none", "edgecolor": INK, "linewidth": 1.8}
 
 Draw = Callable[[WordAlignment, GoldLinks | None, str | None, bool], Picture]
 """Draws a sentence pair with its gold links and title, with or without numbers."""
@@ -81,7 +79,7 @@ def draw_matrix(
     cell = min(max(scaled(0.22), 8 / num_words), 0.45, 30 / num_words)
     with style([*source, *target]):
         figure, [[axes]] = panels(1, 1, num_source * cell, num_target * cell)
-        _draw_weights(axes, alignment.weights, source, target, gold, numbers)
+        draw_weights(axes, alignment.weights, source, target, gold, numbers)
         _draw_links(axes, alignment, in_corner=numbers)
         draw_directions(axes)
         right: float = num_source
@@ -91,56 +89,8 @@ def draw_matrix(
         below = num_target + _draw_diagnostics(axes, alignment.source_diagnostics, num_target, below=True)
         below = max(below, draw_colour_bar(axes, scale, right))
         dot = Line2D([], [], linestyle="", marker="o", markersize=4, color=INK, label="model link")
-        _draw_legend(axes, [dot] if alignment.links else [], gold, below)
+        draw_legend(axes, [dot] if alignment.links else [], gold, below)
         axes.set_title(title or "", pad=9)
-    return figure
-
-
-def draw_grid(
-    alignment: WordAlignment,
-    gold: GoldLinks | None = None,
-    title: str | None = None,
-    numbers: bool = False,
-    *,
-    layers: Sequence[Sequence[str]],
-    chosen: Collection[int],
-) -> Picture:
-    """Draw every attention head of a sentence pair, a row a layer; a model with one head as :func:`draw_matrix` does.
-
-    All matrices have the words in the same order, which are written along the first row and column. A dark frame marks
-    the heads whose mean the links are taken from.
-
-    Args:
-        alignment: with ``head_weights``.
-        gold, title, numbers: as in :func:`draw_matrix`.
-        layers: names of the heads of each layer, in the order of ``head_weights``.
-        chosen: indices of the heads that links are taken from.
-
-    Raises:
-        UserError: as :func:`draw_matrix`.
-    """
-    if alignment.head_weights is None or len(alignment.head_weights) == 1:
-        return draw_matrix(alignment, gold, title, numbers)
-    source, target = shown_words(alignment, gold)
-    num_source, num_target = max(len(source), 1), max(len(target), 1)
-    num_rows, num_columns = len(layers), max(map(len, layers))
-    # Words, and numbers where they are asked for, are readable up to 25 words, in a picture of 40 inches at most.
-    cell = max(scaled(0.26 if numbers else 0.15), 2.4 / max(num_source, num_target))
-    cell = min(cell, scaled(0.3), 36 / (num_columns * num_source), 36 / (num_rows * num_target))
-    with style([*source, *target]):
-        figure, grid = panels(num_rows, num_columns, num_source * cell, num_target * cell)
-        heads = [axes for row, names in zip(grid, layers, strict=True) for axes in row[: len(names)]]
-        starts = [row[0] for row in grid]
-        for axes, name, weights in zip(heads, chain(*layers), alignment.head_weights, strict=True):
-            words = source if axes in grid[0] else [], target if axes in starts else []
-            _draw_weights(axes, weights, *words, gold, numbers)
-            axes.set_title(f"{title}\n{name}" if title and axes is heads[0] else name, fontsize=scaled(9), pad=4)
-        for head in chosen:
-            heads[head].add_patch(Rectangle((0, 0), num_source, num_target, zorder=4, clip_on=False, **CHOSEN))
-        draw_directions(heads[0])
-        bar = draw_colour_bar(heads[0], "attention", figure.get_figwidth() / cell)
-        frame = Rectangle((0, 0), 1, 1, label="links are taken from here", **CHOSEN)
-        _draw_legend(grid[-1][0], [frame], gold, max(num_target, bar))
     return figure
 
 
@@ -162,7 +112,7 @@ def plot_alignments(
         path: PNG, SVG or PDF by the suffix.
         gold: sure and possible links of each pair, in order.
         numbers: write the weights into their cells.
-        draw: draws a pair: :func:`draw_matrix`, or :func:`draw_grid` with its last arguments given.
+        draw: draws a pair: :func:`draw_matrix`, or what an extension provides.
 
     Returns:
         The files written.
@@ -217,7 +167,7 @@ def shown_words(alignment: WordAlignment, gold: GoldLinks | None) -> tuple[list[
 # --- parts of an alignment ---------------------------------------------------------------------------------
 
 
-def _draw_weights(
+def draw_weights(
     axes: Axes, weights: Weights, source: list[str], target: list[str], gold: GoldLinks | None, numbers: bool
 ) -> None:
     """The cells with frames around gold links, thick enough to be seen on the darkest shade, and with numbers."""
@@ -283,7 +233,7 @@ def _draw_diagnostics(axes: Axes, diagnostics: Mapping[str, Sequence[float]], st
     return gap + len(names)
 
 
-def _draw_legend(axes: Axes, entries: Sequence[Artist], gold: GoldLinks | None, below: float) -> None:
+def draw_legend(axes: Axes, entries: Sequence[Artist], gold: GoldLinks | None, below: float) -> None:
     """Draws the legend ``below`` cells under the top of the axes."""
     entries = list(entries)
     if gold is not None:

@@ -20,18 +20,15 @@ NUM_HELD_OUT = 1_000
 class AlignedPair:
     """An English sentence, its German translation, and the words of one that translate words of the other.
 
-    Attributes:
-        source_tokens: English words and punctuation marks.
-        target_tokens: German words and punctuation marks.
-        links: sorted pairs of a source and a target token, counted from 0.
-        construction: type of sentence: ``plain``, ``fronted``, ``number``, ``yes_no``, ``wh_question``, ``reported``,
-            ``reason``, ``condition``, ``relative``, ``coordinated`` or ``attribute``.
+    Tokens are words and punctuation marks.
     """
 
     source_tokens: tuple[str, ...]
     target_tokens: tuple[str, ...]
-    links: tuple[tuple[int, int], ...]
+    links: tuple[tuple[int, int], ...]  # sorted pairs of a source and a target token, counted from 0
     construction: str = ""
+    """Type of sentence: ``plain``, ``fronted``, ``number``, ``yes_no``, ``wh_question``, ``reported``, ``reason``,
+    ``condition``, ``relative``, ``coordinated`` or ``attribute``."""
 
     @property
     def source(self) -> str:

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from nmt.alignment.aer import score_files as score_links
-from nmt.alignment.links import WordAlignment, write_alignments
+from nmt.alignment.links import WordAlignment, format_pharaoh, write_alignments
 from nmt.core import console
 from nmt.core.errors import UserError
 from nmt.core.files import explained
 from nmt.core.jsonlines import parse_object
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
-from nmt.data.links import format_pharaoh
 from nmt.evaluation.scores import score_corpus
 from nmt.plotting.matrix import draw_matrix
 from nmt.plotting.style import write_figure

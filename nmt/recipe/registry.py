@@ -1,15 +1,9 @@
 """Tables of components, and components that other packages add to them.
 
-A recipe names components: a cell, an attention score, an encoder, a decoder, a logits processor, a metric, a schedule,
-a training technique; settings of ``nmt clean`` name filters. Each kind has one :class:`Table`, whose rows map a name to
-a class; the class has an attribute ``Options``, a subclass of :class:`nmt.recipe.options.Options` with the keys that
-can be set.
-
-A package outside nmt adds rows in one of three ways. A package that is installed declares an entry point for each
-component, in the group ``nmt.components``, or ``nmt.components.KIND`` with ``_`` in place of spaces. A module that
-isn't installed has a mapping ``COMPONENTS = {"mgu": MguCell}`` and is named for a run, by ``--plugin my_module`` or by
-:func:`load_plugin`. A program decorates a class with :func:`register`. Rows are known by kind and name; if no kind is
-given, the base class of the component tells it.
+Each kind of component, such as a cell or a metric, has one :class:`Table`, whose rows map the name in a recipe to a
+class. The class has an attribute ``Options``, a subclass of :class:`nmt.recipe.options.Options` with the keys that can
+be set. Packages outside nmt add rows by entry points of the group ``nmt.components`` or ``nmt.components.KIND``, with
+``_`` in place of spaces, by :func:`load_plugin`, or by :func:`register`; docs/tutorials/new-component.md shows each.
 
 Code is only ever run because it is installed or because the user names it: a recipe or a model directory records which
 plugins it needs (:func:`required_plugins`), but never causes one to be imported.

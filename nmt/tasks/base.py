@@ -85,7 +85,7 @@ class Task:
         self, options: VocabularyOptions, pairs: Iterable[tuple[str, str]], tags: Sequence[str], terms: bool
     ) -> Vocabularies:
         """Learns the vocabularies from training text; see :func:`nmt.train_vocabularies`."""
-        return train_vocabularies(options, pairs, self.reader.has_turns, tags, self.has_labels, terms)
+        return train_vocabularies(options, pairs, self.reader.has_turns, tags, terms)
 
     def check_vocabularies(self, vocabularies: Vocabularies, where: str) -> None:
         """Raises a UserError if vocabularies can't represent the lines of this task.

@@ -1,6 +1,7 @@
 """The text of a run: its vocabularies, its encoded training pairs, and its validation sets."""
 
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,8 +14,6 @@ from nmt.core.errors import UserError
 from nmt.data.batching import BatchStream, PairTransform, TrainingBatches
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, PairExtras, encode_corpus
-from nmt.data.links import LinkFile
-from nmt.data.mixing import Sample
 from nmt.data.opening import given_text, open_corpus, open_text
 from nmt.data.sources import ParallelText
 from nmt.data.vocabulary.base import NEW_VOCABULARY, TERM, Vocabulary
@@ -24,7 +23,7 @@ from nmt.recipe.schema import CorpusOptions, DataOptions, FilePair, Recipe, Stag
 from nmt.tasks import task_of
 from nmt.tasks.base import Task
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
-from nmt.training.techniques.base import Technique
+from nmt.training.techniques import Technique
 
 MAX_HELD_OUT = 0.05
 """Largest share of the training pairs that is held out where there is no validation split."""
@@ -211,7 +210,10 @@ def _annotations(
             )
     splits = any(getattr(technique.options, "split_punctuation", False) for technique in techniques.values())
     of_corpora: list[list[PairExtras]] = [
-        [LinkFile(corpus.links, splits, options, vocabularies)] if corpus.links else [] for corpus in options.corpora
+        [provided("word links", "The key links of data.corpora")(corpus.links, splits, options, vocabularies)]
+        if corpus.links
+        else []
+        for corpus in options.corpora
     ]
     return of_corpora or [[annotations for annotations in by_technique.values() if annotations]]
 
@@ -235,6 +237,32 @@ def validation_set(text: ParallelText, corpus: EncodedCorpus, indices: npt.NDArr
     positions = set(wanted.tolist())
     kept = [pair for line, pair in enumerate(islice(text, int(wanted[-1]) + 1)) if line in positions]
     return ValidationSet(corpus, indices, [source for source, _ in kept], [target for _, target in kept])
+
+
+class Sample:
+    """Samples sentence pairs of several texts by their weights; the same ones in each iteration.
+
+    Their number is about that of all texts together, at most ``limit``. A text with fewer pairs than its share is
+    repeated; tags are left out.
+    """
+
+    def __init__(
+        self, texts: Sequence[ParallelText], weights: Sequence[float], limit: int | None = None, seed: int = 1
+    ) -> None:
+        self._texts = [text.untagged for text in texts]
+        sizes = [sum(1 for _ in text) for text in self._texts]
+        total = min(sum(sizes), limit or sum(sizes))
+        self._copies = [
+            total * (weight / sum(weights)) / max(size, 1) for weight, size in zip(weights, sizes, strict=True)
+        ]
+        self._seed = seed
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        rng = random.Random(self._seed)
+        for text, copies in zip(self._texts, self._copies, strict=True):
+            for pair in text:
+                for _ in range(int(copies) + (rng.random() < copies % 1)):
+                    yield pair
 
 
 def _vocabularies(recipe: Recipe, task: Task, resumed: Path | None, texts: Sequence[ParallelText]) -> Vocabularies:

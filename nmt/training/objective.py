@@ -12,7 +12,7 @@ from nmt.data.batch import Batch
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import TrainingOptions
 from nmt.training.loss import TokenLoss, token_loss
-from nmt.training.techniques.base import Technique
+from nmt.training.techniques import Technique
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,10 @@ from nmt.recipe.schema import DEFAULT_OPTIMIZER, DEFAULT_SCHEDULE, Recipe
 from nmt.tasks import choose_task
 from nmt.tasks.base import Task
 from nmt.training.data import MODIFIERS
-from nmt.training.observer import KEY as OBSERVER
-from nmt.training.observer import OBSERVERS
 from nmt.training.optimization import OPTIMIZER, OPTIMIZERS, SCHEDULE, SCHEDULES
+from nmt.training.techniques import IN_FORWARD, TECHNIQUES, Technique
 from nmt.training.techniques import KEY as TECHNIQUE
-from nmt.training.techniques import TECHNIQUES
-from nmt.training.techniques.base import IN_FORWARD, Technique
+from nmt.training.validation import OBSERVER, OBSERVERS
 
 COMPONENTS: Mapping[str, tuple[Table[Any], Mapping[str, str]]] = {
     "model.encoder": (ENCODERS, {}),

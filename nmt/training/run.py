@@ -29,8 +29,7 @@ from nmt.training.graphs import records_graphs
 from nmt.training.objective import Objective
 from nmt.training.resolve import resolve
 from nmt.training.sinks import open_sinks
-from nmt.training.techniques import make_techniques
-from nmt.training.techniques.base import Technique
+from nmt.training.techniques import Technique, make_techniques
 from nmt.training.trainer import Trainer
 from nmt.training.validation import Validator
 from nmt.training.weights import make_model

@@ -25,7 +25,7 @@ from nmt.training.events import (
     Validated,
     Warned,
 )
-from nmt.training.observer import OBSERVERS
+from nmt.training.validation import OBSERVERS
 
 SILENCE = (20.0, 60.0, 180.0)
 """Seconds without a message (of a validation or an epoch) after which a log file gets a line: its first one, its second

@@ -17,7 +17,7 @@ from nmt.training.checkpoint import CheckpointFolder
 from nmt.training.distributed import ProcessGroup
 from nmt.training.meter import Divergence, Meter
 from nmt.training.optimization import Schedule
-from nmt.training.techniques.base import Technique
+from nmt.training.techniques import Technique
 from nmt.training.weights import Factors, MovingAverage
 
 

@@ -4,9 +4,10 @@ B sentences of a batch, S source and T target positions, EOS counted.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,11 +23,12 @@ from nmt.decoding.search import ModelSearcher, Query
 from nmt.metrics.degenerate import DegenerateCount, count_degenerate
 from nmt.metrics.table import LOSS, METRICS, higher_is_better
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe import options as groups
+from nmt.recipe.registry import Table
 from nmt.recipe.schema import Recipe
 from nmt.training.data import Data
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
 from nmt.training.loss import batch_loss
-from nmt.training.observer import make_observers
 
 LEARNED = 0.5
 """Share of the entropy of single target tokens that a loss must fall below before translations should be sound."""
@@ -74,6 +76,54 @@ class Validation:
         if best is None or not math.isfinite(self.value):
             return math.isfinite(self.value)
         return self.value > best if higher_is_better(self.metric) else self.value < best
+
+
+OBSERVER = "training.observers"
+
+
+class Observer(ABC):
+    """Records something about a model at each validation; a recipe turns it on by its name in ``training.observers``.
+
+    Each observation is a line of ``NAME.jsonl`` in the model directory, and an
+    :class:`nmt.training.events.Observed`. An observer reads the weights without changing them and draws no random
+    number, so that a run reaches the same weights with and without it. It is made in rank 0 alone.
+
+    Args:
+        options: an instance of ``Options``.
+        recipe: complete and checked.
+        data: of the run.
+        precision: of the matrix products.
+
+    Raises:
+        UserError: the options don't fit the data.
+    """
+
+    class Options(groups.Options):
+        """Without keys."""
+
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Features of the task that it needs, see :meth:`nmt.tasks.base.Task.require`."""
+
+    @abstractmethod
+    def __init__(self, options: Any, recipe: Recipe, data: Data, precision: Precision) -> None: ...
+
+    @abstractmethod
+    def __call__(self, model: Seq2Seq, check: Callable[[], None]) -> dict[str, Any]:
+        """Returns the observation as JSON values.
+
+        Args:
+            model: in eval mode; called under ``torch.inference_mode``.
+            check: to be called now and then; raises an error if the validation is to end.
+        """
+
+
+OBSERVERS: Table[Observer] = Table("observer", Observer, {})
+
+
+def make_observers(recipe: Recipe, data: Data, precision: Precision) -> dict[str, Observer]:
+    """Returns the observers of a recipe by name."""
+    chosen = OBSERVERS.choose_many(recipe.training.observers, OBSERVER)
+    return {name: observer(options, recipe, data, precision) for name, (observer, options) in chosen.items()}
 
 
 class Validator:

@@ -1,10 +1,8 @@
 """The weights of a run: their first values, which of them are trained, and their average."""
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
 
@@ -14,10 +12,9 @@ from torch import Tensor, nn
 from nmt.core.console import say
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
-from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build_model
-from nmt.models.contracts import OutputLayer, table_ids
+from nmt.models.contracts import table_ids
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_weights, weights_of
 from nmt.recipe.registry import provided
@@ -59,7 +56,8 @@ def copy_weights(directory: Path, model: Seq2Seq, vocabularies: Vocabularies, sp
     trained = read_weights(ModelDirectory(directory).weights)
     before = Vocabularies.load(directory)
     if before.fingerprint != vocabularies.fingerprint:
-        _carry_over(trained, model, vocabularies, before, spells_new)
+        carry_over = provided("weights by piece", "Fine-tuning with another vocabulary")
+        carry_over(trained, model, vocabularies, before, spells_new)
     taken, new = [], []
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -78,45 +76,6 @@ def copy_weights(directory: Path, model: Seq2Seq, vocabularies: Vocabularies, sp
     further = f" and {len(parts) - NAMED} more" if len(parts) > NAMED else ""
     rest = f"; new: {', '.join(parts[:NAMED])}{further}" if new else ""
     say(f"starting from {directory}: {share:.0%} of the weights{rest}")
-
-
-def _carry_over(
-    trained: dict[str, Tensor], model: Seq2Seq, new: Vocabularies, old: Vocabularies, spells_new: bool
-) -> None:
-    """Converts embeddings and output layer of a trained model to another vocabulary, in place.
-
-    A piece that the old vocabulary has keeps its row; another begins as the mean of the old pieces that spell it
-    (Gee et al. 2022, "Fast Vocabulary Transfer for Language Model Compression") or, without any, as it is.
-    """
-    sides = {"encoder": (new.source, old.source), "decoder": (new.target, old.target)}
-    rows_of = {part: _parents(*vocabularies, spells_new) for part, vocabularies in sides.items()}
-    for path, module in model.named_modules():
-        for own, parameter in module.named_parameters(recurse=False):
-            name, part = f"{path}.{own}", path.partition(".")[0]
-            # The table of an embedding, whose module has the path embedding.table, or the output layer.
-            if isinstance(module, nn.Embedding | OutputLayer) and name in trained:
-                rows = parameter.detach().clone()
-                if rows.shape[1:] == trained[name].shape[1:]:
-                    for row, parents in enumerate(rows_of[part]):
-                        rows[row] = trained[name][parents].mean(dim=0) if parents else rows[row]
-                trained[name] = rows
-    shares = [
-        sum(new.token(i) in tokens for i in range(len(new))) / len(new)
-        for new, tokens in ((n, set(map(o.token, range(len(o))))) for n, o in sides.values())
-    ]
-    say(f"another vocabulary: {shares[0]:.0%} of the source pieces and {shares[1]:.0%} of the target pieces are known")
-
-
-def _parents(new: Vocabulary, old: Vocabulary, spells_new: bool) -> list[list[int]]:
-    """Returns, for each id of a vocabulary, the ids of another one whose rows initialise it."""
-    known = {old.token(i): [i] for i in range(len(old))}
-    known |= {new.token(of(new)): [of(old)] for of in map(attrgetter, ("pad", "unk", "sos", "eos"))}
-    parents = []
-    for token in map(new.token, range(len(new))):
-        is_spelled = spells_new and not (old.is_closed or re.fullmatch("<.*>", token))  # a symbol or a byte
-        spelling = old.encode(token.replace(SPACE, " ")) if is_spelled else []
-        parents.append(known.get(token) or [i for i in spelling if i != old.unk])
-    return parents
 
 
 class Factors(Protocol):

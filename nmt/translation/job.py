@@ -19,7 +19,6 @@ from nmt.core.errors import UserError, shortened
 from nmt.core.text import in_windows
 from nmt.decoding.search import ModelSearcher
 from nmt.jobs.forked import CAN_FORK, map_forked
-from nmt.jobs.workers import Job, Step
 from nmt.translation.glossary import Glossary
 from nmt.translation.loaded import WINDOW
 from nmt.translation.options import DEFAULTS, TranslationOptions
@@ -93,22 +92,13 @@ class TranslationJob:
             for number, window in windows:
                 yield self._translate(number, window, on_progress)
             return
-        for kind, value in map_forked(self._start, windows, self.num_processes):
-            if kind == "lines":
-                on_progress(value)
-            elif kind == "warning":
-                warn(value)
-            else:
-                yield value
+        num_threads = max(1, torch.get_num_threads() // self.num_processes)
 
-    def _start(self, send: Callable[[Step], None]) -> Job:
-        """Returns what translates a window in one of several processes."""
-        torch.set_num_threads(max(1, torch.get_num_threads() // self.num_processes))
+        def translate(window: tuple[int, list[str]], count: Callable[[int], None]) -> list[Translation]:
+            torch.set_num_threads(num_threads)
+            return list(self._translate(*window, count))
 
-        def translate(window: tuple[int, list[str]]) -> Iterator[Step]:
-            yield "done", list(self._translate(*window, lambda lines: send(("lines", lines))))
-
-        return translate
+        yield from map_forked(translate, windows, self.num_processes, on_progress)
 
     def _translate(
         self, first_line: int, window: Sequence[str], on_progress: Callable[[int], None]

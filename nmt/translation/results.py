@@ -1,12 +1,10 @@
 """The results of a translator, in text and as JSON: reranking of candidates, and words in place of UNK."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
-from math import exp
 from typing import Any
 
-from nmt.core.errors import UserError
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 
 DIGITS = 4
@@ -124,50 +122,6 @@ class ScoredPair:
             "log_probability": None if self.log_probability is None else round(self.log_probability, 6),
             "score": None if self.score is None else round(self.score, 6),
         }
-
-
-@dataclass(frozen=True)
-class Perplexity:
-    """Perplexity of a text: exp of the mean of -log p, by two units.
-
-    Perplexities per token of models with different vocabularies can't be compared, those per word can. The end of each
-    sentence, which is predicted too, counts as a token and as a word.
-    """
-
-    log_probability: float
-    """Log-probability of the whole text; natural."""
-    num_tokens: int
-    num_words: int
-    """Separated by white space."""
-
-    @classmethod
-    def of(cls, pairs: Iterable[ScoredPair], name: str) -> "Perplexity":
-        """Computes the perplexity of the targets of pairs; those without a score are left out.
-
-        Raises:
-            UserError: no pair has a score.
-        """
-        total, num_tokens, num_words = 0.0, 0, 0
-        for pair in pairs:
-            if pair.log_probability is not None:
-                total += pair.log_probability
-                num_tokens += len(pair.tokens)
-                num_words += len(pair.target.split()) + 1
-        if not num_tokens:
-            raise UserError(f"{name} has no text to measure.", "Give a file with at least one line.")
-        return cls(total, num_tokens, num_words)
-
-    @property
-    def per_token(self) -> float:
-        return exp(-self.log_probability / self.num_tokens)
-
-    @property
-    def per_word(self) -> float:
-        return exp(-self.log_probability / self.num_words)
-
-    def to_json(self) -> dict[str, float]:
-        """The object of ``nmt score --perplexity … --json``."""
-        return {"per_token": self.per_token, "per_word": self.per_word, **asdict(self)}
 
 
 def mbr_rerank(candidates: list[Candidate], utility: str, source: str) -> list[Candidate]:

@@ -1,6 +1,7 @@
 """From requests to candidates: encoding, the search of the model, and decoding."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from nmt.core.console import warn
 from nmt.core.errors import UserError
@@ -9,17 +10,15 @@ from nmt.decoding.hypotheses import BeamObserver, Hypothesis
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.ranking import NO_MBR
 from nmt.decoding.search import Query
-from nmt.recipe.registry import hooks
+from nmt.recipe.registry import hooks, provided
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.examination import Window
 from nmt.translation.examiner import Examiner
 from nmt.translation.glossary import Glossary
-from nmt.translation.letter_case import case_restorer
 from nmt.translation.loaded import LoadedModel
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.results import Candidate, Translation, mbr_rerank, spell_unknown
-from nmt.translation.terms import place_terms
 
 NO_CANDIDATE = Candidate("", 0.0, [])
 """Result for an empty line."""
@@ -54,19 +53,6 @@ class LineSearch:
             on_progress: called with the number of lines translated since the call before.
             size: only the first hypotheses of each line become candidates, which saves time.
         """
-        found = self._search(requests, numbers, options, on_progress, observer, size)
-        return place_terms(self._translator, requests, numbers, found, options, self._search)
-
-    def _search(
-        self,
-        requests: Sequence[Request],
-        numbers: Sequence[int],
-        options: DecodingOptions,
-        on_progress: Callable[[int], None] = lambda lines: None,
-        observer: BeamObserver | None = None,
-        size: int | None = None,
-    ) -> list[list[Candidate]]:
-        """Returns what a call does, without regard to terms."""
         encoded = [self._translator.encode_source(request.source) for request in requests]
         for number, ids in zip(numbers, encoded, strict=True):
             if len(ids) > self._translator.max_pieces:
@@ -90,7 +76,16 @@ class LineSearch:
             candidates = [self._candidate(hypothesis, request.source) for hypothesis in hypotheses[:size]]
             candidates = self._constraints.allowed(number, mbr_rerank(candidates, options.mbr, request.source))
             found.append(candidates or [NO_CANDIDATE])
+        if any(request.terms for request in requests):
+            place_terms = provided("terms", "A request with terms")
+            found = place_terms(self._translator, requests, numbers, found, options, self._without_terms)
         return found
+
+    def _without_terms(
+        self, requests: Sequence[Request], numbers: Sequence[int], options: DecodingOptions
+    ) -> list[list[Candidate]]:
+        """Returns the candidates of requests without regard to their terms."""
+        return self([replace(request, terms={}) for request in requests], numbers, options)
 
     def _check_tags(self, requests: Sequence[Request], numbers: Sequence[int]) -> None:
         """Tell, once, of a line that seems to begin with a tag which a model with tags hasn't."""
@@ -117,7 +112,7 @@ class LineSearch:
 
 
 class WindowTranslation:
-    """Translates windows of lines: restores the letter case, searches, and examines what was found.
+    """Translates windows of lines: lets extensions change the requests, searches, and examines what was found.
 
     Args:
         options: what all lines have in common.
@@ -143,7 +138,9 @@ class WindowTranslation:
             )
         if constraints.replace_unknown and not translator.has_attention:
             raise UserError("A model without attention can't replace unknown words.", "Remove --replace-unknown.")
-        self._options, self._decoding, self._letter_case = options, decoding, translator.attached(case_restorer)
+        self._options, self._decoding = options, decoding
+        changes = (make(translator, decoding) for make in hooks("requests_changed"))
+        self._changes = [change for change in changes if change is not None]
         self._processors = [*constraints.processors(translator.vocabularies), *processors]
         self._search = LineSearch(translator, constraints, self._processors)
         self._translator, self._examine = translator, Examiner.requested(translator, options)
@@ -156,7 +153,10 @@ class WindowTranslation:
     ) -> Iterator[Translation]:
         """Yields the translation of each line, in order; ``numbers`` are those of the lines."""
         decoding, examine, n_best = self._decoding, self._examine, self._options.n_best
-        requests = [*map(self._letter_case.ordinary, given)] if decoding.restore_case else given
+        requests, given_to = given, []
+        for change in self._changes:
+            given_to.append(requests)
+            requests = [*map(change.changed, requests)]
         traces = (make(self._translator, requests, decoding, self._processors) for make in self._tracers)
         trace = next(filter(None, traces), None)
         found = self._search(requests, numbers, decoding, on_progress, trace, self._size)
@@ -165,7 +165,9 @@ class WindowTranslation:
             known = [trace.found.get(number - 1) for number in numbers] if trace is not None else ()
             window = Window(requests, numbers, found, decoding, self._search)
             translations = examine.window(window, translations, known)
-        return map(self._letter_case.restored, given, translations)
+        for change, before in zip(reversed(self._changes), reversed(given_to), strict=True):
+            translations = [*map(change.restored, before, translations)]
+        return iter(translations)
 
 
 def chosen(

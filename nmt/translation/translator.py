@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, overload
 
-from nmt.alignment.aligner import DEFAULT, Learned
+from nmt.alignment.aligner import DEFAULT
 from nmt.alignment.extract import LinkOptions
-from nmt.alignment.links import Alignments, WordAlignment
+from nmt.alignment.links import WordAlignment
 from nmt.core.text import in_windows
 from nmt.data.words import split_pairs
 from nmt.decoding.processors import LogitsProcessor
+from nmt.recipe.registry import provided
 from nmt.translation.loaded import WINDOW, LoadedModel
 from nmt.translation.options import DEFAULTS, TranslationOptions
 from nmt.translation.request import Request
@@ -89,17 +90,17 @@ class Translator(LoadedModel):
             yield from translate(requests, range(number, number + len(requests)), on_progress)
             number += len(requests)
 
-    def align(self, pairs: Iterable[tuple[str, str]], tokenized: bool = False, **options: Any) -> Alignments:
+    def align(self, pairs: Iterable[tuple[str, str]], tokenized: bool = False, **options: Any) -> list[WordAlignment]:
         """Aligns the words of given sentence pairs; see :meth:`stream_alignments` for the arguments.
 
         Returns:
-            A list with the alignment of each pair, which a notebook draws.
+            The alignment of each pair, in order; :func:`nmt.plot_alignment` draws one.
 
         Example::
 
             mt.align([("Ein Mann schläft.", "A man sleeps.")])
         """
-        return Alignments(self.stream_alignments(pairs, tokenized, **options))
+        return list(self.stream_alignments(pairs, tokenized, **options))
 
     def stream_alignments(
         self,
@@ -131,13 +132,17 @@ class Translator(LoadedModel):
         in_words = split_pairs(pairs, tokenized, split_punctuation, self.task.reader)
         return self.aligner(in_words, links, reverse=None if reverse is None else reverse.aligner, **options)
 
-    def learn_alignment(self, pairs: Iterable[tuple[str, str]], tokenized: bool = False) -> Learned:
+    def learn_alignment(self, pairs: Iterable[tuple[str, str]], tokenized: bool = False) -> Any:
         """Learn from parallel text, best the training text, how to align; :meth:`align` is better from then on.
+
+        Returns:
+            A :class:`nmt.extensions.lexicon.learning.Learned`.
 
         Raises:
             UserError: the model has no attention, there is no pair, or the model directory can't be written.
         """
-        return self.aligner.learn(split_pairs(pairs, tokenized, True, self.task.reader))
+        learn = provided("alignment learner", "learn_alignment")
+        return learn(self.aligner, split_pairs(pairs, tokenized, True, self.task.reader))
 
     def score(self, pairs: Iterable[tuple[str, str]], **decoding: Any) -> Iterator[ScoredPair]:
         """Scores given translations by the model, in order and in constant memory.

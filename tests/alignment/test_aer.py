@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.alignment.aer import score_files, score_links
+from nmt.alignment.links import Link
 from nmt.core.errors import UserError
-from nmt.data.links import Link
 
 links_sets = st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5)))
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.alignment.extract import LinkOptions, Symmetrization, balance, symmetrize, word_links
-from nmt.data.links import Link
+from nmt.alignment.links import Link
 
 # The third source word draws the eyes of all target words, as the end of a sentence often does.
 DISTRACTED = np.array([[0.4, 0.1, 0.5], [0.1, 0.35, 0.55], [0.05, 0.05, 0.9]], dtype=np.float32)

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from nmt.alignment.heads import AlignmentHeads, HeadWeights, choose_heads
+from nmt.alignment.heads import AlignmentHeads
 from nmt.core.errors import UserError
 from nmt.models.contracts import SINGLE_HEAD, Decoder, Head
 
@@ -53,19 +52,3 @@ def test_a_damaged_file_is_named(decoder: Decoder, tmp_path: Path, content: str)
     (tmp_path / "alignment.json").write_text(content)
     with pytest.raises(UserError, match=r"alignment\.json is damaged"):
         AlignmentHeads.load(tmp_path / "alignment.json", decoder)
-
-
-def test_heads_that_align_are_told_from_heads_that_do_not() -> None:
-    rng = np.random.default_rng(1)
-    weights: list[HeadWeights] = []
-    for _ in range(60):
-        truth = np.eye(8)[rng.permutation(8)]
-        # Two heads see the truth through noise of their own, two look anywhere, one always at the last word.
-        noise = rng.gamma(0.5, 0.5, (4, 8, 8))
-        heads = [truth + noise[0], truth + noise[1], noise[2], noise[3]]
-        heads.append(np.tile(np.eye(8)[7], (8, 1)) + 0.01)
-        weights.append(np.stack([head / head.sum(axis=1, keepdims=True) for head in heads]).astype(np.float32))
-    chosen, agreement = choose_heads(weights)
-    assert set(chosen) == {0, 1}
-    assert min(agreement[:2]) > max(agreement[2:])
-    assert all(0 <= share <= 1 for share in agreement)

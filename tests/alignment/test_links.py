@@ -10,10 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.alignment.extract import LinkOptions, extract_links
-from nmt.alignment.links import WordAlignment, to_json, write_alignments
+from nmt.alignment.links import (
+    Link,
+    WordAlignment,
+    format_pharaoh,
+    parse_pharaoh,
+    read_pharaoh,
+    to_json,
+    write_alignments,
+)
 from nmt.alignment.merge import membership, merge_to_words
 from nmt.core.errors import UserError
-from nmt.data.links import Link, format_pharaoh, parse_pharaoh, read_pharaoh
 
 links_sets = st.sets(st.tuples(st.integers(0, 99), st.integers(0, 99)))
 

@@ -9,15 +9,11 @@ import pytest
 
 from nmt.alignment.extract import LinkOptions, balance, word_links
 from nmt.alignment.lexicon import LEAST_SHARE, Lexicon
-from nmt.alignment.links import Weights, WordAlignment
-from nmt.alignment.posterior import JUMP_DECAY, learn_lexicon, posteriors, word_order
+from nmt.alignment.links import Weights
+from nmt.alignment.posterior import JUMP_DECAY, posteriors, word_order
 
 SOURCE, TARGET = ["der", "Hund", "schläft"], ["the", "dog", "sleeps", "now"]
 LEXICON = Lexicon({"der": {"the": 8.0}, "hund": {"dog": 5.0, "hound": 1.0}, "schläft": {"sleeps": 3.0, "the": 1.0}})
-
-
-def aligned(source: str, target: str, weights: list[list[float]]) -> WordAlignment:
-    return WordAlignment(tuple(source.split()), tuple(target.split()), np.array(weights, np.float32), ())
 
 
 def posterior(source: Sequence[str], target: Sequence[str], weights: Weights, lexicon: Lexicon) -> Weights:
@@ -100,21 +96,6 @@ def test_a_sentence_too_long_for_a_table_of_jumps_is_aligned_word_by_word() -> N
     assert found.shape == weights.shape
     assert found[0].argmax() == 0
     np.testing.assert_allclose(found.sum(), 1, rtol=1e-3)
-
-
-def test_learning_finds_what_attention_alone_does_not() -> None:
-    """Attention prefers neither of two words; that *Buch* comes with *book* in other pairs tells them apart."""
-    even = [[0.5, 0.5], [0.5, 0.5]]
-    corpus = [
-        aligned("ein Buch", "a book", even),
-        aligned("das Buch", "the book", even),
-        aligned("das Haus", "the house", even),
-    ]
-    found = learn_lexicon(iter(corpus * 5)).probability(["Buch", "das"], ["book", "the", "a"])
-    assert found[0, 0] > 0.8
-    assert found[1, 1] > 0.8
-    counted = Lexicon.count((pair.source, pair.target, balance(pair.weights)) for pair in corpus * 5)
-    assert counted.probability(["Buch"], ["book"])[0, 0] == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_reversed_lexicon_has_the_same_counts() -> None:

@@ -1,9 +1,7 @@
 """What a notebook does: train, look at the run, translate, align, score."""
 
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import nmt
@@ -47,15 +45,3 @@ def test_a_text_is_one_sentence_and_a_list_is_many(run: nmt.Run) -> None:
 def test_a_table_shows_each_candidate_and_escapes_text() -> None:
     translation = nmt.Translation("a < b", "x & y", -1.0, ["x"])
     assert "<td>a &lt; b</td><td>x &amp; y</td><td>-1.00</td>" in translation._repr_html_()
-
-
-def test_alignments_draw_themselves(run: nmt.Run) -> None:
-    found = run.model.align([("Der Hund schläft.", "The <dog> sleeps."), ("Hallo", "Hello")])
-    assert [len(alignment.target) for alignment in found] == [3, 1]
-    page = found._repr_html_()
-    assert page.count("<table>") == 2
-    assert "&lt;dog&gt;" in page
-    assert page.count("●") == sum(len(alignment.links) for alignment in found) > 0
-    dark = replace(found[1], weights=np.full((1, 1), 0.9, np.float32))
-    assert "color:white" in dark._repr_html_()
-    assert "color:white" not in replace(dark, weights=dark.weights / 3)._repr_html_()

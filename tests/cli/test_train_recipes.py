@@ -1,15 +1,10 @@
 """``nmt recipes``: the list of recipes, a recipe to edit, and the list of keys."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import pytest
 from fixture_types import RunNmt
 
-from nmt.cli.schema import recipe_keys
 from nmt.recipe.load import find_recipe, load_recipe, shipped_recipes
-from nmt.training.resolve import resolve
 
 
 def test_recipes_are_listed_and_each_can_be_read(run_nmt: RunNmt) -> None:
@@ -33,35 +28,3 @@ def test_only_recipes_are_printed(run_nmt: RunNmt, tmp_path: Path) -> None:
         done = run_nmt("recipes", name)
         assert (done.returncode, done.stdout) == (2, "")
         assert problem in done.stderr
-
-
-def flat(values: Mapping[str, Any], path: str = "") -> set[str]:
-    """The dotted keys of the values in nested mappings."""
-    keys: set[str] = set()
-    for key, value in values.items():
-        keys |= flat(value, f"{path}{key}.") if isinstance(value, Mapping) and value else {f"{path}{key}"}
-    return keys
-
-
-@pytest.mark.parametrize("name", ["systems/lstm", "bench/transformer_256"])
-def test_every_key_of_a_recipe_is_listed(name: str) -> None:
-    listed = {key.name for part in ("", "model.encoder", "model.decoder.attention") for key in recipe_keys(part)}
-    listed |= {key.name for side in ("encoder", "decoder") for key in recipe_keys(f"model.{side}.cell")}
-    found = {key for key in flat(resolve(load_recipe(name)).model_dump(mode="json")) if not key.endswith(".type")}
-    assert found <= listed
-
-
-def test_keys_have_type_range_default_and_meaning(run_nmt: RunNmt) -> None:
-    done = run_nmt("recipes", "--keys", "training.max_steps")
-    assert done.stdout == "training.max_steps: integer or null, 1<=x, default null\n    stop after this many updates\n"
-    [encoder, *options] = recipe_keys("model.encoder")
-    assert str(encoder).startswith("model.encoder: encoder, one of recurrent transformer ")
-    assert str(encoder).endswith(", required")
-    assert {"model.encoder: recurrent", "model.encoder: transformer"} <= {key.component for key in options}
-    assert "# model.encoder.cell: leaky\n" in run_nmt("recipes", "--keys", "model.encoder.cell").stdout
-
-
-def test_an_unknown_key_suggests_the_nearest(run_nmt: RunNmt) -> None:
-    done = run_nmt("recipes", "--keys", "training.max_step")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "Did you mean 'training.max_steps'?" in done.stderr

@@ -192,6 +192,7 @@ CASES |= {
         ("learned", "clockwork", "all"),
         ("zero", "gru", "target"),
     )
+    if cell in CELLS
 }
 CASES["language model transformer"] = {"type": NO_ENCODER}, {"type": "transformer"}, {"tie": "all"}
 CASES["odd memory"] = {"type": "recurrent", "hidden_size": 5, "bidirectional": False}, {"type": "transformer"}, {}

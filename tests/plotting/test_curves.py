@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from nmt.plotting.curves import draw_gradients, draw_runs
+from nmt.plotting.curves import draw_runs
 from nmt.plotting.history import History
 
 
@@ -57,13 +56,6 @@ def test_a_spike_of_the_gradient_does_not_flatten_the_rest() -> None:
     history.events["train"][3]["gradient_norm"] = 1e4
     axes = draw_runs({"run": history}).axes[4]
     assert axes.get_ylim()[1] < 5
-
-
-def test_gradients_have_a_line_for_each_name() -> None:
-    gradients = draw_gradients({"rnn": np.array([2.0, 4.0, 0.4]), "lstm": np.array([1.0, 1.0, 0.5])})
-    (axes,) = gradients.axes
-    assert [list(line.get_ydata()) for line in axes.lines] == [[0.5, 1, 0.1], [1, 1, 0.5]]
-    assert axes.get_yscale() == "log"
 
 
 def test_a_figure_that_no_run_has_gets_no_panel() -> None:

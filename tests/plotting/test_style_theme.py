@@ -14,16 +14,29 @@ from matplotlib.text import Text
 
 import nmt
 from nmt.alignment.links import WordAlignment
-from nmt.plotting.curves import draw_gradients
+from nmt.plotting.curves import draw_legend
 from nmt.plotting.matrix import draw_matrix
-from nmt.plotting.style import BACKGROUND, Picture, theme
+from nmt.plotting.style import BACKGROUND, Picture, curves_size, style, theme
 
 WORDS = ("The", "old", "teacher", "buys", "a", "red", "book", ".")
 LINKS = tuple((word, word) for word in range(len(WORDS)))
 ALIGNMENT = WordAlignment(WORDS, WORDS, np.eye(len(WORDS), dtype=np.float32) * 0.9 + 0.01, LINKS)
+
+
+def draw_curves() -> Picture:
+    with style(["rnn", "lstm"]):
+        figure = Picture(figsize=curves_size(7.5, 4.7), layout="constrained")
+        axes = figure.subplots()
+        for name, values in {"rnn": [1.0, 0.1, 0.01], "lstm": [1.0, 0.9, 0.8]}.items():
+            axes.plot(values, label=name)
+        axes.set_xlabel("words")
+        draw_legend(figure)
+    return figure
+
+
 DRAW: dict[str, Callable[[], Picture]] = {
     "matrix": lambda: draw_matrix(ALIGNMENT, (set(LINKS), set(LINKS)), "A title", numbers=True),
-    "curves": lambda: draw_gradients({"rnn": np.array([1.0, 0.1, 0.01]), "lstm": np.array([1.0, 0.9, 0.8])}),
+    "curves": draw_curves,
 }
 each_picture = pytest.mark.parametrize("name", DRAW)
 

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from nmt.alignment.aligner import AttentionAligner
+from nmt.alignment.links import Link, read_pharaoh
 from nmt.core.text import read_lines
-from nmt.data.links import Link, read_pharaoh
 from nmt.data.words import Words
 from nmt.extensions.documents.elements import translate_page
 from nmt.extensions.documents.markup import translate_content

@@ -57,7 +57,7 @@ def _command_sections(command: Any, name: str, level: int) -> Iterator[str]:
 
 def keys() -> str:
     """The keys of recipes: a table for each part and each component, from the schema."""
-    from nmt.cli.schema import recipe_keys
+    from nmt.extensions.editors.keys import recipe_keys
 
     sections: dict[str, list[tuple[str, ...]]] = {}
     for part in ("", "model.encoder.cell", "model.decoder.attention"):

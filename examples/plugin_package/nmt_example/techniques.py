@@ -7,7 +7,7 @@ from nmt.data.batch import Batch
 from nmt.models.contracts import DecoderOutput
 from nmt.models.layers import length_mask
 from nmt.recipe import options as groups
-from nmt.training.techniques.base import Technique
+from nmt.training.techniques import Technique
 
 
 class ActivationDecay(Technique):

@@ -1,6 +1,6 @@
 """The table of vocabularies, and the vocabularies of a model: learned from text, saved and loaded."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,6 @@ from nmt.core.errors import UserError
 from nmt.core.files import explained, replacing
 from nmt.data.dialogue import TAB
 from nmt.data.vocabulary.base import SEPARATOR, SPECIALS, TERM, Vocabulary
-from nmt.data.vocabulary.labels import LabelVocabulary
 from nmt.data.vocabulary.sentencepiece import (
     BpeVocabulary,
     CharacterVocabulary,
@@ -16,7 +15,7 @@ from nmt.data.vocabulary.sentencepiece import (
     UnigramVocabulary,
 )
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.recipe.registry import Table
+from nmt.recipe.registry import Table, hooks
 from nmt.recipe.schema import VocabularyOptions
 
 VOCABULARIES: Table[Vocabulary] = Table(
@@ -78,7 +77,7 @@ class Vocabularies:
 
 
 def _kinds() -> list[type[Vocabulary]]:
-    return [SentencePieceVocabulary, *VOCABULARIES.values(), LabelVocabulary]
+    return [SentencePieceVocabulary, *VOCABULARIES.values(), *hooks("vocabulary_files")]
 
 
 def _load_file(path: Path) -> Vocabulary:
@@ -96,8 +95,8 @@ def train_vocabularies(
     pairs: Iterable[tuple[str, str]],
     separator: bool = False,
     tags: Sequence[str] = (),
-    labels: bool = False,
     terms: bool = False,
+    learn_labels: Callable[[Iterable[str], int], Vocabulary] | None = None,
 ) -> Vocabularies:
     """Makes the vocabularies of a recipe from its training text.
 
@@ -106,8 +105,8 @@ def train_vocabularies(
         pairs: source and target sentences; iterated once or, with separate vocabularies, twice.
         separator: whether the source is dialogues, so that its vocabulary gets the separator of turns.
         tags: tags of the source, such as ``<2de>``; ``pairs`` are without them.
-        labels: whether each target is one label.
         terms: whether the source vocabulary gets the symbols around given translations.
+        learn_labels: makes the target vocabulary of lines that are one label each, at most as many as the size.
 
     Raises:
         UserError: there is no text, or too little for the size asked for; a tag has the name of another special piece.
@@ -116,15 +115,15 @@ def train_vocabularies(
         raise UserError(f"The tag {min(taken)} is a special piece of every vocabulary.", "Choose another tag.")
     kind = VOCABULARIES.find(options.type, "vocabulary.type")
     specials = [SEPARATOR] * separator + list(tags) + list(TERM) * terms
-    if options.joint and not labels:
+    if options.joint and learn_labels is None:
         sides = (side for pair in pairs for side in pair)
         joint = kind.learn(_turns(sides, separator), options, specials, "the training text")
         return Vocabularies(joint, joint)
     sources = (source for source, _ in pairs)
     source = kind.learn(_turns(sources, separator), options, specials, "the source side")
     targets = (target for _, target in pairs)
-    if labels:
-        return Vocabularies(source, LabelVocabulary.of(targets, options.size))
+    if learn_labels is not None:
+        return Vocabularies(source, learn_labels(targets, options.size))
     return Vocabularies(source, kind.learn(targets, options, (), "the target side"))
 
 

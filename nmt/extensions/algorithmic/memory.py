@@ -15,7 +15,7 @@ from nmt.core.errors import UserError
 from nmt.data.batch import make_batch
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.extensions.algorithmic.ntm import NTMState
-from nmt.inspection.calls import recorded_calls
+from nmt.models.calls import recorded_calls
 from nmt.plotting.matrix import MAX_WORDS
 from nmt.plotting.style import INK, Picture, draw_cells, draw_colour_bar, panels, scaled, style, visible
 from nmt.translation.translator import Translator

@@ -35,9 +35,9 @@ def robustness(
     changed, too, except for typing errors.
     """
     from nmt.data.sources import FileText
+    from nmt.extensions.augmentation.pictures import draw_scores
     from nmt.extensions.augmentation.robustness import robustness as run
     from nmt.metrics.table import check_metrics, directed_name
-    from nmt.plotting.curves import draw_scores
     from nmt.plotting.style import suffix_of, write_figure
     from nmt.translation.load import load
 

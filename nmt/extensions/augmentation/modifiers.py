@@ -15,10 +15,10 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from nmt.alignment.links import LINKS
 from nmt.core.errors import UserError
 from nmt.data.batch import Ids
 from nmt.data.cache import ParallelIds, Sentences
-from nmt.data.links import LINKS
 from nmt.data.vocabulary.base import TERM, Piece, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary

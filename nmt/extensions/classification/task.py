@@ -7,12 +7,14 @@ from typing import ClassVar
 import torch
 
 from nmt.core.errors import UserError
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.words import Words
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.finite import explained_search, is_valid
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
-from nmt.recipe.schema import Recipe
+from nmt.extensions.classification.labels import LabelVocabulary
+from nmt.recipe.schema import Recipe, VocabularyOptions
 from nmt.tasks.base import NO_SENTENCES, Task
 
 
@@ -46,6 +48,11 @@ class Classification(Task):
     def check(cls, recipe: Recipe) -> Iterable[UserError]:
         if recipe.model.vectors.target:
             yield UserError("A classifier has no target embedding.", "Leave out model.vectors.target.")
+
+    def learn_vocabularies(
+        self, options: VocabularyOptions, pairs: Iterable[tuple[str, str]], tags: Sequence[str], terms: bool
+    ) -> Vocabularies:
+        return train_vocabularies(options, pairs, self.reader.has_turns, tags, terms, LabelVocabulary.of)
 
     def target_words(self, target: Words) -> Words:
         return Words.whole(target.text.strip())

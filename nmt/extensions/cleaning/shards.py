@@ -12,9 +12,8 @@ from nmt.core.files import remove_folder, sha256
 from nmt.extensions.cleaning.clean import CleanSettings, clean, repaired
 from nmt.extensions.cleaning.statistics import NO_HASHES, Hashes, PairHashes, file_pairs, pair_hashes
 from nmt.extensions.shards import shards
-from nmt.extensions.shards.executors import Executor
 from nmt.extensions.shards.shards import Shard
-from nmt.jobs.workers import Job, Step
+from nmt.extensions.shards.workers import Executor, Job, Step
 
 COMPARED = ("duplicate-pairs", "near-duplicates")
 """Filters that compare pairs with each other."""

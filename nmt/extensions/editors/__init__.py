@@ -1,3 +1,3 @@
-"""The JSON schema of recipes, with which editors complete and check their keys."""
+"""The keys of recipes: as a list, and as the JSON schema with which editors complete and check them."""
 
 REQUIRES = ()

@@ -1,4 +1,4 @@
-"""``nmt inspect film`` and ``nmt inspect sentence``: pages of a training run, and of single translations."""
+"""``nmt inspect film``, ``sentence`` and ``gradients``: pages of a training run and of translations, and gradients."""
 
 from dataclasses import dataclass
 from itertools import islice
@@ -8,8 +8,8 @@ from typing import Annotated, get_args
 import typer
 
 from nmt.alignment.link_options import AttributionMethod
-from nmt.cli.common import Device, ModelDir, command, names_in, say_wrote
-from nmt.cli.inspect import Limit
+from nmt.cli.common import AsJson, Device, ModelDir, command, names_in, say_wrote, show_json
+from nmt.cli.inspect import Curves, Limit
 from nmt.core.console import progress_bar
 from nmt.core.errors import UserError
 
@@ -129,3 +129,43 @@ def _methods(names: str) -> list[AttributionMethod]:
         if name not in known:
             raise UserError(f"There is no attribution {name!r}.", f"Choose all, none, or of {', '.join(known)}.")
     return [method for method in known if method in chosen]
+
+
+@command("nmt inspect gradients runs/rnn runs/lstm --pairs val.de val.en -o gradients.png", draws=True)
+def gradients(
+    directories: Annotated[list[Path], typer.Argument(metavar="MODEL_DIR", help="Folders that `nmt train` wrote.")],
+    pairs: Annotated[tuple[Path, Path], typer.Option(metavar="SOURCE TARGET", help="Two parallel files.")],
+    limit: Limit = 500,
+    output: Curves = None,
+    as_json: AsJson = False,
+    device: Device = "auto",
+) -> None:
+    """Measure how far back gradients reach in trained models.
+
+    The measure is the norm of the loss's gradient at a source word, by the words read after it. It vanishes in a plain
+    recurrent network without attention, but not in a trained LSTM.
+    """
+    from nmt.data.sources import FileText
+    from nmt.extensions.lecture.gradient_curves import plot_gradients
+    from nmt.extensions.lecture.gradients import gradient_norms
+    from nmt.plotting.history import short_names
+    from nmt.plotting.style import suffix_of, write_figure
+    from nmt.translation.load import load
+
+    if output is not None:
+        suffix_of(output)  # before the work
+    found = []
+    for directory, name in zip(directories, short_names(directories), strict=True):
+        with progress_bar(f"measuring {name}", None):
+            found.append(gradient_norms(load(directory, device), islice(FileText(*pairs), limit), name))
+    if as_json:
+        shown = [{"model": norms.name, "norms": norms.mean_T.tolist(), "decay": norms.decay} for norms in found]
+        show_json({"models": shown})
+    else:
+        for norms in found:
+            far = len(norms.mean_T) - 1
+            share = f"{100 * norms.decay:.3g}%"
+            typer.echo(f"{norms.name}: {far} words back a gradient has {share} of its size at the last word")
+    if output is not None:
+        write_figure(plot_gradients(found), output)
+        say_wrote(output)

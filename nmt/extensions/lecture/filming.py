@@ -16,14 +16,14 @@ from nmt.data.cache import encode_corpus
 from nmt.data.opening import open_text
 from nmt.decoding.forced import ForcedScore, force_all
 from nmt.decoding.search import ModelSearcher, Query
-from nmt.inspection.gradients import BATCH_SIZE, norms_by_distance
+from nmt.extensions.lecture.gradients import BATCH_SIZE, norms_by_distance
 from nmt.models.seq2seq import Seq2Seq
 from nmt.plotting.templates import packed
 from nmt.recipe import options as groups
 from nmt.recipe.options import FIXED
 from nmt.recipe.schema import FilePair, Recipe
 from nmt.training.data import Data, validation_set
-from nmt.training.observer import Observer
+from nmt.training.validation import Observer
 
 MAX_PIECES = 60
 """Pieces of a sentence; a larger matrix can't be read."""

@@ -11,8 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from nmt.alignment.links import WordAlignment
-from nmt.data.links import GoldLinks
+from nmt.alignment.links import GoldLinks, WordAlignment
 from nmt.plotting.matrix import POSSIBLE, shown_words
 from nmt.plotting.style import COLOURS, FAINT_INK, GOLD, Picture, scaled, style
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.inspection.calls import Call
 from nmt.models.attention import MultiHeadAttention
+from nmt.models.calls import Call
 from nmt.models.cells.base import Cell
 from nmt.models.cells.gated import GruCell, LstmCell
 from nmt.models.contracts import Attention, Head, Memory, attend

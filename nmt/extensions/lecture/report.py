@@ -19,9 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nmt.alignment.links import WordAlignment
+from nmt.alignment.links import GoldLinks, WordAlignment
 from nmt.core.errors import UserError
-from nmt.data.links import GoldLinks
 from nmt.extensions.lecture import TEMPLATES
 from nmt.plotting.templates import embedded, packed, render
 from nmt.translation.translator import Translator

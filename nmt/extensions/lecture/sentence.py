@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from nmt.alignment.link_options import AttributionMethod
+from nmt.alignment.links import Link
 from nmt.core.device import autocast
 from nmt.core.errors import UserError
 from nmt.data.batch import Ids, make_batch
-from nmt.data.links import Link
 from nmt.data.words import Words
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.forced import force_all
@@ -30,7 +30,7 @@ from nmt.extensions.lecture.interventions import (
 )
 from nmt.extensions.lecture.numbers import Numbers, attention_numbers, cell_numbers
 from nmt.extensions.lecture.recording import BeamRecorder, SearchTree
-from nmt.inspection.calls import recorded_calls
+from nmt.models.calls import recorded_calls
 from nmt.models.contracts import Model
 from nmt.plotting.templates import packed
 from nmt.recipe.schema import DecodingOptions

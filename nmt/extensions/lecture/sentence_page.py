@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
 from pathlib import Path
 
+from nmt.alignment.links import read_pharaoh
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
-from nmt.data.links import read_pharaoh
 from nmt.evaluation.scores import TestSet, read_aligned
 from nmt.extensions.lecture import TEMPLATES
 from nmt.extensions.lecture.sentence import Gold, Json, SentenceViewer

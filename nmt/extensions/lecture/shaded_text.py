@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nmt.alignment.links import WordAlignment
-from nmt.data.links import GoldLinks
+from nmt.alignment.links import GoldLinks, WordAlignment
 from nmt.plotting.style import DIAGNOSTIC_SHADES, FAINT_INK, INK, SHADES, Picture, scaled, style, themed, visible
 
 WIDTH, LINE, MARGIN, GAP = 7.5, 0.3, 0.6, 0.1

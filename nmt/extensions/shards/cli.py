@@ -11,8 +11,8 @@ from nmt.cli.help import MACHINE
 from nmt.core.errors import UserError
 
 if TYPE_CHECKING:
-    from nmt.extensions.shards.executors import Executor
     from nmt.extensions.shards.shards import Shard
+    from nmt.extensions.shards.workers import Executor
 
 Workers = Annotated[
     int | None,

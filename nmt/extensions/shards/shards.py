@@ -22,8 +22,7 @@ from nmt.core.errors import UserError
 from nmt.core.files import explained, lock_file, remove_unfinished, sha256, sync
 from nmt.core.jsonlines import parse_object
 from nmt.core.text import count_lines, read_lines
-from nmt.extensions.shards.executors import Executor, Handle, JobFactory
-from nmt.jobs.workers import Step, WorkerLostError
+from nmt.extensions.shards.workers import Executor, Handle, JobFactory, Step, WorkerLostError
 
 JOURNAL = ".nmt-shards.jsonl"
 MAX_LOSSES = 3
@@ -221,7 +220,7 @@ def run(
 
     Args:
         executor: where the workers run; it is closed.
-        make: makes what does a shard; see :class:`nmt.jobs.workers.Job`.
+        make: makes what does a shard; see :class:`nmt.extensions.shards.workers.Job`.
 
     Returns:
         The result of each shard.
@@ -253,7 +252,7 @@ def run(
 
 
 def steps(shards: Sequence[Shard], executor: Executor, make: JobFactory) -> Iterator[tuple[Shard | None, Step]]:
-    """Do the shards, and give out the steps of the workers as they come; see :mod:`nmt.jobs.workers`.
+    """Do the shards, and give out the steps of the workers as they come; see :mod:`nmt.extensions.shards.workers`.
 
     The shard of a lost worker is done again by another, after a step of the kind ``lost``.
 

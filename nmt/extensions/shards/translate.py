@@ -12,7 +12,7 @@ from nmt.extensions.shards.cli import ExecutorName, Ray, check_is_folder, shards
 
 if TYPE_CHECKING:
     from nmt.extensions.shards.shards import Shard
-    from nmt.jobs.workers import Job, Step
+    from nmt.extensions.shards.workers import Job, Step
     from nmt.translation.job import TranslationJob
 
 NUM_REPORTED = 256
@@ -30,7 +30,7 @@ class ShardOptions(AddedOptions):
         if not check_is_folder(input, ray=self.ray, executor=self.executor):
             return False
         from nmt.extensions.shards import shards
-        from nmt.extensions.shards.executors import CORES
+        from nmt.extensions.shards.workers import CORES
         from nmt.translation.inputs import format_of
 
         found, executor = shards_and_executor(

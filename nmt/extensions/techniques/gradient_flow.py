@@ -22,7 +22,7 @@ from nmt.models.contracts import DecoderOutput
 from nmt.models.layers import length_mask
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe import options as groups
-from nmt.training.techniques.base import Technique
+from nmt.training.techniques import Technique
 
 TINY = 1e-12
 """Minimum norm of a gradient for its step to be counted."""

@@ -16,7 +16,7 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.extensions.techniques.fraction import check_fraction, epochs_of
 from nmt.recipe import options as groups
 from nmt.recipe.schema import Recipe
-from nmt.training.techniques.base import Technique
+from nmt.training.techniques import Technique
 
 _STREAM = 1
 """Separates these random numbers from others of the same seed and epoch."""

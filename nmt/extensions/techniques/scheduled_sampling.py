@@ -15,7 +15,7 @@ from torch import Tensor
 from nmt.data.batch import Batch
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe import options as groups
-from nmt.training.techniques.base import Technique
+from nmt.training.techniques import Technique
 
 
 class ScheduledSampling(Technique):

@@ -32,7 +32,7 @@ from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.extensions.techniques.fraction import check_fraction, epochs_of
 from nmt.recipe import options as groups
 from nmt.recipe.schema import Recipe
-from nmt.training.techniques.base import Technique
+from nmt.training.techniques import Technique
 
 CHUNK = 10_000
 """Sentences that are sampled at a time."""

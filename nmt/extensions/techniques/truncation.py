@@ -15,7 +15,7 @@ from nmt.data.batch import Batch
 from nmt.models.contracts import map_tensors
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe import options as groups
-from nmt.training.techniques.base import SegmentLoss, Technique
+from nmt.training.techniques import SegmentLoss, Technique
 
 
 class Truncation(Technique):

@@ -1,4 +1,4 @@
-"""Vocabularies of other packages, and of labels."""
+"""Vocabularies of other packages."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -52,9 +52,3 @@ def test_an_unknown_vocabulary_is_refused_before_the_text_is_read(tiny_recipe: P
     with pytest.raises(UserError, match=r"vocabulary\.type: there is no vocabulary 'unigramm'") as caught:
         nmt.train(tiny_recipe, tmp_path / "run", overrides=overrides)
     assert "unigram" in caught.value.remedy
-
-
-def test_an_empty_file_of_labels_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "vocabulary.target.labels").touch()
-    with pytest.raises(UserError, match=r"vocabulary\.target\.labels: The file has no labels"):
-        Vocabularies.load(tmp_path / "vocabulary.target.labels")

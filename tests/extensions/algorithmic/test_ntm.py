@@ -11,6 +11,7 @@ from nmt.core.errors import UserError
 from nmt.data.batch import Batch
 from nmt.extensions.algorithmic import ntm
 from nmt.extensions.algorithmic.ntm import HeadOptions, NTMCell, NTMState
+from nmt.models.cells import CELLS
 from nmt.models.contracts import EncoderOutput
 from nmt.models.networks.recurrence import StackOptions
 from nmt.models.seq2seq import Seq2Seq
@@ -189,6 +190,7 @@ def test_the_output_reads_state_findings_and_word(make_model: Any, continues: bo
         torch.testing.assert_close(found.weights_BHTS[0], torch.stack(weights, dim=1), atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.skipif("clockwork" not in CELLS, reason="the extension cells was deleted")
 @torch.no_grad()
 @pytest.mark.parametrize("bridge", ["copy", "dense"])
 def test_the_step_counter_of_a_controller_is_not_handed_to_the_decoder(

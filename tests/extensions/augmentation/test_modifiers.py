@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import nmt
+from nmt.alignment.links import LINKS
 from nmt.core.errors import UserError
 from nmt.data.cache import EncodedCorpus, encode_corpus
-from nmt.data.links import LINKS, LinkFile
 from nmt.data.sources import GivenText, ReadText
 from nmt.data.vocabulary.base import Piece, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
@@ -20,6 +20,7 @@ from nmt.data.vocabulary.words import WordVocabulary
 from nmt.data.words import Words
 from nmt.extensions.augmentation.modifiers import MODIFIERS, Augmentations, Modifier, Pair, modified
 from nmt.extensions.augmentation.modifiers import Words as TextWords
+from nmt.extensions.techniques.guided_alignment import LinkFile
 from nmt.recipe import registry
 from nmt.recipe.schema import DataOptions, VocabularyOptions
 

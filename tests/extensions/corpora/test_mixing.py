@@ -14,16 +14,15 @@ import torch
 from numpy.testing import assert_allclose
 
 import nmt
-from nmt.alignment.posterior import learn_lexicon
 from nmt.core.errors import UserError
 from nmt.data.batching import BatchStream, TrainingBatches
 from nmt.data.cache import encode_corpus
-from nmt.data.mixing import Sample
 from nmt.data.sources import FileText, GivenText, ReadText
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.extensions.corpora.mixing import InterleavedBatches
+from nmt.extensions.lexicon.learning import learn_lexicon
 from nmt.recipe.schema import Recipe, StageOptions, VocabularyOptions
-from nmt.training.data import prepare_data
+from nmt.training.data import Sample, prepare_data
 from nmt.training.run import train
 
 RecipeMaker = Callable[..., Recipe]

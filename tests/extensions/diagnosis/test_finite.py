@@ -24,7 +24,7 @@ from nmt.models.build import DECODERS, build_model
 from nmt.models.contracts import State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
-from nmt.translation.ensemble import Ensemble
+from nmt.translation.load import Ensemble
 
 SOURCES = [[4, 9, 7], [10, 4], [8]]
 SEARCHES: list[dict[str, Any]] = [

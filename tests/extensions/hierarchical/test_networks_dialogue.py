@@ -14,7 +14,7 @@ import pytest
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.inspection.gradients import gradient_norms
+from nmt.extensions.lecture.gradients import gradient_norms
 from nmt.recipe.load import parse_settings
 from nmt.translation.load import load
 

@@ -12,8 +12,8 @@ from nmt.data.batch import make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.extensions.lecture.numbers import attention_numbers, cell_numbers
-from nmt.inspection.calls import recorded_calls
 from nmt.models.build import build_model
+from nmt.models.calls import recorded_calls
 from nmt.recipe.schema import ModelOptions
 
 WORDS = WordVocabulary([f"▁wort{i}" for i in range(14)])

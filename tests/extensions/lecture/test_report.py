@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt.alignment.links import WordAlignment
+from nmt.alignment.links import Links, WordAlignment
 from nmt.core.errors import UserError
-from nmt.data.links import Links
 from nmt.extensions.lecture.report import alignment_page
 from tests.extensions.lecture.test_film import data_of
 from tests.extensions.windows import SCHEMES_AND_WIDTHS, check_accessible, open_details, show_in, silent_window

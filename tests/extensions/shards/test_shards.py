@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.extensions.shards.executors import JobFactory, LocalExecutor, RayExecutor
+from nmt.extensions.shards.executors import RayExecutor
 from nmt.extensions.shards.shards import JOURNAL, Journal, Shard, find_shards, steps
 from nmt.extensions.shards.translate import _translate_shard, start_shards
+from nmt.extensions.shards.workers import JobFactory, LocalExecutor
 from nmt.translation.job import TranslationJob
 from nmt.translation.load import load
 from nmt.translation.options import TranslationOptions

@@ -17,10 +17,15 @@ from nmt.data.batch import make_batch
 from nmt.data.batching import TrainingBatches
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import encode_corpus
-from nmt.data.links import LinkFile
 from nmt.data.sources import FileText
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.extensions.techniques.guided_alignment import GuidedAlignment, alignment_loss, links_mask, taught_heads
+from nmt.extensions.techniques.guided_alignment import (
+    GuidedAlignment,
+    LinkFile,
+    alignment_loss,
+    links_mask,
+    taught_heads,
+)
 from nmt.models.build import build_model
 from nmt.recipe.schema import DataOptions, Recipe
 from nmt.translation.load import load

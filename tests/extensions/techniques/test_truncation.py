@@ -11,6 +11,7 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.extensions.techniques.truncation import Truncation
 from nmt.models.build import build_model
+from nmt.models.cells import CELLS
 from nmt.models.contracts import Memory, PerSource, map_tensors
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import ModelOptions, Recipe
@@ -107,7 +108,7 @@ def test_a_learned_first_state_of_a_truncated_encoder_learns_from_the_first_segm
         assert any(gradient is not None and bool(gradient.any()) for gradient in found) is is_reached
 
 
-@pytest.mark.parametrize("cell", ["lstm", "clockwork"])
+@pytest.mark.parametrize("cell", [cell for cell in ("lstm", "gru_reset_before", "clockwork") if cell in CELLS])
 def test_gradients_of_a_truncated_encoder_stay_within_segments(cell: str) -> None:
     """Segments of 3 words: of the annotation of word 4, forward, the gradient reaches words 3 and 4, and backward
     (a sentence of 8 with EOS, read from its end: 7 6 5, 4 3 2) word 4 alone."""

@@ -19,6 +19,7 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.contracts import DecoderOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe import options as groups
+from nmt.recipe.registry import Table
 from nmt.recipe.schema import Recipe
 
 SegmentLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -137,3 +138,19 @@ class Technique:
     def has(cls, hook: str) -> bool:
         """Returns whether this technique overrides a hook."""
         return getattr(cls, hook) is not getattr(Technique, hook)
+
+
+TECHNIQUES: Table[Technique] = Table("training technique", Technique, {})
+"""Extensions declare theirs by entry points."""
+
+KEY = "training.techniques"
+
+
+def make_techniques(recipe: Recipe) -> dict[str, Technique]:
+    """Returns the training techniques of a recipe by name, as new objects, which may hold the state of a run.
+
+    They are in the order in which their hooks are called, see :attr:`Technique.order`.
+    """
+    chosen = TECHNIQUES.choose_many(recipe.training.techniques, KEY)
+    names = sorted(chosen, key=lambda name: (chosen[name].component.order, name))
+    return {name: chosen[name].component(chosen[name].options, recipe) for name in names}

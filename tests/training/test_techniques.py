@@ -19,7 +19,7 @@ from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe import registry as plugins
 from nmt.recipe import schema as config
 from nmt.recipe.schema import Recipe
-from nmt.training.techniques.base import Technique
+from nmt.training.techniques import Technique
 
 
 def training_lines(directory: Path) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from nmt.data.vocabulary.base import Vocabulary
+from nmt.recipe.schema import DecodingOptions
 from nmt.translation.loaded import LoadedModel
 from nmt.translation.request import Request
 from nmt.translation.results import Translation
@@ -49,7 +50,7 @@ class CaseRestorer:
         self._scores: dict[str, float] = getattr(vocabulary, "scores", dict)()
         self._key = lru_cache(1 << 16)(self._compute_key)
 
-    def ordinary(self, request: Request) -> Request:
+    def changed(self, request: Request) -> Request:
         """Returns a request with an ordinary source; the same one if its source is, or if it has constraints."""
         begin, style = self._style(request.source)
         if style is None or request.prefix or request.must_contain:
@@ -58,7 +59,7 @@ class CaseRestorer:
         return replace(request, source=request.source[:begin] + _WORD.sub(word, request.source[begin:]))
 
     def restored(self, request: Request, translation: Translation) -> Translation:
-        """Returns the translation of :meth:`ordinary` as the translation of the request."""
+        """Returns the translation of :meth:`changed` as the translation of the request."""
         style = self._style(request.source)[1] if translation.source != request.source else None
         if style is None:
             return translation
@@ -101,6 +102,10 @@ def _begins(match: re.Match[str]) -> bool:
     return not before or before[-1] in _END
 
 
-def case_restorer(translator: LoadedModel) -> CaseRestorer:
-    """Returns what translates lines in capitals and titles as ordinary text, by a translator's vocabulary."""
+def case_restorer(translator: LoadedModel, options: DecodingOptions) -> CaseRestorer | None:
+    """Returns what translates lines in capitals and titles as ordinary text, unless the options turn it off."""
+    return translator.attached(_restorer_of) if options.restore_case else None
+
+
+def _restorer_of(translator: LoadedModel) -> CaseRestorer:
     return CaseRestorer(translator.vocabularies.source, translator.recipe.data.target)

@@ -7,7 +7,7 @@ import torch
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.inspection.gradients import gradient_norms
+from nmt.extensions.lecture.gradients import gradient_norms
 from nmt.models.build import build_model
 from nmt.recipe.schema import ModelOptions
 from nmt.translation.translator import Translator

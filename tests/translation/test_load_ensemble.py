@@ -9,7 +9,7 @@ from nmt.data.vocabulary.words import WordVocabulary
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
-from nmt.translation.ensemble import Ensemble
+from nmt.translation.load import Ensemble
 
 WORDS = WordVocabulary([f"▁w{i}" for i in range(12)])
 BOTH = Vocabularies(WORDS, WORDS)

@@ -9,10 +9,10 @@ import pytest
 
 from nmt.alignment.lexicon import Lexicon
 from nmt.data.words import Words
+from nmt.extensions.terms.places import place_terms
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.request import Request
 from nmt.translation.results import Candidate, ScoredPair
-from nmt.translation.terms import place_terms
 
 SOURCE, FREE = "The girl sees the dog.", "Das Mädchen sieht den Hund."
 
@@ -36,7 +36,7 @@ def equal_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     def score(model: Any, pairs: Any, options: DecodingOptions) -> Any:
         return (ScoredPair(source, target, ["a", "</s>"], [-1.0, -1.0], -2.0, -1.0) for source, target in pairs)
 
-    monkeypatch.setattr("nmt.translation.terms.scores", score)
+    monkeypatch.setattr("nmt.extensions.terms.places.scores", score)
 
 
 def placed(translator: Any, request: Request, free: str, again: dict[str, str] | None = None) -> str:

@@ -11,9 +11,10 @@ from torch import Tensor
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.decoding.constraints import LexicalConstraints, PhraseConstraints, num_matched
+from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Choice
 from nmt.decoding.processors import ForbidPhrases
+from nmt.extensions.terms.phrases import BeamAllocation, num_matched
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
@@ -122,7 +123,7 @@ def test_the_beam_is_divided_by_pieces_said_most_first() -> None:
     """Post & Vilar 2018: in turns the best candidate of each bank, the bank with most tokens matched first."""
     candidates = [(-1.0, 0, 9), (-2.0, 0, 8), (-3.0, 1, 6), (-4.0, 2, 7), (-5.0, 1, WORDS.eos), (-6.0, 3, WORDS.eos)]
     histories = [[5], [5], [6], [6, 7]]
-    allocate = PhraseConstraints([[[6, 7]]], WORDS.eos)._allocate
+    allocate = BeamAllocation([[[6, 7]]], WORDS.eos)._allocate
     for size, kept in ((1, [3]), (2, [3, 2]), (3, [3, 2, 0]), (4, [3, 2, 0, 1])):
         expected = [candidates[i] for i in kept]
         assert allocate(candidates, histories, [(6, 7)], size) == ([candidates[5]], expected)
@@ -135,7 +136,7 @@ def test_a_hypothesis_with_all_phrases_ends_only_where_the_end_is_likely(rank: i
     eos, before = WORDS.eos, int(logits_V.argsort(descending=True)[rank])
     logits_V[[eos, before]] = logits_V[[before, eos]]
     nothing = torch.full((1, 2), -inf), torch.zeros(1, 2, dtype=torch.long)
-    choice = PhraseConstraints([[[6]]], eos).choose(
+    choice = BeamAllocation([[[6]]], eos).choose(
         Choice(*nothing, *nothing, nothing[1]), logits_V.expand(1, 2, -1), torch.tensor([[0.0, -inf]]),
         torch.tensor([[[WORDS.sos, 6], [WORDS.sos, 7]]]), torch.tensor([0]), torch.tensor([False]),
     )  # fmt: skip
@@ -158,7 +159,7 @@ def chosen(
         logits_BKV[0, k, tokens] = -torch.arange(float(len(tokens)))
     tokens_BKt = torch.tensor([[[WORDS.sos, *history] for history in histories]])
     nothing = torch.full((1, len(histories)), -inf), torch.zeros(1, len(histories), dtype=torch.long)
-    choice = PhraseConstraints([[[6, 7]]], eos, frozenset([full_stop])).choose(
+    choice = BeamAllocation([[[6, 7]]], eos, frozenset([full_stop])).choose(
         Choice(*nothing, *nothing, nothing[1]), logits_BKV, torch.zeros(1, len(histories)), tokens_BKt,
         torch.tensor([0]), torch.tensor([has_finished]),
     )  # fmt: skip

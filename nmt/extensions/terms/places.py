@@ -18,8 +18,7 @@ from math import inf
 from nmt.alignment.aligner import DEFAULT
 from nmt.alignment.extract import word_links
 from nmt.alignment.lexicon import Lexicon
-from nmt.alignment.links import Weights
-from nmt.data.links import Link
+from nmt.alignment.links import Link, Weights
 from nmt.data.words import Words
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.glossary import Glossary, has_form

@@ -9,8 +9,8 @@ import nmt
 from nmt.data.sources import GivenText
 from nmt.data.vocabulary.files import train_vocabularies
 from nmt.data.words import Words
+from nmt.extensions.letter_case.restorer import CaseRestorer, as_title
 from nmt.recipe.schema import VocabularyOptions
-from nmt.translation.letter_case import CaseRestorer, as_title
 from nmt.translation.request import Request
 from nmt.translation.results import Candidate, Translation
 
@@ -45,18 +45,18 @@ def restorer(request: pytest.FixtureRequest) -> CaseRestorer:
     ],
 )
 def test_a_line_gets_the_case_of_ordinary_text(restorer: CaseRestorer, line: str, ordinary: str) -> None:
-    assert restorer.ordinary(Request(line)).source == ordinary
+    assert restorer.changed(Request(line)).source == ordinary
 
 
 def test_a_line_with_constraints_stays(restorer: CaseRestorer) -> None:
     for given in (Request("DER HUND", prefix="The"), Request("DER HUND", must_contain=("dog",))):
-        assert restorer.ordinary(given) is given
+        assert restorer.changed(given) is given
 
 
 def test_all_candidates_are_written_like_the_line(restorer: CaseRestorer) -> None:
     for line, text in (("DER HUND SCHLÄFT", "A DOG"), ("Der Hund Schläft", "A Dog"), ("Der Hund schläft", "A dog")):
         request = Request(line)
-        found = Translation(restorer.ordinary(request).source, "A dog", 0.0, [], [Candidate("A dog", 0.0, [])])
+        found = Translation(restorer.changed(request).source, "A dog", 0.0, [], [Candidate("A dog", 0.0, [])])
         restored = restorer.restored(request, found)
         assert (restored.source, restored.text, restored.n_best[0].text) == (line, text, text)
     assert as_title('a (small) dog\'s "nose"') == 'A (Small) Dog\'s "Nose"'
@@ -75,14 +75,14 @@ def test_a_model_reads_capitals_unless_it_is_told_not_to(tiny_model: Path) -> No
 
 @pytest.mark.parametrize("line", ["İ STANBUL.", "🇳İ\U000e0065.", "ŉ DER HUND İŞ."])
 def test_a_line_keeps_its_number_of_words(restorer: CaseRestorer, line: str) -> None:
-    ordinary = restorer.ordinary(Request(line)).source
+    ordinary = restorer.changed(Request(line)).source
     assert len(Words.split_punctuation(ordinary).words) == len(Words.split_punctuation(line).words)
 
 
 @pytest.mark.parametrize("text", ["eine ΐ straße", "ŉ haus", "İstanbul"])
 def test_capitals_keep_the_number_of_words(restorer: CaseRestorer, text: str) -> None:
     request = Request("DER HUND SCHLÄFT")
-    found = Translation(restorer.ordinary(request).source, text, 0.0, [], [Candidate(text, 0.0, [])])
+    found = Translation(restorer.changed(request).source, text, 0.0, [], [Candidate(text, 0.0, [])])
     written = restorer.restored(request, found).text
     assert written != text
     assert len(Words.split_punctuation(written).words) == len(Words.split_punctuation(text).words)

@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
-from nmt.alignment.links import WordAlignment
-from nmt.plotting.matrix import GoldLinks, draw_grid
+from nmt.alignment.links import GoldLinks, WordAlignment
+from nmt.extensions.lecture.grid import draw_grid
 
 SOURCE, TARGET = ("Er", "hat", "geschlafen", "."), ("He", "slept", ".")
 LAYERS = [[f"{layer}:{head}" for head in (1, 2, 3)] for layer in (1, 2)]

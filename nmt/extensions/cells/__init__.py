@@ -1,0 +1,3 @@
+"""Further recurrent cells: delay taps, leaky units, the clockwork RNN, echo states, peepholes and depth gates."""
+
+REQUIRES = ()

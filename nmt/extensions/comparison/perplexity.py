@@ -1,0 +1,55 @@
+"""Perplexity of texts under a model."""
+
+from collections.abc import Iterable
+from math import exp
+from pathlib import Path
+
+from nmt.cli.common import show_json
+from nmt.core.console import print_table
+from nmt.core.errors import UserError
+from nmt.data.sources import FileText
+from nmt.translation.load import load
+from nmt.translation.results import ScoredPair
+
+
+def perplexity(pairs: Iterable[ScoredPair], name: str) -> dict[str, float]:
+    """Returns the perplexity of the targets of pairs, exp of the mean of -log p, by two units.
+
+    Perplexities per token of models with different vocabularies can't be compared, those per word (separated by white
+    space) can. The end of each sentence, which is predicted too, counts as a token and as a word. Pairs without a score
+    are left out.
+
+    Raises:
+        UserError: no pair has a score.
+    """
+    log_probability, num_tokens, num_words = 0.0, 0, 0
+    for pair in pairs:
+        if pair.log_probability is not None:
+            log_probability += pair.log_probability
+            num_tokens += len(pair.tokens)
+            num_words += len(pair.target.split()) + 1
+    if not num_tokens:
+        raise UserError(f"{name} has no text to measure.", "Give a file with at least one line.")
+    means = {"per_token": exp(-log_probability / num_tokens), "per_word": exp(-log_probability / num_words)}
+    return {**means, "log_probability": log_probability, "num_tokens": num_tokens, "num_words": num_words}
+
+
+def score_perplexity(model_dir: Path, files: list[str], source: str | None, device: str, as_json: bool) -> None:
+    """Prints the perplexities of texts, as ``nmt score --perplexity`` does."""
+    translator = load(model_dir, device)
+    if source is None and translator.task.reads_source:
+        raise UserError(
+            f"{model_dir} translates: a text has a perplexity given its source.", "Give the source text by -s FILE."
+        )
+    # A language model ignores the source; the text itself stands in for it.
+    texts = {name: FileText(Path(source or name), Path(name)) for name in files}
+    results = {name: perplexity(translator.score(text), name) for name, text in texts.items()}
+    if as_json:
+        show_json(results[files[0]] if len(files) == 1 else results)
+        return
+    columns = ("text", "perplexity per token", "per word", "tokens", "words")
+    rows = [
+        (name, f"{p['per_token']:.2f}", f"{p['per_word']:.2f}", f"{p['num_tokens']:,}", f"{p['num_words']:,}")
+        for name, p in results.items()
+    ]
+    print_table("", columns, rows)

@@ -1,0 +1,89 @@
+"""The keys of recipes, with their types, defaults and meanings."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic_core import to_jsonable_python
+
+from nmt.cli.schema import bounds, import_tables
+from nmt.core.errors import UserError, nearest
+from nmt.recipe.options import ChoiceOf, Options, groups_in
+from nmt.recipe.registry import TABLES, choices_of
+from nmt.recipe.schema import Recipe
+
+TYPE_NAMES = {int: "integer", float: "number", str: "text", bool: "true or false", Path: "path", NoneType: "null"}
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a recipe."""
+
+    name: str  # dotted, such as ``training.max_steps``
+    kind: str  # its type and range
+    default: str | None  # as YAML; None for a key without one
+    meaning: str  # its description in the schema
+    component: str = ""  # of which component it is an option, such as ``model.encoder: recurrent``; empty for others
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.kind}, {'required' if self.default is None else f'default {self.default}'}"
+
+
+def recipe_keys(prefix: str = "") -> list[Key]:
+    """Returns the keys of a recipe that are ``prefix`` or below it, with the options of each component.
+
+    The options of a component's components, such as those of the cell of an encoder, are listed where ``prefix``
+    leads to them.
+
+    Raises:
+        UserError: no key has this prefix.
+    """
+    import_tables()
+    known = list(dict.fromkeys(_walk(Recipe, "", prefix)))
+    matching = [key for key in known if key.name == prefix or key.name.startswith(f"{prefix}." if prefix else "")]
+    if not matching:
+        raise UserError(f"There is no key {prefix!r} in a recipe.", nearest(prefix, [key.name for key in known]))
+    return matching
+
+
+def _walk(group: type[Options], path: str, prefix: str, component: str = "") -> Iterator[Key]:
+    for field_name, field in group.model_fields.items():
+        name, inner = f"{path}{field_name}", groups_in(field.annotation)
+        choices = choices_of(field)
+        if field.annotation not in inner:  # a group of keys that must be there is no value by itself
+            kinds = [_choice_text(choice, list(TABLES[choice.kind])) for choice in choices]
+            kind = ", ".join(filter(None, kinds or [_type_name(field.annotation), bounds(field)]))
+            default = None if field.is_required() else _on_a_line(field.get_default(call_default_factory=True))
+            yield Key(name, kind, default, field.description or "", component)
+        for options in inner:
+            yield from _walk(options, f"{name}.", prefix, component)
+        if not component or prefix.startswith(name):
+            for choice in choices:
+                for row, cls in TABLES[choice.kind].items():
+                    place, title = (f"{name}.{row}", f"{name}.{row}") if choice.many else (name, f"{name}: {row}")
+                    yield from _walk(getattr(cls, "Options", Options), f"{place}.", prefix, title)
+
+
+def _choice_text(choice: ChoiceOf, names: list[str]) -> str:
+    return f"{choice.kind}{'s' if choice.many else ''}, {'some' if choice.many else 'one'} of {' '.join(names)}"
+
+
+def _type_name(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_name(arguments[0])
+    if origin in (Union, UnionType):
+        return " or ".join(map(_type_name, arguments))
+    if origin is Literal:
+        return " | ".join(map(str, arguments))
+    if origin in (tuple, list):
+        return f"list of {_type_name(arguments[0]).replace('group', 'groups').removesuffix('s')}s"
+    return TYPE_NAMES.get(annotation, "group of keys")
+
+
+def _on_a_line(value: Any) -> str:
+    text: str = yaml.safe_dump(to_jsonable_python(value), default_flow_style=True, width=10_000)
+    return text.removesuffix("...\n").strip()

@@ -1,0 +1,3 @@
+"""Lines in capitals and titles, which are translated as ordinary text."""
+
+REQUIRES = ()

@@ -1,0 +1,3 @@
+"""What a translation must contain: phrases, and the translations of terms in their places."""
+
+REQUIRES = ()
