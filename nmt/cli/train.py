@@ -1,22 +1,33 @@
-"""``nmt quickstart`` and ``nmt train``, which write models, and ``nmt recipes``."""
+"""``nmt quickstart`` and ``nmt train``, which write models, ``nmt plan`` and ``nmt recipes``."""
 
 import json
 import shutil
 import textwrap
+from os.path import isdir, isfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nmt.cli.common import (
+    AsJson,
     NewFolder,
     Settings,
     command,
     command_to_resume,
     complete_recipe,
+    say_wrote,
+    show_json,
     stopped_by_signal,
 )
+from nmt.core.console import print_table, say
 from nmt.core.errors import UserError
+
+if TYPE_CHECKING:
+    from nmt.autotrain.run import Request
+
+MAX_MINUTES = 60.0 * 24 * 366
+"""A year."""
 
 
 @command("nmt quickstart -o quickstart", draws=True)
@@ -36,39 +47,140 @@ def quickstart(output: NewFolder = Path("quickstart"), settings: Settings = None
 
 
 @command(
+    "nmt train texts.de texts.en --minutes 30 -o runs/de-en",
+    "nmt train texts.tsv --minutes 30 --dry-run",
+    "nmt train news.de news.en --minutes 10 --from runs/de-en -o runs/news",
     "nmt train multi30k/transformer -o runs/de-en",
-    "nmt train multi30k/bahdanau -o runs/mine --set data.root=FOLDER",
-    "nmt train multi30k/bahdanau -o runs/mine --set data.root=FOLDER --resume",
-    "nmt train recipe.yaml -o runs/tuned --set training.finetune_from=runs/mine",
+    "nmt train recipe.yaml -o runs/mine --set data.root=FOLDER --resume",
 )
 def train(
-    recipe: Annotated[
-        str,
+    given: Annotated[
+        list[str],
         typer.Argument(
-            metavar="RECIPE", help="YAML file, or a name that `nmt recipes` lists.", autocompletion=complete_recipe
+            metavar="TEXT... or RECIPE",
+            help="Text: two line-aligned files (source, target), .tsv, .csv, .jsonl, .tmx or .xlf, or a folder with "
+            "train.*. Or a recipe: a YAML file, or a name that `nmt recipes` lists.",
+            autocompletion=complete_recipe,
         ),
-    ],
+    ] = [],  # noqa: B006 # typer copies it
     output: Annotated[
         Path | None,
         typer.Option(
             "--output", "-o", metavar="FOLDER", help="Model directory to write.", show_default="runs/NAME of the recipe"
         ),
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="M",
+            min=0.5,
+            max=MAX_MINUTES,
+            help="With text: minutes for everything.",
+            show_default="until more brings nothing",
+        ),
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", metavar="MODEL_DIR", help="With text: trained model to fine-tune.")
+    ] = None,
+    keep_all: Annotated[
+        bool, typer.Option("--keep-all", help="With text: keep pairs that can't be translations.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With text: show what would be chosen and the quality to expect.")
+    ] = False,
     settings: Settings = None,
     resume: Annotated[bool, typer.Option(help="Resume from the last checkpoint of the output.")] = False,
 ) -> None:
-    """Train a model from a recipe.
+    """Train a model from text files or from a recipe.
+
+    With text, everything is chosen from it, from the machine and from the minutes: validation and test text are held
+    out, the learning rate falls to its end within the time, and the model is tested at the end. All choices are in
+    recipe.yaml of the model directory.
 
     A recipe names its data: a data set that is downloaded, or, with --set data.root=FOLDER, files of your own such
-    as train.de, train.en, val.de and val.en. Two files of any names are given by
-    --set 'data.train={source: FILE, target: FILE}' --set data.valid=null, which holds out some of their pairs for
-    validation. Ctrl-C stops after saving a checkpoint.
+    as train.de, train.en, val.de and val.en. Ctrl-C stops after saving a checkpoint.
     """
     from nmt.recipe.load import parse_settings
-    from nmt.training.run import train as run
 
+    overrides = parse_settings(settings or [])
     with stopped_by_signal(f"resume with: {command_to_resume()}"):
-        run(recipe, output, overrides=parse_settings(settings or []), resume=resume)
+        if _is_recipe(given):
+            if minutes is not None or start or keep_all or dry_run:
+                raise UserError(
+                    "--minutes, --from, --keep-all and --dry-run are for text files, not for a recipe.",
+                    "Give files of text, or keys such as --set training.max_minutes=30.",
+                )
+            from nmt.training.run import train as run
+
+            run(given[0], output, overrides=overrides, resume=resume)
+        else:
+            from nmt.autotrain import run as automatic
+
+            request = automatic.Request([*map(Path, given)], minutes, overrides, keep_all, start)
+            folder = output or automatic.default_output(request)
+            if dry_run:
+                _show_plan(request)
+            elif resume:
+                automatic.resume(folder, minutes)
+            else:
+                automatic.autotrain(request, folder)
+
+
+def _is_recipe(given: list[str]) -> bool:
+    """Returns whether the only argument is a recipe and not text."""
+    if len(given) != 1:
+        return False
+    path = Path(given[0])
+    return not (isdir(path) or (isfile(path) and path.suffix not in (".yaml", ".yml")))
+
+
+@command("nmt plan texts.de texts.en", "nmt plan texts.de texts.en --minutes 20 -o plan.yaml")
+def plan(
+    texts: Annotated[list[Path], typer.Argument(metavar="TEXT...", help="As for `nmt train`.")],
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="M", min=1, max=MAX_MINUTES, help="Minutes that training may take.", show_default="5 to 80"
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Recipe to write: that of `nmt train --minutes M`."),
+    ] = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate time and chrF before training; the same as nmt train --dry-run.
+
+    The speed of Transformers of three widths is measured. The table shows, for several durations of training and two
+    optimizers, the chrF to expect on held-out text of the same kind, which is fitted to runs on other texts.
+    """
+    from nmt.autotrain.run import Request
+    from nmt.recipe.load import parse_settings
+
+    if output is not None and minutes is None:
+        raise UserError("A recipe is for a number of minutes.", "Give --minutes, too.")
+    _show_plan(Request(texts, minutes, parse_settings(settings or [])), output, as_json)
+
+
+def _show_plan(request: "Request", output: Path | None = None, as_json: bool = False) -> None:
+    from nmt.autotrain.choice import ERROR
+    from nmt.autotrain.run import MINUTES, plan_figures, plan_rows, planned
+    from nmt.core.output import open_output
+
+    minutes = [request.minutes] if request.minutes else MINUTES
+    recipe, choice = planned(request)
+    if as_json:
+        show_json(plan_figures(choice, minutes))
+    else:
+        heads = ["width", "updates a minute", "optimizer", *(f"chrF, {m:g} min" for m in minutes)]
+        print_table("", heads, plan_rows(choice, minutes))
+        say(f"Nine of ten runs on other texts were within {ERROR:g} of the estimate of chrF.")
+    if output is not None:
+        with open_output(output) as file:
+            file.write(recipe.to_yaml())
+        say_wrote(output)
+        say(f"Train with: nmt train {output} -o runs/planned")
 
 
 @command(

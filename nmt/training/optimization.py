@@ -14,10 +14,9 @@ from nmt.recipe import options as groups
 from nmt.recipe.registry import Table
 from nmt.recipe.schema import TrainingOptions
 
-
 ESTIMATE_EVERY, MEASURED_SHARE, MIN_MEASURED = 0.02, 0.1, 5
-"""Share of a run's minutes between two estimates of its length, share in which the speed of updates is measured, and the
-fewest updates for it."""
+"""Share of a run's minutes between two estimates of its length, share in which the speed of updates is measured, and
+the fewest updates for it."""
 
 
 class Optimizer(ABC):
@@ -240,8 +239,8 @@ class Cosine(Schedule):
     arXiv:2404.06395).
 
     Where the run ends after ``training.max_minutes`` alone, the number of updates is estimated from their speed, again
-    and again. The part of the run that is done, from 0 to 1, never jumps: after the estimate of T updates at update s it
-    grows from its value there linearly to 1 at update T. The estimates are in checkpoints, and the recipe in the model
+    and again. The part of the run that is done, from 0 to 1, never jumps: after the estimate of T updates at update s
+    it grows from its value there linearly to 1 at update T. The estimates are in checkpoints, and the recipe in the model
     directory has them at the end as ``lengths``, with which it trains the same weights.
     """
 

@@ -1,3 +1,0 @@
-"""Estimates of time, memory and quality before a model is trained."""
-
-REQUIRES = ()
