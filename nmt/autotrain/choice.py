@@ -1,9 +1,9 @@
 """What is chosen for a text and a time: a vocabulary, a Transformer, and the quality to expect of it.
 
 Some updates of a small, a medium and a large Transformer measure their speed. The quality is that of runs on other
-texts: chrF follows a logistic curve of the logarithm of the number of updates, whose end and middle depend on the text,
-the width and the optimizer (:class:`QualityCurve`). ``tools/experiments/plan_quality.py`` fits the constants and measures
-the error on texts that they were not fitted on.
+texts: chrF follows a logistic curve of the logarithm of the number of updates, whose end and middle depend on the
+text, the width and the optimizer (:class:`QualityCurve`). ``tools/experiments/plan_quality.py`` fits the constants and
+measures the error on texts that they were not fitted on.
 """
 
 import re
@@ -36,16 +36,21 @@ Value = TypeVar("Value")
 Number = TypeVar("Number", "float", "torch.Tensor")
 WIDTHS = (64, 128, 256)
 BATCH_TOKENS = 2048
-VOCABULARY_SIZES = {300: 150, 2_000: 1000, 5_000: 2000, 20_000: 4000}
+VOCABULARY_SIZES = {1_000: 500, 2_000: 1000, 5_000: 2000, 20_000: 4000}
 """Size of the vocabulary for a text of up to this number of pairs; 8,000 for a larger one."""
 DROPOUT = {10: 0.1, 25: 0.2}
 """Dropout for a run of up to this number of epochs; 0.3 for a longer one."""
+MIN_UPDATES = 300
+"""Fewest updates for which another width than the smallest one is chosen."""
 NUM_VALIDATIONS = 8
 VALIDATION_UPDATES = 10
 """Updates that take as long as a validation."""
 TRIAL_UPDATES, FIRST_UPDATES, TRIAL_SECONDS = 10, 2, 4.0
 """Updates of a trial, those of them that are not measured, and seconds after which it ends."""
-TRIAL_PAIRS = 2_000
+NUM_ENCODED = 2_000
+"""Pairs of the text that are encoded before training."""
+MAX_LENGTH = 150, 500
+"""Limits of the longest sentence that is trained on, in pieces."""
 NUM_WORDS, FAMILIAR = (7.0, 25.0), (0.1, 0.75)
 """Texts beyond those that the constants were fitted on count as if they had as long sentences, and were as familiar."""
 NUM_HELD_OUT, NUM_SAMPLED, MAX_PAIRS = 500, 4_000, 100_000
@@ -169,7 +174,8 @@ class Choice:
 
     def best(self, minutes: float) -> Speed:
         """Returns the speed of the width that is expected to be the best in this time."""
-        return max(self.speeds, key=lambda speed: self.chrf(speed, minutes))
+        possible = [speed for speed in self.speeds if speed.num_updates(60 * minutes) >= MIN_UPDATES]
+        return max(possible or self.speeds[:1], key=lambda speed: self.chrf(speed, minutes))
 
     def enough_minutes(self) -> float:
         """Returns the minutes after which twice the time brings less than one chrF."""
@@ -189,6 +195,29 @@ def learn_vocabulary(pairs: Pairs, size: int | None = None) -> tuple[Vocabularie
             return learn_vocabulary(pairs, int(limit[1]))
     options = VocabularyOptions(type="character", size=100_000)
     return train_vocabularies(options, pairs), options
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Figures of a text in the pieces of its vocabulary."""
+
+    num_tokens: int
+    """Target tokens of the whole text."""
+    max_length: int
+    """Pieces of the longest sentences that are trained on: all but the longest hundredth, within :data:`MAX_LENGTH`."""
+    pairs: Pairs
+    """Some pairs that are no longer."""
+
+    @classmethod
+    def read(cls, pairs: Pairs, vocabularies: Vocabularies) -> "Encoded":
+        some = pairs[:: max(1, len(pairs) // NUM_ENCODED)]
+        sides = vocabularies.source, vocabularies.target
+        lengths = [tuple(len(side.encode(text)) for side, text in zip(sides, pair, strict=True)) for pair in some]
+        num_tokens = sum(target + 1 for _, target in lengths) * len(pairs) // len(some)
+        longest = sorted(map(max, lengths))
+        max_length = int(_within(longest[int(0.99 * (len(longest) - 1))], MAX_LENGTH))
+        fitting = [pair for pair, length in zip(some, lengths, strict=True) if max(length) <= max_length]
+        return cls(num_tokens, max_length, fitting or some)
 
 
 def model_options(width: int, dropout: float) -> dict[str, Any]:
@@ -223,14 +252,13 @@ def _at_most(table: Mapping[int, Value], value: float, otherwise: Value) -> Valu
 
 
 def measure_speed(values: Mapping[str, Any], pairs: Pairs) -> Speed:
-    """Measures the speed of the updates of a recipe on some of its text."""
+    """Measures the speed of the updates of a recipe on some pairs of its text."""
     recipe = resolve(Recipe.model_validate(values))
     device = pick_device(recipe.device)
     precision = pick_precision(recipe.training.precision, device)
     use_tensor_cores(device)
     seed_everything(recipe.seed)
-    some = pairs[:: max(1, len(pairs) // TRIAL_PAIRS)]
-    texts = [given_text(recipe.data, some, "the training text")], given_text(recipe.data, some[:2], "the text")
+    texts = [given_text(recipe.data, pairs, "the training text")], given_text(recipe.data, pairs[:2], "the text")
     data = prepare_data(recipe, texts=texts)
     model = make_model(recipe, data.vocabularies, is_new=True).to(device)
     objective = Objective(model, recipe.training, precision, {})

@@ -18,14 +18,14 @@ MAX_SHARED = 0.8
 CANDIDATES = 2
 """Candidates for each pair that is held out, because some are too similar to text for training."""
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]|[^\W\d_\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]+")
-"""A word, or a character of a script without spaces between words; no digits, which versions of a sentence differ in."""
+"""A word, or a character of a script without spaces; no digits, in which versions of a sentence differ."""
 
 
 def hold_out(pairs: Pairs, num_valid: int, num_test: int, seed: int) -> tuple[Pairs, Pairs, Pairs]:
     """Divides a text into pairs for training, validation and test.
 
-    Pairs whose source or target is the same but for case, digits and punctuation stay together, and so do those of which
-    one has most groups of three words of the other: none is held out while another is trained on.
+    Pairs whose source or target is the same but for case, digits and punctuation stay together, and so do those of
+    which one has most groups of three words of the other: none is held out while another is trained on.
 
     Args:
         num_valid, num_test: the most pairs to hold out; fewer where most of the text is alike.

@@ -1,4 +1,4 @@
-"""``nmt train TEXT… --minutes M``: from text files to a model, its scores and its picture within a number of minutes."""
+"""``nmt train TEXT… --minutes M``: from text files to a model, its scores and its picture in a number of minutes."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,11 @@ from nmt.autotrain.checks import check_languages, without_errors
 from nmt.autotrain.choice import (
     CURVES,
     ERROR,
+    MIN_UPDATES,
     WIDTHS,
     Choice,
+    Encoded,
+    Speed,
     TextProfile,
     dropout_for,
     learn_vocabulary,
@@ -45,6 +48,8 @@ END_SHARE, END_SECONDS = 0.02, 6.0
 """Share of the minutes, and seconds beside, that are left for the last validation and the test."""
 FEW_PAIRS = 3_000
 NUM_RESAMPLES, NUM_SHOWN = 300, 5
+UNTRAINED = 20.0
+"""chrF below which a model doesn't translate."""
 TUNING_RATE = 0.0005
 """Highest learning rate of fine-tuning."""
 
@@ -74,8 +79,8 @@ def autotrain(request: Request, output: Path, on_event: Sink | None = None) -> P
     """Trains a model on a text, tests it on held-out text and draws its curve.
 
     Writes into ``output`` a model directory, ``text/`` (the text for training, validation and test, and the
-    vocabulary), ``test.translated.LANGUAGE`` and ``curve.png``. All choices are in its ``recipe.yaml``, which trains the
-    same weights again.
+    vocabulary), ``test.translated.LANGUAGE`` and ``curve.png``. All choices are in its ``recipe.yaml``, which trains
+    the same weights again.
 
     Raises:
         UserError: the text can't be used, or ``output`` holds a run.
@@ -147,7 +152,7 @@ def prepare(request: Request) -> Texts:
     texts.train, valid, test = hold_out(texts.train, num_valid, num_test, seed=1)
     texts.valid, texts.test = texts.valid or valid, texts.test or test
     if valid or test:
-        say(f"held out {len(valid):,} pairs for validation and {len(test):,} for the test, none of which is like a pair "
+        say(f"held out {len(valid):,} pairs for validation and {len(test):,} for the test, none of them like a pair "
             "for training")  # fmt: skip
     if not texts.valid:
         texts.valid = texts.train[: sizes_of(10**9)[0]]
@@ -168,11 +173,8 @@ def choose(request: Request, texts: Texts, folder: Path) -> tuple[Recipe, Choice
     vocabularies, vocabulary = _vocabulary(request, texts)
     vocabularies.save(folder)
     profile = TextProfile.read(texts.train)
-    some = texts.train[:: max(1, len(texts.train) // 1000)]
-    num_tokens = round(
-        sum(len(vocabularies.target.encode(pair[1])) + 1 for pair in some) / len(some) * len(texts.train)
-    )
-    say(f"vocabulary: {len(vocabularies.source):,} pieces ({vocabulary.type}); {num_tokens:,} target tokens, "
+    encoded = Encoded.read(texts.train, vocabularies)
+    say(f"vocabulary: {len(vocabularies.source):,} pieces ({vocabulary.type}); {encoded.num_tokens:,} target tokens, "
         f"{profile.familiar:.0%} of the groups of three words occur in other sentences")  # fmt: skip
     values: dict[str, Any] = {
         "description": f"{'-'.join(texts.languages)}, chosen for {len(texts.train):,} pairs",
@@ -185,7 +187,7 @@ def choose(request: Request, texts: Texts, folder: Path) -> tuple[Recipe, Choice
 
     def with_width(width: int, num_updates: int) -> dict[str, Any]:
         own = dict(values)
-        own["model"] = model_options(width, dropout_for(num_updates, num_tokens))
+        own["model"] = model_options(width, dropout_for(num_updates, encoded.num_tokens))
         own["training"] = training_options(width, num_updates) | {"max_minutes": request.minutes or 60.0}
         if request.minutes is None:
             own["training"] |= {"max_minutes": None, "patience": 8, "schedule": {"type": "plateau", "patience": 2,
@@ -196,14 +198,18 @@ def choose(request: Request, texts: Texts, folder: Path) -> tuple[Recipe, Choice
             override(own, key, value)
         return own
 
-    choice = Choice(profile, [measure_speed(with_width(width, 1000), texts.train) for width in widths])
+    speeds: list[Speed] = []
+    for width in widths:
+        if not speeds or speeds[-1].num_updates(60 * (request.minutes or MINUTES[-1])) >= 2 * MIN_UPDATES:
+            speeds.append(measure_speed(with_width(width, 1000), encoded.pairs))
+    choice = Choice(profile, speeds)
     minutes = request.minutes or choice.enough_minutes()
     speed = choice.best(minutes)
     num_updates = speed.num_updates(60 * minutes)
     say(f"model: Transformer of width {speed.width}, {60 / speed.update:,.0f} updates a minute")
     if not request.start:
         chrf = choice.chrf(speed, minutes)
-        say(f"expected after {minutes:.0f} minutes: chrF {chrf:.0f} on such text, in nine of ten cases between "
+        say(f"expected after {minutes:g} minutes: chrF {chrf:.0f} on such text, in nine of ten cases between "
             f"{max(0, chrf - ERROR):.0f} and {min(100, chrf + ERROR):.0f}")  # fmt: skip
     return Recipe.model_validate(with_width(speed.width, num_updates)), choice
 
@@ -254,6 +260,9 @@ def report(output: Path, texts: Texts, before: tuple[list[str], dict[str, Any]] 
         earlier = [f"{before[1][name].score:.1f}"] if before else []
         rows.append([score.name, *earlier, f"{score.score:.1f}{spread}"])
     which = "held-out" if texts.test else "validation"
+    if scores["chrf"].score < UNTRAINED:
+        warn("this model has hardly learned to translate. Give it more minutes: nmt train --resume --minutes M "
+             f"-o {output}, or more text.")  # fmt: skip
     print_table(f"{len(pairs):,} {which} sentences", ["metric", *(["before"] if before else []), "score"], rows)
     history = read_history(output)
     write_figure(draw_runs({output.name: history}, "minutes", "chrf"), output / "curve.png")
@@ -261,7 +270,7 @@ def report(output: Path, texts: Texts, before: tuple[list[str], dict[str, Any]] 
     say(f"""
 The curve of training is {output / "curve.png"}. Next:
   nmt translate {output} -i FILE.{source} -o FILE.{target}
-  nmt align {output} {output / "text" / f"test.{source}"} --limit 3 -o alignment.png
+  nmt align {output} {output / "text" / f"valid.{source}"} --limit 3 -o alignment.png
   nmt serve {output}""")
 
 

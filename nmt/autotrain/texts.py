@@ -13,6 +13,7 @@ from nmt.core.jsonlines import parse_object
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.data.sources import VALIDATION_NAMES, one_line
 from nmt.recipe.registry import provided
+from nmt.translation.languages import NAMES
 
 MAX_PAIRS = 3_000_000
 """Largest number of pairs, which are all in memory."""
@@ -152,12 +153,14 @@ def _parting(sources: Sequence[str], targets: Sequence[str]) -> str:
     lengths = [[len(line) for line in lines] for lines in (sources, targets)]
     longer, shorter = sorted(lengths, key=len, reverse=True)
 
-    def misfit(begin: int, shift: int) -> int:
-        pairs = zip(longer[begin + shift : begin + shift + _WINDOW], shorter[begin : begin + _WINDOW], strict=False)
+    def misfit(begin: int, end: int, shift: int) -> int:
+        pairs = zip(longer[begin + shift : end + shift], shorter[begin:end], strict=False)
         return sum(abs(a - b) > 0.5 * max(a, b, 8) for a, b in pairs)
 
-    for line in range(len(shorter)):
-        if misfit(line, 1) + _WINDOW // 5 < misfit(line, 0):
+    for begin in range(len(shorter)):
+        end = begin + _WINDOW
+        if misfit(begin, end, 1) + _WINDOW // 5 < misfit(begin, end, 0):
+            line = min(range(begin, end), key=lambda at: misfit(begin, at, 0) + misfit(at, end, 1))
             return f"they seem to part near line {line + 1:,}"
     return f"line {len(shorter) + 1:,} and those after it are alone"
 
@@ -166,14 +169,20 @@ def _columns(path: Path, names: Sequence[str], wanted: tuple[str, str] | None) -
     """Returns the names of the columns of source and target."""
     if wanted and set(wanted) <= set(names):
         return wanted
-    known = [name for name in names if name.lower() in _SIDES] or [name for name in names if _CODE.fullmatch(name)]
+    known = [name for name in names if name.lower() in _SIDES] or [name for name in names if _is_name(name)]
+    known = [name for name in known if name != "id"] if len(known) > 2 else known
     chosen = names if len(names) == 2 else known
-    if len(chosen) != 2 or wanted:
+    if len(chosen) != 2 or (wanted and names != ["a", "b"]):
         raise UserError(
             f"{path} has the columns {shortened(', '.join(names))}, of which two are to be source and target.",
             "Name them: --set data.source=NAME --set data.target=NAME.",
         )
     return chosen[0], chosen[1]
+
+
+def _is_name(cell: str) -> bool:
+    """Returns whether a cell of a table can be the name of a column: a language's code, or a side of a pair."""
+    return cell.lower() in _SIDES or (bool(_CODE.fullmatch(cell)) and re.split("[-_]", cell)[0] in NAMES)
 
 
 def _rows(path: Path, wanted: tuple[str, str] | None) -> Iterator[Mapping[str, str]]:
@@ -196,9 +205,9 @@ def _rows(path: Path, wanted: tuple[str, str] | None) -> Iterator[Mapping[str, s
         lines = read_lines(path, max_bytes=MAX_RECORD_BYTES)
         cells = (line.split("\t") for line in lines) if kind == ".tsv" else iter(csv.reader(lines))
         first: list[str] = next(cells, [])
-        is_header = wanted or all(_CODE.fullmatch(cell) or cell.lower() in _SIDES for cell in first)
+        is_header = set(wanted or "-") <= set(first) or sum(map(_is_name, first)) > 1
         header = first if is_header else [chr(ord("a") + at) for at in range(len(first))]
-        if not is_header:
+        if first and not is_header:
             yield dict(zip(header, first, strict=True))
         for number, texts in enumerate(cells, start=2):
             if len(texts) != len(header):
