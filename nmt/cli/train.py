@@ -3,7 +3,6 @@
 import json
 import shutil
 import textwrap
-from os.path import isdir, isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -100,11 +99,11 @@ def train(
     A recipe names its data: a data set that is downloaded, or, with --set data.root=FOLDER, files of your own such
     as train.de, train.en, val.de and val.en. Ctrl-C stops after saving a checkpoint.
     """
-    from nmt.recipe.load import parse_settings
+    from nmt.recipe.load import is_recipe, parse_settings
 
     overrides = parse_settings(settings or [])
     with stopped_by_signal(f"resume with: {command_to_resume()}"):
-        if _is_recipe(given):
+        if is_recipe(given):
             if minutes is not None or start or keep_all or dry_run:
                 raise UserError(
                     "--minutes, --from, --keep-all and --dry-run are for text files, not for a recipe.",
@@ -124,14 +123,6 @@ def train(
                 automatic.resume(folder, minutes)
             else:
                 automatic.autotrain(request, folder)
-
-
-def _is_recipe(given: list[str]) -> bool:
-    """Returns whether the only argument is a recipe and not text."""
-    if len(given) != 1:
-        return False
-    path = Path(given[0])
-    return not (isdir(path) or (isfile(path) and path.suffix not in (".yaml", ".yml")))
 
 
 @command("nmt plan texts.de texts.en", "nmt plan texts.de texts.en --minutes 20 -o plan.yaml")

@@ -240,8 +240,8 @@ class Cosine(Schedule):
 
     Where the run ends after ``training.max_minutes`` alone, the number of updates is estimated from their speed, again
     and again. The part of the run that is done, from 0 to 1, never jumps: after the estimate of T updates at update s
-    it grows from its value there linearly to 1 at update T. The estimates are in checkpoints, and at the end the recipe in
-    the model directory has them as ``lengths``, with which it trains the same weights.
+    it grows from its value there linearly to 1 at update T. The estimates are in checkpoints, and at the end the recipe
+    in the model directory has them as ``lengths``, with which it trains the same weights.
     """
 
     class Options(Schedule.Options):
