@@ -1,20 +1,13 @@
-"""What is chosen for a text and a time: a vocabulary, a Transformer, and the quality to expect of it.
-
-Some updates of a small, a medium and a large Transformer measure their speed. The quality is that of runs on other
-texts: chrF follows a logistic curve of the logarithm of the number of updates, whose end and middle depend on the
-text, the width and the optimizer (:class:`QualityCurve`). ``tools/experiments/plan_quality.py`` fits the constants and
-measures the error on texts that they were not fitted on.
-"""
+"""What is chosen for a text and a time: a vocabulary, and a Transformer whose speed is measured by some updates."""
 
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import e, log
 from pathlib import Path
-from statistics import mean, median
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from statistics import median
+from typing import Any, TypeVar
 
 from nmt.autotrain.texts import Pairs
 from nmt.core.device import pick_device, pick_precision, use_tensor_cores
@@ -29,19 +22,16 @@ from nmt.training.resolve import resolve
 from nmt.training.trainer import Trainer
 from nmt.training.weights import make_model
 
-if TYPE_CHECKING:
-    import torch
-
 Value = TypeVar("Value")
-Number = TypeVar("Number", "float", "torch.Tensor")
-WIDTHS = (64, 128, 256)
+WIDTHS = {64: 0, 128: 1_200, 256: 12_000}
+"""Widths, each with the fewest updates for which there must be time: a wider model learns more from an update."""
 BATCH_TOKENS = 2048
 VOCABULARY_SIZES = {1_000: 500, 2_000: 1000, 5_000: 2000, 20_000: 4000}
 """Size of the vocabulary for a text of up to this number of pairs; 8,000 for a larger one."""
 DROPOUT = {10: 0.1, 25: 0.2}
 """Dropout for a run of up to this number of epochs; 0.3 for a longer one."""
-MIN_UPDATES = 300
-"""Fewest updates for which another width than the smallest one is chosen."""
+ENOUGH_EPOCHS = 30
+"""Passes over the text after which more bring little."""
 NUM_VALIDATIONS = 8
 VALIDATION_UPDATES = 10
 """Updates that take as long as a validation."""
@@ -51,101 +41,8 @@ NUM_ENCODED = 2_000
 """Pairs of the text that are encoded before training."""
 MAX_LENGTH = 150, 500
 """Limits of the longest sentence that is trained on, in pieces."""
-NUM_WORDS, FAMILIAR = (7.0, 25.0), (0.1, 0.75)
-"""Texts beyond those that the constants were fitted on count as if they had as long sentences, and were as familiar."""
-NUM_HELD_OUT, NUM_SAMPLED, MAX_PAIRS = 500, 4_000, 100_000
-"""Number of pairs by which a text is described, and the largest number of others."""
-_UNIT = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
-"""A word, or a character of a script without spaces."""
 _MAX_PIECES = re.compile(r"vocabulary\.size=(\d+) or less")
 """In the remedy of a vocabulary that is too large for its text; sentencepiece finds the limit when it learns one."""
-
-
-@dataclass(frozen=True)
-class TextProfile:
-    """Figures of a text that need no training."""
-
-    num_pairs: int
-    num_words: float
-    """Words of a target sentence, or characters where words have no spaces between; the mean."""
-    familiar: float
-    """Share of the groups of three words of held-out targets that occur in the other ones, up to :data:`MAX_PAIRS`."""
-    familiar_pairs: float
-    """Share of the pairs of words of held-out targets that occur in :data:`NUM_SAMPLED` other ones."""
-
-    @property
-    def features(self) -> tuple[float, float, float]:
-        """Logarithms of :attr:`num_words` divided by twelve, and of both shares multiplied by e, all within limits."""
-        familiar, familiar_pairs = (1 + log(_within(share, FAMILIAR)) for share in (self.familiar, self.familiar_pairs))
-        return log(_within(self.num_words, NUM_WORDS) / 12), familiar, familiar_pairs
-
-    @classmethod
-    def read(cls, pairs: Iterable[tuple[str, str]]) -> "TextProfile":
-        """Reads a text once."""
-        targets, count = list[str](), 0
-        for _, target in pairs:
-            count += 1
-            if len(targets) < MAX_PAIRS:
-                targets.append(target)
-        every = max(len(targets) // NUM_HELD_OUT, 2 if count < 40 else 20)
-        held_out, others = targets[::every], [target for at, target in enumerate(targets) if at % every]
-        num_words = mean(len(_UNIT.findall(target)) for target in held_out)
-        sampled = others[:: max(len(others) // NUM_SAMPLED, 1)]
-        return cls(count, num_words, _familiar(held_out, others, 3), _familiar(held_out, sampled, 2))
-
-
-def _within(value: float, limits: tuple[float, float]) -> float:
-    return min(max(value, limits[0]), limits[1])
-
-
-def _familiar(held_out: Sequence[str], others: Iterable[str], size: int) -> float:
-    """Returns the share of the groups of ``size`` words of some texts that occur in other texts."""
-    groups = [group for text in held_out for group in _groups(text, size)]
-    unknown = set(groups)
-    for text in others:
-        unknown.difference_update(_groups(text, size))
-    return mean(group not in unknown for group in groups) if groups else 0.0
-
-
-def _groups(text: str, size: int) -> Iterator[tuple[str, ...]]:
-    words = ["<s>", *_UNIT.findall(text), "</s>"]
-    return zip(*(words[start:] for start in range(size)), strict=False)
-
-
-@dataclass(frozen=True)
-class QualityCurve(Generic[Number]):
-    """chrF of held-out text: a logistic function of the logarithm of the number of updates.
-
-    The constants are tensors where a fit differentiates by them.
-    """
-
-    end: tuple[Number, Number, Number]
-    """chrF after endless training: constant, and weights of the first two of :attr:`TextProfile.features`."""
-    middle: tuple[Number, Number, Number]
-    """Logarithm of the number of updates after which half of it is reached: constant, and weights of the third of the
-    features and of the logarithm of the width in units of 128."""
-    rate: Number
-
-    def __call__(self, features: Sequence[Number], log_width: Number, log_updates: Number) -> Number:
-        length, familiar, familiar_pairs = features
-        end = self.end[0] + self.end[1] * length + self.end[2] * familiar
-        middle = self.middle[0] + self.middle[1] * familiar_pairs + self.middle[2] * log_width
-        inverse_share: Number = 1 + e ** (self.rate * (middle - log_updates))
-        return end / inverse_share
-
-
-CURVES = {
-    "adam": QualityCurve((51.13, 18.84, 36.40), (7.926, -3.182, -0.263), 1.737),
-    "muon": QualityCurve((51.13, 18.84, 36.40), (7.246, -2.482, -0.263), 1.737),
-}
-"""By optimizer; fitted to runs of up to 80 minutes on seven texts."""
-ERROR = 6.0
-"""Distance from the estimate within which nine of ten runs on texts were that the constants were not fitted on."""
-
-
-def expected_chrf(profile: TextProfile, width: int, num_updates: int, curve: QualityCurve[float]) -> float:
-    """Returns the chrF of held-out text that is expected of a Transformer after this number of updates."""
-    return _within(curve(profile.features, log(width / 128), log(max(num_updates, 1))), (0.0, 100.0))
 
 
 @dataclass(frozen=True)
@@ -161,28 +58,9 @@ class Speed:
         return max(1, int(seconds / self.update) - NUM_VALIDATIONS * VALIDATION_UPDATES)
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What to expect of each width and optimizer."""
-
-    profile: TextProfile
-    speeds: Sequence[Speed]
-
-    def chrf(self, speed: Speed, minutes: float, optimizer: str = "muon") -> float:
-        """Returns the chrF to expect of a run of this duration."""
-        return expected_chrf(self.profile, speed.width, speed.num_updates(60 * minutes), CURVES[optimizer])
-
-    def best(self, minutes: float) -> Speed:
-        """Returns the speed of the width that is expected to be the best in this time."""
-        possible = [speed for speed in self.speeds if speed.num_updates(60 * minutes) >= MIN_UPDATES]
-        return max(possible or self.speeds[:1], key=lambda speed: self.chrf(speed, minutes))
-
-    def enough_minutes(self) -> float:
-        """Returns the minutes after which twice the time brings less than one chrF."""
-        minutes = 5.0
-        while self.chrf(self.best(2 * minutes), 2 * minutes) >= self.chrf(self.best(minutes), minutes) + 1:
-            minutes *= 2
-        return minutes
+def best_speed(speeds: Sequence[Speed], minutes: float) -> Speed:
+    """Returns the speed of the largest width for which there is time."""
+    return [speed for speed in speeds if speed.num_updates(60 * minutes) >= WIDTHS.get(speed.width, 0)][-1]
 
 
 def learn_vocabulary(pairs: Pairs, size: int | None = None) -> tuple[Vocabularies, VocabularyOptions]:
@@ -208,6 +86,14 @@ class Encoded:
     pairs: Pairs
     """Some pairs that are no longer."""
 
+    def dropout(self, num_updates: int) -> float:
+        """Returns the dropout for a number of updates."""
+        return _at_most(DROPOUT, num_updates * BATCH_TOKENS / self.num_tokens, 0.3)
+
+    def enough_minutes(self, speed: Speed) -> float:
+        """Returns about how many minutes bring something."""
+        return ENOUGH_EPOCHS * self.num_tokens / BATCH_TOKENS * speed.update / 60
+
     @classmethod
     def read(cls, pairs: Pairs, vocabularies: Vocabularies) -> "Encoded":
         some = pairs[:: max(1, len(pairs) // NUM_ENCODED)]
@@ -215,7 +101,7 @@ class Encoded:
         lengths = [tuple(len(side.encode(text)) for side, text in zip(sides, pair, strict=True)) for pair in some]
         num_tokens = sum(target + 1 for _, target in lengths) * len(pairs) // len(some)
         longest = sorted(map(max, lengths))
-        max_length = int(_within(longest[int(0.99 * (len(longest) - 1))], MAX_LENGTH))
+        max_length = min(max(longest[int(0.99 * (len(longest) - 1))], MAX_LENGTH[0]), MAX_LENGTH[1])
         fitting = [pair for pair, length in zip(some, lengths, strict=True) if max(length) <= max_length]
         return cls(num_tokens, max_length, fitting or some)
 
@@ -232,28 +118,34 @@ def model_options(width: int, dropout: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def training_options(width: int, num_updates: int) -> dict[str, Any]:
-    """Returns the part ``training`` of a recipe but for its end, for about this number of updates."""
-    return {
-        "batch_tokens": BATCH_TOKENS, "optimizer": "muon", "learning_rate": round(0.003 * (128 / width) ** 0.5, 4),
-        "schedule": {"type": "cosine", "stable_fraction": 0.5, "warmup_steps": min(max(num_updates // 20, 1), 300)},
+def training_options(width: int, num_updates: int, minutes: float | None) -> dict[str, Any]:
+    """Returns the part ``training`` of a recipe for about this number of updates.
+
+    Args:
+        minutes: of the run; None to end it when validation says that more brings nothing.
+    """
+    warmup_steps = min(max(num_updates // 20, 1), 300)
+    learning_rate = round(0.003 * (128 / max(width, 1)) ** 0.5, 4)
+    if minutes is None:
+        rate_falls = {"type": "plateau", "patience": 2, "warmup_steps": warmup_steps}
+        end: dict[str, Any] = {"patience": 8, "schedule": rate_falls}
+    else:
+        rate_falls = {"type": "cosine", "stable_fraction": 0.5, "warmup_steps": warmup_steps}
+        end = {"max_minutes": minutes, "schedule": rate_falls}
+    return end | {
+        "batch_tokens": BATCH_TOKENS, "optimizer": "muon", "learning_rate": learning_rate,
         "ema": 0.998, "validate_every": max(num_updates // NUM_VALIDATIONS, 1), "validation_size": 300,
         "metric": "chrf",
     }  # fmt: skip
-
-
-def dropout_for(num_updates: int, num_tokens: int) -> float:
-    """Returns the dropout for a number of updates and of target tokens of the text."""
-    return _at_most(DROPOUT, num_updates * BATCH_TOKENS / max(num_tokens, 1), 0.3)
 
 
 def _at_most(table: Mapping[int, Value], value: float, otherwise: Value) -> Value:
     return next((chosen for most, chosen in table.items() if value <= most), otherwise)
 
 
-def measure_speed(values: Mapping[str, Any], pairs: Pairs) -> Speed:
+def measure_speed(recipe: Recipe, pairs: Pairs) -> Speed:
     """Measures the speed of the updates of a recipe on some pairs of its text."""
-    recipe = resolve(Recipe.model_validate(values))
+    recipe = resolve(recipe)
     device = pick_device(recipe.device)
     precision = pick_precision(recipe.training.precision, device)
     use_tensor_cores(device)

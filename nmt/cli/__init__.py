@@ -12,7 +12,6 @@ COMMANDS = {
     "recipes": "nmt.cli.train:recipes",
     "learn-alignment": "nmt.cli.alignment:learn_alignment",
     "aer": "nmt.cli.alignment:aer",
-    "plan": "nmt.cli.train:plan",
 }
 """The commands of the toolkit, in the order in which users meet them. Extensions add theirs by entry points."""
 

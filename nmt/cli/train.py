@@ -1,29 +1,22 @@
-"""``nmt quickstart`` and ``nmt train``, which write models, ``nmt plan`` and ``nmt recipes``."""
+"""``nmt quickstart`` and ``nmt train``, which write models, and ``nmt recipes``."""
 
 import json
 import shutil
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from nmt.cli.common import (
-    AsJson,
     NewFolder,
     Settings,
     command,
     command_to_resume,
     complete_recipe,
-    say_wrote,
-    show_json,
     stopped_by_signal,
 )
-from nmt.core.console import print_table, say
 from nmt.core.errors import UserError
-
-if TYPE_CHECKING:
-    from nmt.autotrain.run import Request
 
 MAX_MINUTES = 60.0 * 24 * 366
 """A year."""
@@ -100,6 +93,7 @@ def train(
     as train.de, train.en, val.de and val.en. Ctrl-C stops after saving a checkpoint.
     """
     from nmt.recipe.load import is_recipe, parse_settings
+    from nmt.recipe.registry import provided
 
     overrides = parse_settings(settings or [])
     with stopped_by_signal(f"resume with: {command_to_resume()}"):
@@ -114,64 +108,15 @@ def train(
             run(given[0], output, overrides=overrides, resume=resume)
         else:
             from nmt.autotrain import run as automatic
+            from nmt.autotrain.prepared import Request
 
-            request = automatic.Request([*map(Path, given)], minutes, overrides, keep_all, start)
-            folder = output or automatic.default_output(request)
+            request = Request([*map(Path, given)], minutes, overrides, keep_all, start)
             if dry_run:
-                _show_plan(request)
+                provided("plan", "--dry-run")(request)
             elif resume:
-                automatic.resume(folder, minutes)
+                automatic.resume(output or request.default_output, minutes)
             else:
-                automatic.autotrain(request, folder)
-
-
-@command("nmt plan texts.de texts.en", "nmt plan texts.de texts.en --minutes 20 -o plan.yaml")
-def plan(
-    texts: Annotated[list[Path], typer.Argument(metavar="TEXT...", help="As for `nmt train`.")],
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            metavar="M", min=1, max=MAX_MINUTES, help="Minutes that training may take.", show_default="5 to 80"
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Recipe to write: that of `nmt train --minutes M`."),
-    ] = None,
-    settings: Settings = None,
-    as_json: AsJson = False,
-) -> None:
-    """Estimate time and chrF before training; the same as nmt train --dry-run.
-
-    The speed of Transformers of three widths is measured. The table shows, for several durations of training and two
-    optimizers, the chrF to expect on held-out text of the same kind, which is fitted to runs on other texts.
-    """
-    from nmt.autotrain.run import Request
-    from nmt.recipe.load import parse_settings
-
-    if output is not None and minutes is None:
-        raise UserError("A recipe is for a number of minutes.", "Give --minutes, too.")
-    _show_plan(Request(texts, minutes, parse_settings(settings or [])), output, as_json)
-
-
-def _show_plan(request: "Request", output: Path | None = None, as_json: bool = False) -> None:
-    from nmt.autotrain.choice import ERROR
-    from nmt.autotrain.run import MINUTES, plan_figures, plan_rows, planned
-    from nmt.core.output import open_output
-
-    minutes = [request.minutes] if request.minutes else MINUTES
-    recipe, choice = planned(request)
-    if as_json:
-        show_json(plan_figures(choice, minutes))
-    else:
-        heads = ["width", "updates a minute", "optimizer", *(f"chrF, {m:g} min" for m in minutes)]
-        print_table("", heads, plan_rows(choice, minutes))
-        say(f"Nine of ten runs on other texts were within {ERROR:g} of the estimate of chrF.")
-    if output is not None:
-        with open_output(output) as file:
-            file.write(recipe.to_yaml())
-        say_wrote(output)
-        say(f"Train with: nmt train {output} -o runs/planned")
+                automatic.autotrain(request, output or request.default_output)
 
 
 @command(

@@ -1,14 +1,9 @@
-"""What is wrong with a text: languages, copies, and pairs that are no translations beyond doubt."""
+"""The languages of a text: those that its names tell, compared with those of its lines."""
 
 import re
-import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from math import log
-from statistics import median
+from collections.abc import Iterable
 
-from nmt.autotrain.texts import Pairs, Texts
+from nmt.autotrain.texts import Texts
 from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.translation.languages import DETECTED_AS, language_identifier, name_of
@@ -21,12 +16,6 @@ CERTAIN = 0.9
 """Least probability of an identified language."""
 MAX_COPIED = 0.5
 """Largest share of pairs whose sides are equal."""
-MAX_RATIO, MIN_CHARACTERS = 6.0, 25
-"""How far the ratio of lengths of a pair may be from that of the text, and the fewest characters of the longer side."""
-MAIN_SCRIPT, MIN_SCRIPT = 0.9, 10
-"""Least share of a side's letters in its script, and the fewest letters of a line that has none of it."""
-COPY_WORDS = 3
-"""Fewest words of a pair that is dropped because its sides are equal: names and codes often stay as they are."""
 
 
 def check_languages(texts: Texts) -> tuple[str, str]:
@@ -79,53 +68,3 @@ def identified(lines: Iterable[str]) -> str | None:
         return None
     code, probability = language_identifier().classify(text)
     return str(code) if probability >= CERTAIN else None
-
-
-def without_errors(pairs: Pairs) -> tuple[Pairs, Counter[str]]:
-    """Returns the pairs that may be translations, and the number of others by their reason."""
-    scripts = [_main_script(side) for side in zip(*pairs, strict=True)]
-    ratio = median(_log_ratio(pair) for pair in pairs)
-    dropped: Counter[str] = Counter()
-    kept = []
-    for pair in pairs:
-        if reason := _error(pair, scripts, ratio):
-            dropped[reason] += 1
-        else:
-            kept.append(pair)
-    return kept, dropped
-
-
-def _error(pair: tuple[str, str], scripts: Sequence[str | None], ratio: float) -> str:
-    source, target = pair
-    if not source.strip() or not target.strip():
-        return "empty"
-    if source == target and len(source.split()) >= COPY_WORDS:
-        return "identical"
-    if max(map(len, pair)) >= MIN_CHARACTERS and abs(_log_ratio(pair) - ratio) > log(MAX_RATIO):
-        return "lengths that don't fit"
-    for text, script in zip(pair, scripts, strict=True):
-        if script is not None and script not in (counts := _scripts(text)) and counts.total() >= MIN_SCRIPT:
-            return "another script"
-    return ""
-
-
-def _log_ratio(pair: tuple[str, str]) -> float:
-    return log((len(pair[1]) + 1) / (len(pair[0]) + 1))
-
-
-def _main_script(lines: Sequence[str]) -> str | None:
-    """Returns the script that nearly all letters of a side have; None if there is none."""
-    counts = _scripts(" ".join(lines[:: max(1, len(lines) // NUM_READ)]))
-    script, count = counts.most_common(1)[0] if counts else ("", 0)
-    return script if count > MAIN_SCRIPT * counts.total() else None
-
-
-def _scripts(text: str) -> Counter[str]:
-    """Counts the letters of each script."""
-    return Counter(script for character in text if (script := _script(character)))
-
-
-@lru_cache(65_536)
-def _script(character: str) -> str:
-    """Returns the script of a letter by its Unicode name; empty for other characters."""
-    return unicodedata.name(character, "").partition(" ")[0] if character.isalpha() else ""

@@ -1,8 +1,8 @@
-"""Languages of a text, and pairs that are dropped beyond doubt."""
+"""Languages of a text: told by names, or identified."""
 
 import pytest
 
-from nmt.autotrain.checks import check_languages, identified, without_errors
+from nmt.autotrain.languages import check_languages, identified
 from nmt.autotrain.texts import Texts
 from nmt.core.errors import UserError
 
@@ -32,24 +32,3 @@ def test_swapped_sides_and_copies_are_refused() -> None:
         check_languages(texts(GERMAN, ENGLISH, ("en", "de")))
     with pytest.raises(UserError, match="the same as in"):
         check_languages(texts(GERMAN, GERMAN))
-
-
-def test_pairs_that_are_no_translations_are_dropped_and_counted() -> None:
-    good = list(zip(GERMAN, ENGLISH, strict=True))
-    bad = [
-        ("Ein Satz.", " "),
-        ("", "A sentence."),
-        ("Some text left as it is.", "Some text left as it is."),
-        ("Ja.", "Yes, and then he went on to say a great many other things about the weather of that day."),
-        ("Это предложение на другом языке.", "This sentence is in another language."),
-    ]
-    kept, dropped = without_errors([*good, *bad])
-    assert kept == good
-    assert dropped == {"empty": 2, "identical": 1, "lengths that don't fit": 1, "another script": 1}
-    doubtful = [
-        ("OK", "OK"),
-        ("Nein.", "No, it is not."),
-        ("C3PO", "C3PO"),
-        ("東京 Tokyo und Berlin", "Tokyo and Berlin"),
-    ]
-    assert without_errors([*good, *doubtful]) == ([*good, *doubtful], {})

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from nmt.extensions.planning.batch_size import CPU_BATCH_TOKENS, largest, largest_by_trying
 from small_memory import ERRORS, make_trainer, memory_for, size
 
 from nmt.core.errors import UserError
+from nmt.extensions.planning.batch_size import CPU_BATCH_TOKENS, largest, largest_by_trying
 from nmt.models.weights import read_tensors, weights_of
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import Recipe

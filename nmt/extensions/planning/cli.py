@@ -1,0 +1,80 @@
+"""``nmt plan``, which is ``nmt train --dry-run``."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nmt.cli.common import AsJson, Settings, command, say_wrote, show_json
+from nmt.cli.train import MAX_MINUTES
+from nmt.core.console import print_table, say
+from nmt.core.errors import UserError
+
+if TYPE_CHECKING:
+    from nmt.autotrain.prepared import Request
+
+MINUTES = (5.0, 10.0, 20.0, 40.0, 80.0)
+
+
+@command("nmt plan texts.de texts.en", "nmt plan texts.de texts.en --minutes 20 -o plan.yaml")
+def plan(
+    texts: Annotated[list[Path], typer.Argument(metavar="TEXT...", help="As for `nmt train`.")],
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="M", min=1, max=MAX_MINUTES, help="Minutes that training may take.", show_default="5 to 80"
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Recipe to write: that of `nmt train --minutes M`."),
+    ] = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate time and chrF before training; the same as nmt train --dry-run.
+
+    The speed of Transformers of three widths is measured. The table shows, for several durations of training and two
+    optimizers, the chrF to expect on held-out text of the same kind, which is fitted to runs on other texts.
+    """
+    from nmt.autotrain.prepared import Request
+    from nmt.recipe.load import parse_settings
+
+    if output is not None and minutes is None:
+        raise UserError("A recipe is for a number of minutes.", "Give --minutes, too.")
+    show_plan(Request(texts, minutes, parse_settings(settings or [])), output, as_json)
+
+
+def show_plan(request: "Request", output: Path | None = None, as_json: bool = False) -> None:
+    """Shows what would be chosen for a text, and the quality to expect; see :func:`plan`."""
+    from nmt.autotrain.prepared import prepare
+    from nmt.core.output import open_output
+    from nmt.extensions.planning.quality import CURVES, ERROR, TextProfile, expected_chrf
+
+    with TemporaryDirectory(prefix="nmt-plan-") as scratch:
+        prepared = prepare(request, Path(scratch))
+        recipe, speeds = prepared.choose(), prepared.speeds()
+    profile = TextProfile.read(prepared.texts.train)
+    minutes = [request.minutes] if request.minutes else MINUTES
+    rows: list[dict[str, Any]] = [
+        {"width": speed.width, "update": speed.update, "optimizer": optimizer,
+         "chrf": [expected_chrf(profile, speed.width, speed.num_updates(60 * m), optimizer) for m in minutes]}
+        for speed in speeds
+        for optimizer in CURVES
+    ]  # fmt: skip
+    if as_json:
+        show_json({"text": vars(profile), "chrf_error": ERROR, "minutes": minutes, "rows": rows})
+    else:
+        heads = ["width", "updates a minute", "optimizer", *(f"chrF, {m:g} min" for m in minutes)]
+        texts = [
+            [str(row["width"]), f"{60 / row['update']:,.0f}", row["optimizer"], *(f"{c:.0f}" for c in row["chrf"])]
+            for row in rows
+        ]
+        print_table("", heads, texts)
+        say(f"Nine of ten runs on other texts were within {ERROR:g} of the estimate of chrF.")
+    if output is not None:
+        with open_output(output) as file:
+            file.write(recipe.to_yaml())
+        say_wrote(output)
+        say(f"Train with: nmt train {output} -o runs/planned")
