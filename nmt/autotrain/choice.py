@@ -69,7 +69,7 @@ def learn_vocabulary(pairs: Pairs, size: int | None = None) -> tuple[Vocabularie
     try:
         return train_vocabularies(options, pairs), options
     except UserError as error:
-        if size is None and (limit := _MAX_PIECES.search(error.remedy)):
+        if size is None and (limit := _MAX_PIECES.search(error.remedy)) and int(limit[1]) >= 8:
             return learn_vocabulary(pairs, int(limit[1]))
     options = VocabularyOptions(type="character", size=100_000)
     return train_vocabularies(options, pairs), options

@@ -24,6 +24,7 @@ from nmt.core.files import explained
 from nmt.core.output import open_output
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.recipe.load import load_recipe, override
+from nmt.recipe.options import validate
 from nmt.recipe.registry import hooks
 from nmt.recipe.schema import Recipe, VocabularyOptions
 from nmt.translation.languages import name_of
@@ -96,7 +97,7 @@ class Prepared:
             values["training"] |= own
         for key, value in request.overrides.items():
             override(values, key, value)
-        return Recipe.model_validate(values)
+        return validate(Recipe, values, "the recipe that was chosen")
 
     def speeds(self) -> list[Speed]:
         """Measures the speed of each width for which there can be time."""

@@ -143,9 +143,11 @@ def _train(run: TrainingRun, texts: Texts, on_event: Sink | None, deadline: floa
             _describe(directory, recipe, data, techniques)
         reason = trainer.run()
         if process_group.is_main:
-            if lengths := trainer.schedule.lengths:  # so that the recipe trains the same weights at any speed
+            if trainer.ends_by_time:  # so that the recipe trains the same weights at any speed
+                step = trainer.progress.step
+                lengths = trainer.schedule.lengths or {step: step + 1}  # an estimate that changes no rate
                 schedule = dict(recipe.training.schedule) | {"lengths": lengths}
-                end = {"max_minutes": None, "max_steps": trainer.progress.step}
+                end = {"max_minutes": None, "max_steps": step}
                 _write_recipe(directory, _with_training(recipe, schedule=schedule, **end))
             for hook in hooks("training_ended"):
                 hook(directory, recipe, data, texts, trainer)

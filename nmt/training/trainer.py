@@ -200,7 +200,7 @@ class Trainer:
         if self._unread and (self._is_due(self.options.log_every) or time.perf_counter() > self._read_at + READ_EVERY):
             self._read()
         self._agree()
-        if self.schedule.total_steps is None and self._limit < math.inf:
+        if self.ends_by_time:
             self.schedule.after_update(step, self.progress.seconds, self._limit)
 
     def _apply(self, step: int) -> None:
@@ -354,6 +354,11 @@ class Trainer:
         if self.process_group.is_main:
             save_weights(self.state.weights, self._weights)
 
+    @property
+    def ends_by_time(self) -> bool:
+        """Whether the schedule must know the end of the run, which is a time."""
+        return self.schedule.needs_end and self.schedule.total_steps is None
+
     def end_in(self, seconds: float) -> None:
         """Ends training after a time from now, in place of ``training.max_minutes``."""
         self._limit = self.progress.seconds + seconds
@@ -377,7 +382,7 @@ class Trainer:
             return f"training.max_epochs ({o.max_epochs}) reached"
         if self.batches.is_over:
             return "the last one of data.stages has ended"
-        if p.seconds >= self._limit:
+        if p.seconds >= self._limit and p.step:  # a deadline can be over before the first update
             warmup = self.schedule.warmup_steps
             return f"training.max_minutes ({o.max_minutes:g}) reached" + (
                 f" before the warm-up of {warmup:,} updates had ended" if p.step < warmup else ""

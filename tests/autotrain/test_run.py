@@ -120,13 +120,19 @@ def test_a_dry_run_trains_nothing(text: tuple[Path, Path], run_nmt: RunNmt, tmp_
     ],
 )
 def test_what_cannot_be_trained_on_is_refused(
-    text: tuple[Path, Path], run_nmt: RunNmt, tmp_path: Path, arguments: list[str], message: str
+    text: tuple[Path, Path],
+    run_nmt: RunNmt,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     names = {"EN": text[0], "DE": text[1]}
     if arguments[:2] == ["DE", "EN"]:  # German under the name of English
         (tmp_path / "swapped.en").write_text(text[1].read_text("utf-8"), "utf-8")
         (tmp_path / "swapped.de").write_text(text[0].read_text("utf-8"), "utf-8")
         names = {"EN": tmp_path / "swapped.de", "DE": tmp_path / "swapped.en"}
-    done = run_nmt("train", *(names.get(argument, argument) for argument in arguments), cwd=tmp_path)
+    done = run_nmt("train", *(names.get(argument, argument) for argument in arguments))
     assert done.returncode == 2, done.stderr
     assert message in " ".join(done.stderr.split())
