@@ -16,7 +16,6 @@ from nmt.autotrain.choice import (
     training_options,
 )
 from nmt.autotrain.held_out import SIZES, hold_out, sizes_of
-from nmt.autotrain.languages import check_languages
 from nmt.autotrain.texts import Texts, languages_of, read_texts
 from nmt.core.console import say, warn
 from nmt.core.errors import UserError
@@ -137,15 +136,12 @@ def prepare(request: Request, folder: Path) -> Prepared:
     texts = read_texts(request.texts, request.wanted)
     if not texts.train:
         raise UserError(f"{texts.names[0]} has no text.", "Check the file.")
-    texts.languages = request.wanted or check_languages(texts)
-    say(f"read {len(texts.train):,} pairs of sentences, {' to '.join(map(name_of, texts.languages))}")
-    for without_errors in () if request.keep_all else hooks("pairs_read"):
-        texts.train, dropped = without_errors(texts.train)
-        if dropped:
-            reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.most_common())
-            say(f"dropped {dropped.total():,} pairs that can't be translations: {reasons} (--keep-all keeps them)")
-        if not texts.train:
-            raise UserError("No pair of sentences is left.", "Check that the files are translations of each other.")
+    texts.languages = request.wanted or texts.languages
+    num_pairs = len(texts.train)
+    for check in hooks("text_read"):
+        check(texts, request.keep_all)
+    texts.languages = texts.languages or ("source", "target")
+    say(f"read {num_pairs:,} pairs of sentences, {' to '.join(map(name_of, texts.languages))}")
     _hold_out(texts)
     if len(texts.train) < FEW_PAIRS:
         warn(

@@ -45,7 +45,7 @@ def test_several_files_are_one_text_and_may_be_compressed(tmp_path: Path) -> Non
     texts = read_texts(paths)
     assert sorted(texts.train) == [("drei", "three"), ("eins", "one"), ("zwei", "two")]
     assert texts.languages == ("de", "en")
-    with pytest.raises(UserError, match="is en-de, but the text before it de-en"):
+    with pytest.raises(UserError, match="is en-de, not de-en as the text before"):
         read_texts([paths[0], paths[1], paths[3], paths[2]])
 
 

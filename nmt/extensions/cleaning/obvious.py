@@ -1,4 +1,4 @@
-"""Pairs of sentences that are no translations beyond doubt; ``nmt train`` drops them from text files."""
+"""What ``nmt train`` does to text files: it checks their languages, and drops what are no translations beyond doubt."""
 
 import unicodedata
 from collections import Counter
@@ -6,6 +6,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from math import log
 from statistics import median
+
+from nmt.autotrain.texts import Texts
+from nmt.core.console import say
+from nmt.core.errors import UserError
+from nmt.extensions.cleaning.languages import check_languages
 
 NUM_READ = 400
 """Lines by which the script of a side is found."""
@@ -15,6 +20,23 @@ MAIN_SCRIPT, MIN_SCRIPT = 0.9, 10
 """Least share of a side's letters in its script, and the fewest letters of a line that has none of it."""
 COPY_WORDS = 3
 """Fewest words of a pair that is dropped because its sides are equal: names and codes often stay as they are."""
+
+
+def check_text(texts: Texts, keep_all: bool) -> None:
+    """Finds the languages of a text, and drops pairs that are no translations unless ``keep_all``; says how many.
+
+    Raises:
+        UserError: the sides are swapped or copies, or no pair is left.
+    """
+    texts.languages = check_languages(texts)
+    if keep_all:
+        return
+    texts.train, dropped = without_errors(texts.train)
+    if dropped:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.most_common())
+        say(f"dropped {dropped.total():,} pairs that can't be translations: {reasons} (--keep-all keeps them)")
+    if not texts.train:
+        raise UserError("No pair of sentences is left.", "Check that the files are translations of each other.")
 
 
 def without_errors(pairs: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], Counter[str]]:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from nmt.autotrain.languages import check_languages, identified
 from nmt.autotrain.texts import Texts
 from nmt.core.errors import UserError
+from nmt.extensions.cleaning.languages import check_languages, identified
 
 GERMAN = ["Der alte Lehrer kauft heute ein rotes Buch.", "Wir haben gestern lange auf den Zug gewartet."] * 10
 ENGLISH = ["The old teacher buys a red book today.", "Yesterday we waited for the train for a long time."] * 10
