@@ -95,28 +95,29 @@ def test_the_script_and_the_module_are_the_same_program() -> None:
 
 ROOMS = (
     "core", "recipe", "data", "metrics", "models", "decoding", "tasks", "training", "alignment", "jobs", "translation",
-    "plotting", "evaluation", "api", "quickstart", "cli", "extensions",
+    "plotting", "evaluation", "autotrain", "api", "quickstart", "cli", "extensions",
 )  # fmt: skip
 """The folders of nmt: each imports from itself and from those before it (docs/reference/code-layout.md)."""
 
 LIMITS = {
     "core": 1_458,
-    "recipe": 1_296,
+    "recipe": 1_303,
     "data": 1_981,
     "metrics": 378,
     "models": 2_997,
     "decoding": 1_343,
     "tasks": 246,
-    "training": 3_765,
+    "training": 3_902,
     "alignment": 1_123,
     "jobs": 263,
     "translation": 1_577,
     "plotting": 937,
     "evaluation": 176,
-    "api": 114,
+    "autotrain": 718,
+    "api": 158,
     "quickstart": 218,
-    "cli": 1_751,
-    "extensions": 23_512,
+    "cli": 1_799,
+    "extensions": 23_587,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

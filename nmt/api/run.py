@@ -1,13 +1,20 @@
 """Training runs as objects: their model, their history and their curves."""
 
-from collections.abc import Callable
-from functools import cached_property, wraps
+from collections.abc import Mapping
+from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING, Any
 
+from nmt.autotrain import run as automatic
+from nmt.autotrain.prepared import Request
+from nmt.core.errors import UserError
 from nmt.plotting.history import History, read_history
+from nmt.recipe.load import is_recipe
+from nmt.recipe.schema import Recipe
 from nmt.training import run as training
+from nmt.training.data import Pairs
+from nmt.training.events import Sink
 from nmt.translation.load import load
 from nmt.translation.translator import Translator
 
@@ -17,8 +24,6 @@ if TYPE_CHECKING:
     _Path = Path
 else:
     _Path = type(Path())  # until Python 3.12, only the class for the platform can be derived from
-
-P = ParamSpec("P")
 
 
 class Run(_Path):
@@ -69,14 +74,53 @@ class Run(_Path):
         return f"<table>{rows}</table>{svg[svg.index('<svg') :]}"
 
 
-def _returning_run(function: Callable[P, Path]) -> Callable[P, Run]:
-    """Wraps the training function, whose signature and documentation stay, to return a :class:`Run`."""
+def train(
+    recipe: str | Path | Recipe,
+    *others: str | Path,
+    output: str | Path | None = None,
+    minutes: float | None = None,
+    start: str | Path | None = None,
+    keep_all: bool = False,
+    overrides: Mapping[str, Any] = {},
+    resume: bool = False,
+    pairs: Pairs | None = None,
+    valid: Pairs | None = None,
+    on_event: Sink | None = None,
+) -> Run:
+    """Trains a model of a recipe, or of text files alone.
 
-    @wraps(function)
-    def train(*args: P.args, **kwargs: P.kwargs) -> Run:
-        return Run(function(*args, **kwargs))
+    Args:
+        recipe: a path, the name of a shipped recipe, or a recipe; or the first file of text, or a folder of text.
+        others: with text its other files, such as the translations; with a recipe ``output`` may stand here.
+        output: the model directory, which is made if it doesn't exist. None for runs/NAME, by the recipe or the text.
+        minutes: with text, for everything; None to train until more time brings nothing.
+        start: with text, a model directory to fine-tune.
+        keep_all: with text, whether pairs stay that can't be translations.
+        overrides: recipe keys and their values, such as ``{"training.max_epochs": 3}``.
+        resume: continue from the last checkpoint in ``output``, or begin if there is none.
+        pairs: (source, target) sentences to train on, in place of the text that the recipe names.
+        valid: such pairs for validation; without them, but with ``pairs``, some of those are held out.
+        on_event: called with each event of the run; :mod:`nmt.training.events` lists them.
 
-    return train
+    Raises:
+        UserError: the recipe or the text can't be used; the message says what to do.
+        Interrupted: Ctrl-C or SIGTERM, after a checkpoint was saved.
 
+    Example::
 
-train = _returning_run(training.train)
+        nmt.train("texts.de", "texts.en", minutes=30).model.translate(["Ein Mann schläft."])
+    """
+    if minutes is None and is_recipe([recipe]):
+        output = others[0] if others else output
+        run = training.train(
+            recipe, output, overrides=overrides, resume=resume, pairs=pairs, valid=valid, on_event=on_event
+        )
+        return Run(run)
+    if isinstance(recipe, Recipe) or pairs is not None or valid is not None:
+        raise UserError("minutes= is for files of text.", "Set training.max_minutes by overrides=.")
+    texts = [Path(text) for text in (recipe, *others)]
+    request = Request(texts, minutes, overrides, keep_all, None if start is None else Path(start))
+    folder = Path(output) if output is not None else request.default_output
+    if resume:
+        return Run(automatic.resume(folder, minutes, on_event))
+    return Run(automatic.autotrain(request, folder, on_event))

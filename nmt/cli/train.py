@@ -18,6 +18,9 @@ from nmt.cli.common import (
 )
 from nmt.core.errors import UserError
 
+MAX_MINUTES = 60.0 * 24 * 366
+"""A year."""
+
 
 @command("nmt quickstart -o quickstart", draws=True)
 def quickstart(output: NewFolder = Path("quickstart"), settings: Settings = None) -> None:
@@ -36,39 +39,84 @@ def quickstart(output: NewFolder = Path("quickstart"), settings: Settings = None
 
 
 @command(
+    "nmt train texts.de texts.en --minutes 30 -o runs/de-en",
+    "nmt train texts.tsv --minutes 30 --dry-run",
+    "nmt train news.de news.en --minutes 10 --from runs/de-en -o runs/news",
     "nmt train multi30k/transformer -o runs/de-en",
-    "nmt train multi30k/bahdanau -o runs/mine --set data.root=FOLDER",
-    "nmt train multi30k/bahdanau -o runs/mine --set data.root=FOLDER --resume",
-    "nmt train recipe.yaml -o runs/tuned --set training.finetune_from=runs/mine",
+    "nmt train recipe.yaml -o runs/mine --set data.root=FOLDER --resume",
 )
 def train(
-    recipe: Annotated[
-        str,
+    given: Annotated[
+        list[str],
         typer.Argument(
-            metavar="RECIPE", help="YAML file, or a name that `nmt recipes` lists.", autocompletion=complete_recipe
+            metavar="TEXT... or RECIPE",
+            help="Text: two line-aligned files (source, target), .tsv, .csv, .jsonl, .tmx or .xlf, or a folder with "
+            "train.*. Or a recipe: a YAML file, or a name that `nmt recipes` lists.",
+            autocompletion=complete_recipe,
         ),
-    ],
+    ] = [],  # noqa: B006 # typer copies it
     output: Annotated[
         Path | None,
         typer.Option(
             "--output", "-o", metavar="FOLDER", help="Model directory to write.", show_default="runs/NAME of the recipe"
         ),
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="M",
+            min=0.5,
+            max=MAX_MINUTES,
+            help="With text: minutes for everything.",
+            show_default="until more brings nothing",
+        ),
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", metavar="MODEL_DIR", help="With text: trained model to fine-tune.")
+    ] = None,
+    keep_all: Annotated[
+        bool, typer.Option("--keep-all", help="With text: keep pairs that can't be translations.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With text: show what would be chosen and the quality to expect.")
+    ] = False,
     settings: Settings = None,
     resume: Annotated[bool, typer.Option(help="Resume from the last checkpoint of the output.")] = False,
 ) -> None:
-    """Train a model from a recipe.
+    """Train a model from text files or from a recipe.
+
+    With text, everything is chosen from it, from the machine and from the minutes: validation and test text are held
+    out, the learning rate falls to its end within the time, and the model is tested at the end. All choices are in
+    recipe.yaml of the model directory.
 
     A recipe names its data: a data set that is downloaded, or, with --set data.root=FOLDER, files of your own such
-    as train.de, train.en, val.de and val.en. Two files of any names are given by
-    --set 'data.train={source: FILE, target: FILE}' --set data.valid=null, which holds out some of their pairs for
-    validation. Ctrl-C stops after saving a checkpoint.
+    as train.de, train.en, val.de and val.en. Ctrl-C stops after saving a checkpoint.
     """
-    from nmt.recipe.load import parse_settings
-    from nmt.training.run import train as run
+    from nmt.recipe.load import is_recipe, parse_settings
+    from nmt.recipe.registry import provided
 
+    overrides = parse_settings(settings or [])
     with stopped_by_signal(f"resume with: {command_to_resume()}"):
-        run(recipe, output, overrides=parse_settings(settings or []), resume=resume)
+        if is_recipe(given):
+            if minutes is not None or start or keep_all or dry_run:
+                raise UserError(
+                    "--minutes, --from, --keep-all and --dry-run are for text files, not for a recipe.",
+                    "Give files of text, or keys such as --set training.max_minutes=30.",
+                )
+            from nmt.training.run import train as run
+
+            run(given[0], output, overrides=overrides, resume=resume)
+        else:
+            from nmt.autotrain import run as automatic
+            from nmt.autotrain.prepared import Request
+
+            request = Request([*map(Path, given)], minutes, overrides, keep_all, start)
+            if dry_run:
+                provided("plan", "--dry-run")(request)
+            elif resume:
+                automatic.resume(output or request.default_output, minutes)
+            else:
+                automatic.autotrain(request, output or request.default_output)
 
 
 @command(

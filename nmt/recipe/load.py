@@ -1,6 +1,6 @@
 """Recipe files: found by name, read, and changed by overrides."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from os.path import isdir, isfile
 from pathlib import Path
@@ -139,6 +139,13 @@ def override(values: dict[str, Any], key: str, value: Any) -> None:
             )
         values = inner
     values[last] = deepcopy(value)  # a later override may change a part of it
+
+
+def is_recipe(given: Sequence[str | Path | Recipe]) -> bool:
+    """Returns whether arguments are one recipe, and not text to train on: other files, or folders."""
+    if len(given) != 1 or isinstance(given[0], Recipe):
+        return len(given) == 1
+    return not isdir(given[0]) and (Path(given[0]).suffix in (".yaml", ".yml") or not isfile(given[0]))
 
 
 def shipped_recipes() -> dict[str, Path]:

@@ -54,7 +54,7 @@ class CheckpointFolder:
         Args:
             tensors: all others of the training state, by group and name.
             state: the rest of it; must be JSON. ``state["validation"]`` ranks the checkpoint (see
-                :meth:`nmt.training.validation.Validation.figures`).
+                :meth:`nmt.training.validation.Validation.figures`), and one with ``state["keep"]`` is not deleted.
         """
         final = self.at(step)
         self.tidy()
@@ -75,10 +75,20 @@ class CheckpointFolder:
         return final
 
     def _prune(self) -> None:
-        """Deletes the checkpoints that are neither among the newest nor among the best."""
-        kept = {*self.all()[-self._keep_last :], *self.best()[: self._keep_best]}
+        """Deletes the checkpoints that are neither to be kept nor among the newest or the best."""
+        kept = {*self.all()[-self._keep_last :], *self.best()[: self._keep_best], *self.before_fall()}
         for path in self.all():
             if path not in kept:
+                remove_folder(path)
+
+    def before_fall(self) -> list[Path]:
+        """Returns the checkpoints from which the learning rate falls, oldest first: longer training starts from one."""
+        return [path for path in self.all() if read_state(path).get("keep")]
+
+    def remove_after(self, checkpoint: Path) -> None:
+        """Deletes the checkpoints that are newer than one."""
+        for path in self.all():
+            if step_of(path) > step_of(checkpoint):
                 remove_folder(path)
 
     def tidy(self) -> None:
@@ -177,7 +187,15 @@ def step_of(checkpoint: Path) -> int:
 def _metric(checkpoint: Path) -> float | None:
     """Returns the validation figure that ranks a checkpoint, negated if lower is better."""
     try:
-        measured = read_object(checkpoint / "state.json", finite=False)["validation"]
+        measured = read_state(checkpoint)["validation"]
         return float(measured["value"] if measured["higher_is_better"] else -measured["value"])
-    except (OSError, ValueError, KeyError, TypeError):  # damaged, or there was no validation
+    except (ValueError, KeyError, TypeError):  # damaged, or there was no validation
         return None
+
+
+def read_state(checkpoint: Path) -> dict[str, Any]:
+    """Returns the state of a checkpoint; empty if it is damaged."""
+    try:
+        return read_object(checkpoint / "state.json", finite=False)
+    except (OSError, ValueError):
+        return {}

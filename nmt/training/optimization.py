@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Container, Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -13,6 +13,10 @@ from nmt.core.device import pick_precision
 from nmt.recipe import options as groups
 from nmt.recipe.registry import Table
 from nmt.recipe.schema import TrainingOptions
+
+ESTIMATE_EVERY, MEASURED_SHARE, MIN_MEASURED = 0.02, 0.1, 5
+"""Share of a run's minutes between two estimates of its length, share in which the speed of updates is measured, and
+the fewest updates for it."""
 
 
 class Optimizer(ABC):
@@ -175,11 +179,13 @@ class Schedule:
         warmup_steps: int = Field(1000, ge=0, description="updates of linear warm-up")
 
     needs_end: ClassVar[bool] = False
-    """Whether ``total_steps`` must be known."""
+    """Whether the end must be known: ``total_steps``, or the minutes of the run (:meth:`after_update`)."""
 
     def __init__(self, options: Any, peak: float, total_steps: int | None) -> None:
         self.options, self.peak, self.total_steps = options, peak, total_steps
         self.warmup_steps: int = options.warmup_steps
+        self.lengths: dict[int, int] = {}
+        """Estimated numbers of updates of the whole run, by the update after which it was estimated."""
 
     def at(self, step: int) -> float:
         """Returns the rate of update ``step``, counted from 1."""
@@ -191,6 +197,13 @@ class Schedule:
 
     def after_validation(self, improved: bool) -> None:
         """Is called after each validation; ``improved``: whether it was the best so far."""
+
+    def after_update(self, step: int, seconds: float, limit: float) -> None:
+        """Is called after each update of a run that ends after ``limit`` seconds and not after a number of updates."""
+
+    def begins_to_fall(self, step: int) -> bool:
+        """Returns whether the rate stays high until update ``step`` and falls from then on, to the end of the run."""
+        return False
 
     @property
     def end(self) -> str:
@@ -224,6 +237,11 @@ class Cosine(Schedule):
 
     With a ``stable_fraction``, the rate is the peak until then: warm-up, stable, decay (Hu et al. 2024,
     arXiv:2404.06395).
+
+    Where the run ends after ``training.max_minutes`` alone, the number of updates is estimated from their speed, again
+    and again. The part of the run that is done, from 0 to 1, never jumps: after the estimate of T updates at update s
+    it grows from its value there linearly to 1 at update T. The estimates are in checkpoints, and at the end the recipe
+    in the model directory has them as ``lengths``, with which it trains the same weights.
     """
 
     class Options(Schedule.Options):
@@ -231,16 +249,75 @@ class Cosine(Schedule):
             0.0, ge=0, lt=1, description="the rate stays at its highest for this share of the run before it falls"
         )
         min_learning_rate: float = Field(0.0, ge=0, description="the rate of the last update")
+        lengths: Annotated[dict[int, int], groups.SILENT] = Field(
+            {},
+            description="updates of the whole run as they were estimated after some updates, which a run that ends by "
+            "max_minutes writes for its repetition",
+        )
 
     needs_end = True
     options: Options
 
+    def __init__(self, options: Options, peak: float, total_steps: int | None) -> None:
+        super().__init__(options, peak, total_steps)
+        self.lengths = dict(options.lengths)
+        self._has_ended = False
+        self._marks: list[tuple[int, float]] = []
+        """Update and seconds of the latest estimates, of which the first begins the measurement of the speed."""
+
     def after_warmup(self, step: int) -> float:
-        assert self.total_steps is not None
         o = self.options
-        start = max(o.warmup_steps, round(o.stable_fraction * self.total_steps))
-        done = min(1.0, max(0, step - start) / max(1, self.total_steps - start))
+        if self.lengths or self.total_steps is None:
+            start = o.stable_fraction
+            done = max(0.0, self.done(step) - start) / (1 - start)
+        else:
+            first = max(o.warmup_steps, round(o.stable_fraction * self.total_steps))
+            done = min(1.0, max(0, step - first) / max(1, self.total_steps - first))
         return o.min_learning_rate + (self.peak - o.min_learning_rate) * (1 + math.cos(math.pi * done)) / 2
+
+    def done(self, step: int) -> float:
+        """Returns the part of the run that is done after an update, by the estimates before it; 0 without any."""
+        done, start, length = 0.0, 0, math.inf
+        for at, estimate in self.lengths.items():
+            if at >= step:
+                break
+            done = at / estimate if length == math.inf else _grown(done, start, length, at)
+            start, length = at, estimate
+        return _grown(done, start, length, step)
+
+    def after_update(self, step: int, seconds: float, limit: float) -> None:
+        marks = self._marks
+        self._has_ended = self.done(step) >= 1
+        if not marks:  # the first update is slower than the others
+            marks.append((step, seconds))
+        if seconds < marks[-1][1] + ESTIMATE_EVERY * limit or step < marks[-1][0] + MIN_MEASURED:
+            return
+        while len(marks) > 1 and marks[1][1] <= seconds - MEASURED_SHARE * limit:
+            marks.pop(0)
+        first, start = marks[0]
+        marks.append((step, seconds))
+        updates_left = (limit - seconds) * (step - first) / (seconds - start)
+        self.lengths[step] = step + max(1, round(updates_left))
+
+    def begins_to_fall(self, step: int) -> bool:
+        return bool(self.lengths) and self.done(step) < self.options.stable_fraction <= self.done(step + 1)
+
+    @property
+    def end(self) -> str:
+        return "the learning rate has fallen to its end" if self._has_ended else ""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"lengths": list(self.lengths.items()), "has_ended": self._has_ended} if self.lengths else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if state:
+            self.lengths = {int(step): int(length) for step, length in state["lengths"]}
+            self._has_ended = bool(state["has_ended"])
+
+
+def _grown(done: float, start: int, length: float, step: int) -> float:
+    """Returns the part of a run that is done, where ``done`` is the one at ``start`` and 1 that at ``length``."""
+    return min(1.0, done + (1 - done) * (step - start) / max(1, length - start))
 
 
 class Plateau(Schedule):

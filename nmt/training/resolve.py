@@ -101,12 +101,10 @@ def _complete(recipe: Recipe, components: Mapping[str, Any], problems: Problems)
         if any(corpus.modifiers for corpus in recipe.data.corpora):
             provided(*MODIFIERS).check(recipe.data)
     schedule = components.get(SCHEDULE)
-    if schedule and schedule.choice.component.needs_end and not (training.max_steps or training.max_epochs):
-        problems.add(
-            UserError(
-                f"{SCHEDULE} {schedule['type']!r} must know its end.", "Set training.max_steps or training.max_epochs."
-            )
-        )
+    has_end = training.max_steps or training.max_epochs or training.max_minutes
+    if schedule and schedule.choice.component.needs_end and not has_end:
+        remedy = "Set training.max_minutes, training.max_steps or training.max_epochs."
+        problems.add(UserError(f"{SCHEDULE} {schedule['type']!r} must know its end.", remedy))
     if task is None or problems:  # conditions between components have no meaning yet
         return None
     groups: dict[str, Any] = {"model": recipe.model, "training": training}

@@ -1,5 +1,6 @@
 """From a recipe to a trained model directory."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from nmt.recipe.load import default_output, load_recipe
 from nmt.recipe.options import OnResume, Options, groups_in
 from nmt.recipe.registry import TABLES, choices_of, hooks, provided
 from nmt.recipe.schema import Recipe
-from nmt.training.checkpoint import CheckpointFolder, step_of
+from nmt.training.checkpoint import CheckpointFolder, read_state, step_of
 from nmt.training.data import Data, Pairs, Texts, open_texts, prepare_data
 from nmt.training.distributed import ProcessGroup, seed_everything
 from nmt.training.events import Sink, ignore
@@ -67,7 +68,7 @@ class TrainingRun:
             use_tensor_cores(device)
             manage_memory()
             batch_tokens, checkpoint = process_group.broadcast(lambda: _open(recipe, directory, resume))
-            recipe = _with_batch_tokens(recipe, batch_tokens)
+            recipe = _with_training(recipe, batch_tokens=batch_tokens)
             yield cls(recipe, directory, process_group, device, precision, checkpoint)
 
 
@@ -80,6 +81,7 @@ def train(
     pairs: Pairs | None = None,
     valid: Pairs | None = None,
     on_event: Sink | None = None,
+    deadline: float | None = None,
 ) -> Path:
     """Trains a model and writes a model directory.
 
@@ -91,6 +93,7 @@ def train(
         pairs: (source, target) sentences to train on, in place of the text that the recipe names.
         valid: such pairs for validation; without them, but with ``pairs``, some of those are held out.
         on_event: called with each event of the run; :mod:`nmt.training.events` lists them.
+        deadline: time of :func:`time.monotonic` at which training ends, in place of ``training.max_minutes``.
 
     Returns:
         The path of the model directory; from :func:`nmt.train`, a :class:`nmt.Run`, which is one.
@@ -104,11 +107,11 @@ def train(
         texts = open_texts(run.recipe.data, pairs, valid)
         if resume and run.checkpoint is None:
             say("no checkpoint to resume from: starting at the beginning")
-        _train(run, texts, on_event)
+        _train(run, texts, on_event, deadline)
     return directory.path
 
 
-def _train(run: TrainingRun, texts: Texts, on_event: Sink | None) -> None:
+def _train(run: TrainingRun, texts: Texts, on_event: Sink | None, deadline: float | None) -> None:
     """Trains in one of the processes of a run; see :func:`train`."""
     recipe, directory, process_group = run.recipe, run.directory, run.process_group
     seed_everything(recipe.seed)
@@ -118,7 +121,7 @@ def _train(run: TrainingRun, texts: Texts, on_event: Sink | None) -> None:
     process_group.seed_per_rank(recipe.seed)
     objective = Objective(model, recipe.training, run.precision, techniques)
     batch_tokens = _find_batch_tokens(recipe, data, objective, process_group)
-    recipe = _with_batch_tokens(recipe, batch_tokens)  # a resumed run has the same
+    recipe = _with_training(recipe, batch_tokens=batch_tokens)  # a resumed run has the same
     has_graphs = records_graphs(objective, recipe.training, process_group)
     batches = data.batches(batch_tokens, recipe.seed, process_group, few_shapes=has_graphs).prefetch(run.device)
     validator = Validator(recipe, data, batch_tokens, run.precision, process_group)
@@ -133,10 +136,18 @@ def _train(run: TrainingRun, texts: Texts, on_event: Sink | None) -> None:
         trainer = Trainer(recipe, objective, batches, validator, directory.path, sink, process_group)
         if run.checkpoint:
             trainer.resume(run.checkpoint)
+        if deadline is not None:
+            trainer.end_in(deadline - time.monotonic())
         if process_group.is_main:
             _describe(directory, recipe, data, techniques)
         reason = trainer.run()
         if process_group.is_main:
+            if trainer.ends_by_time:  # so that the recipe trains the same weights at any speed
+                step = trainer.progress.step
+                lengths = trainer.schedule.lengths or {step: step + 1}  # an estimate that changes no rate
+                schedule = dict(recipe.training.schedule) | {"lengths": lengths}
+                end = {"max_minutes": None, "max_steps": step}
+                _write_recipe(directory, _with_training(recipe, schedule=schedule, **end))
             for hook in hooks("training_ended"):
                 hook(directory, recipe, data, texts, trainer)
     progress, metric = trainer.progress, recipe.training.metric
@@ -144,9 +155,8 @@ def _train(run: TrainingRun, texts: Texts, on_event: Sink | None) -> None:
     say(f"done: {reason}; {best}the model is {directory}")
 
 
-def _with_batch_tokens(recipe: Recipe, batch_tokens: BatchTokens) -> Recipe:
-    training = recipe.training.model_copy(update={"batch_tokens": batch_tokens})
-    return recipe.model_copy(update={"training": training})
+def _with_training(recipe: Recipe, **changes: Any) -> Recipe:
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)})
 
 
 def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[BatchTokens, Path | None]:
@@ -163,10 +173,23 @@ def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[Batc
             raise UserError(f"{directory} holds a trained model already.", remedy.capitalize())
     checkpoint = checkpoints.newest_intact() if resume else None
     if checkpoint:
-        return _compared(recipe, directory), checkpoint
+        return _compared(recipe, directory), _before_fall(checkpoints, checkpoint, recipe.training.max_minutes)
     if recipe.training.finetune_from:
         ModelDirectory(recipe.training.finetune_from).check()
     return recipe.training.batch_tokens, None
+
+
+def _before_fall(checkpoints: CheckpointFolder, newest: Path, max_minutes: float | None) -> Path:
+    """Returns the checkpoint from which the learning rate began to fall, if there is more time than it fell for.
+
+    Those after it are deleted, because the run computes its later updates anew.
+    """
+    before = checkpoints.before_fall()
+    if not before or not max_minutes or max_minutes <= (read_state(newest).get("max_minutes") or max_minutes):
+        return newest
+    say(f"training.max_minutes was raised: going on from step {step_of(before[-1])}, where the learning rate was high")
+    checkpoints.remove_after(before[-1])
+    return before[-1]
 
 
 def _compared(recipe: Recipe, directory: ModelDirectory) -> BatchTokens:
@@ -241,10 +264,14 @@ def _find_batch_tokens(recipe: Recipe, data: Data, objective: Objective, process
     return batch_tokens
 
 
-def _describe(directory: ModelDirectory, recipe: Recipe, data: Data, techniques: Mapping[str, Technique]) -> None:
-    """Writes the files that are needed to read the weights."""
+def _write_recipe(directory: ModelDirectory, recipe: Recipe) -> None:
     with open_output(directory.recipe) as file:
         file.write(recipe.to_yaml())
+
+
+def _describe(directory: ModelDirectory, recipe: Recipe, data: Data, techniques: Mapping[str, Technique]) -> None:
+    """Writes the files that are needed to read the weights."""
+    _write_recipe(directory, recipe)
     with explained(directory.path):
         data.vocabularies.save(directory.path)
     for hook in hooks("data_prepared"):

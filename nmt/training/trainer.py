@@ -107,6 +107,8 @@ class Trainer:
         self._measured: Validation | None = None
         self._last_checkpoint: int | None = None
         self._clock = time.perf_counter()
+        self._limit = 60 * options.max_minutes if options.max_minutes else math.inf
+        """Seconds of training after which it ends."""
 
     def run(self) -> str:
         """Trains until an end is reached, and returns the reason.
@@ -118,7 +120,8 @@ class Trainer:
         self.model.train()
         batches = iter(self.batches)
         self._clock = time.perf_counter() - self.progress.seconds
-        limits = {"total_steps": self._total_steps(), "max_minutes": self.options.max_minutes}
+        max_minutes = None if self._limit == math.inf else self._limit / 60
+        limits = {"total_steps": self._total_steps(), "max_minutes": max_minutes}
         name = "resume" if self.progress.step else ""  # a new run has no line
         self._emit(events.Started, name=name, validation_due=self.progress.validation_due, **limits)
         with self.interrupts:
@@ -133,7 +136,8 @@ class Trainer:
                     self._emit(events.StageBegan, stage=self.batches.stage)
                 self.progress.validation_due = is_last or self._is_due(self.options.validate_every, epoch_ended)
                 every = self.options.checkpoint_every or self.options.validate_every
-                self._validate_and_save(checkpoint_due=is_last or self._is_due(every, epoch_ended))
+                due = is_last or self._is_due(every, epoch_ended) or self.schedule.begins_to_fall(self.progress.step)
+                self._validate_and_save(checkpoint_due=due)
         self.save()
         if not self._weights.exists():
             self._save_model()
@@ -196,6 +200,8 @@ class Trainer:
         if self._unread and (self._is_due(self.options.log_every) or time.perf_counter() > self._read_at + READ_EVERY):
             self._read()
         self._agree()
+        if self.ends_by_time:
+            self.schedule.after_update(step, self.progress.seconds, self._limit)
 
     def _apply(self, step: int) -> None:
         """Changes the weights by the gradients; the scaler leaves it out where one isn't finite."""
@@ -333,6 +339,8 @@ class Trainer:
         self._read()
         tensors = self.state.tensors(self.process_group)
         values = self.state.values() | {"validation": self._measured and self._measured.figures()}
+        values["keep"] = self.schedule.begins_to_fall(self.progress.step)
+        values["max_minutes"] = self.options.max_minutes
         self._last_checkpoint = self.progress.step
         if not self.process_group.is_main:
             return
@@ -345,6 +353,15 @@ class Trainer:
     def _save_model(self) -> None:
         if self.process_group.is_main:
             save_weights(self.state.weights, self._weights)
+
+    @property
+    def ends_by_time(self) -> bool:
+        """Whether the schedule must know the end of the run, which is a time."""
+        return self.schedule.needs_end and self.schedule.total_steps is None
+
+    def end_in(self, seconds: float) -> None:
+        """Ends training after a time from now, in place of ``training.max_minutes``."""
+        self._limit = self.progress.seconds + seconds
 
     def resume(self, checkpoint: Path) -> None:
         """Resumes from a checkpoint."""
@@ -365,7 +382,7 @@ class Trainer:
             return f"training.max_epochs ({o.max_epochs}) reached"
         if self.batches.is_over:
             return "the last one of data.stages has ended"
-        if o.max_minutes and p.seconds >= 60 * o.max_minutes:
+        if p.seconds >= self._limit and p.step:  # a deadline can be over before the first update
             warmup = self.schedule.warmup_steps
             return f"training.max_minutes ({o.max_minutes:g}) reached" + (
                 f" before the warm-up of {warmup:,} updates had ended" if p.step < warmup else ""

@@ -3,7 +3,7 @@
 - Training makes a few updates of a model a sixteenth as wide, with a small vocabulary; settings of the command hold
   otherwise.
 - The embedded corpus has a hundred training pairs.
-- ``nmt plan`` tries two small widths for a few updates.
+- ``nmt train`` with text tries two small widths for a few updates.
 - ``nmt inspect sentence`` computes a few alternatives and changes of attention.
 - ``nmt serve`` takes a free port and goes on in the background, as in a second terminal; ``curl`` asks there.
 """
@@ -63,7 +63,9 @@ def small(recipe: Any, overrides: Mapping[str, Any], vocabulary_size: int) -> di
 
 def use_little() -> None:
     """Replace training, and the corpus of the package, in this process."""
-    import nmt.extensions.planning.plan
+    import nmt.autotrain.choice
+    import nmt.autotrain.prepared
+    import nmt.autotrain.run
     import nmt.quickstart.run
     import nmt.training.run
 
@@ -79,10 +81,10 @@ def use_little() -> None:
         return {name: pairs if name == "train" else pairs[:10] for name, pairs in splits(train=100).items()}
 
     # nmt.api.run, which wraps the function of nmt.training.run, is imported after this.
-    nmt.training.run.train = nmt.quickstart.run.train = train_little  # type: ignore[assignment]
+    nmt.training.run.train = nmt.quickstart.run.train = nmt.autotrain.run.train = train_little  # type: ignore[assignment]
     nmt.quickstart.run.splits = few_pairs
     nmt.quickstart.run.NUM_PLOTS = 1
-    nmt.extensions.planning.plan.WIDTHS, nmt.extensions.planning.plan.TRIAL_UPDATES = (16, 32), 6  # type: ignore[assignment]
+    nmt.autotrain.prepared.WIDTHS, nmt.autotrain.choice.TRIAL_UPDATES = {16: 0, 32: 10}, 4
 
 
 def free_port() -> int:

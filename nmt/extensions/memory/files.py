@@ -22,13 +22,13 @@ MAX_LINE = 1 << 20
 """Most characters of a line of a CSV file, which could otherwise have millions of columns."""
 _CODES = {"bpt", "ept", "it", "ph", "ut"}
 """Elements of TMX that hold markup of another format."""
-_DOCTYPE = re.compile(rb"<!DOCTYPE\s+tmx[^<>\[\]]*>")
+DOCTYPE = re.compile(rb"<!DOCTYPE\s+tmx[^<>\[\]]*>")
 """The document type of TMX without definitions; other programs write it, and nothing is loaded for it."""
 _HEADER = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<tmx version="1.4">\n<header creationtool="nmt" creationtoolversion="'
     f'{__version__}" segtype="sentence" o-tmf="nmt" adminlang="en" srclang=%s datatype="plaintext"/>\n<body>\n'
 )
-_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
 def write_memory(entries: Iterable[Entry], path: Path | str, source: str, target: str) -> int:
@@ -85,13 +85,13 @@ def _is_tmx(path: Path | str) -> bool:
 
 
 def _read_tmx(data: bytes, source: str, target: str) -> Iterator[Entry]:
-    root = parse_xml(_DOCTYPE.sub(b"", data, count=1))
+    root = parse_xml(DOCTYPE.sub(b"", data, count=1))
     for unit in root.iter("tu"):
         texts: dict[str, str] = {}
         for variant in unit.iter("tuv"):
-            code, segment = variant.get(_LANGUAGE) or variant.get("lang") or "", variant.find("seg")
+            code, segment = variant.get(LANGUAGE) or variant.get("lang") or "", variant.find("seg")
             if segment is not None:
-                texts.setdefault(_matching(code, (source, target)), _text_of(segment))
+                texts.setdefault(_matching(code, (source, target)), text_of(segment))
         if source in texts and target in texts:
             yield Entry(texts[source], texts[target], unit.get("changedate") or unit.get("creationdate") or "")
 
@@ -103,12 +103,12 @@ def _matching(code: str, languages: Iterable[str]) -> str:
     return known.get(code) or known.get(code.partition("-")[0], "")
 
 
-def _text_of(segment: Element) -> str:
+def text_of(segment: Element) -> str:
     """Returns the text of a segment without markup of another format."""
     text = segment.text or ""
     for child in segment:
         if isinstance(child.tag, str) and child.tag not in _CODES:
-            text += _text_of(child)
+            text += text_of(child)
         text += child.tail or ""
     return text
 

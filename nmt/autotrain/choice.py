@@ -1,0 +1,166 @@
+"""What is chosen for a text and a time: a vocabulary, and a Transformer whose speed is measured by some updates."""
+
+import re
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, TypeVar
+
+from nmt.autotrain.texts import Pairs
+from nmt.core.device import pick_device, pick_precision, use_tensor_cores
+from nmt.core.errors import UserError
+from nmt.data.opening import given_text
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
+from nmt.recipe.schema import Recipe, VocabularyOptions
+from nmt.training.data import prepare_data
+from nmt.training.distributed import seed_everything
+from nmt.training.objective import Objective
+from nmt.training.resolve import resolve
+from nmt.training.trainer import Trainer
+from nmt.training.weights import make_model
+
+Value = TypeVar("Value")
+WIDTHS = {64: 0, 128: 1_200, 256: 12_000}
+"""Widths, each with the fewest updates for which there must be time: a wider model learns more from an update."""
+BATCH_TOKENS = 2048
+VOCABULARY_SIZES = {1_000: 500, 2_000: 1000, 5_000: 2000, 20_000: 4000}
+"""Size of the vocabulary for a text of up to this number of pairs; 8,000 for a larger one."""
+DROPOUT = {10: 0.1, 25: 0.2}
+"""Dropout for a run of up to this number of epochs; 0.3 for a longer one."""
+ENOUGH_EPOCHS = 30
+"""Passes over the text after which more bring little."""
+NUM_VALIDATIONS = 8
+VALIDATION_UPDATES = 10
+"""Updates that take as long as a validation."""
+TRIAL_UPDATES, FIRST_UPDATES, TRIAL_SECONDS = 10, 2, 4.0
+"""Updates of a trial, those of them that are not measured, and seconds after which it ends."""
+NUM_ENCODED = 2_000
+"""Pairs of the text that are encoded before training."""
+MAX_LENGTH = 150, 500
+"""Limits of the longest sentence that is trained on, in pieces."""
+_MAX_PIECES = re.compile(r"vocabulary\.size=(\d+) or less")
+"""In the remedy of a vocabulary that is too large for its text; sentencepiece finds the limit when it learns one."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The speed of a width on this machine."""
+
+    width: int
+    update: float
+    """Seconds of an update."""
+
+    def num_updates(self, seconds: float) -> int:
+        """Returns the number of updates for which there is time beside the validations."""
+        return max(1, int(seconds / self.update) - NUM_VALIDATIONS * VALIDATION_UPDATES)
+
+
+def best_speed(speeds: Sequence[Speed], minutes: float) -> Speed:
+    """Returns the speed of the largest width for which there is time."""
+    return [speed for speed in speeds if speed.num_updates(60 * minutes) >= WIDTHS.get(speed.width, 0)][-1]
+
+
+def learn_vocabulary(pairs: Pairs, size: int | None = None) -> tuple[Vocabularies, VocabularyOptions]:
+    """Returns a joint vocabulary, as large as suits the text or as it gives, and its options."""
+    options = VocabularyOptions(size=size or _at_most(VOCABULARY_SIZES, len(pairs), 8000))
+    try:
+        return train_vocabularies(options, pairs), options
+    except UserError as error:
+        if size is None and (limit := _MAX_PIECES.search(error.remedy)) and int(limit[1]) >= 8:
+            return learn_vocabulary(pairs, int(limit[1]))
+    options = VocabularyOptions(type="character", size=100_000)
+    return train_vocabularies(options, pairs), options
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Figures of a text in the pieces of its vocabulary."""
+
+    num_tokens: int
+    """Target tokens of the whole text."""
+    max_length: int
+    """Pieces of the longest sentences that are trained on: all but the longest hundredth, within :data:`MAX_LENGTH`."""
+    pairs: Pairs
+    """Some pairs that are no longer."""
+
+    def dropout(self, num_updates: int) -> float:
+        """Returns the dropout for a number of updates."""
+        return _at_most(DROPOUT, num_updates * BATCH_TOKENS / self.num_tokens, 0.3)
+
+    def enough_minutes(self, speed: Speed) -> float:
+        """Returns about how many minutes bring something."""
+        return ENOUGH_EPOCHS * self.num_tokens / BATCH_TOKENS * speed.update / 60
+
+    @classmethod
+    def read(cls, pairs: Pairs, vocabularies: Vocabularies) -> "Encoded":
+        some = pairs[:: max(1, len(pairs) // NUM_ENCODED)]
+        sides = vocabularies.source, vocabularies.target
+        lengths = [tuple(len(side.encode(text)) for side, text in zip(sides, pair, strict=True)) for pair in some]
+        num_tokens = sum(target + 1 for _, target in lengths) * len(pairs) // len(some)
+        longest = sorted(map(max, lengths))
+        max_length = min(max(longest[int(0.99 * (len(longest) - 1))], MAX_LENGTH[0]), MAX_LENGTH[1])
+        fitting = [pair for pair, length in zip(some, lengths, strict=True) if max(length) <= max_length]
+        return cls(num_tokens, max_length, fitting or some)
+
+
+def model_options(width: int, dropout: float) -> dict[str, Any]:
+    """Returns the part ``model`` of a recipe: a Transformer of four layers on each side."""
+    layers = {
+        "type": "transformer", "num_layers": 4, "num_heads": max(width // 32, 1), "feed_forward_size": 4 * width,
+        "dropout": dropout, "attention_dropout": 0.1,
+    }  # fmt: skip
+    return {
+        "embedding_size": width, "tie": "all", "scale_embeddings": True, "init": "xavier",
+        "encoder": layers, "decoder": dict(layers),
+    }  # fmt: skip
+
+
+def training_options(width: int, num_updates: int, minutes: float | None) -> dict[str, Any]:
+    """Returns the part ``training`` of a recipe for about this number of updates.
+
+    Args:
+        minutes: of the run; None to end it when validation says that more brings nothing.
+    """
+    warmup_steps = min(max(num_updates // 20, 1), 300)
+    learning_rate = round(0.003 * (128 / max(width, 1)) ** 0.5, 4)
+    if minutes is None:
+        rate_falls = {"type": "plateau", "patience": 2, "warmup_steps": warmup_steps}
+        end: dict[str, Any] = {"patience": 8, "schedule": rate_falls}
+    else:
+        rate_falls = {"type": "cosine", "stable_fraction": 0.5, "warmup_steps": warmup_steps}
+        end = {"max_minutes": minutes, "schedule": rate_falls}
+    return end | {
+        "batch_tokens": BATCH_TOKENS, "optimizer": "muon", "learning_rate": learning_rate,
+        "ema": 0.998, "validate_every": max(num_updates // NUM_VALIDATIONS, 1), "validation_size": 300,
+        "metric": "chrf",
+    }  # fmt: skip
+
+
+def _at_most(table: Mapping[int, Value], value: float, otherwise: Value) -> Value:
+    return next((chosen for most, chosen in table.items() if value <= most), otherwise)
+
+
+def measure_speed(recipe: Recipe, pairs: Pairs) -> Speed:
+    """Measures the speed of the updates of a recipe on some pairs of its text."""
+    recipe = resolve(recipe)
+    device = pick_device(recipe.device)
+    precision = pick_precision(recipe.training.precision, device)
+    use_tensor_cores(device)
+    seed_everything(recipe.seed)
+    texts = [given_text(recipe.data, pairs, "the training text")], given_text(recipe.data, pairs[:2], "the text")
+    data = prepare_data(recipe, texts=texts)
+    model = make_model(recipe, data.vocabularies, is_new=True).to(device)
+    objective = Objective(model, recipe.training, precision, {})
+    batches = data.batches(BATCH_TOKENS, recipe.seed)
+    with tempfile.TemporaryDirectory(prefix="nmt-trial-") as scratch:
+        trainer = Trainer(recipe, objective, batches, None, Path(scratch))
+        model.train()
+        stream, seconds, end = iter(batches), list[float](), time.perf_counter() + TRIAL_SECONDS
+        while len(seconds) < TRIAL_UPDATES and (len(seconds) <= FIRST_UPDATES or time.perf_counter() < end):
+            before = time.perf_counter()
+            trainer.train_step(stream)
+            seconds.append(time.perf_counter() - before)
+    return Speed(recipe.model.embedding_size, median(seconds[FIRST_UPDATES:]))

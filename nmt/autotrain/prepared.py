@@ -1,0 +1,181 @@
+"""A text that is ready to be trained on, and what is chosen for it and for the minutes that there are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nmt.autotrain.choice import (
+    WIDTHS,
+    Encoded,
+    Speed,
+    best_speed,
+    learn_vocabulary,
+    measure_speed,
+    model_options,
+    training_options,
+)
+from nmt.autotrain.held_out import SIZES, hold_out, sizes_of
+from nmt.autotrain.texts import Texts, languages_of, read_texts
+from nmt.core.console import say, warn
+from nmt.core.errors import UserError
+from nmt.core.files import explained
+from nmt.core.output import open_output
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.recipe.load import load_recipe, override
+from nmt.recipe.options import validate
+from nmt.recipe.registry import hooks
+from nmt.recipe.schema import Recipe, VocabularyOptions
+from nmt.translation.languages import name_of
+
+LONG_MINUTES = 80.0
+"""Minutes for which a width is chosen where none are given."""
+FEW_PAIRS = 3_000
+TUNING_RATE = 0.0005
+"""Highest learning rate of fine-tuning."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for."""
+
+    texts: Sequence[Path]
+    minutes: float | None = None
+    """None to train until validation says that more time brings nothing."""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """Recipe keys and their values, which take the place of those that are chosen."""
+    keep_all: bool = False
+    """Whether pairs that are no translations stay."""
+    start: Path | None = None
+    """A model directory to fine-tune."""
+
+    @property
+    def wanted(self) -> tuple[str, str] | None:
+        """Names of the source and the target that the overrides have."""
+        both = self.overrides.get("data.source"), self.overrides.get("data.target")
+        return (str(both[0]), str(both[1])) if all(both) else None
+
+    @property
+    def default_output(self) -> Path:
+        """The model directory where none is named: runs/SOURCE-TARGET, or by the name of the file."""
+        if not self.texts:
+            raise UserError("There is no text and no recipe.", "Name two files, the source first, or a recipe.")
+        languages = self.wanted or (languages_of(*self.texts[:2]) if len(self.texts) > 1 else None)
+        return Path("runs", "-".join(languages) if languages else self.texts[0].name.partition(".")[0])
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A text that is ready to be trained on."""
+
+    request: Request
+    texts: Texts
+    vocabulary: VocabularyOptions
+    encoded: Encoded
+    folder: Path
+    """Of the text and the vocabulary."""
+
+    def recipe(self, width: int, num_updates: int) -> Recipe:
+        """Returns the recipe of a Transformer that is trained for about this number of updates."""
+        assert self.texts.languages is not None
+        request, (source, target) = self.request, self.texts.languages
+        values: dict[str, Any] = {
+            "description": f"{source}-{target}, chosen for {len(self.texts.train):,} pairs",
+            "data": {"root": str(self.folder), "source": source, "target": target, "valid": "valid",
+                     "max_length": self.encoded.max_length},
+            "vocabulary": self.vocabulary.model_dump(mode="json") | {"path": str(self.folder)},
+            "model": model_options(width, self.encoded.dropout(num_updates)),
+            "training": training_options(width, num_updates, request.minutes),
+            "decoding": {"length_penalty": "word_reward", "alpha": 0.7},
+        }  # fmt: skip
+        if request.start:
+            trained = load_recipe(request.start / "recipe.yaml").model_dump(mode="json")
+            values |= {key: trained[key] for key in ("model", "decoding")}
+            values["vocabulary"] = trained["vocabulary"] | {"path": None}
+            own = {"finetune_from": str(request.start), "learning_rate": TUNING_RATE, "optimizer": "adam"}
+            values["training"] |= own
+        for key, value in request.overrides.items():
+            override(values, key, value)
+        return validate(Recipe, values, "the recipe that was chosen")
+
+    def speeds(self) -> list[Speed]:
+        """Measures the speed of each width for which there can be time."""
+        seconds = 60 * (self.request.minutes or LONG_MINUTES)
+        if self.request.start:
+            return [measure_speed(self.recipe(0, 1000), self.encoded.pairs)]
+        speeds: list[Speed] = []
+        for width, least in WIDTHS.items():
+            if not speeds or speeds[-1].num_updates(seconds) >= least:
+                speeds.append(measure_speed(self.recipe(width, 1000), self.encoded.pairs))
+        return speeds
+
+    def choose(self) -> Recipe:
+        """Chooses the width and the number of updates; says what is to be expected."""
+        speeds, minutes = self.speeds(), self.request.minutes
+        speed = best_speed(speeds, minutes or LONG_MINUTES)
+        if minutes is None:
+            minutes = max(1.0, self.encoded.enough_minutes(speed))
+            say(f"training ends when validation says that more time brings nothing, after about {minutes:.0f} minutes")
+        num_updates = speed.num_updates(60 * minutes)
+        say(f"model: Transformer of width {speed.width}, {60 / speed.update:,.0f} updates a minute")
+        for estimate in () if self.request.start else hooks("quality_expected"):
+            chrf, error = estimate(self.texts.train, speed.width, num_updates)
+            say(
+                f"expected after {minutes:.0f} minutes: chrF {chrf:.0f} on such text, in nine of ten cases between "
+                f"{max(0, chrf - error):.0f} and {min(100, chrf + error):.0f}"
+            )
+        return self.recipe(speed.width, num_updates)
+
+
+def prepare(request: Request, folder: Path) -> Prepared:
+    """Reads the text, drops what are no translations, holds some out, and learns the vocabulary; says what it did.
+
+    Args:
+        folder: where the text and the vocabulary are written.
+    """
+    texts = read_texts(request.texts, request.wanted)
+    if not texts.train:
+        raise UserError(f"{texts.names[0]} has no text.", "Check the file.")
+    texts.languages = request.wanted or texts.languages
+    num_pairs = len(texts.train)
+    for check in hooks("text_read"):
+        check(texts, request.keep_all)
+    texts.languages = texts.languages or ("source", "target")
+    say(f"read {num_pairs:,} pairs of sentences, {' to '.join(map(name_of, texts.languages))}")
+    _hold_out(texts)
+    if len(texts.train) < FEW_PAIRS:
+        warn(
+            f"{len(texts.train):,} pairs are few: expect a model that knows these sentences and hardly others. "
+            "Add text of any kind in these languages, or start from a trained model with --from."
+        )
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for split in ("train", "valid", "test"):
+        for side, language in enumerate(texts.languages):
+            with open_output(folder / f"{split}.{language}") as file:
+                file.writelines(f"{pair[side]}\n" for pair in getattr(texts, split))
+    if request.start:
+        vocabularies = Vocabularies.load(request.start)
+        options = load_recipe(request.start / "recipe.yaml").vocabulary
+    else:
+        vocabularies, options = learn_vocabulary(texts.train, request.overrides.get("vocabulary.size"))
+    vocabularies.save(folder)
+    encoded = Encoded.read(texts.train, vocabularies)
+    say(f"vocabulary: {len(vocabularies.source):,} pieces ({options.type}); {encoded.num_tokens:,} target tokens")
+    return Prepared(request, texts, options, encoded, folder.absolute())
+
+
+def _hold_out(texts: Texts) -> None:
+    """Holds out text for the splits that were not given."""
+    sizes = sizes_of(len(texts.train))
+    num_valid, num_test = (0 if own else size for own, size in zip((texts.valid, texts.test), sizes, strict=True))
+    texts.train, valid, test = hold_out(texts.train, num_valid, num_test, seed=1)
+    texts.valid, texts.test = texts.valid or valid, texts.test or test
+    if valid or test:
+        say(
+            f"held out {len(valid):,} pairs for validation and {len(test):,} for the test, none of them like one "
+            "for training"
+        )
+    if not texts.valid:
+        texts.valid = texts.train[: SIZES[0]]
+        warn("there are too few pairs to hold some out, so that the scores are those of text that the model has seen.")

@@ -1,0 +1,113 @@
+"""``nmt train TEXT… --minutes M``: from text files to a model, its scores and its picture in a number of minutes."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from nmt.autotrain.prepared import Request, prepare
+from nmt.autotrain.texts import Pairs, Texts
+from nmt.core.console import print_table, say, warn
+from nmt.core.errors import UserError
+from nmt.core.model_directory import ModelDirectory
+from nmt.core.output import open_output
+from nmt.core.text import read_lines
+from nmt.evaluation.scores import score_corpus
+from nmt.plotting.curves import draw_runs
+from nmt.plotting.history import read_history
+from nmt.plotting.style import write_figure
+from nmt.recipe.load import load_recipe
+from nmt.training.events import Sink
+from nmt.training.run import train
+from nmt.translation.load import load
+
+END_SHARE, END_SECONDS = 0.02, 6.0
+"""Share of the minutes, and seconds beside (fewer for a run of less than two minutes), that are left for the last
+validation and the test."""
+NUM_RESAMPLES, NUM_SHOWN = 300, 5
+UNTRAINED = 20.0
+"""chrF below which a model doesn't translate."""
+
+
+def autotrain(request: Request, output: Path, on_event: Sink | None = None) -> Path:
+    """Trains a model on a text, tests it on held-out text and draws its curve.
+
+    Writes into ``output`` a model directory, ``text/`` (the text for training, validation and test, and the
+    vocabulary), ``test.translated.LANGUAGE`` and ``curve.png``. All choices are in its ``recipe.yaml``, which trains
+    the same weights again.
+
+    Raises:
+        UserError: the text can't be used, or ``output`` holds a run.
+    """
+    begun = time.monotonic()
+    directory = ModelDirectory(output)
+    if directory.recipe.exists():
+        raise UserError(f"{output} holds a run already.", "Continue it by --resume, or choose another folder with -o.")
+    prepared = prepare(request, output / "text")
+    recipe, texts = prepared.choose(), prepared.texts
+    before = _scores(request.start, texts) if request.start else None
+    deadline = None
+    if request.minutes is not None:
+        deadline = begun + 60 * request.minutes * (1 - END_SHARE) - min(END_SECONDS, 3 * request.minutes)
+    train(recipe, output, on_event=on_event, deadline=deadline)
+    report(output, texts, before)
+    return output
+
+
+def resume(output: Path, minutes: float | None = None, on_event: Sink | None = None) -> Path:
+    """Continues a run of :func:`autotrain`; with more minutes from where its learning rate was still high.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    directory = ModelDirectory(output)
+    if not directory.recipe.exists() or not (output / "text").is_dir():
+        raise UserError(f"{output} holds no run that can be resumed.", "Leave out --resume.")
+    recipe = load_recipe(directory.recipe)
+    if minutes is not None:
+        schedule = dict(recipe.training.schedule) | {"lengths": {}}
+        changes = {"max_minutes": minutes, "max_steps": None, "schedule": schedule}
+        recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)})
+    texts = Texts(languages=(recipe.data.source, recipe.data.target))
+    for split in ("valid", "test"):
+        files = (output / "text" / f"{split}.{language}" for language in (recipe.data.source, recipe.data.target))
+        setattr(texts, split, list(zip(*map(read_lines, files), strict=True)))
+    train(recipe, output, resume=True, on_event=on_event)
+    report(output, texts)
+    return output
+
+
+def _scores(model: Path, texts: Texts) -> tuple[list[str], dict[str, Any]]:
+    """Translates the test set, or the validation set without one; returns translations and scores."""
+    pairs: Pairs = texts.test or texts.valid
+    translations = [t.text for t in load(model).translate([source for source, _ in pairs])]
+    resamples = NUM_RESAMPLES if len(pairs) > 1 else 0
+    return translations, score_corpus(translations, [[target for _, target in pairs]], num_resamples=resamples)
+
+
+def report(output: Path, texts: Texts, before: tuple[list[str], dict[str, Any]] | None = None) -> None:
+    """Scores a model on held-out text, and shows translations, its curve and the next commands."""
+    assert texts.languages is not None
+    pairs = texts.test or texts.valid
+    translations, scores = _scores(output, texts)
+    with open_output(output / f"test.translated.{texts.languages[1]}") as file:
+        file.writelines(f"{text}\n" for text in translations)
+    for at in range(0, len(pairs), max(1, len(pairs) // NUM_SHOWN))[:NUM_SHOWN]:
+        say(f"\nsource:      {pairs[at][0]}\ntranslation: {translations[at]}\nreference:   {pairs[at][1]}")
+    rows = []
+    for name, score in scores.items():
+        spread = f" ± {score.confidence['half_width']:.1f}" if score.confidence else ""
+        earlier = [f"{before[1][name].score:.1f}"] if before else []
+        rows.append([score.name, *earlier, f"{score.score:.1f}{spread}"])
+    which = "held-out" if texts.test else "validation"
+    if scores["chrf"].score < UNTRAINED:
+        warn("this model has hardly learned to translate. Give it more minutes: nmt train --resume --minutes M "
+             f"-o {output}, or more text.")  # fmt: skip
+    print_table(f"{len(pairs):,} {which} sentences", ["metric", *(["before"] if before else []), "score"], rows)
+    history = read_history(output)
+    write_figure(draw_runs({output.name: history}, "minutes", "chrf"), output / "curve.png")
+    source, target = texts.languages
+    say(f"""
+The curve of training is {output / "curve.png"}. Next:
+  nmt translate {output} -i FILE.{source} -o FILE.{target}
+  nmt align {output} {output / "text" / f"valid.{source}"} --limit 3 -o alignment.png
+  nmt serve {output}""")

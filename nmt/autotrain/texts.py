@@ -1,0 +1,147 @@
+"""The text that a user gives, read as pairs of sentences."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from nmt.core.compression import SUFFIXES
+from nmt.core.errors import UserError
+from nmt.core.text import read_lines
+from nmt.data.sources import VALIDATION_NAMES
+from nmt.recipe.registry import provided
+
+MAX_PAIRS = 3_000_000
+"""Largest number of pairs, which are all in memory."""
+TABLES = (".tsv", ".csv", ".jsonl", ".tmx", ".xlf", ".xliff")
+"""Files of both languages, which an extension reads."""
+_CODE = re.compile(r"[a-z]{2,3}([-_]\w{2,8})?", re.IGNORECASE)
+_WINDOW = 40
+"""Lines by which it is told where two files part."""
+
+Pairs = list[tuple[str, str]]
+
+
+class Part(NamedTuple):
+    """The text of one or two files."""
+
+    names: tuple[str, str]
+    """Names of both sides for messages."""
+    languages: tuple[str, str] | None
+    """The languages that names of files, columns or elements tell."""
+    pairs: Iterable[tuple[str, str]]
+
+
+@dataclass
+class Texts:
+    """Pairs of sentences of each split, and what the first files tell."""
+
+    train: Pairs = field(default_factory=list)
+    valid: Pairs = field(default_factory=list)
+    test: Pairs = field(default_factory=list)
+    languages: tuple[str, str] | None = None
+    names: tuple[str, str] = ("the source", "the target")
+
+
+def read_texts(paths: Sequence[Path], wanted: tuple[str, str] | None = None) -> Texts:
+    """Reads text files.
+
+    Args:
+        paths: pairs of line-aligned files, the source first, and files of both languages (:data:`TABLES`), all plain or
+            compressed; or one folder with ``train.*`` and perhaps ``valid.*`` and ``test.*``.
+        wanted: names of the source and the target column, where files have more than two.
+
+    Raises:
+        UserError: a file is missing or damaged, a text has no translation, or two files have different lengths.
+    """
+    given: dict[str, Sequence[Path]] = {"train": paths}
+    if len(paths) == 1 and paths[0].is_dir():
+        names = {"train": ("train",), "valid": VALIDATION_NAMES, "test": ("test",)}
+        given = {split: [p for own in names[split] for p in sorted(paths[0].glob(f"{own}.*"))] for split in names}
+        if not given["train"]:
+            remedy = "Name the files, or call them as in train.de, train.en."
+            raise UserError(f"{paths[0]} has no files train.*.", remedy)
+    texts = Texts()
+    for split, files in given.items():
+        for part in _parts(files, wanted):
+            if texts.languages and part.languages and part.languages != texts.languages:
+                directions = f"{'-'.join(part.languages)}, not {'-'.join(texts.languages)} as the text before"
+                remedy = "Give texts of one direction, the source first."
+                raise UserError(f"{part.names[1]} is {directions}.", remedy)
+            texts.languages = texts.languages or part.languages
+            texts.names = texts.names if texts.train else part.names
+            own: Pairs = getattr(texts, split)
+            own += islice(part.pairs, MAX_PAIRS - len(own))
+    return texts
+
+
+def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Part]:
+    plain = []
+    for path in paths:
+        if (kind := Path(_without_compression(path)).suffix.lower()) in TABLES:
+            read = provided("table of text", f"Training on {kind} files")
+            yield Part((f"the source in {path}", f"the target in {path}"), *read(path, kind, wanted))
+        else:
+            plain.append(path)
+    if wanted and len(plain) == 2:
+        plain.sort(key=lambda path: _without_compression(path).endswith(wanted[1]))
+    if len(plain) % 2:
+        raise UserError(
+            f"{plain[-1]} comes without its translation.",
+            "Give two files, the source first, in which line n of one translates line n of the other.",
+        )
+    for source, target in zip(plain[::2], plain[1::2], strict=True):
+        yield Part((str(source), str(target)), languages_of(source, target), _line_pairs(source, target))
+
+
+def _without_compression(path: Path) -> str:
+    return path.name.removesuffix(path.suffix) if path.suffix in SUFFIXES else path.name
+
+
+def languages_of(source: Path, target: Path) -> tuple[str, str] | None:
+    """Returns the languages that two file names tell: the last parts between full stops in which they differ.
+
+    Those of ``texts.de`` and ``texts.en.gz`` are ``de`` and ``en``, and so are those of ``news_de.txt`` and
+    ``news_en.txt``.
+    """
+    names = [_without_compression(path).split(".") for path in (source, target)]
+    both = next((pair for pair in zip(*map(reversed, names), strict=False) if pair[0] != pair[1]), ("", ""))
+    begin = re.match(r"(.*[-_]).*\n\1", "\n".join(both))
+    first, second = (part.removeprefix(begin[1] if begin else "") for part in both)
+    return (first, second) if _CODE.fullmatch(first) and _CODE.fullmatch(second) else None
+
+
+def _line_pairs(source: Path, target: Path) -> Iterable[tuple[str, str]]:
+    for path in (source, target):
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is not a regular file.", "Name a file of text.")
+    if source.exists() and target.exists() and source.samefile(target):
+        raise UserError(
+            f"{source} is given as the source and as the target.", "Give the file of the translations, too."
+        )
+    sources, targets = (list(islice(read_lines(path), MAX_PAIRS)) for path in (source, target))
+    if len(sources) != len(targets):
+        raise UserError(
+            f"{source} has {len(sources):,} lines, but {target} has {len(targets):,}; {_parting(sources, targets)}.",
+            "Line n of one must translate line n of the other: add or delete the lines that are alone.",
+        )
+    return zip(sources, targets, strict=True)
+
+
+def _parting(sources: Sequence[str], targets: Sequence[str]) -> str:
+    """Says where two texts part: after it, the lengths of lines fit better if one line is left out."""
+    lengths = [[len(line) for line in lines] for lines in (sources, targets)]
+    longer, shorter = sorted(lengths, key=len, reverse=True)
+
+    def misfit(begin: int, end: int, shift: int) -> int:
+        pairs = zip(longer[begin + shift : end + shift], shorter[begin:end], strict=False)
+        return sum(abs(a - b) > 0.5 * max(a, b, 8) for a, b in pairs)
+
+    for begin in range(len(shorter)):
+        end = begin + _WINDOW
+        if misfit(begin, end, 1) + _WINDOW // 5 < misfit(begin, end, 0):
+            line = min(range(begin, end), key=lambda at: misfit(begin, at, 0) + misfit(at, end, 1))
+            return f"they seem to part near line {line + 1:,}"
+    return f"line {len(shorter) + 1:,} and those after it are alone"

@@ -1,0 +1,89 @@
+"""What ``nmt train`` does to text files: it checks their languages, and drops what are no translations beyond doubt."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+from math import log
+from statistics import median
+
+from nmt.autotrain.texts import Texts
+from nmt.core.console import say
+from nmt.core.errors import UserError
+from nmt.extensions.cleaning.languages import check_languages
+
+NUM_READ = 400
+"""Lines by which the script of a side is found."""
+MAX_RATIO, MIN_CHARACTERS = 6.0, 25
+"""How far the ratio of lengths of a pair may be from that of the text, and the fewest characters of the longer side."""
+MAIN_SCRIPT, MIN_SCRIPT = 0.9, 10
+"""Least share of a side's letters in its script, and the fewest letters of a line that has none of it."""
+COPY_WORDS = 3
+"""Fewest words of a pair that is dropped because its sides are equal: names and codes often stay as they are."""
+
+
+def check_text(texts: Texts, keep_all: bool) -> None:
+    """Finds the languages of a text, and drops pairs that are no translations unless ``keep_all``; says how many.
+
+    Raises:
+        UserError: the sides are swapped or copies, or no pair is left.
+    """
+    texts.languages = check_languages(texts)
+    if keep_all:
+        return
+    texts.train, dropped = without_errors(texts.train)
+    if dropped:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.most_common())
+        say(f"dropped {dropped.total():,} pairs that can't be translations: {reasons} (--keep-all keeps them)")
+    if not texts.train:
+        raise UserError("No pair of sentences is left.", "Check that the files are translations of each other.")
+
+
+def without_errors(pairs: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], Counter[str]]:
+    """Returns the pairs that may be translations, and the number of others by their reason."""
+    scripts = [_main_script(side) for side in zip(*pairs, strict=True)]
+    ratio = median(_log_ratio(pair) for pair in pairs)
+    dropped: Counter[str] = Counter()
+    kept = []
+    for pair in pairs:
+        if reason := _error(pair, scripts, ratio):
+            dropped[reason] += 1
+        else:
+            kept.append(pair)
+    return kept, dropped
+
+
+def _error(pair: tuple[str, str], scripts: Sequence[str | None], ratio: float) -> str:
+    source, target = pair
+    if not source.strip() or not target.strip():
+        return "empty"
+    if source == target and len(source.split()) >= COPY_WORDS:
+        return "identical"
+    if max(map(len, pair)) >= MIN_CHARACTERS and abs(_log_ratio(pair) - ratio) > log(MAX_RATIO):
+        return "lengths that don't fit"
+    for text, script in zip(pair, scripts, strict=True):
+        if script is not None and script not in (counts := _scripts(text)) and counts.total() >= MIN_SCRIPT:
+            return "another script"
+    return ""
+
+
+def _log_ratio(pair: tuple[str, str]) -> float:
+    return log((len(pair[1]) + 1) / (len(pair[0]) + 1))
+
+
+def _main_script(lines: Sequence[str]) -> str | None:
+    """Returns the script that nearly all letters of a side have; None if there is none."""
+    counts = _scripts(" ".join(lines[:: max(1, len(lines) // NUM_READ)]))
+    script, count = counts.most_common(1)[0] if counts else ("", 0)
+    return script if count > MAIN_SCRIPT * counts.total() else None
+
+
+def _scripts(text: str) -> Counter[str]:
+    """Counts the letters of each script."""
+    return Counter(script for character in text if (script := _script(character)))
+
+
+@lru_cache(65_536)
+def _script(character: str) -> str:
+    """Returns the script of a letter by its Unicode name; empty for other characters."""
+    return unicodedata.name(character, "").partition(" ")[0] if character.isalpha() else ""

@@ -1,0 +1,93 @@
+"""Files that hold both languages, as pairs of sentences: tables, JSON lines, translation memories and XLIFF."""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from nmt.core.errors import UserError, shortened
+from nmt.core.jsonlines import parse_object
+from nmt.core.text import MAX_RECORD_BYTES, read_lines
+from nmt.data.sources import one_line
+from nmt.extensions.text_files.units import translation_units
+from nmt.translation.languages import NAMES
+
+UNITS = (".tmx", ".xlf", ".xliff")
+_CODE = re.compile(r"[a-z]{2,3}([-_]\w{2,8})?")
+_SIDES = ("source", "target", "src", "tgt")
+
+
+def read_table(
+    path: Path, kind: str, wanted: tuple[str, str] | None
+) -> tuple[tuple[str, str] | None, Iterable[tuple[str, str]]]:
+    """Reads a file of both languages.
+
+    Args:
+        kind: ``.tsv``, ``.csv``, ``.jsonl``, ``.tmx``, ``.xlf`` or ``.xliff``.
+        wanted: names of the columns, or the languages, of source and target, where there are more than two.
+
+    Returns:
+        The languages that its columns or elements tell, and the pairs.
+
+    Raises:
+        UserError: it is damaged or empty, or it isn't clear which columns are source and target.
+    """
+    rows = iter(_rows(path, kind, wanted))
+    first = next(rows, None)
+    if first is None:
+        raise UserError(f"{path} has no pairs of sentences.", "Check the file.")
+    columns = _columns(path, list(first), wanted)
+    languages = columns if all(_CODE.fullmatch(name) for name in columns) else None
+    return languages, ((one_line(row.get(columns[0], "")), one_line(row.get(columns[1], ""))) for row in (first, *rows))
+
+
+def _columns(path: Path, names: Sequence[str], wanted: tuple[str, str] | None) -> tuple[str, str]:
+    """Returns the names of the columns of source and target."""
+    if wanted and set(wanted) <= set(names):
+        return wanted
+    known = [name for name in names if name.lower() in _SIDES] or [name for name in names if _is_name(name)]
+    known = [name for name in known if name != "id"] if len(known) > 2 else known
+    chosen = names if len(names) == 2 else known
+    if len(chosen) != 2 or (wanted and names != ["a", "b"]):
+        raise UserError(
+            f"{path} has the columns {shortened(', '.join(names))}, of which two are to be source and target.",
+            "Name them: --set data.source=NAME --set data.target=NAME.",
+        )
+    return chosen[0], chosen[1]
+
+
+def _is_name(cell: str) -> bool:
+    """Returns whether a cell of a table can be the name of a column: a language's code, or a side of a pair."""
+    return cell.lower() in _SIDES or (bool(_CODE.fullmatch(cell)) and re.split("[-_]", cell)[0] in NAMES)
+
+
+def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Mapping[str, str]]:
+    """Yields the texts of each row of a table, or of each unit of a translator's file, by column or language."""
+    if kind in UNITS:
+        yield from translation_units(path)
+    elif kind == ".jsonl":
+        for number, line in enumerate(read_lines(path, max_bytes=MAX_RECORD_BYTES), start=1):
+            try:
+                row = parse_object(line)
+                values = row["translation"] if isinstance(row.get("translation"), dict) else row
+                yield {key: value for key, value in values.items() if isinstance(value, str)}
+            except ValueError:
+                raise UserError(
+                    f"{path}, line {number:,}: this is no JSON object.",
+                    'Each line must be like {"de": "Guten Tag", "en": "Good day"}.',
+                ) from None
+    else:
+        lines = read_lines(path, max_bytes=MAX_RECORD_BYTES)
+        cells = (line.split("\t") for line in lines) if kind == ".tsv" else iter(csv.reader(lines))
+        first: list[str] = next(cells, [])
+        is_header = set(wanted or "-") <= set(first) or sum(map(_is_name, first)) > 1
+        header = first if is_header else [chr(ord("a") + at) for at in range(len(first))]
+        if first and not is_header:
+            yield dict(zip(header, first, strict=True))
+        for number, texts in enumerate(cells, start=2):
+            if len(texts) != len(header):
+                raise UserError(
+                    f"{path}, row {number:,} has {len(texts)} columns, but the first has {len(header)}.",
+                    "Give every row the same columns; in .csv, put quotes around text with commas.",
+                )
+            yield dict(zip(header, texts, strict=True))

@@ -1,0 +1,66 @@
+"""Translation units of translators' files as training text: TMX 1.4, XLIFF 1.2 and 2."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from nmt.core.errors import UserError
+from nmt.core.text import read_bytes
+from nmt.extensions.documents.elements import Element
+from nmt.extensions.documents.xml import parse_xml
+from nmt.extensions.memory.files import DOCTYPE, LANGUAGE, MAX_BYTES, text_of
+
+
+def translation_units(path: Path) -> Iterator[dict[str, str]]:
+    """Yields the text of each unit by its language, the source first.
+
+    The first language of TMX is ``srclang`` of its header, where a unit has it. The languages of all units are those of
+    the first one: ``en-GB`` counts as ``en`` there.
+
+    Raises:
+        UserError: the file is too large or damaged, or is neither TMX nor XLIFF.
+    """
+    data = read_bytes(path, MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise UserError(f"{path} has more than {MAX_BYTES >> 20} MiB.", "Split the file.")
+    try:
+        root = parse_xml(DOCTYPE.sub(b"", data, count=1))
+    except UserError as error:
+        raise UserError(f"{path}: {error.message}", error.remedy) from None
+    if _name(root) == "tmx":
+        yield from _tmx_units(root)
+    elif _name(root) == "xliff":
+        yield from _xliff_units(root)
+    else:
+        raise UserError(f"{path} is neither TMX nor XLIFF, but {_name(root)}.", "Write two line-aligned files.")
+
+
+def _name(element: Element) -> str:
+    return str(element.tag).rpartition("}")[2]
+
+
+def _language(code: str) -> str:
+    return code.partition("-")[0].partition("_")[0].lower()
+
+
+def _tmx_units(root: Element) -> Iterator[dict[str, str]]:
+    header = root.find("header")
+    first = _language(header.get("srclang") or "") if header is not None else ""
+    for unit in root.iter("tu"):
+        texts: dict[str, str] = {}
+        for variant in unit.iter("tuv"):
+            segment = variant.find("seg")
+            if segment is not None:
+                texts.setdefault(_language(variant.get(LANGUAGE) or variant.get("lang") or ""), text_of(segment))
+        yield dict(sorted(texts.items(), key=lambda text: text[0] != first))
+
+
+def _xliff_units(root: Element) -> Iterator[dict[str, str]]:
+    files = [element for element in root.iter() if _name(element) == "file"]
+    for file in files:
+        source = _language(file.get("source-language") or root.get("srcLang") or "source")
+        target = _language(file.get("target-language") or root.get("trgLang") or "target")
+        for unit in file.iter():
+            if _name(unit) in ("trans-unit", "segment"):
+                texts = {_name(side): text_of(side) for side in unit if _name(side) in ("source", "target")}
+                if len(texts) == 2:
+                    yield {source: texts["source"], target: texts["target"]}

@@ -1,0 +1,51 @@
+"""Held-out text: how much, and that nothing like it is trained on."""
+
+from nmt.autotrain.held_out import hold_out, sizes_of
+
+DIGITS = "abcdefghij"
+
+
+def word(number: int) -> str:
+    return "".join(DIGITS[int(digit)] for digit in str(number))
+
+
+def sentence(number: int) -> tuple[str, str]:
+    """A pair that shares no group of three words with those of other numbers."""
+    words = [f"{word(number)}{letter}" for letter in "pqrst"]
+    return " ".join(words), " ".join(reversed(words))
+
+
+def test_sizes_are_shares_of_the_text_with_an_upper_limit() -> None:
+    assert sizes_of(39) == (0, 0)
+    assert sizes_of(40) == (2, 2)
+    assert sizes_of(1000) == (50, 50)
+    assert sizes_of(10**6) == (400, 1000)
+
+
+def test_all_pairs_are_in_one_part_and_the_parts_are_as_large_as_asked_for() -> None:
+    pairs = [sentence(n) for n in range(500)]
+    train, valid, test = hold_out(pairs, 20, 30, seed=1)
+    assert (len(train), len(valid), len(test)) == (450, 20, 30)
+    assert sorted([*train, *valid, *test]) == sorted(pairs)
+    assert hold_out(pairs, 20, 30, seed=1) == (train, valid, test)
+    assert hold_out(pairs, 20, 30, seed=2)[1] != valid
+    assert hold_out(pairs, 0, 0, seed=1) == (pairs, [], [])
+
+
+def test_repeated_and_nearly_repeated_sentences_are_not_divided() -> None:
+    pairs = []
+    for number in range(200):
+        source, target = sentence(number)
+        pairs += [(source, target), (f"{source.upper()}!", f"{number} {target}"), (source, sentence(1000 + number)[1])]
+    train, valid, test = hold_out(pairs, 20, 30, seed=1)
+    assert len(valid) >= 20
+    assert len(test) >= 30
+    groups = [{source.lower().strip("!") for source, _ in part} for part in (train, valid, test)]
+    assert not groups[0] & groups[1]
+    assert not groups[0] & groups[2]
+    assert not groups[1] & groups[2]
+
+    long = " ".join(sentence(n)[0] for n in range(3000, 3004))
+    versions = [(f"{long} {word(n)}", f"{word(n)} {long}") for n in range(50)]
+    train, valid, test = hold_out([sentence(n) for n in range(200)] + versions, 20, 30, seed=1)
+    assert not [pair for pair in (*valid, *test) if long in pair[0]]

@@ -1,0 +1,138 @@
+"""``nmt train`` with text files: a tested model, a recipe that repeats it, fine-tuning, and messages."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import nmt
+from nmt.autotrain.choice import learn_vocabulary
+from nmt.autotrain.prepared import Request, prepare
+from nmt.core.errors import UserError
+from nmt.core.text import read_lines
+from nmt.models.weights import read_tensors
+from nmt.quickstart.embedded_corpus import splits
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+TINY = {"model.encoder.num_layers": 1, "model.decoder.num_layers": 1, "model.embedding_size": 32,
+        "model.encoder.num_heads": 1, "model.decoder.num_heads": 1}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two files, English and German, of 300 pairs."""
+    folder = tmp_path_factory.mktemp("text")
+    pairs = splits()["train"][:300]
+    for name, lines in (("en", [pair.source for pair in pairs]), ("de", [pair.target for pair in pairs])):
+        (folder / f"all.{name}").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    return folder / "all.en", folder / "all.de"
+
+
+def test_two_files_and_minutes_give_a_tested_model_whose_recipe_repeats_it(
+    text: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = nmt.train(*text, output=tmp_path / "run", minutes=0.1, overrides=TINY)
+    output = capsys.readouterr()
+    for shown in (
+        "read 300 pairs",
+        "English to German",
+        "held out",
+        "updates a minute",
+        "expected after",
+        "reference:",
+    ):
+        assert shown in output.err
+    assert "BLEU" in output.out
+    assert "chrF" in output.out
+    parts = [set(read_lines(run / "text" / f"{split}.en")) for split in ("train", "valid", "test")]
+    assert all(parts)
+    assert not parts[0] & parts[1]
+    assert not parts[0] & parts[2]
+    assert not parts[1] & parts[2]
+    test = list(read_lines(run / "text" / "test.en"))
+    assert [t.text for t in run.model.translate(test)] == list(read_lines(run / "test.translated.de"))
+    assert (run / "curve.png").stat().st_size > 1000
+    again = nmt.train(run / "recipe.yaml", tmp_path / "again")
+    one, other = (read_tensors(folder / "model.safetensors") for folder in (run, again))
+    assert all(one[name].equal(other[name]) for name in one)
+
+    with pytest.raises(UserError, match="holds a run already"):
+        nmt.train(*text, output=run, minutes=0.1)
+    nmt.train(*text, output=run, minutes=0.2, resume=True)
+    assert "training.max_minutes was raised: going on from step" in capsys.readouterr().err
+    tuned = nmt.train(*text, output=tmp_path / "tuned", minutes=0.05, start=run)
+    assert nmt.load_recipe(tuned / "recipe.yaml").model.embedding_size == 32
+    assert "before" in capsys.readouterr().out
+
+
+def test_few_pairs_are_trained_on_and_it_is_said_what_to_expect(
+    text: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = []
+    for path in text:
+        files.append(tmp_path / path.name)
+        files[-1].write_text("".join(f"{line}\n" for line in list(read_lines(path))[:3]), "utf-8")
+    nmt.train(*files, output=tmp_path / "run", minutes=0.02, overrides=TINY)
+    errors = capsys.readouterr().err
+    assert "3 pairs are few" in errors
+    assert "too few pairs to hold some out" in errors
+
+
+def test_a_vocabulary_is_no_larger_than_the_text_gives() -> None:
+    vocabularies, options = learn_vocabulary([("der Hund", "the dog")] * 60)
+    assert options.type == "unigram"
+    assert 8 < options.size == len(vocabularies.source) < 100
+    _, options = learn_vocabulary([("狗", "犬")])
+    assert options.type in ("unigram", "character")
+
+
+def test_pairs_that_are_no_translations_are_kept_on_request(text: tuple[Path, Path], tmp_path: Path) -> None:
+    lines = [[*read_lines(path), ""] for path in text]
+    files = [tmp_path / path.name for path in text]
+    for path, side in zip(files, lines, strict=True):
+        path.write_text("\n".join(side) + "\n", "utf-8")
+    numbers = [
+        sum(len(part) for part in (texts.train, texts.valid, texts.test))
+        for keep_all in (False, True)
+        for texts in [prepare(Request(files, 1.0, keep_all=keep_all), tmp_path / str(keep_all)).texts]
+    ]
+    assert numbers == [300, 301]
+
+
+def test_a_dry_run_trains_nothing(text: tuple[Path, Path], run_nmt: RunNmt, tmp_path: Path) -> None:
+    done = run_nmt("train", *text, "--minutes", "5", "--dry-run", "-o", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "updates a minute" in done.stdout
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["DE"], "comes without its translation"),
+        (["DE", "EN"], "seems to be German"),
+        (["EN", "DE", "--minutes", "0"], "--minutes"),
+        (["EN", "DE", "--resume", "-o", "none"], "no run that can be resumed"),
+        (["EN", "DE", "--set", "model.width=3", "--minutes", "1", "-o", "run"], "model.width"),
+        (["quickstart", "--minutes", "3"], "are for text files"),
+        ([], "no text and no recipe"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused(
+    text: tuple[Path, Path],
+    run_nmt: RunNmt,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = {"EN": text[0], "DE": text[1]}
+    if arguments[:2] == ["DE", "EN"]:  # German under the name of English
+        (tmp_path / "swapped.en").write_text(text[1].read_text("utf-8"), "utf-8")
+        (tmp_path / "swapped.de").write_text(text[0].read_text("utf-8"), "utf-8")
+        names = {"EN": tmp_path / "swapped.de", "DE": tmp_path / "swapped.en"}
+    done = run_nmt("train", *(names.get(argument, argument) for argument in arguments))
+    assert done.returncode == 2, done.stderr
+    assert message in " ".join(done.stderr.split())

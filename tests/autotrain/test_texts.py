@@ -1,0 +1,109 @@
+"""Files of any kind as pairs of sentences, and the messages about those that are not."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from nmt.autotrain.texts import languages_of, read_texts
+from nmt.core.errors import UserError
+
+PAIRS = [("Ein Hund, zwei Katzen.", "A dog, two cats."), ("Ja.", "Yes.")]
+
+
+def write(folder: Path, **files: str) -> None:
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text, "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "languages"),
+    [
+        ("a.tsv", "de\ten\n" + "".join(f"{s}\t{t}\n" for s, t in PAIRS), ("de", "en")),
+        ("a.tsv", "".join(f"{s}\t{t}\n" for s, t in PAIRS), None),
+        ("a.csv", "source,target\n" + "".join(f'"{s}","{t}"\n' for s, t in PAIRS), None),
+        ("a.jsonl", "".join(json.dumps({"id": 3, "de": s, "en": t}) + "\n" for s, t in PAIRS), ("de", "en")),
+        ("a.jsonl", "".join(json.dumps({"translation": {"de": s, "en": t}}) + "\n" for s, t in PAIRS), ("de", "en")),
+        ("a.tsv", "id\tde\ten\n" + "".join(f"7\t{s}\t{t}\n" for s, t in PAIRS), ("de", "en")),
+    ],
+)
+def test_a_table_is_read_by_the_languages_of_its_columns(
+    tmp_path: Path, name: str, text: str, languages: tuple[str, str] | None
+) -> None:
+    (tmp_path / name).write_text(text, "utf-8")
+    texts = read_texts([tmp_path / name])
+    assert texts.train == PAIRS
+    assert texts.languages == languages
+
+
+def test_several_files_are_one_text_and_may_be_compressed(tmp_path: Path) -> None:
+    write(tmp_path, a__de="eins\n", a__en="one\n", c__tsv="de\ten\ndrei\tthree\n")
+    for name, text in (("b.de.gz", "zwei\n"), ("b.en.gz", "two\n")):
+        (tmp_path / name).write_bytes(gzip.compress(text.encode()))
+    paths = [tmp_path / name for name in ("a.de", "a.en", "b.de.gz", "b.en.gz", "c.tsv")]
+    texts = read_texts(paths)
+    assert sorted(texts.train) == [("drei", "three"), ("eins", "one"), ("zwei", "two")]
+    assert texts.languages == ("de", "en")
+    with pytest.raises(UserError, match="is en-de, not de-en as the text before"):
+        read_texts([paths[0], paths[1], paths[3], paths[2]])
+
+
+def test_a_folder_has_its_splits(tmp_path: Path) -> None:
+    write(tmp_path, train__de="eins\n", train__en="one\n", dev__de="zwei\n", dev__en="two\n", test__tsv="drei\tthree\n")
+    texts = read_texts([tmp_path])
+    assert (texts.train, texts.valid, texts.test) == ([("eins", "one")], [("zwei", "two")], [("drei", "three")])
+    assert read_texts([tmp_path], ("en", "de")).train == [("one", "eins")]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UserError, match=r"no files train\.\*"):
+        read_texts([tmp_path / "none"])
+
+
+def test_it_is_said_where_two_files_part(tmp_path: Path) -> None:
+    lines = ["word " * (1 + n * 7 % 13) for n in range(300)]
+    (tmp_path / "a.de").write_text("\n".join(lines) + "\n")
+    (tmp_path / "a.en").write_text("\n".join(lines[:200] + lines[201:]) + "\n")
+    with pytest.raises(UserError, match=r"300 lines, but .*299; they seem to part near line 20[0-2]"):
+        read_texts([tmp_path / "a.de", tmp_path / "a.en"])
+    (tmp_path / "a.en").write_text("\n".join(lines[:200]) + "\n")
+    with pytest.raises(UserError, match="line 201 and those after it are alone"):
+        read_texts([tmp_path / "a.de", tmp_path / "a.en"])
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a.de"], "comes without its translation"),
+        (["a.de", "a.de"], "given as the source and as the target"),
+        (["a.de", "none.en"], "File not found"),
+        (["utf16.de", "a.en"], "UTF-16"),
+        (["three.tsv"], "has the columns a, b, c"),
+        (["ragged.tsv"], r"row 2 has 3 columns, but the first has 2"),
+        (["bad.jsonl"], "line 1: this is no JSON object"),
+        (["empty.tsv"], "has no pairs"),
+    ],
+)
+def test_text_that_cannot_be_read_is_refused(tmp_path: Path, names: list[str], message: str) -> None:
+    write(tmp_path, a__de="eins\n", a__en="one\n", three__tsv="x\ty\tz\n", ragged__tsv="de\ten\na\tb\tc\n",
+          bad__jsonl="[]\n", empty__tsv="")  # fmt: skip
+    (tmp_path / "utf16.de").write_text("eins\n", "utf-16")
+    with pytest.raises(UserError, match=message):
+        read_texts([tmp_path / name for name in names], ("x", "y") if names == ["none"] else None)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "languages"),
+    [
+        ("texts.de", "texts.en.gz", ("de", "en")),
+        ("de.txt", "en.txt", ("de", "en")),
+        ("corpus.de-en.de.txt", "corpus.de-en.en.txt", ("de", "en")),
+        ("news_de.txt", "news_en.txt", ("de", "en")),
+        ("app.pt-BR", "app.en", ("pt-BR", "en")),
+        ("german.txt", "english.txt.zst", None),
+        ("x.txt", "y.txt", None),
+        ("text.1", "text.2", None),
+        ("a/text", "b/text", None),
+    ],
+)
+def test_languages_are_those_of_the_file_names(source: str, target: str, languages: tuple[str, str] | None) -> None:
+    assert languages_of(Path(source), Path(target)) == languages
