@@ -2,9 +2,9 @@
 
     python tools/experiments/plan_quality.py runs/*
 
-The runs that count have two files in ``data.train``, new weights and validations with chrF; others, such as students,
-are skipped. Those of a text, whatever the width, are left out in turn, and estimated by the constants that fit the
-others.
+The runs are those of one optimizer. Those that count have two files in ``data.train`` or a folder in ``data.root``, new
+weights and validations with chrF; others, such as students, are skipped. Those of a text, whatever the width, are left
+out in turn, and estimated by the constants that fit the others.
 """
 
 import argparse
@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nmt.autotrain.choice import BATCH_TOKENS
 from nmt.core.model_directory import ModelDirectory
-from nmt.data.sources import FileText
-from nmt.extensions.planning.plan import BATCH_TOKENS, Number, QualityCurve, TextProfile, expected_chrf
+from nmt.data.opening import open_text
+from nmt.extensions.planning.quality import Number, QualityCurve, TextProfile
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import FilePair
 
@@ -41,12 +42,14 @@ class Point:
 
 def points(folder: Path, known: dict[str, TextProfile]) -> list[Point]:
     files, recipe = ModelDirectory(folder), load_recipe(folder / "recipe.yaml")
-    if not isinstance(recipe.data.train, FilePair) or recipe.training.finetune_from is not None:
+    data = recipe.data
+    has_files = isinstance(data.train, FilePair) or (data.root is not None and not data.corpora)
+    if not has_files or recipe.training.finetune_from is not None:
         print(f"{folder} is skipped: data.train is not two files, or another model was its start", file=sys.stderr)
         return []
-    text = str(recipe.data.train.target)
+    text = str(data.train.target if isinstance(data.train, FilePair) else data.root)
     if text not in known:
-        known[text] = TextProfile.read(FileText(recipe.data.train.source, recipe.data.train.target))
+        known[text] = TextProfile.read(open_text(data, data.train))
     events = map(json.loads, files.metrics.read_text("utf-8").splitlines())
     assert isinstance(recipe.training.batch_tokens, int)
     scale = recipe.training.batch_tokens / BATCH_TOKENS
@@ -83,6 +86,11 @@ def curve(free: Sequence[Number]) -> QualityCurve[Number]:
     return QualityCurve((10 * free[0], 10 * free[1], 10 * free[2]), (free[3], free[4], free[5]), free[6])
 
 
+def estimate(point: Point, fitted: QualityCurve[float]) -> float:
+    """Returns the chrF that a curve has where a validation is."""
+    return fitted(point.profile.features, log(point.width / 128), log(max(point.num_updates, 1)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", metavar="MODEL_DIR")
@@ -99,7 +107,7 @@ def main() -> None:
     for text, profile in known.items():
         fitted = fit([p for p in given if p.text != text])
         own = [p for p in given if p.text == text]
-        found = [expected_chrf(p.profile, p.width, p.num_updates, fitted) for p in own]
+        found = [estimate(p, fitted) for p in own]
         error = [abs(p.chrf - each) for p, each in zip(own, found, strict=True)]
         errors.append(float(np.mean(error)))
         last = max(range(len(own)), key=lambda at: own[at].num_updates)
@@ -110,7 +118,7 @@ def main() -> None:
             f"{errors[-1]:.1f} | {own[last].chrf:.1f}, {found[last]:.1f} |"
         )
     fitted = fit(given)
-    remaining = np.mean([abs(p.chrf - expected_chrf(p.profile, p.width, p.num_updates, fitted)) for p in given])
+    remaining = np.mean([abs(p.chrf - estimate(p, fitted)) for p in given])
     print(f"\nmean error: {np.mean(errors):.1f} on texts left out, {np.mean(at_end):.1f} at the end")
     print(f"{remaining:.1f} on the texts that the constants were fitted on")
     print(fitted)
