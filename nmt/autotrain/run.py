@@ -1,8 +1,8 @@
 """``nmt train TEXT… --minutes M``: from text files to a model, its scores and its picture in a number of minutes."""
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from nmt.autotrain.prepared import Request, prepare
 from nmt.autotrain.texts import Pairs, Texts
@@ -12,6 +12,7 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
 from nmt.core.text import read_lines
 from nmt.evaluation.scores import score_corpus
+from nmt.metrics.table import Score
 from nmt.plotting.curves import draw_runs
 from nmt.plotting.history import read_history
 from nmt.plotting.style import write_figure
@@ -24,8 +25,8 @@ END_SHARE, END_SECONDS = 0.02, 6.0
 """Share of the minutes, and seconds beside (fewer for a run of less than two minutes), that are left for the last
 validation and the test."""
 NUM_RESAMPLES, NUM_SHOWN = 300, 5
-UNTRAINED = 20.0
-"""chrF below which a model doesn't translate."""
+UNTRAINED, MAX_LOSS = 20.0, 1.0
+"""chrF below which a model doesn't translate, and the loss of chrF on its former text that a warning needs."""
 
 
 def autotrain(request: Request, output: Path, on_event: Sink | None = None) -> Path:
@@ -44,12 +45,13 @@ def autotrain(request: Request, output: Path, on_event: Sink | None = None) -> P
         raise UserError(f"{output} holds a run already.", "Continue it by --resume, or choose another folder with -o.")
     prepared = prepare(request, output / "text")
     recipe, texts = prepared.choose(), prepared.texts
-    before = _scores(request.start, texts) if request.start else None
+    general = _read(request.start, ("test",)) if request.start else Texts()
+    before = [_scores(request.start, given)[1] for given in (texts, general)] if request.start else []
     deadline = None
     if request.minutes is not None:
         deadline = begun + 60 * request.minutes * (1 - END_SHARE) - min(END_SECONDS, 3 * request.minutes)
     train(recipe, output, on_event=on_event, deadline=deadline)
-    report(output, texts, before)
+    report(output, texts, before, general)
     return output
 
 
@@ -67,25 +69,38 @@ def resume(output: Path, minutes: float | None = None, on_event: Sink | None = N
         schedule = dict(recipe.training.schedule) | {"lengths": {}}
         changes = {"max_minutes": minutes, "max_steps": None, "schedule": schedule}
         recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)})
-    texts = Texts(languages=(recipe.data.source, recipe.data.target))
-    for split in ("valid", "test"):
-        files = (output / "text" / f"{split}.{language}" for language in (recipe.data.source, recipe.data.target))
-        setattr(texts, split, list(zip(*map(read_lines, files), strict=True)))
     train(recipe, output, resume=True, on_event=on_event)
-    report(output, texts)
+    report(output, _read(output, ("valid", "test")))
     return output
 
 
-def _scores(model: Path, texts: Texts) -> tuple[list[str], dict[str, Any]]:
-    """Translates the test set, or the validation set without one; returns translations and scores."""
+def _read(model: Path, splits: Sequence[str]) -> Texts:
+    """Reads the held-out text of a model that was trained on text files; that of another model is empty."""
+    data = load_recipe(ModelDirectory(model).recipe).data
+    texts = Texts(languages=(data.source, data.target))
+    for split in splits:
+        files = [model / "text" / f"{split}.{language}" for language in (data.source, data.target)]
+        if all(path.is_file() for path in files):
+            setattr(texts, split, list(zip(*map(read_lines, files), strict=True)))
+    return texts
+
+
+def _scores(model: Path, texts: Texts) -> tuple[list[str], dict[str, Score]]:
+    """Translates the test set, or the validation set without one; returns translations and scores, none of no text."""
     pairs: Pairs = texts.test or texts.valid
+    if not pairs:
+        return [], {}
     translations = [t.text for t in load(model).translate([source for source, _ in pairs])]
     resamples = NUM_RESAMPLES if len(pairs) > 1 else 0
     return translations, score_corpus(translations, [[target for _, target in pairs]], num_resamples=resamples)
 
 
-def report(output: Path, texts: Texts, before: tuple[list[str], dict[str, Any]] | None = None) -> None:
-    """Scores a model on held-out text, and shows translations, its curve and the next commands."""
+def report(output: Path, texts: Texts, before: Sequence[dict[str, Score]] = (), general: Texts | None = None) -> None:
+    """Scores a model on held-out text, and shows translations, its curve and the next commands.
+
+    Args:
+        before: the scores of the model that was fine-tuned, on this text and on ``general``, its own test.
+    """
     assert texts.languages is not None
     pairs = texts.test or texts.valid
     translations, scores = _scores(output, texts)
@@ -93,16 +108,16 @@ def report(output: Path, texts: Texts, before: tuple[list[str], dict[str, Any]] 
         file.writelines(f"{text}\n" for text in translations)
     for at in range(0, len(pairs), max(1, len(pairs) // NUM_SHOWN))[:NUM_SHOWN]:
         say(f"\nsource:      {pairs[at][0]}\ntranslation: {translations[at]}\nreference:   {pairs[at][1]}")
-    rows = []
-    for name, score in scores.items():
-        spread = f" ± {score.confidence['half_width']:.1f}" if score.confidence else ""
-        earlier = [f"{before[1][name].score:.1f}"] if before else []
-        rows.append([score.name, *earlier, f"{score.score:.1f}{spread}"])
-    which = "held-out" if texts.test else "validation"
+    _print_scores(f"{len(pairs):,} {'held-out' if texts.test else 'validation'} sentences", scores, before[:1])
+    if general is not None and general.test:
+        after = _scores(output, general)[1]
+        _print_scores("the test of the model that was fine-tuned", after, before[1:])
+        if after["chrf"].score < before[1]["chrf"].score - MAX_LOSS:
+            warn("the model has become worse on its former text. To avoid it, mix in some of that text: see "
+                 "docs/how-to/fine-tune.md.")  # fmt: skip
     if scores["chrf"].score < UNTRAINED:
         warn("this model has hardly learned to translate. Give it more minutes: nmt train --resume --minutes M "
              f"-o {output}, or more text.")  # fmt: skip
-    print_table(f"{len(pairs):,} {which} sentences", ["metric", *(["before"] if before else []), "score"], rows)
     history = read_history(output)
     write_figure(draw_runs({output.name: history}, "minutes", "chrf"), output / "curve.png")
     source, target = texts.languages
@@ -111,3 +126,11 @@ The curve of training is {output / "curve.png"}. Next:
   nmt translate {output} -i FILE.{source} -o FILE.{target}
   nmt align {output} {output / "text" / f"valid.{source}"} --limit 3 -o alignment.png
   nmt serve {output}""")
+
+
+def _print_scores(title: str, scores: Mapping[str, Score], before: Sequence[Mapping[str, Score]]) -> None:
+    rows = []
+    for name, score in scores.items():
+        spread = f" ± {score.confidence['half_width']:.1f}" if score.confidence else ""
+        rows.append([score.name, *(f"{earlier[name].score:.1f}" for earlier in before), f"{score.score:.1f}{spread}"])
+    print_table(title, ["metric", *("before" for _ in before), "score"], rows)
