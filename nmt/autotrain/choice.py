@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
+import torch
+
 from nmt.autotrain.texts import Pairs
 from nmt.core.device import pick_device, pick_precision, use_tensor_cores
 from nmt.core.errors import UserError
@@ -154,7 +156,8 @@ def measure_speed(recipe: Recipe, pairs: Pairs) -> Speed:
     data = prepare_data(recipe, texts=texts)
     model = make_model(recipe, data.vocabularies, is_new=True).to(device)
     objective = Objective(model, recipe.training, precision, {})
-    batches = data.batches(BATCH_TOKENS, recipe.seed)
+    batch_tokens = recipe.training.batch_tokens
+    batches = data.batches(BATCH_TOKENS if batch_tokens == "auto" else batch_tokens, recipe.seed)
     with tempfile.TemporaryDirectory(prefix="nmt-trial-") as scratch:
         trainer = Trainer(recipe, objective, batches, None, Path(scratch))
         model.train()
@@ -162,5 +165,7 @@ def measure_speed(recipe: Recipe, pairs: Pairs) -> Speed:
         while len(seconds) < TRIAL_UPDATES and (len(seconds) <= FIRST_UPDATES or time.perf_counter() < end):
             before = time.perf_counter()
             trainer.train_step(stream)
+            if device.type == "cuda":  # an update only starts there
+                torch.cuda.synchronize(device)
             seconds.append(time.perf_counter() - before)
     return Speed(recipe.model.embedding_size, median(seconds[FIRST_UPDATES:]))
