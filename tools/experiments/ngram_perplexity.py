@@ -21,7 +21,6 @@ from nmt.core.console import print_table, progress_bar
 from nmt.core.text import read_lines
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.translation.results import Perplexity
 
 Gram = tuple[int, ...]
 
@@ -92,8 +91,8 @@ def main() -> None:
         num_words = sum(len(line.split()) + 1 for line in read_lines(given.test))
         for order in bar.counted(range(1, given.order + 1)):
             model = KneserNey(train, order, len(vocabulary), vocabulary.sos)
-            found = Perplexity(sum(map(model.log_probability, test)), num_tokens, num_words)
-            rows.append((str(order), f"{found.per_token:.2f}", f"{found.per_word:.2f}"))
+            nll = -sum(map(model.log_probability, test))
+            rows.append((str(order), f"{math.exp(nll / num_tokens):.2f}", f"{math.exp(nll / num_words):.2f}"))
     print_table("", ("order", "perplexity per token", "per word"), rows)
 
 
