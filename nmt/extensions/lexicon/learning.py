@@ -1,7 +1,7 @@
 """Learns from parallel text how a model aligns: the attention heads, and a lexicon.
 
 Heads are chosen by agreement. The lexicon is learned by expectation-maximisation: from expected counts under attention
-alone, then under the mean of both posteriors (:mod:`nmt.alignment.posterior`) by the lexicon before, so that the
+alone, then under the mean of both posteriors (``posterior.py``) by the lexicon before, so that the
 directions agree (Liang et al. 2006 take their product). No gold alignment is used.
 """
 
@@ -20,8 +20,8 @@ from nmt.alignment.extract import LinkOptions, balance, word_links
 from nmt.alignment.heads import AlignmentHeads
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import Link, WordAlignment
-from nmt.alignment.posterior import Attended, posteriors
 from nmt.core.errors import UserError
+from nmt.extensions.lexicon.posterior import Attended, posteriors
 
 NUM_ITERATIONS = 4
 """Iterations of expectation-maximisation, after the counts under attention alone."""
