@@ -271,11 +271,13 @@ def _vocabularies(recipe: Recipe, task: Task, resumed: Path | None, texts: Seque
     if path := resumed or recipe.vocabulary.path or trained:
         vocabularies = Vocabularies.load(path)
         task.check_vocabularies(vocabularies, str(path))
-        return vocabularies if resumed else _with_new_pieces(recipe, vocabularies, texts)
+        if not resumed and any(corpus.new_pieces for corpus in recipe.data.corpora):
+            vocabularies = provided("new pieces", "The key new_pieces of data.corpora")(recipe, vocabularies, texts)
+        return vocabularies
     with progress_bar("making the vocabulary", None):
         corpora, limit = recipe.data.corpora, task.vocabulary_lines(recipe.vocabulary)
         sample = Sample(texts, [corpus.weight for corpus in corpora] or [1.0], limit, recipe.seed)
-        tags, terms = _symbols(corpora)
+        tags, terms = symbols_of(corpora)
         vocabularies = task.learn_vocabularies(recipe.vocabulary, sample, tags, terms)
     sizes = f"{len(vocabularies.source):,}" + ("" if vocabularies.joint else f" + {len(vocabularies.target):,}")
     unit = "pieces and labels" if vocabularies.target.is_closed else "pieces"
@@ -283,22 +285,7 @@ def _vocabularies(recipe: Recipe, task: Task, resumed: Path | None, texts: Seque
     return vocabularies
 
 
-def _symbols(corpora: Sequence[CorpusOptions]) -> tuple[list[str], bool]:
+def symbols_of(corpora: Sequence[CorpusOptions]) -> tuple[list[str], bool]:
     """Returns the tags of corpora, and whether they have given translations of terms."""
     tags = list(dict.fromkeys(corpus.tag for corpus in corpora if corpus.tag))
     return tags, any("terms" in corpus.modifiers for corpus in corpora)
-
-
-def _with_new_pieces(recipe: Recipe, vocabularies: Vocabularies, texts: Sequence[ParallelText]) -> Vocabularies:
-    """Adds the pieces of the corpora that are to have new ones, and their symbols, to a trained vocabulary."""
-    chosen = [(c, text) for c, text in zip(recipe.data.corpora, texts, strict=False) if c.new_pieces]
-    if not chosen:
-        return vocabularies
-    with progress_bar("adding to the vocabulary", None):
-        corpora, new_texts = zip(*chosen, strict=True)
-        sample = Sample(new_texts, [corpus.weight for corpus in corpora], seed=recipe.seed)
-        extend = provided("new pieces", "The key new_pieces of data.corpora")
-        extended: Vocabularies = extend(vocabularies, recipe.vocabulary, sample, *_symbols(corpora))
-    added = len(extended.source) - len(vocabularies.source)
-    say(f"added {added:,} pieces of {', '.join(corpus.name for corpus in corpora)} to the vocabulary")
-    return extended

@@ -22,11 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.alignment.extract import balance
-from nmt.alignment.lexicon import LEAST_SHARE, Lexicon, Probabilities
+from nmt.alignment.lexicon import Lexicon, Probabilities
 from nmt.alignment.links import Weights
 from nmt.core.text import in_windows
 
 JUMP_DECAY = 0.75
+LEAST_SHARE = 0.01
+"""Links with a lower posterior aren't counted; attention below it is raised to it."""
 
 WINDOW = 1024
 """Sentence pairs that are read at a time."""

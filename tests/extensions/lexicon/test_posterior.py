@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from nmt.alignment.extract import LinkOptions, balance, word_links
-from nmt.alignment.lexicon import LEAST_SHARE, Lexicon
+from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import Weights
 from nmt.extensions.lexicon.aligner import word_order
-from nmt.extensions.lexicon.posterior import JUMP_DECAY, posteriors
+from nmt.extensions.lexicon.posterior import JUMP_DECAY, LEAST_SHARE, posteriors
 
 SOURCE, TARGET = ["der", "Hund", "schläft"], ["the", "dog", "sleeps", "now"]
 LEXICON = Lexicon({"der": {"the": 8.0}, "hund": {"dog": 5.0, "hound": 1.0}, "schläft": {"sleeps": 3.0, "the": 1.0}})

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.alignment.lexicon import LEAST_COUNT, LEAST_SHARE, UNSEEN, Lexicon
+from nmt.alignment.lexicon import UNSEEN, Lexicon
 from nmt.alignment.links import Weights
 from nmt.core.errors import UserError
+from nmt.extensions.lexicon.learning import LEAST_COUNT, counted, write_lexicon
+from nmt.extensions.lexicon.posterior import LEAST_SHARE
 
 CORPUS: list[tuple[list[str], list[str], Weights]] = [
     (["der", "Hund"], ["the", "dog"], np.array([[0.9, 0.1], [0.3, 0.7]], np.float32)),
@@ -16,7 +18,7 @@ CORPUS: list[tuple[list[str], list[str], Weights]] = [
 
 
 def test_probabilities_are_shares_of_the_counts_and_a_little_of_every_word() -> None:
-    lexicon = Lexicon.count(CORPUS)
+    lexicon = counted(CORPUS)
     assert len(lexicon) == 5, "der and cat are below the least share"
     found = lexicon.probability(["der", "Hund"], ["the", "dog", "cat"])
     counts = np.array([[1.5, 0.5], [0.3, 0.7], [0, 0.8]])
@@ -27,15 +29,15 @@ def test_probabilities_are_shares_of_the_counts_and_a_little_of_every_word() -> 
 
 
 def test_case_and_punctuation_around_words_do_not_count() -> None:
-    lexicon = Lexicon.count(CORPUS)
+    lexicon = counted(CORPUS)
     plain = lexicon.probability(["hund", "!"], ["dog", "the"])
     np.testing.assert_array_equal(lexicon.probability(["»HUND«.", "!"], ["Dog!", "(the"]), plain)
 
 
 def test_it_is_kept_as_a_file_that_people_can_read(tmp_path: Path) -> None:
     path = tmp_path / "lexicon.tsv"
-    lexicon = Lexicon.count(CORPUS)
-    lexicon.save(path)
+    lexicon = counted(CORPUS)
+    write_lexicon(lexicon, path)
     lines = [line.split("\t") for line in path.read_text("utf-8").splitlines()]
     assert [(source, target) for source, target, _ in lines][:2] == [("der", "the"), ("der", "dog")]
     np.testing.assert_allclose(
@@ -57,7 +59,7 @@ def test_a_word_as_long_as_a_line_of_text_can_be_read_back(tmp_path: Path) -> No
     """A line of the file holds two words, each of which may fill a line of text."""
     longest = "a" * 130_000
     path = tmp_path / "lexicon.tsv"
-    Lexicon({longest: {longest: 1.0}}).save(path)
+    write_lexicon(Lexicon({longest: {longest: 1.0}}), path)
     assert len(Lexicon.load(path)) == 1
 
 
@@ -66,5 +68,5 @@ def test_rare_pairs_are_not_written_and_translations_are_ordered(tmp_path: Path)
     lexicon = Lexicon({"hund": {"cat": LEAST_COUNT * 0.99, "hound": LEAST_COUNT, "dog": 3.0}})
     assert lexicon.translations("Hund,", 2) == ["dog", "hound"]
     assert lexicon.translations("Katze", 2) == []
-    lexicon.save(path)
+    write_lexicon(lexicon, path)
     assert path.read_text("utf-8") == f"hund\tdog\t3\nhund\thound\t{LEAST_COUNT:g}\n"
