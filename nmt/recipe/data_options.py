@@ -136,24 +136,3 @@ class DataOptions(Options):
     history_turns: Annotated[int | None, FIXED] = Field(
         None, ge=0, description="dialogues: turns read before the current one, with tabs between; null: no dialogue"
     )
-
-    @model_validator(mode="after")
-    def _corpora_fit(self) -> "DataOptions":
-        if self.corpora and (self.task is not None or self.train != "train"):
-            raise ValueError("data.corpora names the training text: leave out data.train and data.task")
-        if self.history_turns is not None and any(corpus.modifiers or corpus.links for corpus in self.corpora):
-            raise ValueError("data.corpora: modifiers and links are for sentences, not dialogues (data.history_turns)")
-        names, stages = [corpus.name for corpus in self.corpora], [stage.name for stage in self.stages]
-        for kind, named in (("corpora", names), ("stages", stages)):
-            if twice := [name for name in named if named.count(name) > 1]:
-                raise ValueError(f"data.{kind}: two {kind} have the name {twice[0]!r}")
-        for number, stage in enumerate(self.stages, start=1):
-            where = f"data.stages: stage {stage.name}"
-            if unknown := [name for name in stage.corpora if name not in names]:
-                known = ", ".join(names) or "no corpora at all"
-                raise ValueError(f"{where} reads {unknown[0]!r}, but data.corpora has {known}")
-            if stage.end is None and number < len(stages):
-                raise ValueError(f"{where} would never end: give it until, such as '{next(iter(stage.corpora))} 1'")
-            if stage.end is not None and stage.end[0] not in stage.corpora:
-                raise ValueError(f"{where} would never end: it doesn't read {stage.end[0]!r}, which until waits for")
-        return self

@@ -27,6 +27,8 @@ from nmt.training.techniques import Technique
 
 MAX_HELD_OUT = 0.05
 """Largest share of the training pairs that is held out where there is no validation split."""
+CORPORA = "mixed corpora", "The key data.corpora"
+"""The name under which an extension provides the batches of several corpora, and the key that needs them."""
 MODIFIERS = "modifiers", "The key modifiers of data.corpora"
 """The name under which an extension provides the augmentations of a corpus, and the key that needs them."""
 
@@ -97,8 +99,7 @@ class Data:
             return streams[0]
         weights = {corpus.name: corpus.weight for corpus in self.options.corpora}
         stages = self.options.stages or [StageOptions(name="all", corpora=weights)]
-        mixed = provided("mixed corpora", "The key data.corpora")
-        batches: BatchStream = mixed(dict(zip(weights, streams, strict=True)), stages, share)
+        batches: BatchStream = provided(*CORPORA)(dict(zip(weights, streams, strict=True)), stages, share)
         return batches
 
     def _modifiers(self, number: int) -> PairTransform | None:
