@@ -19,7 +19,7 @@ from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.ranking import length_normalised
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.contracts import State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
@@ -281,7 +281,7 @@ def model(request: pytest.FixtureRequest) -> Seq2Seq:
     torch.manual_seed(61)
     encoder = {"type": "recurrent", "hidden_size": 16}
     options = ModelOptions(encoder=encoder, decoder={"type": request.param}, embedding_size=16)
-    made = build_model(options, VOCABULARIES)
+    made = build(options, VOCABULARIES)
     draw = random.Random(62)
     sources = [draw.choices(range(4, len(WORDS)), k=draw.randrange(7)) for _ in range(24)]
     batch = make_batch([(source, source[::-1]) for source in sources], VOCABULARIES)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import nmt
 from nmt.data.batch import Batch
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.quickstart.embedded_corpus import splits
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import Recipe
@@ -52,7 +52,7 @@ def problem(model: str = "transformer", **changes: Any) -> tuple[Recipe, Data]:
 
 def new_objective(resolved: Recipe, data: Data, precision: Any, device: str = "cpu") -> Objective:
     torch.manual_seed(1)
-    model = build_model(resolved.model, data.vocabularies).to(device).train()
+    model = build(resolved.model, data.vocabularies).to(device).train()
     return Objective(model, resolved.training, precision)
 
 

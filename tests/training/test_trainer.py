@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nmt.core.errors import UserError
 from nmt.data.batch import make_batch
-from nmt.models.build import ENCODERS, build_model
+from nmt.models.build import ENCODERS, build
 from nmt.models.weights import weights_of
 from nmt.recipe import registry as plugins
 from nmt.recipe.schema import Recipe
@@ -41,7 +41,7 @@ def make_trainer(recipe: Recipe, directory: Path) -> Trainer:
     data = prepare_data(recipe, techniques)
     assert recipe.training.batch_tokens != "auto"
     batches = data.batches(recipe.training.batch_tokens, recipe.seed)
-    model = build_model(recipe.model, data.vocabularies)
+    model = build(recipe.model, data.vocabularies)
     objective = Objective(model, recipe.training, "fp32", techniques)
     return Trainer(resolved, objective, batches, None, directory)
 

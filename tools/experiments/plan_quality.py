@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from nmt.extensions.planning.plan import BATCH_TOKENS, Number, QualityCurve, TextProfile, expected_chrf
 
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.sources import FileText
-from nmt.extensions.planning.plan import BATCH_TOKENS, Number, QualityCurve, TextProfile, expected_chrf
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import FilePair
 

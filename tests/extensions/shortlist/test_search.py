@@ -21,7 +21,7 @@ from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.extensions.shortlist.search import special_ids
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
 from nmt.translation.load import Ensemble
@@ -48,7 +48,7 @@ class Only(LogitsProcessor):
 def model(request: pytest.FixtureRequest) -> Seq2Seq:
     torch.manual_seed(3)
     encoder = {"type": "transformer" if request.param == "transformer" else "recurrent"}
-    return build_model(ModelOptions(encoder=encoder, decoder={"type": request.param}, embedding_size=32), BOTH).eval()
+    return build(ModelOptions(encoder=encoder, decoder={"type": request.param}, embedding_size=32), BOTH).eval()
 
 
 def search(model: Any, ids: list[int] | None, **arguments: Any) -> list[list[Hypothesis]]:
