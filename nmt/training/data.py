@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from nmt.recipe.schema import CorpusOptions, DataOptions, FilePair, Recipe, Stag
 from nmt.tasks import task_of
 from nmt.tasks.base import Task
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
-from nmt.training.techniques import Technique
+from nmt.training.techniques import Technique, make_techniques
 
 MAX_HELD_OUT = 0.05
 """Largest share of the training pairs that is held out where there is no validation split."""
@@ -68,8 +68,8 @@ class Data:
     valid: ValidationSet
     options: DataOptions
     task: Task
-    techniques: Sequence[Technique] = ()
-    """They may read the training text in other ways."""
+    techniques: Mapping[str, Technique] = field(default_factory=dict)
+    """Those of the recipe, which may read the training text in other ways."""
 
     def batches(
         self,
@@ -80,7 +80,7 @@ class Data:
     ) -> BatchStream:
         """The training batches of this process; see :class:`nmt.data.batching.TrainingBatches`."""
         share = process_group.rank, process_group.size
-        readings = [technique.read_epoch for technique in self.techniques]
+        readings = [technique.read_epoch for technique in self.techniques.values()]
         streams = [
             TrainingBatches(
                 part.corpus,
@@ -145,27 +145,27 @@ def open_texts(options: DataOptions, pairs: Pairs | None = None, valid: Pairs | 
 
 def prepare_data(
     recipe: Recipe,
-    techniques: Mapping[str, Technique] | None = None,
     texts: Texts | None = None,
     resumed: Path | None = None,
     process_group: ProcessGroup = SINGLE_PROCESS,
 ) -> Data:
     """Vocabularies (read, or made from the training text) and encoded corpora of a recipe.
 
+    The training techniques of the recipe read the vocabularies, and say what batches have beside the ids.
+
     Args:
-        techniques: of the recipe; they read the vocabularies, and say what batches are to have beside the ids.
         texts: in place of those that the recipe names.
         resumed: the model directory whose vocabularies are to be used again.
         process_group: the processes of the run; one of them does the work.
     """
-    options, used, task = recipe.data, list((techniques or {}).values()), task_of(recipe)
+    options, task, techniques = recipe.data, task_of(recipe), make_techniques(recipe)
     train_texts, valid_text = texts or open_texts(options)
     vocabularies = process_group.broadcast(lambda: _vocabularies(recipe, task, resumed, train_texts))
     for corpus in options.corpora:
         _check_symbols(vocabularies.source, corpus)
-    for technique in used:
+    for technique in techniques.values():
         technique.setup_data(vocabularies)
-    annotations = _annotations(techniques or {}, options, vocabularies)
+    annotations = _annotations(techniques, options, vocabularies)
     with process_group.local_rank_zero_first(), progress_bar("encoding the training text", None) as bar:
         encoded = [
             encode_corpus(text, vocabularies, options.max_length, bar.update, read)
@@ -183,7 +183,7 @@ def prepare_data(
         held_out = validation_set(valid_text, valid, np.arange(len(valid)))
     else:
         parts[0], held_out = _hold_out(recipe, train_texts[0], encoded[0])
-    return Data(vocabularies, parts, held_out, options, task, used)
+    return Data(vocabularies, parts, held_out, options, task, techniques)
 
 
 def _check_symbols(vocabulary: Vocabulary, corpus: CorpusOptions) -> None:

@@ -226,6 +226,7 @@ def test_numbers_that_are_not_finite_are_explained_by_beam_search(words: Vocabul
     assert_same(search(batch), by_beam_search(replace(batch, fast_search=None)))
 
 
+@pytest.mark.extension("terms")
 @pytest.mark.extension("search")
 def test_what_a_recorded_step_lacks_is_searched_as_usual(words: Vocabularies, make_system: MakeSystem) -> None:
     model = make_system("transformer")

@@ -109,6 +109,7 @@ def test_a_beam_as_wide_as_the_space_finds_everything(penalty: str) -> None:
             assert hypothesis.log_probability == pytest.approx(best.log_probability, abs=1e-4)
 
 
+@pytest.mark.extension("terms")
 def test_the_best_translation_that_contains_a_phrase_is_found() -> None:
     wide = DecodingOptions(
         beam_size=60, length_penalty="none", max_length_ratio=1.0, max_length_extra=1, early_stopping="exact"
@@ -216,6 +217,7 @@ def test_an_exact_search_goes_on_while_a_longer_translation_could_win() -> None:
     assert exact[0].score > likely[0].score
 
 
+@pytest.mark.extension("terms")
 def test_a_sentence_with_phrases_is_not_pruned() -> None:
     wide = DecodingOptions(beam_size=20, length_penalty="none", max_length_ratio=1.0, max_length_extra=1)
     model: Any = Table(random_table)

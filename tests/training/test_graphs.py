@@ -47,7 +47,7 @@ def problem(model: str = "transformer", **changes: Any) -> tuple[Recipe, Data]:
     recipe = load_recipe("bench/transformer_256", {**SMALL, **MODELS[model], **changes})
     resolved = resolve(recipe)
     pairs = [(pair.source, pair.target) for pair in splits(train=1500)["train"]]
-    return resolved, prepare_data(resolved, {}, open_texts(resolved.data, pairs, pairs[:20]))
+    return resolved, prepare_data(resolved, open_texts(resolved.data, pairs, pairs[:20]))
 
 
 def new_objective(resolved: Recipe, data: Data, precision: Any, device: str = "cpu") -> Objective:

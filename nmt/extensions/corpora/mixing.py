@@ -53,8 +53,8 @@ class InterleavedBatches(BatchStream):
                 remedy = "Name corpora in the stage that data.corpora has."
                 raise UserError(f"{where} reads {unknown[0]!r}, but data.corpora has {known}.", remedy)
             if stage.end is None and number < len(stages):
-                remedy = f"Give it until, such as '{next(iter(stage.corpora))} 1'."
-                raise UserError(f"{where} would never end: only the last one can do without until.", remedy)
+                example = f"give it until, such as '{next(iter(stage.corpora))} 1'"
+                raise UserError(f"{where} would never end: {example}.", "Only the last stage can do without.")
             if stage.end is not None and stage.end[0] not in stage.corpora:
                 remedy = "Name a corpus of the stage."
                 raise UserError(f"{where} would never end: it doesn't read {stage.end[0]!r}.", remedy)

@@ -85,6 +85,7 @@ def test_greedy_search_chooses_as_if_other_tokens_were_forbidden(model: Seq2Seq)
     assert ids_of(search(model, ALLOWED, options=one, processors=[Only(fewer)])) == ids_of(expected)
 
 
+@pytest.mark.extension("terms")
 def test_what_a_translation_must_contain_is_in_the_shortlist(model: Seq2Seq) -> None:
     wanted = [LexicalConstraints(phrases=[[6, 7]]), *[LexicalConstraints(prefix=[13, 4])] * 3]
     found = search(model, ALLOWED, constraints=wanted)
@@ -100,6 +101,7 @@ def test_it_works_in_bfloat16_and_in_ensembles_says_why_not(model: Seq2Seq) -> N
         search(Ensemble([model, model]), ALLOWED)
 
 
+@pytest.mark.extension("lexicon")
 def test_translator_needs_a_lexicon_and_uses_it(tiny_model: Path, tmp_path: Path) -> None:
     translator = nmt.load(tiny_model)
     translator.aligner.lexicon = None
