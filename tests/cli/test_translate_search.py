@@ -87,7 +87,6 @@ def test_a_forbidden_phrase_is_avoided(run_nmt: RunNmt, tiny_model: Path) -> Non
     assert "the garden" not in after
 
 
-@pytest.mark.extension("terms")
 def test_a_constraint_that_cannot_be_met_is_a_warning(tiny_model: Path, capfd: pytest.CaptureFixture[str]) -> None:
     translator = nmt.load(tiny_model, "cpu")
     (found,) = translator.translate([Request("Der Hund schläft.", must_contain=("Zweiundvierzig",))])
