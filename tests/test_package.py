@@ -100,24 +100,24 @@ ROOMS = (
 """The folders of nmt: each imports from itself and from those before it (docs/reference/code-layout.md)."""
 
 LIMITS = {
-    "core": 1_458,
-    "recipe": 1_303,
-    "data": 1_981,
+    "core": 1_452,
+    "recipe": 1_269,
+    "data": 1_964,
     "metrics": 378,
-    "models": 2_997,
+    "models": 2_977,
     "decoding": 1_343,
     "tasks": 246,
-    "training": 3_902,
-    "alignment": 1_123,
+    "training": 3_886,
+    "alignment": 927,
     "jobs": 263,
-    "translation": 1_577,
-    "plotting": 937,
-    "evaluation": 176,
+    "translation": 1_573,
+    "plotting": 927,
+    "evaluation": 141,
     "autotrain": 718,
     "api": 158,
     "quickstart": 218,
     "cli": 1_799,
-    "extensions": 23_587,
+    "extensions": 23_918,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

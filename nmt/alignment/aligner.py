@@ -13,18 +13,18 @@ from nmt.alignment.extract import LinkOptions, balance, word_links
 from nmt.alignment.heads import AlignmentHeads
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import Weights, WordAlignment
-from nmt.alignment.merge import Membership, mean_of_pieces, membership, merge_to_turns, merge_to_words, turns_of_words
-from nmt.alignment.posterior import posteriors, word_order
 from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import in_windows
 from nmt.data.batch import Ids
+from nmt.data.dialogue import TAB, turns_of
 from nmt.data.vocabulary.base import Piece
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import Words
 from nmt.decoding.forced import ForcedScore, force_all
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe.registry import provided
 from nmt.tasks.base import Task
 
 DEFAULT = LinkOptions()
@@ -32,6 +32,8 @@ WINDOW = 32
 """Batches that are read before they are sorted by length and aligned."""
 
 WordPair = tuple[Words, Words]
+Membership = npt.NDArray[np.float64]
+"""[pieces, words]: 1 where a piece belongs to a word; a piece of no word has a row of zeros."""
 Known = tuple[Ids, ForcedScore] | None
 
 
@@ -68,8 +70,8 @@ class AttentionAligner:
                 "This model has no attention, so it can't align.",
                 "Train one with attention, such as multi30k/bahdanau or multi30k/transformer.",
             )
-        self.model, self._vocabularies, self.files = model, vocabularies, files
-        self._max_pieces, self._task, self._batch_size = max_pieces, task, batch_size
+        self.model, self.vocabularies, self.files = model, vocabularies, files
+        self.max_pieces, self.task, self._batch_size = max_pieces, task, batch_size
         self.attribute: Callable[[Ids, Ids], Tensor] | None = None
         self.heads = AlignmentHeads.load(files.alignment, model.decoder) if files else AlignmentHeads.of(model.decoder)
 
@@ -86,7 +88,6 @@ class AttentionAligner:
         all_heads: bool = False,
         scores: bool = True,
         warns: bool = True,
-        lexicon_only: bool = False,
     ) -> Iterator[WordAlignment]:
         """Alignments of the pairs, in order and in constant memory.
 
@@ -97,34 +98,24 @@ class AttentionAligner:
             all_heads: give the weights of every head, too.
             scores: give scores and probabilities; links alone take two thirds of the time.
             warns: warn of pairs that are cut.
-            lexicon_only: align by the lexicon and the order of words, which takes a small part of the time: ``weights``
-                are the probabilities of the links, and there are no scores.
-
-        Raises:
-            UserError: with ``lexicon_only``, there is no lexicon, or the model reads dialogues.
         """
         options = options.resolved(self.lexicon is not None)
         ahead, back = tee(pairs) if reverse is not None else (pairs, ())
-        found = self.compared(
-            ahead, options, lexicon_only=lexicon_only, all_heads=all_heads, scores=scores, warns=warns
+        found = self.compared(ahead, options, all_heads=all_heads, scores=scores, warns=warns)
+        backward: Iterable[Weights | None] = repeat(None)
+        if reverse is not None:
+            others = reverse.compared(((target, source) for source, target in back), options)
+            backward = (compared_ST for *_, compared_ST in others)
+        return (
+            replace(alignment, links=word_links(compared_TS, options, compared_ST))
+            for (alignment, _, compared_TS), compared_ST in zip(found, backward, strict=reverse is not None)
         )
-
-        def linked(
-            alignment: WordAlignment, posterior: Weights, compared: Weights, backward: Weights | None = None
-        ) -> WordAlignment:
-            weights = posterior if lexicon_only else alignment.weights
-            return replace(alignment, weights=weights, links=word_links(compared, options, backward))
-
-        if reverse is None:
-            return (linked(*one) for one in found)
-        others = reverse.compared(((target, source) for source, target in back), options, lexicon_only=lexicon_only)
-        return (linked(*one, other) for one, (*_, other) in zip(found, others, strict=True))
 
     def attended_words(self, line: str, target: Sequence[int]) -> list[str]:
         """For each token of a translation, given as ids, the source word that holds the piece of the highest weight."""
-        pieces = self._task.source_pieces(self._vocabularies.source, line, self._max_pieces)[: self._max_pieces]
+        pieces = self.task.source_pieces(self.vocabularies.source, line, self.max_pieces)[: self.max_pieces]
         pair = _ids(pieces), target
-        (forced,) = force_all(self.model, [pair], self._vocabularies, 1, self.heads.heads, scores=False)
+        (forced,) = force_all(self.model, [pair], self.vocabularies, 1, self.heads.heads, scores=False)
         words = Words.split_punctuation(line)
         word_of = [words.words[word] if word >= 0 else "" for word in words.of_pieces(pieces)]
         weights_TS = self._weights(forced, len(target)).mean(axis=0)
@@ -136,7 +127,6 @@ class AttentionAligner:
         pairs: Iterable[WordPair],
         options: LinkOptions = DEFAULT,
         *,
-        lexicon_only: bool = False,
         all_heads: bool = False,
         scores: bool = False,
         warns: bool = False,
@@ -152,36 +142,17 @@ class AttentionAligner:
         ``known``: for each pair the ids of a target and its forced decoding, which isn't computed if these
         are the ids of the pair's target.
         """
-        if lexicon_only and self.lexicon is None:
-            raise UserError(
-                "The model directory has no lexicon to align by.",
-                "Learn one from parallel text: nmt learn-alignment MODEL_DIR SOURCE TARGET",
-            )
-        if lexicon_only:
-            self._task.require("lexicon alignment")
-        pairs = ((source, self._task.target_words(target)) for source, target in pairs)
-        alignments = (
-            self._from_lexicon(pairs)
-            if lexicon_only
-            else self.attended(pairs, all_heads, scores, warns, margins_only, known)
-        )
+        pairs = ((source, self.task.target_words(target)) for source, target in pairs)
+        alignments = self.attended(pairs, all_heads, scores, warns, margins_only, known)
         if self.lexicon is None or not posterior:
             is_balanced = posterior and options.resolved().method == "argmax"
             weights = ((found, balance(found.weights) if is_balanced else found.weights) for found in alignments)
             return ((found, weights_TS, weights_TS) for found, weights_TS in weights)
         alignments, again = tee(alignments)
         balanced = ((found.source, found.target, balance(found.weights)) for found in again)
+        posteriors = provided("link posteriors", "Alignment by a lexicon")
         found = zip(alignments, posteriors(balanced, self.lexicon), strict=True)
         return ((alignment, *of_pair) for alignment, of_pair in found)
-
-    def _from_lexicon(self, pairs: Iterable[WordPair]) -> Iterator[WordAlignment]:
-        """Pairs with the order of their words in place of attention; without links."""
-        vocabulary = self._vocabularies.source
-        for source, target in pairs:
-            weights = word_order(len(target.words), len(source.words))
-            if tags := vocabulary.tags_of(source.text):
-                weights = weights * np.array([begin >= tags[-1].end for begin, _ in source.spans])
-            yield WordAlignment(source.words, target.words, weights, links=())
 
     def attended(
         self,
@@ -194,7 +165,7 @@ class AttentionAligner:
     ) -> Iterator[WordAlignment]:
         """The attention between the words of each pair; without links."""
         wanted = range(len(self.model.decoder.heads)) if all_heads else self.heads.heads
-        number, limit, of_pairs = 0, self._max_pieces, chain(known, repeat(None))
+        number, limit, of_pairs = 0, self.max_pieces, chain(known, repeat(None))
         for window in in_windows(pairs, WINDOW * self._batch_size):
             pieces = [self._pieces(source, target) for source, target in window]
             for both in pieces:
@@ -208,7 +179,7 @@ class AttentionAligner:
             ]
             left = [sides for sides, each in zip(ids, given, strict=True) if each is None]
             forced_left = iter(
-                force_all(self.model, left, self._vocabularies, self._batch_size, wanted, scores, margins_only)
+                force_all(self.model, left, self.vocabularies, self._batch_size, wanted, scores, margins_only)
             )
             for pair, both, sides, each in zip(window, pieces, ids, given, strict=True):
                 forced = each or next(forced_left)
@@ -217,12 +188,12 @@ class AttentionAligner:
                 yield self._in_words(pair, both, forced, all_heads)
 
     def _pieces(self, source: Words, target: Words) -> tuple[list[Piece], list[Piece]]:
-        pieces = self._task.source_pieces(self._vocabularies.source, source.text, self._max_pieces)
-        return pieces, self._vocabularies.target.pieces(target.text)
+        pieces = self.task.source_pieces(self.vocabularies.source, source.text, self.max_pieces)
+        return pieces, self.vocabularies.target.pieces(target.text)
 
     def _are_tags(self, pieces: Sequence[Piece]) -> list[bool]:
         """Returns whether each source piece is a tag, which no target word translates."""
-        tags = set(self._vocabularies.source.tags.values())
+        tags = set(self.vocabularies.source.tags.values())
         return [piece.id in tags for piece in pieces]
 
     def _weights(self, forced: ForcedScore, num_tokens: int) -> npt.NDArray[np.float32]:
@@ -238,8 +209,8 @@ class AttentionAligner:
     ) -> WordAlignment:
         """From the attention between pieces to that between words and, of a dialogue, to turns."""
         source, target = pair
-        read, predicted = (side[: self._max_pieces] for side in pieces)
-        is_cut = max(map(len, pieces)) > self._max_pieces
+        read, predicted = (side[: self.max_pieces] for side in pieces)
+        is_cut = max(map(len, pieces)) > self.max_pieces
         weights_HTS = self._weights(forced, len(predicted))
         source_words, target_words = source.of_pieces(read), target.of_pieces(predicted)
         source_words = [-1 if is_tag else word for word, is_tag in zip(source_words, self._are_tags(read), strict=True)]
@@ -256,7 +227,7 @@ class AttentionAligner:
             least_W = np.where(of_target > 0, np.reshape(of_pieces, (-1, 1)), 0).min(axis=0, initial=0)
             margins = (*least_W.tolist(), of_end)
         turn_weights = None
-        if self._task.reader.has_turns:
+        if self.task.reader.has_turns:
             turn_weights = merge_to_turns(weights_HTS.mean(axis=0), source, read, of_target)
         return WordAlignment(
             source.words,
@@ -272,6 +243,61 @@ class AttentionAligner:
             margins=margins,
             head_weights=heads if all_heads else None,
         )
+
+
+def membership(words: Sequence[int], num_words: int) -> Membership:
+    """Returns the membership of pieces, given the index of the word of each, or -1 for a piece of no word."""
+    return np.equal.outer(np.asarray(words, dtype=np.int64), np.arange(num_words)).astype(np.float64)
+
+
+def merge_to_words(weights_TS: npt.NDArray[np.floating], of_source: Membership, of_target: Membership) -> Weights:
+    """Turn attention between pieces into attention between words, for one head or for several.
+
+    The weight of a source word is the sum over its pieces; the weights of a target word are the mean over its pieces
+    (Clark et al. 2019, "What Does BERT Look At?"). The weight of pieces of no word (EOS) is dropped, so that rows may
+    sum to less than 1. Words without a piece get a column or a row of zeros.
+
+    Args:
+        weights_TS: attention of the pieces, [..., T_pieces, S_pieces].
+
+    Returns:
+        [..., target words, source words] float32.
+    """
+    return np.asarray(mean_of_pieces(weights_TS, of_target) @ of_source, dtype=np.float32)
+
+
+def mean_of_pieces(values_PX: npt.NDArray[np.floating], of_words: Membership) -> npt.NDArray[np.float64]:
+    """The mean of the values of each word's pieces; 0 for a word without a piece. [..., words, X]"""
+    means: npt.NDArray[np.float64] = (of_words / np.maximum(of_words.sum(axis=0), 1)).T @ values_PX
+    return means
+
+
+def turns_of_words(source: Words) -> tuple[int, ...]:
+    """The turn of each source word, counted from the first of the line, 0."""
+    return tuple(turns_of(source.text, [begin for begin, _ in source.spans]))
+
+
+def merge_to_turns(
+    weights_TS: npt.NDArray[np.floating],
+    source: Words,
+    source_pieces: Sequence[Piece],
+    of_target: Membership,
+) -> Weights:
+    """Turn attention between pieces into attention of target words to turns; separators belong to their turns.
+
+    Args:
+        weights_TS: attention of the pieces, [T_pieces, S_pieces]; the rest to 1 of a row is the attention to EOS.
+        source, source_pieces: the words and the pieces that were read.
+        of_target: of the target; words without a piece get a row of zeros.
+
+    Returns:
+        [target words, turns] float32. For hierarchical attention these are the weights of the utterances.
+    """
+    num_turns = source.text.count(TAB) + 1
+    of_turns = membership(turns_of(source.text, [piece.begin for piece in source_pieces]), num_turns)
+    merged, has_piece = merge_to_words(weights_TS, of_turns, of_target), of_target.any(axis=0)
+    merged[has_piece, -1] = np.maximum(1 - merged[has_piece, :-1].sum(axis=1), 0)  # EOS ends the current turn
+    return merged
 
 
 def _of_words(of_pieces: Mapping[str, Tensor], of_words: Membership) -> dict[str, tuple[float, ...]]:

@@ -5,20 +5,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from itertools import chain
+from math import inf
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from nmt.alignment.links import Weights
-from nmt.core.output import open_output
-from nmt.data.sources import lexicon_rows
+from nmt.core.errors import UserError
+from nmt.core.text import MAX_RECORD_BYTES, read_lines
 
-LEAST_SHARE = 0.01
-"""Links with a lower posterior aren't counted; attention below it is raised to it."""
-LEAST_COUNT = 0.05
-"""Pairs of words with an expected count below this aren't written."""
 UNSEEN = 1.0
 """Pseudo-counts of a source word, divided among the target words by their frequency."""
 
@@ -57,20 +53,6 @@ class Lexicon:
         """Pairs of words."""
         return sum(len(targets) for targets in self._counts.values())
 
-    @classmethod
-    def count(cls, linked: Iterable[tuple[Sequence[str], Sequence[str], Weights]]) -> Self:
-        """Expected counts over sentence pairs.
-
-        Args:
-            linked: source words, target words, and the probability of each link. [T_words, S_words]
-        """
-        counts: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
-        for source_words, target_words, share in linked:
-            source, target = [*map(_key, source_words)], [*map(_key, target_words)]
-            for t, s in zip(*np.nonzero(share >= LEAST_SHARE), strict=True):
-                counts[source[s]][target[t]] += float(share[t, s])
-        return cls({source: dict(targets) for source, targets in counts.items()})
-
     @cached_property
     def reversed(self) -> "Lexicon":
         """The same counts from target to source words."""
@@ -86,7 +68,7 @@ class Lexicon:
 
     def translations(self, word: str, most: int) -> list[str]:
         """The most frequent translations of a source word, best first; none of a word that is not known."""
-        return [target for target, _ in Counter(self._counts.get(_key(word), {})).most_common(most)]
+        return [target for target, _ in Counter(self._counts.get(word_key(word), {})).most_common(most)]
 
     def probability(self, source: Sequence[str], target: Sequence[str]) -> Probabilities:
         """p(t | s) for every target word t and source word s. [T_words, S_words]"""
@@ -112,36 +94,33 @@ class Lexicon:
         """Returns the expected counts of source words; 0 for those that are not known. [S_words]"""
         return np.asarray(self._of_source[self.source_ids(words)], dtype=np.float64)
 
-    def save(self, path: Path) -> None:
-        """Write lines of source word, target word and expected count, the most frequent translation first.
-
-        Raises:
-            UserError: the file can't be written.
-        """
-        with open_output(path) as file:
-            for source, targets in sorted(self._counts.items()):
-                for target, count in sorted(targets.items(), key=lambda item: (-item[1], item[0])):
-                    if count >= LEAST_COUNT:
-                        file.write(f"{source}\t{target}\t{count:.4g}\n")
-
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Reads a file of :meth:`save`.
+        """Reads ``lexicon.tsv``: lines of source word, target word and expected count.
 
         Raises:
             UserError: the file can't be read, or a line isn't of this form.
         """
         counts: defaultdict[str, dict[str, float]] = defaultdict(dict)
-        for source, target, count in lexicon_rows(path):
-            counts[source][target] = count
+        for number, line in enumerate(read_lines(path, max_bytes=MAX_RECORD_BYTES), start=1):
+            try:
+                source, target, count = line.split("\t")
+                if not 0 < float(count) < inf:
+                    raise ValueError
+            except ValueError:
+                raise UserError(
+                    f"{path}, line {number}: not a source word, a target word and a count, with tabs between.",
+                    "Name a lexicon.tsv that `nmt learn-alignment` wrote, or write it again.",
+                ) from None
+            counts[source][target] = float(count)
         return cls(dict(counts))
 
 
 def _numbers(words: Sequence[str], known: dict[str, int]) -> Ids:
-    return np.array([known.get(_key(word), len(known)) for word in words], dtype=np.int64)
+    return np.array([known.get(word_key(word), len(known)) for word in words], dtype=np.int64)
 
 
 @lru_cache(1 << 16)
-def _key(word: str) -> str:
+def word_key(word: str) -> str:
     """A word as the lexicon has it; a punctuation mark on its own is a word, too."""
     return _EDGES.sub("", word.lower()) or word

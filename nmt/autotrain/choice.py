@@ -155,7 +155,7 @@ def measure_speed(recipe: Recipe, pairs: Pairs) -> Speed:
     texts = [given_text(recipe.data, pairs, "the training text")], given_text(recipe.data, pairs[:2], "the text")
     data = prepare_data(recipe, texts=texts)
     model = make_model(recipe, data.vocabularies, is_new=True).to(device)
-    objective = Objective(model, recipe.training, precision, {})
+    objective = Objective(model, recipe.training, precision, data.techniques)
     batch_tokens = recipe.training.batch_tokens
     batches = data.batches(BATCH_TOKENS if batch_tokens == "auto" else batch_tokens, recipe.seed)
     with tempfile.TemporaryDirectory(prefix="nmt-trial-") as scratch:

@@ -72,12 +72,6 @@ def manage_memory() -> None:
             libc.mallopt(number, KEPT_BYTES)
 
 
-def nth_device(name: str, number: int) -> str:
-    """The device of one of several processes, by its number from 0: with ``auto`` or ``cuda`` the GPUs in turn."""
-    num_gpus = torch.cuda.device_count() if name in ("auto", "cuda") else 0
-    return f"cuda:{number % num_gpus}" if num_gpus > 1 else name
-
-
 def pick_precision(name: str, device: torch.device) -> Precision:
     """The precision of a recipe or an option; ``auto`` is bfloat16 where the hardware computes in it, else float32.
     Raises UserError if there is no such precision."""

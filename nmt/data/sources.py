@@ -4,7 +4,6 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
-from math import inf
 from pathlib import Path
 from typing import Any, Self
 
@@ -146,22 +145,6 @@ class JsonlText(OneFile):
                     f"{self._path}, line {number}: no JSON object with text in {' and in '.join(self._languages)}.",
                     'Each line must be like {"de": "Guten Tag", "en": "Good day"}.',
                 ) from None
-
-
-def lexicon_rows(path: Path) -> Iterator[tuple[str, str, float]]:
-    """Yields the source word, the target word and the expected count of each line of ``lexicon.tsv``. Raises UserError
-    if the file can't be read, or a line isn't of this form."""
-    for number, line in enumerate(read_lines(path, max_bytes=MAX_RECORD_BYTES), start=1):
-        try:
-            source, target, count = line.split("\t")
-            if not 0 < float(count) < inf:
-                raise ValueError
-        except ValueError:
-            raise UserError(
-                f"{path}, line {number}: not a source word, a target word and a count, with tabs between.",
-                "Name a lexicon.tsv that `nmt learn-alignment` wrote, or write it again.",
-            ) from None
-        yield source, target, float(count)
 
 
 class GivenText(ParallelText):

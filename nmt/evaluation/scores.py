@@ -1,17 +1,15 @@
-"""Scores of a test set by several metrics, with confidence intervals by bootstrap resampling (Koehn 2004)."""
+"""Scores of a test set by several metrics."""
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from nmt.core.errors import UserError
 from nmt.core.output import STANDARD_STREAM
 from nmt.core.text import describe, read_lines
-from nmt.metrics.table import METRICS, FloatArray, Metric, References, Score, Texts, check_metrics
+from nmt.metrics.table import METRICS, References, Score, Texts, check_metrics
+from nmt.recipe.registry import provided
 
 
 def score(
@@ -72,35 +70,10 @@ def score_corpus(
         metric = METRICS[name](tokenize)
         score = metric.corpus_score(hypotheses, references, sources)
         if num_resamples > 1:
-            statistics_NF, seed = metric.statistics(hypotheses, references, sources), check_seed()
-            samples_R = bootstrap(metric, statistics_NF, num_resamples, seed)
-            score = with_interval(score, samples_R, bs=num_resamples, seed=seed)
+            add_interval = provided("confidence interval", "--confidence")
+            score = add_interval(metric, score, metric.statistics(hypotheses, references, sources), num_resamples)
         scores[name] = score
     return scores
-
-
-def bootstrap(metric: Metric, statistics_NF: FloatArray, num_samples: int, seed: int) -> FloatArray:
-    """The scores, (R,), of samples of the sentences drawn with replacement: the samples that sacreBLEU draws."""
-    random, num_sentences = np.random.default_rng(seed), len(statistics_NF)
-    samples = (random.choice(num_sentences, num_sentences, replace=True) for _ in range(num_samples))
-    counts = (np.bincount(sample, minlength=num_sentences) for sample in samples)
-    return np.array([metric.score_from(count_N @ statistics_NF) for count_N in counts])
-
-
-def interval(samples_R: FloatArray) -> tuple[float, float]:
-    """The limits of 95 % of the samples, cut as sacreBLEU cuts: a fortieth on each side."""
-    ordered = np.sort(samples_R)
-    cut = len(ordered) // 40
-    return float(ordered[cut]), float(ordered[-1 - cut])
-
-
-def with_interval(score: Score, samples_R: FloatArray, **settings: int) -> Score:
-    """Adds the interval of the samples, and the settings (``bs``, ``ar``, ``seed``) to sacreBLEU's signature."""
-    low, high = interval(samples_R)
-    limits = {"mean": round(float(samples_R.mean()), 4), "half_width": round(0.5 * (high - low), 4)}
-    first, *others = score.signature.split("|")
-    signature = "|".join([first, *(f"{name}:{value}" for name, value in settings.items()), *others])
-    return replace(score, signature=signature, confidence={"level": 0.95, **limits, "resamples": len(samples_R)})
 
 
 def check_lengths(num_lines: dict[str, int]) -> None:
@@ -114,14 +87,6 @@ def check_lengths(num_lines: dict[str, int]) -> None:
         raise UserError(
             f"Nothing to score: {next(iter(num_lines))} is empty.", "Check that the command which wrote it succeeded."
         )
-
-
-def check_seed() -> int:
-    """The seed of resampling: sacreBLEU's variable SACREBLEU_SEED."""
-    given = os.environ.get("SACREBLEU_SEED", "12345")
-    if not given.isdecimal():
-        raise UserError(f"SACREBLEU_SEED is {given!r}, which is not a seed.", "Set it to a number.")
-    return int(given)
 
 
 @dataclass(frozen=True)

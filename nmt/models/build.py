@@ -69,38 +69,25 @@ def make_attention(values: dict[str, Any], query_size: int, memory_size: int) ->
     return attention(options, query_size, memory_size)
 
 
-def build(model: Mapping[str, Any] | ModelOptions | Recipe, vocabularies: Vocabularies) -> Seq2Seq:
-    """Make an encoder and a decoder with fresh weights, for a training loop of your own.
+def build(model: Mapping[str, Any] | ModelOptions | Recipe, vocabularies: Vocabularies, num_copies: int = 1) -> Seq2Seq:
+    """Makes an encoder and a decoder with fresh weights from torch's random state.
 
     Args:
         model: a recipe, or its part ``model``: a mapping with ``encoder``, ``decoder`` and ``embedding_size``.
         vocabularies: of the source and the target; their sizes are those of the embeddings.
+        num_copies: numbers that memory must hold for each weight; 4 in training, with gradients and two moments.
 
     Returns:
         A module with ``encoder(source_BS, source_length_B)`` and ``decoder.unroll(target_input_BT, encoded)``, whose
         features ``decoder.output`` turns into logits; ``decoder.start`` and ``decoder.step`` decode token by token.
 
     Raises:
-        UserError: options that are wrong, or that don't fit together.
-    """
-    if isinstance(model, Recipe):
-        model = model.model
-    return build_model(
-        model if isinstance(model, ModelOptions) else validate(ModelOptions, model, "model"), vocabularies
-    )
-
-
-def build_model(model: ModelOptions, vocabularies: Vocabularies, num_copies: int = 1) -> Seq2Seq:
-    """The network of a recipe, with fresh weights from torch's random state.
-
-    Args:
-        num_copies: numbers that memory must hold for each weight; 4 in training, with gradients and two moments.
-
-    Raises:
         UserError: options that are wrong, that don't fit together, or that need more memory than there is.
     """
-    _check_memory(num_parameters(model, vocabularies), num_copies)
-    return _assembled(model, vocabularies)
+    model = model.model if isinstance(model, Recipe) else model
+    options = model if isinstance(model, ModelOptions) else validate(ModelOptions, model, "model")
+    _check_memory(num_parameters(options, vocabularies), num_copies)
+    return _assembled(options, vocabularies)
 
 
 def _check_memory(num_parameters: int | None, num_copies: int = 1) -> None:
@@ -116,7 +103,7 @@ def _check_memory(num_parameters: int | None, num_copies: int = 1) -> None:
 
 def num_parameters(model: ModelOptions, vocabularies: Vocabularies) -> int | None:
     """Returns the number of parameters of a model without allocating any; None if it can't be known beforehand. Raises
-    UserError as :func:`build_model`."""
+    UserError as :func:`build`."""
     try:
         return sum(map(prod, parameter_shapes(model, vocabularies).values()))
     except (RuntimeError, TypeError):  # a component of a plugin that computes with its weights when it is made
@@ -125,7 +112,7 @@ def num_parameters(model: ModelOptions, vocabularies: Vocabularies) -> int | Non
 
 def parameter_shapes(model: ModelOptions, vocabularies: Vocabularies) -> dict[str, tuple[int, ...]]:
     """Returns the shapes of a model's parameters by name, shared ones once, without allocating any. Raises UserError as
-    :func:`build_model`."""
+    :func:`build`."""
     with torch.device("meta"), _NoInitialisation():
         network = _assembled(model, vocabularies)
     return {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}

@@ -15,7 +15,6 @@ from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
 from nmt.core.model_directory import ModelDirectory
-from nmt.core.text import read_lines
 from nmt.metrics.table import LOSS, METRICS, higher_is_better
 from nmt.recipe import yaml12
 
@@ -166,12 +165,3 @@ def _count_parameters(directory: Path) -> int | None:
             return sum(map(math.prod, shapes))
     except (OSError, SafetensorError):
         return None
-
-
-def read_samples(directory: Path) -> list[str]:
-    """Returns the source sentences of the newest samples of a model directory."""
-    files = ModelDirectory(directory)
-    files.check_files()
-    newest = max(files.samples.glob("step-*.txt"), default=None)
-    lines = read_lines(newest) if newest is not None else ()
-    return [line.removeprefix("source:").strip() for line in lines if line.startswith("source:")]

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -23,10 +23,12 @@ from nmt.recipe.schema import CorpusOptions, DataOptions, FilePair, Recipe, Stag
 from nmt.tasks import task_of
 from nmt.tasks.base import Task
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
-from nmt.training.techniques import Technique
+from nmt.training.techniques import Technique, make_techniques
 
 MAX_HELD_OUT = 0.05
 """Largest share of the training pairs that is held out where there is no validation split."""
+CORPORA = "mixed corpora", "The key data.corpora"
+"""The name under which an extension provides the batches of several corpora, and the key that needs them."""
 MODIFIERS = "modifiers", "The key modifiers of data.corpora"
 """The name under which an extension provides the augmentations of a corpus, and the key that needs them."""
 
@@ -66,8 +68,8 @@ class Data:
     valid: ValidationSet
     options: DataOptions
     task: Task
-    techniques: Sequence[Technique] = ()
-    """They may read the training text in other ways."""
+    techniques: Mapping[str, Technique] = field(default_factory=dict)
+    """Those of the recipe, which may read the training text in other ways."""
 
     def batches(
         self,
@@ -78,7 +80,7 @@ class Data:
     ) -> BatchStream:
         """The training batches of this process; see :class:`nmt.data.batching.TrainingBatches`."""
         share = process_group.rank, process_group.size
-        readings = [technique.read_epoch for technique in self.techniques]
+        readings = [technique.read_epoch for technique in self.techniques.values()]
         streams = [
             TrainingBatches(
                 part.corpus,
@@ -97,8 +99,7 @@ class Data:
             return streams[0]
         weights = {corpus.name: corpus.weight for corpus in self.options.corpora}
         stages = self.options.stages or [StageOptions(name="all", corpora=weights)]
-        mixed = provided("mixed corpora", "The key data.corpora")
-        batches: BatchStream = mixed(dict(zip(weights, streams, strict=True)), stages, share)
+        batches: BatchStream = provided(*CORPORA)(dict(zip(weights, streams, strict=True)), stages, share)
         return batches
 
     def _modifiers(self, number: int) -> PairTransform | None:
@@ -144,27 +145,27 @@ def open_texts(options: DataOptions, pairs: Pairs | None = None, valid: Pairs | 
 
 def prepare_data(
     recipe: Recipe,
-    techniques: Mapping[str, Technique] | None = None,
     texts: Texts | None = None,
     resumed: Path | None = None,
     process_group: ProcessGroup = SINGLE_PROCESS,
 ) -> Data:
     """Vocabularies (read, or made from the training text) and encoded corpora of a recipe.
 
+    The training techniques of the recipe read the vocabularies, and say what batches have beside the ids.
+
     Args:
-        techniques: of the recipe; they read the vocabularies, and say what batches are to have beside the ids.
         texts: in place of those that the recipe names.
         resumed: the model directory whose vocabularies are to be used again.
         process_group: the processes of the run; one of them does the work.
     """
-    options, used, task = recipe.data, list((techniques or {}).values()), task_of(recipe)
+    options, task, techniques = recipe.data, task_of(recipe), make_techniques(recipe)
     train_texts, valid_text = texts or open_texts(options)
     vocabularies = process_group.broadcast(lambda: _vocabularies(recipe, task, resumed, train_texts))
     for corpus in options.corpora:
         _check_symbols(vocabularies.source, corpus)
-    for technique in used:
+    for technique in techniques.values():
         technique.setup_data(vocabularies)
-    annotations = _annotations(techniques or {}, options, vocabularies)
+    annotations = _annotations(techniques, options, vocabularies)
     with process_group.local_rank_zero_first(), progress_bar("encoding the training text", None) as bar:
         encoded = [
             encode_corpus(text, vocabularies, options.max_length, bar.update, read)
@@ -182,7 +183,7 @@ def prepare_data(
         held_out = validation_set(valid_text, valid, np.arange(len(valid)))
     else:
         parts[0], held_out = _hold_out(recipe, train_texts[0], encoded[0])
-    return Data(vocabularies, parts, held_out, options, task, used)
+    return Data(vocabularies, parts, held_out, options, task, techniques)
 
 
 def _check_symbols(vocabulary: Vocabulary, corpus: CorpusOptions) -> None:
@@ -271,11 +272,13 @@ def _vocabularies(recipe: Recipe, task: Task, resumed: Path | None, texts: Seque
     if path := resumed or recipe.vocabulary.path or trained:
         vocabularies = Vocabularies.load(path)
         task.check_vocabularies(vocabularies, str(path))
-        return vocabularies if resumed else _with_new_pieces(recipe, vocabularies, texts)
+        if not resumed and any(corpus.new_pieces for corpus in recipe.data.corpora):
+            vocabularies = provided("new pieces", "The key new_pieces of data.corpora")(recipe, vocabularies, texts)
+        return vocabularies
     with progress_bar("making the vocabulary", None):
         corpora, limit = recipe.data.corpora, task.vocabulary_lines(recipe.vocabulary)
         sample = Sample(texts, [corpus.weight for corpus in corpora] or [1.0], limit, recipe.seed)
-        tags, terms = _symbols(corpora)
+        tags, terms = symbols_of(corpora)
         vocabularies = task.learn_vocabularies(recipe.vocabulary, sample, tags, terms)
     sizes = f"{len(vocabularies.source):,}" + ("" if vocabularies.joint else f" + {len(vocabularies.target):,}")
     unit = "pieces and labels" if vocabularies.target.is_closed else "pieces"
@@ -283,22 +286,7 @@ def _vocabularies(recipe: Recipe, task: Task, resumed: Path | None, texts: Seque
     return vocabularies
 
 
-def _symbols(corpora: Sequence[CorpusOptions]) -> tuple[list[str], bool]:
+def symbols_of(corpora: Sequence[CorpusOptions]) -> tuple[list[str], bool]:
     """Returns the tags of corpora, and whether they have given translations of terms."""
     tags = list(dict.fromkeys(corpus.tag for corpus in corpora if corpus.tag))
     return tags, any("terms" in corpus.modifiers for corpus in corpora)
-
-
-def _with_new_pieces(recipe: Recipe, vocabularies: Vocabularies, texts: Sequence[ParallelText]) -> Vocabularies:
-    """Adds the pieces of the corpora that are to have new ones, and their symbols, to a trained vocabulary."""
-    chosen = [(c, text) for c, text in zip(recipe.data.corpora, texts, strict=False) if c.new_pieces]
-    if not chosen:
-        return vocabularies
-    with progress_bar("adding to the vocabulary", None):
-        corpora, new_texts = zip(*chosen, strict=True)
-        sample = Sample(new_texts, [corpus.weight for corpus in corpora], seed=recipe.seed)
-        extend = provided("new pieces", "The key new_pieces of data.corpora")
-        extended: Vocabularies = extend(vocabularies, recipe.vocabulary, sample, *_symbols(corpora))
-    added = len(extended.source) - len(vocabularies.source)
-    say(f"added {added:,} pieces of {', '.join(corpus.name for corpus in corpora)} to the vocabulary")
-    return extended

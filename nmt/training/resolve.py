@@ -17,7 +17,7 @@ from nmt.recipe.registry import Table, provided, required_plugins
 from nmt.recipe.schema import DEFAULT_OPTIMIZER, DEFAULT_SCHEDULE, Recipe
 from nmt.tasks import choose_task
 from nmt.tasks.base import Task
-from nmt.training.data import MODIFIERS
+from nmt.training.data import CORPORA, MODIFIERS
 from nmt.training.optimization import OPTIMIZER, OPTIMIZERS, SCHEDULE, SCHEDULES
 from nmt.training.techniques import IN_FORWARD, TECHNIQUES, Technique
 from nmt.training.techniques import KEY as TECHNIQUE
@@ -97,6 +97,9 @@ def _complete(recipe: Recipe, components: Mapping[str, Any], problems: Problems)
     check_components(recipe.decoding, problems)
     with problems:
         VOCABULARIES.find(recipe.vocabulary.type, "vocabulary.type")
+    with problems:
+        if recipe.data.corpora or recipe.data.stages:
+            provided(*CORPORA).check(recipe.data)
     with problems:
         if any(corpus.modifiers for corpus in recipe.data.corpora):
             provided(*MODIFIERS).check(recipe.data)

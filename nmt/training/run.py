@@ -30,7 +30,6 @@ from nmt.training.graphs import records_graphs
 from nmt.training.objective import Objective
 from nmt.training.resolve import resolve
 from nmt.training.sinks import open_sinks
-from nmt.training.techniques import Technique, make_techniques
 from nmt.training.trainer import Trainer
 from nmt.training.validation import Validator
 from nmt.training.weights import make_model
@@ -115,11 +114,10 @@ def _train(run: TrainingRun, texts: Texts, on_event: Sink | None, deadline: floa
     """Trains in one of the processes of a run; see :func:`train`."""
     recipe, directory, process_group = run.recipe, run.directory, run.process_group
     seed_everything(recipe.seed)
-    techniques = make_techniques(recipe)
-    data = prepare_data(recipe, techniques, texts, directory.path if run.checkpoint else None, process_group)
+    data = prepare_data(recipe, texts, directory.path if run.checkpoint else None, process_group)
     model = make_model(recipe, data.vocabularies, is_new=not run.checkpoint).to(run.device)
     process_group.seed_per_rank(recipe.seed)
-    objective = Objective(model, recipe.training, run.precision, techniques)
+    objective = Objective(model, recipe.training, run.precision, data.techniques)
     batch_tokens = _find_batch_tokens(recipe, data, objective, process_group)
     recipe = _with_training(recipe, batch_tokens=batch_tokens)  # a resumed run has the same
     has_graphs = records_graphs(objective, recipe.training, process_group)
@@ -139,7 +137,7 @@ def _train(run: TrainingRun, texts: Texts, on_event: Sink | None, deadline: floa
         if deadline is not None:
             trainer.end_in(deadline - time.monotonic())
         if process_group.is_main:
-            _describe(directory, recipe, data, techniques)
+            _describe(directory, recipe, data)
         reason = trainer.run()
         if process_group.is_main:
             if trainer.ends_by_time:  # so that the recipe trains the same weights at any speed
@@ -269,12 +267,12 @@ def _write_recipe(directory: ModelDirectory, recipe: Recipe) -> None:
         file.write(recipe.to_yaml())
 
 
-def _describe(directory: ModelDirectory, recipe: Recipe, data: Data, techniques: Mapping[str, Technique]) -> None:
+def _describe(directory: ModelDirectory, recipe: Recipe, data: Data) -> None:
     """Writes the files that are needed to read the weights."""
     _write_recipe(directory, recipe)
     with explained(directory.path):
         data.vocabularies.save(directory.path)
     for hook in hooks("data_prepared"):
         hook(directory, data)
-    for technique in techniques.values():
+    for technique in data.techniques.values():
         technique.save(directory.path)

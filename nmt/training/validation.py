@@ -120,12 +120,6 @@ class Observer(ABC):
 OBSERVERS: Table[Observer] = Table("observer", Observer, {})
 
 
-def make_observers(recipe: Recipe, data: Data, precision: Precision) -> dict[str, Observer]:
-    """Returns the observers of a recipe by name."""
-    chosen = OBSERVERS.choose_many(recipe.training.observers, OBSERVER)
-    return {name: observer(options, recipe, data, precision) for name, (observer, options) in chosen.items()}
-
-
 class Validator:
     """Measures a model on held-out text: its loss, and the metric of the recipe that selects the best model.
 
@@ -152,7 +146,8 @@ class Validator:
         self._num_translated = min(recipe.training.validation_size, len(self.data.references)) if self._metric else 0
         self._batch_tokens, self._precision, self._process_group = batch_tokens, precision, process_group
         self._entropy = self._entropy_of_tokens()
-        self._observers = make_observers(recipe, data, precision) if process_group.is_main else {}
+        chosen = OBSERVERS.choose_many(recipe.training.observers, OBSERVER) if process_group.is_main else {}
+        self._observers = {name: kind(options, recipe, data, precision) for name, (kind, options) in chosen.items()}
 
     @torch.inference_mode()
     def __call__(self, model: Seq2Seq, stop: Callable[[], bool] = lambda: False) -> Validation | None:

@@ -13,7 +13,7 @@ from nmt.core.console import say
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.contracts import table_ids
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_weights, weights_of
@@ -30,7 +30,7 @@ def make_model(recipe: Recipe, vocabularies: Vocabularies, is_new: bool) -> Seq2
     Nothing is read unless ``is_new``: otherwise the weights will come from a checkpoint.
     """
     training = recipe.training
-    model = build_model(recipe.model, vocabularies, 1 if training.lora else 4)  # weights, gradient and two moments
+    model = build(recipe.model, vocabularies, 1 if training.lora else 4)  # weights, gradient and two moments
     if training.finetune_from is not None and is_new:
         copy_weights(training.finetune_from, model, vocabularies)
     if recipe.model.vectors.source or recipe.model.vectors.target:

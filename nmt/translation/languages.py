@@ -22,17 +22,6 @@ NAMES = dict(entry.split(" ", 1) for entry in _NAMES.split(","))
 
 DETECTED_AS = {"pb": "pt", "zt": "zh", "nb": "no"}  # names of py3langid for some codes
 
-PUBLIC_CODES = {"pb": "pt-BR", "zh": "zh-Hans", "zt": "zh-Hant"}
-"""Language tags (BCP 47) of the codes that are none, or that clients of LibreTranslate see under another name."""
-
-RIGHT_TO_LEFT = frozenset(("ar", "fa", "he", "ps", "ur", "yi"))
-"""Codes of :data:`NAMES` whose script is written from right to left."""
-
-
-def public_code(code: str) -> str:
-    """Returns the code as documents and clients of LibreTranslate have it."""
-    return PUBLIC_CODES.get(code, code)
-
 
 def name_of(code: str) -> str:
     """Returns the English name of a language, or the code if no name is known."""

@@ -110,6 +110,7 @@ class Translator(LoadedModel):
         split_punctuation: bool = False,
         reverse: "Translator | None" = None,
         links: LinkOptions = DEFAULT,
+        lexicon_only: bool = False,
         **options: bool,
     ) -> Iterator[WordAlignment]:
         """Aligns the words of any number of sentence pairs by forced decoding, in constant memory.
@@ -122,7 +123,9 @@ class Translator(LoadedModel):
             split_punctuation: in text that is not tokenised, punctuation marks are words, too.
             reverse: a model of the other direction: links are chosen by the mean of both.
             links: how links are chosen by the attention.
-            options: ``all_heads``, ``scores`` and ``lexicon_only``, as :class:`AttentionAligner` takes them.
+            lexicon_only: align by the lexicon and the order of words, which takes a small part of the time: ``weights``
+                are the probabilities of the links, and there are no scores.
+            options: ``all_heads`` and ``scores``, as :class:`AttentionAligner` takes them.
 
         Raises:
             UserError: a model has no attention, or, with ``lexicon_only``, no lexicon.
@@ -130,7 +133,11 @@ class Translator(LoadedModel):
         if reverse is not None:
             self.task.require("reverse alignment")
         in_words = split_pairs(pairs, tokenized, split_punctuation, self.task.reader)
-        return self.aligner(in_words, links, reverse=None if reverse is None else reverse.aligner, **options)
+        aligners = [model.aligner for model in (self, reverse) if model is not None]
+        if lexicon_only:
+            aligners = [*map(provided("lexicon aligner", "Alignment by the lexicon only"), aligners)]
+        forward, *backward = aligners
+        return forward(in_words, links, reverse=backward[0] if backward else None, **options)
 
     def learn_alignment(self, pairs: Iterable[tuple[str, str]], tokenized: bool = False) -> Any:
         """Learn from parallel text, best the training text, how to align; :meth:`align` is better from then on.

@@ -115,6 +115,7 @@ def test_a_long_side_is_cut_and_reported(translator: Translator, capsys: pytest.
     assert (short.score is None) == (1 in cut)
 
 
+@pytest.mark.extension("lexicon")
 def test_the_lexicon_alone_aligns_without_the_model(
     tiny_model: Path, tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +137,7 @@ def test_the_lexicon_alone_aligns_without_the_model(
         np.testing.assert_allclose(alignment.weights.sum(axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.extension("lexicon")
 @pytest.mark.parametrize("lexicon_only", [False, True])
 def test_the_lexicons_of_both_directions_align_together(tiny_model: Path, lexicon_only: bool) -> None:
     forward, backward = load(tiny_model, "cpu"), load(tiny_model, "cpu")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nmt.alignment.aligner import membership, merge_to_words
 from nmt.alignment.extract import LinkOptions, extract_links
 from nmt.alignment.links import (
     Link,
@@ -19,7 +20,6 @@ from nmt.alignment.links import (
     to_json,
     write_alignments,
 )
-from nmt.alignment.merge import membership, merge_to_words
 from nmt.core.errors import UserError
 
 links_sets = st.sets(st.tuples(st.integers(0, 99), st.integers(0, 99)))

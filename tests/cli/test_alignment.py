@@ -85,7 +85,7 @@ def test_a_grid_is_a_picture(
     assert "Give -o heads.png" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["align", "learn-alignment"])
+@pytest.mark.parametrize("command", ["align", pytest.param("learn-alignment", marks=pytest.mark.extension("lexicon"))])
 def test_a_pair_whose_matrix_would_not_fit_is_refused(
     run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, command: str
 ) -> None:
@@ -120,6 +120,7 @@ def model_copy(tiny_model: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_model, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints")))
 
 
+@pytest.mark.extension("lexicon")
 def test_what_is_learned_is_used_from_then_on(run_nmt: RunNmt, model_copy: Path, tiny_corpus: Path) -> None:
     train = (tiny_corpus / "train.de", tiny_corpus / "train.en")
     before = run_nmt("align", model_copy, *train, "--format", "json").stdout
@@ -153,6 +154,7 @@ def test_the_lexicon_alone_has_no_heads(
     assert "--lexicon-only uses no attention" in " ".join(done.stderr.split())
 
 
+@pytest.mark.extension("lexicon")
 def test_heads_are_named_and_remembered(run_nmt: RunNmt, model_copy: Path, pair: tuple[Path, Path]) -> None:
     plain = run_nmt("align", model_copy, *pair).stdout
     read = run_nmt("align", model_copy, *pair, "--heads", "attention", "--attention", "input")
@@ -166,6 +168,7 @@ def test_heads_are_named_and_remembered(run_nmt: RunNmt, model_copy: Path, pair:
     assert "no attention head '3:1'" in wrong.stderr
 
 
+@pytest.mark.extension("lexicon")
 def test_heads_are_chosen_once(
     run_nmt: RunNmt, train_tiny: Callable[..., Path], tiny_corpus: Path, pair: tuple[Path, Path]
 ) -> None:
@@ -188,6 +191,7 @@ def test_heads_are_chosen_once(
     assert "reads heads 1:3 and knows" in again.stderr
 
 
+@pytest.mark.extension("lexicon")
 def test_learning_needs_attention_and_text(
     run_nmt: RunNmt, vanilla_model: Path, model_copy: Path, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from nmt.core.limits import LIMITS
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("nmt learn-a", ["learn-alignment"]),
+        pytest.param("nmt learn-a", ["learn-alignment"], marks=pytest.mark.extension("lexicon")),
         ("nmt translate --length-p", ["--length-penalty"]),
         ("nmt translate runs/de-en --search ", ["beam", "sample"]),
         ("nmt train multi30k/transformer_g", ["multi30k/transformer_guided"]),
@@ -38,7 +38,14 @@ def test_the_script_of_a_shell_is_printed(shell: str, run_nmt: RunNmt, monkeypat
 
 
 @pytest.mark.quick("translate*")
-@pytest.mark.parametrize("command", ["align MODEL IN IN", "learn-alignment MODEL IN IN", "translate MODEL -i IN"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "align MODEL IN IN",
+        pytest.param("learn-alignment MODEL IN IN", marks=pytest.mark.extension("lexicon")),
+        "translate MODEL -i IN",
+    ],
+)
 def test_every_command_refuses_a_line_that_is_too_long(
     run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

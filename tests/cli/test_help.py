@@ -50,6 +50,7 @@ def test_a_help_page_has_its_options_in_groups(run_nmt: RunNmt) -> None:
     assert re.findall(r"^(\w.*):$", run_nmt("aer", "--help").stdout, re.MULTILINE) == ["Arguments", "Options"]
 
 
+@pytest.mark.extension("lexicon")
 def test_the_commands_that_most_users_need_are_listed_first(run_nmt: RunNmt) -> None:
     page = run_nmt("--help").stdout
     sections = dict(re.findall(r"^(Commands|More commands):\n((?:  .*\n)+)", page, re.MULTILINE))

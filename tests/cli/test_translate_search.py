@@ -37,6 +37,7 @@ def test_an_ensemble_needs_one_vocabulary(run_nmt: RunNmt, tiny_model: Path, byt
     assert "vocabulary.path" in done.stderr
 
 
+@pytest.mark.extension("terms")
 def test_constraints_come_with_the_lines(run_nmt: RunNmt, tiny_model: Path) -> None:
     asked = [
         {"source": "Der Hund schläft im Garten.", "prefix": "Today"},
@@ -52,6 +53,7 @@ def test_constraints_come_with_the_lines(run_nmt: RunNmt, tiny_model: Path) -> N
     assert [free] == lines(run_nmt("translate", tiny_model, stdin="Das Kind hört ein altes Lied.\n"))
 
 
+@pytest.mark.extension("terms")
 def test_a_glossary(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
     line = "Der Hund schläft im Garten."
     [free] = lines(run_nmt("translate", tiny_model, stdin=f"{line}\n"))

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from nmt.core import device as device_module
-from nmt.core.device import autocast, nth_device, peak_memory_mb, pick_device, pick_precision
+from nmt.core.device import autocast, peak_memory_mb, pick_device, pick_precision
 from nmt.core.errors import UserError
 from nmt.decoding.parallel import map_batches
 
@@ -33,12 +33,6 @@ def test_a_gpu_does_not_use_the_attention_of_cudnn(monkeypatch: pytest.MonkeyPat
     assert torch.backends.cuda.cudnn_sdp_enabled()
     pick_device("auto")
     assert not torch.backends.cuda.cudnn_sdp_enabled()
-
-
-def test_several_processes_take_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert [nth_device("auto", number) for number in range(4)] == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
-    assert (nth_device("cuda", 3), nth_device("cuda:0", 3), nth_device("cpu", 3)) == ("cuda:1", "cuda:0", "cpu")
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:one", ""])

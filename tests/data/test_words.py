@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nmt.alignment.aligner import membership, merge_to_turns, turns_of_words
 from nmt.alignment.links import WordAlignment, to_json
-from nmt.alignment.merge import membership, merge_to_turns, turns_of_words
 from nmt.core.errors import UserError
 from nmt.data.dialogue import LineReader
 from nmt.data.vocabulary.base import SEPARATOR, Vocabulary

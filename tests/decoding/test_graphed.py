@@ -20,7 +20,7 @@ from nmt.decoding.graphed import RecordedSearch, Recorder
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import NoRepeatNgram
 from nmt.decoding.search import max_lengths, search_batch
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.contracts import EncoderOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
@@ -139,7 +139,7 @@ def test_recurrent_decoders_are_recorded(name: str, words: Vocabularies, make_sy
 def test_a_decoder_that_has_read_a_token_before_the_first_one(words: Vocabularies) -> None:
     part = {"type": "transformer", "num_layers": 1, "num_heads": 2, "feed_forward_size": 16}
     torch.manual_seed(2)
-    model = build_model(ModelOptions(encoder=part, decoder={**part, "first_token": 5}, embedding_size=16), words).eval()
+    model = build(ModelOptions(encoder=part, decoder={**part, "first_token": 5}, embedding_size=16), words).eval()
     batch = make_batch(model, words, beam_size=3, max_length_extra=graphed.ROOM)
     assert_same(RecordedSearch(model, by_call)(batch), by_beam_search(batch))
 
@@ -226,6 +226,7 @@ def test_numbers_that_are_not_finite_are_explained_by_beam_search(words: Vocabul
     assert_same(search(batch), by_beam_search(replace(batch, fast_search=None)))
 
 
+@pytest.mark.extension("terms")
 @pytest.mark.extension("search")
 def test_what_a_recorded_step_lacks_is_searched_as_usual(words: Vocabularies, make_system: MakeSystem) -> None:
     model = make_system("transformer")

@@ -19,7 +19,7 @@ from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.ranking import length_normalised
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.contracts import State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
@@ -109,6 +109,7 @@ def test_a_beam_as_wide_as_the_space_finds_everything(penalty: str) -> None:
             assert hypothesis.log_probability == pytest.approx(best.log_probability, abs=1e-4)
 
 
+@pytest.mark.extension("terms")
 def test_the_best_translation_that_contains_a_phrase_is_found() -> None:
     wide = DecodingOptions(
         beam_size=60, length_penalty="none", max_length_ratio=1.0, max_length_extra=1, early_stopping="exact"
@@ -216,6 +217,7 @@ def test_an_exact_search_goes_on_while_a_longer_translation_could_win() -> None:
     assert exact[0].score > likely[0].score
 
 
+@pytest.mark.extension("terms")
 def test_a_sentence_with_phrases_is_not_pruned() -> None:
     wide = DecodingOptions(beam_size=20, length_penalty="none", max_length_ratio=1.0, max_length_extra=1)
     model: Any = Table(random_table)
@@ -281,7 +283,7 @@ def model(request: pytest.FixtureRequest) -> Seq2Seq:
     torch.manual_seed(61)
     encoder = {"type": "recurrent", "hidden_size": 16}
     options = ModelOptions(encoder=encoder, decoder={"type": request.param}, embedding_size=16)
-    made = build_model(options, VOCABULARIES)
+    made = build(options, VOCABULARIES)
     draw = random.Random(62)
     sources = [draw.choices(range(4, len(WORDS)), k=draw.randrange(7)) for _ in range(24)]
     batch = make_batch([(source, source[::-1]) for source in sources], VOCABULARIES)

@@ -134,7 +134,7 @@ def test_weights_of_another_model(
     refused(run_nmt("translate", model, stdin="Der Hund.\n"), str(model / "model.safetensors"))
     text = (model / "recipe.yaml").read_text("utf-8")
     (model / "recipe.yaml").write_text(text.replace("hidden_size: 32", "hidden_size: 4000"), "utf-8")
-    monkeypatch.delattr("nmt.models.build.build_model")  # it is noticed before memory is taken
+    monkeypatch.delattr("nmt.models.build.build")  # it is noticed before memory is taken
     refused(run_nmt("translate", model), "model.safetensors holds the weights of another model", "parameters")
 
 

@@ -21,7 +21,7 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.extensions.cleaning.check import make_filters
 from nmt.extensions.cleaning.clean import CleanSettings
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.recipe import yaml12
 from nmt.recipe.load import load_recipe, parse_settings, shipped_recipes
 from nmt.recipe.registry import provided
@@ -65,7 +65,7 @@ def check_recipe(name: str, overrides: Mapping[str, Any]) -> None:
     """A recipe with overrides is valid, and so are the options of its components."""
     recipe = load_recipe(name, overrides)
     TECHNIQUES.choose_many(recipe.training.techniques, "training.techniques")
-    build_model(recipe.model, vocabularies())
+    build(recipe.model, vocabularies())
 
 
 NOT_RUN_LINES = [code for page in PAGES for code in lines_of(page) if not is_run(code)]

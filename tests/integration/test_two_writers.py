@@ -44,7 +44,7 @@ def content(directory: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in directory.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
-@pytest.mark.parametrize("command", ["train", "learn-alignment"])
+@pytest.mark.parametrize("command", ["train", pytest.param("learn-alignment", marks=pytest.mark.extension("lexicon"))])
 def test_a_model_directory_has_one_writer(
     command: str, run: Path, run_nmt: RunNmt, python: Path, tiny_corpus: Path, tmp_path: Path
 ) -> None:

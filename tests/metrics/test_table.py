@@ -129,6 +129,7 @@ def test_the_private_names_of_sacrebleu_that_are_used_exist() -> None:
         assert by_sum.score == pytest.approx(implementation.corpus_score(["a b c d e"] * 2, [["a b c d f"] * 2]).score)
 
 
+@pytest.mark.extension("comparison")
 def test_confidence_is_that_of_sacrebleu() -> None:
     for name, metric in {"bleu": BLEU(), "chrf": CHRF(), "ter": TER()}.items():
         expected = metric.corpus_score(HYPOTHESES, [REFERENCES], n_bootstrap=50)

@@ -22,6 +22,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     plugins.add_component("length_error", LengthError)
 
 
+@pytest.mark.extension("comparison")
 def test_its_corpus_score_is_the_mean_and_has_an_interval() -> None:
     score = score_corpus(SYSTEMS["base"], [REFERENCES], ["length_error"], num_resamples=100, sources=SOURCES)
     found = score["length_error"]

@@ -7,7 +7,7 @@ import torch
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import build_model, num_parameters
+from nmt.models.build import build, num_parameters
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import ModelOptions
 
@@ -19,7 +19,7 @@ TRANSFORMER = {"type": "transformer", "num_layers": 1, "num_heads": 2, "feed_for
 def refused(vocabularies: Vocabularies, encoder: dict[str, Any], decoder: dict[str, Any], **others: Any) -> UserError:
     options = ModelOptions(encoder=encoder, decoder=decoder, **{"embedding_size": 8, **others})
     with pytest.raises(UserError) as caught:
-        build_model(options, vocabularies)
+        build(options, vocabularies)
     assert caught.value.remedy
     return caught.value
 
@@ -106,7 +106,7 @@ def test_a_model_is_counted_without_being_built(joint_vocabularies: Vocabularies
     state = torch.get_rng_state()
     count = num_parameters(options, joint_vocabularies)
     assert torch.equal(torch.get_rng_state(), state)
-    assert count == sum(parameter.numel() for parameter in build_model(options, joint_vocabularies).parameters())
+    assert count == sum(parameter.numel() for parameter in build(options, joint_vocabularies).parameters())
 
 
 def test_a_model_that_memory_cannot_hold_is_refused(
@@ -116,10 +116,10 @@ def test_a_model_that_memory_cannot_hold_is_refused(
     huge = load_recipe("multi30k/luong", {"model.encoder.hidden_size": 100_000}).model
     memory = 8 * (num_parameters(options, joint_vocabularies) or 0)
     monkeypatch.setattr("nmt.models.build.total_memory", lambda: memory)
-    build_model(options, joint_vocabularies)
+    build(options, joint_vocabularies)
     for model, num_copies, message in (
         (options, 4, r"The weights, gradients and moments of this model need 0\.\d GB; this machine has 0\.\d GB"),
         (huge, 1, r"(?s)The weights of this model need 32\d\.\d GB.*Lower model\.embedding_size"),
     ):
         with pytest.raises(UserError, match=message):
-            build_model(model, joint_vocabularies, num_copies)
+            build(model, joint_vocabularies, num_copies)

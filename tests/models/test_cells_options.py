@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from nmt.core.errors import UserError
 from nmt.data.batch import Batch
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import _NoInitialisation, build_model
+from nmt.models.build import _NoInitialisation, build
 from nmt.models.cells import CELLS, Cell
 from nmt.models.cells.base import InitialisedOptions
 from nmt.models.networks.recurrence import CellStack, Recurrence, StackOptions
@@ -24,7 +24,7 @@ BAHDANAU = {"type": "bahdanau", "hidden_size": SIZE}
 def refusal(vocabularies: Vocabularies, cell: Any, **others: Any) -> UserError:
     options = ModelOptions(encoder={**RECURRENT, "cell": cell, **others}, decoder=BAHDANAU, embedding_size=8)
     with pytest.raises(UserError) as caught:
-        build_model(options, vocabularies)
+        build(options, vocabularies)
     assert caught.value.remedy
     return caught.value
 

@@ -8,7 +8,7 @@ import pytest
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.plotting.history import read_histories, read_history, short_names
 from nmt.recipe.load import load_recipe
 
@@ -63,7 +63,7 @@ def test_the_figures_of_a_run(tmp_path: Path) -> None:
 
 def test_recipe_and_parameters_come_from_the_model_directory(tiny_model: Path) -> None:
     found = read_history(tiny_model).summary()
-    model = build_model(load_recipe(tiny_model / "recipe.yaml").model, Vocabularies.load(tiny_model))
+    model = build(load_recipe(tiny_model / "recipe.yaml").model, Vocabularies.load(tiny_model))
     assert found["parameters"] == model.num_parameters
     assert "by heart" in found["description"]
     assert found["ended"] == "training.max_steps (200) reached"

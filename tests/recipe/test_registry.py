@@ -11,7 +11,7 @@ import pytest
 import nmt
 from nmt.core.errors import UserError
 from nmt.models.cells import CELLS
-from nmt.models.cells.gated import GruCell
+from nmt.models.cells.standard import GruCell
 from nmt.recipe import registry
 from nmt.recipe.registry import KINDS
 from nmt.training.optimization import SCHEDULES, Constant
@@ -80,7 +80,7 @@ def test_a_plugin_leaves_the_path_of_modules_as_it_was(
 @pytest.mark.slow
 def test_a_plugin_installed_for_one_kind_may_be_required(tmp_path: Path) -> None:
     """A model directory is checked before the table of that kind is used."""
-    code = "from nmt.models.cells.gated import GruCell\n\n\nclass Mine(GruCell): ...\n"
+    code = "from nmt.models.cells.standard import GruCell\n\n\nclass Mine(GruCell): ...\n"
     (tmp_path / "one_kind.py").write_text(code, encoding="utf-8")
     installed = tmp_path / "one_kind-1.dist-info"
     installed.mkdir()

@@ -12,7 +12,7 @@ from nmt.data.vocabulary.base import SEPARATOR
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.models.attention import MultiHeadAttention
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import ModelOptions
 
@@ -47,7 +47,7 @@ def make_model(joint_vocabularies: Vocabularies) -> MakeModel:
     ) -> Seq2Seq:
         torch.manual_seed(seed)
         options = ModelOptions(encoder=encoder, decoder=decoder, **{"embedding_size": 16, **others})
-        return build_model(options, vocabularies).eval()
+        return build(options, vocabularies).eval()
 
     return make
 

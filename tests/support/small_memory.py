@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nmt.data.batch import Batch
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.recipe.schema import Recipe
 from nmt.training.data import Data, prepare_data
 from nmt.training.objective import BatchLoss, Objective
@@ -62,6 +62,6 @@ def make_trainer(recipe: Recipe, directory: Path) -> tuple[Trainer, Data]:
     torch.manual_seed(1)
     data = prepare_data(recipe)
     assert recipe.training.batch_tokens != "auto"
-    objective = Objective(build_model(recipe.model, data.vocabularies), recipe.training, "fp32")
+    objective = Objective(build(recipe.model, data.vocabularies), recipe.training, "fp32")
     batches = data.batches(recipe.training.batch_tokens, 1)
     return Trainer(resolve(recipe), objective, batches, None, directory), data

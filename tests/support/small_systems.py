@@ -8,7 +8,7 @@ import torch
 
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import ModelOptions
 
@@ -38,6 +38,6 @@ def make_system(words: Vocabularies) -> Callable[[str], Seq2Seq]:
     def make(name: str) -> Seq2Seq:
         torch.manual_seed(3)
         encoder, decoder = SYSTEMS[name]
-        return build_model(ModelOptions(encoder=encoder, decoder=decoder, embedding_size=16), words).eval()
+        return build(ModelOptions(encoder=encoder, decoder=decoder, embedding_size=16), words).eval()
 
     return make

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import nmt
 from nmt.data.batch import Batch
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.quickstart.embedded_corpus import splits
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import Recipe
@@ -47,12 +47,12 @@ def problem(model: str = "transformer", **changes: Any) -> tuple[Recipe, Data]:
     recipe = load_recipe("bench/transformer_256", {**SMALL, **MODELS[model], **changes})
     resolved = resolve(recipe)
     pairs = [(pair.source, pair.target) for pair in splits(train=1500)["train"]]
-    return resolved, prepare_data(resolved, {}, open_texts(resolved.data, pairs, pairs[:20]))
+    return resolved, prepare_data(resolved, open_texts(resolved.data, pairs, pairs[:20]))
 
 
 def new_objective(resolved: Recipe, data: Data, precision: Any, device: str = "cpu") -> Objective:
     torch.manual_seed(1)
-    model = build_model(resolved.model, data.vocabularies).to(device).train()
+    model = build(resolved.model, data.vocabularies).to(device).train()
     return Objective(model, resolved.training, precision)
 
 

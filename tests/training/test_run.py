@@ -10,7 +10,7 @@ from fixture_types import CheckpointReader, MetricsReader, RecipeMaker
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.weights import load_weights, read_tensors
 from nmt.recipe.load import load_recipe
 from nmt.training.data import prepare_data
@@ -98,7 +98,7 @@ def test_the_model_is_the_best_checkpoints(
     # The figure was measured on these weights, and not on those of the update.
     recipe = load_recipe(tmp_path / "recipe.yaml")
     data = prepare_data(recipe, resumed=tmp_path)
-    model = build_model(recipe.model, data.vocabularies)
+    model = build(recipe.model, data.vocabularies)
     load_weights(model, tmp_path / "model.safetensors")
     validator = Validator(recipe, data, 64, "fp32")
     assert validator(model).loss == pytest.approx(best["loss"], abs=1e-4)

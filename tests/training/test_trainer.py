@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nmt.core.errors import UserError
 from nmt.data.batch import make_batch
-from nmt.models.build import ENCODERS, build_model
+from nmt.models.build import ENCODERS, build
 from nmt.models.weights import weights_of
 from nmt.recipe import registry as plugins
 from nmt.recipe.schema import Recipe
@@ -23,7 +23,6 @@ from nmt.training.data import prepare_data
 from nmt.training.objective import Objective
 from nmt.training.resolve import resolve
 from nmt.training.run import train
-from nmt.training.techniques import make_techniques
 from nmt.training.trainer import MAX_SKIPPED, Trainer
 from nmt.training.validation import Validator
 
@@ -37,12 +36,11 @@ def make_trainer(recipe: Recipe, directory: Path) -> Trainer:
     directory.mkdir(exist_ok=True)
     torch.manual_seed(recipe.seed)
     resolved = resolve(recipe)
-    techniques = make_techniques(resolved)
-    data = prepare_data(recipe, techniques)
+    data = prepare_data(resolved)
     assert recipe.training.batch_tokens != "auto"
     batches = data.batches(recipe.training.batch_tokens, recipe.seed)
-    model = build_model(recipe.model, data.vocabularies)
-    objective = Objective(model, recipe.training, "fp32", techniques)
+    model = build(recipe.model, data.vocabularies)
+    objective = Objective(model, recipe.training, "fp32", data.techniques)
     return Trainer(resolved, objective, batches, None, directory)
 
 

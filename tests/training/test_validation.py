@@ -13,7 +13,7 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 from searches import search_all
 
 from nmt.metrics.degenerate import DegenerateCount, count_degenerate
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import Recipe
 from nmt.training.data import Data, prepare_data
@@ -24,7 +24,7 @@ from nmt.training.validation import Validation, Validator
 def make_model(recipe: Recipe) -> tuple[Seq2Seq, Data]:
     torch.manual_seed(3)
     data = prepare_data(recipe)
-    return build_model(recipe.model, data.vocabularies), data
+    return build(recipe.model, data.vocabularies), data
 
 
 def measure(recipe: Recipe, data: Data, model: Seq2Seq, metric: str = "loss", batch_tokens: int = 64) -> Validation:

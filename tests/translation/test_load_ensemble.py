@@ -6,7 +6,7 @@ from searches import search_all
 
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
 from nmt.translation.load import Ensemble
@@ -20,7 +20,7 @@ OPTIONS = DecodingOptions(beam_size=3, max_length_ratio=1.0, max_length_extra=3,
 def made(decoder: str, seed: int) -> Seq2Seq:
     torch.manual_seed(seed)
     encoder = {"type": "transformer" if decoder == "transformer" else "recurrent"}
-    return build_model(ModelOptions(encoder=encoder, decoder={"type": decoder}, embedding_size=32), BOTH).eval()
+    return build(ModelOptions(encoder=encoder, decoder={"type": decoder}, embedding_size=32), BOTH).eval()
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from torch import nn
 
 from nmt.core.device import Precision, autocast, pick_device
 from nmt.data.batch import Batch
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.load import load_recipe, parse_settings
 from nmt.recipe.schema import Recipe
@@ -180,7 +180,7 @@ def measure(
     seed_everything(recipe.seed)
     batch_tokens = recipe.training.batch_tokens
     assert batch_tokens != "auto", "training.batch_tokens must be a number here"
-    model = build_model(recipe.model, data.vocabularies).to(device).train()
+    model = build(recipe.model, data.vocabularies).to(device).train()
     objective = Objective(model, recipe.training, mode.precision, techniques)
     # Without graphs, too, so that the losses can be compared.
     stream = data.batches(batch_tokens, recipe.seed, few_shapes=device.type == "cuda").prefetch(device)

@@ -1,12 +1,11 @@
 """Single words of a lexicon as training text."""
 
 from collections.abc import Iterator
-from itertools import groupby
-from operator import itemgetter
 
 from pydantic import Field
 
-from nmt.data.sources import OneFile, lexicon_rows
+from nmt.alignment.lexicon import Lexicon
+from nmt.data.sources import OneFile
 
 
 class LexiconText(OneFile):
@@ -24,9 +23,9 @@ class LexiconText(OneFile):
         self._least = options.min_count, options.min_share
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        for source, group in groupby(lexicon_rows(self._path), itemgetter(0)):
-            targets = list(group)
-            total, (_, target, count) = sum(row[2] for row in targets), max(targets, key=itemgetter(2))
+        for source, counts in Lexicon.load(self._path).items():
+            total, target = sum(counts.values()), max(counts, key=counts.__getitem__)
+            count = counts[target]
             is_frequent = total >= self._least[0] and count >= self._least[1] * total
             if is_frequent and source[0].isalpha() and target[0].isalpha():
                 yield source, target

@@ -10,8 +10,7 @@ from torch.nn import functional as F
 
 from nmt.core.device import product_dtype
 from nmt.models.cells.base import Cell, CellState, GatedOptions, InitialisedOptions, Parameters, scale_to_radius_, zero
-from nmt.models.cells.gated import LstmCell
-from nmt.models.cells.simple import TanhCell
+from nmt.models.cells.standard import LstmCell, TanhCell
 from nmt.models.layers import inverse_softplus
 from nmt.models.loops import step_product
 from nmt.recipe.options import Options

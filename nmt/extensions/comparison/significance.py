@@ -8,13 +8,15 @@ Randomisation is the default because it is the more careful one: the bootstrap, 
 absolute differences with their own mean, and so calls small differences significant about twice as readily.
 """
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from nmt.evaluation.scores import TestSet, bootstrap, check_seed, interval, with_interval
+from nmt.core.errors import UserError
+from nmt.evaluation.scores import TestSet
 from nmt.metrics.table import METRICS, FloatArray, Metric, Score
 
 TestMethod = Literal["randomisation", "bootstrap"]
@@ -24,6 +26,45 @@ NUM_SAMPLES: dict[TestMethod, int] = {"randomisation": 10_000, "bootstrap": 1000
 
 LEVEL = 0.05
 """Differences with a smaller p are called significant."""
+
+
+def bootstrap(metric: Metric, statistics_NF: FloatArray, num_samples: int, seed: int) -> FloatArray:
+    """The scores, (R,), of samples of the sentences drawn with replacement: the samples that sacreBLEU draws."""
+    random, num_sentences = np.random.default_rng(seed), len(statistics_NF)
+    samples = (random.choice(num_sentences, num_sentences, replace=True) for _ in range(num_samples))
+    counts = (np.bincount(sample, minlength=num_sentences) for sample in samples)
+    return np.array([metric.score_from(count_N @ statistics_NF) for count_N in counts])
+
+
+def interval(samples_R: FloatArray) -> tuple[float, float]:
+    """The limits of 95 % of the samples, cut as sacreBLEU cuts: a fortieth on each side."""
+    ordered = np.sort(samples_R)
+    cut = len(ordered) // 40
+    return float(ordered[cut]), float(ordered[-1 - cut])
+
+
+def with_interval(score: Score, samples_R: FloatArray, **settings: int) -> Score:
+    """Adds the interval of the samples, and the settings (``bs``, ``ar``, ``seed``) to sacreBLEU's signature."""
+    low, high = interval(samples_R)
+    limits = {"mean": round(float(samples_R.mean()), 4), "half_width": round(0.5 * (high - low), 4)}
+    first, *others = score.signature.split("|")
+    signature = "|".join([first, *(f"{name}:{value}" for name, value in settings.items()), *others])
+    return replace(score, signature=signature, confidence={"level": 0.95, **limits, "resamples": len(samples_R)})
+
+
+def bootstrap_interval(metric: Metric, score: Score, statistics_NF: FloatArray, num_samples: int) -> Score:
+    """Adds the interval of a score by bootstrap resampling (Koehn 2004), given the statistics of its sentences."""
+    seed = check_seed()
+    samples_R = bootstrap(metric, statistics_NF, num_samples, seed)
+    return with_interval(score, samples_R, bs=num_samples, seed=seed)
+
+
+def check_seed() -> int:
+    """The seed of resampling: sacreBLEU's variable SACREBLEU_SEED."""
+    given = os.environ.get("SACREBLEU_SEED", "12345")
+    if not given.isdecimal():
+        raise UserError(f"SACREBLEU_SEED is {given!r}, which is not a seed.", "Set it to a number.")
+    return int(given)
 
 
 class SufficientStatistics:

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from nmt.core.console import warn
+from nmt.core.errors import UserError
 from nmt.data.batch import Batch
 from nmt.data.batching import BatchStream, TrainingBatches
-from nmt.recipe.schema import StageOptions
+from nmt.recipe.schema import DataOptions, StageOptions
 
 
 class InterleavedBatches(BatchStream):
@@ -27,6 +28,36 @@ class InterleavedBatches(BatchStream):
         self._epoch_tokens = sum(corpus.num_target_tokens for corpus in corpora.values())
         self._total = self.epoch = 0
         self._begin(0)
+
+    @staticmethod
+    def check(data: DataOptions) -> None:
+        """Raises a UserError if corpora and stages don't fit together, or don't go with other keys."""
+        if data.corpora and (data.task is not None or data.train != "train"):
+            raise UserError(
+                "data.corpora names the training text, and so do data.train and data.task.",
+                "With data.corpora, leave out data.train and data.task.",
+            )
+        if data.history_turns is not None and any(corpus.modifiers or corpus.links for corpus in data.corpora):
+            raise UserError(
+                "data.corpora: modifiers and links are for sentences, not dialogues (data.history_turns).",
+                "Leave them out.",
+            )
+        names, stages = [corpus.name for corpus in data.corpora], [stage.name for stage in data.stages]
+        for kind, named in (("corpora", names), ("stages", stages)):
+            if twice := [name for name in named if named.count(name) > 1]:
+                raise UserError(f"data.{kind}: two {kind} have the name {twice[0]!r}.", "Rename one.")
+        for number, stage in enumerate(data.stages, start=1):
+            where = f"data.stages: stage {stage.name}"
+            if unknown := [name for name in stage.corpora if name not in names]:
+                known = ", ".join(names) or "no corpora at all"
+                remedy = "Name corpora in the stage that data.corpora has."
+                raise UserError(f"{where} reads {unknown[0]!r}, but data.corpora has {known}.", remedy)
+            if stage.end is None and number < len(stages):
+                example = f"give it until, such as '{next(iter(stage.corpora))} 1'"
+                raise UserError(f"{where} would never end: {example}.", "Only the last stage can do without.")
+            if stage.end is not None and stage.end[0] not in stage.corpora:
+                remedy = "Name a corpus of the stage."
+                raise UserError(f"{where} would never end: it doesn't read {stage.end[0]!r}.", remedy)
 
     def _begin(self, number: int) -> None:
         """Begins a stage."""

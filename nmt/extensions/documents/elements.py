@@ -14,8 +14,13 @@ from nmt.core.errors import UserError
 from nmt.extensions.documents.markup import translate_content
 from nmt.extensions.documents.segmentation import Translate, has_letters
 from nmt.extensions.documents.tags import KEPT, Content, Node, text_of
-from nmt.translation.languages import NAMES, RIGHT_TO_LEFT, public_code
+from nmt.translation.languages import NAMES
 
+PUBLIC_CODES = {"pb": "pt-BR", "zh": "zh-Hans", "zt": "zh-Hant"}
+"""Language tags (BCP 47) of the codes that are none, or that clients of LibreTranslate see under another name."""
+
+RIGHT_TO_LEFT = frozenset(("ar", "fa", "he", "ps", "ur", "yi"))
+"""Codes of :data:`NAMES` whose script is written from right to left."""
 Element = Any
 """An element, comment or processing instruction of lxml."""
 Kind = Literal["block", "inline", "unique", "kept", "break", "opaque", "skipped"]
@@ -118,6 +123,11 @@ def _parse_html(text: str) -> tuple[Element, bool]:
     if any("depth" in error.message for error in parser.error_log):
         raise UserError("The HTML has too many elements inside one another.", "Use at most 250 levels.")
     return root, is_page
+
+
+def public_code(code: str) -> str:
+    """Returns the code as documents and clients of LibreTranslate have it."""
+    return PUBLIC_CODES.get(code, code)
 
 
 def _declare_language(page: Element, target: str) -> None:

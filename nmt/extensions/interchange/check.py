@@ -12,10 +12,11 @@ from typing import Any, Protocol
 from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.files import remove_folder
+from nmt.core.model_directory import ModelDirectory
+from nmt.core.text import read_lines
 from nmt.data.batch import Ids
 from nmt.data.opening import open_text
 from nmt.decoding.forced import force_all
-from nmt.plotting.history import read_samples
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.translator import Translator
 
@@ -181,3 +182,12 @@ def left_out(options: DecodingOptions, carried: Mapping[str, Sequence[Any]], pro
 
 def _written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def read_samples(directory: Path) -> list[str]:
+    """Returns the source sentences of the newest samples of a model directory."""
+    files = ModelDirectory(directory)
+    files.check_files()
+    newest = max(files.samples.glob("step-*.txt"), default=None)
+    lines = read_lines(newest) if newest is not None else ()
+    return [line.removeprefix("source:").strip() for line in lines if line.startswith("source:")]

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from nmt.models.attention import MultiHeadAttention
 from nmt.models.calls import Call
 from nmt.models.cells.base import Cell
-from nmt.models.cells.gated import GruCell, LstmCell
+from nmt.models.cells.standard import GruCell, LstmCell
 from nmt.models.contracts import Attention, Head, Memory, attend
 
 Step = tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]]

@@ -1,3 +1,3 @@
-"""Attention heads and a lexicon for word alignment, learned from parallel text."""
+"""Attention heads and a lexicon for word alignment, learned from parallel text, and alignment by the lexicon."""
 
 REQUIRES = ()

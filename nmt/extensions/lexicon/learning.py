@@ -1,14 +1,16 @@
 """Learns from parallel text how a model aligns: the attention heads, and a lexicon.
 
 Heads are chosen by agreement. The lexicon is learned by expectation-maximisation: from expected counts under attention
-alone, then under the mean of both posteriors (:mod:`nmt.alignment.posterior`) by the lexicon before, so that the
+alone, then under the mean of both posteriors (``posterior.py``) by the lexicon before, so that the
 directions agree (Liang et al. 2006 take their product). No gold alignment is used.
 """
 
 import pickle
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, tee
+from pathlib import Path
 from tempfile import TemporaryFile, gettempdir
 from typing import IO
 
@@ -18,13 +20,16 @@ import numpy.typing as npt
 from nmt.alignment.aligner import AttentionAligner, WordPair
 from nmt.alignment.extract import LinkOptions, balance, word_links
 from nmt.alignment.heads import AlignmentHeads
-from nmt.alignment.lexicon import Lexicon
+from nmt.alignment.lexicon import Lexicon, word_key
 from nmt.alignment.links import Link, WordAlignment
-from nmt.alignment.posterior import Attended, posteriors
 from nmt.core.errors import UserError
+from nmt.core.output import open_output
+from nmt.extensions.lexicon.posterior import LEAST_SHARE, Attended, posteriors
 
 NUM_ITERATIONS = 4
 """Iterations of expectation-maximisation, after the counts under attention alone."""
+LEAST_COUNT = 0.05
+"""Pairs of words with an expected count below this aren't written."""
 NUM_PAIRS_FOR_HEADS = 500
 """Sentence pairs that heads are chosen on; agreement hardly changes with more."""
 
@@ -75,7 +80,7 @@ def learn(aligner: AttentionAligner, pairs: Iterable[WordPair]) -> Learned:
                 yield alignment
 
         aligner.lexicon = learn_lexicon(counted())
-        aligner.lexicon.save(files.lexicon)
+        write_lexicon(aligner.lexicon, files.lexicon)
     return Learned(aligner.heads, agreement, aligner.lexicon, num_pairs)
 
 
@@ -123,18 +128,41 @@ def learn_lexicon(alignments: Iterable[WordAlignment]) -> Lexicon:
     """
     try:
         with TemporaryFile() as file:
-            lexicon = Lexicon.count(_kept(alignments, file))
+            lexicon = counted(_kept(alignments, file))
             size = file.tell()
             for _ in range(NUM_ITERATIONS):
                 pairs, again = tee(_read(file, size))
                 agreed = (both_TS for _, both_TS in posteriors(again, lexicon))
-                lexicon = Lexicon.count((*pair[:2], both_TS) for pair, both_TS in zip(pairs, agreed, strict=True))
+                lexicon = counted((*pair[:2], both_TS) for pair, both_TS in zip(pairs, agreed, strict=True))
     except OSError as error:
         raise UserError(
             f"The attention can't be kept in {gettempdir()}: {error.strerror or error}.",
             "Free some space, or point the environment variable TMPDIR at another folder.",
         ) from error
     return lexicon
+
+
+def counted(linked: Iterable[Attended]) -> Lexicon:
+    """Returns the expected counts of translations over sentence pairs, given the probabilities of their links."""
+    counts: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for source_words, target_words, share in linked:
+        source, target = [*map(word_key, source_words)], [*map(word_key, target_words)]
+        for t, s in zip(*np.nonzero(share >= LEAST_SHARE), strict=True):
+            counts[source[s]][target[t]] += float(share[t, s])
+    return Lexicon({source: dict(targets) for source, targets in counts.items()})
+
+
+def write_lexicon(lexicon: Lexicon, path: Path) -> None:
+    """Writes lines of source word, target word and expected count, the most frequent translation first.
+
+    Raises:
+        UserError: the file can't be written.
+    """
+    with open_output(path) as file:
+        for source, targets in sorted(lexicon.items()):
+            for target, count in sorted(targets.items(), key=lambda item: (-item[1], item[0])):
+                if count >= LEAST_COUNT:
+                    file.write(f"{source}\t{target}\t{count:.4g}\n")
 
 
 def _kept(alignments: Iterable[WordAlignment], file: IO[bytes]) -> Iterator[Attended]:

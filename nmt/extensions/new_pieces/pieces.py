@@ -7,16 +7,34 @@ from operator import attrgetter
 
 from torch import Tensor, nn
 
-from nmt.core.console import say
+from nmt.core.console import progress_bar, say
 from nmt.core.errors import UserError
+from nmt.data.sources import ParallelText
 from nmt.data.vocabulary.base import SPACE, SPECIALS, TERM, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.sentencepiece import BpeVocabulary, SentencePieceVocabulary, UnigramVocabulary
 from nmt.models.contracts import OutputLayer
 from nmt.models.seq2seq import Seq2Seq
-from nmt.recipe.schema import VocabularyOptions
+from nmt.recipe.schema import Recipe, VocabularyOptions
+from nmt.training.data import Sample, symbols_of
 
 NORMAL, CONTROL, USER_DEFINED = 1, 3, 4  # types of pieces in sentencepiece's ModelProto
+
+
+def with_new_pieces(recipe: Recipe, vocabularies: Vocabularies, texts: Sequence[ParallelText]) -> Vocabularies:
+    """Adds the pieces of the corpora that are to have new ones, and their symbols, to a trained vocabulary.
+
+    Args:
+        texts: those of ``data.corpora``.
+    """
+    chosen = [(corpus, text) for corpus, text in zip(recipe.data.corpora, texts, strict=True) if corpus.new_pieces]
+    with progress_bar("adding to the vocabulary", None):
+        corpora, new_texts = zip(*chosen, strict=True)
+        sample = Sample(new_texts, [corpus.weight for corpus in corpora], seed=recipe.seed)
+        extended = extend_vocabularies(vocabularies, recipe.vocabulary, sample, *symbols_of(corpora))
+    added = len(extended.source) - len(vocabularies.source)
+    say(f"added {added:,} pieces of {', '.join(corpus.name for corpus in corpora)} to the vocabulary")
+    return extended
 
 
 def extend_vocabularies(

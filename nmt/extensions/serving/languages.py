@@ -8,9 +8,10 @@ import numpy as np
 
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
+from nmt.extensions.documents.elements import PUBLIC_CODES, public_code
 from nmt.extensions.documents.segmentation import has_letters
 from nmt.extensions.serving.piece_counts import FILE, MAX_BYTES, PieceModel, load_models
-from nmt.translation.languages import DETECTED_AS, PUBLIC_CODES, language_identifier, name_of, public_code
+from nmt.translation.languages import DETECTED_AS, language_identifier, name_of
 from nmt.translation.translator import Translator
 
 PIECE_WEIGHT, IDENTIFIER_WEIGHT = 0.75, 1.25

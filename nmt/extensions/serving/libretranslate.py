@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from nmt.core.errors import shortened
 from nmt.core.version import __version__
-from nmt.extensions.documents.elements import translate_page
+from nmt.extensions.documents.elements import public_code, translate_page
 from nmt.extensions.documents.formats import FORMATS
 from nmt.extensions.documents.markup import translate_content
 from nmt.extensions.documents.segmentation import translated
@@ -28,7 +28,6 @@ from nmt.extensions.serving.languages import described
 from nmt.extensions.serving.limits import ApiError
 from nmt.extensions.serving.service import RequestContext, Service, wide_beam
 from nmt.translation.glossary import Glossary, Term
-from nmt.translation.languages import public_code
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import Request as Sentence
 from nmt.translation.results import Translation

@@ -15,6 +15,7 @@ from fastapi import Request as HttpRequest
 
 from nmt.core.errors import UserError, shortened
 from nmt.decoding.parallel import independent_threads
+from nmt.extensions.documents.elements import public_code
 from nmt.extensions.documents.parts import chained, handed_on, in_parts, joined, unchanged
 from nmt.extensions.documents.segmentation import Segment, split_sentences, with_tags
 from nmt.extensions.memory.memory import TranslationMemory
@@ -24,7 +25,7 @@ from nmt.extensions.serving.limits import ApiError, Limits, Metrics, RateLimit, 
 from nmt.extensions.serving.process import DocumentProcesses
 from nmt.translation.examination import Examination
 from nmt.translation.examiner import Examiner
-from nmt.translation.languages import name_of, public_code
+from nmt.translation.languages import name_of
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import Request
 from nmt.translation.results import Translation

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from nmt.alignment.links import to_json
+from nmt.extensions.documents.elements import public_code
 from nmt.extensions.documents.segmentation import translated
 from nmt.extensions.quality.examination import is_calibrated
 from nmt.extensions.serving.http import admit
@@ -19,7 +20,6 @@ from nmt.extensions.serving.languages import described, direction
 from nmt.extensions.serving.limits import ApiError, time_limit
 from nmt.extensions.serving.service import RequestContext, Service, wide_beam
 from nmt.translation.glossary import Glossary
-from nmt.translation.languages import public_code
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import OutputConstraints
 from nmt.translation.request import Request as Sentence

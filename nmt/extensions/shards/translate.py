@@ -79,11 +79,17 @@ def start_shards(
     Args:
         device: of all workers, as ``pick_device`` takes it.
     """
-    from nmt.core.device import nth_device
-
     job = make_job(nth_device(device, number))
     list(job.run([""]))  # refuses wrong options before anything is written
     return partial(_translate_shard, job, input_format)
+
+
+def nth_device(name: str, number: int) -> str:
+    """The device of one of several processes, by its number from 0: with ``auto`` or ``cuda`` the GPUs in turn."""
+    import torch
+
+    num_gpus = torch.cuda.device_count() if name in ("auto", "cuda") else 0
+    return f"cuda:{number % num_gpus}" if num_gpus > 1 else name
 
 
 def _translate_shard(job: "TranslationJob", input_format: str | None, shard: "Shard") -> "Iterator[Step]":

@@ -56,7 +56,7 @@ def _pairs(model_dir: Path, source: str | None, target: str | None, limit: int) 
     """Lines with their translations; those without words are left out."""
     from nmt.core.text import read_lines
     from nmt.data.sources import FileText
-    from nmt.plotting.history import read_samples
+    from nmt.extensions.interchange.check import read_samples
 
     if source is not None and target is not None:
         found = list(islice(FileText(Path(source), Path(target)), limit))

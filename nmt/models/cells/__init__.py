@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from nmt.models.cells import gated, simple
+from nmt.models.cells import standard
 from nmt.models.cells.base import Cell, CellState, GatedOptions
-from nmt.models.cells.gated import GruCell
+from nmt.models.cells.standard import GruCell
 from nmt.recipe.options import ChoiceOf, as_mapping
 from nmt.recipe.registry import Table
 
@@ -16,12 +16,12 @@ CELLS: Table[Cell] = Table(
     "cell",
     Cell,
     {
-        "rnn_tanh": simple.TanhCell,
-        "rnn_relu": simple.ReluCell,
-        "lstm": gated.LstmCell,
-        "coupled": gated.CoupledLstmCell,
-        "gru": gated.GruCell,
-        "gru_reset_before": gated.GruResetBeforeCell,
+        "rnn_tanh": standard.TanhCell,
+        "rnn_relu": standard.ReluCell,
+        "lstm": standard.LstmCell,
+        "coupled": standard.CoupledLstmCell,
+        "gru": standard.GruCell,
+        "gru_reset_before": standard.GruResetBeforeCell,
     },
 )
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from nmt.core.errors import UserError
 from nmt.data.batch import Batch
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.networks.recurrence import CellStack, Recurrence, StackOptions
 from nmt.models.weights import read_tensors
 from nmt.recipe.schema import ModelOptions
@@ -115,7 +115,7 @@ def test_wrong_options_are_named(
 ) -> None:
     options = ModelOptions(encoder={**RECURRENT, "cell": cell}, decoder=BAHDANAU, embedding_size=8)
     with pytest.raises(UserError) as caught:
-        build_model(options, joint_vocabularies)
+        build(options, joint_vocabularies)
     assert problem in caught.value.message
     assert remedy in caught.value.remedy
 

@@ -319,6 +319,7 @@ def test_the_tag_says_what_a_model_of_two_directions_writes(both_ways: Path, tin
     assert scores[0] > scores[1] + 5
 
 
+@pytest.mark.extension("lexicon")
 @pytest.mark.slow
 @pytest.mark.parametrize("split_punctuation", [False, True])
 def test_a_tag_has_no_links(both_ways: Path, tiny_corpus: Path, split_punctuation: bool) -> None:

@@ -20,7 +20,7 @@ from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import ModelSearcher, Query
 from nmt.extensions.classification.task import Classification
-from nmt.models.build import DECODERS, build_model
+from nmt.models.build import DECODERS, build
 from nmt.models.contracts import State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
@@ -86,7 +86,7 @@ def test_a_search_whose_hypotheses_never_end_stops_at_the_limit(words: Vocabular
 def decoder_model(request: pytest.FixtureRequest, words: Vocabularies) -> Seq2Seq:
     torch.manual_seed(5)
     encoder = {"type": "recurrent", "hidden_size": 16}
-    return build_model(ModelOptions(encoder=encoder, decoder={"type": request.param}, embedding_size=16), words).eval()
+    return build(ModelOptions(encoder=encoder, decoder={"type": request.param}, embedding_size=16), words).eval()
 
 
 def broken(model: Seq2Seq, name: str, weight: float = 3e38) -> Seq2Seq:
@@ -163,7 +163,7 @@ def test_a_classifier_with_such_results_is_an_error(words: Vocabularies) -> None
     torch.manual_seed(6)
     encoder = {"type": "recurrent", "hidden_size": 16}
     options = ModelOptions(encoder=encoder, decoder={"type": "classifier"}, embedding_size=16)
-    model = build_model(options, words).eval()
+    model = build(options, words).eval()
     broken(model, "decoder")
     search = ModelSearcher(model, words, partial(Classification.search, None))  # type: ignore[arg-type]
     with pytest.raises(BrokenModel, match=r"in decoder\."):

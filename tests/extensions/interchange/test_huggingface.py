@@ -21,7 +21,7 @@ from nmt.decoding.search import Query
 from nmt.extensions.interchange.fast_tokenizer import fast_tokenizer
 from nmt.extensions.interchange.huggingface import USAGE, export_huggingface
 from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.recipe.schema import ModelOptions, Recipe, VocabularyOptions
 from nmt.training.resolve import resolve
 from nmt.translation.translator import Translator
@@ -61,7 +61,7 @@ def own_model(variant: str) -> Translator:
     vocabularies = nmt.train_vocabularies(recipe.vocabulary, pairs)
     recipe = resolve(recipe)
     torch.manual_seed(4)
-    network = build_model(recipe.model, vocabularies).eval()
+    network = build(recipe.model, vocabularies).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += (0.3 if parameter.dim() > 1 else 0.1) * torch.randn_like(parameter)
@@ -239,7 +239,7 @@ def test_what_no_architecture_fits_is_refused(changes: dict[str, object], messag
     model = ModelOptions.model_validate(options | {"tie": "none"})
     recipe = resolve(translator.recipe.model_copy(update={"model": model}))
     vocabularies = translator.vocabularies
-    changed = Translator(build_model(recipe.model, vocabularies).eval(), vocabularies, recipe)
+    changed = Translator(build(recipe.model, vocabularies).eval(), vocabularies, recipe)
     with pytest.raises(nmt.UserError, match=message):
         export_huggingface(changed, tmp_path / "hf")
     assert not list(tmp_path.iterdir())

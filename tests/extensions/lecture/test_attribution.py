@@ -16,7 +16,7 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.forced import force_all
 from nmt.extensions.lecture.attribution import attribute, attribution_shares
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import ModelOptions
 
@@ -36,7 +36,7 @@ def make(system: str) -> Seq2Seq:
     encoder = {"type": "transformer" if system == "transformer" else "recurrent", **sizes}
     decoder = {"type": system, **sizes, **attention.get(system, {})}
     options = ModelOptions(encoder=encoder, decoder=decoder, embedding_size=8, tie="all")
-    return build_model(options, VOCABULARIES).eval()
+    return build(options, VOCABULARIES).eval()
 
 
 def log_p(model: Any, scale_S: Tensor, source: Any = SOURCE) -> Tensor:

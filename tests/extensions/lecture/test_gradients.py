@@ -8,7 +8,7 @@ import torch
 import nmt
 from nmt.core.errors import UserError
 from nmt.extensions.lecture.gradients import gradient_norms
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.recipe.schema import ModelOptions
 from nmt.translation.translator import Translator
 
@@ -20,7 +20,7 @@ def without_attention(like: Translator, cell: str) -> Translator:
     torch.manual_seed(1)
     side = {"type": "recurrent", "cell": cell, "hidden_size": 32}
     options = ModelOptions(encoder={**side, "bidirectional": False}, decoder={**side, "bridge": "copy"})
-    return Translator(build_model(options, like.vocabularies).eval(), like.vocabularies, like.recipe)
+    return Translator(build(options, like.vocabularies).eval(), like.vocabularies, like.recipe)
 
 
 def test_gradients_vanish_in_a_plain_network_and_not_in_an_lstm(tiny_model: Path) -> None:

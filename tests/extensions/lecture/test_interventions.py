@@ -21,7 +21,7 @@ from nmt.extensions.lecture.interventions import (
     shared_copy,
     skippable_layers,
 )
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.layers import Layers
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
@@ -46,7 +46,7 @@ OPTIONS = DecodingOptions(beam_size=3, max_length_extra=6)
 def make(name: str, **decoder: Any) -> Seq2Seq:
     torch.manual_seed(3)
     encoder, own = SYSTEMS[name]
-    return build_model(ModelOptions(encoder=encoder, decoder=own | decoder, embedding_size=16), WORDS).eval()
+    return build(ModelOptions(encoder=encoder, decoder=own | decoder, embedding_size=16), WORDS).eval()
 
 
 def search(model: Seq2Seq | IntervenedModel, count: int = 1) -> list[list[Hypothesis]]:
@@ -207,6 +207,6 @@ def test_a_shared_copy_has_the_same_weights_and_hooks_of_its_own() -> None:
 )
 def test_attention_that_is_not_one_softmax_is_left_alone(decoder: dict[str, Any]) -> None:
     encoder = {**RECURRENT, "type": "hierarchical"} if "attention" in decoder else RECURRENT
-    model = build_model(ModelOptions(encoder=encoder, decoder=decoder, embedding_size=16), WORDS)
+    model = build(ModelOptions(encoder=encoder, decoder=decoder, embedding_size=16), WORDS)
     assert replaceable_attention(model.decoder) == []
     assert skippable_layers(model) == []

@@ -12,7 +12,7 @@ from nmt.data.batch import make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.extensions.lecture.numbers import attention_numbers, cell_numbers
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.calls import recorded_calls
 from nmt.recipe.schema import ModelOptions
 
@@ -32,7 +32,7 @@ def recorded(encoder: dict[str, Any], decoder: dict[str, Any]) -> tuple[list[Any
     """The calls of the decoder of an untrained model for a pair whose target has 3 tokens, the attention, the model."""
     torch.manual_seed(1)
     vocabularies = Vocabularies(WORDS, WORDS)
-    model = build_model(ModelOptions(encoder=encoder, decoder=decoder, embedding_size=8), vocabularies).eval()
+    model = build(ModelOptions(encoder=encoder, decoder=decoder, embedding_size=8), vocabularies).eval()
     batch = make_batch([([5, 9, 7], [8, 6])], vocabularies)
     with torch.inference_mode(), recorded_calls(model.decoder) as calls:
         need_weights = bool(model.decoder.heads)

@@ -119,6 +119,7 @@ def test_recording_changes_no_result_and_its_finished_hypotheses_are_the_results
         assert max(score for score, _ in finished.values()) == hypotheses[0].score  # type: ignore[type-var]
 
 
+@pytest.mark.extension("terms")
 def test_a_constraint_that_the_best_continuations_lack_is_in_the_tree(
     make_system: Callable[[str], Seq2Seq], words: Vocabularies
 ) -> None:

@@ -13,7 +13,7 @@ from torch import nn
 
 from nmt.core.errors import UserError
 from nmt.extensions.lora.factors import Lora
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.weights import read_tensors
 from nmt.recipe.schema import LoraOptions, Recipe
 from nmt.training.data import prepare_data
@@ -110,6 +110,6 @@ def test_parts_that_are_not_there_are_refused(
 def test_several_processes_are_refused(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     resolved = resolve(make_recipe("transformer", lora={}, max_steps=1))
     data = prepare_data(resolved)
-    objective = Objective(build_model(resolved.model, data.vocabularies), resolved.training, "fp32")
+    objective = Objective(build(resolved.model, data.vocabularies), resolved.training, "fp32")
     with pytest.raises(UserError, match=r"training\.lora works in one process alone"):
         Trainer(resolved, objective, data.batches(64, 1), None, tmp_path, process_group=ProcessGroup(0, 2))

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 from shouting import LINES, SHOUTED, job
 
 from nmt.extensions.shards.shards import Shard
-from nmt.extensions.shards.translate import start_shards
+from nmt.extensions.shards.translate import nth_device, start_shards
 
 
 def test_a_worker_counts_lines_from_the_beginning_of_the_file(
@@ -20,3 +21,9 @@ def test_a_worker_counts_lines_from_the_beginning_of_the_file(
     assert steps == [("before", 4), ("lines", 3), ("done", None)]
     assert (tmp_path / "out").read_text().splitlines() == [*SHOUTED[:4], "", "", ""]
     assert "3 are empty (lines 5, 6, 7)" in capsys.readouterr().err
+
+
+def test_several_processes_take_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [nth_device("auto", number) for number in range(4)] == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
+    assert (nth_device("cuda", 3), nth_device("cuda:0", 3), nth_device("cpu", 3)) == ("cuda:1", "cuda:0", "cpu")

@@ -21,7 +21,7 @@ from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.extensions.shortlist.search import special_ids
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
 from nmt.translation.load import Ensemble
@@ -48,7 +48,7 @@ class Only(LogitsProcessor):
 def model(request: pytest.FixtureRequest) -> Seq2Seq:
     torch.manual_seed(3)
     encoder = {"type": "transformer" if request.param == "transformer" else "recurrent"}
-    return build_model(ModelOptions(encoder=encoder, decoder={"type": request.param}, embedding_size=32), BOTH).eval()
+    return build(ModelOptions(encoder=encoder, decoder={"type": request.param}, embedding_size=32), BOTH).eval()
 
 
 def search(model: Any, ids: list[int] | None, **arguments: Any) -> list[list[Hypothesis]]:
@@ -85,6 +85,7 @@ def test_greedy_search_chooses_as_if_other_tokens_were_forbidden(model: Seq2Seq)
     assert ids_of(search(model, ALLOWED, options=one, processors=[Only(fewer)])) == ids_of(expected)
 
 
+@pytest.mark.extension("terms")
 def test_what_a_translation_must_contain_is_in_the_shortlist(model: Seq2Seq) -> None:
     wanted = [LexicalConstraints(phrases=[[6, 7]]), *[LexicalConstraints(prefix=[13, 4])] * 3]
     found = search(model, ALLOWED, constraints=wanted)
@@ -100,6 +101,7 @@ def test_it_works_in_bfloat16_and_in_ensembles_says_why_not(model: Seq2Seq) -> N
         search(Ensemble([model, model]), ALLOWED)
 
 
+@pytest.mark.extension("lexicon")
 def test_translator_needs_a_lexicon_and_uses_it(tiny_model: Path, tmp_path: Path) -> None:
     translator = nmt.load(tiny_model)
     translator.aligner.lexicon = None

@@ -13,7 +13,7 @@ from nmt.data.batch import make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.extensions.techniques.gradient_flow import gradient_flow_penalty, record_layers
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.recipe.schema import ModelOptions
 
 D, T = 4, 5
@@ -109,7 +109,7 @@ def test_an_encoder_whose_last_state_alone_is_read_has_a_penalty(bridge: str) ->
     options = ModelOptions(
         encoder={**plain, "bidirectional": False}, decoder={**plain, "bridge": bridge}, embedding_size=8
     )
-    model = build_model(options, both)
+    model = build(options, both)
     batch = make_batch([([4, 5, 6, 7], [7, 8, 9]), ([9, 11], [6, 6])], both)
     recorded = record_layers(model)
     loss = model(batch.source_BS, batch.source_length_B, batch.target_input_BT).features_BTD.pow(2).sum()

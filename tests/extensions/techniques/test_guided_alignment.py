@@ -26,7 +26,7 @@ from nmt.extensions.techniques.guided_alignment import (
     links_mask,
     taught_heads,
 )
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.recipe.schema import DataOptions, Recipe
 from nmt.translation.load import load
 
@@ -61,7 +61,7 @@ def test_the_loss_of_a_batch_is_that_of_the_decoders_steps(
     (tmp_path / "links").touch()
     options = GuidedAlignment.Options(links=tmp_path / "links", weight=0.5, attention=attention)  # type: ignore[arg-type]
     recipe = make_recipe(system, max_steps=1)
-    model = build_model(recipe.model, vocabularies).eval()
+    model = build(recipe.model, vocabularies).eval()
     technique = GuidedAlignment(options, recipe)
     technique.setup_model(model)
     links = {"links": [np.array([[2, 0], [0, 2]]), np.array([[1, 1]])]}

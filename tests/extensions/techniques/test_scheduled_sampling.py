@@ -10,7 +10,7 @@ from nmt.data.batch import Batch, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.extensions.techniques.scheduled_sampling import ScheduledSampling, mixed_inputs, truth_probability
-from nmt.models.build import DECODERS, build_model
+from nmt.models.build import DECODERS, build
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import ModelOptions
 
@@ -54,9 +54,7 @@ def model(request: pytest.FixtureRequest) -> Seq2Seq:
     torch.manual_seed(3)
     encoder = "transformer" if request.param == "transformer" else "recurrent"
     try:
-        made = build_model(
-            ModelOptions(encoder={"type": encoder}, decoder={"type": request.param}, embedding_size=16), BOTH
-        )
+        made = build(ModelOptions(encoder={"type": encoder}, decoder={"type": request.param}, embedding_size=16), BOTH)
     except ValueError as error:
         pytest.skip(str(error))
     return made.eval()
@@ -81,7 +79,7 @@ def test_own_words_are_drawn_after_the_words_read_so_far(model: Seq2Seq, batch: 
 
 def test_the_truth_is_read_as_often_as_said(batch: Batch) -> None:
     torch.manual_seed(0)
-    model = build_model(ModelOptions(encoder={"type": "recurrent"}, decoder={"type": "recurrent"}), BOTH)
+    model = build(ModelOptions(encoder={"type": "recurrent"}, decoder={"type": "recurrent"}), BOTH)
     many = make_batch([([4], [4] * 40)] * 200, BOTH)
     with torch.no_grad():  # never says 4 of its own accord
         model.decoder.output.bias_V[4] = -1e4

@@ -10,7 +10,7 @@ from nmt.data.batch import Batch, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.extensions.techniques.truncation import Truncation
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.cells import CELLS
 from nmt.models.contracts import Memory, PerSource, map_tensors
 from nmt.models.seq2seq import Seq2Seq
@@ -36,7 +36,7 @@ SYSTEMS = {
 def model(request: pytest.FixtureRequest) -> Seq2Seq:
     torch.manual_seed(1)
     encoder, decoder = SYSTEMS[request.param]
-    return build_model(ModelOptions(encoder=encoder, decoder=decoder, embedding_size=16), BOTH)
+    return build(ModelOptions(encoder=encoder, decoder=decoder, embedding_size=16), BOTH)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_learned_first_state_of_a_truncated_encoder_learns_from_the_first_segm
     torch.manual_seed(1)
     options = {"type": "recurrent", "hidden_size": 4, "bidirectional": False, "initial_state": "learned"}
     options["truncation"] = 3
-    encoder = build_model(ModelOptions(encoder=options, decoder={"type": "luong"}, embedding_size=5), BOTH).encoder
+    encoder = build(ModelOptions(encoder=options, decoder={"type": "luong"}, embedding_size=5), BOTH).encoder
     (values_SD,) = encoder(torch.tensor([[4, 5, 6, 7, 8, 3]]), torch.tensor([6])).memories[0].values_BSD
     learned = list(encoder.first_state.parameters())
     for position, is_reached in enumerate([True] * 3 + [False] * 3):
@@ -115,7 +115,7 @@ def test_gradients_of_a_truncated_encoder_stay_within_segments(cell: str) -> Non
     torch.manual_seed(1)
     options = {"type": "recurrent", "cell": cell, "hidden_size": 4, "bidirectional": True}
     cut, whole = (
-        build_model(ModelOptions(encoder=encoder, decoder={"type": "luong"}, embedding_size=5), BOTH).encoder
+        build(ModelOptions(encoder=encoder, decoder={"type": "luong"}, embedding_size=5), BOTH).encoder
         for encoder in ({**options, "truncation": 3}, {**options, "truncation": 1000})
     )
     whole.load_state_dict(cut.state_dict())

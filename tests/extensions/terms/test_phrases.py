@@ -15,7 +15,7 @@ from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Choice
 from nmt.decoding.processors import ForbidPhrases
 from nmt.extensions.terms.phrases import BeamAllocation, num_matched
-from nmt.models.build import build_model
+from nmt.models.build import build
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
 
@@ -34,7 +34,7 @@ WANTED = [
 def model(request: pytest.FixtureRequest) -> Seq2Seq:
     torch.manual_seed(3)
     encoder = {"type": "transformer" if request.param == "transformer" else "recurrent"}
-    return build_model(ModelOptions(encoder=encoder, decoder={"type": request.param}, embedding_size=32), BOTH).eval()
+    return build(ModelOptions(encoder=encoder, decoder={"type": request.param}, embedding_size=32), BOTH).eval()
 
 
 def options(**changes: Any) -> DecodingOptions:

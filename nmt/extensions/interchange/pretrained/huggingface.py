@@ -19,8 +19,15 @@ from nmt.extensions.interchange.pretrained.names import BIAS, counterpart, is_re
 from nmt.extensions.interchange.pretrained.tokenizers import read_tokenizer
 from nmt.models.build import parameter_shapes
 from nmt.models.weights import write_tensors
-from nmt.recipe.data_options import DataOptions
-from nmt.recipe.schema import DecodingOptions, EarlyStopping, ModelOptions, Recipe, TrainingOptions, VocabularyOptions
+from nmt.recipe.schema import (
+    DataOptions,
+    DecodingOptions,
+    EarlyStopping,
+    ModelOptions,
+    Recipe,
+    TrainingOptions,
+    VocabularyOptions,
+)
 from nmt.training.objective import is_out_of_memory
 from nmt.training.resolve import resolve
 

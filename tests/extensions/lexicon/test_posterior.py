@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from nmt.alignment.extract import LinkOptions, balance, word_links
-from nmt.alignment.lexicon import LEAST_SHARE, Lexicon
+from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import Weights
-from nmt.alignment.posterior import JUMP_DECAY, posteriors, word_order
+from nmt.extensions.lexicon.aligner import word_order
+from nmt.extensions.lexicon.posterior import JUMP_DECAY, LEAST_SHARE, posteriors
 
 SOURCE, TARGET = ["der", "Hund", "schläft"], ["the", "dog", "sleeps", "now"]
 LEXICON = Lexicon({"der": {"the": 8.0}, "hund": {"dog": 5.0, "hound": 1.0}, "schläft": {"sleeps": 3.0, "the": 1.0}})
@@ -38,7 +39,7 @@ def test_it_is_the_sum_over_all_sequences_of_links() -> None:
 
 @pytest.mark.parametrize("num_cells", [1, 40, 1 << 20])
 def test_other_pairs_of_the_batch_change_nothing(monkeypatch: pytest.MonkeyPatch, num_cells: int) -> None:
-    monkeypatch.setattr("nmt.alignment.posterior.NUM_CELLS", num_cells)
+    monkeypatch.setattr("nmt.extensions.lexicon.posterior.NUM_CELLS", num_cells)
     rng, source, target = np.random.default_rng(1), SOURCE, ["the", "dog", "now", "sleeps", "hound"]
     pairs = []
     for num_source, num_target in product(range(4), range(6)):

@@ -22,11 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.alignment.extract import balance
-from nmt.alignment.lexicon import LEAST_SHARE, Lexicon, Probabilities
+from nmt.alignment.lexicon import Lexicon, Probabilities
 from nmt.alignment.links import Weights
 from nmt.core.text import in_windows
 
 JUMP_DECAY = 0.75
+LEAST_SHARE = 0.01
+"""Links with a lower posterior aren't counted; attention below it is raised to it."""
 
 WINDOW = 1024
 """Sentence pairs that are read at a time."""
@@ -34,18 +36,9 @@ NUM_CELLS = 1 << 20
 """Pairs of words that are computed at a time."""
 MAX_WORDS = 2048
 """Longest sentence with a table of jumps between words; the table takes 34 MB."""
-DIAGONAL = 2.0
-"""Strength of the preference for the diagonal, for words that no model reads; 4 in fast_align."""
 
 Attended = tuple[Sequence[str], Sequence[str], Weights]
 """Source words, target words, and balanced attention. [T_words, S_words]"""
-
-
-@lru_cache(1024)
-def word_order(num_target: int, num_source: int) -> Weights:
-    """Nearness of each pair of words to the diagonal, in place of attention (Dyer et al. 2013, equation 1). [T, S]"""
-    target, source = ((np.arange(size) + 0.5) / max(size, 1) for size in (num_target, num_source))
-    return np.exp(-DIAGONAL * np.abs(target[:, None] - source)).astype(np.float32)
 
 
 def posteriors(pairs: Iterable[Attended], lexicon: Lexicon) -> Iterator[tuple[Weights, Weights]]:

@@ -1,15 +1,37 @@
-"""Cells with gates: the LSTM and its relatives, and the GRU."""
+"""The cells of Elman, without gates, the LSTM and its relatives, and the GRU."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from nmt.models.cells.base import Cell, CellState, Parameters
+from nmt.models.cells.base import Cell, CellState, InitialisedOptions, Parameters
 from nmt.models.loops import step_product
+from nmt.recipe.options import Options
 
 OPEN = 1.0  # the bias of a forget gate, which starts open (Jozefowicz et al. 2015)
+
+
+class TanhCell(Cell):
+    """Elman 1990: h_t = tanh(U x_t + W h_{t-1} + b)."""
+
+    Options: ClassVar[type[Options]] = InitialisedOptions
+    kernel = partial(nn.RNN, nonlinearity="tanh")
+
+    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
+        return (self.add_recurrent(gates_NG, state[0]).tanh(),)
+
+
+class ReluCell(Cell):
+    """Elman's network with a rectifier: h_t = max(0, U x_t + W h_{t-1} + b)."""
+
+    Options = InitialisedOptions
+    kernel = partial(nn.RNN, nonlinearity="relu")
+
+    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
+        return (self.add_recurrent(gates_NG, state[0]).relu(),)
 
 
 class LstmCell(Cell):
