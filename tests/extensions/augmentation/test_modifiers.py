@@ -140,8 +140,8 @@ OF_WORDS = ["0-0 1-1 2-2 3-3 4-4", "0-0 1-1 1-4 2-2 3-3 4-5"]
 @pytest.fixture(params=["unigram", "word"])
 def linked(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Vocabularies, EncodedCorpus]:
     """A corpus with links between words, with a tag in front of each source."""
-    upper = [tuple(map(str.upper, pair)) for pair in LINKED]
-    pairs = [*LINKED, *upper, *(tuple(map(str.title, pair)) for pair in LINKED), *((x, x) for x in CHARACTERS)]
+    changed = [pair for name in MODIFIERS if name != "noise" for pair in modified(name, LINKED, seed=0)]
+    pairs = [*LINKED, *changed, *((letter, letter) for letter in CHARACTERS)]
     options = VocabularyOptions(type=request.param, size=90 if request.param == "unigram" else 200)
     made = train_vocabularies(options, pairs, tags=["<2en>"], terms=True)  # type: ignore[arg-type]
     (tmp_path / "links").write_text("\n".join(OF_WORDS * 50) + "\n")
