@@ -27,6 +27,7 @@ from nmt.extensions.serving.api_page import api_page
 from nmt.extensions.serving.connections import BoundedProtocol
 from nmt.extensions.serving.http import RequestMiddleware, add_error_handlers, check_key
 from nmt.extensions.serving.service import Service
+from nmt.recipe.registry import hooks
 from nmt.translation.load import ENGINES
 from nmt.translation.translator import Translator
 
@@ -53,6 +54,8 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(libretranslate.router(service))
     app.include_router(v1.router(service))
     app.include_router(sentence.router(service))
+    for router in hooks("server_routes"):
+        app.include_router(router(service))
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics(request: Request) -> Response:
