@@ -33,10 +33,11 @@ def plan(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Estimate time and chrF before training; the same as nmt train --dry-run.
+    """Estimate time and chrF before training.
 
-    The speed of Transformers of three widths is measured. The table shows, for several durations of training and two
-    optimizers, the chrF to expect on held-out text of the same kind, which is fitted to runs on other texts.
+    It is the same as nmt train --dry-run. The speed of Transformers of three widths is measured. The table shows, for
+    several durations of training and two optimizers, the chrF to expect on held-out text of the same kind, which is
+    fitted to runs on other texts.
     """
     from nmt.autotrain.prepared import Request
     from nmt.recipe.load import parse_settings

@@ -51,10 +51,7 @@ def create_app(service: Service) -> FastAPI:
     app = FastAPI(title="nmt", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(RequestMiddleware, service=service)
     add_error_handlers(app)
-    app.include_router(libretranslate.router(service))
-    app.include_router(v1.router(service))
-    app.include_router(sentence.router(service))
-    for router in hooks("server_routes"):
+    for router in (libretranslate.router, v1.router, sentence.router, *hooks("server_routes")):
         app.include_router(router(service))
 
     @app.get("/metrics", include_in_schema=False)

@@ -37,10 +37,7 @@ LENGTH_PENALTIES: dict[str, Callable[[Any, Any, float], Any]] = {
     "word_reward": lambda log_p, length, alpha: log_p + alpha * length,
 }
 """Scores of hypotheses by their log-probabilities and lengths, EOS counted, as in ``nmt.decoding.ranking``."""
-CHOICES = {
-    "length_penalty": tuple(LENGTH_PENALTIES),
-    "early_stopping": ("first", "likely", "exact"),
-}
+CHOICES = {"length_penalty": tuple(LENGTH_PENALTIES), "early_stopping": ("first", "likely", "exact")}
 NOT_FINITE = (
     "the model gives log-probabilities that are not finite; its weights are damaged or too large for their type: "
     "export it again without --quantization, or another checkpoint"
