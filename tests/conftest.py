@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
+from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -60,12 +61,21 @@ def pytest_pycollect_makeitem() -> Iterator[Any]:
     return collected
 
 
+def deleted_extensions() -> set[str]:
+    """Returns the extensions that entry points of nmt name and whose folders were deleted."""
+    modules = [entry.module.split(".") for entry in distribution("nmt").entry_points]
+    named = {parts[2] for parts in modules if parts[:2] == ["nmt", "extensions"]}
+    return {name for name in named if find_spec(f"nmt.extensions.{name}") is None}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip on Windows what is marked with ``posix``, and without an extension what is marked with its name."""
+    """Skip on Windows what is marked with ``posix``, and without an extension what is marked with its name, or with
+    none because it needs all of them."""
+    deleted = deleted_extensions()
     for item in items:
         for mark in item.iter_markers("extension"):
-            if find_spec(f"nmt.extensions.{mark.args[0]}") is None:
-                item.add_marker(pytest.mark.skip(f"needs the extension {mark.args[0]}"))
+            for name in deleted.intersection(mark.args or deleted):
+                item.add_marker(pytest.mark.skip(f"needs the extension {name}"))
         if os.name == "nt" and item.get_closest_marker("posix"):
             item.add_marker(pytest.mark.skip("needs signals, pipes, links, permissions or locks of POSIX"))
 

@@ -42,6 +42,18 @@ def test_requirements_are_the_imported_extensions(name: str) -> None:
     assert requirements(name) == tuple(sorted(imported - {name}))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_tests_import_another_extension_only_where_they_need_it(name: str) -> None:
+    """A module of tests whose first lines import an extension that was deleted could not be collected."""
+    allowed = {name, *requirements(name)}
+    for other in requirements(name):
+        allowed.update(requirements(other))
+    for path in Path(__file__).with_name(name).rglob("*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        at_once = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert set(imported_extensions(ast.unparse(at_once))) <= allowed, path  # others: inside the marked test
+
+
 def test_requirements_are_acyclic() -> None:
     graph = {name: requirements(name) for name in NAMES}
     assert set(TopologicalSorter(graph).static_order()) == set(NAMES)

@@ -19,13 +19,13 @@ from nmt.cli import app
 from nmt.data.vocabulary.base import SEPARATOR
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.extensions.cleaning.check import make_filters
-from nmt.extensions.cleaning.clean import CleanSettings
 from nmt.models.build import build
 from nmt.recipe import yaml12
 from nmt.recipe.load import load_recipe, parse_settings, shipped_recipes
 from nmt.recipe.registry import provided
 from nmt.training.techniques import TECHNIQUES
+
+pytestmark = pytest.mark.extension  # the pages describe all extensions
 
 
 def spans(pattern: str) -> list[Code]:
@@ -153,7 +153,7 @@ def test_commands_that_are_not_run_name_what_is_there(codes: list[Code]) -> None
                 assert f'"{word.partition("=")[0]}"' in (ROOT / tool).read_text("utf-8"), code
         if "torchrun" in words and "nmt" in words:
             parsed = program()(words[words.index("nmt") + 1 :], standalone_mode=False)
-            check_recipe(str(parsed["recipe"]), parse_settings(parsed["settings"]))
+            check_recipe(parsed["given"][0], parse_settings(parsed["settings"]))
 
 
 @on_each_page(spans(r"nmt [a-z].*"))
@@ -203,6 +203,9 @@ def test_keys_in_paragraphs_are_those_of_recipes(codes: list[Code]) -> None:
 def test_recipes_are_valid(code: Code, tmp_path: Path) -> None:
     groups = yaml12.load(code.text.replace(", …", ""))
     if "filters" in groups:  # of nmt clean
+        from nmt.extensions.cleaning.check import make_filters
+        from nmt.extensions.cleaning.clean import CleanSettings
+
         (tmp_path / "filters.yaml").write_text(code.text, "utf-8")
         assert make_filters(CleanSettings.read(tmp_path / "filters.yaml").filters)
         return

@@ -26,6 +26,7 @@ from documentation import PAGES, ROOT, Code, is_run, steps
 
 import nmt
 
+pytestmark = pytest.mark.extension  # the pages describe all extensions
 Models = Mapping[str, Path]
 BEGINS_WITH = {
     "README.md": "quickstart/model",  # made by .venv/bin/nmt quickstart, which is not run

@@ -175,7 +175,7 @@ every_cell = pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES.key
 
 def test_every_cell_has_its_equation() -> None:
     missing = [kind for kind in CELLS.builtin if kind not in BY_NAME]
-    assert not missing, f"write the equations of {missing} into EQUATIONS"
+    assert not missing, f"write the equations of {missing} into BY_NAME"
 
 
 def read_by_loops(

@@ -75,7 +75,6 @@ NOT_RUN = {
     r"tools/\w+/(chat_corpus|compare_dialogues|dialogue_answers)\.py": "needs the chat corpus; see tests/tools",
     r"tools/bench/": "measures for minutes, against other toolkits or with many clients",
     r"tools/experiments/markup_quality\.py": "measures for minutes; see tests/extensions/documents",
-    r"tools/experiments/plan_quality\.py": "needs runs on several texts; see tests/tools/experiments",
     r"tools/experiments/confidence_quality\.py": "needs the corpora; see tests/tools",
     r"nmt calibrate|--confidence$|--abstain": "needs a model that translates well; see tests/extensions/quality",
     r"nmt learn-corrections": "needs a hundred corrections; see tests/extensions/memory/test_corrections.py",

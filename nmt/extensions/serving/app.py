@@ -27,6 +27,7 @@ from nmt.extensions.serving.api_page import api_page
 from nmt.extensions.serving.connections import BoundedProtocol
 from nmt.extensions.serving.http import RequestMiddleware, add_error_handlers, check_key
 from nmt.extensions.serving.service import Service
+from nmt.recipe.registry import hooks
 from nmt.translation.load import ENGINES
 from nmt.translation.translator import Translator
 
@@ -50,9 +51,8 @@ def create_app(service: Service) -> FastAPI:
     app = FastAPI(title="nmt", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(RequestMiddleware, service=service)
     add_error_handlers(app)
-    app.include_router(libretranslate.router(service))
-    app.include_router(v1.router(service))
-    app.include_router(sentence.router(service))
+    for router in (libretranslate.router, v1.router, sentence.router, *hooks("server_routes")):
+        app.include_router(router(service))
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics(request: Request) -> Response:

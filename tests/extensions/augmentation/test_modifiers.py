@@ -20,7 +20,6 @@ from nmt.data.vocabulary.words import WordVocabulary
 from nmt.data.words import Words
 from nmt.extensions.augmentation.modifiers import MODIFIERS, Augmentations, Modifier, Pair, modified
 from nmt.extensions.augmentation.modifiers import Words as TextWords
-from nmt.extensions.techniques.guided_alignment import LinkFile
 from nmt.recipe import registry
 from nmt.recipe.schema import DataOptions, VocabularyOptions
 
@@ -140,8 +139,10 @@ OF_WORDS = ["0-0 1-1 2-2 3-3 4-4", "0-0 1-1 1-4 2-2 3-3 4-5"]
 @pytest.fixture(params=["unigram", "word"])
 def linked(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Vocabularies, EncodedCorpus]:
     """A corpus with links between words, with a tag in front of each source."""
-    upper = [tuple(map(str.upper, pair)) for pair in LINKED]
-    pairs = [*LINKED, *upper, *(tuple(map(str.title, pair)) for pair in LINKED), *((x, x) for x in CHARACTERS)]
+    from nmt.extensions.techniques.guided_alignment import LinkFile
+
+    changed = [pair for name in MODIFIERS if name != "noise" for pair in modified(name, LINKED, seed=0)]
+    pairs = [*LINKED, *changed, *((letter, letter) for letter in CHARACTERS)]
     options = VocabularyOptions(type=request.param, size=90 if request.param == "unigram" else 200)
     made = train_vocabularies(options, pairs, tags=["<2en>"], terms=True)  # type: ignore[arg-type]
     (tmp_path / "links").write_text("\n".join(OF_WORDS * 50) + "\n")
@@ -155,6 +156,7 @@ def words_of(text: str, vocabulary: Vocabulary) -> list[str]:
     return [words.words[word] if word >= 0 else "" for word in words.of_pieces(vocabulary.pieces(text))]
 
 
+@pytest.mark.extension("techniques")
 @pytest.mark.parametrize("name", [name for name in MODIFIERS if name != "noise"])
 def test_links_go_along(linked: tuple[Vocabularies, EncodedCorpus], name: str) -> None:
     """Each link is between the words that it was between, changed or not."""
@@ -181,6 +183,7 @@ def test_links_go_along(linked: tuple[Vocabularies, EncodedCorpus], name: str) -
     assert num_changed >= (20 if name != "typos" or has_letters else 0)
 
 
+@pytest.mark.extension("techniques")
 def test_a_term_is_the_translation_of_the_word_before(linked: tuple[Vocabularies, EncodedCorpus]) -> None:
     made, corpus = linked
     (source, target), _ = Augmentations({"terms": 1.0}, made, 200)(corpus.sides, corpus.annotations, 1, 0)

@@ -20,7 +20,6 @@ from nmt.data.cache import encode_corpus
 from nmt.data.sources import FileText, GivenText, ReadText
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.extensions.corpora.mixing import InterleavedBatches
-from nmt.extensions.lexicon.learning import learn_lexicon
 from nmt.recipe.schema import Recipe, StageOptions, VocabularyOptions
 from nmt.training.data import Sample, prepare_data
 from nmt.training.run import train
@@ -321,9 +320,12 @@ def test_the_tag_says_what_a_model_of_two_directions_writes(both_ways: Path, tin
 
 @pytest.mark.extension("lexicon")
 @pytest.mark.slow
+@pytest.mark.extension("lexicon")
 @pytest.mark.parametrize("split_punctuation", [False, True])
 def test_a_tag_has_no_links(both_ways: Path, tiny_corpus: Path, split_punctuation: bool) -> None:
     """Its words count, as the line has them; with and without a lexicon, and in alignments of translations."""
+    from nmt.extensions.lexicon.learning import learn_lexicon
+
     model = nmt.load(both_ways, "cpu")
     german, english = ((tiny_corpus / f"train.{side}").read_text("utf-8").splitlines() for side in ("de", "en"))
     pairs = [(f"<2en> {source}", target) for source, target in zip(german, english, strict=True)]

@@ -19,7 +19,6 @@ from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import ModelSearcher, Query
-from nmt.extensions.classification.task import Classification
 from nmt.models.build import DECODERS, build
 from nmt.models.contracts import State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
@@ -159,7 +158,10 @@ def test_a_logits_processor_that_spoils_the_scores_is_named(
         search_all(model, SOURCES, words, DecodingOptions(max_length=5, **options), processors=processors)
 
 
+@pytest.mark.extension("classification")
 def test_a_classifier_with_such_results_is_an_error(words: Vocabularies) -> None:
+    from nmt.extensions.classification.task import Classification
+
     torch.manual_seed(6)
     encoder = {"type": "recurrent", "hidden_size": 16}
     options = ModelOptions(encoder=encoder, decoder={"type": "classifier"}, embedding_size=16)

@@ -14,7 +14,6 @@ import pytest
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.extensions.lecture.gradients import gradient_norms
 from nmt.recipe.load import parse_settings
 from nmt.translation.load import load
 
@@ -162,8 +161,11 @@ def test_a_flat_model_without_turns_says_nothing_of_turns(tiny_model: Path, run_
     assert "turns" not in row
 
 
+@pytest.mark.extension("lecture")
 def test_inspection_reads_a_dialogue_with_its_separators(train: Train) -> None:
     """A dialogue of 11 source tokens in three turns is a sequence with two separators, and EOS."""
+    from nmt.extensions.lecture.gradients import gradient_norms
+
     line, answer = "I see the cat.\tYes.\tIs it old?", "Ich sehe sie.\tIst sie alt?"
     norms = gradient_norms(load(train("training.max_steps=1", *FLAT), "cpu"), [(line, answer)] * 10, "flat")
     assert len(norms.mean_T) == 11 + 2 + 1

@@ -18,6 +18,7 @@ import pytest
 import sentencepiece
 
 from nmt.core.errors import UserError
+from nmt.decoding.ranking import LENGTH_PENALTIES
 from nmt.extensions.interchange import web
 from nmt.extensions.interchange.pretrained.families import read_config
 from nmt.extensions.interchange.pretrained.tokenizers import read_tokenizer
@@ -191,7 +192,7 @@ SOURCES = {"a": [4, 5], "b": [6], "c": [4, 4, 5, 7], "d": [8, 6, 4, 5, 5, 7]}
 
 @pytest.mark.skipif(NODE is None, reason="needs Node.js")
 def test_the_search_of_the_page_is_that_of_the_runtime(tmp_path: Path) -> None:
-    penalties = [("none", 1.0), ("average", 1.5), ("gnmt", 1.5), ("word_reward", 0.7)]
+    penalties = [(name, 0.7 if name == "word_reward" else 1.5) for name in LENGTH_PENALTIES.builtin]
     cases = [
         search_of(first, beam_size=beam, length_penalty=penalty, alpha=alpha, early_stopping=early, max_length=longest)
         for first in (None, 5)

@@ -1,6 +1,7 @@
 """The page of a sentence: its numbers against those of translation, and how it behaves in a real browser."""
 
 import base64
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -8,12 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import nmt
 from nmt.core.errors import UserError
+from nmt.decoding.ranking import LENGTH_PENALTIES, length_normalised
+from nmt.extensions.lecture import TEMPLATES
 from nmt.extensions.lecture.attribution import attribution_shares
 from nmt.extensions.lecture.sentence import SentenceViewer
 from nmt.extensions.lecture.sentence_page import read_gold, render_page
+from nmt.recipe.schema import DecodingOptions
 from tests.extensions.lecture.test_film import data_of
 from tests.extensions.windows import SCHEMES_AND_WIDTHS, check_accessible, open_details, show_in, silent_window
 
@@ -205,6 +210,12 @@ def test_the_tree_is_stepped_by_keys_and_buttons(opened: Any, view: Any) -> None
     assert num_boxes(opened) == everything
 
 
+def test_the_page_has_each_length_penalty() -> None:
+    script = (TEMPLATES / "sentence.js").read_text("utf-8")
+    [table] = re.findall(r"const LENGTH_PENALTIES = \{\n(.*?)^  \};", script, re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^    (\w+): ", table, re.MULTILINE) == list(LENGTH_PENALTIES.builtin)
+
+
 @pytest.mark.slow
 def test_another_length_penalty_ranks_the_finished_hypotheses_at_once(opened: Any, view: Any) -> None:
     def translations() -> list[str]:
@@ -222,6 +233,14 @@ def test_another_length_penalty_ranks_the_finished_hypotheses_at_once(opened: An
     assert float(opened.text_content("#finished .first td:last-child").replace("−", "-")) == pytest.approx(
         by_reward[0][3] + 2 * (by_reward[0][1] + 1), abs=2e-3
     )
+    for name in LENGTH_PENALTIES.builtin:
+        opened.select_option("#penalty", name)
+        if name != "none":
+            opened.fill("#alpha", "1.5")
+        options = DecodingOptions(length_penalty=name, alpha=1.5)
+        scores = [length_normalised(options, torch.tensor(node[3]), node[1] + 1).item() for node in finished]
+        shown = opened.text_content("#finished .first td:last-child").replace("−", "-")
+        assert float(shown) == pytest.approx(max(scores), abs=2e-3)
     opened.click("#own")
     assert translations()[0] == view["best"]["text"]
 

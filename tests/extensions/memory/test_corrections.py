@@ -11,9 +11,10 @@ import nmt
 from nmt.core.errors import UserError
 from nmt.core.files import sha256
 from nmt.evaluation.scores import TestSet
-from nmt.extensions.comparison.significance import SufficientStatistics, paired_test
 from nmt.extensions.memory import corrections
 from nmt.extensions.memory.corrections import Outcome, learn_corrections
+
+pytestmark = pytest.mark.extension("comparison")  # two models are compared
 
 STEPS = {"training.max_steps": 2, "training.schedule.warmup_steps": 1, "training.validate_every": 1}
 
@@ -27,6 +28,8 @@ def model(tiny_model: Path, tmp_path: Path) -> Path:
 
 def _outcome(on_corrections: str, on_other: str) -> Outcome:
     """Half of the translations are right before; afterwards they are ``better``, ``worse`` or the ``same``."""
+    from nmt.extensions.comparison.significance import SufficientStatistics, paired_test
+
     reference = [f"The dog number {i} sleeps in the garden." for i in range(40)]
     half = [line if i % 2 else "No." for i, line in enumerate(reference)]
     after = {"better": reference, "worse": ["No."] * 40, "same": half}

@@ -152,6 +152,7 @@ def test_a_killed_writer_loses_nothing(folder: Path, python: Path) -> None:
         assert len(sources) - last in (1, 2)  # one more may have been added before it could say so
 
 
+@pytest.mark.extension("quality")
 def test_a_translator_takes_what_the_memory_has(tiny_model: Path, tmp_path: Path) -> None:
     copy = tmp_path / "model"
     shutil.copytree(tiny_model, copy)

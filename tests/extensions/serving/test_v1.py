@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import APIRouter
 
 import nmt
+import nmt.extensions.serving.app
 from nmt.alignment.links import to_json
 from nmt.extensions.quality.confidence import Calibration, Regression
+from nmt.extensions.serving.service import Service
 from nmt.translation.translator import Translator
 
 LINE = "Der Hund schläft im Garten."
@@ -236,3 +239,25 @@ def test_confidence_is_that_of_the_model_where_it_was_calibrated(
     ]  # too long as a whole
     assert len(parts["word_confidences"]) == len(parts["translation"].split())
     assert "confidence" not in ask(own, text=LINE)[0]["sentences"][0]
+
+
+def test_another_package_adds_routes(
+    translator: Translator, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def router(service: Service) -> APIRouter:
+        routes = APIRouter(prefix="/v1")
+
+        @routes.get("/count")
+        async def count() -> int:
+            """The number of models."""
+            return len(service.router.named)
+
+        return routes
+
+    def hooks(name: str) -> list[Any]:
+        return [router] if name == "server_routes" else []
+
+    monkeypatch.setattr(nmt.extensions.serving.app, "hooks", hooks)
+    server = serve(translator)
+    assert server.request("/v1/count").json == 1
+    assert b"The number of models." in server.request("/docs").body

@@ -6,6 +6,14 @@ import { openVocabulary } from "./tokenizer.js";
 
 const NOT_FINITE = "The model gives log-probabilities that are not finite: its weights are damaged or too large for their type. Export it again.";
 
+// Scores of hypotheses by their log-probabilities and lengths, EOS counted, as in nmt/decoding/ranking.py.
+const LENGTH_PENALTIES = {
+  none: (logP) => logP,
+  average: (logP, length, alpha) => logP / length ** alpha,
+  gnmt: (logP, length, alpha) => logP / ((5 + length) / 6) ** alpha,
+  word_reward: (logP, length, alpha) => logP + alpha * length,
+};
+
 async function bytesOf(url, onBytes = () => {}) {
   const response = await fetch(url).catch(() => {
     throw new Error(`${url} can't be loaded: the server does not answer.`);
@@ -215,9 +223,6 @@ class Beam {
   }
 
   #normalised(logProbability, length) {
-    const { length_penalty: kind, alpha } = this.options;
-    if (kind === "average") return logProbability / length ** alpha;
-    if (kind === "gnmt") return logProbability / ((5 + length) / 6) ** alpha;
-    return kind === "word_reward" ? logProbability + alpha * length : logProbability;
+    return LENGTH_PENALTIES[this.options.length_penalty](logProbability, length, this.options.alpha);
   }
 }

@@ -18,7 +18,7 @@ import base64
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,10 +30,14 @@ TAG, MARIAN_TAG = re.compile(r"\s*(<[^<>\s]+>)\s*"), re.compile(r"(>>[^<>\s]+<<)
 SPACE = "\u2581"
 WINDOW = 16
 """Batches that are read before they are sorted by length and translated."""
-CHOICES = {
-    "length_penalty": ("none", "average", "gnmt", "word_reward"),
-    "early_stopping": ("first", "likely", "exact"),
+LENGTH_PENALTIES: dict[str, Callable[[Any, Any, float], Any]] = {
+    "none": lambda log_p, length, alpha: log_p,
+    "average": lambda log_p, length, alpha: log_p / length**alpha,
+    "gnmt": lambda log_p, length, alpha: log_p / ((5 + length) / 6) ** alpha,
+    "word_reward": lambda log_p, length, alpha: log_p + alpha * length,
 }
+"""Scores of hypotheses by their log-probabilities and lengths, EOS counted, as in ``nmt.decoding.ranking``."""
+CHOICES = {"length_penalty": tuple(LENGTH_PENALTIES), "early_stopping": ("first", "likely", "exact")}
 NOT_FINITE = (
     "the model gives log-probabilities that are not finite; its weights are damaged or too large for their type: "
     "export it again without --quantization, or another checkpoint"
@@ -369,13 +373,8 @@ class _Beam:
                 setattr(self, name, getattr(self, name)[rows])
 
     def _normalised(self, log_probability: Any, length: Any) -> Any:
-        """Returns scores under the length penalty; see ``nmt.decoding.beam.length_normalised``."""
-        kind, alpha = self._options["length_penalty"], self._options["alpha"]
-        if kind == "average":
-            return log_probability / length**alpha
-        if kind == "gnmt":
-            return log_probability / ((5 + length) / 6) ** alpha
-        return log_probability + alpha * length if kind == "word_reward" else log_probability
+        """Returns scores under the length penalty."""
+        return LENGTH_PENALTIES[self._options["length_penalty"]](log_probability, length, self._options["alpha"])
 
 
 def main() -> None:

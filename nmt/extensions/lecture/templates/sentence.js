@@ -123,12 +123,15 @@
 
   // Finished hypotheses
 
-  const PENALTIES = {
-    none: (logP) => logP,
-    average: (logP, length, alpha) => logP / length ** alpha,
-    gnmt: (logP, length, alpha) => logP / ((5 + length) / 6) ** alpha,
-    word_reward: (logP, length, alpha) => logP + alpha * length,
+  // The formula of each length penalty, and its score as in nmt/decoding/ranking.py.
+  const LENGTH_PENALTIES = {
+    none: ["log p", (logP) => logP],
+    average: ["log p / length^α", (logP, length, alpha) => logP / length ** alpha],
+    gnmt: ["log p / ((5 + length) / 6)^α", (logP, length, alpha) => logP / ((5 + length) / 6) ** alpha],
+    word_reward: ["log p + α length", (logP, length, alpha) => logP + alpha * length],
   };
+  const penalised = (name, ...values) => LENGTH_PENALTIES[name][1](...values);
+  $("penalty").append(...Object.entries(LENGTH_PENALTIES).map(([name, [formula]]) => new Option(`${name}: ${formula}`, name)));
   const finished = () => view().beam.nodes.map((_, index) => index).filter((index) => view().beam.nodes[index][FATE] === "finished");
 
   function score(index) {
@@ -136,8 +139,8 @@
     const isOwn = $("penalty").value === own && Number($("alpha").value) === Number(alpha);
     if (isOwn || !$("penalty").value) return node[SCORE];
     // What the coverage penalty adds does not depend on the length.
-    const coverage = own in PENALTIES ? node[SCORE] - PENALTIES[own](node[LOG_P], length, alpha) : 0;
-    return PENALTIES[$("penalty").value](node[LOG_P], length, Number($("alpha").value)) + (Math.abs(coverage) < 1e-3 ? 0 : coverage);
+    const coverage = own in LENGTH_PENALTIES ? node[SCORE] - penalised(own, node[LOG_P], length, alpha) : 0;
+    return penalised($("penalty").value, node[LOG_P], length, Number($("alpha").value)) + (Math.abs(coverage) < 1e-3 ? 0 : coverage);
   }
   const ranked = () => finished().map((index) => [score(index), index]).sort((a, b) => b[0] - a[0] || a[1] - b[1]);
   const winner = () => ranked()[0][1];

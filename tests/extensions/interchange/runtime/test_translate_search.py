@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
+from nmt.decoding.ranking import LENGTH_PENALTIES
 from nmt.extensions.interchange.runtime import translate as runtime
 from nmt.models.contracts import State, StepOutput
 from nmt.recipe.schema import DecodingOptions
@@ -83,7 +84,7 @@ def config(num_positions: int) -> dict[str, Any]:
 @pytest.mark.quick("*-4-*")
 @pytest.mark.parametrize("early_stopping", ["first", "likely", "exact"])
 @pytest.mark.parametrize(
-    ("penalty", "alpha"), [("none", 1.0), ("average", 1.5), ("gnmt", 1.5), ("word_reward", 0.7), ("average", 0.5)]
+    ("penalty", "alpha"), [*((name, 1.5) for name in LENGTH_PENALTIES.builtin), ("word_reward", 0.7), ("average", 0.5)]
 )
 @pytest.mark.parametrize("beam", [1, 2, 4])
 @pytest.mark.parametrize("longest", [None, 4])
