@@ -50,10 +50,15 @@ def test_an_extension_can_be_deleted(copy: Path, name: str) -> None:
     assert (page.returncode, page.stderr) == (0, "")
     listed = {line.split()[0] for line in page.stdout.splitlines() if line.startswith("  ")}
     gone = requiring(name)
-    for entry in (each for each in entry_points(group="nmt.commands") if each.module.split(".")[2] in EXTENSIONS):
-        assert (entry.name in listed) == (entry.module.split(".")[2] not in gone), entry.name
-    own = [entry.name for entry in entry_points(group="nmt.commands") if entry.module.split(".")[2] == name]
-    for command in own[:1]:
+    commands = {  # another package may have commands, too
+        entry.name: entry.module.split(".")[2]
+        for entry in entry_points(group="nmt.commands")
+        if entry.module.startswith("nmt.extensions.")
+    }
+    for command, extension in commands.items():
+        if extension in EXTENSIONS:
+            assert (command in listed) == (extension not in gone), command
+    for command in [command for command, extension in commands.items() if extension == name][:1]:
         refused = run(copy, "-m", "nmt", command, "--help")
         assert refused.returncode == 2
         assert f"The command '{command}' belongs to nmt.extensions.{name}" in refused.stderr

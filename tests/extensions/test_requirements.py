@@ -1,6 +1,7 @@
 """Each extension declares the other extensions that it imports, so that each can be deleted with those that need it."""
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import nmt.extensions
+from nmt.recipe.registry import entry_points_in
 
 FOLDER = Path(nmt.extensions.__file__).parent
 NAMES = sorted(path.parent.name for path in FOLDER.glob("*/__init__.py"))
@@ -52,6 +54,18 @@ def test_tests_import_another_extension_only_where_they_need_it(name: str) -> No
         tree = ast.parse(path.read_text("utf-8"))
         at_once = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
         assert set(imported_extensions(ast.unparse(at_once))) <= allowed, path  # others: inside the marked test
+
+
+def test_the_page_of_extensions_has_the_commands_of_each(repo_root: Path) -> None:
+    commands: dict[str, list[str]] = {name: [] for name in NAMES}
+    for group, prefix in (("nmt.commands", ""), ("nmt.commands.inspect", "inspect ")):
+        for entry in entry_points_in(group):
+            if entry.module.startswith("nmt.extensions."):  # another package may have commands, too
+                commands[entry.module.split(".")[2]].append(f"`{prefix}{entry.name}`")
+    page = (repo_root / "docs" / "reference" / "extensions.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) ?\|", page, re.MULTILINE))
+    for name in NAMES:
+        assert sorted(filter(None, rows[name].split(", "))) == sorted(commands[name]), name
 
 
 def test_requirements_are_acyclic() -> None:

@@ -15,7 +15,7 @@ from nmt.models.layers import length_mask
 
 WIDTH, LENGTHS = 6, [4, 2, 5]
 # Attention of two levels has no score of a single word: see test_hierarchical.py.
-SCORES = sorted(ATTENTIONS.keys() - {"hierarchical", "han"})
+SCORES = sorted(ATTENTIONS.builtin)
 TorchAttention = Callable[..., nn.MultiheadAttention]
 
 
