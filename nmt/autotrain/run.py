@@ -1,16 +1,16 @@
 """``nmt train TEXT… --minutes M``: from text files to a model, its scores and its picture in a number of minutes."""
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 from nmt.autotrain.prepared import Request, prepare
-from nmt.autotrain.texts import Pairs, Texts
+from nmt.autotrain.texts import Pairs, Texts, read_texts
 from nmt.core.console import print_table, say, warn
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
-from nmt.core.text import read_lines
 from nmt.evaluation.scores import score_corpus
 from nmt.plotting.curves import draw_runs
 from nmt.plotting.history import read_history
@@ -39,15 +39,24 @@ def autotrain(request: Request, output: Path, on_event: Sink | None = None) -> P
         UserError: the text can't be used, or ``output`` holds a run.
     """
     begun = time.monotonic()
-    directory = ModelDirectory(output)
-    if directory.recipe.exists():
+    if ModelDirectory(output).recipe.exists():
         raise UserError(f"{output} holds a run already.", "Continue it by --resume, or choose another folder with -o.")
-    prepared = prepare(request, output / "text")
-    recipe, texts = prepared.choose(), prepared.texts
+    if request.start:
+        ModelDirectory(request.start).check()
+    text = output / "text"
+    if any(text.resolve() in (path.resolve(), *path.resolve().parents) for path in request.texts):
+        raise UserError(f"{text} has the text that was given, and would be written.", "Name another folder with -o.")
+    is_new = not output.exists()
+    try:
+        prepared = prepare(request, text)
+        recipe, texts = prepared.choose(), prepared.texts
+    except BaseException:
+        if is_new:  # nothing was trained yet
+            shutil.rmtree(output, ignore_errors=True)
+        raise
     before = _scores(request.start, texts) if request.start else None
-    deadline = None
-    if request.minutes is not None:
-        deadline = begun + 60 * request.minutes * (1 - END_SHARE) - min(END_SECONDS, 3 * request.minutes)
+    minutes = request.minutes
+    deadline = minutes and begun + 60 * minutes * (1 - END_SHARE) - min(END_SECONDS, 3 * minutes)
     train(recipe, output, on_event=on_event, deadline=deadline)
     report(output, texts, before)
     return output
@@ -67,10 +76,8 @@ def resume(output: Path, minutes: float | None = None, on_event: Sink | None = N
         schedule = dict(recipe.training.schedule) | {"lengths": {}}
         changes = {"max_minutes": minutes, "max_steps": None, "schedule": schedule}
         recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)})
-    texts = Texts(languages=(recipe.data.source, recipe.data.target))
-    for split in ("valid", "test"):
-        files = (output / "text" / f"{split}.{language}" for language in (recipe.data.source, recipe.data.target))
-        setattr(texts, split, list(zip(*map(read_lines, files), strict=True)))
+    texts = read_texts([output / "text"], (recipe.data.source, recipe.data.target))
+    texts.languages = recipe.data.source, recipe.data.target
     train(recipe, output, resume=True, on_event=on_event)
     report(output, texts)
     return output
