@@ -60,8 +60,7 @@ def read_texts(paths: Sequence[Path], wanted: tuple[str, str] | None = None) -> 
         names = {"train": ("train",), "valid": VALIDATION_NAMES, "test": ("test",)}
         given = {split: [p for own in names[split] for p in sorted(paths[0].glob(f"{own}.*"))] for split in names}
         if not given["train"]:
-            remedy = "Name the files, or call them as in train.de, train.en."
-            raise UserError(f"{paths[0]} has no files train.*.", remedy)
+            raise UserError(f"{paths[0]} has no files train.*.", "Name the files, or call them train.de and train.en.")
     texts = Texts()
     for split, files in given.items():
         for part in _parts(files, wanted):

@@ -28,13 +28,18 @@ from kill_runs import comparable
 
 Pairs = list[tuple[str, str]]
 SCRIPTS = {
-    "de": "abcdefghijklmnopqrstuvwxyzäöüß", "en": "abcdefghijklmnopqrstuvwxyz", "vi": "aăâbcdđeêghiklmnoôơpqrstuưvxyạảấầ",
-    "tr": "abcçdefgğhıijklmnoöprsştuüvyzİI", "ru": "абвгдежзийклмнопрстуфхцчшщъыьэюя", "el": "αβγδεζηθικλμνξοπρστυφχψωάές",
-    "ar": "ابتثجحخدذرزسشصضطظعغفقكلمنهويًَُِ", "he": "אבגדהוזחטיכלמנסעפצקרשת", "hi": "कखगघचजटडतदनपबमयरलवशसहािीुूे्ं",
-    "th": "กขคงจชซดตถทนบปผพมยรลวสหอะาิีุเแโ่้", "zh": "的一是不了人我在有他这中大来上国个到说们为子和你地出道也时年", "ja": "あいうえおかきくけこさしすせそたちつてとなアイウエオカキ日本語",
-    "ko": "가나다라마바사아자차카타파하거너더러머버서", "ka": "აბგდევზთიკლმნოპჟრსტუფქღყშჩცძწჭხჯჰ", "hy": "աբգդեզէըթժիլխծկհձղճմյնշոչպջռսվտրցւփքօֆ",
-    "am": "ሀለሐመሠረሰሸቀበተቸኀነኘአከኸወዐዘዠየደጀገ", "ta": "கஙசஞடணதநபமயரலவழளறனாிீுூெே்", "bn": "কখগঘচছজঝটঠডঢতথদধনপফবভমািীুূে্",
-    "km": "កខគឃងចឆជឈញដឋឌឍណតថទធនបផពភមាិីឹុូេ្", "xx": "😀😃🐶🐱🏠🚗🌳🌞👍🏽👩\u200d👧❤️", "yy": "0123456789.,", "zz": "!?*#-—…„“«»",
+    "de": "abcdefghijklmnopqrstuvwxyzäöüß", "en": "abcdefghijklmnopqrstuvwxyz",
+    "vi": "aăâbcdđeêghiklmnoôơpqrstuưvxyạảấầ", "tr": "abcçdefgğhıijklmnoöprsştuüvyzİI",
+    "ru": "абвгдежзийклмнопрстуфхцчшщъыьэюя", "el": "αβγδεζηθικλμνξοπρστυφχψωάές",
+    "ar": "ابتثجحخدذرزسشصضطظعغفقكلمنهويًَُِ", "he": "אבגדהוזחטיכלמנסעפצקרשת",
+    "hi": "कखगघचजटडतदनपबमयरलवशसहािीुूे्ं", "th": "กขคงจชซดตถทนบปผพมยรลวสหอะาิีุเแโ่้",
+    "zh": "的一是不了人我在有他这中大来上国个到说们为子和你",
+    "ja": "あいうえおかきくけこさしすせそアイウエオカキ日本語",
+    "ko": "가나다라마바사아자차카타파하거너더러머버서", "ka": "აბგდევზთიკლმნოპჟრსტუფქღყშჩცძწჭხჯჰ",
+    "hy": "աբգդեզէըթժիլխծկհձղճմյնշոչպջռսվտրցւփքօֆ", "am": "ሀለሐመሠረሰሸቀበተቸኀነኘአከኸወዐዘዠየደጀገ",
+    "ta": "கஙசஞடணதநபமயரலவழளறனாிீுூெே்", "bn": "কখগঘচছজঝটঠডঢতথদধনপফবভমািীুূে্",
+    "km": "កខគឃងចឆជឈញដឋឌឍណតថទធនបផពភមាិីឹុូេ្", "xx": "😀😃🐶🐱🏠🚗🌳🌞👍🏽👩\u200d👧❤️", "yy": "0123456789.,",
+    "zz": "!?*#-—…„“«»",
 }  # fmt: skip
 """Letters by code of a language; the last three have no letters."""
 UNSPACED = ("th", "zh", "ja", "km")
@@ -65,6 +70,7 @@ def make_texts(folder: Path) -> None:
     pairs = invented(random.Random(1), "en", "de", 300)
     for at, language in enumerate(("en", "de")):
         (folder / f"good.{language}").write_text("".join(f"{pair[at]}\n" for pair in pairs), "utf-8")
+    (folder / "few.en").write_text("".join(f"{source}\n" for source, _ in pairs[:5]), "utf-8")
     os.chdir(folder)
     overrides = parse_settings(TINY[1::2])
     nmt.train("good.en", "good.de", output="model", minutes=0.03, overrides=overrides)
@@ -111,7 +117,7 @@ NOISE: dict[str, Callable[[Pairs, random.Random], Pairs]] = {
     "duplicates": lambda pairs, rng: pairs + [rng.choice(pairs)] * rng.choice((10, 3000)),
     "one source": lambda pairs, rng: [(pairs[0][0], target) for _, target in pairs],
     "one pair": lambda pairs, rng: pairs[:1] * len(pairs),
-    "near duplicates": lambda pairs, rng: pairs + [(f"{s.upper()}, {n}!", f"{t} {n}") for n, (s, t) in enumerate(pairs)],
+    "alike": lambda pairs, rng: pairs + [(f"{s.upper()}, {n}!", f"{t} {n}") for n, (s, t) in enumerate(pairs)],
     "words": lambda pairs, rng: [(s.split()[0] if s.split() else s, t) for s, t in pairs],
     "long": _long,
     "strange": lambda pairs, rng: _some(pairs, rng, lambda s, t: (_inserted(s, rng), _inserted(t, rng))),
@@ -178,7 +184,7 @@ def _table(pairs: Pairs, codes: tuple[str, str], rng: random.Random) -> tuple[st
         keys: tuple[str, str] = rng.choice((codes, ("source", "target"), ("src", "tgt"), ("a", "b")))
         rows = [dict(zip(keys, pair, strict=True)) for pair in pairs]
         shapes: tuple[Callable[[dict[str, str]], object], ...] = (
-            lambda row: row, lambda row: row, lambda row: {"translation": row}, lambda row: {"translation": row, "id": 3},
+            lambda row: row, lambda row: {"translation": row}, lambda row: {"translation": row, "id": 3},
             lambda row: row | {"id": "x", "score": 0.5}, lambda row: {keys[0]: row[keys[0]]}, lambda row: list(row),
             lambda row: {"a": {"b": row}}, lambda row: row | {keys[1]: None}, lambda row: {"translation": []} | row,
         )  # fmt: skip
@@ -249,7 +255,7 @@ class TextKinds:
         if rng.random() < 0.03:
             given = rng.choice((given[:1], given * 2, [given[0]] * 2, [*given, "none.de"], given[::-1], ["."]))
         arguments = ["train", *given, "-o", "run", "--minutes", "0.5", *TINY]
-        others, outputs = [["translate", "run", "-i", "good.en", "-o", "translated"]], ("run",)
+        others, outputs = [["translate", "run", "-i", "few.en", "-o", "translated"]], ("run",)
         timer = 0.0
         match rng.randrange(12):
             case 0:
@@ -336,7 +342,7 @@ def _hurry(timer: float) -> None:
     request = prepared.Request
 
     def short(texts: list[Path], minutes: float | None = None, *others: object) -> prepared.Request:
-        return request(texts, minutes and minutes * SECONDS_OF_MINUTE / 60, *others)  # type: ignore[arg-type]
+        return request(texts, minutes and minutes * SECONDS_OF_MINUTE / 60, *others)
 
     prepared.Request = short  # type: ignore[assignment, misc]
     choice.TRIAL_SECONDS = 0.5  # type: ignore[misc]
@@ -362,7 +368,7 @@ def _problems(
         return ["a resumed run doesn't translate"] if following.get("--resume") == 0 and codes[-1] else []
     problems = [f"{name} is refused after a run" for name in ("run", "run/recipe.yaml") if following.get(name)]
     if not problems:
-        num_lines = [len((folder / name).read_bytes().split(b"\n")) for name in ("good.en", "translated")]
+        num_lines = [len((folder / name).read_bytes().split(b"\n")) for name in ("few.en", "translated")]
         problems += ["lines of the translation"] if num_lines[0] != num_lines[1] else []
         problems += _leaked(folder / "run" / "text", text)
         if "run/recipe.yaml" in following:
@@ -380,13 +386,12 @@ def _leaked(folder: Path, messages: str) -> list[str]:
         return [f"text in {languages}"]
     given = {"valid" if path.name.startswith("dev") else path.name.partition(".")[0]
              for path in (folder.parents[1] / "folder").iterdir()}  # fmt: skip
-    problems = []
+    problems = list[str]()
     for language in languages:
         sides = {split: {_normalised(line) for line in (folder / f"{split}{language}").read_text("utf-8").split("\n")}
                  for split in ("train", "valid", "test")}  # fmt: skip
-        for split in ("valid", "test"):
-            if (sides["train"] & sides[split]) - {""} and split not in given:
-                problems.append(f"{split}{language} has text for training")
+        common = {split: (sides["train"] & sides[split]) - {""} for split in ("valid", "test") if split not in given}
+        problems += [f"{split}{language} has text for training" for split, texts in common.items() if texts]
     return problems
 
 
