@@ -113,11 +113,11 @@ LIMITS = {
     "translation": 1_573,
     "plotting": 927,
     "evaluation": 141,
-    "autotrain": 718,
+    "autotrain": 746,
     "api": 158,
     "quickstart": 218,
     "cli": 1_799,
-    "extensions": 23_918,
+    "extensions": 23_975,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -3,8 +3,8 @@
 import re
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
@@ -33,7 +33,7 @@ VOCABULARY_SIZES = {1_000: 500, 2_000: 1000, 5_000: 2000, 20_000: 4000}
 DROPOUT = {10: 0.1, 25: 0.2}
 """Dropout for a run of up to this number of epochs; 0.3 for a longer one."""
 ENOUGH_EPOCHS = 30
-"""Passes over the text after which more bring little."""
+"""Epochs after which more bring little."""
 NUM_VALIDATIONS = 8
 VALIDATION_UPDATES = 10
 """Updates that take as long as a validation."""
@@ -58,11 +58,6 @@ class Speed:
     def num_updates(self, seconds: float) -> int:
         """Returns the number of updates for which there is time beside the validations."""
         return max(1, int(seconds / self.update) - NUM_VALIDATIONS * VALIDATION_UPDATES)
-
-
-def best_speed(speeds: Sequence[Speed], minutes: float) -> Speed:
-    """Returns the speed of the largest width for which there is time."""
-    return [speed for speed in speeds if speed.num_updates(60 * minutes) >= WIDTHS.get(speed.width, 0)][-1]
 
 
 def learn_vocabulary(pairs: Pairs, size: int | None = None) -> tuple[Vocabularies, VocabularyOptions]:
@@ -92,20 +87,25 @@ class Encoded:
         """Returns the dropout for a number of updates."""
         return _at_most(DROPOUT, num_updates * BATCH_TOKENS / self.num_tokens, 0.3)
 
-    def enough_minutes(self, speed: Speed) -> float:
-        """Returns about how many minutes bring something."""
-        return ENOUGH_EPOCHS * self.num_tokens / BATCH_TOKENS * speed.update / 60
+    def fitting(self, pairs: Pairs, vocabularies: Vocabularies) -> Pairs:
+        """Returns the pairs that have text and aren't longer than the sentences that are trained on."""
+        both = zip(pairs, _lengths(pairs, vocabularies), strict=True)
+        return [pair for pair, length in both if max(length) <= self.max_length and all(map(str.strip, pair))]
 
     @classmethod
     def read(cls, pairs: Pairs, vocabularies: Vocabularies) -> "Encoded":
         some = pairs[:: max(1, len(pairs) // NUM_ENCODED)]
-        sides = vocabularies.source, vocabularies.target
-        lengths = [tuple(len(side.encode(text)) for side, text in zip(sides, pair, strict=True)) for pair in some]
+        lengths = _lengths(some, vocabularies)
         num_tokens = sum(target + 1 for _, target in lengths) * len(pairs) // len(some)
         longest = sorted(map(max, lengths))
         max_length = min(max(longest[int(0.99 * (len(longest) - 1))], MAX_LENGTH[0]), MAX_LENGTH[1])
-        fitting = [pair for pair, length in zip(some, lengths, strict=True) if max(length) <= max_length]
-        return cls(num_tokens, max_length, fitting or some)
+        encoded = cls(num_tokens, max_length, some)
+        return replace(encoded, pairs=encoded.fitting(some, vocabularies) or encoded.fitting(pairs, vocabularies))
+
+
+def _lengths(pairs: Pairs, vocabularies: Vocabularies) -> list[tuple[int, int]]:
+    """Returns the numbers of pieces of source and target."""
+    return [(len(vocabularies.source.encode(s)), len(vocabularies.target.encode(t))) for s, t in pairs]
 
 
 def model_options(width: int, dropout: float) -> dict[str, Any]:
@@ -128,13 +128,10 @@ def training_options(width: int, num_updates: int, minutes: float | None) -> dic
     """
     warmup_steps = min(max(num_updates // 20, 1), 300)
     learning_rate = round(0.003 * (128 / max(width, 1)) ** 0.5, 4)
-    if minutes is None:
-        rate_falls = {"type": "plateau", "patience": 2, "warmup_steps": warmup_steps}
-        end: dict[str, Any] = {"patience": 8, "schedule": rate_falls}
-    else:
-        rate_falls = {"type": "cosine", "stable_fraction": 0.5, "warmup_steps": warmup_steps}
-        end = {"max_minutes": minutes, "schedule": rate_falls}
+    schedule = {"type": "cosine", "stable_fraction": 0.5} if minutes else {"type": "plateau", "patience": 2}
+    end: dict[str, Any] = {"max_minutes": minutes} if minutes else {"patience": 8}
     return end | {
+        "schedule": schedule | {"warmup_steps": warmup_steps},
         "batch_tokens": BATCH_TOKENS, "optimizer": "muon", "learning_rate": learning_rate,
         "ema": 0.998, "validate_every": max(num_updates // NUM_VALIDATIONS, 1), "validation_size": 300,
         "metric": "chrf",

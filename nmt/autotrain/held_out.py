@@ -2,6 +2,7 @@
 
 import random
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -17,7 +18,11 @@ MAX_SHARED = 0.8
 """Largest share of a held-out sentence's groups of words that one sentence for training may have."""
 CANDIDATES = 2
 """Candidates for each pair that is held out, because some are too similar to text for training."""
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]|[^\W\d_\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]+")
+_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+_MARKS = "".join(mark for mark in map(chr, range(0x300, 0x10000)) if unicodedata.category(mark).startswith("M"))
+"""Vowel signs and accents, which stand inside words of many scripts and are no letters."""
+_LETTER = rf"[^\W\d_{_UNSPACED}]"
+_WORD = re.compile(rf"[{_UNSPACED}]|{_LETTER}+(?:[{_MARKS}]+{_LETTER}*)*")
 """A word, or a character of a script without spaces; no digits, in which versions of a sentence differ."""
 
 
@@ -33,7 +38,7 @@ def hold_out(pairs: Pairs, num_valid: int, num_test: int, seed: int) -> tuple[Pa
     wanted = num_valid + num_test
     if not wanted:
         return pairs, [], []
-    keys = [tuple(" ".join(_WORD.findall(text.lower())) for text in pair) for pair in pairs]
+    keys = [tuple(map(_key, pair)) for pair in pairs]
     groups = _alike(keys)
     order = list(dict.fromkeys(groups))
     random.Random(seed).shuffle(order)
@@ -46,20 +51,24 @@ def hold_out(pairs: Pairs, num_valid: int, num_test: int, seed: int) -> tuple[Pa
             count += sizes[group]
     for side in (0, 1):
         candidates -= _similar([key[side] for key in keys], groups, candidates)
-    valid, test = set[int](), set[int]()
+    parts, most, held = (set[int](), set[int]()), (num_valid, num_test), [0, 0]
     for group in order:
         if group in candidates:
-            done = [_size(part, sizes) / most if most else 1.0 for part, most in ((valid, num_valid), (test, num_test))]
+            done = [number / limit if limit else 1.0 for number, limit in zip(held, most, strict=True)]
             if min(done) >= 1:
                 break
-            (valid if done[0] < done[1] else test).add(group)
-    train = [pair for pair, group in zip(pairs, groups, strict=True) if group not in valid and group not in test]
-    held = [[pair for pair, group in zip(pairs, groups, strict=True) if group in part] for part in (valid, test)]
-    return train, held[0], held[1]
+            part = int(done[0] >= done[1])
+            parts[part].add(group)
+            held[part] += sizes[group]
+    both = parts[0] | parts[1]
+    train = [pair for pair, group in zip(pairs, groups, strict=True) if group not in both]
+    valid, test = ([pair for pair, group in zip(pairs, groups, strict=True) if group in part] for part in parts)
+    return train, valid, test
 
 
-def _size(groups: set[int], sizes: Counter[int]) -> int:
-    return sum(sizes[group] for group in groups)
+def _key(text: str) -> str:
+    """Returns the words of a text; the text itself where it has none, such as numbers and emoji."""
+    return " ".join(_WORD.findall(unicodedata.normalize("NFKC", text).casefold())) or text.strip()
 
 
 def _alike(keys: Sequence[tuple[str, ...]]) -> list[int]:
@@ -80,20 +89,17 @@ def _alike(keys: Sequence[tuple[str, ...]]) -> list[int]:
 
 def _similar(texts: Sequence[str], groups: Sequence[int], candidates: set[int]) -> set[int]:
     """Returns the groups of which a text shares most of its groups of words with a text of another one."""
+    held = {at: set(_triples(texts[at])) for at, group in enumerate(groups) if group in candidates}
+    counts = Counter(triple for own in held.values() for triple in own)
     holders: dict[tuple[str, ...], list[int]] = {}
-    num_words = {}
-    for at, (text, group) in enumerate(zip(texts, groups, strict=True)):
-        if group in candidates:
-            own = set(_triples(text))
-            num_words[at] = len(own)
-            for triple in own:
-                holders.setdefault(triple, []).append(at)
+    for at, own in held.items():  # a text that shares more than MAX_SHARED has one of these rare ones (Chaudhuri 2006)
+        for triple in sorted(own, key=counts.__getitem__)[: len(own) - int(MAX_SHARED * len(own))]:
+            holders.setdefault(triple, []).append(at)
     similar = set[int]()
     for text, group in zip(texts, groups, strict=True):
-        shared = Counter(holder for triple in set(_triples(text)) for holder in holders.get(triple, ()))
-        for holder, count in shared.items():
-            if count > MAX_SHARED * num_words[holder] and groups[holder] != group:
-                similar.add(groups[holder])
+        for at in {at for triple in _triples(text) for at in holders.get(triple, ()) if groups[at] not in similar}:
+            if groups[at] != group and len(held[at].intersection(_triples(text))) > MAX_SHARED * len(held[at]):
+                similar.add(groups[at])
     return similar
 
 

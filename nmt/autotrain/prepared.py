@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from nmt.autotrain.choice import (
+    BATCH_TOKENS,
+    ENOUGH_EPOCHS,
     WIDTHS,
     Encoded,
     Speed,
-    best_speed,
     learn_vocabulary,
     measure_speed,
     model_options,
@@ -61,7 +62,7 @@ class Request:
         if not self.texts:
             raise UserError("There is no text and no recipe.", "Name two files, the source first, or a recipe.")
         languages = self.wanted or (languages_of(*self.texts[:2]) if len(self.texts) > 1 else None)
-        return Path("runs", "-".join(languages) if languages else self.texts[0].name.partition(".")[0])
+        return Path("runs", "-".join(languages) if languages else self.texts[0].resolve().name.partition(".")[0])
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,11 @@ class Prepared:
             trained = load_recipe(request.start / "recipe.yaml").model_dump(mode="json")
             values |= {key: trained[key] for key in ("model", "decoding")}
             values["vocabulary"] = trained["vocabulary"] | {"path": None}
-            own = {"finetune_from": str(request.start), "learning_rate": TUNING_RATE, "optimizer": "adam"}
-            values["training"] |= own
+            values["training"] |= {
+                "finetune_from": str(request.start),
+                "learning_rate": TUNING_RATE,
+                "optimizer": "adam",
+            }
         for key, value in request.overrides.items():
             override(values, key, value)
         return validate(Recipe, values, "the recipe that was chosen")
@@ -112,9 +116,10 @@ class Prepared:
     def choose(self) -> Recipe:
         """Chooses the width and the number of updates; says what is to be expected."""
         speeds, minutes = self.speeds(), self.request.minutes
-        speed = best_speed(speeds, minutes or LONG_MINUTES)
+        seconds = 60 * (minutes or LONG_MINUTES)
+        speed = [speed for speed in speeds if speed.num_updates(seconds) >= WIDTHS.get(speed.width, 0)][-1]
         if minutes is None:
-            minutes = max(1.0, self.encoded.enough_minutes(speed))
+            minutes = max(1.0, ENOUGH_EPOCHS * self.encoded.num_tokens / BATCH_TOKENS * speed.update / 60)
             say(f"training ends when validation says that more time brings nothing, after about {minutes:.0f} minutes")
         num_updates = speed.num_updates(60 * minutes)
         say(f"model: Transformer of width {speed.width}, {60 / speed.update:,.0f} updates a minute")
@@ -134,13 +139,17 @@ def prepare(request: Request, folder: Path) -> Prepared:
         folder: where the text and the vocabulary are written.
     """
     texts = read_texts(request.texts, request.wanted)
-    if not texts.train:
-        raise UserError(f"{texts.names[0]} has no text.", "Check the file.")
+    num_pairs, names = len(texts.train), " and ".join(texts.names)
+    if not any(source.strip() and target.strip() for source, target in texts.train):
+        raise UserError(f"{names} have no pair of lines that both have text.", "Check the files.")
     texts.languages = request.wanted or texts.languages
-    num_pairs = len(texts.train)
     for check in hooks("text_read"):
         check(texts, request.keep_all)
-    texts.languages = texts.languages or ("source", "target")
+    told = dict(zip(("data.source", "data.target"), texts.languages or ("source", "target"), strict=True))
+    source, target = (str(request.overrides.get(key, name)) for key, name in told.items())
+    texts.languages = source, target
+    if source == target:
+        raise UserError(f"{names} are both called {source}.", "Set other names by --set data.source= and data.target=.")
     say(f"read {num_pairs:,} pairs of sentences, {' to '.join(map(name_of, texts.languages))}")
     _hold_out(texts)
     if len(texts.train) < FEW_PAIRS:
@@ -150,10 +159,6 @@ def prepare(request: Request, folder: Path) -> Prepared:
         )
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    for split in ("train", "valid", "test"):
-        for side, language in enumerate(texts.languages):
-            with open_output(folder / f"{split}.{language}") as file:
-                file.writelines(f"{pair[side]}\n" for pair in getattr(texts, split))
     if request.start:
         vocabularies = Vocabularies.load(request.start)
         options = load_recipe(request.start / "recipe.yaml").vocabulary
@@ -161,6 +166,15 @@ def prepare(request: Request, folder: Path) -> Prepared:
         vocabularies, options = learn_vocabulary(texts.train, request.overrides.get("vocabulary.size"))
     vocabularies.save(folder)
     encoded = Encoded.read(texts.train, vocabularies)
+    if not encoded.pairs:
+        raise UserError(f"{names} have no pair of up to {encoded.max_length} pieces.", "Write a sentence on each line.")
+    if not encoded.fitting(texts.valid, vocabularies):
+        texts.valid = encoded.pairs[: SIZES[0]]
+        warn("there are too few pairs to hold some out, so that the scores are those of text that the model has seen.")
+    for side, language in enumerate(texts.languages):
+        for split in ("train", "valid", "test"):
+            with open_output(folder / f"{split}.{language}") as file:
+                file.writelines(f"{pair[side]}\n" for pair in getattr(texts, split))
     say(f"vocabulary: {len(vocabularies.source):,} pieces ({options.type}); {encoded.num_tokens:,} target tokens")
     return Prepared(request, texts, options, encoded, folder.absolute())
 
@@ -172,10 +186,4 @@ def _hold_out(texts: Texts) -> None:
     texts.train, valid, test = hold_out(texts.train, num_valid, num_test, seed=1)
     texts.valid, texts.test = texts.valid or valid, texts.test or test
     if valid or test:
-        say(
-            f"held out {len(valid):,} pairs for validation and {len(test):,} for the test, none of them like one "
-            "for training"
-        )
-    if not texts.valid:
-        texts.valid = texts.train[: SIZES[0]]
-        warn("there are too few pairs to hold some out, so that the scores are those of text that the model has seen.")
+        say(f"held out {len(valid):,} pairs for validation and {len(test):,} for the test, none like one for training")

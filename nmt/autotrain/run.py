@@ -1,16 +1,16 @@
 """``nmt train TEXT… --minutes M``: from text files to a model, its scores and its picture in a number of minutes."""
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nmt.autotrain.prepared import Request, prepare
-from nmt.autotrain.texts import Pairs, Texts
+from nmt.autotrain.texts import Pairs, Texts, read_texts
 from nmt.core.console import print_table, say, warn
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
-from nmt.core.text import read_lines
 from nmt.evaluation.scores import score_corpus
 from nmt.metrics.table import Score
 from nmt.plotting.curves import draw_runs
@@ -40,16 +40,25 @@ def autotrain(request: Request, output: Path, on_event: Sink | None = None) -> P
         UserError: the text can't be used, or ``output`` holds a run.
     """
     begun = time.monotonic()
-    directory = ModelDirectory(output)
-    if directory.recipe.exists():
+    if ModelDirectory(output).recipe.exists():
         raise UserError(f"{output} holds a run already.", "Continue it by --resume, or choose another folder with -o.")
-    prepared = prepare(request, output / "text")
-    recipe, texts = prepared.choose(), prepared.texts
-    general = _read(request.start, ("test",)) if request.start else Texts()
+    if request.start:
+        ModelDirectory(request.start).check()
+    text = output / "text"
+    if any(text.resolve() in (path.resolve(), *path.resolve().parents) for path in request.texts):
+        raise UserError(f"{text} has the text that was given, and would be written.", "Name another folder with -o.")
+    is_new = not output.exists()
+    try:
+        prepared = prepare(request, text)
+        recipe, texts = prepared.choose(), prepared.texts
+    except BaseException:
+        if is_new:  # nothing was trained yet
+            shutil.rmtree(output, ignore_errors=True)
+        raise
+    general = _read(request.start) if request.start else Texts()
     before = [_scores(request.start, given)[1] for given in (texts, general)] if request.start else []
-    deadline = None
-    if request.minutes is not None:
-        deadline = begun + 60 * request.minutes * (1 - END_SHARE) - min(END_SECONDS, 3 * request.minutes)
+    minutes = request.minutes
+    deadline = minutes and begun + 60 * minutes * (1 - END_SHARE) - min(END_SECONDS, 3 * minutes)
     train(recipe, output, on_event=on_event, deadline=deadline)
     report(output, texts, before, general)
     return output
@@ -70,18 +79,16 @@ def resume(output: Path, minutes: float | None = None, on_event: Sink | None = N
         changes = {"max_minutes": minutes, "max_steps": None, "schedule": schedule}
         recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)})
     train(recipe, output, resume=True, on_event=on_event)
-    report(output, _read(output, ("valid", "test")))
+    report(output, _read(output))
     return output
 
 
-def _read(model: Path, splits: Sequence[str]) -> Texts:
-    """Reads the held-out text of a model that was trained on text files; that of another model is empty."""
+def _read(model: Path) -> Texts:
+    """Reads the text of a model that was trained on text files; that of another model is empty."""
     data = load_recipe(ModelDirectory(model).recipe).data
-    texts = Texts(languages=(data.source, data.target))
-    for split in splits:
-        files = [model / "text" / f"{split}.{language}" for language in (data.source, data.target)]
-        if all(path.is_file() for path in files):
-            setattr(texts, split, list(zip(*map(read_lines, files), strict=True)))
+    languages = data.source, data.target
+    texts = read_texts([model / "text"], languages) if (model / "text").is_dir() else Texts()
+    texts.languages = languages
     return texts
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from os.path import exists, isdir, isfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,15 +12,13 @@ from nmt.core.compression import SUFFIXES
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.sources import VALIDATION_NAMES
-from nmt.recipe.registry import provided
+from nmt.recipe.registry import hooks, provided
 
 MAX_PAIRS = 3_000_000
 """Largest number of pairs, which are all in memory."""
 TABLES = (".tsv", ".csv", ".jsonl", ".tmx", ".xlf", ".xliff")
 """Files of both languages, which an extension reads."""
 _CODE = re.compile(r"[a-z]{2,3}([-_]\w{2,8})?", re.IGNORECASE)
-_WINDOW = 40
-"""Lines by which it is told where two files part."""
 
 Pairs = list[tuple[str, str]]
 
@@ -57,12 +56,11 @@ def read_texts(paths: Sequence[Path], wanted: tuple[str, str] | None = None) -> 
         UserError: a file is missing or damaged, a text has no translation, or two files have different lengths.
     """
     given: dict[str, Sequence[Path]] = {"train": paths}
-    if len(paths) == 1 and paths[0].is_dir():
+    if len(paths) == 1 and isdir(paths[0]):
         names = {"train": ("train",), "valid": VALIDATION_NAMES, "test": ("test",)}
         given = {split: [p for own in names[split] for p in sorted(paths[0].glob(f"{own}.*"))] for split in names}
         if not given["train"]:
-            remedy = "Name the files, or call them as in train.de, train.en."
-            raise UserError(f"{paths[0]} has no files train.*.", remedy)
+            raise UserError(f"{paths[0]} has no files train.*.", "Name the files, or call them train.de and train.en.")
     texts = Texts()
     for split, files in given.items():
         for part in _parts(files, wanted):
@@ -83,6 +81,8 @@ def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Pa
         if (kind := Path(_without_compression(path)).suffix.lower()) in TABLES:
             read = provided("table of text", f"Training on {kind} files")
             yield Part((f"the source in {path}", f"the target in {path}"), *read(path, kind, wanted))
+        elif path.suffix in (".bz2", ".zip", ".7z"):
+            raise UserError(f"{path} can't be decompressed.", f"Unpack it, or compress it as {', '.join(SUFFIXES)}.")
         else:
             plain.append(path)
     if wanted and len(plain) == 2:
@@ -115,33 +115,15 @@ def languages_of(source: Path, target: Path) -> tuple[str, str] | None:
 
 def _line_pairs(source: Path, target: Path) -> Iterable[tuple[str, str]]:
     for path in (source, target):
-        if path.exists() and not path.is_file():
+        if exists(path) and not isfile(path):  # Path.exists raises OSError for a name that is too long
             raise UserError(f"{path} is not a regular file.", "Name a file of text.")
-    if source.exists() and target.exists() and source.samefile(target):
-        raise UserError(
-            f"{source} is given as the source and as the target.", "Give the file of the translations, too."
-        )
+    if exists(source) and exists(target) and source.samefile(target):
+        raise UserError(f"{source} is given as the source and as the target.", "Give the translations, too.")
     sources, targets = (list(islice(read_lines(path), MAX_PAIRS)) for path in (source, target))
     if len(sources) != len(targets):
+        where = "".join(f"; {find(sources, targets)}" for find in hooks("lengths_differ"))
         raise UserError(
-            f"{source} has {len(sources):,} lines, but {target} has {len(targets):,}; {_parting(sources, targets)}.",
+            f"{source} has {len(sources):,} lines, but {target} has {len(targets):,}{where}.",
             "Line n of one must translate line n of the other: add or delete the lines that are alone.",
         )
     return zip(sources, targets, strict=True)
-
-
-def _parting(sources: Sequence[str], targets: Sequence[str]) -> str:
-    """Says where two texts part: after it, the lengths of lines fit better if one line is left out."""
-    lengths = [[len(line) for line in lines] for lines in (sources, targets)]
-    longer, shorter = sorted(lengths, key=len, reverse=True)
-
-    def misfit(begin: int, end: int, shift: int) -> int:
-        pairs = zip(longer[begin + shift : end + shift], shorter[begin:end], strict=False)
-        return sum(abs(a - b) > 0.5 * max(a, b, 8) for a, b in pairs)
-
-    for begin in range(len(shorter)):
-        end = begin + _WINDOW
-        if misfit(begin, end, 1) + _WINDOW // 5 < misfit(begin, end, 0):
-            line = min(range(begin, end), key=lambda at: misfit(begin, at, 0) + misfit(at, end, 1))
-            return f"they seem to part near line {line + 1:,}"
-    return f"line {len(shorter) + 1:,} and those after it are alone"

@@ -49,3 +49,21 @@ def test_repeated_and_nearly_repeated_sentences_are_not_divided() -> None:
     versions = [(f"{long} {word(n)}", f"{word(n)} {long}") for n in range(50)]
     train, valid, test = hold_out([sentence(n) for n in range(200)] + versions, 20, 30, seed=1)
     assert not [pair for pair in (*valid, *test) if long in pair[0]]
+
+
+def test_sentences_of_all_scripts_are_held_out_and_vowel_signs_tell_them_apart() -> None:
+    def sentences(letters: str) -> list[str]:
+        words = [f"{one}{other}" for one in letters for other in letters]
+        return [" ".join(words[(n * step + n) % len(words)] for step in (1, 3, 7, 11)) for n in range(60)]
+
+    emoji = sentences("😀😃🐶🐱🏠🚗🌳🌞👍🐟")
+    assert [len(part) for part in hold_out(list(zip(emoji, reversed(emoji), strict=True)), 3, 3, seed=1)[1:]] == [3, 3]
+    syllables = [f"क{one} क{two} क{three}" for one in "ािीुूे" for two in "ािीुूे" for three in "ाे"]
+    pairs = [(text, sentence(n)[1]) for n, text in enumerate(syllables)]
+    train, valid, test = hold_out(pairs, 4, 4, seed=1)
+    assert (len(valid), len(test)) == (4, 4)
+    composed = [(f"{text} caf\u00e9 Stra\u00dfe", text) for text, _ in map(sentence, range(100))]
+    decomposed = [(f"{text} cafe\u0301 STRASSE", f"{text} {word(n)}") for n, (_, text) in enumerate(composed)]
+    train, valid, test = hold_out(composed + decomposed, 10, 10, seed=1)
+    starts = [{source.split()[0] for source, _ in part} for part in (train, valid, test)]
+    assert not starts[0] & (starts[1] | starts[2])

@@ -138,3 +138,54 @@ def test_what_cannot_be_trained_on_is_refused(
     done = run_nmt("train", *(names.get(argument, argument) for argument in arguments))
     assert done.returncode == 2, done.stderr
     assert message in " ".join(done.stderr.split())
+
+
+def test_a_text_that_is_refused_leaves_nothing_and_can_be_tried_again(
+    text: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "run"
+    for files, options, message in (
+        (text, {"overrides": {"model.width": 3}}, "model.width"),
+        (text, {"start": tmp_path / "none"}, "none is not a model directory"),
+        (text, {"overrides": {"data.source": "de"}}, "are both called de"),
+    ):
+        with pytest.raises(UserError, match=message):
+            nmt.train(*files, output=output, minutes=0.02, **options)
+        assert not output.exists()
+    nmt.train(*text, output=output, minutes=0.02, overrides=TINY | {"data.source": "xy"})
+    assert {path.suffix for path in (output / "text").glob("train.*")} == {".xy", ".de"}
+
+
+def test_a_run_does_not_write_over_the_text_that_is_given(text: tuple[Path, Path], tmp_path: Path) -> None:
+    files = [tmp_path / "text" / f"train.{path.suffix[1:]}" for path in text]
+    files[0].parent.mkdir()
+    for path, given in zip(files, text, strict=True):
+        path.write_bytes(given.read_bytes())
+    with pytest.raises(UserError, match="has the text that was given"):
+        nmt.train(tmp_path / "text", output=tmp_path, minutes=0.02)
+    assert files[0].read_bytes() == text[0].read_bytes()
+
+
+@pytest.mark.parametrize("line", ["", "word " * 3000])
+def test_validation_text_that_is_unusable_is_replaced(
+    text: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    for path in text:
+        lines = list(read_lines(path))[:60]
+        (tmp_path / f"train{path.suffix}").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+        (tmp_path / f"valid{path.suffix}").write_text(f"{line}\n" * 3, "utf-8")
+    prepared = prepare(Request([tmp_path], 1.0), tmp_path / "text")
+    assert prepared.texts.valid
+    assert set(prepared.texts.valid) <= set(prepared.texts.train)
+    assert "text that the model has seen" in capsys.readouterr().err
+
+
+def test_text_without_a_pair_that_can_be_trained_on_is_refused(tmp_path: Path) -> None:
+    for line, message in (
+        (" ", "no pair of lines that both have text"),
+        ("a b c d e f g h " * 900, "up to 500 pieces"),
+    ):
+        for language in ("de", "en"):
+            (tmp_path / f"a.{language}").write_text(f"{line}{language}\n" * 3 if line != " " else " \n" * 3, "utf-8")
+        with pytest.raises(UserError, match=message):
+            prepare(Request([tmp_path / "a.de", tmp_path / "a.en"], 1.0, keep_all=True), tmp_path / "text")

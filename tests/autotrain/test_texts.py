@@ -25,6 +25,8 @@ def write(folder: Path, **files: str) -> None:
         ("a.csv", "source,target\n" + "".join(f'"{s}","{t}"\n' for s, t in PAIRS), None),
         ("a.jsonl", "".join(json.dumps({"id": 3, "de": s, "en": t}) + "\n" for s, t in PAIRS), ("de", "en")),
         ("a.jsonl", "".join(json.dumps({"translation": {"de": s, "en": t}}) + "\n" for s, t in PAIRS), ("de", "en")),
+        ("a.csv", "German;English\n" + "".join(f"{s};{t}\n" for s, t in PAIRS), ("de", "en")),
+        ("a.csv", "de,en\n\n" + "".join(f'"{s}","{t}"\n,\n' for s, t in PAIRS), ("de", "en")),
         ("a.tsv", "id\tde\ten\n" + "".join(f"7\t{s}\t{t}\n" for s, t in PAIRS), ("de", "en")),
     ],
 )
@@ -35,6 +37,13 @@ def test_a_table_is_read_by_the_languages_of_its_columns(
     texts = read_texts([tmp_path / name])
     assert texts.train == PAIRS
     assert texts.languages == languages
+
+
+def test_columns_named_by_their_side_have_the_languages_that_are_wanted(tmp_path: Path) -> None:
+    write(tmp_path, a__csv="source,target\neins,one\n", b__csv="de,fr\neins,un\n")
+    assert read_texts([tmp_path / "a.csv"], ("de", "en")).train == [("eins", "one")]
+    with pytest.raises(UserError, match="has the columns de, fr, not de and en"):
+        read_texts([tmp_path / "b.csv"], ("de", "en"))
 
 
 def test_several_files_are_one_text_and_may_be_compressed(tmp_path: Path) -> None:
@@ -59,6 +68,7 @@ def test_a_folder_has_its_splits(tmp_path: Path) -> None:
         read_texts([tmp_path / "none"])
 
 
+@pytest.mark.extension("cleaning")
 def test_it_is_said_where_two_files_part(tmp_path: Path) -> None:
     lines = ["word " * (1 + n * 7 % 13) for n in range(300)]
     (tmp_path / "a.de").write_text("\n".join(lines) + "\n")
@@ -81,11 +91,15 @@ def test_it_is_said_where_two_files_part(tmp_path: Path) -> None:
         (["ragged.tsv"], r"row 2 has 3 columns, but the first has 2"),
         (["bad.jsonl"], "line 1: this is no JSON object"),
         (["empty.tsv"], "has no pairs"),
+        (["one.jsonl"], "first row of .* has only de, but two columns are needed"),
+        (["quotes.csv"], "line 1: field larger than field limit"),
+        (["a.de.bz2", "a.en"], "can't be decompressed"),
+        (["x" * 300, "a.en"], "File name too long"),
     ],
 )
 def test_text_that_cannot_be_read_is_refused(tmp_path: Path, names: list[str], message: str) -> None:
     write(tmp_path, a__de="eins\n", a__en="one\n", three__tsv="x\ty\tz\n", ragged__tsv="de\ten\na\tb\tc\n",
-          bad__jsonl="[]\n", empty__tsv="")  # fmt: skip
+          bad__jsonl="[]\n", empty__tsv="", one__jsonl='{"de": "a"}\n', quotes__csv='a,"' + "b" * 140_000)  # fmt: skip
     (tmp_path / "utf16.de").write_text("eins\n", "utf-16")
     with pytest.raises(UserError, match=message):
         read_texts([tmp_path / name for name in names], ("x", "y") if names == ["none"] else None)

@@ -74,6 +74,8 @@ class Case:
     """By how much the limit of time is multiplied."""
     outputs: tuple[str, ...] = ()
     """Files and folders that a command which is refused must leave as they were."""
+    is_killed: bool = False
+    """Whether a command is killed, so that temporary files may be left."""
     check: Callable[[Path, list[int]], list[str]] = lambda folder, codes: []
     """What is wrong with the folder after the commands have ended with these codes."""
 

@@ -107,7 +107,7 @@ def run(case: Case, base: Path, seconds: float, megabytes: float) -> Result:
         result = Result(codes[0], max(process.seconds for process in processes), "\n".join(texts))
         for process, text in zip(processes, texts, strict=True):
             result.problems += process.problems(case.patience * seconds, megabytes, text)
-        if min(codes) >= 0:
+        if min(codes) >= 0 and not case.is_killed:
             result.problems += [f"{path.name} is left" for path in sorted(folder.rglob(".nmt-*.tmp"))]
         if codes[0] == 2:
             changed = [name for name, old in before.items() if content(folder / name) != old]

@@ -33,6 +33,7 @@ from hostile_files import make_files
 from hostile_input import Case, make_base
 from hostile_pairs import PairKinds
 from hostile_process import MEGABYTES, SECONDS, run
+from hostile_texts import TextKinds, make_texts
 from warm_python import warm_python
 
 INPUT_KINDS = (
@@ -41,6 +42,8 @@ INPUT_KINDS = (
 )  # fmt: skip
 FILE_KINDS = ("bomb", "line", "export", "plan", "corrections", "together")
 """Kinds whose honest input is another one."""
+TEXT_KINDS = ("texts",)
+"""Kinds of text to train on by ``nmt train TEXT… --minutes M``."""
 
 
 def _import_everything() -> None:
@@ -76,11 +79,12 @@ def make(build: Callable[[Path], None], base: Path) -> Path:
 
 def options_of_program() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    kinds = INPUT_KINDS + FILE_KINDS
+    kinds = INPUT_KINDS + FILE_KINDS + TEXT_KINDS
     parser.add_argument("--cases", type=int, default=1000, metavar="N")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="the same seed makes the same cases")
     parser.add_argument("--kind", choices=kinds, nargs="+", default=kinds, help="only cases of these kinds")
     parser.add_argument("--only", type=int, metavar="N", help="only case number N, with its output")
+    parser.add_argument("--show", action="store_true", help="print the command and the messages of each case")
     parser.add_argument("--first", type=int, default=0, metavar="N", help="start with case number N")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that run cases at the same time")
     parser.add_argument("--minutes", type=float, default=math.inf, metavar="X", help="stop earlier, after so long")
@@ -102,6 +106,7 @@ class Torturer:
         self.makers: dict[str, tuple[Callable[[random.Random], Case], Path]] = {}
         self._add(INPUT_KINDS, make_base, NewKinds)
         self._add(FILE_KINDS, make_files, PairKinds)
+        self._add(TEXT_KINDS, make_texts, TextKinds)
 
     def _add(self, kinds: tuple[str, ...], build: Callable[[Path], None], maker: type) -> None:
         if chosen := set(kinds) & {*self.options.kind}:
@@ -119,8 +124,8 @@ class Torturer:
         self.codes[result.code] += 1
         self.kinds[kind] += 1
         self.slowest = max(self.slowest, result.seconds)
-        if options.only is not None:
-            print(" ".join(case.arguments), case.described, result.messages, sep="\n")
+        if options.only is not None or options.show:
+            print(number, result.code, " ".join(case.arguments), case.described, result.messages, sep="\n")
         if result.problems:
             self.failures += 1
             again = f"--seed {options.seed} --only {number} --kind {' '.join(options.kind)}"

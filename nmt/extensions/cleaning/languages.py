@@ -14,6 +14,8 @@ MIN_LETTERS = 200
 """Fewest letters by which a language is identified."""
 CERTAIN = 0.9
 """Least probability of an identified language."""
+NO_LANGUAGE = "zxx"
+"""Code of py3langid (ISO 639-2) for text that isn't in a language."""
 MAX_COPIED = 0.5
 """Largest share of pairs whose sides are equal."""
 
@@ -25,7 +27,7 @@ def check_languages(texts: Texts) -> tuple[str, str]:
         UserError: the sides are swapped, or most translations are copies of their sources.
     """
     pairs = texts.train
-    copied = sum(source == target for source, target in pairs) / len(pairs)
+    copied = sum(source == target and bool(source.strip()) for source, target in pairs) / len(pairs)
     if copied > MAX_COPIED:
         raise UserError(
             f"{copied:.0%} of the lines of {texts.names[1]} are the same as in {texts.names[0]}.",
@@ -50,7 +52,8 @@ def check_languages(texts: Texts) -> tuple[str, str]:
         return told
     if None in found or found[0] == found[1]:
         warn(
-            "the languages can't be told, so that they are called source and target. Name them: --set data.source=de …"
+            "the languages can't be told, so they are called source and target. Name them, for example with "
+            "--set data.source=de --set data.target=en."
         )
         return "source", "target"
     return str(found[0]), str(found[1])
@@ -67,4 +70,4 @@ def identified(lines: Iterable[str]) -> str | None:
     if sum(map(str.isalpha, text)) < MIN_LETTERS:
         return None
     code, probability = language_identifier().classify(text)
-    return str(code) if probability >= CERTAIN else None
+    return str(code) if probability >= CERTAIN and code != NO_LANGUAGE else None

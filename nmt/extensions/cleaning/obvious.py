@@ -36,7 +36,10 @@ def check_text(texts: Texts, keep_all: bool) -> None:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.most_common())
         say(f"dropped {dropped.total():,} pairs that can't be translations: {reasons} (--keep-all keeps them)")
     if not texts.train:
-        raise UserError("No pair of sentences is left.", "Check that the files are translations of each other.")
+        raise UserError(
+            f"No pair of lines of {texts.names[0]} and {texts.names[1]} can be a translation.",
+            "Check that the files have text and translate each other, or keep all pairs with --keep-all.",
+        )
 
 
 def without_errors(pairs: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], Counter[str]]:

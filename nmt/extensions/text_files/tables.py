@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from nmt.core.errors import UserError, shortened
@@ -15,6 +16,8 @@ from nmt.translation.languages import NAMES
 UNITS = (".tmx", ".xlf", ".xliff")
 _CODE = re.compile(r"[a-z]{2,3}([-_]\w{2,8})?")
 _SIDES = ("source", "target", "src", "tgt")
+_CODES = {name.lower(): code for code, name in NAMES.items()}
+"""Codes of languages by their English names in small letters."""
 
 
 def read_table(
@@ -37,7 +40,8 @@ def read_table(
     if first is None:
         raise UserError(f"{path} has no pairs of sentences.", "Check the file.")
     columns = _columns(path, list(first), wanted)
-    languages = columns if all(_CODE.fullmatch(name) for name in columns) else None
+    source, target = (_CODES.get(name.lower(), name) for name in columns)
+    languages = (source, target) if _CODE.fullmatch(source) and _CODE.fullmatch(target) else None
     return languages, ((one_line(row.get(columns[0], "")), one_line(row.get(columns[1], ""))) for row in (first, *rows))
 
 
@@ -45,20 +49,28 @@ def _columns(path: Path, names: Sequence[str], wanted: tuple[str, str] | None) -
     """Returns the names of the columns of source and target."""
     if wanted and set(wanted) <= set(names):
         return wanted
+    if len(names) < 2:
+        raise UserError(
+            f"The first row of {path} has {f'only {shortened(names[0])}' if names else 'no text'}, but two columns are "
+            "needed.",
+            "Give every row the text of the source and of the target, as `nmt train --help` shows.",
+        )
     known = [name for name in names if name.lower() in _SIDES] or [name for name in names if _is_name(name)]
     known = [name for name in known if name != "id"] if len(known) > 2 else known
     chosen = names if len(names) == 2 else known
-    if len(chosen) != 2 or (wanted and names != ["a", "b"]):
+    is_unnamed = names == ["a", "b"] or all(name.lower() in _SIDES for name in chosen)
+    if len(chosen) != 2 or (wanted and not is_unnamed):
+        missing = f", not {' and '.join(wanted)}" if wanted else ", of which two are to be source and target"
         raise UserError(
-            f"{path} has the columns {shortened(', '.join(names))}, of which two are to be source and target.",
+            f"{path} has the columns {shortened(', '.join(names))}{missing}.",
             "Name them: --set data.source=NAME --set data.target=NAME.",
         )
     return chosen[0], chosen[1]
 
 
 def _is_name(cell: str) -> bool:
-    """Returns whether a cell of a table can be the name of a column: a language's code, or a side of a pair."""
-    return cell.lower() in _SIDES or (bool(_CODE.fullmatch(cell)) and re.split("[-_]", cell)[0] in NAMES)
+    """Returns whether a cell of a table can be the name of a column: of a language, its code, or a side of a pair."""
+    return cell.lower() in (*_SIDES, *_CODES) or (bool(_CODE.fullmatch(cell)) and re.split("[-_]", cell)[0] in NAMES)
 
 
 def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Mapping[str, str]]:
@@ -78,16 +90,32 @@ def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Map
                 ) from None
     else:
         lines = read_lines(path, max_bytes=MAX_RECORD_BYTES)
-        cells = (line.split("\t") for line in lines) if kind == ".tsv" else iter(csv.reader(lines))
+        cells = (line.split("\t") for line in lines) if kind == ".tsv" else _csv_rows(path, lines)
         first: list[str] = next(cells, [])
         is_header = set(wanted or "-") <= set(first) or sum(map(_is_name, first)) > 1
         header = first if is_header else [chr(ord("a") + at) for at in range(len(first))]
         if first and not is_header:
             yield dict(zip(header, first, strict=True))
         for number, texts in enumerate(cells, start=2):
+            if not any(texts):
+                continue
             if len(texts) != len(header):
                 raise UserError(
                     f"{path}, row {number:,} has {len(texts)} columns, but the first has {len(header)}.",
                     "Give every row the same columns; in .csv, put quotes around text with commas.",
                 )
             yield dict(zip(header, texts, strict=True))
+
+
+def _csv_rows(path: Path, lines: Iterator[str]) -> Iterator[list[str]]:
+    """Yields the cells of each row; between them are commas, or the semicolons or tabs of a first row of names."""
+    first = next(lines, "")
+    delimiter = next((mark for mark in ";\t" if mark in first and all(map(_is_name, first.split(mark)))), ",")
+    rows = csv.reader(chain([first], lines), delimiter=delimiter)
+    try:
+        yield from rows
+    except csv.Error as error:
+        raise UserError(
+            f"{path}, line {rows.line_num:,}: {error}.",
+            "Check the quotes: text with a comma, a quote or a line end is in quotes, and its own quotes are doubled.",
+        ) from None

@@ -32,3 +32,9 @@ def test_swapped_sides_and_copies_are_refused() -> None:
         check_languages(texts(GERMAN, ENGLISH, ("en", "de")))
     with pytest.raises(UserError, match="the same as in"):
         check_languages(texts(GERMAN, GERMAN))
+
+
+def test_text_without_letters_or_lines_has_no_language(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [f"{one}q{other}x" for one in "bcdfg" for other in "hjklmn"] * 3
+    assert identified(words) != "zxx"
+    assert check_languages(texts([""] * 9 + ["eins"], [""] * 9 + ["one"], ("de", "en"))) == ("de", "en")  # no copies
