@@ -7,7 +7,7 @@ RUNS holds model directories:
     vanilla, bahdanau, luong, transformer    recipes multi30k/…; luong after `nmt learn-alignment`
     copy_ntm                                 recipe algorithmic/copy_ntm
     ntm_encoder                              the model of `nmt quickstart` with the encoder of docs/concepts/ntm.md
-    dialogue                                 the recipe and corpus of test_networks_dialogue.py (hierarchical), 600 steps
+    dialogue                                 recipe and corpus of test_networks_dialogue.py (hierarchical), 600 steps
     systems                                  what tools/experiments/compare_systems.py made
     rnn                                      recipe multi30k/vanilla with cells rnn_tanh, 256 wide, 3 epochs at 0.001
     clauses                                  the hierarchical attention network of docs/results.md on documents
