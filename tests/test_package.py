@@ -113,7 +113,7 @@ LIMITS = {
     "translation": 1_577,
     "plotting": 937,
     "evaluation": 176,
-    "autotrain": 718,
+    "autotrain": 719,
     "api": 158,
     "quickstart": 218,
     "cli": 1_799,
