@@ -101,7 +101,7 @@ ROOMS = (
 
 LIMITS = {
     "core": 1_458,
-    "recipe": 1_303,
+    "recipe": 1_304,
     "data": 1_981,
     "metrics": 378,
     "models": 2_997,
@@ -113,7 +113,7 @@ LIMITS = {
     "translation": 1_577,
     "plotting": 937,
     "evaluation": 176,
-    "autotrain": 719,
+    "autotrain": 720,
     "api": 158,
     "quickstart": 218,
     "cli": 1_799,

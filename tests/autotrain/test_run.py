@@ -116,6 +116,7 @@ def test_a_dry_run_trains_nothing(text: tuple[Path, Path], run_nmt: RunNmt, tmp_
         (["EN", "DE", "--resume", "-o", "none"], "no run that can be resumed"),
         (["EN", "DE", "--set", "model.width=3", "--minutes", "1", "-o", "run"], "model.width"),
         (["quickstart", "--minutes", "3"], "are for text files"),
+        (["none.tsv", "--minutes", "3"], "File not found: none.tsv"),
         ([], "no text and no recipe"),
     ],
 )
