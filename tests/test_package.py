@@ -101,7 +101,7 @@ ROOMS = (
 
 LIMITS = {
     "core": 1_452,
-    "recipe": 1_269,
+    "recipe": 1_270,
     "data": 1_964,
     "metrics": 378,
     "models": 2_977,
@@ -113,7 +113,7 @@ LIMITS = {
     "translation": 1_573,
     "plotting": 927,
     "evaluation": 141,
-    "autotrain": 746,
+    "autotrain": 748,
     "api": 158,
     "quickstart": 218,
     "cli": 1_799,

@@ -81,8 +81,9 @@ def _alike(keys: Sequence[tuple[str, ...]]) -> list[int]:
         return at
 
     for at, key in enumerate(keys):
-        for side in enumerate(key):
-            before, own = sorted((root(first.setdefault(side, at)), root(at)))
+        for side, text in enumerate(key):
+            letters = text.replace(" ", "")  # a hyphen or a character of no width may divide a word
+            before, own = sorted((root(first.setdefault((side, letters), at)), root(at)))
             parents[own] = before
     return [root(at) for at in range(len(keys))]
 

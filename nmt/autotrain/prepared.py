@@ -31,7 +31,8 @@ from nmt.translation.languages import name_of
 
 LONG_MINUTES = 80.0
 """Minutes for which a width is chosen where none are given."""
-FEW_PAIRS = 3_000
+FEW_PAIRS, MAX_BYTES = 3_000, 4_192
+"""Pairs below which a warning is given, and the longest line by which sentencepiece learns pieces."""
 TUNING_RATE = 0.0005
 """Highest learning rate of fine-tuning."""
 
@@ -140,8 +141,8 @@ def prepare(request: Request, folder: Path) -> Prepared:
     """
     texts = read_texts(request.texts, request.wanted)
     num_pairs, names = len(texts.train), " and ".join(texts.names)
-    if not any(source.strip() and target.strip() for source, target in texts.train):
-        raise UserError(f"{names} have no pair of lines that both have text.", "Check the files.")
+    if not any(all(0 < len(side.strip().encode()) <= MAX_BYTES for side in pair) for pair in texts.train):
+        raise UserError(f"{names} have no pair of lines with text of up to {MAX_BYTES:,} bytes.", "Check the files.")
     texts.languages = request.wanted or texts.languages
     for check in hooks("text_read"):
         check(texts, request.keep_all)

@@ -142,10 +142,11 @@ def override(values: dict[str, Any], key: str, value: Any) -> None:
 
 
 def is_recipe(given: Sequence[str | Path | Recipe]) -> bool:
-    """Returns whether arguments are one recipe, and not text to train on: other files, or folders."""
+    """Returns whether arguments are one recipe, and not text to train on: other files, folders, or what names none."""
     if len(given) != 1 or isinstance(given[0], Recipe):
         return len(given) == 1
-    return not isdir(given[0]) and (Path(given[0]).suffix in (".yaml", ".yml") or not isfile(given[0]))
+    suffix = Path(given[0]).suffix  # a shipped recipe is named without one
+    return not isdir(given[0]) and (suffix in (".yaml", ".yml") or not (suffix or isfile(given[0])))
 
 
 def shipped_recipes() -> dict[str, Path]:

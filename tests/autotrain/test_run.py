@@ -118,6 +118,7 @@ def test_a_dry_run_trains_nothing(text: tuple[Path, Path], run_nmt: RunNmt, tmp_
         (["EN", "DE", "--resume", "-o", "none"], "no run that can be resumed"),
         (["EN", "DE", "--set", "model.width=3", "--minutes", "1", "-o", "run"], "model.width"),
         (["quickstart", "--minutes", "3"], "are for text files"),
+        (["none.tsv", "--minutes", "3"], "File not found: none.tsv"),
         ([], "no text and no recipe"),
     ],
 )
@@ -182,8 +183,8 @@ def test_validation_text_that_is_unusable_is_replaced(
 
 def test_text_without_a_pair_that_can_be_trained_on_is_refused(tmp_path: Path) -> None:
     for line, message in (
-        (" ", "no pair of lines that both have text"),
-        ("a b c d e f g h " * 900, "up to 500 pieces"),
+        (" ", "no pair of lines with text"),
+        ("a b c d e f g h " * 900, "text of up to 4,192 bytes"),
     ):
         for language in ("de", "en"):
             (tmp_path / f"a.{language}").write_text(f"{line}{language}\n" * 3 if line != " " else " \n" * 3, "utf-8")

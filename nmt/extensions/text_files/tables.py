@@ -111,7 +111,7 @@ def _csv_rows(path: Path, lines: Iterator[str]) -> Iterator[list[str]]:
     """Yields the cells of each row; between them are commas, or the semicolons or tabs of a first row of names."""
     first = next(lines, "")
     delimiter = next((mark for mark in ";\t" if mark in first and all(map(_is_name, first.split(mark)))), ",")
-    rows = csv.reader(chain([first], lines), delimiter=delimiter)
+    rows = csv.reader((line.replace("\r", " ") for line in chain([first], lines)), delimiter=delimiter)
     try:
         yield from rows
     except csv.Error as error:
