@@ -113,7 +113,7 @@ LIMITS = {
     "translation": 1_573,
     "plotting": 927,
     "evaluation": 141,
-    "autotrain": 748,
+    "autotrain": 760,
     "api": 158,
     "quickstart": 218,
     "cli": 1_799,

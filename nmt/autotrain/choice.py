@@ -30,6 +30,9 @@ WIDTHS = {64: 0, 128: 1_200, 256: 12_000}
 BATCH_TOKENS = 2048
 VOCABULARY_SIZES = {1_000: 500, 2_000: 1000, 5_000: 2000, 20_000: 4000}
 """Size of the vocabulary for a text of up to this number of pairs; 8,000 for a larger one."""
+LEARNED_PER_MINUTE, LEARNED = 800_000, (400_000, 4_000_000)
+"""Characters from which the vocabulary is learned for each minute, and their least and largest number: 250,000 take a
+second."""
 DROPOUT = {10: 0.1, 25: 0.2}
 """Dropout for a run of up to this number of epochs; 0.3 for a longer one."""
 ENOUGH_EPOCHS = 30
@@ -60,14 +63,23 @@ class Speed:
         return max(1, int(seconds / self.update) - NUM_VALIDATIONS * VALIDATION_UPDATES)
 
 
-def learn_vocabulary(pairs: Pairs, size: int | None = None) -> tuple[Vocabularies, VocabularyOptions]:
-    """Returns a joint vocabulary, as large as suits the text or as it gives, and its options."""
-    options = VocabularyOptions(size=size or _at_most(VOCABULARY_SIZES, len(pairs), 8000))
+def learn_vocabulary(
+    pairs: Pairs, size: int | None = None, minutes: float | None = None
+) -> tuple[Vocabularies, VocabularyOptions]:
+    """Returns a joint vocabulary, as large as suits the text or as it gives, and its options.
+
+    Of a long text, pairs at equal distances are read, for as many characters as there are minutes for; characters that
+    are not among them are spelled as bytes.
+    """
+    limit = min(max(LEARNED_PER_MINUTE * (minutes or 1000), LEARNED[0]), LEARNED[1])
+    every = max(1, round(sum(len(source) + len(target) for source, target in pairs) / limit))
+    some = pairs[::every]
+    options = VocabularyOptions(size=size or _at_most(VOCABULARY_SIZES, len(pairs), 8000), byte_fallback=every > 1)
     try:
-        return train_vocabularies(options, pairs), options
+        return train_vocabularies(options, some), options
     except UserError as error:
-        if size is None and (limit := _MAX_PIECES.search(error.remedy)) and int(limit[1]) >= 8:
-            return learn_vocabulary(pairs, int(limit[1]))
+        if size is None and (most := _MAX_PIECES.search(error.remedy)) and int(most[1]) >= 8:
+            return learn_vocabulary(pairs, int(most[1]), minutes)
     options = VocabularyOptions(type="character", size=100_000)
     return train_vocabularies(options, pairs), options
 

@@ -164,7 +164,7 @@ def prepare(request: Request, folder: Path) -> Prepared:
         vocabularies = Vocabularies.load(request.start)
         options = load_recipe(request.start / "recipe.yaml").vocabulary
     else:
-        vocabularies, options = learn_vocabulary(texts.train, request.overrides.get("vocabulary.size"))
+        vocabularies, options = learn_vocabulary(texts.train, request.overrides.get("vocabulary.size"), request.minutes)
     vocabularies.save(folder)
     encoded = Encoded.read(texts.train, vocabularies)
     if not encoded.pairs:

@@ -89,6 +89,14 @@ def test_a_vocabulary_is_no_larger_than_the_text_gives() -> None:
     assert options.type in ("unigram", "character")
 
 
+def test_a_vocabulary_of_a_long_text_is_learned_from_some_of_it_and_spells_the_rest() -> None:
+    pairs = [(f"ein Satz {n % 997} {n % 89}", f"a sentence {n % 83} {n % 991}") for n in range(20_000)]
+    vocabularies, options = learn_vocabulary([*pairs, ("Ω", "ω")], 400, minutes=0.5)
+    assert options.byte_fallback
+    assert vocabularies.source.decode(vocabularies.source.encode("ein Ω")) == "ein Ω"
+    assert not learn_vocabulary(pairs[:5000], 400)[1].byte_fallback
+
+
 def test_pairs_that_are_no_translations_are_kept_on_request(text: tuple[Path, Path], tmp_path: Path) -> None:
     lines = [[*read_lines(path), ""] for path in text]
     files = [tmp_path / path.name for path in text]
