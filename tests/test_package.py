@@ -117,7 +117,7 @@ LIMITS = {
     "api": 158,
     "quickstart": 218,
     "cli": 1_799,
-    "extensions": 23_975,
+    "extensions": 23_976,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

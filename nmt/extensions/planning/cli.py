@@ -73,7 +73,7 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
             for row in rows
         ]
         print_table("", heads, texts)
-        say(f"Nine of ten runs on other texts were within {ERROR:g} of the estimate of chrF.")
+        say(f"The chrF of a run may well be {ERROR:g} above or below its estimate.")
     if output is not None:
         with open_output(output) as file:
             file.write(recipe.to_yaml())

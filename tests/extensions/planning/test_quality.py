@@ -36,7 +36,7 @@ def test_more_updates_and_more_familiar_text_are_better() -> None:
     assert expected_chrf(replace(PROFILE, num_words=1e3), 128, 9) == expected_chrf(
         replace(PROFILE, num_words=25.0), 128, 9
     )
-    assert expected_chrf(PROFILE, 128, 1000, "adam") < scores[1]
+    assert expected_chrf(PROFILE, 128, 100, "adam") < scores[0]
 
 
 @pytest.mark.slow
