@@ -140,7 +140,8 @@ def prepare(request: Request, folder: Path) -> Prepared:
         folder: where the text and the vocabulary are written.
     """
     texts = read_texts(request.texts, request.wanted)
-    num_pairs, names = len(texts.train), " and ".join(texts.names)
+    names = " and ".join(texts.names)
+    say(f"read {len(texts.train):,} pairs of sentences")
     if not any(all(0 < len(side.strip().encode()) <= MAX_BYTES for side in pair) for pair in texts.train):
         raise UserError(f"{names} have no pair of lines with text of up to {MAX_BYTES:,} bytes.", "Check the files.")
     texts.languages = request.wanted or texts.languages
@@ -151,7 +152,7 @@ def prepare(request: Request, folder: Path) -> Prepared:
     texts.languages = source, target
     if source == target:
         raise UserError(f"{names} are both called {source}.", "Set other names by --set data.source= and data.target=.")
-    say(f"read {num_pairs:,} pairs of sentences, {' to '.join(map(name_of, texts.languages))}")
+    say(f"languages: {' to '.join(map(name_of, texts.languages))}")
     _hold_out(texts)
     if len(texts.train) < FEW_PAIRS:
         warn(

@@ -58,7 +58,11 @@ def train(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FOLDER", help="Model directory to write.", show_default="runs/NAME of the recipe"
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Model directory to write.",
+            show_default="runs/ and the languages of the text, or the name of the recipe",
         ),
     ] = None,
     minutes: Annotated[
