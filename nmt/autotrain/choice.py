@@ -31,8 +31,7 @@ BATCH_TOKENS = 2048
 VOCABULARY_SIZES = {1_000: 500, 2_000: 1000, 5_000: 2000, 20_000: 4000}
 """Size of the vocabulary for a text of up to this number of pairs; 8,000 for a larger one."""
 LEARNED_PER_MINUTE, LEARNED = 800_000, (400_000, 4_000_000)
-"""Characters from which the vocabulary is learned for each minute, and their least and largest number: 250,000 take a
-second."""
+"""Characters from which the vocabulary is learned for each minute, and their limits: 250,000 take a second."""
 DROPOUT = {10: 0.1, 25: 0.2}
 """Dropout for a run of up to this number of epochs; 0.3 for a longer one."""
 ENOUGH_EPOCHS = 30

@@ -149,10 +149,10 @@ def prepare(request: Request, folder: Path) -> Prepared:
         check(texts, request.keep_all)
     told = dict(zip(("data.source", "data.target"), texts.languages or ("source", "target"), strict=True))
     source, target = (str(request.overrides.get(key, name)) for key, name in told.items())
-    texts.languages = source, target
     if source == target:
         raise UserError(f"{names} are both called {source}.", "Set other names by --set data.source= and data.target=.")
-    say(f"languages: {' to '.join(map(name_of, texts.languages))}")
+    texts.languages = source, target
+    say(f"languages: {name_of(source)} to {name_of(target)}")
     _hold_out(texts)
     if len(texts.train) < FEW_PAIRS:
         warn(

@@ -57,13 +57,7 @@ def train(
     ] = [],  # noqa: B006 # typer copies it
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FOLDER",
-            help="Model directory to write.",
-            show_default="runs/ and the languages of the text, or the name of the recipe",
-        ),
+        typer.Option("--output", "-o", metavar="FOLDER", help="Model directory to write.", show_default="runs/NAME"),
     ] = None,
     minutes: Annotated[
         float | None,
