@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from nmt.autotrain.texts import Texts, languages_of, read_texts
 from nmt.core.console import say, warn
 from nmt.core.errors import UserError
 from nmt.core.files import explained
+from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.recipe.load import load_recipe, override
@@ -57,6 +59,11 @@ class Request:
         both = self.overrides.get("data.source"), self.overrides.get("data.target")
         return (str(both[0]), str(both[1])) if all(both) else None
 
+    @cached_property
+    def trained(self) -> Recipe | None:
+        """The recipe of the model to fine-tune."""
+        return load_recipe(ModelDirectory(self.start).recipe) if self.start else None
+
     @property
     def default_output(self) -> Path:
         """The model directory where none is named: runs/SOURCE-TARGET, or by the name of the file."""
@@ -90,21 +97,19 @@ class Prepared:
             "training": training_options(width, num_updates, request.minutes),
             "decoding": {"length_penalty": "word_reward", "alpha": 0.7},
         }  # fmt: skip
-        if request.start:
-            trained = load_recipe(request.start / "recipe.yaml").model_dump(mode="json")
+        if request.trained:
+            trained = request.trained.model_dump(mode="json")
             values |= {key: trained[key] for key in ("model", "decoding")}
             values["vocabulary"] = trained["vocabulary"] | {"path": None}
-            values["training"] |= {
-                "finetune_from": str(request.start),
-                "learning_rate": TUNING_RATE,
-                "optimizer": "adam",
-            }
+            own = {"finetune_from": str(request.start), "learning_rate": TUNING_RATE, "optimizer": "adam"}
+            values["training"] |= own
         for key, value in request.overrides.items():
             override(values, key, value)
         return validate(Recipe, values, "the recipe that was chosen")
 
+    @cached_property
     def speeds(self) -> list[Speed]:
-        """Measures the speed of each width for which there can be time."""
+        """The speed of each width for which there can be time, measured once."""
         seconds = 60 * (self.request.minutes or LONG_MINUTES)
         if self.request.start:
             return [measure_speed(self.recipe(0, 1000), self.encoded.pairs)]
@@ -116,9 +121,9 @@ class Prepared:
 
     def choose(self) -> Recipe:
         """Chooses the width and the number of updates; says what is to be expected."""
-        speeds, minutes = self.speeds(), self.request.minutes
+        minutes = self.request.minutes
         seconds = 60 * (minutes or LONG_MINUTES)
-        speed = [speed for speed in speeds if speed.num_updates(seconds) >= WIDTHS.get(speed.width, 0)][-1]
+        speed = [speed for speed in self.speeds if speed.num_updates(seconds) >= WIDTHS.get(speed.width, 0)][-1]
         if minutes is None:
             minutes = max(1.0, ENOUGH_EPOCHS * self.encoded.num_tokens / BATCH_TOKENS * speed.update / 60)
             say(f"training ends when validation says that more time brings nothing, after about {minutes:.0f} minutes")
@@ -161,9 +166,8 @@ def prepare(request: Request, folder: Path) -> Prepared:
         )
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    if request.start:
-        vocabularies = Vocabularies.load(request.start)
-        options = load_recipe(request.start / "recipe.yaml").vocabulary
+    if request.start and request.trained:
+        vocabularies, options = Vocabularies.load(request.start), request.trained.vocabulary
     else:
         vocabularies, options = learn_vocabulary(texts.train, request.overrides.get("vocabulary.size"), request.minutes)
     vocabularies.save(folder)

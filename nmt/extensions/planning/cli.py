@@ -1,5 +1,6 @@
 """``nmt plan``, which is ``nmt train --dry-run``."""
 
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,7 +29,12 @@ def plan(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Recipe to write: that of `nmt train --minutes M`."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Recipe of --minutes to write; its text is in FILE.text.",
+        ),
     ] = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -50,12 +56,21 @@ def plan(
 def show_plan(request: "Request", output: Path | None = None, as_json: bool = False) -> None:
     """Shows what would be chosen for a text, and the quality to expect; see :func:`plan`."""
     from nmt.autotrain.prepared import prepare
+    from nmt.core.files import explained
     from nmt.core.output import open_output
     from nmt.extensions.planning.quality import CURVES, ERROR, TextProfile, expected_chrf
 
     with TemporaryDirectory(prefix="nmt-plan-") as scratch:
         prepared = prepare(request, Path(scratch))
-        recipe, speeds = prepared.choose(), prepared.speeds()
+        recipe, speeds = prepared.choose(), prepared.speeds
+        if output is not None:
+            text = Path(f"{output}.text").absolute()
+            with explained(text):
+                shutil.copytree(scratch, text, dirs_exist_ok=True)
+            data, vocabulary = recipe.data, recipe.vocabulary
+            moved = {"data": data.model_copy(update={"root": text}),
+                     "vocabulary": vocabulary.model_copy(update={"path": text})}  # fmt: skip
+            recipe = recipe.model_copy(update=moved)
     profile = TextProfile.read(prepared.texts.train)
     minutes = [request.minutes] if request.minutes else MINUTES
     rows: list[dict[str, Any]] = [

@@ -50,6 +50,8 @@ def test_the_command_estimates_and_writes_a_recipe(tiny_corpus: Path, run_nmt: R
     assert all(0 < row["chrf"][0] < 100 and row["update"] > 0 for row in plan["rows"])
     recipe = load_recipe(tmp_path / "plan.yaml")
     assert (recipe.data.source, recipe.data.target) == ("de", "en")
+    done = run_nmt("train", tmp_path / "plan.yaml", "-o", tmp_path / "run", "--set", "training.max_steps=3")
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
