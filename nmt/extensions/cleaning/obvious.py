@@ -1,9 +1,7 @@
 """What ``nmt train`` does to text files: it checks their languages, and drops what are no translations beyond doubt."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
 from math import log
 from statistics import median
 
@@ -11,6 +9,7 @@ from nmt.autotrain.texts import Texts
 from nmt.core.console import say
 from nmt.core.errors import UserError
 from nmt.extensions.cleaning.languages import check_languages
+from nmt.translation.patterns import script
 
 NUM_READ = 400
 """Lines by which the script of a side is found."""
@@ -64,8 +63,8 @@ def _error(pair: tuple[str, str], scripts: Sequence[str | None], ratio: float) -
         return "identical"
     if max(map(len, pair)) >= MIN_CHARACTERS and abs(_log_ratio(pair) - ratio) > log(MAX_RATIO):
         return "lengths that don't fit"
-    for text, script in zip(pair, scripts, strict=True):
-        if script is not None and script not in (counts := _scripts(text)) and counts.total() >= MIN_SCRIPT:
+    for text, main in zip(pair, scripts, strict=True):
+        if main is not None and main not in (counts := _scripts(text)) and counts.total() >= MIN_SCRIPT:
             return "another script"
     return ""
 
@@ -77,16 +76,10 @@ def _log_ratio(pair: tuple[str, str]) -> float:
 def _main_script(lines: Sequence[str]) -> str | None:
     """Returns the script that nearly all letters of a side have; None if there is none."""
     counts = _scripts(" ".join(lines[:: max(1, len(lines) // NUM_READ)]))
-    script, count = counts.most_common(1)[0] if counts else ("", 0)
-    return script if count > MAIN_SCRIPT * counts.total() else None
+    main, count = counts.most_common(1)[0] if counts else ("", 0)
+    return main if count > MAIN_SCRIPT * counts.total() else None
 
 
 def _scripts(text: str) -> Counter[str]:
     """Counts the letters of each script."""
-    return Counter(script for character in text if (script := _script(character)))
-
-
-@lru_cache(65_536)
-def _script(character: str) -> str:
-    """Returns the script of a letter by its Unicode name; empty for other characters."""
-    return unicodedata.name(character, "").partition(" ")[0] if character.isalpha() else ""
+    return Counter(map(script, filter(str.isalpha, text)))
