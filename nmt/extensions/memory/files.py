@@ -22,13 +22,13 @@ MAX_LINE = 1 << 20
 """Most characters of a line of a CSV file, which could otherwise have millions of columns."""
 _CODES = {"bpt", "ept", "it", "ph", "ut"}
 """Elements of TMX that hold markup of another format."""
-DOCTYPE = re.compile(rb"<!DOCTYPE\s+tmx[^<>\[\]]*>")
+_DOCTYPE = re.compile(rb"<!DOCTYPE\s+tmx[^<>\[\]]*>")
 """The document type of TMX without definitions; other programs write it, and nothing is loaded for it."""
 _HEADER = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<tmx version="1.4">\n<header creationtool="nmt" creationtoolversion="'
     f'{__version__}" segtype="sentence" o-tmf="nmt" adminlang="en" srclang=%s datatype="plaintext"/>\n<body>\n'
 )
-LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
 def write_memory(entries: Iterable[Entry], path: Path | str, source: str, target: str) -> int:
@@ -64,9 +64,7 @@ def read_memory(path: Path | str, source: str, target: str) -> list[Entry]:
     Raises:
         UserError: the file has another ending, can't be read, or is too large or damaged.
     """
-    read, data = _read_tmx if _is_tmx(path) else _read_csv, read_bytes(path, MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise UserError(f"{path} has more than {MAX_BYTES >> 20} MiB.", "Split the file.")
+    read, data = _read_tmx if _is_tmx(path) else _read_csv, read_limited(path)
     try:
         found = [each for each in read(data, source, target) if each.source.strip() and each.target.strip()]
     except UserError as error:
@@ -78,6 +76,27 @@ def read_memory(path: Path | str, source: str, target: str) -> list[Entry]:
     return found
 
 
+def read_limited(path: Path | str) -> bytes:
+    """Reads a file of up to :data:`MAX_BYTES`. Raises UserError if it is larger, or can't be read."""
+    data = read_bytes(path, MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise UserError(f"{path} has more than {MAX_BYTES >> 20} MiB.", "Split the file.")
+    return data
+
+
+def parse_tmx(data: bytes) -> Element:
+    """Parses TMX, or other XML, whose document type may be that of TMX. Raises UserError as :func:`parse_xml` does."""
+    return parse_xml(_DOCTYPE.sub(b"", data, count=1))
+
+
+def variants_of(unit: Element) -> Iterator[tuple[str, str]]:
+    """Yields the code of the language and the text of each variant of a unit of TMX."""
+    for variant in unit.iter("tuv"):
+        segment = variant.find("seg")
+        if segment is not None:
+            yield variant.get(_LANGUAGE) or variant.get("lang") or "", text_of(segment)
+
+
 def _is_tmx(path: Path | str) -> bool:
     if (ending := PurePath(path).suffix.lower()) not in (".tmx", ".csv"):
         raise UserError(f"{path} is no file of a translation memory.", "Give a name that ends in .tmx or .csv.")
@@ -85,13 +104,10 @@ def _is_tmx(path: Path | str) -> bool:
 
 
 def _read_tmx(data: bytes, source: str, target: str) -> Iterator[Entry]:
-    root = parse_xml(DOCTYPE.sub(b"", data, count=1))
-    for unit in root.iter("tu"):
+    for unit in parse_tmx(data).iter("tu"):
         texts: dict[str, str] = {}
-        for variant in unit.iter("tuv"):
-            code, segment = variant.get(LANGUAGE) or variant.get("lang") or "", variant.find("seg")
-            if segment is not None:
-                texts.setdefault(_matching(code, (source, target)), text_of(segment))
+        for code, text in variants_of(unit):
+            texts.setdefault(_matching(code, (source, target)), text)
         if source in texts and target in texts:
             yield Entry(texts[source], texts[target], unit.get("changedate") or unit.get("creationdate") or "")
 

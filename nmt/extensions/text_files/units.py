@@ -4,10 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nmt.core.errors import UserError
-from nmt.core.text import read_bytes
 from nmt.extensions.documents.elements import Element
-from nmt.extensions.documents.xml import parse_xml
-from nmt.extensions.memory.files import DOCTYPE, LANGUAGE, MAX_BYTES, text_of
+from nmt.extensions.memory.files import parse_tmx, read_limited, text_of, variants_of
 
 
 def translation_units(path: Path) -> Iterator[dict[str, str]]:
@@ -19,11 +17,9 @@ def translation_units(path: Path) -> Iterator[dict[str, str]]:
     Raises:
         UserError: the file is too large or damaged, or is neither TMX nor XLIFF.
     """
-    data = read_bytes(path, MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise UserError(f"{path} has more than {MAX_BYTES >> 20} MiB.", "Split the file.")
+    data = read_limited(path)
     try:
-        root = parse_xml(DOCTYPE.sub(b"", data, count=1))
+        root = parse_tmx(data)
     except UserError as error:
         raise UserError(f"{path}: {error.message}", error.remedy) from None
     if _name(root) == "tmx":
@@ -47,10 +43,8 @@ def _tmx_units(root: Element) -> Iterator[dict[str, str]]:
     first = _language(header.get("srclang") or "") if header is not None else ""
     for unit in root.iter("tu"):
         texts: dict[str, str] = {}
-        for variant in unit.iter("tuv"):
-            segment = variant.find("seg")
-            if segment is not None:
-                texts.setdefault(_language(variant.get(LANGUAGE) or variant.get("lang") or ""), text_of(segment))
+        for code, text in variants_of(unit):
+            texts.setdefault(_language(code), text)
         yield dict(sorted(texts.items(), key=lambda text: text[0] != first))
 
 
