@@ -6,8 +6,6 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nmt.autotrain import run as automatic
-from nmt.autotrain.prepared import Request
 from nmt.core.errors import UserError
 from nmt.plotting.history import History, read_history
 from nmt.recipe.load import is_recipe
@@ -118,9 +116,9 @@ def train(
         return Run(run)
     if isinstance(recipe, Recipe) or pairs is not None or valid is not None:
         raise UserError("minutes= is for files of text.", "Set training.max_minutes by overrides=.")
+    from nmt.autotrain.prepared import Request
+    from nmt.autotrain.run import autotrain  # which imports matplotlib
+
     texts = [Path(text) for text in (recipe, *others)]
     request = Request(texts, minutes, overrides, keep_all, None if start is None else Path(start))
-    folder = Path(output) if output is not None else request.default_output
-    if resume:
-        return Run(automatic.resume(folder, minutes, on_event))
-    return Run(automatic.autotrain(request, folder, on_event))
+    return Run(autotrain(request, None if output is None else Path(output), resume, on_event))

@@ -59,11 +59,6 @@ class Request:
         both = self.overrides.get("data.source"), self.overrides.get("data.target")
         return (str(both[0]), str(both[1])) if all(both) else None
 
-    @cached_property
-    def trained(self) -> Recipe | None:
-        """The recipe of the model to fine-tune."""
-        return load_recipe(ModelDirectory(self.start).recipe) if self.start else None
-
     @property
     def default_output(self) -> Path:
         """The model directory where none is named: runs/SOURCE-TARGET, or by the name of the file."""
@@ -97,12 +92,11 @@ class Prepared:
             "training": training_options(width, num_updates, request.minutes),
             "decoding": {"length_penalty": "word_reward", "alpha": 0.7},
         }  # fmt: skip
-        if request.trained:
-            trained = request.trained.model_dump(mode="json")
+        if request.start:
+            trained = load_recipe(ModelDirectory(request.start).recipe).model_dump(mode="json")
             values |= {key: trained[key] for key in ("model", "decoding")}
             values["vocabulary"] = trained["vocabulary"] | {"path": None}
-            own = {"finetune_from": str(request.start), "learning_rate": TUNING_RATE, "optimizer": "adam"}
-            values["training"] |= own
+            values["training"].update(finetune_from=str(request.start), learning_rate=TUNING_RATE, optimizer="adam")
         for key, value in request.overrides.items():
             override(values, key, value)
         return validate(Recipe, values, "the recipe that was chosen")
@@ -166,8 +160,9 @@ def prepare(request: Request, folder: Path) -> Prepared:
         )
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    if request.start and request.trained:
-        vocabularies, options = Vocabularies.load(request.start), request.trained.vocabulary
+    if request.start:
+        vocabularies = Vocabularies.load(request.start)
+        options = load_recipe(ModelDirectory(request.start).recipe).vocabulary
     else:
         vocabularies, options = learn_vocabulary(texts.train, request.overrides.get("vocabulary.size"), request.minutes)
     vocabularies.save(folder)

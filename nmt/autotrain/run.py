@@ -29,17 +29,23 @@ UNTRAINED, MAX_LOSS = 20.0, 1.0
 """chrF below which a model doesn't translate, and the loss of chrF on its former text that a warning needs."""
 
 
-def autotrain(request: Request, output: Path, on_event: Sink | None = None) -> Path:
-    """Trains a model on a text, tests it on held-out text and draws its curve.
+def autotrain(request: Request, output: Path | None = None, resume: bool = False, on_event: Sink | None = None) -> Path:
+    """Trains a model on a text or continues a run of this function, tests it on held-out text and draws its curve.
 
     Writes into ``output`` a model directory, ``text/`` (the text for training, validation and test, and the
     vocabulary), ``test.translated.LANGUAGE`` and ``curve.png``. All choices are in its ``recipe.yaml``, which trains
     the same weights again.
 
+    Args:
+        output: the folder; None for :attr:`Request.default_output`.
+        resume: the run in ``output`` goes on; with more minutes from where its learning rate was still high.
+
     Raises:
-        UserError: the text can't be used, or ``output`` holds a run.
+        UserError: the text can't be used, or ``output`` holds a run, or none to continue.
     """
-    begun = time.monotonic()
+    begun, output = time.monotonic(), output or request.default_output
+    if resume:
+        return _resume(output, request.minutes, on_event)
     if ModelDirectory(output).recipe.exists():
         raise UserError(f"{output} holds a run already.", "Continue it by --resume, or choose another folder with -o.")
     if request.start:
@@ -64,12 +70,7 @@ def autotrain(request: Request, output: Path, on_event: Sink | None = None) -> P
     return output
 
 
-def resume(output: Path, minutes: float | None = None, on_event: Sink | None = None) -> Path:
-    """Continues a run of :func:`autotrain`; with more minutes from where its learning rate was still high.
-
-    Raises:
-        UserError: there is no such run.
-    """
+def _resume(output: Path, minutes: float | None, on_event: Sink | None) -> Path:
     directory = ModelDirectory(output)
     if not directory.recipe.exists() or not (output / "text").is_dir():
         raise UserError(f"{output} holds no run that can be resumed.", "Leave out --resume.")

@@ -105,16 +105,14 @@ def train(
 
             run(given[0], output, overrides=overrides, resume=resume)
         else:
-            from nmt.autotrain import run as automatic
             from nmt.autotrain.prepared import Request
+            from nmt.autotrain.run import autotrain
 
             request = Request([*map(Path, given)], minutes, overrides, keep_all, start)
             if dry_run:
                 provided("plan", "--dry-run")(request)
-            elif resume:
-                automatic.resume(output or request.default_output, minutes)
             else:
-                automatic.autotrain(request, output or request.default_output)
+                autotrain(request, output, resume)
 
 
 @command(
