@@ -114,10 +114,10 @@ LIMITS = {
     "plotting": 927,
     "evaluation": 141,
     "autotrain": 760,
-    "api": 158,
+    "api": 156,
     "quickstart": 218,
-    "cli": 1_799,
-    "extensions": 23_976,
+    "cli": 1_795,
+    "extensions": 23_975,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -9,7 +9,7 @@ from nmt.core.errors import UserError
 from nmt.translation.languages import DETECTED_AS, language_identifier, name_of
 
 NUM_READ = 400
-"""Lines of a side by which its language is identified."""
+"""Lines of a side by which its language and its script are found."""
 MIN_LETTERS = 200
 """Fewest letters by which a language is identified."""
 CERTAIN = 0.9

@@ -8,11 +8,9 @@ from statistics import median
 from nmt.autotrain.texts import Texts
 from nmt.core.console import say
 from nmt.core.errors import UserError
-from nmt.extensions.cleaning.languages import check_languages
+from nmt.extensions.cleaning.languages import NUM_READ, check_languages
 from nmt.translation.patterns import script
 
-NUM_READ = 400
-"""Lines by which the script of a side is found."""
 MAX_RATIO, MIN_CHARACTERS = 6.0, 25
 """How far the ratio of lengths of a pair may be from that of the text, and the fewest characters of the longer side."""
 MAIN_SCRIPT, MIN_SCRIPT = 0.9, 10
@@ -45,8 +43,7 @@ def without_errors(pairs: list[tuple[str, str]]) -> tuple[list[tuple[str, str]],
     """Returns the pairs that may be translations, and the number of others by their reason."""
     scripts = [_main_script(side) for side in zip(*pairs, strict=True)]
     ratio = median(_log_ratio(pair) for pair in pairs)
-    dropped: Counter[str] = Counter()
-    kept = []
+    kept, dropped = [], Counter[str]()
     for pair in pairs:
         if reason := _error(pair, scripts, ratio):
             dropped[reason] += 1

@@ -92,8 +92,7 @@ def parse_tmx(data: bytes) -> Element:
 def variants_of(unit: Element) -> Iterator[tuple[str, str]]:
     """Yields the code of the language and the text of each variant of a unit of TMX."""
     for variant in unit.iter("tuv"):
-        segment = variant.find("seg")
-        if segment is not None:
+        if (segment := variant.find("seg")) is not None:
             yield variant.get(_LANGUAGE) or variant.get("lang") or "", text_of(segment)
 
 

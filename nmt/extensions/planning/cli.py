@@ -29,12 +29,7 @@ def plan(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Recipe of --minutes to write; its text is in FILE.text.",
-        ),
+        typer.Option("--output", "-o", metavar="FILE", help="Recipe to write, with its text in FILE.text."),
     ] = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -59,24 +54,22 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
     from nmt.core.files import explained
     from nmt.core.output import open_output
     from nmt.extensions.planning.quality import CURVES, ERROR, TextProfile, expected_chrf
+    from nmt.recipe.load import load_recipe
 
     with TemporaryDirectory(prefix="nmt-plan-") as scratch:
         prepared = prepare(request, Path(scratch))
-        recipe, speeds = prepared.choose(), prepared.speeds
+        recipe = prepared.choose()
         if output is not None:
             text = Path(f"{output}.text").absolute()
             with explained(text):
                 shutil.copytree(scratch, text, dirs_exist_ok=True)
-            data, vocabulary = recipe.data, recipe.vocabulary
-            moved = {"data": data.model_copy(update={"root": text}),
-                     "vocabulary": vocabulary.model_copy(update={"path": text})}  # fmt: skip
-            recipe = recipe.model_copy(update=moved)
+            recipe = load_recipe(recipe, {"data.root": str(text), "vocabulary.path": str(text)})
     profile = TextProfile.read(prepared.texts.train)
     minutes = [request.minutes] if request.minutes else MINUTES
     rows: list[dict[str, Any]] = [
         {"width": speed.width, "update": speed.update, "optimizer": optimizer,
          "chrf": [expected_chrf(profile, speed.width, speed.num_updates(60 * m), optimizer) for m in minutes]}
-        for speed in speeds
+        for speed in prepared.speeds
         for optimizer in CURVES
     ]  # fmt: skip
     if as_json:

@@ -45,11 +45,9 @@ class TextProfile:
     @classmethod
     def read(cls, pairs: Iterable[tuple[str, str]]) -> "TextProfile":
         """Reads a text once."""
-        targets, count = list[str](), 0
-        for _, target in pairs:
-            count += 1
-            if len(targets) < MAX_PAIRS:
-                targets.append(target)
+        targets = [target for _, target in pairs]
+        count = len(targets)
+        del targets[MAX_PAIRS:]
         every = max(len(targets) // NUM_HELD_OUT, 2 if count < 40 else 20)
         held_out, others = targets[::every], [target for at, target in enumerate(targets) if at % every]
         num_words = mean(len(_UNIT.findall(target)) for target in held_out)

@@ -94,9 +94,7 @@ def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Map
         first: list[str] = next(cells, [])
         is_header = set(wanted or "-") <= set(first) or sum(map(_is_name, first)) > 1
         header = first if is_header else [chr(ord("a") + at) for at in range(len(first))]
-        if first and not is_header:
-            yield dict(zip(header, first, strict=True))
-        for number, texts in enumerate(cells, start=2):
+        for number, texts in enumerate(cells if is_header else chain([first], cells), start=1 + is_header):
             if not any(texts):
                 continue
             if len(texts) != len(header):

@@ -22,12 +22,9 @@ def translation_units(path: Path) -> Iterator[dict[str, str]]:
         root = parse_tmx(data)
     except UserError as error:
         raise UserError(f"{path}: {error.message}", error.remedy) from None
-    if _name(root) == "tmx":
-        yield from _tmx_units(root)
-    elif _name(root) == "xliff":
-        yield from _xliff_units(root)
-    else:
+    if (units := {"tmx": _tmx_units, "xliff": _xliff_units}.get(_name(root))) is None:
         raise UserError(f"{path} is neither TMX nor XLIFF, but {_name(root)}.", "Write two line-aligned files.")
+    yield from units(root)
 
 
 def _name(element: Element) -> str:
@@ -49,8 +46,7 @@ def _tmx_units(root: Element) -> Iterator[dict[str, str]]:
 
 
 def _xliff_units(root: Element) -> Iterator[dict[str, str]]:
-    files = [element for element in root.iter() if _name(element) == "file"]
-    for file in files:
+    for file in (element for element in root.iter() if _name(element) == "file"):
         source = _language(file.get("source-language") or root.get("srcLang") or "source")
         target = _language(file.get("target-language") or root.get("trgLang") or "target")
         for unit in file.iter():
