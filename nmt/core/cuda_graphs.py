@@ -6,7 +6,7 @@ from threading import Lock
 import torch
 
 Recorder = Callable[[Callable[[], None]], Callable[[], None]]
-"""Makes what repeats a function without arguments, which reads and writes the same tensors each time."""
+"""Runs a function without arguments, which reads and writes the same tensors each time, and returns what repeats it."""
 
 
 class CudaGraphs:

@@ -108,20 +108,39 @@ class Batch:
         return self.num_positions - int(self.source_length_B.sum()) - self.num_target_tokens
 
 
-def pad(
-    sentences: Sequence[Ids], vocabulary: Vocabulary, *, sos: bool = False, eos: bool = False, longest: int = 0
-) -> Tensor:
+@dataclass(frozen=True)
+class Joined:
+    """B sentences one after the other."""
+
+    ids_N: npt.NDArray[np.integer]
+    length_B: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, sentences: Sequence[Ids], num_empty: int = 0) -> Self:
+        """Joins sentences, and puts empty ones behind them."""
+        length_B = np.zeros(len(sentences) + num_empty, np.int64)
+        length_B[: len(sentences)] = np.fromiter(map(len, sentences), np.int64, len(sentences))
+        return cls(np.concatenate(sentences, dtype=np.int64, casting="unsafe"), length_B)
+
+    def padded(self, vocabulary: Vocabulary, *, sos: bool = False, eos: bool = False, longest: int = 0) -> Tensor:
+        """Returns a row for each sentence, with SOS before and EOS after it where asked. [B, longest]"""
+        length_B, num_rows = self.length_B, len(self.length_B)
+        longest = max(longest, int(length_B.max()) + sos + eos)
+        padded_BL = np.full((num_rows, longest), vocabulary.pad, dtype=np.int64)
+        first_B = np.arange(num_rows) * longest + sos
+        padded_BL.ravel()[np.repeat(first_B - length_B.cumsum() + length_B, length_B) + np.arange(len(self.ids_N))] = (
+            self.ids_N
+        )
+        if sos:
+            padded_BL[:, 0] = vocabulary.sos
+        if eos:
+            padded_BL.ravel()[first_B + length_B] = vocabulary.eos
+        return torch.from_numpy(padded_BL)
+
+
+def pad(sentences: Sequence[Ids], vocabulary: Vocabulary, *, sos: bool = False, eos: bool = False) -> Tensor:
     """Stack sentences, with SOS before and EOS after where asked, padded to the longest. [B, longest]"""
-    length_B = np.fromiter(map(len, sentences), np.int64, len(sentences))
-    longest = max(longest, int(length_B.max()) + sos + eos)
-    padded_BL = np.full((len(sentences), longest), vocabulary.pad, dtype=np.int64)
-    if sos:
-        padded_BL[:, 0] = vocabulary.sos
-    inside_BL = np.arange(longest - sos) < length_B[:, None]
-    padded_BL[:, int(sos) :][inside_BL] = np.concatenate(sentences, dtype=np.int64, casting="unsafe")
-    if eos:
-        padded_BL[np.arange(len(sentences)), sos + length_B] = vocabulary.eos
-    return torch.from_numpy(padded_BL)
+    return Joined.of(sentences).padded(vocabulary, sos=sos, eos=eos)
 
 
 def lengths(sentences: Sequence[Ids]) -> Tensor:
@@ -147,16 +166,32 @@ def make_batch(
             target token that counts.
     """
     num_empty = max(0, shape[0] - len(pairs))
-    sources, targets = zip(*pairs, *[((), ())] * num_empty, strict=True)
-    is_label = vocabularies.target.is_closed
-    read: Sequence[Ids] = [()] * len(sources) if is_label else targets
-    target_length_B = lengths(read)
-    target_length_B[len(pairs) :] = 0
+    sources, targets = zip(*pairs, strict=True)
+    return joined_batch(
+        Joined.of(sources, num_empty), Joined.of(targets, num_empty), vocabularies, annotations, len(pairs), shape
+    )
+
+
+def joined_batch(
+    sources: Joined,
+    targets: Joined,
+    vocabularies: Vocabularies,
+    annotations: BatchExtras | None,
+    num_pairs: int,
+    shape: tuple[int, int, int],
+) -> Batch:
+    """Makes a batch of joined sentences, of which those behind ``num_pairs`` are empty; see :func:`make_batch`."""
+    is_label, read = vocabularies.target.is_closed, targets
+    if is_label:
+        read = Joined(targets.ids_N[:0], np.zeros_like(targets.length_B))
+    target_length_B = read.length_B + 1
+    target_length_B[num_pairs:] = 0
+    longest = 0 if is_label else shape[2]
     return Batch(
-        source_BS=pad(sources, vocabularies.source, eos=True, longest=shape[1]),
-        source_length_B=lengths(sources),
-        target_input_BT=pad(read, vocabularies.target, sos=True, longest=0 if is_label else shape[2]),
-        target_output_BT=pad(targets, vocabularies.target, eos=not is_label, longest=0 if is_label else shape[2]),
-        target_length_B=target_length_B,
+        source_BS=sources.padded(vocabularies.source, eos=True, longest=shape[1]),
+        source_length_B=torch.from_numpy(sources.length_B + 1),
+        target_input_BT=read.padded(vocabularies.target, sos=True, longest=longest),
+        target_output_BT=targets.padded(vocabularies.target, eos=not is_label, longest=longest),
+        target_length_B=torch.from_numpy(target_length_B),
         annotations=annotations or {},
     )

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from nmt.core.console import warn
-from nmt.data.batch import Batch, make_batch
+from nmt.data.batch import Batch, joined_batch, make_batch
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, ParallelIds, Sentences
 from nmt.data.shapes import MOST_SHAPES, PlannedBatch, choose_shapes, holds, plan_shaped
@@ -266,7 +266,9 @@ class TrainingBatches(BatchStream):
 
     def _make_batch(self, chosen: npt.NDArray[np.int64], shape: tuple[int, int, int] = (0, 0, 0)) -> Batch:
         annotations = {name: [values[i] for i in chosen] for name, values in self._annotations.items()}
-        return make_batch([(self._source[i], self._target[i]) for i in chosen], self._vocabularies, annotations, shape)
+        num_empty = max(0, shape[0] - len(chosen))
+        source, target = (side.joined(chosen, num_empty) for side in (self._source, self._target))
+        return joined_batch(source, target, self._vocabularies, annotations, len(chosen), shape)
 
     def longest(self, batch_tokens: int) -> Batch:
         longer_N = np.maximum(*self._lengths)

@@ -27,6 +27,7 @@ import numpy.typing as npt
 from nmt.core.errors import UserError
 from nmt.core.files import shared, sync
 from nmt.core.jsonlines import read_object
+from nmt.data.batch import Joined
 from nmt.data.sources import ParallelText
 from nmt.data.vocabulary.files import Vocabularies
 
@@ -67,6 +68,10 @@ class Sentences(ABC):
     @abstractmethod
     def __getitem__(self, index: int) -> npt.NDArray[np.integer]: ...
 
+    def joined(self, rows: npt.NDArray[np.int64], num_empty: int) -> Joined:
+        """Returns some sentences, and empty ones behind them."""
+        return Joined.of([self[row] for row in rows], num_empty)
+
     def __len__(self) -> int:
         return len(self.lengths)
 
@@ -102,6 +107,11 @@ class Rows(Sentences):
 
     def __getitem__(self, index: int) -> npt.NDArray[np.integer]:
         return self._values[self._offsets[index] : self._offsets[index + 1]]
+
+    def joined(self, rows: npt.NDArray[np.int64], num_empty: int) -> Joined:
+        first_B, length_B = self._offsets[rows], self.lengths[rows]
+        index_N = np.repeat(first_B - length_B.cumsum() + length_B, length_B) + np.arange(length_B.sum())
+        return Joined(self._values[index_N], np.concatenate((length_B, np.zeros(num_empty, np.int64))))
 
     def counts(self, size: int, limit: int = 10_000_000) -> npt.NDArray[np.int64]:
         """Returns how often each id occurs among the first ones. ``limit``: number of ids that are counted."""

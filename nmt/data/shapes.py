@@ -86,7 +86,8 @@ def _assigned(pairs_P2: Lengths, shapes_K2: Lengths) -> tuple[Lengths, Lengths]:
 
 def holds(lengths_N2: Lengths, shapes_K2: Lengths) -> npt.NDArray[np.bool_]:
     """Returns whether each shape is long enough for each sentence. [N, K]"""
-    return np.asarray((lengths_N2[:, None] <= shapes_K2).all(2))
+    source_NK, target_NK = (lengths_N2[:, side, None] <= shapes_K2[:, side] for side in range(2))
+    return np.asarray(source_NK & target_NK)
 
 
 def plan_shaped(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from nmt.core.console import progress_bar, warn
@@ -81,8 +81,7 @@ class DeviceGradients:
         scaler: of the loss.
         examples: an empty batch of each shape that gets a graph, at most ``MOST_SHAPES`` of them. The operations of
             other shapes are started one by one.
-        accumulates: whether the gradients of several batches are added up for an update.
-        record: repeats a function; by default as a CUDA graph.
+        record: runs a function and returns what repeats it; by default a CUDA graph.
     """
 
     def __init__(
@@ -90,7 +89,6 @@ class DeviceGradients:
         objective: Objective,
         scaler: torch.amp.GradScaler,
         examples: Sequence[Batch],
-        accumulates: bool,
         record: Recorder | None = None,
     ) -> None:
         objective.casts_weights = False
@@ -106,24 +104,30 @@ class DeviceGradients:
         self._is_copied = dtype != torch.float32
         # One place for the gradients of all graphs, which else would keep theirs each.
         self._gradients = [torch.zeros_like(parameter) for parameter in self._trained.values()]
-        self._sums = [torch.zeros_like(parameter) for parameter in self._trained.values()] if accumulates else []
+        self._sums: list[Tensor] = []
+        """Room for the sums of the gradients of several batches, which few runs need."""
+        self._write_copies = self._convert_weights
         self._one_over_tokens = torch.zeros((), device=self._device)
         self._examples = sorted(examples, key=lambda batch: batch.num_positions, reverse=True)[:MOST_SHAPES]
         self._recorded: dict[Shape, _Recorded] = {}
-        self._record = record
+        self.record = (record or CudaGraphs(self._device)) if examples else None
 
     def begin(self, num_tokens: int) -> None:
         """Begins an update, whose loss is a mean over this many target tokens. Parameters have no gradients yet."""
-        if self._is_copied:
-            with torch.no_grad():
-                torch._foreach_copy_(list(self._copies.values()), list(self._originals.values()))
+        self._write_copies()
         self._one_over_tokens.fill_(1 / num_tokens)
-        if self._examples:
-            self._record_all()
+        if self._examples and self.record is not None:
+            self._record_all(self.record)
+
+    @torch.no_grad()
+    def _convert_weights(self) -> None:
+        if self._is_copied:
+            torch._foreach_copy_(list(self._copies.values()), list(self._originals.values()))
 
     def add(self, batch: Batch, update: int) -> Figures:
         """Adds the gradients of a batch to those of the parameters. The figures are those of the batch until the next
         call."""
+        self._make_room()
         if (recorded := self._recorded.get(batch.shape)) is None or batch.annotations:
             figures, has_gradient = self.compute(batch.to(self._device), update)
         else:
@@ -145,26 +149,32 @@ class DeviceGradients:
         return {"nll": loss.nll, **loss.extra}, tuple(gradient is not None for gradient in gradients)
 
     @torch.no_grad()
+    def _make_room(self) -> None:
+        """Moves what the former batches of an update gave to where the next one doesn't overwrite it."""
+        pairs = enumerate(zip(self._trained.values(), self._gradients, strict=True))
+        if moved := {index: parameter for index, (parameter, gradient) in pairs if parameter.grad is gradient}:
+            self._sums = self._sums or [torch.zeros_like(gradient) for gradient in self._gradients]
+            torch._foreach_copy_([self._sums[i] for i in moved], [self._gradients[i] for i in moved])
+            for index, parameter in moved.items():
+                parameter.grad = self._sums[index]
+
+    @torch.no_grad()
     def _accumulate(self, has_gradient: HasGradient) -> None:
         """Adds the gradients of a batch to those of the parameters."""
-        chosen = [index for index, has in enumerate(has_gradient) if has]
-        parameters = list(self._trained.values())
-        if not self._sums:
-            for index in chosen:
-                parameters[index].grad = self._gradients[index]
-            return
-        new = [index for index in chosen if parameters[index].grad is None]
-        present = [index for index in chosen if parameters[index].grad is not None]
-        for indices, change in ((new, torch._foreach_copy_), (present, torch._foreach_add_)):
-            if indices:
-                change([self._sums[index] for index in indices], [self._gradients[index] for index in indices])
-        for index in new:
-            parameters[index].grad = self._sums[index]
+        sums: list[Tensor] = []
+        added: list[Tensor] = []
+        for parameter, gradient, has in zip(self._trained.values(), self._gradients, has_gradient, strict=True):
+            if has and parameter.grad is None:
+                parameter.grad = gradient
+            elif has and parameter.grad is not None:
+                sums.append(parameter.grad)
+                added.append(gradient)
+        if sums:
+            torch._foreach_add_(sums, added)
 
-    def _record_all(self) -> None:
+    def _record_all(self, record: Recorder) -> None:
         """Makes the graphs, the largest first, so that they can all use the memory of the first one."""
         examples, self._examples, device = self._examples, [], self._device
-        record = self._record or CudaGraphs(device)
         # Random numbers remain those of a run without graphs, or of one that is resumed.
         with random_numbers_kept(device):
             try:
@@ -172,6 +182,7 @@ class DeviceGradients:
                     for number, batch in enumerate(examples, start=1):
                         self._recorded[batch.shape] = self._recording(batch, record)
                         bar.update(number)
+                self._write_copies = record(self._convert_weights)
             except RuntimeError as error:
                 reason = "memory ran out" if is_out_of_memory(error) else str(error).partition("\n")[0]
                 missing = f"{len(examples) - len(self._recorded)} of {len(examples)}"
@@ -183,3 +194,80 @@ class DeviceGradients:
         results: list[tuple[Figures, HasGradient]] = []
         replay = record(lambda: results.append(self.compute(batch.parted(inputs), 0)))
         return _Recorded(replay, inputs, *results[-1])
+
+
+class DeviceUpdate:
+    """Clips gradients and changes weights on an accelerator, as one graph if the gradients have graphs.
+
+    A graph needs an optimizer with the option ``capturable`` of PyTorch, whose learning rate can be a tensor.
+
+    Args:
+        optimizer: of the parameters.
+        scaler: of the loss; it leaves out an update whose gradient isn't finite.
+        parameters: those that are trained.
+        clip_norm: the greatest norm of the gradient.
+        record: runs a function and returns what repeats it; None to start each operation.
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        scaler: torch.amp.GradScaler,
+        parameters: Sequence[nn.Parameter],
+        clip_norm: float,
+        record: Recorder | None,
+    ) -> None:
+        self._optimizer, self._scaler, self._parameters = optimizer, scaler, parameters
+        self._clip_norm, self._record = clip_norm, record if "capturable" in optimizer.defaults else None
+        self._rate, self._norm = (torch.zeros((), device=parameters[0].device) for _ in range(2))
+        self._former: tuple[int, ...] = ()
+        self._recorded: dict[tuple[int, ...], Callable[[], None]] = {}
+        """Graphs, by the places of the gradients that they read."""
+
+    def apply(self, rate: float) -> Tensor:
+        """Changes the weights by their gradients with a learning rate.
+
+        Returns:
+            The norm of the gradient, which the next call overwrites. []
+        """
+        if self._record is None:
+            self._change(rate)
+            return self._norm
+        self._rate.fill_(rate)
+        places = tuple(0 if p.grad is None else p.grad.data_ptr() for p in self._parameters)
+        if (repeat := self._recorded.get(places)) is not None:
+            repeat()
+        elif places == self._former:
+            self._change_and_record(self._record, places)
+        else:  # the first update makes the state of the optimizer
+            self._change(self._rate)
+        self._former = places
+        return self._norm
+
+    def _change(self, rate: float | Tensor) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+            if isinstance(rate, Tensor):
+                group["capturable"] = True
+        self._scaler.unscale_(self._optimizer)
+        self._norm.copy_(nn.utils.clip_grad_norm_(self._parameters, self._clip_norm))
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+
+    def _change_and_record(self, record: Recorder, places: tuple[int, ...]) -> None:
+        gradients, has_changed = [parameter.grad for parameter in self._parameters], False
+
+        def change() -> None:
+            nonlocal has_changed
+            for parameter, gradient in zip(self._parameters, gradients, strict=True):
+                parameter.grad = gradient  # an optimizer may have dropped it
+            self._change(self._rate)
+            has_changed = True
+
+        try:
+            self._recorded[places] = record(change)
+        except RuntimeError as error:
+            if not has_changed:
+                raise
+            self._record = None
+            warn(f"the change of the weights has no CUDA graph, so updates take longer: {error}".partition("\n")[0])

@@ -42,8 +42,9 @@ class Optimizer(ABC):
             parameters: all but ``matrices``.
             matrices: the weight matrices of layers. Embeddings and the output layer are not among them.
 
-        The trainer sets ``lr`` of each parameter group before an update. Checkpoints contain the tensors of the
-        optimizer's state of each parameter, and nothing else of it.
+        The trainer sets ``lr`` of each parameter group before an update. If the optimizer has PyTorch's option
+        ``capturable``, a GPU repeats its update as a CUDA graph, and ``lr`` is a tensor there. Checkpoints contain the
+        tensors of the optimizer's state of each parameter, and nothing else of it.
         """
 
 
@@ -105,20 +106,34 @@ class _MuonAndAdamW(torch.optim.AdamW):
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         group = self.param_groups[1]
-        directions: dict[torch.Size, dict[Tensor, Tensor]] = {}
-        for weight in group["params"]:
-            if (gradient := weight.grad) is not None:
-                state = self.state[weight]
-                if not state:
-                    state["momentum"] = torch.zeros_like(weight)
-                mean = state["momentum"].lerp_(gradient, 1 - self._momentum)
-                directions.setdefault(weight.shape, {})[weight] = gradient.lerp(mean, self._momentum)
-                weight.grad = None  # so that AdamW leaves it out
+        weights = [weight for weight in group["params"] if weight.grad is not None]
+        gradients = [gradient for weight in weights if (gradient := weight.grad) is not None]
+        for weight in weights:
+            if not self.state[weight]:
+                self.state[weight]["momentum"] = torch.zeros_like(weight)
+            weight.grad = None  # so that AdamW leaves it out
+        means = [self.state[weight]["momentum"] for weight in weights]
+        rate: float | Tensor = group["lr"]
+        # Set by a loss scaler: 1 if a gradient isn't finite, and the update is to be left out.
+        if (overflow := getattr(self, "found_inf", None)) is not None:
+            gradients = [
+                torch.where(overflow > 0, mean, gradient) for mean, gradient in zip(means, gradients, strict=True)
+            ]
+            rate = rate * (1 - overflow)
+        if weights:
+            torch._foreach_lerp_(means, gradients, 1 - self._momentum)
+        directions: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
+        for weight, gradient, mean in zip(weights, gradients, means, strict=True):
+            directions.setdefault(weight.shape, []).append((weight, gradient.lerp(mean, self._momentum)))
         # All of one shape together, because operations on such small matrices take longer to start than to run.
-        for alike in directions.values():
-            for weight, update in zip(alike, _orthogonalised(torch.stack([*alike.values()])), strict=True):
-                weight.mul_(1 - group["lr"] * group["weight_decay"])
-                weight.add_(update, alpha=-group["lr"] * self._update_rms)
+        for pairs in directions.values():
+            alike = [weight for weight, _ in pairs]
+            updates = _orthogonalised(torch.stack([direction for _, direction in pairs]))
+            torch._foreach_mul_(alike, 1 - rate * group["weight_decay"])
+            if isinstance(rate, Tensor):
+                torch._foreach_sub_(alike, (updates * (rate * self._update_rms)).unbind())
+            else:
+                torch._foreach_add_(alike, updates.unbind(), alpha=-rate * self._update_rms)
         return super().step(closure)
 
 

@@ -27,7 +27,7 @@ from nmt.training.checkpoint import (
 )
 from nmt.training.distributed import REPEATED, SINGLE_PROCESS, Interrupted, Interrupts, ProcessGroup
 from nmt.training.events import Event, Sink, ignore
-from nmt.training.graphs import DeviceGradients, computes_on_device, constant_scaler, records_graphs
+from nmt.training.graphs import DeviceGradients, DeviceUpdate, computes_on_device, constant_scaler, records_graphs
 from nmt.training.meter import Update
 from nmt.training.objective import BatchLoss, Objective, release_memory, shape_text, split_on_oom
 from nmt.training.optimization import make_optimizer, make_schedule
@@ -81,13 +81,17 @@ class Trainer:
         self.trained = dict(model.named_parameters()) if self.lora is None else self.lora.trained
         """Parameters of the optimizer, by name."""
         self.optimizer = make_optimizer(options, self.trained, layer_matrices(model))
+        self._clip_norm = options.clip_norm or math.inf
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self._on_device: DeviceGradients | None = None
         if computes_on_device(objective, options, process_group):
             if self.precision != "fp16":
                 self.scaler = constant_scaler(self.device)
             examples = batches.examples() if records_graphs(objective, options, process_group) else []
-            self._on_device = DeviceGradients(objective, self.scaler, examples, options.accumulate > 1)
+            self._on_device = DeviceGradients(objective, self.scaler, examples)
+            self._update_on_device = DeviceUpdate(
+                self.optimizer, self.scaler, list(self.trained.values()), self._clip_norm, self._on_device.record
+            )
         self.objective = process_group.wrap(objective)
         self._unread: list[Update] = []
         self._read_at = time.perf_counter()
@@ -173,8 +177,6 @@ class Trainer:
         sizes = ([batch.num_target_tokens, batch.num_positions, batch.num_padding] for batch in group)
         # The loss is a mean over the target tokens of all batches and ranks, however the text is divided into batches.
         tokens, positions, padding = map(int, self.process_group.all_reduce("sum", *map(sum, zip(*sizes, strict=True))))
-        for parameters in self.optimizer.param_groups:
-            parameters["lr"] = self.schedule.at(step)
         update = Update(step, self.batches.epoch, tokens, positions, padding)
         if self._on_device is not None:
             add = partial(self._add_on_device, self._on_device, update)
@@ -182,19 +184,26 @@ class Trainer:
         else:
             add = partial(self._add_gradient, tokens)
         sums = split_on_oom(group, add, self._make_room)
-        self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.options.clip_norm or math.inf)
         if self._on_device is not None:
             # Reading a number would wait for the accelerator. Its scaler leaves out an update that isn't finite, and
             # the figures are read later, those of many updates at once.
+            norm = self._update_on_device.apply(self.schedule.at(step))
             update.figures = torch.cat((norm[None], sums))
             self._unread.append(update)
-            self._apply(step)
+            is_applied = True
         else:
+            self.scaler.unscale_(self.optimizer)
+            norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self._clip_norm)
             (total,) = self.process_group.all_reduce("sum", sums.item())
-            if self._count(update, total / tokens, norm.item()):
-                self._apply(step)
-        self.scaler.update()
+            if is_applied := self._count(update, total / tokens, norm.item()):
+                for parameters in self.optimizer.param_groups:
+                    parameters["lr"] = self.schedule.at(step)
+                self.scaler.step(self.optimizer)
+                if self.lora is not None:
+                    self.lora.merge()
+            self.scaler.update()
+        if self.average is not None and is_applied:
+            self.average.update(step)
         self.optimizer.zero_grad(set_to_none=True)
         self.progress.step = step
         if self._unread and (self._is_due(self.options.log_every) or time.perf_counter() > self._read_at + READ_EVERY):
@@ -202,14 +211,6 @@ class Trainer:
         self._agree()
         if self.ends_by_time:
             self.schedule.after_update(step, self.progress.seconds, self._limit)
-
-    def _apply(self, step: int) -> None:
-        """Changes the weights by the gradients; the scaler leaves it out where one isn't finite."""
-        self.scaler.step(self.optimizer)
-        if self.lora is not None:
-            self.lora.merge()
-        if self.average is not None:
-            self.average.update(step)
 
     def _count(self, update: Update, loss: float, gradient_norm: float) -> bool:
         """Counts an update; returns whether its loss and gradient are finite."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.data.batch import Batch, make_batch
+from nmt.data.batch import Batch, joined_batch
 from nmt.data.batching import TrainingBatches
 from nmt.data.cache import encode_corpus
 from nmt.data.opening import open_text
@@ -84,9 +84,9 @@ def test_an_error_is_raised_where_the_batches_are_read(make_batches: Any, monkey
     def broken(*arguments: Any) -> Batch:
         if next(made, None) is None:
             raise OSError("the disk is gone")
-        return make_batch(*arguments)
+        return joined_batch(*arguments)
 
-    monkeypatch.setattr("nmt.data.batching.make_batch", broken)
+    monkeypatch.setattr("nmt.data.batching.joined_batch", broken)
     stream = iter(make_batches().prefetch(NO_CPU))
     next(stream), next(stream)
     with pytest.raises(OSError, match="the disk is gone"):

@@ -16,10 +16,12 @@ from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import Recipe
 from nmt.training.data import Data, open_texts, prepare_data
 from nmt.training.events import Event, Updated
-from nmt.training.graphs import DeviceGradients, constant_scaler
+from nmt.training.graphs import DeviceGradients, DeviceUpdate, constant_scaler
 from nmt.training.objective import Objective
+from nmt.training.optimization import make_optimizer
 from nmt.training.resolve import resolve
 from nmt.training.trainer import Trainer
+from nmt.training.weights import layer_matrices
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 SMALL: dict[str, Any] = {
@@ -60,10 +62,8 @@ def gradients_of(objective: Objective) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in objective.named_parameters() if p.grad is not None}
 
 
-def on_device(
-    objective: Objective, examples: list[Batch], record: Any = None, accumulates: bool = False
-) -> DeviceGradients:
-    return DeviceGradients(objective, constant_scaler(objective.model.device), examples, accumulates, record)
+def on_device(objective: Objective, examples: list[Batch], record: Any = None) -> DeviceGradients:
+    return DeviceGradients(objective, constant_scaler(objective.model.device), examples, record)
 
 
 class Repeated:
@@ -97,7 +97,7 @@ def test_gradients_are_those_of_the_plain_computation(num_batches: int) -> None:
     expected = gradients_of(objective)
     objective.zero_grad()
     record = Repeated()
-    gradients = on_device(objective, stream.examples(), record, accumulates=num_batches > 1)
+    gradients = on_device(objective, stream.examples(), record)
     gradients.begin(tokens)
     for batch in batches:
         gradients.add(batch, 0)
@@ -139,6 +139,47 @@ def test_a_shape_without_a_recording_is_computed_all_the_same(capsys: pytest.Cap
     message = capsys.readouterr().err
     assert "shapes of batches have no CUDA graph" in message
     assert "memory ran out" in message
+
+
+def test_a_batch_in_two_parts_gives_the_gradient_of_the_whole() -> None:
+    """As after a batch that didn't fit in memory."""
+    resolved, data = problem(**{"model.encoder.dropout": 0.0, "model.decoder.dropout": 0.0})
+    batch = next(iter(data.batches(300, 1)))
+    found = []
+    for parts in ([batch], list(batch.halves())):
+        objective = new_objective(resolved, data, "fp32")
+        gradients = on_device(objective, [])
+        gradients.begin(batch.num_target_tokens)
+        for part in parts:
+            gradients.add(part, 0)
+        found.append(gradients_of(objective))
+    whole, halves = found
+    for name, gradient in whole.items():
+        torch.testing.assert_close(halves[name], gradient, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_a_repeated_change_of_the_weights_is_that_of_single_operations(optimizer: str) -> None:
+    resolved, data = problem(**{"training.optimizer": optimizer, "training.learning_rate": 0.01})
+    batch = next(iter(data.batches(300, 1)))
+    found = []
+    for record in (None, Repeated()):
+        objective = new_objective(resolved, data, "fp32")
+        gradients = on_device(objective, [])
+        parameters = dict(objective.model.named_parameters())
+        chosen = make_optimizer(resolved.training, parameters, layer_matrices(objective.model))
+        change = DeviceUpdate(chosen, gradients._scaler, list(parameters.values()), 1.0, record)
+        torch.manual_seed(4)
+        for update in range(1, 5):
+            gradients.begin(batch.num_target_tokens)
+            gradients.add(batch, update)
+            norm = change.apply(0.01 / update)
+            for parameter in parameters.values():
+                parameter.grad = None
+        assert record is None or record.num_replays == 2
+        found.append([norm.clone(), *(parameter.detach() for parameter in parameters.values())])
+    for plain, repeated in zip(*found, strict=True):
+        torch.testing.assert_close(plain, repeated, rtol=1e-4, atol=1e-6)
 
 
 def losses_of_training(model: str, precision: Any, graphs: bool, num_updates: int = 12) -> list[float]:

@@ -13,6 +13,7 @@ from nmt.core.errors import UserError
 from nmt.models.weights import read_tensors
 from nmt.recipe import options, registry
 from nmt.recipe.load import load_recipe
+from nmt.training.graphs import DeviceUpdate, constant_scaler
 from nmt.training.optimization import Optimizer, make_optimizer
 from nmt.training.resolve import resolve
 
@@ -99,6 +100,25 @@ def test_muon_keeps_a_mean_of_the_gradients_and_looks_ahead() -> None:
     torch.testing.assert_close(mean, torch.tensor([0.2 * 0.8, 0.2, 0, 0]))
     ahead = 0.8 * mean + 0.2 * second.diagonal()
     torch.testing.assert_close(change, five_steps(ahead).diag(), atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["adam", "muon"])
+def test_an_update_whose_gradient_is_not_finite_changes_nothing(kind: str) -> None:
+    weight, vector = nn.Parameter(torch.ones(4, 4)), nn.Parameter(torch.ones(4))
+    optimizer = made({"type": kind}, ("weight",), weight=weight, vector=vector)
+    scaler = constant_scaler(torch.device("cpu"))
+    scaler.scale(torch.ones(()))  # makes its state
+    change = DeviceUpdate(optimizer, scaler, [weight, vector], 1.0, None)
+    former = []
+    for gradient in (0.5, float("nan"), 0.5):
+        weight.grad, vector.grad = torch.full((4, 4), gradient), torch.full((4,), gradient)
+        change.apply(0.1)
+        former.append((weight.detach().clone(), vector.detach().clone()))
+    first, second, third = former
+    for part in range(2):
+        assert torch.isfinite(first[part]).all()
+        assert torch.equal(first[part], second[part])
+        assert (third[part] < second[part]).all()
 
 
 def test_stacked_square_matrices_get_the_updates_of_each_by_itself() -> None:
