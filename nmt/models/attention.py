@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nmt.models.contracts import Attention, Memory, PerSource
+from nmt.models.gpu_kernels import GpuKernels, gpu_kernels
 from nmt.models.layers import Dropout, Linear, inverse_softplus, linear
 from nmt.models.loops import step_layer
 from nmt.recipe.options import ChoiceOf, Options, as_mapping
@@ -229,6 +230,9 @@ class MultiHeadAttention(nn.Module):
         keys_BHSd, values_BHSd = keys_values
         if bias is not None and (need_weights or queries_BHTd.device.type == "cpu"):
             heads_BHTd, weights_BHTS = self._explicit(queries_BHTd, keys_BHSd, values_BHSd, bias)
+        elif (kernels := self._kernels(queries_BHTd, keys_BHSd, bias)) is not None:
+            key_bias_BS = None if bias is None else bias[:, 0, 0]
+            heads_BHTd, weights_BHTS = kernels.attend(queries_BHTd, keys_BHSd, values_BHSd, key_bias_BS), None
         else:
             bias = None if bias is None else bias.to(queries_BHTd.dtype)
             is_short = self.training and max(queries_BHTd.shape[2], keys_BHSd.shape[2]) <= SHORT
@@ -244,6 +248,15 @@ class MultiHeadAttention(nn.Module):
             weights_BHTS = None
         out_BTD = self.out(heads_BHTd.transpose(1, 2).flatten(2))
         return out_BTD, weights_BHTS if need_weights else None
+
+    def _kernels(self, queries_BHTd: Tensor, keys_BHSd: Tensor, bias: Tensor | None) -> GpuKernels | None:
+        """Returns kernels of an extension if they can compute this attention."""
+        length, size = max(queries_BHTd.shape[2], keys_BHSd.shape[2]), queries_BHTd.shape[3]
+        is_supported = size in (16, 32, 64, 128) and (bias is None or bias.shape[1:3] == (1, 1))
+        if not self.training or self.dropout.rate or not is_supported:
+            return None
+        kernels = gpu_kernels(queries_BHTd)
+        return kernels if kernels is not None and length <= kernels.longest else None
 
     def _explicit(
         self, queries_BHTd: Tensor, keys_BHSd: Tensor, values_BHSd: Tensor, bias: Tensor

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nmt.core.device import product_dtype
+from nmt.models.gpu_kernels import gpu_kernels
 
 LayerT = TypeVar("LayerT", bound=nn.Module)
 MANY_ROWS = 2048  # rows from which on a GPU computes a product with ones in less time than a sum over rows
@@ -121,6 +122,18 @@ class LayerNorm(nn.LayerNorm):
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.branch(x)[1]
+
+    def branch(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns ``x`` for the residual connection around a sublayer, and its norm for the sublayer.
+
+        With kernels for it, the backward pass adds the gradients of both while it computes that of the norm.
+        """
+        if (kernels := gpu_kernels(x)) is not None and self.weight.dtype == x.dtype:
+            return kernels.norm(x, self.weight, self.bias, self.eps)
+        return x, self._plain(x)
+
+    def _plain(self, x: Tensor) -> Tensor:
         if x.device.type == "cpu":
             return super().forward(x)
         weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)

@@ -89,8 +89,11 @@ class Residual(nn.Module):
 
     def before(self, x: Tensor) -> Tensor:
         """Returns the input of the sublayer."""
-        y: Tensor = self.norm(x) if self.pre else x
-        return y
+        return self.branch(x)[1]
+
+    def branch(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns ``x`` for :meth:`after`, and the input of the sublayer."""
+        return self.norm.branch(x) if self.pre else (x, x)
 
     def after(self, x: Tensor, y: Tensor) -> Tensor:
         """``x`` with what the sublayer gave."""
@@ -109,11 +112,11 @@ class EncoderLayer(nn.Module):
         self.around_feed_forward = Residual(width, options)
 
     def forward(self, x_BSD: Tensor, bias: Tensor) -> Tensor:
-        y_BSD = self.around_attention.before(x_BSD)
+        x_BSD, y_BSD = self.around_attention.branch(x_BSD)
         queries_BHSd, keys_values = self.attention.project_self(y_BSD)
         attended_BSD, _ = self.attention(y_BSD, keys_values, bias, queries_BHTd=queries_BHSd)
         x_BSD = self.around_attention.after(x_BSD, attended_BSD)
-        y_BSD = self.around_feed_forward.before(x_BSD)
+        x_BSD, y_BSD = self.around_feed_forward.branch(x_BSD)
         return self.around_feed_forward.after(x_BSD, self.feed_forward(y_BSD))
 
 
@@ -176,7 +179,7 @@ class DecoderLayer(nn.Module):
         Returns:
             Their vectors, the cache with them, and the cross-attention weights [B, H, Q, S] if asked for.
         """
-        y_BQD = self.around_self.before(x_BQD)
+        x_BQD, y_BQD = self.around_self.branch(x_BQD)
         queries_BHQd, keys_values = self.self_attention.project_self(y_BQD)
         cache = cache.append(keys_values)
         attended_BQD, _ = self.self_attention(y_BQD, cache.keys_values, self_bias, queries_BHTd=queries_BHQd)
@@ -184,11 +187,11 @@ class DecoderLayer(nn.Module):
 
         weights_BHQS = None
         if self.cross_attention is not None and self.around_cross is not None:
-            y_BQD = self.around_cross.before(x_BQD)
+            x_BQD, y_BQD = self.around_cross.branch(x_BQD)
             attended_BQD, weights_BHQS = self.cross_attention(y_BQD, cross, cross_bias, need_weights)
             x_BQD = self.around_cross.after(x_BQD, attended_BQD)
 
-        y_BQD = self.around_feed_forward.before(x_BQD)
+        x_BQD, y_BQD = self.around_feed_forward.branch(x_BQD)
         return self.around_feed_forward.after(x_BQD, self.feed_forward(y_BQD)), cache, weights_BHQS
 
 
