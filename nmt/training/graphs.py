@@ -101,7 +101,6 @@ class DeviceGradients:
             for name, tensor in self._originals.items()
         }
         self._trained = {name: tensor for name, tensor in self._originals.items() if tensor.requires_grad}
-        self._is_copied = dtype != torch.float32
         # One place for the gradients of all graphs, which else would keep theirs each.
         self._gradients = [torch.zeros_like(parameter) for parameter in self._trained.values()]
         self._sums: list[Tensor] = []
@@ -121,8 +120,10 @@ class DeviceGradients:
 
     @torch.no_grad()
     def _convert_weights(self) -> None:
-        if self._is_copied:
-            torch._foreach_copy_(list(self._copies.values()), list(self._originals.values()))
+        # Those of nn.LSTM and nn.GRU get memory of their own even in float32, when the module makes them contiguous.
+        pairs = zip(self._copies.values(), self._originals.values(), strict=True)
+        if apart := [pair for pair in pairs if pair[0].data_ptr() != pair[1].data_ptr()]:
+            torch._foreach_copy_([copy for copy, _ in apart], [original for _, original in apart])
 
     def add(self, batch: Batch, update: int) -> Figures:
         """Adds the gradients of a batch to those of the parameters. The figures are those of the batch until the next
