@@ -2,8 +2,8 @@
 
 A step of a small model consists of hundreds of short kernels, and a CPU takes longer to start them than the GPU to
 compute them; a graph starts them at once. A graph reads and writes the same memory each time, so all tensors keep their
-shapes: sentences that are done stay to the end, and there is room for a number of tokens, which doubles when it is
-full. The CPU asks every few steps whether all are done; further steps change nothing.
+shapes: there is room for a number of tokens, which doubles when it is full. The CPU asks every few steps how many
+sentences are done; further steps change nothing in them. They leave when the room is full or few others are left.
 
 R counts the tokens that there is room for.
 """
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from math import inf
 from threading import Lock
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,8 @@ from nmt.models.seq2seq import Seq2Seq
 
 ROOM = 32  # tokens that there is room for at first, and the least number of source positions
 CHECK_EVERY = 4  # steps between two questions whether all sentences are done; a divisor of ``ROOM``
+FEWEST = 16  # sentences of the smallest batch that is left when others are done
+LEAVE = 4  # sentences leave when a batch of one fourth of the size holds the others
 MAX_BYTES = 4 << 30  # memory for the tensors of recorded steps; larger batches are searched as usual
 
 
@@ -57,11 +59,23 @@ class FixedBeam(Beam):
         self.tokens_BKt = tokens_BKt.index_copy(2, self.length_1, token_BK[:, :, None])
         self.length_1 = self.length_1 + 1
 
+    def results(self) -> dict[int, list[Hypothesis]]:
+        """The finished hypotheses by the number of the sentence."""
+        finished: FinishedHypotheses = map_tensors(self.finished, Tensor.cpu)
+        return dict(zip(self.sentence_B.tolist(), finished.hypotheses(), strict=True))
+
     def with_room(self, num_steps: int) -> Self:
         """The same beam with room for a number of tokens."""
         more = (0, num_steps + 1 - self.tokens_BKt.shape[2])
         finished = replace(self.finished, tokens_BKt=F.pad(self.finished.tokens_BKt, more))
         return replace(self, tokens_BKt=F.pad(self.tokens_BKt, more), finished=finished)
+
+    def select(self, sentences: Tensor) -> Self:
+        def some(tensor: Tensor) -> Tensor:
+            is_shared = tensor is self.length_1 or not tensor.dim()
+            return tensor if is_shared else tensor.index_select(0, sentences)
+
+        return cast("Self", map_tensors(self, some))
 
     def forbid(self, logits_NV: Tensor, target: Vocabulary) -> None:
         """Forbids what :class:`nmt.decoding.processors.Bounds` forbids."""
@@ -104,6 +118,13 @@ class Progress:
         """The same with room for a number of steps; None where the model has no fixed state."""
         state = model.decoder.fixed(self.state, num_steps)
         return None if state is None else Progress(self.beam.with_room(num_steps), state)
+
+    def divided(self, num_sentences: int) -> "tuple[Progress, FixedBeam]":
+        """The same for fewer sentences, to which all belong that aren't done, and the beam of the others."""
+        order_B = self.beam.is_done().byte().argsort(stable=True)
+        kept, left = order_B[:num_sentences], order_B[num_sentences:]
+        rows = torch.arange(len(self.beam.sentence_N), device=order_B.device).view(len(order_B), -1)[kept].flatten()
+        return Progress(self.beam.select(kept), self.state.reorder(rows, kept)), self.beam.select(left)
 
     def advanced(self, model: Seq2Seq, target: Vocabulary) -> "Progress":
         """One step of :func:`nmt.decoding.beam.beam_search`."""
@@ -167,23 +188,30 @@ class RecordedSearch:
     def _search(self, batch: SearchBatch) -> list[list[Hypothesis]] | None:
         progress, room = Progress.start(self._model, batch), ROOM
         limit = int(batch.limit_B.max())
+        results: dict[int, list[Hypothesis]] = {}
         step = self._step_for(progress, batch, room)
         for number in range(1, limit + CHECK_EVERY):
-            if step is not None and number > room:
-                room *= 2
-                step = self._step_for(step.progress, batch, room)
             if step is None:
                 return None
             batch.before_step()
             step.repeat()
-            if number % CHECK_EVERY == 0:
-                beam = step.progress.beam
-                num_open, num_invalid = torch.stack((beam.num_open, beam.num_invalid)).tolist()
-                if num_invalid:
-                    return None
-                if not num_open:
-                    finished: FinishedHypotheses = map_tensors(beam.finished, Tensor.cpu)
-                    return finished.hypotheses()[: len(batch.source_BS)]
+            if number % CHECK_EVERY:
+                continue
+            beam = step.progress.beam
+            num_open, num_invalid = torch.stack((beam.num_open, beam.num_invalid)).tolist()
+            if num_invalid:
+                return None
+            if not num_open:
+                results |= beam.results()
+                return [results[sentence] for sentence in range(len(batch.source_BS))]
+            num_sentences, size = len(beam.sentence_B), _rounded(num_open, FEWEST)
+            if number == room or size * LEAVE <= num_sentences:
+                room *= 2 if number == room else 1
+                progress = step.progress
+                if size < num_sentences:
+                    progress, others = progress.divided(size)
+                    results |= others.results()
+                step = self._step_for(progress, batch, room)
         raise AssertionError("a search ends at the limit")
 
     def _step_for(self, progress: Progress, batch: SearchBatch, room: int) -> RecordedStep | None:

@@ -77,8 +77,11 @@ class FixedState(State):
         return replace(self, caches=caches, ancestor_NC=F.pad(self.ancestor_NC, (0, more)))
 
     def reorder(self, rows: Tensor, sentences: Tensor | None = None) -> Self:
-        assert sentences is None, "sentences stay where they are"
-        return replace(self, ancestor_NC=self.ancestor_NC.index_select(0, rows))
+        state = replace(self, ancestor_NC=self.ancestor_NC.index_select(0, rows))
+        if sentences is None:
+            return state
+        caches = tuple(cache.select(sentences) for cache in self.caches)
+        return replace(state, memory=self.memory.select(sentences), caches=caches)
 
     def visible_slots(self, num_new: int) -> Tensor:
         """The slots that each row's token may see: its ancestors' and its own, which is told the caches. [N, 1, C]"""

@@ -16,7 +16,7 @@ from nmt.data.batch import lengths, pad
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding import graphed
 from nmt.decoding.constraints import LexicalConstraints
-from nmt.decoding.graphed import RecordedSearch, Recorder
+from nmt.decoding.graphed import FixedBeam, RecordedSearch, Recorder
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import NoRepeatNgram
 from nmt.decoding.search import max_lengths, search_batch
@@ -115,6 +115,21 @@ def test_long_translations_get_more_room(name: str, words: Vocabularies, make_sy
     expected = by_beam_search(batch)
     assert max(len(hypotheses[0].ids) for hypotheses in expected) > 2 * graphed.ROOM
     assert_same(RecordedSearch(model, by_call)(batch), expected)
+
+
+@pytest.mark.parametrize("name", ["transformer", "luong"])
+def test_sentences_that_are_done_leave_the_batch(
+    name: str, words: Vocabularies, make_system: MakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphed, "FEWEST", 1)
+    model, sizes = make_system(name), list[int]()
+    changed = FixedBeam.select
+    monkeypatch.setattr(FixedBeam, "select", lambda beam, rows: sizes.append(len(rows)) or changed(beam, rows))
+    batch = make_batch(model, words, 12, beam_size=3, length_penalty="word_reward")
+    limit_B = torch.tensor([3, 50, 7, 2, 70, 5, 33, 3, 12, 9, 3, 4])
+    batch = replace(batch, limit_B=limit_B)
+    assert_same(RecordedSearch(model, by_call)(batch), by_beam_search(batch))
+    assert min(sizes) == 1, "the last sentence is alone"
 
 
 @pytest.mark.parametrize("beam_size", range(1, 7))
