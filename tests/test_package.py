@@ -113,7 +113,7 @@ LIMITS = {
     "translation": 1_573,
     "plotting": 927,
     "evaluation": 141,
-    "autotrain": 760,
+    "autotrain": 758,
     "api": 156,
     "quickstart": 218,
     "cli": 1_795,

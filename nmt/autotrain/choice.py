@@ -14,7 +14,6 @@ import torch
 from nmt.autotrain.texts import Pairs
 from nmt.core.device import pick_device, pick_precision, use_tensor_cores
 from nmt.core.errors import UserError
-from nmt.data.opening import given_text
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.recipe.schema import Recipe, VocabularyOptions
 from nmt.training.data import prepare_data
@@ -160,8 +159,7 @@ def measure_speed(recipe: Recipe, pairs: Pairs) -> Speed:
     precision = pick_precision(recipe.training.precision, device)
     use_tensor_cores(device)
     seed_everything(recipe.seed)
-    texts = [given_text(recipe.data, pairs, "the training text")], given_text(recipe.data, pairs[:2], "the text")
-    data = prepare_data(recipe, texts=texts)
+    data = prepare_data(recipe, pairs, pairs[:2])
     model = make_model(recipe, data.vocabularies, is_new=True).to(device)
     objective = Objective(model, recipe.training, precision, data.techniques)
     batch_tokens = recipe.training.batch_tokens

@@ -101,8 +101,8 @@ class BatchStream(ABC):
         """Returns the batch of an epoch that needs most memory under a budget: the longest sentences."""
 
     @abstractmethod
-    def examples(self) -> list[Batch]:
-        """Returns an empty batch of each shape that the present batches have."""
+    def use_few_shapes(self) -> list[Batch]:
+        """Pads all batches to a few shapes, and returns an empty batch of each. Called before the first batch."""
 
     @property
     @abstractmethod
@@ -166,7 +166,6 @@ class TrainingBatches(BatchStream):
         readings: what each epoch makes of the sentences of a buffer, one after the other, such as other pieces.
         modify: changes sentences and annotations before the readings.
         buffers: the pairs that are read, and which of them together; None for all of them.
-        few_shapes: pad batches to a few shapes, for devices that prepare the computation of each shape.
     """
 
     def __init__(
@@ -179,7 +178,6 @@ class TrainingBatches(BatchStream):
         readings: Sequence[EpochTransform] = (),
         buffers: ShuffleBuffers | None = None,
         modify: PairTransform | None = None,
-        few_shapes: bool = False,
     ) -> None:
         super().__init__(share)
         self._corpus, self._vocabularies = corpus, vocabularies
@@ -188,9 +186,6 @@ class TrainingBatches(BatchStream):
         self.epoch = self._buffer = -1
         self._shapes_K2: npt.NDArray[np.int64] | None = None
         self._go_to(0, 0, 0)
-        if few_shapes and len(self._plan) > MOST_SHAPES:  # else each batch of an epoch has a shape of its own
-            self._shapes_K2 = choose_shapes(*self._lengths)
-            self._plan_batches()
 
     def _go_to(self, epoch: int, buffer: int, position: int) -> None:
         """Move to a batch by its number in a buffer; after the last batch of a buffer comes the first of the next."""
@@ -232,8 +227,11 @@ class TrainingBatches(BatchStream):
             planned = plan_batches(source_lengths, target_lengths, self._batch_tokens, rng)
             self._plan += [PlannedBatch(rest[rows], (0, 0, 0)) for rows in planned]
 
-    def examples(self) -> list[Batch]:
+    def use_few_shapes(self) -> list[Batch]:
         source, target = self._lengths
+        if len(self._plan) > MOST_SHAPES:  # else each batch of an epoch has a shape of its own
+            self._shapes_K2 = choose_shapes(source, target)
+            self._plan_batches()
         shapes = {
             max(shape, (len(rows), int(source[rows].max()), int(target[rows].max()))) for rows, shape in self._plan
         }

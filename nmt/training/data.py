@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nmt.core.console import progress_bar, say
+from nmt.core.console import progress_bar, say, warn
 from nmt.core.errors import UserError
 from nmt.data.batching import BatchStream, PairTransform, TrainingBatches
 from nmt.data.buffers import ShuffleBuffers
@@ -68,16 +68,12 @@ class Data:
     valid: ValidationSet
     options: DataOptions
     task: Task
+    texts: Texts
+    """The text before it was encoded."""
     techniques: Mapping[str, Technique] = field(default_factory=dict)
     """Those of the recipe, which may read the training text in other ways."""
 
-    def batches(
-        self,
-        batch_tokens: int,
-        seed: int,
-        process_group: ProcessGroup = SINGLE_PROCESS,
-        few_shapes: bool = False,
-    ) -> BatchStream:
+    def batches(self, batch_tokens: int, seed: int, process_group: ProcessGroup = SINGLE_PROCESS) -> BatchStream:
         """The training batches of this process; see :class:`nmt.data.batching.TrainingBatches`."""
         share = process_group.rank, process_group.size
         readings = [technique.read_epoch for technique in self.techniques.values()]
@@ -91,7 +87,6 @@ class Data:
                 readings,
                 ShuffleBuffers(len(part.corpus), part.held_out),
                 self._modifiers(number),
-                few_shapes,
             )
             for number, part in enumerate(self.train)
         ]
@@ -145,7 +140,8 @@ def open_texts(options: DataOptions, pairs: Pairs | None = None, valid: Pairs | 
 
 def prepare_data(
     recipe: Recipe,
-    texts: Texts | None = None,
+    pairs: Pairs | None = None,
+    valid: Pairs | None = None,
     resumed: Path | None = None,
     process_group: ProcessGroup = SINGLE_PROCESS,
 ) -> Data:
@@ -154,12 +150,13 @@ def prepare_data(
     The training techniques of the recipe read the vocabularies, and say what batches have beside the ids.
 
     Args:
-        texts: in place of those that the recipe names.
+        pairs: sentence pairs to train on, in place of the text that the recipe names.
+        valid: such pairs for validation.
         resumed: the model directory whose vocabularies are to be used again.
         process_group: the processes of the run; one of them does the work.
     """
     options, task, techniques = recipe.data, task_of(recipe), make_techniques(recipe)
-    train_texts, valid_text = texts or open_texts(options)
+    train_texts, valid_text = texts = open_texts(options, pairs, valid)
     vocabularies = process_group.broadcast(lambda: _vocabularies(recipe, task, resumed, train_texts))
     for corpus in options.corpora:
         _check_symbols(vocabularies.source, corpus)
@@ -171,7 +168,7 @@ def prepare_data(
             encode_corpus(text, vocabularies, options.max_length, bar.update, read)
             for text, read in zip(train_texts, annotations, strict=True)
         ]
-        valid = encode_corpus(valid_text, vocabularies, options.max_length) if valid_text is not None else None
+        encoded_valid = encode_corpus(valid_text, vocabularies, options.max_length) if valid_text is not None else None
     for text, counts in zip(train_texts, (corpus.counts for corpus in encoded), strict=True):
         if counts.empty or counts.too_long:
             say(
@@ -179,11 +176,17 @@ def prepare_data(
                 f"with more than {options.max_length} pieces"
             )
     parts = list(map(TrainingPairs, encoded))
-    if valid_text is not None and valid is not None:
-        held_out = validation_set(valid_text, valid, np.arange(len(valid)))
+    if valid_text is not None and encoded_valid is not None:
+        is_same = encoded_valid.fingerprint in (corpus.fingerprint for corpus in encoded)
+        if is_same and options.text is not None and options.valid != options.train:
+            warn(
+                f"{valid_text.name} is validated on and trained on, because data.text has no splits. Set data.valid "
+                "to null to hold out training pairs, or to {source: FILE, target: FILE}."
+            )
+        held_out = validation_set(valid_text, encoded_valid, np.arange(len(encoded_valid)))
     else:
         parts[0], held_out = _hold_out(recipe, train_texts[0], encoded[0])
-    return Data(vocabularies, parts, held_out, options, task, techniques)
+    return Data(vocabularies, parts, held_out, options, task, texts, techniques)
 
 
 def _check_symbols(vocabulary: Vocabulary, corpus: CorpusOptions) -> None:

@@ -42,10 +42,9 @@ def computes_on_device(objective: Objective, options: TrainingOptions, process_g
     return objective.model.device.type != "cpu" and process_group.size == 1 and not is_special
 
 
-def records_graphs(objective: Objective, options: TrainingOptions, process_group: ProcessGroup) -> bool:
-    """Whether batches get a CUDA graph for each shape."""
-    is_wanted = options.cuda_graphs and objective.model.device.type == "cuda"
-    return is_wanted and computes_on_device(objective, options, process_group) and not uncapturable(objective)
+def records_graphs(objective: Objective, options: TrainingOptions) -> bool:
+    """Whether batches get a CUDA graph for each shape, where :func:`computes_on_device`."""
+    return options.cuda_graphs and objective.model.device.type == "cuda" and not uncapturable(objective)
 
 
 def uncapturable(objective: Objective) -> str:

@@ -23,10 +23,9 @@ from nmt.recipe.options import OnResume, Options, groups_in
 from nmt.recipe.registry import TABLES, choices_of, hooks, provided
 from nmt.recipe.schema import Recipe
 from nmt.training.checkpoint import CheckpointFolder, read_state, step_of
-from nmt.training.data import Data, Pairs, Texts, open_texts, prepare_data
+from nmt.training.data import Data, Pairs, prepare_data
 from nmt.training.distributed import ProcessGroup, seed_everything
 from nmt.training.events import Sink, ignore
-from nmt.training.graphs import records_graphs
 from nmt.training.objective import Objective
 from nmt.training.resolve import resolve
 from nmt.training.sinks import open_sinks
@@ -103,35 +102,35 @@ def train(
     """
     directory = ModelDirectory(output if output is not None else default_output(recipe))
     with TrainingRun.open(resolve(recipe, overrides), directory, resume) as run:
-        texts = open_texts(run.recipe.data, pairs, valid)
         if resume and run.checkpoint is None:
             say("no checkpoint to resume from: starting at the beginning")
-        _train(run, texts, on_event, deadline)
+        _train(run, pairs, valid, on_event, deadline)
     return directory.path
 
 
-def _train(run: TrainingRun, texts: Texts, on_event: Sink | None, deadline: float | None) -> None:
+def _train(
+    run: TrainingRun, pairs: Pairs | None, valid: Pairs | None, on_event: Sink | None, deadline: float | None
+) -> None:
     """Trains in one of the processes of a run; see :func:`train`."""
     recipe, directory, process_group = run.recipe, run.directory, run.process_group
     seed_everything(recipe.seed)
-    data = prepare_data(recipe, texts, directory.path if run.checkpoint else None, process_group)
+    data = prepare_data(recipe, pairs, valid, directory.path if run.checkpoint else None, process_group)
     model = make_model(recipe, data.vocabularies, is_new=not run.checkpoint).to(run.device)
     process_group.seed_per_rank(recipe.seed)
     objective = Objective(model, recipe.training, run.precision, data.techniques)
     batch_tokens = _find_batch_tokens(recipe, data, objective, process_group)
     recipe = _with_training(recipe, batch_tokens=batch_tokens)  # a resumed run has the same
-    has_graphs = records_graphs(objective, recipe.training, process_group)
-    batches = data.batches(batch_tokens, recipe.seed, process_group, few_shapes=has_graphs).prefetch(run.device)
+    batches = data.batches(batch_tokens, recipe.seed, process_group).prefetch(run.device)
     validator = Validator(recipe, data, batch_tokens, run.precision, process_group)
-    processes = f"{process_group.size} processes, " if process_group.size > 1 else ""
-    say(
-        f"{model.num_parameters:,} parameters, {data.num_pairs:,} training pairs in "
-        f"{len(batches)} batches an epoch, {processes}{run.device.type} {run.precision}"
-    )
     with ExitStack() as stack:
         sinks = open_sinks(directory, recipe.training.tensorboard, on_event)
         sink = stack.enter_context(sinks) if process_group.is_main else ignore
         trainer = Trainer(recipe, objective, batches, validator, directory.path, sink, process_group)
+        processes = f"{process_group.size} processes, " if process_group.size > 1 else ""
+        say(
+            f"{model.num_parameters:,} parameters, {data.num_pairs:,} training pairs in "
+            f"{len(batches)} batches an epoch, {processes}{run.device.type} {run.precision}"
+        )
         if run.checkpoint:
             trainer.resume(run.checkpoint)
         if deadline is not None:
@@ -140,14 +139,7 @@ def _train(run: TrainingRun, texts: Texts, on_event: Sink | None, deadline: floa
             _describe(directory, recipe, data)
         reason = trainer.run()
         if process_group.is_main:
-            if trainer.ends_by_time:  # so that the recipe trains the same weights at any speed
-                step = trainer.progress.step
-                lengths = trainer.schedule.lengths or {step: step + 1}  # an estimate that changes no rate
-                schedule = dict(recipe.training.schedule) | {"lengths": lengths}
-                end = {"max_minutes": None, "max_steps": step}
-                _write_recipe(directory, _with_training(recipe, schedule=schedule, **end))
-            for hook in hooks("training_ended"):
-                hook(directory, recipe, data, texts, trainer)
+            _complete(directory, recipe, data, trainer)
     progress, metric = trainer.progress, recipe.training.metric
     best = "" if progress.best is None else f"best {score_text(metric, progress.best)} at step {progress.best_step}; "
     say(f"done: {reason}; {best}the model is {directory}")
@@ -251,9 +243,8 @@ def _fields_inside(field: FieldInfo, value: Mapping[str, Any]) -> Mapping[str, F
 
 def _find_batch_tokens(recipe: Recipe, data: Data, objective: Objective, process_group: ProcessGroup) -> int:
     """Returns ``training.batch_tokens`` as a number."""
-    if (given := recipe.training.batch_tokens) != "auto":
-        batch_tokens = given
-    else:
+    batch_tokens = recipe.training.batch_tokens
+    if isinstance(batch_tokens, str):  # auto
         find = provided("batch size", "training.batch_tokens: auto")
         make_batches = partial(data.batches, seed=recipe.seed, process_group=process_group)
         batch_tokens = min(process_group.gather(find(objective, make_batches, 3 if recipe.training.ema else 2)))
@@ -262,17 +253,25 @@ def _find_batch_tokens(recipe: Recipe, data: Data, objective: Objective, process
     return batch_tokens
 
 
-def _write_recipe(directory: ModelDirectory, recipe: Recipe) -> None:
-    with open_output(directory.recipe) as file:
-        file.write(recipe.to_yaml())
-
-
 def _describe(directory: ModelDirectory, recipe: Recipe, data: Data) -> None:
     """Writes the files that are needed to read the weights."""
-    _write_recipe(directory, recipe)
+    with open_output(directory.recipe) as file:
+        file.write(recipe.to_yaml())
     with explained(directory.path):
         data.vocabularies.save(directory.path)
     for hook in hooks("data_prepared"):
         hook(directory, data)
     for technique in data.techniques.values():
         technique.save(directory.path)
+
+
+def _complete(directory: ModelDirectory, recipe: Recipe, data: Data, trainer: Trainer) -> None:
+    """Writes what is known once training has ended."""
+    if trainer.ends_by_time:  # so that the recipe trains the same weights at any speed
+        step = trainer.progress.step
+        lengths = trainer.schedule.lengths or {step: step + 1}  # an estimate that changes no rate
+        schedule = dict(recipe.training.schedule) | {"lengths": lengths}
+        with open_output(directory.recipe) as file:
+            file.write(_with_training(recipe, schedule=schedule, max_minutes=None, max_steps=step).to_yaml())
+    for hook in hooks("training_ended"):
+        hook(directory, recipe, data, data.texts, trainer)

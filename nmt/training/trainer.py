@@ -87,7 +87,7 @@ class Trainer:
         if computes_on_device(objective, options, process_group):
             if self.precision != "fp16":
                 self.scaler = constant_scaler(self.device)
-            examples = batches.examples() if records_graphs(objective, options, process_group) else []
+            examples = batches.use_few_shapes() if records_graphs(objective, options) else []
             self._on_device = DeviceGradients(objective, self.scaler, examples)
             self._update_on_device = DeviceUpdate(
                 self.optimizer, self.scaler, list(self.trained.values()), self._clip_norm, self._on_device.record

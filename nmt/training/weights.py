@@ -35,7 +35,8 @@ def make_model(recipe: Recipe, vocabularies: Vocabularies, is_new: bool) -> Seq2
         copy_weights(training.finetune_from, model, vocabularies)
     if recipe.model.vectors.source or recipe.model.vectors.target:
         provided("word vectors", "The key model.vectors")(model, recipe.model, vocabularies, is_new)
-    freeze(model, training.freeze)
+    if training.freeze:
+        freeze(model, training.freeze)
     return model
 
 
@@ -133,7 +134,7 @@ def freeze(model: nn.Module, parts: list[str]) -> None:
     named = dict(model.named_parameters())
     for name in frozen:
         named[name].requires_grad_(False)
-    if frozen and not any(parameter.requires_grad for parameter in named.values()):
+    if not any(parameter.requires_grad for parameter in named.values()):
         raise UserError("training.freeze leaves no weight to train.", "Leave one of its parts out.")
 
 

@@ -8,7 +8,8 @@ from fixture_types import RecipeMaker
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.training.data import MAX_HELD_OUT, open_texts
+from nmt.recipe.schema import FilePair
+from nmt.training.data import MAX_HELD_OUT, open_texts, prepare_data
 from nmt.training.events import Event, Validated
 
 
@@ -65,3 +66,16 @@ def test_files_for_training_are_not_validated_on_a_data_set_of_the_hub(
         open_texts(options)
     assert "data.valid=null" in caught.value.remedy
     assert open_texts(options.model_copy(update={"valid": None}))[1] is None
+
+
+def test_validation_on_the_training_text_is_warned_of(
+    make_recipe: RecipeMaker, tiny_corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = {"type": "files", "source": tiny_corpus / "train.de", "target": tiny_corpus / "train.en"}
+    recipe = make_recipe(max_steps=1, recipe={"data": {"root": None, "text": text}})
+    prepare_data(recipe)
+    assert "train.en is validated on and trained on, because data.text has no splits" in capsys.readouterr().err
+    other = FilePair(source=tiny_corpus / "val.de", target=tiny_corpus / "val.en")
+    for valid in (other, "train"):  # a text of its own, or the same one by name
+        prepare_data(recipe.model_copy(update={"data": recipe.data.model_copy(update={"valid": valid})}))
+    assert "validated on" not in capsys.readouterr().err

@@ -15,7 +15,7 @@ from nmt.models.build import build
 from nmt.quickstart.embedded_corpus import splits
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import Recipe
-from nmt.training.data import Data, open_texts, prepare_data
+from nmt.training.data import Data, prepare_data
 from nmt.training.events import Event, Updated
 from nmt.training.graphs import DeviceGradients, DeviceUpdate, constant_scaler
 from nmt.training.objective import Objective
@@ -50,7 +50,7 @@ def problem(model: str = "transformer", **changes: Any) -> tuple[Recipe, Data]:
     recipe = load_recipe("bench/transformer_256", {**SMALL, **MODELS[model], **changes})
     resolved = resolve(recipe)
     pairs = [(pair.source, pair.target) for pair in splits(train=1500)["train"]]
-    return resolved, prepare_data(resolved, open_texts(resolved.data, pairs, pairs[:20]))
+    return resolved, prepare_data(resolved, pairs, pairs[:20])
 
 
 def new_objective(resolved: Recipe, data: Data, precision: Any, device: str = "cpu") -> Objective:
@@ -89,7 +89,8 @@ class Repeated:
 @pytest.mark.parametrize("num_batches", [1, 3])
 def test_gradients_are_those_of_the_plain_computation(num_batches: int) -> None:
     resolved, data = problem(**{"model.encoder.dropout": 0.0, "model.decoder.dropout": 0.0})
-    stream = data.batches(300, 1, few_shapes=True)
+    stream = data.batches(300, 1)
+    examples = stream.use_few_shapes()
     batches = [batch for _, batch in zip(range(num_batches), stream, strict=False)]
     tokens = sum(batch.num_target_tokens for batch in batches)
     objective = new_objective(resolved, data, "fp32")
@@ -98,7 +99,7 @@ def test_gradients_are_those_of_the_plain_computation(num_batches: int) -> None:
     expected = gradients_of(objective)
     objective.zero_grad()
     record = Repeated()
-    gradients = on_device(objective, stream.examples(), record)
+    gradients = on_device(objective, examples, record)
     gradients.begin(tokens)
     for batch in batches:
         gradients.add(batch, 0)
@@ -130,10 +131,11 @@ def test_weights_are_converted_once_an_update_and_gradients_are_float32() -> Non
 
 def test_a_shape_without_a_recording_is_computed_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     resolved, data = problem()
-    stream = data.batches(300, 1, few_shapes=True)
+    stream = data.batches(300, 1)
+    examples = stream.use_few_shapes()
     objective = new_objective(resolved, data, "fp32")
     record = Repeated(fails_after=2)
-    gradients = on_device(objective, stream.examples(), record)
+    gradients = on_device(objective, examples, record)
     for _, batch in zip(range(6), stream, strict=False):
         gradients.begin(batch.num_target_tokens)
         assert torch.isfinite(gradients.add(batch, 0)["nll"])
@@ -203,7 +205,7 @@ def losses_of_training(model: str, precision: Any, graphs: bool, num_updates: in
     """Losses on a GPU, of the same batches and the same random numbers with and without graphs."""
     resolved, data = problem(model)
     objective = new_objective(resolved, data, precision, "cuda")
-    stream = data.batches(300, 1, few_shapes=True).prefetch(torch.device("cuda"))
+    stream = data.batches(300, 1).prefetch(torch.device("cuda"))
     losses: list[float] = []
 
     def on_event(event: Event) -> None:
@@ -236,8 +238,9 @@ def test_graphs_of_a_gpu_give_the_losses_of_single_operations(model: str, precis
 def test_each_replay_has_its_own_dropout() -> None:
     resolved, data = problem()
     objective = new_objective(resolved, data, "fp32", "cuda")
-    stream = data.batches(300, 1, few_shapes=True)
-    gradients = on_device(objective, stream.examples())
+    stream = data.batches(300, 1)
+    examples = stream.use_few_shapes()
+    gradients = on_device(objective, examples)
     batch = next(iter(stream))
     losses = set()
     for _ in range(3):
@@ -249,14 +252,14 @@ def test_each_replay_has_its_own_dropout() -> None:
 @needs_gpu
 def test_memory_does_not_grow_with_the_number_of_shapes() -> None:
     resolved, data = problem()
-    stream = data.batches(3000, 1, few_shapes=True)
-    longest = max(stream.examples(), key=lambda batch: batch.num_positions)
+    examples = data.batches(3000, 1).use_few_shapes()
+    longest = max(examples, key=lambda batch: batch.num_positions)
     peaks = []
-    for examples in ([longest], stream.examples()):
+    for recorded in ([longest], examples):
         gc.collect()  # of what other tests leave
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
-        gradients = on_device(new_objective(resolved, data, "bf16", "cuda"), examples)
+        gradients = on_device(new_objective(resolved, data, "bf16", "cuda"), recorded)
         gradients.begin(1)
         peaks.append(torch.cuda.max_memory_allocated() - before)
         del gradients

@@ -183,7 +183,9 @@ def measure(
     model = build(recipe.model, data.vocabularies).to(device).train()
     objective = Objective(model, recipe.training, mode.precision, techniques)
     # Without graphs, too, so that the losses can be compared.
-    stream = data.batches(batch_tokens, recipe.seed, few_shapes=device.type == "cuda").prefetch(device)
+    stream = data.batches(batch_tokens, recipe.seed).prefetch(device)
+    if device.type == "cuda":
+        stream.use_few_shapes()
     counted: list[Batch] = []
     losses: list[float] = []
 

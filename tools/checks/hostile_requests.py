@@ -1,4 +1,4 @@
-"""Generators of hostile requests for ``serve_fuzz.py``."""
+"""Generators of hostile requests for ``serve_sessions.py``."""
 
 import io
 import json

@@ -107,8 +107,8 @@ class InterleavedBatches(BatchStream):
         batches = (corpus.longest(batch_tokens) for corpus in self._corpora.values())
         return max(batches, key=lambda batch: max(batch.source_BS.shape[1], batch.target_output_BT.shape[1]))
 
-    def examples(self) -> list[Batch]:
-        return [batch for corpus in self._corpora.values() for batch in corpus.examples()]
+    def use_few_shapes(self) -> list[Batch]:
+        return [batch for corpus in self._corpora.values() for batch in corpus.use_few_shapes()]
 
     @property
     def num_positions(self) -> int:
