@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from nmt.recipe.schema import Recipe
@@ -12,3 +13,5 @@ TrainTiny = Callable[..., Path]
 RecipeMaker = Callable[..., Recipe]
 MetricsReader = Callable[..., list[dict[str, Any]]]
 CheckpointReader = Callable[[Path, int], tuple[dict[str, Any], ...]]
+BuildOnce = Callable[[str, Callable[[Path], object]], Path]
+LoadTool = Callable[[str], ModuleType]

@@ -2,13 +2,11 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-LoadTool = Callable[[str], ModuleType]
+from fixture_types import LoadTool
 
 
 @pytest.fixture(scope="session")

@@ -2,18 +2,17 @@
 
 import json
 import re
-import subprocess
 import xml.etree.ElementTree
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fixture_types import RunNmt
 
 import nmt
 from nmt.extensions.algorithmic.memory import trace_memory
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 NTM = "{type: ntm, hidden_size: 8, slot_size: 4"
 
 

@@ -2,18 +2,16 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from fixture_types import TrainTiny
 
 from nmt.core.errors import UserError
 from nmt.extensions.averaging.averages import average_checkpoints, mean_weights
 from nmt.models.weights import read_tensors, save_weights
 from nmt.translation.load import load
-
-TrainTiny = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,18 @@
 """The mean of a fine-tuned model and the model that it was fine-tuned from."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from fixture_types import RecipeMaker
 
 import nmt
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.extensions.averaging.averages import average_with_origin, mean_weights
 from nmt.models.weights import read_tensors, save_weights
-from nmt.recipe.schema import Recipe
 from nmt.training.run import train
-
-RecipeMaker = Callable[..., Recipe]
 
 
 @pytest.fixture

@@ -1,13 +1,9 @@
 """``nmt average`` as a user sees it."""
 
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
-TrainTiny = Callable[..., Path]
+from fixture_types import RunNmt, TrainTiny
 
 
 @pytest.fixture(scope="module")

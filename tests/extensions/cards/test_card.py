@@ -1,14 +1,10 @@
 """The model card that a run writes when it ends."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from nmt.recipe.schema import Recipe
+from fixture_types import MetricsReader, RecipeMaker
+
 from nmt.training.run import train
-
-RecipeMaker = Callable[..., Recipe]
-MetricsReader = Callable[..., list[dict[str, Any]]]
 
 
 def test_the_model_card_states_the_run_and_is_kept_when_it_was_edited(

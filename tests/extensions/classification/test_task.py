@@ -1,6 +1,5 @@
 """Classifiers: closed sets of labels, training, prediction and confusion matrices."""
 
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from fixture_types import RunNmt
 
 import nmt
 from nmt.core.errors import UserError
@@ -16,7 +16,6 @@ from nmt.recipe.options import validate
 from nmt.recipe.schema import Recipe
 from nmt.tasks import task_of
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 Train = Callable[..., Path]
 LABELS = ["no", "starts with a vowel"]
 LINES = [" ".join(line) for line in ("abc", "bca", "cab", "aac", "bba", "cca", "acb", "bab", "cbc", "aab")]

@@ -3,12 +3,12 @@
 import json
 import random
 import re
-import subprocess
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixture_types import RunNmt
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
@@ -30,7 +30,6 @@ from nmt.recipe.load import load_recipe
 
 Pairs = list[tuple[str, str]]
 Write = Callable[..., PairSource]
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="module")

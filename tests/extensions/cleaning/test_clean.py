@@ -4,7 +4,6 @@ import json
 import random
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +14,7 @@ from unittest.mock import Mock, patch
 import numpy as np
 import pytest
 import yaml
+from fixture_types import RunNmt
 
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
@@ -29,7 +29,6 @@ from nmt.extensions.cleaning.translation import WordModel
 from nmt.quickstart.embedded_corpus import splits
 
 Pairs = list[tuple[str, str]]
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 Write = Callable[[Pairs], list[Path]]
 
 

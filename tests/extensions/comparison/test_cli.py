@@ -1,14 +1,11 @@
 """``nmt compare`` and ``nmt inspect lengths`` as a user sees them."""
 
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import sacrebleu
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+from fixture_types import RunNmt
 
 REFERENCE = ["the dog sees a zebra in the zoo", "a small cat sleeps here"] * 12
 BETTER = ["the dog sees a zebra in the zoo", "a small cat rests here"] * 12

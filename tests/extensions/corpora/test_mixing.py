@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fixture_types import MetricsReader, RecipeMaker, TrainTiny
 from numpy.testing import assert_allclose
 
 import nmt
@@ -20,13 +21,9 @@ from nmt.data.cache import encode_corpus
 from nmt.data.sources import FileText, GivenText, ReadText
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.extensions.corpora.mixing import InterleavedBatches
-from nmt.recipe.schema import Recipe, StageOptions, VocabularyOptions
+from nmt.recipe.schema import StageOptions, VocabularyOptions
 from nmt.training.data import Sample, prepare_data
 from nmt.training.run import train
-
-RecipeMaker = Callable[..., Recipe]
-MetricsReader = Callable[..., list[dict[str, Any]]]
-TrainTiny = Callable[..., Path]
 
 
 def corpus(folder: Path, name: str = "all", source: str = "de", target: str = "en", **options: Any) -> dict[str, Any]:

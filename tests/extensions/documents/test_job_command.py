@@ -1,11 +1,10 @@
 """``nmt translate`` of documents."""
 
 import gzip
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixture_types import RunNmt
 
 pytest.importorskip("sentencex")
 pytest.importorskip("polib")
@@ -15,8 +14,6 @@ from nmt.extensions.documents.job import DocumentTranslator
 from nmt.translation.job import TranslationJob
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import OutputConstraints
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 PAGE = (
     "<html><body><p>Der <b>Hund</b> schläft im Garten. Mein Bruder wartet auf den Zug.</p>\n"

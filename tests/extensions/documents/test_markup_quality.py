@@ -1,16 +1,12 @@
 """How well tags come back, measured."""
 
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from fixture_types import LoadTool
 
 pytest.importorskip("sentencex")
 pytest.importorskip("lxml.html")
-
-
-LoadTool = Callable[[str], ModuleType]
 
 
 @pytest.mark.slow

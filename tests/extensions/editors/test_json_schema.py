@@ -1,17 +1,14 @@
 """The JSON schema accepts every shipped recipe and refuses what nmt refuses."""
 
 import json
-import subprocess
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fixture_types import RunNmt
 from jsonschema import Draft202012Validator
 
 from nmt.recipe import yaml12
 from nmt.recipe.load import load_recipe, parse_settings, shipped_recipes
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="module")

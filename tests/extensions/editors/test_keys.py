@@ -1,16 +1,14 @@
 """``nmt recipes --keys``: the list of keys."""
 
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from fixture_types import RunNmt
 
 from nmt.extensions.editors.keys import recipe_keys
 from nmt.recipe.load import load_recipe
 from nmt.training.resolve import resolve
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def flat(values: Mapping[str, Any], path: str = "") -> set[str]:

@@ -6,11 +6,11 @@ model of the last turn alone can't know which; a hierarchical one learns it.
 
 import itertools
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixture_types import RunNmt
 
 import nmt
 from nmt.core.errors import UserError
@@ -58,7 +58,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 Train = Callable[..., Path]
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="module")

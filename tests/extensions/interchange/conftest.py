@@ -1,11 +1,9 @@
 """A model and its ONNX export."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-BuildOnce = Callable[[str, Callable[[Path], object]], Path]
+from fixture_types import BuildOnce
 
 
 @pytest.fixture(scope="session")

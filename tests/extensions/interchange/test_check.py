@@ -1,6 +1,6 @@
 """The check of an export tells what its users get, and removes what can't be used."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,6 @@ from nmt.extensions.interchange.check import check, left_out, validation_lines
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.load import load
 from nmt.translation.translator import Translator
-
-TrainTiny = Callable[..., Path]
 
 
 class InPyTorch:

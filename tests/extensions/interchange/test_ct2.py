@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fixture_types import RunNmt, TrainTiny
 
 from nmt.alignment.extract import LinkOptions, word_links
 from nmt.core.errors import UserError
@@ -30,8 +31,6 @@ from tests.conftest import BuildOnce
 from tests.extensions.interchange.huggingface_folders import lines_of, write_folder
 from tests.extensions.interchange.pretrained.test_huggingface import CASES, TARGETS
 
-TrainTiny = Callable[..., Path]
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ctranslate2") is None, reason="needs ctranslate2")
 
 SUBWORDS = "vocabulary={type: unigram, size: 110, joint: true}"

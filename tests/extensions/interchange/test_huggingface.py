@@ -4,15 +4,14 @@ import contextlib
 import copy
 import io
 import json
-import subprocess
 import unicodedata
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sentencepiece
 import torch
+from fixture_types import RunNmt, TrainTiny
 
 import nmt
 from nmt.data.vocabulary.files import Vocabularies
@@ -27,8 +26,6 @@ from nmt.training.resolve import resolve
 from nmt.translation.translator import Translator
 from tests.extensions.interchange.huggingface_folders import lines_of, strange_lines
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
-TrainTiny = Callable[..., Path]
 TOLERANCE = 5e-5
 """Of a log-probability in float32, in which nmt and transformers round differently."""
 EXACT = 1e-5

@@ -3,11 +3,10 @@
 import json
 import re
 import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixture_types import RunNmt, TrainTiny
 
 from nmt.core.errors import UserError
 from nmt.data.batch import Ids
@@ -20,8 +19,6 @@ pytest.importorskip("onnx", reason="needs onnx")
 pytest.importorskip("onnxscript", reason="needs onnxscript")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 
-TrainTiny = Callable[..., Path]
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 JOINT = "vocabulary={type: unigram, size: 110, joint: true}"
 SEPARATE = "vocabulary={type: bpe, size: 90, joint: false}"
 LAYERS = "num_layers: 2, num_heads: 4, dropout: 0"

@@ -1,17 +1,15 @@
 """Export targets by name, also those of other packages."""
 
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from fixture_types import RunNmt
 
 import nmt
 from nmt.extensions.interchange.targets import EXPORT_TARGETS, ExportTarget
 from nmt.recipe import registry
 from nmt.translation.translator import Translator
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 class Card(ExportTarget):

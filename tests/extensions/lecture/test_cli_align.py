@@ -4,18 +4,15 @@ import json
 import math
 import re
 import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fixture_types import RunNmt
 
 import nmt
 from nmt.data.words import Words
 from nmt.extensions.lecture.attribution import attribution_shares
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture

@@ -3,23 +3,18 @@
 import base64
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fixture_types import CheckpointReader, MetricsReader, RecipeMaker
 
 import nmt
 from nmt.core.errors import UserError
 from nmt.decoding.forced import force_all
-from nmt.recipe.schema import Recipe
 from nmt.training.run import train
-
-RecipeMaker = Callable[..., Recipe]
-CheckpointReader = Callable[..., Any]
-MetricsReader = Callable[..., list[dict[str, Any]]]
 
 
 def frames_of(directory: Path) -> list[dict[str, Any]]:

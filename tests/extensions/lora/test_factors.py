@@ -2,12 +2,12 @@
 
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from fixture_types import RecipeMaker
 from saved_weights import changed, weights
 from torch import nn
 
@@ -23,8 +23,6 @@ from nmt.training.resolve import resolve
 from nmt.training.run import train
 from nmt.training.trainer import Trainer
 from nmt.translation.load import load
-
-RecipeMaker = Callable[..., Recipe]
 
 
 @pytest.fixture

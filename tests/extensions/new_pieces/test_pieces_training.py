@@ -1,19 +1,16 @@
 """Fine-tuning with new pieces."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from fixture_types import RecipeMaker
 from saved_weights import weights
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.recipe.schema import Recipe
 from nmt.training.run import train
-
-RecipeMaker = Callable[..., Recipe]
 
 
 def test_a_vocabulary_is_extended_by_the_pieces_of_a_corpus(

@@ -1,20 +1,17 @@
 """``training.batch_tokens: auto``: the largest batch that fits is found, and trying it changes nothing."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from fixture_types import RecipeMaker
 from small_memory import ERRORS, make_trainer, memory_for, size
 
 from nmt.core.errors import UserError
 from nmt.extensions.planning.batch_size import CPU_BATCH_TOKENS, largest, largest_by_trying
 from nmt.models.weights import read_tensors, weights_of
 from nmt.recipe.load import load_recipe
-from nmt.recipe.schema import Recipe
 from nmt.training.run import train
-
-RecipeMaker = Callable[..., Recipe]
 
 
 @pytest.mark.parametrize("capacity", [256, 300, 5000, 9999, 65_536])

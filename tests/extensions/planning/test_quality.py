@@ -1,17 +1,15 @@
 """The quality that is expected of a text, and ``nmt plan``."""
 
 import json
-import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fixture_types import RunNmt
 
 from nmt.extensions.planning.quality import TextProfile, expected_chrf
 from nmt.recipe.load import load_recipe
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 PROFILE = TextProfile(30_000, 12.0, 0.5, 0.7)
 
 

@@ -2,13 +2,11 @@
 
 import json
 import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixture_types import RunNmt
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 LINES = "Der Hund schläft im Garten.\n\nGarten schläft Wasser um Lied Zug Bäcker.\n"
 
 

@@ -3,19 +3,17 @@
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from math import exp
 from pathlib import Path
 
 import pytest
+from fixture_types import RunNmt
 
 import nmt
 from nmt.core.errors import UserError
 from nmt.extensions.quality.examination import reverse_of
 from nmt.extensions.quality.reverse import ReverseModel
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def tagged_model(train_tiny: Callable[..., Path], corpus: Path, tags: list[str]) -> nmt.Translator:

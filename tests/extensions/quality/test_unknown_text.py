@@ -1,10 +1,8 @@
 """``nmt align`` reports text that the model doesn't know."""
 
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+from fixture_types import RunNmt
 
 
 def test_text_that_the_model_does_not_know_is_reported(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:

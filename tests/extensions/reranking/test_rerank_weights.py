@@ -1,18 +1,16 @@
 """Which candidate the weights choose, and weights that are tuned."""
 
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fixture_types import RunNmt
 
 import nmt
 from nmt.core.errors import UserError
 from nmt.extensions.reranking.rerank import Candidates, Weights, rerank, tune
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 CANDIDATES = [Candidates("a", ("x", "y", "z")), Candidates("b", ("u", "v w"))]
 FEATURES = [
     np.array([[-1.0, -9, -3, 1], [-2, -5, -3, 1], [-3, -6, -0.5, 1]]),

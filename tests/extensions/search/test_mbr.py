@@ -1,10 +1,10 @@
 """Minimum Bayes risk: expected utilities, and what ``nmt translate --mbr`` chooses."""
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixture_types import RunNmt
 from length_error import LengthError
 from sacrebleu import sentence_bleu, sentence_chrf
 
@@ -12,7 +12,6 @@ from nmt.extensions.search.mbr import expected_utilities
 from nmt.recipe import registry
 from nmt.translation.results import Candidate, mbr_rerank
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 SOURCE = "Der Hund schläft im Garten.\nDie Katze trinkt kaltes Wasser.\n"
 CANDIDATES = [
     "A dog runs across the grass.",

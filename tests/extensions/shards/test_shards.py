@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fixture_types import RunNmt
 
 from nmt.core.errors import UserError
 from nmt.extensions.shards.executors import RayExecutor
@@ -21,8 +22,6 @@ from nmt.translation.job import TranslationJob
 from nmt.translation.load import load
 from nmt.translation.options import TranslationOptions
 from nmt.translation.results import Translation
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 WORK = """
 import os, signal

@@ -3,13 +3,13 @@
 import gzip
 import json
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fixture_types import RunNmt
 
 from nmt.extensions.cleaning.pair_options import PairOptions
 from nmt.extensions.synthesis import synthesis
@@ -18,8 +18,6 @@ from nmt.metrics.table import METRICS
 from nmt.quickstart.embedded_corpus import splits
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 MODEL = Path(__file__).resolve().parents[2] / "golden" / "models" / "transformer"
 """From English to German."""

@@ -4,11 +4,12 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import RunNmt
 
 import nmt
 from nmt.quickstart.embedded_corpus import splits
@@ -16,7 +17,6 @@ from tests.extensions.synthesis.test_cli import MODEL, contents, lines_of
 
 pytest.importorskip("httpx2")
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 NUM_LINES = 30
 
 

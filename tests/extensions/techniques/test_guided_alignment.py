@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fixture_types import RecipeMaker
 
 import nmt
 from nmt.alignment.heads import AlignmentHeads
@@ -27,10 +28,9 @@ from nmt.extensions.techniques.guided_alignment import (
     taught_heads,
 )
 from nmt.models.build import build
-from nmt.recipe.schema import DataOptions, Recipe
+from nmt.recipe.schema import DataOptions
 from nmt.translation.load import load
 
-RecipeMaker = Callable[..., Recipe]
 B, H, T, S = 3, 2, 5, 4
 
 

@@ -1,13 +1,13 @@
 """ReversePairs training: pairs are read either way round at first, and from source to target from then on."""
 
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from fixture_types import TrainTiny
 
 from nmt.core.errors import UserError
 from nmt.data.batching import TrainingBatches
@@ -17,7 +17,6 @@ from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.extensions.techniques.reverse_pairs import ReversePairs
 from nmt.recipe.schema import DataOptions, Recipe, TrainingOptions, VocabularyOptions
 
-TrainTiny = Callable[..., Path]
 SHARE = ("training.max_epochs=1000", "training.techniques.reverse_pairs.fraction=0.5")
 
 

@@ -3,20 +3,15 @@
 import json
 import math
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from fixture_types import MetricsReader, RecipeMaker
 
 from nmt.core.model_directory import ModelDirectory
-from nmt.recipe.schema import Recipe
 from nmt.training.events import Started, Warned
 from nmt.training.run import train
 from nmt.training.sinks import open_sinks
-
-RecipeMaker = Callable[..., Recipe]
-MetricsReader = Callable[..., list[dict[str, Any]]]
 
 
 def read_board(directory: Path) -> tuple[dict[str, list[tuple[int, float]]], dict[str, list[tuple[int, str]]]]:

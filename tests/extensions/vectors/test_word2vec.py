@@ -1,21 +1,18 @@
 """Word vectors that are learned from text files, and the commands that write and show them."""
 
 import json
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fixture_types import RunNmt
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.extensions.vectors.embeddings import read_all_vectors, read_vectors
 from nmt.extensions.vectors.word2vec import Word2VecOptions, learn_vectors
 from nmt.extensions.vectors.words import WordVectors, draw_words
-
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """``nmt verify`` passes a sound model and catches a broken one."""
 
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import RunNmt
 from torch import Tensor
 
 from nmt.core.errors import UserError
@@ -14,7 +13,6 @@ from nmt.models.attention import AdditiveAttention
 from nmt.models.networks.recurrent import BahdanauDecoder
 from nmt.translation.results import Candidate, Translation
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 EXACT = [
     "batch size 1",
     "batch size 7",

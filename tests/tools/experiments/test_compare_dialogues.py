@@ -3,14 +3,12 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-
-LoadTool = Callable[[str], ModuleType]
+from fixture_types import LoadTool
 
 
 @pytest.fixture(scope="module")

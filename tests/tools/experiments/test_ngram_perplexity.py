@@ -1,11 +1,8 @@
 """The n-gram model: its distributions are ones, and it knows what follows what."""
 
-from collections.abc import Callable
-from types import ModuleType
-
 import pytest
+from fixture_types import LoadTool
 
-LoadTool = Callable[[str], ModuleType]
 SENTENCES = [[1, 2, 3, 0], [1, 2, 2, 0], [4, 2, 3, 0], [1, 3, 0]]
 SOS = 5
 

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from fixture_types import RunNmt
 from safetensors.torch import load_file, save_file
 
 import nmt
@@ -22,7 +22,6 @@ from nmt.translation.translator import Translator
 from tests.conftest import BuildOnce
 from tests.extensions.interchange.huggingface_folders import lines_of, strange_lines, write_folder
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 EXPECTED = Path(__file__).with_name("expected.json")
 CASES: dict[str, dict[str, Any]] = {
     "marian": {},
