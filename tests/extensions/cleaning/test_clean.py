@@ -22,9 +22,7 @@ from nmt.extensions.cleaning import clean
 from nmt.extensions.cleaning.base import Features, FlaggedPairs, PairFilter
 from nmt.extensions.cleaning.check import flag, make_filters
 from nmt.extensions.cleaning.clean import REPAIRS, CleanSettings, repair_mojibake
-from nmt.extensions.cleaning.shards import _shared
 from nmt.extensions.cleaning.statistics import CorpusStatistics, Lines, PairSource, median_and_deviation
-from nmt.extensions.cleaning.table import FILTERS
 from nmt.extensions.cleaning.translation import WordModel
 from nmt.quickstart.embedded_corpus import splits
 
@@ -381,11 +379,6 @@ def test_the_worst_come_first_and_the_limit_itself_is_good() -> None:
     assert found.indices.tolist() == [2, 3]
 
 
-def test_what_an_earlier_shard_has_counts_and_what_the_shard_itself_repeats_does_not() -> None:
-    shards = [np.array(each, np.uint64) for each in ([1, 2, 2], [2, 3, 5, 5], [], [3, 1, 4, 1])]
-    assert [each.tolist() for each in _shared(shards)] == [[], [2], [], [1, 3]]
-
-
 def test_the_deviation_is_that_of_a_normal_distribution() -> None:
     values = np.random.default_rng(1).normal(3, 2, 20_000)
     values[:100] = 1e6
@@ -433,10 +426,3 @@ def test_repairs_never_break_lines_and_settle(sound: Pairs) -> None:
         assert "\n" not in repaired
         assert settings.repaired(repaired) == repaired
     assert settings.repaired("AT&T, R&D and &copy=1") == "AT&T, R&D and &copy=1"
-
-
-def test_every_filter_explains_itself() -> None:
-    assert len(FILTERS) > 10
-    for name, each in FILTERS.items():
-        assert each.problem, name
-        assert each.remedy.endswith("."), name

@@ -510,12 +510,6 @@ def test_user_defined_symbols_of_another_vocabulary_are_tags_too(
     assert "<2en>" in [vocabulary.token(int(i)) for i in data.train[0].corpus.source[0]]
 
 
-def test_pairs_in_memory_are_no_corpora(make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path) -> None:
-    recipe = make_recipe(max_steps=1, recipe={"data": {"corpora": [corpus(tiny_corpus)]}})
-    with pytest.raises(UserError, match=r"pairs= can't be given together with data\.corpora"):
-        train(recipe, tmp_path / "run", pairs=[("a", "b")])
-
-
 def test_pairs_are_held_out_of_the_first_corpus(make_recipe: RecipeMaker, tiny_corpus: Path) -> None:
     data = {"corpora": [corpus(tiny_corpus, tag="<2en>"), corpus(tiny_corpus, "more")], "valid": None}
     found = prepare_data(make_recipe(max_steps=1, recipe={"data": data}))

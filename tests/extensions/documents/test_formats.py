@@ -174,11 +174,6 @@ def test_the_head_of_a_catalogue_stays_as_it_is(head: str) -> None:
     assert translated("a.po", f'{head}msgid "Hund"\nmsgstr ""\n') == f'{head}#, fuzzy\nmsgid "Hund"\nmsgstr "dog"\n'
 
 
-def test_catalogue_is_never_a_path(tmp_path: object) -> None:
-    with pytest.raises(UserError, match="not a PO file"):
-        translated("a.po", __file__)
-
-
 XLIFF = """<?xml version='1.0' encoding='UTF-8'?>
 <xliff version="1.2" xmlns="urn:oasis:names:tc:xliff:document:1.2"><file source-language="de" original="a"><body>
 <trans-unit id="1"><source>Der <g id="1">Hund</g> sieht <x id="2"/></source></trans-unit>
@@ -379,18 +374,6 @@ def test_open_document() -> None:
     assert zipfile.ZipFile(io.BytesIO(data)).namelist()[0] == "mimetype"
 
 
-def test_every_format_translates_in_one_call() -> None:
-    calls = []
-
-    def count(sentences: Sequence[str]) -> Sequence[Translation]:
-        calls.append(len(sentences))
-        return translate(sentences)
-
-    translate_document("a.md", MARKDOWN.encode(), count, "de")
-    translate_document("a.xliff", XLIFF.encode(), count, "de")
-    assert len(calls) == 2
-
-
 ENTITIES = (
     '<!DOCTYPE x [<!ENTITY a "Hund"><!ENTITY b SYSTEM "file:///etc/passwd">]><xliff version="1.2"><x>&b;</x></xliff>'
 )
@@ -407,6 +390,7 @@ ENTITIES = (
         ("a", b"", "can't be translated"),
         ("a.txt", b"\xff", "not UTF-8"),
         ("a.srt", b"1\nHund", "not a SubRip file"),
+        ("a.po", __file__.encode(), "not a PO file"),  # and never a path
         ("a.xliff", b"<xliff", "not well-formed XML"),
         ("a.xliff", b"<a/>", "not XLIFF"),
         ("a.xliff", ENTITIES.encode(), "document type"),

@@ -122,22 +122,3 @@ def test_a_folder_has_documents_and_text(run_nmt: RunNmt, tiny_model: Path, page
     assert (output / "page.html").read_text("utf-8") == TRANSLATED
     for name in ("lines.de", "lines.txt"):
         assert (output / name).read_text("utf-8") == "The dog sleeps in the garden.\n"
-
-
-def test_a_format_of_a_plugin_is_known(
-    run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "cells.py").write_text(
-        "from nmt.extensions.documents.formats import DocumentFormat\n"
-        "from nmt.extensions.documents.tags import text_of\n"
-        "class Cells(DocumentFormat):\n"
-        "    def translate(self, data, run, target):\n"
-        "        cells = run([[cell] for cell in data.decode().split(';')])\n"
-        "        return ';'.join(map(text_of, cells)).encode()\n"
-        'COMPONENTS = {".cells": Cells}\n'
-    )
-    (tmp_path / "a.cells").write_text("Der Hund schläft im Garten.;—", encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    done = run_nmt("translate", tiny_model, "a.cells", "-o", "b.cells", "--plugin", "cells")
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "b.cells").read_text("utf-8") == "The dog sleeps in the garden.;—"

@@ -2,7 +2,6 @@
 
 import random
 import re
-from collections import Counter
 from collections.abc import Sequence
 from unittest.mock import Mock
 
@@ -12,11 +11,9 @@ pytest.importorskip("sentencex")
 pytest.importorskip("lxml.html")
 
 from nmt.core.errors import UserError
-from nmt.extensions.documents import target
 from nmt.extensions.documents.elements import translate_html
 from nmt.extensions.documents.markup import MAX_PART, translate_content
 from nmt.extensions.documents.tags import Node
-from nmt.extensions.documents.target import Word
 from nmt.translation.results import Translation
 
 WORDS = {
@@ -176,20 +173,3 @@ def test_text_without_white_space_is_divided(word: str, end: str) -> None:
     assert "".join(map(str, content)).replace(" ", "") == block
     assert max(lengths) <= 2 * MAX_PART
     assert not end or max(lengths) == 1000  # sentencex divides what is short enough
-
-
-def test_words_without_links_are_looked_at_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    reads = Counter[int]()
-
-    class Counting(Word):
-        def __getattribute__(self, name: str) -> object:
-            reads[num_words] += name == "sources"
-            return super().__getattribute__(name)
-
-    def first_linked(sentences: Sequence[str]) -> list[Translation]:
-        return [Translation(sentence, sentence, 0.0, [], alignment=((0, 0),)) for sentence in sentences]
-
-    monkeypatch.setattr(target, "Word", Counting)
-    for num_words in (200, 400):
-        translate_content([[Node("b", ["Hund"]), " a" * num_words]], first_linked)
-    assert reads[400] < 2.2 * reads[200]

@@ -2,11 +2,10 @@
 
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 
-from nmt.extensions.documents.parts import HUGE_PIECE, handed_on, in_parts
+from nmt.extensions.documents.parts import handed_on, in_parts
 from nmt.translation.request import Request
 from nmt.translation.results import Translation
 
@@ -33,16 +32,3 @@ def test_each_part_of_a_long_sentence_has_the_terms() -> None:
     parts = in_parts(Request("Ein Hund und ein Hund", terms={"Hund": "hound"}), model)
     assert len(parts) > 1
     assert {part.terms["Hund"] for part in parts} == {"hound"}
-
-
-def test_a_long_line_is_divided_without_counting_the_pieces_of_each_half() -> None:
-    encode = Mock(side_effect=list)
-    source = SimpleNamespace(after_tags=lambda text: 0)
-    model: Any = SimpleNamespace(
-        max_pieces=8,
-        encode_source=encode,
-        vocabularies=SimpleNamespace(source=source),
-    )
-    parts = in_parts(Request("a" * (1 << 16)), model)
-    assert "".join(part.source for part in parts) == "a" * (1 << 16)
-    assert max(len(call.args[0]) for call in encode.call_args_list) <= HUGE_PIECE * model.max_pieces

@@ -52,10 +52,6 @@ def test_a_target_has_a_default_type_of_weights(
     assert (tmp_path / "card.txt").read_text("utf-8").split()[2] == stored
 
 
-def test_the_browser_gets_int8_by_default() -> None:
-    assert EXPORT_TARGETS.find("web", "--to").default_quantization == "int8"
-
-
 def test_an_unknown_format_is_refused_with_the_nearest(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
     done = run_nmt("export", tiny_model, "-o", tmp_path / "out", "--format", "argus")
     assert (done.returncode, done.stdout) == (2, "")

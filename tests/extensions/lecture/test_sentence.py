@@ -264,16 +264,6 @@ def test_a_token_shows_its_attention_and_its_alternatives(opened: Any, view: Any
 
 
 @pytest.mark.slow
-def test_an_attribution_is_chosen_in_place_of_a_head(opened: Any, view: Any) -> None:
-    chosen = next(index for index, each in enumerate(view["attention"]) if each["name"] == "leave one out")
-    opened.select_option("#matrices select >> nth=0", label="leave one out")
-    opened.click("#target .word >> nth=1")
-    shares = np.frombuffer(base64.b64decode(view["attention"][chosen]["weights"]), np.uint8) / 255
-    own = opened.eval_on_selector_all("#source .word", "w => w.map(x => Number(x.style.getPropertyValue('--share')))")
-    assert own == pytest.approx(shares.reshape(-1, len(view["source"]))[1].tolist(), abs=2e-3)
-
-
-@pytest.mark.slow
 def test_every_number_of_a_step_is_shown(opened: Any, view: Any) -> None:
     numbers = view["numbers"]
     opened.focus("#target .word >> nth=0")

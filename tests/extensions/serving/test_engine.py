@@ -1,7 +1,6 @@
 """The model threads: shared batches change no translation, and cancelled work leaves them."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -59,37 +58,6 @@ def test_a_batch_has_similar_lengths_and_one_kind_of_settings(
     assert several.result().alignment
     assert longer.result(30).text
     assert sizes == [1, 1, 1]
-
-
-def test_a_batch_has_the_oldest_sentence_and_those_most_like_it(
-    engine: Engine, translator: Translator, german: list[str], monkeypatch: pytest.MonkeyPatch, hold: Hold
-) -> None:
-    batches: list[list[str]] = []
-    stream = Translator.stream
-
-    def seen(self: Translator, lines: list[Request], *given: Any, **named: Any) -> Any:
-        batches.append([request.source for request in lines])
-        return stream(self, lines, *given, **named)
-
-    monkeypatch.setattr(Translator, "stream", seen)
-    release = hold(engine)
-    futures = engine.submit(
-        translator, [Request(line) for line in german[:20]], TranslationOptions(decoding={"batch_size": 8})
-    )
-    assert engine.num_waiting >= 20
-    release.set()
-    texts(futures)
-    assert [len(batch) for batch in batches] == [8, 8, 4]
-    assert german[0] in batches[0]
-    assert next(line for line in german if line not in batches[0]) in batches[1]
-
-    def spread(lines: list[str]) -> int:
-        return len(lines[-1]) - len(lines[0])
-
-    ordered = sorted(german[:20], key=len)
-    windows = [ordered[begin : begin + 8] for begin in range(13)]
-    assert spread(sorted(batches[0], key=len)) == min(spread(window) for window in windows if german[0] in window)
-    assert engine.num_waiting == 0
 
 
 @pytest.mark.parametrize("must_contain", [(), ("dog",)])
@@ -173,17 +141,3 @@ def test_short_requests_have_most_turns_while_long_ones_wait(
     one_turn = [False] * (BULK_SHARE - 1) + [True]
     assert turns[: 2 * BULK_SHARE] == 2 * one_turn
     assert turns.count(True) == BULK_SHARE
-
-
-def test_threads_without_work_divide_what_waits(translator: Translator, german: list[str]) -> None:
-    sizes: list[int] = []
-    engine = Engine(lambda sentences, seconds: sizes.append(sentences), threads=(2, 1))
-    both = threading.Barrier(2)
-    for call in [engine.call(lambda: both.wait(30)) for _ in range(2)]:  # ends when both threads have one
-        call.result(30)
-    while engine._num_idle < 2:
-        time.sleep(0.001)
-    futures = engine.submit(translator, [Request(line) for line in 2 * german[:20]], PLAIN)
-    assert texts(futures) == 2 * [translation.text for translation in translator.translate(german[:20])]
-    assert sizes == [20, 20]
-    engine.close()

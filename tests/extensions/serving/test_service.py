@@ -2,13 +2,11 @@
 
 import copy
 import json
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 import torch
@@ -112,20 +110,6 @@ def test_a_search_without_end_costs_one_request(
     assert endless.is_set()
     for path, field in (("/translate", "q"), ("/v1/translate", "text")):
         assert own.request(path, body | {field: german[0]}).status == 200
-
-
-def test_the_likelihood_of_a_language_is_the_mean_over_its_models() -> None:
-    detector = Detector(["de", "en"])
-
-    def probability(*german: float) -> float:
-        models = {"de": german, "en": (-9.0,)}
-        detector._pieces = {
-            code: [Mock(log_probability=lambda text, p=p: p) for p in ps] for code, ps in models.items()
-        }
-        return detector._with_pieces("Hund", {"de": 0.5, "en": 0.5})["de"]
-
-    assert probability(-9.0, -9.0) == pytest.approx(0.5)
-    assert probability(-4.0, -30.0) == pytest.approx(probability(math.log((math.exp(-4.0) + math.exp(-30.0)) / 2)))
 
 
 def test_a_sentence_that_is_too_long_for_the_model_is_translatedin_parts(

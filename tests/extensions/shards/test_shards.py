@@ -7,8 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from fixture_types import RunNmt
@@ -16,12 +14,11 @@ from fixture_types import RunNmt
 from nmt.core.errors import UserError
 from nmt.extensions.shards.executors import RayExecutor
 from nmt.extensions.shards.shards import JOURNAL, Journal, Shard, find_shards, steps
-from nmt.extensions.shards.translate import _translate_shard, start_shards
+from nmt.extensions.shards.translate import start_shards
 from nmt.extensions.shards.workers import JobFactory, LocalExecutor
 from nmt.translation.job import TranslationJob
 from nmt.translation.load import load
 from nmt.translation.options import TranslationOptions
-from nmt.translation.results import Translation
 
 WORK = """
 import os, signal
@@ -316,16 +313,3 @@ def test_a_ray_cluster_writes_the_same_although_a_worker_is_killed(
     assert (killer / "killed").exists()
     assert contents(output) == translated_one_by_one(run_nmt, tiny_model, texts)
     assert not list(output.glob("*.partial"))
-
-
-def test_a_shard_of_labels_has_no_warning_of_degenerate_translations(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    """A classifier answers with the same few words again and again."""
-    translations = [Translation(f"line {n}", "", 0.0, [], []) for n in range(100)]
-    monkeypatch.setattr("nmt.jobs.run.run", lambda *arguments, **options: iter(translations))
-    job: Any = SimpleNamespace(reports_degenerate=False)
-    (tmp_path / "in").touch()
-    steps = list(_translate_shard(job, None, Shard("a", (tmp_path / "in",), tmp_path / "out")))
-    assert steps == [("before", 0), ("lines", 100), ("done", None)]
-    assert capsys.readouterr().err == ""
