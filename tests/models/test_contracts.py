@@ -296,6 +296,7 @@ def test_reordering_takes_everything_along(model: Seq2Seq, batch: Batch) -> None
     assert_close(output.weights_BHTS, None if unrolled.weights_BHTS is None else unrolled.weights_BHTS[:, :, -2:])
 
 
+@pytest.mark.quick("default *", "language *", "odd memory")
 @torch.no_grad()
 def test_a_state_can_be_continued_twice(model: Seq2Seq, batch: Batch) -> None:
     state = model.decoder.start(model.encode(batch.source_BS, batch.source_length_B))
@@ -332,6 +333,7 @@ def test_batch_mates_change_nothing(
             assert_close(weights_BHTS[row, :, : len(target) + 1, : len(source) + 1], own_weights[0])
 
 
+@pytest.mark.quick("default *", "language *", "odd memory")
 @torch.no_grad()
 def test_what_stands_in_the_padding_changes_nothing(
     model: Seq2Seq, output: tuple[Tensor, Tensor | None], batch: Batch
@@ -357,6 +359,7 @@ def test_what_stands_in_the_padding_changes_nothing(
         assert_close(dirty_weights.transpose(1, 2)[target_real], clean_weights.transpose(1, 2)[target_real])
 
 
+@pytest.mark.quick("default *", "language *", "odd memory")
 @torch.no_grad()
 def test_the_output_depends_on_the_source_and_not_on_the_future(
     model: Seq2Seq, output: tuple[Tensor, Tensor | None], batch: Batch
