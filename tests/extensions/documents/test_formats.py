@@ -5,10 +5,10 @@ import io
 import sys
 import tomllib
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from backwards import translate
 
 pytest.importorskip("sentencex")
 
@@ -21,21 +21,6 @@ from nmt.extensions.documents.elements import TranslateBlocks
 from nmt.extensions.documents.formats import FORMATS, DocumentFormat, decoded, sentences_of_document, translate_document
 from nmt.extensions.documents.tags import text_of
 from nmt.recipe import registry
-from nmt.translation.results import Translation
-
-WORDS = {"der": "the", "hund": "dog", "katze": "cat", "sieht": "sees", "und": "and", "schnell": "quickly"}
-
-
-def translate(sentences: Sequence[str]) -> list[Translation]:
-    """Word by word and backwards, with a mark at the end in its place."""
-    found = []
-    for sentence in sentences:
-        end = sentence[-1] if sentence[-1:] in ".!?:" else ""
-        words = sentence.removesuffix(end).split()
-        target = " ".join(WORDS.get(word.lower(), word) for word in reversed(words)) + end
-        links = tuple((len(words) - 1 - t, t) for t in range(len(words)))
-        found.append(Translation(sentence, target, 0.0, [], alignment=links))
-    return found
 
 
 def translated(name: str, text: str) -> str:

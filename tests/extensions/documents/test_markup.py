@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from unittest.mock import Mock
 
 import pytest
+from backwards import WORDS, translate, translated
 
 pytest.importorskip("sentencex")
 pytest.importorskip("lxml.html")
@@ -15,29 +16,6 @@ from nmt.extensions.documents.elements import translate_html
 from nmt.extensions.documents.markup import MAX_PART, translate_content
 from nmt.extensions.documents.tags import Node
 from nmt.translation.results import Translation
-
-WORDS = {
-    "der": "the",
-    "hund": "dog",
-    "katze": "cat",
-    "sieht": "sees",
-    "und": "and",
-    "schnell": "quickly",
-    "ruft": "calls",
-}
-
-
-def translate(sentences: Sequence[str]) -> list[Translation]:
-    """Word by word and backwards, with a mark at the end in its place."""
-    return [_translated(sentence) for sentence in sentences]
-
-
-def _translated(sentence: str) -> Translation:
-    end = sentence[-1] if sentence[-1:] in ".!?…" else ""
-    words = sentence.removesuffix(end).split()
-    target = [WORDS.get(word.lower(), word) for word in reversed(words)]
-    links = tuple((len(words) - 1 - t, t) for t in range(len(words)))
-    return Translation(sentence, " ".join(target) + end, 0.0, target, alignment=links)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +83,7 @@ def test_what_is_no_text_is_in_the_translation_once(kept: str, behaviour: str) -
     def model(sentences: Sequence[str]) -> list[Translation]:
         found = []
         for sentence in sentences:
-            made = _translated(sentence)
+            made = translated(sentence)
             change = {"lost": "", "doubled": f"{kept} {kept}", "garbled": "gr@bl", "unlinked": "gr@bl"}.get(
                 behaviour, kept
             )
