@@ -11,9 +11,9 @@ import pytest
 from fastapi import APIRouter
 
 import nmt
-import nmt.extensions.serving.app
 from nmt.alignment.links import to_json
 from nmt.extensions.quality.confidence import Calibration, Regression
+from nmt.extensions.serving import app
 from nmt.extensions.serving.service import Service
 from nmt.translation.translator import Translator
 
@@ -257,7 +257,7 @@ def test_another_package_adds_routes(
     def hooks(name: str) -> list[Any]:
         return [router] if name == "server_routes" else []
 
-    monkeypatch.setattr(nmt.extensions.serving.app, "hooks", hooks)
+    monkeypatch.setattr(app, "hooks", hooks)
     server = serve(translator)
     assert server.request("/v1/count").json == 1
     assert b"The number of models." in server.request("/docs").body
