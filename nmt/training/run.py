@@ -243,8 +243,9 @@ def _fields_inside(field: FieldInfo, value: Mapping[str, Any]) -> Mapping[str, F
 
 def _find_batch_tokens(recipe: Recipe, data: Data, objective: Objective, process_group: ProcessGroup) -> int:
     """Returns ``training.batch_tokens`` as a number."""
-    batch_tokens = recipe.training.batch_tokens
-    if isinstance(batch_tokens, str):  # auto
+    if (given := recipe.training.batch_tokens) != "auto":
+        batch_tokens = given
+    else:
         find = provided("batch size", "training.batch_tokens: auto")
         make_batches = partial(data.batches, seed=recipe.seed, process_group=process_group)
         batch_tokens = min(process_group.gather(find(objective, make_batches, 3 if recipe.training.ema else 2)))
