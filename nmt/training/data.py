@@ -77,6 +77,12 @@ class Data:
         """The training batches of this process; see :class:`nmt.data.batching.TrainingBatches`."""
         share = process_group.rank, process_group.size
         readings = [technique.read_epoch for technique in self.techniques.values()]
+        augmentations: list[PairTransform | None] = [
+            provided(*MODIFIERS)(corpus.modifiers, self.vocabularies, self.options.max_length)
+            if corpus.modifiers
+            else None
+            for corpus in self.options.corpora
+        ]
         streams = [
             TrainingBatches(
                 part.corpus,
@@ -86,9 +92,9 @@ class Data:
                 share,
                 readings,
                 ShuffleBuffers(len(part.corpus), part.held_out),
-                self._modifiers(number),
+                modify,
             )
-            for number, part in enumerate(self.train)
+            for number, (part, modify) in enumerate(zip(self.train, augmentations or [None], strict=True))
         ]
         if len(streams) == 1 and not self.options.stages:
             return streams[0]
@@ -96,14 +102,6 @@ class Data:
         stages = self.options.stages or [StageOptions(name="all", corpora=weights)]
         batches: BatchStream = provided(*CORPORA)(dict(zip(weights, streams, strict=True)), stages, share)
         return batches
-
-    def _modifiers(self, number: int) -> PairTransform | None:
-        """Returns the augmentations of a corpus."""
-        shares = self.options.corpora[number].modifiers if self.options.corpora else {}
-        if not shares:
-            return None
-        augmentations: PairTransform = provided(*MODIFIERS)(shares, self.vocabularies, self.options.max_length)
-        return augmentations
 
     @property
     def num_pairs(self) -> int:
