@@ -117,7 +117,7 @@ LIMITS = {
     "api": 156,
     "quickstart": 218,
     "cli": 1_795,
-    "extensions": 23_975,
+    "extensions": 24_298,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 
