@@ -26,29 +26,29 @@ TASK = re.compile(r"translation(?:_(\w+?)_to_(\w+))?")
 UNKNOWN = "und"
 """The languages of an imported multilingual model before they are chosen."""
 IGNORED = {
-    *("clean_up_tokenization_spaces", "num_workers", "return_text", "temperature", "token", "top_k"),
-    *("top_p", "trust_remote_code", "use_cache", "use_fast"),
+    *("attn_implementation", "clean_up_tokenization_spaces", "low_cpu_mem_usage", "num_workers", "return_text"),
+    *("temperature", "token", "top_k", "top_p", "trust_remote_code", "use_cache", "use_fast"),
 }
 """Arguments without an influence on translations, some of them unless ``do_sample`` is true."""
-NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "do_sample": (False,),
+NEUTRAL: dict[str, tuple[str, ...]] = {
+    "do_sample": ("False",),
     "framework": ("pt",),
-    "min_length": (0,),
-    "repetition_penalty": (1,),
-    "return_tensors": (False,),
-    "truncation": (True, False, "longest_first", "only_first", "do_not_truncate"),
+    "min_length": ("0",),
+    "repetition_penalty": ("1", "1.0"),
+    "return_tensors": ("False",),
+    "truncation": ("True", "False", "longest_first", "only_first", "do_not_truncate"),
 }
 """Arguments without a counterpart in nmt, and their values that change nothing."""
-SMALLEST = {"batch_size": 1, "num_return_sequences": 1, "max_length": 3, "max_new_tokens": 2}
+SMALLEST = {"batch_size": 1, "num_return_sequences": 1, "max_length": 3, "max_new_tokens": 2, "no_repeat_ngram_size": 0}
 """Least values. ``max_new_tokens`` counts EOS, and ``max_length`` also the token that the decoder reads first."""
 RENAMED = {"num_beams": "beam_size", "num_beam_groups": "beam_groups", "diversity_penalty": "diversity"}
-EARLY_STOPPING = {True: "first", False: "likely", "never": "exact"}
+EARLY_STOPPING = {"True": "first", "False": "likely", "never": "exact"}
 PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
 
-def _also(kind: type[Exception]) -> Any:
-    """Returns a class of errors that are both a :class:`UserError` and of another type."""
-    return type(kind.__name__, (UserError, kind), {"__str__": Exception.__str__})  # that of KeyError quotes the text
+def _also(*kinds: type[Exception]) -> Any:
+    """Returns a class of errors that are both a :class:`UserError` and of other types."""
+    return type(kinds[0].__name__, (UserError, *kinds), {"__str__": Exception.__str__})  # that of KeyError has quotes
 
 
 def pipeline(
@@ -74,13 +74,14 @@ def pipeline(
         raise _also(ValueError)("nmt.pipeline has no default model.", "Give model=, such as the folder of a model.")
     for name, code in zip(("src_lang", "tgt_lang"), match.groups(), strict=True):
         options[name] = options.get(name) or code
-    options |= options.pop("model_kwargs", None) or {}
+    if isinstance(model_kwargs := options.pop("model_kwargs", None), Mapping):
+        options |= model_kwargs
     device, device_map, *types = (options.pop(name, None) for name in ("device", "device_map", "dtype", "torch_dtype"))
     device = device_map if device is None else device
     if isinstance(device, int):
         device = "cpu" if device < 0 else f"cuda:{device}" if torch.cuda.is_available() else None
     chosen = next((str(dtype).removeprefix("torch.") for dtype in types if dtype not in (None, "auto")), "float32")
-    where = {"device": str(device or "auto"), "precision": PRECISIONS.get(chosen, chosen)}
+    where = {"device": "auto" if device is None else str(device), "precision": PRECISIONS.get(chosen, chosen)}
     translator = _load(model, tokenizer, options.pop("revision", None), where)
     return TranslationPipeline(match[0], translator, options)
 
@@ -124,7 +125,7 @@ def _imported(folder: Path, where: Mapping[str, str]) -> Translator:
         return load(output, **where).replaced(directory=None)
 
 
-def read_call(given: Mapping[str, Any]) -> tuple[tuple[str | None, str | None], int, dict[str, Any]]:
+def read_call(given: Mapping[str, Any]) -> tuple[tuple[str, str], int, dict[str, Any]]:
     """Returns the languages of a call, the number of translations of each text, and keys of ``DecodingOptions``.
 
     Raises:
@@ -135,17 +136,17 @@ def read_call(given: Mapping[str, Any]) -> tuple[tuple[str | None, str | None], 
         if type(values[name]) is not int or values[name] < SMALLEST[name]:
             problem = f"{name} is {shortened(repr(values[name]))}."
             raise _also(ValueError)(problem, f"Give an integer of {SMALLEST[name]} or more.")
-    languages = values.pop("src_lang", None), values.pop("tgt_lang", None)
+    languages = str(values.pop("src_lang", "")), str(values.pop("tgt_lang", ""))
     num_results, max_length = values.pop("num_return_sequences", 1), values.pop("max_length", None)
     limit = values.pop("max_new_tokens", max_length and max_length - 1)
-    values = {name: value for name, value in values.items() if value not in NEUTRAL.get(name, ())}
+    values = {name: value for name, value in values.items() if str(value) not in NEUTRAL.get(name, ())}
     decoding = {RENAMED.get(name, name): value for name, value in values.items()}
     if limit is not None:  # nmt doesn't count EOS
         decoding |= {"max_length": limit - 1, "max_length_extra": limit - 1}
     if "length_penalty" in values:
         decoding |= {"length_penalty": "average", "alpha": values["length_penalty"]}
     if "early_stopping" in values:
-        decoding["early_stopping"] = EARLY_STOPPING.get(values["early_stopping"], values["early_stopping"])
+        decoding["early_stopping"] = EARLY_STOPPING.get(str(values["early_stopping"]), values["early_stopping"])
     if size := decoding.pop("no_repeat_ngram_size", 0):
         decoding["logits_processors"] = {"no_repeat_ngram": {"size": size}}
     if unsupported := decoding.keys() - DecodingOptions.model_fields.keys():
@@ -188,7 +189,7 @@ class TranslationPipeline:
         if num_results > checked.beam_size:
             problem = f"num_return_sequences ({num_results}) is larger than num_beams ({checked.beam_size})."
             raise _also(ValueError)(problem, f"Give num_beams={num_results} or more.")
-        translate = partial(_translated, translator, n_best=num_results, **decoding)
+        translate = partial(_translated, translator, num_results, decoding)
         if isinstance(inputs, list | tuple):
             results = list(translate(inputs, max(len(inputs), 1)))
             return [result[0] for result in results] if num_results == 1 else results
@@ -198,10 +199,10 @@ class TranslationPipeline:
         texts = inputs if is_iterable else map(inputs.__getitem__, range(len(inputs)))
         return translate(texts, checked.batch_size if is_sized else decoding.get("batch_size", 1))
 
-    def _make_between(self, source: str | None, target: str | None) -> Translator:
+    def _make_between(self, source: str, target: str) -> Translator:
         recipe, vocabularies = self.model.recipe, self.model.vocabularies
         known = recipe.data.source, recipe.data.target
-        wanted = str(source or known[0]), str(target or known[1])
+        wanted = source or known[0], target or known[1]
         if all("<" in tag for tag in vocabularies.source.tags):  # it has one direction, or lines name the target
             both = zip(map(str.lower, wanted), map(str.lower, known), strict=True)
             if any(code != own and len(code) == len(own) == 2 for code, own in both):  # others can't be compared
@@ -210,14 +211,14 @@ class TranslationPipeline:
             return self.model
         if UNKNOWN in wanted:
             raise _also(ValueError)("Translation by this model needs src_lang and tgt_lang.", "Give both.")
-        pair = vocabularies.source.between(vocabularies.target, *wanted)
+        pair = vocabularies.source.between(vocabularies.target, *wanted)  # type: ignore[attr-defined]
         data = recipe.data.model_copy(update={"source": wanted[0], "target": wanted[1]})
         changed = recipe.model_copy(update={"data": data})
         return self.model.replaced(vocabularies=type(vocabularies)(*pair), recipe=changed)
 
 
 def _translated(
-    translator: Translator, inputs: Iterable[Any], at_a_time: int, n_best: int, **decoding: Any
+    translator: Translator, num_results: int, decoding: Mapping[str, Any], inputs: Iterable[Any], at_a_time: int
 ) -> Iterator[list[dict[str, str]]]:
     """Yields the translations of each text, best first; ``at_a_time`` texts are read before they are translated."""
     limit, first = decoding.get("max_length"), 1
@@ -225,11 +226,11 @@ def _translated(
         for number, text in enumerate(texts, first):
             if not isinstance(text, str):
                 example = '; of rows, (row["text"] for row in rows)' if isinstance(text, Mapping) else ""
-                problem = f"Text {number} is of the type {type(text).__name__}."
-                raise _also(TypeError)(problem, f"Give a text, a list of texts, or an iterable of texts{example}.")
+                remedy = f"Give a text, a list of texts, or an iterable of texts{example}."
+                raise _also(TypeError, ValueError)(f"Text {number} is of the type {type(text).__name__}.", remedy)
             if limit is not None and (length := len(translator.encode_source(text))) > 0.9 * limit:
                 warn(f"text {number} has {length} tokens, and max_length leaves {limit}: its translation may be cut.")
-        for translation in translator.stream(texts, n_best=n_best, first_line=first, **decoding):
+        for translation in translator.stream(texts, n_best=num_results, first_line=first, **decoding):
             found = [{"translation_text": candidate.text} for candidate in translation.candidates]
-            yield found + found[-1:] * (n_best - len(found))  # an empty text has a single translation
+            yield found + found[-1:] * (num_results - len(found))  # an empty text has a single translation
         first += len(texts)

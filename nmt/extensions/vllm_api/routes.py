@@ -13,8 +13,7 @@ from nmt.extensions.serving.service import Service
 from nmt.extensions.serving.v1 import Job, Model, Text, TranslateBody
 from nmt.translation.languages import NAMES
 
-CODES = {name.lower(): code for code, name in NAMES.items()}
-"""Codes of languages by their English names."""
+CODES = {name.lower(): code for code, name in NAMES.items()}  # by English names
 
 
 class TranslationsBody(BaseModel):
