@@ -210,7 +210,7 @@ def names_written(todo: list[Code]) -> set[str]:
 
 def names_in_python(text: str) -> list[str]:
     """Files and model directories that a block reads."""
-    return re.findall(r'(?:load\(|Memory\(|"translate", |read_lines\()"([^"]+)"', text)
+    return re.findall(r'(?:load\(|Memory\(|model=|"translate", |read_lines\()"([^"]+)"', text)
 
 
 def file_of(step: Code) -> str | None:

@@ -97,7 +97,7 @@ def router(service: Service) -> APIRouter:
         service.check_size(texts)
         if body.split and (body.prefix or body.must_contain):
             raise ApiError(400, "Invalid request: prefix and must_contain need split=false, for single sentences")
-        jobs = [_Job(service, body, text) for text in texts]
+        jobs = [Job(service, body, text) for text in texts]
         if not body.stream:
             found = await service.run(request, jobs, num_characters=sum(map(len, texts)))
             return JSONResponse({"translations": found})
@@ -153,7 +153,7 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
-class _Job:
+class Job:
     """One text of a request, with the options of its translation."""
 
     def __init__(self, service: Service, body: TranslateBody, text: str) -> None:
@@ -210,7 +210,7 @@ def _direct(service: Service, request: Request, body: PairsBody) -> Translator:
     return service.direct(body.source, body.target, body.model)
 
 
-async def _events(service: Service, job: _Job) -> AsyncIterator[str]:
+async def _events(service: Service, job: Job) -> AsyncIterator[str]:
     """Server-sent events: ``partial`` for unfinished sentences, then ``translation`` or ``error``."""
     loop, waiting = asyncio.get_running_loop(), asyncio.Queue[str | None]()
 

@@ -20,6 +20,8 @@ LANGUAGE = re.compile(r"__\w+__|[a-z]{3}_[A-Z][a-z]{3}|[a-z]{2}_[A-Z]{2}")
 """Language tokens of M2M100, NLLB and mBART-50."""
 MAX_UNNAMED = 256
 """Maximum number of rows of the embeddings without a piece, which some models have for the sake of round sizes."""
+ANY = "und"
+"""A language that is not chosen yet (ISO 639-2): the one with the first id, or the one that a line of Marian names."""
 M2M100_LANGUAGES = {
     "m2m100": "af am ar ast az ba be bg bn br bs ca ceb cs cy da de el en es et fa ff fi fr fy ga gd gl gu ha he hi hr "
     "ht hu hy id ig ilo is it ja jv ka kk km kn ko lb lg ln lo lt lv mg mk ml mn mr ms my ne nl no ns oc or pa pl ps "
@@ -77,7 +79,8 @@ def _marian(directory: Path, config: Config, settings: Mapping[str, Any], source
         for name, size in zip(names, (config.vocab_size, config.target_size), strict=True)
     ]
     tags = {piece: i for i, piece in enumerate(tables[0]) if MARIAN_TAG.fullmatch(piece)}
-    prefix = [_language(tags, target, "target", (f">>{target}<<", target))] if tags else []
+    has_prefix = tags and target != ANY
+    prefix = [_language(tags, target, "target", (f">>{target}<<", target))] if has_prefix else []
     sides = [
         _vocabulary(
             directory / f"{side}.spm",
@@ -212,6 +215,8 @@ def _language(known: Mapping[str, int], code: str, side: str, spellings: tuple[s
     for name in spellings:
         if name in known:
             return known[name]
+    if code == ANY:
+        return min(known.values())
     codes = sorted(name.strip("_<>") for name in known)
     raise UserError(f"--{side}-language: the model has no language {code!r}.", nearest(code, codes))
 

@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from nmt.core.errors import UserError
+from nmt.core.errors import UserError, nearest
 from nmt.data.vocabulary.base import SPACE, Piece, Vocabulary
 from nmt.data.vocabulary.sentencepiece import without_surrogates
 from nmt.recipe.schema import VocabularyOptions
@@ -100,6 +100,24 @@ class PretrainedVocabulary(Vocabulary):
 
     def has_ids_of(self, other: Vocabulary) -> bool:
         return isinstance(other, PretrainedVocabulary) and self.table.pieces == other.table.pieces
+
+    def between(self, target: "PretrainedVocabulary", *codes: str) -> tuple[Self, "PretrainedVocabulary"]:
+        """Returns the source and the target vocabulary of a multilingual model for two other languages of it.
+
+        Args:
+            target: the target vocabulary that belongs to this one.
+            codes: the source and the target language, as the model names them.
+
+        Raises:
+            UserError: the model lacks a language.
+        """
+        ids = {name.strip("_"): i for name, i in self.tags.items()}
+        for code in codes:
+            if code not in ids:
+                raise UserError(f"The model has no language {code!r}.", nearest(code, ids))
+        prefix, sos = (ids[code] for code in codes)
+        source_table = self.table.model_copy(update={"prefix": [prefix], "sos": sos})
+        return type(self)(source_table), type(target)(target.table.model_copy(update={"sos": sos}))
 
     def __len__(self) -> int:
         return len(self.table.pieces)
