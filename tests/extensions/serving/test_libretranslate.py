@@ -78,7 +78,7 @@ def test_omegat_sends_get_and_others_send_forms(server: Any, english: Callable[[
 @pytest.mark.parametrize("size", [0, 100_000])
 def test_forms_of_curl_are_utf8_without_percent_encoding(server: Any, size: int) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    for text in (LINE, f"{LINE}; {LINE}"):
+    for text in (LINE, "ein Hund schläft; er träumt"):
         body = f"q={text}&source=de&target=de&unused={'x' * size}".encode()
         assert server.request("/translate", body, headers=headers).json == {"translatedText": text}
     for wrong in (b"q=schl\xe4ft&source=de&target=en", b"&".join([b"q=a"] * 101)):
