@@ -16,6 +16,7 @@ from nmt.core.device import pick_device, pick_precision, use_tensor_cores
 from nmt.core.errors import UserError
 from nmt.data.opening import given_text
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
+from nmt.recipe.options import validate
 from nmt.recipe.schema import Recipe, VocabularyOptions
 from nmt.training.data import prepare_data
 from nmt.training.distributed import seed_everything
@@ -69,11 +70,15 @@ def learn_vocabulary(
 
     Of a long text, pairs at equal distances are read, for as many characters as there are minutes for; characters that
     are not among them are spelled as bytes.
+
+    Raises:
+        UserError: the size is no possible one.
     """
     limit = min(max(LEARNED_PER_MINUTE * (minutes or 1000), LEARNED[0]), LEARNED[1])
     every = max(1, round(sum(len(source) + len(target) for source, target in pairs) / limit))
     some = pairs[::every]
-    options = VocabularyOptions(size=size or _at_most(VOCABULARY_SIZES, len(pairs), 8000), byte_fallback=every > 1)
+    wanted = _at_most(VOCABULARY_SIZES, len(pairs), 8000) if size is None else size
+    options = validate(VocabularyOptions, {"size": wanted, "byte_fallback": every > 1}, "vocabulary")
     try:
         return train_vocabularies(options, some), options
     except UserError as error:
