@@ -70,17 +70,13 @@ def learn_vocabulary(
 
     Of a long text, pairs at equal distances are read, for as many characters as there are minutes for; characters that
     are not among them are spelled as bytes.
-
-    Raises:
-        UserError: the size is no possible one.
     """
     limit = min(max(LEARNED_PER_MINUTE * (minutes or 1000), LEARNED[0]), LEARNED[1])
     every = max(1, round(sum(len(source) + len(target) for source, target in pairs) / limit))
-    some = pairs[::every]
     wanted = _at_most(VOCABULARY_SIZES, len(pairs), 8000) if size is None else size
     options = validate(VocabularyOptions, {"size": wanted, "byte_fallback": every > 1}, "vocabulary")
     try:
-        return train_vocabularies(options, some), options
+        return train_vocabularies(options, pairs[::every]), options
     except UserError as error:
         if size is None and (most := _MAX_PIECES.search(error.remedy)) and int(most[1]) >= 8:
             return learn_vocabulary(pairs, int(most[1]), minutes)

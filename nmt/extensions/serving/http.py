@@ -7,7 +7,7 @@ import logging
 import re
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -35,12 +35,10 @@ HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[\w.-]*)(?::\d{0,5})?", re.ASCII)
 """A value of the header ``Host``: a name or an address, and a port (RFC 9110, section 7.2); empty for no name."""
 MAX_HEADERS = 100
 """Largest number of header lines of a request."""
-MAX_FIELDS = 100
-"""Largest number of fields of a form."""
 PART = 64 << 10
 """Bytes of an answer that a client has to take within the time limit; longer answers are sent in parts."""
 SMALL = 100_000
-"""Bytes of JSON or of a form that are read at once."""
+"""Bytes of JSON that are read at once."""
 logger = logging.getLogger("nmt.extensions.serving")
 
 
@@ -203,17 +201,6 @@ def _given_key(request: Request, key: object) -> str:
         return bearer.strip()
 
 
-def _read_form(body: bytes) -> dict[str, str]:
-    """Returns the fields of a form. Starlette would read text without percent-encoding, as of curl, as Latin-1."""
-    return dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FIELDS))
-
-
-async def _read_body(request: Request, read: Callable[[bytes], Any]) -> Any:
-    body = await request.body()
-    # A thread costs more than reading a small body.
-    return read(body) if len(body) < SMALL else await run_in_threadpool(read, body)
-
-
 async def read_values(request: Request) -> dict[str, Any]:
     """Returns the values of a request: a JSON object, or those of a form and of the query.
 
@@ -222,8 +209,10 @@ async def read_values(request: Request) -> dict[str, Any]:
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
+        body = await request.body()
         try:
-            values = await _read_body(request, json.loads)
+            # A thread costs more than reading a small body.
+            values = json.loads(body) if len(body) < SMALL else await run_in_threadpool(json.loads, body)
         except (ValueError, RecursionError):
             values = None
         if not isinstance(values, dict):
@@ -233,10 +222,11 @@ async def read_values(request: Request) -> dict[str, Any]:
     if request.method == "POST":
         try:
             if kind == "application/x-www-form-urlencoded":
-                values |= await _read_body(request, _read_form)
+                # Starlette would read letters that curl does not percent-encode as Latin-1.
+                values |= parse_qsl((await request.body()).decode(), keep_blank_values=True, max_num_fields=100)
             else:
-                values |= dict(await request.form(max_files=1, max_fields=MAX_FIELDS))
-        except ValueError as error:  # of python-multipart, where Starlette lets it through, or of _read_form
+                values |= dict(await request.form(max_files=1, max_fields=100))
+        except ValueError as error:  # also of python-multipart, where Starlette lets it through
             raise ApiError(400, "Invalid form") from error
     if isinstance(values.get("q"), str):
         values["q"] = values["q"].replace("\r\n", "\n").replace("\r", "\n")
