@@ -15,6 +15,7 @@ from nmt.autotrain.texts import Pairs
 from nmt.core.device import pick_device, pick_precision, use_tensor_cores
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
+from nmt.recipe.options import validate
 from nmt.recipe.schema import Recipe, VocabularyOptions
 from nmt.training.data import prepare_data
 from nmt.training.distributed import seed_everything
@@ -71,10 +72,10 @@ def learn_vocabulary(
     """
     limit = min(max(LEARNED_PER_MINUTE * (minutes or 1000), LEARNED[0]), LEARNED[1])
     every = max(1, round(sum(len(source) + len(target) for source, target in pairs) / limit))
-    some = pairs[::every]
-    options = VocabularyOptions(size=size or _at_most(VOCABULARY_SIZES, len(pairs), 8000), byte_fallback=every > 1)
+    wanted = _at_most(VOCABULARY_SIZES, len(pairs), 8000) if size is None else size
+    options = validate(VocabularyOptions, {"size": wanted, "byte_fallback": every > 1}, "vocabulary")
     try:
-        return train_vocabularies(options, some), options
+        return train_vocabularies(options, pairs[::every]), options
     except UserError as error:
         if size is None and (most := _MAX_PIECES.search(error.remedy)) and int(most[1]) >= 8:
             return learn_vocabulary(pairs, int(most[1]), minutes)

@@ -126,7 +126,7 @@ class Prepared:
         for estimate in () if self.request.start else hooks("quality_expected"):
             chrf, error = estimate(self.texts.train, speed.width, num_updates)
             say(
-                f"expected after {minutes:.0f} minutes: chrF {chrf:.0f} on such text, most likely between "
+                f"expected after {round(minutes, 1):g} min: chrF {chrf:.0f} on such text, most likely between "
                 f"{max(0, chrf - error):.0f} and {min(100, chrf + error):.0f}"
             )
         return self.recipe(speed.width, num_updates)

@@ -125,6 +125,8 @@ def test_a_dry_run_trains_nothing(text: tuple[Path, Path], run_nmt: RunNmt, tmp_
         (["EN", "DE", "--minutes", "0"], "--minutes"),
         (["EN", "DE", "--resume", "-o", "none"], "no run that can be resumed"),
         (["EN", "DE", "--set", "model.width=3", "--minutes", "1", "-o", "run"], "model.width"),
+        (["EN", "DE", "--set", "vocabulary.size=[2]", "--minutes", "1", "-o", "run"], "'size' is [2]: input should be"),
+        (["EN", "DE", "--set", "vocabulary.size=0", "--minutes", "1", "-o", "run"], "'size' is 0: input should be"),
         (["quickstart", "--minutes", "3"], "are for text files"),
         (["none.tsv", "--minutes", "3"], "File not found: none.tsv"),
         ([], "no text and no recipe"),

@@ -60,6 +60,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._header_bytes > MAX_HEADER_BYTES:
             self.transport.abort()
 
+    def send_400_response(self, msg: str) -> None:
+        super().send_400_response("" if self.parser.get_method() == b"HEAD" else msg)  # no content: RFC 9110, 9.3.2
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_in_headers, self._header_bytes = True, 0

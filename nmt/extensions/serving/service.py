@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -222,6 +223,9 @@ class Service:
 
     Attributes:
         closing: resources that :meth:`close` closes, too.
+
+    Raises:
+        UserError: there is no model, or with ``feedback`` the folder of one is not writable.
     """
 
     def __init__(
@@ -238,6 +242,10 @@ class Service:
             for model in self.router.named.values()
             if model.directory is not None
         }
+        for folder in (memory.path.parent for memory in self.memories.values() if feedback):
+            if not os.access(folder, os.W_OK):
+                remedy = "Run the server as the owner of the folder, mount it writable, or remove --feedback."
+                raise UserError(f"Corrections can't be stored in {folder}, which is not writable.", remedy)
         self.rate = RateLimit(self.limits.rate_limit)
         self.detector, self.metrics = Detector(self.router.codes, self.router.named.values()), Metrics()
         devices = {model.model.device for model in self.router.named.values()}

@@ -9,7 +9,11 @@ import random
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ from nmt.core.errors import UserError
 from nmt.decoding.ranking import LENGTH_PENALTIES
 from nmt.extensions.interchange import web
 from nmt.extensions.interchange.pretrained.families import read_config
+from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
 from nmt.extensions.interchange.pretrained.tokenizers import read_tokenizer
 from nmt.extensions.interchange.runtime import translate as runtime
 from nmt.extensions.interchange.web import PAGE, RUNTIME, RUNTIME_FILES
@@ -28,6 +33,7 @@ from nmt.translation.load import load
 from tests.extensions.interchange.huggingface_folders import SIZE as SIZE_OF_FOLDERS
 from tests.extensions.interchange.huggingface_folders import lines_of, strange_lines, write_folder
 from tests.extensions.interchange.runtime.test_translate_search import Stub
+from tests.extensions.windows import silent_window
 
 DRIVER = importlib.util.find_spec("playwright")
 NODE = shutil.which("node") or (DRIVER and shutil.which("node", path=Path(DRIVER.origin or "").parent / "driver"))
@@ -323,6 +329,43 @@ def test_without_npm_the_message_says_where_the_package_belongs(
     with pytest.raises(UserError, match="npm is needed to download onnxruntime-web") as caught:
         web._package()
     assert str(package) in caught.value.remedy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["marian", "m2m_100", "mbart"])
+def test_the_page_translates_with_an_imported_model_as_nmt_does(kind: str, browser: Any, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript", reason="needs onnxscript")
+    try:
+        web._package()
+    except UserError as error:
+        pytest.skip(str(error))
+    import_huggingface(write_folder(tmp_path / "huggingface", kind), tmp_path / "model", None, None)
+    translator, site = load(tmp_path / "model", "cpu"), tmp_path / "site"
+    web.Web().write(translator, site, None, [])
+    lines = [line for line in strange_lines(100)[::3] if line.strip() and "\n" not in line] + lines_of("de", 20)
+    lines = [line for line in lines if "." not in line[:-1]]
+    with served(site) as address, silent_window(browser, address) as window:
+        window.wait_for_selector("[data-ready]", timeout=120_000)
+        window.fill("#source", "\n".join(lines))
+        window.click("#translate")
+        window.wait_for_selector("#status:has-text('Nothing left')", timeout=120_000)
+        texts = window.input_value("#translation").split("\n")
+    assert texts == [result.text for result in translator.translate(lines, restore_case=False)]
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serves a folder; yields the address."""
+    handler = partial(Handler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, ThreadPoolExecutor(1) as threads:
+        threads.submit(server.serve_forever)
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+
+
+class Handler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
 
 
 def test_the_page_loads_nothing_from_elsewhere() -> None:

@@ -166,6 +166,14 @@ def test_a_request_names_one_sound_host(server: Any) -> None:
     assert (status("1.1"), status("1.1", "x", "x"), status("1.0")) == (b"400", b"400", b"200")
 
 
+@pytest.mark.parametrize(("method", "content"), [("GET", b"Invalid HTTP request received."), ("HEAD", b"")])
+def test_an_invalid_request_is_refused_without_content_for_head(server: Any, method: str, content: bytes) -> None:
+    with connect(server) as client, client.makefile("rb") as file:
+        client.sendall(f"{method} /health HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\n\r\n".encode())
+        head, _, received = file.read().partition(b"\r\n\r\n")
+    assert (head[:12], received) == (b"HTTP/1.1 400", content)
+
+
 def test_connections_are_limited(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
     first, second, third = connect(server), connect(server), connect(server)

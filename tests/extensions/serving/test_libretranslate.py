@@ -75,6 +75,17 @@ def test_omegat_sends_get_and_others_send_forms(server: Any, english: Callable[[
     assert server.request("/translate", form={"q": LINE, "source": "DE", "target": "en"}).json == expected
 
 
+@pytest.mark.parametrize("size", [0, 100_000])
+def test_forms_of_curl_are_utf8_without_percent_encoding(server: Any, size: int) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    for text in (LINE, "ein Hund schläft; er träumt"):
+        body = f"q={text}&source=de&target=de&unused={'x' * size}".encode()
+        assert server.request("/translate", body, headers=headers).json == {"translatedText": text}
+    for wrong in (b"q=schl\xe4ft&source=de&target=en", b"&".join([b"q=a"] * 101)):
+        refused = server.request("/translate", wrong, headers=headers)
+        assert (refused.status, refused.json["error"]) == (400, "Invalid form")
+
+
 def test_lines_are_kept_and_line_ends_of_forms_made_equal(server: Any, english: Callable[[str], str]) -> None:
     text = f"{LINE}\n\n  {LINE}\t12\n"
     answer = server.request("/translate", {"q": text, "source": "de", "target": "en"}).json["translatedText"]

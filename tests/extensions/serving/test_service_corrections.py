@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 import nmt
+from nmt.core.errors import UserError
+from nmt.extensions.serving.service import Service
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +64,11 @@ def test_corrections_with_an_api_key(own_model: Path, serve: Callable[..., Any])
     assert server.request("/suggest", form=form).json == {"success": True}
     entries = [(entry.source, entry.target) for entry in nmt.TranslationMemory(own_model)]
     assert ("Der Garten.", "The park.") in entries
+
+
+def test_corrections_need_a_folder_that_can_be_written(own_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != own_model)  # as of a read-only volume
+    with pytest.raises(UserError, match="is not writable") as refused:
+        Service([nmt.load(own_model)], feedback=True)
+    assert "remove --feedback" in refused.value.remedy
+    Service([nmt.load(own_model)], api_keys=["k"]).close()
