@@ -107,6 +107,8 @@ class _MuonAndAdamW(torch.optim.AdamW):
     def step(self, closure: Any = None) -> Any:
         group = self.param_groups[1]
         weights = [weight for weight in group["params"] if weight.grad is not None]
+        if not weights:
+            return super().step(closure)
         gradients = [gradient for weight in weights if (gradient := weight.grad) is not None]
         for weight in weights:
             if not self.state[weight]:
@@ -116,15 +118,13 @@ class _MuonAndAdamW(torch.optim.AdamW):
         rate: float | Tensor = group["lr"]
         # Set by a loss scaler: 1 if a gradient isn't finite, and the update is to be left out.
         if (overflow := getattr(self, "found_inf", None)) is not None:
-            gradients = [
-                torch.where(overflow > 0, mean, gradient) for mean, gradient in zip(means, gradients, strict=True)
-            ]
+            is_left_out = overflow > 0
+            gradients = [torch.where(is_left_out, *pair) for pair in zip(means, gradients, strict=True)]
             rate = rate * (1 - overflow)
-        if weights:
-            torch._foreach_lerp_(means, gradients, 1 - self._momentum)
+        torch._foreach_lerp_(means, gradients, 1 - self._momentum)
         directions: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
-        for weight, gradient, mean in zip(weights, gradients, means, strict=True):
-            directions.setdefault(weight.shape, []).append((weight, gradient.lerp(mean, self._momentum)))
+        for weight, direction in zip(weights, torch._foreach_lerp(gradients, means, self._momentum), strict=True):
+            directions.setdefault(weight.shape, []).append((weight, direction))
         # All of one shape together, because operations on such small matrices take longer to start than to run.
         for pairs in directions.values():
             alike = [weight for weight, _ in pairs]

@@ -1,0 +1,158 @@
+"""What an update on an accelerator consists of, counted on a pretend one: operations, conversions, waits and uploads.
+
+See ``pretend_accelerator.py``. A CUDA graph repeats the operations of a shape on the same memory, so they must be the
+same for each batch of that shape, and none may wait for the device.
+"""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils import backend_registration
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+LAYERS = {"type": "transformer", "num_layers": 6, "num_heads": 2, "feed_forward_size": 32, "dropout": 0.1}
+SYSTEMS = [f"systems/{path.stem}" for path in sorted((RECIPES / "systems").glob("*.yaml"))]
+UNCAPTURABLE = {"systems/act_rnn", "systems/universal_transformer"}
+
+needs_backend = pytest.mark.skipif(
+    not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
+    reason="needs a PyTorch with backends in Python",
+)
+
+
+@pytest.mark.quick("adam")
+@needs_backend
+@pytest.mark.parametrize(("optimizer", "most"), [("adam", 700), ("muon", 900)])
+def test_an_update_in_bfloat16_has_few_operations_and_no_waits(optimizer: str, most: int) -> None:
+    found = in_process("bench/transformer_256", "bf16", LAYERS, optimizer)
+    assert found["operations"] <= most, found["most"]
+    assert found["conversions"] <= 3
+    assert not found["waits"]
+    assert sum(found["uploads"].values()) <= 5
+    assert found["same_operations"]
+    assert found["waits_of_reading"] == 1, "the figures of all updates are read at once"
+
+
+@pytest.mark.slow
+@needs_backend
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_updates_of_one_shape_have_the_same_operations(name: str) -> None:
+    """Unless a component says that it can't be captured."""
+    found = in_process(name, "bf16")
+    assert bool(found["uncapturable"]) == (name in UNCAPTURABLE)
+    if not found["uncapturable"]:
+        assert found["same_operations"]
+        assert not found["waits"]
+
+
+def in_process(
+    recipe: str, precision: str, layers: dict[str, Any] | None = None, optimizer: str = "adam"
+) -> dict[str, Any]:
+    command = [sys.executable, __file__, json.dumps([recipe, precision, layers, optimizer])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+NO_KERNEL = ("aten::detach", "aten::_unsafe_view", "aten::_reshape_alias", "aten::empty", "aten::new_empty")
+
+
+class Recorder(TorchDispatchMode):
+    """The operations of the device that aren't views, with the shapes of what they read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: list[str] = []
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        from pretend_accelerator import AccelTensor
+
+        result = operation(*args, **(kwargs or {}))
+        name = operation._schema.name
+        on_device = any(isinstance(leaf, AccelTensor) for leaf in tree_leaves((args, kwargs, result)))
+        if on_device and not operation.is_view and name not in NO_KERNEL:
+            shapes = [tuple(value.shape) for value in args if isinstance(value, Tensor)]
+            self.operations.append(f"{name} {shapes}")
+        return result
+
+
+def measure(recipe: str, precision: str, layers: dict[str, Any] | None, optimizer: str) -> dict[str, Any]:
+    """Trains for some updates on the pretend accelerator, and counts those of the last one."""
+    import pretend_accelerator
+
+    import nmt.training.trainer as trainer_module
+    from nmt.models.build import build
+    from nmt.quickstart.embedded_corpus import splits
+    from nmt.recipe.load import load_recipe
+    from nmt.training.data import prepare_data
+    from nmt.training.graphs import uncapturable
+    from nmt.training.objective import Objective
+    from nmt.training.resolve import resolve
+
+    trainer_module.READ_EVERY = 1e9
+    changes: dict[str, Any] = {
+        "device": "cpu",
+        "training.precision": precision,
+        "training.optimizer": optimizer,
+        "training.techniques": {},
+        "training.batch_tokens": 200,
+        "data.corpora": [],
+        "vocabulary.size": 200,
+        "vocabulary.joint": True,
+        "training.log_every": 10**6,
+    }
+    if layers is not None:
+        changes |= {"model.encoder": layers, "model.decoder": layers, "model.embedding_size": 16}
+    resolved = resolve(load_recipe(recipe, changes))
+    pairs = [(pair.source, pair.target) for pair in splits(train=400)["train"] if len(pair.source) < 30][:40]
+    data = prepare_data(resolved, pairs, pairs[:5])
+    torch.manual_seed(1)
+    model = build(resolved.model, data.vocabularies).to(pretend_accelerator.NAME).train()
+    objective = Objective(model, resolved.training, precision)  # type: ignore[arg-type]
+    stream = data.batches(200, 1).prefetch(model.device)
+    trainer = trainer_module.Trainer(resolved, objective, stream, None, Path("nowhere"))
+    found: dict[str, Any] = {"uncapturable": uncapturable(objective)}
+    gradients = trainer._on_device
+    assert gradients is not None
+    batch = next(iter(stream))
+    recorded = []
+    for _ in range(3):
+        pretend_accelerator.waits.clear()
+        pretend_accelerator.uploads.clear()
+        with Recorder() as recorder:
+            trainer.train_step(iter([batch]))
+        recorded.append(recorder.operations)
+    names = Counter(operation.partition(" ")[0] for operation in recorded[-1])
+    shapes = {str(tuple(p.shape)) for p in model.parameters()}
+    found |= {
+        "operations": len(recorded[-1]),
+        "most": names.most_common(40),
+        "conversions": sum(
+            operation.startswith("aten::_to_copy") and operation.partition("[")[2].rstrip("]") in shapes
+            for operation in recorded[-1]
+        ),
+        "waits": dict(pretend_accelerator.waits),
+        "uploads": dict(pretend_accelerator.uploads),
+        "same_operations": recorded[-1] == recorded[-2],
+    }
+    pretend_accelerator.waits.clear()
+    trainer._read()
+    return found | {"waits_of_reading": sum(pretend_accelerator.waits.values())}
+
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[1] / "support"))
+    import pretend_accelerator
+
+    pretend_accelerator.register()
+    print(json.dumps(measure(*json.loads(sys.argv[1]))))
