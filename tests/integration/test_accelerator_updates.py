@@ -29,7 +29,7 @@ needs_backend = pytest.mark.skipif(
 )
 
 
-@pytest.mark.quick("adam")
+@pytest.mark.quick("adam-700")
 @needs_backend
 @pytest.mark.parametrize(("optimizer", "most"), [("adam", 700), ("muon", 900)])
 def test_an_update_in_bfloat16_has_few_operations_and_no_waits(optimizer: str, most: int) -> None:
