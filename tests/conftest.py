@@ -21,6 +21,10 @@ from filelock import FileLock  # PyTorch needs it
 # The models of the tests are tiny: a second thread costs them more in waiting than it computes. Before torch loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Without a GPU, Triton interprets kernels if this is set when it is imported, which modules of PyTorch do, too.
+if not Path("/dev/nvidiactl").exists():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 # Property tests draw the same examples in every run, and a busy machine fails none of them. The quick run has fewer.
 hypothesis.settings.register_profile("nmt", derandomize=True, deadline=None, database=None)
 hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("nmt"), max_examples=15)

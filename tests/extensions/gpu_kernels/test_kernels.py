@@ -1,6 +1,5 @@
-"""The kernels for a GPU against PyTorch's functions, in Triton's interpreter where there is no GPU."""
+"""The kernels for a GPU against PyTorch's functions, in Triton's interpreter where there is no GPU (see conftest)."""
 
-import os
 import sys
 from typing import Any
 
@@ -17,8 +16,6 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 @pytest.fixture(scope="module")
 def kernels() -> Any:
-    if DEVICE == "cpu":
-        os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported
     pytest.importorskip("triton", reason="needs Triton: pip install --group dev")
     from nmt.extensions.gpu_kernels import triton_kernels
 
