@@ -108,6 +108,12 @@ class Batch:
         return self.num_positions - int(self.source_length_B.sum()) - self.num_target_tokens
 
 
+def indices_of_runs(first_B: npt.NDArray[np.int64], length_B: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Returns ``first``, ``first`` + 1 and so on, ``length`` of them, for each run in turn. [N]"""
+    before_B = length_B.cumsum() - length_B
+    return np.arange(length_B.sum()) + np.repeat(first_B - before_B, length_B)
+
+
 @dataclass(frozen=True)
 class Joined:
     """B sentences one after the other."""
@@ -116,11 +122,15 @@ class Joined:
     length_B: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, sentences: Sequence[Ids], num_empty: int = 0) -> Self:
-        """Joins sentences, and puts empty ones behind them."""
-        length_B = np.zeros(len(sentences) + num_empty, np.int64)
-        length_B[: len(sentences)] = np.fromiter(map(len, sentences), np.int64, len(sentences))
+    def of(cls, sentences: Sequence[Ids]) -> Self:
+        """Joins sentences."""
+        length_B = np.fromiter(map(len, sentences), np.int64, len(sentences))
         return cls(np.concatenate(sentences, dtype=np.int64, casting="unsafe"), length_B)
+
+    def with_rows(self, num_rows: int) -> "Joined":
+        """Returns these and empty sentences behind them, ``num_rows`` in all if there are fewer."""
+        more = max(0, num_rows - len(self.length_B))
+        return Joined(self.ids_N, np.concatenate((self.length_B, np.zeros(more, np.int64))))
 
     def padded(self, vocabulary: Vocabulary, *, sos: bool = False, eos: bool = False, longest: int = 0) -> Tensor:
         """Returns a row for each sentence, with SOS before and EOS after it where asked. [B, longest]"""
@@ -128,9 +138,7 @@ class Joined:
         longest = max(longest, int(length_B.max()) + sos + eos)
         padded_BL = np.full((num_rows, longest), vocabulary.pad, dtype=np.int64)
         first_B = np.arange(num_rows) * longest + sos
-        padded_BL.ravel()[np.repeat(first_B - length_B.cumsum() + length_B, length_B) + np.arange(len(self.ids_N))] = (
-            self.ids_N
-        )
+        padded_BL.ravel()[indices_of_runs(first_B, length_B)] = self.ids_N
         if sos:
             padded_BL[:, 0] = vocabulary.sos
         if eos:
@@ -165,11 +173,8 @@ def make_batch(
         shape: least number of rows, and least lengths of source and target. Further rows have an empty source, and no
             target token that counts.
     """
-    num_empty = max(0, shape[0] - len(pairs))
     sources, targets = zip(*pairs, strict=True)
-    return joined_batch(
-        Joined.of(sources, num_empty), Joined.of(targets, num_empty), vocabularies, annotations, len(pairs), shape
-    )
+    return joined_batch(Joined.of(sources), Joined.of(targets), vocabularies, annotations, shape)
 
 
 def joined_batch(
@@ -177,10 +182,11 @@ def joined_batch(
     targets: Joined,
     vocabularies: Vocabularies,
     annotations: BatchExtras | None,
-    num_pairs: int,
     shape: tuple[int, int, int],
 ) -> Batch:
-    """Makes a batch of joined sentences, of which those behind ``num_pairs`` are empty; see :func:`make_batch`."""
+    """Makes a batch of joined sentences; see :func:`make_batch`."""
+    num_pairs = len(sources.length_B)
+    sources, targets = sources.with_rows(shape[0]), targets.with_rows(shape[0])
     is_label, read = vocabularies.target.is_closed, targets
     if is_label:
         read = Joined(targets.ids_N[:0], np.zeros_like(targets.length_B))

@@ -264,9 +264,8 @@ class TrainingBatches(BatchStream):
 
     def _make_batch(self, chosen: npt.NDArray[np.int64], shape: tuple[int, int, int] = (0, 0, 0)) -> Batch:
         annotations = {name: [values[i] for i in chosen] for name, values in self._annotations.items()}
-        num_empty = max(0, shape[0] - len(chosen))
-        source, target = (side.joined(chosen, num_empty) for side in (self._source, self._target))
-        return joined_batch(source, target, self._vocabularies, annotations, len(chosen), shape)
+        source, target = self._source.joined(chosen), self._target.joined(chosen)
+        return joined_batch(source, target, self._vocabularies, annotations, shape)
 
     def longest(self, batch_tokens: int) -> Batch:
         longer_N = np.maximum(*self._lengths)

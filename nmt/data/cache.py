@@ -27,7 +27,7 @@ import numpy.typing as npt
 from nmt.core.errors import UserError
 from nmt.core.files import shared, sync
 from nmt.core.jsonlines import read_object
-from nmt.data.batch import Joined
+from nmt.data.batch import Joined, indices_of_runs
 from nmt.data.sources import ParallelText
 from nmt.data.vocabulary.files import Vocabularies
 
@@ -68,9 +68,9 @@ class Sentences(ABC):
     @abstractmethod
     def __getitem__(self, index: int) -> npt.NDArray[np.integer]: ...
 
-    def joined(self, rows: npt.NDArray[np.int64], num_empty: int) -> Joined:
-        """Returns some sentences, and empty ones behind them."""
-        return Joined.of([self[row] for row in rows], num_empty)
+    def joined(self, rows: npt.NDArray[np.int64]) -> Joined:
+        """Returns some sentences."""
+        return Joined.of([self[row] for row in rows])
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -108,10 +108,9 @@ class Rows(Sentences):
     def __getitem__(self, index: int) -> npt.NDArray[np.integer]:
         return self._values[self._offsets[index] : self._offsets[index + 1]]
 
-    def joined(self, rows: npt.NDArray[np.int64], num_empty: int) -> Joined:
-        first_B, length_B = self._offsets[rows], self.lengths[rows]
-        index_N = np.repeat(first_B - length_B.cumsum() + length_B, length_B) + np.arange(length_B.sum())
-        return Joined(self._values[index_N], np.concatenate((length_B, np.zeros(num_empty, np.int64))))
+    def joined(self, rows: npt.NDArray[np.int64]) -> Joined:
+        first_B, length_B = self._offsets[rows], self._offsets[rows + 1] - self._offsets[rows]
+        return Joined(self._values[indices_of_runs(first_B, length_B)], length_B)
 
     def counts(self, size: int, limit: int = 10_000_000) -> npt.NDArray[np.int64]:
         """Returns how often each id occurs among the first ones. ``limit``: number of ids that are counted."""
@@ -121,10 +120,9 @@ class Rows(Sentences):
         """Returns a copy of some rows in memory, and releases the pages of the file."""
         parts, lengths = [], []
         for chunk in np.split(rows, range(CHUNK, len(rows), CHUNK)):
-            first, length = self._offsets[chunk], self._offsets[chunk + 1] - self._offsets[chunk]
-            ends = np.cumsum(length)
-            parts.append(self._values[np.arange(length.sum()) + np.repeat(first - ends + length, length)])
-            lengths.append(length)
+            part = self.joined(chunk)
+            parts.append(part.ids_N)
+            lengths.append(part.length_B)
             for mapped in (self._values, self._offsets):
                 _give_back(mapped)
         return Rows(np.concatenate(parts), np.concatenate([np.zeros(1, np.int64), *lengths]).cumsum())

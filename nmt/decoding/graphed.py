@@ -121,8 +121,8 @@ class Progress:
 
     def divided(self, num_sentences: int) -> "tuple[Progress, FixedBeam]":
         """The same for fewer sentences, to which all belong that aren't done, and the beam of the others."""
-        # Of a copy, because it replaces the scores of the beam, and recorded steps go on using the present ones.
-        order_B = replace(self.beam).is_done().byte().argsort(stable=True)
+        is_done_B = self.beam.score_BK.amax(1).isneginf()
+        order_B = is_done_B.byte().argsort(stable=True)
         kept, left = order_B[:num_sentences], order_B[num_sentences:]
         rows = torch.arange(len(self.beam.sentence_N), device=order_B.device).view(len(order_B), -1)[kept].flatten()
         return Progress(self.beam.select(kept), self.state.reorder(rows, kept)), self.beam.select(left)

@@ -254,10 +254,14 @@ def _find_batch_tokens(recipe: Recipe, data: Data, objective: Objective, process
     return batch_tokens
 
 
-def _describe(directory: ModelDirectory, recipe: Recipe, data: Data) -> None:
-    """Writes the files that are needed to read the weights."""
+def _write_recipe(directory: ModelDirectory, recipe: Recipe) -> None:
     with open_output(directory.recipe) as file:
         file.write(recipe.to_yaml())
+
+
+def _describe(directory: ModelDirectory, recipe: Recipe, data: Data) -> None:
+    """Writes the files that are needed to read the weights."""
+    _write_recipe(directory, recipe)
     with explained(directory.path):
         data.vocabularies.save(directory.path)
     for hook in hooks("data_prepared"):
@@ -272,7 +276,6 @@ def _complete(directory: ModelDirectory, recipe: Recipe, data: Data, trainer: Tr
         step = trainer.progress.step
         lengths = trainer.schedule.lengths or {step: step + 1}  # an estimate that changes no rate
         schedule = dict(recipe.training.schedule) | {"lengths": lengths}
-        with open_output(directory.recipe) as file:
-            file.write(_with_training(recipe, schedule=schedule, max_minutes=None, max_steps=step).to_yaml())
+        _write_recipe(directory, _with_training(recipe, schedule=schedule, max_minutes=None, max_steps=step))
     for hook in hooks("training_ended"):
         hook(directory, recipe, data, data.texts, trainer)

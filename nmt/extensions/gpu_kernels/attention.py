@@ -5,7 +5,7 @@ the scores of a head fit in registers, so a tile is as long as the next power of
 them again.
 """
 
-# mypy: disable-error-code="untyped-decorator,no-untyped-def,misc"
+# mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call,misc"
 from typing import Any
 
 import torch
@@ -125,7 +125,7 @@ def _run(kernel: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *res
     strides = [stride for x in (q, k, v) for stride in x.stride()[:3]] + [0 if bias is None else bias.stride(0)]
     strides += [stride for x in results[:3] for stride in x.stride()[:3]]
     tile = max(16, triton.next_power_of_2(max(num_queries, num_keys)))
-    with torch.cuda.device(q.device) if q.is_cuda else torch.autograd.profiler.record_function("attention"):
+    with torch.cuda.device_of(q):
         kernel[(num_rows * num_heads,)](
             *(q, k, v, q if bias is None else bias, *results), *strides,
             num_heads, num_queries, num_keys, size**-0.5,
@@ -139,5 +139,5 @@ def attend(q_BHTd: Tensor, k_BHSd: Tensor, v_BHSd: Tensor, bias_BS: Tensor | Non
     Args:
         bias_BS: of each key, without a gradient; None where each query sees the keys up to its own position.
     """
-    result: Tensor = _Attention.apply(q_BHTd, k_BHSd, v_BHSd, bias_BS)  # type: ignore[no-untyped-call]
+    result: Tensor = _Attention.apply(q_BHTd, k_BHSd, v_BHSd, bias_BS)
     return result

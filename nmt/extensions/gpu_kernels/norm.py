@@ -1,6 +1,6 @@
 """Layer norm in training whose backward pass adds the gradient of the residual connection around it."""
 
-# mypy: disable-error-code="untyped-decorator,no-untyped-def,misc"
+# mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call,misc"
 from typing import Any
 
 import torch
@@ -64,7 +64,7 @@ class _Norm(torch.autograd.Function):
         size = x.shape[-1]
         x = x.contiguous()
         out, figure_2N = torch.empty_like(x), torch.empty(2, x.numel() // size, device=x.device)
-        with _device(x):
+        with torch.cuda.device_of(x):
             _forward[(figure_2N.shape[1],)](
                 x, weight_D, bias_D, out, *figure_2N, size, eps, D=triton.next_power_of_2(size), num_warps=_warps(size)
             )
@@ -81,7 +81,7 @@ class _Norm(torch.autograd.Function):
         grad_2PD = torch.empty(2, num_programs, size, device=x.device)
         residual, out = (None if grad is None else grad.contiguous() for grad in grads)
         assert out is not None
-        with _device(x):
+        with torch.cuda.device_of(x):
             _backward[(num_programs,)](
                 *(x, weight_D, *figure_2N, out, out if residual is None else residual, grad_x, *grad_2PD),
                 num_rows, size, HAS_RESIDUAL=residual is not None,
@@ -91,15 +91,11 @@ class _Norm(torch.autograd.Function):
         return grad_x, grad_weight_D, grad_bias_D, None
 
 
-def _device(x: Tensor) -> Any:
-    return torch.cuda.device(x.device) if x.is_cuda else torch.autograd.profiler.record_function("norm")
-
-
 def _warps(size: int) -> int:
     return int(min(8, max(1, triton.next_power_of_2(size) // 512)))
 
 
 def norm(x: Tensor, weight_D: Tensor, bias_D: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """Returns ``x`` for the residual connection, and its layer norm. [..., D]"""
-    result: tuple[Tensor, Tensor] = _Norm.apply(x, weight_D, bias_D, eps)  # type: ignore[no-untyped-call]
+    result: tuple[Tensor, Tensor] = _Norm.apply(x, weight_D, bias_D, eps)
     return result
