@@ -102,12 +102,12 @@ ROOMS = (
 LIMITS = {
     "core": 1_452,
     "recipe": 1_270,
-    "data": 2_013,
+    "data": 2_010,
     "metrics": 378,
     "models": 3_045,
     "decoding": 1_372,
     "tasks": 246,
-    "training": 3_995,
+    "training": 3_992,
     "alignment": 927,
     "jobs": 263,
     "translation": 1_573,
@@ -117,7 +117,7 @@ LIMITS = {
     "api": 156,
     "quickstart": 218,
     "cli": 1_795,
-    "extensions": 24_593,
+    "extensions": 24_597,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

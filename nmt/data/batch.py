@@ -134,10 +134,9 @@ class Joined:
 
     def padded(self, vocabulary: Vocabulary, *, sos: bool = False, eos: bool = False, longest: int = 0) -> Tensor:
         """Returns a row for each sentence, with SOS before and EOS after it where asked. [B, longest]"""
-        length_B, num_rows = self.length_B, len(self.length_B)
-        longest = max(longest, int(length_B.max()) + sos + eos)
-        padded_BL = np.full((num_rows, longest), vocabulary.pad, dtype=np.int64)
-        first_B = np.arange(num_rows) * longest + sos
+        length_B, longest = self.length_B, max(longest, int(self.length_B.max()) + sos + eos)
+        padded_BL = np.full((len(length_B), longest), vocabulary.pad, dtype=np.int64)
+        first_B = np.arange(len(length_B)) * longest + sos
         padded_BL.ravel()[indices_of_runs(first_B, length_B)] = self.ids_N
         if sos:
             padded_BL[:, 0] = vocabulary.sos
@@ -187,9 +186,8 @@ def joined_batch(
     """Makes a batch of joined sentences; see :func:`make_batch`."""
     num_pairs = len(sources.length_B)
     sources, targets = sources.with_rows(shape[0]), targets.with_rows(shape[0])
-    is_label, read = vocabularies.target.is_closed, targets
-    if is_label:
-        read = Joined(targets.ids_N[:0], np.zeros_like(targets.length_B))
+    is_label = vocabularies.target.is_closed
+    read = Joined(targets.ids_N[:0], np.zeros_like(targets.length_B)) if is_label else targets
     target_length_B = read.length_B + 1
     target_length_B[num_pairs:] = 0
     longest = 0 if is_label else shape[2]

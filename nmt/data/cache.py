@@ -118,14 +118,13 @@ class Rows(Sentences):
 
     def taken(self, rows: npt.NDArray[np.int64]) -> "Rows":
         """Returns a copy of some rows in memory, and releases the pages of the file."""
-        parts, lengths = [], []
+        parts = []
         for chunk in np.split(rows, range(CHUNK, len(rows), CHUNK)):
-            part = self.joined(chunk)
-            parts.append(part.ids_N)
-            lengths.append(part.length_B)
+            parts.append(self.joined(chunk))
             for mapped in (self._values, self._offsets):
                 _give_back(mapped)
-        return Rows(np.concatenate(parts), np.concatenate([np.zeros(1, np.int64), *lengths]).cumsum())
+        lengths = np.concatenate([np.zeros(1, np.int64), *(part.length_B for part in parts)])
+        return Rows(np.concatenate([part.ids_N for part in parts]), lengths.cumsum())
 
 
 def _mapped(file: Path | BinaryIO, dtype: npt.DTypeLike, empty: bool) -> npt.NDArray[Any]:

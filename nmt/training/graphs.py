@@ -161,16 +161,14 @@ class DeviceGradients:
     @torch.no_grad()
     def _accumulate(self, has_gradient: HasGradient) -> None:
         """Adds the gradients of a batch to those of the parameters."""
-        sums: list[Tensor] = []
-        added: list[Tensor] = []
+        added: list[tuple[Tensor, Tensor]] = []
         for parameter, gradient, has in zip(self._trained.values(), self._gradients, has_gradient, strict=True):
-            if has and parameter.grad is None:
+            if has and parameter.grad is not None:
+                added.append((parameter.grad, gradient))
+            elif has:
                 parameter.grad = gradient
-            elif has and parameter.grad is not None:
-                sums.append(parameter.grad)
-                added.append(gradient)
-        if sums:
-            torch._foreach_add_(sums, added)
+        if added:
+            torch._foreach_add_(*map(list, zip(*added, strict=True)))
 
     def _record_all(self, record: Recorder) -> None:
         """Makes the graphs, the largest first, so that they can all use the memory of the first one."""
@@ -225,14 +223,9 @@ class DeviceUpdate:
         """Graphs, by the places of the gradients that they read."""
 
     def apply(self, rate: float) -> Tensor:
-        """Changes the weights by their gradients with a learning rate.
-
-        Returns:
-            The norm of the gradient, which the next call overwrites. []
-        """
+        """Changes the weights at a learning rate; returns the norm of the gradient, which the next call overwrites. []"""
         if self._record is None:
-            self._change(rate)
-            return self._norm
+            return self._change(rate)
         self._rate.fill_(rate)
         places = tuple(0 if p.grad is None else p.grad.data_ptr() for p in self._parameters)
         if (repeat := self._recorded.get(places)) is not None:
@@ -244,7 +237,7 @@ class DeviceUpdate:
         self._former = places
         return self._norm
 
-    def _change(self, rate: float | Tensor) -> None:
+    def _change(self, rate: float | Tensor) -> Tensor:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
             if isinstance(rate, Tensor):
@@ -253,6 +246,7 @@ class DeviceUpdate:
         self._norm.copy_(nn.utils.clip_grad_norm_(self._parameters, self._clip_norm))
         self._scaler.step(self._optimizer)
         self._scaler.update()
+        return self._norm
 
     def _change_and_record(self, record: Recorder, places: tuple[int, ...]) -> None:
         gradients, has_changed = [parameter.grad for parameter in self._parameters], False
