@@ -223,7 +223,7 @@ class DeviceUpdate:
         """Graphs, by the places of the gradients that they read."""
 
     def apply(self, rate: float) -> Tensor:
-        """Changes the weights at a learning rate; returns the norm of the gradient, which the next call overwrites. []"""
+        """Changes the weights at a learning rate; returns the norm of the gradient, kept until the next call. []"""
         if self._record is None:
             return self._change(rate)
         self._rate.fill_(rate)
