@@ -66,7 +66,7 @@ def beam_search(
         ending_score_BK = beam.finish(choice)  # those that end join the K best finished ones
         rows = beam.advance(choice)  # the others get their next token
 
-        done_B = beam.is_done()
+        done_B = beam.drop_done()
         if batch.observer is not None:
             open_BK, weights_NHS = beam.score_BK, output.weights_NHS
             step = BeamStep(logits_LV, offset_BK, live_L, choice, ending_score_BK, open_BK, done_B, weights_NHS)
@@ -211,9 +211,9 @@ class Beam(PerSource):
         is_worse_BK |= self._scores_so_far(self.score_BK + prune_B1) < self.finished.score_BK[:, :1]
         self.score_BK = self.score_BK.masked_fill(is_worse_BK, -inf)
 
-    def is_done(self) -> Tensor:
-        """Whether a sentence has all the finished hypotheses that it needs, or has reached its limit; its other
-        hypotheses are dropped then. [B]"""
+    def drop_done(self) -> Tensor:
+        """Drops the open hypotheses of the sentences that are done: they have all the finished hypotheses that they
+        need, or have reached their limit. Returns which ones are done. [B]"""
         if self.prune_B is not None:
             self._prune(self.prune_B[:, None])
         best_B = self.score_BK.amax(1)

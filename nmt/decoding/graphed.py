@@ -138,7 +138,7 @@ class Progress:
         choice = beam.choose(logits_NV, None, offset_BK, target.eos)
         beam.finish(choice)
         rows = beam.advance(choice)
-        beam.num_open = (~beam.is_done()).sum()
+        beam.num_open = (~beam.drop_done()).sum()
         beam.num_invalid = beam.num_invalid + choice.num_invalid()
         return Progress(beam, output.state.reorder(rows))
 

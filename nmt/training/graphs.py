@@ -127,7 +127,7 @@ class DeviceGradients:
     def add(self, batch: Batch, update: int) -> Figures:
         """Adds the gradients of a batch to those of the parameters. The figures are those of the batch until the next
         call."""
-        self._make_room()
+        self._keep_sums()
         if (recorded := self._recorded.get(batch.shape)) is None or batch.annotations:
             figures, has_gradient = self.compute(batch.to(self._device), update)
         else:
@@ -149,7 +149,7 @@ class DeviceGradients:
         return {"nll": loss.nll, **loss.extra}, tuple(gradient is not None for gradient in gradients)
 
     @torch.no_grad()
-    def _make_room(self) -> None:
+    def _keep_sums(self) -> None:
         """Moves what the former batches of an update gave to where the next one doesn't overwrite it."""
         pairs = enumerate(zip(self._trained.values(), self._gradients, strict=True))
         if moved := {index: parameter for index, (parameter, gradient) in pairs if parameter.grad is gradient}:
