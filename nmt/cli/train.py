@@ -1,8 +1,5 @@
 """``nmt quickstart`` and ``nmt train``, which write models, and ``nmt recipes``."""
 
-import json
-import shutil
-import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -139,20 +136,17 @@ def recipes(
     With NAME, a recipe is printed, ready to edit. --keys lists the keys of a recipe, or of the part that
     NAME names.
     """
-    if schema:
-        from nmt.cli.schema import import_tables
-        from nmt.recipe.registry import provided
+    from nmt.recipe.load import find_recipe, load_recipe, shipped_recipes
+    from nmt.recipe.registry import provided
 
+    if schema:
         if keys or name is not None:
             raise UserError("--schema is the schema of every recipe.", "Leave out NAME and --keys.")
-        recipe_schema = provided("recipe schema", "--schema")
-        import_tables()
-        typer.echo(json.dumps(recipe_schema(), indent=1, ensure_ascii=False))
+        provided("recipe schema", "--schema")()
         return
     if keys:
-        _show_keys(name or "")
+        provided("recipe keys", "--keys")(name or "")
         return
-    from nmt.recipe.load import find_recipe, load_recipe, shipped_recipes
 
     if name is not None:
         load_recipe(name)  # refuses what is no recipe
@@ -162,16 +156,3 @@ def recipes(
     width = max(map(len, shipped))
     for shipped_name in shipped:
         typer.echo(f"{shipped_name:{width}}  {load_recipe(shipped_name).description}")
-
-
-def _show_keys(prefix: str) -> None:
-    from nmt.recipe.registry import provided
-
-    width = min(120, shutil.get_terminal_size().columns)
-    component = ""
-    for key in provided("recipe keys", "--keys")(prefix):
-        if key.component != component:
-            component = key.component
-            typer.echo(f"\n# {component or key.name.partition('.')[0]}")
-        typer.echo(textwrap.fill(str(key), width, subsequent_indent="    "))
-        typer.echo(textwrap.fill(key.meaning, width, initial_indent="    ", subsequent_indent="    "))

@@ -4,11 +4,14 @@ The schema covers the keys of :class:`nmt.recipe.schema.Recipe` and the options 
 :mod:`nmt.recipe.registry`, those of plugins included. Conditions between keys are checked by nmt alone.
 """
 
+import json
 from typing import Annotated, Any
 
+import typer
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from nmt.cli.schema import import_tables
 from nmt.recipe.options import ChoiceOf, Options, groups_in
 from nmt.recipe.registry import TABLES, choices_of
 from nmt.recipe.schema import Recipe
@@ -19,8 +22,14 @@ OTHER_NAMES = {"metric": ("loss",), "mbr": ("none",)}
 Schema = dict[str, Any]
 
 
+def show_schema() -> None:
+    """Prints the JSON schema of recipes."""
+    typer.echo(json.dumps(recipe_schema(), indent=1, ensure_ascii=False))
+
+
 def recipe_schema() -> Schema:
-    """Returns the JSON schema (draft 2020-12) of recipes; the modules that define the tables must be imported."""
+    """Returns the JSON schema (draft 2020-12) of recipes."""
+    import_tables()
     definitions: Schema = {}
     _define("recipe", Recipe, definitions)
     return {

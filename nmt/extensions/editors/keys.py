@@ -1,11 +1,14 @@
 """The keys of recipes, with their types, defaults and meanings."""
 
+import shutil
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import typer
 import yaml
 from pydantic_core import to_jsonable_python
 
@@ -30,6 +33,18 @@ class Key:
 
     def __str__(self) -> str:
         return f"{self.name}: {self.kind}, {'required' if self.default is None else f'default {self.default}'}"
+
+
+def show_keys(prefix: str) -> None:
+    """Prints the keys of a recipe that are ``prefix`` or below it."""
+    width = min(120, shutil.get_terminal_size().columns)
+    component = ""
+    for key in recipe_keys(prefix):
+        if key.component != component:
+            component = key.component
+            typer.echo(f"\n# {component or key.name.partition('.')[0]}")
+        typer.echo(textwrap.fill(str(key), width, subsequent_indent="    "))
+        typer.echo(textwrap.fill(key.meaning, width, initial_indent="    ", subsequent_indent="    "))
 
 
 def recipe_keys(prefix: str = "") -> list[Key]:
