@@ -25,7 +25,8 @@ _MARKUP = re.compile(rf"{ENTITY.pattern}|</?(?:{_TAGS})\b[^<>]*>")
 MOJIBAKE = re.compile(f"[ÃÐÑ]{_CONTINUATION}|Â[\x80-\xbf]|â(?:€|\x80){_CONTINUATION}|ï¿½|ï»¿")
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 INVISIBLE = re.compile("[\u200b\u2060\ufeff\u00ad]")
-_ADDRESS = re.compile(r"(?:https?://|www\.)[^\s<>\"]+|[\w.+-]+@[\w-]+\.[\w.-]+")
+# The lookbehind keeps the search linear in a line of dashes, each of which could begin an address otherwise.
+_ADDRESS = re.compile(r"(?:https?://|www\.)[^\s<>\"]+|(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+")
 _NUMBER = re.compile(r"\d+(?:[.,:\u00a0\u202f]\d+)*")
 # Thai, Lao, Burmese, Khmer, Chinese and Japanese are written without spaces between words.
 _WORD = re.compile(r"(?:[^\W_\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]|['’-])+")

@@ -203,6 +203,11 @@ def test_encoding_errors_of_a_line(line: str, expected: list[str]) -> None:
     assert line_problems(line) == expected
 
 
+def test_a_long_line_of_dashes_is_searched_for_addresses_once(write: Write) -> None:
+    """From each dash to the end of the line, the search would take minutes."""
+    assert found(check_pairs(write([("-" * 130_000, "Ein Satz.")])), "word-length")
+
+
 def test_normal_forms(write: Write) -> None:
     composed, decomposed = "schön", unicodedata.normalize("NFD", "schön")
     lines = [composed, "plain", decomposed, "你好"]
