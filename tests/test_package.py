@@ -113,11 +113,11 @@ LIMITS = {
     "translation": 1_573,
     "plotting": 927,
     "evaluation": 141,
-    "autotrain": 759,
+    "autotrain": 773,
     "api": 156,
     "quickstart": 218,
-    "cli": 1_795,
-    "extensions": 24_597,
+    "cli": 1_776,
+    "extensions": 24_627,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

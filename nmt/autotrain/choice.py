@@ -37,12 +37,12 @@ DROPOUT = {10: 0.1, 25: 0.2}
 ENOUGH_EPOCHS = 30
 """Epochs after which more bring little."""
 NUM_VALIDATIONS = 8
-VALIDATION_UPDATES = 10
+VALIDATION_UPDATES = 15
 """Updates that take as long as a validation."""
 TRIAL_UPDATES, FIRST_UPDATES, TRIAL_SECONDS = 10, 2, 4.0
 """Updates of a trial, those of them that are not measured, and seconds after which it ends."""
-NUM_ENCODED = 2_000
-"""Pairs of the text that are encoded before training."""
+NUM_ENCODED = 20_000
+"""Pairs of the text that are encoded before training; of fewer, batches of sentences of one length aren't full."""
 MAX_LENGTH = 150, 500
 """Limits of the longest sentence that is trained on, in pieces."""
 _MAX_PIECES = re.compile(r"vocabulary\.size=(\d+) or less")
@@ -63,22 +63,22 @@ class Speed:
 
 
 def learn_vocabulary(
-    pairs: Pairs, size: int | None = None, minutes: float | None = None
+    pairs: Pairs, wanted: Mapping[str, Any] = {}, minutes: float | None = None
 ) -> tuple[Vocabularies, VocabularyOptions]:
     """Returns a joint vocabulary, as large as suits the text or as it gives, and its options.
 
     Of a long text, pairs at equal distances are read, for as many characters as there are minutes for; characters that
-    are not among them are spelled as bytes.
+    are not among them are spelled as bytes. The options in ``wanted`` take the place of those that are chosen.
     """
     limit = min(max(LEARNED_PER_MINUTE * (minutes or 1000), LEARNED[0]), LEARNED[1])
     every = max(1, round(sum(len(source) + len(target) for source, target in pairs) / limit))
-    wanted = _at_most(VOCABULARY_SIZES, len(pairs), 8000) if size is None else size
-    options = validate(VocabularyOptions, {"size": wanted, "byte_fallback": every > 1}, "vocabulary")
+    chosen = {"size": _at_most(VOCABULARY_SIZES, len(pairs), 8000), "byte_fallback": every > 1}
+    options = validate(VocabularyOptions, {**chosen, **wanted}, "vocabulary")
     try:
         return train_vocabularies(options, pairs[::every]), options
     except UserError as error:
-        if size is None and (most := _MAX_PIECES.search(error.remedy)) and int(most[1]) >= 8:
-            return learn_vocabulary(pairs, int(most[1]), minutes)
+        if "size" not in wanted and (most := _MAX_PIECES.search(error.remedy)) and int(most[1]) >= 8:
+            return learn_vocabulary(pairs, {**wanted, "size": int(most[1])}, minutes)
     options = VocabularyOptions(type="character", size=100_000)
     return train_vocabularies(options, pairs), options
 
@@ -119,14 +119,14 @@ def _lengths(pairs: Pairs, vocabularies: Vocabularies) -> list[tuple[int, int]]:
     return [(len(vocabularies.source.encode(s)), len(vocabularies.target.encode(t))) for s, t in pairs]
 
 
-def model_options(width: int, dropout: float) -> dict[str, Any]:
+def model_options(width: int, dropout: float, joint: bool = True) -> dict[str, Any]:
     """Returns the part ``model`` of a recipe: a Transformer of four layers on each side."""
     layers = {
         "type": "transformer", "num_layers": 4, "num_heads": max(width // 32, 1), "feed_forward_size": 4 * width,
         "dropout": dropout, "attention_dropout": 0.1,
     }  # fmt: skip
     return {
-        "embedding_size": width, "tie": "all", "scale_embeddings": True, "init": "xavier",
+        "embedding_size": width, "tie": "all" if joint else "target", "scale_embeddings": True, "init": "xavier",
         "encoder": layers, "decoder": dict(layers),
     }  # fmt: skip
 

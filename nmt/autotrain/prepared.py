@@ -1,5 +1,6 @@
 """A text that is ready to be trained on, and what is chosen for it and for the minutes that there are."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,6 +34,9 @@ from nmt.translation.languages import name_of
 
 LONG_MINUTES = 80.0
 """Minutes for which a width is chosen where none are given."""
+END_SHARE, END_SECONDS = 0.02, 6.0
+"""Share of the minutes, and seconds beside (fewer for a run of less than two minutes), that are left for the last
+validation and the test."""
 FEW_PAIRS, MAX_BYTES = 3_000, 4_192
 """Pairs below which a warning is given, and the longest line by which sentencepiece learns pieces."""
 TUNING_RATE = 0.0005
@@ -52,6 +56,13 @@ class Request:
     """Whether pairs that are no translations stay."""
     start: Path | None = None
     """A model directory to fine-tune."""
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def deadline(self) -> float | None:
+        """Time of :func:`time.monotonic` at which training ends; None without a number of minutes."""
+        minutes = self.minutes
+        return minutes and self.begun + 60 * minutes * (1 - END_SHARE) - min(END_SECONDS, 3 * minutes)
 
     @property
     def wanted(self) -> tuple[str, str] | None:
@@ -88,7 +99,7 @@ class Prepared:
             "data": {"root": str(self.folder), "source": source, "target": target, "valid": "valid",
                      "max_length": self.encoded.max_length},
             "vocabulary": self.vocabulary.model_dump(mode="json") | {"path": str(self.folder)},
-            "model": model_options(width, self.encoded.dropout(num_updates)),
+            "model": model_options(width, self.encoded.dropout(num_updates), self.vocabulary.joint),
             "training": training_options(width, num_updates, request.minutes),
             "decoding": {"length_penalty": "word_reward", "alpha": 0.7},
         }  # fmt: skip
@@ -114,22 +125,30 @@ class Prepared:
         return speeds
 
     def choose(self) -> Recipe:
-        """Chooses the width and the number of updates; says what is to be expected."""
-        minutes = self.request.minutes
-        seconds = 60 * (minutes or LONG_MINUTES)
+        """Chooses the width and the number of updates; says why, and what is to be expected."""
+        deadline, minutes = self.request.deadline, self.request.minutes
+        seconds = deadline - time.monotonic() if deadline else 60 * LONG_MINUTES
         speed = [speed for speed in self.speeds if speed.num_updates(seconds) >= WIDTHS.get(speed.width, 0)][-1]
         if minutes is None:
-            minutes = max(1.0, ENOUGH_EPOCHS * self.encoded.num_tokens / BATCH_TOKENS * speed.update / 60)
-            say(f"training ends when validation says that more time brings nothing, after about {minutes:.0f} minutes")
-        num_updates = speed.num_updates(60 * minutes)
-        say(f"model: Transformer of width {speed.width}, {60 / speed.update:,.0f} updates a minute")
+            seconds = max(60.0, ENOUGH_EPOCHS * self.encoded.num_tokens / BATCH_TOKENS * speed.update)
+            minutes = round(seconds / 60)
+            say(f"training ends when validation says that more time brings nothing, after about {minutes} minutes")
+        num_updates = speed.num_updates(seconds)
+        num_epochs = num_updates * BATCH_TOKENS / self.encoded.num_tokens
+        recipe = self.recipe(speed.width, num_updates)
+        wider = "".join(f"; width {w} is for {n:,} or more" for w, n in WIDTHS.items() if num_updates < n)
+        say(
+            f"model: Transformer of width {speed.width}, because there is time for about {num_updates:,} updates "
+            f"({60 / speed.update:,.0f} updates a minute){wider}\ntraining: {recipe.training.optimizer}, about "
+            f"{num_epochs:.0f} epochs; dropout {recipe.model.encoder['dropout']}"
+        )
         for estimate in () if self.request.start else hooks("quality_expected"):
             chrf, error = estimate(self.texts.train, speed.width, num_updates)
             say(
-                f"expected after {round(minutes, 1):g} min: chrF {chrf:.0f} on such text, most likely between "
+                f"expected after {minutes:g} min: chrF {chrf:.0f} on such text, most likely between "
                 f"{max(0, chrf - error):.0f} and {min(100, chrf + error):.0f}"
             )
-        return self.recipe(speed.width, num_updates)
+        return recipe
 
 
 def prepare(request: Request, folder: Path) -> Prepared:
@@ -164,7 +183,8 @@ def prepare(request: Request, folder: Path) -> Prepared:
         vocabularies = Vocabularies.load(request.start)
         options = load_recipe(ModelDirectory(request.start).recipe).vocabulary
     else:
-        vocabularies, options = learn_vocabulary(texts.train, request.overrides.get("vocabulary.size"), request.minutes)
+        wanted = {k.partition(".")[2]: v for k, v in request.overrides.items() if k.startswith("vocabulary.")}
+        vocabularies, options = learn_vocabulary(texts.train, wanted, request.minutes)
     vocabularies.save(folder)
     encoded = Encoded.read(texts.train, vocabularies)
     if not encoded.pairs:

@@ -1,7 +1,6 @@
 """``nmt train TEXT… --minutes M``: from text files to a model, its scores and its picture in a number of minutes."""
 
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,9 +20,6 @@ from nmt.training.events import Sink
 from nmt.training.run import train
 from nmt.translation.load import load
 
-END_SHARE, END_SECONDS = 0.02, 6.0
-"""Share of the minutes, and seconds beside (fewer for a run of less than two minutes), that are left for the last
-validation and the test."""
 NUM_RESAMPLES, NUM_SHOWN = 300, 5
 UNTRAINED, MAX_LOSS = 20.0, 1.0
 """chrF below which a model doesn't translate, and the loss of chrF on its former text that a warning needs."""
@@ -43,7 +39,7 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
     Raises:
         UserError: the text can't be used, or ``output`` holds a run, or none to continue.
     """
-    begun, output = time.monotonic(), output or request.default_output
+    output = output or request.default_output
     if resume:
         return _resume(output, request.minutes, on_event)
     if ModelDirectory(output).recipe.exists():
@@ -63,9 +59,7 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
         raise
     general = _read(request.start) if request.start else Texts()
     before = [_scores(request.start, given)[1] for given in (texts, general)] if request.start else []
-    minutes = request.minutes
-    deadline = minutes and begun + 60 * minutes * (1 - END_SHARE) - min(END_SECONDS, 3 * minutes)
-    train(recipe, output, on_event=on_event, deadline=deadline)
+    train(recipe, output, on_event=on_event, deadline=request.deadline)
     report(output, texts, before, general)
     return output
 

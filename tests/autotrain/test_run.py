@@ -11,6 +11,7 @@ from nmt.autotrain.choice import learn_vocabulary
 from nmt.autotrain.prepared import Request, prepare
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.weights import read_tensors
 from nmt.quickstart.embedded_corpus import splits
 
@@ -91,10 +92,19 @@ def test_a_vocabulary_is_no_larger_than_the_text_gives() -> None:
 
 def test_a_vocabulary_of_a_long_text_is_learned_from_some_of_it_and_spells_the_rest() -> None:
     pairs = [(f"ein Satz {n % 997} {n % 89}", f"a sentence {n % 83} {n % 991}") for n in range(20_000)]
-    vocabularies, options = learn_vocabulary([*pairs, ("Ω", "ω")], 400, minutes=0.5)
+    vocabularies, options = learn_vocabulary([*pairs, ("Ω", "ω")], {"size": 400}, minutes=0.5)
     assert options.byte_fallback
     assert vocabularies.source.decode(vocabularies.source.encode("ein Ω")) == "ein Ω"
-    assert not learn_vocabulary(pairs[:5000], 400)[1].byte_fallback
+    assert not learn_vocabulary(pairs[:5000], {"size": 400})[1].byte_fallback
+
+
+def test_settings_of_the_vocabulary_are_used(text: tuple[Path, Path], tmp_path: Path) -> None:
+    settings = {"vocabulary.type": "bpe", "vocabulary.joint": False, "vocabulary.size": 60}
+    prepared = prepare(Request(text, 1.0, settings), tmp_path)
+    recipe, vocabularies = prepared.recipe(64, 100), Vocabularies.load(tmp_path)
+    assert (recipe.vocabulary.type, recipe.model.tie) == ("bpe", "target")
+    assert len(vocabularies.source) == 60
+    assert [vocabularies.source.token(n) for n in range(60)] != [vocabularies.target.token(n) for n in range(60)]
 
 
 def test_pairs_that_are_no_translations_are_kept_on_request(text: tuple[Path, Path], tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from math import log
 from statistics import median
 
 from nmt.autotrain.texts import Texts
-from nmt.core.console import say
+from nmt.core.console import say, warn
 from nmt.core.errors import UserError
 from nmt.extensions.cleaning.languages import NUM_READ, check_languages
 from nmt.translation.patterns import script
@@ -22,10 +22,19 @@ COPY_WORDS = 3
 def check_text(texts: Texts, keep_all: bool) -> None:
     """Finds the languages of a text, and drops pairs that are no translations unless ``keep_all``; says how many.
 
+    Held-out pairs that are trained on get a warning.
+
     Raises:
         UserError: the sides are swapped or copies, or no pair is left.
     """
     texts.languages = check_languages(texts)
+    train = set(texts.train)
+    for split, pairs in (("validation", texts.valid), ("test", texts.test)):
+        if known := len(train.intersection(pairs)):
+            warn(
+                f"{known:,} of {len(pairs):,} pairs for {split} are in the training text, too, so their scores say "
+                "little about other text. Remove them from one of both."
+            )
     if keep_all:
         return
     texts.train, dropped = without_errors(texts.train)

@@ -39,7 +39,7 @@ def parse_xml(data: bytes) -> Element:
     try:
         root = etree.fromstring(data, parser)
     except (etree.LxmlError, ValueError) as error:
-        raise damaged("well-formed XML", error) from None
+        raise damaged("well-formed XML", getattr(error, "msg", error)) from None
     if root.getroottree().docinfo.doctype:
         raise UserError("The XML has a document type, which could load other files.", "Remove the DOCTYPE.")
     return root

@@ -1,6 +1,9 @@
 """Pairs that are no translations beyond doubt."""
 
-from nmt.extensions.cleaning.obvious import without_errors
+import pytest
+
+from nmt.autotrain.texts import Texts
+from nmt.extensions.cleaning.obvious import check_text, without_errors
 
 GOOD = [
     ("Der alte Lehrer kauft heute ein rotes Buch.", "The old teacher buys a red book today."),
@@ -29,3 +32,11 @@ def test_pairs_in_doubt_stay() -> None:
         ("東京 Tokyo und Berlin", "Tokyo and Berlin"),
     ]
     assert without_errors([*GOOD, *doubtful]) == ([*GOOD, *doubtful], {})
+
+
+def test_held_out_pairs_that_are_trained_on_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    other = ("Ein anderer Satz steht nur hier.", "Another sentence is only here.")
+    check_text(Texts(GOOD, [GOOD[0], other], [other], languages=("de", "en")), keep_all=True)
+    errors = capsys.readouterr().err
+    assert "1 of 2 pairs for validation are in the training text" in errors
+    assert "for test" not in errors
