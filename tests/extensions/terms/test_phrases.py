@@ -14,7 +14,7 @@ from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Choice
 from nmt.decoding.processors import ForbidPhrases
-from nmt.extensions.terms.phrases import BeamAllocation, num_matched
+from nmt.extensions.terms.phrases import BeamAllocation
 from nmt.models.build import build
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
@@ -106,17 +106,6 @@ def test_only_a_plain_beam_can_be_bound(model: Seq2Seq, changes: dict[str, Any])
         ].ids[0]
         == 5
     )
-
-
-def test_pieces_said_are_those_of_whole_phrases_and_the_longest_beginning() -> None:
-    phrases = [(4, 5, 4, 6), (7,), (4, 5, 8)]
-    assert num_matched([], phrases) == 0
-    assert num_matched([9, 4, 5], phrases) == 2
-    assert num_matched([4, 5, 4, 5], phrases) == 2
-    assert num_matched([7, 4, 5, 4], phrases) == 1 + 3
-    assert num_matched([4, 5, 4, 6, 7, 9], phrases) == 4 + 1
-    assert num_matched([4, 5, 9], phrases) == 0
-    assert num_matched([4, 5, 4, 6, 4, 5, 8, 7], phrases) == 4 + 3 + 1
 
 
 def test_the_beam_is_divided_by_pieces_said_most_first() -> None:
