@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fixture_types import RunNmt, TrainTiny
+from fixture_types import BuildOnce, RunNmt, TrainTiny
 
 from nmt.alignment.extract import LinkOptions, word_links
 from nmt.core.errors import UserError
@@ -27,7 +27,6 @@ from nmt.extensions.interchange.run import exported_translator, open_exported, s
 from nmt.translation.load import load
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.translator import Translator
-from tests.conftest import BuildOnce
 from tests.extensions.interchange.huggingface_folders import lines_of, write_folder
 from tests.extensions.interchange.pretrained.test_huggingface import CASES, TARGETS
 

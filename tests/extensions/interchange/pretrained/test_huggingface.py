@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from fixture_types import RunNmt
+from fixture_types import BuildOnce, RunNmt
 from safetensors.torch import load_file, save_file
 
 import nmt
@@ -19,7 +19,6 @@ from nmt.extensions.interchange.huggingface import export_huggingface
 from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
 from nmt.models import weights
 from nmt.translation.translator import Translator
-from tests.conftest import BuildOnce
 from tests.extensions.interchange.huggingface_folders import lines_of, strange_lines, write_folder
 
 EXPECTED = Path(__file__).with_name("expected.json")
