@@ -274,6 +274,8 @@ def test_a_sentence_that_ends_early_leaves_the_batch_and_the_others_alone() -> N
 def test_coverage_is_part_of_the_score(make_system: Callable[[str], Seq2Seq], words: Vocabularies, system: str) -> None:
     """Against the weights of the forced translation."""
     model, sources = make_system(system), [[4, 9, 7, 5, 12], [10, 4], [], [9]]
+    for parameter in model.parameters():
+        parameter.mul_(3)  # so that attention isn't even, and hypotheses look at different words
     options = DecodingOptions(beam_size=4, max_length_ratio=1.0, max_length_extra=6, coverage_penalty=0.4)
     for source, hypotheses in zip(sources, search_all(model, sources, words, options), strict=True):
         for hypothesis in hypotheses:
