@@ -197,6 +197,7 @@ def test_the_command_checks_what_it_wrote_and_says_how_to_use_it(
     assert "exists already" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_package_for_argos_translate(run_nmt: RunNmt, trained: Path, lines: list[str], tmp_path: Path) -> None:
     """Read and used as Argos Translate does it: one sentencepiece model, tokens joined to text."""
     import ctranslate2

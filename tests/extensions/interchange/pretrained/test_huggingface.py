@@ -103,7 +103,7 @@ def test_tokenisation_is_that_of_transformers(case: str, folder: Path, imported:
         assert mine.encode(line) or len(ids) <= 1, "only a language token"
 
 
-@pytest.mark.quick("mbart")
+@pytest.mark.slow
 def test_an_exported_model_is_the_imported_one(
     run_nmt: RunNmt, case: str, folder: Path, imported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
