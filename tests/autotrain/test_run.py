@@ -29,6 +29,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "all.en", folder / "all.de"
 
 
+@pytest.mark.slow
 def test_two_files_and_minutes_give_a_tested_model_whose_recipe_repeats_it(
     text: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

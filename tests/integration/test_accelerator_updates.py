@@ -29,7 +29,7 @@ needs_backend = pytest.mark.skipif(
 )
 
 
-@pytest.mark.quick("adam-350")
+@pytest.mark.slow
 @needs_backend
 @pytest.mark.parametrize(("optimizer", "most"), [("adam", 350), ("muon", 470)])
 def test_an_update_in_bfloat16_has_few_operations_and_no_waits(optimizer: str, most: int) -> None:
