@@ -17,6 +17,7 @@ from typing import Any
 import hypothesis
 import pytest
 from filelock import FileLock  # PyTorch needs it
+from fixture_types import BuildOnce, RecipeMaker, TrainTiny
 
 # The models of the tests are tiny: a second thread costs them more in waiting than it computes. Before torch loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -34,7 +35,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose how many examples property tests draw, and make bfloat16 safe.
+    """Choose how many examples property tests draw, make bfloat16 safe, and add the fixtures of untrained models.
 
     Some tests compute in bfloat16 without nmt, which must be made safe first on machines that report AMX wrongly.
     """
@@ -47,6 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
         from nmt.core.device import pick_precision
 
         pick_precision("bf16", torch.device("cpu"))
+        for name in ("made_up_models", "small_systems"):
+            config.pluginmanager.import_plugin(name)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -140,9 +143,6 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
-BuildOnce = Callable[[str, Callable[[Path], object]], Path]
-
-
 @pytest.fixture(scope="session")
 def build_once(shared_folder: Path) -> Iterator[BuildOnce]:
     """``build_once(name, build)``: the path that ``build`` has filled in the first worker that asks for it.
@@ -225,9 +225,6 @@ def tiny_recipe(tiny_corpus: Path, build_once: BuildOnce) -> Path:
     return build_once("tiny.yaml", lambda path: path.write_text(text, encoding="utf-8"))
 
 
-TrainTiny = Callable[..., Path]
-
-
 @pytest.fixture(scope="session")
 def train_tiny(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory, build_once: BuildOnce) -> TrainTiny:
     """Trains the tiny recipe with changes: ``train_tiny("training.max_steps=2")`` gives a model directory.
@@ -299,8 +296,6 @@ SYSTEMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "transformer": (TRANSFORMER, TRANSFORMER),
     "universal_transformer": ({"type": "universal_transformer", "num_heads": 4, "feed_forward_size": 128}, TRANSFORMER),
 }
-
-RecipeMaker = Callable[..., Any]
 
 
 @pytest.fixture

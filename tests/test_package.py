@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from itertools import chain
 from pathlib import Path
@@ -130,9 +131,16 @@ def test_each_folder_stays_within_its_limit(repo_root: Path) -> None:
     assert {room: size for room, size in sizes.items() if size > LIMITS[room]} == {}
 
 
+@cache
+def nodes_of(path: Path) -> list[ast.Import | ast.ImportFrom]:
+    """The import statements of a file, at any depth."""
+    nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+    return [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imports_of(path: Path) -> Iterator[str]:
     """Names of the modules of nmt that a file imports, at any depth and in every form."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.startswith("nmt."))
         elif isinstance(node, ast.ImportFrom):
@@ -172,7 +180,7 @@ def test_no_two_files_import_each_other() -> None:
 
 def names_in(path: Path) -> Iterator[str]:
     """Names of the modules of nmt that a file imports, or imports names from."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

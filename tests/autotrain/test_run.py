@@ -30,10 +30,11 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "all.en", folder / "all.de"
 
 
+@pytest.mark.slow
 def test_two_files_and_minutes_give_a_tested_model_whose_recipe_repeats_it(
     text: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = nmt.train(*text, output=tmp_path / "run", minutes=0.1, overrides=TINY)
+    run = nmt.train(*text, output=tmp_path / "run", minutes=0.04, overrides=TINY)
     output = capsys.readouterr()
     for shown in (
         "read 300 pairs",
@@ -60,9 +61,9 @@ def test_two_files_and_minutes_give_a_tested_model_whose_recipe_repeats_it(
 
     with pytest.raises(UserError, match="holds a run already"):
         nmt.train(*text, output=run, minutes=0.1)
-    nmt.train(*text, output=run, minutes=0.2, resume=True)
+    nmt.train(*text, output=run, minutes=0.08, resume=True)
     assert "done: " in capsys.readouterr().err
-    tuned = nmt.train(*text, output=tmp_path / "tuned", minutes=0.05, start=run)
+    tuned = nmt.train(*text, output=tmp_path / "tuned", minutes=0.02, start=run)
     assert nmt.load_recipe(tuned / "recipe.yaml").model.embedding_size == 32
     shown = capsys.readouterr().out
     assert "before" in shown

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from fixture_types import RunNmt
 
 
@@ -28,33 +27,6 @@ def start_training(python: Path, recipe: Path, output: Path) -> "subprocess.Pope
         assert time.monotonic() < deadline
         time.sleep(0.05)
     return process
-
-
-def test_a_run_writes_the_documented_directory(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path) -> None:
-    output = tmp_path / "new" / "run"
-    done = run_nmt("train", tiny_recipe, "-o", output, "--set", "training.max_steps=20")
-    assert (done.returncode, done.stdout) == (0, "")
-    names = {path.name for path in output.iterdir()}
-    assert {"recipe.yaml", "model.safetensors", "checkpoints", "metrics.jsonl", "samples"} <= names
-    assert yaml.safe_load((output / "recipe.yaml").read_text("utf-8"))["training"]["max_steps"] == 20
-    assert [path.name for path in (output / "checkpoints").iterdir()] == ["step-000020"]
-    assert [row["step"] for row in events(output, "train")] == [10, 20]
-    assert str(output) in done.stderr
-
-
-def test_a_finished_run_is_neither_overwritten_nor_repeated(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path) -> None:
-    command = ["train", tiny_recipe, "-o", tmp_path / "run", "--set", "training.max_steps=10"]
-    assert run_nmt(*command).returncode == 0
-    weights = (tmp_path / "run" / "model.safetensors").read_bytes()
-    again = run_nmt(*command)
-    assert again.returncode == 2
-    assert "holds a training run already (at step 10)" in again.stderr
-    assert "--resume" in again.stderr
-    assert run_nmt(*command, "--resume").returncode == 0
-    assert (tmp_path / "run" / "model.safetensors").read_bytes() == weights
-    assert run_nmt(*command[:-1], "training.max_steps=12", "--resume").returncode == 0
-    assert events(tmp_path / "run", "end")[-1]["step"] == 12
-    assert events(tmp_path / "run", "train")[0]["step"] == 10, "the log goes on, it doesn't start anew"
 
 
 def test_resume_without_a_checkpoint_says_so_and_starts(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path) -> None:

@@ -2,19 +2,15 @@
 
 import gzip
 import lzma
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import nmt
 from nmt.core.errors import UserError
 from nmt.data.opening import open_corpus, open_text
-from nmt.data.sources import FileText, ParallelText
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.recipe import options as groups
-from nmt.recipe import registry
+from nmt.data.sources import FileText
 from nmt.recipe.schema import DataOptions, FilePair
 
 PAIRS = [("ein Hund", "a dog"), ("", ""), ("zwei Kätzchen", "two kittens"), ("Ende", "end")]
@@ -174,44 +170,6 @@ def test_what_is_no_text_is_refused_before_its_digest(tmp_path: Path) -> None:
 
 
 # text sources that a recipe names
-
-
-class Numbers(ParallelText):
-    """Numbers in digits and in words."""
-
-    WORDS = ("zero", "one", "two", "three")
-
-    class Options(groups.Options):
-        repeats: int = 20
-
-    def __init__(self, options: Options, split: str) -> None:
-        self.name, self._repeats = f"numbers ({split})", options.repeats if split == "train" else 1
-
-    @classmethod
-    def open(cls, options: Options, split: str, languages: tuple[str, str]) -> "Numbers":
-        return cls(options, split)
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        return ((str(n), word) for _ in range(self._repeats) for n, word in enumerate(self.WORDS))
-
-    def fingerprint(self) -> str:
-        return self.name
-
-
-@pytest.mark.parametrize("is_corpus", [False, True])
-def test_an_outside_text_source_is_trained_on(
-    tiny_recipe: Path, tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_corpus: bool,
-    capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    monkeypatch.setattr(registry, "_added", list(registry._added))
-    nmt.add_component("numbers", Numbers)
-    text = {"type": "numbers", "repeats": 3}
-    overrides: dict[str, Any] = {"training.max_steps": 1}
-    overrides |= {"data.corpora": [{"name": "a", "text": text}]} if is_corpus else {"data.text": text}
-    nmt.train(tiny_recipe, tmp_path / "run", overrides=overrides)
-    assert "12 training pairs" in capfd.readouterr().err
-    vocabulary = Vocabularies.load(tmp_path / "run").target
-    assert vocabulary.unk not in vocabulary.encode("three two one zero")
 
 
 def test_the_sources_of_nmt_can_be_named_like_outside_ones(tmp_path: Path) -> None:

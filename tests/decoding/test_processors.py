@@ -1,13 +1,11 @@
 """What a logits processor forbids, against a look at every hypothesis by itself; and processors from outside."""
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from pydantic import Field
 from torch import Tensor
 
 import nmt
@@ -16,9 +14,7 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import Bounds, ForbidPhrases, LogitsProcessor, NoRepeatNgram
-from nmt.recipe import registry as plugins
 from nmt.recipe.load import load_recipe
-from nmt.recipe.options import Options
 from nmt.recipe.schema import DecodingOptions
 
 SOS, EOS, SIZE = 2, 3, 9
@@ -84,46 +80,20 @@ def test_a_forbidden_phrase_is_stopped_at_its_last_token() -> None:
     assert allowed(processor, [[]]) == [EVERYTHING - {8}]
 
 
-class Copying(LogitsProcessor):
-    """Outside processor: adds a bonus to the tokens of the target vocabulary that are words of the source."""
-
-    class Options(Options):
-        bonus: float = Field(1.0, ge=0)
-
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
-        assert batch.options.beam_size == len(sentence_N) / len(set(sentence_N.tolist()))
-        source, target = self.vocabularies.source, self.vocabularies.target
-        for row, sentence in enumerate(sentence_N.tolist()):
-            ids = batch.source_BS[sentence, : batch.source_length_B[sentence] - 1].tolist()
-            for i in range(4, len(target)):
-                if target.token(i) in {source.token(j) for j in ids}:
-                    logits_NV[row, i] += self.options.bonus
+LINE = "Heute wartet der Hund auf den Zug."
 
 
-LINE = "Heute wartet der Hund auf den Zug."  # only the full stop is in both vocabularies
-
-
-@pytest.fixture
-def copying(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(plugins, "_added", [])
-    plugins.add_component("copying", Copying)
-    return
-
-
-def test_a_processor_from_outside_knows_sources_options_and_vocabularies(tiny_model: Path, copying: None) -> None:
+def test_processors_of_a_call_replace_those_of_the_recipe(tiny_model: Path) -> None:
     translator = nmt.load(tiny_model, "cpu")
-    (plain,) = translator.translate([LINE], beam_size=2)
-    assert plain.text == "Today the dog waits for the train."
-    processor = Copying(Copying.Options(bonus=1000), translator.vocabularies)
-    (given,) = translator.translate([LINE], beam_size=2, max_length=9, processors=[processor])
-    assert set(given.tokens) == {"."}
-    chosen = {"copying": {"bonus": 1000.0}}
-    (named,) = translator.translate([LINE], beam_size=2, max_length=9, logits_processors=chosen)
-    assert named == given
+    [plain] = translator.translate([LINE])
+    chosen = {"forbid_phrases": {"phrases": ["waits"]}}
+    [changed] = translator.translate([LINE], logits_processors=chosen)
+    assert "waits" in plain.text
+    assert "waits" not in changed.text
     decoding = translator.recipe.decoding.model_copy(update={"logits_processors": chosen})
     translator.recipe = translator.recipe.model_copy(update={"decoding": decoding})
-    assert translator.translate([LINE], beam_size=2, max_length=9) == [given]
-    assert translator.translate([LINE], beam_size=2, logits_processors={}) == [plain]
+    assert translator.translate([LINE]) == [changed]
+    assert translator.translate([LINE], logits_processors={}) == [plain]
 
 
 @pytest.mark.parametrize(

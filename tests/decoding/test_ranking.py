@@ -5,15 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
-import nmt
 from nmt.core.errors import UserError
-from nmt.decoding.ranking import LENGTH_PENALTIES, LengthPenalty, length_normalised, length_penalty
-from nmt.recipe import registry
+from nmt.decoding.ranking import LENGTH_PENALTIES, length_normalised, length_penalty
 from nmt.recipe.schema import DecodingOptions
 from nmt.training.resolve import resolve
-from nmt.translation.load import load
 
 
 @pytest.mark.parametrize(
@@ -59,30 +55,6 @@ def test_programs_that_divide_by_a_power_of_the_length_get_its_exponent() -> Non
         name: length_penalty(DecodingOptions(length_penalty=name, alpha=0.7)).exponent for name in LENGTH_PENALTIES
     }
     assert exponents == {**dict.fromkeys(LENGTH_PENALTIES, 1.0), "none": 0.0, "average": 0.7}
-
-
-@pytest.fixture
-def saturating(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_added", list(registry._added))
-
-    @nmt.register("length penalty", "saturating")
-    class Saturating(LengthPenalty):
-        """The score is log p / (1 + α (1 - 1 / length))."""
-
-        def __call__(self, log_probability: Tensor, length: Tensor) -> Tensor:
-            return log_probability / (1 + self.alpha * (1 - 1 / length))
-
-
-@pytest.mark.usefixtures("saturating")
-def test_a_penalty_from_outside_scores_translations(tiny_model: Path) -> None:
-    translator = load(tiny_model, "cpu")
-    lines = ["Der Hund schläft im Garten.", "Hund"]
-    found = translator.translate(lines, length_penalty="saturating", alpha=1.0)
-    pairs = [(each.source, each.text) for each in found]
-    assert len(pairs) == len(lines)
-    for ours, score in zip(found, translator.score(pairs, length_penalty="none"), strict=True):
-        num_tokens = len(ours.tokens) + 1
-        assert ours.score == pytest.approx(score.score / (2 - 1 / num_tokens), abs=1e-3)
 
 
 def test_an_unknown_penalty_is_refused_with_the_nearest() -> None:

@@ -43,7 +43,7 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.quick("cleaning", "documents", "interchange", "lecture", "serving", "techniques")
+@pytest.mark.quick("interchange", "techniques")
 @pytest.mark.parametrize("name", EXTENSIONS)
 def test_an_extension_can_be_deleted(copy: Path, name: str) -> None:
     shutil.rmtree(copy / "nmt" / "extensions" / name)

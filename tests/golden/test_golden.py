@@ -275,11 +275,9 @@ def _vocabularies_made_once() -> Iterator[None]:
     "quickstart",
     "multi30k/luong",
     "multi30k/transformer",
-    "multi30k/ssru",
     "multi30k/language_model",
     "chat/hierarchical",
     "algorithmic/chain_act",
-    "classification/language",
     "technique/adamw",
 )
 @pytest.mark.parametrize("name", CASES)

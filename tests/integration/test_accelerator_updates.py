@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-LAYERS = {"type": "transformer", "num_layers": 6, "num_heads": 2, "feed_forward_size": 32, "dropout": 0.1}
+LAYERS = {"type": "transformer", "num_layers": 2, "num_heads": 2, "feed_forward_size": 32, "dropout": 0.1}
 SYSTEMS = [f"systems/{path.stem}" for path in sorted((RECIPES / "systems").glob("*.yaml"))]
 UNCAPTURABLE = {"systems/act_rnn", "systems/universal_transformer"}
 
@@ -29,9 +29,9 @@ needs_backend = pytest.mark.skipif(
 )
 
 
-@pytest.mark.quick("adam-700")
+@pytest.mark.slow
 @needs_backend
-@pytest.mark.parametrize(("optimizer", "most"), [("adam", 700), ("muon", 900)])
+@pytest.mark.parametrize(("optimizer", "most"), [("adam", 350), ("muon", 470)])
 def test_an_update_in_bfloat16_has_few_operations_and_no_waits(optimizer: str, most: int) -> None:
     found = in_process("bench/transformer_256", "bf16", LAYERS, optimizer)
     assert found["operations"] <= most, found["most"]

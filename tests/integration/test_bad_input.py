@@ -45,14 +45,9 @@ def train(run_nmt: RunNmt, tiny_recipe: Path, corpus: Path, tmp_path: Path) -> R
     ("setting", "expected"),
     [
         ("training.learning_rat=0.1", ["'training.learning_rat'", "'learning_rate'?"]),
-        ("model.encoder.type=recurent", ["model.encoder.type", "'recurent'", "'recurrent'?"]),
-        ("training.batch_tokens=many", ["'training.batch_tokens'", "many"]),
         ("training.max_steps", ["--set"]),
         ("data.root=nowhere", ["nowhere"]),
-        ("data.source=fr", ["train.fr", "data.source"]),
-        ("data.max_length=2", ["data.max_length"]),
         ("vocabulary.path=none.model", ["none.model"]),
-        ("vocabulary={type: bpe, size: 20}", ["vocabulary.size", "20"]),
     ],
 )
 def test_wrong_setting(train: RunNmt, setting: str, expected: list[str]) -> None:
@@ -146,8 +141,6 @@ def test_weights_of_another_model(
     [
         (["translate", "MODEL", "-i", "vla.de"], ["File not found: vla.de", "val.de?"]),
         (["translate", "MODEL", "-i", "val.de", "-o", "no/out.en"], ["no folder", "mkdir"]),
-        (["translate", "MODEL", "-i", "val.de", "--n-best", 6], ["6 candidates", "--beam-size 6"]),
-        (["translate", "MODEL", "-i", "val.de", "--device", "gpu"], ["gpu"]),
         (["translate", "MODEL", "-i", "val.de", "--score-only", "val.de", "val.de"], ["--input"]),
         (
             ["translate", "MODEL", "--score-only", "val.de", "train.en", "-o", "links"],
@@ -156,13 +149,10 @@ def test_weights_of_another_model(
         (["align", "MODEL", "val.de", "--format", "png"], ["-o links.png"]),
         (["align", "MODEL", "val.de", "--tokenized"], ["TARGET"]),
         (["align", "MODEL", "val.de", "val.en", "-o", "no/links.png"], ["folder"]),
-        (["align", "MODEL", "val.de", "train.en", "-o", "links"], ["val.de has 8 lines", "train.en has 40"]),
         (["align", "m", "a", "b", "--limit", "1" * 30], ["--limit 1111", "too large"]),
         (["score", "val.de", "train.en"], ["val.de has 8", "train.en has 40"]),
         (["score", "empty", "empty"], ["empty"]),
-        (["score", "val.en", "val.en", "--metrics", "blue"], ["'blue'", "'bleu'?"]),
         (["aer", "bad", "good"], ["bad, line 2", "'1:1'"]),
-        (["aer", "good", "good2"], ["good2"]),
     ],
 )
 def test_wrong_input(
@@ -186,7 +176,6 @@ def test_a_model_without_attention_cannot_align(run_nmt: RunNmt, vanilla_model: 
     [
         (["translate"], "MODEL_DIR"),
         (["translate", "m", "--beem-size", "3"], "--beem-size"),
-        (["align", "m", "s", "t", "--threshold", "2"], "--threshold"),
         (["trian"], "trian"),
     ],
 )

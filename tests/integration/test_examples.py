@@ -8,7 +8,7 @@ from pathlib import Path
 def test_a_plain_loop_trains_and_translates(repo_root: Path, python: Path) -> None:
     program = repo_root / "examples" / "plain_loop.py"
     done = subprocess.run(
-        [python, program, "--updates", "60", "--batch-size", "16"], capture_output=True, text=True, check=False
+        [python, program, "--updates", "40", "--batch-size", "12"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     (validation,) = (float(line.rpartition(" ")[2]) for line in done.stdout.splitlines() if line.startswith("update"))

@@ -172,9 +172,6 @@ def test_a_word_vocabulary_of_any_text_is_read_as_it_was_written(lines: list[str
     assert [again.token(i) for i in range(len(again))] == [vocabulary.token(i) for i in range(len(vocabulary))]
 
 
-# Lexical constraints
-
-
 # Recipes
 
 WORDS_OF_YAML = ["no", "1e3", "null", "~", "0x1f", "1_000", "12:30:45", "2024-01-01", "- a", "a: b", "#", "<<", "="]

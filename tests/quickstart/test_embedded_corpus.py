@@ -12,6 +12,7 @@ def corpus() -> dict[str, list[AlignedPair]]:
     return splits()
 
 
+@pytest.mark.slow  # the golden losses of the ordinary run are computed on its first pairs
 def test_the_corpus_is_the_one_that_figures_are_published_for(corpus: dict[str, list[AlignedPair]]) -> None:
     digest = hashlib.sha256()
     for name in ("train", "valid", "test"):

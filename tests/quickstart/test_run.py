@@ -15,6 +15,7 @@ def short_quickstart(run_nmt: RunNmt, monkeypatch: pytest.MonkeyPatch) -> RunNmt
     """A quickstart of a few hundred sentences and thirty steps."""
     monkeypatch.setattr("nmt.quickstart.run.splits", partial(splits, train=300, valid=20, test=70))
     settings = ["training.max_steps=30", "vocabulary.size=400", "training.validation_size=8", "training.precision=fp32"]
+    settings += ["model.embedding_size=32", "model.encoder.hidden_size=16", "model.decoder.hidden_size=32"]
     return partial(run_nmt, "quickstart", *(f"--set={setting}" for setting in settings))
 
 

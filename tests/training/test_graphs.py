@@ -49,7 +49,7 @@ def problem(model: str = "transformer", **changes: Any) -> tuple[Recipe, Data]:
     """A recipe and some pairs of the embedded corpus."""
     recipe = load_recipe("bench/transformer_256", {**SMALL, **MODELS[model], **changes})
     resolved = resolve(recipe)
-    pairs = [(pair.source, pair.target) for pair in splits(train=1500)["train"]]
+    pairs = [(pair.source, pair.target) for pair in splits(train=500)["train"]]
     return resolved, prepare_data(resolved, pairs, pairs[:20])
 
 

@@ -5,35 +5,14 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 import nmt
 from nmt.core.errors import UserError
 from nmt.models.weights import read_tensors
-from nmt.recipe import options, registry
-from nmt.recipe.load import load_recipe
 from nmt.training.graphs import DeviceUpdate, constant_scaler
-from nmt.training.optimization import Optimizer, make_optimizer
+from nmt.training.optimization import make_optimizer
 from nmt.training.resolve import resolve
-
-
-class Momentum(Optimizer):
-    """Gradient descent with momentum."""
-
-    class Options(options.Options):
-        momentum: float = Field(0.9, ge=0, lt=1)
-
-    def make(
-        self, parameters: list[nn.Parameter], matrices: list[nn.Parameter], learning_rate: float
-    ) -> torch.optim.Optimizer:
-        return torch.optim.SGD([*parameters, *matrices], lr=learning_rate, momentum=self.options.momentum)
-
-
-@pytest.fixture
-def momentum(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_added", list(registry._added))
-    nmt.add_component("momentum", Momentum)
 
 
 def made(kind: dict[str, Any], matrices: tuple[str, ...] = (), **parameters: nn.Parameter) -> torch.optim.Optimizer:
@@ -174,11 +153,3 @@ def train_in_two_parts(recipe: Path, directory: Path, changes: dict[str, Any]) -
     nmt.train(recipe, directory / "cut", overrides=changes | {"training.max_steps": 4}, resume=True)
     whole, cut = (read_tensors(directory / name / "model.safetensors") for name in ("whole", "cut"))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
-
-
-@pytest.mark.usefixtures("momentum")
-def test_an_outside_optimizer_trains_and_resumes_exactly(tiny_recipe: Path, tmp_path: Path) -> None:
-    chosen = {"training.optimizer": {"type": "momentum", "momentum": 0.8}, "training.metric": "loss"}
-    train_in_two_parts(tiny_recipe, tmp_path, chosen | {"training.checkpoint_every": 1})
-    recipe = load_recipe(tmp_path / "cut" / "recipe.yaml")
-    assert recipe.training.optimizer == {"type": "momentum", "momentum": 0.8}

@@ -1,15 +1,11 @@
 """Learning rates against their formulas, and what validation does to them."""
 
-import json
 import math
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.recipe import registry as plugins
 from nmt.recipe.schema import Recipe, TrainingOptions
 from nmt.training.optimization import SCHEDULE, SCHEDULES, Schedule
 from nmt.training.resolve import resolve
@@ -93,26 +89,3 @@ def test_a_name_and_a_mapping_mean_the_same_and_the_default_is_filled_in() -> No
         for schedule in ("inverse_sqrt", {"type": "inverse_sqrt"}, {"warmup_steps": 1000})
     ]
     assert written == [{"type": "inverse_sqrt", "warmup_steps": 1000}] * 3
-
-
-class Steps(Schedule):
-    """Halves the rate every so many updates."""
-
-    class Options(Schedule.Options):
-        every: int
-
-    options: Options
-
-    def after_warmup(self, step: int) -> float:
-        return self.peak * 0.5 ** (step // self.options.every)
-
-
-def test_a_schedule_from_outside_sets_the_rates(
-    train_tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(plugins, "_added", [*plugins._added, plugins.Row(None, "steps", Steps, "tests")])
-    settings = ("training.schedule={type: steps, every: 3, warmup_steps: 2}", "training.metric=loss")
-    run = train_tiny(*settings, "training.max_steps=7", "training.log_every=1", "training.learning_rate=0.01")
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    rates = [line["learning_rate"] for line in lines if line["event"] == "train"]
-    assert rates == pytest.approx([0.005, 0.01, 0.005, 0.005, 0.005, 0.0025, 0.0025])

@@ -100,8 +100,7 @@ def test_the_best_checkpoint_is_kept_whatever_the_rhythm_of_checkpoints(
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("progress", [1]), ("progress", {"step": "many"}), ("divergence", 3), ("batches", "x"),
-        ("meter", [1, 2]), ("schedule", None), ("", [1]), ("", "[" * 3000 + "]" * 3000),
+        ("progress", {"step": "many"}), ("schedule", None), ("", "[" * 3000 + "]" * 3000),
     ],
 )  # fmt: skip
 def test_a_state_of_another_type_is_refused(make_recipe: RecipeMaker, tmp_path: Path, key: str, value: object) -> None:
@@ -117,30 +116,22 @@ def test_a_state_of_another_type_is_refused(make_recipe: RecipeMaker, tmp_path: 
 # another recipe
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"recipe": {"model": {"tie": "none"}}}, "model.tie is 'none', was 'target'"),
-        ({"recipe": {"data": {"source": "en", "target": "de"}}}, "data.source is 'en', was 'de'; data.target is 'de'"),
-        ({"recipe": {"vocabulary": {"size": 77}}}, "vocabulary.size is 77, was 200"),
-        ({"system": "transformer"}, "model.encoder.type is 'transformer', was 'recurrent'"),
-        (
-            {"recipe": {"model": {"decoder": {**RNN, "type": "luong", "attention": {"type": "dot"}}}}},
-            "model.decoder.attention.type is 'dot', was 'general'",
-        ),
-        ({"metric": "bleu"}, "training.metric is 'bleu', was 'loss'"),
-    ],
-    ids=["tied weights", "direction", "vocabulary", "system", "score", "metric"],
-)
-def test_what_a_run_cannot_go_on_with_is_refused(
-    make_recipe: RecipeMaker, tmp_path: Path, changes: dict[str, Any], said: str
-) -> None:
+def test_what_a_run_cannot_go_on_with_is_refused(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     train(make_recipe(max_steps=1), tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(UserError) as caught:
-        train(make_recipe(max_steps=2, **changes), tmp_path, resume=True)
-    assert said in caught.value.message
-    assert "recipe.yaml" in caught.value.remedy
+    decoder = {**RNN, "type": "luong", "attention": {"type": "dot"}}
+    cases: dict[str, dict[str, Any]] = {
+        "data.source is 'en', was 'de'; data.target is 'de'": {"recipe": {"data": {"source": "en", "target": "de"}}},
+        "vocabulary.size is 77, was 200": {"recipe": {"vocabulary": {"size": 77}}},
+        "model.encoder.type is 'transformer', was 'recurrent'": {"system": "transformer"},
+        "model.decoder.attention.type is 'dot', was 'general'": {"recipe": {"model": {"decoder": decoder}}},
+        "training.metric is 'bleu', was 'loss'": {"metric": "bleu"},
+    }
+    for message, changes in cases.items():
+        with pytest.raises(UserError) as caught:
+            train(make_recipe(max_steps=2, **changes), tmp_path, resume=True)
+        assert message in caught.value.message
+        assert "recipe.yaml" in caught.value.remedy
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
 

@@ -154,7 +154,7 @@ def test_low_precision_learns_about_the_same(
 ) -> None:
     losses = []
     for name in ("fp32", precision):
-        train(make_recipe(system, max_steps=20, log_every=20, precision=name), tmp_path / name)
+        train(make_recipe(system, max_steps=12, log_every=12, precision=name), tmp_path / name)
         losses.append(read_metrics(tmp_path / name, "valid")[-1]["loss"])
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
 
@@ -199,7 +199,7 @@ def test_a_loss_that_stays_non_finite_ends_the_run_and_the_checkpoint_is_good(
     make_recipe: RecipeMaker, tmp_path: Path, read_checkpoint: CheckpointReader, monkeypatch: pytest.MonkeyPatch,
     read_metrics: MetricsReader, spoil_loss: Callable[[range], None], capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    options = {"max_steps": 40, "checkpoint_every": 1, "validate_every": 40}
+    options = {"max_steps": 16, "checkpoint_every": 1, "validate_every": 16}
     spoil_loss(range(5, 999))
     with pytest.raises(
         UserError, match=rf"not finite in {MAX_SKIPPED + 1} updates in a row.*nan at update 15"
@@ -214,8 +214,8 @@ def test_a_loss_that_stays_non_finite_ends_the_run_and_the_checkpoint_is_good(
     assert all(tensor.isfinite().all() for tensor in weights.values())
     assert state["progress"]["skipped_in_a_row"] == MAX_SKIPPED
     train(make_recipe(**options), tmp_path, resume=True)
-    weights, _, state = read_checkpoint(tmp_path, 40)
-    assert state["progress"]["step"] == 40
+    weights, _, state = read_checkpoint(tmp_path, 16)
+    assert state["progress"]["step"] == 16
     assert all(tensor.isfinite().all() for tensor in weights.values())
 
 

@@ -19,8 +19,9 @@ OPTIONS = DecodingOptions(beam_size=3, max_length_ratio=1.0, max_length_extra=3,
 
 def made(decoder: str, seed: int) -> Seq2Seq:
     torch.manual_seed(seed)
-    encoder = {"type": "transformer" if decoder == "transformer" else "recurrent"}
-    return build(ModelOptions(encoder=encoder, decoder={"type": decoder}, embedding_size=32), BOTH).eval()
+    size = {"num_heads": 2, "feed_forward_size": 24} if decoder == "transformer" else {"hidden_size": 16}
+    encoder = {"type": "transformer" if decoder == "transformer" else "recurrent", **size}
+    return build(ModelOptions(encoder=encoder, decoder={"type": decoder, **size}, embedding_size=16), BOTH).eval()
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,6 @@ from nmt.translation.load import load
 from nmt.translation.translator import Translator
 
 LINES = st.lists(st.text(st.characters(exclude_characters="\n"), max_size=40), max_size=6)  # lone surrogates, too
-WORDS = ["der", "die", "Hund", "Katze", "Mond", "sieht", ".", ",", "müde", "xyz", "😀"]
-SENTENCES = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join)
 
 
 @pytest.fixture(scope="module")
@@ -27,18 +25,6 @@ def translator(tiny_model: Path) -> Translator:
 @pytest.fixture(scope="module")
 def of_bytes(bytes_model: Path) -> Translator:
     return load(bytes_model, "cpu")
-
-
-@settings(max_examples=6)
-@given(lines=st.lists(SENTENCES, min_size=1, max_size=5), batch_size=st.integers(1, 5))
-def test_neither_neighbours_nor_batches_change_a_translation(
-    of_bytes: Translator, lines: list[str], batch_size: int
-) -> None:
-    together = list(of_bytes.stream(lines, batch_size=batch_size, beam_size=3))
-    for line, translation in zip(lines, together, strict=True):
-        [alone] = of_bytes.translate([line], beam_size=3)
-        assert translation.score == pytest.approx(alone.score, abs=1e-4)
-        assert translation.text == alone.text
 
 
 @settings(max_examples=6)

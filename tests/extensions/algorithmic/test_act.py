@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from nmt.data.batch import Batch
-from nmt.extensions.algorithmic.act import ActCells, ActEncoderOptions, HaltingState, HaltingUnit
+from nmt.extensions.algorithmic.act import HaltingState, HaltingUnit
 from nmt.models.networks.recurrence import LoopLayer
 
 EPSILON = 0.01
@@ -96,34 +96,6 @@ def two_layers(
     gates = w[f"{cells}.1.input_weights.0"] @ low + w[f"{cells}.1.bias"]
     top = np.tanh(gates + w[f"{cells}.1.hidden_weight"] @ top)
     return low, top, sigmoid(w["halting.linear.weight"] @ top + w["halting.linear.bias"])
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("bias", [-3.0, -1.0, 1.0])
-def test_a_recurrent_step_ponders_as_in_the_paper(bias: float) -> None:
-    """s^n from [x; first?] and s^{n-1}, the halting unit reads its top layer, and the next word starts from the mean
-    (equations 1 to 13)."""
-    torch.manual_seed(4)
-    options = ActEncoderOptions(cell="rnn_tanh", hidden_size=3, num_layers=2, max_steps=4)
-    cells = ActCells(options, 2).double()
-    randomise(cells, bias)
-    w = numbers(cells)
-    x_SD = torch.randn(5, 2, dtype=torch.float64)
-    outputs, final, [(_, steps, costs)] = LoopLayer([cells])(x_SD[None], None, None, None)
-    state = np.zeros((2, 3))
-    for position, x in enumerate(x_SD.numpy()):
-        states, units, (low, top) = [], [], state
-        for n in range(4):
-            gates = w["cells.0.input_weights.0"] @ x + w["cells.0.input_weights.1"][:, 0] * (n == 0)
-            low, top, unit = two_layers(w, "cells", gates, low, top)
-            units.append(unit)
-            states.append(np.stack((low, top)))
-        weights, num_steps, remainder = by_hand(units, 4)
-        state = sum(p * s for p, s in zip(weights, states, strict=False))
-        np.testing.assert_allclose(outputs[0, position].numpy(), state[1], atol=1e-10)
-        assert float(steps[position, 0]) == num_steps
-        assert float(costs[position, 0]) == pytest.approx(num_steps + remainder, abs=1e-10)
-    np.testing.assert_allclose(final[0][0].numpy(), state, atol=1e-10)
 
 
 @torch.no_grad()

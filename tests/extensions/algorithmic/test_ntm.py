@@ -12,7 +12,6 @@ from nmt.data.batch import Batch
 from nmt.extensions.algorithmic import ntm
 from nmt.extensions.algorithmic.ntm import HeadOptions, NTMCell, NTMState
 from nmt.models.cells import CELLS
-from nmt.models.contracts import EncoderOutput
 from nmt.models.networks.recurrence import StackOptions
 from nmt.models.seq2seq import Seq2Seq
 
@@ -206,12 +205,6 @@ def test_the_step_counter_of_a_controller_is_not_handed_to_the_decoder(
     for part, found_BLD in enumerate(cells):
         expected_BLD = final_BLD if bridge == "copy" else decoder.first_state.dense[part](final_BLD).tanh()
         torch.testing.assert_close(found_BLD, expected_BLD)
-
-
-def test_a_final_state_of_unequal_parts_is_refused() -> None:
-    for counter in (torch.zeros(2, 1, 1), torch.zeros(2, 1, 5, dtype=torch.long)):
-        with pytest.raises(ValueError, match="must all be"):
-            EncoderOutput((), (torch.zeros(2, 1, 5), counter))
 
 
 @pytest.mark.parametrize(

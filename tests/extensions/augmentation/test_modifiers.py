@@ -1,26 +1,20 @@
 """Changed copies of training sentences: what each modifier does, how often, and that the rest stays."""
 
 import re
-from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-import nmt
 from nmt.alignment.links import LINKS
-from nmt.core.errors import UserError
 from nmt.data.cache import EncodedCorpus, encode_corpus
 from nmt.data.sources import GivenText, ReadText
 from nmt.data.vocabulary.base import Piece, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.data.words import Words
-from nmt.extensions.augmentation.modifiers import MODIFIERS, Augmentations, Modifier, Pair, modified
+from nmt.extensions.augmentation.modifiers import MODIFIERS, Augmentations, modified
 from nmt.extensions.augmentation.modifiers import Words as TextWords
-from nmt.recipe import registry
 from nmt.recipe.schema import DataOptions, VocabularyOptions
 
 PAIRS = [(f"der müde Hund schläft {number}.", f"the tired dog sleeps {number}.") for number in range(400)]
@@ -192,29 +186,6 @@ def test_a_term_is_the_translation_of_the_word_before(linked: tuple[Vocabularies
     assert hints == {("der", "the"), ("müde", "tired"), ("Hund", "dog"), ("und", "and"), ("schläft", "sleeps")}
     assert [re.sub(r"<term>.*?</term>", "", text) for text in texts] == [text for text, _ in LINKED * 50]
     assert [made.target.decode(target[row].tolist()) for row in range(len(target))] == [text for _, text in LINKED * 50]
-
-
-class Backwards(Modifier):
-    """Reverses the words of the source."""
-
-    def change(self, pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
-        pair.source.words.reverse()
-        pair.links_IJ = pair.links_IJ[::-1]
-
-
-def test_an_outside_modifier_changes_sentences(
-    tiny_recipe: Path, tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(registry, "_added", list(registry._added))
-    nmt.add_component("backwards", Backwards)
-    assert modified("backwards", [("ein Hund bellt", "a dog barks")], seed=1) == [("bellt Hund ein", "a dog barks")]
-    part = {"name": "a", "source": str(tiny_corpus / "train.de"), "target": str(tiny_corpus / "train.en")}
-    overrides: dict[str, Any] = {"data.corpora": [part | {"modifiers": {"backwards": 1.0}}], "training.max_steps": 1}
-    assert nmt.train(tiny_recipe, tmp_path / "run", overrides=overrides).is_dir()
-    overrides["data.corpora"] = [part | {"modifiers": {"backward": 1.0}}]
-    with pytest.raises(UserError, match="there is no modifier 'backward'") as caught:
-        nmt.train(tiny_recipe, tmp_path / "other", overrides=overrides)
-    assert "backwards" in caught.value.remedy
 
 
 def test_all_bytes_of_a_character_belong_to_its_word() -> None:

@@ -385,20 +385,6 @@ def test_the_deviation_is_that_of_a_normal_distribution() -> None:
     assert median_and_deviation(values) == pytest.approx((3, 2), rel=0.03)
 
 
-def test_a_filter_of_a_plugin_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nmt.recipe import registry as plugins
-
-    class Shouting(PairFilter):
-        problem, remedy = "shout", "Drop them."
-
-        def score(self, source: str, target: str) -> float:
-            return float(source.isupper())
-
-    monkeypatch.setattr(plugins, "_added", [plugins.Row(None, "shouting", Shouting, "mine")])
-    assert "shouting" in CleanSettings.read(None).filters
-    assert flagged("shouting", [("AB C", "x"), ("ab", "y")]) == {0}
-
-
 # repairs
 
 

@@ -90,12 +90,3 @@ def test_a_hub_that_does_not_answer_is_given_up_in_bounded_time(python: Path, tm
     assert f"loading the data set some/corpus from {endpoint}" in done.stderr
     assert "does not answer" in done.stderr
     assert "UserError: The data set 'some/corpus' can't be loaded" in done.stderr
-
-
-@pytest.mark.parametrize("stored", ["val", "valid", "validation", "dev"])
-def test_any_name_of_the_validation_split_will_do(tmp_path: Path, stored: str) -> None:
-    save_to_disk(tmp_path, **{stored: PAIRS})
-    for name in ("val", "dev"):
-        assert list(open_text(options(hub=str(tmp_path)), name)) == PAIRS
-    with pytest.raises(UserError, match="test"):
-        open_text(options(hub=str(tmp_path)), "test")

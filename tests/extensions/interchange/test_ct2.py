@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fixture_types import RunNmt, TrainTiny
+from fixture_types import BuildOnce, RunNmt, TrainTiny
 
 from nmt.alignment.extract import LinkOptions, word_links
 from nmt.core.errors import UserError
@@ -27,7 +27,6 @@ from nmt.extensions.interchange.run import exported_translator, open_exported, s
 from nmt.translation.load import load
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.translator import Translator
-from tests.conftest import BuildOnce
 from tests.extensions.interchange.huggingface_folders import lines_of, write_folder
 from tests.extensions.interchange.pretrained.test_huggingface import CASES, TARGETS
 
@@ -65,26 +64,6 @@ def trained(train_tiny: TrainTiny) -> Path:
 @pytest.fixture(scope="module")
 def lines(tiny_corpus: Path) -> list[str]:
     return [*(tiny_corpus / "val.de").read_text("utf-8").splitlines(), "", "😀 Hund xyz", "Mond " * 12]
-
-
-@pytest.mark.quick("2")
-@pytest.mark.parametrize("beam_size", [1, 2, 5])
-def test_greedy_and_beam_search_find_the_same(
-    trained: Path, lines: list[str], tiny_corpus: Path, tmp_path: Path, beam_size: int
-) -> None:
-    translator = load(trained, "cpu")
-    export(translator, tmp_path / "out")
-    lines = [*lines, *(tiny_corpus / "train.de").read_text("utf-8").splitlines()]
-    options = {"beam_size": beam_size, "length_penalty": "none"}
-    theirs = exported_translator(translator, tmp_path / "out").translate(lines, **options)
-    pairs = list(zip(translator.translate(lines, **options), theirs, strict=True))
-    # What never ends by itself is cut at another place there.
-    pairs = [p for p in pairs if len(p[0].tokens) <= 2 * len(translator.encode_source(p[0].source)) + 20]
-    assert len(pairs) >= 45
-    for ours, other in pairs:
-        assert other.text == ours.text
-        assert other.tokens == ours.tokens
-        assert other.score == pytest.approx(ours.score, abs=5e-3)
 
 
 def test_it_leaves_pytorch_its_threads(trained: Path) -> None:
@@ -218,6 +197,7 @@ def test_the_command_checks_what_it_wrote_and_says_how_to_use_it(
     assert "exists already" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_package_for_argos_translate(run_nmt: RunNmt, trained: Path, lines: list[str], tmp_path: Path) -> None:
     """Read and used as Argos Translate does it: one sentencepiece model, tokens joined to text."""
     import ctranslate2

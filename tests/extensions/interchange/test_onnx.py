@@ -39,7 +39,8 @@ def ids_of(pairs: list[ScoredPair], translator: Translator) -> list[tuple[Ids, I
     return [(translator.encode_source(pair.source), translator.encode_target(pair.target)) for pair in pairs]
 
 
-@pytest.mark.parametrize("kind", [*(pytest.param(kind, marks=pytest.mark.slow) for kind in MODELS), "one layer"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*MODELS, "one layer"])
 def test_log_probabilities_and_translations_are_those_of_pytorch(
     train_tiny: TrainTiny, tiny_corpus: Path, tmp_path: Path, kind: str, request: pytest.FixtureRequest
 ) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from fixture_types import BuildOnce
 
 from nmt.extensions.interchange.onnx import configuration, networks
 from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
 from nmt.extensions.interchange.runtime import translate as runtime
 from nmt.translation.load import load
-from tests.conftest import BuildOnce
 from tests.extensions.interchange.huggingface_folders import lines_of, strange_lines, write_folder
 from tests.extensions.interchange.pretrained.test_huggingface import CASES, TARGETS
 

@@ -7,7 +7,7 @@ import pytest
 from fixture_types import RunNmt
 
 import nmt
-from nmt.extensions.interchange.targets import EXPORT_TARGETS, ExportTarget
+from nmt.extensions.interchange.targets import ExportTarget
 from nmt.recipe import registry
 from nmt.translation.translator import Translator
 
@@ -26,20 +26,6 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Adds the target ``card``, with the given attributes."""
     monkeypatch.setattr(registry, "_added", list(registry._added))
     return lambda **attributes: nmt.add_component("card", type("OwnCard", (Card,), attributes))
-
-
-def test_an_added_target_is_a_format_of_the_command(
-    run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, card: Callable[..., None]
-) -> None:
-    card()
-    assert list(EXPORT_TARGETS) == ["ctranslate2", "argos", "onnx", "web", "huggingface", "card"]
-    output = tmp_path / "card.txt"
-    done = run_nmt("export", tiny_model, "-o", output, "--to", "card", "--quantization", "int8")
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.endswith(f"wrote {output}\nand that is all\n")
-    source, target, quantization, num_lines = output.read_text("utf-8").split()
-    assert (source, target, quantization) == ("de", "en", "int8")
-    assert int(num_lines) > 0, "the validation sentences of the model"
 
 
 @pytest.mark.parametrize(("given", "stored"), [((), "int8"), (("--quantization", "float32"), "None")])

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
 
 from nmt.alignment.links import WordAlignment
 from nmt.core.errors import UserError
 from nmt.extensions.lecture.lines import MAX_LINE_WIDTH, draw_lines
 from nmt.plotting.matrix import plot_alignments
-from nmt.plotting.style import COLOURS, DARK_COLOURS, GOLD, theme
+from nmt.plotting.style import COLOURS, GOLD
 
 WEIGHTS = np.array([[0.75, 0.25, 0.0], [0.01, 0.4, 0.59]], np.float32)
 PAIR = WordAlignment(("das", "Haus", "brennt"), ("the", "$burning$"), WEIGHTS, ((0, 0), (2, 1)))
@@ -63,13 +61,3 @@ def test_numbers_and_no_words(tmp_path: Path, alignment: WordAlignment) -> None:
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8"))
     assert texts[:5] == (["das", "Haus", "brennt", "the", "$burning$"] if alignment.source else [])
     assert ({"0.75", "0.59"} <= set(texts)) == bool(alignment.source)
-
-
-def test_dark_slides_have_large_light_letters(tmp_path: Path) -> None:
-    with theme("slides-dark"):
-        figure = draw_lines(PAIR, ({(0, 0)}, {(0, 0)}), numbers=True)
-    figure.savefig(tmp_path / "dark.png")
-    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
-    assert min(text.get_fontsize() for text in texts) >= 12
-    assert {to_hex(text.get_color()) for text in texts} <= {*DARK_COLOURS.values()}
-    assert figure.get_figwidth() < 13.3

@@ -1,15 +1,11 @@
 """The text of a classifier's source on the shades of its weights."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
-from matplotlib.text import Text
 
 from nmt.alignment.links import WordAlignment
 from nmt.extensions.lecture.shaded_text import LINE, MARGIN, WIDTH, draw_document
-from nmt.plotting.style import DARK_COLOURS, DIAGNOSTIC_SHADES, SHADES, theme
+from nmt.plotting.style import DIAGNOSTIC_SHADES, SHADES
 
 WORDS = ("Hello", ".", "My", "order", "came")
 DOCUMENT = WordAlignment(
@@ -41,13 +37,3 @@ def test_a_long_text_without_sentences_is_wrapped() -> None:
     assert len({y for _, y in places}) > 5
     assert all(MARGIN <= x < WIDTH for x, _ in places)
     assert axes.get_ylim()[0] < min(y for _, y in places)
-
-
-def test_dark_slides_have_large_light_letters(tmp_path: Path) -> None:
-    with theme("slides-dark"):
-        figure = draw_document(DOCUMENT)
-    figure.savefig(tmp_path / "dark.png")
-    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
-    assert min(text.get_fontsize() for text in texts) >= 12
-    assert {to_hex(text.get_color()) for text in texts} <= {*DARK_COLOURS.values()}
-    assert figure.get_figwidth() < 13.3

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 from fixture_types import RunNmt
-from length_error import LengthError
 from sacrebleu import sentence_bleu, sentence_chrf
 
 from nmt.extensions.search.mbr import expected_utilities
-from nmt.recipe import registry
 from nmt.translation.results import Candidate, mbr_rerank
 
 SOURCE = "Der Hund schläft im Garten.\nDie Katze trinkt kaltes Wasser.\n"
@@ -43,13 +41,6 @@ def test_a_sample_that_was_drawn_repeatedly_counts_repeatedly(repetitions: int) 
     assert (found[0] == CANDIDATES[2]) is (repetitions > 1)
 
 
-def test_candidates_are_ranked_by_a_metric_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_added", [])
-    registry.add_component("length_error", LengthError)
-    found = expected_utilities(["aaa", "aaaa", "aaaaaa"], "length_error", "aaaa")
-    assert found.index(max(found)) == 1, "the nearest to all, because less is better"
-
-
 def lines(done: "subprocess.CompletedProcess[str]") -> list[str]:
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -65,12 +56,3 @@ def test_mbr_takes_the_candidate_most_like_the_others(run_nmt: RunNmt, tiny_mode
         assert sorted(candidates) == sorted(after.split("\t"))
         utilities = expected_utilities(candidates, "chrf")
         assert utilities[candidates.index(after.split("\t")[0])] == max(utilities)
-
-
-def test_samples_depend_on_seed_and_line_alone(run_nmt: RunNmt, tiny_model: Path) -> None:
-    options = ("--search", "sample", "--temperature", "3", "--beam-size", "4", "--n-best", "4", "--max-length", "6")
-    first = lines(run_nmt("translate", tiny_model, *options, stdin=SOURCE))
-    assert first == lines(run_nmt("translate", tiny_model, *options, "--batch-size", "1", stdin=SOURCE))
-    assert first[1] == lines(run_nmt("translate", tiny_model, *options, stdin="\n" + SOURCE.splitlines()[1] + "\n"))[1]
-    assert first != lines(run_nmt("translate", tiny_model, *options, "--seed", "2", stdin=SOURCE))
-    assert len(set(first[0].split("\t"))) > 1

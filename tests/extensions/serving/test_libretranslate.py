@@ -224,10 +224,7 @@ def test_text_without_letters_comes_back(server: Any) -> None:
 ERRORS: list[tuple[Any, str]] = [
     ({"source": "de", "target": "en"}, "Invalid request: missing q parameter"),
     ({"q": "", "source": "de", "target": "en"}, "Invalid request: missing q parameter"),
-    ({"q": [], "source": "de", "target": "en"}, "Invalid request: missing q parameter"),
-    ({"q": 1, "source": "de", "target": "en"}, "Invalid request: missing q parameter"),
     ({"q": "a", "target": "en"}, "Invalid request: missing source parameter"),
-    ({"q": "a", "source": "de"}, "Invalid request: missing target parameter"),
     ({"q": "a", "source": "xx", "target": "en"}, "xx is not supported"),
     ({"q": "a", "source": "de", "target": "auto"}, "auto is not supported"),
     ({"q": "a", "source": "de", "target": "en", "format": "pdf"}, "pdf format is not supported"),
@@ -244,7 +241,6 @@ ERRORS: list[tuple[Any, str]] = [
         "Invalid request: request (20001) exceeds text limit (20000)",
     ),
     ({"q": ["a"] * 201, "source": "de", "target": "en"}, "Invalid request: request (201) exceeds text limit (200)"),
-    ([], "Invalid JSON format"),
     (b"{", "Invalid JSON format"),
     (b"[" * 100_000, "Invalid JSON format"),
 ]

@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import APIRouter
 
 import nmt
 from nmt.alignment.links import to_json
 from nmt.extensions.quality.confidence import Calibration, Regression
-from nmt.extensions.serving import app
-from nmt.extensions.serving.service import Service
 from nmt.translation.translator import Translator
 
 LINE = "Der Hund schläft im Garten."
@@ -185,36 +182,6 @@ def test_several_models_of_a_direction(
         assert (refused.status, refused.json["error"]) == (400, f"{wrong} is no model from de to en: see /v1/models")
 
 
-@pytest.mark.slow
-def test_ctranslate2_as_engine(
-    serve: Callable[..., Any], train_tiny: Any, german: list[str], run_nmt: Any, bytes_model: Any
-) -> None:
-    """Beam search by CTranslate2; constraints, streams, alignment and scores as with PyTorch."""
-    pytest.importorskip("ctranslate2")
-    import nmt
-    from nmt.extensions.interchange.run import exported_translator
-
-    block = "{type: transformer, num_layers: 1, num_heads: 2, feed_forward_size: 32}"
-    settings = ("vocabulary={type: unigram, size: 110, joint: true}", "decoding.length_penalty=none")
-    own = nmt.load(train_tiny(f"model.encoder={block}", f"model.decoder={block}", "training.max_steps=100", *settings))
-    server = serve(exported_translator(own))
-    found = ask(server, text=german[:5], split=False, alignment=True)
-    expected = list(own.stream(german[:5], with_alignment=True))
-    assert [each["text"] for each in found] == [translation.text for translation in expected]
-    assert [each["sentences"][0]["alignment"] for each in found] == [t.to_json()["alignment"] for t in expected]
-    [found] = ask(server, text=LINE, split=False, prefix="my brother", must_contain=["moon"])
-    assert found["text"].startswith("my brother")
-    assert "moon" in found["text"]
-    body = {"source": "de", "target": "en"}
-    stream = server.request("/v1/translate", body | {"text": german[0], "stream": True}).body.decode()
-    assert "event: partial" in stream
-    pairs = [[german[0], expected[0].text]]
-    assert server.request("/v1/score", body | {"pairs": pairs}).status == 200
-    refused = run_nmt("serve", bytes_model, "--engine", "ctranslate2")
-    assert refused.returncode == 2
-    assert "CTranslate2 runs Transformers" in refused.stderr
-
-
 def test_confidence_is_that_of_the_model_where_it_was_calibrated(
     tiny_model: Path, tmp_path: Path, serve: Callable[..., Any], server: Any
 ) -> None:
@@ -239,25 +206,3 @@ def test_confidence_is_that_of_the_model_where_it_was_calibrated(
     ]  # too long as a whole
     assert len(parts["word_confidences"]) == len(parts["translation"].split())
     assert "confidence" not in ask(own, text=LINE)[0]["sentences"][0]
-
-
-def test_another_package_adds_routes(
-    translator: Translator, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def router(service: Service) -> APIRouter:
-        routes = APIRouter(prefix="/v1")
-
-        @routes.get("/count")
-        async def count() -> int:
-            """The number of models."""
-            return len(service.router.named)
-
-        return routes
-
-    def hooks(name: str) -> list[Any]:
-        return [router] if name == "server_routes" else []
-
-    monkeypatch.setattr(app, "hooks", hooks)
-    server = serve(translator)
-    assert server.request("/v1/count").json == 1
-    assert b"The number of models." in server.request("/docs").body

@@ -47,8 +47,10 @@ class Only(LogitsProcessor):
 @pytest.fixture(scope="module", params=["transformer", "bahdanau"])
 def model(request: pytest.FixtureRequest) -> Seq2Seq:
     torch.manual_seed(3)
-    encoder = {"type": "transformer" if request.param == "transformer" else "recurrent"}
-    return build(ModelOptions(encoder=encoder, decoder={"type": request.param}, embedding_size=32), BOTH).eval()
+    size = {"num_heads": 2, "feed_forward_size": 24} if request.param == "transformer" else {"hidden_size": 16}
+    encoder = {"type": "transformer" if request.param == "transformer" else "recurrent", **size}
+    options = ModelOptions(encoder=encoder, decoder={"type": request.param, **size}, embedding_size=16)
+    return build(options, BOTH).eval()
 
 
 def search(model: Any, ids: list[int] | None, **arguments: Any) -> list[list[Hypothesis]]:

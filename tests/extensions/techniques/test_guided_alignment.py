@@ -31,25 +31,6 @@ from nmt.models.build import build
 from nmt.recipe.schema import DataOptions
 from nmt.translation.load import load
 
-B, H, T, S = 3, 2, 5, 4
-
-
-@pytest.mark.parametrize("attention", ["output", "input"])
-def test_the_loss_is_the_cross_entropy_of_each_linked_position(attention: str) -> None:
-    torch.manual_seed(0)
-    weights_BHTS = torch.rand(B, H, T, S).softmax(-1)
-    links_BTS = torch.rand(B, T, S) < 0.4
-    links_BTS[1, 3:] = False  # padding
-    expected = 0.0
-    for b in range(B):
-        for t in range(T):
-            row = t if attention == "output" else t + 1
-            linked = links_BTS[b, t].nonzero().flatten().tolist()
-            if row < T and linked:
-                expected -= sum(math.log(float(weights_BHTS[b, 1, row, s])) for s in linked) / len(linked)
-    loss = alignment_loss(weights_BHTS, links_BTS, AlignmentHeads((1,), attention))  # type: ignore[arg-type]
-    assert float(loss) == pytest.approx(expected, rel=1e-5)
-
 
 @pytest.mark.parametrize("attention", ["output", "input"])
 @pytest.mark.parametrize("system", ["luong", "transformer"])

@@ -14,7 +14,7 @@ from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Choice
 from nmt.decoding.processors import ForbidPhrases
-from nmt.extensions.terms.phrases import BeamAllocation, num_matched
+from nmt.extensions.terms.phrases import BeamAllocation
 from nmt.models.build import build
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
@@ -33,8 +33,10 @@ WANTED = [
 @pytest.fixture(scope="module", params=["transformer", "bahdanau"])
 def model(request: pytest.FixtureRequest) -> Seq2Seq:
     torch.manual_seed(3)
-    encoder = {"type": "transformer" if request.param == "transformer" else "recurrent"}
-    return build(ModelOptions(encoder=encoder, decoder={"type": request.param}, embedding_size=32), BOTH).eval()
+    size = {"num_heads": 2, "feed_forward_size": 24} if request.param == "transformer" else {"hidden_size": 16}
+    encoder = {"type": "transformer" if request.param == "transformer" else "recurrent", **size}
+    options = ModelOptions(encoder=encoder, decoder={"type": request.param, **size}, embedding_size=16)
+    return build(options, BOTH).eval()
 
 
 def options(**changes: Any) -> DecodingOptions:
@@ -106,17 +108,6 @@ def test_only_a_plain_beam_can_be_bound(model: Seq2Seq, changes: dict[str, Any])
         ].ids[0]
         == 5
     )
-
-
-def test_pieces_said_are_those_of_whole_phrases_and_the_longest_beginning() -> None:
-    phrases = [(4, 5, 4, 6), (7,), (4, 5, 8)]
-    assert num_matched([], phrases) == 0
-    assert num_matched([9, 4, 5], phrases) == 2
-    assert num_matched([4, 5, 4, 5], phrases) == 2
-    assert num_matched([7, 4, 5, 4], phrases) == 1 + 3
-    assert num_matched([4, 5, 4, 6, 7, 9], phrases) == 4 + 1
-    assert num_matched([4, 5, 9], phrases) == 0
-    assert num_matched([4, 5, 4, 6, 4, 5, 8, 7], phrases) == 4 + 3 + 1
 
 
 def test_the_beam_is_divided_by_pieces_said_most_first() -> None:

@@ -10,6 +10,7 @@ import pytest
 from nmt.translation.load import load
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+pytestmark = pytest.mark.slow  # an export to ONNX takes long; its networks and the search have tests of their own
 
 
 @pytest.fixture
