@@ -275,6 +275,7 @@ def test_weights_that_the_memory_does_not_hold_are_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
+@pytest.mark.slow
 def test_one_embedding_for_both_sides_may_have_an_output_layer_of_its_own(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "folder", tied=False)
     translator = nmt.load(import_huggingface(folder, tmp_path / "model").path, "cpu")
