@@ -139,7 +139,7 @@ class Prepared:
         wider = "".join(f"; width {w} is for {n:,} or more" for w, n in WIDTHS.items() if num_updates < n)
         say(
             f"model: Transformer of width {speed.width}, because there is time for about {num_updates:,} updates "
-            f"({60 / speed.update:,.0f} updates a minute){wider}\ntraining: {recipe.training.optimizer}, about "
+            f"({60 / speed.update:,.0f} updates a minute){wider}\ntraining: {recipe.training.optimizer['type']}, about "
             f"{num_epochs:.0f} epochs; dropout {recipe.model.encoder['dropout']}"
         )
         for estimate in () if self.request.start else hooks("quality_expected"):
