@@ -92,8 +92,8 @@ class AdequacyFilter(Filter):
         _encoder()
 
     def read(self, start: int, lines: Lines) -> Features:
-        num_pairs = min(map(len, lines))
-        return np.array([similarities(*(side[:num_pairs] for side in lines))], np.float32)
+        sources, translations = (side[: min(map(len, lines))] for side in lines)
+        return np.array([similarities(sources, translations)], np.float32)
 
     def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         for scores in self.features:
