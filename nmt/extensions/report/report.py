@@ -123,7 +123,7 @@ def score_table(names: Sequence[str], seeds: Sequence[int], scores: Sequence[dic
     if len(scores) > 1:
         values = [([each.score for each in column], f".{column[0].decimals}f") for column in columns]
         rows.append(["mean ± standard deviation", "", *(f"{fmean(v):{d}} ± {stdev(v):{d}}" for v, d in values)])
-        rows.append(["range", "", *(f"{min(v):{d}} to {max(v):{d}}" for v, d in values)])
+        rows.append(["range", "", *(f"{min(v):{d}}–{max(v):{d}}" for v, d in values)])
     title = "Scores of runs ± half of the 95 % interval by bootstrap resampling of the sentences"
     return FigureTable(title, ["run", "seed", *map(directed_name, scores[0])], rows)
 
@@ -145,9 +145,7 @@ def overlap(pairs: Pairs, train: Pairs) -> tuple[FigureTable, list[str]]:
     rows = [[name, f"{count:,}", f"{count / len(pairs):.1%}"] for name, count in counts.items()]
     limits = {name: MAX_NEAR_COPIES if "nearly" in name else MAX_COPIES for name in counts}
     many = [f"{row[2]} of the {row[0]}" for row in rows if counts[row[0]] > limits[row[0]] * len(pairs)]
-    title = (
-        f"Test sentences in the training text ({len(train):,} pairs); nearly: more than 80 % of their groups of 3 words"
-    )
+    title = f"Test sentences in {len(train):,} training pairs"
     warning = f"The scores may be too high, because the training text has {', '.join(many)}."
     return FigureTable(title, ["", "number", "share"], rows), [warning] if many else []
 

@@ -95,7 +95,7 @@ def test_the_spread_is_the_standard_deviation_of_the_sample() -> None:
         ["a", "1", "30.00 ± 1.50"],
         ["b", "2", "32.00 ± 1.50"],
         ["mean ± standard deviation", "", "31.00 ± 1.41"],
-        ["range", "", "30.00 to 32.00"],
+        ["range", "", "30.00–32.00"],
     ]
 
 
