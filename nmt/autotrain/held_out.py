@@ -4,7 +4,7 @@ import random
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nmt.autotrain.texts import Pairs
 
@@ -91,17 +91,33 @@ def _alike(keys: Sequence[tuple[str, ...]]) -> list[int]:
 def _similar(texts: Sequence[str], groups: Sequence[int], candidates: set[int]) -> set[int]:
     """Returns the groups of which a text shares most of its groups of words with a text of another one."""
     held = {at: set(_triples(texts[at])) for at, group in enumerate(groups) if group in candidates}
-    counts = Counter(triple for own in held.values() for triple in own)
-    holders: dict[tuple[str, ...], list[int]] = {}
-    for at, own in held.items():  # a text that shares more than MAX_SHARED has one of these rare ones (Chaudhuri 2006)
-        for triple in sorted(own, key=counts.__getitem__)[: len(own) - int(MAX_SHARED * len(own))]:
-            holders.setdefault(triple, []).append(at)
-    similar = set[int]()
+    holders, similar = _holders(held), set[int]()
     for text, group in zip(texts, groups, strict=True):
         for at in {at for triple in _triples(text) for at in holders.get(triple, ()) if groups[at] not in similar}:
             if groups[at] != group and len(held[at].intersection(_triples(text))) > MAX_SHARED * len(held[at]):
                 similar.add(groups[at])
     return similar
+
+
+def near_copies(texts: Sequence[str], others: Iterable[str]) -> set[int]:
+    """Returns the places of the texts that share most of their groups of three words with one of the others."""
+    held = {at: set(_triples(_key(text))) for at, text in enumerate(texts)}
+    holders, found = _holders(held), set[int]()
+    for other in others:
+        triples = set(_triples(_key(other)))
+        near = {at for triple in triples for at in holders.get(triple, ())} - found
+        found.update(at for at in near if len(held[at] & triples) > MAX_SHARED * len(held[at]))
+    return found
+
+
+def _holders(held: Mapping[int, set[tuple[str, ...]]]) -> dict[tuple[str, ...], list[int]]:
+    """Returns the texts that have a group of words, for as many of the rarest groups of each text as are needed."""
+    counts = Counter(triple for own in held.values() for triple in own)
+    holders: dict[tuple[str, ...], list[int]] = {}
+    for at, own in held.items():  # a text that shares more than MAX_SHARED has one of these rare ones (Chaudhuri 2006)
+        for triple in sorted(own, key=counts.__getitem__)[: len(own) - int(MAX_SHARED * len(own))]:
+            holders.setdefault(triple, []).append(at)
+    return holders
 
 
 def _triples(text: str) -> Iterator[tuple[str, ...]]:

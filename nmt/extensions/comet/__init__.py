@@ -1,0 +1,3 @@
+"""The metrics COMET and CometKiwi, by the package unbabel-comet."""
+
+REQUIRES = ()
