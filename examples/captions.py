@@ -176,7 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("runs/captions"), metavar="FOLDER")
     parser.add_argument("--pictures", type=int, default=4000, metavar="N", help="drawn for training")
-    parser.add_argument("--updates", type=int, default=1500, metavar="N")
+    parser.add_argument("--updates", type=int, default=1300, metavar="N")
     options = parser.parse_args()
     (options.output / "pictures").mkdir(parents=True, exist_ok=True)
     rng = random.Random(1)
@@ -186,7 +186,7 @@ def main() -> None:
     (options.output / "test.txt").write_text("".join(f"{path}\n" for path in paths))
 
     nmt.load_plugin("captions")
-    RECIPE["training"]["max_steps"] = options.updates
+    RECIPE["training"] |= {"max_steps": options.updates, "validate_every": 650}
     recipe, output = nmt.Recipe(**RECIPE), options.output / "model"
     mt = nmt.train(recipe, output=output, pairs=pairs[:-600], valid=pairs[-600:-400]).model
     is_right = [each.text == caption for each, (_, caption, _) in zip(mt.translate(paths), test, strict=True)]

@@ -10,12 +10,14 @@ demands it, and after an omission or addition the model does not expect the word
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import WordAlignment
+from nmt.data.dialogue import TAB
 from nmt.metrics.degenerate import degenerate
 from nmt.translation.patterns import PLACEHOLDER, URL, script
 
@@ -32,6 +34,10 @@ _MARKED = re.compile(r"`[^`]*`")
 _EDGES = re.compile(r"^\W+|\W+$")
 _WORD = re.compile(r"\w+")
 _LATIN = re.compile(r"[A-Za-z]")
+_SENTENCE_END = re.compile(
+    r"""(?<!\w\.\w)(?<!\b\d)(?<!\b\d\d)[.!?…।؟።։]+["»”’')\]]*(?=\s+[^\sa-zà-öø-ÿ]|\s*$)|[。！？]+"""
+)
+"""Marks that end a sentence: no lower-case letter follows, and no day of a month or initials are before."""
 _NUMBER = re.compile(r"\d+(?:[.,:/\u00a0\u202f]\d+)*")
 LEAST_COVERAGE = 0.08
 """Coverage below which a source word is uncovered; chosen on validation text of Multi30k."""
@@ -56,7 +62,8 @@ def problems(source: str, translation: str) -> dict[str, Any]:
     Returns:
         For ``code`` (between backticks, as in reStructuredText and Markdown), ``urls``, ``tags``, ``placeholders`` and
         ``numbers`` that differ, the ``lost`` and the ``added`` ones; under ``script``, the letters of a script that the
-        source doesn't have and the translation hardly; under ``degenerate``, the kind of
+        source doesn't have and the translation hardly; under ``sentences``, how many sentences fewer the translation
+        has; under ``degenerate``, the kind of
         :func:`nmt.metrics.degenerate.degenerate`. The separators of numbers may differ.
     """
     found: dict[str, Any] = {}
@@ -69,6 +76,8 @@ def problems(source: str, translation: str) -> dict[str, Any]:
         _compare(found, "numbers", *map(Counter, numbers))
     if letters := _foreign_letters(*(_MARKED.sub(" ", text) for text in left)):
         found["script"] = letters
+    if (lost := len(sentences(source)) - max(1, len(sentences(translation)))) > 0 and TAB not in source:
+        found["sentences"] = lost
     if kind := degenerate(translation, source):
         found["degenerate"] = kind
     return found
@@ -103,6 +112,13 @@ def word_problems(alignment: WordAlignment, source: str, lexicon: Lexicon | None
         if unsupported := [word for word in unlikely if word not in known]:
             found["unsupported"] = unsupported
     return found
+
+
+def sentences(text: str) -> list[str]:
+    """Returns the sentences of a text, divided at the marks that end them."""
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    parts = (text[begin:end].strip() for begin, end in pairwise([0, *ends, len(text)]))
+    return [part for part in parts if _WORD.search(part)]
 
 
 def _lacks_translation(word: str, target: Sequence[str], lexicon: Lexicon) -> bool:
