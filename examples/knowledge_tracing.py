@@ -153,7 +153,7 @@ def plot(predicted_TK: Floats, exact_TK: Floats, answers: Answers, student: int)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cell", default="lstm", help="a cell of nmt, such as lstm, gru, tanh or peephole_lstm")
+    parser.add_argument("--cell", default="lstm", help="a cell of nmt, such as lstm, gru or rnn_tanh")
     parser.add_argument("--students", type=int, default=4000, metavar="N", help="simulated for training")
     parser.add_argument("--updates", type=int, default=600, metavar="N")
     parser.add_argument("--output", type=Path, default=Path("knowledge_tracing.png"), metavar="FILE")

@@ -59,8 +59,8 @@ class TranslationJob:
     """Steps of extensions, which take the place of a search or surround it."""
     glossary: Glossary | None = None
     """Has translations of terms."""
-    can_fork: bool = True
-    """Whether the stages work in several processes."""
+    can_fork: bool = False
+    """Whether the stages, if there are any, work in several processes."""
     counts_lines: bool = True
     """Whether the stages search for lines; otherwise, for parts of them, progress is told for a window at a time."""
     num_processes: int = 1
@@ -133,7 +133,7 @@ class TranslationJob:
             UserError: more than one was asked for, and that is not possible.
         """
         can_share = isinstance(self.translator.searcher, ModelSearcher) and self.translator.model.device.type == "cpu"
-        if CAN_FORK and can_share and self.can_fork and Path(input).is_file():
+        if CAN_FORK and can_share and (self.can_fork or not self.stages) and Path(input).is_file():
             return replace(self, num_processes=num_processes or torch.get_num_threads())
         if (num_processes or 1) > 1:
             raise UserError(

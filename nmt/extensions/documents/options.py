@@ -47,7 +47,7 @@ class SentenceOptions(AddedOptions):
             raise UserError("--split-sentences is for models that translate single sentences.", "Leave it out.")
         with extra("documents"):
             import sentencex  # noqa: F401 - to refuse before any line is translated
-        return replace(job, stages=(*job.stages, by_sentences), counts_lines=False)
+        return replace(job, stages=(*job.stages, by_sentences), can_fork=not job.stages, counts_lines=False)
 
 
 def by_sentences(

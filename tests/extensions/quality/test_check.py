@@ -39,7 +39,7 @@ from nmt.translation.load import load
         ("See :class:`Bytes` and `the docs <a>`_.", "请参阅 :class:`Bites` 和 `文档 <a>`_。", {}),
         ("A dog in Tokyo", "東京のイヌ", {}),
         ("Ein Hund. Eine Katze! Ein Igel", "A dog.", {"sentences": 2}),
-        ("Ein Hund, z.B. am 12. Mai. Dr. Wer.", "A dog, on May 12. Dr. Who.", {}),
+        ("Am 12. Mai kam ein Hund, z.B. Rex. Bald...", "On May 12 a dog came, e.g. Rex. Soon...", {}),
         ("我有狗。我有猫。", "I have a dog.", {"sentences": 1}),
         ("Ein Hund", "dog dog dog dog dog dog", {"degenerate": "loop"}),
         ("Der kleine Hund schläft heute", "Der kleine Hund schläft heute", {"degenerate": "copy"}),
