@@ -144,7 +144,8 @@ def severity(found: Mapping[str, Any]) -> tuple[int, int]:
     """Returns the number of problems of the text, which counts more, and that of uncovered and unsupported words."""
     of_words = sum(len(found.get(name, ())) for name in WORD_PROBLEMS)
     texts = (value for name, value in found.items() if name not in WORD_PROBLEMS)
-    return sum(sum(map(len, each.values())) if isinstance(each, dict) else 1 for each in texts), of_words
+    counts = (sum(map(len, each.values())) if isinstance(each, dict) else 1 for each in texts)
+    return sum(counts) + max(0, found.get("sentences", 0) - 1), of_words
 
 
 def merged(checks: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
