@@ -80,6 +80,7 @@ def test_auc_counts_pairs() -> None:
     assert auc(scores, labels) == pytest.approx(3.5 / 4)
 
 
+@pytest.mark.slow
 def test_knowledge_is_traced(repo_root: Path, python: Path, tmp_path: Path) -> None:
     program = repo_root / "examples" / "knowledge_tracing.py"
     command = [python, program, "--students", "200", "--updates", "20", "--cell", "gru"]
