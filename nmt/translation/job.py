@@ -59,6 +59,10 @@ class TranslationJob:
     """Steps of extensions, which take the place of a search or surround it."""
     glossary: Glossary | None = None
     """Has translations of terms."""
+    can_fork: bool = False
+    """Whether the stages, if there are any, work in several processes."""
+    counts_lines: bool = True
+    """Whether the stages search for lines; otherwise, for parts of them, progress is told for a window at a time."""
     num_processes: int = 1
     """Processes that translate a window each, where the lines fill one."""
 
@@ -103,15 +107,18 @@ class TranslationJob:
     def _translate(
         self, first_line: int, window: Sequence[str], on_progress: Callable[[int], None]
     ) -> Iterator[Translation]:
+        on_search = on_progress if self.counts_lines else lambda parts: None
         search: Search = partial(
-            self.translator.stream, options=self.options, on_progress=on_progress, first_line=first_line
+            self.translator.stream, options=self.options, on_progress=on_search, first_line=first_line
         )
         requests = [self.read(line, number) for number, line in enumerate(window, start=first_line)]
         if self.glossary is not None:
             requests = [*map(self.glossary.requested, requests)]
         for stage in self.stages:
             search = partial(stage, search=search, translator=self.translator, options=self.options)
-        return iter(search(requests))
+        yield from search(requests)
+        if not self.counts_lines:
+            on_progress(len(requests))
 
     def in_processes(self, input: str, num_processes: int | None = None) -> "TranslationJob":
         """Returns the job with several processes, where a CPU translates a file.
@@ -126,7 +133,7 @@ class TranslationJob:
             UserError: more than one was asked for, and that is not possible.
         """
         can_share = isinstance(self.translator.searcher, ModelSearcher) and self.translator.model.device.type == "cpu"
-        if CAN_FORK and can_share and not self.stages and Path(input).is_file():
+        if CAN_FORK and can_share and (self.can_fork or not self.stages) and Path(input).is_file():
             return replace(self, num_processes=num_processes or torch.get_num_threads())
         if (num_processes or 1) > 1:
             raise UserError(

@@ -1,7 +1,8 @@
-"""Patterns of text that translations keep as it is, and the scripts of letters."""
+"""Patterns of text that translations keep as it is, the scripts of letters, and sentences side by side."""
 
+from collections.abc import Iterable
 from functools import lru_cache
-from unicodedata import name
+from unicodedata import east_asian_width, name
 
 URL = r"""(?:(?:https?|ftp)://|www\.)[^\s<>"']*[^\s<>"'.,;:!?()\[\]{}«»“”]"""
 """Pattern of web addresses, without the punctuation at their end."""
@@ -18,3 +19,16 @@ def script(letter: str) -> str:
     """Returns the script of a letter by its Unicode name; Chinese and kana are one, as Japanese mixes them."""
     first = name(letter, "").partition(" ")[0]
     return _SCRIPTS.get(first, "LATIN" if first == "FULLWIDTH" else first)
+
+
+def ends_narrow(text: str) -> bool:
+    """Returns whether the text ends in a character of a script that has spaces between sentences."""
+    return east_asian_width(text[-1:] or "x") not in "WF"
+
+
+def side_by_side(sentences: Iterable[str]) -> str:
+    """Returns sentences as one text, with spaces between them if their script has any."""
+    text = ""
+    for sentence in sentences:
+        text += " " * (bool(text) and ends_narrow(text)) + sentence
+    return text

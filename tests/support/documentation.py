@@ -83,7 +83,7 @@ NOT_RUN = {
     r"-o runs/transformer --resume": "continues a run that the page does not make",
     r"nmt import|models/": "needs the download of a model; tests/extensions/interchange/pretrained imports small ones",
     r"--to web|http\.server|web_pack\.py": "needs npm and a browser; see tests/extensions/interchange/test_web.py",
-    r"examples/plain_loop\.py": "trains for a minute; tests/integration/test_examples.py runs it",
+    r"examples/(plain_loop|knowledge_tracing)|captions|cd examples": "see tests/integration/test_examples.py",
 }
 """The commands that are not executed, and why."""
 if not find_spec("ctranslate2"):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from nmt.data.words import Words
 from nmt.translation.examination import merged_fields
 from nmt.translation.glossary import Glossary
+from nmt.translation.patterns import side_by_side
 from nmt.translation.request import Request
 from nmt.translation.results import Candidate, Translation
 from nmt.translation.translator import Translator
@@ -92,7 +93,7 @@ def joined(source: str, parts: Sequence[Translation], model: Translator) -> Tran
             links.append((max(bisect_right(words, at, key=lambda word: word[0]) - 1, 0), t + num_target))
         position, num_target = begin + len(part.source), num_target + len(divide(part.text).words)
         prefix = tags[-1].end + 1 if tags else 0
-    text, score = " ".join(part.text for part in parts), sum(part.score for part in parts)
+    text, score = side_by_side(part.text for part in parts), sum(part.score for part in parts)
     tokens = [token for part in parts for token in part.tokens]
     alignment = None if any(part.alignment is None for part in parts) else tuple(dict.fromkeys(links))
     return Translation(

@@ -5,11 +5,11 @@ languages, which need no download. A line break always ends a sentence.
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nmt.data.vocabulary.base import Vocabulary
+from nmt.translation.patterns import ends_narrow
 from nmt.translation.results import Translation
 
 Translate = Callable[[Sequence[str]], Sequence[Translation]]
@@ -57,7 +57,7 @@ def translated(segments: Sequence[Segment], translations: Iterator[str]) -> list
     texts: list[str] = []
     for number, segment in enumerate(segments):
         text = next(translations) if segment.is_sentence else segment.text
-        if segment.is_sentence and number and segments[number - 1].is_sentence and _ends_narrow(texts[-1]):
+        if segment.is_sentence and number and segments[number - 1].is_sentence and ends_narrow(texts[-1]):
             text = f" {text}"
         texts.append(text)
     return texts
@@ -71,11 +71,6 @@ def with_tags(sentences: Iterable[str], vocabulary: Vocabulary) -> list[str]:
             prefix = f"{sentence[: tags[-1].end]} "
         tagged.append(sentence if tags else prefix + sentence)
     return tagged
-
-
-def _ends_narrow(text: str) -> bool:
-    """Returns whether the text ends in a character of a script that has spaces between sentences."""
-    return unicodedata.east_asian_width(text[-1:] or "x") not in "WF"
 
 
 def _sentences(line: str, language: str) -> list[str]:

@@ -36,7 +36,8 @@ class MemoryOptions(AddedOptions):
             return job
         from nmt.extensions.memory.memory import TranslationMemory
 
-        return replace(job, stages=(*job.stages, partial(_recalled, TranslationMemory(options.model_dir))))
+        recalled = partial(_recalled, TranslationMemory(options.model_dir))
+        return replace(job, stages=(*job.stages, recalled), can_fork=False)
 
 
 def _recalled(

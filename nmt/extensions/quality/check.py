@@ -11,12 +11,14 @@ import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import WordAlignment
+from nmt.data.dialogue import TAB
 from nmt.metrics.degenerate import degenerate
 from nmt.recipe.registry import Table
 from nmt.translation.patterns import PLACEHOLDER, URL, script
@@ -34,6 +36,10 @@ _MARKED = re.compile(r"`[^`]*`")
 _EDGES = re.compile(r"^\W+|\W+$")
 _WORD = re.compile(r"\w+")
 _LATIN = re.compile(r"[A-Za-z]")
+_SENTENCE_END = re.compile(
+    r"""(?<!\w\.\w)(?<!\b\d)(?<!\b\d\d)[.!?…।؟።։]+["»”’')\]]*(?=\s+[^\sa-zà-öø-ÿ]|\s*$)|[。！？]+"""
+)
+"""Marks that end a sentence: no lower-case letter follows, and no day of a month or initials are before."""
 _NUMBER = re.compile(r"\d+(?:[.,:/\u00a0\u202f]\d+)*")
 LEAST_COVERAGE = 0.08
 """Coverage below which a source word is uncovered; chosen on validation text of Multi30k."""
@@ -72,7 +78,8 @@ def problems(source: str, translation: str) -> dict[str, Any]:
     Returns:
         For ``code`` (between backticks, as in reStructuredText and Markdown), ``urls``, ``tags``, ``placeholders`` and
         ``numbers`` that differ, the ``lost`` and the ``added`` ones; under ``script``, the letters of a script that the
-        source doesn't have and the translation hardly; under ``degenerate``, the kind of
+        source doesn't have and the translation hardly; under ``sentences``, how many sentences fewer the translation
+        has; under ``degenerate``, the kind of
         :func:`nmt.metrics.degenerate.degenerate`. The separators of numbers may differ.
     """
     found: dict[str, Any] = {}
@@ -85,6 +92,8 @@ def problems(source: str, translation: str) -> dict[str, Any]:
         _compare(found, "numbers", *map(Counter, numbers))
     if letters := _foreign_letters(*(_MARKED.sub(" ", text) for text in left)):
         found["script"] = letters
+    if (lost := len(sentences(source)) - max(1, len(sentences(translation)))) > 0 and TAB not in source:
+        found["sentences"] = lost
     if kind := degenerate(translation, source):
         found["degenerate"] = kind
     return found
@@ -121,6 +130,13 @@ def word_problems(alignment: WordAlignment, source: str, lexicon: Lexicon | None
     return found
 
 
+def sentences(text: str) -> list[str]:
+    """Returns the sentences of a text, divided at the marks that end them."""
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    parts = (text[begin:end].strip() for begin, end in pairwise([0, *ends, len(text)]))
+    return [part for part in parts if _WORD.search(part)]
+
+
 def _lacks_translation(word: str, target: Sequence[str], lexicon: Lexicon) -> bool:
     """Returns whether a word has a translation of its own in the lexicon, and none of its translations is there."""
     usual = lexicon.translations(word, 1)
@@ -144,7 +160,8 @@ def severity(found: Mapping[str, Any]) -> tuple[int, int]:
     """Returns the number of problems of the text, which counts more, and that of uncovered and unsupported words."""
     of_words = sum(len(found.get(name, ())) for name in WORD_PROBLEMS)
     texts = (value for name, value in found.items() if name not in WORD_PROBLEMS)
-    return sum(sum(map(len, each.values())) if isinstance(each, dict) else 1 for each in texts), of_words
+    counts = (sum(map(len, each.values())) if isinstance(each, dict) else 1 for each in texts)
+    return sum(counts) + max(0, found.get("sentences", 0) - 1), of_words
 
 
 def merged(checks: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:

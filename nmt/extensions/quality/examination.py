@@ -7,14 +7,24 @@ from typing import Any, Literal
 from nmt.alignment.lexicon import Lexicon
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
-from nmt.extensions.quality.check import CHECKS, Check, lost_texts, merged, problems, severity, word_problems
+from nmt.extensions.quality.check import (
+    CHECKS,
+    Check,
+    lost_texts,
+    merged,
+    problems,
+    sentences,
+    severity,
+    word_problems,
+)
 from nmt.extensions.quality.confidence import FILE, MAX_BYTES, Calibration
 from nmt.extensions.quality.reverse import ReverseModel, reverse_scores
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.examination import Examination, Examine, Figures, Window
 from nmt.translation.loaded import LoadedModel
+from nmt.translation.patterns import side_by_side
 from nmt.translation.request import Request
-from nmt.translation.results import Translation
+from nmt.translation.results import Candidate, Translation
 
 BEAM_SIZE = 8
 """Least number of hypotheses of a second search."""
@@ -149,6 +159,12 @@ class QualityExamination(Examination):
             searched = window.search([request for _, request in again], numbers, for_repair(window.options))
             for (row, _), candidates in zip(again, searched, strict=True):
                 pools[row] += candidates
+        is_free = [not (request.must_contain or request.prefix) for request in window.requests]
+        short = [
+            row for row, each in enumerate(translations) if is_free[row] and "sentences" in each.fields["problems"]
+        ]
+        for row, candidate in zip(short, _by_sentences(model, window, short), strict=True):
+            pools[row].append(candidate)
         rows, tried = list[int](), list[Translation]()
         for row in dict.fromkeys(row for row, _ in again):
             before = translations[row]
@@ -162,6 +178,30 @@ class QualityExamination(Examination):
             if severity(examined.fields["problems"]) < severity(best[row].fields["problems"]):
                 best[row] = _marked(examined, repaired=True)
         return best
+
+
+def _by_sentences(model: LoadedModel, window: Window, rows: Sequence[int]) -> list[Candidate]:
+    """Returns, for some lines, the translations of their sentences side by side."""
+    parts, numbers = list[Request](), list[int]()
+    for row in rows:
+        request = window.requests[row]
+        begin = model.vocabularies.source.after_tags(request.source)
+        texts = [request.source[:begin] + text for text in sentences(request.source[begin:])]
+        parts += [replace(request, source=text) for text in texts]
+        numbers += [row] * len(texts)
+    found: dict[int, list[Candidate]] = {row: [] for row in rows}
+    for row, candidates in zip(
+        numbers, window.search(parts, [window.numbers[row] for row in numbers], window.options), strict=True
+    ):
+        found[row].append(candidates[0])
+    return [
+        Candidate(
+            side_by_side(each.text for each in of_line),
+            sum(each.score for each in of_line),
+            [token for each in of_line for token in each.tokens],
+        )
+        for of_line in found.values()
+    ]
 
 
 def _marked(translation: Translation, repaired: bool) -> Translation:

@@ -14,6 +14,7 @@ from nmt.recipe.schema import VocabularyOptions
 from nmt.translation.examiner import Examiner
 from nmt.translation.load import load
 from nmt.translation.options import TranslationOptions
+from nmt.translation.request import Request
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
@@ -49,6 +50,19 @@ def test_a_failed_check_is_repaired(translator: Translator) -> None:
     ]
     assert [(each.problems, each.repaired) for each in repaired] == [({}, True), ({}, False), ({}, True)]
     assert [candidate.text for candidate in repaired[0].n_best] == [repaired[0].text]
+
+
+def test_sentences_that_were_dropped_are_translated(translator: Translator) -> None:
+    short = {"max_length": 8}  # tokens, so that no search of both sentences has them all
+    [failed] = translator.translate([f"{SOURCE} {SOURCE}"], check=True, **short)
+    assert failed.problems["sentences"] == 1
+    [repaired, required] = translator.translate(
+        [f"{SOURCE} {SOURCE}", Request(f"{SOURCE} {SOURCE}", prefix="Today")], check="repair", **short
+    )
+    assert repaired.text == "Today the cat drinks cold water. Today the cat drinks cold water."
+    assert repaired.repaired
+    assert "sentences" not in repaired.problems
+    assert required.problems["sentences"] == 1  # the prefix is that of one sentence only
 
 
 def test_sound_translations_stay(translator: Translator) -> None:

@@ -1,0 +1,69 @@
+"""Lines of several sentences, translated sentence by sentence: ``nmt translate --split-sentences``."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fixture_types import RunNmt
+
+pytest.importorskip("sentencex")
+
+from nmt.extensions.documents.options import SentenceOptions, sentence_requests
+from nmt.translation.load import load
+from nmt.translation.request import Request
+
+CAT, CAT_EN = "Heute trinkt die Katze kaltes Wasser.", "Today the cat drinks cold water."
+LINES = [f"{CAT} {CAT}", CAT, "", f"  {CAT} 🙂 {CAT} {CAT}"]
+EXPECTED = [f"{CAT_EN} {CAT_EN}", CAT_EN, "", f"{CAT_EN} {CAT_EN} {CAT_EN}"]
+
+
+def test_no_sentence_is_dropped(tiny_model: Path, run_nmt: RunNmt) -> None:
+    text = "".join(f"{line}\n" for line in LINES)
+    plain = run_nmt("translate", tiny_model, stdin=text)
+    split = run_nmt("translate", tiny_model, "--split-sentences", stdin=text)
+    assert plain.stdout.splitlines()[0] != EXPECTED[0]  # it would be no test
+    assert plain.stdout.splitlines()[1:3] == split.stdout.splitlines()[1:3]
+    assert [line.replace(" 🙂", "").replace("⁇ ", "") for line in split.stdout.splitlines()] == EXPECTED
+
+
+def test_links_are_those_of_the_line(tiny_model: Path, run_nmt: RunNmt) -> None:
+    done = run_nmt("translate", tiny_model, "--split-sentences", "--format", "jsonl", stdin="\n".join(LINES[:2]))
+    joined, single = map(json.loads, done.stdout.splitlines())
+    num_source, num_target = len(CAT.split()), len(CAT_EN.split())
+    shifted = [[source + num_source, target + num_target] for source, target in single["alignment"]]
+    assert joined["alignment"] == single["alignment"] + shifted
+    assert joined["source"] == LINES[0]
+
+
+def test_files_are_translated_by_processes_and_progress_counts_lines(tiny_model: Path, tmp_path: Path) -> None:
+    from nmt.cli.translation_options import TranslateOptions
+
+    source = tmp_path / "test.de"
+    source.write_text("\n".join(LINES), "utf-8")
+    options = TranslateOptions(tiny_model, added=(SentenceOptions(split_sentences=True),))
+    job = options.job("cpu").in_processes(str(source), 2)
+    assert job.num_processes == 2
+    counted: list[int] = []
+    assert len([*job.run(LINES, on_progress=counted.append)]) == sum(counted) == len(LINES)
+
+
+def test_constraints_and_long_sentences(tiny_model: Path) -> None:
+    model = load(tiny_model, "cpu")
+
+    def sources(request: Request) -> list[str]:
+        return [part.source for part in sentence_requests(request, model)]
+
+    assert sources(Request(LINES[0], must_contain=("cold",))) == [LINES[0]]
+    prefixes = [part.prefix for part in sentence_requests(Request(LINES[0], prefix="Today"), model)]
+    assert prefixes == ["Today", ""]
+    long = " ".join(["Katze"] * model.max_pieces * 2) + "."
+    assert len(parts := sources(Request(f"{CAT} {long}"))) > 2
+    assert " ".join(parts) == f"{CAT} {long}"
+
+
+@pytest.mark.parametrize("options", [["--n-best", "2"], ["--n-best", "2", "--scores"]])
+def test_several_candidates_are_refused(tiny_model: Path, run_nmt: RunNmt, options: list[Any]) -> None:
+    done = run_nmt("translate", tiny_model, "--split-sentences", *options, stdin=CAT)
+    assert done.returncode == 2
+    assert "--split-sentences joins the translations" in done.stderr
