@@ -14,7 +14,7 @@ from nmt.extensions.documents.elements import TranslateBlocks
 from nmt.extensions.documents.markup import sentences_in, translate_content
 from nmt.extensions.documents.segmentation import Translate, has_letters
 from nmt.extensions.documents.selection import Report, Selection
-from nmt.extensions.documents.tags import Content, text_of
+from nmt.extensions.documents.tags import Content, free_text
 from nmt.recipe.registry import Table
 
 MAX_BYTES = 10 << 20
@@ -124,7 +124,7 @@ def report_on(name: str, data: bytes, only: Sequence[str] = ()) -> Report:
     report = Report()
 
     def run(blocks: Sequence[Content], **_: object) -> list[Content]:
-        report.num_texts += sum(has_letters(text_of(block)) for block in blocks)
+        report.num_texts += sum(has_letters(free_text(block)) for block in blocks)
         return list(blocks)
 
     _with_format(name, data, run, "", only, report)

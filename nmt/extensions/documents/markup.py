@@ -262,7 +262,8 @@ class Writer:
         before, after, _ = self._projector.around(boundary)
         sides: tuple[list[Insertion], list[Insertion]] = [], []
         for span, parents in self._projector.places.get(boundary, []):
-            is_behind = span.begin > 0 and not self._projector.source.text[span.begin - 1].isspace()
+            text = self._projector.source.text
+            is_behind = not text[span.begin - 1].isspace() if span.begin else text[span.end : span.end + 1].isspace()
             can_be = [parents == path[: len(parents)] for path in (before, after)]
             sides[0 if can_be[0] and (is_behind or not can_be[1]) else 1].append((span, parents))
         return sides

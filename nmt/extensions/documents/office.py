@@ -108,6 +108,8 @@ def _plain(element: Element) -> Unit:
 
 def _paragraph(element: Element) -> Unit:
     """Returns a paragraph of OpenDocument; that of a cell may show the value of a formula or a number."""
+    for space in list(element.iter(f"{TEXT}s")):
+        _unfold(space)
     units = units_of(blocks_of(element, _odf_kind, {f"{TEXT}tab": "\t"}, collapse=True), {})
     [unit] = units or [Unit(element, [], lambda contents: None)]
     cell = element.getparent()
@@ -116,6 +118,19 @@ def _paragraph(element: Element) -> Unit:
     elif cell is not None and cell.get(f"{OFFICE}value-type", "string") != "string":
         unit.reason = "number"
     return unit
+
+
+def _unfold(space: Element) -> None:
+    """Replaces an element that is a single space, which LibreOffice writes behind fields and links, by the space."""
+    parent, previous = space.getparent(), space.getprevious()
+    before = (parent.text if previous is None else previous.tail) or ""
+    if space.get(f"{TEXT}c", "1") == "1" and not before.endswith(" ") and (before or previous is not None):
+        text = f"{before} {space.tail or ''}"
+        parent.remove(space)
+        if previous is None:
+            parent.text = text
+        else:
+            previous.tail = text
 
 
 def _odf_kind(element: Element) -> Kind:
@@ -347,8 +362,8 @@ class Package(DocumentFormat):
             units = [unit for part, unit in archive.units if part == name and not isinstance(unit, _Attribute)]
             for element, text, is_kept in left_alone(root, units):
                 if (own := local_name(element)) not in _LAYOUT:
-                    reason = "formula" if "math" in str(element.tag) else "field, code or mark" if is_kept else ""
-                    self.leave(name, text, _REASONS.get(own) or reason or f"{own} is no text of the document")
+                    reason = "field, code or mark" if is_kept else "property, not text"
+                    self.leave(name, text, "formula" if "math" in str(element.tag) else _REASONS.get(own, reason))
 
 
 _REASONS = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from nmt.core.errors import UserError, shortened
 from nmt.extensions.documents.segmentation import has_letters
-from nmt.extensions.documents.tags import KEPT, Content, text_of
+from nmt.extensions.documents.tags import KEPT, Content, free_text, text_of
 
 _DATE = re.compile(r"\d{4}-\d\d?-\d\d?(?:[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)?")
 _IDENTIFIER = re.compile(
@@ -93,9 +93,9 @@ class Report:
     def add(self, sources: Iterable[Content], translations: Iterable[Content]) -> None:
         """Records texts and their translations."""
         for source, translation in zip(sources, translations, strict=True):
-            if has_letters(text := text_of(source)):
+            if has_letters(free_text(source)):
                 self.num_texts += 1
-                if text == text_of(translation):
+                if (text := text_of(source)) == text_of(translation):
                     self._left["", "translation equals source", " ".join(shortened(text, 300).split())] += 1
 
     @property
