@@ -313,10 +313,13 @@ def left_alone(root: Element, units: Iterable[Unit]) -> Iterator[tuple[Element, 
 
 def _kept_elements(content: Content) -> Iterator[Element]:
     for item in content:
-        if not isinstance(item, str) and item.is_kept:
+        if isinstance(item, str):
+            continue
+        if item.is_kept:
             yield from item.tag if isinstance(item.tag, list) else [item.tag]
-        elif not isinstance(item, str):
-            yield from _kept_elements(item.content)
+        elif isinstance(item.tag, tuple):
+            yield from (element for elements in item.tag for element in elements)
+        yield from _kept_elements(item.content)
 
 
 def _write(element: Element, content: Content, used: set[Element], table: dict[int, str]) -> None:

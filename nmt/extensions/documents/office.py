@@ -86,7 +86,8 @@ _ODF_FORMULAS = [f"{TABLE}{name}" for name in ("formula", "condition", "expressi
 
 def _runs(dialect: object, element: Element) -> Unit:
     paragraph = Paragraph(element, dialect)  # type: ignore[arg-type]
-    return Unit(element, [paragraph.content], lambda contents: paragraph.write(next(contents)))
+    others = [*paragraph.starts, *paragraph.ends]
+    return Unit(element, [paragraph.content], lambda contents: paragraph.write(next(contents)), others=others)
 
 
 def _slide_text(element: Element) -> Unit:
@@ -148,6 +149,8 @@ def _page_margin(element: Element) -> Unit:
     for number, piece in enumerate(_CODE.split(element.text or "")):
         if number % 2 and piece in ("&L", "&C", "&R"):
             contents += [[Node(piece, is_kept=True)], []]
+        elif piece == "&&":
+            contents[-1].append("&")
         elif number % 2:
             contents[-1].append(Node(piece, [piece] if piece[1] in "PNDTFAZ" else [], is_kept=True))
         elif piece:
@@ -363,6 +366,7 @@ class Package(DocumentFormat):
             for element, text, is_kept in left_alone(root, units):
                 if (own := local_name(element)) not in _LAYOUT:
                     reason = "field, code or mark" if is_kept else "property, not text"
+                    reason = "code or not to be translated" if XHTML in str(element.tag) else reason
                     self.leave(name, text, "formula" if "math" in str(element.tag) else _REASONS.get(own, reason))
 
 

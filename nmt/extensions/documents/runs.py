@@ -73,8 +73,8 @@ class Paragraph:
         for run in element.iter(self._run):
             lengths[self._key(run)] += len("".join(text.text or "" for text in run.findall(self._text)))
         self._base = max(lengths, key=lambda key: lengths[key], default=b"")
-        self._starts: list[Element] = []
-        self._ends: list[Element] = []
+        self.starts: list[Element] = []
+        self.ends: list[Element] = []
         self.content = self._read(element)
 
     def _key(self, run: Element) -> bytes:
@@ -105,7 +105,7 @@ class Paragraph:
             marks = self._marks(child)
             is_head = is_head or number in open_fields
             if is_head:  # of a field that covers several paragraphs, such as a table of contents
-                self._starts.append(child)
+                self.starts.append(child)
                 is_head = "separate" not in marks
             elif field or "begin" in marks:
                 field.append(child)
@@ -114,7 +114,7 @@ class Paragraph:
                     content.append(self._field(field, depth))
                     field, num_open = [], 0
             elif child.tag in dialect.starts | dialect.ends or "end" in marks:
-                (self._starts if child.tag in dialect.starts else self._ends).append(child)
+                (self.starts if child.tag in dialect.starts else self.ends).append(child)
             elif child.tag == self._run:
                 self._read_run(child, content)
             elif child.tag == self._text:
@@ -175,9 +175,9 @@ class Paragraph:
         for child in list(self._element):
             if child.tag != self._dialect.first:
                 self._element.remove(child)
-        self._element.extend(self._starts)
+        self._element.extend(self.starts)
         self._write(self._element, content, self._format.get(self._base))
-        self._element.extend(self._ends)
+        self._element.extend(self.ends)
 
     def _write(self, parent: Element, content: Content, properties: Element | None) -> None:
         for item in content:

@@ -27,14 +27,14 @@ def reason_to_leave(text: str, is_value: bool = False) -> str:
         is_value: it is a cell or a value of a data file, which may be a name for programs.
     """
     bare = text.strip()
+    if _DATE.fullmatch(bare):
+        return "date"
     if not any(map(str.isalpha, bare)):
         return "number" if has_letters(bare) else "no letters"
     if len(bare) > _LONGEST:
         return ""
     if KEPT.fullmatch(bare):
         return "address, placeholder or measure"
-    if _DATE.fullmatch(bare):
-        return "date"
     if is_value and bare.startswith("="):
         return "formula"
     if is_value and _PLURAL.search(bare):
