@@ -124,6 +124,7 @@ SLIDE = (
     "<a:r><a:t>Hund</a:t></a:r>", '<a:r><a:rPr b="1"/><a:t>a</a:t></a:r>', "<a:br/>", "</a:p><a:p>", "<a:fld/>",
     "<a:tc><a:p>", "</a:p></a:tc>", "<a:endParaRPr/>", "<svg>", "</svg>",
 )  # fmt: skip
+PAGE = ("<b>", "</b>", "<p>", "</p>", "<a id='x'>", "</a>", "<br/>", "<svg/>", "<pre>", "</pre>", "&amp;", "&nbsp;")
 CELLS = ("<t>Hund</t>", "<r><t>a</t></r>", "</si><si>", "<rPh><t>a</t></rPh>", "<r>", "</r>", '<f>[a]"Hund"</f>')
 DATA = (
     '"',
@@ -184,8 +185,8 @@ KINDS = {
     ".ods": Format(OFFICE, zipped("content.xml", f"<t:x {T}><t:p>", "</t:p></t:x>")),
     ".pptx": Format(SLIDE, zipped("ppt/a.xml", f"<a:x {DRAWING}><a:p>", "</a:p></a:x>")),
     ".xlsx": Format(CELLS, zipped("xl/sharedStrings.xml", f"<sst {SHEET}><si>", "</si></sst>")),
-    ".epub": Format((*TAGS, *BLOCKS), zipped("1.xhtml", '<html xmlns="http://www.w3.org/1999/xhtml">', "</html>")),
-    ".xml": Format((*TAGS, *BLOCKS), between("<x>", "</x>")),
+    ".epub": Format(PAGE, zipped("1.xhtml", '<html xmlns="http://www.w3.org/1999/xhtml">', "</html>")),
+    ".xml": Format(PAGE, between("<x>", "</x>")),
     **{suffix: Format(DATA, between("")) for suffix in (".csv", ".tsv", ".json", ".yaml")},
     ".yml": Format(DATA, between("a: |\n  ")),
 }
