@@ -116,8 +116,8 @@ class DocumentTranslator:
     def _write_report(path: Path, report: Report, result: Report) -> None:
         with open_output(path) as file:
             file.write(json.dumps(report.to_json(result), ensure_ascii=False, indent=1) + "\n")
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in report.reasons.most_common(5))
-        say(f"{report.num_texts:,} of {report.total:,} texts were translated" + (f"; {reasons}." if reasons else "."))
+        reasons = "; ".join(f"{reason}: {count:,}" for reason, count in report.reasons.most_common(5))
+        say(f"{report.num_texts:,} of {report.total:,} texts were translated. {reasons and f'Left alone: {reasons}.'}")
         if report.total != result.total:
             warn(f"The document has {report.total:,} texts, and its translation {result.total:,}.")
 

@@ -65,9 +65,10 @@ def sentences_in(blocks: Sequence[Content], language: str = "en") -> list[str]:
 
 
 def _segments(part: Content, language: str) -> list[Segment]:
-    """Returns the segments of a part; none is a sentence if there are letters in kept elements alone."""
+    """Returns the segments of a part; a number is no sentence, and none is if kept elements alone have letters."""
     text = text_of(part)
-    return split_sentences(text, language) if has_letters(free_text(part)) else [Segment(text, False)]
+    segments = split_sentences(text, language) if has_letters(free_text(part)) else [Segment(text, False)]
+    return [Segment(each.text, each.is_sentence and any(map(str.isalpha, each.text))) for each in segments]
 
 
 def _divided(block: Content) -> list[Content]:

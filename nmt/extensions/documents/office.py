@@ -365,7 +365,7 @@ class Package(DocumentFormat):
             units = [unit for part, unit in archive.units if part == name and not isinstance(unit, _Attribute)]
             for element, text, is_kept in left_alone(root, units):
                 if (own := local_name(element)) not in _LAYOUT:
-                    reason = "field, code or mark" if is_kept else "property, not text"
+                    reason = "field or code" if is_kept else "property"
                     reason = "code or not to be translated" if XHTML in str(element.tag) else reason
                     self.leave(name, text, "formula" if "math" in str(element.tag) else _REASONS.get(own, reason))
 

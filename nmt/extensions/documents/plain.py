@@ -126,10 +126,10 @@ class Gettext(DocumentFormat):
         except (OSError, ValueError, IndexError, AttributeError, KeyError) as error:
             raise damaged("a PO file", error) from None
         waiting = [e for e in catalogue if not e.obsolete and not e.translated() and "fuzzy" not in e.flags]
-        numbers = set(map(id, waiting))
-        for entry in (entry for entry in catalogue if id(entry) not in numbers):
-            for text in (entry.msgid, entry.msgid_plural):
-                self.leave(f"line {entry.linenum}", text, "has a translation, or is obsolete")
+        untranslated = set(map(id, waiting))
+        for entry in (entry for entry in catalogue if id(entry) not in untranslated):
+            for message in (entry.msgid, entry.msgid_plural):
+                self.leave(f"line {entry.linenum}", message, "has a translation, or is obsolete")
         sources = [parse_message(text) for e in waiting for text in (e.msgid, e.msgid_plural) if text]
         messages = map(write_message, run(sources), sources)
         for entry in waiting:

@@ -131,11 +131,13 @@ def test_cells_and_fields_of_open_document() -> None:
     cells = cell('office:value-type="string"', "Der Hund") + cell('office:value-type="float"', "fünf Hund")
     cells += cell('table:formula="of:=IF([.A1]=&quot;Ja&quot;;1)"', "Hund sieht") + cell("", "ja")
     text = '<text:p>Der <text:page-number>1</text:page-number><text:s/>Hund <text:s text:c="3"/></text:p>'
+    text += "<text:p>Der Hund<text:tab/>17</text:p>"
     found, reasons = translated(".ods", {"content.xml": f"<office:x {ODF}>{cells}{text}</office:x>"})
     assert cells.replace("Der Hund", "dog the").replace(" >", ">") in found["content.xml"]
     assert (
         '<text:p>dog <text:page-number>1</text:page-number> the <text:s text:c="3"/></text:p>' in found["content.xml"]
     )
+    assert "<text:p>dog the<text:tab/>17</text:p>" in found["content.xml"]
     assert reasons == {
         "fünf Hund": "number", "ja": "a formula compares with it", "Hund sieht": "result of a formula",
     }  # fmt: skip
@@ -169,7 +171,7 @@ def test_a_book() -> None:
     assert found["1.xhtml"].replace("\u00a0", " ").endswith(page)
     assert "<d:title>dog the</d:title><d:language>en</d:language>" in found["a.opf"]
     assert "<text>dog the</text>" in found["toc.ncx"]
-    assert reasons == {"Hund": "code or not to be translated", "en": "property, not text"}
+    assert reasons == {"Hund": "code or not to be translated", "en": "property"}
 
 
 @pytest.mark.parametrize(
