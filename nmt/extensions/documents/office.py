@@ -29,6 +29,7 @@ from nmt.extensions.documents.elements import (
 )
 from nmt.extensions.documents.formats import DocumentFormat, damaged
 from nmt.extensions.documents.runs import DRAWING, SHEET, WORD, A, Paragraph, W, X
+from nmt.extensions.documents.segmentation import has_letters
 from nmt.extensions.documents.selection import reason_to_leave
 from nmt.extensions.documents.tags import Content, Node, text_of
 from nmt.extensions.documents.xml import local_name, parse_xml, read_archive, write_archive, write_xml
@@ -112,7 +113,7 @@ def _paragraph(element: Element) -> Unit:
     for space in list(element.iter(f"{TEXT}s")):
         _unfold(space)
     units = units_of(blocks_of(element, _odf_kind, {f"{TEXT}tab": "\t"}, collapse=True), {})
-    [unit] = units or [Unit(element, [], lambda contents: None)]
+    [unit] = units or [Unit(element, [], lambda contents: None)]  # all letters may be in elements within it
     cell = element.getparent()
     if cell is not None and cell.get(f"{TABLE}formula"):
         unit.reason = "result of a formula"
@@ -230,7 +231,8 @@ def _units_in(root: Element) -> Iterator[Unit]:
         yield from units_of(html_blocks(root), {})
     else:
         for element in root.iter(*TEXTS):
-            yield TEXTS[element.tag](element)
+            if has_letters("".join(element.itertext())):  # most elements of large files are empty
+                yield TEXTS[element.tag](element)
 
 
 def _literals_in(root: Element) -> Iterator[str]:
