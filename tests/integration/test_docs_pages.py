@@ -129,12 +129,18 @@ def put_in_place(name: str, corpus: Path, models: Models, known: Collection[str]
     elif "300" in path.name:  # word vectors
         with (gzip.open if path.suffix == ".gz" else open)(path, "wt") as file:
             file.writelines(f"{word}{' 0.1' * 300}\n" for word in ("Hund", "dog"))
+    elif name in DATA_FILES:
+        path.write_text(DATA_FILES[name], encoding="utf-8")
     elif path.suffix == ".html":
         path.write_text("<p>Der <b>Hund</b> schläft.</p>", encoding="utf-8")
     elif path.suffix == ".tsv":
         path.write_text("hund\tdog\t5\n")
 
 
+DATA_FILES = {
+    "products.csv": "title,description\nHund,Der Hund schläft.\n", "de.json": '{"menu": {"open": "Hund"}}',
+    "strings.xml": '<a><string>Hund</string><img alt="Hund"/></a>',
+}  # fmt: skip
 WRITTEN_BY = {"-o", "--output", "--html", ">"}
 
 

@@ -22,6 +22,8 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
+from hostile_bombs import DRAWING, SHEET
+
 from nmt.core.errors import UserError
 from nmt.extensions.documents.formats import FORMATS, translate_document
 from nmt.translation.results import Translation
@@ -118,6 +120,34 @@ ENTRIES = (
     "%",
     "\nmsgctxt ",
 )
+SLIDE = (
+    "<a:r><a:t>Hund</a:t></a:r>", '<a:r><a:rPr b="1"/><a:t>a</a:t></a:r>', "<a:br/>", "</a:p><a:p>", "<a:fld/>",
+    "<a:tc><a:p>", "</a:p></a:tc>", "<a:endParaRPr/>", "<svg>", "</svg>",
+)  # fmt: skip
+PAGE = ("<b>", "</b>", "<p>", "</p>", "<a id='x'>", "</a>", "<br/>", "<svg/>", "<pre>", "</pre>", "&amp;", "&nbsp;")
+CELLS = ("<t>Hund</t>", "<r><t>a</t></r>", "</si><si>", "<rPh><t>a</t></rPh>", "<r>", "</r>", '<f>[a]"Hund"</f>')
+DATA = (
+    '"',
+    "\\",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\n",
+    "\n ",
+    "- ",
+    "a: ",
+    "&a ",
+    "*a",
+    "|\n ",
+    "'",
+    "#",
+    ";",
+    "? ",
+    "!a ",
+)
 
 
 class Format(NamedTuple):
@@ -152,6 +182,13 @@ KINDS = {
     ".xliff": Format(XLIFF, between('<xliff version="1.2"><trans-unit><source>', "</source></trans-unit></xliff>")),
     ".docx": Format(WORD, zipped("word/document.xml", f"<w:document {W}><w:p>", "</w:p></w:document>")),
     ".odt": Format(OFFICE, zipped("content.xml", f"<t:x {T}><t:p>", "</t:p></t:x>")),
+    ".ods": Format(OFFICE, zipped("content.xml", f"<t:x {T}><t:p>", "</t:p></t:x>")),
+    ".pptx": Format(SLIDE, zipped("ppt/a.xml", f"<a:x {DRAWING}><a:p>", "</a:p></a:x>")),
+    ".xlsx": Format(CELLS, zipped("xl/sharedStrings.xml", f"<sst {SHEET}><si>", "</si></sst>")),
+    ".epub": Format(PAGE, zipped("1.xhtml", '<html xmlns="http://www.w3.org/1999/xhtml">', "</html>")),
+    ".xml": Format(PAGE, between("<x>", "</x>")),
+    **{suffix: Format(DATA, between("")) for suffix in (".csv", ".tsv", ".json", ".yaml")},
+    ".yml": Format(DATA, between("a: |\n  ")),
 }
 
 
@@ -163,7 +200,9 @@ def make_case(seed: int, number: int) -> tuple[str, str, Callable[[int], bytes]]
     pool = [*kind.fragments * 3, *TEXT] if kind.fragments else list(TEXT)
     first, middle, last = ("".join(rng.choices(pool, k=rng.randrange(1, 4))) for _ in range(3))
     how = rng.choice(("repeat", "repeat", "nest", "prefix", "distinct"))
-    if suffix in (".xliff", ".docx", ".odt") and rng.random() < 0.8:  # well-formed, so that it is translated
+    if (
+        suffix in (".xliff", ".docx", ".odt", ".ods", ".pptx", ".xlsx", ".epub", ".xml") and rng.random() < 0.8
+    ):  # well-formed, so that it is translated
         tags = [
             f for f in kind.fragments if f.startswith("<") and f"</{f[1:].split()[0].rstrip('>/')}>" in kind.fragments
         ]

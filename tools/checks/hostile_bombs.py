@@ -20,6 +20,8 @@ FEW_LINES = (b"a", b" ", b"\0", b"a b ", b"\n", b"\xff")
 
 WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 OPEN = " ".join(f'xmlns:{name[0]}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "text"))
+DRAWING = 'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"'
+SHEET = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
 BODIES = {
     ".docx": (f"<w:document {WORD}><w:body>", "<w:p><w:r><w:t>%s</w:t></w:r></w:p>", "</w:body></w:document>"),
     ".odt": (f"<o:document-content {OPEN}><o:body>", "<t:p>%s</t:p>", "</o:body></o:document-content>"),
@@ -29,9 +31,18 @@ BODIES = {
         '<tu><tuv xml:lang="en"><seg>%s</seg></tuv><tuv xml:lang="de"><seg>a</seg></tuv></tu>', "</body></tmx>",
     ),
     ".html": ("<html><body>", "<p>%s</p>", "</body></html>"),
+    ".pptx": (f"<p:sld xmlns:p='p' {DRAWING}>", "<a:p><a:r><a:t>%s</a:t></a:r></a:p>", "</p:sld>"),
+    ".xlsx": (f"<sst {SHEET}>", "<si><t>%s</t></si>", "</sst>"),
+    ".ods": (f"<o:document-content {OPEN}>", "<t:p>%s</t:p>", "</o:document-content>"),
+    ".odp": (f"<o:document-content {OPEN}>", "<t:h>%s</t:h>", "</o:document-content>"),
+    ".epub": ('<html xmlns="http://www.w3.org/1999/xhtml"><body>', "<p>%s</p>", "</body></html>"),
+    ".xml": ("<x>", "<p>%s</p>", "</x>"),
 }  # fmt: skip
 """Beginning, paragraph and end of the text of a document."""
-PARTS = {".docx": "word/document.xml", ".odt": "content.xml"}
+PARTS = {
+    ".docx": "word/document.xml", ".pptx": "ppt/slides/slide1.xml", ".xlsx": "xl/sharedStrings.xml",
+    **dict.fromkeys((".odt", ".ods", ".odp"), "content.xml"), ".epub": "1.xhtml",
+}  # fmt: skip
 
 
 # Compressed text

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import typer
+from hostile_bombs import archive, entry
 from hostile_input import Case, Kinds, changed_bytes
 
 LONG_RUNNING = ("serve", "quickstart")
@@ -70,9 +71,16 @@ DOCUMENTS = (
     b"1\n00:00:01,000 --> 00:00:02,000\nHund\n",
     b"PK\x03\x04",
     b'<?xml version="1.0"?><xliff version="1.2"><file/></xliff>',
+    b'{"a": [{"Hund": "Hund und Katze"}, 1.5e9, null, "\\ud800 Hund", "<b>Hund</b> {n}"]}',
+    b"a: &a Hund und Katze\nb: |2-\n   Hund\nc: [*a, !!python/object/apply:os.system [Hund]]\nd: &d [*d]\n<<: *d\n",
+    b"a: &a [Hund,Hund]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n",
+    b'Name,"Der ""Text""",=1+1\r\n"Hund",Hund;Katze\t5,"Hund\n',
+    b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><a><b c="Hund">Hund <d/> Katze</b></a>',
+    archive([entry(".xlsx", b"<sst/>"), (b"xl/vbaProject.bin", 0, 0, 4, b"Hund")]),
 )
 SUFFIXES = (
     ".html", ".po", ".md", ".srt", ".vtt", ".xlf", ".xliff", ".docx", ".odt", ".txt.gz", ".epub", ".pot", ".json",
+    ".yaml", ".csv", ".tsv", ".xml", ".xlsx", ".pptx", ".ods", ".odp",
 )  # fmt: skip
 JSON_VALUES: tuple[Any, ...] = (
     *(None, True, 0, -1, 10**30, 1e300, float("nan"), float("inf"), "", "a", "\ud800", "a\nb", "x" * 5000),

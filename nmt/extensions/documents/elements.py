@@ -5,8 +5,9 @@ Documents are parsed by lxml; XML without entities, DTDs and network access.
 
 import html
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -35,6 +36,10 @@ Block = tuple[Element, list[Content | Element]]
 """An element with its parts: content, and blocks within it."""
 TranslateBlocks = Callable[..., list[Content]]
 """:func:`nmt.extensions.documents.markup.translate_content` with its translator; takes blocks and ``kept``."""
+Leave = Callable[[str, str, str], None]
+"""Records a text that is not translated: its place, itself and the reason."""
+XHTML = "{http://www.w3.org/1999/xhtml}"
+XML_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
 def _names(names: str) -> frozenset[str]:
@@ -80,13 +85,14 @@ def translate_html(text: str, translate: Translate, language: str = "en", target
     return translate_page(text, partial(translate_content, translate=translate, language=language), target)
 
 
-def translate_page(text: str, run: TranslateBlocks, target: str = "") -> str:
+def translate_page(text: str, run: TranslateBlocks, target: str = "", leave: Leave | None = None) -> str:
     """Translate a text as :func:`translate_html` does, with one call of ``run``.
 
     Args:
         target: code of the target language. Where a page declares its language, the attributes ``lang`` and
             ``xml:lang`` of the page, and of the translated elements that declare the same language, get this one, and
             ``dir`` of a page its direction. A code of an unknown language changes nothing.
+        leave: called with the place, the text and the reason of what is not translated.
     """
     import lxml.html
 
@@ -94,9 +100,13 @@ def translate_page(text: str, run: TranslateBlocks, target: str = "") -> str:
     spellings = {html.unescape(entity): entity for entity in _ENTITY.findall(text)}
     # Entities are spelled as in the source: a private character stands for each one until the text is written.
     private = {c: chr(0xF0000 + n) for n, c in enumerate(spellings) if len(c) == 1 and not c.isascii()}
-    translate_blocks(_html_blocks(root), lambda contents: run(contents, kept=_KEPT_IN_HTML), str.maketrans(private))
+    units = units_of(html_blocks(root), str.maketrans(private))
+    if leave is not None:
+        for element, left, _ in left_alone(root, units):
+            leave(f"line {element.sourceline}, {element.tag}", left, "code or not to be translated")
+    translate_units(units, lambda contents: run(contents, kept=_KEPT_IN_HTML))
     if is_page:
-        _declare_language(root, target)
+        declare_language(root, target)
         result = str(lxml.html.tostring(root.getroottree(), encoding="unicode"))
     else:
         result = html.escape(root.text or "", quote=False)
@@ -130,16 +140,16 @@ def public_code(code: str) -> str:
     return PUBLIC_CODES.get(code, code)
 
 
-def _declare_language(page: Element, target: str) -> None:
+def declare_language(page: Element, target: str) -> None:
     """Changes the attributes of a page that tell its language; see :func:`translate_page`."""
     language = _primary(target)
     if language not in NAMES:
         return
-    before = _primary(page.get("lang") or page.get("xml:lang") or "")
+    before = _primary(page.get("lang") or page.get("xml:lang") or page.get(XML_LANGUAGE) or "")
     for element in page.iter() if before else ():
-        for name in ("lang", "xml:lang"):
+        for name in ("lang", "xml:lang", XML_LANGUAGE):
             is_same = _primary(element.get(name) or "") == before
-            if is_same and not any(map(_is_left, [element, *element.iterancestors()])):
+            if is_same and not any(map(is_left, [element, *element.iterancestors()])):
                 element.set(name, public_code(target.lower()))
     if language in RIGHT_TO_LEFT or "dir" in page.attrib:
         page.set("dir", "rtl" if language in RIGHT_TO_LEFT else "ltr")
@@ -150,28 +160,29 @@ def _primary(tag: str) -> str:
     return tag.partition("-")[0].strip().lower()
 
 
-def _is_left(element: Element) -> bool:
+def is_left(element: Element) -> bool:
     """Returns whether the text of an element must not be translated."""
     return element.get("translate") == "no" or "notranslate" in element.get("class", "").split()
 
 
-def _html_blocks(root: Element) -> list[Block]:
+def html_blocks(root: Element) -> list[Block]:
+    """Returns the blocks of HTML, or of XHTML, whose names have a namespace."""
     outer: set[Element] = set()
     for element in root.iter():
-        if element.tag in _BLOCKS:
+        if _html_name(element) in _BLOCKS:
             for ancestor in element.iterancestors():
                 if ancestor in outer:
                     break
                 outer.add(ancestor)
 
     def kind_of(element: Element) -> Kind:
-        tag = element.tag
-        if not isinstance(tag, str) or tag in _OPAQUE:  # a comment has a function as its tag
+        tag = _html_name(element)
+        if not tag or tag[0] == "{" or tag in _OPAQUE:
             return "opaque"
         is_block = tag in _BLOCKS or element in outer
         if tag in _SKIPPED:
             return "skipped"
-        if _is_left(element):
+        if is_left(element):
             return "skipped" if is_block else "kept"
         if is_block:
             return "block"
@@ -180,6 +191,11 @@ def _html_blocks(root: Element) -> list[Block]:
         return "unique" if tag in _UNIQUE or element.get("id") else "inline"
 
     return list(blocks_of(root, kind_of, collapse=True))
+
+
+def _html_name(element: Element) -> str:
+    """Returns the name of an element; empty for a comment, which has a function as its tag."""
+    return element.tag.removeprefix(XHTML) if isinstance(element.tag, str) else ""
 
 
 def blocks_of(
@@ -231,12 +247,27 @@ def blocks_of(
         yield element, parts
 
 
-def translate_blocks(blocks: Iterable[Block], run: TranslateBlocks, table: dict[int, str]) -> None:
-    """Translate blocks of any number of documents in place, those that have text; ``table`` replaces characters."""
-    wanted = [b for b in blocks if any(isinstance(part, list) and has_letters(text_of(part)) for part in b[1])]
-    contents = iter(run([part for _, parts in wanted for part in parts if isinstance(part, list)]))
+@dataclass(eq=False)
+class Unit:
+    """A text of a document, or several in one element, whose translations are written together."""
+
+    element: Element
+    contents: list[Content]
+    write: Callable[[Iterator[Content]], object]
+    """Writes the next translations in the place of the contents."""
+    reason: str = ""
+    """Why it must not be translated."""
+    limit: int | None = None
+    """The most characters of the translation that programs read."""
+    others: Sequence[Element] = ()
+    """The elements in it that aren't in the contents."""
+
+
+def units_of(blocks: Iterable[Block], table: dict[int, str]) -> list[Unit]:
+    """Returns those blocks of any number of documents that have text; ``table`` replaces characters."""
     used: set[Element] = set()
-    for element, parts in wanted:
+
+    def write(element: Element, parts: list[Content | Element], contents: Iterator[Content]) -> None:
         _clear(element)
         for part in parts:
             if isinstance(part, list):
@@ -244,6 +275,51 @@ def translate_blocks(blocks: Iterable[Block], run: TranslateBlocks, table: dict[
             else:
                 part.tail = None
                 element.append(part)
+
+    units = []
+    for element, parts in blocks:
+        contents = [part for part in parts if isinstance(part, list)]
+        if any(has_letters(text_of(content)) for content in contents):
+            others = [part for part in parts if not isinstance(part, list)]
+            units.append(Unit(element, contents, partial(write, element, parts), others=others))
+    return units
+
+
+def translate_units(units: Sequence[Unit], run: TranslateBlocks) -> None:
+    """Translates units in place."""
+    contents = iter(run([content for unit in units for content in unit.contents]))
+    for unit in units:
+        unit.write(contents)
+
+
+def left_alone(root: Element, units: Iterable[Unit]) -> Iterator[tuple[Element, str, bool]]:
+    """Yields each text of a tree that its units lack or keep: its element, itself, and whether it is kept.
+
+    Call it before the units are written.
+    """
+    roots, kept = set[Element](), set[Element]()
+    for unit in units:
+        roots.add(unit.element)
+        kept.update(unit.others, *(_kept_elements(content) for content in unit.contents))
+    states = dict[Element, str]()
+    for element in root.iter():
+        outer = states.get(element.getparent(), "")
+        states[element] = own = "translated" if element in roots else "kept" if element in kept else outer
+        inner = element.text if isinstance(element.tag, str) else None
+        for text, state in ((inner, own), (element.tail, outer)):
+            if text and state != "translated" and any(map(str.isalpha, text)):
+                yield element, text, state == "kept"
+
+
+def _kept_elements(content: Content) -> Iterator[Element]:
+    for item in content:
+        if isinstance(item, str):
+            continue
+        if item.is_kept:
+            yield from item.tag if isinstance(item.tag, list) else [item.tag]
+        elif isinstance(item.tag, tuple):
+            yield from (element for elements in item.tag for element in elements)
+        yield from _kept_elements(item.content)
 
 
 def _write(element: Element, content: Content, used: set[Element], table: dict[int, str]) -> None:

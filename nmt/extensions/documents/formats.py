@@ -6,14 +6,15 @@ loaded from elsewhere or executed. The server adds limits of memory and processo
 
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import PurePosixPath
+from typing import Any
 
 from nmt.core.errors import UserError, extra, shortened
 from nmt.extensions.documents.elements import TranslateBlocks
 from nmt.extensions.documents.markup import sentences_in, translate_content
-from nmt.extensions.documents.segmentation import Translate
-from nmt.extensions.documents.tags import Content
+from nmt.extensions.documents.segmentation import Translate, has_letters
+from nmt.extensions.documents.selection import Report, Selection
+from nmt.extensions.documents.tags import Content, free_text
 from nmt.recipe.registry import Table
 
 MAX_BYTES = 10 << 20
@@ -24,8 +25,17 @@ class DocumentFormat:
     """Base class of document formats.
 
     A package outside nmt adds a format by a subclass, whose name is the ending of the files:
-    ``nmt.add_component(".csv", Csv)``.
+    ``nmt.add_component(".ini", Ini)``.
+
+    Attributes:
+        ending: the ending of the name of the file, in lower case.
+        selection: the names that ``--translate-only`` gives.
+        report: where the texts are recorded that are not translated; None if nobody asks for it.
     """
+
+    ending: str = ""
+    selection: Selection = Selection()
+    report: Report | None = None
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
         """Translate a file.
@@ -41,6 +51,11 @@ class DocumentFormat:
         """
         raise NotImplementedError
 
+    def leave(self, where: str, text: str, reason: str) -> None:
+        """Records a text that is not translated, at a place of the file."""
+        if self.report is not None:
+            self.report.leave(where, text, reason)
+
 
 FORMATS: Table[DocumentFormat] = Table(
     "document format",
@@ -50,43 +65,98 @@ FORMATS: Table[DocumentFormat] = Table(
         ".html": "nmt.extensions.documents.plain:Html",
         ".htm": "nmt.extensions.documents.plain:Html",
         ".srt": "nmt.extensions.documents.plain:SubRip",
-        ".docx": "nmt.extensions.documents.xml:Word",
-        ".odt": "nmt.extensions.documents.xml:OpenDocument",
+        ".docx": "nmt.extensions.documents.office:Package",
+        ".pptx": "nmt.extensions.documents.office:Package",
+        ".xlsx": "nmt.extensions.documents.office:Package",
+        ".odt": "nmt.extensions.documents.office:Package",
+        ".odp": "nmt.extensions.documents.office:Package",
+        ".ods": "nmt.extensions.documents.office:Package",
+        ".epub": "nmt.extensions.documents.office:Package",
         ".po": "nmt.extensions.documents.plain:Gettext",
         ".xliff": "nmt.extensions.documents.xml:Xliff",
         ".xlf": "nmt.extensions.documents.xml:Xliff",
         ".md": "nmt.extensions.documents.markdown:Markdown",
+        ".csv": "nmt.extensions.documents.data:Table",
+        ".tsv": "nmt.extensions.documents.data:Table",
+        ".json": "nmt.extensions.documents.data:Json",
+        ".yaml": "nmt.extensions.documents.data:Yaml",
+        ".yml": "nmt.extensions.documents.data:Yaml",
+        ".xml": "nmt.extensions.documents.data:Xml",
     },
 )
 """Formats by the ending of the file name."""
 
 
-def translate_document(name: str, data: bytes, translate: Translate, source: str = "en", target: str = "") -> bytes:
+def translate_document(
+    name: str,
+    data: bytes,
+    translate: Translate,
+    source: str = "en",
+    target: str = "",
+    *,
+    only: Sequence[str] = (),
+    report: Report | None = None,
+) -> bytes:
     """Translates a file.
 
     Args:
         name: file name; the ending selects one of :data:`FORMATS`.
         target: language that is written into formats that have a place for it.
+        only: columns, paths or elements of a data file that are translated; see
+            :class:`nmt.extensions.documents.selection.Selection`. None: all that is text.
+        report: gets the number of texts, and those that are not translated.
 
     Raises:
         UserError: the format is unknown, or the file is too large, damaged, or dangerous to read.
     """
-    return _with_format(name, data, partial(translate_content, translate=translate, language=source), target)
+
+    def run(blocks: Sequence[Content], **options: Any) -> list[Content]:
+        results = translate_content(blocks, translate, source, **options)
+        if report is not None:
+            report.add(blocks, results)
+        return results
+
+    return _with_format(name, data, run, target, only, report)
 
 
-def _with_format(name: str, data: bytes, run: TranslateBlocks, target: str = "") -> bytes:
-    form = FORMATS[check_name(name)]()
+def report_on(name: str, data: bytes, only: Sequence[str] = ()) -> Report:
+    """Returns what a file has to translate, and what is left alone. Raises UserError as :func:`translate_document`."""
+    report = Report()
+
+    def run(blocks: Sequence[Content], **_: object) -> list[Content]:
+        report.num_texts += sum(has_letters(free_text(block)) for block in blocks)
+        return list(blocks)
+
+    _with_format(name, data, run, "", only, report)
+    return report
+
+
+def _with_format(
+    name: str,
+    data: bytes,
+    run: TranslateBlocks,
+    target: str = "",
+    only: Sequence[str] = (),
+    report: Report | None = None,
+) -> bytes:
+    ending = check_name(name)
+    form = FORMATS[ending]()
+    form.ending, form.selection, form.report = ending, Selection(only), report
     if len(data) > MAX_BYTES:
         raise UserError(f"The file has {len(data):,} bytes, more than {MAX_BYTES:,}.", "Split the file.")
     with extra("documents"):
-        return form.translate(data, run, target)
+        result = form.translate(data, run, target)
+    form.selection.check()
+    return result
 
 
 class _EnoughText(Exception):
     """Ends :func:`sentences_of_document`."""
 
 
-def sentences_of_document(name: str, data: bytes, source: str = "en", limit: float = float("inf")) -> list[str]:
+def sentences_of_document(
+    name: str, data: bytes, source: str = "en", limit: float = float("inf"), only: Sequence[str] = ()
+) -> list[str]:
     """Returns the sentences that :func:`translate_document` translates, in order.
 
     Args:
@@ -108,7 +178,7 @@ def sentences_of_document(name: str, data: bytes, source: str = "en", limit: flo
         return list(blocks)
 
     with suppress(_EnoughText):
-        _with_format(name, data, collect)
+        _with_format(name, data, collect, only=only)
     return found
 
 

@@ -1,19 +1,28 @@
 """Documents as translation jobs: sentences are the lines, which are kept until the translated file is written."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmt.alignment.links import json_line
 from nmt.core.compression import SUFFIXES
+from nmt.core.console import say, warn
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
-from nmt.core.output import binary_file
+from nmt.core.output import binary_file, open_output
 from nmt.core.text import read_bytes, read_lines
-from nmt.extensions.documents.formats import FORMATS, MAX_BYTES, sentences_of_document, translate_document
+from nmt.extensions.documents.formats import (
+    FORMATS,
+    MAX_BYTES,
+    report_on,
+    sentences_of_document,
+    translate_document,
+)
 from nmt.extensions.documents.parts import in_parts, joined
+from nmt.extensions.documents.selection import Report
 from nmt.jobs.run import ResumableOutput
 from nmt.translation.inputs import InputFormat, Work
 from nmt.translation.job import TranslationJob
@@ -40,6 +49,16 @@ def document_ending(path: Path | str, input_format: str | None = None) -> str | 
     return ending if ending in FORMATS and not has_lines else None
 
 
+@dataclass(frozen=True)
+class DocumentJob(TranslationJob):
+    """A job with the options of documents."""
+
+    only: tuple[str, ...] = ()
+    """What is translated of a data file; see :class:`nmt.extensions.documents.selection.Selection`."""
+    report: Path | None = None
+    """The file that gets the report."""
+
+
 class DocumentTranslator:
     """Translates a document by a translation job.
 
@@ -59,7 +78,8 @@ class DocumentTranslator:
         self.job = replace(job, write=_record, read=Request.from_text, options=options)
         self._name, self._data, self._model = f"document{ending}", read_bytes(path, MAX_BYTES + 1), job.translator
         self._source, self._target = self._model.recipe.data.source, self._model.recipe.data.target
-        found = dict.fromkeys(sentences_of_document(self._name, self._data, self._source))
+        self._only, self._report = (job.only, job.report) if isinstance(job, DocumentJob) else ((), None)
+        found = dict.fromkeys(sentences_of_document(self._name, self._data, self._source, only=self._only))
         self._parts = {text: [part.source for part in in_parts(Request(text), self._model)] for text in found}
         self.sentences = list(dict.fromkeys(part for parts in self._parts.values() for part in parts))
 
@@ -77,15 +97,29 @@ class DocumentTranslator:
         def translate(sentences: Sequence[str]) -> list[Translation]:
             return [joined(each, [found[part] for part in self._parts[each]], self._model) for each in sentences]
 
+        report = None if self._report is None else Report()
         try:
-            content = translate_document(self._name, self._data, translate, self._source, self._target)
+            content = translate_document(
+                self._name, self._data, translate, self._source, self._target, only=self._only, report=report
+            )
         except KeyError as error:
             raise UserError(
                 f"{records} has no translation of {error.args[0]!r}: the document has changed.",
                 "Delete the file to start again.",
             ) from None
+        if self._report is not None and report is not None:
+            self._write_report(self._report, report, report_on(self._name, content, self._only))
         with binary_file(output) as file:
             file.write(content)
+
+    @staticmethod
+    def _write_report(path: Path, report: Report, result: Report) -> None:
+        with open_output(path) as file:
+            file.write(json.dumps(report.to_json(result), ensure_ascii=False, indent=1) + "\n")
+        reasons = "; ".join(f"{reason}: {count:,}" for reason, count in report.reasons.most_common(5))
+        say(f"{report.num_texts:,} of {report.total:,} texts were translated. {reasons and f'Left alone: {reasons}.'}")
+        if report.total != result.total:
+            warn(f"The document has {report.total:,} texts, and its translation {result.total:,}.")
 
 
 class DocumentInput(InputFormat):

@@ -65,9 +65,10 @@ def sentences_in(blocks: Sequence[Content], language: str = "en") -> list[str]:
 
 
 def _segments(part: Content, language: str) -> list[Segment]:
-    """Returns the segments of a part; none is a sentence if there are letters in kept elements alone."""
+    """Returns the segments of a part; a number is no sentence, and none is if kept elements alone have letters."""
     text = text_of(part)
-    return split_sentences(text, language) if has_letters(free_text(part)) else [Segment(text, False)]
+    segments = split_sentences(text, language) if has_letters(free_text(part)) else [Segment(text, False)]
+    return [Segment(each.text, each.is_sentence and any(map(str.isalpha, each.text))) for each in segments]
 
 
 def _divided(block: Content) -> list[Content]:
@@ -262,7 +263,8 @@ class Writer:
         before, after, _ = self._projector.around(boundary)
         sides: tuple[list[Insertion], list[Insertion]] = [], []
         for span, parents in self._projector.places.get(boundary, []):
-            is_behind = span.begin > 0 and not self._projector.source.text[span.begin - 1].isspace()
+            text = self._projector.source.text
+            is_behind = not text[span.begin - 1].isspace() if span.begin else text[span.end : span.end + 1].isspace()
             can_be = [parents == path[: len(parents)] for path in (before, after)]
             sides[0 if can_be[0] and (is_behind or not can_be[1]) else 1].append((span, parents))
         return sides

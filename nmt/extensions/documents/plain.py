@@ -41,7 +41,8 @@ class Html(DocumentFormat):
             text = data.decode(encoding)
         except UnicodeError:
             encoding, text = "utf-8", decoded(data)
-        return translate_page(text.removeprefix("\ufeff"), run, target).encode(encoding, "xmlcharrefreplace")
+        leave = None if self.report is None else self.leave
+        return translate_page(text.removeprefix("\ufeff"), run, target, leave).encode(encoding, "xmlcharrefreplace")
 
 
 def _encoding(head: bytes) -> str:
@@ -71,7 +72,7 @@ class SubRip(DocumentFormat):
         written, done = [], 0
         for (begin, end), cue in zip(ranges, parts, strict=True):
             for number in range(0, len(cue), 2):
-                cue[number] = _in_lines(_as_text(next(contents)), cue[number].strip("\n").count("\n") + 1)
+                cue[number] = _in_lines(as_text(next(contents)), cue[number].strip("\n").count("\n") + 1)
             written += [*lines[done:begin], *["".join(cue)] * (begin < end)]
             done = end
         result = "\ufeff" * text.startswith("\ufeff") + "\n".join([*written, *lines[done:]])
@@ -125,6 +126,10 @@ class Gettext(DocumentFormat):
         except (OSError, ValueError, IndexError, AttributeError, KeyError) as error:
             raise damaged("a PO file", error) from None
         waiting = [e for e in catalogue if not e.obsolete and not e.translated() and "fuzzy" not in e.flags]
+        untranslated = set(map(id, waiting))
+        for entry in (entry for entry in catalogue if id(entry) not in untranslated):
+            for message in (entry.msgid, entry.msgid_plural):
+                self.leave(f"line {entry.linenum}", message, "has a translation, or is obsolete")
         sources = [parse_message(text) for e in waiting for text in (e.msgid, e.msgid_plural) if text]
         messages = map(write_message, run(sources), sources)
         for entry in waiting:
@@ -156,8 +161,8 @@ def parse_tags(text: str) -> Content:
     return nesting.content()
 
 
-def _as_text(content: Content) -> str:
+def as_text(content: Content) -> str:
     """Inverse of :func:`parse_tags`."""
     return "".join(
-        item if isinstance(item, str) else item.tag[0] + _as_text(item.content) + item.tag[1] for item in content
+        item if isinstance(item, str) else item.tag[0] + as_text(item.content) + item.tag[1] for item in content
     )

@@ -1,17 +1,16 @@
-"""Formats that are XML, or XML in a ZIP archive: XLIFF, OpenDocument and Word."""
+"""XML and ZIP archives, which are read within limits, and XLIFF."""
 
 import io
-import re
+import struct
 import zipfile
 import zlib
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from pathlib import PurePosixPath
 
 from nmt.core.errors import UserError, extra, shortened
-from nmt.extensions.documents.docx import translate_paragraphs
-from nmt.extensions.documents.elements import Block, Element, Kind, TranslateBlocks, blocks_of, translate_blocks
+from nmt.extensions.documents.elements import Element, Kind, TranslateBlocks, blocks_of, translate_units, units_of
 from nmt.extensions.documents.formats import DocumentFormat, damaged
 from nmt.extensions.documents.tags import MAX_DEPTH
 
@@ -20,14 +19,15 @@ MAX_UNPACKED = 50 << 20
 MAX_MEMBERS = 2_000
 """Largest number of files in an archive."""
 
-_OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 _PAIRS = {"bx": "ex", "bpt": "ept", "sc": "ec"}
 """Elements of XLIFF that begin and end markup."""
-_DOCX_TEXT = re.compile(r"word/(?:document|header\d*|footer\d*|footnotes|endnotes)\.xml")
 
 
-def parse_xml(data: bytes) -> Element:
+def parse_xml(data: bytes, may_have_type: bool = False) -> Element:
     """Parses an XML document without a document type.
+
+    Args:
+        may_have_type: it may have a document type without entities, as XHTML has. Nothing is loaded for it.
 
     Raises:
         UserError: it is not well-formed, or has a document type, which could define entities; or lxml is missing.
@@ -40,12 +40,15 @@ def parse_xml(data: bytes) -> Element:
         root = etree.fromstring(data, parser)
     except (etree.LxmlError, ValueError) as error:
         raise damaged("well-formed XML", getattr(error, "msg", error)) from None
-    if root.getroottree().docinfo.doctype:
+    info = root.getroottree().docinfo
+    is_safe = may_have_type and info.internalDTD is not None and not any(info.internalDTD.iterentities())
+    if info.doctype and not is_safe:
         raise UserError("The XML has a document type, which could load other files.", "Remove the DOCTYPE.")
     return root
 
 
-def _write_xml(root: Element) -> bytes:
+def write_xml(root: Element) -> bytes:
+    """Inverse of :func:`parse_xml`."""
     from lxml import etree
 
     return bytes(etree.tostring(root.getroottree(), xml_declaration=True, encoding="UTF-8"))
@@ -60,16 +63,21 @@ class Xliff(DocumentFormat):
         if not root.tag.endswith("xliff"):
             raise damaged("XLIFF", f"its root is {shortened(root.tag)}")
         is_2 = root.get("version", "").startswith("2")
-        units = root.iter(f"{namespace}segment" if is_2 else f"{namespace}trans-unit")
-        targets = [found for unit in list(units) if (found := _add_target(unit, namespace, is_2)) is not None]
+        units = list(root.iter(f"{namespace}segment" if is_2 else f"{namespace}trans-unit"))
+        added = [_add_target(unit, namespace, is_2) for unit in units]
+        for unit, new in zip(units, added, strict=True):
+            for source in unit.findall(f"{namespace}source") if new is None else ():
+                text = "".join(source.itertext())
+                self.leave(f"line {unit.sourceline}", text, "not to be translated, or has a translation")
+        targets = [new for new in added if new is not None]
         places = [root] if is_2 else list(root.iter(f"{namespace}file"))
         for place in places if target else ():
             place.set("trgLang" if is_2 else "target-language", target)
         pairs = [pair for added in targets for pair in _join_pairs(added)]
-        translate_blocks([block for added in targets for block in blocks_of(added, _xliff_kind)], run, {})
+        translate_units(units_of((block for added in targets for block in blocks_of(added, _xliff_kind)), {}), run)
         for wrapper, first, last in reversed(pairs):
             _divide_pair(wrapper, first, last)
-        return _write_xml(root)
+        return write_xml(root)
 
 
 def _add_target(unit: Element, namespace: str, is_2: bool) -> Element | None:
@@ -88,7 +96,7 @@ def _add_target(unit: Element, namespace: str, is_2: bool) -> Element | None:
 
 
 def _xliff_kind(element: Element) -> Kind:
-    name = _local_name(element)
+    name = local_name(element)
     if name == "mrk" and "no" in (element.get("translate"), {"protected": "no"}.get(element.get("mtype"))):
         return "kept"
     return "unique" if name in ("g", "mrk", "pc", "pair") else "opaque"
@@ -100,13 +108,13 @@ def _join_pairs(parent: Element, depth: int = 0) -> Iterator[tuple[Element, Elem
         return
     ends: dict[tuple[str, str | None], deque[Element]] = defaultdict(deque)
     for element in parent:
-        name = _local_name(element)
+        name = local_name(element)
         if name in _PAIRS.values():
             ends[name, element.get("startRef") or element.get("rid") or element.get("id")].append(element)
     is_behind = set[Element]()
     for first in list(parent):
         is_behind.add(first)
-        candidates = ends.get((_PAIRS.get(_local_name(first), ""), first.get("rid") or first.get("id")), deque())
+        candidates = ends.get((_PAIRS.get(local_name(first), ""), first.get("rid") or first.get("id")), deque())
         while candidates and (candidates[0] in is_behind or candidates[0].getparent() is not parent):
             candidates.popleft()
         if not candidates or first.getparent() is not parent:
@@ -123,7 +131,8 @@ def _join_pairs(parent: Element, depth: int = 0) -> Iterator[tuple[Element, Elem
         yield from _join_pairs(child, depth + 1)
 
 
-def _local_name(element: Element) -> str:
+def local_name(element: Element) -> str:
+    """Returns the name of an element without its namespace; empty for a comment."""
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
@@ -135,48 +144,23 @@ def _divide_pair(wrapper: Element, first: Element, last: Element) -> None:
     wrapper.getparent().remove(wrapper)
 
 
-# Packed formats
+# Archives
 
 
-class OpenDocument(DocumentFormat):
-    """Texts of OpenDocument (ODT): paragraphs, headings and notes."""
+def read_archive(data: bytes, what: str, limit: int | None = None) -> list[tuple[zipfile.ZipInfo, bytes]]:
+    """Returns the members of a ZIP archive with their contents.
 
-    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
-        def change(root: Element) -> None:
-            paragraphs = list(root.iter(f"{_OFFICE}p", f"{_OFFICE}h"))
-            breaks = {f"{_OFFICE}tab": "\t"}
-            blocks: list[Block] = [b for p in paragraphs for b in blocks_of(p, _odt_kind, breaks, collapse=True)]
-            translate_blocks(blocks, run, {})
-
-        return _repacked(data, re.compile(r"(?:content|styles)\.xml"), change, "an OpenDocument text")
-
-
-def _odt_kind(element: Element) -> Kind:
-    name = element.tag.rpartition("}")[2] if str(element.tag).startswith(_OFFICE) else ""
-    if name in ("span", "meta", "a"):
-        return "unique" if name == "a" else "inline"
-    if name in ("tab", "line-break"):
-        return "break"
-    return "kept" if element.text and not len(element) and name else "opaque"  # fields, such as a page number
-
-
-class Word(DocumentFormat):
-    """Word documents (DOCX); see :mod:`nmt.extensions.documents.docx`."""
-
-    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
-        return _repacked(data, _DOCX_TEXT, lambda root: translate_paragraphs(root, run), "a Word document")
-
-
-def _repacked(data: bytes, wanted: re.Pattern[str], change: Callable[[Element], None], what: str) -> bytes:
-    """Copies a ZIP archive with changes to the XML files whose names match.
+    Args:
+        limit: the most bytes of all contents; None for :data:`MAX_UNPACKED`.
 
     Raises:
         UserError: it is damaged or encrypted, has too many or too large members, or paths out of its folder, or two
             members of the same name.
     """
-    written, unpacked, num_changed = io.BytesIO(), 0, 0
+    limit = MAX_UNPACKED if limit is None else limit
+    contents, unpacked = [], 0
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as packed, zipfile.ZipFile(written, "w") as result:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
             members = packed.infolist()
             if len(members) > MAX_MEMBERS:
                 raise UserError(f"The file contains {len(members):,} files.", f"At most {MAX_MEMBERS:,} are read.")
@@ -188,17 +172,22 @@ def _repacked(data: bytes, wanted: re.Pattern[str], change: Callable[[Element], 
                 if parts.is_absolute() or ".." in parts.parts:
                     raise UserError(f"The file contains the path {shortened(member.filename)!r}.", "Save it again.")
                 with packed.open(member) as file:
-                    content = file.read(MAX_UNPACKED - unpacked + 1)
-                unpacked += len(content)
-                if unpacked > MAX_UNPACKED:
-                    raise UserError(f"The file has more than {MAX_UNPACKED:,} bytes when unpacked.", "Split the file.")
-                if wanted.fullmatch(member.filename):
-                    root = parse_xml(content)
-                    change(root)
-                    content, num_changed = _write_xml(root), num_changed + 1
-                result.writestr(member, content, member.compress_type)
+                    contents.append((member, file.read(limit - unpacked + 1)))
+                unpacked += len(contents[-1][1])
+                if unpacked > limit:
+                    raise UserError(f"The file has more than {limit:,} bytes when unpacked.", "Split the file.")
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise damaged(what, error) from None
-    if not num_changed:
-        raise damaged(what, "it has no text part")
+    return contents
+
+
+def write_archive(contents: Iterable[tuple[zipfile.ZipInfo, bytes]], what: str) -> bytes:
+    """Inverse of :func:`read_archive`."""
+    written = io.BytesIO()
+    try:
+        with zipfile.ZipFile(written, "w") as result:
+            for member, content in contents:
+                result.writestr(member, content, member.compress_type)
+    except (NotImplementedError, RuntimeError, OSError, ValueError, struct.error) as error:
+        raise damaged(what, error) from None
     return written.getvalue()

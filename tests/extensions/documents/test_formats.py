@@ -94,7 +94,7 @@ def test_encodings_that_html_may_not_name_are_ignored(charset: str) -> None:
     assert translated("a.html", page) == f'<meta charset="{charset}"><p>Käse the</p>'
 
 
-class Csv(DocumentFormat):
+class Ini(DocumentFormat):
     """Values with commas between."""
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
@@ -106,10 +106,10 @@ class Csv(DocumentFormat):
 def test_a_class_outside_nmt_adds_a_format(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_added", list(registry._added))
     with pytest.raises(UserError, match="can't be translated"):
-        translated("a.csv", "Der Hund")
-    nmt.add_component(".csv", Csv)
-    assert translated("A.CSV", "Der Hund,7\nKatze,") == "dog the,7\ncat,"
-    assert ".csv" in FORMATS
+        translated("a.ini", "Der Hund")
+    nmt.add_component(".ini", Ini)
+    assert translated("A.INI", "Der Hund,7\nKatze,") == "dog the,7\ncat,"
+    assert ".ini" in FORMATS
 
 
 def test_catalogue() -> None:

@@ -1,6 +1,7 @@
 """``nmt translate`` of documents."""
 
 import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,17 @@ def test_a_folder_has_documents_and_text(run_nmt: RunNmt, tiny_model: Path, page
     assert (output / "page.html").read_text("utf-8") == TRANSLATED
     for name in ("lines.de", "lines.txt"):
         assert (output / name).read_text("utf-8") == "The dog sleeps in the garden.\n"
+
+
+def test_a_table_with_selected_columns_and_a_report(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    source, output, described = (tmp_path / name for name in ("a.csv", "b.csv", "r.json"))
+    source.write_text("text,other\nDer Hund schläft im Garten.,Der Hund\n", "utf-8")
+    done = run_nmt("translate", tiny_model, source, "-o", output, "--translate-only", "text", "--report", described)
+    assert done.returncode == 0, done.stderr
+    assert output.read_text("utf-8") == "text,other\nThe dog sleeps in the garden.,Der Hund\n"
+    report = json.loads(described.read_text("utf-8"))
+    assert (report["texts"], report["texts_in_result"], report["translated"]) == (4, 4, 1)
+    assert {"where": "other", "reason": "not in --translate-only", "text": "Der Hund"} in report["left_alone"]
+    assert "1 of 4 texts were translated." in done.stderr
+    refused = run_nmt("translate", tiny_model, source, "--input-format", "text", "--report", described)
+    assert (refused.returncode, "are for one document" in refused.stderr) == (2, True)

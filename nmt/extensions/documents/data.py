@@ -1,0 +1,261 @@
+"""Data files: tables (CSV, TSV), JSON, YAML and XML of any kind, of which all but the translated values stays."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+from nmt.extensions.documents.elements import (
+    FORBIDDEN,
+    Element,
+    Kind,
+    TranslateBlocks,
+    Unit,
+    blocks_of,
+    is_left,
+    left_alone,
+    translate_units,
+    units_of,
+)
+from nmt.extensions.documents.formats import DocumentFormat, damaged, decoded
+from nmt.extensions.documents.plain import as_text, parse_tags
+from nmt.extensions.documents.selection import reason_to_leave
+from nmt.extensions.documents.tags import text_of
+from nmt.extensions.documents.xml import local_name, parse_xml, write_xml
+
+MAX_LEVELS = 500
+"""Mappings and lists inside one another."""
+
+_JSON = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\]]|[^\s{}\[\],:"]+')
+_PLAIN = re.compile(r"[^\W\d_][^\n#:{}\[\],&*!|>'\"%@`]*")
+"""Text that YAML reads as it is without quotation marks, unless it is a word such as ``no``."""
+_BLOCK = re.compile(r"[|>]([-+]?)\d?([-+]?)([^\n]*)\n([\n ]*)")
+_DELIMITERS = ",;\t|"
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value in a text."""
+
+    names: tuple[str, ...]
+    """The column or the path."""
+    begin: int
+    end: int
+    text: str
+    write: Callable[[str], str]
+    """Returns what stands between ``begin`` and ``end`` for another text."""
+    reason: str = ""
+    """Why it is not translated."""
+
+
+class _Values(DocumentFormat):
+    """Base class of formats whose values are places in the text of the file."""
+
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
+        text, wanted = decoded(data), list[Value]()
+        for value in self.values(text):
+            reason = value.reason or ("" if self.selection.has(*value.names) else "not in --translate-only")
+            reason = reason or reason_to_leave(value.text, is_value=not self.selection.names or value.text[:1] == "=")
+            reason = reason or ("control characters" if FORBIDDEN.search(value.text) else "")
+            if reason:
+                self.leave(value.names[0], value.text, reason)
+            else:
+                wanted.append(value)
+        written, end = [], 0
+        for value, content in zip(wanted, run([parse_tags(value.text) for value in wanted]), strict=True):
+            translated = FORBIDDEN.sub("", as_text(content))
+            written += [text[end : value.begin], value.write(translated)]
+            end = value.end
+        return "".join([*written, text[end:]]).encode()
+
+    def values(self, text: str) -> Iterator[Value]:
+        """Yields the values that are text, in order.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        raise NotImplementedError
+
+
+class Table(_Values):
+    """Tables whose first line has the names of the columns.
+
+    Where columns are named by numbers alone, the first line is one like the others.
+    """
+
+    def values(self, text: str) -> Iterator[Value]:
+        begin = len(text) - len(text.removeprefix("\ufeff"))
+        first = text[begin:].partition("\n")[0]
+        delimiter = "\t" if self.ending == ".tsv" else max(_DELIMITERS, key=first.count)
+        d = re.escape(delimiter)
+        field = re.compile(rf'("(?:[^"]|"")*+"(?=[{d}\r\n]|\Z)|[^{d}\r\n]*)({d}|\r\n|[\r\n]|\Z)')
+        header, column, is_first = list[str](), 0, True
+        only = self.selection.names
+        while begin < len(text):
+            match = field.match(text, begin)
+            assert match is not None
+            cell, begin = match[1], match.end()
+            is_quoted = cell[:1] == '"' == cell[-1:] and len(cell) > 1
+            bare = cell[1:-1].replace('""', '"') if is_quoted else cell
+            header += [bare] if is_first else []
+            name = header[column] if column < len(header) else ""
+            write = partial(_cell, delimiter=delimiter, is_quoted=is_quoted)
+            is_header = is_first and not (only and all(each.isdecimal() for each in only))
+            reason = "name of a column" if is_header else ""
+            if is_header:
+                self.selection.has(name, str(column + 1))
+            yield Value((name or str(column + 1), str(column + 1)), *match.span(1), bare, write, reason)
+            column += 1
+            if match[2] != delimiter:
+                column, is_first = 0, False
+
+
+def _cell(text: str, delimiter: str, is_quoted: bool) -> str:
+    if is_quoted or any(mark in text for mark in (delimiter, '"', "\n", "\r")):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+class _Position:
+    """Where a reader of JSON or YAML is: the keys of the mappings around it."""
+
+    def __init__(self) -> None:
+        self._levels: list[tuple[bool, str | None]] = []
+        """For each level whether it is a mapping, and the key whose value is read; None before a key."""
+
+    def open(self, is_mapping: bool) -> None:
+        """Begins a mapping or a list."""
+        if len(self._levels) == MAX_LEVELS:
+            raise damaged("a data file", f"more than {MAX_LEVELS} mappings and lists are inside one another")
+        self._levels.append((is_mapping, None))
+
+    def close(self) -> None:
+        """Ends a mapping or a list."""
+        self._levels.pop()
+        self.scalar("")
+
+    def scalar(self, text: str) -> str | None:
+        """Passes over a scalar or what :meth:`close` ends; returns the path to it, or None for a key."""
+        path = ".".join(key for _, key in self._levels if key)
+        is_key = any(is_mapping and key is None for is_mapping, key in self._levels)
+        if self._levels and self._levels[-1][0]:
+            self._levels[-1] = True, text if self._levels[-1][1] is None else None
+        return None if is_key else path
+
+
+class Json(_Values):
+    """Values of JSON; keys are kept."""
+
+    def values(self, text: str) -> Iterator[Value]:
+        bare = text.removeprefix("\ufeff")
+        try:
+            json.loads(bare)
+        except (ValueError, RecursionError) as error:
+            raise damaged("JSON", error) from None
+        position, is_escaped = _Position(), text.isascii() and "\\u" in text
+        for match in _JSON.finditer(text, len(text) - len(bare)):
+            token = match[0]
+            if token in "{[":
+                position.open(token == "{")
+            elif token in "}]":
+                position.close()
+            else:
+                value = json.loads(token) if token[0] == '"' else None
+                path = position.scalar(value or "")
+                if path is not None and value is not None:
+                    yield Value((path,), *match.span(), value, partial(json.dumps, ensure_ascii=is_escaped))
+
+
+class Yaml(_Values):
+    """Values of YAML that are strings; comments, keys and anchors are kept. Tags construct nothing."""
+
+    def values(self, text: str) -> Iterator[Value]:
+        import yaml
+
+        position, resolve = _Position(), cast(Any, yaml.SafeLoader("")).resolve
+        try:
+            for event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+                if isinstance(event, yaml.CollectionStartEvent):
+                    position.open(isinstance(event, yaml.MappingStartEvent))
+                elif isinstance(event, yaml.CollectionEndEvent):
+                    position.close()
+                elif isinstance(event, yaml.AliasEvent):
+                    position.scalar("")
+                elif isinstance(event, yaml.ScalarEvent) and (path := position.scalar(event.value)) is not None:
+                    assert event.start_mark is not None
+                    assert event.end_mark is not None
+                    span = event.start_mark.index, event.end_mark.index
+                    tag = event.tag or resolve(yaml.ScalarNode, event.value, event.implicit)
+                    if tag in ("!", "tag:yaml.org,2002:str") and span[0] < span[1]:
+                        source = text[slice(*span)]
+                        yield Value((path,), *span, event.value, partial(_yaml, source=source, style=event.style))
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise damaged("YAML", " ".join(str(error).split())) from None
+
+
+def _yaml(text: str, source: str, style: str | None) -> str:
+    """Returns a scalar in the style of the source, or between quotation marks where it would be read differently."""
+    import yaml
+
+    if style == "'" and text.isprintable():
+        return "'" + text.replace("'", "''") + "'"
+    if not style and _PLAIN.fullmatch(text) and yaml.safe_load(text) == text:
+        return text
+    if style and style in "|>" and (match := _BLOCK.match(source)) and text[:1] not in " \n" and text.strip():
+        indent, end = match[4].rpartition("\n")[2], source[len(source.rstrip()) :]
+        lines = [f"{indent}{line}".rstrip(" ") for line in text.rstrip("\n").split("\n")]
+        # Folding a line would change it: it is written as it is.
+        return f"|{match[1]}{match[2]}{match[3]}\n{match[4].rpartition(chr(10))[0]}" + "\n".join(lines) + end
+    return json.dumps(text, ensure_ascii=False)
+
+
+class Xml(DocumentFormat):
+    """XML of any kind: the outermost elements with text of their own, or those that are named, and named attributes."""
+
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
+        root = parse_xml(data, may_have_type=True)
+        self.selection.names = tuple(name.replace("/", ".") for name in self.selection.names)
+        paths, units, blocks = dict[Element, str](), list[Unit](), list[Unit]()
+        inside = set[Element]()
+        for element in root.iter():
+            parent = element.getparent()
+            paths[element] = path = f"{paths[parent]}.{local_name(element)}" if parent in paths else local_name(element)
+            units += self._attributes(element, path)
+            if parent in inside or not isinstance(element.tag, str) or is_left(element):
+                inside |= {element} if parent in inside else set()
+                continue
+            texts = [element.text, *(child.tail for child in element)]
+            is_named, has_text = self.selection.has(path), any(map(str.strip, filter(None, texts)))
+            if is_named and (has_text or self.selection.names):
+                inside.add(element)
+                keeps_space = element.get("{http://www.w3.org/XML/1998/namespace}space") == "preserve"
+                blocks += units_of(blocks_of(element, _kind, collapse=not keeps_space), {})
+        reason = "not in --translate-only" if self.selection.names else "not to be translated"
+        for element, text, _ in left_alone(root, blocks) if self.report else ():
+            self.leave(paths[element], text, reason)
+        for unit in blocks:
+            text = "".join(map(text_of, unit.contents))
+            if why := reason_to_leave(text, is_value=not self.selection.names and len(unit.element) == 0):
+                self.leave(paths[unit.element], text, why)
+            else:
+                units.append(unit)
+        translate_units(units, run)
+        return write_xml(root)
+
+    def _attributes(self, element: Element, path: str) -> Iterator[Unit]:
+        for name in element.keys() if self.selection.names else ():
+            value, bare = element.get(name), name.rpartition("}")[2]
+            if self.selection.has(f"{path}.@{bare}") and not reason_to_leave(value):
+                yield Unit(element, [[value]], partial(_set, element, name))
+
+
+def _set(element: Element, name: str, contents: Iterator[list[object]]) -> None:
+    element.set(name, FORBIDDEN.sub("", text_of(next(contents))))  # type: ignore[arg-type]
+
+
+def _kind(element: Element) -> Kind:
+    if not isinstance(element.tag, str):
+        return "opaque"
+    return "kept" if is_left(element) else "unique"

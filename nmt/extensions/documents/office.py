@@ -1,0 +1,380 @@
+"""Office files and e-books: ZIP archives of XML parts, whose text is in paragraphs, other elements and attributes.
+
+Office Open XML (ECMA-376: DOCX, PPTX, XLSX), OpenDocument 1.3 (ODT, ODP, ODS) and EPUB 3. A format is a row of
+:data:`PACKAGES`, and an element or attribute with text a row of :data:`TEXTS` or :data:`ATTRIBUTES`, whatever the
+format: a chart has the same paragraphs in a letter and in a workbook. Macros are copied and never executed.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from html.entities import html5
+from zipfile import ZipInfo
+
+from nmt.core.errors import UserError
+from nmt.extensions.documents.elements import (
+    FORBIDDEN,
+    XHTML,
+    Element,
+    Kind,
+    TranslateBlocks,
+    Unit,
+    blocks_of,
+    declare_language,
+    html_blocks,
+    left_alone,
+    public_code,
+    units_of,
+)
+from nmt.extensions.documents.formats import DocumentFormat, damaged
+from nmt.extensions.documents.runs import DRAWING, SHEET, WORD, A, Paragraph, W, X
+from nmt.extensions.documents.segmentation import has_letters
+from nmt.extensions.documents.selection import reason_to_leave
+from nmt.extensions.documents.tags import Content, Node, text_of
+from nmt.extensions.documents.xml import local_name, parse_xml, read_archive, write_archive, write_xml
+
+C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
+P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
+DC = "{http://purl.org/dc/elements/1.1/}"
+NCX = "{http://www.daisy.org/z3986/2005/ncx/}"
+TEXT, TABLE, OFFICE, FORM, PRESENTATION, SVG = (
+    f"{{urn:oasis:names:tc:opendocument:xmlns:{name}:1.0}}"
+    for name in ("text", "table", "office", "form", "presentation", "svg-compatible")
+)
+
+
+@dataclass(frozen=True)
+class _Format:
+    """A format."""
+
+    what: str
+    parts: re.Pattern[str]
+    """Names of the parts with text, beside :data:`_PROPERTIES`."""
+    has_cells: bool = False
+    """Whether its texts are cells, some of which are names for programs."""
+
+
+_ODF = re.compile(r"(?:Object [^/]+/)?(?:content|styles)\.xml")
+PACKAGES = {
+    ".docx": _Format("a Word document", re.compile(r"word/(?!theme/|media/).*\.xml")),
+    ".pptx": _Format("a presentation", re.compile(r"ppt/(?!theme/|media/).*\.xml")),
+    ".xlsx": _Format("a workbook", re.compile(r"xl/(?!theme/|media/|styles|pivot).*\.xml"), has_cells=True),
+    ".odt": _Format("an OpenDocument text", _ODF),
+    ".odp": _Format("an OpenDocument presentation", _ODF),
+    ".ods": _Format("an OpenDocument spreadsheet", _ODF, has_cells=True),
+    ".epub": _Format("an EPUB book", re.compile(r".*\.(?:xhtml|html?|opf|ncx)")),
+}
+_PROPERTIES = re.compile(r"docProps/core\.xml|meta\.xml")
+_EMBEDDED = re.compile(r".*/embeddings/[^/]+(\.docx|\.pptx|\.xlsx)")
+"""Documents in documents, such as the numbers of a chart."""
+_ENTITY = re.compile(rb"&([A-Za-z]\w{1,30};)")
+_LITERAL = re.compile(r'"((?:[^"]|"")*)"|\[([^\[\]"]+)\]')
+"""Text in a formula, and the name of a column of a table."""
+_CODE = re.compile(r'(&(?:"[^"]*"|K[\dA-Fa-f]{6}|\d{1,3}|.))', re.DOTALL)
+"""Codes in headers and footers of a workbook, ECMA-376 18.3.1.46."""
+_ESCAPED = re.compile(r"_x([\dA-Fa-f]{4})_")
+"""A character in XML of Office, ECMA-376 22.9.2.19."""
+_FORMULAS = [
+    *(f"{X}{name}" for name in ("f", "formula", "formula1", "formula2", "calculatedColumnFormula", "definedName")),
+    "{http://schemas.microsoft.com/office/excel/2006/main}f",
+]
+_ODF_FORMULAS = [f"{TABLE}{name}" for name in ("formula", "condition", "expression")]
+
+
+# The texts of a part
+
+
+def _runs(dialect: object, element: Element) -> Unit:
+    paragraph = Paragraph(element, dialect)  # type: ignore[arg-type]
+    others = [*paragraph.starts, *paragraph.ends]
+    return Unit(element, [paragraph.content], lambda contents: paragraph.write(next(contents)), others=others)
+
+
+def _slide_text(element: Element) -> Unit:
+    unit = _runs(DRAWING, element)
+    if local_name(element.getroottree().getroot()) in ("sldLayout", "sldMaster", "notesMaster", "handoutMaster"):
+        shape = next(element.iterancestors(f"{P}sp"), None)
+        unit.reason = "prompt of a placeholder" if shape is not None and shape.find(f".//{P}ph") is not None else ""
+    return unit
+
+
+def _plain(element: Element) -> Unit:
+    """Returns the text of an element without markup."""
+
+    def write(contents: Iterator[Content]) -> None:
+        element.text = FORBIDDEN.sub("", text_of(next(contents)))
+
+    return Unit(element, [[element.text or ""]], write)
+
+
+def _paragraph(element: Element) -> Unit:
+    """Returns a paragraph of OpenDocument; that of a cell may show the value of a formula or a number."""
+    for space in list(element.iter(f"{TEXT}s")):
+        _unfold(space)
+    units = units_of(blocks_of(element, _odf_kind, {f"{TEXT}tab": "\t"}, collapse=True), {})
+    [unit] = units or [Unit(element, [], lambda contents: None)]  # all letters may be in elements within it
+    cell = element.getparent()
+    if cell is not None and cell.get(f"{TABLE}formula"):
+        unit.reason = "result of a formula"
+    elif cell is not None and cell.get(f"{OFFICE}value-type", "string") != "string":
+        unit.reason = "number"
+    return unit
+
+
+def _unfold(space: Element) -> None:
+    """Replaces an element that is a single space, which LibreOffice writes behind fields and links, by the space."""
+    parent, previous = space.getparent(), space.getprevious()
+    before = (parent.text if previous is None else previous.tail) or ""
+    if space.get(f"{TEXT}c", "1") == "1" and not before.endswith(" ") and (before or previous is not None):
+        text = f"{before} {space.tail or ''}"
+        parent.remove(space)
+        if previous is None:
+            parent.text = text
+        else:
+            previous.tail = text
+
+
+def _odf_kind(element: Element) -> Kind:
+    name = element.tag.removeprefix(TEXT) if str(element.tag).startswith(TEXT) else ""
+    if name in ("span", "meta", "a", "ruby", "ruby-base"):
+        return "inline" if name in ("span", "meta") else "unique"
+    if name in ("tab", "line-break"):
+        return "break"
+    return "kept" if element.text and not len(element) and name else "opaque"  # fields, such as a page number
+
+
+def _page_margin(element: Element) -> Unit:
+    """Returns a header or footer of a workbook, whose left, middle and right parts are texts of their own."""
+    contents: list[Content] = [[]]
+    for number, piece in enumerate(_CODE.split(element.text or "")):
+        if number % 2 and piece in ("&L", "&C", "&R"):
+            contents += [[Node(piece, is_kept=True)], []]
+        elif piece == "&&":
+            contents[-1].append("&")
+        elif number % 2:
+            contents[-1].append(Node(piece, [piece] if piece[1] in "PNDTFAZ" else [], is_kept=True))
+        elif piece:
+            contents[-1].append(piece)
+
+    def write(translated: Iterator[Content]) -> None:
+        element.text = "".join(_coded(next(translated)) for _ in contents)
+
+    return Unit(element, contents, write, limit=255)
+
+
+def _coded(content: Content) -> str:
+    text = ""
+    for item in content:
+        piece = item.replace("&", "&&") if isinstance(item, str) else item.tag
+        text += " " * (text[-1:].isdigit() and piece[:1].isdigit()) + piece  # behind a size
+    return FORBIDDEN.sub("", text)
+
+
+class _Attribute(Unit):
+    """A text that is an attribute of an element."""
+
+    @classmethod
+    def of(cls, element: Element, name: str, reason: str, limit: int | None) -> "_Attribute":
+        def write(contents: Iterator[Content]) -> None:
+            element.set(name, FORBIDDEN.sub("", text_of(next(contents))))
+
+        return cls(element, [[element.get(name)]], write, reason, limit)
+
+
+TEXTS: dict[str, Callable[[Element], Unit]] = {
+    f"{W}p": partial(_runs, WORD),
+    f"{A}p": _slide_text,
+    **{f"{X}{name}": partial(_runs, SHEET) for name in ("si", "is", "text")},
+    **{f"{X}{side}{what}": _page_margin for side in ("odd", "even", "first") for what in ("Header", "Footer")},
+    f"{P}text": _plain,  # of a comment
+    "{http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments}text": _plain,
+    f"{C}v": _plain,
+    f"{TEXT}p": _paragraph,
+    f"{TEXT}h": _paragraph,
+    **{f"{TEXT}{name}": _plain for name in ("index-title-template", "index-entry-span")},
+    **{f"{PRESENTATION}{name}-decl": _plain for name in ("header", "footer")},
+    **{f"{SVG}{name}": _plain for name in ("title", "desc")},
+    **{f"{DC}{name}": _plain for name in ("title", "subject", "description")},
+    f"{NCX}text": _plain,
+}
+"""What makes a text of an element, by its name."""
+_SHEET_NAME = "name of a sheet, to which formulas refer"
+ATTRIBUTES: dict[str, dict[str, tuple[str, int | None]]] = {
+    "{*}docPr": {"descr": ("", None), "title": ("", None)},
+    "{*}cNvPr": {"descr": ("", None), "title": ("", None)},
+    f"{W}hyperlink": {f"{W}tooltip": ("", 260)},
+    f"{W}listItem": {f"{W}displayText": ("", None)},
+    f"{X}hyperlink": {"tooltip": ("", 255), "display": ("", None)},
+    f"{X}dataValidation": {"promptTitle": ("", 32), "prompt": ("", 255), "errorTitle": ("", 32), "error": ("", 225)},
+    f"{X}tableColumn": {"name": ("", 255)},
+    f"{X}sheet": {"name": (_SHEET_NAME, None)},
+    f"{TABLE}table": {f"{TABLE}name": (_SHEET_NAME, None)},
+    f"{TABLE}table-cell": {f"{OFFICE}string-value": ("", None)},
+    f"{TEXT}a": {f"{OFFICE}title": ("", None)},
+    f"{FORM}*": {f"{FORM}label": ("", None), f"{FORM}title": ("", None)},
+    f"{XHTML}img": {"alt": ("", None), "title": ("", None)},
+}  # fmt: skip
+"""Attributes with text by the name of their element: why they stay as they are, if so, and their largest length."""
+
+
+def _units_in(root: Element) -> Iterator[Unit]:
+    """Yields the texts of a part. Attributes come first: writing a text can copy its elements."""
+    for name, attributes in ATTRIBUTES.items():
+        for element in root.iter(name):
+            for key in attributes.keys() & element.keys():
+                reason, limit = attributes[key]
+                if key == f"{OFFICE}string-value" and element.get(f"{TABLE}formula"):
+                    reason = "result of a formula"
+                yield _Attribute.of(element, key, reason, limit)
+    if root.tag == f"{XHTML}html":
+        yield from units_of(html_blocks(root), {})
+    else:
+        for element in root.iter(*TEXTS):
+            if has_letters("".join(element.itertext())):  # most elements of large files are empty
+                yield TEXTS[element.tag](element)
+
+
+def _literals_in(root: Element) -> Iterator[str]:
+    """Yields the texts with which formulas and lists of allowed values compare cells, in lower case.
+
+    The name of a column of a table with an escaped character, such as a line break, is one, too.
+    """
+    for name in (each.get("name") or "" for each in root.iter(f"{X}tableColumn")):
+        if _ESCAPED.search(name):
+            yield from (name.casefold(), _ESCAPED.sub(lambda match: chr(int(match[1], 16)), name).casefold())
+    formulas = [element.text or "" for element in root.iter(*_FORMULAS)]
+    if root.tag.startswith(OFFICE):
+        formulas += [each.get(name) or "" for each in root.iter(f"{TABLE}*") for name in _ODF_FORMULAS]
+    for match in (match for formula in formulas for match in _LITERAL.finditer(formula)):
+        text = (match[1] or match[2] or "").replace('""', '"')
+        yield from (part.strip().lstrip("@").casefold() for part in (text, *text.split(",")))
+
+
+# The archive
+
+
+class _Archive:
+    """The parts of a file, with the texts in them and the documents embedded in it."""
+
+    def __init__(self, data: bytes, ending: str, target: str, limit: int | None = None) -> None:
+        self.kind, self.num_bytes = PACKAGES[ending], 0
+        self.literals = set[str]()
+        self.units: list[tuple[str, Unit]] = []
+        """Each with the name of its part."""
+        self.trees: dict[str, Element] = {}
+        self.embedded: dict[str, _Archive] = {}
+        self.strange: list[str] = []
+        """Names of embedded documents that can't be read."""
+        self._members = read_archive(data, self.kind.what, limit)
+        self.num_bytes = sum(len(content) for _, content in self._members)
+        if not any(self.kind.parts.fullmatch(member.filename) for member, _ in self._members):
+            raise damaged(self.kind.what, "it has no text part")
+        for member, content in self._members:
+            self._read(member.filename, content, target, is_outer=limit is None)
+
+    def _read(self, name: str, content: bytes, target: str, is_outer: bool) -> None:
+        from nmt.extensions.documents.xml import MAX_UNPACKED
+
+        if match := _EMBEDDED.fullmatch(name) if is_outer else None:
+            try:
+                inner = self.embedded[name] = _Archive(content, match[1], target, MAX_UNPACKED - self.num_bytes)
+            except UserError:
+                self.strange.append(name)
+                return
+            self.num_bytes += inner.num_bytes
+            self.units += [(f"{name}/{part}", unit) for part, unit in inner.units]
+            self.literals |= inner.literals
+        elif self.kind.parts.fullmatch(name) or _PROPERTIES.fullmatch(name):
+            is_book = self.kind is PACKAGES[".epub"]
+            root = parse_xml(_ENTITY.sub(_numeric, content) if is_book else content, may_have_type=is_book)
+            units = [(name, unit) for unit in _units_in(root)]
+            self.literals.update(_literals_in(root))
+            if is_book:
+                declare_language(root, target)
+                for language in root.iter(f"{DC}language") if target else ():
+                    language.text = public_code(target)
+            if units or is_book:
+                self.trees[name] = root
+                self.units += units
+
+    def written(self) -> bytes:
+        """Returns the file with the translations."""
+        return write_archive(((member, self._content(member, data)) for member, data in self._members), self.kind.what)
+
+    def _content(self, member: ZipInfo, data: bytes) -> bytes:
+        name = member.filename
+        if name in self.embedded:
+            return self.embedded[name].written()
+        return write_xml(self.trees[name]) if name in self.trees else data
+
+
+def _numeric(match: re.Match[bytes]) -> bytes:
+    """Returns a character of HTML as one that XML knows."""
+    name = match[1].decode()
+    is_known = name in html5 and name not in ("lt;", "gt;", "amp;", "quot;", "apos;")
+    return "".join(f"&#{ord(c)};" for c in html5[name]).encode() if is_known else match[0]
+
+
+class Package(DocumentFormat):
+    """A file of one of :data:`PACKAGES`."""
+
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
+        archive = _Archive(data, self.ending, target)
+        if self.report is not None:
+            self._report(archive)
+        wanted, names = [], list[Unit]()
+        for part, unit in archive.units:
+            text = "".join(map(text_of, unit.contents))
+            reason = unit.reason or reason_to_leave(text, archive.kind.has_cells)
+            if not reason and text.strip().casefold() in archive.literals:
+                reason = "a formula compares with it"
+            if reason:
+                self.leave(part, text, reason)
+            else:
+                wanted.append((part, unit))
+                names += [unit] if unit.element.tag == f"{X}tableColumn" else []
+        contents = run([content for _, unit in wanted for content in unit.contents])
+        self._write(wanted, contents, names)
+        return archive.written()
+
+    def _write(self, wanted: list[tuple[str, Unit]], contents: list[Content], names: list[Unit]) -> None:
+        """Writes the translations, but those that programs would refuse."""
+        sources = [text_of(content) for _, unit in wanted for content in unit.contents]
+        by_source = dict(zip(sources, map(text_of, contents), strict=True))
+        kept = set[str]()
+        tables: dict[Element, dict[str, str]] = {}
+        for unit in names:  # of columns, which differ in a table
+            name = text_of(unit.contents[0])
+            other = tables.setdefault(unit.element.getparent(), {}).setdefault(by_source[name].casefold(), name)
+            kept |= {name, other} if other != name else set()
+        remaining = iter(contents)
+        for part, unit in wanted:
+            translated = [next(remaining) for _ in unit.contents]
+            source, length = "".join(map(text_of, unit.contents)), sum(len(text_of(each)) for each in translated)
+            if source in kept or (unit.limit is not None and length > unit.limit):
+                self.leave(part, source, "two columns would have one name" if source in kept else "too long")
+            else:
+                unit.write(iter(translated))
+
+    def _report(self, archive: _Archive) -> None:
+        """Records the text outside of units."""
+        for name in archive.strange:
+            self.leave(name, name.rpartition("/")[2], "embedded file that can't be read")
+        for inner in archive.embedded.values():
+            self._report(inner)
+        for name, root in archive.trees.items():
+            units = [unit for part, unit in archive.units if part == name and not isinstance(unit, _Attribute)]
+            for element, text, is_kept in left_alone(root, units):
+                if (own := local_name(element)) not in _LAYOUT:
+                    reason = "field or code" if is_kept else "property"
+                    reason = "code or not to be translated" if XHTML in str(element.tag) else reason
+                    self.leave(name, text, "formula" if "math" in str(element.tag) else _REASONS.get(own, reason))
+
+
+_REASONS = {
+    **dict.fromkeys(("f", "formula", "formula1", "formula2", "definedName"), "formula"), "v": "result of a formula",
+    "delText": "deleted text", "instrText": "field", "creator": "name", "lastModifiedBy": "name",
+}  # fmt: skip
+_LAYOUT = frozenset(("align", "posOffset"))
+"""Elements whose text is no language."""

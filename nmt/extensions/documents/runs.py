@@ -1,0 +1,220 @@
+"""Paragraphs of Office Open XML (DOCX, PPTX, XLSX): runs, whose formatting is put around the aligned words.
+
+A paragraph is a sequence of runs, each with its own formatting. The formatting of most of the text is that of the
+paragraph; runs that differ from it are its inline elements. The three languages of ECMA-376 for paragraphs differ in
+names alone (:class:`Dialect`).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+from nmt.extensions.documents.elements import FORBIDDEN, Element
+from nmt.extensions.documents.tags import Content, Node
+
+_IGNORED = {"lang", "altLang", "noProof", "rPrChange", "dirty", "err", "smtClean"}
+"""Properties of runs, as elements or attributes, that don't change their looks."""
+MAX_LINKS = 20
+"""Links that are fields inside one another."""
+_SPACE = {"{http://www.w3.org/XML/1998/namespace}space": "preserve"}
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """Names of the elements of paragraphs in a language, each with its namespace."""
+
+    namespace: str
+    first: str = ""
+    """Properties of the paragraph, which stand before all runs."""
+    containers: frozenset[str] = frozenset()
+    """Elements with runs in them."""
+    starts: frozenset[str] = frozenset()
+    """Elements that stand at the beginning of the paragraph in the translation."""
+    ends: frozenset[str] = frozenset()
+    left_out: frozenset[str] = frozenset()
+    breaks: Mapping[str, str] = field(default_factory=dict)
+    """The white space that elements stand for."""
+
+    @classmethod
+    def of(cls, namespace: str, *, breaks: Mapping[str, str], **names: str) -> "Dialect":
+        """Returns the dialect with the names of elements in a namespace, separated by spaces."""
+        found = {key: frozenset(f"{namespace}{name}" for name in names[key].split()) for key in names}
+        return cls(namespace, f"{namespace}pPr", **found, breaks={f"{namespace}{n}": c for n, c in breaks.items()})
+
+
+W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+X = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+WORD = Dialect.of(
+    W,
+    containers="hyperlink ins smartTag sdt fldSimple customXml dir bdo",
+    starts="bookmarkStart commentRangeStart permStart",
+    ends="bookmarkEnd commentRangeEnd permEnd",
+    left_out="proofErr lastRenderedPageBreak softHyphen",
+    breaks={"tab": "\t", "br": "\n", "cr": "\n"},
+)
+DRAWING = Dialect.of(A, ends="endParaRPr", breaks={"br": "\n"})
+SHEET = Dialect.of(X, left_out="rPh phoneticPr", breaks={})
+
+
+class Paragraph:
+    """A paragraph and its content.
+
+    The tag of a node is an element; for a field that is kept a list of elements, and for a link that is a field a pair
+    of lists: the elements before its text and those after it.
+    """
+
+    def __init__(self, element: Element, dialect: Dialect) -> None:
+        self._element, self._dialect = element, dialect
+        self._run, self._text, self._properties = (f"{dialect.namespace}{name}" for name in ("r", "t", "rPr"))
+        self._format: dict[bytes, Element] = {}
+        lengths: Counter[bytes] = Counter()
+        for run in element.iter(self._run):
+            lengths[self._key(run)] += len("".join(text.text or "" for text in run.findall(self._text)))
+        self._base = max(lengths, key=lambda key: lengths[key], default=b"")
+        self.starts: list[Element] = []
+        self.ends: list[Element] = []
+        self.content = self._read(element)
+
+    def _key(self, run: Element) -> bytes:
+        """Returns the formatting of a run; equal for runs that look the same."""
+        from lxml import etree
+
+        properties = run.find(self._properties)
+        if properties is None or not (len(properties) or properties.attrib):  # of most runs
+            if b"" not in self._format:
+                self._format[b""] = run.makeelement(self._properties)
+            return b""
+        properties = deepcopy(properties)
+        properties.tail = None
+        for name in _IGNORED:
+            properties.attrib.pop(name, None)
+            for child in properties.findall(f"{self._dialect.namespace}{name}"):
+                properties.remove(child)
+        has_any = len(properties) or properties.attrib
+        key = bytes(etree.tostring(properties, method="c14n")) if has_any else b""
+        self._format.setdefault(key, properties)
+        return key
+
+    def _read(self, children: Iterable[Element], depth: int = 0) -> Content:
+        content: Content = []
+        field, elements, dialect = list[Element](), list(children), self._dialect
+        open_fields, num_open, is_head = self._open_fields(elements), 0, False
+        for number, child in enumerate(elements):
+            marks = self._marks(child)
+            is_head = is_head or number in open_fields
+            if is_head:  # of a field that covers several paragraphs, such as a table of contents
+                self.starts.append(child)
+                is_head = "separate" not in marks
+            elif field or "begin" in marks:
+                field.append(child)
+                num_open += marks.count("begin") - marks.count("end")
+                if num_open <= 0:
+                    content.append(self._field(field, depth))
+                    field, num_open = [], 0
+            elif child.tag in dialect.starts | dialect.ends or "end" in marks:
+                (self.starts if child.tag in dialect.starts else self.ends).append(child)
+            elif child.tag == self._run:
+                self._read_run(child, content)
+            elif child.tag == self._text:
+                content.append(child.text or "")
+            elif child.tag in dialect.containers:
+                content.append(Node(child, self._read(_inner(child), depth), is_unique=True))
+            elif child.tag not in dialect.left_out and child.tag != dialect.first:
+                text = dialect.breaks.get(child.tag) or child.findtext(self._text) or ""
+                content.append(Node([child], [text] if text else [], is_kept=True))
+        return content
+
+    def _marks(self, child: Element) -> list[str]:
+        """Returns the marks of fields in a run."""
+        marks = child.iter(f"{W}fldChar") if child.tag == self._run else ()
+        return [mark.get(f"{W}fldCharType", "") for mark in marks]
+
+    def _open_fields(self, elements: Sequence[Element]) -> set[int]:
+        """Returns where the fields begin that don't end among the elements."""
+        begins = list[int]()
+        for number, child in enumerate(elements):
+            for mark in self._marks(child):
+                if mark == "begin":
+                    begins.append(number)
+                elif mark == "end" and begins:
+                    begins.pop()
+        return set(begins)
+
+    def _field(self, field: list[Element], depth: int) -> Node:
+        """Returns a field, whose runs depend on each other, so it is kept; of a link, the text is translated."""
+        middle = next((n for n, each in enumerate(field) if "separate" in self._marks(each)), 0)
+        command = "".join(text.text or "" for each in field[:middle] for text in each.iter(f"{W}instrText"))
+        if not command.lstrip().startswith("HYPERLINK") or depth == MAX_LINKS:
+            texts = (text.text or "" for each in field for text in each.iter(self._text))
+            return Node(field, ["".join(texts)], is_kept=True)
+        content = self._read(field[middle + 1 : -1], depth + 1)
+        return Node((field[: middle + 1], field[-1:]), content, is_unique=True)
+
+    def _read_run(self, run: Element, content: Content) -> None:
+        key, inside = self._key(run), content
+        if key != self._base:
+            last = content[-1] if content else None
+            # Word divides text into runs for its own purposes: equal formatting is one element.
+            if not (isinstance(last, Node) and last.tag is self._format[key]):
+                content.append(last := Node(self._format[key]))
+            inside = last.content
+        for piece in run:
+            if piece.tag == self._text:
+                inside.append(piece.text or "")
+            elif piece.tag == f"{W}noBreakHyphen":
+                inside.append("\u2011")
+            elif piece.tag in self._dialect.breaks:
+                inside.append(Node(piece, [self._dialect.breaks[piece.tag]], is_kept=True))
+            elif piece.tag not in self._dialect.left_out and piece.tag != self._properties:
+                inside.append(Node(piece, is_kept=True))
+
+    def write(self, content: Content) -> None:
+        """Replaces the content of the paragraph."""
+        for child in list(self._element):
+            if child.tag != self._dialect.first:
+                self._element.remove(child)
+        self._element.extend(self.starts)
+        self._write(self._element, content, self._format.get(self._base))
+        self._element.extend(self.ends)
+
+    def _write(self, parent: Element, content: Content, properties: Element | None) -> None:
+        for item in content:
+            if isinstance(item, str):
+                text = parent.makeelement(self._text, {} if self._dialect is DRAWING else _SPACE)
+                text.text = FORBIDDEN.sub("", item)
+                parent.append(self._wrapped(text, properties))
+            elif isinstance(item.tag, list):
+                parent.extend(item.tag)
+            elif isinstance(item.tag, tuple):
+                parent.extend(item.tag[0])
+                self._write(parent, item.content, properties)
+                parent.extend(item.tag[1])
+            elif item.tag.tag == self._properties:
+                self._write(parent, item.content, item.tag)
+            elif item.is_kept:
+                parent.append(self._wrapped(item.tag, properties))
+            else:
+                parent.append(item.tag)
+                inner = _inner(item.tag)
+                for child in list(inner):
+                    inner.remove(child)
+                self._write(inner, item.content, properties)
+
+    def _wrapped(self, piece: Element, properties: Element | None) -> Element:
+        """Returns a piece in a run. A cell without formatting has its text outside of runs."""
+        has_format = properties is not None and (len(properties) or properties.attrib)
+        if self._dialect is SHEET and not has_format and len(self._format) < 2:
+            return piece
+        run = piece.makeelement(self._run)
+        if has_format:
+            run.append(deepcopy(properties))
+        run.append(piece)
+        return run
+
+
+def _inner(container: Element) -> Element:
+    """Returns the element that contains the runs of a container."""
+    content = container.find(f"{W}sdtContent")
+    return container if content is None else content

@@ -1,0 +1,160 @@
+"""Values of data files are translated, and all else stays letter by letter."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+
+import pytest
+from backwards import translate
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("sentencex")
+pytest.importorskip("lxml")
+
+import yaml
+
+from nmt.core.errors import UserError
+from nmt.extensions.documents.formats import report_on, translate_document
+from nmt.extensions.documents.selection import Report, reason_to_leave
+from nmt.translation.results import Translation
+
+
+def translated(name: str, text: str, *only: str) -> str:
+    report = Report()
+    data = translate_document(name, text.encode(), translate, "de", "en", only=only, report=report)
+    assert report.total == report_on(name, data, only).total
+    return data.decode()
+
+
+def test_tables() -> None:
+    source = (
+        '\ufeffName;Der Text;Preis\r\n"Hund ""x""";der Hund, sieht;1,5\r\n;"der\r\nHund";2026-01-01\r\nKatze;SKU-1;=A1'
+    )
+    expected = source.replace('"Hund ""x"""', '"""x"" dog"').replace("der Hund, sieht", "sees Hund, the")
+    assert translated("a.csv", source) == expected.replace('"der\r\nHund"', '"the\r\ndog"').replace("Katze", "cat")
+    assert translated("a.csv", "a,b\nHund,Hund\n", "b") == "a,b\nHund,dog\n"
+    assert translated("a.csv", "Hund,Hund\nHund,Hund\n", "2") == "Hund,dog\nHund,dog\n"  # without a line of names
+    assert translated("a.tsv", 'x\tder Hund\n"Hund sieht\tder Hund\n') == 'x\tder Hund\n"sees ""Hund"\tdog the\n'
+
+
+def test_json() -> None:
+    source = '{"a": {"Hund": "der Hund"},\r\n "b": [1.50, "Katze <b>und</b> {n}", null, '
+    source += '"http://a.b/Hund", "c_d"], "x.y": "H\\u00fc und"}'
+    whole = source.replace("der Hund", "dog the").replace("Katze <b>und</b> {n}", "{n} <b>and</b> cat")
+    assert translated("a.json", source) == whole.replace("H\\u00fc und", "and H\\u00fc")
+    assert translated("a.json", source, "a.*", "x.y") == source.replace("der Hund", "dog the").replace(
+        "H\\u00fc und", "and H\\u00fc"
+    )
+    assert translated("a.json", '"der Hund"') == '"dog the"'
+
+
+YAML = """# der Hund
+de: &x
+  plain: der Hund  # Katze
+  quoted: "der \\"Hund\\""
+  single: 'der ''Hund'''
+  number: 5
+  word: yes
+  literal: |-  # Katze
+    der Hund
+      sieht
+
+    Katze und
+  folded: >
+    der Hund
+    sieht
+
+  key: {der Hund: [Katze und, *x], ? [der Hund] : !t der Hund}
+"""
+
+
+def test_yaml() -> None:
+    expected = (
+        YAML.replace("plain: der Hund", "plain: dog the")
+        .replace('"der \\"Hund\\""', '"\\"Hund\\" the"')
+        .replace("'der ''Hund'''", "'''Hund'' the'")
+        .replace("    der Hund\n      sieht\n\n    Katze und", "    dog the\n      sees\n\n    and cat")
+        .replace(">\n    der Hund\n    sieht\n", "|\n    sees dog the\n")
+        .replace("[Katze und", "[and cat")
+    )
+    assert translated("a.yaml", YAML) == expected
+    assert translated("a.yml", "a: der Hund\n---\nb: der Hund\n", "b") == "a: der Hund\n---\nb: dog the\n"
+
+
+@given(
+    st.lists(st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1), min_size=1, max_size=5), st.booleans()
+)
+def test_values_with_any_characters_can_be_read_again(texts: Sequence[str], is_flow: bool) -> None:
+    """Whatever a translation is, the file has it."""
+    answers = {f"Wort{'x' * (n + 1)}": " ".join(text.split()) or "-" for n, text in enumerate(texts)}
+
+    def answer(sentences: Sequence[str]) -> list[Translation]:
+        return [Translation(each, answers[each], 0.0, []) for each in sentences]
+
+    for style in (None, "'", '"', "|", ">"):
+        source = yaml.dump([*answers], default_style=style, default_flow_style=is_flow)
+        found = yaml.safe_load(translate_document("a.yaml", source.encode(), answer))
+        assert [str(each).strip() for each in found] == [each.strip() for each in answers.values()]
+    rows = "a\n" + "\n".join(answers)
+    assert [row[0] for row in csv.reader(io.StringIO(translate_document("a.csv", rows.encode(), answer).decode()))][
+        1:
+    ] == [*answers.values()]
+    assert json.loads(translate_document("a.json", json.dumps([*answers]).encode(), answer)) == [*answers.values()]
+
+
+def test_xml() -> None:
+    source = (
+        '<?xml version="1.0"?>\n<!DOCTYPE r SYSTEM "r.dtd"><!-- der Hund --><r xml:space="preserve"><s name="Hund">'
+        'Der <b>Hund</b> sieht</s><i translate="no">der Hund</i><n>12</n><k>a_b</k>'
+        '<p title="der Hund">Katze<c/> und</p></r>'
+    )
+    result = translated("a.xml", source)
+    assert '<!DOCTYPE r SYSTEM "r.dtd">' in result
+    assert '<s name="Hund">sees <b>dog</b> the</s><i translate="no">der Hund</i><n>12</n><k>a_b</k>' in result
+    assert '<p title="der Hund">and cat<c/></p>' in result
+    some = translated("a.xml", source, "r/p/@title", "n")
+    assert '<p title="dog the">Katze<c/> und</p>' in some
+    assert "Der <b>Hund</b> sieht" in some
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "only", "message"),
+    [
+        ("a.json", '{"a": 1', [], "not JSON"),
+        ("a.json", "[" * 100_000, [], "not JSON"),
+        ("a.json", '{"a": "b"}', ["c"], "'c' is not in the document.\nIt has: a"),
+        ("a.csv", "a,b\n1,2\n", ["c"], "It has: a, b"),
+        ("a.yaml", "a: [", [], "not YAML"),
+        ("a.yaml", "[" * 3_000, [], "inside one another|not YAML"),
+        ("a.xml", "<a>", [], "not well-formed"),
+        ("a.xml", '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', [], "document type"),
+    ],
+)
+def test_what_is_refused(name: str, text: str, only: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        translate_document(name, text.encode(), translate, only=only)
+
+
+def test_aliases_of_yaml_are_not_expanded() -> None:
+    lines = [
+        "a: &a [Hund]",
+        *(f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True)),
+    ]
+    loop = "\n".join([*lines, "j: &j [*j, Katze]\n"])
+    assert translated("a.yaml", loop) == loop.replace("Hund", "dog").replace("Katze", "cat")
+
+
+@pytest.mark.parametrize(
+    ("text", "as_value", "in_prose"),
+    [
+        ("Der Hund", "", ""), ("E-Mail", "", ""), ("今天是2026年", "", ""), ("z. B. 5 Hunde", "", ""),
+        ("1.250,00 €", "number", "number"), ("2026-01-01T10:00:00Z", "date", "date"),
+        ("{n}", *["address, placeholder or measure"] * 2), ("true", "identifier", ""),
+        ("a_b", "identifier", ""), ("com.example.app", "identifier", ""), ("/usr/bin", "identifier", ""),
+        ("{n, plural, one {Hund} other {Hunde}}", "message with plural forms", ""), ("=SUM(A1)", "formula", ""),
+    ],
+)  # fmt: skip
+def test_reasons(text: str, as_value: str, in_prose: str) -> None:
+    assert (reason_to_leave(text, is_value=True), reason_to_leave(text)) == (as_value, in_prose)

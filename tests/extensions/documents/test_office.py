@@ -1,0 +1,188 @@
+"""Slides, spreadsheets and books, as their programs write them, come back in their language and open again."""
+
+import io
+import re
+import zipfile
+
+import pytest
+from backwards import translate
+
+pytest.importorskip("sentencex")
+pytest.importorskip("lxml")
+
+from nmt.core.errors import UserError
+from nmt.extensions.documents.formats import report_on, translate_document
+from nmt.extensions.documents.selection import Report
+
+W, A, X, P, C = (
+    f'xmlns{prefix}="http://schemas.openxmlformats.org/{name}/2006/{what}"'
+    for prefix, name, what in (
+        (":w", "wordprocessingml", "main"), (":a", "drawingml", "main"), ("", "spreadsheetml", "main"),
+        (":p", "presentationml", "main"), (":c", "drawingml", "chart"),
+    )
+)  # fmt: skip
+ODF = " ".join(
+    f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "text", "table")
+)
+Parts = dict[str, str | bytes]
+
+
+def packed(parts: Parts) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text)
+    return file.getvalue()
+
+
+def translated(ending: str, parts: Parts) -> tuple[dict[str, str], dict[str, str]]:
+    """Returns the parts, and why texts were left alone. As many texts are in the result."""
+    report = Report()
+    data = translate_document(f"a{ending}", packed(parts), translate, "de", "en", report=report)
+    described = report.to_json(report_on(f"a{ending}", data))
+    assert described["texts"] == described["texts_in_result"]
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.namelist() == list(parts)
+        found = {name: re.sub(r"^<\?xml[^>]*>\n", "", archive.read(name).decode("utf-8", "replace")) for name in parts}
+    return found, {row["text"]: row["reason"] for row in described["left_alone"]}
+
+
+def test_slides() -> None:
+    text = (
+        "<a:p><a:pPr/><a:r><a:rPr lang='de'/><a:t>Der </a:t></a:r><a:r><a:rPr lang='de' b='1'/><a:t>Hund</a:t></a:r>"
+        "<a:r><a:rPr dirty='0'/><a:t> sieht</a:t></a:r><a:br/><a:fld><a:t>3</a:t></a:fld><a:endParaRPr/></a:p>"
+    )
+    simple = "<a:p><a:r><a:t>Der Hund</a:t></a:r></a:p>"
+    parts: Parts = {
+        "ppt/a.xml": f'<p:sld {P} {A}><p:cNvPr id="1" name="Hund" descr="Die Katze"/>{text}</p:sld>',
+        "ppt/b.xml": f"<p:sldLayout {P} {A}><p:sp><p:nvPr><p:ph/></p:nvPr>{simple}</p:sp></p:sldLayout>",
+        "ppt/c.xml": f"<p:cmLst {P} {A}><p:cm><p:text>Der Hund</p:text></p:cm>{simple}</p:cmLst>",
+        "ppt/vbaProject.bin": b"\xd0\xcf Hund",
+    }
+    found, reasons = translated(".pptx", parts)
+    assert found["ppt/a.xml"].endswith(
+        '<p:cNvPr id="1" name="Hund" descr="cat Die"/><a:p><a:pPr/><a:r><a:t>sees </a:t></a:r><a:r><a:rPr b="1"/>'
+        "<a:t>dog</a:t></a:r><a:r><a:t> the</a:t></a:r><a:br/><a:fld><a:t>3</a:t></a:fld><a:endParaRPr/></a:p></p:sld>"
+    )
+    assert found["ppt/b.xml"] == parts["ppt/b.xml"]
+    assert found["ppt/c.xml"] == str(parts["ppt/c.xml"]).replace("Der Hund", "dog the")
+    assert reasons == {"Der Hund": "prompt of a placeholder"}
+
+
+def test_a_workbook_keeps_what_its_formulas_need() -> None:
+    texts = ("Der Hund", "Katze", "Und", "SKU-12", "nein", "Hund", "hund")
+    columns = [
+        f'<table {X}><tableColumn name="{a}"/><tableColumn name="{b}"/></table>' for a, b in (texts[2::-2], texts[5:])
+    ]
+    rich = "<si><r><rPr><b/></rPr><t>Der</t></r><r><t xml:space='preserve'> Hund sieht</t></r><rPh><t>x</t></rPh></si>"
+    formula = '<c t="str"><f>IF(A1="Katze",Tab[Und],"x")</f><v>gut</v></c>'
+    parts: Parts = {
+        "xl/workbook.xml": f'<workbook {X}><sheet name="Hund"/></workbook>',
+        "xl/sheet.xml": (
+            f'<worksheet {X}>{formula}<is><t>Der Hund</t></is><dataValidation promptTitle="Der Hund" error="und Katze">'
+            '<formula1>"Ja,Nein"</formula1></dataValidation><oddHeader>&amp;LHund &amp;&amp; Katze&amp;C&amp;12der '
+            "Hund &amp;P</oddHeader></worksheet>"
+        ),
+        "xl/sharedStrings.xml": f"<sst {X}>" + "".join(f"<si><t>{text}</t></si>" for text in texts) + f"{rich}</sst>",
+        "xl/table1.xml": columns[0], "xl/table2.xml": columns[1],
+        "xl/charts/chart1.xml": f"<c:chart {C}><c:v>Der Hund</c:v><c:f>Hund!$A$1</c:f></c:chart>",
+        "xl/comments1.xml": f"<comments {X}><text><r><t>Der Hund</t></r></text></comments>",
+    }  # fmt: skip
+    found, reasons = translated(".xlsx", parts)
+    assert formula in found["xl/sheet.xml"]
+    assert (
+        '<is><t xml:space="preserve">dog the</t></is><dataValidation promptTitle="dog the" error="cat and">'
+        in (found["xl/sheet.xml"])
+    )
+    assert "<oddHeader>&amp;Lcat &amp;&amp; dog&amp;C&amp;12&amp;P dog the</oddHeader>" in found["xl/sheet.xml"]
+    assert re.findall(r"<t[^>]*>(.*?)</t>", found["xl/sharedStrings.xml"]) == [
+        "dog the",
+        *texts[1:],
+        "sees dog ",
+        "the",
+    ]
+    assert found["xl/table1.xml"] == columns[0].replace("Der Hund", "dog the")  # as the cell of its head
+    assert found["xl/table2.xml"] == columns[1]
+    assert "<c:v>dog the</c:v><c:f>Hund!$A$1</c:f>" in found["xl/charts/chart1.xml"]
+    assert "dog the" in found["xl/comments1.xml"]
+    compared, twice = "a formula compares with it", "two columns would have one name"
+    assert reasons == {
+        "Hund": twice, "hund": twice, "SKU-12": "identifier", "Katze": compared, "nein": compared, "Und": compared,
+        'IF(A1="Katze",Tab[Und],"x")': "formula", '"Ja,Nein"': "formula", "gut": "result of a formula",
+        "Hund!$A$1": "formula",
+    }  # fmt: skip
+    with pytest.raises(UserError, match="csv, tsv, json, yaml and xml"):
+        translate_document("a.xlsx", packed(parts), translate, only=["Hund"])
+
+
+def test_the_workbook_of_a_chart_is_translated_with_it() -> None:
+    document = f"<w:document {W}><w:p><w:r><w:t>Der Hund</w:t></w:r></w:p></w:document>"
+    inner = packed({"xl/sharedStrings.xml": f"<sst {X}><si><t>Der Hund</t></si></sst>"})
+    parts: Parts = {"word/document.xml": document, "word/embeddings/a.xlsx": inner, "word/embeddings/b.xlsx": b"Hund"}
+    with zipfile.ZipFile(io.BytesIO(translate_document("a.docx", packed(parts), translate))) as archive:
+        embedded = zipfile.ZipFile(io.BytesIO(archive.read("word/embeddings/a.xlsx")))
+        assert b"dog the" in embedded.read("xl/sharedStrings.xml")
+        assert archive.read("word/embeddings/b.xlsx") == b"Hund"
+    assert report_on("a.docx", packed(parts)).reasons == {"embedded file that can't be read": 1}
+
+
+def test_cells_and_fields_of_open_document() -> None:
+    cell = "<table:table-cell {}><text:p>{}</text:p></table:table-cell>".format
+    cells = cell('office:value-type="string"', "Der Hund") + cell('office:value-type="float"', "fünf Hund")
+    cells += cell('table:formula="of:=IF([.A1]=&quot;Ja&quot;;1)"', "Hund sieht") + cell("", "ja")
+    text = '<text:p>Der <text:page-number>1</text:page-number><text:s/>Hund <text:s text:c="3"/></text:p>'
+    text += "<text:p>Der Hund<text:tab/>17</text:p>"
+    found, reasons = translated(".ods", {"content.xml": f"<office:x {ODF}>{cells}{text}</office:x>"})
+    assert cells.replace("Der Hund", "dog the").replace(" >", ">") in found["content.xml"]
+    assert (
+        '<text:p>dog <text:page-number>1</text:page-number> the <text:s text:c="3"/></text:p>' in found["content.xml"]
+    )
+    assert "<text:p>dog the<text:tab/>17</text:p>" in found["content.xml"]
+    assert reasons == {
+        "fünf Hund": "number", "ja": "a formula compares with it", "Hund sieht": "result of a formula",
+    }  # fmt: skip
+
+
+def test_links_and_tables_of_contents_that_are_fields() -> None:
+    begin, separate, end = (f'<w:r><w:fldChar w:fldCharType="{kind}"/></w:r>' for kind in ("begin", "separate", "end"))
+    head, run = begin + "<w:r><w:instrText>{}</w:instrText></w:r>" + separate, "<w:r><w:t>{}</w:t></w:r>"
+    first = head.format("TOC") + head.format("HYPERLINK x") + run.format("Der Hund") + end
+    body = (first, run.format("Katze und") + end, run.format("sieht Katze"))
+    document = f"<w:document {W}>" + "".join(f"<w:p>{text}</w:p>" for text in body) + "</w:document>"
+    found, reasons = translated(".docx", {"word/document.xml": document})
+    assert re.findall(r"<w:t[^>]*>(.*?)</w:t>", found["word/document.xml"]) == ["dog the", "and cat", "cat sees"]
+    marks = re.compile(r'fldCharType="\w+"|instrText>\w+')
+    assert marks.findall(found["word/document.xml"]) == marks.findall(document)
+    assert reasons == {"TOC": "field", "HYPERLINK x": "field"}
+
+
+def test_a_book() -> None:
+    kind = '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.1//EN" "xhtml11.dtd">\n'
+    parts: Parts = {
+        "mimetype": "application/epub+zip",
+        "a.opf": '<x xmlns:d="http://purl.org/dc/elements/1.1/"><d:title>Der Hund</d:title><d:language/></x>',
+        "toc.ncx": '<ncx xmlns="http://www.daisy.org/z3986/2005/ncx/"><text>Der Hund</text></ncx>',
+        "1.xhtml": f'{kind}<html xmlns="http://www.w3.org/1999/xhtml" xml:lang="de"><body><p>Der&nbsp;Hund <i>sieht</i>'
+        '<a id="x"/></p><pre>Hund</pre><img src="a.png" alt="Der Hund"/></body></html>',
+    }
+    found, reasons = translated(".epub", parts)
+    page = '<p><i>sees</i> dog the<a id="x"/></p><pre>Hund</pre><img src="a.png" alt="dog the"/></body></html>'
+    assert found["1.xhtml"].startswith(f'{kind}<html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en">')
+    assert found["1.xhtml"].replace("\u00a0", " ").endswith(page)
+    assert "<d:title>dog the</d:title><d:language>en</d:language>" in found["a.opf"]
+    assert "<text>dog the</text>" in found["toc.ncx"]
+    assert reasons == {"Hund": "code or not to be translated", "en": "property"}
+
+
+@pytest.mark.parametrize(
+    ("name", "parts", "message"),
+    [
+        ("a.xlsx", {"word/document.xml": "<a/>"}, "no text part"),
+        ("a.epub", {"1.xhtml": '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>'}, "document type"),
+        ("a.pptx", {"ppt/a.xml": "<!DOCTYPE a><a/>"}, "document type"),
+        ("a.ods", {"content.xml": b"\x00"}, "not well-formed"),
+    ],
+)
+def test_wrong_and_dangerous_files(name: str, parts: Parts, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        translate_document(name, packed(parts), translate)
