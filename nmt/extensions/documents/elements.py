@@ -62,6 +62,9 @@ _UNIQUE = _names("a abbr button data dfn label q ruby time")
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 FORBIDDEN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _ENTITY = re.compile(r"&(?:\w+|#\d+|#[xX][\da-fA-F]+);")
+_MANY_ATTRIBUTES = re.compile(
+    r"""<[a-zA-Z][^\s<>]*+(?:\s++[^\s=>"']++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s>"']++))?+){1001}"""
+)
 _PAGE = re.compile(r"<(?:!doctype|html|head|body)\b", re.IGNORECASE)
 _KEPT_IN_HTML = re.compile(
     rf"{KEPT.pattern}|[&<>\u00a0\u00ad\u200b-\u200f\u2007\u202f©®™°§¶†‡•←-⇿×÷±≠≤≥≈∞]", re.VERBOSE
@@ -122,6 +125,8 @@ def _parse_html(text: str) -> tuple[Element, bool]:
     import lxml.html
 
     text, is_page = FORBIDDEN.sub("", text), _PAGE.search(text) is not None
+    if _MANY_ATTRIBUTES.search(text):  # the parser compares each with all before it
+        raise UserError("An element of the HTML has more than 1,000 attributes.", "Remove those that have no use.")
     parser = lxml.html.HTMLParser(encoding="utf-8", default_doctype=False)
     try:
         if is_page:

@@ -17,8 +17,8 @@ from nmt.extensions.documents.selection import Report, Selection
 from nmt.extensions.documents.tags import Content, free_text
 from nmt.recipe.registry import Table
 
-MAX_BYTES = 10 << 20
-"""Largest size of a file."""
+MAX_BYTES, MAX_TEXTS = 10 << 20, 200_000
+"""Largest size of a file, and the most texts, such as paragraphs and cells; a small archive can have millions."""
 
 
 class DocumentFormat:
@@ -144,8 +144,14 @@ def _with_format(
     form.ending, form.selection, form.report = ending, Selection(only), report
     if len(data) > MAX_BYTES:
         raise UserError(f"The file has {len(data):,} bytes, more than {MAX_BYTES:,}.", "Split the file.")
+
+    def limited(blocks: Sequence[Content], **options: Any) -> list[Content]:
+        if len(blocks) > MAX_TEXTS:
+            raise UserError(f"The file has {len(blocks):,} texts, more than {MAX_TEXTS:,}.", "Split the file.")
+        return run(blocks, **options)
+
     with extra("documents"):
-        result = form.translate(data, run, target)
+        result = form.translate(data, limited, target)
     form.selection.check()
     return result
 

@@ -9,7 +9,7 @@ from fixture_types import RunNmt
 
 pytest.importorskip("sentencex")
 
-from nmt.extensions.documents.options import SentenceOptions, sentence_requests
+from nmt.extensions.documents.sentence_options import SentenceOptions, sentence_requests
 from nmt.translation.load import load
 from nmt.translation.request import Request
 
