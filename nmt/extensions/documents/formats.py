@@ -17,7 +17,7 @@ from nmt.extensions.documents.selection import Report, Selection
 from nmt.extensions.documents.tags import Content, free_text
 from nmt.recipe.registry import Table
 
-MAX_BYTES, MAX_TEXTS = 10 << 20, 200_000
+MAX_BYTES, MAX_TEXTS = 10 << 20, 100_000
 """Largest size of a file, and the most texts, such as paragraphs and cells; a small archive can have millions."""
 
 
@@ -146,8 +146,7 @@ def _with_format(
         raise UserError(f"The file has {len(data):,} bytes, more than {MAX_BYTES:,}.", "Split the file.")
 
     def limited(blocks: Sequence[Content], **options: Any) -> list[Content]:
-        if len(blocks) > MAX_TEXTS:
-            raise UserError(f"The file has {len(blocks):,} texts, more than {MAX_TEXTS:,}.", "Split the file.")
+        check_number(len(blocks))
         return run(blocks, **options)
 
     with extra("documents"):
@@ -186,6 +185,12 @@ def sentences_of_document(
     with suppress(_EnoughText):
         _with_format(name, data, collect, only=only)
     return found
+
+
+def check_number(num_texts: int) -> None:
+    """Raises a UserError if a file has more texts than :data:`MAX_TEXTS`."""
+    if num_texts > MAX_TEXTS:
+        raise UserError(f"The file has more than {MAX_TEXTS:,} paragraphs, cells or other texts.", "Split the file.")
 
 
 def check_name(name: str) -> str:

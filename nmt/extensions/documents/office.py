@@ -27,7 +27,7 @@ from nmt.extensions.documents.elements import (
     public_code,
     units_of,
 )
-from nmt.extensions.documents.formats import DocumentFormat, damaged
+from nmt.extensions.documents.formats import DocumentFormat, check_number, damaged
 from nmt.extensions.documents.runs import DRAWING, SHEET, WORD, A, Paragraph, W, X
 from nmt.extensions.documents.segmentation import has_letters
 from nmt.extensions.documents.selection import reason_to_leave
@@ -258,7 +258,7 @@ class _Archive:
     """The parts of a file, with the texts in them and the documents embedded in it."""
 
     def __init__(self, data: bytes, ending: str, target: str, limit: int | None = None) -> None:
-        self.kind, self.num_bytes = PACKAGES[ending], 0
+        self.kind, self.num_bytes, self.num_texts = PACKAGES[ending], 0, 0
         self.literals = set[str]()
         self.units: list[tuple[str, Unit]] = []
         """Each with the name of its part."""
@@ -288,7 +288,11 @@ class _Archive:
         elif self.kind.parts.fullmatch(name) or _PROPERTIES.fullmatch(name):
             is_book = self.kind is PACKAGES[".epub"]
             root = parse_xml(_ENTITY.sub(_numeric, content) if is_book else content, may_have_type=is_book)
-            units = [(name, unit) for unit in _units_in(root)]
+            units = list[tuple[str, Unit]]()
+            for unit in _units_in(root):
+                units.append((name, unit))
+                self.num_texts += any(map(text_of, unit.contents))
+                check_number(self.num_texts)
             self.literals.update(_literals_in(root))
             if is_book:
                 declare_language(root, target)

@@ -414,6 +414,25 @@ def test_large_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         translate_document("a.odt", bomb, translate)
 
 
+@pytest.mark.parametrize("name", ["a.odt", "a.txt"])
+def test_a_file_with_many_texts_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "MAX_TEXTS", 2)
+    paragraphs = ODT.replace("<text:p>", "<text:p/><text:p>Ein Satz.</text:p><text:p>Noch einer.</text:p><text:p>", 1)
+    data = packed(content_xml=paragraphs) if name == "a.odt" else b"Eins.\n\nZwei.\n\nDrei.\n"
+    with pytest.raises(UserError, match="more than 2 paragraphs"):
+        translate_document(name, data, translate)
+
+
+def test_html_with_many_attributes_is_refused() -> None:
+    def page(count: int) -> bytes:
+        attributes = " ".join(f"data-{n}='{n}>'" for n in range(count))
+        return f"<p {attributes}>Ein <b class=x>Satz</b> mit = und d='1'.</p>".encode()
+
+    assert b"data-999" in translate_document("a.html", page(1000), translate)
+    with pytest.raises(UserError, match="more than 1,000 attributes"):
+        translate_document("a.html", page(1001), translate)
+
+
 def test_an_archive_with_two_members_of_a_name_is_refused() -> None:
     file = io.BytesIO(packed(content_xml=ODT))
     with zipfile.ZipFile(file, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
