@@ -1,14 +1,16 @@
 """Runs that end after some minutes: the learning rate falls to its end in time, and the recipe repeats the run."""
 
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import nmt
 from nmt.core.errors import UserError
 from nmt.models.weights import read_tensors
+from nmt.training import trainer
 from nmt.training.checkpoint import CheckpointFolder, step_of
 from nmt.training.events import Event, Started, Updated
 from nmt.training.optimization import Cosine
@@ -17,6 +19,13 @@ MINUTES = {
     "training.max_epochs": None, "training.max_steps": None, "training.max_minutes": 0.05,
     "training.schedule": {"type": "cosine", "stable_fraction": 0.5, "warmup_steps": 2}, "training.validate_every": None,
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that each reading advances: runs have as many updates on a busy machine as on another."""
+    readings = count()
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(perf_counter=lambda: 0.1 * next(readings)))
 
 
 def simulated(seconds_of: Callable[[int], float], limit: float) -> tuple[Cosine, list[float]]:
