@@ -114,10 +114,10 @@ LIMITS = {
     "translation": 1_594,
     "plotting": 927,
     "evaluation": 147,
-    "autotrain": 789,
+    "autotrain": 790,
     "api": 156,
     "quickstart": 218,
-    "cli": 1_781,
+    "cli": 1_780,
     "extensions": 26_420,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""

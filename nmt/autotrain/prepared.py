@@ -126,21 +126,22 @@ class Prepared:
 
     def choose(self) -> Recipe:
         """Chooses the width and the number of updates; says why, and what is to be expected."""
-        deadline, minutes = self.request.deadline, self.request.minutes
+        speeds, deadline, minutes = self.speeds, self.request.deadline, self.request.minutes
         seconds = deadline - time.monotonic() if deadline else 60 * LONG_MINUTES
-        speed = [speed for speed in self.speeds if speed.num_updates(seconds) >= WIDTHS.get(speed.width, 0)][-1]
+        speed = [speed for speed in speeds if speed.num_updates(seconds) >= WIDTHS.get(speed.width, 0)][-1]
         if minutes is None:
             seconds = max(60.0, ENOUGH_EPOCHS * self.encoded.num_tokens / BATCH_TOKENS * speed.update)
             minutes = round(seconds / 60)
             say(f"training ends when validation says that more time brings nothing, after about {minutes} minutes")
         num_updates = speed.num_updates(seconds)
-        num_epochs = num_updates * BATCH_TOKENS / self.encoded.num_tokens
-        recipe = self.recipe(speed.width, num_updates)
-        wider = "".join(f"; width {w} is for {n:,} or more" for w, n in WIDTHS.items() if num_updates < n)
+        recipe, num_epochs = self.recipe(speed.width, num_updates), num_updates * BATCH_TOKENS / self.encoded.num_tokens
+        encoder = recipe.model.encoder
+        widths = {} if self.request.start else WIDTHS  # a trained model has its own
+        wider = "".join(f"; width {w} is for {n:,} or more" for w, n in widths.items() if num_updates < n)
         say(
-            f"model: Transformer of width {speed.width}, because there is time for about {num_updates:,} updates "
+            f"model: {encoder['type']} of width {speed.width}; there is time for about {num_updates:,} updates "
             f"({60 / speed.update:,.0f} updates a minute){wider}\ntraining: {recipe.training.optimizer['type']}, about "
-            f"{num_epochs:.0f} epochs; dropout {recipe.model.encoder['dropout']}"
+            f"{num_epochs:.0f} epochs" + (f"; dropout {encoder['dropout']}" if "dropout" in encoder else "")
         )
         for estimate in () if self.request.start else hooks("quality_expected"):
             chrf, error = estimate(self.texts.train, speed.width, num_updates)

@@ -99,6 +99,17 @@ def test_a_vocabulary_of_a_long_text_is_learned_from_some_of_it_and_spells_the_r
     assert not learn_vocabulary(pairs[:5000], {"size": 400})[1].byte_fallback
 
 
+def test_an_encoder_that_names_no_dropout_can_be_set(
+    text: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"model.encoder": {"type": "recurrent", "hidden_size": 8}, "model.decoder": {"type": "luong"},
+                "model.embedding_size": 8, "model.tie": "none"}  # fmt: skip
+    prepare(Request(text, 0.5, settings), tmp_path).choose()
+    errors = capsys.readouterr().err
+    assert "model: recurrent of width 8; there is time for" in errors
+    assert "dropout" not in errors
+
+
 def test_settings_of_the_vocabulary_are_used(text: tuple[Path, Path], tmp_path: Path) -> None:
     settings = {"vocabulary.type": "bpe", "vocabulary.joint": False, "vocabulary.size": 60}
     prepared = prepare(Request(text, 1.0, settings), tmp_path)
