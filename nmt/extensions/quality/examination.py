@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Literal
 
 from nmt.alignment.lexicon import Lexicon
@@ -182,25 +183,21 @@ class QualityExamination(Examination):
 
 def _by_sentences(model: LoadedModel, window: Window, rows: Sequence[int]) -> list[Candidate]:
     """Returns, for some lines, the translations of their sentences side by side."""
-    parts, numbers = list[Request](), list[int]()
-    for row in rows:
-        request = window.requests[row]
+    parts = list[list[Request]]()
+    for request in (window.requests[row] for row in rows):
         begin = model.vocabularies.source.after_tags(request.source)
-        texts = [request.source[:begin] + text for text in sentences(request.source[begin:])]
-        parts += [replace(request, source=text) for text in texts]
-        numbers += [row] * len(texts)
-    found: dict[int, list[Candidate]] = {row: [] for row in rows}
-    for row, candidates in zip(
-        numbers, window.search(parts, [window.numbers[row] for row in numbers], window.options), strict=True
-    ):
-        found[row].append(candidates[0])
+        texts = (request.source[:begin] + text for text in sentences(request.source[begin:]))
+        parts.append([replace(request, source=text) for text in texts])
+    numbers = [window.numbers[row] for row, of_line in zip(rows, parts, strict=True) for _ in of_line]
+    found = iter(window.search([part for of_line in parts for part in of_line], numbers, window.options))
+    lines = ([candidates[0] for candidates in islice(found, len(of_line))] for of_line in parts)
     return [
         Candidate(
             side_by_side(each.text for each in of_line),
             sum(each.score for each in of_line),
             [token for each in of_line for token in each.tokens],
         )
-        for of_line in found.values()
+        for of_line in lines
     ]
 
 
