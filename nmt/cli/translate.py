@@ -25,11 +25,10 @@ from nmt.cli.translation_options import TRANSLATE_OPTIONS, AddedOptions, Resume,
 from nmt.core.console import progress_bar, say, warn
 from nmt.core.errors import UserError
 from nmt.core.output import open_output
-from nmt.jobs.run import ResumableOutput
 from nmt.recipe.schema import DecodingOptions
 
 if TYPE_CHECKING:
-    from nmt.jobs.run import LineJob
+    from nmt.jobs.run import LineJob, ResumableOutput
     from nmt.translation.inputs import Work
     from nmt.translation.job import TranslationJob
 
@@ -168,6 +167,7 @@ def translate_lines(
 ) -> None:
     """Runs a job with a progress bar; ``output`` and ``finish`` are the arguments of :class:`ResumableOutput`."""
     from nmt.core.text import count_lines, read_lines
+    from nmt.jobs.run import ResumableOutput
     from nmt.translation.inputs import Work
 
     typed = input == "-" and is_terminal(sys.stdin)
@@ -200,7 +200,7 @@ def run_with_bar(work: "Work", resume: bool, visible: bool = True) -> None:
 
 
 @contextmanager
-def _work_is_kept(target: ResumableOutput, unit: str) -> Iterator[None]:
+def _work_is_kept(target: "ResumableOutput", unit: str) -> Iterator[None]:
     """Say where the output of a run is that stops before its end, and how to resume it."""
     try:
         yield

@@ -123,8 +123,7 @@ class DeviceGradients:
             torch._foreach_copy_([copy for copy, _ in pairs], [original for _, original in pairs])
 
     def _apart(self) -> list[tuple[Tensor, Tensor]]:
-        """Returns the copies that don't share the memory of the parameters, with these."""
-        # Those of nn.LSTM and nn.GRU get memory of their own even in float32, when the module makes them contiguous.
+        """Returns copies with memory of their own, and their parameters: nn.LSTM makes its weights contiguous."""
         pairs = zip(self._copies.values(), self._originals.values(), strict=True)
         return [pair for pair in pairs if pair[0].data_ptr() != pair[1].data_ptr()]
 
@@ -184,8 +183,8 @@ class DeviceGradients:
                     for number, batch in enumerate(examples, start=1):
                         self._recorded[batch.shape] = self._recording(batch, record)
                         bar.update(number)
-                # PyTorch warns of a graph without operations.
-                self._write_copies = record(self._convert_weights) if self._apart() else lambda: None
+                if self._apart():  # PyTorch warns of a graph without operations
+                    self._write_copies = record(self._convert_weights)
             except RuntimeError as error:
                 reason = "memory ran out" if is_out_of_memory(error) else str(error).partition("\n")[0]
                 missing = f"{len(examples) - len(self._recorded)} of {len(examples)}"

@@ -20,11 +20,7 @@ from nmt.models.weights import read_tensors, save_weights, weights_of
 from nmt.recipe.registry import provided
 from nmt.recipe.schema import Recipe
 from nmt.training import events
-from nmt.training.checkpoint import (
-    CheckpointFolder,
-    damage,
-    training_tensors,
-)
+from nmt.training.checkpoint import CheckpointFolder, damage, training_tensors
 from nmt.training.distributed import REPEATED, SINGLE_PROCESS, Interrupted, Interrupts, ProcessGroup
 from nmt.training.events import Event, Sink, ignore
 from nmt.training.graphs import DeviceGradients, DeviceUpdate, computes_on_device, constant_scaler, records_graphs

@@ -55,4 +55,4 @@ class DocumentOptions(AddedOptions):
             return job
         from nmt.extensions.documents.job import DocumentJob
 
-        return DocumentJob(**vars(job), only=tuple(self.translate_only or ()), report=self.report)
+        return DocumentJob.of(job, only=tuple(self.translate_only or ()), report=self.report)

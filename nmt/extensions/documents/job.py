@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from nmt.alignment.links import json_line
 from nmt.core.compression import SUFFIXES
@@ -32,6 +32,7 @@ from nmt.translation.results import Translation
 if TYPE_CHECKING:
     from nmt.cli.translation_options import TranslateOptions
 
+_KEPT = "source", "translation", "alignment"
 LINES = (".txt",)
 """Endings of text that is translated line by line unless its format is named."""
 
@@ -49,6 +50,18 @@ def document_ending(path: Path | str, input_format: str | None = None) -> str | 
     return ending if ending in FORMATS and not has_lines else None
 
 
+class Revision:
+    """Base class of what changes the translation of a document before it is written."""
+
+    def sentence(self, translation: Translation) -> Translation:
+        """Returns what is written for a sentence; called for each of its occurrences."""
+        return translation
+
+    def document(self, content: bytes, ending: str) -> bytes:
+        """Returns the content that is written for the translated document; called once, at the end."""
+        return content
+
+
 @dataclass(frozen=True)
 class DocumentJob(TranslationJob):
     """A job with the options of documents."""
@@ -57,6 +70,12 @@ class DocumentJob(TranslationJob):
     """What is translated of a data file; see :class:`nmt.extensions.documents.selection.Selection`."""
     report: Path | None = None
     """The file that gets the report."""
+    revision: Revision | None = None
+
+    @classmethod
+    def of(cls, job: TranslationJob, **options: Any) -> Self:
+        """Returns a job with further options."""
+        return cls(**{**vars(job), **options})
 
 
 class DocumentTranslator:
@@ -78,7 +97,9 @@ class DocumentTranslator:
         self.job = replace(job, write=_record, read=Request.from_text, options=options)
         self._name, self._data, self._model = f"document{ending}", read_bytes(path, MAX_BYTES + 1), job.translator
         self._source, self._target = self._model.recipe.data.source, self._model.recipe.data.target
-        self._only, self._report = (job.only, job.report) if isinstance(job, DocumentJob) else ((), None)
+        own = job if isinstance(job, DocumentJob) else DocumentJob.of(job)
+        self._only, self._report, self._ending = own.only, own.report, ending
+        self._revision = own.revision or Revision()
         found = dict.fromkeys(sentences_of_document(self._name, self._data, self._source, only=self._only))
         self._parts = {text: [part.source for part in in_parts(Request(text), self._model)] for text in found}
         self.sentences = list(dict.fromkeys(part for parts in self._parts.values() for part in parts))
@@ -95,7 +116,8 @@ class DocumentTranslator:
         found = dict(map(_read_record, read_lines(records)))
 
         def translate(sentences: Sequence[str]) -> list[Translation]:
-            return [joined(each, [found[part] for part in self._parts[each]], self._model) for each in sentences]
+            whole = (joined(each, [found[part] for part in self._parts[each]], self._model) for each in sentences)
+            return [*map(self._revision.sentence, whole)]
 
         report = None if self._report is None else Report()
         try:
@@ -109,6 +131,7 @@ class DocumentTranslator:
             ) from None
         if self._report is not None and report is not None:
             self._write_report(self._report, report, report_on(self._name, content, self._only))
+        content = self._revision.document(content, self._ending)
         with binary_file(output) as file:
             file.write(content)
 
@@ -165,14 +188,14 @@ def _abstains(options: "TranslateOptions") -> bool:
 
 def _record(translation: Translation) -> str:
     record = translation.to_json()
-    return json_line({name: record[name] for name in ("source", "translation", "alignment")})
+    return json_line({name: record[name] for name in (*_KEPT, *translation.fields)})
 
 
 def _read_record(line: str) -> tuple[str, Translation]:
     try:
         record = parse_object(line)
-        source, text, links = (record[name] for name in ("source", "translation", "alignment"))
+        source, text, links = (record.pop(name) for name in _KEPT)
         alignment = None if links is None else tuple((s, t) for s, t in links)
     except (ValueError, TypeError, KeyError):
         raise UserError(f"{line[:80]!r} is no translation of a sentence.", "Delete the file to start again.") from None
-    return source, Translation(source, text, 0.0, [], alignment=alignment, with_punctuation=True)
+    return source, Translation(source, text, 0.0, [], alignment=alignment, with_punctuation=True, fields=record)

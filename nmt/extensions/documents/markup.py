@@ -19,6 +19,8 @@ from nmt.extensions.documents.target import AlignedTarget, longest_run, words_wi
 Insertion = tuple[Span, list[Span]]
 """An element without words, and the elements around it."""
 
+AROUND = "around"
+"""Field of a translation: what is written before and behind its sentence, outside of the elements in it."""
 NEAR = 3
 """Words within which an element without linked words may take one that has no link."""
 
@@ -107,10 +109,14 @@ def _translate_part(
         own = [next(remaining) for segment in segments if segment.is_sentence]
         if not own:
             results.append(block)
-        elif not source.spans and not source.kept:
+            continue
+        numbers = (number for number, segment in enumerate(segments) if segment.is_sentence)
+        around = {n: each.fields[AROUND] for n, each in zip(numbers, own, strict=True) if AROUND in each.fields}
+        if not (source.spans or source.kept or around):
             results.append(["".join(translated(segments, (each.text for each in own)))])
         else:
             target = AlignedTarget(source, segments, own, kept)
+            target.surround(around)
             results.append(Writer(TagProjector(source, target)).content())
     return results
 

@@ -3,7 +3,7 @@
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
@@ -74,6 +74,16 @@ class AlignedTarget:
             is_joined = word.gap == "" and (before.kept is not None or word.kept is not None)
             word.gap = " " if is_joined and (before.text[-1] + word.text[0]).isalnum() else word.gap
         self.targets_of = self._inverted()
+
+    def surround(self, around: Mapping[int, tuple[str, str]]) -> None:
+        """Puts texts before and behind sentences, given by the numbers of their segments."""
+        for number, (first, last) in around.items():
+            if own := [t for t, word in enumerate(self.words) if word.sentence == number]:
+                if own[-1] + 1 < len(self.words):
+                    self.words[own[-1] + 1].gap = last + self.words[own[-1] + 1].gap
+                else:
+                    self.end = last + self.end
+                self.words[own[0]].gap += first
 
     def _find_copies(self) -> dict[Interval, Kept]:
         """Returns the kept texts that the translation has as they are, by the place where it has them."""

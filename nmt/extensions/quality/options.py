@@ -76,7 +76,7 @@ class QualityOptions(AddedOptions):
             "check_with": tuple(names_in(self.check_with or "")),
             "with_confidence": self.confidence or self.abstain is not None,
         }
-        job = replace(job, options=job.options.changed(**changes))
+        job = replace(job, options=job.options.changed(**{name: given for name, given in changes.items() if given}))
         limit, write = self.abstain, job.write
         if limit is None:
             return job

@@ -5,6 +5,7 @@ import re
 import zipfile
 
 import pytest
+from archives import packed
 from backwards import translate
 
 pytest.importorskip("sentencex")
@@ -25,14 +26,6 @@ ODF = " ".join(
     f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "text", "table")
 )
 Parts = dict[str, str | bytes]
-
-
-def packed(parts: Parts) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in parts.items():
-            archive.writestr(name, text)
-    return file.getvalue()
 
 
 def translated(ending: str, parts: Parts) -> tuple[dict[str, str], dict[str, str]]:

@@ -1,0 +1,4 @@
+"""``nmt translate --mark``: doubtful sentences of a document are highlighted, with the reason as a comment."""
+
+REQUIRES = ("documents", "quality")
+"""Names of the other extensions that this one imports."""

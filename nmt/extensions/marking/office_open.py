@@ -1,0 +1,287 @@
+"""Marks in Office Open XML (ECMA-376): highlighted runs of a letter, filled cells of a workbook, and comments."""
+
+import re
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from functools import reduce
+from posixpath import dirname, join, normpath, relpath
+from zipfile import ZIP_DEFLATED, ZipInfo
+
+from nmt.extensions.documents.elements import Element
+from nmt.extensions.documents.runs import W, X
+from nmt.extensions.documents.xml import parse_xml, read_archive, write_archive, write_xml
+from nmt.extensions.marking.doubts import AUTHOR, FIRST, MARK, Doubt, divided
+
+OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006"
+R = f"{{{OFFICE}/relationships}}"
+TYPES, RELATIONS = (
+    f"{{http://schemas.openxmlformats.org/package/2006/{name}}}" for name in ("content-types", "relationships")
+)
+CONTENT = "application/vnd.openxmlformats-officedocument"
+COLOUR = "FFFFFF66"
+_BYTES = re.compile(MARK.pattern.encode())
+_AFTER_HIGHLIGHT = "u effect bdr shd fitText vertAlign rtl cs em lang eastAsianLayout specVanish oMath"
+"""Properties of a run that stand behind its highlighting, ECMA-376 17.3.2.28."""
+_AFTER_DRAWING = "legacyDrawingHF drawingHF picture oleObjects controls webPublishItems tableParts extLst"
+"""Elements of a sheet that stand behind the drawing of its comments, ECMA-376 18.3.1.99."""
+_SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
+_CELL = re.compile(r"([A-Z]{1,3})(\d{1,7})")
+_DRAWING = (
+    '<xml xmlns:v="urn:schemas-microsoft-com:vml" xmlns:o="urn:schemas-microsoft-com:office:office" '
+    'xmlns:x="urn:schemas-microsoft-com:office:excel"><v:shapetype id="_x0000_t202" coordsize="21600,21600" '
+    'o:spt="202" path="m,l,21600r21600,l21600,xe"/></xml>'
+)
+_SHAPE = (
+    '<v:shape type="#_x0000_t202" style="position:absolute;visibility:hidden" fillcolor="#ffffe1" o:insetmode="auto">'
+    '<x:ClientData ObjectType="Note"><x:MoveWithCells/><x:SizeWithCells/><x:Anchor>{right},15,{row},2,{end},15,{below},'
+    "4</x:Anchor><x:AutoFill>False</x:AutoFill><x:Row>{row}</x:Row><x:Column>{column}</x:Column></x:ClientData>"
+    "</v:shape>"
+)
+"""The box of a comment, without which Excel has none."""
+
+
+class _Package:
+    """The parts of a file by their names."""
+
+    def __init__(self, data: bytes) -> None:
+        self._members = read_archive(data, "an archive")
+        self.parts = {member.filename: content for member, content in self._members}
+        self.trees: dict[str, Element] = {}
+
+    def tree(self, name: str) -> Element:
+        """Returns the root of a part, whose changes are written."""
+        if name not in self.trees:
+            self.trees[name] = parse_xml(self.parts[name])
+        return self.trees[name]
+
+    def related(self, part: str, kind: str, identifier: str = "") -> str | None:
+        """Returns the name of a part to which another one has a relation of a kind, or with an identifier."""
+        for relation in self._relations(part) if self._relations_of(part) in self.parts else ():
+            is_meant = relation.get("Id") == identifier if identifier else relation.get("Type", "").endswith(f"/{kind}")
+            if is_meant and relation.get("TargetMode") != "External":
+                name = normpath(join("/", dirname(part), relation.get("Target", ""))).removeprefix("/")
+                return name if name in self.parts else None
+        return None
+
+    def add(self, part: str, kind: str, name: str, content_type: str, content: bytes) -> str:
+        """Adds a part to which another one gets a relation, and returns the identifier of the relation."""
+        self.parts[name] = content
+        path = self._relations_of(part)
+        self.parts.setdefault(path, f'<Relationships xmlns="{RELATIONS[1:-1]}"/>'.encode())
+        relations = self._relations(part)
+        used, number = {each.get("Id") for each in relations}, 1
+        while f"nmt{number}" in used:
+            number += 1
+        target = {"Id": f"nmt{number}", "Type": f"{OFFICE}/relationships/{kind}"}
+        relations.append(
+            relations.makeelement(f"{RELATIONS}Relationship", {**target, "Target": relpath(name, dirname(part))})
+        )
+        types = self.tree("[Content_Types].xml")
+        types.append(types.makeelement(f"{TYPES}Override", {"PartName": f"/{name}", "ContentType": content_type}))
+        return target["Id"]
+
+    def free_name(self, pattern: str) -> str:
+        """Returns a name that no part has; ``pattern`` has a place for a number."""
+        return next(name for number in range(1, 1 << 20) if (name := pattern.format(number)) not in self.parts)
+
+    def written(self) -> bytes:
+        """Returns the file without characters that are left, which are in attributes and other places."""
+        self.parts |= {name: write_xml(tree) for name, tree in self.trees.items()}
+        old = {member.filename: member for member, _ in self._members}
+        for name in self.parts.keys() - old.keys():
+            old[name] = ZipInfo(name)
+            old[name].compress_type = ZIP_DEFLATED
+        contents = ((member, _BYTES.sub(b"", self.parts[name])) for name, member in old.items())
+        return write_archive(contents, "an archive")
+
+    def _relations(self, part: str) -> Element:
+        return self.tree(self._relations_of(part))
+
+    @staticmethod
+    def _relations_of(part: str) -> str:
+        return join(dirname(part), "_rels", f"{part.rpartition('/')[2]}.rels")
+
+
+# Letters
+
+
+def mark_document(data: bytes, doubts: Sequence[Doubt]) -> bytes:
+    """Highlights the marked sentences of a DOCX file; those of the text itself, but not of its boxes, have comments."""
+    package, main = _Package(data), "word/document.xml"
+    old = package.related(main, "comments")
+    comments = parse_xml(f'<w:comments xmlns:w="{W[1:-1]}"/>'.encode()) if old is None else package.tree(old)
+    for name, content in list(package.parts.items()):
+        if name.startswith("word/") and name.endswith(".xml") and FIRST.encode() in content:
+            for paragraph in package.tree(name).iter(f"{W}p"):
+                is_text = name == main and next(paragraph.iterancestors(f"{W}txbxContent"), None) is None
+                _mark_paragraph(paragraph, doubts, comments if is_text else None)
+    if old is None and len(comments):
+        kind, name = f"{CONTENT}.wordprocessingml.comments+xml", package.free_name("word/comments{}.xml")
+        package.add(main, "comments", name, kind, write_xml(comments))
+    return package.written()
+
+
+def _mark_paragraph(paragraph: Element, doubts: Sequence[Doubt], comments: Element | None) -> None:
+    """Divides the runs of a paragraph at the marks. A run with text has nothing else in it where there are marks."""
+    doubt: Doubt | None = None
+    identifier = ""
+    for text in list(paragraph.iter(f"{W}t")):
+        run, parts = text.getparent(), divided(text.text or "", doubts)
+        if next(text.iterancestors(f"{W}p")) is not paragraph or (doubt is None and len(parts) == 1):
+            continue
+        for at, part in enumerate(parts):
+            if isinstance(part, str) and not at % 2:
+                if part:
+                    copy = deepcopy(run)
+                    copy.tail, copy.find(f"{W}t").text = None, part
+                    if doubt is not None:
+                        _highlight(copy)
+                    run.addprevious(copy)
+                continue
+            if comments is not None and doubt is not None:
+                reference = run.makeelement(f"{W}r")
+                _add(reference, f"{W}commentReference", {f"{W}id": identifier})
+                run.addprevious(run.makeelement(f"{W}commentRangeEnd", {f"{W}id": identifier}))
+                run.addprevious(reference)
+            doubt = part if isinstance(part, Doubt) else None
+            if comments is not None and doubt is not None:
+                identifier = _comment(comments, doubt)
+                run.addprevious(run.makeelement(f"{W}commentRangeStart", {f"{W}id": identifier}))
+        run.getparent().remove(run)
+
+
+def _highlight(run: Element) -> None:
+    properties = run.find(f"{W}rPr")
+    if properties is None:
+        properties = run.makeelement(f"{W}rPr")
+        run.insert(0, properties)
+    for old in properties.findall(f"{W}highlight"):
+        properties.remove(old)
+    _insert(properties, properties.makeelement(f"{W}highlight", {f"{W}val": "yellow"}), W, _AFTER_HIGHLIGHT)
+
+
+def _comment(comments: Element, doubt: Doubt) -> str:
+    """Adds a comment, and returns its number."""
+    used = (each.get(f"{W}id", "") for each in comments)
+    identifier = str(max((int(number) for number in used if number.isdecimal()), default=-1) + 1)
+    names = {f"{W}id": identifier, f"{W}author": AUTHOR, f"{W}initials": AUTHOR}
+    paragraph = _add(_add(comments, f"{W}comment", names), f"{W}p")
+    _add(_add(paragraph, f"{W}r"), f"{W}t").text = doubt.comment
+    return identifier
+
+
+def _add(parent: Element, name: str, attributes: Mapping[str, str] = {}) -> Element:
+    child = parent.makeelement(name, dict(attributes))
+    parent.append(child)
+    return child
+
+
+def _insert(parent: Element, child: Element, namespace: str, behind: str) -> None:
+    """Inserts a child before those whose names are given, separated by spaces."""
+    names = {f"{namespace}{name}" for name in behind.split()}
+    next_one = next((each for each in parent if each.tag in names), None)
+    if next_one is None:
+        parent.append(child)
+    else:
+        next_one.addprevious(child)
+
+
+# Workbooks
+
+
+def mark_workbook(data: bytes, doubts: Sequence[Doubt]) -> bytes:
+    """Fills the cells of an XLSX file that have marked sentences, and gives them comments."""
+    package = _Package(data)
+    texts = package.tree("xl/sharedStrings.xml") if "xl/sharedStrings.xml" in package.parts else []
+    shared = {str(number): found for number, text in enumerate(texts) if (found := _doubts_in(text, doubts))}
+    styles = _Fills(package.tree("xl/styles.xml")) if "xl/styles.xml" in package.parts else None
+    for name in [name for name in package.parts if _SHEET.fullmatch(name)]:
+        comments = dict[str, str]()
+        for cell in package.tree(name).iter(f"{X}c"):
+            is_shared, number = cell.get("t") == "s", cell.findtext(f"{X}v") or ""
+            if found := shared.get(number, []) if is_shared else _doubts_in(cell.find(f"{X}is"), doubts):
+                comments[cell.get("r", "")] = "\n".join(found)
+                if styles is not None:
+                    cell.set("s", styles.filled(cell.get("s", "0")))
+        if comments := {place: text for place, text in comments.items() if _CELL.fullmatch(place)}:
+            _comment_cells(package, name, comments)
+    return package.written()
+
+
+def _doubts_in(text: Element | None, doubts: Sequence[Doubt]) -> list[str]:
+    parts = [] if text is None else divided("".join(text.itertext()), doubts)[1::2]
+    return list(dict.fromkeys(part.comment for part in parts if isinstance(part, Doubt)))
+
+
+class _Fills:
+    """The styles of a workbook, of which those of marked cells get copies with a fill."""
+
+    def __init__(self, styles: Element) -> None:
+        self._formats, self._fills = styles.find(f"{X}cellXfs"), styles.find(f"{X}fills")
+        self._filled: dict[str, str] = {}
+        self._fill = ""
+
+    def filled(self, style: str) -> str:
+        """Returns the number of a style with a fill; the style itself where the workbook has none."""
+        number = int(style) if style.isdecimal() else 0
+        if self._formats is None or self._fills is None or number >= len(self._formats):
+            return style
+        if not self._fill:
+            self._fill = str(len(self._fills))
+            pattern = _add(_add(self._fills, f"{X}fill"), f"{X}patternFill", {"patternType": "solid"})
+            _add(pattern, f"{X}fgColor", {"rgb": COLOUR})
+            self._fills.set("count", str(len(self._fills)))
+        if style not in self._filled:
+            copy = deepcopy(self._formats[number])
+            copy.set("fillId", self._fill)
+            copy.set("applyFill", "1")
+            self._filled[style] = str(len(self._formats))
+            self._formats.append(copy)
+            self._formats.set("count", str(len(self._formats)))
+        return self._filled[style]
+
+
+def _comment_cells(package: _Package, sheet: str, comments: Mapping[str, str]) -> None:
+    """Adds comments to cells; one that a cell has already is continued."""
+    name = package.related(sheet, "comments")
+    if name is None:
+        name, kind = package.free_name("xl/nmtComments{}.xml"), f"{CONTENT}.spreadsheetml.comments+xml"
+        content = f'<comments xmlns="{X[1:-1]}"><authors/><commentList/></comments>'
+        package.add(sheet, "comments", name, kind, content.encode())
+    root = package.tree(name)
+    authors, listed = (root.find(f"{X}{part}") for part in ("authors", "commentList"))
+    if authors is None or listed is None:
+        return
+    _add(authors, f"{X}author").text = AUTHOR
+    existing, shapes = {each.get("ref"): each.find(f"{X}text") for each in listed}, list[str]()
+    for place, comment in comments.items():
+        text = existing.get(place)
+        if text is None:
+            text = _add(_add(listed, f"{X}comment", {"ref": place, "authorId": str(len(authors) - 1)}), f"{X}text")
+            shapes.append(_shape(place))
+        elif text.find(f"{X}t") is not None:  # text without runs, which can have no more of it
+            run = text.makeelement(f"{X}r")
+            run.append(text.find(f"{X}t"))
+            text.append(run)
+        _add(_add(text, f"{X}r"), f"{X}t").text = f"\n{comment}" if place in existing else comment
+    _draw(package, sheet, "".join(shapes).encode())
+
+
+def _shape(place: str) -> str:
+    letters, digits = _CELL.fullmatch(place).groups()  # type: ignore[union-attr]
+    column, row = reduce(lambda number, letter: 26 * number + ord(letter) - 64, letters, 0) - 1, int(digits) - 1
+    return _SHAPE.format(row=row, column=column, right=column + 1, end=column + 4, below=row + 4)
+
+
+def _draw(package: _Package, sheet: str, shapes: bytes) -> None:
+    """Adds the boxes of comments to the drawing of a sheet."""
+    root = package.tree(sheet)
+    drawing = root.find(f"{X}legacyDrawing")
+    name = None if drawing is None else package.related(sheet, "", drawing.get(f"{R}id", ""))
+    if name is None:
+        name, kind = package.free_name("xl/drawings/nmtDrawing{}.vml"), f"{CONTENT}.vmlDrawing"
+        identifier = package.add(sheet, "vmlDrawing", name, kind, _DRAWING.encode())
+        drawing = root.makeelement(f"{X}legacyDrawing", {f"{R}id": identifier})
+        _insert(root, drawing, X, _AFTER_DRAWING)
+    first, end, rest = package.parts[name].rpartition(b"</xml>")  # which is not always well-formed
+    package.parts[name] = first + shapes + end + rest

