@@ -262,6 +262,7 @@ class NewKinds(Kinds):
             (folder / f"document{suffix}").write_bytes(content)
 
         arguments = ["translate", "model", f"document{suffix}", "-o", f"done{suffix}", "--beam-size", "1"]
+        arguments += rng.choice(([], ["--mark", "0"]))
         return Case("document", arguments, prepare, repr(content[:300]))
 
 

@@ -121,7 +121,7 @@ class FileKinds:
         """Small files that expand, in the formats of text and of documents."""
         if rng.random() < 0.5:
             ending, content, described = document(rng)
-            command = f"translate model FILE{ending} -o out{ending} --beam-size 1"
+            command = f"translate model FILE{ending} -o out{ending} --beam-size 1{rng.choice(('', ' --mark 0'))}"
             if ending == ".tmx":
                 command = f"memory model --import FILE{ending}"
         elif rng.random() < 0.5:
