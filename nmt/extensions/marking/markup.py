@@ -68,7 +68,7 @@ def _add_style(root: Element) -> None:
     if styles is None:
         styles = root.makeelement(f"{OFFICE}automatic-styles")
         following = (f"{OFFICE}body", f"{OFFICE}master-styles")
-        next(each for each in root if each.tag in following).addprevious(styles)
+        root.insert(next((n for n, each in enumerate(root) if each.tag in following), len(root)), styles)
     style = styles.makeelement(f"{STYLE}style", {f"{STYLE}name": MARKED, f"{STYLE}family": "text"})
     style.append(style.makeelement(f"{STYLE}text-properties", {f"{FO}background-color": COLOUR}))
     styles.append(style)

@@ -18,7 +18,7 @@ TYPES, RELATIONS = (
     f"{{http://schemas.openxmlformats.org/package/2006/{name}}}" for name in ("content-types", "relationships")
 )
 CONTENT = "application/vnd.openxmlformats-officedocument"
-COLOUR = "FFFFFF66"
+COLOUR, _TYPES = "FFFFFF66", "[Content_Types].xml"
 _BYTES = re.compile(MARK.pattern.encode())
 _AFTER_HIGHLIGHT = "u effect bdr shd fitText vertAlign rtl cs em lang eastAsianLayout specVanish oMath"
 """Properties of a run that stand behind its highlighting, ECMA-376 17.3.2.28."""
@@ -67,7 +67,8 @@ class _Package:
         """Adds a part to which another one gets a relation, and returns the identifier of the relation."""
         self.parts[name] = content
         path = self._relations_of(part)
-        self.parts.setdefault(path, f'<Relationships xmlns="{RELATIONS[1:-1]}"/>'.encode())
+        for root, place, namespace in (("Relationships", path, RELATIONS), ("Types", _TYPES, TYPES)):
+            self.parts.setdefault(place, f'<{root} xmlns="{namespace[1:-1]}"/>'.encode())
         relations = self._relations(part)
         used, number = {each.get("Id") for each in relations}, 1
         while f"nmt{number}" in used:
@@ -76,7 +77,7 @@ class _Package:
         relations.append(
             relations.makeelement(f"{RELATIONS}Relationship", {**target, "Target": relpath(name, dirname(part))})
         )
-        types = self.tree("[Content_Types].xml")
+        types = self.tree(_TYPES)
         types.append(types.makeelement(f"{TYPES}Override", {"PartName": f"/{name}", "ContentType": content_type}))
         return target["Id"]
 

@@ -172,10 +172,10 @@ def test_cells_of_a_workbook() -> None:
     assert found["xl/d.vml"].count("<v:shape ") == 1  # A1 has one
 
 
-def test_marks_that_a_file_has_already_are_ignored() -> None:
+def test_a_strange_file_is_marked() -> None:
     strange = f"{FIRST}999999999{SECOND}{LAST}{FIRST}"
     body = f"<w:document {W}><w:p><w:r><w:t>{strange}Der Hund</w:t></w:r></w:p></w:document>"
-    parts = {"[Content_Types].xml": TYPES, "word/document.xml": body}
+    parts = {"word/document.xml": body}
     assert "highlight" in unpacked(marked("a.docx", packed(parts)))["word/document.xml"]
     assert b"<mark" in marked("a.html", f"<p>{strange} Der Hund</p>".encode())
 
