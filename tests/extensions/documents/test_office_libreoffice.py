@@ -12,6 +12,8 @@ import pytest
 pytest.importorskip("sentencex")
 pytest.importorskip("lxml")
 
+from libreoffice import FILE, SPACES, office
+
 from nmt.extensions.documents.formats import report_on, translate_document
 from nmt.extensions.documents.selection import Report
 from nmt.translation.results import Translation
@@ -20,18 +22,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(None in map(shutil.which, ("soffice", "pdftoppm", "pdftotext")), reason="needs LibreOffice"),
 ]
-FILE = """<?xml version="1.0"?><office:document {spaces} xmlns:xlink="http://www.w3.org/1999/xlink" office:version="1.3"
-office:mimetype="application/vnd.oasis.opendocument.{kind}"><office:automatic-styles><style:page-layout style:name="L">
-<style:header-style/></style:page-layout><style:style style:name="B" style:family="text"><style:text-properties
-fo:font-weight="bold"/></style:style></office:automatic-styles><office:master-styles><style:master-page
-style:name="Standard" style:page-layout-name="L">{header}</style:master-page></office:master-styles><office:body>
-<office:{kind}>{body}</office:{kind}></office:body></office:document>"""
-NAMES = {name: name for name in ("office", "text", "table", "style", "presentation")} | {
-    "draw": "drawing", "svg": "svg-compatible", "fo": "xsl-fo-compatible",
-}  # fmt: skip
-SPACES = 'xmlns:of="urn:oasis:names:tc:opendocument:xmlns:of:1.2" ' + " ".join(
-    f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{long}:1.0"' for name, long in NAMES.items()
-)
 LINK = '<text:a xlink:href="https://example.org/">eine alte Zeitung</text:a>'
 HEADER = "<style:header><text:p>Kopfzeile des Briefs</text:p></style:header>"
 TEXT = f"""<text:h text:outline-level="1">Der kleine Hund</text:h>
@@ -67,13 +57,6 @@ KINDS = {
 }
 LEFT = {"SKU", "Ja"}
 """Words that are not translated: an identifier, and one with which a formula compares."""
-
-
-def office(path: Path, ending: str, profile: Path) -> Path:
-    """Has LibreOffice write a file in another format."""
-    command = ["soffice", f"-env:UserInstallation=file://{profile}", "--headless", "--convert-to", ending]
-    subprocess.run([*command, "--outdir", path.parent, path], check=True, capture_output=True, timeout=240)
-    return path.with_suffix(f".{ending}")
 
 
 def pages(path: Path) -> list[bytes]:

@@ -1,6 +1,7 @@
 """Doubtful sentences of a document are highlighted, with the reason as a comment."""
 
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from archives import packed, unpacked
 from fixture_types import RunNmt
+from libreoffice import FILE, SPACES, office
 
 pytest.importorskip("sentencex")
 pytest.importorskip("lxml")
@@ -212,3 +214,27 @@ def test_the_command(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
         refused = run_nmt("translate", tiny_model, *arguments, "-o", tmp_path / "other.html")
         assert refused.returncode == 2
         assert message in " ".join(refused.stderr.split())
+
+
+CELL = '<table:table-cell office:value-type="string"><text:p>{}</text:p></table:table-cell>'.format
+ROW = f"<table:table><table:table-row>{CELL('Der Hund')}{CELL('Katze')}</table:table-row></table:table>"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("soffice") is None, reason="needs LibreOffice")
+@pytest.mark.parametrize("ending", ["odt", "docx", "xlsx"])
+def test_libreoffice_shows_marks_and_comments(ending: str, tmp_path: Path) -> None:
+    kind, flat, body = "text", "fodt", "<text:p>Der Hund ruft. Katze ruft.</text:p><text:p>Hund</text:p>"
+    if ending == "xlsx":
+        kind, flat, body = "spreadsheet", "fods", ROW
+    source, profile = tmp_path / f"source.{flat}", tmp_path / "profile"
+    source.write_text(FILE.format(spaces=SPACES, kind=kind, body=body, header=""), "utf-8")
+    result = tmp_path / f"marked.{ending}"
+    result.write_bytes(marked(result.name, office(source, ending, profile).read_bytes()))
+    found = office(result, flat, profile).read_text("utf-8")
+    assert f'background-color="{"#ffff00" if ending == "docx" else "#ffff66"}"' in found
+    comments = re.findall(r"<office:annotation .*?</office:annotation>", found, re.DOTALL)
+    assert [as_text(each).split()[-2:] for each in comments] == [["confidence", "0.41"]] * (1 if kind != "text" else 2)
+    begin = r'<office:annotation [^>]*office:name="([^"]*)".*?</office:annotation>'
+    ranges = re.findall(rf'{begin}(.*?)<office:annotation-end office:name="\1"/>', found, re.DOTALL)
+    assert [as_text(text) for _, text in ranges] == (["calls dog the.", "dog"] if kind == "text" else [])
