@@ -68,7 +68,7 @@ class Marks(Revision):
         self._limit, self._numbers, self.doubts = limit, dict[str, int](), list[Doubt]()
 
     def sentence(self, translation: Translation) -> Translation:
-        reasons = tuple(reasons_of(translation, self._limit))
+        reasons = tuple(dict.fromkeys(reasons_of(translation, self._limit)))
         if not reasons:
             return translation
         number = self._numbers.setdefault(translation.source, len(self.doubts))
