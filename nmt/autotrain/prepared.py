@@ -128,7 +128,7 @@ class Prepared:
         """Chooses the width and the number of updates; says why, and what is to be expected."""
         speeds, deadline, minutes = self.speeds, self.request.deadline, self.request.minutes
         seconds = deadline - time.monotonic() if deadline else 60 * LONG_MINUTES
-        speed = [speed for speed in speeds if speed.num_updates(seconds) >= WIDTHS.get(speed.width, 0)][-1]
+        speed = [speeds[0], *(s for s in speeds[1:] if s.num_updates(seconds) >= WIDTHS.get(s.width, 0))][-1]
         if minutes is None:
             seconds = max(60.0, ENOUGH_EPOCHS * self.encoded.num_tokens / BATCH_TOKENS * speed.update)
             minutes = round(seconds / 60)

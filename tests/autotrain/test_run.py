@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import nmt
-from nmt.autotrain.choice import learn_vocabulary
+from nmt.autotrain.choice import Speed, learn_vocabulary
 from nmt.autotrain.prepared import Request, prepare
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
@@ -108,6 +108,14 @@ def test_an_encoder_that_names_no_dropout_can_be_set(
     errors = capsys.readouterr().err
     assert "model: recurrent of width 8; there is time for" in errors
     assert "dropout" not in errors
+
+
+def test_a_width_that_is_set_is_taken_however_little_time_there_is(
+    text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nmt.autotrain.prepared.measure_speed", lambda *_: Speed(128, update=1.0))
+    recipe = prepare(Request(text, 1.0, {"model.embedding_size": 128}), tmp_path).choose()
+    assert recipe.model.embedding_size == 128
 
 
 def test_settings_of_the_vocabulary_are_used(text: tuple[Path, Path], tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ _AFTER_HIGHLIGHT = "u effect bdr shd fitText vertAlign rtl cs em lang eastAsianL
 """Properties of a run that stand behind its highlighting, ECMA-376 17.3.2.28."""
 _AFTER_DRAWING = "legacyDrawingHF drawingHF picture oleObjects controls webPublishItems tableParts extLst"
 """Elements of a sheet that stand behind the drawing of its comments, ECMA-376 18.3.1.99."""
+_TEXTS = "xl/sharedStrings.xml"
 _SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
 _CELL = re.compile(r"([A-Z]{1,3})(\d{1,7})")
 _DRAWING = (
@@ -56,7 +57,8 @@ class _Package:
 
     def related(self, part: str, kind: str, identifier: str = "") -> str | None:
         """Returns the name of a part to which another one has a relation of a kind, or with an identifier."""
-        for relation in self._relations(part) if self._relations_of(part) in self.parts else ():
+        has_any = self._relations_of(part) in self.parts
+        for relation in self._relations(part).findall(f"{RELATIONS}Relationship") if has_any else ():
             is_meant = relation.get("Id") == identifier if identifier else relation.get("Type", "").endswith(f"/{kind}")
             if is_meant and relation.get("TargetMode") != "External":
                 name = normpath(join("/", dirname(part), relation.get("Target", ""))).removeprefix("/")
@@ -163,7 +165,7 @@ def _highlight(run: Element) -> None:
 
 def _comment(comments: Element, doubt: Doubt) -> str:
     """Adds a comment, and returns its number."""
-    used = (each.get(f"{W}id", "") for each in comments)
+    used = (each.get(f"{W}id", "") for each in comments.findall(f"{W}comment"))
     identifier = str(max((int(number) for number in used if number.isdecimal()), default=-1) + 1)
     names = {f"{W}id": identifier, f"{W}author": AUTHOR, f"{W}initials": AUTHOR}
     paragraph = _add(_add(comments, f"{W}comment", names), f"{W}p")
@@ -193,7 +195,7 @@ def _insert(parent: Element, child: Element, namespace: str, behind: str) -> Non
 def mark_workbook(data: bytes, doubts: Sequence[Doubt]) -> bytes:
     """Fills the cells of an XLSX file that have marked sentences, and gives them comments."""
     package = _Package(data)
-    texts = package.tree("xl/sharedStrings.xml") if "xl/sharedStrings.xml" in package.parts else []
+    texts = package.tree(_TEXTS).findall(f"{X}si") if _TEXTS in package.parts else []
     shared = {str(number): found for number, text in enumerate(texts) if (found := _doubts_in(text, doubts))}
     styles = _Fills(package.tree("xl/styles.xml")) if "xl/styles.xml" in package.parts else None
     for name in [name for name in package.parts if _SHEET.fullmatch(name)]:
@@ -254,7 +256,8 @@ def _comment_cells(package: _Package, sheet: str, comments: Mapping[str, str]) -
     if authors is None or listed is None:
         return
     _add(authors, f"{X}author").text = AUTHOR
-    existing, shapes = {each.get("ref"): each.find(f"{X}text") for each in listed}, list[str]()
+    existing = {each.get("ref"): each.find(f"{X}text") for each in listed.findall(f"{X}comment")}
+    shapes = list[str]()
     for place, comment in comments.items():
         text = existing.get(place)
         if text is None:

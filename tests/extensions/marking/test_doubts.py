@@ -179,6 +179,10 @@ def test_a_strange_file_is_marked() -> None:
     body = f"<w:document {W}><w:p><w:r><w:t>{strange}Der Hund</w:t></w:r></w:p></w:document>"
     parts = {"word/document.xml": body}
     assert "highlight" in unpacked(marked("a.docx", packed(parts)))["word/document.xml"]
+    sheet = f'<worksheet {X}><c r="A1" t="s"><v>0</v></c></worksheet>'
+    texts = {"xl/sharedStrings.xml": f"<sst {X}><!--a--><si><t>Hund</t></si></sst>", "xl/worksheets/a.xml": sheet}
+    texts["xl/worksheets/_rels/a.xml.rels"] = relations().replace("><", "><!--a--><")
+    assert 'ref="A1"' in unpacked(marked("a.xlsx", packed(texts)))["xl/nmtComments1.xml"]
     assert b"<mark" in marked("a.html", f"<p>{strange} Der Hund</p>".encode())
 
 
