@@ -103,12 +103,14 @@ def divided(text: str, doubts: Sequence[Doubt]) -> list[str | Doubt | None]:
 
 
 def reasons_of(translation: Translation, limit: float) -> Iterator[str]:
-    """Yields why a translation is doubtful; nothing if it isn't.
+    """Yields why a translation is doubtful; nothing if it isn't, or if a person has made it for the memory.
 
     Args:
         translation: with the fields ``problems`` and ``confidence``, as far as they are known.
         limit: confidence below which it is doubtful.
     """
+    if (translation.fields.get("memory") or {}).get("similarity") == 1:
+        return
     yield from _problems(translation.source, translation.fields.get("problems") or {})
     confidence = translation.fields.get("confidence")
     if confidence is not None and confidence < limit:

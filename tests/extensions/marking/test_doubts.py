@@ -201,6 +201,8 @@ def test_a_strange_file_is_marked() -> None:
 def test_reasons(problems: dict[str, object], reasons: list[str]) -> None:
     translation = Translation("In all 1,250, unless https://a.b", "", 0.0, [], fields={"problems": problems})
     assert list(reasons_of(translation, 0.5)) == reasons
+    known = replace(translation, fields={**translation.fields, "memory": {"similarity": 1.0}})
+    assert list(reasons_of(known, 0.5)) == []
 
 
 def test_the_command(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
