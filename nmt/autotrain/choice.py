@@ -1,9 +1,9 @@
-"""What is chosen for a text and a time: a vocabulary, and a Transformer whose speed is measured by some updates."""
+"""What is chosen for a text and a time: a vocabulary, and a model whose speed is measured by some updates."""
 
 import re
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -25,8 +25,31 @@ from nmt.training.trainer import Trainer
 from nmt.training.weights import make_model
 
 Value = TypeVar("Value")
-WIDTHS = {64: 0, 128: 1_200, 256: 12_000}
-"""Widths, each with the fewest updates for which there must be time: a wider model learns more from an update."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that can be chosen: a Transformer, or a GRU with Bahdanau attention."""
+
+    width: int
+    least: int
+    """Fewest updates for which there must be time: a larger model learns more from an update."""
+    is_recurrent: bool = False
+    update: float = 0.0
+    """Seconds of an update on this machine, once they are measured."""
+
+    def num_updates(self, seconds: float) -> int:
+        """Returns the number of updates for which there is time beside the validations."""
+        return max(1, int(seconds / self.update) - NUM_VALIDATIONS * VALIDATION_UPDATES)
+
+    def expected(self, estimate: Callable[[int, int], Value], num_updates: int) -> Value:
+        """Returns the estimate for the width and the number of updates of a Transformer that learns as much."""
+        return estimate(*((64, round(WORTH * num_updates)) if self.is_recurrent else (self.width, num_updates)))
+
+
+MODELS = (Model(64, 0), Model(128, 300, is_recurrent=True), Model(128, 3_000), Model(256, 12_000))
+WORTH = 2.2
+"""Updates of a Transformer of width 64 that bring as much as one of the recurrent model."""
 BATCH_TOKENS = 2048
 VOCABULARY_SIZES = {1_000: 500, 2_000: 1000, 5_000: 2000, 20_000: 4000}
 """Size of the vocabulary for a text of up to this number of pairs; 8,000 for a larger one."""
@@ -47,19 +70,6 @@ MAX_LENGTH = 150, 500
 """Limits of the longest sentence that is trained on, in pieces."""
 _MAX_PIECES = re.compile(r"vocabulary\.size=(\d+) or less")
 """In the remedy of a vocabulary that is too large for its text; sentencepiece finds the limit when it learns one."""
-
-
-@dataclass(frozen=True)
-class Speed:
-    """The speed of a width on this machine."""
-
-    width: int
-    update: float
-    """Seconds of an update."""
-
-    def num_updates(self, seconds: float) -> int:
-        """Returns the number of updates for which there is time beside the validations."""
-        return max(1, int(seconds / self.update) - NUM_VALIDATIONS * VALIDATION_UPDATES)
 
 
 def learn_vocabulary(
@@ -119,16 +129,19 @@ def _lengths(pairs: Pairs, vocabularies: Vocabularies) -> list[tuple[int, int]]:
     return [(len(vocabularies.source.encode(s)), len(vocabularies.target.encode(t))) for s, t in pairs]
 
 
-def model_options(width: int, dropout: float, joint: bool = True) -> dict[str, Any]:
-    """Returns the part ``model`` of a recipe: a Transformer of four layers on each side."""
+def model_options(model: Model, dropout: float, joint: bool = True) -> dict[str, Any]:
+    """Returns the part ``model`` of a recipe. A Transformer has four layers on each side."""
+    width = model.width
+    options = {"embedding_size": width, "tie": "all" if joint else "target"}
     layers = {
         "type": "transformer", "num_layers": 4, "num_heads": max(width // 32, 1), "feed_forward_size": 4 * width,
         "dropout": dropout, "attention_dropout": 0.1,
     }  # fmt: skip
-    return {
-        "embedding_size": width, "tie": "all" if joint else "target", "scale_embeddings": True, "init": "xavier",
-        "encoder": layers, "decoder": dict(layers),
-    }  # fmt: skip
+    if not model.is_recurrent:
+        return options | {"scale_embeddings": True, "init": "xavier", "encoder": layers, "decoder": dict(layers)}
+    cells = {"cell": "gru", "hidden_size": width, "dropout": dropout}
+    decoder = {"type": "bahdanau", **cells, "attention": {"type": "additive", "size": width}}
+    return options | {"encoder": {"type": "recurrent", **cells, "bidirectional": True}, "decoder": decoder}
 
 
 def training_options(width: int, num_updates: int, minutes: float | None) -> dict[str, Any]:
@@ -138,7 +151,7 @@ def training_options(width: int, num_updates: int, minutes: float | None) -> dic
         minutes: of the run; None to end it when validation says that more brings nothing.
     """
     warmup_steps = min(max(num_updates // 20, 1), 300)
-    learning_rate = round(0.003 * (128 / max(width, 1)) ** 0.5, 4)
+    learning_rate = round(0.003 * (128 / width) ** 0.5, 4)
     schedule = {"type": "cosine", "stable_fraction": 0.5} if minutes else {"type": "plateau", "patience": 2}
     end: dict[str, Any] = {"max_minutes": minutes} if minutes else {"patience": 8}
     return end | {
@@ -153,8 +166,8 @@ def _at_most(table: Mapping[int, Value], value: float, otherwise: Value) -> Valu
     return next((chosen for most, chosen in table.items() if value <= most), otherwise)
 
 
-def measure_speed(recipe: Recipe, pairs: Pairs) -> Speed:
-    """Measures the speed of the updates of a recipe on some pairs of its text."""
+def measure_speed(recipe: Recipe, pairs: Pairs) -> float:
+    """Returns the seconds of an update of a recipe, measured on some pairs of its text."""
     recipe = resolve(recipe)
     device = pick_device(recipe.device)
     precision = pick_precision(recipe.training.precision, device)
@@ -175,4 +188,4 @@ def measure_speed(recipe: Recipe, pairs: Pairs) -> Speed:
             if device.type == "cuda":  # an update only starts there
                 torch.cuda.synchronize(device)
             seconds.append(time.perf_counter() - before)
-    return Speed(recipe.model.embedding_size, median(seconds[FIRST_UPDATES:]))
+    return median(seconds[FIRST_UPDATES:])

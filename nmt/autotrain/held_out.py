@@ -4,7 +4,7 @@ import random
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from nmt.autotrain.texts import Pairs
 
@@ -38,7 +38,7 @@ def hold_out(pairs: Pairs, num_valid: int, num_test: int, seed: int) -> tuple[Pa
     wanted = num_valid + num_test
     if not wanted:
         return pairs, [], []
-    keys = [tuple(map(_key, pair)) for pair in pairs]
+    keys = [tuple(map(key_of, pair)) for pair in pairs]
     groups = _alike(keys)
     order = list(dict.fromkeys(groups))
     random.Random(seed).shuffle(order)
@@ -66,7 +66,7 @@ def hold_out(pairs: Pairs, num_valid: int, num_test: int, seed: int) -> tuple[Pa
     return train, valid, test
 
 
-def _key(text: str) -> str:
+def key_of(text: str) -> str:
     """Returns the words of a text; the text itself where it has none, such as numbers and emoji."""
     return " ".join(_WORD.findall(unicodedata.normalize("NFKC", text).casefold())) or text.strip()
 
@@ -90,27 +90,16 @@ def _alike(keys: Sequence[tuple[str, ...]]) -> list[int]:
 
 def _similar(texts: Sequence[str], groups: Sequence[int], candidates: set[int]) -> set[int]:
     """Returns the groups of which a text shares most of its groups of words with a text of another one."""
-    held = {at: set(_triples(texts[at])) for at, group in enumerate(groups) if group in candidates}
-    holders, similar = _holders(held), set[int]()
+    held = {at: set(triples_of(texts[at])) for at, group in enumerate(groups) if group in candidates}
+    holders, similar = holders_of(held), set[int]()
     for text, group in zip(texts, groups, strict=True):
-        for at in {at for triple in _triples(text) for at in holders.get(triple, ()) if groups[at] not in similar}:
-            if groups[at] != group and len(held[at].intersection(_triples(text))) > MAX_SHARED * len(held[at]):
+        for at in {at for triple in triples_of(text) for at in holders.get(triple, ()) if groups[at] not in similar}:
+            if groups[at] != group and len(held[at].intersection(triples_of(text))) > MAX_SHARED * len(held[at]):
                 similar.add(groups[at])
     return similar
 
 
-def near_copies(texts: Sequence[str], others: Iterable[str]) -> set[int]:
-    """Returns the places of the texts that share most of their groups of three words with one of the others."""
-    held = {at: set(_triples(_key(text))) for at, text in enumerate(texts)}
-    holders, found = _holders(held), set[int]()
-    for other in others:
-        triples = set(_triples(_key(other)))
-        near = {at for triple in triples for at in holders.get(triple, ())} - found
-        found.update(at for at in near if len(held[at] & triples) > MAX_SHARED * len(held[at]))
-    return found
-
-
-def _holders(held: Mapping[int, set[tuple[str, ...]]]) -> dict[tuple[str, ...], list[int]]:
+def holders_of(held: Mapping[int, set[tuple[str, ...]]]) -> dict[tuple[str, ...], list[int]]:
     """Returns the texts that have a group of words, for as many of the rarest groups of each text as are needed."""
     counts = Counter(triple for own in held.values() for triple in own)
     holders: dict[tuple[str, ...], list[int]] = {}
@@ -120,7 +109,7 @@ def _holders(held: Mapping[int, set[tuple[str, ...]]]) -> dict[tuple[str, ...], 
     return holders
 
 
-def _triples(text: str) -> Iterator[tuple[str, ...]]:
+def triples_of(text: str) -> Iterator[tuple[str, ...]]:
     words = ["", *text.split(), ""]
     return zip(words, words[1:], words[2:], strict=False)
 

@@ -2,17 +2,18 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from nmt.autotrain.choice import (
     BATCH_TOKENS,
     ENOUGH_EPOCHS,
-    WIDTHS,
+    MODELS,
+    WORTH,
     Encoded,
-    Speed,
+    Model,
     learn_vocabulary,
     measure_speed,
     model_options,
@@ -90,8 +91,8 @@ class Prepared:
     folder: Path
     """Of the text and the vocabulary."""
 
-    def recipe(self, width: int, num_updates: int) -> Recipe:
-        """Returns the recipe of a Transformer that is trained for about this number of updates."""
+    def recipe(self, model: Model, num_updates: int) -> Recipe:
+        """Returns the recipe of a model that is trained for about this number of updates."""
         assert self.texts.languages is not None
         request, (source, target) = self.request, self.texts.languages
         values: dict[str, Any] = {
@@ -99,8 +100,8 @@ class Prepared:
             "data": {"root": str(self.folder), "source": source, "target": target, "valid": "valid",
                      "max_length": self.encoded.max_length},
             "vocabulary": self.vocabulary.model_dump(mode="json") | {"path": str(self.folder)},
-            "model": model_options(width, self.encoded.dropout(num_updates), self.vocabulary.joint),
-            "training": training_options(width, num_updates, request.minutes),
+            "model": model_options(model, self.encoded.dropout(num_updates), self.vocabulary.joint),
+            "training": training_options(model.width, num_updates, request.minutes),
             "decoding": {"length_penalty": "word_reward", "alpha": 0.7},
         }  # fmt: skip
         if request.start:
@@ -113,38 +114,43 @@ class Prepared:
         return validate(Recipe, values, "the recipe that was chosen")
 
     @cached_property
-    def speeds(self) -> list[Speed]:
-        """The speed of each width for which there can be time, measured once."""
-        seconds = 60 * (self.request.minutes or LONG_MINUTES)
-        if self.request.start:
-            return [measure_speed(self.recipe(0, 1000), self.encoded.pairs)]
-        speeds: list[Speed] = []
-        for width, least in WIDTHS.items():
-            if not speeds or speeds[-1].num_updates(seconds) >= least:
-                speeds.append(measure_speed(self.recipe(width, 1000), self.encoded.pairs))
-        return speeds
+    def models(self) -> list[Model]:
+        """The models for which there can be time, whose speed is measured once."""
+        seconds, models = 60 * (self.request.minutes or LONG_MINUTES), list[Model]()
+        sets_layers = any(key.startswith("model.") for key in self.request.overrides)  # those of a Transformer
+        for model in MODELS[:1] if self.request.start else MODELS:
+            others = [each for each in models if not each.is_recurrent]
+            has_time = not others or others[-1].num_updates(seconds) >= model.least
+            if has_time and not (sets_layers and model.is_recurrent):
+                recipe = self.recipe(model, 1000)
+                update, width = measure_speed(recipe, self.encoded.pairs), recipe.model.embedding_size
+                models.append(replace(model, width=width, update=update))
+        return models
 
     def choose(self) -> Recipe:
-        """Chooses the width and the number of updates; says why, and what is to be expected."""
-        speeds, deadline, minutes = self.speeds, self.request.deadline, self.request.minutes
+        """Chooses the model and the number of updates; says why, and what is to be expected."""
+        models, deadline, minutes = self.models, self.request.deadline, self.request.minutes
         seconds = deadline - time.monotonic() if deadline else 60 * LONG_MINUTES
-        speed = [speeds[0], *(s for s in speeds[1:] if s.num_updates(seconds) >= WIDTHS.get(s.width, 0))][-1]
+        model = models[0]
+        for larger in models[1:]:
+            is_fast = not larger.is_recurrent or larger.update < WORTH * model.update
+            model = larger if is_fast and larger.num_updates(seconds) >= larger.least else model
         if minutes is None:
-            seconds = max(60.0, ENOUGH_EPOCHS * self.encoded.num_tokens / BATCH_TOKENS * speed.update)
+            seconds = max(60.0, ENOUGH_EPOCHS * self.encoded.num_tokens / BATCH_TOKENS * model.update)
             minutes = round(seconds / 60)
             say(f"training ends when validation says that more time brings nothing, after about {minutes} minutes")
-        num_updates = speed.num_updates(seconds)
-        recipe, num_epochs = self.recipe(speed.width, num_updates), num_updates * BATCH_TOKENS / self.encoded.num_tokens
+        num_updates = model.num_updates(seconds)
+        recipe, num_epochs = self.recipe(model, num_updates), num_updates * BATCH_TOKENS / self.encoded.num_tokens
         encoder = recipe.model.encoder
-        widths = {} if self.request.start else WIDTHS  # a trained model has its own
-        wider = "".join(f"; width {w} is for {n:,} or more" for w, n in widths.items() if num_updates < n)
+        sizes = () if self.request.start else MODELS[2:]  # a trained model has its own
+        wider = "".join(f"; a wider one, {s.width}, is for {s.least:,} or more" for s in sizes if num_updates < s.least)
         say(
-            f"model: {encoder['type']} of width {speed.width}; there is time for about {num_updates:,} updates "
-            f"({60 / speed.update:,.0f} updates a minute){wider}\ntraining: {recipe.training.optimizer['type']}, about "
+            f"model: {encoder['type']} of width {model.width}; there is time for about {num_updates:,} updates "
+            f"({60 / model.update:,.0f} updates a minute){wider}\ntraining: {recipe.training.optimizer['type']}, about "
             f"{num_epochs:.0f} epochs" + (f"; dropout {encoder['dropout']}" if "dropout" in encoder else "")
         )
         for estimate in () if self.request.start else hooks("quality_expected"):
-            chrf, error = estimate(self.texts.train, speed.width, num_updates)
+            chrf, error = model.expected(partial(estimate, self.texts.train), num_updates)
             say(
                 f"expected after {minutes:g} min: chrF {chrf:.0f} on such text, most likely between "
                 f"{max(0, chrf - error):.0f} and {min(100, chrf + error):.0f}"

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from os.path import exists, isdir, isfile
 from pathlib import Path
-from typing import NamedTuple
 
 from nmt.core.compression import SUFFIXES
 from nmt.core.errors import UserError
@@ -21,16 +20,8 @@ TABLES = (".tsv", ".csv", ".jsonl", ".tmx", ".xlf", ".xliff")
 _CODE = re.compile(r"[a-z]{2,3}([-_]\w{2,8})?", re.IGNORECASE)
 
 Pairs = list[tuple[str, str]]
-
-
-class Part(NamedTuple):
-    """The text of one or two files."""
-
-    names: tuple[str, str]
-    """Names of both sides for messages."""
-    languages: tuple[str, str] | None
-    """The languages that names of files, columns or elements tell."""
-    pairs: Iterable[tuple[str, str]]
+Part = tuple[tuple[str, str], tuple[str, str] | None, Iterable[tuple[str, str]]]
+"""Of one or two files: names of both sides for messages, the languages that file or column names tell, and pairs."""
 
 
 @dataclass
@@ -57,21 +48,20 @@ def read_texts(paths: Sequence[Path], wanted: tuple[str, str] | None = None) -> 
     """
     given: dict[str, Sequence[Path]] = {"train": paths}
     if len(paths) == 1 and isdir(paths[0]):
-        names = {"train": ("train",), "valid": VALIDATION_NAMES, "test": ("test",)}
-        given = {split: [p for own in names[split] for p in sorted(paths[0].glob(f"{own}.*"))] for split in names}
+        known = {"train": ("train",), "valid": VALIDATION_NAMES, "test": ("test",)}
+        given = {split: [p for own in known[split] for p in sorted(paths[0].glob(f"{own}.*"))] for split in known}
         if not given["train"]:
             raise UserError(f"{paths[0]} has no files train.*.", "Name the files, or call them train.de and train.en.")
     texts = Texts()
     for split, files in given.items():
-        for part in _parts(files, wanted):
-            if texts.languages and part.languages and part.languages != texts.languages:
-                directions = f"{'-'.join(part.languages)}, not {'-'.join(texts.languages)} as the text before"
-                remedy = "Give texts of one direction, the source first."
-                raise UserError(f"{part.names[1]} is {directions}.", remedy)
-            texts.languages = texts.languages or part.languages
-            texts.names = texts.names if texts.train else part.names
+        for names, languages, pairs in _parts(files, wanted):
+            if texts.languages and languages and languages != texts.languages:
+                directions = f"{'-'.join(languages)}, not {'-'.join(texts.languages)} as the text before"
+                raise UserError(f"{names[1]} is {directions}.", "Give texts of one direction, the source first.")
+            texts.languages = texts.languages or languages
+            texts.names = texts.names if texts.train else names
             own: Pairs = getattr(texts, split)
-            own += islice(part.pairs, MAX_PAIRS - len(own))
+            own += islice(pairs, MAX_PAIRS - len(own))
     return texts
 
 
@@ -80,7 +70,7 @@ def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Pa
     for path in paths:
         if (kind := Path(_without_compression(path)).suffix.lower()) in TABLES:
             read = provided("table of text", f"Training on {kind} files")
-            yield Part((f"the source in {path}", f"the target in {path}"), *read(path, kind, wanted))
+            yield (f"the source in {path}", f"the target in {path}"), *read(path, kind, wanted)
         elif path.suffix in (".bz2", ".zip", ".7z"):
             raise UserError(f"{path} can't be decompressed.", f"Unpack it, or compress it as {', '.join(SUFFIXES)}.")
         else:
@@ -93,7 +83,7 @@ def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Pa
             "Give two files, the source first, in which line n of one translates line n of the other.",
         )
     for source, target in zip(plain[::2], plain[1::2], strict=True):
-        yield Part((str(source), str(target)), languages_of(source, target), _line_pairs(source, target))
+        yield (str(source), str(target)), languages_of(source, target), _line_pairs(source, target)
 
 
 def _without_compression(path: Path) -> str:

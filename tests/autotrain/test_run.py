@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 import nmt
-from nmt.autotrain.choice import Speed, learn_vocabulary
+from nmt.autotrain.choice import MODELS, learn_vocabulary
 from nmt.autotrain.prepared import Request, prepare
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.weights import read_tensors
 from nmt.quickstart.embedded_corpus import splits
+from nmt.recipe.schema import Recipe
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 TINY = {"model.encoder.num_layers": 1, "model.decoder.num_layers": 1, "model.embedding_size": 32,
@@ -113,15 +114,36 @@ def test_an_encoder_that_names_no_dropout_can_be_set(
 def test_a_width_that_is_set_is_taken_however_little_time_there_is(
     text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nmt.autotrain.prepared.measure_speed", lambda *_: Speed(128, update=1.0))
+    monkeypatch.setattr("nmt.autotrain.prepared.measure_speed", lambda *_: 1.0)
     recipe = prepare(Request(text, 1.0, {"model.embedding_size": 128}), tmp_path).choose()
     assert recipe.model.embedding_size == 128
+
+
+@pytest.mark.parametrize(
+    ("minutes", "ratio", "chosen"),
+    [
+        (10.0, 1.6, ("recurrent", 128)),
+        (10.0, 3.0, ("transformer", 64)),  # long sentences
+        (2.0, 1.6, ("transformer", 64)),  # a recurrent model has too few updates to learn where to attend
+        (120.0, 1.6, ("transformer", 128)),
+    ],
+)
+def test_a_recurrent_model_is_chosen_for_a_short_run_where_it_is_fast(
+    text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float, ratio: float,
+    chosen: tuple[str, int],
+) -> None:  # fmt: skip
+    def seconds(recipe: Recipe, _: object) -> float:
+        return 0.4 * (ratio if recipe.model.encoder["type"] == "recurrent" else recipe.model.embedding_size / 64)
+
+    monkeypatch.setattr("nmt.autotrain.prepared.measure_speed", seconds)
+    model = prepare(Request(text, minutes), tmp_path).choose().model
+    assert (model.encoder["type"], model.embedding_size) == chosen
 
 
 def test_settings_of_the_vocabulary_are_used(text: tuple[Path, Path], tmp_path: Path) -> None:
     settings = {"vocabulary.type": "bpe", "vocabulary.joint": False, "vocabulary.size": 60}
     prepared = prepare(Request(text, 1.0, settings), tmp_path)
-    recipe, vocabularies = prepared.recipe(64, 100), Vocabularies.load(tmp_path)
+    recipe, vocabularies = prepared.recipe(MODELS[0], 100), Vocabularies.load(tmp_path)
     assert (recipe.vocabulary.type, recipe.model.tie) == ("bpe", "target")
     assert len(vocabularies.source) == 60
     assert [vocabularies.source.token(n) for n in range(60)] != [vocabularies.target.token(n) for n in range(60)]

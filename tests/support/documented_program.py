@@ -84,7 +84,8 @@ def use_little() -> None:
     nmt.training.run.train = nmt.quickstart.run.train = nmt.autotrain.run.train = train_little  # type: ignore[assignment]
     nmt.quickstart.run.splits = few_pairs
     nmt.quickstart.run.NUM_PLOTS = 1
-    nmt.autotrain.prepared.WIDTHS, nmt.autotrain.choice.TRIAL_UPDATES = {16: 0, 32: 10}, 4
+    model = nmt.autotrain.choice.Model
+    nmt.autotrain.prepared.MODELS, nmt.autotrain.choice.TRIAL_UPDATES = (model(16, 0), model(32, 10)), 4  # type: ignore[assignment]
 
 
 def free_port() -> int:

@@ -1,6 +1,7 @@
 """``nmt plan``, which is ``nmt train --dry-run``."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,7 +37,7 @@ def plan(
 ) -> None:
     """Estimate the quality before training.
 
-    This is nmt train --dry-run. The speed of Transformers of up to three widths is measured. The table shows, for
+    This is nmt train --dry-run. The speed of up to four models is measured. The table shows, for
     several durations of training and two optimizers, the chrF to expect on held-out text of the same kind, which is
     fitted to runs on other texts.
     """
@@ -67,17 +68,28 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
     profile = TextProfile.read(prepared.texts.train)
     minutes = [request.minutes] if request.minutes else MINUTES
     rows: list[dict[str, Any]] = [
-        {"width": speed.width, "update": speed.update, "optimizer": optimizer,
-         "chrf": [expected_chrf(profile, speed.width, speed.num_updates(60 * m), optimizer) for m in minutes]}
-        for speed in prepared.speeds
+        {"model": "recurrent" if model.is_recurrent else "transformer", "width": model.width,
+         "update": model.update, "optimizer": optimizer,
+         "chrf": [
+             model.expected(partial(expected_chrf, profile, optimizer=optimizer), model.num_updates(60 * m))
+             for m in minutes
+         ]}
+        for model in prepared.models
         for optimizer in CURVES
+        if optimizer == "muon" or not model.is_recurrent
     ]  # fmt: skip
     if as_json:
         show_json({"text": vars(profile), "chrf_error": ERROR, "minutes": minutes, "rows": rows})
     else:
-        heads = ["width", "updates a minute", "optimizer", *(f"chrF, {m:g} min" for m in minutes)]
+        heads = ["model", "width", "updates a minute", "optimizer", *(f"chrF, {m:g} min" for m in minutes)]
         texts = [
-            [str(row["width"]), f"{60 / row['update']:,.0f}", row["optimizer"], *(f"{c:.0f}" for c in row["chrf"])]
+            [
+                row["model"],
+                str(row["width"]),
+                f"{60 / row['update']:,.0f}",
+                row["optimizer"],
+                *(f"{c:.0f}" for c in row["chrf"]),
+            ]
             for row in rows
         ]
         print_table("", heads, texts)
