@@ -42,14 +42,18 @@ class Model:
         """Returns the number of updates for which there is time beside the validations."""
         return max(1, int(seconds / self.update) - NUM_VALIDATIONS * VALIDATION_UPDATES)
 
+    def least_over(self, other: "Model") -> int:
+        """Returns the fewest updates with which it is better than another model."""
+        return max(self.least, OVERTAKES if other.is_recurrent else 0)
+
     def expected(self, estimate: Callable[[int, int], Value], num_updates: int) -> Value:
         """Returns the estimate for the width and the number of updates of a Transformer that learns as much."""
         return estimate(*((64, round(WORTH * num_updates)) if self.is_recurrent else (self.width, num_updates)))
 
 
-MODELS = (Model(64, 0), Model(128, 300, is_recurrent=True), Model(128, 3_000), Model(256, 12_000))
-WORTH = 2.2
-"""Updates of a Transformer of width 64 that bring as much as one of the recurrent model."""
+MODELS = (Model(64, 0), Model(128, 300, is_recurrent=True), Model(128, 1_200), Model(256, 12_000))
+WORTH, OVERTAKES = 2.5, 5_000
+"""Updates of a Transformer of width 64 that one of the recurrent model is worth, and of a wider one to overtake it."""
 BATCH_TOKENS = 2048
 VOCABULARY_SIZES = {1_000: 500, 2_000: 1000, 5_000: 2000, 20_000: 4000}
 """Size of the vocabulary for a text of up to this number of pairs; 8,000 for a larger one."""

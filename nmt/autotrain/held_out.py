@@ -116,7 +116,5 @@ def triples_of(text: str) -> Iterator[tuple[str, ...]]:
 
 def sizes_of(num_pairs: int) -> tuple[int, int]:
     """Returns how many pairs of a text are held out for validation and for the test."""
-    if num_pairs < MIN_PAIRS:
-        return 0, 0
     valid, test = (max(2, min(most, int(MAX_SHARE * num_pairs))) for most in SIZES)
-    return valid, test
+    return (valid, test) if num_pairs >= MIN_PAIRS else (0, 0)

@@ -134,7 +134,7 @@ class Prepared:
         model = models[0]
         for larger in models[1:]:
             is_fast = not larger.is_recurrent or larger.update < WORTH * model.update
-            model = larger if is_fast and larger.num_updates(seconds) >= larger.least else model
+            model = larger if is_fast and larger.num_updates(seconds) >= larger.least_over(model) else model
         if minutes is None:
             seconds = max(60.0, ENOUGH_EPOCHS * self.encoded.num_tokens / BATCH_TOKENS * model.update)
             minutes = round(seconds / 60)
@@ -142,19 +142,18 @@ class Prepared:
         num_updates = model.num_updates(seconds)
         recipe, num_epochs = self.recipe(model, num_updates), num_updates * BATCH_TOKENS / self.encoded.num_tokens
         encoder = recipe.model.encoder
-        sizes = () if self.request.start else MODELS[2:]  # a trained model has its own
-        wider = "".join(f"; a wider one, {s.width}, is for {s.least:,} or more" for s in sizes if num_updates < s.least)
+        others = () if self.request.start else MODELS[2:]  # a trained model has its own width
+        leasts = [(each.width, least) for each in others if num_updates < (least := each.least_over(model))]
+        wide = "".join(f"; a wider one, {width}, is for {least:,} or more" for width, least in leasts)
         say(
             f"model: {encoder['type']} of width {model.width}; there is time for about {num_updates:,} updates "
-            f"({60 / model.update:,.0f} updates a minute){wider}\ntraining: {recipe.training.optimizer['type']}, about "
+            f"({60 / model.update:,.0f} updates a minute){wide}\ntraining: {recipe.training.optimizer['type']}, about "
             f"{num_epochs:.0f} epochs" + (f"; dropout {encoder['dropout']}" if "dropout" in encoder else "")
         )
         for estimate in () if self.request.start else hooks("quality_expected"):
             chrf, error = model.expected(partial(estimate, self.texts.train), num_updates)
-            say(
-                f"expected after {minutes:g} min: chrF {chrf:.0f} on such text, most likely between "
-                f"{max(0, chrf - error):.0f} and {min(100, chrf + error):.0f}"
-            )
+            low, high = max(0, chrf - error), min(100, chrf + error)
+            say(f"expected after {minutes:g} min: chrF {chrf:.0f} on such text, most likely {low:.0f} to {high:.0f}")
         return recipe
 
 

@@ -37,9 +37,9 @@ def plan(
 ) -> None:
     """Estimate the quality before training.
 
-    This is nmt train --dry-run. The speed of up to four models is measured. The table shows, for
-    several durations of training and two optimizers, the chrF to expect on held-out text of the same kind, which is
-    fitted to runs on other texts.
+    This is nmt train --dry-run. The speed of up to four models is measured. The table shows, for several durations of
+    training and two optimizers, the chrF to expect on held-out text of the same kind, which is fitted to runs on other
+    texts.
     """
     from nmt.autotrain.prepared import Request
     from nmt.recipe.load import parse_settings
@@ -81,16 +81,10 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
     if as_json:
         show_json({"text": vars(profile), "chrf_error": ERROR, "minutes": minutes, "rows": rows})
     else:
-        heads = ["model", "width", "updates a minute", "optimizer", *(f"chrF, {m:g} min" for m in minutes)]
+        heads = ["model", "updates a minute", "optimizer", *(f"chrF, {m:g} min" for m in minutes)]
         texts = [
-            [
-                row["model"],
-                str(row["width"]),
-                f"{60 / row['update']:,.0f}",
-                row["optimizer"],
-                *(f"{c:.0f}" for c in row["chrf"]),
-            ]
-            for row in rows
+            [f"{r['model']} {r['width']}", f"{60 / r['update']:,.0f}", r["optimizer"], *(f"{c:.0f}" for c in r["chrf"])]
+            for r in rows
         ]
         print_table("", heads, texts)
         say(f"The chrF of a run may well be {ERROR:g} above or below its estimate.")

@@ -20,8 +20,10 @@ NUM_WORDS, FAMILIAR = (7.0, 25.0), (0.1, 0.75)
 """Texts beyond those that the constants were fitted on count as if they had as long sentences, and were as familiar."""
 NUM_HELD_OUT, NUM_SAMPLED, MAX_PAIRS = 500, 4_000, 100_000
 """Number of pairs by which a text is described, and the largest number of others."""
-_UNIT = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
-"""A word, or a character of a script without spaces."""
+_UNIT = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]{1,3}|[^\s\u3040-\u30ff\u3400-\u9fff]+")
+"""A word, or up to three characters of a script without spaces."""
+UNSPACED_LOSS = 0.5
+"""Share of chrF that such scripts lose, whose groups of characters have more content than those of letters."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,13 @@ class TextProfile:
 
     num_pairs: int
     num_words: float
-    """Words of a target sentence, or characters where words have no spaces between; the mean."""
+    """Words of a target sentence, or groups of up to three characters of a script without spaces; the mean."""
     familiar: float
     """Share of the groups of three words of held-out targets that occur in the other ones, up to :data:`MAX_PAIRS`."""
     familiar_pairs: float
     """Share of the pairs of words of held-out targets that occur in :data:`NUM_SAMPLED` other ones."""
+    unspaced: float = 0.0
+    """Share of the words that are of scripts without spaces."""
 
     @property
     def features(self) -> tuple[float, float, float]:
@@ -50,9 +54,11 @@ class TextProfile:
         del targets[MAX_PAIRS:]
         every = max(len(targets) // NUM_HELD_OUT, 2 if count < 40 else 20)
         held_out, others = targets[::every], [target for at, target in enumerate(targets) if at % every]
-        num_words = mean(len(_UNIT.findall(target)) for target in held_out)
+        words = [word for target in held_out for word in _UNIT.findall(target)]
         sampled = others[:: max(len(others) // NUM_SAMPLED, 1)]
-        return cls(count, num_words, _familiar(held_out, others, 3), _familiar(held_out, sampled, 2))
+        familiar, familiar_pairs = _familiar(held_out, others, 3), _familiar(held_out, sampled, 2)
+        unspaced = mean("\u3040" <= word[0] <= "\u9fff" for word in words) if words else 0.0
+        return cls(count, len(words) / len(held_out), familiar, familiar_pairs, unspaced)
 
 
 def _within(value: float, limits: tuple[float, float]) -> float:
@@ -97,10 +103,10 @@ class QualityCurve(Generic[Number]):
 
 CURVES = {
     "adam": QualityCurve((51.13, 18.84, 36.40), (7.926, -3.182, -0.263), 1.737),
-    "muon": QualityCurve((51.13, 18.84, 36.40), (6.91, -2.46, -0.263), 0.93),
+    "muon": QualityCurve((51.13, 18.84, 36.40), (7.11, -2.46, -0.263), 0.8),
 }
 """By optimizer. Adam's is fitted to runs of up to 80 minutes on seven texts; Muon's has the same ends, and its middle
-and rate come from short runs (docs/lab-notes/2026-11-27-front-door.md)."""
+and rate come from runs of 5 to 30 minutes on three texts (docs/lab-notes/2026-11-27-front-door.md)."""
 ERROR = 8.0
 """How far a result may well be from the estimate."""
 
@@ -108,7 +114,8 @@ ERROR = 8.0
 def expected_chrf(profile: TextProfile, width: int, num_updates: int, optimizer: str = "muon") -> float:
     """Returns the chrF of held-out text that is expected of a Transformer after this number of updates."""
     curve = CURVES[optimizer]
-    return _within(curve(profile.features, log(width / 128), log(max(num_updates, 1))), (0.0, 100.0))
+    chrf = curve(profile.features, log(width / 128), log(max(num_updates, 1)))
+    return _within(chrf * (1 - UNSPACED_LOSS * profile.unspaced), (0.0, 100.0))
 
 
 def estimate(pairs: Sequence[tuple[str, str]], width: int, num_updates: int) -> tuple[float, float]:

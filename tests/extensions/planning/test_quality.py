@@ -22,7 +22,8 @@ def test_a_text_that_repeats_itself_is_familiar_and_another_one_is_not() -> None
     mixed = TextProfile.read([("x", text) for n in range(100) for text in (f"a v{n}", f"u{n} b")])
     assert mixed.familiar == 0
     assert mixed.familiar_pairs == pytest.approx(1 / 3)  # "a" begins a sentence, or "b" ends it
-    assert TextProfile.read([("x", "狗在睡觉")] * 100).num_words == 4
+    chinese = TextProfile.read([("x", "狗在睡觉")] * 100)
+    assert (chinese.num_words, chinese.unspaced) == (2, 1)  # groups of up to three characters
 
 
 def test_more_updates_and_more_familiar_text_are_better() -> None:
@@ -35,6 +36,7 @@ def test_more_updates_and_more_familiar_text_are_better() -> None:
         replace(PROFILE, num_words=25.0), 128, 9
     )
     assert expected_chrf(PROFILE, 128, 100, "adam") < scores[0]
+    assert expected_chrf(replace(PROFILE, unspaced=1.0), 128, 1000) < scores[1]
 
 
 @pytest.mark.slow
