@@ -43,7 +43,9 @@ class Model:
         return max(1, int(seconds / self.update) - NUM_VALIDATIONS * VALIDATION_UPDATES)
 
     def least_over(self, other: "Model") -> int:
-        """Returns the fewest updates with which it is better than another model."""
+        """Returns the fewest updates with which it is better than a model whose updates take less time."""
+        if self.is_recurrent:
+            return round(FORMING * (self.update / other.update) ** 2)
         return max(self.least, OVERTAKES if other.is_recurrent else 0)
 
     def expected(self, estimate: Callable[[int, int], Value], num_updates: int) -> Value:
@@ -52,8 +54,9 @@ class Model:
 
 
 MODELS = (Model(64, 0), Model(128, 300, is_recurrent=True), Model(128, 1_200), Model(256, 12_000))
-WORTH, OVERTAKES = 2.5, 5_000
-"""Updates of a Transformer of width 64 that one of the recurrent model is worth, and of a wider one to overtake it."""
+FORMING, OVERTAKES, WORTH = 150, 5_000, 2.5
+"""Updates in which the attention of a recurrent model forms, those of a wider Transformer that overtakes it, and those of
+a Transformer of width 64 that bring as much as one of its later ones."""
 BATCH_TOKENS = 2048
 VOCABULARY_SIZES = {1_000: 500, 2_000: 1000, 5_000: 2000, 20_000: 4000}
 """Size of the vocabulary for a text of up to this number of pairs; 8,000 for a larger one."""

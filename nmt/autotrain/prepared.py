@@ -11,7 +11,6 @@ from nmt.autotrain.choice import (
     BATCH_TOKENS,
     ENOUGH_EPOCHS,
     MODELS,
-    WORTH,
     Encoded,
     Model,
     learn_vocabulary,
@@ -133,8 +132,7 @@ class Prepared:
         seconds = deadline - time.monotonic() if deadline else 60 * LONG_MINUTES
         model = models[0]
         for larger in models[1:]:
-            is_fast = not larger.is_recurrent or larger.update < WORTH * model.update
-            model = larger if is_fast and larger.num_updates(seconds) >= larger.least_over(model) else model
+            model = larger if larger.num_updates(seconds) >= larger.least_over(model) else model
         if minutes is None:
             seconds = max(60.0, ENOUGH_EPOCHS * self.encoded.num_tokens / BATCH_TOKENS * model.update)
             minutes = round(seconds / 60)

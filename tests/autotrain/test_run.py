@@ -124,9 +124,11 @@ def test_a_width_that_is_set_is_taken_however_little_time_there_is(
     [
         (10.0, 1.6, ("recurrent", 128)),
         (10.0, 3.0, ("transformer", 64)),  # long sentences
-        (2.0, 1.6, ("transformer", 64)),  # a recurrent model has too few updates to learn where to attend
+        (2.0, 1.6, ("transformer", 64)),
         (30.0, 1.6, ("recurrent", 128)),
-        (30.0, 3.0, ("transformer", 128)),
+        (30.0, 3.3, ("transformer", 128)),
+        (10.0, 2.2, ("transformer", 64)),  # too few updates for attention to form
+        (30.0, 2.2, ("recurrent", 128)),
         (120.0, 1.6, ("transformer", 128)),
     ],
 )
