@@ -55,8 +55,8 @@ class Model:
 
 MODELS = (Model(64, 0), Model(128, 300, is_recurrent=True), Model(128, 1_200), Model(256, 12_000))
 FORMING, OVERTAKES, WORTH = 150, 5_000, 2.5
-"""Updates in which the attention of a recurrent model forms, those of a wider Transformer that overtakes it, and those of
-a Transformer of width 64 that bring as much as one of its later ones."""
+"""Updates in which the attention of a recurrent model forms, those after which a wider Transformer overtakes it, and
+those of a Transformer of width 64 that one of its later ones is worth."""
 BATCH_TOKENS = 2048
 VOCABULARY_SIZES = {1_000: 500, 2_000: 1000, 5_000: 2000, 20_000: 4000}
 """Size of the vocabulary for a text of up to this number of pairs; 8,000 for a larger one."""
