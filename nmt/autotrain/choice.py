@@ -54,7 +54,7 @@ class Model:
 
 
 MODELS = (Model(64, 0), Model(128, 300, is_recurrent=True), Model(128, 1_200), Model(256, 12_000))
-FORMING, OVERTAKES, WORTH = 150, 5_000, 2.5
+FORMING, OVERTAKES, WORTH = 200, 5_000, 2.5
 """Updates in which the attention of a recurrent model forms, those after which a wider Transformer overtakes it, and
 those of a Transformer of width 64 that one of its later ones is worth."""
 BATCH_TOKENS = 2048
