@@ -23,6 +23,8 @@ from nmt.translation.results import Translation
 FIRST, SECOND, LAST = "\U0001fffe", "\U0001ffff", "\U0002fffe"
 """What surrounds the number of a doubt before its sentence, and what ends the sentence."""
 MARK = re.compile(f"{FIRST}(\\d{{1,9}}){SECOND}|{LAST}")
+MARK_BYTES = re.compile(MARK.pattern.encode())
+"""The same in UTF-8, to take out what is left in attributes and other places that show no marks."""
 AUTHOR = "nmt"
 """Of the comments."""
 NUM_SHOWN = 5

@@ -7,14 +7,13 @@ from html import escape
 from nmt.extensions.documents.elements import Element
 from nmt.extensions.documents.office import DC, OFFICE, TEXT
 from nmt.extensions.documents.xml import parse_xml, read_archive, write_archive, write_xml
-from nmt.extensions.marking.doubts import AUTHOR, FIRST, LAST, MARK, SECOND, Doubt, divided
+from nmt.extensions.marking.doubts import AUTHOR, FIRST, LAST, MARK, MARK_BYTES, SECOND, Doubt, divided
 
 STYLE, FO = (f"{{urn:oasis:names:tc:opendocument:xmlns:{name}:1.0}}" for name in ("style", "xsl-fo-compatible"))
 COLOUR = "#ffff66"
 _PARAGRAPHS = (f"{TEXT}p", f"{TEXT}h")
 MARKED = "nmt_doubt"
 """Name of the style of marked text."""
-_BYTES = re.compile(MARK.pattern.encode())
 _TAG = re.compile(r"""(<!--.*?-->|<[!/?A-Za-z](?:"[^"]*"|'[^']*'|[^>"'])*>)""", re.DOTALL)
 _WITHOUT_MARKUP = re.compile(r"<(/?)(title|option|textarea|script|style)\b", re.IGNORECASE)
 """Elements that can't have an element in their text."""
@@ -54,12 +53,12 @@ def mark_open_document(data: bytes, doubts: Sequence[Doubt]) -> bytes:
         if member.filename in ("content.xml", "styles.xml") and FIRST.encode() in content:
             root = parse_xml(content)
             writer = _Writer(doubts)
-            for paragraph in list(root.iter(*_PARAGRAPHS)):
+            for paragraph in [each for each in root.iter(*_PARAGRAPHS) if FIRST in "".join(each.itertext())]:
                 is_noted = next(paragraph.iterancestors(f"{OFFICE}annotation"), None) is not None
                 writer.mark(paragraph, member.filename == "content.xml" and not is_noted)
             _add_style(root)
             content = write_xml(root)
-        result.append((member, _BYTES.sub(b"", content)))
+        result.append((member, MARK_BYTES.sub(b"", content)))
     return write_archive(result, "an OpenDocument text")
 
 

@@ -1,16 +1,17 @@
 """Marks in Office Open XML (ECMA-376): highlighted runs of a letter, filled cells of a workbook, and comments."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from functools import reduce
+from functools import partial, reduce
+from itertools import count
 from posixpath import dirname, join, normpath, relpath
 from zipfile import ZIP_DEFLATED, ZipInfo
 
 from nmt.extensions.documents.elements import Element
 from nmt.extensions.documents.runs import W, X
 from nmt.extensions.documents.xml import parse_xml, read_archive, write_archive, write_xml
-from nmt.extensions.marking.doubts import AUTHOR, FIRST, MARK, Doubt, divided
+from nmt.extensions.marking.doubts import AUTHOR, FIRST, MARK_BYTES, Doubt, divided
 
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006"
 R = f"{{{OFFICE}/relationships}}"
@@ -19,7 +20,6 @@ TYPES, RELATIONS = (
 )
 CONTENT = "application/vnd.openxmlformats-officedocument"
 COLOUR, _TYPES = "FFFFFF66", "[Content_Types].xml"
-_BYTES = re.compile(MARK.pattern.encode())
 _AFTER_HIGHLIGHT = "u effect bdr shd fitText vertAlign rtl cs em lang eastAsianLayout specVanish oMath"
 """Properties of a run that stand behind its highlighting, ECMA-376 17.3.2.28."""
 _AFTER_DRAWING = "legacyDrawingHF drawingHF picture oleObjects controls webPublishItems tableParts extLst"
@@ -72,20 +72,19 @@ class _Package:
         for root, place, namespace in (("Relationships", path, RELATIONS), ("Types", _TYPES, TYPES)):
             self.parts.setdefault(place, f'<{root} xmlns="{namespace[1:-1]}"/>'.encode())
         relations = self._relations(part)
-        used, number = {each.get("Id") for each in relations}, 1
-        while f"nmt{number}" in used:
-            number += 1
-        target = {"Id": f"nmt{number}", "Type": f"{OFFICE}/relationships/{kind}"}
+        used = {each.get("Id") for each in relations}
+        identifier = next(free for number in count(1) if (free := f"nmt{number}") not in used)
+        target = {"Id": identifier, "Type": f"{OFFICE}/relationships/{kind}"}
         relations.append(
             relations.makeelement(f"{RELATIONS}Relationship", {**target, "Target": relpath(name, dirname(part))})
         )
         types = self.tree(_TYPES)
         types.append(types.makeelement(f"{TYPES}Override", {"PartName": f"/{name}", "ContentType": content_type}))
-        return target["Id"]
+        return identifier
 
     def free_name(self, pattern: str) -> str:
         """Returns a name that no part has; ``pattern`` has a place for a number."""
-        return next(name for number in range(1, 1 << 20) if (name := pattern.format(number)) not in self.parts)
+        return next(name for number in count(1) if (name := pattern.format(number)) not in self.parts)
 
     def written(self) -> bytes:
         """Returns the file without characters that are left, which are in attributes and other places."""
@@ -94,7 +93,7 @@ class _Package:
         for name in self.parts.keys() - old.keys():
             old[name] = ZipInfo(name)
             old[name].compress_type = ZIP_DEFLATED
-        contents = ((member, _BYTES.sub(b"", self.parts[name])) for name, member in old.items())
+        contents = ((member, MARK_BYTES.sub(b"", self.parts[name])) for name, member in old.items())
         return write_archive(contents, "an archive")
 
     def _relations(self, part: str) -> Element:
@@ -113,19 +112,25 @@ def mark_document(data: bytes, doubts: Sequence[Doubt]) -> bytes:
     package, main = _Package(data), "word/document.xml"
     old = package.related(main, "comments")
     comments = parse_xml(f'<w:comments xmlns:w="{W[1:-1]}"/>'.encode()) if old is None else package.tree(old)
+    used = (each.get(f"{W}id", "") for each in comments.findall(f"{W}comment"))
+    numbers = count(max((int(number) for number in used if number.isdecimal()), default=-1) + 1)
+    comment = partial(_comment, comments, numbers)
     for name, content in list(package.parts.items()):
         if name.startswith("word/") and name.endswith(".xml") and FIRST.encode() in content:
             for paragraph in package.tree(name).iter(f"{W}p"):
                 is_text = name == main and next(paragraph.iterancestors(f"{W}txbxContent"), None) is None
-                _mark_paragraph(paragraph, doubts, comments if is_text else None)
+                _mark_paragraph(paragraph, doubts, comment if is_text else None)
     if old is None and len(comments):
         kind, name = f"{CONTENT}.wordprocessingml.comments+xml", package.free_name("word/comments{}.xml")
         package.add(main, "comments", name, kind, write_xml(comments))
     return package.written()
 
 
-def _mark_paragraph(paragraph: Element, doubts: Sequence[Doubt], comments: Element | None) -> None:
-    """Divides the runs of a paragraph at the marks. A run with text has nothing else in it where there are marks."""
+def _mark_paragraph(paragraph: Element, doubts: Sequence[Doubt], comment: Callable[[Doubt], str] | None) -> None:
+    """Divides the runs of a paragraph at the marks. A run with text has nothing else in it where there are marks.
+
+    ``comment`` adds a comment and returns its number; None where there can be none.
+    """
     doubt: Doubt | None = None
     identifier = ""
     for text in list(paragraph.iter(f"{W}t")):
@@ -141,14 +146,14 @@ def _mark_paragraph(paragraph: Element, doubts: Sequence[Doubt], comments: Eleme
                         _highlight(copy)
                     run.addprevious(copy)
                 continue
-            if comments is not None and doubt is not None:
+            if comment is not None and doubt is not None:
                 reference = run.makeelement(f"{W}r")
                 _add(reference, f"{W}commentReference", {f"{W}id": identifier})
                 run.addprevious(run.makeelement(f"{W}commentRangeEnd", {f"{W}id": identifier}))
                 run.addprevious(reference)
             doubt = part if isinstance(part, Doubt) else None
-            if comments is not None and doubt is not None:
-                identifier = _comment(comments, doubt)
+            if comment is not None and doubt is not None:
+                identifier = comment(doubt)
                 run.addprevious(run.makeelement(f"{W}commentRangeStart", {f"{W}id": identifier}))
         run.getparent().remove(run)
 
@@ -163,10 +168,9 @@ def _highlight(run: Element) -> None:
     _insert(properties, properties.makeelement(f"{W}highlight", {f"{W}val": "yellow"}), W, _AFTER_HIGHLIGHT)
 
 
-def _comment(comments: Element, doubt: Doubt) -> str:
+def _comment(comments: Element, numbers: Iterator[int], doubt: Doubt) -> str:
     """Adds a comment, and returns its number."""
-    used = (each.get(f"{W}id", "") for each in comments.findall(f"{W}comment"))
-    identifier = str(max((int(number) for number in used if number.isdecimal()), default=-1) + 1)
+    identifier = str(next(numbers))
     names = {f"{W}id": identifier, f"{W}author": AUTHOR, f"{W}initials": AUTHOR}
     paragraph = _add(_add(comments, f"{W}comment", names), f"{W}p")
     _add(_add(paragraph, f"{W}r"), f"{W}t").text = doubt.comment

@@ -7,6 +7,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import archives
 import pytest
 from backwards import translate
 
@@ -274,11 +275,7 @@ Hund
 
 
 def packed(**parts: str) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in parts.items():
-            archive.writestr(name.replace("__", "/").replace("_xml", ".xml"), text)
-    return file.getvalue()
+    return archives.packed({name.replace("__", "/").replace("_xml", ".xml"): text for name, text in parts.items()})
 
 
 def part(data: bytes, name: str) -> str:
