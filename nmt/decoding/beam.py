@@ -30,7 +30,7 @@ GroupChoice = Callable[[Tensor, Tensor, Tensor, int, DecodingOptions], tuple[Cho
 """Chooses the continuations of each group of hypotheses; see :func:`nmt.extensions.search.groups.choose_by_groups`."""
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def beam_search(
     batch: SearchBatch, processors: Sequence[LogitsProcessor], constraints: PhraseConstraints | None = None
 ) -> list[list[Hypothesis]]:

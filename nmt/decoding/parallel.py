@@ -19,7 +19,7 @@ def independent_threads(device: torch.device) -> tuple[int, int]:
     return batches, total // batches
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def map_by_length(
     function: Callable[[Sequence[int]], Sequence[R]],
     lengths: Sequence[int],
@@ -49,12 +49,11 @@ def map_batches(function: Callable[[T], R], batches: Sequence[T], device: torch.
     if num_threads < 2:
         yield from map(function, batches)
         return
-    is_inference = torch.is_inference_mode_enabled()
     is_cast, dtype = torch.is_autocast_enabled(device.type), torch.get_autocast_dtype(device.type)
 
     def call(batch: T) -> R:
-        # Both hold for one thread.
-        with torch.autocast(device.type, dtype, enabled=is_cast), torch.inference_mode(is_inference):
+        # Both hold for one thread. In inference mode autocast would convert the weights anew at each step.
+        with torch.autocast(device.type, dtype, enabled=is_cast), torch.no_grad():
             return function(batch)
 
     pool = ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(before // num_threads,))

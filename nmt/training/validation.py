@@ -112,7 +112,7 @@ class Observer(ABC):
         """Returns the observation as JSON values.
 
         Args:
-            model: in eval mode; called under ``torch.inference_mode``.
+            model: in eval mode; called under ``torch.no_grad``.
             check: to be called now and then; raises an error if the validation is to end.
         """
 
@@ -149,7 +149,7 @@ class Validator:
         chosen = OBSERVERS.choose_many(recipe.training.observers, OBSERVER) if process_group.is_main else {}
         self._observers = {name: kind(options, recipe, data, precision) for name, (kind, options) in chosen.items()}
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, model: Seq2Seq, stop: Callable[[], bool] = lambda: False) -> Validation | None:
         """Measure; the model comes back in the mode it had.
 

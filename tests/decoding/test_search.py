@@ -11,6 +11,7 @@ import pytest
 import torch
 from searches import search_all
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from nmt.core.errors import UserError
 from nmt.data.batch import make_batch
@@ -19,6 +20,7 @@ from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.ranking import length_normalised
+from nmt.decoding.search import ModelSearcher, Query
 from nmt.models.contracts import State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions
@@ -290,3 +292,14 @@ def test_coverage_is_part_of_the_score(make_system: Callable[[str], Seq2Seq], wo
 def test_a_model_without_attention_has_no_coverage(make_system: Callable[[str], Seq2Seq], words: Vocabularies) -> None:
     with pytest.raises(UserError, match="coverage penalty"):
         search_all(make_system("vanilla"), [[4, 9]], words, DecodingOptions(coverage_penalty=0.4))
+
+
+def test_in_bfloat16_weights_are_converted_once(make_system: Callable[[str], Seq2Seq], words: Vocabularies) -> None:
+    model = make_system("transformer")
+    shape = list(model.decoder.output.weight_VD.shape)
+    searcher = ModelSearcher(model, words, precision="bf16")
+    with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as recorded:
+        ((best, *_),) = searcher(Query([[4, 9, 7]], DecodingOptions(beam_size=2, max_length=8)))
+    assert len(best.ids) > 2
+    events = recorded.events() or []
+    assert sum(event.name == "aten::_to_copy" and event.input_shapes[0] == shape for event in events) == 1

@@ -13,7 +13,7 @@ from nmt.decoding.ranking import length_normalised
 from nmt.recipe.schema import DecodingOptions
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def sample(batch: SearchBatch, processors: Sequence[LogitsProcessor]) -> list[list[Hypothesis]]:
     """Draws ``beam_size`` samples of each sentence, in this order.
 
