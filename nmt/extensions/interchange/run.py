@@ -23,16 +23,16 @@ from nmt.recipe.schema import DecodingOptions
 from nmt.translation.load import Engine, load
 from nmt.translation.translator import Translator
 
-PATIENCE = 2.0
-"""Patience of CTranslate2's beam search. At its default of 1 it stops at the first ``beam_size`` finished hypotheses;
-the search of nmt continues while an unfinished one could still win."""
+PATIENCE = {"first": 1.0, "likely": 1.0, "exact": 2.0}
+"""Patience of CTranslate2's beam search, which stops when ``patience * beam_size`` hypotheses are finished, for each
+``early_stopping``: 1 is the same as ``first``, and nearer to ``likely`` than 2, which takes 1.25 times as long."""
 SEARCHED = ("search", "beam_groups", "coverage_penalty", "shortlist", "logits_processors")
 """Options whose plain values the searches of exported models need; PyTorch searches with others."""
 QUANTIZATIONS: dict[str, Quantization | None] = {
     "fp32": None, "auto": None, "bf16": "bfloat16", "fp16": "float16", "int8": "int8",
 }  # fmt: skip
 """Names of the precisions in CTranslate2."""
-CARRIED = {**PLAIN, **ONE_LIMIT, "length_penalty": ("none", "average"), "early_stopping": ()}
+CARRIED = {**PLAIN, **ONE_LIMIT, "length_penalty": ("none", "average"), "early_stopping": ("first",)}
 """Values of decoding options that CTranslate2 has a counterpart for."""
 
 
@@ -95,7 +95,7 @@ class ExportedModel:
             sources,
             beam_size=options.beam_size,
             num_hypotheses=options.beam_size,
-            patience=PATIENCE if options.beam_size > 1 else 1.0,
+            patience=PATIENCE[options.early_stopping] if options.beam_size > 1 else 1.0,
             length_penalty=alpha,
             return_scores=True,
             max_batch_size=options.batch_size,
@@ -233,7 +233,7 @@ def search_arguments(translator: Translator, directory: Path) -> dict[str, Any]:
         "max_decoding_length": len(_prefix(directory)) + longest,
     }
     if options.beam_size > 1:
-        found |= {"length_penalty": length_penalty(options).exponent, "patience": PATIENCE}
+        found |= {"length_penalty": length_penalty(options).exponent, "patience": PATIENCE[options.early_stopping]}
     return found
 
 

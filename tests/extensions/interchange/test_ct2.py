@@ -103,6 +103,14 @@ def test_a_translator_searches_by_ctranslate2_and_does_all_else_by_itself(
             assert translation.alignment == aligned.links
 
 
+def test_with_the_rule_of_ctranslate2_the_candidates_are_the_same(trained: Path, lines: list[str]) -> None:
+    own = load(trained, "cpu")
+    exported, options = exported_translator(own), {"n_best": 4, "beam_size": 4, "early_stopping": "first"}
+    for here, there in zip(own.translate(lines, **options), exported.translate(lines, **options), strict=True):
+        assert [candidate.text for candidate in here.n_best] == [candidate.text for candidate in there.n_best]
+        assert [c.score for c in here.n_best] == pytest.approx([c.score for c in there.n_best], abs=1e-4)
+
+
 @pytest.mark.parametrize("heads", [None, ["2:3", "1:4", "2:2"]])
 def test_ctranslate2_returns_the_attention_of_the_alignment_heads(
     trained: Path, lines: list[str], tmp_path: Path, heads: list[str] | None
