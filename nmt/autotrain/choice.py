@@ -116,9 +116,9 @@ class Encoded:
         return _at_most(DROPOUT, num_updates * BATCH_TOKENS / self.num_tokens, 0.3)
 
     def fitting(self, pairs: Pairs, vocabularies: Vocabularies) -> Pairs:
-        """Returns the pairs that have text and aren't longer than the sentences that are trained on."""
+        """Returns the pairs that have pieces and aren't longer than the sentences that are trained on."""
         both = zip(pairs, _lengths(pairs, vocabularies), strict=True)
-        return [pair for pair, length in both if max(length) <= self.max_length and all(map(str.strip, pair))]
+        return [pair for pair, length in both if min(length) and max(length) <= self.max_length]
 
     @classmethod
     def read(cls, pairs: Pairs, vocabularies: Vocabularies) -> "Encoded":

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import nmt
-from nmt.autotrain.choice import MODELS, learn_vocabulary
+from nmt.autotrain.choice import MODELS, Encoded, learn_vocabulary
 from nmt.autotrain.prepared import Request, prepare
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
@@ -90,6 +90,11 @@ def test_a_vocabulary_is_no_larger_than_the_text_gives() -> None:
     assert 8 < options.size == len(vocabularies.source) < 100
     _, options = learn_vocabulary([("狗", "犬")])
     assert options.type in ("unigram", "character")
+
+
+def test_speed_is_measured_on_pairs_that_have_pieces() -> None:
+    pairs = [("der Hund", "the dog")] * 60
+    assert Encoded.read([*pairs, ("\u200b", "\u200b")], learn_vocabulary(pairs)[0]).pairs == pairs
 
 
 def test_a_vocabulary_of_a_long_text_is_learned_from_some_of_it_and_spells_the_rest() -> None:
