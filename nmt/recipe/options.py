@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
-from nmt.core.console import say
 from nmt.core.errors import NUMBERS, UserError, is_possible_number, nearest, shortened
 
 MAX_INTEGER = 2**31 - 1
@@ -32,15 +31,6 @@ class Options(BaseModel):
         extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False, defer_build=True
     )
 
-    former_names: ClassVar[Mapping[str, str]] = {}
-    """New names of keys that were renamed, by their former names, which are read with a message: GROUP.NAME for a key
-    that was moved into a group, and an empty name for one that is gone."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _with_new_names(cls, values: Any) -> Any:
-        return with_new_names(values, cls.former_names)
-
     @field_validator("*")
     @classmethod
     def _is_possible(cls, value: Any) -> Any:
@@ -56,27 +46,6 @@ class Options(BaseModel):
         ):
             raise PydanticCustomError("impossible", f"Paths can have at most {MAX_PATH:,} characters, names {MAX_NAME}")
         return value
-
-
-def with_new_names(values: Any, former_names: Mapping[str, str]) -> Any:
-    """Returns a mapping of a recipe whose keys have their present names; each renamed key with a value is reported.
-
-    Of a former and a present name the later one in the mapping counts: overrides come after the keys of a file.
-    """
-    for former, name in former_names.items():
-        if isinstance(values, Mapping) and former in values:
-            value, is_last = values[former], [key for key in values if key in (former, name)][-1] == former
-            values = {key: values[key] for key in values if key != former}
-            group, _, last = name.rpartition(".")
-            if is_last and group and isinstance(inside := values.get(group, {}), Mapping):
-                values[group] = {**inside, last: value}
-            elif is_last and name:
-                values[name] = value
-            if value is not None and name:
-                say(f"the key {former!r} was renamed: it is read as {name!r}")
-            elif value:
-                say(f"the key {former!r} no longer exists: it has no effect")
-    return values
 
 
 class OnResume(Enum):

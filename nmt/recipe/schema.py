@@ -6,12 +6,12 @@ built; here ``model.encoder`` and ``model.decoder`` are mappings with a ``type``
 """
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
 from nmt.recipe import yaml12
-from nmt.recipe.options import FIXED, FREE, SILENT, ChoiceOf, Options, as_mapping, with_new_names
+from nmt.recipe.options import FIXED, FREE, SILENT, ChoiceOf, Options, as_mapping
 
 FORMAT_VERSION = 1
 """Version of the model directory. Raise it when an older nmt could no longer read a new directory."""
@@ -120,8 +120,6 @@ class StageOptions(Options):
 class DataOptions(Options):
     """Where the sentence pairs come from."""
 
-    former_names: ClassVar[dict[str, str]] = {"context": "history_turns"}
-
     root: Path | None = Field(
         None,
         description="folder with NAME.LANGUAGE files (.gz, .xz, .zst too) or NAME.tsv, and with files that other "
@@ -228,8 +226,6 @@ class LoraOptions(Options):
 class TrainingOptions(Options):
     """Options of training."""
 
-    former_names: ClassVar[dict[str, str]] = {"init_from": "finetune_from", "compile": "", "film": "observers.film"}
-
     batch_tokens: BatchTokens = Field(
         4096, description="padded positions of the longer side in a batch; auto: the most that fit on the GPU"
     )
@@ -271,16 +267,15 @@ class TrainingOptions(Options):
         "classifier accuracy, of a language model loss",
     )
     validation_size: int = Field(1000, ge=1, description="sentences translated for the validation metric")
+    expected_score: float | None = Field(None, description="score that is shown beside the best one so far")
     patience: int | None = Field(None, ge=1, description="stop after this many validations without a gain")
     checkpoint_every: int | None = Field(None, ge=1, description="updates between checkpoints; null: at validations")
     keep_last: int = Field(2, ge=1, description="checkpoints kept, the newest")
     keep_best: int = Field(1, ge=0, description="checkpoints kept beside them, the best by validation")
     log_every: int = Field(50, ge=1, description="updates between lines of metrics.jsonl")
-    techniques: Annotated[
-        dict[str, dict[str, Any] | None],
-        BeforeValidator(lambda values: with_new_names(values, {"bidirectional": "reverse_pairs"})),
-        ChoiceOf("training technique", many=True),
-    ] = Field({}, description="techniques by name, each with its options; null turns one off")
+    techniques: Annotated[dict[str, dict[str, Any] | None], ChoiceOf("training technique", many=True)] = Field(
+        {}, description="techniques by name, each with its options; null turns one off"
+    )
     observers: Annotated[dict[str, dict[str, Any] | None], ChoiceOf("observer", many=True)] = Field(
         {},
         description="what is recorded at each validation, by name with its options; {film: {}}: how some sentences are "

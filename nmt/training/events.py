@@ -49,6 +49,8 @@ class Started(Event):
     total_steps: int | None
     """Number of updates of the whole run, if it is known."""
     max_minutes: float | None
+    expected_score: float | None = None
+    """Score by the metric of the run that is shown beside the best one so far."""
 
     def figures(self) -> dict[str, Any]:
         return {}

@@ -186,18 +186,22 @@ class ConsoleSink:
             case StageBegan():
                 say(f"{clock}  stage {event.stage} begins after step {step}")
             case Validated():
-                score = f"{score_text(event.metric, event.score)}, " if event.score is not None else ""
+                score = "" if event.score is None else score_text(event.metric, event.score) + self._expected() + ", "
                 best = "  (best)" if event.best else ""
                 say(f"{clock}  step {step}: validation {score}loss {event.loss:.3f}{best}")
             case Warned() if event.message:
                 warn(event.message)
+
+    def _expected(self) -> str:
+        expected = self._run.expected_score
+        return "" if expected is None else f" of {expected:.0f} expected"
 
     def _show(self, event: Updated) -> None:
         done = fraction_done(self._run, event)
         if draws_bars():
             text = f"epoch {event.epoch + 1}  loss {event.loss:.3f}  {event.tokens_per_second:,.0f} tokens/s"
             if event.best is not None:
-                text += f"  best {score_text(event.metric, event.best)}"
+                text += f"  best {score_text(event.metric, event.best)}{self._expected()}"
             if event.skipped:
                 text += f"  {event.skipped} skipped"
             # A bar without an end counts the updates itself.

@@ -121,7 +121,8 @@ class Trainer:
         batches = iter(self.batches)
         self._clock = time.perf_counter() - self.progress.seconds
         max_minutes = None if self._limit == math.inf else self._limit / 60
-        limits = {"total_steps": self._total_steps(), "max_minutes": max_minutes}
+        expected = self.options.expected_score
+        limits = {"total_steps": self._total_steps(), "max_minutes": max_minutes, "expected_score": expected}
         name = "resume" if self.progress.step else ""  # a new run has no line
         self._emit(events.Started, name=name, validation_due=self.progress.validation_due, **limits)
         with self.interrupts:

@@ -53,40 +53,6 @@ def test_a_missing_recipe_suggests_the_nearest() -> None:
         load_recipe("multi30k/transfromer")
 
 
-@pytest.mark.parametrize(
-    ("setting", "new", "value"),
-    [
-        ("training.init_from=old", "finetune_from", Path("old")),
-        ("training={max_steps: 1, init_from: old}", "finetune_from", Path("old")),
-        ("data.context=2", "history_turns", 2),
-        ("training.techniques.bidirectional={fraction: 0.4}", "reverse_pairs", {"fraction": 0.4}),
-    ],
-)
-def test_a_renamed_key_is_read_with_a_message(
-    recipe_file: Path, setting: str, new: str, value: Any, capfd: pytest.CaptureFixture[str]
-) -> None:
-    recipe = load_recipe(recipe_file, parse_settings([setting]))
-    values = {**dict(recipe.data), **dict(recipe.training), **recipe.training.techniques}
-    assert values[new] == value
-    assert f"was renamed: it is read as '{new}'" in capfd.readouterr().err
-
-
-def test_a_renamed_key_with_null_is_read_in_silence(recipe_file: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Model directories of before have the key with null."""
-    recipe_file.write_text(MINIMAL.replace("max_steps: 10", "max_steps: 10, init_from: null"), encoding="utf-8")
-    assert load_recipe(recipe_file).training.finetune_from is None
-    assert not capfd.readouterr().err
-
-
-def test_of_a_former_and_a_present_name_the_override_counts(recipe_file: Path) -> None:
-    new = ["data.history_turns=2", "training.techniques.reverse_pairs={}"]
-    old = ["data.context=null", "training.techniques.bidirectional=null"]
-    recipe = load_recipe(recipe_file, parse_settings([*new, *old]))
-    assert (recipe.data.history_turns, recipe.training.techniques) == (None, {"reverse_pairs": None})
-    recipe = load_recipe(recipe_file, parse_settings([*old, *new]))
-    assert (recipe.data.history_turns, recipe.training.techniques) == (2, {"reverse_pairs": {}})
-
-
 # mistakes
 
 

@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from rich.console import Console
 
 from nmt.core import console
 from nmt.core.console import say
+from nmt.metrics.degenerate import DegenerateCount
 from nmt.training import sinks as sinks_module
-from nmt.training.events import Started, Updated
+from nmt.training.events import Started, Updated, Validated
 from nmt.training.run import train
 from nmt.training.sinks import ConsoleSink, clock_text, duration_text, fraction_done
 
@@ -75,6 +77,24 @@ def test_a_log_file_gets_lines_after_ever_longer_silences(
         "  4:20  step 52 of 40,000, epoch 3: loss 3.250, 4,321 tokens/s, about 55 h 29 min left",
         "  7:20  step 88 of 40,000, epoch 3: loss 3.250, 4,321 tokens/s, about 55 h 26 min left",
     ]
+
+
+def test_the_score_is_shown_beside_the_one_that_is_expected(
+    terminal: Callable[[int], Terminal], capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin = replace(started(40), expected_score=62.6)
+    figures = {"loss": 1.5, "metric": "chrf", "degenerate": DegenerateCount(), "best": True}
+    with ExitStack() as stack:
+        show = ConsoleSink(stack)
+        show(begin)
+        show(Validated(step=10, seconds=5.0, score=41.25, **figures))
+    assert "step 10: validation chrF2 41.25 of 63 expected, loss 1.500  (best)" in capsys.readouterr().err
+    screen = terminal(160)
+    with ExitStack() as stack:
+        show = ConsoleSink(stack)
+        show(begin)
+        show(updated(10, 5.0, metric="chrf", best=41.25))
+    assert "best chrF2 41.25 of 63 expected" in screen.getvalue()
 
 
 def test_a_log_file_never_gets_control_codes(

@@ -33,15 +33,16 @@ def sample(batch: SearchBatch, processors: Sequence[LogitsProcessor]) -> list[li
     ended_N = torch.zeros(len(sentence_N), dtype=torch.bool, device=device)
     for step in range(longest):  # Bounds ends every sample by then
         batch.before_step()
-        output = model.step(tokens_Nt[:, -1], state)
-        logits_NV = output.logits_NV.float()
-        model_log_p_NV = logits_NV.log_softmax(1)
+        live_L = (~ended_N).nonzero()[:, 0]
+        output = model.step(tokens_Nt[:, -1], state, rows=live_L)
+        logits_LV = output.logits_NV.float()
+        model_log_p_LV = logits_LV.log_softmax(1)
         for processor in processors:
-            processor(logits_NV, tokens_Nt, sentence_N, batch)
-        token_N = draw(logits_NV, uniform_NT[:, step], options)
-        token_N = token_N.masked_fill(ended_N, target.eos)
-        log_p_N += model_log_p_NV.gather(1, token_N[:, None])[:, 0].masked_fill(ended_N, 0.0)
-        num_invalid = (~is_valid(logits_NV.amax(1) + log_p_N)).sum()
+            processor(logits_LV, tokens_Nt[live_L], sentence_N[live_L], batch)
+        token_L = draw(logits_LV, uniform_NT[live_L, step], options)
+        token_N = torch.full_like(sentence_N, target.eos).index_copy(0, live_L, token_L)
+        log_p_N = log_p_N.index_add(0, live_L, model_log_p_LV.gather(1, token_L[:, None])[:, 0])
+        num_invalid = (~is_valid(logits_LV.amax(1) + log_p_N[live_L])).sum()
         read_Nt = tokens_Nt
         tokens_Nt = torch.cat((tokens_Nt, token_N[:, None]), dim=1)
         ended_N |= token_N == target.eos
@@ -73,13 +74,16 @@ def draw(logits_NV: Tensor, uniform_N: Tensor, options: DecodingOptions) -> Tens
     ``top_k`` keeps the k likeliest (Fan et al. 2018); ``top_p`` as few of the likeliest as have together a
     probability of p or more (Holtzman et al. 2020). C counts the candidates that may be drawn.
     """
-    count = min(options.top_k or logits_NV.shape[1], logits_NV.shape[1])
-    logits_NC, token_NC = logits_NV.topk(count, dim=1)
+    is_cut, count = options.top_k is not None or options.top_p < 1, logits_NV.shape[1]
+    logits_NC, token_NC = logits_NV, torch.arange(count, device=logits_NV.device).expand_as(logits_NV)
+    if is_cut:  # without a limit the order doesn't matter, and sorting would take most of the time of a step
+        logits_NC, token_NC = logits_NV.topk(min(options.top_k or count, count), dim=1)
     p_NC = (logits_NC.double() / options.temperature).softmax(1)
-    before_NC = p_NC.cumsum(1) - p_NC
-    p_NC = p_NC.masked_fill(before_NC >= options.top_p, 0.0)
+    if is_cut:
+        p_NC = p_NC.masked_fill(p_NC.cumsum(1) - p_NC >= options.top_p, 0.0)
     up_to_NC = p_NC.cumsum(1)
-    chosen_N1 = (up_to_NC <= uniform_N[:, None] * up_to_NC[:, -1:]).sum(1, keepdim=True)
-    # Rounding may carry the last sum past the end of what is possible.
-    chosen_N1 = chosen_N1.minimum((p_NC > 0).sum(1, keepdim=True) - 1).clamp(min=0)
+    total_N1 = up_to_NC[:, -1:]
+    # Rounding may carry the product up to the sum, past the end of what is possible.
+    drawn_N1 = (uniform_N[:, None] * total_N1).minimum(total_N1.nextafter(torch.zeros_like(total_N1)))
+    chosen_N1 = torch.searchsorted(up_to_NC, drawn_N1, right=True).clamp(max=logits_NC.shape[1] - 1)
     return token_NC.gather(1, chosen_N1)[:, 0]

@@ -29,10 +29,10 @@ class Letters:
     def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:
         return Sources(source_BS[:, 0])
 
-    def step(self, token_N: Tensor, state: "Sources", need_weights: bool = False) -> StepOutput:
+    def step(self, token_N: Tensor, state: "Sources", need_weights: bool = False, rows: Any = None) -> StepOutput:
         logits_NV = FIRST.log().clamp(min=-30).repeat(len(token_N), 1)
         logits_NV[torch.arange(len(token_N)), state.first_N] += 1.0
-        return StepOutput(logits_NV, None, state)
+        return StepOutput(logits_NV if rows is None else logits_NV[rows], None, state)
 
 
 class Sources(State):
