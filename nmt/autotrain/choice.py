@@ -42,11 +42,12 @@ class Model:
         """Returns the number of updates for which there is time beside the validations."""
         return max(1, int(seconds / self.update) - NUM_VALIDATIONS * VALIDATION_UPDATES)
 
-    def least_over(self, other: "Model") -> int:
-        """Returns the fewest updates with which it is better than a model whose updates take less time."""
+    def least_over(self, other: "Model", epoch: float) -> int:
+        """Returns the fewest updates with which it is better than a smaller model; ``epoch`` is those of an epoch."""
         if self.is_recurrent:
             return round(FORMING * (self.update / other.update) ** 2)
-        return max(self.least, OVERTAKES if other.is_recurrent else 0)
+        overtakes = min(max(OVERTAKES[0], OVERTAKES[2] * epoch), OVERTAKES[1])
+        return max(self.least, round(overtakes) if other.is_recurrent else 0)
 
     def expected(self, estimate: Callable[[int, int], Value], num_updates: int) -> Value:
         """Returns the estimate for the width and the number of updates of a Transformer that learns as much."""
@@ -54,9 +55,9 @@ class Model:
 
 
 MODELS = (Model(64, 0), Model(128, 300, is_recurrent=True), Model(128, 1_200), Model(256, 12_000))
-FORMING, OVERTAKES, WORTH = 200, 5_000, 2.5
-"""Updates in which the attention of a recurrent model forms, those after which a wider Transformer overtakes it, and
-those of a Transformer of width 64 that one of its later ones is worth."""
+FORMING, OVERTAKES, WORTH = 200, (2_500, 5_000, 12), 2.5
+"""Updates in which the attention of a recurrent model forms; limits of those after which a wider Transformer overtakes
+it, and their epochs; and those of a Transformer of width 64 that one of its later ones is worth."""
 BATCH_TOKENS = 2048
 VOCABULARY_SIZES = {1_000: 500, 2_000: 1000, 5_000: 2000, 20_000: 4000}
 """Size of the vocabulary for a text of up to this number of pairs; 8,000 for a larger one."""

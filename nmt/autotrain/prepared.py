@@ -30,6 +30,7 @@ from nmt.recipe.load import load_recipe, override
 from nmt.recipe.options import validate
 from nmt.recipe.registry import hooks
 from nmt.recipe.schema import Recipe, VocabularyOptions
+from nmt.training.run import with_training
 from nmt.translation.languages import name_of
 
 LONG_MINUTES = 80.0
@@ -130,31 +131,30 @@ class Prepared:
         """Chooses the model and the number of updates; says why, and what is to be expected."""
         models, deadline, minutes = self.models, self.request.deadline, self.request.minutes
         seconds = deadline - time.monotonic() if deadline else 60 * LONG_MINUTES
-        model = models[0]
+        model, epoch = models[0], self.encoded.num_tokens / BATCH_TOKENS
         for larger in models[1:]:
-            model = larger if larger.num_updates(seconds) >= larger.least_over(model) else model
+            model = larger if larger.num_updates(seconds) >= larger.least_over(model, epoch) else model
         if minutes is None:
-            seconds = max(60.0, ENOUGH_EPOCHS * self.encoded.num_tokens / BATCH_TOKENS * model.update)
+            seconds = max(60.0, ENOUGH_EPOCHS * epoch * model.update)
             minutes = round(seconds / 60)
             say(f"training ends when validation says that more time brings nothing, after about {minutes} minutes")
         num_updates = model.num_updates(seconds)
-        recipe, num_epochs = self.recipe(model, num_updates), num_updates * BATCH_TOKENS / self.encoded.num_tokens
+        recipe = self.recipe(model, num_updates)
         encoder = recipe.model.encoder
         others = () if self.request.start else MODELS[2:]  # a trained model has its own width
-        leasts = [(each.width, least) for each in others if num_updates < (least := each.least_over(model))]
+        leasts = [(each.width, least) for each in others if num_updates < (least := each.least_over(model, epoch))]
         wide = "".join(f"; a wider one, {width}, is for {least:,} or more" for width, least in leasts)
         say(
             f"model: {encoder['type']} of width {model.width}; there is time for about {num_updates:,} updates "
             f"({60 / model.update:,.0f} updates a minute){wide}\ntraining: {recipe.training.optimizer['type']}, about "
-            f"{num_epochs:.0f} epochs" + (f"; dropout {encoder['dropout']}" if "dropout" in encoder else "")
+            f"{num_updates / epoch:.0f} epochs" + (f"; dropout {encoder['dropout']}" if "dropout" in encoder else "")
         )
         for estimate in () if self.request.start else hooks("quality_expected"):
             chrf, error = model.expected(partial(estimate, self.texts.train), num_updates)
             low, high = max(0, chrf - error), min(100, chrf + error)
             say(f"expected after {minutes:g} min: chrF {chrf:.0f} on such text, most likely {low:.0f} to {high:.0f}")
             expected = round(chrf, 1) if recipe.training.metric == "chrf" else None
-            training = recipe.training.model_copy(update={"expected_score": expected})
-            recipe = recipe.model_copy(update={"training": training})
+            recipe = with_training(recipe, expected_score=expected)
         return recipe
 
 

@@ -17,7 +17,7 @@ from nmt.plotting.history import read_history
 from nmt.plotting.style import write_figure
 from nmt.recipe.load import load_recipe
 from nmt.training.events import Sink
-from nmt.training.run import train
+from nmt.training.run import train, with_training
 from nmt.translation.load import load
 
 NUM_RESAMPLES, NUM_SHOWN = 300, 5
@@ -71,8 +71,7 @@ def _resume(output: Path, minutes: float | None, on_event: Sink | None) -> Path:
     recipe = load_recipe(directory.recipe)
     if minutes is not None:
         schedule = dict(recipe.training.schedule) | {"lengths": {}}
-        changes = {"max_minutes": minutes, "max_steps": None, "schedule": schedule}
-        recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)})
+        recipe = with_training(recipe, max_minutes=minutes, max_steps=None, schedule=schedule)
     train(recipe, output, resume=True, on_event=on_event)
     report(output, _read(output))
     return output

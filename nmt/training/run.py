@@ -66,7 +66,7 @@ class TrainingRun:
             use_tensor_cores(device)
             manage_memory()
             batch_tokens, checkpoint = process_group.broadcast(lambda: _open(recipe, directory, resume))
-            recipe = _with_training(recipe, batch_tokens=batch_tokens)
+            recipe = with_training(recipe, batch_tokens=batch_tokens)
             yield cls(recipe, directory, process_group, device, precision, checkpoint)
 
 
@@ -119,7 +119,7 @@ def _train(
     process_group.seed_per_rank(recipe.seed)
     objective = Objective(model, recipe.training, run.precision, data.techniques)
     batch_tokens = _find_batch_tokens(recipe, data, objective, process_group)
-    recipe = _with_training(recipe, batch_tokens=batch_tokens)  # a resumed run has the same
+    recipe = with_training(recipe, batch_tokens=batch_tokens)  # a resumed run has the same
     batches = data.batches(batch_tokens, recipe.seed, process_group).prefetch(run.device)
     validator = Validator(recipe, data, batch_tokens, run.precision, process_group)
     with ExitStack() as stack:
@@ -145,7 +145,8 @@ def _train(
     say(f"done: {reason}; {best}the model is {directory}")
 
 
-def _with_training(recipe: Recipe, **changes: Any) -> Recipe:
+def with_training(recipe: Recipe, **changes: Any) -> Recipe:
+    """Returns a recipe with changes of its part ``training``, which aren't checked."""
     return recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)})
 
 
@@ -276,6 +277,6 @@ def _complete(directory: ModelDirectory, recipe: Recipe, data: Data, trainer: Tr
         step = trainer.progress.step
         lengths = trainer.schedule.lengths or {step: step + 1}  # an estimate that changes no rate
         schedule = dict(recipe.training.schedule) | {"lengths": lengths}
-        _write_recipe(directory, _with_training(recipe, schedule=schedule, max_minutes=None, max_steps=step))
+        _write_recipe(directory, with_training(recipe, schedule=schedule, max_minutes=None, max_steps=step))
     for hook in hooks("training_ended"):
         hook(directory, recipe, data, data.texts, trainer)
