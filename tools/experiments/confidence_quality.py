@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from nmt.core.text import read_lines
 from nmt.extensions.quality.calibrate import Examples
 from nmt.extensions.quality.confidence import Regression, area_under_curve, reliability
-from nmt.extensions.quality.examination import calibration_of, reverse_of
+from nmt.extensions.quality.examination import calibration_of
 from nmt.plotting.style import style, write_figure
 from nmt.translation.load import load
 
@@ -42,8 +42,9 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     model = load(given.model_dir, "cpu")
-    found = Examples.collect(model, zip(*map(read_lines, given.text), strict=True), reverse=reverse_of(model))
     calibration = calibration_of(model)
+    pairs = zip(*map(read_lines, given.text), strict=True)
+    found = Examples.collect(model, pairs, num_samples=calibration.samples)
     min_chrf = calibration.min_chrf
     acceptable = [score >= min_chrf for score in found.scores]
     values = {

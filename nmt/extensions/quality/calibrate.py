@@ -7,6 +7,7 @@ from itertools import chain
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.words import Words
+from nmt.extensions.quality.agreement import agreements
 from nmt.extensions.quality.confidence import (
     FILE,
     MAX_BYTES,
@@ -19,7 +20,6 @@ from nmt.extensions.quality.confidence import (
     reliability,
     word_features,
 )
-from nmt.extensions.quality.reverse import ReverseModel, reverse_scores
 from nmt.metrics.table import METRICS
 from nmt.translation.translator import Translator
 
@@ -46,11 +46,11 @@ class Examples:
         translator: Translator,
         pairs: Iterable[tuple[str, str]],
         on_progress: Callable[[int], None] = lambda lines: None,
-        reverse: ReverseModel | None = None,
+        num_samples: int = 0,
     ) -> "Examples":
         """Translates sources, and scores the translations by their references.
 
-        Empty lines and lines that are too long for one of the models are left out.
+        Empty lines and lines that are too long for the model are left out.
 
         Raises:
             UserError: the model has no attention.
@@ -61,12 +61,12 @@ class Examples:
         words = ((Words.split(source), Words.split(text)) for source, text in zip(sources, texts, strict=True))
         found, lexicon = cls([], [], [], []), translator.aligner.lexicon
         aligned = translator.aligner.compared(words, scores=True)
-        backward = reverse_scores(reverse, sources, texts)
-        for (alignment, posterior_TS, _), score, reference, back in zip(
-            aligned, scores, references, backward, strict=True
+        agreed = agreements(translator, sources, texts, num_samples)
+        for (alignment, posterior_TS, _), score, reference, agreement in zip(
+            aligned, scores, references, agreed, strict=True
         ):
-            row = features(alignment, posterior_TS, lexicon, back)
-            if row is not None and (reverse is None or back is not None):
+            row = features(alignment, posterior_TS, lexicon, agreement)
+            if row is not None:
                 found.rows.append(row)
                 found.scores.append(score)
                 found.word_rows.append(word_features(alignment, posterior_TS, lexicon))
@@ -111,14 +111,12 @@ class CalibrationReport:
     """Expected calibration error of the words; None where all of them are acceptable, or none is."""
 
 
-def calibrate(
-    examples: Examples, files: ModelDirectory, min_chrf: float, reverse: ReverseModel | None = None
-) -> CalibrationReport:
+def calibrate(examples: Examples, files: ModelDirectory, min_chrf: float, num_samples: int = 0) -> CalibrationReport:
     """Fits the confidence, and writes it into the model directory.
 
     Args:
         min_chrf: sentence chrF from which a translation is acceptable.
-        reverse: the reverse model with which the examples were collected.
+        num_samples: number of samples with which the examples were collected.
 
     Raises:
         UserError: there are too few examples, all of them are acceptable, or none is; or another process writes there.
@@ -139,10 +137,8 @@ def calibrate(
     error, bins = reliability(found, acceptable)
     given = list(chain.from_iterable(of_words))
     word_error = reliability(given, right)[0] if len(given) == len(right) else None
-    if reverse is not None:
-        whole = whole.model_copy(update={"reverse": reverse.path, "reverse_tag": reverse.tag})
     with files.writing():
-        whole.save(files.file(FILE, MAX_BYTES))
+        whole.model_copy(update={"samples": num_samples}).save(files.file(FILE, MAX_BYTES))
     share = sum(right) / max(len(right), 1)
     area = area_under_curve(found, acceptable)
     return CalibrationReport(count, sum(acceptable) / count, error, area, bins, len(right), share, word_error)

@@ -7,7 +7,6 @@ import typer
 
 from nmt.cli.common import Device, ModelDir, command
 from nmt.core.console import print_table, progress_bar, say
-from nmt.core.errors import UserError
 
 
 @command("nmt calibrate runs/de-en val.de val.en")
@@ -21,21 +20,16 @@ def calibrate(
             metavar="NUMBER", min=0, max=100, help="A translation is acceptable from this sentence chrF upwards."
         ),
     ] = 50.0,
-    reverse: Annotated[
-        Path | None,
+    samples: Annotated[
+        int,
         typer.Option(
-            metavar="MODEL_DIR",
-            help="A model of the other direction, or the same one if tags choose its language: how probable it finds "
-            "the source is a further feature. Translation with confidence needs it, too, and takes longer.",
+            metavar="N",
+            min=0,
+            max=100,
+            help="Random translations by the model that each translation is compared with: how much they agree is the "
+            "best single feature. 6 are enough; translation with confidence then takes two to three times as long.",
         ),
-    ] = None,
-    reverse_tag: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TAG",
-            help="Tag by which that model translates into the language of SOURCE, if it has more than two tags.",
-        ),
-    ] = None,
+    ] = 0,
     device: Device = "auto",
 ) -> None:
     """Fit the confidence of a model on validation text.
@@ -50,17 +44,13 @@ def calibrate(
     from nmt.data.sources import FileText
     from nmt.extensions.quality.calibrate import Examples
     from nmt.extensions.quality.calibrate import calibrate as fit
-    from nmt.extensions.quality.reverse import ReverseModel
     from nmt.translation.load import load
 
     translator = load(model_dir, device)
-    if reverse_tag is not None and reverse is None:
-        raise UserError("--reverse-tag is for --reverse.", "Give --reverse, too.")
-    backward = None if reverse is None else ReverseModel.load(translator, reverse.resolve(), reverse_tag)
     pairs = list(FileText(source, target))
     with progress_bar("translating", len(pairs)) as bar:
-        examples = Examples.collect(translator, pairs, bar.advance, backward)
-    found = fit(examples, ModelDirectory(model_dir), min_chrf, backward)
+        examples = Examples.collect(translator, pairs, bar.advance, samples)
+    found = fit(examples, ModelDirectory(model_dir), min_chrf, samples)
     print_table(
         "Confidence",
         ["translations", "mean confidence", "acceptable"],

@@ -9,9 +9,8 @@ directory as ``calibration.json``:
     min_chrf   float              limit from which a translation is acceptable
     weights    dict[str, float]   weight of each feature
     bias       float              constant of the regression
-    words      dict               weights and bias of the regression for words; files of former versions have none
-    reverse    str                directory of the model of the other direction, from this one, if one was given
-    reverse_tag  str              tag that it needs to translate into the language of the sources, if one was given
+    words      dict               weights and bias of the regression for words, where there are both kinds
+    samples    int                samples that each translation is compared with; 0 for none
 """
 
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import Weights, WordAlignment
@@ -40,8 +39,8 @@ FEATURES = (
 logarithms of the number of source words and of the ratio of both numbers; mean coverage of source words by the
 posterior of links, at most 1 each; mean entropy of the links of a target word; share of source words that the training
 text has at most once, if there is a lexicon."""
-REVERSE = "reverse_log_probability"
-"""Mean of the log-probabilities of the source's tokens given the translation, if there is a model of that direction."""
+AGREEMENT = "agreement"
+"""Mean chrF of the translation against samples, if there are any: :mod:`nmt.extensions.quality.agreement`."""
 WORD_FEATURES = ("log_odds", "neighbours", "mean", "link", "entropy", "rare_words")
 """Logarithm of the odds p/(1 − p) of the word's probability, of the geometric mean of those of the words before and
 after it, and of that of all words; largest posterior of its links; their entropy; whether the source word of that link
@@ -52,17 +51,18 @@ LEAST = 1e-4
 L2, NUM_STEPS = 1.0, 50
 """Strength of the penalty on the squared weights of standardised features; steps of the fit."""
 NUM_BINS = 10
+MAX_SAMPLES = 100
 
 
 def features(
-    alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon | None, reverse: float | None = None
+    alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon | None, agreement: float | None = None
 ) -> dict[str, float] | None:
     """Returns the :data:`FEATURES` of a translation; None if it is empty, or too long for the model.
 
     Args:
         alignment: of source and translation, with scores.
         posterior_TS: of links between their words. [T_words, S_words]
-        reverse: the feature :data:`REVERSE`, which is added unless this is None.
+        agreement: the feature :data:`AGREEMENT`, which is added unless this is None.
     """
     num_source, num_target = len(alignment.source), len(alignment.target)
     if alignment.score is None or not alignment.probabilities or not num_source:
@@ -80,7 +80,7 @@ def features(
         (known <= 1).sum() / num_source,
     )
     found = dict(zip(FEATURES, map(float, values), strict=True))
-    return found if reverse is None else {**found, REVERSE: reverse}
+    return found if agreement is None else {**found, AGREEMENT: agreement}
 
 
 def word_features(alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon | None) -> list[dict[str, float]]:
@@ -175,15 +175,13 @@ class Calibration(Regression):
 
     min_chrf: float
     words: Regression | None = None
-    reverse: str | None = None
-    """Directory of the model of the other direction, from the model directory; None if there is no :data:`REVERSE`."""
-    reverse_tag: str | None = None
+    samples: int = Field(0, ge=0, le=MAX_SAMPLES)
 
     def confidences(
-        self, alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon | None, reverse: float | None = None
+        self, alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon | None, agreement: float | None = None
     ) -> dict[str, Any]:
         """Returns the fields of a translation: its confidence, 0 if it lacks a feature, and that of its words."""
-        values = features(alignment, posterior_TS, lexicon, reverse) or {}
+        values = features(alignment, posterior_TS, lexicon, agreement) or {}
         has_all = bool(values) and self.weights.keys() <= values.keys()
         fields: dict[str, Any] = {"confidence": self.probability(values) if has_all else 0.0}
         if self.words is not None:
@@ -208,7 +206,7 @@ class Calibration(Regression):
             raise UserError(f"{path.parent} has no {path.name}, which confidence needs.", remedy)
         try:
             calibration = cls.model_validate(read_object(path))
-            known = FEATURES if calibration.reverse is None else (*FEATURES, REVERSE)
+            known = (*FEATURES, AGREEMENT) if calibration.samples else FEATURES
             of_words = {} if calibration.words is None else calibration.words.weights
             if not calibration.weights.keys() <= set(known) or not of_words.keys() <= set(WORD_FEATURES):
                 raise ValueError("unknown features")

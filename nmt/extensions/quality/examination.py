@@ -8,6 +8,7 @@ from typing import Any, Literal
 from nmt.alignment.lexicon import Lexicon
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
+from nmt.extensions.quality.agreement import agreements
 from nmt.extensions.quality.check import (
     CHECKS,
     Check,
@@ -19,7 +20,6 @@ from nmt.extensions.quality.check import (
     word_problems,
 )
 from nmt.extensions.quality.confidence import FILE, MAX_BYTES, Calibration
-from nmt.extensions.quality.reverse import ReverseModel, reverse_scores
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.examination import Examination, Examine, Figures, Window
 from nmt.translation.loaded import LoadedModel
@@ -45,24 +45,6 @@ def calibration_of(translator: LoadedModel) -> Calibration:
         UserError: ``nmt calibrate`` was not run for the model.
     """
     return Calibration.load(ModelDirectory(translator.directory or ".").file(FILE, MAX_BYTES))
-
-
-def reverse_of(translator: LoadedModel) -> ReverseModel | None:
-    """Returns the model of the other direction that the calibration needs; None if it needs none.
-
-    Raises:
-        UserError: as for :func:`calibration_of`; or that model can't be read.
-    """
-    calibration = translator.attached(calibration_of)
-    if calibration.reverse is None:
-        return None
-    try:
-        return ReverseModel.load(translator, calibration.reverse, calibration.reverse_tag)
-    except UserError as error:
-        raise UserError(
-            f"The confidence of {translator.directory} needs the model of the other direction. {error.message}",
-            "Copy that model to the place it had, or run `nmt calibrate` again.",
-        ) from None
 
 
 @dataclass(frozen=True)
@@ -92,7 +74,7 @@ class QualityExamination(Examination):
     def refuse(self, model: LoadedModel) -> None:
         self._checks()
         if self.with_confidence:
-            model.attached(reverse_of)
+            model.attached(calibration_of)
 
     @classmethod
     def merged(cls, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -120,14 +102,13 @@ class QualityExamination(Examination):
     ) -> Callable[[Translation, Figures | None], Mapping[str, Any]]:
         lexicon = self._lexicon(model)
         calibration = model.attached(calibration_of) if self.with_confidence else None
-        reverse = model.attached(reverse_of) if self.with_confidence else None
         sources, texts = [each.source for each in translations], [each.text for each in translations]
-        backward = iter(reverse_scores(reverse, sources, texts))
+        agreed = iter(agreements(model, sources, texts, 0 if calibration is None else calibration.samples))
         untagged = [text[model.vocabularies.source.after_tags(text) :] for text in sources]
         further = zip(untagged, *(check(untagged, texts) for check in self._checks()), strict=True)
 
         def fields(translation: Translation, figures: Figures | None) -> Mapping[str, Any]:
-            score, found = next(backward), dict[str, Any]()
+            agreement, found = next(agreed), dict[str, Any]()
             if self.check:
                 source, *added = next(further)
                 found["problems"] = problems(source, translation.text)
@@ -136,7 +117,7 @@ class QualityExamination(Examination):
                 for others in added:
                     found["problems"] |= others
             if calibration is not None and figures is not None and translation.source.strip():
-                found |= calibration.confidences(figures.alignment, figures.posterior_TS, lexicon, score)
+                found |= calibration.confidences(figures.alignment, figures.posterior_TS, lexicon, agreement)
             return found
 
         return fields

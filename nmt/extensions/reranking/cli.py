@@ -51,8 +51,8 @@ def rerank(options: RerankOptions, device: Device = "auto") -> None:
     weight * words. Choose the weights on validation text.
     """
     from nmt.core.text import read_lines
-    from nmt.extensions.quality.reverse import ReverseModel
     from nmt.extensions.reranking import rerank as reranking
+    from nmt.extensions.reranking.reverse import ReverseModel
     from nmt.translation.load import load
 
     if options.channel is None and options.language_model is None:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
-from nmt.extensions.quality.reverse import ReverseModel
+from nmt.extensions.reranking.reverse import ReverseModel
 from nmt.metrics.table import METRICS
 from nmt.translation.results import ScoredPair
 from nmt.translation.translator import Translator

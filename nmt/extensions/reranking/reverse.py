@@ -1,7 +1,6 @@
 """The log-probability of a source given its translation, by a model of the other direction."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from os.path import relpath
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -15,55 +14,31 @@ from nmt.translation.scoring import scores
 class ReverseModel:
     """Scores sources as translations of their translations.
 
+    A model with tags gets the only one that it has, or, of two, the one that the source doesn't begin with.
+
     Args:
         forward: the model that translates.
         backward: a model of the other direction, which may be the same one if tags choose the language.
-        tag: begins each line that the model of the other direction reads; None chooses it: no tag for a model without
-            tags, the only one, or, of two, the one that the source doesn't begin with.
 
     Raises:
-        UserError: one of the models is for dialogues, or the other direction doesn't have this tag.
+        UserError: one of the models is for dialogues.
     """
 
-    def __init__(self, forward: LoadedModel, backward: LoadedModel, tag: str | None = None) -> None:
+    def __init__(self, forward: LoadedModel, backward: LoadedModel) -> None:
         for each in (forward, backward):
             each.task.require("reverse alignment")
-        self._forward, self._backward, self.tag = forward, backward, tag
-        self._known = backward.vocabularies.source.tags
-        if tag is not None and tag not in self._known:
-            raise UserError(
-                f"The model {backward.directory} doesn't have the tag {tag}.",
-                f"Give one of {', '.join(sorted(self._known))}." if self._known else "Leave out the tag.",
-            )
+        self._forward, self._backward, self._known = forward, backward, backward.vocabularies.source.tags
 
     @classmethod
-    def load(cls, forward: LoadedModel, path: str | Path, tag: str | None = None) -> Self:
+    def load(cls, forward: LoadedModel, path: Path) -> Self:
         """Reads the model of the other direction, unless it is the same one.
-
-        Args:
-            path: its directory; a relative one is looked for from the directory of ``forward``.
 
         Raises:
             UserError: it can't be read.
         """
-        here = Path(forward.directory or ".")
-        if (here / path).resolve() == here.resolve():
-            return cls(forward, forward, tag)
-        return cls(forward, load(here / path, str(forward.model.device), forward.precision), tag)
-
-    @property
-    def path(self) -> str:
-        """The directory of the other model, from that of the model that translates."""
-        here, there = (Path(each.directory or ".").resolve() for each in (self._forward, self._backward))
-        return relpath(there, here)
-
-    def scores(self, sources: Sequence[str], translations: Sequence[str]) -> Iterator[float | None]:
-        """Returns the mean log-probability of the tokens of each source; None where :meth:`score` has none."""
-        for found in self.score(sources, translations):
-            if found is None or found.log_probability is None:
-                yield None
-            else:
-                yield found.log_probability / len(found.tokens)
+        if path.resolve() == Path(forward.directory or ".").resolve():
+            return cls(forward, forward)
+        return cls(forward, load(path, str(forward.model.device), forward.precision))
 
     def score(self, sources: Sequence[str], translations: Sequence[str]) -> Iterator[ScoredPair | None]:
         """Returns each source with its log-probability; None if it or the translation is empty or too long.
@@ -83,24 +58,15 @@ class ReverseModel:
         if not translation.strip():
             return "", ""
         plain = source[self._forward.vocabularies.source.after_tags(source) :].strip()
-        tag = self.tag if self.tag is not None else self._choose_tag(source)
+        tag = self._choose_tag(source)
         return f"{tag} {translation}" if tag else translation, plain
 
     def _choose_tag(self, source: str) -> str:
-        if len(self._known) < 2:
-            return next(iter(self._known), "")
-        others = [tag for tag in self._known if not source.startswith(tag)]
-        if len(self._known) == 2 and len(others) == 1:
-            return others[0]
-        raise UserError(
-            f"The model {self._backward.directory} has the tags {', '.join(sorted(self._known))}: which one chooses "
-            "the language of the sources isn't known.",
-            "Give it with --reverse-tag.",
-        )
-
-
-def reverse_scores(
-    reverse: ReverseModel | None, sources: Sequence[str], translations: Sequence[str]
-) -> Iterable[float | None]:
-    """Returns :meth:`ReverseModel.scores`, or None for each source if there is no model."""
-    return [None] * len(sources) if reverse is None else reverse.scores(sources, translations)
+        others = [tag for tag in self._known if len(self._known) == 1 or not source.startswith(tag)]
+        if len(others) > 1:
+            known = ", ".join(sorted(self._known))
+            raise UserError(
+                f"It isn't known which tag of {self._backward.directory} stands for the source language: {known}.",
+                "Use a model of two languages.",
+            )
+        return next(iter(others), "")

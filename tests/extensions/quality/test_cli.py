@@ -16,9 +16,12 @@ def calibrated(
 ) -> Path:
     """A copy of the tiny model."""
     model = shutil.copytree(tiny_model, tmp_path_factory.mktemp("calibrated") / "model")
-    done = run_nmt("calibrate", model, *mixed_text, "--min-chrf", "90")
+    done = run_nmt("calibrate", model, *mixed_text, "--min-chrf", "90", "--samples", 2)
     assert done.returncode == 0, done.stderr
     assert "expected calibration error of words" in " ".join(done.stderr.split())
+    written = json.loads((model / "calibration.json").read_text("utf-8"))
+    assert written["samples"] == 2
+    assert "agreement" in written["weights"]
     return model
 
 

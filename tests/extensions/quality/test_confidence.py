@@ -11,7 +11,7 @@ import pytest
 from nmt.alignment.links import WordAlignment
 from nmt.core.errors import UserError
 from nmt.extensions.quality.confidence import (
-    REVERSE,
+    AGREEMENT,
     WORD_FEATURES,
     Calibration,
     Regression,
@@ -111,22 +111,20 @@ def test_features_of_a_translation() -> None:
         "length_ratio": np.log(2 / 3), "coverage": (1 + 0.25 + 0.5) / 3, "entropy": np.mean(entropies), "rare_words": 0,
     }  # fmt: skip
     assert features(alignment, posterior_TS, None) == pytest.approx(expected, abs=1e-6)
-    assert features(alignment, posterior_TS, None, -1.5) == pytest.approx({**expected, REVERSE: -1.5}, abs=1e-6)
+    assert features(alignment, posterior_TS, None, 0.4) == pytest.approx({**expected, AGREEMENT: 0.4}, abs=1e-6)
     assert features(WordAlignment(("a",), (), np.zeros((0, 1)), ()), np.zeros((0, 1)), None) is None
 
 
 def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     path, words = tmp_path / "calibration.json", Regression(weights={"log_odds": 2.5}, bias=-1)
-    own = Calibration(
-        min_chrf=50, weights={REVERSE: 1, "length": 0.25}, bias=3, words=words, reverse="../x", reverse_tag="<2de>"
-    )
+    own = Calibration(min_chrf=50, weights={AGREEMENT: 1, "length": 0.25}, bias=3, words=words, samples=4)
     own.save(path)
     assert Calibration.load(path) == own
-    path.write_text('{"min_chrf": 50, "weights": {"length": 1}, "bias": 0}', "utf-8")  # of a former version
-    former = Calibration.load(path)
-    assert former == Calibration(min_chrf=50, weights={"length": 1}, bias=0)
+    path.write_text('{"min_chrf": 50, "weights": {"length": 1}, "bias": 0}', "utf-8")
+    least = Calibration.load(path)
+    assert least == Calibration(min_chrf=50, weights={"length": 1}, bias=0)
     nothing = WordAlignment((), (), np.zeros((0, 0), np.float32), links=())
-    assert former.confidences(nothing, nothing.weights, None) == {"confidence": 0.0}
+    assert least.confidences(nothing, nothing.weights, None) == {"confidence": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -137,8 +135,8 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
         '{"min_chrf": 50, "weights": {"other": 1}, "bias": 0}',
         '{"weights": {}}',
         '{"min_chrf": 50, "weights": {}, "bias": 0, "words": 1}',
-        '{"min_chrf": 50, "weights": {}, "bias": 0, "reverse": 1}',
-        '{"min_chrf": 50, "weights": {"reverse_log_probability": 1}, "bias": 0}',
+        '{"min_chrf": 50, "weights": {}, "bias": 0, "samples": -1}',
+        '{"min_chrf": 50, "weights": {"agreement": 1}, "bias": 0}',
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path: Path, text: str) -> None:

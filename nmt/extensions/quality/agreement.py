@@ -1,0 +1,32 @@
+"""The agreement of a translation with random translations by the same model.
+
+A model that understands a sentence gives samples that resemble its translation; where it guesses, they differ. It is
+the lexical similarity of Fomicheva et al. 2020 ("Unsupervised Quality Estimation for Neural Machine Translation",
+section 3.2), with samples in place of dropout, which a model in a server or in another library doesn't have.
+"""
+
+from collections.abc import Sequence
+
+from nmt.decoding.search import Query
+from nmt.metrics.table import METRICS
+from nmt.translation.loaded import LoadedModel
+
+
+def agreements(
+    model: LoadedModel, sources: Sequence[str], translations: Sequence[str], num_samples: int
+) -> Sequence[float | None]:
+    """Returns the mean sentence chrF of each translation against samples of its source, from 0 to 1.
+
+    Args:
+        num_samples: for each source; None is returned for each without samples.
+    """
+    if not num_samples:
+        return [None] * len(sources)
+    vocabulary, encode = model.vocabularies.target, model.encode_source
+    options = model.options(search="sample", beam_size=num_samples, beam_groups=1)
+    sampled = model.searcher(Query([encode(source)[: model.max_pieces] for source in sources], options))
+    texts = [" ".join(model.task.decode(vocabulary, each.ids).split()) for samples in sampled for each in samples]
+    repeated = [translation for translation in translations for _ in range(num_samples)]
+    scores = METRICS["chrf"]().sentence_scores(repeated, [texts]) if texts else []
+    starts = range(0, len(scores), num_samples)
+    return [sum(scores[start : start + num_samples]) / (100 * num_samples) for start in starts]
