@@ -103,10 +103,10 @@ class QualityCurve(Generic[Number]):
 
 CURVES = {
     "adam": QualityCurve((51.13, 18.84, 36.40), (7.926, -3.182, -0.263), 1.737),
-    "muon": QualityCurve((51.13, 18.84, 36.40), (7.11, -2.46, -0.263), 0.8),
+    "muon": QualityCurve((51.13, 18.84, 36.40), (6.75, -2.46, -0.87), 0.97),
 }
 """By optimizer. Adam's is fitted to runs of up to 80 minutes on seven texts; Muon's has the same ends, and its middle
-and rate come from runs of 5 to 30 minutes on three texts (docs/lab-notes/2026-11-27-front-door.md)."""
+and rate come from runs of 5 to 30 minutes on six texts (docs/lab-notes/2026-11-27-front-door.md)."""
 ERROR = 8.0
 """How far a result may well be from the estimate."""
 
