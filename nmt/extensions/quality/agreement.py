@@ -18,14 +18,20 @@ def agreements(
     """Returns the mean sentence chrF of each translation against samples of its source, from 0 to 1.
 
     Args:
+        sources: those that occur several times, as in the candidates of a repair, are sampled once.
         num_samples: for each source; None is returned for each without samples.
     """
     if not num_samples:
         return [None] * len(sources)
     vocabulary, encode = model.vocabularies.target, model.encode_source
     options = model.options(search="sample", beam_size=num_samples, beam_groups=1)
-    sampled = model.searcher(Query([encode(source)[: model.max_pieces] for source in sources], options))
-    texts = [" ".join(model.task.decode(vocabulary, each.ids).split()) for samples in sampled for each in samples]
+    distinct = list(dict.fromkeys(sources))
+    sampled = model.searcher(Query([encode(source)[: model.max_pieces] for source in distinct], options))
+    of_source = {
+        source: [" ".join(model.task.decode(vocabulary, each.ids).split()) for each in samples]
+        for source, samples in zip(distinct, sampled, strict=True)
+    }
+    texts = [text for source in sources for text in of_source[source]]
     repeated = [translation for translation in translations for _ in range(num_samples)]
     scores = METRICS["chrf"]().sentence_scores(repeated, [texts]) if texts else []
     starts = range(0, len(scores), num_samples)

@@ -20,6 +20,7 @@ def test_it_is_the_mean_chrf_against_the_samples(tiny_model: Path) -> None:
     ]
     assert agreements(model, sources, texts, 4) == pytest.approx(expected)
     assert expected[0] > expected[1], "the second source is no sentence"
+    assert agreements(model, sources * 2, texts * 2, 4) == pytest.approx(expected * 2)
     assert agreements(model, sources, ["", texts[1]], 4) == pytest.approx([0.0, expected[1]])
     assert agreements(model, sources, texts, 0) == [None, None]
     assert agreements(model, [], [], 4) == []
