@@ -1,4 +1,4 @@
 """Reranking of candidates by several models."""
 
-REQUIRES: tuple[str, ...] = ("quality",)
+REQUIRES: tuple[str, ...] = ()
 """Names of the other extensions that this one imports."""

@@ -27,7 +27,7 @@ def frames_of(directory: Path) -> list[dict[str, Any]]:
 def test_a_frame_has_what_the_model_of_that_moment_gives(
     make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, system: str
 ) -> None:
-    options: dict[str, Any] = {"max_steps": 12, "validate_every": 12, "film": {"sentences": 2}}
+    options: dict[str, Any] = {"max_steps": 12, "validate_every": 12, "observers": {"film": {"sentences": 2}}}
     train(make_recipe(system, recipe={"data": {"root": str(tiny_corpus), "valid": "train"}}, **options), tmp_path)
     [frame] = frames_of(tmp_path)
     assert (frame["event"], frame["step"]) == ("film", 12)
@@ -59,7 +59,7 @@ def test_a_film_changes_nothing_and_a_resumed_run_continues_it(
 ) -> None:
     """The resumed run goes back before a validation that was filmed, and its film ends in the middle of a line."""
     options = {"dropout": 0.2, "validate_every": 3, "log_every": 1, "ema": 0.5, "metric": "bleu", "max_steps": 9}
-    recipe = make_recipe(**options, film={"sentences": 3})
+    recipe = make_recipe(**options, observers={"film": {"sentences": 3}})
     train(recipe, tmp_path / "filmed")
     train(make_recipe(**options), tmp_path / "plain")
     shutil.copytree(tmp_path / "filmed", tmp_path / "resumed")
@@ -84,7 +84,10 @@ def test_given_sentences_are_filmed_and_long_ones_passed_over(make_recipe: Recip
     files = {"source": tmp_path / "a", "target": tmp_path / "b"}
     for number, path in enumerate(files.values()):
         path.write_text("".join(f"{pair[number]}\n" for pair in pairs), encoding="utf-8")
-    options: dict[str, Any] = {"max_steps": 1, "film": {"pairs": {side: str(path) for side, path in files.items()}}}
+    options: dict[str, Any] = {
+        "max_steps": 1,
+        "observers": {"film": {"pairs": {side: str(path) for side, path in files.items()}}},
+    }
     train(make_recipe(**options), tmp_path / "run")
     [frame] = frames_of(tmp_path / "run")
     assert [sentence["text"] for sentence in frame["sentences"]] == ["die Katze schläft"]
@@ -95,7 +98,7 @@ def test_given_sentences_are_filmed_and_long_ones_passed_over(make_recipe: Recip
 
 
 def test_other_sentences_in_the_middle_of_a_film_are_refused(make_recipe: RecipeMaker, tmp_path: Path) -> None:
-    train(make_recipe(max_steps=1, film={"sentences": 2}), tmp_path)
+    train(make_recipe(max_steps=1, observers={"film": {"sentences": 2}}), tmp_path)
     with pytest.raises(UserError, match=r"training\.observers\.film\.sentences is 3, was 2"):
-        train(make_recipe(max_steps=2, film={"sentences": 3}), tmp_path, resume=True)
+        train(make_recipe(max_steps=2, observers={"film": {"sentences": 3}}), tmp_path, resume=True)
     train(make_recipe(max_steps=2), tmp_path, resume=True)  # but the film can end
