@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from nmt.core import console
 from nmt.core.console import Bar, draws_bars, progress_bar, say, silent_for, warn
 from nmt.core.files import explained
 from nmt.core.jsonlines import parse_object
@@ -186,22 +187,24 @@ class ConsoleSink:
             case StageBegan():
                 say(f"{clock}  stage {event.stage} begins after step {step}")
             case Validated():
-                score = "" if event.score is None else score_text(event.metric, event.score) + self._expected() + ", "
+                score = f"{self._scored(event.metric, event.score)}, " if event.score is not None else ""
                 best = "  (best)" if event.best else ""
                 say(f"{clock}  step {step}: validation {score}loss {event.loss:.3f}{best}")
             case Warned() if event.message:
                 warn(event.message)
 
-    def _expected(self) -> str:
+    def _scored(self, metric: str, score: float) -> str:
         expected = self._run.expected_score
-        return "" if expected is None else f" of {expected:.0f} expected"
+        return score_text(metric, score) + ("" if expected is None else f" of {expected:.0f}")
 
     def _show(self, event: Updated) -> None:
         done = fraction_done(self._run, event)
         if draws_bars():
-            text = f"epoch {event.epoch + 1}  loss {event.loss:.3f}  {event.tokens_per_second:,.0f} tokens/s"
+            text = f"epoch {event.epoch + 1}  loss {event.loss:.3f}"
+            if console.stderr.width >= console.ROOMY:  # the minutes that are left must have room
+                text += f"  {event.tokens_per_second:,.0f} tokens/s"
             if event.best is not None:
-                text += f"  best {score_text(event.metric, event.best)}{self._expected()}"
+                text += f"  best {self._scored(event.metric, event.best)}"
             if event.skipped:
                 text += f"  {event.skipped} skipped"
             # A bar without an end counts the updates itself.
