@@ -153,7 +153,7 @@ class Prepared:
             chrf, error = model.expected(partial(estimate, self.texts.train), num_updates)
             low, high = max(0, chrf - error), min(100, chrf + error)
             say(f"expected after {minutes:g} min: chrF {chrf:.0f} on such text, most likely {low:.0f} to {high:.0f}")
-            expected = round(chrf, 1) if recipe.training.metric == "chrf" else None
+            expected = round(chrf, 3) if recipe.training.metric == "chrf" else None
             recipe = with_training(recipe, expected_score=expected)
         return recipe
 

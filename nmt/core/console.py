@@ -148,7 +148,7 @@ def progress_bar(description: str, total: float | None, visible: bool = True) ->
         columns += [_CountColumn(), TimeElapsedColumn()]
     else:
         columns += [BarColumn(bar_width=24)] if roomy else []
-        columns += [MofNCompleteColumn() if total >= 10 else TextColumn("{task.percentage:.0f} %")]
+        columns += [MofNCompleteColumn() if total >= 10 else TextColumn(" {task.percentage:.0f} %")]
         columns += [TimeElapsedColumn()] if roomy else []
         columns += [TextColumn("left"), TimeRemainingColumn()]
     off = not (visible and draws_bars())
