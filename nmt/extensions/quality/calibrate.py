@@ -39,6 +39,8 @@ class Examples:
     """Features of the words of each."""
     right: list[list[bool]]
     """Whether each of these words is acceptable."""
+    num_samples: int = 0
+    """Samples that each translation was compared with."""
 
     @classmethod
     def collect(
@@ -59,7 +61,7 @@ class Examples:
         texts = [found.text for found in translator.stream(sources, on_progress=on_progress)]
         scores = METRICS["chrf"]().sentence_scores(texts, [references], sources) if texts else []
         words = ((Words.split(source), Words.split(text)) for source, text in zip(sources, texts, strict=True))
-        found, lexicon = cls([], [], [], []), translator.aligner.lexicon
+        found, lexicon = cls([], [], [], [], num_samples), translator.aligner.lexicon
         aligned = translator.aligner.compared(words, scores=True)
         agreed = agreements(translator, sources, texts, num_samples)
         for (alignment, posterior_TS, _), score, reference, agreement in zip(
@@ -89,7 +91,8 @@ class Examples:
         right = [ok for i in chosen for ok in self.right[i]]
         word_rows = [row for i in chosen for row in self.word_rows[i]]
         words = Regression.fit(word_rows, right) if len(set(right)) == 2 else None
-        return Calibration.fit([self.rows[i] for i in chosen], acceptable, min_chrf=min_chrf, words=words)
+        others = {"min_chrf": min_chrf, "words": words, "samples": self.num_samples}
+        return Calibration.fit([self.rows[i] for i in chosen], acceptable, **others)
 
 
 @dataclass(frozen=True)
@@ -111,12 +114,11 @@ class CalibrationReport:
     """Expected calibration error of the words; None where all of them are acceptable, or none is."""
 
 
-def calibrate(examples: Examples, files: ModelDirectory, min_chrf: float, num_samples: int = 0) -> CalibrationReport:
+def calibrate(examples: Examples, files: ModelDirectory, min_chrf: float) -> CalibrationReport:
     """Fits the confidence, and writes it into the model directory.
 
     Args:
         min_chrf: sentence chrF from which a translation is acceptable.
-        num_samples: number of samples with which the examples were collected.
 
     Raises:
         UserError: there are too few examples, all of them are acceptable, or none is; or another process writes there.
@@ -138,7 +140,7 @@ def calibrate(examples: Examples, files: ModelDirectory, min_chrf: float, num_sa
     given = list(chain.from_iterable(of_words))
     word_error = reliability(given, right)[0] if len(given) == len(right) else None
     with files.writing():
-        whole.model_copy(update={"samples": num_samples}).save(files.file(FILE, MAX_BYTES))
+        whole.save(files.file(FILE, MAX_BYTES))
     share = sum(right) / max(len(right), 1)
     area = area_under_curve(found, acceptable)
     return CalibrationReport(count, sum(acceptable) / count, error, area, bins, len(right), share, word_error)

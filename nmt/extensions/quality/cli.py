@@ -50,7 +50,7 @@ def calibrate(
     pairs = list(FileText(source, target))
     with progress_bar("translating", len(pairs)) as bar:
         examples = Examples.collect(translator, pairs, bar.advance, samples)
-    found = fit(examples, ModelDirectory(model_dir), min_chrf, samples)
+    found = fit(examples, ModelDirectory(model_dir), min_chrf)
     print_table(
         "Confidence",
         ["translations", "mean confidence", "acceptable"],

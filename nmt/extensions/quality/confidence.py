@@ -51,7 +51,6 @@ LEAST = 1e-4
 L2, NUM_STEPS = 1.0, 50
 """Strength of the penalty on the squared weights of standardised features; steps of the fit."""
 NUM_BINS = 10
-MAX_SAMPLES = 100
 
 
 def features(
@@ -175,7 +174,7 @@ class Calibration(Regression):
 
     min_chrf: float
     words: Regression | None = None
-    samples: int = Field(0, ge=0, le=MAX_SAMPLES)
+    samples: int = Field(0, ge=0, le=100)
 
     def confidences(
         self, alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon | None, agreement: float | None = None

@@ -1,5 +1,8 @@
 """The agreement of translations with samples of the model."""
 
+import json
+import shutil
+from math import exp
 from pathlib import Path
 
 import pytest
@@ -24,3 +27,18 @@ def test_it_is_the_mean_chrf_against_the_samples(tiny_model: Path) -> None:
     assert agreements(model, sources, ["", texts[1]], 4) == pytest.approx([0.0, expected[1]])
     assert agreements(model, sources, texts, 0) == [None, None]
     assert agreements(model, [], [], 4) == []
+
+
+def test_the_confidence_of_each_translation_has_its_own_agreement(tiny_model: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(tiny_model, tmp_path / "model")
+    alone = {"min_chrf": 50, "weights": {"agreement": 2.5}, "bias": -0.5, "samples": 3}
+    (path / "calibration.json").write_text(json.dumps(alone), "utf-8")
+    model = nmt.load(path, "cpu")
+    found = model.translate(
+        ["Garten schläft Wasser um Lied Zug Bäcker.", "", "Heute trinkt die Katze kaltes Wasser."], with_confidence=True
+    )
+    expected = agreements(model, [found[0].source, found[2].source], [found[0].text, found[2].text], 3)
+    assert [found[0].confidence, found[2].confidence] == pytest.approx(
+        [1 / (1 + exp(0.5 - 2.5 * agreement)) for agreement in expected if agreement is not None], abs=1e-6
+    )
+    assert found[0].confidence < found[2].confidence
