@@ -246,13 +246,9 @@ class Xml(DocumentFormat):
 
     def _attributes(self, element: Element, path: str) -> Iterator[Unit]:
         for name in element.keys() if self.selection.names else ():
-            value, bare = element.get(name), name.rpartition("}")[2]
-            if self.selection.has(f"{path}.@{bare}") and not reason_to_leave(value):
-                yield Unit(element, [[value]], partial(_set, element, name))
-
-
-def _set(element: Element, name: str, contents: Iterator[list[object]]) -> None:
-    element.set(name, FORBIDDEN.sub("", text_of(next(contents))))  # type: ignore[arg-type]
+            bare = name.rpartition("}")[2]
+            if self.selection.has(f"{path}.@{bare}") and not reason_to_leave(element.get(name)):
+                yield Unit.of_value(element, name)
 
 
 def _kind(element: Element) -> Kind:

@@ -128,11 +128,9 @@ def _parse_html(text: str) -> tuple[Element, bool]:
     if _MANY_ATTRIBUTES.search(text):  # the parser compares each with all before it
         raise UserError("An element of the HTML has more than 1,000 attributes.", "Remove those that have no use.")
     parser = lxml.html.HTMLParser(encoding="utf-8", default_doctype=False)
+    parse = lxml.html.document_fromstring if is_page else partial(lxml.html.fragment_fromstring, create_parent="div")
     try:
-        if is_page:
-            root = lxml.html.document_fromstring(text.encode(), parser=parser)
-        else:
-            root = lxml.html.fragment_fromstring(text.encode(), create_parent="div", parser=parser)
+        root = parse(text.encode(), parser=parser)
     except (lxml.etree.LxmlError, ValueError):
         raise UserError("The text can't be parsed as HTML.", "Send it as plain text.") from None
     if any("depth" in error.message for error in parser.error_log):
@@ -266,6 +264,22 @@ class Unit:
     """The most characters of the translation that programs read."""
     others: Sequence[Element] = ()
     """The elements in it that aren't in the contents."""
+    attribute: str = ""
+    """The name of the attribute of the element that it is, if it is one."""
+
+    @classmethod
+    def of_value(cls, element: Element, attribute: str = "", reason: str = "", limit: int | None = None) -> "Unit":
+        """Returns the text of an attribute, or of an element without markup."""
+
+        def write(contents: Iterator[Content]) -> None:
+            text = FORBIDDEN.sub("", text_of(next(contents)))
+            if attribute:
+                element.set(attribute, text)
+            else:
+                element.text = text
+
+        text = element.get(attribute) if attribute else element.text or ""
+        return cls(element, [[text]], write, reason, limit, attribute=attribute)
 
 
 def units_of(blocks: Iterable[Block], table: dict[int, str]) -> list[Unit]:
@@ -273,13 +287,12 @@ def units_of(blocks: Iterable[Block], table: dict[int, str]) -> list[Unit]:
     used: set[Element] = set()
 
     def write(element: Element, parts: list[Content | Element], contents: Iterator[Content]) -> None:
-        _clear(element)
+        clear(element)
         for part in parts:
             if isinstance(part, list):
                 _write(element, next(contents), used, table)
             else:
-                part.tail = None
-                element.append(part)
+                append(element, part)
 
     units = []
     for element, parts in blocks:
@@ -303,7 +316,7 @@ def left_alone(root: Element, units: Iterable[Unit]) -> Iterator[tuple[Element, 
     Call it before the units are written.
     """
     roots, kept = set[Element](), set[Element]()
-    for unit in units:
+    for unit in (unit for unit in units if not unit.attribute):
         roots.add(unit.element)
         kept.update(unit.others, *(_kept_elements(content) for content in unit.contents))
     states = dict[Element, str]()
@@ -328,35 +341,39 @@ def _kept_elements(content: Content) -> Iterator[Element]:
 
 
 def _write(element: Element, content: Content, used: set[Element], table: dict[int, str]) -> None:
-    last = next(element.iterchildren(reversed=True), None)  # len() of an element takes linear time
     text = ""
     for item in [*content, None]:
         if isinstance(item, str):
             text += item
             continue
-        written = FORBIDDEN.sub("", text).translate(table)  # once for many texts: the tree copies what it has
-        if written and last is not None:
-            last.tail = (last.tail or "") + written
-        elif written:
-            element.text = (element.text or "") + written
+        # Once for many texts: the tree copies what it has.
+        append(element, FORBIDDEN.sub("", text).translate(table))
         text = ""
-        if item is None:
-            break
-        child = item.tag
-        if child in used:
-            child = deepcopy(child)  # HTML has names of elements that makeelement() refuses
-            child.attrib.pop("id", None)
-        used.add(child)
-        child.tail = None
-        element.append(child)
-        last = child
-        if not item.is_kept:
-            _clear(child)
-            _write(child, item.content, used, table)
+        if item is not None:
+            child = item.tag
+            if child in used:
+                child = deepcopy(child)  # HTML has names of elements that makeelement() refuses
+                child.attrib.pop("id", None)
+            used.add(child)
+            append(element, child)
+            if not item.is_kept:
+                clear(child)
+                _write(child, item.content, used, table)
 
 
-def _clear(element: Element) -> None:
-    """Take out text and children; attributes stay."""
+def append(element: Element, item: str | Element) -> None:
+    """Appends a text, or an element without the text behind it."""
+    last = next(element.iterchildren(reversed=True), None)  # len() of an element takes linear time
+    if not isinstance(item, str):
+        item.tail = None
+        element.append(item)
+    elif item and last is not None:
+        last.tail = (last.tail or "") + item
+    elif item:
+        element.text = (element.text or "") + item
+
+
+def clear(element: Element) -> None:
+    """Takes out text and children; attributes stay."""
     element.text = None
-    for child in list(element):
-        element.remove(child)
+    del element[:]

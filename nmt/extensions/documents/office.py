@@ -99,15 +99,6 @@ def _slide_text(element: Element) -> Unit:
     return unit
 
 
-def _plain(element: Element) -> Unit:
-    """Returns the text of an element without markup."""
-
-    def write(contents: Iterator[Content]) -> None:
-        element.text = FORBIDDEN.sub("", text_of(next(contents)))
-
-    return Unit(element, [[element.text or ""]], write)
-
-
 def _paragraph(element: Element) -> Unit:
     """Returns a paragraph of OpenDocument; that of a cell may show the value of a formula or a number."""
     for space in list(element.iter(f"{TEXT}s")):
@@ -171,32 +162,21 @@ def _coded(content: Content) -> str:
     return FORBIDDEN.sub("", text)
 
 
-class _Attribute(Unit):
-    """A text that is an attribute of an element."""
-
-    @classmethod
-    def of(cls, element: Element, name: str, reason: str, limit: int | None) -> "_Attribute":
-        def write(contents: Iterator[Content]) -> None:
-            element.set(name, FORBIDDEN.sub("", text_of(next(contents))))
-
-        return cls(element, [[element.get(name)]], write, reason, limit)
-
-
 TEXTS: dict[str, Callable[[Element], Unit]] = {
     f"{W}p": partial(_runs, WORD),
     f"{A}p": _slide_text,
     **{f"{X}{name}": partial(_runs, SHEET) for name in ("si", "is", "text")},
     **{f"{X}{side}{what}": _page_margin for side in ("odd", "even", "first") for what in ("Header", "Footer")},
-    f"{P}text": _plain,  # of a comment
-    "{http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments}text": _plain,
-    f"{C}v": _plain,
+    f"{P}text": Unit.of_value,  # of a comment
+    "{http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments}text": Unit.of_value,
+    f"{C}v": Unit.of_value,
     f"{TEXT}p": _paragraph,
     f"{TEXT}h": _paragraph,
-    **{f"{TEXT}{name}": _plain for name in ("index-title-template", "index-entry-span")},
-    **{f"{PRESENTATION}{name}-decl": _plain for name in ("header", "footer")},
-    **{f"{SVG}{name}": _plain for name in ("title", "desc")},
-    **{f"{DC}{name}": _plain for name in ("title", "subject", "description")},
-    f"{NCX}text": _plain,
+    **{f"{TEXT}{name}": Unit.of_value for name in ("index-title-template", "index-entry-span")},
+    **{f"{PRESENTATION}{name}-decl": Unit.of_value for name in ("header", "footer")},
+    **{f"{SVG}{name}": Unit.of_value for name in ("title", "desc")},
+    **{f"{DC}{name}": Unit.of_value for name in ("title", "subject", "description")},
+    f"{NCX}text": Unit.of_value,
 }
 """What makes a text of an element, by its name."""
 _SHEET_NAME = "name of a sheet, to which formulas refer"
@@ -226,7 +206,7 @@ def _units_in(root: Element) -> Iterator[Unit]:
                 reason, limit = attributes[key]
                 if key == f"{OFFICE}string-value" and element.get(f"{TABLE}formula"):
                     reason = "result of a formula"
-                yield _Attribute.of(element, key, reason, limit)
+                yield Unit.of_value(element, key, reason, limit)
     if root.tag == f"{XHTML}html":
         yield from units_of(html_blocks(root), {})
     else:
@@ -327,7 +307,7 @@ class Package(DocumentFormat):
         archive = _Archive(data, self.ending, target)
         if self.report is not None:
             self._report(archive)
-        wanted, names = [], list[Unit]()
+        wanted = []
         for part, unit in archive.units:
             text = "".join(map(text_of, unit.contents))
             reason = unit.reason or reason_to_leave(text, archive.kind.has_cells)
@@ -337,18 +317,17 @@ class Package(DocumentFormat):
                 self.leave(part, text, reason)
             else:
                 wanted.append((part, unit))
-                names += [unit] if unit.element.tag == f"{X}tableColumn" else []
         contents = run([content for _, unit in wanted for content in unit.contents])
-        self._write(wanted, contents, names)
+        self._write(wanted, contents)
         return archive.written()
 
-    def _write(self, wanted: list[tuple[str, Unit]], contents: list[Content], names: list[Unit]) -> None:
+    def _write(self, wanted: list[tuple[str, Unit]], contents: list[Content]) -> None:
         """Writes the translations, but those that programs would refuse."""
         sources = [text_of(content) for _, unit in wanted for content in unit.contents]
         by_source = dict(zip(sources, map(text_of, contents), strict=True))
         kept = set[str]()
         tables: dict[Element, dict[str, str]] = {}
-        for unit in names:  # of columns, which differ in a table
+        for unit in (unit for _, unit in wanted if unit.element.tag == f"{X}tableColumn"):  # which differ in a table
             name = text_of(unit.contents[0])
             other = tables.setdefault(unit.element.getparent(), {}).setdefault(by_source[name].casefold(), name)
             kept |= {name, other} if other != name else set()
@@ -368,7 +347,7 @@ class Package(DocumentFormat):
         for inner in archive.embedded.values():
             self._report(inner)
         for name, root in archive.trees.items():
-            units = [unit for part, unit in archive.units if part == name and not isinstance(unit, _Attribute)]
+            units = (unit for part, unit in archive.units if part == name)
             for element, text, is_kept in left_alone(root, units):
                 if (own := local_name(element)) not in _LAYOUT:
                     reason = "field or code" if is_kept else "property"
