@@ -5,7 +5,7 @@ Documents are parsed by lxml; XML without entities, DTDs and network access.
 
 import html
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -346,8 +346,8 @@ def _write(element: Element, content: Content, used: set[Element], table: dict[i
         if isinstance(item, str):
             text += item
             continue
-        # Once for many texts: the tree copies what it has.
-        append(element, FORBIDDEN.sub("", text).translate(table))
+        if written := FORBIDDEN.sub("", text).translate(table):  # once for many texts: the tree copies what it has
+            append(element, written)
         text = ""
         if item is not None:
             child = item.tag
@@ -367,9 +367,9 @@ def append(element: Element, item: str | Element) -> None:
     if not isinstance(item, str):
         item.tail = None
         element.append(item)
-    elif item and last is not None:
+    elif last is not None:
         last.tail = (last.tail or "") + item
-    elif item:
+    else:
         element.text = (element.text or "") + item
 
 
@@ -377,3 +377,11 @@ def clear(element: Element) -> None:
     """Takes out text and children; attributes stay."""
     element.text = None
     del element[:]
+
+
+def add(parent: Element, name: str, attributes: Mapping[str, str] = {}, text: str | None = None) -> Element:
+    """Appends a new element, and returns it."""
+    child = parent.makeelement(name, dict(attributes))
+    child.text = text
+    parent.append(child)
+    return child

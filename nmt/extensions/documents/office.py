@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from html.entities import html5
-from zipfile import ZipInfo
 
 from nmt.core.errors import UserError
 from nmt.extensions.documents.elements import (
@@ -32,7 +31,7 @@ from nmt.extensions.documents.runs import DRAWING, SHEET, WORD, A, Paragraph, W,
 from nmt.extensions.documents.segmentation import has_letters
 from nmt.extensions.documents.selection import reason_to_leave
 from nmt.extensions.documents.tags import Content, Node, text_of
-from nmt.extensions.documents.xml import local_name, parse_xml, read_archive, write_archive, write_xml
+from nmt.extensions.documents.xml import Archive, local_name, parse_xml
 
 C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
@@ -234,26 +233,24 @@ def _literals_in(root: Element) -> Iterator[str]:
 # The archive
 
 
-class _Archive:
+class _Archive(Archive):
     """The parts of a file, with the texts in them and the documents embedded in it."""
 
     def __init__(self, data: bytes, ending: str, target: str, limit: int | None = None) -> None:
-        self.kind, self.num_bytes, self.num_texts = PACKAGES[ending], 0, 0
-        self.literals = set[str]()
+        self.kind = PACKAGES[ending]
+        super().__init__(data, self.kind.what, limit)
+        self.num_texts, self.literals = 0, set[str]()
         self.units: list[tuple[str, Unit]] = []
         """Each with the name of its part."""
-        self.trees: dict[str, Element] = {}
         self.embedded: dict[str, _Archive] = {}
         self.strange: list[str] = []
         """Names of embedded documents that can't be read."""
-        self._members = read_archive(data, self.kind.what, limit)
-        self.num_bytes = sum(len(content) for _, content in self._members)
-        if not any(self.kind.parts.fullmatch(member.filename) for member, _ in self._members):
+        if not any(map(self.kind.parts.fullmatch, self.parts)):
             raise damaged(self.kind.what, "it has no text part")
-        for member, content in self._members:
-            self._read(member.filename, content, target, is_outer=limit is None)
+        for name, content in self.parts.items():
+            self._read_part(name, content, target, is_outer=limit is None)
 
-    def _read(self, name: str, content: bytes, target: str, is_outer: bool) -> None:
+    def _read_part(self, name: str, content: bytes, target: str, is_outer: bool) -> None:
         from nmt.extensions.documents.xml import MAX_UNPACKED
 
         if match := _EMBEDDED.fullmatch(name) if is_outer else None:
@@ -282,16 +279,6 @@ class _Archive:
                 self.trees[name] = root
                 self.units += units
 
-    def written(self) -> bytes:
-        """Returns the file with the translations."""
-        return write_archive(((member, self._content(member, data)) for member, data in self._members), self.kind.what)
-
-    def _content(self, member: ZipInfo, data: bytes) -> bytes:
-        name = member.filename
-        if name in self.embedded:
-            return self.embedded[name].written()
-        return write_xml(self.trees[name]) if name in self.trees else data
-
 
 def _numeric(match: re.Match[bytes]) -> bytes:
     """Returns a character of HTML as one that XML knows."""
@@ -319,6 +306,7 @@ class Package(DocumentFormat):
                 wanted.append((part, unit))
         contents = run([content for _, unit in wanted for content in unit.contents])
         self._write(wanted, contents)
+        archive.parts |= {name: inner.written() for name, inner in archive.embedded.items()}
         return archive.written()
 
     def _write(self, wanted: list[tuple[str, Unit]], contents: list[Content]) -> None:

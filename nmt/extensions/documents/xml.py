@@ -1,11 +1,12 @@
 """XML and ZIP archives, which are read within limits, and XLIFF."""
 
 import io
+import re
 import struct
 import zipfile
 import zlib
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import PurePosixPath
 
@@ -144,50 +145,67 @@ def _divide_pair(wrapper: Element, first: Element, last: Element) -> None:
     wrapper.getparent().remove(wrapper)
 
 
-# Archives
-
-
-def read_archive(data: bytes, what: str, limit: int | None = None) -> list[tuple[zipfile.ZipInfo, bytes]]:
-    """Returns the members of a ZIP archive with their contents.
+class Archive:
+    """A ZIP archive whose members are parts of a document.
 
     Args:
+        what: the kind of file, for messages.
         limit: the most bytes of all contents; None for :data:`MAX_UNPACKED`.
+
+    Attributes:
+        num_bytes: of all contents.
+        parts: the contents of the members by their names.
+        trees: the parts that were parsed, which are written in the place of what they were.
 
     Raises:
         UserError: it is damaged or encrypted, has too many or too large members, or paths out of its folder, or two
             members of the same name.
     """
-    limit = MAX_UNPACKED if limit is None else limit
-    contents, unpacked = [], 0
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as packed:
-            members = packed.infolist()
-            if len(members) > MAX_MEMBERS:
-                raise UserError(f"The file contains {len(members):,} files.", f"At most {MAX_MEMBERS:,} are read.")
-            name, count = Counter(member.filename for member in members).most_common(1)[0] if members else ("", 0)
-            if count > 1:
-                raise UserError(f"The file contains {shortened(name)!r} {count:,} times.", "Save it again.")
-            for member in members:
-                parts = PurePosixPath(member.filename.replace("\\", "/"))
-                if parts.is_absolute() or ".." in parts.parts:
-                    raise UserError(f"The file contains the path {shortened(member.filename)!r}.", "Save it again.")
-                with packed.open(member) as file:
-                    contents.append((member, file.read(limit - unpacked + 1)))
-                unpacked += len(contents[-1][1])
-                if unpacked > limit:
-                    raise UserError(f"The file has more than {limit:,} bytes when unpacked.", "Split the file.")
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise damaged(what, error) from None
-    return contents
 
+    def __init__(self, data: bytes, what: str, limit: int | None = None) -> None:
+        self._what, self._members, self.num_bytes = what, dict[str, zipfile.ZipInfo](), 0
+        self.parts, self.trees = dict[str, bytes](), dict[str, Element]()
+        limit = MAX_UNPACKED if limit is None else limit
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as packed:
+                members = packed.infolist()
+                if len(members) > MAX_MEMBERS:
+                    raise UserError(f"The file contains {len(members):,} files.", f"At most {MAX_MEMBERS:,} are read.")
+                name, count = Counter(member.filename for member in members).most_common(1)[0] if members else ("", 0)
+                if count > 1:
+                    raise UserError(f"The file contains {shortened(name)!r} {count:,} times.", "Save it again.")
+                for member in members:
+                    path = PurePosixPath(member.filename.replace("\\", "/"))
+                    if path.is_absolute() or ".." in path.parts:
+                        raise UserError(f"The file contains the path {shortened(member.filename)!r}.", "Save it again.")
+                    with packed.open(member) as file:
+                        content = file.read(limit - self.num_bytes + 1)
+                    self._members[member.filename], self.parts[member.filename] = member, content
+                    self.num_bytes += len(content)
+                    if self.num_bytes > limit:
+                        raise UserError(f"The file has more than {limit:,} bytes when unpacked.", "Split the file.")
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as e:
+            raise damaged(what, e) from None
 
-def write_archive(contents: Iterable[tuple[zipfile.ZipInfo, bytes]], what: str) -> bytes:
-    """Inverse of :func:`read_archive`."""
-    written = io.BytesIO()
-    try:
-        with zipfile.ZipFile(written, "w") as result:
-            for member, content in contents:
-                result.writestr(member, content, member.compress_type)
-    except (NotImplementedError, RuntimeError, OSError, ValueError, struct.error) as error:
-        raise damaged(what, error) from None
-    return written.getvalue()
+    def tree(self, name: str) -> Element:
+        """Returns the root of a part."""
+        if name not in self.trees:
+            self.trees[name] = parse_xml(self.parts[name])
+        return self.trees[name]
+
+    def written(self, without: re.Pattern[bytes] | None = None) -> bytes:
+        """Returns the file with the parts as they are now, from which ``without`` is taken out."""
+        written = io.BytesIO()
+        try:
+            with zipfile.ZipFile(written, "w") as result:
+                for name, content in self.parts.items():
+                    member = self._members.get(name)
+                    content = write_xml(self.trees[name]) if name in self.trees else content
+                    result.writestr(
+                        member or zipfile.ZipInfo(name),
+                        content if without is None else without.sub(b"", content),
+                        member.compress_type if member else zipfile.ZIP_DEFLATED,
+                    )
+        except (NotImplementedError, RuntimeError, OSError, ValueError, struct.error) as error:
+            raise damaged(self._what, error) from None
+        return written.getvalue()

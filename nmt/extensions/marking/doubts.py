@@ -31,10 +31,10 @@ NUM_SHOWN = 5
 """Sentences of the summary."""
 WRITERS = {
     ".docx": "office_open:mark_document",
-    ".xlsx": "office_open:mark_workbook",
     ".odt": "markup:mark_open_document",
     ".html": "markup:mark_html",
     ".htm": "markup:mark_html",
+    ".xlsx": "office_open:mark_workbook",
 }
 """The functions that replace the characters in a file; each takes its content and the doubts."""
 _DEGENERATE = {
@@ -95,12 +95,13 @@ class Marks(Revision):
         return content
 
 
-def divided(text: str, doubts: Sequence[Doubt]) -> list[str | Doubt | None]:
-    """Returns a text divided at the marks: pieces of it, and between them the doubt that begins, or None for an end."""
-    found: list[str | Doubt | None] = list(MARK.split(text))
-    for at in range(1, len(found), 2):
-        number = len(doubts) if found[at] is None else int(str(found[at]))
-        found[at] = doubts[number] if number < len(doubts) else None
+def divided(text: str, doubts: Sequence[Doubt], before: Doubt | None = None) -> list[tuple[Doubt | None, str]]:
+    """Returns the pieces of a text between the marks, each with the doubt about it; ``before`` is that of the first."""
+    first, *others = MARK.split(text)
+    found = [(before, first)]
+    for number, piece in zip(others[::2], others[1::2], strict=True):
+        is_doubtful = number is not None and int(number) < len(doubts)
+        found.append((doubts[int(number)] if is_doubtful else None, piece))
     return found
 
 

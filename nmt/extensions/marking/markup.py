@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from nmt.extensions.documents.elements import Element
+from nmt.extensions.documents.elements import Element, add, append, clear
 from nmt.extensions.documents.office import DC, OFFICE, TEXT
-from nmt.extensions.documents.xml import parse_xml, read_archive, write_archive, write_xml
+from nmt.extensions.documents.xml import Archive
 from nmt.extensions.marking.doubts import AUTHOR, FIRST, LAST, MARK, MARK_BYTES, SECOND, Doubt, divided
 
 STYLE, FO = (f"{{urn:oasis:names:tc:opendocument:xmlns:{name}:1.0}}" for name in ("style", "xsl-fo-compatible"))
@@ -31,13 +31,12 @@ def mark_html(data: bytes, doubts: Sequence[Doubt]) -> bytes:
                 can_mark = element[1] == "/"
             result.append(MARK.sub("", piece))
             continue
-        for at, part in enumerate(divided(piece, doubts)):
-            if at % 2:
-                doubt = part if isinstance(part, Doubt) else None
-            elif doubt is not None and can_mark and str(part).strip():
+        parts = divided(piece, doubts, doubt)
+        for doubt, part in parts:
+            if doubt is not None and can_mark and part.strip():
                 result.append(f'<mark title="{_ascii(doubt.comment)}">{part}</mark>')
             else:
-                result.append(str(part))
+                result.append(part)
     return "".join(result).encode("utf-8", "surrogateescape")
 
 
@@ -48,18 +47,15 @@ def _ascii(text: str) -> str:
 
 def mark_open_document(data: bytes, doubts: Sequence[Doubt]) -> bytes:
     """Gives the marked sentences of an ODT file a background and, but for headers, footers and comments, a comment."""
-    result = []
-    for member, content in read_archive(data, "an OpenDocument text"):
-        if member.filename in ("content.xml", "styles.xml") and FIRST.encode() in content:
-            root = parse_xml(content)
-            writer = _Writer(doubts)
+    archive = Archive(data, "an OpenDocument text")
+    for name in ("content.xml", "styles.xml"):
+        if FIRST.encode() in archive.parts.get(name, b""):
+            root, writer = archive.tree(name), _Writer(doubts)
             for paragraph in [each for each in root.iter(*_PARAGRAPHS) if FIRST in "".join(each.itertext())]:
                 is_noted = next(paragraph.iterancestors(f"{OFFICE}annotation"), None) is not None
-                writer.mark(paragraph, member.filename == "content.xml" and not is_noted)
+                writer.mark(paragraph, name == "content.xml" and not is_noted)
             _add_style(root)
-            content = write_xml(root)
-        result.append((member, MARK_BYTES.sub(b"", content)))
-    return write_archive(result, "an OpenDocument text")
+    return archive.written(without=MARK_BYTES)
 
 
 def _add_style(root: Element) -> None:
@@ -68,9 +64,8 @@ def _add_style(root: Element) -> None:
         styles = root.makeelement(f"{OFFICE}automatic-styles")
         following = (f"{OFFICE}body", f"{OFFICE}master-styles")
         root.insert(next((n for n, each in enumerate(root) if each.tag in following), len(root)), styles)
-    style = styles.makeelement(f"{STYLE}style", {f"{STYLE}name": MARKED, f"{STYLE}family": "text"})
-    style.append(style.makeelement(f"{STYLE}text-properties", {f"{FO}background-color": COLOUR}))
-    styles.append(style)
+    style = add(styles, f"{STYLE}style", {f"{STYLE}name": MARKED, f"{STYLE}family": "text"})
+    add(style, f"{STYLE}text-properties", {f"{FO}background-color": COLOUR})
 
 
 class _Writer:
@@ -86,56 +81,35 @@ class _Writer:
         self._mark(paragraph)
 
     def _mark(self, element: Element) -> None:
-        children = list(element)
         content = self._marked(element, element.text)
-        for child in children:
+        for child in element:
             if child.tag not in _PARAGRAPHS and isinstance(child.tag, str):
                 self._mark(child)
             content += [child, *self._marked(element, child.tail)]
-        element.text = None
-        for child in children:
-            element.remove(child)
-            child.tail = None
+        clear(element)
         for item in content:
-            last = next(element.iterchildren(reversed=True), None)
-            if not isinstance(item, str):
-                element.append(item)
-            elif last is None:
-                element.text = (element.text or "") + item
-            else:
-                last.tail = (last.tail or "") + item
+            append(element, item)
 
     def _marked(self, parent: Element, text: str | None) -> list[str | Element]:
         """Returns text with elements for its marks."""
         found: list[str | Element] = []
-        for at, part in enumerate(divided(text or "", self._doubts)):
-            if at % 2:
-                found += self._ended(parent)
-                self._doubt = part if isinstance(part, Doubt) else None
-                found += self._begun(parent)
-            elif self._doubt is not None and part:
+        for number, (doubt, piece) in enumerate(divided(text or "", self._doubts, self._doubt)):
+            if number and self._has_annotations and self._doubt is not None:
+                found.append(parent.makeelement(f"{OFFICE}annotation-end", {f"{OFFICE}name": self._name}))
+            if number and self._has_annotations and doubt is not None:
+                self._num_annotations += 1
+                note = parent.makeelement(f"{OFFICE}annotation", {f"{OFFICE}name": self._name})
+                add(note, f"{DC}creator", text=AUTHOR)
+                add(note, f"{TEXT}p", text=doubt.comment)
+                found.append(note)
+            self._doubt = doubt
+            if doubt is not None and piece:
                 span = parent.makeelement(f"{TEXT}span", {f"{TEXT}style-name": MARKED})
-                span.text = part
+                span.text = piece
                 found.append(span)
             else:
-                found.append(part)
+                found.append(piece)
         return found
-
-    def _begun(self, parent: Element) -> list[Element]:
-        """Returns an annotation if a doubt has begun."""
-        if self._doubt is None or not self._has_annotations:
-            return []
-        self._num_annotations += 1
-        note = parent.makeelement(f"{OFFICE}annotation", {f"{OFFICE}name": self._name})
-        for name, text in ((f"{DC}creator", AUTHOR), (f"{TEXT}p", self._doubt.comment)):
-            note.append(note.makeelement(name))
-            note[-1].text = text
-        return [note]
-
-    def _ended(self, parent: Element) -> list[Element]:
-        if self._doubt is None or not self._has_annotations:
-            return []
-        return [parent.makeelement(f"{OFFICE}annotation-end", {f"{OFFICE}name": self._name})]
 
     @property
     def _name(self) -> str:

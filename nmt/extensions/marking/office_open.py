@@ -6,11 +6,10 @@ from copy import deepcopy
 from functools import partial, reduce
 from itertools import count
 from posixpath import dirname, join, normpath, relpath
-from zipfile import ZIP_DEFLATED, ZipInfo
 
-from nmt.extensions.documents.elements import Element
+from nmt.extensions.documents.elements import Element, add
 from nmt.extensions.documents.runs import W, X
-from nmt.extensions.documents.xml import parse_xml, read_archive, write_archive, write_xml
+from nmt.extensions.documents.xml import Archive, parse_xml, write_xml
 from nmt.extensions.marking.doubts import AUTHOR, FIRST, MARK_BYTES, Doubt, divided
 
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006"
@@ -41,19 +40,8 @@ _SHAPE = (
 """The box of a comment, without which Excel has none."""
 
 
-class _Package:
-    """The parts of a file by their names."""
-
-    def __init__(self, data: bytes) -> None:
-        self._members = read_archive(data, "an archive")
-        self.parts = {member.filename: content for member, content in self._members}
-        self.trees: dict[str, Element] = {}
-
-    def tree(self, name: str) -> Element:
-        """Returns the root of a part, whose changes are written."""
-        if name not in self.trees:
-            self.trees[name] = parse_xml(self.parts[name])
-        return self.trees[name]
+class _Package(Archive):
+    """The parts of a file, and the relations between them."""
 
     def related(self, part: str, kind: str, identifier: str = "") -> str | None:
         """Returns the name of a part to which another one has a relation of a kind, or with an identifier."""
@@ -75,26 +63,13 @@ class _Package:
         used = {each.get("Id") for each in relations}
         identifier = next(free for number in count(1) if (free := f"nmt{number}") not in used)
         target = {"Id": identifier, "Type": f"{OFFICE}/relationships/{kind}"}
-        relations.append(
-            relations.makeelement(f"{RELATIONS}Relationship", {**target, "Target": relpath(name, dirname(part))})
-        )
-        types = self.tree(_TYPES)
-        types.append(types.makeelement(f"{TYPES}Override", {"PartName": f"/{name}", "ContentType": content_type}))
+        add(relations, f"{RELATIONS}Relationship", {**target, "Target": relpath(name, dirname(part))})
+        add(self.tree(_TYPES), f"{TYPES}Override", {"PartName": f"/{name}", "ContentType": content_type})
         return identifier
 
     def free_name(self, pattern: str) -> str:
         """Returns a name that no part has; ``pattern`` has a place for a number."""
         return next(name for number in count(1) if (name := pattern.format(number)) not in self.parts)
-
-    def written(self) -> bytes:
-        """Returns the file without characters that are left, which are in attributes and other places."""
-        self.parts |= {name: write_xml(tree) for name, tree in self.trees.items()}
-        old = {member.filename: member for member, _ in self._members}
-        for name in self.parts.keys() - old.keys():
-            old[name] = ZipInfo(name)
-            old[name].compress_type = ZIP_DEFLATED
-        contents = ((member, MARK_BYTES.sub(b"", self.parts[name])) for name, member in old.items())
-        return write_archive(contents, "an archive")
 
     def _relations(self, part: str) -> Element:
         return self.tree(self._relations_of(part))
@@ -109,7 +84,7 @@ class _Package:
 
 def mark_document(data: bytes, doubts: Sequence[Doubt]) -> bytes:
     """Highlights the marked sentences of a DOCX file; those of the text itself, but not of its boxes, have comments."""
-    package, main = _Package(data), "word/document.xml"
+    package, main = _Package(data, "an archive"), "word/document.xml"
     old = package.related(main, "comments")
     comments = parse_xml(f'<w:comments xmlns:w="{W[1:-1]}"/>'.encode()) if old is None else package.tree(old)
     used = (each.get(f"{W}id", "") for each in comments.findall(f"{W}comment"))
@@ -123,7 +98,7 @@ def mark_document(data: bytes, doubts: Sequence[Doubt]) -> bytes:
     if old is None and len(comments):
         kind, name = f"{CONTENT}.wordprocessingml.comments+xml", package.free_name("word/comments{}.xml")
         package.add(main, "comments", name, kind, write_xml(comments))
-    return package.written()
+    return package.written(without=MARK_BYTES)
 
 
 def _mark_paragraph(paragraph: Element, doubts: Sequence[Doubt], comment: Callable[[Doubt], str] | None) -> None:
@@ -134,27 +109,25 @@ def _mark_paragraph(paragraph: Element, doubts: Sequence[Doubt], comment: Callab
     doubt: Doubt | None = None
     identifier = ""
     for text in list(paragraph.iter(f"{W}t")):
-        run, parts = text.getparent(), divided(text.text or "", doubts)
-        if next(text.iterancestors(f"{W}p")) is not paragraph or (doubt is None and len(parts) == 1):
+        run, pieces = text.getparent(), divided(text.text or "", doubts, doubt)
+        if next(text.iterancestors(f"{W}p")) is not paragraph or (doubt is None and len(pieces) == 1):
             continue
-        for at, part in enumerate(parts):
-            if isinstance(part, str) and not at % 2:
-                if part:
-                    copy = deepcopy(run)
-                    copy.tail, copy.find(f"{W}t").text = None, part
-                    if doubt is not None:
-                        _highlight(copy)
-                    run.addprevious(copy)
-                continue
-            if comment is not None and doubt is not None:
+        for number, (following, piece) in enumerate(pieces):
+            if number and comment is not None and doubt is not None:
                 reference = run.makeelement(f"{W}r")
-                _add(reference, f"{W}commentReference", {f"{W}id": identifier})
+                add(reference, f"{W}commentReference", {f"{W}id": identifier})
                 run.addprevious(run.makeelement(f"{W}commentRangeEnd", {f"{W}id": identifier}))
                 run.addprevious(reference)
-            doubt = part if isinstance(part, Doubt) else None
-            if comment is not None and doubt is not None:
-                identifier = comment(doubt)
+            if number and comment is not None and following is not None:
+                identifier = comment(following)
                 run.addprevious(run.makeelement(f"{W}commentRangeStart", {f"{W}id": identifier}))
+            doubt = following
+            if piece:
+                copy = deepcopy(run)
+                copy.tail, copy.find(f"{W}t").text = None, piece
+                if doubt is not None:
+                    _highlight(copy)
+                run.addprevious(copy)
         run.getparent().remove(run)
 
 
@@ -172,15 +145,9 @@ def _comment(comments: Element, numbers: Iterator[int], doubt: Doubt) -> str:
     """Adds a comment, and returns its number."""
     identifier = str(next(numbers))
     names = {f"{W}id": identifier, f"{W}author": AUTHOR, f"{W}initials": AUTHOR}
-    paragraph = _add(_add(comments, f"{W}comment", names), f"{W}p")
-    _add(_add(paragraph, f"{W}r"), f"{W}t").text = doubt.comment
+    paragraph = add(add(comments, f"{W}comment", names), f"{W}p")
+    add(add(paragraph, f"{W}r"), f"{W}t").text = doubt.comment
     return identifier
-
-
-def _add(parent: Element, name: str, attributes: Mapping[str, str] = {}) -> Element:
-    child = parent.makeelement(name, dict(attributes))
-    parent.append(child)
-    return child
 
 
 def _insert(parent: Element, child: Element, namespace: str, behind: str) -> None:
@@ -198,7 +165,7 @@ def _insert(parent: Element, child: Element, namespace: str, behind: str) -> Non
 
 def mark_workbook(data: bytes, doubts: Sequence[Doubt]) -> bytes:
     """Fills the cells of an XLSX file that have marked sentences, and gives them comments."""
-    package = _Package(data)
+    package = _Package(data, "an archive")
     texts = package.tree(_TEXTS).findall(f"{X}si") if _TEXTS in package.parts else []
     shared = {str(number): found for number, text in enumerate(texts) if (found := _doubts_in(text, doubts))}
     styles = _Fills(package.tree("xl/styles.xml")) if "xl/styles.xml" in package.parts else None
@@ -212,12 +179,12 @@ def mark_workbook(data: bytes, doubts: Sequence[Doubt]) -> bytes:
                     cell.set("s", styles.filled(cell.get("s", "0")))
         if comments := {place: text for place, text in comments.items() if _CELL.fullmatch(place)}:
             _comment_cells(package, name, comments)
-    return package.written()
+    return package.written(without=MARK_BYTES)
 
 
 def _doubts_in(text: Element | None, doubts: Sequence[Doubt]) -> list[str]:
-    parts = [] if text is None else divided("".join(text.itertext()), doubts)[1::2]
-    return list(dict.fromkeys(part.comment for part in parts if isinstance(part, Doubt)))
+    pieces = [] if text is None else divided("".join(text.itertext()), doubts)
+    return list(dict.fromkeys(doubt.comment for doubt, _ in pieces if doubt is not None))
 
 
 class _Fills:
@@ -235,8 +202,8 @@ class _Fills:
             return style
         if not self._fill:
             self._fill = str(len(self._fills))
-            pattern = _add(_add(self._fills, f"{X}fill"), f"{X}patternFill", {"patternType": "solid"})
-            _add(pattern, f"{X}fgColor", {"rgb": COLOUR})
+            pattern = add(add(self._fills, f"{X}fill"), f"{X}patternFill", {"patternType": "solid"})
+            add(pattern, f"{X}fgColor", {"rgb": COLOUR})
             self._fills.set("count", str(len(self._fills)))
         if style not in self._filled:
             copy = deepcopy(self._formats[number])
@@ -259,19 +226,19 @@ def _comment_cells(package: _Package, sheet: str, comments: Mapping[str, str]) -
     authors, listed = (root.find(f"{X}{part}") for part in ("authors", "commentList"))
     if authors is None or listed is None:
         return
-    _add(authors, f"{X}author").text = AUTHOR
+    add(authors, f"{X}author").text = AUTHOR
     existing = {each.get("ref"): each.find(f"{X}text") for each in listed.findall(f"{X}comment")}
     shapes = list[str]()
     for place, comment in comments.items():
         text = existing.get(place)
         if text is None:
-            text = _add(_add(listed, f"{X}comment", {"ref": place, "authorId": str(len(authors) - 1)}), f"{X}text")
+            text = add(add(listed, f"{X}comment", {"ref": place, "authorId": str(len(authors) - 1)}), f"{X}text")
             shapes.append(_shape(place))
         elif text.find(f"{X}t") is not None:  # text without runs, which can have no more of it
             run = text.makeelement(f"{X}r")
             run.append(text.find(f"{X}t"))
             text.append(run)
-        _add(_add(text, f"{X}r"), f"{X}t").text = f"\n{comment}" if place in existing else comment
+        add(add(text, f"{X}r"), f"{X}t").text = f"\n{comment}" if place in existing else comment
     _draw(package, sheet, "".join(shapes).encode())
 
 

@@ -13,8 +13,6 @@ from nmt.core.errors import UserError
 if TYPE_CHECKING:
     from nmt.translation.job import TranslationJob
 
-ENDINGS = (".docx", ".odt", ".html", ".htm", ".xlsx")
-
 
 @dataclass(frozen=True)
 class MarkOptions(AddedOptions):
@@ -37,9 +35,10 @@ class MarkOptions(AddedOptions):
         if self.mark is None:
             return
         from nmt.extensions.documents.job import document_ending
+        from nmt.extensions.marking.doubts import WRITERS
 
-        if Path(input).is_dir() or document_ending(input, options.input_format) not in ENDINGS:
-            names = ", ".join(ending[1:] for ending in ENDINGS)
+        if Path(input).is_dir() or document_ending(input, options.input_format) not in WRITERS:
+            names = ", ".join(ending[1:] for ending in WRITERS)
             raise UserError(
                 "--mark is for one document in which sentences can be highlighted.",
                 f"Name a file of the format {names}, or its format with --input-format.",
