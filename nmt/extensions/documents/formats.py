@@ -61,27 +61,21 @@ FORMATS: Table[DocumentFormat] = Table(
     "document format",
     DocumentFormat,
     {
-        ".txt": "nmt.extensions.documents.plain:PlainText",
-        ".html": "nmt.extensions.documents.plain:Html",
-        ".htm": "nmt.extensions.documents.plain:Html",
-        ".srt": "nmt.extensions.documents.plain:SubRip",
-        ".docx": "nmt.extensions.documents.office:Package",
-        ".pptx": "nmt.extensions.documents.office:Package",
-        ".xlsx": "nmt.extensions.documents.office:Package",
-        ".odt": "nmt.extensions.documents.office:Package",
-        ".odp": "nmt.extensions.documents.office:Package",
-        ".ods": "nmt.extensions.documents.office:Package",
-        ".epub": "nmt.extensions.documents.office:Package",
-        ".po": "nmt.extensions.documents.plain:Gettext",
-        ".xliff": "nmt.extensions.documents.xml:Xliff",
-        ".xlf": "nmt.extensions.documents.xml:Xliff",
-        ".md": "nmt.extensions.documents.markdown:Markdown",
-        ".csv": "nmt.extensions.documents.data:Table",
-        ".tsv": "nmt.extensions.documents.data:Table",
-        ".json": "nmt.extensions.documents.data:Json",
-        ".yaml": "nmt.extensions.documents.data:Yaml",
-        ".yml": "nmt.extensions.documents.data:Yaml",
-        ".xml": "nmt.extensions.documents.data:Xml",
+        ending: f"nmt.extensions.documents.{place}"
+        for place, endings in {
+            "plain:PlainText": (".txt",),
+            "plain:Html": (".html", ".htm"),
+            "plain:SubRip": (".srt",),
+            "office:Package": (".docx", ".pptx", ".xlsx", ".odt", ".odp", ".ods", ".epub"),
+            "plain:Gettext": (".po",),
+            "xml:Xliff": (".xliff", ".xlf"),
+            "markdown:Markdown": (".md",),
+            "data:Table": (".csv", ".tsv"),
+            "data:Json": (".json",),
+            "data:Yaml": (".yaml", ".yml"),
+            "data:Xml": (".xml",),
+        }.items()
+        for ending in endings
     },
 )
 """Formats by the ending of the file name."""
@@ -132,12 +126,7 @@ def report_on(name: str, data: bytes, only: Sequence[str] = ()) -> Report:
 
 
 def _with_format(
-    name: str,
-    data: bytes,
-    run: TranslateBlocks,
-    target: str = "",
-    only: Sequence[str] = (),
-    report: Report | None = None,
+    name: str, data: bytes, run: TranslateBlocks, target: str, only: Sequence[str], report: Report | None
 ) -> bytes:
     ending = check_name(name)
     form = FORMATS[ending]()
@@ -183,7 +172,7 @@ def sentences_of_document(
         return list(blocks)
 
     with suppress(_EnoughText):
-        _with_format(name, data, collect, only=only)
+        _with_format(name, data, collect, "", only, None)
     return found
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,13 +14,7 @@ from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
 from nmt.core.output import binary_file, open_output
 from nmt.core.text import read_bytes, read_lines
-from nmt.extensions.documents.formats import (
-    FORMATS,
-    MAX_BYTES,
-    report_on,
-    sentences_of_document,
-    translate_document,
-)
+from nmt.extensions.documents.formats import FORMATS, MAX_BYTES, report_on, sentences_of_document, translate_document
 from nmt.extensions.documents.parts import in_parts, joined
 from nmt.extensions.documents.selection import Report
 from nmt.jobs.run import ResumableOutput
@@ -70,7 +64,7 @@ class DocumentJob(TranslationJob):
     """What is translated of a data file; see :class:`nmt.extensions.documents.selection.Selection`."""
     report: Path | None = None
     """The file that gets the report."""
-    revision: Revision | None = None
+    revision: Revision = field(default_factory=Revision)
 
     @classmethod
     def of(cls, job: TranslationJob, **options: Any) -> Self:
@@ -98,8 +92,7 @@ class DocumentTranslator:
         self._name, self._data, self._model = f"document{ending}", read_bytes(path, MAX_BYTES + 1), job.translator
         self._source, self._target = self._model.recipe.data.source, self._model.recipe.data.target
         own = job if isinstance(job, DocumentJob) else DocumentJob.of(job)
-        self._only, self._report, self._ending = own.only, own.report, ending
-        self._revision = own.revision or Revision()
+        self._only, self._report, self._revision, self._ending = own.only, own.report, own.revision, ending
         found = dict.fromkeys(sentences_of_document(self._name, self._data, self._source, only=self._only))
         self._parts = {text: [part.source for part in in_parts(Request(text), self._model)] for text in found}
         self.sentences = list(dict.fromkeys(part for parts in self._parts.values() for part in parts))
@@ -160,7 +153,8 @@ class DocumentInput(InputFormat):
 
     @classmethod
     def check(cls, path: Path | str, options: "TranslateOptions") -> None:
-        if options.n_best > 1 or options.scores or options.format != "text" or _abstains(options):
+        abstains = any(getattr(added, "abstain", None) is not None for added in options.added)
+        if options.n_best > 1 or options.scores or options.format != "text" or abstains:
             raise UserError(
                 f"{path} is a document: --n-best, --scores, --abstain and --format are for lines.",
                 "Remove them, or give --input-format text.",
@@ -180,10 +174,6 @@ class DocumentInput(InputFormat):
         document = DocumentTranslator(job, path, ending)
         target = ResumableOutput(output, partial(document.write, output))
         return Work(document.job, iter(document.sentences), target, len(document.sentences), cls.unit)
-
-
-def _abstains(options: "TranslateOptions") -> bool:
-    return any(getattr(added, "abstain", None) is not None for added in options.added)
 
 
 def _record(translation: Translation) -> str:

@@ -36,32 +36,29 @@ class Markdown(DocumentFormat):
     """Markdown documents."""
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
-        return _translated(decoded(data), run).encode()
+        from markdown_it import MarkdownIt
 
-
-def _translated(text: str, run: TranslateBlocks) -> str:
-    from markdown_it import MarkdownIt
-
-    parser = MarkdownIt("commonmark", {"store_labels": True}).enable(["table", "strikethrough"])
-    parser.core.ruler.before("inline", "check_size", _check_size)
-    parser.block.ruler.at("reference", _reference, {"alt": []})
-    parser.inline.ruler.at("text", _text)
-    front = match.group() if (match := _FRONT_MATTER.match(text)) else ""
-    lines = text[len(front) :].replace("\r\n", "\n").split("\n")
-    tokens = parser.parse("\n".join(lines))
-    found: list[tuple[list[tuple[int, int, int]], Content, bool]] = []
-    columns: dict[int, int] = {}
-    for before, token in pairwise(tokens):
-        if token.type == "inline" and token.children and (places := _find(token, lines, columns)):
-            breaks = [lines[row][:begin] for row, begin, _ in places[1:]]
-            found.append((places, _content(token.children, breaks), before.type in ("td_open", "th_open")))
-    translated = run([content for _, content, _ in found])
-    for (places, _, is_cell), content in reversed(list(zip(found, translated, strict=True))):
-        written = _written(content).replace("|", "\\|") if is_cell else _written(content)
-        (row, begin, _), (last_row, _, end) = places[0], places[-1]
-        lines[row : last_row + 1] = [lines[row][:begin] + written + lines[last_row][end:]]
-    ends = "\r\n" if "\r\n" in text else "\n"
-    return front + "\n".join(lines).replace("\n", ends)
+        text = decoded(data)
+        parser = MarkdownIt("commonmark", {"store_labels": True}).enable(["table", "strikethrough"])
+        parser.core.ruler.before("inline", "check_size", _check_size)
+        parser.block.ruler.at("reference", _reference, {"alt": []})
+        parser.inline.ruler.at("text", _text)
+        front = match.group() if (match := _FRONT_MATTER.match(text)) else ""
+        lines = text[len(front) :].replace("\r\n", "\n").split("\n")
+        tokens = parser.parse("\n".join(lines))
+        found: list[tuple[list[tuple[int, int, int]], Content, bool]] = []
+        columns: dict[int, int] = {}
+        for before, token in pairwise(tokens):
+            if token.type == "inline" and token.children and (places := _find(token, lines, columns)):
+                breaks = [lines[row][:begin] for row, begin, _ in places[1:]]
+                found.append((places, _content(token.children, breaks), before.type in ("td_open", "th_open")))
+        translated = run([content for _, content, _ in found])
+        for (places, _, is_cell), content in reversed(list(zip(found, translated, strict=True))):
+            written = _written(content).replace("|", "\\|") if is_cell else _written(content)
+            (row, begin, _), (last_row, _, end) = places[0], places[-1]
+            lines[row : last_row + 1] = [lines[row][:begin] + written + lines[last_row][end:]]
+        ends = "\r\n" if "\r\n" in text else "\n"
+        return (front + "\n".join(lines).replace("\n", ends)).encode()
 
 
 def _reference(state: "StateBlock", begin: int, end: int, silent: bool) -> bool:

@@ -117,12 +117,12 @@ def _translate_part(
         else:
             target = AlignedTarget(source, segments, own, kept)
             target.surround(around)
-            results.append(Writer(TagProjector(source, target)).content())
+            results.append(TagProjector(source, target).content())
     return results
 
 
 class TagProjector:
-    """Assigns the words of a translation to elements, from the outermost to the innermost.
+    """Assigns the words of a translation to elements, from the outermost to the innermost, and writes them with these.
 
     Attributes:
         paths: of each word.
@@ -142,7 +142,7 @@ class TagProjector:
             place = next(b for b in nearby if 0 <= b <= len(self.paths) and self._fits(b, parents))
             self.places.setdefault(place, []).append((span, parents))
 
-    def around(self, boundary: int) -> tuple[list[Span], list[Span], int]:
+    def _around(self, boundary: int) -> tuple[list[Span], list[Span], int]:
         """Returns the elements of the word before and of the word after, and how many of them are the same."""
         before = self.paths[boundary - 1] if boundary else []
         after = self.paths[boundary] if boundary < len(self.paths) else []
@@ -151,7 +151,7 @@ class TagProjector:
 
     def _fits(self, boundary: int, parents: list[Span]) -> bool:
         """Returns whether something inside the given elements, and no others, can stand between two words."""
-        before, after, num_common = self.around(boundary)
+        before, after, num_common = self._around(boundary)
         return parents in (before[: len(parents)], after[: len(parents)]) and num_common <= len(parents)
 
     def _place(self, children: Sequence[Span], own: Sequence[int], parents: list[Span]) -> None:
@@ -235,41 +235,33 @@ class TagProjector:
         free = (t for t in near if t in labels and labels[t] is None and not self.words[t].sources)
         return [t for t in free if has_letters(self.words[t].text)][:1]
 
-
-class Writer:
-    """Writes the words of a translation with the elements around them."""
-
-    def __init__(self, projector: TagProjector) -> None:
-        self._projector = projector
-        self._contents: list[Content] = [[]]
-        """Content of each open element."""
-
     def content(self) -> Content:
-        target = self._projector.target
-        for boundary in range(len(target.words) + 1):
-            before, after, num_common = self._projector.around(boundary)
+        """Returns the words with the elements around them."""
+        opened: list[Content] = [[]]  # the content of each open element
+        for boundary in range(len(self.words) + 1):
+            before, after, num_common = self._around(boundary)
             first, second = self._waiting(boundary)
             for depth in range(len(before), num_common - 1, -1):
-                del self._contents[depth + 1 :]
-                self._contents[-1] += [_emptied(span) for span, parents in first if len(parents) == depth]
-            word = target.words[boundary] if boundary < len(target.words) else None
-            append_item(self._contents[-1], word.gap if word else target.end)
+                del opened[depth + 1 :]
+                opened[-1] += [_emptied(span) for span, parents in first if len(parents) == depth]
+            word = self.words[boundary] if boundary < len(self.words) else None
+            append_item(opened[-1], word.gap if word else self.target.end)
             for depth in range(num_common, len(after) + 1):
                 for span in after[num_common:depth][-1:]:
                     node = Node(span.node.tag, [], span.node.is_unique)
-                    self._contents[-1].append(node)
-                    self._contents.append(node.content)
-                self._contents[-1] += [_emptied(span) for span, parents in second if len(parents) == depth]
+                    opened[-1].append(node)
+                    opened.append(node.content)
+                opened[-1] += [_emptied(span) for span, parents in second if len(parents) == depth]
             for item in word.kept.content if word and word.kept else [word.text if word else ""]:
-                append_item(self._contents[-1], item)
-        return self._contents[0]
+                append_item(opened[-1], item)
+        return opened[0]
 
     def _waiting(self, boundary: int) -> tuple[list[Insertion], list[Insertion]]:
         """Returns insertions at the end of the elements before the boundary, and at the beginning of those after it."""
-        before, after, _ = self._projector.around(boundary)
+        before, after, _ = self._around(boundary)
         sides: tuple[list[Insertion], list[Insertion]] = [], []
-        for span, parents in self._projector.places.get(boundary, []):
-            text = self._projector.source.text
+        for span, parents in self.places.get(boundary, []):
+            text = self.source.text
             is_behind = not text[span.begin - 1].isspace() if span.begin else text[span.end : span.end + 1].isspace()
             can_be = [parents == path[: len(parents)] for path in (before, after)]
             sides[0 if can_be[0] and (is_behind or not can_be[1]) else 1].append((span, parents))

@@ -25,8 +25,6 @@ class Dialect:
     """Names of the elements of paragraphs in a language, each with its namespace."""
 
     namespace: str
-    first: str = ""
-    """Properties of the paragraph, which stand before all runs."""
     containers: frozenset[str] = frozenset()
     """Elements with runs in them."""
     starts: frozenset[str] = frozenset()
@@ -40,7 +38,7 @@ class Dialect:
     def of(cls, namespace: str, *, breaks: Mapping[str, str], **names: str) -> "Dialect":
         """Returns the dialect with the names of elements in a namespace, separated by spaces."""
         found = {key: frozenset(f"{namespace}{name}" for name in names[key].split()) for key in names}
-        return cls(namespace, f"{namespace}pPr", **found, breaks={f"{namespace}{n}": c for n, c in breaks.items()})
+        return cls(namespace, **found, breaks={f"{namespace}{n}": c for n, c in breaks.items()})
 
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -67,7 +65,9 @@ class Paragraph:
 
     def __init__(self, element: Element, dialect: Dialect) -> None:
         self._element, self._dialect = element, dialect
-        self._run, self._text, self._properties = (f"{dialect.namespace}{name}" for name in ("r", "t", "rPr"))
+        self._run, self._text, self._properties, self._first = (
+            f"{dialect.namespace}{name}" for name in ("r", "t", "rPr", "pPr")
+        )
         self._format: dict[bytes, Element] = {}
         lengths: Counter[bytes] = Counter()
         for run in element.iter(self._run):
@@ -121,7 +121,7 @@ class Paragraph:
                 content.append(child.text or "")
             elif child.tag in dialect.containers:
                 content.append(Node(child, self._read(_inner(child), depth), is_unique=True))
-            elif child.tag not in dialect.left_out and child.tag != dialect.first:
+            elif child.tag not in dialect.left_out and child.tag != self._first:
                 text = dialect.breaks.get(child.tag) or child.findtext(self._text) or ""
                 content.append(Node([child], [text] if text else [], is_kept=True))
         return content
@@ -173,7 +173,7 @@ class Paragraph:
     def write(self, content: Content) -> None:
         """Replaces the content of the paragraph."""
         for child in list(self._element):
-            if child.tag != self._dialect.first:
+            if child.tag != self._first:
                 self._element.remove(child)
         self._element.extend(self.starts)
         self._write(self._element, content, self._format.get(self._base))
@@ -198,8 +198,7 @@ class Paragraph:
             else:
                 parent.append(item.tag)
                 inner = _inner(item.tag)
-                for child in list(inner):
-                    inner.remove(child)
+                del inner[:]
                 self._write(inner, item.content, properties)
 
     def _wrapped(self, piece: Element, properties: Element | None) -> Element:

@@ -10,10 +10,8 @@ from itertools import groupby, pairwise
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.data.words import Words
 from nmt.extensions.documents.segmentation import Segment, has_letters, translated
-from nmt.extensions.documents.tags import KEPT, Kept, SourceText
+from nmt.extensions.documents.tags import Interval, Kept, SourceText
 from nmt.translation.results import Translation
-
-Interval = tuple[int, int]
 
 REACH = 5
 """Words on each side of something without words among which a linked one is sought."""
@@ -51,7 +49,7 @@ class AlignedTarget:
         source: SourceText,
         segments: Sequence[Segment],
         translations: Sequence[Translation],
-        pattern: re.Pattern[str] = KEPT,
+        pattern: re.Pattern[str],
     ) -> None:
         self._source, self._pattern = source, pattern
         self._kept_words = {(kept.begin, kept.end) for kept in source.kept}
