@@ -379,9 +379,15 @@ def clear(element: Element) -> None:
     del element[:]
 
 
-def add(parent: Element, name: str, attributes: Mapping[str, str] = {}, text: str | None = None) -> Element:
-    """Appends a new element, and returns it."""
+def add(
+    parent: Element, name: str, attributes: Mapping[str, str] = {}, text: str | None = None, before: Sequence[str] = ()
+) -> Element:
+    """Adds a new element before the first one that has one of some names, or else at the end, and returns it."""
     child = parent.makeelement(name, dict(attributes))
     child.text = text
-    parent.append(child)
+    following = next(parent.iterchildren(*before), None) if before else None
+    if following is None:
+        parent.append(child)
+    else:
+        following.addprevious(child)
     return child

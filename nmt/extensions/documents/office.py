@@ -17,6 +17,7 @@ from nmt.extensions.documents.elements import (
     XHTML,
     Element,
     Kind,
+    Leave,
     TranslateBlocks,
     Unit,
     blocks_of,
@@ -27,7 +28,7 @@ from nmt.extensions.documents.elements import (
     units_of,
 )
 from nmt.extensions.documents.formats import DocumentFormat, check_number, damaged
-from nmt.extensions.documents.runs import DRAWING, SHEET, WORD, A, Paragraph, W, X
+from nmt.extensions.documents.runs import DRAWING, SHEET, WORD, A, Dialect, Paragraph, W, X
 from nmt.extensions.documents.segmentation import has_letters
 from nmt.extensions.documents.selection import reason_to_leave
 from nmt.extensions.documents.tags import Content, Node, text_of
@@ -84,8 +85,8 @@ _ODF_FORMULAS = [f"{TABLE}{name}" for name in ("formula", "condition", "expressi
 # The texts of a part
 
 
-def _runs(dialect: object, element: Element) -> Unit:
-    paragraph = Paragraph(element, dialect)  # type: ignore[arg-type]
+def _runs(dialect: Dialect, element: Element) -> Unit:
+    paragraph = Paragraph(element, dialect)
     others = [*paragraph.starts, *paragraph.ends]
     return Unit(element, [paragraph.content], lambda contents: paragraph.write(next(contents)), others=others)
 
@@ -236,28 +237,26 @@ def _literals_in(root: Element) -> Iterator[str]:
 class _Archive(Archive):
     """The parts of a file, with the texts in them and the documents embedded in it."""
 
-    def __init__(self, data: bytes, ending: str, target: str, limit: int | None = None) -> None:
+    def __init__(self, data: bytes, ending: str, target: str, leave: Leave, limit: int | None = None) -> None:
         self.kind = PACKAGES[ending]
         super().__init__(data, self.kind.what, limit)
         self.num_texts, self.literals = 0, set[str]()
         self.units: list[tuple[str, Unit]] = []
         """Each with the name of its part."""
         self.embedded: dict[str, _Archive] = {}
-        self.strange: list[str] = []
-        """Names of embedded documents that can't be read."""
         if not any(map(self.kind.parts.fullmatch, self.parts)):
             raise damaged(self.kind.what, "it has no text part")
         for name, content in self.parts.items():
-            self._read_part(name, content, target, is_outer=limit is None)
+            self._read_part(name, content, target, leave, is_outer=limit is None)
 
-    def _read_part(self, name: str, content: bytes, target: str, is_outer: bool) -> None:
+    def _read_part(self, name: str, content: bytes, target: str, leave: Leave, is_outer: bool) -> None:
         from nmt.extensions.documents.xml import MAX_UNPACKED
 
         if match := _EMBEDDED.fullmatch(name) if is_outer else None:
             try:
-                inner = self.embedded[name] = _Archive(content, match[1], target, MAX_UNPACKED - self.num_bytes)
+                inner = self.embedded[name] = _Archive(content, match[1], target, leave, MAX_UNPACKED - self.num_bytes)
             except UserError:
-                self.strange.append(name)
+                leave(name, name.rpartition("/")[2], "embedded file that can't be read")
                 return
             self.num_bytes += inner.num_bytes
             self.units += [(f"{name}/{part}", unit) for part, unit in inner.units]
@@ -291,7 +290,7 @@ class Package(DocumentFormat):
     """A file of one of :data:`PACKAGES`."""
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
-        archive = _Archive(data, self.ending, target)
+        archive = _Archive(data, self.ending, target, self.leave)
         if self.report is not None:
             self._report(archive)
         wanted = []
@@ -330,8 +329,6 @@ class Package(DocumentFormat):
 
     def _report(self, archive: _Archive) -> None:
         """Records the text outside of units."""
-        for name in archive.strange:
-            self.leave(name, name.rpartition("/")[2], "embedded file that can't be read")
         for inner in archive.embedded.values():
             self._report(inner)
         for name, root in archive.trees.items():

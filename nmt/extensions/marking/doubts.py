@@ -50,13 +50,10 @@ class Doubt:
 
     source: str
     text: str
-    reasons: tuple[str, ...]
+    comment: str
+    """The reasons."""
     order: tuple[float, ...]
     """Sorts those first that a person should read first."""
-
-    @property
-    def comment(self) -> str:
-        return "; ".join(self.reasons)
 
 
 class Marks(Revision):
@@ -70,16 +67,15 @@ class Marks(Revision):
         self._limit, self._numbers, self.doubts = limit, dict[str, int](), list[Doubt]()
 
     def sentence(self, translation: Translation) -> Translation:
-        reasons = tuple(dict.fromkeys(reasons_of(translation, self._limit)))
-        if not reasons:
+        comment = "; ".join(dict.fromkeys(reasons_of(translation, self._limit)))
+        if not comment:
             return translation
         number = self._numbers.setdefault(translation.source, len(self.doubts))
         if number == len(self.doubts):
             num_texts, num_words = severity(translation.fields.get("problems") or {})
             order = (-num_texts, translation.fields.get("confidence", 1.0), -num_words)
-            self.doubts.append(Doubt(translation.source, translation.text, reasons, order))
-        around = f"{FIRST}{number}{SECOND}", LAST
-        return replace(translation, fields={**translation.fields, AROUND: around})
+            self.doubts.append(Doubt(translation.source, translation.text, comment, order))
+        return replace(translation, fields={**translation.fields, AROUND: (f"{FIRST}{number}{SECOND}", LAST)})
 
     def document(self, content: bytes, ending: str) -> bytes:
         module, _, name = WRITERS[ending].partition(":")

@@ -34,15 +34,11 @@ def mark_html(data: bytes, doubts: Sequence[Doubt]) -> bytes:
         parts = divided(piece, doubts, doubt)
         for doubt, part in parts:
             if doubt is not None and can_mark and part.strip():
-                result.append(f'<mark title="{_ascii(doubt.comment)}">{part}</mark>')
+                title = escape(doubt.comment).encode("ascii", "xmlcharrefreplace").decode()  # for any encoding
+                result.append(f'<mark title="{title}">{part}</mark>')
             else:
                 result.append(part)
     return "".join(result).encode("utf-8", "surrogateescape")
-
-
-def _ascii(text: str) -> str:
-    """Returns text as an attribute of a page in any encoding."""
-    return escape(text).encode("ascii", "xmlcharrefreplace").decode()
 
 
 def mark_open_document(data: bytes, doubts: Sequence[Doubt]) -> bytes:
@@ -61,9 +57,7 @@ def mark_open_document(data: bytes, doubts: Sequence[Doubt]) -> bytes:
 def _add_style(root: Element) -> None:
     styles = root.find(f"{OFFICE}automatic-styles")
     if styles is None:
-        styles = root.makeelement(f"{OFFICE}automatic-styles")
-        following = (f"{OFFICE}body", f"{OFFICE}master-styles")
-        root.insert(next((n for n, each in enumerate(root) if each.tag in following), len(root)), styles)
+        styles = add(root, f"{OFFICE}automatic-styles", before=(f"{OFFICE}body", f"{OFFICE}master-styles"))
     style = add(styles, f"{STYLE}style", {f"{STYLE}name": MARKED, f"{STYLE}family": "text"})
     add(style, f"{STYLE}text-properties", {f"{FO}background-color": COLOUR})
 

@@ -45,38 +45,35 @@ class _Package(Archive):
 
     def related(self, part: str, kind: str, identifier: str = "") -> str | None:
         """Returns the name of a part to which another one has a relation of a kind, or with an identifier."""
-        has_any = self._relations_of(part) in self.parts
-        for relation in self._relations(part).findall(f"{RELATIONS}Relationship") if has_any else ():
+        path = _relations_of(part)
+        for relation in self.tree(path).findall(f"{RELATIONS}Relationship") if path in self.parts else ():
             is_meant = relation.get("Id") == identifier if identifier else relation.get("Type", "").endswith(f"/{kind}")
             if is_meant and relation.get("TargetMode") != "External":
                 name = normpath(join("/", dirname(part), relation.get("Target", ""))).removeprefix("/")
                 return name if name in self.parts else None
         return None
 
-    def add(self, part: str, kind: str, name: str, content_type: str, content: bytes) -> str:
-        """Adds a part to which another one gets a relation, and returns the identifier of the relation."""
+    def add(self, part: str, kind: str, pattern: str, content_type: str, content: bytes) -> tuple[str, str]:
+        """Adds a part to which another one gets a relation, and returns its name and the identifier of the relation.
+
+        ``pattern`` is of the name and has a place for a number.
+        """
+        name = next(name for number in count(1) if (name := pattern.format(number)) not in self.parts)
         self.parts[name] = content
-        path = self._relations_of(part)
+        path = _relations_of(part)
         for root, place, namespace in (("Relationships", path, RELATIONS), ("Types", _TYPES, TYPES)):
             self.parts.setdefault(place, f'<{root} xmlns="{namespace[1:-1]}"/>'.encode())
-        relations = self._relations(part)
+        relations = self.tree(path)
         used = {each.get("Id") for each in relations}
         identifier = next(free for number in count(1) if (free := f"nmt{number}") not in used)
         target = {"Id": identifier, "Type": f"{OFFICE}/relationships/{kind}"}
         add(relations, f"{RELATIONS}Relationship", {**target, "Target": relpath(name, dirname(part))})
-        add(self.tree(_TYPES), f"{TYPES}Override", {"PartName": f"/{name}", "ContentType": content_type})
-        return identifier
+        add(self.tree(_TYPES), f"{TYPES}Override", {"PartName": f"/{name}", "ContentType": f"{CONTENT}.{content_type}"})
+        return name, identifier
 
-    def free_name(self, pattern: str) -> str:
-        """Returns a name that no part has; ``pattern`` has a place for a number."""
-        return next(name for number in count(1) if (name := pattern.format(number)) not in self.parts)
 
-    def _relations(self, part: str) -> Element:
-        return self.tree(self._relations_of(part))
-
-    @staticmethod
-    def _relations_of(part: str) -> str:
-        return join(dirname(part), "_rels", f"{part.rpartition('/')[2]}.rels")
+def _relations_of(part: str) -> str:
+    return join(dirname(part), "_rels", f"{part.rpartition('/')[2]}.rels")
 
 
 # Letters
@@ -96,8 +93,7 @@ def mark_document(data: bytes, doubts: Sequence[Doubt]) -> bytes:
                 is_text = name == main and next(paragraph.iterancestors(f"{W}txbxContent"), None) is None
                 _mark_paragraph(paragraph, doubts, comment if is_text else None)
     if old is None and len(comments):
-        kind, name = f"{CONTENT}.wordprocessingml.comments+xml", package.free_name("word/comments{}.xml")
-        package.add(main, "comments", name, kind, write_xml(comments))
+        package.add(main, "comments", "word/comments{}.xml", "wordprocessingml.comments+xml", write_xml(comments))
     return package.written(without=MARK_BYTES)
 
 
@@ -138,7 +134,7 @@ def _highlight(run: Element) -> None:
         run.insert(0, properties)
     for old in properties.findall(f"{W}highlight"):
         properties.remove(old)
-    _insert(properties, properties.makeelement(f"{W}highlight", {f"{W}val": "yellow"}), W, _AFTER_HIGHLIGHT)
+    add(properties, f"{W}highlight", {f"{W}val": "yellow"}, before=[f"{W}{each}" for each in _AFTER_HIGHLIGHT.split()])
 
 
 def _comment(comments: Element, numbers: Iterator[int], doubt: Doubt) -> str:
@@ -146,18 +142,8 @@ def _comment(comments: Element, numbers: Iterator[int], doubt: Doubt) -> str:
     identifier = str(next(numbers))
     names = {f"{W}id": identifier, f"{W}author": AUTHOR, f"{W}initials": AUTHOR}
     paragraph = add(add(comments, f"{W}comment", names), f"{W}p")
-    add(add(paragraph, f"{W}r"), f"{W}t").text = doubt.comment
+    add(add(paragraph, f"{W}r"), f"{W}t", text=doubt.comment)
     return identifier
-
-
-def _insert(parent: Element, child: Element, namespace: str, behind: str) -> None:
-    """Inserts a child before those whose names are given, separated by spaces."""
-    names = {f"{namespace}{name}" for name in behind.split()}
-    next_one = next((each for each in parent if each.tag in names), None)
-    if next_one is None:
-        parent.append(child)
-    else:
-        next_one.addprevious(child)
 
 
 # Workbooks
@@ -219,9 +205,8 @@ def _comment_cells(package: _Package, sheet: str, comments: Mapping[str, str]) -
     """Adds comments to cells; one that a cell has already is continued."""
     name = package.related(sheet, "comments")
     if name is None:
-        name, kind = package.free_name("xl/nmtComments{}.xml"), f"{CONTENT}.spreadsheetml.comments+xml"
-        content = f'<comments xmlns="{X[1:-1]}"><authors/><commentList/></comments>'
-        package.add(sheet, "comments", name, kind, content.encode())
+        content = f'<comments xmlns="{X[1:-1]}"><authors/><commentList/></comments>'.encode()
+        name, _ = package.add(sheet, "comments", "xl/nmtComments{}.xml", "spreadsheetml.comments+xml", content)
     root = package.tree(name)
     authors, listed = (root.find(f"{X}{part}") for part in ("authors", "commentList"))
     if authors is None or listed is None:
@@ -235,9 +220,8 @@ def _comment_cells(package: _Package, sheet: str, comments: Mapping[str, str]) -
             text = add(add(listed, f"{X}comment", {"ref": place, "authorId": str(len(authors) - 1)}), f"{X}text")
             shapes.append(_shape(place))
         elif text.find(f"{X}t") is not None:  # text without runs, which can have no more of it
-            run = text.makeelement(f"{X}r")
-            run.append(text.find(f"{X}t"))
-            text.append(run)
+            first = text.find(f"{X}t")
+            add(text, f"{X}r").append(first)
         add(add(text, f"{X}r"), f"{X}t").text = f"\n{comment}" if place in existing else comment
     _draw(package, sheet, "".join(shapes).encode())
 
@@ -254,9 +238,8 @@ def _draw(package: _Package, sheet: str, shapes: bytes) -> None:
     drawing = root.find(f"{X}legacyDrawing")
     name = None if drawing is None else package.related(sheet, "", drawing.get(f"{R}id", ""))
     if name is None:
-        name, kind = package.free_name("xl/drawings/nmtDrawing{}.vml"), f"{CONTENT}.vmlDrawing"
-        identifier = package.add(sheet, "vmlDrawing", name, kind, _DRAWING.encode())
-        drawing = root.makeelement(f"{X}legacyDrawing", {f"{R}id": identifier})
-        _insert(root, drawing, X, _AFTER_DRAWING)
+        pattern = "xl/drawings/nmtDrawing{}.vml"
+        name, identifier = package.add(sheet, "vmlDrawing", pattern, "vmlDrawing", _DRAWING.encode())
+        add(root, f"{X}legacyDrawing", {f"{R}id": identifier}, before=[f"{X}{each}" for each in _AFTER_DRAWING.split()])
     first, end, rest = package.parts[name].rpartition(b"</xml>")  # which is not always well-formed
     package.parts[name] = first + shapes + end + rest
