@@ -12,13 +12,12 @@ sentencepiece has samplers of both kinds, but its random numbers differ between 
 """
 
 import math
+import random
 import tempfile
 from abc import ABC, abstractmethod
 from array import array
-from bisect import bisect_left, insort
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import chain, count, pairwise
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -231,77 +230,21 @@ class UnigramLattices(Segmentations):
 
 
 class BpeDropout(Segmentations):
-    """Merges by rank, each left out with probability alpha, as in sentencepiece.
-
-    A merge that was left out is considered again only after a merge beside it. The pieces of a word follow from the
-    merges that are left out, so they are cached by these.
-    """
-
-    def __init__(self, vocabulary: SentencePieceVocabulary, alpha: float) -> None:
-        super().__init__(vocabulary, alpha)
-        self._paths: dict[Word, _Path] = {}
-        self._num_states = 0
+    """Merges by rank; each of those that are possible before a merge is left out with probability alpha (Provilkov et
+    al. 2020, algorithm 1)."""
 
     def of_words(self, words: Sequence[Word], rng: np.random.Generator) -> tuple[Ids, Ids]:
-        if self._num_states > MAX_REMEMBERED / 5:  # which are larger than edges
-            self._paths, self._num_states = {}, 0
-        # Numbers of merges before one is left out, sampled in blocks.
-        blocks = (rng.geometric(self.alpha, 1 << 14) - 1 for _ in count())
-        num_made, drawn = chain.from_iterable(block.tolist() for block in blocks), []
-        for word in words:
-            path = self._paths.get(word)
-            if path is None:
-                path = self._paths[word] = self._whole(word)
-            while (made := next(num_made)) < len(path.states):
-                if made not in path.left_out:
-                    path.left_out[made] = self._path(path.text, *path.states[made])
-                path = path.left_out[made]
-            drawn.append(path.pieces)
+        draw = random.Random(int(rng.integers(1 << 62))).random  # numbers one by one are faster than from NumPy
+        drawn = [self._merged(text, draw) if (text := self.text(word)) else word for word in words]
         return np.array([i for pieces in drawn for i in pieces]), np.array([len(pieces) for pieces in drawn])
 
-    def _whole(self, word: Word) -> "_Path":
-        """Returns the path on which all merges of a word are made."""
-        text = self.text(word)
-        if not text:
-            return _Path(text, [], word)
-        agenda: _Agenda = []
-        for begin in range(len(text) - 1):
-            self._consider(agenda, text, begin, begin + 1, begin + 2)
-        return self._path(text, tuple(range(len(text) + 1)), agenda)
-
-    def _consider(self, agenda: "_Agenda", text: str, begin: int, middle: int, end: int) -> None:
-        if (score := self.scores.get(text[begin:end])) is not None:
-            insort(agenda, (-score, begin, middle, end))
-
-    def _path(self, text: str, bounds: tuple[int, ...], agenda: "_Agenda") -> "_Path":
-        """Makes all merges of an agenda, from the pieces between ``bounds``."""
-        states = []
-        while agenda:
-            (_, begin, middle, end), agenda = agenda[0], agenda[1:]
-            at = bisect_left(bounds, begin)
-            if bounds[at : at + 3] != (begin, middle, end):  # merged with something else
-                continue
-            states.append((bounds, agenda))
-            bounds, agenda = bounds[: at + 1] + bounds[at + 2 :], agenda.copy()
-            if at > 0:
-                self._consider(agenda, text, bounds[at - 1], begin, end)
-            if at + 2 < len(bounds):
-                self._consider(agenda, text, begin, end, bounds[at + 2])
-        self._num_states += len(states) + 1
-        return _Path(text, states, tuple(self.ids[text[a:b]] for a, b in pairwise(bounds)))
-
-
-_Agenda = list[tuple[float, int, int, int]]
-"""Possible merges, sorted: rank, begin, middle and end."""
-
-
-@dataclass(slots=True)
-class _Path:
-    """The merges of a word from a state on, as long as none is left out."""
-
-    text: str
-    states: list[tuple[tuple[int, ...], _Agenda]]
-    """For each merge the bounds before it, and the agenda if it is left out."""
-    pieces: Word
-    left_out: "dict[int, _Path]" = field(default_factory=dict)
-    """The paths that begin where a merge is left out, by its number."""
+    def _merged(self, text: str, draw: Callable[[], float]) -> Sequence[int]:
+        """Returns the pieces of a word."""
+        pieces = list(text)
+        while True:
+            scores = (self.scores.get(one + other) for one, other in pairwise(pieces))
+            possible = [(score, -at) for at, score in enumerate(scores) if score is not None and draw() >= self.alpha]
+            if not possible:
+                return [self.ids[piece] for piece in pieces]
+            at = -max(possible)[1]
+            pieces[at : at + 2] = [pieces[at] + pieces[at + 1]]

@@ -1,6 +1,7 @@
 """Subword regularisation: the same sentences in other pieces, each epoch anew, and the same ones for the same seed."""
 
 import itertools
+import math
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -93,32 +94,24 @@ def test_pieces_are_drawn_as_often_as_the_paper_says(letters: SentencePieceVocab
 
 
 def test_merges_are_left_out_as_often_as_in_bpe_dropout() -> None:
-    """Every outcome of the choices, written out over lists of symbols."""
+    """Provilkov et al. 2020, algorithm 1: every outcome of the choices before each merge, written out."""
     vocabulary = subwords(["abab"] * 9 + ["aba"] * 7 + ["ab"] * 5 + ["ba", "a", "b"], "bpe", 11)
     alpha, scores = 0.3, vocabulary.scores()
     assert sum(len(piece) > 1 for piece in scores) > 3
     expected: defaultdict[str, float] = defaultdict(float)
 
-    def follow(symbols: list[tuple[int, str]], waiting: set[tuple[int, int]], probability: float) -> None:
-        """``symbols``: places and pieces; ``waiting``: pairs of places that are still to be merged."""
-        possible = [
-            (-scores[one + other], a, b)
-            for (a, one), (b, other) in itertools.pairwise(symbols)
-            if (a, b) in waiting and one + other in scores
-        ]
-        if not possible:
-            expected[" ".join(piece for _, piece in symbols)] += probability
-            return
-        _, a, b = min(possible)
-        follow(symbols, waiting - {(a, b)}, alpha * probability)
-        at = [place for place, _ in symbols].index(a)
-        merged = [*symbols[:at], (a, symbols[at][1] + symbols[at + 1][1]), *symbols[at + 2 :]]
-        beside = {(x, y) for (x, _), (y, _) in itertools.pairwise(merged) if a in (x, y)}
-        others = {pair for pair in waiting if b not in pair and a not in pair}
-        follow(merged, others | beside, (1 - alpha) * probability)
+    def follow(pieces: tuple[str, ...], probability: float) -> None:
+        merges = [at for at in range(len(pieces) - 1) if pieces[at] + pieces[at + 1] in scores]
+        for is_left_out in itertools.product((True, False), repeat=len(merges)):
+            share = probability * math.prod(alpha if out else 1 - alpha for out in is_left_out)
+            possible = [at for at, out in zip(merges, is_left_out, strict=True) if not out]
+            if possible:
+                at = max(possible, key=lambda at: (scores[pieces[at] + pieces[at + 1]], -at))
+                follow((*pieces[:at], pieces[at] + pieces[at + 1], *pieces[at + 2 :]), share)
+            else:
+                expected[" ".join(pieces)] += share
 
-    symbols = list(enumerate(SPACE + "abab"))
-    follow(symbols, {(a, b) for (a, _), (b, _) in itertools.pairwise(symbols)}, 1.0)
+    follow(tuple(SPACE + "abab"), 1.0)
     assert len(expected) > 5
     assert_drawn(draw(vocabulary, "abab", alpha, 4000), expected)
 
