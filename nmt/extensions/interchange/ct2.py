@@ -77,7 +77,7 @@ def check_exportable(
     if type(encoder) is not TransformerEncoder or type(decoder) not in decoders:  # subclasses are others
         raise UserError(
             f"{claim}; this model has the encoder {kinds.encoder['type']} and the decoder {kinds.decoder['type']}.",
-            "Translate a training text with it, and train multi30k/transformer on the translations.",
+            "Train a Transformer: add --set model.encoder.type=transformer to nmt train with text, or use nmt distill.",
         )
     for vocabulary in (translator.vocabularies.source, translator.vocabularies.target):
         if not isinstance(vocabulary, SentencePieceVocabulary | PretrainedVocabulary):

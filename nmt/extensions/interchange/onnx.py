@@ -2,7 +2,8 @@
 
 ``encoder.onnx`` reads ``source`` [B, S] and ``mask`` [B, S] and gives the keys and values of each layer's attention to
 the source. ``step.onnx`` reads them, a ``token`` of each of K hypotheses [B, K], its ``position`` and the state, and
-gives log-probabilities [B, K, V], the mean attention of the alignment heads [B, K, S] and the new state.
+gives log-probabilities [B, K, V], the mean attention of the alignment heads [B, K, S], the best continuations of the
+hypotheses and the new state.
 ``nmt/extensions/interchange/runtime/translate.py``, which is copied into the folder, runs both.
 """
 
@@ -16,18 +17,21 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 import nmt.extensions.interchange.runtime.translate as runtime
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused, new_folder
 from nmt.core.version import __version__
 from nmt.data.batch import Ids
+from nmt.data.vocabulary.base import Vocabulary
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.extensions.interchange.check import PLAIN, check, left_out
 from nmt.extensions.interchange.ct2 import check_exportable, num_positions
@@ -42,6 +46,8 @@ from nmt.recipe.schema import DecodingOptions
 from nmt.translation.translator import Translator
 
 OPSET = 18
+NETWORKS, SHARED = ("encoder.onnx", "step.onnx"), "shared.bin"
+MIN_SHARED_BYTES = 1 << 16
 DECODING = (
     "beam_size", "batch_size", "length_penalty", "alpha", "early_stopping", "max_length", "max_length_ratio",
     "max_length_extra",
@@ -75,24 +81,45 @@ def export_onnx(translator: Translator, output: Path, quantization: str | None =
         state = _write_networks(translator, temporary)
         if quantization:
             _quantize(temporary)
+        _share(temporary)
         translator.vocabularies.save(temporary)
         text = json.dumps(configuration(translator, state), indent=2, ensure_ascii=False)
         (temporary / "config.json").write_text(text + "\n", "utf-8")
         shutil.copyfile(runtime.__file__, temporary / "translate.py")
 
 
-class _PositionTable(nn.Module):
+class _Columns(nn.Module):
+    """A table with a column for each token or position, as the output layer multiplies by the one that it shares."""
+
+    def __init__(self, weight_DV: nn.Parameter) -> None:
+        super().__init__()
+        self.weight_DV = weight_DV
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return torch.unflatten(self.weight_DV.index_select(1, ids.flatten()).T, 0, ids.shape)
+
+
+class _PositionTable(_Columns):
     """The position codes as a table, with a position that is a tensor."""
 
     def __init__(self, positions: Positions, length: int) -> None:
-        super().__init__()
         with torch.inference_mode():
-            table_TD = positions(torch.zeros(1, length, positions.size))[0]
-        self.register_buffer("table_TD", table_TD.clone())
+            codes_TD = positions(torch.zeros(1, length, positions.size))[0]
+        super().__init__(nn.Parameter(codes_TD.T.clone(memory_format=torch.contiguous_format)))
 
     def forward(self, x_BTD: Tensor, start: Tensor | None = None) -> Tensor:
-        table_TD = cast(Tensor, self.table_TD)
-        return x_BTD + (table_TD[: x_BTD.shape[1]] if start is None else table_TD[start])
+        return x_BTD + super().forward(torch.arange(x_BTD.shape[1]) if start is None else start[None])
+
+
+class _OutputLayer(nn.Module):
+    """Logits of vectors [..., D]."""
+
+    def __init__(self, weight_DV: nn.Parameter, bias_V: Tensor) -> None:
+        super().__init__()
+        self.weight_DV, self.bias_V = weight_DV, nn.Parameter(bias_V)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features @ self.weight_DV + self.bias_V
 
 
 class _Encoder(nn.Module):
@@ -113,15 +140,53 @@ class _Encoder(nn.Module):
         return tuple(parts)
 
 
+def best_continuations(
+    log_p_BKV: Tensor, score_BK: Tensor, at_limit_B: Tensor, eos: int, never: Sequence[int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the C = 2K best continuations of the hypotheses of each sentence.
+
+    A search needs no more, and all log-probabilities are 16 MB for 100 sentences, 5 hypotheses and 8,000 tokens.
+
+    Args:
+        log_p_BKV: log-probabilities of the next token.
+        score_BK: log-probabilities of the hypotheses.
+        at_limit_B: whether EOS is the only continuation.
+        eos: its id.
+        never: ids that no translation contains.
+
+    Returns:
+        Their log-probabilities, best first, the places of their hypotheses, and their tokens, each [B, C].
+    """
+    _, size, num_tokens = log_p_BKV.shape
+    value_BKC, token_BKC = log_p_BKV.topk(cast(Any, torch).sym_min(2 * size + len(never), num_tokens))
+    for token in never:
+        value_BKC = value_BKC.masked_fill(token_BKC == token, -inf)
+    ended_BKC = functional.pad(log_p_BKV[:, :, eos, None], (0, value_BKC.shape[2] - 1), value=-inf)
+    value_BKC = score_BK[:, :, None] + torch.where(at_limit_B[:, None, None], ended_BKC, value_BKC)
+    token_BKC = token_BKC.masked_fill(at_limit_B[:, None, None], eos)
+    value_BC, place_BC = value_BKC.flatten(1).topk(2 * size)
+    parent_BC = place_BC // value_BKC.shape[2]
+    return value_BC, parent_BC.int(), token_BKC.flatten(1).gather(1, place_BC).int()
+
+
 class _Step(nn.Module):
     """A step of a decoder. A state is a list of tensors [B, K, …], and memory the keys and values of each layer."""
 
-    def __init__(self, decoder: TransformerDecoder | SsruDecoder, heads: Sequence[int]) -> None:
+    def __init__(
+        self, decoder: TransformerDecoder | SsruDecoder, heads: Sequence[int], eos: int, never: Sequence[int]
+    ) -> None:
         super().__init__()
-        self.decoder, self.heads = decoder, list(heads)
+        self.decoder, self.heads, self.eos, self.never = decoder, list(heads), eos, list(never)
 
     def forward(
-        self, token_BK: Tensor, position: Tensor, mask_BS: Tensor, memory: Sequence[Tensor], state: Sequence[Tensor]
+        self,
+        token_BK: Tensor,
+        position: Tensor,
+        mask_BS: Tensor,
+        score_BK: Tensor,
+        at_limit_B: Tensor,
+        memory: Sequence[Tensor],
+        state: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
         decoder, bias, weights, parts = self.decoder, padding_bias(mask_BS), list[Tensor](), list[Tensor]()
         x_BKD = decoder.positions(decoder.embedding(token_BK), position)
@@ -134,7 +199,9 @@ class _Step(nn.Module):
             weights.append(weights_BHKS)
             parts += new
         log_p_BKV = decoder.output(decoder.norm(x_BKD)).log_softmax(-1)
-        return log_p_BKV, select_heads(torch.cat(weights, dim=1), self.heads).mean(1), *parts
+        attention_BKS = select_heads(torch.cat(weights, dim=1), self.heads).mean(1)
+        best = best_continuations(log_p_BKV, score_BK, at_limit_B, self.eos, self.never)
+        return log_p_BKV, attention_BKS, log_p_BKV[:, :, self.eos], *best, *parts
 
     def read(
         self, layer: Any, x_BKD: Tensor, state: Sequence[Tensor], keys_values: KeysValues, bias: Tensor
@@ -192,19 +259,31 @@ class _SsruStep(_Step):
         return [[self.decoder.embedding.size]] * len(self.decoder.layers)
 
 
+def never(target: Vocabulary) -> list[int]:
+    """Returns the ids that no translation contains."""
+    return [target.pad, target.sos]
+
+
 def networks(translator: Translator) -> tuple[nn.Module, _Step]:
     """Returns the encoder and the step of the decoder as they are exported."""
     model, length = copy.deepcopy(translator.model).eval(), num_positions(translator)
     encoder, decoder = cast(TransformerEncoder, model.encoder), cast(TransformerDecoder | SsruDecoder, model.decoder)
-    for side in (encoder, decoder):
+    of_output = nn.Parameter(decoder.output.weight_VD.T.contiguous())
+    is_shared = decoder.output.weight_VD is decoder.embedding.weight
+    decoder.output = cast(Any, _OutputLayer(of_output, decoder.output.bias_V))
+    for side, shared in ((encoder, None), (decoder, of_output if is_shared else None)):
         side.positions = cast(Any, _PositionTable(side.positions, length))
+        columns = shared if shared is not None else nn.Parameter(side.embedding.weight.T.contiguous())
+        side.embedding.table = cast(Any, _Columns(columns))
     heads, attentions = translator.aligner.heads.heads, list[MultiHeadAttention]()
+    target = translator.vocabularies.target
     step: _Step
     if isinstance(decoder, TransformerDecoder):
-        step = _TransformerStep(decoder, heads)
+        step = _TransformerStep(decoder, heads, target.eos, never(target))
         attentions = [layer.cross_attention for layer in decoder.layers if layer.cross_attention is not None]
     else:
-        step, attentions = _SsruStep(decoder, heads), [layer.attention for layer in decoder.layers]
+        step = _SsruStep(decoder, heads, target.eos, never(target))
+        attentions = [layer.attention for layer in decoder.layers]
     return _Encoder(encoder, attentions).eval(), step.eval()
 
 
@@ -226,11 +305,19 @@ def _write_networks(translator: Translator, folder: Path) -> dict[str, list[int]
     of_state = [of_sentences | {2 + axis: any_size for axis, size in enumerate(shape) if not size} for shape in shapes]
     _write(
         step,
-        (torch.full((2, 3), 4), torch.tensor(7), mask_BS, memory, state),
-        (of_sentences, {}, of_sentences, [{0: any_size, 2: any_size}] * len(memory), of_state),
+        (torch.full((2, 3), 4), torch.tensor(7), mask_BS, torch.zeros(2, 3), mask_BS[:, 0], memory, state),
+        (
+            of_sentences,
+            {},
+            of_sentences,
+            of_sentences,
+            {0: any_size},
+            [{0: any_size, 2: any_size}] * len(memory),
+            of_state,
+        ),
         folder / "step.onnx",
-        ["token", "position", "mask", *names, *parts],
-        ["log_probability", "attention", *(f"new.{name}" for name in parts)],
+        ["token", "position", "mask", "score", "at_limit", *names, *parts],
+        ["log_probability", "attention", *runtime.BEST, *(f"new.{name}" for name in parts)],
     )
     return dict(zip(parts, shapes, strict=True))
 
@@ -267,15 +354,67 @@ def _silent() -> Iterator[None]:
 
 
 def _quantize(folder: Path) -> None:
-    """Stores the weights of both networks in 8 bits, one scale for each column of a matrix."""
+    """Stores the matrices of both networks in 8 bits, one scale for each column."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with _silent():
-        for path in (folder / "encoder.onnx", folder / "step.onnx"):
+        for path in map(folder.joinpath, NETWORKS):
             complete = path.with_suffix(".float")
             path.rename(complete)
-            quantize_dynamic(complete, path, weight_type=QuantType.QInt8, per_channel=True)
+            quantize_dynamic(
+                complete, path, op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8, per_channel=True
+            )
             complete.unlink()
+            network = onnx.load(path)
+            _quantize_tables(network.graph)
+            onnx.save(network, path)
+
+
+def _quantize_tables(graph: Any) -> None:
+    """Lets each table be read from the matrix of 8 bits that the output layer has, or one of its own."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    tables = {table.name: table for table in graph.initializer}
+    for place, node in reversed([*enumerate(graph.node)]):
+        if node.op_type != "Gather" or not node.input[0].endswith("weight_DV"):
+            continue
+        (name, ids), found = node.input, node.output[0]
+        quantized, scale = f"{name}_quantized", f"{name}_scale"
+        if quantized not in tables:
+            weight_DV = numpy_helper.to_array(tables[name])
+            scale_V = (abs(weight_DV).max(0) / 127).clip(1e-30)
+            weight_DV = (weight_DV / scale_V).round().astype("int8")
+            graph.initializer.append(numpy_helper.from_array(weight_DV, quantized))
+            graph.initializer.append(numpy_helper.from_array(scale_V, scale))
+        steps = [
+            ("Gather", [quantized, ids], f"{found}_quantized", {"axis": 1}),
+            ("Cast", [f"{found}_quantized"], f"{found}_unscaled", {"to": TensorProto.FLOAT}),
+            ("Gather", [scale, ids], f"{found}_scale", {}),
+            ("Mul", [f"{found}_unscaled", f"{found}_scale"], found, {}),
+        ]
+        graph.node.remove(node)
+        for operator, inputs, output, attributes in reversed(steps):
+            graph.node.insert(place, helper.make_node(operator, inputs, [output], **attributes))
+        if name in tables:
+            graph.initializer.remove(tables[name])
+
+
+def _share(folder: Path) -> None:
+    """Moves the largest matrix to a file of its own if both networks have it, so that it is there once."""
+    import onnx
+    from onnx.external_data_helper import set_external_data
+
+    networks = {name: onnx.load(folder / name) for name in NETWORKS}
+    tables = [{table.raw_data: table for table in network.graph.initializer} for network in networks.values()]
+    content = max(tables[0].keys() & tables[1].keys(), key=len, default=b"")
+    if len(content) < MIN_SHARED_BYTES:
+        return
+    (folder / SHARED).write_bytes(content)
+    for (name, network), own in zip(networks.items(), tables, strict=True):
+        set_external_data(own[content], SHARED)
+        own[content].ClearField("raw_data")
+        onnx.save(network, folder / name)
 
 
 def configuration(translator: Translator, state: dict[str, list[int]]) -> dict[str, Any]:
@@ -283,7 +422,7 @@ def configuration(translator: Translator, state: dict[str, list[int]]) -> dict[s
     data, vocabularies, decoding = translator.recipe.data, translator.vocabularies, translator.recipe.decoding
     source, target = vocabularies.source, vocabularies.target
     of_source: dict[str, Any] = {"pad": source.pad, "eos": source.eos}
-    of_target: dict[str, Any] = {"sos": target.sos, "eos": target.eos, "never": [target.pad, target.sos]}
+    of_target: dict[str, Any] = {"sos": target.sos, "eos": target.eos}
     for name, side, options in (("source", source, of_source), ("target", target, of_target)):
         options["file"] = f"vocabulary{'' if vocabularies.joint else '.' + name}{side.suffix}"
     if not isinstance(source, PretrainedVocabulary):  # whose file has its tags and hidden ids

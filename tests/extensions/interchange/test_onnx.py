@@ -11,11 +11,12 @@ from fixture_types import RunNmt, TrainTiny
 from nmt.core.errors import UserError
 from nmt.data.batch import Ids
 from nmt.extensions.interchange.onnx import OnnxModel, export_onnx
+from nmt.extensions.interchange.runtime import translate as runtime
 from nmt.translation.load import load
 from nmt.translation.results import ScoredPair
 from nmt.translation.translator import Translator
 
-pytest.importorskip("onnx", reason="needs onnx")
+onnx = pytest.importorskip("onnx", reason="needs onnx")
 pytest.importorskip("onnxscript", reason="needs onnxscript")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 
@@ -42,8 +43,14 @@ def ids_of(pairs: list[ScoredPair], translator: Translator) -> list[tuple[Ids, I
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [*MODELS, "one layer"])
 def test_log_probabilities_and_translations_are_those_of_pytorch(
-    train_tiny: TrainTiny, tiny_corpus: Path, tmp_path: Path, kind: str, request: pytest.FixtureRequest
+    train_tiny: TrainTiny,
+    tiny_corpus: Path,
+    tmp_path: Path,
+    kind: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("nmt.extensions.interchange.onnx.MIN_SHARED_BYTES", 4_000)
     if kind == "one layer":
         folder: Path = request.getfixturevalue("onnx_folder")
         translator, exported = load(folder / "model", "cpu"), OnnxModel(folder / "onnx")
@@ -52,6 +59,9 @@ def test_log_probabilities_and_translations_are_those_of_pytorch(
         translator = load(directory, "cpu")
         export_onnx(translator, tmp_path / "out")
         exported = OnnxModel(tmp_path / "out")
+        assert (tmp_path / "out" / "shared.bin").exists() == (kind != "post-norm"), (
+            "separate vocabularies share nothing"
+        )
     lines = (tiny_corpus / "train.de").read_text("utf-8").splitlines()
     lines += ["", "😀 Hund xyz", "Mond " * 12, *(tiny_corpus / "val.de").read_text("utf-8").splitlines()]
     for options in (
@@ -77,8 +87,11 @@ def test_8_bits_are_smaller_and_nothing_else_is_offered(run_nmt: RunNmt, train_t
         "config.json", "encoder.onnx", "step.onnx", "translate.py", "vocabulary.model",
     ]  # fmt: skip
     export_onnx(load(directory, "cpu"), tmp_path / "float")
-    sizes = [(tmp_path / name / "encoder.onnx").stat().st_size for name in ("int8", "float")]
-    assert sizes[0] < sizes[1]
+    for name in ("encoder.onnx", "step.onnx"):
+        weights = onnx.load(tmp_path / "int8" / name).graph.initializer
+        types = {weight.data_type for weight in weights if len(weight.dims) == 2 and min(weight.dims) > 1}
+        assert types == {onnx.TensorProto.INT8}, "embeddings, positions and the output layer, too"
+        assert (tmp_path / "int8" / name).stat().st_size < (tmp_path / "float" / name).stat().st_size
     done = run_nmt("export", directory, "-o", tmp_path / "half", "--to", "onnx", "--quantization", "float16")
     assert (done.returncode, (tmp_path / "half").exists()) == (2, False)
     assert "The ONNX export has no float16" in done.stderr
@@ -96,7 +109,7 @@ def test_other_models_are_refused_and_a_missing_package_is_named(
 
 
 def test_a_damaged_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"format": "nmt-onnx", "version": 1}), "utf-8")
+    (tmp_path / "config.json").write_text(json.dumps({"format": "nmt-onnx", "version": runtime.FORMAT}), "utf-8")
     (tmp_path / "encoder.onnx").write_bytes(b"nothing")
     with pytest.raises(UserError, match="can't be loaded"):
         OnnxModel(tmp_path)

@@ -1,6 +1,6 @@
 """The networks that are exported to ONNX, run by PyTorch with the search of the runtime; needs no onnxruntime."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,23 @@ from nmt.translation.load import load
 from tests.extensions.interchange.huggingface_folders import lines_of, strange_lines, write_folder
 from tests.extensions.interchange.pretrained.test_huggingface import CASES, TARGETS
 
+ARGUMENTS = ("source", "token", "position", "mask", "score", "at_limit")
+
 
 class Session:
     """Runs a network as onnxruntime does; inputs of the same kind are a list."""
 
-    def __init__(self, network: torch.nn.Module) -> None:
-        self.network = network
+    def __init__(self, network: torch.nn.Module, outputs: Sequence[str] = ()) -> None:
+        self.network, self.outputs = network, outputs
 
-    def run(self, names: None, inputs: Mapping[str, Any]) -> list[Any]:
+    def run(self, names: Sequence[str] | None, inputs: Mapping[str, Any]) -> list[Any]:
         tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
-        arguments = [tensors[name] for name in ("source", "token", "position", "mask") if name in tensors]
+        arguments = [tensors[name] for name in ARGUMENTS if name in tensors]
         for kind in ("memory.", "state."):
             arguments += [parts] if (parts := [part for name, part in tensors.items() if name.startswith(kind)]) else []
         with torch.inference_mode():
-            return [part.numpy() for part in self.network(*arguments)]
+            found = [part.numpy() for part in self.network(*arguments)]
+        return found if names is None else [found[self.outputs.index(name)] for name in names]
 
 
 @pytest.mark.quick("mbart")
@@ -44,7 +47,8 @@ def test_imported_models_translate_alike(name: str, build_once: BuildOnce, tmp_p
     model: Any = object.__new__(runtime.Model)
     model.config = configuration(translator, state)
     model._source, model._target = (model._vocabulary(tmp_path / "model", side) for side in ("source", "target"))
-    model._encoder, model._step, model._first = Session(encoder), Session(step), model.config["first"]
+    outputs = ["log_probability", "attention", *runtime.BEST, *(f"new.{name}" for name in state)]
+    model._encoder, model._step, model._first = Session(encoder), Session(step, outputs), model.config["first"]
     model._memory = [f"memory.{number}" for number in range(len(state))]
     lines = [*lines_of("de", 10), *strange_lines(10), "", ">>fra<< Ein Mann schläft."]
     for beam_size in (1, 4):

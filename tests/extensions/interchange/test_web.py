@@ -119,7 +119,8 @@ SEARCH = """
 import { readFileSync } from "node:fs";
 import { Tensor } from "./runtime/ort.wasm.min.mjs";
 import { Translator } from "./translator.js";
-const { config, model, sources, cases, size, broken } = JSON.parse(readFileSync("given.json", "utf8"));
+const { config, model, sources, cases, size, broken, never } = JSON.parse(readFileSync("given.json", "utf8"));
+const { eos } = config.target;
 const files = { model: Uint8Array.from(Buffer.from(model, "base64")) };
 const logP = (source, tokens) => {
   let hash = 7;
@@ -130,23 +131,33 @@ const logP = (source, tokens) => {
 };
 const encoder = { run: async ({ source }) => ({ source: new Tensor("int64", source.data, source.dims) }) };
 const step = {
-  run: async ({ token, position, source, mask, state }) => {
-    const [B, K] = token.dims, S = source.dims[1], t = state.dims[2], rows = [], all = [];
+  run: async ({ token, position, source, mask, state, score, at_limit }, outputs) => {
+    const [B, K] = token.dims, S = source.dims[1], t = state.dims[2], rows = [], end = [], best = [];
     for (let b = 0; b < B; b++) {
       const row = [...source.data.slice(b * S, (b + 1) * S)].map(Number);
-      const ids = row.filter((_, s) => mask.data[b * S + s]).slice(0, -1); // without EOS
+      const ids = row.filter((_, s) => mask.data[b * S + s]).slice(0, -1), of_sentence = []; // without EOS
       for (let k = 0; k < K; k++) {
         const tokens = [...state.data.slice((b * K + k) * t, (b * K + k + 1) * t), Number(token.data[b * K + k])];
         if (tokens.length !== Number(position.data[0]) + 1) throw new Error(`position ${position.data[0]}`);
         rows.push(...tokens);
-        all.push(...logP(ids, tokens));
+        const all = logP(ids, tokens);
+        end.push(all[eos]);
+        all.forEach((value, token) => {
+          const isPossible = at_limit.data[b] ? token === eos : !never.includes(token);
+          of_sentence.push([isPossible ? Math.fround(value + score.data[b * K + k]) : -Infinity, k, token]);
+        });
       }
+      best.push(...of_sentence.sort(([one], [other]) => other - one || 0).slice(0, 2 * K));
     }
-    return {
-      log_probability: new Tensor("float32", Float32Array.from(all), [B, K, size]),
-      attention: null,
+    const column = (type, at) => new Tensor("", type.from(best, (each) => each[at]), [B, 2 * K]);
+    const found = {
+      end: { data: Float32Array.from(end) },
+      "best.value": column(Float32Array, 0),
+      "best.parent": column(Int32Array, 1),
+      "best.token": column(Int32Array, 2),
       "new.state": new Tensor("float32", Float32Array.from(rows), [B, K, t + 1]),
     };
+    return Object.fromEntries(outputs.map((name) => [name, found[name]]));
   },
 };
 const results = [];
@@ -186,10 +197,11 @@ def page_search(folder: Path, cases: list[dict[str, Any]], broken: bool) -> Any:
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines_of("de", 100)), model_writer=content, vocab_size=100, minloglevel=2
     )
-    side = {"file": "model", "pad": PAD, "sos": SOS, "eos": EOS, "never": [PAD, SOS], "tags": {}, "hidden": []}
+    side = {"file": "model", "pad": PAD, "sos": SOS, "eos": EOS, "tags": {}, "hidden": []}
     config = {"source": side, "target": side, "num_positions": 12, "max_pieces": 99, "state": {"state": [0]}}
     model = base64.b64encode(content.getvalue()).decode()
     given = {"config": config, "model": model, "sources": SOURCES, "cases": cases, "size": SIZE, "broken": broken}
+    given |= {"never": [PAD, SOS]}
     return config, in_node(folder, SEARCH, given)
 
 

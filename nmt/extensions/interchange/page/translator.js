@@ -4,6 +4,8 @@
 import * as ort from "./runtime/ort.wasm.min.mjs";
 import { openVocabulary } from "./tokenizer.js";
 
+// What a search reads of step.onnx; as in runtime/translate.py.
+const BEST = ["end", "best.value", "best.parent", "best.token"];
 const NOT_FINITE = "The model gives log-probabilities that are not finite: its weights are damaged or too large for their type. Export it again.";
 
 // Scores of hypotheses by their log-probabilities and lengths, EOS counted, as in nmt/decoding/ranking.py.
@@ -55,13 +57,17 @@ export class Translator {
     ort.env.wasm.wasmPaths = at("runtime/").href;
     ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
     const config = JSON.parse(new TextDecoder().decode(await bytesOf(at("config.json"))));
-    const names = ["encoder.onnx", "step.onnx", ...new Set([config.source.file, config.target.file])];
+    const shared = "shared.bin" in config.sizes ? ["shared.bin"] : []; // what both networks read
+    const names = ["encoder.onnx", "step.onnx", ...shared, ...new Set([config.source.file, config.target.file])];
     const total = names.reduce((sum, name) => sum + config.sizes[name], 0);
     let loaded = 0;
     const add = (size) => onProgress((loaded += size), total);
     const files = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await bytesOf(at(name), add)])));
     const sessions = [];
-    for (const name of names.slice(0, 2)) sessions.push(await ort.InferenceSession.create(files[name], { executionProviders: ["wasm"] }));
+    const externalData = shared.map((path) => ({ path, data: files[path] }));
+    for (const name of names.slice(0, 2)) {
+      sessions.push(await ort.InferenceSession.create(files[name], { executionProviders: ["wasm"], externalData }));
+    }
     return new Translator(config, sessions, files);
   }
 
@@ -111,22 +117,20 @@ export class Translator {
     const { first } = this.config; // some pretrained models read another token before SOS
     if (first === null || first === undefined) return [memory, Object.fromEntries(state)];
     const tokens = Array(sources.length * size).fill(first);
-    return [memory, (await this.#read(tokens, [sources.length, size], 0, memory, Object.fromEntries(state)))[2]];
+    return [memory, (await this.step([], tokens, [sources.length, size], -1, memory, Object.fromEntries(state)))[1]];
   }
 
   /**
-   * Reads a token of each hypothesis [B, K] at a position, the number of tokens read before, SOS counted; returns
-   * log-probabilities, attention and the new state.
+   * Reads a token of each hypothesis [B, K] at a position, the number of tokens read before, SOS counted; returns these outputs
+   * of step.onnx and the new state. The best continuations depend on `search`: scores [B, K] and whether EOS is the only one [B].
    */
-  step(tokens, shape, position, memory, state) {
-    return this.#read(tokens, shape, position + Number((this.config.first ?? null) !== null), memory, state);
-  }
-
-  async #read(tokens, shape, position, memory, state) {
-    const token = int64(tokens, shape);
-    const output = await this.stepper.run({ token, position: int64([position], []), ...memory, ...state });
-    const next = Object.fromEntries(this.stateNames.map((name) => [name, output[`new.${name}`]]));
-    return [output.log_probability, output.attention, next];
+  async step(names, tokens, shape, position, memory, state, { scores, atLimit } = {}) {
+    const place = position + Number((this.config.first ?? null) !== null);
+    const score = new ort.Tensor("float32", scores ?? new Float32Array(tokens.length), shape);
+    const at_limit = new ort.Tensor("bool", atLimit ?? new Uint8Array(shape[0]), [shape[0]]);
+    const feeds = { token: int64(tokens, shape), position: int64([place], []), score, at_limit, ...memory, ...state };
+    const output = await this.stepper.run(feeds, [...names, ...this.stateNames.map((name) => `new.${name}`)]);
+    return [output, Object.fromEntries(this.stateNames.map((name) => [name, output[`new.${name}`]]))];
   }
 
   /** Returns the attention of each target token to the source pieces and EOS, an array for each token. */
@@ -135,9 +139,9 @@ export class Translator {
     let [memory, state] = await this.start([source], 1);
     const isInput = this.config.attention === "input"; // a token is aligned by the step that has read it
     for (let t = 0; t < ids.length + Number(isInput); t++) {
-      let attention;
-      [, attention, state] = await this.step([tokens[t]], [1, 1], t, memory, state);
-      if (!isInput || t) rows.push([...attention.data]);
+      let output;
+      [output, state] = await this.step(["attention"], [tokens[t]], [1, 1], t, memory, state);
+      if (!isInput || t) rows.push([...output.attention.data]);
     }
     return rows;
   }
@@ -163,8 +167,15 @@ class Beam {
     const last = Math.max(1, ...this.rows.map((row) => row.limit)); // there a sentence has no continuation but EOS
     for (let position = 0; this.rows.length && position < last; position++) {
       const tokens = this.rows.flatMap((row) => row.tokens.map((ids) => ids.at(-1) ?? sos));
-      const [logP, , next] = await this.model.step(tokens, [this.rows.length, this.size], position, memory, state);
-      const parents = this.rows.map((row, b) => this.#advance(row, logP, b, position));
+      const scores = Float32Array.from(this.rows.flatMap((row) => [...row.scores]));
+      const atLimit = Uint8Array.from(this.rows, (row) => position + 1 >= row.limit);
+      const shape = [this.rows.length, this.size];
+      const [best, next] = await this.model.step(BEST, tokens, shape, position, memory, state, { scores, atLimit });
+      if (!best.end.data.every(Number.isFinite)) throw new Error(NOT_FINITE);
+      const [values, places, ids] = BEST.slice(1).map((name) => best[name].data);
+      const continuations = Array.from(values, (value, i) => ({ value, parent: places[i], token: ids[i] }));
+      const count = 2 * this.size;
+      const parents = this.rows.map((row, b) => this.#advance(row, continuations.slice(b * count, (b + 1) * count), position));
       const stay = [...this.rows.keys()].filter((b) => !this.#isDone(this.rows[b], position + 1));
       const kept = stay.flatMap((b) => parents[b].map((k) => b * this.size + k));
       state = {};
@@ -180,27 +191,11 @@ class Beam {
   }
 
   /** Finishes what ends among the first K of the 2K best continuations, keeps the K best others; returns their parents. */
-  #advance(row, logP, b, position) {
-    const { never, eos } = this.model.config.target, size = this.size, vocabulary = logP.dims[2];
-    const isLast = position + 1 >= row.limit, best = [];
-    const offer = (value, parent, token) => {
-      if (!(value < Infinity)) throw new Error(NOT_FINITE); // as NaN is
-      if (best.length === 2 * size && value <= best.at(-1).value) return;
-      let at = best.length;
-      while (at && best[at - 1].value < value) at--;
-      best.splice(at, 0, { value, parent, token });
-      if (best.length > 2 * size) best.pop();
-    };
-    for (let k = 0; k < size; k++) {
-      const start = (b * size + k) * vocabulary, score = row.scores[k];
-      if (score === -Infinity) continue;
-      for (let token = isLast ? eos : 0; token < (isLast ? eos + 1 : vocabulary); token++) {
-        if (!never.includes(token)) offer(Math.fround(logP.data[start + token] + score), k, token);
-      }
-    }
+  #advance(row, best, position) {
+    const { eos } = this.model.config.target, { size } = this;
     const found = this.finished[row.sentence];
     for (const each of best.slice(0, size)) {
-      if (each.token === eos) {
+      if (each.token === eos && each.value > -Infinity) {
         const score = this.#normalised(each.value, position + 1);
         found.push({ ids: row.tokens[each.parent], score, logProbability: each.value });
       }

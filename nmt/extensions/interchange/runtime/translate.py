@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Arrays = Mapping[str, Array]
 TAG, MARIAN_TAG = re.compile(r"\s*(<[^<>\s]+>)\s*"), re.compile(r"(>>[^<>\s]+<<)")
 SPACE = "\u2581"
 WINDOW = 16
@@ -42,7 +43,10 @@ NOT_FINITE = (
     "the model gives log-probabilities that are not finite; its weights are damaged or too large for their type: "
     "export it again without --quantization, or another checkpoint"
 )
-FORMAT = 1
+BEST = ("end", "best.value", "best.parent", "best.token")
+"""What a search reads of ``step.onnx``: the log-probability of EOS after each hypothesis [B, K], which is not finite if
+any is not; and the 2K best continuations: log-probabilities, places of the hypotheses and tokens, each [B, 2K]."""
+FORMAT = 2
 """Version of ``config.json``."""
 
 
@@ -141,7 +145,7 @@ class Model:
 
             self.config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
             if self.config.get("format") != "nmt-onnx" or self.config["version"] != FORMAT:
-                raise FolderError(f"{folder} is not an ONNX folder of this version of nmt; export the model again.")
+                raise FolderError(f"{folder} is not an ONNX folder of this version of nmt")
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads, options.log_severity_level = num_threads, 3
             self._encoder, self._step = (
@@ -233,7 +237,7 @@ class Model:
         memory, state = self.start([source], 1)
         scores, previous = [], self.config["target"]["sos"]
         for position, token in enumerate([*target, self.config["target"]["eos"]]):
-            log_p_BKV, _, state = self.step(np.array([[previous]]), position, memory, state)
+            (log_p_BKV,), state = self.step(("log_probability",), np.array([[previous]]), position, memory, state)
             scores.append(float(_finite(log_p_BKV)[0, 0, token]))
             previous = token
         return scores
@@ -254,39 +258,37 @@ class Model:
         }
         memory |= {"mask": mask_BS}
         if self._first is not None:  # some pretrained models read another token before SOS
-            tokens_BK = np.full((len(sources), num_rows), self._first)
-            state = self._read(tokens_BK, 0, memory, state)[2]
+            state = self.step((), np.full((len(sources), num_rows), self._first), -1, memory, state)[1]
         return memory, state
 
     def step(
-        self, token_BK: Array, position: int, memory: Mapping[str, Array], state: Mapping[str, Array]
-    ) -> tuple[Array, Array, dict[str, Array]]:
+        self, names: Sequence[str], token_BK: Array, position: int, memory: Arrays, state: Arrays, **search: Array
+    ) -> tuple[list[Array], dict[str, Array]]:
         """Reads a token of each hypothesis.
 
         Args:
+            names: outputs of ``step.onnx`` that are wanted.
             token_BK: ids; SOS at first.
             position: number of tokens read before, SOS counted.
             memory, state: from :meth:`start` or the step before.
+            search: what :data:`BEST` depends on: ``score`` [B, K], log-probabilities of the hypotheses, and
+                ``at_limit`` [B], whether EOS is the only continuation.
 
         Returns:
-            Log-probabilities of the next token [B, K, V], the mean attention of the alignment heads [B, K, S], and the
-            new state.
+            These outputs, and the new state.
         """
-        return self._read(token_BK, position + (self._first is not None), memory, state)
-
-    def _read(
-        self, token_BK: Array, position: int, memory: Mapping[str, Array], state: Mapping[str, Array]
-    ) -> tuple[Array, Array, dict[str, Array]]:
-        inputs = {"token": token_BK.astype(np.int64), "position": np.array(position), **memory, **state}
-        log_p_BKV, attention_BKS, *parts = self._step.run(None, inputs)
-        return log_p_BKV, attention_BKS, dict(zip(state, parts, strict=True))
+        place = np.array(position + (self._first is not None))
+        inputs = {"token": token_BK.astype(np.int64), "position": place, **memory, **state}
+        inputs |= {"score": np.zeros(token_BK.shape, np.float32), "at_limit": np.zeros(len(token_BK), bool)} | search
+        found = self._step.run([*names, *(f"new.{name}" for name in state)], inputs)
+        return found[: len(names)], dict(zip(state, found[len(names) :], strict=True))
 
 
-def _finite(log_p_BKV: Array) -> Array:
+def _finite(log_p: Array) -> Array:
     """Returns log-probabilities; raises FolderError if they are not finite, which no search could go on with."""
-    if not np.isfinite(log_p_BKV.max(axis=2)).all():  # NaN is the maximum of its row
+    if not np.isfinite(log_p).all():
         raise FolderError(NOT_FINITE)
-    return log_p_BKV
+    return log_p
 
 
 class _Beam:
@@ -306,34 +308,26 @@ class _Beam:
 
     def run(self) -> list[list[Hypothesis]]:
         """Searches; returns the hypotheses of each sentence."""
-        never, eos = self._model.config["target"]["never"], self._model.config["target"]["eos"]
-        for position in range(max(1, *self._limit_B)):  # at its limit a sentence has no continuation but EOS
-            log_p_BKV, _, self._state = self._model.step(
-                self._tokens_BKt[:, :, -1], position, self._memory, self._state
+        for position in range(max(1, *self._limit_B)):
+            (end_BK, *best), self._state = self._model.step(
+                BEST,
+                self._tokens_BKt[:, :, -1],
+                position,
+                self._memory,
+                self._state,
+                score=self._score_BK,
+                at_limit=position + 1 >= self._limit_B,
             )
-            _finite(log_p_BKV)[:, :, never] = -np.inf
-            at_limit_B = position + 1 >= self._limit_B
-            eos_BK = log_p_BKV[at_limit_B, :, eos]
-            log_p_BKV[at_limit_B] = -np.inf
-            log_p_BKV[at_limit_B, :, eos] = eos_BK
-            parent_BK = self._advance(log_p_BKV + self._score_BK[:, :, None], eos)
-            self._select(parent_BK, ~self._is_done())
+            _finite(end_BK)
+            self._select(self._advance(*best), ~self._is_done())
             if not len(self._sentence_B):
                 break
         return self._finished
 
-    def _advance(self, sum_BKV: Array, eos: int) -> Array:
+    def _advance(self, value_BC: Array, parent_BC: Array, token_BC: Array) -> Array:
         """Finishes what ends among the first K of the 2K best continuations, keeps the K best others, and returns
         their parents. [B, K]"""
-        num_tokens, size = sum_BKV.shape[2], self._size
-        flat_BM = sum_BKV.reshape(len(sum_BKV), -1)
-        count = min(2 * size, flat_BM.shape[1])
-        best_BC = np.argpartition(-flat_BM, count - 1, axis=1)[:, :count]
-        value_BC = np.take_along_axis(flat_BM, best_BC, 1)
-        order_BC = np.argsort(-value_BC, axis=1, kind="stable")
-        best_BC, value_BC = np.take_along_axis(best_BC, order_BC, 1), np.take_along_axis(value_BC, order_BC, 1)
-        parent_BC, token_BC = best_BC // num_tokens, best_BC % num_tokens
-        length = self._tokens_BKt.shape[2]
+        eos, size, length = self._model.config["target"]["eos"], self._size, self._tokens_BKt.shape[2]
         for b, k in zip(*np.nonzero((token_BC[:, :size] == eos) & (value_BC[:, :size] > -np.inf)), strict=True):
             ids, log_p = self._tokens_BKt[b, parent_BC[b, k], 1:].tolist(), float(value_BC[b, k])
             found = self._finished[self._sentence_B[b]]

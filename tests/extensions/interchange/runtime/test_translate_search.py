@@ -14,6 +14,7 @@ from torch import Tensor
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.ranking import LENGTH_PENALTIES
+from nmt.extensions.interchange.onnx import best_continuations
 from nmt.extensions.interchange.runtime import translate as runtime
 from nmt.models.contracts import State, StepOutput
 from nmt.recipe.schema import DecodingOptions
@@ -68,16 +69,28 @@ class Stub:
         memory[:] = [tuple(ids) for ids in sources]
         return {"source": memory}, {"tokens": np.array([[self._first] * num_rows] * len(sources), int)}
 
-    def step(self, token_BK: Any, position: int, memory: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
+    def step(
+        self,
+        names: Sequence[str],
+        token_BK: Any,
+        position: int,
+        memory: Mapping[str, Any],
+        state: Mapping[str, Any],
+        score: Any,
+        at_limit: Any,
+    ) -> Any:
+        assert names == runtime.BEST
         tokens_BKt = np.concatenate((state["tokens"], token_BK[:, :, None]), axis=2)
         assert tokens_BKt.shape[2] == position + 1 + len(self._first)
         rows = zip(memory["source"], tokens_BKt.tolist(), strict=True)
         log_p = [[self._log_p(source, tuple(tokens)) for tokens in rows_Kt] for source, rows_Kt in rows]
-        return np.array(log_p, np.float32), None, {"tokens": tokens_BKt}
+        log_p_BKV = torch.tensor(np.array(log_p, np.float32))
+        best = best_continuations(log_p_BKV, torch.tensor(score), torch.tensor(at_limit), TOY.eos, [TOY.pad, TOY.sos])
+        return [part.numpy() for part in (log_p_BKV[:, :, TOY.eos], *best)], {"tokens": tokens_BKt}
 
 
 def config(num_positions: int) -> dict[str, Any]:
-    target = {"never": [TOY.pad, TOY.sos], "sos": TOY.sos, "eos": TOY.eos}
+    target = {"sos": TOY.sos, "eos": TOY.eos}
     return {"target": target, "num_positions": num_positions}
 
 
@@ -114,13 +127,12 @@ def test_no_translation_is_longer_than_the_positions() -> None:
 @pytest.mark.parametrize("beam", [1, 3])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_search_with_numbers_that_are_not_finite_ends_with_an_error(beam: int, value: float) -> None:
-    class Broken(Stub):
-        def step(self, token_BK: Any, position: int, memory: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
-            log_p_BKV, attention, state = super().step(token_BK, position, memory, state)
-            log_p_BKV[-1, -1, 4] = value
-            return log_p_BKV, attention, state
+    def broken(source: tuple[int, ...], tokens: tuple[int, ...]) -> Any:
+        logits = torch.tensor(log_probabilities(source, tokens))
+        logits[4] = value if len(tokens) > 2 else 0.0
+        return logits.log_softmax(0).tolist()
 
-    model: Any = Broken(config(100))
+    model: Any = Stub(config(100), broken)
     with pytest.raises(runtime.FolderError, match="log-probabilities that are not finite"):
         runtime._Beam(model, SOURCES, DecodingOptions(beam_size=beam).model_dump()).run()
 
