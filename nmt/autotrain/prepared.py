@@ -142,19 +142,19 @@ class Prepared:
         recipe = self.recipe(model, num_updates)
         encoder = recipe.model.encoder
         others = () if self.request.start else MODELS[2:]  # a trained model has its own width
-        leasts = [(each.width, least) for each in others if num_updates < (least := each.least_over(model, epoch))]
-        wide = "".join(f"; a wider one, {width}, is for {least:,} or more" for width, least in leasts)
+        leasts = [(each, least) for each in others if num_updates < (least := each.least_over(model, epoch))]
+        wide = "".join(f"; a transformer of width {each.width} needs {least:,} or more" for each, least in leasts)
         say(
             f"model: {encoder['type']} of width {model.width}; there is time for about {num_updates:,} updates "
             f"({60 / model.update:,.0f} updates a minute){wide}\ntraining: {recipe.training.optimizer['type']}, about "
             f"{num_updates / epoch:.0f} epochs" + (f"; dropout {encoder['dropout']}" if "dropout" in encoder else "")
         )
         for estimate in () if self.request.start else hooks("quality_expected"):
-            chrf, error = model.expected(partial(estimate, self.texts.train), num_updates)
+            estimate = partial(estimate, self.texts.train, Vocabularies.load(self.folder))
+            chrf, error = model.expected(estimate, num_updates)
             low, high = max(0, chrf - error), min(100, chrf + error)
             say(f"expected after {minutes:g} min: chrF {chrf:.0f} on such text, most likely {low:.0f} to {high:.0f}")
-            expected = round(chrf, 3) if recipe.training.metric == "chrf" else None
-            recipe = with_training(recipe, expected_score=expected)
+            recipe = with_training(recipe, expected_score=round(chrf, 3) if recipe.training.metric == "chrf" else None)
         return recipe
 
 

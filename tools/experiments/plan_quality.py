@@ -2,126 +2,116 @@
 
     python tools/experiments/plan_quality.py runs/*
 
-The runs are those of one optimizer. Those that count have two files in ``data.train`` or a folder in ``data.root``, new
-weights and validations with chrF; others, such as students, are skipped. Those of a text, whatever the width, are left
-out in turn, and estimated by the constants that fit the others.
+The runs are those of ``nmt train TEXTS --minutes M`` that have ended. The runs of a text are left out in turn, and
+estimated by the constants that fit the others; texts whose folders' names differ in their last digits alone (``da5``
+and ``da20``) are one text.
 """
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from nmt.autotrain.choice import BATCH_TOKENS
+from nmt.autotrain.choice import Model
 from nmt.core.model_directory import ModelDirectory
-from nmt.data.opening import open_text
-from nmt.extensions.planning.quality import Number, QualityCurve, TextProfile
+from nmt.core.text import read_lines
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.extensions.planning.quality import MUON, QualityCurve, TextProfile, expected_chrf
+from nmt.metrics.table import METRICS
 from nmt.recipe.load import load_recipe
-from nmt.recipe.schema import FilePair
 
-SLACK = 0.1
-"""Penalty on the squared constants, so that few texts don't determine them alone."""
+SLACK = 4.0
+"""Weight of the distance of the constants from those in use, in units of their tenth part, so that few texts don't
+determine them alone."""
 
 
 @dataclass(frozen=True)
-class Point:
-    """A validation of a run."""
+class Run:
+    """A run that has ended."""
 
-    text: str
+    name: str
     profile: TextProfile
-    width: int
+    model: Model
     num_updates: int
     chrf: float
 
+    @property
+    def text(self) -> str:
+        return re.sub(r"\d+$", "", self.name)
 
-def points(folder: Path, known: dict[str, TextProfile]) -> list[Point]:
-    files, recipe = ModelDirectory(folder), load_recipe(folder / "recipe.yaml")
-    data = recipe.data
-    has_files = isinstance(data.train, FilePair) or (data.root is not None and not data.corpora)
-    if not has_files or recipe.training.finetune_from is not None:
-        print(f"{folder} is skipped: data.train is not two files, or another model was its start", file=sys.stderr)
-        return []
-    text = str(data.train.target if isinstance(data.train, FilePair) else data.root)
-    if text not in known:
-        known[text] = TextProfile.read(open_text(data, data.train))
-    events = map(json.loads, files.metrics.read_text("utf-8").splitlines())
-    assert isinstance(recipe.training.batch_tokens, int)
-    scale = recipe.training.batch_tokens / BATCH_TOKENS
-    return [
-        Point(text, known[text], recipe.model.embedding_size, round(scale * event["step"]), event["chrf"])
-        for event in events
-        if event["event"] == "valid" and "chrf" in event
-    ]
+    def expected(self, curve: "QualityCurve") -> "torch.Tensor | float":
+        return self.model.expected(partial(expected_chrf, self.profile, curve=curve), self.num_updates)
 
 
-def fit(given: Sequence[Point]) -> QualityCurve[float]:
-    """Returns the curve with the least squared error."""
-    features = torch.tensor([p.profile.features for p in given]).T
-    log_width = torch.tensor([log(p.width / 128) for p in given])
-    log_updates, chrf = torch.tensor([log(p.num_updates) for p in given]), torch.tensor([p.chrf for p in given])
-    share = torch.tensor([1 / sum(q.text == p.text for q in given) for p in given])  # of a text, not of a validation
-    start = torch.tensor([5.5, 0.0, 0.0, 6.5, 0.0, 0.0, 2.0])
-    free = start.clone().requires_grad_()
-    optimizer = torch.optim.LBFGS([free], max_iter=2000, line_search_fn="strong_wolfe")
+def read(folder: Path) -> Run | None:
+    """Returns a run; None if it isn't one that counts."""
+    recipe = load_recipe(ModelDirectory(folder).recipe)
+    root, (source, target) = Path(recipe.data.root or ""), (recipe.data.source, recipe.data.target)
+    translated = folder / f"test.translated.{target}"
+    if not translated.exists() or recipe.training.finetune_from is not None:
+        print(f"{folder} is skipped: it hasn't ended, or another model was its start", file=sys.stderr)
+        return None
+    pairs = list(zip(*(read_lines(root / f"train.{side}") for side in (source, target)), strict=True))
+    references = [*read_lines(root / f"test.{target}")]
+    chrf = METRICS["chrf"]().corpus_score([*read_lines(translated)], [references]).score
+    events = [json.loads(line) for line in read_lines(ModelDirectory(folder).metrics)]
+    model = Model(recipe.model.embedding_size, 0, recipe.model.encoder["type"] == "recurrent")
+    profile = TextProfile.read(pairs, Vocabularies.load(root))
+    return Run(Path(recipe.data.root or "").parent.name, profile, model, events[-1]["step"], chrf)
+
+
+def fit(runs: Sequence[Run]) -> QualityCurve:
+    """Returns the curve with the least absolute error, near the constants in use."""
+    start = torch.tensor([float(value) for value in MUON])
+    scale = start.abs().clamp(min=0.5) / 10
+    change = torch.zeros(len(start), requires_grad=True)
+    optimizer = torch.optim.LBFGS([change], max_iter=2000, line_search_fn="strong_wolfe")
+    share = torch.tensor([1 / sum(other.text == run.text for other in runs) for run in runs])
+    chrf = torch.tensor([run.chrf for run in runs])
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        error = curve(free.unbind())(features.unbind(), log_width, log_updates) - chrf
-        total = (share * error**2).sum() / share.sum() + SLACK * ((free - start) ** 2).sum()
+        curve = QualityCurve(*(start + scale * change).unbind())
+        error = torch.stack([torch.as_tensor(run.expected(curve)) for run in runs]) - chrf
+        total = (share * (1 + error**2).sqrt()).sum() + SLACK / 100 * (change**2).sum()
         total.backward()
         return total
 
     optimizer.step(loss)
-    return curve(free.tolist())
-
-
-def curve(free: Sequence[Number]) -> QualityCurve[Number]:
-    """Returns the curve of seven constants, whose ends are in tens so that all are of the same magnitude."""
-    return QualityCurve((10 * free[0], 10 * free[1], 10 * free[2]), (free[3], free[4], free[5]), free[6])
-
-
-def estimate(point: Point, fitted: QualityCurve[float]) -> float:
-    """Returns the chrF that a curve has where a validation is."""
-    return fitted(point.profile.features, log(point.width / 128), log(max(point.num_updates, 1)))
+    return QualityCurve(*(start + scale * change).tolist())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", metavar="MODEL_DIR")
-    known: dict[str, TextProfile] = {}
-    given = [point for folder in parser.parse_args().runs for point in points(folder, known)]
-    if len({point.text for point in given}) < 2:
+    runs = [run for folder in parser.parse_args().runs if (run := read(folder)) is not None]
+    if len({run.text for run in runs}) < 2:
         parser.error("the error on a text that is left out needs runs on at least two texts")
-    errors: list[float] = []
-    at_end: list[float] = []
+    whole, errors = fit(runs), []
     print(
-        "| text left out | pairs | words | familiar | validations | mean error | at the end: chrF, estimate |\n|"
-        + " --- |" * 7
+        "| run | pairs | pieces | lexical chrF | model, updates | chrF | in use | left out | fitted |\n|" + " --- |" * 9
     )
-    for text, profile in known.items():
-        fitted = fit([p for p in given if p.text != text])
-        own = [p for p in given if p.text == text]
-        found = [estimate(p, fitted) for p in own]
-        error = [abs(p.chrf - each) for p, each in zip(own, found, strict=True)]
-        errors.append(float(np.mean(error)))
-        last = max(range(len(own)), key=lambda at: own[at].num_updates)
-        at_end.append(error[last])
+    for run in runs:
+        left_out = fit([other for other in runs if other.text != run.text])
+        in_use, without, fitted = (float(run.expected(curve)) for curve in (MUON, left_out, whole))
+        errors.append([abs(each - run.chrf) for each in (in_use, without, fitted)])
+        kind, profile = "GRU" if run.model.is_recurrent else "T", run.profile
+        figures = " | ".join(f"{figure:.1f}" for figure in (run.chrf, in_use, without, fitted))
         print(
-            f"| {text} | {profile.num_pairs:,} | {profile.num_words:.1f} | "
-            f"{profile.familiar:.2f}, {profile.familiar_pairs:.2f} | {len(own)} | "
-            f"{errors[-1]:.1f} | {own[last].chrf:.1f}, {found[last]:.1f} |"
+            f"| {run.name} | {profile.num_pairs:,} | {profile.num_tokens:.1f} | {profile.lexical:.1f} | "
+            f"{kind}{run.model.width}, {run.num_updates:,} | {figures} |"
         )
-    fitted = fit(given)
-    remaining = np.mean([abs(p.chrf - estimate(p, fitted)) for p in given])
-    print(f"\nmean error: {np.mean(errors):.1f} on texts left out, {np.mean(at_end):.1f} at the end")
-    print(f"{remaining:.1f} on the texts that the constants were fitted on")
-    print(fitted)
+    for name, column in zip(("in use", "left out", "fitted"), np.array(errors).T, strict=True):
+        limit, most = np.quantile(column, 0.9), column.max()
+        print(f"{name}: mean {column.mean():.1f}, nine in ten below {limit:.1f}, {most:.1f} at most")
+    print(whole)
 
 
 if __name__ == "__main__":

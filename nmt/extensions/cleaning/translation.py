@@ -54,6 +54,14 @@ class WordModel:
             smoothed = self._counts + PRIOR * self._share[of_target]
             probability = smoothed / (self._totals[of_source] + PRIOR)
 
+    def translations(self) -> dict[int, int]:
+        """Returns the most frequent translation of each source word."""
+        sources, targets = np.divmod(self._keys, self._size)
+        order = np.lexsort((self._counts, sources))
+        return dict(
+            zip(sources[order].tolist(), targets[order].tolist(), strict=True)
+        )  # the last one of a source stays
+
     def scores(self, sources: Sequence[Ids], targets: Sequence[Ids], counted: Mask) -> Floats:
         """Mean pointwise mutual information of each target word and the source word that explains it best, in nats.
 

@@ -54,18 +54,19 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
     from nmt.autotrain.prepared import prepare
     from nmt.core.files import explained
     from nmt.core.output import open_output
-    from nmt.extensions.planning.quality import CURVES, ERROR, TextProfile, expected_chrf
+    from nmt.data.vocabulary.files import Vocabularies
+    from nmt.extensions.planning.quality import ERROR, UPDATES, TextProfile, expected_chrf
     from nmt.recipe.load import load_recipe
 
     with TemporaryDirectory(prefix="nmt-plan-") as scratch:
         prepared = prepare(request, Path(scratch))
-        recipe = prepared.choose()
+        recipe, vocabularies = prepared.choose(), Vocabularies.load(Path(scratch))
         if output is not None:
             text = Path(f"{output}.text").absolute()
             with explained(text):
                 shutil.copytree(scratch, text, dirs_exist_ok=True)
             recipe = load_recipe(recipe, {"data.root": str(text), "vocabulary.path": str(text)})
-    profile = TextProfile.read(prepared.texts.train)
+    profile = TextProfile.read(prepared.texts.train, vocabularies)
     minutes = [request.minutes] if request.minutes else MINUTES
     rows: list[dict[str, Any]] = [
         {"model": "recurrent" if model.is_recurrent else "transformer", "width": model.width,
@@ -75,7 +76,7 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
              for m in minutes
          ]}
         for model in prepared.models
-        for optimizer in CURVES
+        for optimizer in UPDATES
         if optimizer == "muon" or not model.is_recurrent
     ]  # fmt: skip
     if as_json:

@@ -1,29 +1,24 @@
 """The quality to expect of a Transformer, by the text, its width, its optimizer and the number of its updates.
 
-chrF follows a logistic curve of the logarithm of the number of updates, whose end and middle depend on the text, the
-width and the optimizer (:class:`QualityCurve`). ``tools/experiments/plan_quality.py`` fits the constants and measures
-the error on texts that they were not fitted on.
+chrF follows a logistic curve of the logarithm of the number of updates, whose end and middle depend on the text and the
+width. How well a text can be translated is measured on the text itself: by a translation piece by piece.
+``tools/experiments/plan_quality.py`` fits the constants and measures the error on texts that they were not fitted on.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import e, log
 from statistics import mean
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    import torch
+import numpy as np
 
-Number = TypeVar("Number", "float", "torch.Tensor")
-NUM_WORDS, FAMILIAR = (7.0, 25.0), (0.1, 0.75)
-"""Texts beyond those that the constants were fitted on count as if they had as long sentences, and were as familiar."""
-NUM_HELD_OUT, NUM_SAMPLED, MAX_PAIRS = 500, 4_000, 100_000
-"""Number of pairs by which a text is described, and the largest number of others."""
-_UNIT = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]{1,3}|[^\s\u3040-\u30ff\u3400-\u9fff]+")
-"""A word, or up to three characters of a script without spaces."""
-UNSPACED_LOSS = 0.5
-"""Share of chrF that such scripts lose, whose groups of characters have more content than those of letters."""
+from nmt.autotrain.texts import Pairs
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.extensions.cleaning.translation import Ids, WordModel
+from nmt.metrics.table import METRICS
+
+NUM_HELD_OUT, MAX_LINKS, MAX_PIECES = 300, 4_000_000, 60
+"""Pairs that are translated piece by piece; pairs of pieces that the others are read for; pieces of a side."""
 
 
 @dataclass(frozen=True)
@@ -31,93 +26,83 @@ class TextProfile:
     """Figures of a text that need no training."""
 
     num_pairs: int
-    num_words: float
-    """Words of a target sentence, or groups of up to three characters of a script without spaces; the mean."""
-    familiar: float
-    """Share of the groups of three words of held-out targets that occur in the other ones, up to :data:`MAX_PAIRS`."""
-    familiar_pairs: float
-    """Share of the pairs of words of held-out targets that occur in :data:`NUM_SAMPLED` other ones."""
-    unspaced: float = 0.0
-    """Share of the words that are of scripts without spaces."""
-
-    @property
-    def features(self) -> tuple[float, float, float]:
-        """Logarithms of :attr:`num_words` divided by twelve, and of both shares multiplied by e, all within limits."""
-        familiar, familiar_pairs = (1 + log(_within(share, FAMILIAR)) for share in (self.familiar, self.familiar_pairs))
-        return log(_within(self.num_words, NUM_WORDS) / 12), familiar, familiar_pairs
+    num_tokens: float
+    """Pieces of a target sentence; the mean."""
+    lexical: float
+    """chrF of held-out sentences, each piece of which is replaced by its most frequent translation."""
 
     @classmethod
-    def read(cls, pairs: Iterable[tuple[str, str]]) -> "TextProfile":
-        """Reads a text once."""
-        targets = [target for _, target in pairs]
-        count = len(targets)
-        del targets[MAX_PAIRS:]
-        every = max(len(targets) // NUM_HELD_OUT, 2 if count < 40 else 20)
-        held_out, others = targets[::every], [target for at, target in enumerate(targets) if at % every]
-        words = [word for target in held_out for word in _UNIT.findall(target)]
-        sampled = others[:: max(len(others) // NUM_SAMPLED, 1)]
-        familiar, familiar_pairs = _familiar(held_out, others, 3), _familiar(held_out, sampled, 2)
-        unspaced = mean("\u3040" <= word[0] <= "\u9fff" for word in words) if words else 0.0
-        return cls(count, len(words) / len(held_out), familiar, familiar_pairs, unspaced)
+    def read(cls, pairs: Pairs, vocabularies: Vocabularies) -> "TextProfile":
+        """Reads a text; takes about two seconds, also for a long one."""
+        every = max(len(pairs) // NUM_HELD_OUT, 2 if len(pairs) < 40 else 10)
+        others = [pair for at, pair in enumerate(pairs) if at % every] or pairs
+        some = _encoded(others[:: max(1, len(others) // 1000)], vocabularies)
+        num_links = mean(len(source) * len(target) for source, target in some) if some else 1
+        encoded = _encoded(others[:: max(1, round(len(others) * num_links / MAX_LINKS))], vocabularies)
+        if not encoded:
+            return cls(len(pairs), 1.0, 0.0)
+        sources, targets = zip(*encoded, strict=True)
+        table = {i: i for i in range(len(vocabularies.target))} if vocabularies.share_ids else {}
+        found = WordModel(sources, targets, len(vocabularies.target) + 1).translations()
+        table |= {source - 1: target - 1 for source, target in found.items()}
+        pieces = [[table[i] for i in vocabularies.source.encode(text) if i in table] for text, _ in pairs[::every]]
+        references = [target for _, target in pairs[::every]]
+        chrf = METRICS["chrf"]().corpus_score([*map(vocabularies.target.decode, pieces)], [references])
+        return cls(len(pairs), mean(map(len, targets)), chrf.score)
 
 
-def _within(value: float, limits: tuple[float, float]) -> float:
-    return min(max(value, limits[0]), limits[1])
+def _encoded(pairs: Pairs, vocabularies: Vocabularies) -> list[tuple[Ids, Ids]]:
+    """Returns the first pieces of both sides of the pairs that have some, from 1: 0 is the empty word."""
+    sides = vocabularies.source, vocabularies.target
+    encoded = [[side.encode(text)[:MAX_PIECES] for side, text in zip(sides, pair, strict=True)] for pair in pairs]
+    return [(np.array(source) + 1, np.array(target) + 1) for source, target in encoded if source and target]
 
 
-def _familiar(held_out: Sequence[str], others: Iterable[str], size: int) -> float:
-    """Returns the share of the groups of ``size`` words of some texts that occur in other texts."""
-    groups = [group for text in held_out for group in _groups(text, size)]
-    unknown = set(groups)
-    for text in others:
-        unknown.difference_update(_groups(text, size))
-    return mean(group not in unknown for group in groups) if groups else 0.0
-
-
-def _groups(text: str, size: int) -> Iterator[tuple[str, ...]]:
-    words = ["<s>", *_UNIT.findall(text), "</s>"]
-    return zip(*(words[start:] for start in range(size)), strict=False)
-
-
-@dataclass(frozen=True)
-class QualityCurve(Generic[Number]):
+class QualityCurve(NamedTuple):
     """chrF of held-out text: a logistic function of the logarithm of the number of updates.
 
     The constants are tensors where a fit differentiates by them.
     """
 
-    end: tuple[Number, Number, Number]
-    """chrF after endless training: constant, and weights of the first two of :attr:`TextProfile.features`."""
-    middle: tuple[Number, Number, Number]
-    """Logarithm of the number of updates after which half of it is reached: constant, and weights of the third of the
-    features and of the logarithm of the width in units of 128."""
-    rate: Number
+    end: Any
+    """chrF after endless training on 30,000 pairs whose lexical chrF is 50."""
+    end_lexical: Any
+    """What it gains for each ten of lexical chrF."""
+    end_pairs: Any
+    """What it gains when the number of pairs is multiplied by e."""
+    middle: Any
+    """Logarithm of the number of updates after which half of the end is reached at width 128, for sentences of 20
+    pieces."""
+    middle_lexical: Any
+    """What it loses for each ten of lexical chrF."""
+    middle_length: Any
+    """What it gains when sentences are longer by a factor of e."""
+    middle_width: Any
+    """What it loses when the width is larger by a factor of e."""
+    rate: Any
 
-    def __call__(self, features: Sequence[Number], log_width: Number, log_updates: Number) -> Number:
-        length, familiar, familiar_pairs = features
-        end = self.end[0] + self.end[1] * length + self.end[2] * familiar
-        middle = self.middle[0] + self.middle[1] * familiar_pairs + self.middle[2] * log_width
-        inverse_share: Number = 1 + e ** (self.rate * (middle - log_updates))
-        return end / inverse_share
+    def __call__(self, profile: TextProfile, width: int, num_updates: float) -> Any:
+        lexical, pairs = (profile.lexical - 50) / 10, log(min(max(profile.num_pairs, 300), 300_000) / 30_000)
+        end = self.end + self.end_lexical * lexical + self.end_pairs * pairs
+        middle = self.middle - self.middle_lexical * lexical + self.middle_length * log(profile.num_tokens / 20)
+        middle = middle - self.middle_width * log(width / 128)
+        return end / (1 + e ** (self.rate * (middle - log(max(num_updates, 1)))))
 
 
-CURVES = {
-    "adam": QualityCurve((51.13, 18.84, 36.40), (7.926, -3.182, -0.263), 1.737),
-    "muon": QualityCurve((51.13, 18.84, 36.40), (6.75, -2.46, -0.87), 0.97),
-}
-"""By optimizer. Adam's is fitted to runs of up to 80 minutes on seven texts; Muon's has the same ends, and its middle
-and rate come from runs of 5 to 30 minutes on six texts (docs/lab-notes/2026-11-27-front-door.md)."""
+MUON = QualityCurve(62.0, 10.0, 4.0, 6.3, 0.5, 0.5, 0.5, 1.0)
+UPDATES = {"adam": 0.4, "muon": 1.0}
+"""The updates of Muon that one of an optimizer is worth (docs/lab-notes/2026-11-26-muon.md)."""
 ERROR = 8.0
 """How far a result may well be from the estimate."""
 
 
-def expected_chrf(profile: TextProfile, width: int, num_updates: int, optimizer: str = "muon") -> float:
+def expected_chrf(
+    profile: TextProfile, width: int, num_updates: int, optimizer: str = "muon", curve: QualityCurve = MUON
+) -> Any:
     """Returns the chrF of held-out text that is expected of a Transformer after this number of updates."""
-    curve = CURVES[optimizer]
-    chrf = curve(profile.features, log(width / 128), log(max(num_updates, 1)))
-    return _within(chrf * (1 - UNSPACED_LOSS * profile.unspaced), (0.0, 100.0))
+    return min(max(curve(profile, width, num_updates * UPDATES[optimizer]), 0.0), 100.0)
 
 
-def estimate(pairs: Sequence[tuple[str, str]], width: int, num_updates: int) -> tuple[float, float]:
+def estimate(pairs: Pairs, vocabularies: Vocabularies, width: int, num_updates: int) -> tuple[float, float]:
     """Returns the chrF to expect of training on a text, and how far the result may be from it."""
-    return expected_chrf(TextProfile.read(pairs), width, num_updates), ERROR
+    return expected_chrf(TextProfile.read(pairs, vocabularies), width, num_updates), ERROR

@@ -1,42 +1,56 @@
 """The quality that is expected of a text, and ``nmt plan``."""
 
 import json
+import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fixture_types import RunNmt
 
+from nmt.data.vocabulary.files import train_vocabularies
 from nmt.extensions.planning.quality import TextProfile, expected_chrf
 from nmt.recipe.load import load_recipe
+from nmt.recipe.schema import VocabularyOptions
 
-PROFILE = TextProfile(30_000, 12.0, 0.5, 0.7)
-
-
-def test_a_text_that_repeats_itself_is_familiar_and_another_one_is_not() -> None:
-    assert TextProfile.read([("ein Hund", "a dog sleeps")] * 200) == TextProfile(200, 3.0, 1.0, 1.0)
-    other = TextProfile.read([("x", f"w{n} v{n} u{n} t{n}") for n in range(200)])
-    assert other == TextProfile(200, 4.0, 0.0, 0.0)
-    half = TextProfile.read([("x", "a b")] * 100 + [("x", f"w{n} v{n}") for n in range(100)])
-    assert (half.familiar, half.familiar_pairs) == (pytest.approx(0.5), pytest.approx(0.5))
-    mixed = TextProfile.read([("x", text) for n in range(100) for text in (f"a v{n}", f"u{n} b")])
-    assert mixed.familiar == 0
-    assert mixed.familiar_pairs == pytest.approx(1 / 3)  # "a" begins a sentence, or "b" ends it
-    chinese = TextProfile.read([("x", "狗在睡觉")] * 100)
-    assert (chinese.num_words, chinese.unspaced) == (2, 1)  # groups of up to three characters
+PROFILE = TextProfile(30_000, 20.0, 50.0)
 
 
-def test_more_updates_and_more_familiar_text_are_better() -> None:
+def test_a_text_is_as_easy_as_its_translation_piece_by_piece() -> None:
+    """Each word has one translation, or half of them have one of ten at random."""
+    words = [f"w{n}" for n in range(20)]
+    draw = random.Random(1)
+    sources = [draw.sample(words, 6) for _ in range(400)]
+
+    def profile(translated: Callable[[str], str]) -> TextProfile:
+        pairs = [(" ".join(source), " ".join(map(translated, source))) for source in sources]
+        return TextProfile.read(pairs, train_vocabularies(VocabularyOptions(type="word", size=300), pairs))
+
+    easy = profile(lambda word: word.replace("w", "word_"))
+    assert easy == TextProfile(400, 6, 100)
+    assert profile(lambda word: word if word < "w2" else f"{word}_{draw.randrange(10)}").lexical < 80
+
+
+@pytest.mark.parametrize("pairs", [[("a", "b")], [("", "a"), ("a", "")] * 30, [("a b", "c")] * 3])
+@pytest.mark.parametrize("joint", [True, False])
+def test_the_smallest_texts_have_a_profile(pairs: list[tuple[str, str]], joint: bool) -> None:
+    vocabularies = train_vocabularies(VocabularyOptions(type="word", joint=joint), [*pairs, ("new", "words here")])
+    profile = TextProfile.read(pairs, vocabularies)
+    assert profile.num_pairs == len(pairs)
+    assert 0 <= expected_chrf(profile, 64, 100) <= 100
+
+
+def test_more_updates_and_easier_text_are_better() -> None:
     scores = [expected_chrf(PROFILE, 128, n) for n in (100, 1000, 10_000, 10**6)]
     assert scores == sorted(scores)
     assert 0 < scores[0] < scores[-1] < 100
-    assert expected_chrf(replace(PROFILE, familiar=0.3), 128, 1000) < scores[1]
-    assert expected_chrf(replace(PROFILE, familiar_pairs=0.4), 128, 1000) < scores[1]
-    assert expected_chrf(replace(PROFILE, num_words=1e3), 128, 9) == expected_chrf(
-        replace(PROFILE, num_words=25.0), 128, 9
-    )
-    assert expected_chrf(PROFILE, 128, 100, "adam") < scores[0]
-    assert expected_chrf(replace(PROFILE, unspaced=1.0), 128, 1000) < scores[1]
+    for harder in (replace(PROFILE, lexical=40), replace(PROFILE, num_pairs=3000), replace(PROFILE, num_tokens=40)):
+        assert expected_chrf(harder, 128, 1000) < scores[1]
+    assert expected_chrf(PROFILE, 64, 1000) < scores[1]
+    assert expected_chrf(PROFILE, 128, 1000, "adam") < scores[1]
+    assert expected_chrf(TextProfile(10**9, 1.0, 100.0), 128, 10**9) <= 100
+    assert expected_chrf(TextProfile(1, 500.0, 0.0), 128, 1) >= 0
 
 
 @pytest.mark.slow
