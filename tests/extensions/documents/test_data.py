@@ -6,19 +6,15 @@ import json
 from collections.abc import Sequence
 
 import pytest
+import yaml
 from backwards import translate
 from hypothesis import given
 from hypothesis import strategies as st
 
-pytest.importorskip("sentencex")
-pytest.importorskip("lxml")
-
-import yaml
-
 from nmt.core.errors import UserError
 from nmt.extensions.documents.formats import report_on, translate_document
 from nmt.extensions.documents.selection import Report, reason_to_leave
-from nmt.translation.results import Translation
+from tests.extensions.documents.conftest import by
 
 
 def translated(name: str, text: str, *only: str) -> str:
@@ -44,9 +40,8 @@ def test_json() -> None:
     source += '"http://a.b/Hund", "c_d"], "x.y": "H\\u00fc und"}'
     whole = source.replace("der Hund", "dog the").replace("Katze <b>und</b> {n}", "{n} <b>and</b> cat")
     assert translated("a.json", source) == whole.replace("H\\u00fc und", "and H\\u00fc")
-    assert translated("a.json", source, "a.*", "x.y") == source.replace("der Hund", "dog the").replace(
-        "H\\u00fc und", "and H\\u00fc"
-    )
+    selected = source.replace("der Hund", "dog the").replace("H\\u00fc und", "and H\\u00fc")
+    assert translated("a.json", source, "a.*", "x.y") == selected
     assert translated("a.json", '"der Hund"') == '"dog the"'
 
 
@@ -90,17 +85,13 @@ def test_values_with_any_characters_can_be_read_again(texts: Sequence[str], is_f
     """Whatever a translation is, the file has it."""
     answers = {f"Wort{'x' * (n + 1)}": " ".join(text.split()) or "-" for n, text in enumerate(texts)}
 
-    def answer(sentences: Sequence[str]) -> list[Translation]:
-        return [Translation(each, answers[each], 0.0, []) for each in sentences]
-
+    answer = by(answers.__getitem__)
     for style in (None, "'", '"', "|", ">"):
         source = yaml.dump([*answers], default_style=style, default_flow_style=is_flow)
         found = yaml.safe_load(translate_document("a.yaml", source.encode(), answer))
         assert [str(each).strip() for each in found] == [each.strip() for each in answers.values()]
-    rows = "a\n" + "\n".join(answers)
-    assert [row[0] for row in csv.reader(io.StringIO(translate_document("a.csv", rows.encode(), answer).decode()))][
-        1:
-    ] == [*answers.values()]
+    table = translate_document("a.csv", "\n".join(["a", *answers]).encode(), answer).decode()
+    assert [row[0] for row in csv.reader(io.StringIO(table))] == ["a", *answers.values()]
     assert json.loads(translate_document("a.json", json.dumps([*answers]).encode(), answer)) == [*answers.values()]
 
 

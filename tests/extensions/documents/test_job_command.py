@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 from fixture_types import RunNmt
 
-pytest.importorskip("sentencex")
-pytest.importorskip("polib")
-
 import nmt
-from nmt.extensions.documents.job import DocumentTranslator
+from nmt.core.errors import UserError
+from nmt.extensions.documents.job import DocumentTranslator, _read_record
 from nmt.translation.job import TranslationJob
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import OutputConstraints
@@ -137,3 +135,18 @@ def test_a_table_with_selected_columns_and_a_report(run_nmt: RunNmt, tiny_model:
     assert "1 of 4 texts were translated." in done.stderr
     refused = run_nmt("translate", tiny_model, source, "--input-format", "text", "--report", described)
     assert (refused.returncode, "are for one document" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"source": ' + "[" * 3000 + "]" * 3000 + ', "translation": "a", "alignment": null}',
+        '["source"]',
+        '{"source": "a", "alignment": null}',
+        '{"source": "a", "translation": "b", "alignment": [[1]]}',
+    ],
+    ids=["nested", "no object", "no translation", "no links"],
+)
+def test_a_record_of_another_form_is_refused_with_the_remedy(line: str) -> None:
+    with pytest.raises(UserError, match=r"is no translation of a sentence.\nDelete the file"):
+        _read_record(line)

@@ -8,14 +8,14 @@ from unittest.mock import Mock
 import pytest
 from backwards import WORDS, translate, translated
 
-pytest.importorskip("sentencex")
-pytest.importorskip("lxml.html")
-
 from nmt.core.errors import UserError
 from nmt.extensions.documents.elements import translate_html
 from nmt.extensions.documents.markup import MAX_PART, translate_content
 from nmt.extensions.documents.tags import Node
 from nmt.translation.results import Translation
+from tests.extensions.documents.conftest import by
+
+HEAD = '<!DOCTYPE html>\n<html lang="de"><head><meta charset="utf-8"><title>'
 
 
 @pytest.mark.parametrize(
@@ -37,26 +37,18 @@ from nmt.translation.results import Translation
         ("Hund &copy; Katze&hellip;", "cat &copy; dog&hellip;"),
         ("", ""),
         ("<p></p> <br>", "<p></p> <br>"),
+        (
+            f"{HEAD}Der Hund</title></head><body>Katze</body></html>",
+            f"{HEAD}dog the</title></head><body>cat</body></html>",
+        ),
     ],
 )
 def test_tags_are_around_the_words_that_translate_theirs(source: str, expected: str) -> None:
     assert translate_html(source, translate, "de") == expected
 
 
-def test_a_page_keeps_its_head() -> None:
-    head = '<!DOCTYPE html>\n<html lang="de"><head><meta charset="utf-8"><title>'
-    page = head + "Der Hund</title></head><body>Katze</body></html>"
-    result = translate_html(page, translate, "de")
-    assert result == page.replace("Der Hund", "dog the").replace("Katze", "cat")
-
-
 def test_an_element_whose_words_are_apart_is_divided_unless_it_is_a_link() -> None:
-    def calls_up(sentences: Sequence[str]) -> list[Translation]:
-        return [
-            Translation(s, "Er ruft den Hund an", 0.0, [], alignment=((0, 0), (1, 1), (1, 4), (2, 3)))
-            for s in sentences
-        ]
-
+    calls_up = by(lambda _: "Er ruft den Hund an", ((0, 0), (1, 1), (1, 4), (2, 3)))
     assert translate_html("He <b>calls</b> Fido", calls_up) == "Er <b>ruft</b> den Hund <b>an</b>"
     assert translate_html("He <w:x>calls</w:x> Fido", calls_up) == "Er <w:x>ruft</w:x> den Hund <w:x>an</w:x>"
     assert translate_html('He <a href="x">calls</a> Fido', calls_up).count("<a") == 1
@@ -64,11 +56,9 @@ def test_an_element_whose_words_are_apart_is_divided_unless_it_is_a_link() -> No
 
 
 def test_a_word_with_as_many_links_into_an_element_as_out_of_it_goes_with_the_word_before() -> None:
-    def translated(sentences: Sequence[str]) -> list[Translation]:
-        return [Translation(s, "Er ruft an", 0.0, [], alignment=((0, 0), (1, 1), (0, 1), (1, 2))) for s in sentences]
-
-    assert translate_html("He <b>calls</b>", translated) == "Er ruft <b>an</b>"
-    assert translate_html("<b>He</b> calls", translated) == "<b>Er ruft</b> an"
+    calls = by(lambda _: "Er ruft an", ((0, 0), (1, 1), (0, 1), (1, 2)))
+    assert translate_html("He <b>calls</b>", calls) == "Er ruft <b>an</b>"
+    assert translate_html("<b>He</b> calls", calls) == "<b>Er ruft</b> an"
 
 
 KEPT = [
@@ -143,11 +133,11 @@ def test_broken_html_is_no_error(text: str) -> None:
 def test_text_without_white_space_is_divided(word: str, end: str) -> None:
     block, lengths = (word * 999 + end) * 100, list[int]()
 
-    def unchanged(sentences: Sequence[str]) -> list[Translation]:
-        lengths.extend(map(len, sentences))
-        return [Translation(sentence, sentence, 0.0, []) for sentence in sentences]
+    def unchanged(sentence: str) -> str:
+        lengths.append(len(sentence))
+        return sentence
 
-    (content,) = translate_content([[block]], unchanged)
+    (content,) = translate_content([[block]], by(unchanged))
     assert "".join(map(str, content)).replace(" ", "") == block
     assert max(lengths) <= 2 * MAX_PART
     assert not end or max(lengths) == 1000  # sentencex divides what is short enough

@@ -5,9 +5,6 @@ from pathlib import Path
 import pytest
 from fixture_types import LoadTool
 
-pytest.importorskip("sentencex")
-pytest.importorskip("lxml.html")
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("corpus", "least"), [("embedded", 0.99), ("gold", 0.97)])

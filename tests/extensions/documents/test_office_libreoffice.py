@@ -4,19 +4,14 @@ import codecs
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("sentencex")
-pytest.importorskip("lxml")
-
 from libreoffice import FILE, SPACES, office
 
 from nmt.extensions.documents.formats import report_on, translate_document
 from nmt.extensions.documents.selection import Report
-from nmt.translation.results import Translation
+from tests.extensions.documents.conftest import by
 
 pytestmark = [
     pytest.mark.slow,
@@ -69,14 +64,6 @@ def words(path: Path) -> list[str]:
     return re.findall(r"[^\W\d_]{2,}", done.stdout.decode())
 
 
-def by(function: Callable[[str], str]) -> Callable[[Sequence[str]], list[Translation]]:
-    """Returns a translator that changes each word."""
-    return lambda sentences: [
-        Translation(each, function(each), 0.0, [], alignment=tuple((n, n) for n in range(len(each.split()))))
-        for each in sentences
-    ]
-
-
 def rotated(text: str) -> str:
     return codecs.encode(text, "rot13")
 
@@ -89,14 +76,15 @@ def test_pages_look_the_same_and_no_word_stays(
     (source := tmp_path / f"source.{flat}").write_text(FILE.format(spaces=SPACES, kind=kind, body=body, header=header))
     profile = tmp_path_factory.getbasetemp() / "libreoffice"
     data, report = office(source, ending, profile).read_bytes(), Report()
-    changed = translate_document(f"a.{ending}", data, by(rotated), "de", report=report)
+    changed = translate_document(f"a.{ending}", data, by(rotated, in_order=True), "de", report=report)
     assert report.total == report_on(f"a.{ending}", changed).total
     assert report.num_texts >= (2 if kind != "text" else 8)
     if ending == "epub":  # which LibreOffice can't read
         return
-    contents = {"original": data, "same": translate_document(f"a.{ending}", data, by(str), "de"), "changed": changed}
+    same = translate_document(f"a.{ending}", data, by(str, in_order=True), "de")
+    contents = {"original": data, "same": same, "changed": changed}
     for name, content in contents.items():
         (tmp_path / f"{name}.{ending}").write_bytes(content)
-    original, same, other = (office(tmp_path / f"{name}.{ending}", "pdf", profile) for name in contents)
-    assert pages(original) == pages(same)
+    original, again, other = (office(tmp_path / f"{name}.{ending}", "pdf", profile) for name in contents)
+    assert pages(original) == pages(again)
     assert sorted(word if word in LEFT else rotated(word) for word in words(original)) == sorted(words(other))

@@ -5,17 +5,13 @@ from collections.abc import Sequence
 
 import pytest
 
-pytest.importorskip("sentencex")
-
-pytest.importorskip("polib")
-
-import polib
-
 from nmt.extensions.documents.formats import sentences_of_document, translate_document
 from nmt.extensions.documents.rest import parse_message, write_message
 from nmt.extensions.documents.segmentation import Translate
 from nmt.translation.results import Translation
+from tests.extensions.documents.conftest import by
 
+polib = pytest.importorskip("polib")
 MESSAGES = [
     "Return :func:`open` or ``None``\\ s for *path_1*.",
     "Use %(name)s, %s, {0!r}, {} and ${x}: 100%% of |version| [1]_.",
@@ -74,13 +70,6 @@ def test_whatever_the_model_writes_markup_is_that_of_the_source(seed: int) -> No
         assert kept(target) == kept(source), target
 
 
-def words(sentences: Sequence[str]) -> list[Translation]:
-    """Word by word in upper case, markup included."""
-    return [
-        Translation(s, s.upper(), 0.0, [], alignment=tuple((i, i) for i in range(len(s.split())))) for s in sentences
-    ]
-
-
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
@@ -94,21 +83,16 @@ def words(sentences: Sequence[str]) -> list[Translation]:
     ],
 )
 def test_text_within_markup_is_translated(message: str, expected: str) -> None:
-    assert translated([message], words) == [expected]
+    assert translated([message], by(str.upper, in_order=True)) == [expected]
 
 
 def test_markup_has_space_around_it() -> None:
-    def chinese(sentences: Sequence[str]) -> list[Translation]:
-        return [Translation(s, "返回:func:`open`的值。", 0.0, []) for s in sentences]
-
+    chinese = by(lambda _: "返回:func:`open`的值。")
     assert translated(["Return the value of :func:`open`."], chinese) == ["返回 :func:`open` 的值。"]
 
 
 def test_a_link_whose_words_are_lost_keeps_its_text() -> None:
-    def empty(sentences: Sequence[str]) -> list[Translation]:
-        return [Translation(s, "", 0.0, [], alignment=()) for s in sentences]
-
-    assert translated(["See `the docs <http://a.b>`_."], empty) == ["`the docs <http://a.b>`_"]
+    assert translated(["See `the docs <http://a.b>`_."], by(lambda _: "", links=())) == ["`the docs <http://a.b>`_"]
 
 
 def test_messages_without_prose_are_not_translated() -> None:

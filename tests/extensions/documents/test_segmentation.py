@@ -1,22 +1,13 @@
 """Texts as sentences and what is between them."""
 
-from collections.abc import Sequence
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-pytest.importorskip("sentencex")
 
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.extensions.documents.markup import translate_content
 from nmt.extensions.documents.segmentation import Translate, split_sentences, with_tags
 from nmt.extensions.documents.tags import text_of
-from nmt.translation.results import Translation
-
-
-def shout(sentences: Sequence[str]) -> list[Translation]:
-    return [Translation(sentence, sentence.upper(), 0.0, []) for sentence in sentences]
+from tests.extensions.documents.conftest import by
 
 
 def sentences_of(text: str, language: str = "en") -> list[str]:
@@ -29,11 +20,8 @@ def translate_text(text: str, translate: Translate, language: str = "en") -> str
 
 
 def test_sentences_end_at_marks_and_lines() -> None:
-    assert sentences_of("Dr. Smith went out.  He slept!\nA new line") == [
-        "Dr. Smith went out.",
-        "He slept!",
-        "A new line",
-    ]
+    text = "Dr. Smith went out.  He slept!\nA new line"
+    assert sentences_of(text) == ["Dr. Smith went out.", "He slept!", "A new line"]
     assert sentences_of("Das war z.B. am 3. Mai. Danach nicht.", "de") == ["Das war z.B. am 3. Mai.", "Danach nicht."]
 
 
@@ -50,16 +38,13 @@ def test_segments_are_the_text(text: str) -> None:
 
 def test_space_and_empty_lines_are_kept() -> None:
     text = "  One. Two.\r\n\r\n\tThree\u2028four  \n"
-    assert translate_text(text, shout) == text.upper()
-    assert translate_text("", shout) == ""
+    assert translate_text(text, by(str.upper)) == text.upper()
+    assert translate_text("", by(str.upper)) == ""
 
 
 def test_sentences_without_space_between_them_get_one() -> None:
-    def english(sentences: Sequence[str]) -> list[Translation]:
-        return [Translation(sentence, "It is.", 0.0, []) for sentence in sentences]
-
-    assert translate_text("これです。それです。", english, "ja") == "It is. It is."
-    assert translate_text("これです。それです。", shout, "ja") == "これです。それです。"
+    assert translate_text("これです。それです。", by(lambda _: "It is."), "ja") == "It is. It is."
+    assert translate_text("これです。それです。", by(str.upper), "ja") == "これです。それです。"
 
 
 def test_tags_hold_until_others_come() -> None:

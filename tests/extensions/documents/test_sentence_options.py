@@ -2,12 +2,8 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
-import pytest
 from fixture_types import RunNmt
-
-pytest.importorskip("sentencex")
 
 from nmt.extensions.documents.sentence_options import SentenceOptions, sentence_requests
 from nmt.translation.load import load
@@ -62,8 +58,7 @@ def test_constraints_and_long_sentences(tiny_model: Path) -> None:
     assert " ".join(parts) == f"{CAT} {long}"
 
 
-@pytest.mark.parametrize("options", [["--n-best", "2"], ["--n-best", "2", "--scores"]])
-def test_several_candidates_are_refused(tiny_model: Path, run_nmt: RunNmt, options: list[Any]) -> None:
-    done = run_nmt("translate", tiny_model, "--split-sentences", *options, stdin=CAT)
+def test_several_candidates_are_refused(tiny_model: Path, run_nmt: RunNmt) -> None:
+    done = run_nmt("translate", tiny_model, "--split-sentences", "--n-best", "2", stdin=CAT)
     assert done.returncode == 2
     assert "--split-sentences joins the translations" in done.stderr

@@ -19,26 +19,17 @@ from backwards import translate
 from nmt.extensions.documents.formats import translate_document
 from nmt.extensions.marking.doubts import FIRST, LAST, SECOND, Marks, reasons_of
 from nmt.translation.results import Translation
+from tests.extensions.documents.conftest import ODF, W, X
 
-W, X, R = (
-    f'xmlns{prefix}="http://schemas.openxmlformats.org/{name}"'
-    for prefix, name in (
-        (":w", "wordprocessingml/2006/main"), ("", "spreadsheetml/2006/main"),
-        (":r", "officeDocument/2006/relationships"),
-    )
-)  # fmt: skip
+R = 'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"'
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-ODF = " ".join(
-    f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "text", "table")
-)
 TYPES = '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>'
 
 
 def relations(*rows: tuple[str, str]) -> str:
     found = "".join(f'<Relationship Id="r{n}" Type="{OFFICE}/{k}" Target="{t}"/>' for n, (k, t) in enumerate(rows))
-    return (
-        f'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">{found}</Relationships>'
-    )
+    space = "http://schemas.openxmlformats.org/package/2006/relationships"
+    return f'<Relationships xmlns="{space}">{found}</Relationships>'
 
 
 def marked(name: str, content: bytes, limit: float = 0.5) -> bytes:
@@ -151,23 +142,17 @@ def test_cells_of_a_workbook() -> None:
     }
     found = unpacked(marked("a.xlsx", packed(parts)))
     assert FIRST not in "".join(found.values())
-    assert re.findall(r'<c r="(\w+)"(?: t="\w+")? s="(\d)"', found["xl/worksheets/sheet1.xml"]) == [
-        ("A1", "2"),
-        ("AB3", "3"),
-    ]
+    filled = re.findall(r'<c r="(\w+)"(?: t="\w+")? s="(\d)"', found["xl/worksheets/sheet1.xml"])
+    assert filled == [("A1", "2"), ("AB3", "3")]
     identifier = re.search(r'<legacyDrawing r:id="(nmt\d+)"/><tableParts', found["xl/worksheets/sheet1.xml"])
     assert identifier is not None
-    assert (
-        '<fill><patternFill patternType="solid"><fgColor rgb="FFFFFF66"/></patternFill></fill>'
-        in found["xl/styles.xml"]
-    )
+    pattern = '<fill><patternFill patternType="solid"><fgColor rgb="FFFFFF66"/></patternFill></fill>'
+    assert pattern in found["xl/styles.xml"]
     assert '<xf fontId="3" fillId="1" applyFill="1"/><xf fillId="1" applyFill="1"/>' in found["xl/styles.xml"]
     assert re.findall(r'<comment ref="(\w+)"', found["xl/nmtComments1.xml"]) == ["A1", "AB3"]
     assert f'Id="{identifier[1]}"' in found["xl/worksheets/_rels/sheet1.xml.rels"]
-    assert re.findall(r"<x:Row>(\d+)</x:Row><x:Column>(\d+)", found["xl/drawings/nmtDrawing1.vml"]) == [
-        ("0", "0"),
-        ("2", "27"),
-    ]
+    places = re.findall(r"<x:Row>(\d+)</x:Row><x:Column>(\d+)", found["xl/drawings/nmtDrawing1.vml"])
+    assert places == [("0", "0"), ("2", "27")]
     texts = re.findall(r"<t(?: [^>]*)?>([^<]*)</t>", found["xl/c.xml"])
     assert texts == ["Gut", "\nconfidence 0.41", "confidence 0.41"]
     assert found["xl/d.vml"].startswith("<xml><br><v:shape")

@@ -102,12 +102,9 @@ def test_forbidden_phrases_are_avoided(model: Seq2Seq) -> None:
 def test_only_a_plain_beam_can_be_bound(model: Seq2Seq, changes: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="plain beam search"):
         search_all(model, SOURCES, BOTH, options(**changes), constraints=WANTED)
-    assert (
-        search_all(model, SOURCES[:1], BOTH, options(**changes), constraints=[LexicalConstraints(prefix=[5])])[0][
-            0
-        ].ids[0]
-        == 5
-    )
+    begun = [LexicalConstraints(prefix=[5])]
+    (found,) = search_all(model, SOURCES[:1], BOTH, options(**changes), constraints=begun)
+    assert found[0].ids[0] == 5
 
 
 def test_the_beam_is_divided_by_pieces_said_most_first() -> None:
@@ -123,16 +120,11 @@ def test_the_beam_is_divided_by_pieces_said_most_first() -> None:
 @pytest.mark.parametrize(("rank", "ends"), [(0, True), (1, True), (2, False), (5, False)])
 def test_a_hypothesis_with_all_phrases_ends_only_where_the_end_is_likely(rank: int, ends: bool) -> None:
     """Otherwise a translation would stop right behind its last phrase."""
-    logits_V = torch.linspace(-1.0, -30.0, len(WORDS))
-    eos, before = WORDS.eos, int(logits_V.argsort(descending=True)[rank])
-    logits_V[[eos, before]] = logits_V[[before, eos]]
-    nothing = torch.full((1, 2), -inf), torch.zeros(1, 2, dtype=torch.long)
-    choice = BeamAllocation([[[6]]], eos).choose(
-        Choice(*nothing, *nothing, nothing[1]), logits_V.expand(1, 2, -1), torch.tensor([[0.0, -inf]]),
-        torch.tensor([[[WORDS.sos, 6], [WORDS.sos, 7]]]), torch.tensor([0]), torch.tensor([False]),
-    )  # fmt: skip
-    assert bool(choice.ending_BK.isfinite().any()) == ends
-    assert choice.open_BK.isfinite().any()
+    likeliest = [8, 10, 11, 12, 13, 14]
+    likeliest.insert(rank, WORDS.eos)
+    ending, going_on = chosen([[6, 7]], [likeliest], False)
+    assert ending == [0] * ends
+    assert going_on == [[6, 7, 8]] * (rank > 0)
 
 
 def chosen(

@@ -1,0 +1,39 @@
+"""What the tests of documents share."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from nmt.extensions.documents.segmentation import Translate
+from nmt.translation.results import Translation
+
+W, A, X, P, C = (
+    f'xmlns{prefix}="http://schemas.openxmlformats.org/{name}/2006/{what}"'
+    for prefix, name, what in (
+        (":w", "wordprocessingml", "main"), (":a", "drawingml", "main"), ("", "spreadsheetml", "main"),
+        (":p", "presentationml", "main"), (":c", "drawingml", "chart"),
+    )
+)  # fmt: skip
+ODF = " ".join(
+    f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "text", "table")
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _packages() -> None:
+    """Skips the tests where a package of the extra is missing."""
+    for name in ("sentencex", "lxml", "polib", "markdown_it"):
+        pytest.importorskip(name)
+
+
+def by(
+    change: Callable[[str], str], links: tuple[tuple[int, int], ...] | None = None, in_order: bool = False
+) -> Translate:
+    """Returns a model that changes each sentence as a function does; ``in_order`` links words at the same positions."""
+
+    def translate(sentences: Sequence[str]) -> list[Translation]:
+        words = [tuple((n, n) for n in range(len(each.split()))) if in_order else links for each in sentences]
+        pairs = zip(sentences, words, strict=True)
+        return [Translation(each, change(each), 0.0, [], alignment=own) for each, own in pairs]
+
+    return translate
