@@ -3,8 +3,11 @@
 from collections.abc import Callable, Sequence
 
 import pytest
+from backwards import translate
 
+from nmt.extensions.documents.formats import report_on, translate_document
 from nmt.extensions.documents.segmentation import Translate
+from nmt.extensions.documents.selection import Report
 from nmt.translation.results import Translation
 
 W, A, X, P, C = (
@@ -24,6 +27,14 @@ def _packages() -> None:
     """Skips the tests where a package of the extra is missing."""
     for name in ("sentencex", "lxml", "polib", "markdown_it"):
         pytest.importorskip(name)
+
+
+def translated(name: str, text: str, *only: str) -> str:
+    """Returns a translated file; its report counts as many texts as that of the result."""
+    report = Report()
+    data = translate_document(name, text.encode(), translate, "de", "en", only=only, report=report)
+    assert report.total == report_on(name, data, only).total
+    return data.decode()
 
 
 def by(

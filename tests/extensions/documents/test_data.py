@@ -12,16 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.core.errors import UserError
-from nmt.extensions.documents.formats import report_on, translate_document
-from nmt.extensions.documents.selection import Report, reason_to_leave
-from tests.extensions.documents.conftest import by
-
-
-def translated(name: str, text: str, *only: str) -> str:
-    report = Report()
-    data = translate_document(name, text.encode(), translate, "de", "en", only=only, report=report)
-    assert report.total == report_on(name, data, only).total
-    return data.decode()
+from nmt.extensions.documents.formats import translate_document
+from nmt.extensions.documents.selection import reason_to_leave
+from tests.extensions.documents.conftest import by, translated
 
 
 def test_tables() -> None:

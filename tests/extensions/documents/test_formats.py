@@ -14,15 +14,8 @@ from backwards import translate
 import nmt
 from nmt.core.errors import UserError
 from nmt.extensions.documents import formats, xml
-from nmt.extensions.documents.elements import TranslateBlocks
-from nmt.extensions.documents.formats import FORMATS, DocumentFormat, decoded, sentences_of_document, translate_document
-from nmt.extensions.documents.tags import text_of
-from nmt.recipe import registry
-from tests.extensions.documents.conftest import ODF, W
-
-
-def translated(name: str, text: str) -> str:
-    return translate_document(name, text.encode(), translate, "de", "en").decode()
+from nmt.extensions.documents.formats import sentences_of_document, translate_document
+from tests.extensions.documents.conftest import ODF, W, translated
 
 
 def test_text() -> None:
@@ -90,24 +83,6 @@ def test_subtitles_keep_what_is_no_text() -> None:
 def test_encodings_that_html_may_not_name_are_ignored(charset: str) -> None:
     page = f'<meta charset="{charset}"><p>der Käse</p>'
     assert translated("a.html", page) == f'<meta charset="{charset}"><p>Käse the</p>'
-
-
-class Ini(DocumentFormat):
-    """Values with commas between."""
-
-    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
-        rows = [line.split(",") for line in decoded(data).split("\n")]
-        cells = iter(run([[cell] for row in rows for cell in row]))
-        return "\n".join(",".join(text_of(next(cells)) for _ in row) for row in rows).encode()
-
-
-def test_a_class_outside_nmt_adds_a_format(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_added", list(registry._added))
-    with pytest.raises(UserError, match="can't be translated"):
-        translated("a.ini", "Der Hund")
-    nmt.add_component(".ini", Ini)
-    assert translated("A.INI", "Der Hund,7\nKatze,") == "dog the,7\ncat,"
-    assert ".ini" in FORMATS
 
 
 def test_catalogue() -> None:
@@ -257,10 +232,16 @@ def test_markdown() -> None:
 
 
 BOLD, LANG = "<w:rPr><w:b/></w:rPr>", '<w:rPr><w:lang w:val="de"/></w:rPr>'
+START, END = '<w:pPr><w:jc w:val="center"/></w:pPr><w:bookmarkStart w:id="1"/>', '<w:bookmarkEnd w:id="1"/>'
+TAB, BREAK, NOTE = (f"<w:r><w:{name}/></w:r>" for name in ("tab", "br", 'footnoteReference w:id="2"'))
 
 
 def run(text: str, properties: str = "") -> str:
     return f'<w:r>{properties}<w:t xml:space="preserve">{text}</w:t></w:r>'
+
+
+def link(text: str) -> str:
+    return f'<w:hyperlink w:anchor="x">{run(text)}</w:hyperlink>'
 
 
 FIELD = (
@@ -284,25 +265,12 @@ def docx(paragraph: str) -> str:
         (run("Der Hund"), run("dog the")),
         (run("Der ", LANG) + run("Hu") + run("nd"), run("dog the")),
         (run("Der ") + run("Hund", BOLD) + run(" sieht."), run("sees ") + run("dog", BOLD) + run(" the.")),
+        (START + link("Hund") + END + run(" sieht"), START + run("sees ") + link("dog") + END),
         (
-            '<w:pPr><w:jc w:val="center"/></w:pPr><w:bookmarkStart w:id="1"/><w:hyperlink w:anchor="x">'
-            + run("Hund")
-            + '</w:hyperlink><w:bookmarkEnd w:id="1"/>'
-            + run(" sieht"),
-            '<w:pPr><w:jc w:val="center"/></w:pPr><w:bookmarkStart w:id="1"/>'
-            + run("sees ")
-            + '<w:hyperlink w:anchor="x">'
-            + run("dog")
-            + '</w:hyperlink><w:bookmarkEnd w:id="1"/>',
+            run("Der Hund") + TAB + run("Katze") + BREAK + run("und"),
+            run("dog the") + TAB + run("cat") + BREAK + run("and"),
         ),
-        (
-            run("Der Hund") + "<w:r><w:tab/></w:r>" + run("Katze") + "<w:r><w:br/></w:r>" + run("und"),
-            run("dog the") + "<w:r><w:tab/></w:r>" + run("cat") + "<w:r><w:br/></w:r>" + run("and"),
-        ),
-        (
-            run("Der Hund") + '<w:r><w:footnoteReference w:id="2"/></w:r>' + run(" sieht"),
-            run("sees dog") + '<w:r><w:footnoteReference w:id="2"/></w:r>' + run(" the"),
-        ),
+        (run("Der Hund") + NOTE + run(" sieht"), run("sees dog") + NOTE + run(" the")),
         (run("Der ") + FIELD, FIELD + run(" the")),
     ],
     ids=["plain", "divided", "bold", "link", "space", "footnote", "field"],

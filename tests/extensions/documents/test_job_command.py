@@ -11,8 +11,6 @@ import nmt
 from nmt.core.errors import UserError
 from nmt.extensions.documents.job import DocumentTranslator, _read_record
 from nmt.translation.job import TranslationJob
-from nmt.translation.options import TranslationOptions
-from nmt.translation.request import OutputConstraints
 
 PAGE = (
     "<html><body><p>Der <b>Hund</b> schläft im Garten. Mein Bruder wartet auf den Zug.</p>\n"
@@ -53,10 +51,7 @@ def test_the_input_format_can_be_named(run_nmt: RunNmt, tiny_model: Path, page: 
 @pytest.fixture
 def records(tiny_model: Path, page: Path) -> list[str]:
     """The lines that a run keeps of the page."""
-    translator, options = nmt.load(tiny_model, device="cpu"), OutputConstraints()
-    document = DocumentTranslator(
-        TranslationJob(translator, str, options=TranslationOptions(constraints=options)), page, ".html"
-    )
+    document = DocumentTranslator(TranslationJob(nmt.load(tiny_model, device="cpu"), str), page, ".html")
     assert len(document.sentences) == 3  # one of them is there twice
     return [f"{document.job.write(each)}\n" for each in document.job.run(document.sentences)]
 
