@@ -215,12 +215,10 @@ def blocks_of(
     waiting = [root]
     while waiting:
         element = waiting.pop()
-        parts: list[Content | Element] = [[]]
         inner_blocks = []
 
-        def add_text(content: Content, text: str | None) -> None:
-            if text:
-                content.append(_SPACE.sub(" ", text) if collapse else text)
+        def content_of(text: str | None) -> Content:
+            return [_SPACE.sub(" ", text) if collapse else text] if text else []
 
         def node(child: Element, kind: Kind) -> Node:
             if kind == "opaque":
@@ -229,14 +227,12 @@ def blocks_of(
                 return Node(child, [(breaks or {}).get(child.tag, "\n")], is_kept=True)
             if kind == "kept":
                 return Node(child, ["".join(child.itertext())], is_kept=True)
-            content: Content = []
-            add_text(content, child.text)
+            content = content_of(child.text)
             for inner in child:
-                content.append(node(inner, kind_of(inner)))
-                add_text(content, inner.tail)
+                content += [node(inner, kind_of(inner)), *content_of(inner.tail)]
             return Node(child, content, is_unique=kind == "unique")
 
-        add_text(parts[-1], element.text)
+        parts: list[Content | Element] = [content_of(element.text)]
         for child in element:
             kind = kind_of(child)
             if kind in ("block", "skipped"):
@@ -245,7 +241,7 @@ def blocks_of(
                 parts[-1].append(node(child, kind))
             if kind == "block":
                 inner_blocks.append(child)
-            add_text(parts[-1], child.tail)
+            parts[-1] += content_of(child.tail)
         waiting += reversed(inner_blocks)
         yield element, parts
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from nmt.cli.translation_options import TranslateOptions
 
 _KEPT = "source", "translation", "alignment"
-LINES = (".txt",)
-"""Endings of text that is translated line by line unless its format is named."""
 
 
 def document_ending(path: Path | str, input_format: str | None = None) -> str | None:
@@ -40,7 +38,7 @@ def document_ending(path: Path | str, input_format: str | None = None) -> str | 
     name = Path(path)
     name = name.with_suffix("") if name.suffix in SUFFIXES else name
     ending = name.suffix.lower() if input_format is None else f".{input_format.lower().removeprefix('.')}"
-    has_lines = input_format is None and ending in LINES
+    has_lines = input_format is None and ending == ".txt"  # which is translated line by line unless it is named
     return ending if ending in FORMATS and not has_lines else None
 
 

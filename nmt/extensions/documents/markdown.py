@@ -108,7 +108,7 @@ def _content(tokens: Iterable["Token"], prefixes: Sequence[str]) -> Content:
     """The content of inline tokens; ``prefixes`` stand before the second line of the text and those after it."""
     nesting, following = ContentBuilder(), iter(prefixes)
     for token in tokens:
-        kind, is_reference = token.type, "label" in token.meta
+        kind = token.type
         if kind in ("text", "text_special"):
             nesting.add(token.content)
         elif kind == "softbreak":
@@ -124,9 +124,9 @@ def _content(tokens: Iterable["Token"], prefixes: Sequence[str]) -> Content:
         elif kind == "link_open" and token.markup == "autolink":
             nesting.open("link", "<", ">", is_unique=True)
         elif kind == "link_open":
-            nesting.open("link", "[", f"][{token.meta['label']}]" if is_reference else _target(token), is_unique=True)
+            nesting.open("link", "[", _target(token), is_unique=True)
         elif kind == "image":
-            nesting.place(f"![{token.content}" + (f"][{token.meta['label']}]" if is_reference else _target(token)))
+            nesting.place(f"![{token.content}{_target(token)}")
         elif kind.endswith("_open"):
             nesting.open(kind[:-5], token.markup, token.markup)
         elif kind.endswith("_close"):
@@ -135,7 +135,9 @@ def _content(tokens: Iterable["Token"], prefixes: Sequence[str]) -> Content:
 
 
 def _target(token: "Token") -> str:
-    """Returns the target of a link or an image, with its title."""
+    """Returns the target of a link or an image with its title, or its reference."""
+    if "label" in token.meta:
+        return f"][{token.meta['label']}]"
     address, title = str(token.attrGet("href") or token.attrGet("src") or ""), str(token.attrGet("title") or "")
     address = f"<{address}>" if re.search(r"[\s()]", address) else address
     quoted = ' "' + title.replace('"', '\\"') + '"' if title else ""

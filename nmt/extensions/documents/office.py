@@ -240,43 +240,39 @@ class _Archive(Archive):
     def __init__(self, data: bytes, ending: str, target: str, leave: Leave, limit: int | None = None) -> None:
         self.kind = PACKAGES[ending]
         super().__init__(data, self.kind.what, limit)
-        self.num_texts, self.literals = 0, set[str]()
+        self.literals, num_texts = set[str](), 0
         self.units: list[tuple[str, Unit]] = []
         """Each with the name of its part."""
         self.embedded: dict[str, _Archive] = {}
         if not any(map(self.kind.parts.fullmatch, self.parts)):
             raise damaged(self.kind.what, "it has no text part")
         for name, content in self.parts.items():
-            self._read_part(name, content, target, leave, is_outer=limit is None)
-
-    def _read_part(self, name: str, content: bytes, target: str, leave: Leave, is_outer: bool) -> None:
-        from nmt.extensions.documents.xml import MAX_UNPACKED
-
-        if match := _EMBEDDED.fullmatch(name) if is_outer else None:
-            try:
-                inner = self.embedded[name] = _Archive(content, match[1], target, leave, MAX_UNPACKED - self.num_bytes)
-            except UserError:
-                leave(name, name.rpartition("/")[2], "embedded file that can't be read")
-                return
-            self.num_bytes += inner.num_bytes
-            self.units += [(f"{name}/{part}", unit) for part, unit in inner.units]
-            self.literals |= inner.literals
-        elif self.kind.parts.fullmatch(name) or _PROPERTIES.fullmatch(name):
-            is_book = self.kind is PACKAGES[".epub"]
-            root = parse_xml(_ENTITY.sub(_numeric, content) if is_book else content, may_have_type=is_book)
-            units = list[tuple[str, Unit]]()
-            for unit in _units_in(root):
-                units.append((name, unit))
-                self.num_texts += any(map(text_of, unit.contents))
-                check_number(self.num_texts)
-            self.literals.update(_literals_in(root))
-            if is_book:
-                declare_language(root, target)
-                for language in root.iter(f"{DC}language") if target else ():
-                    language.text = public_code(target)
-            if units or is_book:
-                self.trees[name] = root
-                self.units += units
+            if match := _EMBEDDED.fullmatch(name) if limit is None else None:
+                try:
+                    inner = _Archive(content, match[1], target, leave, self.limit - self.num_bytes)
+                except UserError:
+                    leave(name, name.rpartition("/")[2], "embedded file that can't be read")
+                    continue
+                self.embedded[name] = inner
+                self.num_bytes += inner.num_bytes
+                self.units += [(f"{name}/{part}", unit) for part, unit in inner.units]
+                self.literals |= inner.literals
+            elif self.kind.parts.fullmatch(name) or _PROPERTIES.fullmatch(name):
+                is_book = self.kind is PACKAGES[".epub"]
+                root = parse_xml(_ENTITY.sub(_numeric, content) if is_book else content, may_have_type=is_book)
+                units = list[tuple[str, Unit]]()
+                for unit in _units_in(root):
+                    units.append((name, unit))
+                    num_texts += any(map(text_of, unit.contents))
+                    check_number(num_texts)
+                self.literals.update(_literals_in(root))
+                if is_book:
+                    declare_language(root, target)
+                    for language in root.iter(f"{DC}language") if target else ():
+                        language.text = public_code(target)
+                if units or is_book:
+                    self.trees[name] = root
+                    self.units += units
 
 
 def _numeric(match: re.Match[bytes]) -> bytes:

@@ -68,7 +68,7 @@ class Paragraph:
         self._run, self._text, self._properties, self._first = (
             f"{dialect.namespace}{name}" for name in ("r", "t", "rPr", "pPr")
         )
-        self._format: dict[bytes, Element] = {}
+        self._format: dict[bytes, Element] = {b"": element.makeelement(self._properties)}
         lengths: Counter[bytes] = Counter()
         for run in element.iter(self._run):
             lengths[self._key(run)] += len("".join(text.text or "" for text in run.findall(self._text)))
@@ -83,8 +83,6 @@ class Paragraph:
 
         properties = run.find(self._properties)
         if properties is None or not (len(properties) or properties.attrib):  # of most runs
-            if b"" not in self._format:
-                self._format[b""] = run.makeelement(self._properties)
             return b""
         properties = deepcopy(properties)
         properties.tail = None
@@ -176,10 +174,10 @@ class Paragraph:
             if child.tag != self._first:
                 self._element.remove(child)
         self._element.extend(self.starts)
-        self._write(self._element, content, self._format.get(self._base))
+        self._write(self._element, content, self._format[self._base])
         self._element.extend(self.ends)
 
-    def _write(self, parent: Element, content: Content, properties: Element | None) -> None:
+    def _write(self, parent: Element, content: Content, properties: Element) -> None:
         for item in content:
             if isinstance(item, str):
                 text = parent.makeelement(self._text, {} if self._dialect is DRAWING else _SPACE)
@@ -201,9 +199,9 @@ class Paragraph:
                 del inner[:]
                 self._write(inner, item.content, properties)
 
-    def _wrapped(self, piece: Element, properties: Element | None) -> Element:
+    def _wrapped(self, piece: Element, properties: Element) -> Element:
         """Returns a piece in a run. A cell without formatting has its text outside of runs."""
-        has_format = properties is not None and (len(properties) or properties.attrib)
+        has_format = len(properties) or properties.attrib
         if self._dialect is SHEET and not has_format and len(self._format) < 2:
             return piece
         run = piece.makeelement(self._run)

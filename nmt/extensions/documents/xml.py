@@ -64,13 +64,13 @@ class Xliff(DocumentFormat):
         if not root.tag.endswith("xliff"):
             raise damaged("XLIFF", f"its root is {shortened(root.tag)}")
         is_2 = root.get("version", "").startswith("2")
-        units = list(root.iter(f"{namespace}segment" if is_2 else f"{namespace}trans-unit"))
-        added = [_add_target(unit, namespace, is_2) for unit in units]
-        for unit, new in zip(units, added, strict=True):
-            for source in unit.findall(f"{namespace}source") if new is None else ():
-                text = "".join(source.itertext())
+        targets = []
+        for unit in list(root.iter(f"{namespace}segment" if is_2 else f"{namespace}trans-unit")):
+            if (added := _add_target(unit, namespace, is_2)) is not None:
+                targets.append(added)
+                continue
+            for text in ("".join(source.itertext()) for source in unit.findall(f"{namespace}source")):
                 self.leave(f"line {unit.sourceline}", text, "not to be translated, or has a translation")
-        targets = [new for new in added if new is not None]
         places = [root] if is_2 else list(root.iter(f"{namespace}file"))
         for place in places if target else ():
             place.set("trgLang" if is_2 else "target-language", target)
@@ -153,6 +153,7 @@ class Archive:
         limit: the most bytes of all contents; None for :data:`MAX_UNPACKED`.
 
     Attributes:
+        limit: as above.
         num_bytes: of all contents.
         parts: the contents of the members by their names.
         trees: the parts that were parsed, which are written in the place of what they were.
@@ -165,7 +166,7 @@ class Archive:
     def __init__(self, data: bytes, what: str, limit: int | None = None) -> None:
         self._what, self._members, self.num_bytes = what, dict[str, zipfile.ZipInfo](), 0
         self.parts, self.trees = dict[str, bytes](), dict[str, Element]()
-        limit = MAX_UNPACKED if limit is None else limit
+        self.limit = limit = MAX_UNPACKED if limit is None else limit
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as packed:
                 members = packed.infolist()
