@@ -101,7 +101,7 @@ def _divided(block: Content) -> list[Content]:
 def _translate_part(
     blocks: Sequence[Content], translate: Translate, language: str, kept: re.Pattern[str]
 ) -> list[Content]:
-    sources = [SourceText.read(block, kept) for block in blocks]
+    sources = [SourceText(block, kept) for block in blocks]
     split = [_segments(block, language) for block in blocks]
     translations = translate([segment.text for segments in split for segment in segments if segment.is_sentence])
     remaining, results = iter(translations), []

@@ -38,18 +38,22 @@ def split_sentences(text: str, language: str = "en") -> list[Segment]:
         text: any number of lines. Tabs end a sentence, too: they separate columns, and turns of dialogues.
         language: code of the language; for an unknown one the rules of a related language or of English hold.
     """
+    from sentencex import segment
+
     segments = []
     for number, line in enumerate(_LINES.split(text)):
         if number % 2 or not has_letters(line):
             segments.append(Segment(line, False))
             continue
-        for sentence in _sentences(line, language):
+        sentences = segment(language, line)
+        # The guarantee of the library; without it white space could be lost.
+        for sentence in sentences if "".join(sentences) == line else [line]:
             bare = sentence.strip()
             begin = sentence.index(bare)
             segments.append(Segment(sentence[:begin], False))
             segments.append(Segment(bare, has_letters(bare)))
             segments.append(Segment(sentence[begin + len(bare) :], False))
-    return [segment for segment in segments if segment.text]
+    return [each for each in segments if each.text]
 
 
 def translated(segments: Sequence[Segment], translations: Iterator[str]) -> list[str]:
@@ -71,11 +75,3 @@ def with_tags(sentences: Iterable[str], vocabulary: Vocabulary) -> list[str]:
             prefix = f"{sentence[: tags[-1].end]} "
         tagged.append(sentence if tags else prefix + sentence)
     return tagged
-
-
-def _sentences(line: str, language: str) -> list[str]:
-    from sentencex import segment
-
-    sentences = segment(language, line)
-    # The guarantee of the library; without it white space could be lost.
-    return sentences if "".join(sentences) == line else [line]

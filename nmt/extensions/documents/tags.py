@@ -80,27 +80,24 @@ class Kept:
     content: Content
 
 
-@dataclass(frozen=True)
 class SourceText:
-    """Content as text with elements and kept texts, each in order. Kept texts don't overlap."""
+    """Content as text with elements and kept texts, each in order. Kept texts don't overlap.
 
-    text: str
-    spans: list[Span]
-    kept: list[Kept]
+    Args:
+        content: of a block.
+        pattern: the text that is kept, beside nodes that are.
+    """
 
-    @classmethod
-    def read(cls, content: Content, pattern: re.Pattern[str]) -> "SourceText":
-        """Take the content of a block apart. ``pattern``: the text that is kept, beside nodes that are."""
-        source = cls(text_of(content), [], [])
-        source._read(content, 0, source.spans)
+    def __init__(self, content: Content, pattern: re.Pattern[str]) -> None:
+        self.text, self.spans, self.kept = text_of(content), list[Span](), list[Kept]()
+        self._read(content, 0, self.spans)
         rest, end = [], 0
-        for kept in source.kept:
-            rest += [source.text[end : kept.begin], "\n" * (kept.end - kept.begin)]
+        for kept in self.kept:
+            rest += [self.text[end : kept.begin], "\n" * (kept.end - kept.begin)]
             end = kept.end
-        for match in pattern.finditer("".join([*rest, source.text[end:]])):
-            source.kept.append(Kept(*match.span(), source._taken_out(*match.span())))
-        source.kept.sort(key=lambda kept: kept.begin)
-        return source
+        for match in pattern.finditer("".join([*rest, self.text[end:]])):
+            self.kept.append(Kept(*match.span(), self._taken_out(*match.span())))
+        self.kept.sort(key=lambda kept: kept.begin)
 
     @staticmethod
     def check_size(content: Content, pattern: re.Pattern[str]) -> None:

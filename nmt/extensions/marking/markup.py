@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from html import escape
+from itertools import count
 
 from nmt.extensions.documents.elements import Element, add, append, clear
 from nmt.extensions.documents.office import DC, OFFICE, TEXT
@@ -68,7 +69,7 @@ class _Writer:
     def __init__(self, doubts: Sequence[Doubt]) -> None:
         self._doubts, self._has_annotations = doubts, False
         self._doubt: Doubt | None = None
-        self._num_annotations = 0
+        self._numbers, self._name = count(1), ""
 
     def mark(self, paragraph: Element, has_annotations: bool) -> None:
         self._doubt, self._has_annotations = None, has_annotations
@@ -91,7 +92,7 @@ class _Writer:
             if number and self._has_annotations and self._doubt is not None:
                 found.append(parent.makeelement(f"{OFFICE}annotation-end", {f"{OFFICE}name": self._name}))
             if number and self._has_annotations and doubt is not None:
-                self._num_annotations += 1
+                self._name = f"{MARKED}_{next(self._numbers)}"
                 note = parent.makeelement(f"{OFFICE}annotation", {f"{OFFICE}name": self._name})
                 add(note, f"{DC}creator", text=AUTHOR)
                 add(note, f"{TEXT}p", text=doubt.comment)
@@ -104,7 +105,3 @@ class _Writer:
             else:
                 found.append(piece)
         return found
-
-    @property
-    def _name(self) -> str:
-        return f"{MARKED}_{self._num_annotations}"
