@@ -66,9 +66,8 @@ class SubRip(DocumentFormat):
         lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
         ranges = _cue_ranges(lines)
         parts = [_SPEECH.split("\n".join(lines[begin:end])) for begin, end in ranges]
-        contents = iter(
-            run([parse_tags(" ".join(text.split()) if "\n" in text else text) for cue in parts for text in cue[::2]])
-        )
+        sources = (part for cue in parts for part in cue[::2])
+        contents = iter(run([parse_tags(" ".join(part.split()) if "\n" in part else part) for part in sources]))
         written, done = [], 0
         for (begin, end), cue in zip(ranges, parts, strict=True):
             for number in range(0, len(cue), 2):

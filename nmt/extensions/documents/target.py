@@ -136,14 +136,11 @@ class AlignedTarget:
     def _link_words(self, source: str, found: Translation, offsets: Interval) -> None:
         """Links between words with their punctuation as links between words, and between equal punctuation marks."""
         divide = Words.split_punctuation if found.with_punctuation else Words.split
-        sides = [
-            [words_within(words, offset + begin, offset + end) for begin, end in divide(text).spans]
-            for words, offset, text in zip(
-                (self.source_words, self._intervals), offsets, (source, found.text), strict=True
-            )
-        ]
+        first, second = offsets
+        of_source = [words_within(self.source_words, first + b, first + e) for b, e in divide(source).spans]
+        of_target = [words_within(self._intervals, second + b, second + e) for b, e in divide(found.text).spans]
         for source_word, target_word in found.alignment or ():
-            sources, targets = sides[0][source_word], sides[1][target_word]
+            sources, targets = of_source[source_word], of_target[target_word]
             if len(sources) * len(targets) > MAX_LINKS:
                 for s, t in diagonal(len(sources), len(targets)):
                     self.words[targets[t]].sources.append(sources[s])
@@ -238,10 +235,8 @@ class AlignedTarget:
         if before < 0 or after == len(self.source_words):
             return 0 if before < 0 else len(self.words)
         is_behind = self.source_words[before][1] == begin or self.source_words[after][0] != end
-        left, right = (
-            range(before, max(before - REACH, -1), -1),
-            range(after, min(after + REACH, len(self.source_words))),
-        )
+        left = range(before, max(before - REACH, -1), -1)
+        right = range(after, min(after + REACH, len(self.source_words)))
         first = next((max(self.targets_of[s]) + 1 for s in left if self.targets_of[s]), None)
         second = next((min(self.targets_of[s]) for s in right if self.targets_of[s]), None)
         for place in (first, second) if is_behind else (second, first):

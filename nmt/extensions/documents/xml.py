@@ -200,13 +200,11 @@ class Archive:
         try:
             with zipfile.ZipFile(written, "w") as result:
                 for name, content in self.parts.items():
-                    member = self._members.get(name)
                     content = write_xml(self.trees[name]) if name in self.trees else content
-                    result.writestr(
-                        member or zipfile.ZipInfo(name),
-                        content if without is None else without.sub(b"", content),
-                        member.compress_type if member else zipfile.ZIP_DEFLATED,
-                    )
+                    content = content if without is None else without.sub(b"", content)
+                    member = self._members.get(name)
+                    compression = zipfile.ZIP_DEFLATED if member is None else member.compress_type
+                    result.writestr(member or zipfile.ZipInfo(name), content, compression)
         except (NotImplementedError, RuntimeError, OSError, ValueError, struct.error) as error:
             raise damaged(self._what, error) from None
         return written.getvalue()

@@ -1,9 +1,9 @@
 """Marks in Office Open XML (ECMA-376): highlighted runs of a letter, filled cells of a workbook, and comments."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from functools import partial, reduce
+from functools import reduce
 from itertools import count
 from posixpath import dirname, join, normpath, relpath
 
@@ -86,7 +86,15 @@ def mark_document(data: bytes, doubts: Sequence[Doubt]) -> bytes:
     comments = parse_xml(f'<w:comments xmlns:w="{W[1:-1]}"/>'.encode()) if old is None else package.tree(old)
     used = (each.get(f"{W}id", "") for each in comments.findall(f"{W}comment"))
     numbers = count(max((int(number) for number in used if number.isdecimal()), default=-1) + 1)
-    comment = partial(_comment, comments, numbers)
+
+    def comment(doubt: Doubt) -> str:
+        """Adds a comment, and returns its number."""
+        identifier = str(next(numbers))
+        names = {f"{W}id": identifier, f"{W}author": AUTHOR, f"{W}initials": AUTHOR}
+        paragraph = add(add(comments, f"{W}comment", names), f"{W}p")
+        add(add(paragraph, f"{W}r"), f"{W}t", text=doubt.comment)
+        return identifier
+
     for name, content in list(package.parts.items()):
         if name.startswith("word/") and name.endswith(".xml") and FIRST.encode() in content:
             for paragraph in package.tree(name).iter(f"{W}p"):
@@ -135,15 +143,6 @@ def _highlight(run: Element) -> None:
     for old in properties.findall(f"{W}highlight"):
         properties.remove(old)
     add(properties, f"{W}highlight", {f"{W}val": "yellow"}, before=[f"{W}{each}" for each in _AFTER_HIGHLIGHT.split()])
-
-
-def _comment(comments: Element, numbers: Iterator[int], doubt: Doubt) -> str:
-    """Adds a comment, and returns its number."""
-    identifier = str(next(numbers))
-    names = {f"{W}id": identifier, f"{W}author": AUTHOR, f"{W}initials": AUTHOR}
-    paragraph = add(add(comments, f"{W}comment", names), f"{W}p")
-    add(add(paragraph, f"{W}r"), f"{W}t", text=doubt.comment)
-    return identifier
 
 
 # Workbooks

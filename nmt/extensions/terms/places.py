@@ -204,13 +204,10 @@ def _without_overlap(slots: Sequence[_Slot]) -> tuple[_Slot, ...]:
     found: list[_Slot] = []
     for slot in sorted(slots, key=lambda each: (each.target, each.source)):
         if found and slot.target[0] < found[-1].target[1]:
-            both = found.pop(), slot
-            begins, ends = zip(*(each.target for each in both), strict=True)
-            slot = _Slot(
-                " ".join(each.term for each in both),
-                (min(each.source[0] for each in both), max(each.source[1] for each in both)),
-                (min(begins), max(ends)),
-            )
+            before = found.pop()
+            source = min(before.source[0], slot.source[0]), max(before.source[1], slot.source[1])
+            target = before.target[0], max(before.target[1], slot.target[1])
+            slot = _Slot(f"{before.term} {slot.term}", source, target)
         found.append(slot)
     return tuple(found)
 
