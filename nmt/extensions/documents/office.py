@@ -249,7 +249,7 @@ class _Archive(Archive):
         for name, content in self.parts.items():
             if match := _EMBEDDED.fullmatch(name) if limit is None else None:
                 try:
-                    inner = _Archive(content, match[1], target, leave, self.limit - self.num_bytes)
+                    inner = _Archive(content, match[1], target, leave, self._limit - self.num_bytes)
                 except UserError:
                     leave(name, name.rpartition("/")[2], "embedded file that can't be read")
                     continue

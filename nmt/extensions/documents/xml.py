@@ -153,7 +153,6 @@ class Archive:
         limit: the most bytes of all contents; None for :data:`MAX_UNPACKED`.
 
     Attributes:
-        limit: as above.
         num_bytes: of all contents.
         parts: the contents of the members by their names.
         trees: the parts that were parsed, which are written in the place of what they were.
@@ -166,7 +165,7 @@ class Archive:
     def __init__(self, data: bytes, what: str, limit: int | None = None) -> None:
         self._what, self._members, self.num_bytes = what, dict[str, zipfile.ZipInfo](), 0
         self.parts, self.trees = dict[str, bytes](), dict[str, Element]()
-        self.limit = limit = MAX_UNPACKED if limit is None else limit
+        self._limit = limit = MAX_UNPACKED if limit is None else limit
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as packed:
                 members = packed.infolist()

@@ -1,7 +1,7 @@
 """Marks in HTML, as the element ``mark``, and in OpenDocument 1.3, as a background and annotations."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import count
 
@@ -47,10 +47,10 @@ def mark_open_document(data: bytes, doubts: Sequence[Doubt]) -> bytes:
     archive = Archive(data, "an OpenDocument text")
     for name in ("content.xml", "styles.xml"):
         if FIRST.encode() in archive.parts.get(name, b""):
-            root, writer = archive.tree(name), _Writer(doubts)
+            root, numbers = archive.tree(name), count(1)
             for paragraph in [each for each in root.iter(*_PARAGRAPHS) if FIRST in "".join(each.itertext())]:
                 is_noted = next(paragraph.iterancestors(f"{OFFICE}annotation"), None) is not None
-                writer.mark(paragraph, name == "content.xml" and not is_noted)
+                _Writer(doubts, name == "content.xml" and not is_noted, numbers).mark(paragraph)
             _add_style(root)
     return archive.written(without=MARK_BYTES)
 
@@ -64,22 +64,18 @@ def _add_style(root: Element) -> None:
 
 
 class _Writer:
-    """Marks the text of paragraphs one after the other, without the paragraphs in them, such as those of notes."""
+    """Marks the text of a paragraph without the paragraphs in it, such as those of notes; ``numbers`` name comments."""
 
-    def __init__(self, doubts: Sequence[Doubt]) -> None:
-        self._doubts, self._has_annotations = doubts, False
+    def __init__(self, doubts: Sequence[Doubt], has_annotations: bool, numbers: Iterator[int]) -> None:
+        self._doubts, self._has_annotations, self._numbers = doubts, has_annotations, numbers
         self._doubt: Doubt | None = None
-        self._numbers, self._name = count(1), ""
+        self._name = ""
 
-    def mark(self, paragraph: Element, has_annotations: bool) -> None:
-        self._doubt, self._has_annotations = None, has_annotations
-        self._mark(paragraph)
-
-    def _mark(self, element: Element) -> None:
+    def mark(self, element: Element) -> None:
         content = self._marked(element, element.text)
         for child in element:
             if child.tag not in _PARAGRAPHS and isinstance(child.tag, str):
-                self._mark(child)
+                self.mark(child)
             content += [child, *self._marked(element, child.tail)]
         clear(element)
         for item in content:
