@@ -67,16 +67,12 @@ def _anywhere(
     translator: LoadedModel, lacking: Sequence[Line], options: DecodingOptions, search: Search
 ) -> list[list[Candidate]]:
     """Returns the candidates that have terms wherever search puts them: without attention no place is known."""
-    requests, numbers, texts = zip(*lacking, strict=True)
-    missing = [_missing(request, text) for request, text in zip(requests, texts, strict=True)]
-    bound = [
-        replace(request, must_contain=(*request.must_contain, *terms))
-        for request, terms in zip(requests, missing, strict=True)
-    ]
-    found = search(bound, numbers, options)
+    missing = [(request, _missing(request, text)) for request, _, text in lacking]
+    bound = [replace(request, must_contain=(*request.must_contain, *terms)) for request, terms in missing]
+    found = search(bound, [number for _, number, _ in lacking], options)
     return [
         [each for each in candidates if len(_missing(request, each.text)) < len(terms)]
-        for request, terms, candidates in zip(requests, missing, found, strict=True)
+        for (request, terms), candidates in zip(missing, found, strict=True)
     ]
 
 
