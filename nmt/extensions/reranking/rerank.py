@@ -11,8 +11,8 @@ C counts the candidates of a sentence, and F = 4 the features in the order of th
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
-from nmt.extensions.reranking.reverse import ReverseModel
+from nmt.extensions.reranking.reverse import reverse_scores
 from nmt.metrics.table import METRICS
 from nmt.translation.results import ScoredPair
 from nmt.translation.translator import Translator
@@ -30,16 +30,14 @@ GRID = ((0.0, 0.25, 0.5, 1.0), (0.0, 0.1, 0.2, 0.3, 0.5, 0.8), (0.0, 0.5, 1.0, 2
 """Values of each weight that :func:`tune` tries."""
 
 
-@dataclass(frozen=True)
-class Candidates:
+class Candidates(NamedTuple):
     """Translations of one sentence."""
 
     source: str
     texts: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Weights:
+class Weights(NamedTuple):
     """The λ of the formula."""
 
     channel: float
@@ -70,7 +68,7 @@ def read_candidates(path: str) -> Iterator[Candidates]:
 def features(
     candidates: Sequence[Candidates],
     direct: Translator,
-    channel: ReverseModel | None,
+    channel: Translator | None,
     language_model: Translator | None,
     on_progress: Callable[[int], None] = lambda candidates: None,
 ) -> list[Features]:
@@ -93,7 +91,7 @@ def features(
 
     columns = (
         log_p(direct.score(zip(sources, texts, strict=True))),
-        log_p(None if channel is None else channel.score(sources, texts)),
+        log_p(None if channel is None else reverse_scores(direct, channel, sources, texts)),
         log_p(None if language_model is None else language_model.score((text, text) for text in texts)),
         [float(len(text.split())) for text in texts],
     )
@@ -103,7 +101,7 @@ def features(
 
 def rerank(candidates: Sequence[Candidates], found: Sequence[Features], weights: Weights) -> list[str]:
     """The best candidate of each sentence; the first of equally good ones."""
-    lambda_F = np.array([1.0, weights.channel, weights.language_model, weights.word])
+    lambda_F = np.array([1.0, *weights])
     texts = []
     for each, features_CF in zip(candidates, found, strict=True):
         # Where a weight is 0, a probability of 0 doesn't count.

@@ -1,16 +1,24 @@
-"""Reranking by the formula; lists of candidates that are no such lists are refused with their line."""
+"""Reranking by the formula, and weights that are tuned; lists of candidates that are no such lists are refused."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from fixture_types import RunNmt
 
+import nmt
 from nmt.core.errors import UserError
-from nmt.extensions.reranking.rerank import Candidates, Weights, features, read_candidates, rerank
+from nmt.extensions.reranking.rerank import Candidates, Weights, features, read_candidates, rerank, tune
 
 GOOD = '{"source": "a", "n_best": [{"translation": "b"}]}'
+CANDIDATES = [Candidates("a", ("x", "y", "z")), Candidates("b", ("u", "v w"))]
+FEATURES = [
+    np.array([[-1.0, -9, -3, 1], [-2, -5, -3, 1], [-3, -6, -0.5, 1]]),
+    np.array([[-1.0, -1, -2, 1], [-1.5, -1, -np.inf, 2]]),
+]
 
 
 @pytest.mark.parametrize(
@@ -35,8 +43,45 @@ def test_the_last_feature_of_a_candidate_is_its_number_of_words() -> None:
     assert np.isneginf(found[0][:, 0]).all()
 
 
-def test_a_candidate_that_a_model_can_not_read_loses_only_where_the_model_counts() -> None:
-    candidates = [Candidates("x", ("one", "two three"))]
-    found = [np.array([[-1.0, -9.0, -1.0, 1.0], [-2.0, -np.inf, -2.0, 2.0]])]
-    for weights, best in (((0, 0, 0), 0), ((0, 0, 2), 1), ((0.5, 0, 20), 0), ((0, 2, 0), 0)):
-        assert rerank(candidates, found, Weights(*weights)) == [candidates[0].texts[best]]
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        (Weights(0, 0, 0), ["x", "u"]),
+        (Weights(0.5, 0, 0), ["y", "u"]),
+        (Weights(0, 1, 0), ["z", "u"]),
+        (Weights(0, 0, 1), ["x", "v w"]),  # the language model can't read it, and doesn't count
+    ],
+)
+def test_the_best_candidate_has_the_highest_weighted_sum(weights: Weights, expected: list[str]) -> None:
+    assert rerank(CANDIDATES, FEATURES, weights) == expected
+
+
+def test_weights_are_tuned_by_bleu() -> None:
+    texts = ("the old dog sleeps in the sun", "the old dog sleeps in a house", "an old cat")
+    candidates = [Candidates("a", texts)]
+    features = [np.array([[-1.0, -9, 0, 7], [-2, -5, 0, 7], [-3, -9, 0, 3]])]
+    assert tune(candidates, features, [texts[0]]) == Weights(0, 0, 0)
+    assert tune(candidates, features, [texts[1]]) == Weights(0.5, 0, 0)
+    with pytest.raises(UserError, match="1 sentences with candidates, but 2 references"):
+        tune(candidates, features, ["one", "two"])
+
+
+def test_reranking_by_the_command(
+    run_nmt: RunNmt, tiny_model: Path, language_model: Path, tiny_corpus: Path, tmp_path: Path
+) -> None:
+    nbest = tmp_path / "nbest.jsonl"
+    run_nmt("translate", tiny_model, "-i", tiny_corpus / "val.de", "--n-best", 4, "--format", "jsonl", "-o", nbest)
+    options = ("--language-model", language_model, "--lm-weight", 3, "--word-weight", 0)
+    done = run_nmt("rerank", tiny_model, nbest, *options)
+    assert done.returncode == 0, done.stderr
+    translator, lm = nmt.load(tiny_model), nmt.load(language_model)
+    for line, best in zip(nbest.read_text().splitlines(), done.stdout.splitlines(), strict=True):
+        values = json.loads(line)
+        pairs = [(values["source"], candidate["translation"]) for candidate in values["n_best"]]
+        direct = [pair.log_probability or 0 for pair in translator.score(pairs)]
+        prior = [pair.log_probability or 0 for pair in lm.score(pairs)]
+        scores = {text: a + 3 * b for (_, text), a, b in zip(pairs, direct, prior, strict=True)}
+        assert best == max(scores, key=lambda text: scores[text])
+    tuned = run_nmt("rerank", tiny_model, nbest, "--language-model", language_model, "--tune", tiny_corpus / "val.en")
+    assert "--channel-weight 0.0 --lm-weight" in tuned.stderr
+    assert run_nmt("rerank", tiny_model, nbest).returncode == 2

@@ -7,7 +7,7 @@ import pytest
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.extensions.reranking.reverse import ReverseModel
+from nmt.extensions.reranking.reverse import load_reverse, reverse_scores
 
 
 def tagged_model(train_tiny: Callable[..., Path], corpus: Path, tags: list[str]) -> nmt.Translator:
@@ -27,14 +27,14 @@ def tagged_model(train_tiny: Callable[..., Path], corpus: Path, tags: list[str])
 def test_the_tag_is_the_one_that_the_source_does_not_have(train_tiny: Callable[..., Path], tiny_corpus: Path) -> None:
     both = tagged_model(train_tiny, tiny_corpus, ["<2en>", "<2de>"])
     assert both.directory is not None
-    reverse = ReverseModel.load(both, both.directory)
-    found = list(reverse.score(["<2en> Der Hund", "<2de> a dog", "a"], ["a dog", "Der Hund", ""]))
+    assert load_reverse(both, both.directory) is both
+    found = list(reverse_scores(both, both, ["<2en> Der Hund", "<2de> a dog", "a"], ["a dog", "Der Hund", ""]))
     assert found == [*both.score([("<2de> a dog", "Der Hund"), ("<2en> Der Hund", "a dog")]), None]
     with pytest.raises(UserError, match="isn't known"):
-        list(reverse.score(["Der Hund"], ["a dog"]))
+        list(reverse_scores(both, both, ["Der Hund"], ["a dog"]))
 
 
 def test_more_than_two_tags_are_refused(train_tiny: Callable[..., Path], tiny_corpus: Path) -> None:
     many = tagged_model(train_tiny, tiny_corpus, ["<2en>", "<2de>", "<2xx>"])
     with pytest.raises(UserError, match="Use a model of two languages"):
-        list(ReverseModel(many, many).score(["<2en> Der Hund"], ["a dog"]))
+        list(reverse_scores(many, many, ["<2en> Der Hund"], ["a dog"]))
