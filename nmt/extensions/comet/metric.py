@@ -7,7 +7,6 @@ Face hub or by the file of a checkpoint.
 
 import logging
 import os
-from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -47,19 +46,17 @@ def _scorer(name: str, with_reference: bool) -> Remembered[Triple, float]:
         raise UserError(f"The COMET model {name!r} can't be loaded: {error}", remedy) from error
     if model.requires_references() and not with_reference:
         raise UserError(f"The COMET model {name!r} needs references.", "Use the metric comet in place of cometkiwi.")
-    return Remembered(_computing(model, int(torch.cuda.is_available())), "COMET", batch_size=512)
+    num_gpus = int(torch.cuda.is_available())
 
-
-def _computing(model: object, num_gpus: int) -> Callable[[list[Triple]], list[float]]:
     def compute(triples: list[Triple]) -> list[float]:
         samples = [
             {"src": source, "mt": text} | ({} if reference is None else {"ref": reference})
             for source, text, reference in triples
         ]
-        found = model.predict(samples, batch_size=16, gpus=num_gpus, progress_bar=False)  # type: ignore[attr-defined]
+        found = model.predict(samples, batch_size=16, gpus=num_gpus, progress_bar=False)
         return [100.0 * float(score) for score in found.scores]
 
-    return compute
+    return Remembered(compute, "COMET", batch_size=512)
 
 
 class Comet(Metric):

@@ -2,7 +2,7 @@
 
 import re
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 from torch import Tensor, nn
@@ -62,8 +62,7 @@ def extend_vocabularies(
 def _extended(
     vocabulary: Vocabulary, lines: Iterable[str], options: VocabularyOptions, specials: Sequence[str]
 ) -> Vocabulary:
-    scores = vocabulary.scores() if isinstance(vocabulary, SentencePieceVocabulary) else {}
-    if not isinstance(vocabulary, SentencePieceVocabulary) or max(map(len, scores)) == 1:
+    if not isinstance(vocabulary, SentencePieceVocabulary) or max(map(len, scores := vocabulary.scores())) == 1:
         raise UserError(
             "data.corpora: new_pieces needs a trained vocabulary of subwords.",
             "Leave new_pieces out, and set training.new_vocabulary to true.",
@@ -78,14 +77,7 @@ def _extended(
     learned = kind.learn(lines, wanted, (), "the corpora with new_pieces", is_limit=True)
     # In BPE the later merges have the lower scores, and the new ones come after all others.
     offset = min(scores.values()) if kind is BpeVocabulary else 0.0
-    return with_pieces(vocabulary, {piece: offset + score for piece, score in learned.scores().items()}, specials)
-
-
-def with_pieces(
-    vocabulary: SentencePieceVocabulary, scores: Mapping[str, float], specials: Sequence[str]
-) -> SentencePieceVocabulary:
-    """Returns a vocabulary with the pieces and symbols that it lacks; their ids follow the present ones."""
-    added: list[tuple[str, float, int]] = [(piece, score, NORMAL) for piece, score in scores.items()]
+    added = [(piece, offset + score, NORMAL) for piece, score in learned.scores().items()]
     added += [(symbol, 0.0, USER_DEFINED if symbol in TERM else CONTROL) for symbol in specials]
     known = set(map(vocabulary.token, range(len(vocabulary))))
     # A message of protobuf is extended by appending entries of its repeated fields.

@@ -1,13 +1,18 @@
 """New pieces of trained vocabularies: the present pieces keep their ids, and further text needs fewer pieces."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from fixture_types import RecipeMaker
+from saved_weights import weights
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.extensions.new_pieces.pieces import extend_vocabularies
 from nmt.recipe.schema import VocabularyOptions
+from nmt.training.run import train
 
 LINES = [f"{a} {b} {c}" for a in ("der Hund", "die Katze") for b in ("schläft", "rennt") for c in ("heute", "morgen")]
 FRENCH = [f"le {a} {b}" for a in ("garçon", "chien", "forêt") for b in ("dort souvent", "court vite")]
@@ -41,3 +46,43 @@ def test_what_cannot_be_extended_is_refused(kind: str, size: int, message: str) 
     before = train_vocabularies(VocabularyOptions(type=kind, size=28), [(line, line) for line in LINES])
     with pytest.raises(UserError, match=message):
         extend_vocabularies(before, VocabularyOptions(type=kind, size=size), [("le chien", "le chien")])
+
+
+def test_a_vocabulary_is_extended_by_the_pieces_of_a_corpus(
+    make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options: dict[str, Any] = {"vocabulary": {"type": "unigram", "size": 60}}
+    trained = train(make_recipe("luong", recipe=options, max_steps=20), tmp_path / "trained")
+    for side, line in (("source", "Garçon, Forêt"), ("target", "boy zoo")):
+        (tmp_path / f"new.{side}").write_text(f"{line}\n" * 50, "utf-8")
+    new = {"name": "new", "source": str(tmp_path / "new.source"), "target": str(tmp_path / "new.target")}
+    old = {"name": "old", "source": str(tiny_corpus / "train.de"), "target": str(tiny_corpus / "train.en")}
+    options = {"vocabulary": {"type": "unigram", "size": 90}, "data": {"corpora": [new | {"new_pieces": True}, old]}}
+    recipe = make_recipe("luong", recipe=options, finetune_from=trained, max_steps=1, learning_rate=1e-12)
+    tuned = train(recipe, tmp_path / "tuned")
+    before, after = Vocabularies.load(trained), Vocabularies.load(tuned)
+    added = len(after.source) - len(before.source)
+    assert f"added {added} pieces of new to the vocabulary" in capfd.readouterr().err
+    for old_side, new_side in ((before.source, after.source), (before.target, after.target)):
+        tokens = list(map(new_side.token, range(len(new_side))))
+        assert tokens[: len(old_side)] == list(map(old_side.token, range(len(old_side))))
+        assert len(old_side) < len(tokens) <= 90
+    assert before.source.unk in before.source.encode("Garçon")
+    assert after.source.unk not in after.source.encode("Garçon, Forêt")
+    # Embeddings of the present pieces are where they were.
+    rows, present = (weights(run)["encoder.embedding.table.weight"] for run in (tuned, trained))
+    torch.testing.assert_close(rows[: len(before.source)], present, atol=1e-9, rtol=0)
+    resumed = recipe.model_copy(update={"training": recipe.training.model_copy(update={"max_steps": 2})})
+    train(resumed, tuned, resume=True)
+    assert Vocabularies.load(tuned).fingerprint == after.fingerprint
+
+
+def test_new_pieces_and_a_new_vocabulary_are_refused(
+    make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path
+) -> None:
+    files = {"source": str(tiny_corpus / "train.de"), "target": str(tiny_corpus / "train.en")}
+    options = {"data": {"corpora": [{"name": "new", "new_pieces": True} | files]}}
+    trained = train(make_recipe("luong", max_steps=1), tmp_path / "trained")
+    training = {"finetune_from": trained, "new_vocabulary": True, "max_steps": 1}
+    with pytest.raises(UserError, match="makes another one"):
+        train(make_recipe("luong", recipe=options, **training), tmp_path / "run")
