@@ -15,8 +15,8 @@ from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.extensions.interchange import run
 from nmt.extensions.interchange.check import check, left_out
 from nmt.extensions.interchange.ct2 import check_exportable, export
-from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
-from nmt.extensions.interchange.run import open_exported
+from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary, prefix_of
+from nmt.extensions.interchange.run import ExportedModel
 from nmt.extensions.interchange.targets import ExportTarget, Quantization
 from nmt.translation.languages import name_of
 from nmt.translation.translator import Translator
@@ -43,10 +43,9 @@ class Argos(ExportTarget):
         check_exportable(translator)
         source = translator.vocabularies.source
         assert isinstance(source, PretrainedVocabulary | SentencePieceVocabulary)
-        if isinstance(source, PretrainedVocabulary) and source.table.prefix:
+        if prefix := prefix_of(source):
             raise UserError(
-                "Argos Translate puts no language token in front of a line, which this model needs: "
-                f"{source.token(source.table.prefix[0])}.",
+                f"Argos Translate puts no language token in front of a line, which this model needs: {prefix[0]}.",
                 "Export it to another format, or import a model of one language pair.",
             )
         data = translator.recipe.data
@@ -73,7 +72,7 @@ A {kind} trained by nmt {__version__}: {description}.
             # Argos Translate has no limit of a recipe, but a translation that was cut off equals no whole one.
             limit = translator.recipe.decoding.max_length
             decoding = DECODING if limit is None else DECODING | {"max_decoding_length": limit}
-            open_model = partial(open_exported, translator, model, decoding=decoding)
+            open_model = partial(ExportedModel, model, translator, decoding)
             agreement = check(model, translator, open_model, lines, exact=quantization is None)
             with explained(path):
                 path.parent.mkdir(parents=True, exist_ok=True)

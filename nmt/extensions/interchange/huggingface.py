@@ -28,7 +28,7 @@ from nmt.extensions.interchange.fast_tokenizer import fast_tokenizer
 from nmt.extensions.interchange.pretrained.families import COMMON_KEYS, FAMILIES, SIDE_KEYS, Family
 from nmt.extensions.interchange.pretrained.names import BIAS, SHARED, counterpart, order_of_halves
 from nmt.extensions.interchange.pretrained.tokenizers import FAIRSEQ_MODEL, FAIRSEQ_SPECIALS
-from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
+from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary, prefix_of
 from nmt.extensions.interchange.targets import ExportTarget, Quantization
 from nmt.models.layers import length_mask, sinusoids
 from nmt.models.networks.transformer import TransformerOptions
@@ -123,10 +123,9 @@ class HuggingFace(ExportTarget):
 
 def _text_prefix(translator: Translator) -> str:
     """Returns the prefix of a line for the tokenizer: the token of the target language, for some models."""
-    source = translator.vocabularies.source
-    if not isinstance(source, PretrainedVocabulary) or translator.recipe.model.decoder["first_token"] is not None:
+    if translator.recipe.model.decoder["first_token"] is not None:
         return ""
-    return "".join(f"{source.token(i)} " for i in source.table.prefix)
+    return "".join(f"{token} " for token in prefix_of(translator.vocabularies.source))
 
 
 class TransformersModel:

@@ -1,23 +1,21 @@
 """The export to CTranslate2, and exported models at work in place of the model's own search."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from nmt.core.errors import UserError
-from nmt.core.jsonlines import read_object
 from nmt.data.batch import Ids, lengths
-from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.ranking import length_normalised, length_penalty
 from nmt.decoding.search import Query, Searcher, max_lengths
 from nmt.extensions.interchange.check import ONE_LIMIT, PLAIN, check, left_out
 from nmt.extensions.interchange.ct2 import export, num_positions, require_ctranslate2
-from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
+from nmt.extensions.interchange.pretrained.vocabulary import prefix_of
 from nmt.extensions.interchange.targets import ExportTarget, Quantization
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.load import Engine, load
@@ -36,43 +34,30 @@ CARRIED = {**PLAIN, **ONE_LIMIT, "length_penalty": ("none", "average"), "early_s
 """Values of decoding options that CTranslate2 has a counterpart for."""
 
 
-class Searchable(Protocol):
-    """An exported model that searches as the options of nmt say."""
-
-    def search(self, sources: Sequence[Ids], options: DecodingOptions) -> list[list[Hypothesis]]:
-        """Returns the best translations of encoded sentences by beam search, best first."""
-
-
 class ExportedModel:
     """A folder that :func:`nmt.extensions.interchange.ct2.export` wrote, run by CTranslate2 on the CPU.
 
     Args:
         directory: the folder, which is only read now.
-        longest: the most tokens of a translation.
-        num_threads: that compute a batch each.
+        translator: of the original, for its vocabularies and lengths.
         decoding: arguments of ``translate_batch`` for :meth:`translate`.
 
     Raises:
         UserError: ctranslate2 isn't installed or can't load the folder.
     """
 
-    def __init__(
-        self, directory: Path, longest: int, num_threads: int, decoding: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, directory: Path, translator: Translator, decoding: Mapping[str, Any] | None = None) -> None:
         ctranslate2 = require_ctranslate2()
-        self._decoding = decoding or {}
-        self._vocabularies, self._longest = Vocabularies.load(directory), longest
+        self._vocabularies, self._decoding = translator.vocabularies, decoding or {}
+        self._longest, self._prefix = num_positions(translator) - 1, _prefix(translator)
         target = self._vocabularies.target
         self._ids = {target.token(i): i for i in range(len(target))}
-        self._prefix = _prefix(directory)
-        before = torch.get_num_threads()
+        threads = torch.get_num_threads()
         try:
-            self._model = ctranslate2.Translator(
-                str(directory), device="cpu", inter_threads=num_threads, intra_threads=1
-            )
+            self._model = ctranslate2.Translator(str(directory), device="cpu", inter_threads=threads, intra_threads=1)
         except (RuntimeError, ValueError) as error:
             raise UserError(f"CTranslate2 can't load {directory}: {error}.", "Export the model again.") from None
-        torch.set_num_threads(before)  # CTranslate2 sets the number that OpenMP has for the whole process
+        torch.set_num_threads(threads)  # CTranslate2 sets the number that OpenMP has for the whole process
 
     def translate(self, sources: Sequence[Ids]) -> list[list[int]]:
         """Returns the best translation of each encoded sentence, as the program finds it that users are shown."""
@@ -131,47 +116,39 @@ class ExportedSearcher:
     """Searches with an exported model, on the CPU.
 
     Args:
-        exported: the exported model.
+        search: returns the best translations of encoded sentences by beam search, best first.
         fallback: does the searches that exported models don't have: with constraints, logits processors, sampling, beam
             groups or a coverage penalty.
     """
 
     is_stepwise = False
 
-    def __init__(self, exported: Searchable, fallback: Searcher) -> None:
-        self.exported, self._fallback = exported, fallback
+    def __init__(
+        self, search: Callable[[Sequence[Ids], DecodingOptions], list[list[Hypothesis]]], fallback: Searcher
+    ) -> None:
+        self._search, self._fallback = search, fallback
 
     def __call__(self, query: Query) -> list[list[Hypothesis]]:
         is_plain = all(getattr(query.options, key) in PLAIN[key] for key in SEARCHED)
         if query.processors or any(each.num_tokens for each in query.constraints or ()) or not is_plain:
             return self._fallback(query)
-        found = self.exported.search(query.sources, query.options)
+        found = self._search(query.sources, query.options)
         query.on_progress(len(query.sources))
         return found
 
 
-def open_exported(
-    translator: Translator,
-    directory: Path | None = None,
-    quantization: Quantization | None = None,
-    decoding: Mapping[str, Any] | None = None,
-) -> ExportedModel:
-    """Opens an exported model.
+def open_exported(translator: Translator, quantization: Quantization | None = None) -> ExportedModel:
+    """Exports a model to a folder that is deleted again, and opens it.
 
     Args:
-        translator: of a model that can be exported.
-        directory: a folder that :func:`nmt.extensions.interchange.ct2.export` wrote; None exports the model now.
-        quantization: type of the weights if the model is exported now; None keeps float32.
-        decoding: arguments of ``translate_batch`` for :meth:`ExportedModel.translate`.
+        translator, quantization: see :func:`nmt.extensions.interchange.ct2.export`.
 
     Raises:
         UserError: the model can't be exported, or ctranslate2 isn't installed or can't load it.
     """
     with TemporaryDirectory() as scratch:
-        if directory is None:
-            directory = Path(scratch) / "model"
-            export(translator, directory, quantization)
-        return ExportedModel(directory, num_positions(translator) - 1, torch.get_num_threads(), decoding)
+        export(translator, Path(scratch) / "model", quantization)
+        return ExportedModel(Path(scratch) / "model", translator)
 
 
 def exported_translator(
@@ -180,10 +157,12 @@ def exported_translator(
     """Returns a translator whose beam search is that of CTranslate2; alignment and scores are computed by PyTorch.
 
     Args:
-        translator, directory, quantization: see :func:`open_exported`.
+        translator: of a model that can be exported.
+        directory: a folder that :func:`nmt.extensions.interchange.ct2.export` wrote; None exports the model now.
+        quantization: type of the weights if the model is exported now; None keeps float32.
     """
-    exported = open_exported(translator, directory, quantization)
-    return translator.replaced(searcher=ExportedSearcher(exported, translator.searcher))
+    exported = open_exported(translator, quantization) if directory is None else ExportedModel(directory, translator)
+    return translator.replaced(searcher=ExportedSearcher(exported.search, translator.searcher))
 
 
 class CTranslate2Engine(Engine):
@@ -194,7 +173,7 @@ class CTranslate2Engine(Engine):
     ) -> Translator:
         if ensemble:
             raise UserError("CTranslate2 searches with one model.", "Remove --ensemble or --engine.")
-        return exported_translator(load(model_dir, "cpu"), None, QUANTIZATIONS[precision])
+        return exported_translator(load(model_dir, "cpu"), quantization=QUANTIZATIONS[precision])
 
 
 def with_plain_search(translator: Translator) -> Translator:
@@ -211,18 +190,18 @@ class CTranslate2(ExportTarget):
         self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
     ) -> list[str]:
         export(translator, output, quantization)
-        decoding = search_arguments(translator, output)
-        open_model = partial(open_exported, translator, output, decoding=decoding)
+        decoding = search_arguments(translator)
+        open_model = partial(ExportedModel, output, translator, decoding)
         agreement = check(output, translator, open_model, lines, exact=quantization is None)
         return [
             f"wrote {output}: {agreement}",
             *left_out(translator.recipe.decoding, CARRIED, "CTranslate2"),
             "In Python:\n",
-            usage(output, decoding),
+            usage(translator, output, decoding),
         ]
 
 
-def search_arguments(translator: Translator, directory: Path) -> dict[str, Any]:
+def search_arguments(translator: Translator) -> dict[str, Any]:
     """Returns the arguments of ``translate_batch`` that come closest to the search of the recipe."""
     options, longest = translator.recipe.decoding, num_positions(translator) - 1
     if options.max_length is not None:
@@ -230,26 +209,25 @@ def search_arguments(translator: Translator, directory: Path) -> dict[str, Any]:
     found: dict[str, Any] = {
         "beam_size": options.beam_size,
         "max_input_length": translator.max_pieces + 1,  # with EOS
-        "max_decoding_length": len(_prefix(directory)) + longest,
+        "max_decoding_length": len(_prefix(translator)) + longest,
     }
     if options.beam_size > 1:
         found |= {"length_penalty": length_penalty(options).exponent, "patience": PATIENCE[options.early_stopping]}
     return found
 
 
-def usage(directory: Path, decoding: Mapping[str, Any]) -> str:
+def usage(translator: Translator, directory: Path, decoding: Mapping[str, Any]) -> str:
     """Returns Python code that translates with an exported folder.
 
     Args:
+        translator: of the original.
         directory: the folder.
         decoding: arguments of ``translate_batch``.
     """
     names = ("source.spm", "vocabulary.source.model", "vocabulary.model")
     source = next(path for name in names if (path := directory / name).exists())
     target = directory / source.name.replace("source", "target")
-    prefix, first = list[str](), _prefix(directory)
-    if isinstance(vocabulary := Vocabularies.load(directory).source, PretrainedVocabulary):
-        prefix = [vocabulary.token(i) for i in vocabulary.table.prefix]
+    prefix, first = prefix_of(translator.vocabularies.source), _prefix(translator)
     options = "".join(f", {name}={value!r}" for name, value in decoding.items())
     return f"""\
 import ctranslate2, sentencepiece
@@ -262,8 +240,7 @@ pieces = {f"{prefix} + " if prefix else ""}source.encode("…", out_type=str)
 print(target.decode(found.hypotheses[0]{f"[{len(first)}:]" if first else ""}))"""
 
 
-def _prefix(directory: Path) -> list[str]:
+def _prefix(translator: Translator) -> list[str]:
     """Returns the tokens after the first one of each translation: the target language of some pretrained models."""
-    target = Vocabularies.load(directory).target
-    first = read_object(directory / "config.json").get("decoder_start_token")
-    return [] if first == target.token(target.sos) else [target.token(target.sos)]
+    target = translator.vocabularies.target
+    return [] if translator.recipe.model.decoder.get("first_token") is None else [target.token(target.sos)]

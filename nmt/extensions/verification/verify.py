@@ -122,7 +122,7 @@ def _exported(translator: Translator, lines: Sequence[str]) -> Iterator[Check]:
     expected = translator.translate(lines)
     for name, open_model in (("CTranslate2", open_exported), ("ONNX", open_onnx)):
         try:
-            searcher = ExportedSearcher(open_model(translator), translator.searcher)
+            searcher = ExportedSearcher(open_model(translator).search, translator.searcher)
         except UserError as error:
             say(f"The export to {name} isn't checked. {error.message}")
             continue

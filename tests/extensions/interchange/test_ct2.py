@@ -23,7 +23,7 @@ from nmt.extensions.interchange.argos import Argos
 from nmt.extensions.interchange.check import Agreement, check, validation_lines
 from nmt.extensions.interchange.ct2 import check_exportable, export
 from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
-from nmt.extensions.interchange.run import exported_translator, open_exported, search_arguments, usage
+from nmt.extensions.interchange.run import ExportedModel, exported_translator, search_arguments, usage
 from nmt.translation.load import load
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.translator import Translator
@@ -39,8 +39,8 @@ TRANSFORMER = "{{type: transformer, num_layers: {layers}, num_heads: 4, feed_for
 
 def compare(folder: Path, translator: Translator, lines: Sequence[str], exact: bool = True) -> Agreement:
     """Checks a folder with the search of the code that users are shown."""
-    decoding = search_arguments(translator, folder)
-    return check(folder, translator, partial(open_exported, translator, folder, decoding=decoding), lines, exact)
+    open_model = partial(ExportedModel, folder, translator, search_arguments(translator))
+    return check(folder, translator, open_model, lines, exact)
 
 
 @pytest.fixture
@@ -305,7 +305,7 @@ def test_imported_models_are_exported(name: str, build_once: BuildOnce, tmp_path
         ours, theirs = translator(line, **greedy).tokens, exported(line, **greedy).tokens
         assert len(ours) > 3
         assert theirs[: len(ours)] == ours
-    code = usage(tmp_path / "out", {"beam_size": 1, "max_decoding_length": 4}).replace("…", lines[0])
+    code = usage(translator, tmp_path / "out", {"beam_size": 1, "max_decoding_length": 4}).replace("…", lines[0])
     assert "print(target.decode(" in code
     code = code.replace("target.decode(", "*(")  # the pieces, because random weights also give language tokens
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -150,3 +150,8 @@ class PretrainedVocabulary(Vocabulary):
 
     def token(self, index: int) -> str:
         return self.table.pieces[index]
+
+
+def prefix_of(vocabulary: Vocabulary) -> list[str]:
+    """Returns the tokens in front of each text, which only some pretrained models have."""
+    return list(map(vocabulary.token, vocabulary.table.prefix)) if isinstance(vocabulary, PretrainedVocabulary) else []
