@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fixture_types import RunNmt
+from refusals import refused
 
 from nmt.recipe.load import find_recipe, load_recipe, shipped_recipes
 
@@ -25,6 +26,4 @@ def test_a_recipe_is_printed_as_it_is_shipped(run_nmt: RunNmt, tmp_path: Path) -
 def test_only_recipes_are_printed(run_nmt: RunNmt, tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("no recipe")
     for name, problem in (("multi30k/loung", "multi30k/luong"), (tmp_path / "secret.txt", "holds no keys")):
-        done = run_nmt("recipes", name)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert problem in done.stderr
+        refused(run_nmt("recipes", name), problem)

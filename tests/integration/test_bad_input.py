@@ -10,18 +10,7 @@ from pathlib import Path
 
 import pytest
 from fixture_types import RunNmt
-
-
-def refused(done: "subprocess.CompletedProcess[str]", *expected: str) -> None:
-    """One message and a remedy, on stderr alone, that says what is expected of it."""
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    message, *remedy = done.stderr.rstrip("\n").split("\n")
-    assert message.startswith("Error: ")
-    assert len(remedy) == 1, done.stderr
-    for text in expected:
-        assert text in done.stderr
+from refusals import refused
 
 
 @pytest.fixture

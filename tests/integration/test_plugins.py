@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fixture_types import RunNmt
+from refusals import refused
 
 from nmt.core.errors import UserError
 from nmt.recipe import registry as plugins
@@ -137,10 +138,7 @@ def test_an_installed_package_adds_components_to_every_command(
     assert "words back" in gradients
     assert re.search(r"^\d+ weights$", done.stdout, re.MULTILINE)
 
-    done = in_process(python, None, translate)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "recipe.yaml needs the plugin nmt_example." in done.stderr
-    assert "pip install nmt-example" in done.stderr
+    refused(in_process(python, None, translate), "recipe.yaml needs the plugin nmt_example.", "pip install nmt-example")
 
 
 def load_recipe_text(model: Path) -> dict[str, Any]:
@@ -199,10 +197,7 @@ def test_a_model_needs_the_module_that_it_was_trained_with(
 ) -> None:
     cell = "--set=model.encoder={type: recurrent, cell: slow_gru, hidden_size: 16}"
     train = ["train", tiny_recipe, "-o", "model", "--set=training.max_steps=1", cell]
-    done = run_nmt(*train)
-    assert done.returncode == 2
-    assert "there is no cell 'slow_gru'" in done.stderr
-    assert "--plugin" in done.stderr
+    refused(run_nmt(*train), "there is no cell 'slow_gru'", "--plugin")
     assert run_nmt(*train, "--plugin", module).returncode == 0
     assert load_recipe_text(Path("model"))["plugins"] == {module: ""}
     if find_spec("nmt.extensions.cards"):
@@ -213,9 +208,8 @@ def test_a_model_needs_the_module_that_it_was_trained_with(
 
     monkeypatch.setattr(plugins, "_added", [])
     done = run_nmt("translate", "model", stdin="Der Hund schläft.\n")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert f"recipe.yaml needs the plugin {module}, which is not loaded." in done.stderr
-    assert f"Give --plugin {module}. A plugin runs code" in done.stderr
+    missing = f"recipe.yaml needs the plugin {module}, which is not loaded."
+    refused(done, missing, f"Give --plugin {module}. A plugin runs code")
     done = run_nmt("translate", "model", "--plugin", module, stdin="Der Hund schläft.\n")
     assert (done.returncode, done.stdout.count("\n")) == (0, 1)
 
@@ -231,9 +225,7 @@ def test_translating_needs_no_plugin_for_the_metric_that_selected_the_model(
     done = run_nmt("translate", "model", stdin="Der Hund schläft.\n")
     assert (done.returncode, done.stdout.count("\n")) == (0, 1)
     done = run_nmt("train", tiny_recipe, "-o", "model", *settings, "--resume")
-    assert done.returncode == 2
-    assert "There is no metric 'other'" in done.stderr
-    assert "--plugin" in done.stderr
+    refused(done, "There is no metric 'other'", "--plugin")
 
 
 def test_a_recipe_never_causes_an_import(module: str, tiny_recipe: Path, tmp_path: Path) -> None:
@@ -253,10 +245,7 @@ def test_a_recipe_never_causes_an_import(module: str, tiny_recipe: Path, tmp_pat
 def test_a_module_that_is_no_plugin(run_nmt: RunNmt, module: str, text: str | None, problem: str) -> None:
     path = Path(f"{module}.py")
     path.unlink() if text is None else path.write_text(text)
-    done = run_nmt("recipes", "--plugin", module)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert problem in done.stderr
-    assert "Traceback" not in done.stderr
+    refused(run_nmt("recipes", "--plugin", module), problem)
 
 
 def test_a_name_is_taken_once(module: str, tmp_path: Path) -> None:

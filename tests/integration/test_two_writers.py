@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fixture_types import RunNmt, TrainTiny
+from refusals import refused
 
 pytestmark = pytest.mark.posix
 
@@ -58,9 +59,7 @@ def test_a_model_directory_has_one_writer(
     with another_process(python, "-c", HOLD, directory) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "ready\n"
-        refused = run_nmt(command, *arguments[command])
-        assert refused.returncode == 2
-        assert "run is being written by another process." in " ".join(refused.stderr.split())
+        refused(run_nmt(command, *arguments[command]), "run is being written by another process.")
         assert content(directory) == before
     assert run_nmt(command, *arguments[command]).returncode == 0
     assert content(directory) != before
@@ -75,9 +74,8 @@ def test_a_translation_has_one_writer(tiny_model: Path, run_nmt: RunNmt, python:
         while not output.with_name("out.partial").exists():
             assert first.poll() is None
         for option in ([], ["--resume"]):
-            refused = run_nmt("translate", tiny_model, "-o", output, *option, stdin="Die Katze schläft.\n")
-            assert refused.returncode == 2
-            assert "is being written by another process" in " ".join(refused.stderr.split())
+            done = run_nmt("translate", tiny_model, "-o", output, *option, stdin="Die Katze schläft.\n")
+            refused(done, "is being written by another process")
         first.communicate()
         assert first.returncode == 0
     assert output.read_text("utf-8").count("\n") == 1

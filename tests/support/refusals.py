@@ -1,0 +1,16 @@
+"""What a command that refuses something says."""
+
+import subprocess
+
+
+def refused(done: "subprocess.CompletedProcess[str]", *expected: str) -> None:
+    """The last two lines of stderr are a message and its remedy, which say what is expected; there is no output."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    *before, message, remedy = done.stderr.splitlines()
+    assert message.startswith("Error: ")
+    assert remedy
+    assert not any(line.startswith("Error: ") for line in before)
+    for text in expected:
+        assert text in done.stderr
