@@ -2,7 +2,6 @@
 
 import io
 import itertools
-import json
 import os
 import signal
 import subprocess
@@ -17,7 +16,7 @@ from typing import Any
 import hypothesis
 import pytest
 from filelock import FileLock  # PyTorch needs it
-from fixture_types import BuildOnce, RecipeMaker, TrainTiny
+from fixture_types import BuildOnce, CheckpointReader, MetricsReader, RecipeMaker, TrainTiny
 
 # The models of the tests are tiny: a second thread costs them more in waiting than it computes. Before torch loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -338,14 +337,10 @@ def make_recipe(tiny_corpus: Path) -> RecipeMaker:
 
 
 @pytest.fixture
-def read_metrics() -> Callable[..., list[dict[str, Any]]]:
-    """``read_metrics(directory, event)``: the lines of metrics.jsonl, all of them or those of one event."""
+def read_metrics() -> MetricsReader:
+    from runs import read_metrics
 
-    def read(directory: Path, event: str | None = None) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text("utf-8").splitlines()]
-        return [line for line in lines if event in (None, line["event"])]
-
-    return read
+    return read_metrics
 
 
 @pytest.fixture(scope="session")
@@ -389,21 +384,7 @@ def python(shared_folder: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def read_checkpoint() -> Callable[[Path, int], tuple[dict[str, Any], ...]]:
-    """``read_checkpoint(directory, step)``: weights, the other tensors, and the numbers of the state but the clocks."""
+def read_checkpoint() -> CheckpointReader:
+    from runs import read_checkpoint
 
-    def read(directory: Path, step: int) -> tuple[dict[str, Any], ...]:
-        from nmt.models.weights import read_tensors
-
-        folder = directory / "checkpoints" / f"step-{step:06d}"
-        state = json.loads((folder / "state.json").read_text("utf-8"))
-        for group, texts_and_clocks in {
-            "progress": ["seconds"],
-            "meter": ["elapsed", "waiting_seconds"],
-            "batches": ["corpus"],
-        }.items():
-            for key in texts_and_clocks:
-                state[group].pop(key)
-        return read_tensors(folder / "weights.safetensors"), read_tensors(folder / "training.safetensors"), state
-
-    return read
+    return read_checkpoint

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from fixture_types import RunNmt
+from runs import read_metrics
 
 
 def test_the_table_has_a_column_a_run(run_nmt: RunNmt, tiny_model: Path, vanilla_model: Path) -> None:
@@ -19,7 +20,6 @@ def test_json_holds_the_figures_and_curves_go_to_a_file(run_nmt: RunNmt, tiny_mo
     done = run_nmt("inspect", "run", tiny_model, "--json", "-o", tmp_path / "curves.png", "--x", "minutes")
     assert done.returncode == 0
     [run] = json.loads(done.stdout)["runs"]
-    lines = [json.loads(line) for line in (tiny_model / "metrics.jsonl").read_text("utf-8").splitlines()]
-    assert run["bleu"] == max(line["bleu"] for line in lines if line["event"] == "valid")
+    assert run["bleu"] == max(line["bleu"] for line in read_metrics(tiny_model, "valid"))
     assert run["updates"] == 200
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

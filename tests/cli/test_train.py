@@ -1,19 +1,13 @@
 """``nmt train`` as a user sees it: what it writes, and that it stops, goes on and refuses as it should."""
 
-import json
 import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fixture_types import RunNmt
-
-
-def events(directory: Path, kind: str) -> list[dict[str, Any]]:
-    rows = map(json.loads, (directory / "metrics.jsonl").read_text("utf-8").splitlines())
-    return [row for row in rows if row["event"] == kind]
+from runs import read_metrics
 
 
 def start_training(python: Path, recipe: Path, output: Path) -> "subprocess.Popen[str]":
@@ -22,7 +16,7 @@ def start_training(python: Path, recipe: Path, output: Path) -> "subprocess.Pope
     command += ["--set", "training.validate_every=1000000"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 300
-    while not (output / "metrics.jsonl").exists() or not events(output, "train"):
+    while not (output / "metrics.jsonl").exists() or not read_metrics(output, "train"):
         assert process.poll() is None, process.stderr and process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -54,4 +48,4 @@ def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on(
     done = run_nmt("train", tiny_recipe, "-o", output, "--resume", "--set", f"training.max_steps={step + 3}")
     assert done.returncode == 0
     assert f"resumed at step {step}" in done.stderr
-    assert events(output, "end")[-1]["step"] == step + 3
+    assert read_metrics(output, "end")[-1]["step"] == step + 3

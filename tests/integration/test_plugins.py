@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from fixture_types import RunNmt
 from refusals import refused
+from runs import read_metrics
 
 from nmt.core.errors import UserError
 from nmt.recipe import registry as plugins
@@ -102,11 +103,10 @@ def test_an_installed_package_adds_components_to_every_command(
     assert "pip install nmt nmt-example\n" in (model / "README.md").read_text("utf-8")
     modules = [f"nmt_example.{name}" for name in ("attention", "decoders", "encoders", "logits_processors")]
     assert load_recipe_text(model)["plugins"] == dict.fromkeys(modules, "nmt-example"), "what translating needs"
-    rows = [json.loads(line) for line in (model / "metrics.jsonl").read_text().splitlines()]
-    updates = [row for row in rows if row["event"] == "train"]
+    updates = read_metrics(model, "train")
     assert [round(row["learning_rate"], 5) for row in updates] == [0.001, 0.00075, 0.0005]
     assert all(row["activation_decay"] > 0 for row in updates)
-    assert [row["word_recall"] >= 0 for row in rows if row["event"] == "valid"] == [True]
+    assert [row["word_recall"] >= 0 for row in read_metrics(model, "valid")] == [True]
 
     loud = [tmp_path / f"loud{path.suffix}" for path in (source, target)]
     for path, quiet in zip(loud, (source, target), strict=True):

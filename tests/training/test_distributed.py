@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 import torch
-from fixture_types import MetricsReader, RecipeMaker
+from fixture_types import RecipeMaker
 from fork_server import variables_of_ranks
+from runs import read_metrics
 
 from nmt.core.errors import UserError
 from nmt.models.weights import read_tensors
@@ -90,9 +91,8 @@ SAMPLED = {
     ids=["bleu", "accumulate", "sampled"],
 )
 def test_two_processes_are_one_with_twice_the_batches(
-    write_recipe: Any, start: Any, zygote: Any, read_metrics: MetricsReader, tmp_path: Path, accumulate: int,
-    changes: dict[str, Any],
-) -> None:  # fmt: skip
+    write_recipe: Any, start: Any, zygote: Any, tmp_path: Path, accumulate: int, changes: dict[str, Any]
+) -> None:
     # Without a large eps, Adam makes whole steps of gradients that are zero but for rounding (biases of keys).
     options = {
         "system": "transformer",
@@ -172,7 +172,7 @@ def assert_tells_of_the_loss(text: str, rank: int) -> None:
 @pytest.mark.quick("1")
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_killed_process_ends_the_other_with_a_message_and_the_run_can_go_on(
-    write_recipe: Any, start: Any, zygote: Any, read_metrics: MetricsReader, tmp_path: Path, killed: int
+    write_recipe: Any, start: Any, zygote: Any, tmp_path: Path, killed: int
 ) -> None:
     recipe, directory = write_recipe(max_steps=10_000, checkpoint_every=3, log_every=1), tmp_path / "run"
     pids = start(recipe, directory)

@@ -3,13 +3,12 @@
 import json
 import math
 import random
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fixture_types import RecipeMaker
+from runs import read_metrics
 
 from nmt.training.meter import HORIZON, LONG, Divergence, Meter
 from nmt.training.optimization import InverseSqrt
@@ -65,11 +64,7 @@ def test_a_saved_state_goes_on_alike() -> None:
 
 
 def test_a_run_says_that_its_loss_ran_away(
-    make_recipe: RecipeMaker,
-    read_metrics: Callable[..., list[dict[str, Any]]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    make_recipe: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A schedule that jumps to a rate far too high in the middle of a run."""
     monkeypatch.setattr("nmt.training.meter.HORIZON", 4)

@@ -1,12 +1,11 @@
 """Batches that don't fit: split with the same update, and named."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from fixture_types import RecipeMaker
+from runs import read_metrics
 from small_memory import ERRORS, make_trainer, memory_for, size
 
 from nmt.core.errors import UserError
@@ -41,11 +40,7 @@ def test_an_update_in_parts_is_the_update_at_once(
 
 
 def test_what_did_not_fit_is_named_and_logged(
-    make_recipe: RecipeMaker,
-    read_metrics: Callable[..., list[dict[str, Any]]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    make_recipe: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with memory_for(100, ERRORS["GPU"], "forward", monkeypatch):
         train(make_recipe(max_steps=3), tmp_path)

@@ -1,12 +1,12 @@
 """From a recipe to a model directory: what is learned, when it ends, what is written, what is refused."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from fixture_types import CheckpointReader, MetricsReader, RecipeMaker
+from fixture_types import RecipeMaker
+from runs import read_checkpoint, read_metrics
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
@@ -40,9 +40,7 @@ def test_the_model_directory_holds_what_the_design_says_and_nothing_pickled(
         assert shown == (tiny_corpus / f"val.{language}").read_text("utf-8").splitlines()[:5]
 
 
-def test_metrics_have_the_figures_that_scripts_rely_on(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
-) -> None:
+def test_metrics_have_the_figures_that_scripts_rely_on(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     train(make_recipe(max_epochs=2, log_every=4, metric="bleu"), tmp_path)
     lines = read_metrics(tmp_path)
     assert [(line["event"], line["step"]) for line in lines] == [
@@ -61,9 +59,7 @@ def test_metrics_have_the_figures_that_scripts_rely_on(
     assert all(line.keys() >= {"loss", "bleu", "best"} for line in read_metrics(tmp_path, "valid"))
 
 
-def test_no_update_is_missing_from_the_log(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
-) -> None:
+def test_no_update_is_missing_from_the_log(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     """A validation between two lines takes nothing away from the second one."""
     losses = {}
     for every in (1, 8):
@@ -77,13 +73,7 @@ def test_no_update_is_missing_from_the_log(
 
 @pytest.mark.quick("0.9")
 @pytest.mark.parametrize("ema", [0.0, 0.9])
-def test_the_model_is_the_best_checkpoints(
-    make_recipe: RecipeMaker,
-    read_metrics: MetricsReader,
-    read_checkpoint: CheckpointReader,
-    tmp_path: Path,
-    ema: float,
-) -> None:
+def test_the_model_is_the_best_checkpoints(make_recipe: RecipeMaker, tmp_path: Path, ema: float) -> None:
     """The rate is so high at the end that the last weights are worse than earlier ones."""
     options = {"schedule": {"type": "constant", "warmup_steps": 60}, "learning_rate": 0.3, "clip_norm": None}
     train(make_recipe(max_steps=50, validate_every=5, keep_last=99, ema=ema, **options), tmp_path)
@@ -108,7 +98,7 @@ def test_the_model_is_the_best_checkpoints(
 
 
 def last_step(directory: Path, reason: str) -> int:
-    line = json.loads((directory / "metrics.jsonl").read_text("utf-8").splitlines()[-1])
+    line = read_metrics(directory)[-1]
     assert line["event"] == "end"
     assert reason in line["reason"]
     return int(line["step"])
@@ -119,9 +109,7 @@ def test_epochs_count_across_accumulated_batches(make_recipe: RecipeMaker, tmp_p
     assert last_step(train(make_recipe(max_epochs=3, accumulate=4), tmp_path / "4"), "max_epochs") == 6
 
 
-def test_minutes_are_counted_over_all_resumes(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
-) -> None:
+def test_minutes_are_counted_over_all_resumes(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     recipe = make_recipe(max_minutes=0.005, checkpoint_every=1)
     train(recipe, tmp_path)
     first = last_step(tmp_path, "max_minutes")
@@ -130,17 +118,13 @@ def test_minutes_are_counted_over_all_resumes(
     assert last_step(tmp_path, "max_minutes") == first
 
 
-def test_a_time_limit_inside_the_warm_up_is_named(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
-) -> None:
+def test_a_time_limit_inside_the_warm_up_is_named(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     schedule = {"type": "inverse_sqrt", "warmup_steps": 100_000}
     train(make_recipe(max_minutes=0.001, schedule=schedule), tmp_path)
     assert "before the warm-up of 100,000 updates had ended" in read_metrics(tmp_path, "end")[0]["reason"]
 
 
-def test_patience_ends_a_run_that_gains_nothing_even_across_a_resume(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
-) -> None:
+def test_patience_ends_a_run_that_gains_nothing_even_across_a_resume(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     """No update changes anything at this rate, so the first validation stays the best."""
     options = {"learning_rate": 1e-30, "validate_every": 2}
     train(make_recipe(patience=3, max_steps=4, **options), tmp_path)
@@ -149,9 +133,7 @@ def test_patience_ends_a_run_that_gains_nothing_even_across_a_resume(
     assert [line["best"] for line in read_metrics(tmp_path, "valid")] == [True, False, False, False]
 
 
-def test_plateau_lowers_the_rate_and_ends_even_across_resumes(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
-) -> None:
+def test_plateau_lowers_the_rate_and_ends_even_across_resumes(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     schedule = {"type": "plateau", "min_learning_rate": 4e-31, "patience": 1, "warmup_steps": 0}
     for resume, max_steps in ((False, 4), (True, 8), (True, 99)):
         recipe = make_recipe(schedule=schedule, max_steps=max_steps, validate_every=2, learning_rate=1e-30)
@@ -161,9 +143,7 @@ def test_plateau_lowers_the_rate_and_ends_even_across_resumes(
     assert rates == pytest.approx([1e-30, 1e-30, 1e-30, 5e-31, 5e-31])
 
 
-def test_the_last_update_is_validated_even_where_a_checkpoint_was_due(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, read_checkpoint: CheckpointReader, tmp_path: Path
-) -> None:
+def test_the_last_update_is_validated_even_where_a_checkpoint_was_due(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     train(make_recipe(max_steps=6, checkpoint_every=3, validate_every=4), tmp_path)
     assert [line["step"] for line in read_metrics(tmp_path, "valid")] == [4, 6]
     assert read_checkpoint(tmp_path, 6)[2]["progress"]["best_step"] == 6

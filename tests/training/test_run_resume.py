@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from fixture_types import CheckpointReader, MetricsReader, RecipeMaker
+from fixture_types import RecipeMaker
+from runs import read_checkpoint, read_metrics
 
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
@@ -43,11 +44,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_the_run_ends_as_if_nothing_had_happened(
-    make_recipe: RecipeMaker,
-    read_metrics: MetricsReader,
-    read_checkpoint: CheckpointReader,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = {"dropout": 0.2, "checkpoint_every": 3, "validate_every": 3, "log_every": 1, "ema": 0.5, "keep_last": 3}
     broken, whole = tmp_path / "broken", tmp_path / "whole"
@@ -83,7 +80,7 @@ def test_the_model_is_the_best_checkpoints_even_where_a_kill_came_before_it_was_
 
 
 def test_the_best_checkpoint_is_kept_whatever_the_rhythm_of_checkpoints(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
+    make_recipe: RecipeMaker, tmp_path: Path
 ) -> None:
     """Validations between two checkpoints, with a rate so high at the end that the last ones are not the best."""
     options = {"schedule": {"type": "constant", "warmup_steps": 60}, "learning_rate": 0.3, "clip_norm": None}
@@ -180,17 +177,14 @@ def test_the_log_goes_back_to_the_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "samples" / "mine.txt").write_text("notes")
     with open_sinks(ModelDirectory(tmp_path), tensorboard=False) as emit:
         emit(Started(name="resume", step=4, seconds=8, total_steps=9, max_minutes=None))
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()]
-    assert [(line["event"], line["step"]) for line in lines] == [("valid", 2), ("valid", 4), ("resume", 4)]
-    assert {path.name for path in (tmp_path / "samples").iterdir()} == {
-        "step-000002.txt",
-        "step-000004.txt",
-        "mine.txt",
-    }
+    logged = [(line["event"], line["step"]) for line in read_metrics(tmp_path)]
+    assert logged == [("valid", 2), ("valid", 4), ("resume", 4)]
+    samples = sorted(path.name for path in (tmp_path / "samples").iterdir())
+    assert samples == ["mine.txt", "step-000002.txt", "step-000004.txt"]
     with open_sinks(ModelDirectory(tmp_path), tensorboard=False) as emit:  # a kill came between it and its checkpoint
         emit(Started(name="resume", step=4, seconds=8, total_steps=9, max_minutes=None, validation_due=True))
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()]
-    assert [(line["event"], line["step"]) for line in lines] == [("valid", 2), ("resume", 4), ("resume", 4)]
+    logged = [(line["event"], line["step"]) for line in read_metrics(tmp_path)]
+    assert logged == [("valid", 2), ("resume", 4), ("resume", 4)]
 
 
 # a signal during validation
@@ -200,9 +194,8 @@ def test_the_log_goes_back_to_the_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize("metric", ["loss", "bleu"])
 @pytest.mark.parametrize("at", [6, 9], ids=["in the middle", "at the end"])
 def test_a_signal_ends_a_validation_and_resuming_makes_up_for_it(
-    make_recipe: RecipeMaker, read_checkpoint: CheckpointReader, read_metrics: MetricsReader, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, metric: str, at: int,
-) -> None:  # fmt: skip
+    make_recipe: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metric: str, at: int
+) -> None:
     recipe = make_recipe(
         dropout=0.2, max_steps=9, validate_every=3, batch_tokens=64, metric=metric, patience=5, ema=0.5, log_every=1,
         recipe={"decoding": {"batch_size": 2}},

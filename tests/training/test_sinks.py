@@ -5,7 +5,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from fixture_types import MetricsReader, RecipeMaker
+from fixture_types import RecipeMaker
+from runs import read_metrics
 
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
@@ -25,9 +26,7 @@ def test_a_log_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
         emit(Started(name="resume", step=2, seconds=0.0, total_steps=9, max_minutes=None))
 
 
-def test_a_program_gets_every_event_in_order(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
-) -> None:
+def test_a_program_gets_every_event_in_order(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     seen: list[Event] = []
     recipe = make_recipe(max_steps=8, validate_every=4, metric="bleu")
     train(recipe, tmp_path, on_event=seen.append)

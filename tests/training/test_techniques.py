@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from runs import read_metrics
 from torch import Tensor
 
 from nmt.core.errors import UserError
@@ -20,14 +21,6 @@ from nmt.recipe import registry as plugins
 from nmt.recipe import schema as config
 from nmt.recipe.schema import Recipe
 from nmt.training.techniques import Technique
-
-
-def training_lines(directory: Path) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
-    return [row for row in rows if row["event"] == "train"]
-
-
-# from outside
 
 
 class WordCounts:
@@ -109,7 +102,7 @@ def test_a_technique_from_outside_has_every_hook(train_tiny: Callable[..., Path]
     on = ("training.techniques.everything.size=0.2", "training.log_every=1", "training.metric=loss")
     whole = train_tiny("training.max_steps=4", *on)
     assert (whole / "everything.txt").read_text() == "saved"
-    assert all(line["size"] > 0 for line in training_lines(whole))
+    assert all(line["size"] > 0 for line in read_metrics(whole, "train"))
     [checkpoint] = (whole / "checkpoints").glob("step-*")
     calls = json.loads((checkpoint / "state.json").read_text())["techniques"]["everything"]
     assert calls["changed"] == 4
@@ -117,14 +110,15 @@ def test_a_technique_from_outside_has_every_hook(train_tiny: Callable[..., Path]
     assert "size: 0.2" in (whole / "recipe.yaml").read_text()
     for off in ("entropy", "size"):
         less = train_tiny("training.max_steps=4", *on, f"training.techniques.everything.{off}=0")
-        assert training_lines(less)[-1]["loss"] != training_lines(whole)[-1]["loss"], f"{off} counts"
+        losses = [read_metrics(run, "train")[-1]["loss"] for run in (less, whole)]
+        assert losses[0] != losses[1], f"{off} counts"
 
 
 @pytest.mark.usefixtures("outside")
 def test_a_backward_pass_from_outside_takes_the_place_of_ours(train_tiny: Callable[..., Path]) -> None:
     settings = ("training.max_steps=1", "training.metric=loss", "training.log_every=1")
     plain, halved = (
-        training_lines(train_tiny(*settings, f"training.techniques={{{techniques}}}"))[0]
+        read_metrics(train_tiny(*settings, f"training.techniques={{{techniques}}}"), "train")[0]
         for techniques in ("", "halved: {}")
     )
     assert halved["loss"] == pytest.approx(plain["loss"], rel=1e-4)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from fixture_types import CheckpointReader, MetricsReader, RecipeMaker
+from fixture_types import RecipeMaker
 from r_drop import RDrop  # of examples/
+from runs import read_checkpoint, read_metrics
 from torch import Tensor
 
 from nmt.core.errors import UserError
@@ -47,14 +48,7 @@ def make_trainer(recipe: Recipe, directory: Path) -> Trainer:
 @pytest.mark.quick("mid-epoch-bahdanau")
 @pytest.mark.parametrize("system", ["bahdanau", "transformer"])
 @pytest.mark.parametrize("stop", [3, 7, 8], ids=["mid-epoch", "end of an epoch", "second epoch"])
-def test_a_run_in_two_parts_is_the_run_in_one(
-    make_recipe: RecipeMaker,
-    read_checkpoint: CheckpointReader,
-    read_metrics: MetricsReader,
-    tmp_path: Path,
-    system: str,
-    stop: int,
-) -> None:
+def test_a_run_in_two_parts_is_the_run_in_one(make_recipe: RecipeMaker, tmp_path: Path, system: str, stop: int) -> None:
     """Weights, moments, average, random states, place in the data: bit for bit, with dropout."""
     options: dict[str, Any] = {"dropout": 0.3, "ema": 0.99, "keep_last": 9, "validate_every": 4, "log_every": 1}
     train(make_recipe(system, max_steps=10, **options), tmp_path / "one")
@@ -150,7 +144,7 @@ def test_the_moving_average_follows_its_formula(make_recipe: RecipeMaker, tmp_pa
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 @pytest.mark.parametrize("system", ["vanilla", "bahdanau", "luong with feeding", "transformer"])
 def test_low_precision_learns_about_the_same(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path, system: str, precision: str
+    make_recipe: RecipeMaker, tmp_path: Path, system: str, precision: str
 ) -> None:
     losses = []
     for name in ("fp32", precision):
@@ -196,9 +190,12 @@ def test_an_update_that_is_not_finite_is_left_out(
 
 
 def test_a_loss_that_stays_non_finite_ends_the_run_and_the_checkpoint_is_good(
-    make_recipe: RecipeMaker, tmp_path: Path, read_checkpoint: CheckpointReader, monkeypatch: pytest.MonkeyPatch,
-    read_metrics: MetricsReader, spoil_loss: Callable[[range], None], capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    make_recipe: RecipeMaker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil_loss: Callable[[range], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     options = {"max_steps": 16, "checkpoint_every": 1, "validate_every": 16}
     spoil_loss(range(5, 999))
     with pytest.raises(
@@ -221,9 +218,8 @@ def test_a_loss_that_stays_non_finite_ends_the_run_and_the_checkpoint_is_good(
 
 @pytest.mark.slow
 def test_float16_finds_its_scale_by_real_overflows_even_across_a_resume(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, read_checkpoint: CheckpointReader, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    make_recipe: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(torch.amp, "GradScaler", partial(torch.amp.GradScaler, init_scale=2.0**30))
     options = {"dropout": 0.1, "precision": "fp16", "log_every": 1, "validate_every": 99, "learning_rate": 0.02}
     one, two = tmp_path / "one", tmp_path / "two"
@@ -245,10 +241,8 @@ def test_float16_finds_its_scale_by_real_overflows_even_across_a_resume(
 
 
 def test_a_validation_that_is_not_finite_is_never_the_best(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_recipe: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nmt.training.validation import Validator
-
     losses = iter([float("nan"), 3.0, float("nan"), 2.0])
     monkeypatch.setattr(Validator, "_loss", lambda self, *given: (next(losses), 1))
     train(make_recipe(max_steps=4, validate_every=1), tmp_path)
@@ -257,11 +251,7 @@ def test_a_validation_that_is_not_finite_is_never_the_best(
 
 
 def test_degenerate_translations_are_logged_and_warned_of_where_the_loss_is_low(
-    make_recipe: RecipeMaker,
-    read_metrics: MetricsReader,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    make_recipe: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     losses = iter([4.0, 1.0])
     monkeypatch.setattr(Validator, "_translate", lambda self, *given: ["the " * 9] * 4 + ["one good sentence"] * 4)

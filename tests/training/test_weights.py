@@ -9,6 +9,8 @@ import pytest
 import sentencepiece
 import torch
 from fixture_types import RecipeMaker
+from runs import read_metrics
+from saved_weights import weights
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
@@ -22,14 +24,9 @@ def trained(make_recipe: RecipeMaker, build_once: Callable[..., Path], tmp_path:
     return shutil.copytree(built, tmp_path / "trained")
 
 
-def weights(directory: Path) -> dict[str, torch.Tensor]:
-    return read_tensors(directory / "model.safetensors")
-
-
 def test_fine_tuning_starts_where_the_other_run_had_its_best(
-    make_recipe: RecipeMaker, read_metrics: Callable[..., Any], trained: Path, tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    make_recipe: RecipeMaker, trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     before = {line["step"]: line["loss"] for line in read_metrics(trained, "valid")}
     capfd.readouterr()
     tuned = train(make_recipe("luong", finetune_from=trained, max_steps=1, learning_rate=1e-12), tmp_path / "tuned")

@@ -1,0 +1,24 @@
+"""What training runs have written: the lines of their log, and their checkpoints."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from nmt.models.weights import read_tensors
+
+
+def read_metrics(directory: Path, event: str | None = None) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl, all of them or those of one event."""
+    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text("utf-8").splitlines()]
+    return [line for line in lines if event in (None, line["event"])]
+
+
+def read_checkpoint(directory: Path, step: int) -> tuple[dict[str, Any], ...]:
+    """The weights of a checkpoint, its other tensors, and the numbers of its state but the clocks."""
+    folder = directory / "checkpoints" / f"step-{step:06d}"
+    state = json.loads((folder / "state.json").read_text("utf-8"))
+    texts_and_clocks = {"progress": ["seconds"], "meter": ["elapsed", "waiting_seconds"], "batches": ["corpus"]}
+    for group, keys in texts_and_clocks.items():
+        for key in keys:
+            state[group].pop(key)
+    return read_tensors(folder / "weights.safetensors"), read_tensors(folder / "training.safetensors"), state
