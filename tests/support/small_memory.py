@@ -58,10 +58,12 @@ def memory_for(most: int, error: Exception, where: str, monkeypatch: pytest.Monk
 
 
 def make_trainer(recipe: Recipe, directory: Path) -> tuple[Trainer, Data]:
-    directory.mkdir()
-    torch.manual_seed(1)
-    data = prepare_data(recipe)
+    """A trainer without validation, and with the weights of the recipe's seed."""
+    directory.mkdir(exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    resolved = resolve(recipe)
+    data = prepare_data(resolved)
     assert recipe.training.batch_tokens != "auto"
-    objective = Objective(build(recipe.model, data.vocabularies), recipe.training, "fp32")
-    batches = data.batches(recipe.training.batch_tokens, 1)
-    return Trainer(resolve(recipe), objective, batches, None, directory), data
+    objective = Objective(build(recipe.model, data.vocabularies), recipe.training, "fp32", data.techniques)
+    batches = data.batches(recipe.training.batch_tokens, recipe.seed)
+    return Trainer(resolved, objective, batches, None, directory), data

@@ -41,25 +41,11 @@ def disk_full(*_: Any, **__: Any) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.fixture
-def fail(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Make one of the calls that write fail as on a full disk."""
-
-    def install(call: str) -> None:
-        if call == "write_bytes":
-            # Half of the file gets onto the disk before it is full.
-            def write_half(path: Path, content: bytes) -> None:
-                with path.open("wb") as file:
-                    file.write(content[:50])
-                disk_full()
-
-            monkeypatch.setattr(Path, "write_bytes", write_half)
-        elif call == "write_text":
-            monkeypatch.setattr(Path, "write_text", disk_full)
-        else:
-            monkeypatch.setattr(os, call, disk_full)
-
-    return install
+def write_half(path: Path, content: bytes) -> None:
+    """Half of the file gets onto the disk before it is full."""
+    with path.open("wb") as file:
+        file.write(content[:50])
+    disk_full()
 
 
 def test_weights_come_back_and_shared_ones_are_stored_once(tmp_path: Path) -> None:
@@ -74,13 +60,17 @@ def test_weights_come_back_and_shared_ones_are_stored_once(tmp_path: Path) -> No
     assert other.output.weight is other.embedding.weight
 
 
-@pytest.mark.parametrize("call", ["write_bytes", "replace", "fsync", "write_text"])
+@pytest.mark.parametrize(
+    ("owner", "call", "failing"),
+    [(Path, "write_bytes", write_half), (os, "replace", disk_full), (os, "fsync", disk_full),
+     (Path, "write_text", disk_full)],
+)  # fmt: skip
 def test_a_full_disk_leaves_the_checkpoint_before_and_no_rubbish(
-    tmp_path: Path, fail: Callable[[str], None], call: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, call: str, failing: Callable[..., None]
 ) -> None:
     folder = CheckpointFolder(tmp_path, keep_last=1)
     save_steps(folder, 10)
-    fail(call)
+    monkeypatch.setattr(owner, call, failing)
     with pytest.raises(UserError, match=r"checkpoints.*can't be written: no space left on device"):
         save_steps(folder, 20)
     (kept,) = folder.all()

@@ -75,16 +75,9 @@ def crashes(work: Callable[[Path], Any], before: Path, scratch: Path) -> Iterato
     print(f"{number - 1} operations", file=sys.stderr)
 
 
-def filled(value: float) -> nn.Module:
-    model = nn.Linear(3, 2)
-    for parameter in model.parameters():
-        nn.init.constant_(parameter, value)
-    return model
-
-
 def save(folder: Path, step: int, value: float) -> None:
     """A checkpoint and the best model, both of which hold the value."""
-    model = weights_of(filled(value))
+    model = {name: torch.full_like(weight, value) for name, weight in weights_of(nn.Linear(3, 2)).items()}
     CheckpointFolder(folder, keep_last=1).save(step, model, {"moment": {"a": torch.tensor([value])}}, {"value": value})
     save_weights(model, folder / "model.safetensors")
 
@@ -112,21 +105,12 @@ def crash_while_saving(scratch: Path, step: int) -> None:
     assert set(values) == {1.0, 2.0}
 
 
-@pytest.fixture
-def crash(zygote: Any, tmp_path: Path) -> Callable[[str], None]:
-    """``crash(CALL)``: do the work in a process that can be forked fast."""
-
-    def run(call: str) -> None:
-        code = f"import os, runpy\nfrom pathlib import Path\nscratch = Path({str(tmp_path)!r})\n"
-        code += f"tests = runpy.run_path({__file__!r})\ntests{call}\nos._exit(0)"
-        messages = tmp_path / "messages"
-        assert zygote.wait(zygote.start(messages, [], before=code)) == 0, messages.read_text()[-3000:]
-        print(messages.read_text()[-200:])
-
-    return run
-
-
 @pytest.mark.quick("a later update")
 @pytest.mark.parametrize("step", [10, 20], ids=["the same update again", "a later update"])
-def test_no_operation_of_saving_a_checkpoint_can_lose_the_last_one(crash: Callable[[str], None], step: int) -> None:
-    crash(f"['crash_while_saving'](scratch, {step})")
+def test_no_operation_of_saving_a_checkpoint_can_lose_the_last_one(zygote: Any, tmp_path: Path, step: int) -> None:
+    """The work is done in a process that can be forked fast."""
+    code = f"import os, pathlib, runpy\ntests = runpy.run_path({__file__!r})\n"
+    code += f"tests['crash_while_saving'](pathlib.Path({str(tmp_path)!r}), {step})\nos._exit(0)"
+    messages = tmp_path / "messages"
+    assert zygote.wait(zygote.start(messages, [], before=code)) == 0, messages.read_text()[-3000:]
+    print(messages.read_text()[-200:])

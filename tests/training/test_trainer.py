@@ -11,18 +11,16 @@ import torch
 from fixture_types import RecipeMaker
 from r_drop import RDrop  # of examples/
 from runs import read_checkpoint, read_metrics
+from small_memory import make_trainer
 from torch import Tensor
 
 from nmt.core.errors import UserError
 from nmt.data.batch import make_batch
-from nmt.models.build import ENCODERS, build
+from nmt.models.build import ENCODERS
 from nmt.models.weights import weights_of
 from nmt.recipe import registry as plugins
-from nmt.recipe.schema import Recipe
 from nmt.training import objective as objective_module
 from nmt.training.data import prepare_data
-from nmt.training.objective import Objective
-from nmt.training.resolve import resolve
 from nmt.training.run import train
 from nmt.training.trainer import MAX_SKIPPED, Trainer
 from nmt.training.validation import Validator
@@ -30,19 +28,6 @@ from nmt.training.validation import Validator
 
 def assert_identical(ours: Any, theirs: Any) -> None:
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
-
-
-def make_trainer(recipe: Recipe, directory: Path) -> Trainer:
-    """A trainer without validation, and with the weights of the recipe's seed."""
-    directory.mkdir(exist_ok=True)
-    torch.manual_seed(recipe.seed)
-    resolved = resolve(recipe)
-    data = prepare_data(resolved)
-    assert recipe.training.batch_tokens != "auto"
-    batches = data.batches(recipe.training.batch_tokens, recipe.seed)
-    model = build(recipe.model, data.vocabularies)
-    objective = Objective(model, recipe.training, "fp32", data.techniques)
-    return Trainer(resolved, objective, batches, None, directory)
 
 
 @pytest.mark.quick("mid-epoch-bahdanau")
@@ -60,9 +45,8 @@ def test_a_run_in_two_parts_is_the_run_in_one(make_recipe: RecipeMaker, tmp_path
     assert_identical(one[:2], two[:2])
     assert {name.partition("/")[0] for name in one[1]} == {"optimizer", "random-0", "average"}
     assert one[2]["batches"] == two[2]["batches"]
-    assert [line["loss"] for line in read_metrics(tmp_path / "one", "train")] == [
-        line["loss"] for line in read_metrics(tmp_path / "two", "train")
-    ]
+    losses = [[line["loss"] for line in read_metrics(tmp_path / name, "train")] for name in ("one", "two")]
+    assert losses[0] == losses[1]
 
 
 def test_gradients_of_several_batches_add_up_to_those_of_one(make_recipe: RecipeMaker, tmp_path: Path) -> None:
@@ -73,7 +57,7 @@ def test_gradients_of_several_batches_add_up_to_those_of_one(make_recipe: Recipe
     parts = [make_batch(pairs[:3], data.vocabularies), make_batch(pairs[3:], data.vocabularies)]
     gradients = []
     for batches in (whole, parts):
-        trainer = make_trainer(make_recipe(max_steps=1, accumulate=len(batches), clip_norm=None), tmp_path)
+        trainer, _ = make_trainer(make_recipe(max_steps=1, accumulate=len(batches), clip_norm=None), tmp_path)
         gradients.append(_gradients_of_step(trainer, iter(batches)))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-7)
 
@@ -92,7 +76,7 @@ def test_r_drop_without_dropout_is_plain_training(make_recipe: RecipeMaker, tmp_
     gradients = []
     for techniques in ({}, {"r_drop": {"weight": 5.0}}):
         recipe = make_recipe(system, max_steps=1, techniques=techniques, clip_norm=None)
-        trainer = make_trainer(recipe, tmp_path)
+        trainer, _ = make_trainer(recipe, tmp_path)
         gradients.append(_gradients_of_step(trainer, iter(trainer.batches)))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
 
@@ -102,7 +86,7 @@ def test_gradients_are_scaled_down_to_the_norm_and_keep_their_direction(
 ) -> None:
     norms, directions = [], []
     for clip_norm in (None, 0.01, 1e6):
-        trainer = make_trainer(make_recipe(max_steps=1, clip_norm=clip_norm), tmp_path)
+        trainer, _ = make_trainer(make_recipe(max_steps=1, clip_norm=clip_norm), tmp_path)
         gradients = torch.cat([g.flatten() for g in _gradients_of_step(trainer, iter(trainer.batches)).values()])
         norms.append(gradients.norm().item())
         directions.append(gradients / gradients.norm())
@@ -124,7 +108,7 @@ def _gradients_of_step(trainer: Trainer, batches: Iterator[Any]) -> dict[str, Te
 
 
 def test_the_moving_average_follows_its_formula(make_recipe: RecipeMaker, tmp_path: Path) -> None:
-    trainer = make_trainer(make_recipe(max_steps=9, ema=0.3), tmp_path)
+    trainer, _ = make_trainer(make_recipe(max_steps=9, ema=0.3), tmp_path)
     assert trainer.average is not None
     expected = {name: weight.clone() for name, weight in weights_of(trainer.model).items()}
     batches = iter(trainer.batches)
@@ -177,7 +161,7 @@ def test_an_update_that_is_not_finite_is_left_out(
     make_recipe: RecipeMaker, tmp_path: Path, spoil_loss: Callable[[range], None]
 ) -> None:
     spoil_loss(range(2, 4))
-    trainer = make_trainer(make_recipe(max_steps=9, ema=0.9), tmp_path)
+    trainer, _ = make_trainer(make_recipe(max_steps=9, ema=0.9), tmp_path)
     batches, weights = iter(trainer.batches), []
     for _ in range(4):
         trainer.train_step(batches)
