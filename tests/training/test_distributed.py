@@ -1,13 +1,13 @@
-"""Two processes on the CPU train as one does with twice the batches, and end together."""
+"""Two processes on the CPU train as one does with twice the batches, and end together; what signals do."""
 
 import contextlib
-import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ import pytest
 import torch
 from fixture_types import RecipeMaker
 from fork_server import variables_of_ranks
-from runs import read_metrics
+from runs import read_checkpoint, read_metrics
 
 from nmt.core.errors import UserError
 from nmt.models.weights import read_tensors
 from nmt.training.checkpoint import CheckpointFolder, damage, step_of
-from nmt.training.distributed import ProcessGroup
+from nmt.training.distributed import Interrupts, ProcessGroup
 
 
 @pytest.fixture
@@ -72,11 +72,6 @@ def messages(tmp_path: Path) -> list[str]:
     return [re.sub(r"^\[Gloo\] Rank \d+ is connected .*\n", "", text, flags=re.MULTILINE) for text in texts]
 
 
-def state_of(directory: Path, step: int) -> dict[str, Any]:
-    path = directory / "checkpoints" / f"step-{step:06d}" / "state.json"
-    return dict(json.loads(path.read_text("utf-8")))
-
-
 SAMPLED = {
     "recipe": {"vocabulary": {"type": "unigram", "size": 90}},
     "techniques": {"subword_sampling": {"alpha": 0.2}},
@@ -109,7 +104,7 @@ def test_two_processes_are_one_with_twice_the_batches(
         assert zygote.wait(pid) == 0, messages(tmp_path)
     one, two = (read_tensors(directory / "model.safetensors") for directory in (alone, together))
     torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)
-    one, two = (state_of(directory, 12) for directory in (alone, together))
+    one, two = (read_checkpoint(directory, 12)[2] for directory in (alone, together))
     assert two["divergence"]["mean"] == pytest.approx(one["divergence"]["mean"], rel=1e-5)  # of all losses
     assert two["validation"] == {**one["validation"], "value": pytest.approx(one["validation"]["value"], rel=1e-5)}
     assert two["batches"] == one["batches"]
@@ -183,7 +178,7 @@ def test_a_killed_process_ends_the_other_with_a_message_and_the_run_can_go_on(
     assert statuses[1 - killed] == 2
     assert_tells_of_the_loss(messages(tmp_path)[1 - killed], 1 - killed)
     # And on, with one process where there were two.
-    last = int(CheckpointFolder(directory).all()[-1].name.removeprefix("step-"))
+    last = step_of(CheckpointFolder(directory).all()[-1])
     (pid,) = start(write_recipe(max_steps=last + 3, checkpoint_every=3, log_every=1), directory, size=1)
     assert zygote.wait(pid) == 0, messages(tmp_path)
     assert [line["step"] for line in read_metrics(directory, "train")] == list(range(1, last + 4))
@@ -234,3 +229,54 @@ def test_torchrun_starts_it_and_passes_ctrl_c_on(write_recipe: Any, tmp_path: Pa
     _, text = process.communicate(timeout=120)
     assert "SIGINT: stopped, checkpoint saved" in text
     assert CheckpointFolder(directory).all()
+
+
+# signals
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_is_noted_and_the_second_acts_as_before(number: signal.Signals) -> None:
+    acted = []
+    before = signal.signal(number, lambda *_: acted.append(True))
+    try:
+        with Interrupts() as interrupts:
+            assert interrupts.received is None
+            signal.raise_signal(number)
+            assert interrupts.received == number
+            assert not acted
+            signal.raise_signal(number)
+            assert acted
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_signal_that_torchrun_passes_on_again_is_the_same_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Interrupts(repeated=3.0) as interrupts:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        assert interrupts.received == signal.SIGINT
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now + 3.1)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_signals_mean_what_they_meant_when_all_is_over() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with Interrupts():
+        assert signal.getsignal(signal.SIGINT) != before[0]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_thread_other_than_the_main_one_may_train() -> None:
+    entered = []
+
+    def work() -> None:
+        with Interrupts() as interrupts:
+            entered.append(interrupts.received)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert entered == [None]

@@ -1,5 +1,6 @@
-"""Runs that start from the weights of a trained model."""
+"""Runs that start from the weights of a trained model, and parts of it that stay as they are."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +11,14 @@ import sentencepiece
 import torch
 from fixture_types import RecipeMaker
 from runs import read_metrics
-from saved_weights import weights
+from saved_weights import changed, weights
+from torch import nn
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.weights import read_tensors, save_weights
 from nmt.training.run import train
+from nmt.training.weights import select
 
 
 @pytest.fixture
@@ -155,3 +158,39 @@ def test_what_can_t_be_started_from_is_refused_and_nothing_is_written(
     wider["model"]["decoder"] = {"type": "luong", "hidden_size": 20, "attention": {"type": "additive", "size": 7}}
     with pytest.raises(UserError, match="no weight matrix in common"):
         train(make_recipe("luong", recipe=wider, finetune_from=trained, max_steps=1), tmp_path / "wider")
+
+
+# frozen parts
+
+
+def test_frozen_parts_keep_their_weights(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    trained = train(make_recipe("transformer", max_steps=20), tmp_path / "trained")
+    frozen = ["encoder", "decoder.embedding", "feed_forward"]
+    tuned = train(make_recipe("transformer", finetune_from=trained, freeze=frozen, max_steps=3), tmp_path / "tuned")
+    found = changed(weights(trained), weights(tuned))
+    assert found
+    assert all(name.startswith(("decoder.layers.", "decoder.norm.")) for name in found - {"decoder.output.bias_V"})
+    assert not any(".feed_forward." in name for name in found)
+
+
+def test_parts_are_selected_by_components_of_their_names() -> None:
+    model = nn.ModuleDict({"encoder": nn.Linear(2, 2), "encoders": nn.Linear(2, 2)})
+    assert select(model, ["encoder"], "key") == {"encoder.weight", "encoder.bias"}
+    assert select(model, ["encoder*.bias"], "key") == {"encoder.bias", "encoders.bias"}
+    model["encoders"].weight = model["encoder"].weight
+    assert select(model, ["encoders"], "key") == {"encoder.weight", "encoders.bias"}  # shared
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"freeze": ["encodr"]}, r"training\.freeze: the model has no part 'encodr'\. .*encoder\.layers\.0\.attention"),
+        ({"freeze": ["encoder", "decoder"]}, "leaves no weight to train"),
+    ],
+)
+def test_parts_that_are_not_there_are_refused(
+    make_recipe: RecipeMaker, tmp_path: Path, training: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        train(make_recipe("transformer", max_steps=1, **training), tmp_path / "run")
+    assert re.search(message, f"{caught.value.message} {caught.value.remedy}")
