@@ -38,22 +38,22 @@ def test_the_script_of_a_shell_is_printed(shell: str, run_nmt: RunNmt, monkeypat
     assert f"complete_{shell}" in done.stdout
 
 
-@pytest.mark.quick("translate*")
+@pytest.mark.quick("translate*", "aer*", "score*")
 @pytest.mark.parametrize(
     "command",
     [
         "align MODEL IN IN",
         pytest.param("learn-alignment MODEL IN IN", marks=pytest.mark.extension("lexicon")),
         "translate MODEL -i IN",
+        "aer IN IN",
+        "score IN IN",
     ],
 )
 def test_every_command_refuses_a_line_that_is_too_long(
     run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "IN").write_text(
-        "Ein Hund schläft.\n" + "a " * (LIMITS["NMT_MAX_LINE_BYTES"] // 2) + "b\n", encoding="utf-8"
-    )
+    (tmp_path / "IN").write_text("0-0\n" + "a " * (LIMITS["NMT_MAX_LINE_BYTES"] // 2) + "b\n", encoding="utf-8")
     done = run_nmt(*(str(tiny_model) if word == "MODEL" else word for word in command.split()))
     assert done.returncode == 2
     assert f"IN, line 2: longer than {LIMITS['NMT_MAX_LINE_BYTES']:,} bytes." in done.stderr

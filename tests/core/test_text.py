@@ -5,32 +5,22 @@ import io
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fixture_types import RunNmt
 
 from nmt.core.errors import UserError
 from nmt.core.limits import LIMITS
 from nmt.core.output import open_output
-from nmt.core.text import count_lines, read_lines
-
-FileWriter = Callable[[bytes], Path]
+from nmt.core.text import count_lines, in_windows, read_lines
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> FileWriter:
-    def write_bytes(content: bytes) -> Path:
-        path = tmp_path / "text.de"
-        path.write_bytes(content)
-        return path
-
-    return write_bytes
-
-
-def put_on_stdin(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="ascii"))
+def written(folder: Path, content: bytes) -> Path:
+    path = folder / "text.de"
+    path.write_bytes(content)
+    return path
 
 
 # reading
@@ -40,7 +30,8 @@ def put_on_stdin(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
 def test_dash_is_standard_input_whatever_the_locale(
     monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]
 ) -> None:
-    put_on_stdin(monkeypatch, pack("\ufeffÄpfel\r\nBirnen".encode()))
+    content = io.BytesIO(pack("\ufeffÄpfel\r\nBirnen".encode()))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(content, encoding="ascii"))
     assert list(read_lines("-")) == ["Äpfel", "Birnen"]
     assert not sys.stdin.buffer.closed
 
@@ -55,10 +46,8 @@ def test_dash_is_standard_input_whatever_the_locale(
         (b"Gr\xc3", "line 1", "byte 3 ", "iconv"),
     ],
 )
-def test_not_utf8_names_file_line_and_byte(
-    write: FileWriter, content: bytes, line: str, byte: str, remedy: str
-) -> None:
-    path = write(content)
+def test_not_utf8_names_file_line_and_byte(tmp_path: Path, content: bytes, line: str, byte: str, remedy: str) -> None:
+    path = written(tmp_path, content)
     with pytest.raises(UserError) as caught:
         list(read_lines(path))
     assert f"{path}, {line}:" in caught.value.message
@@ -81,8 +70,8 @@ def test_missing_file_suggests_the_nearest(tmp_path: Path) -> None:
     assert str(tmp_path / "nowhere") in remedy_for("nowhere/train.de")
 
 
-def test_unreadable_files_are_named(write: FileWriter, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(b"geheim\n")
+def test_unreadable_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, b"geheim\n")
     with pytest.raises(UserError, match="can't be read"):
         list(read_lines(path / "below"))
 
@@ -97,10 +86,6 @@ def test_unreadable_files_are_named(write: FileWriter, monkeypatch: pytest.Monke
 # writing
 
 
-def folder_content(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
 def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     with open_output(path) as stream:
@@ -108,7 +93,7 @@ def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
         stream.flush()
         assert not path.exists()
     assert path.read_bytes() == "Grüße\n".encode()
-    assert folder_content(tmp_path) == ["out.txt"]
+    assert os.listdir(tmp_path) == ["out.txt"]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, FileNotFoundError])
@@ -119,7 +104,7 @@ def test_a_failed_run_leaves_what_was_there(tmp_path: Path, error: type[BaseExce
         stream.write("half\n")
         raise error
     assert path.read_text() == "before\n"
-    assert folder_content(tmp_path) == ["out.txt"]
+    assert os.listdir(tmp_path) == ["out.txt"]
 
 
 @pytest.mark.posix
@@ -137,17 +122,9 @@ def test_rewriting_keeps_links_and_permissions(tmp_path: Path) -> None:
 
 
 @pytest.mark.posix
-@pytest.mark.parametrize("arguments", [["aer", "ZERO", "ZERO"], ["score", "ZERO", "ZERO"]])
-@pytest.mark.parametrize("name", ["/dev/zero", "a file of one line"])
-def test_a_line_without_an_end_is_refused(run_nmt: RunNmt, tmp_path: Path, arguments: list[str], name: str) -> None:
-    path = Path(name)
-    if not path.is_absolute():
-        path = tmp_path / "file"
-        with path.open("wb") as file:
-            file.truncate(1 << 30)  # sparse: takes no space
-    done = run_nmt(*(str(path) if argument == "ZERO" else argument for argument in arguments))
-    assert done.returncode == 2
-    assert ("is a device" if name == "/dev/zero" else "line 1: longer than 131,072 bytes") in done.stderr
+def test_a_device_without_an_end_is_refused() -> None:
+    with pytest.raises(UserError, match="/dev/zero is a device"):
+        list(read_lines("/dev/zero"))
 
 
 @pytest.mark.posix
@@ -187,10 +164,7 @@ def test_a_read_only_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
         pass
 
 
-needs_full_device = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-
-
-@needs_full_device
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("num_characters", [10, 1_000_000])
 def test_a_full_disk_is_reported_with_the_path(num_characters: int) -> None:
     with pytest.raises(UserError, match="/dev/full can't be written: no space left"):  # noqa: SIM117
@@ -198,33 +172,24 @@ def test_a_full_disk_is_reported_with_the_path(num_characters: int) -> None:
             stream.write("x" * num_characters)
 
 
-def run_writer(body: str, redirection: str) -> subprocess.CompletedProcess[str]:
-    """Runs a program that writes to standard output in a C locale, and tells what became of it."""
-    program = f"import sys\nfrom nmt.core.output import open_output\nfrom nmt import UserError\n{body}"
-    return subprocess.run(
-        ["bash", "-c", f'"{sys.executable}" -c "$0" {redirection}', program],
-        capture_output=True,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)},
-        check=False,
-    )
-
-
 @pytest.mark.posix
 def test_dash_is_standard_output_whatever_the_locale() -> None:
-    body = "print('a')\nwith open_output('-') as out: out.write('ä\\n')\nprint('b')"
-    result = run_writer(body, "")
+    program = "from nmt.core.output import open_output\nprint('a')\nwith open_output('-') as out: out.write('ä\\n')\n"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", f"{program}print('b')"]
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, check=False)
     assert (result.stdout, result.stderr) == ("a\nä\nb\n", "")
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
 def test_a_line_has_a_longest_length_that_can_be_raised(
-    write: FileWriter, end: bytes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, end: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    longest = b"a" * LIMITS["NMT_MAX_LINE_BYTES"]
-    assert [len(line) for line in read_lines(write(b"eins\n" + longest + end))] == [4, LIMITS["NMT_MAX_LINE_BYTES"]]
-    path = write(b"eins\na" + longest + end)
-    with pytest.raises(UserError, match=rf"line 2: longer than {LIMITS['NMT_MAX_LINE_BYTES']:,} bytes") as caught:
+    limit = LIMITS["NMT_MAX_LINE_BYTES"]
+    path = written(tmp_path, b"eins\n" + b"a" * limit + end)
+    assert [len(line) for line in read_lines(path)] == [4, limit]
+    written(tmp_path, b"eins\na" + b"a" * limit + end)
+    with pytest.raises(UserError, match=rf"line 2: longer than {limit:,} bytes") as caught:
         list(read_lines(path))
     assert "NMT_MAX_LINE_BYTES" in caught.value.remedy
     monkeypatch.setenv("NMT_MAX_LINE_BYTES", "400000")
@@ -232,10 +197,10 @@ def test_a_line_has_a_longest_length_that_can_be_raised(
 
 
 @pytest.mark.parametrize("value", ["viel", "0", "-1", "1e9", "9" * 5000])
-def test_a_limit_that_is_no_number_is_an_error(write: FileWriter, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_that_is_no_number_is_an_error(tmp_path: Path, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NMT_MAX_LINE_BYTES", value)
     with pytest.raises(UserError, match=r"NMT_MAX_LINE_BYTES is '.*not a positive number"):
-        read_lines(write(b"eins\n"))
+        read_lines(written(tmp_path, b"eins\n"))
 
 
 @pytest.mark.posix
@@ -245,3 +210,59 @@ def test_what_can_be_read_only_once_or_not_at_all_is_not_counted(tmp_path: Path)
     assert count_lines("/dev/null") is None
     assert count_lines(tmp_path / "missing") is None
     assert count_lines(tmp_path) is None
+
+
+# pipes: answered as it comes, and still read in full windows when there is much of it
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    return path
+
+
+def write_in_steps(fifo: Path, steps: list[bytes], go_on: threading.Semaphore) -> threading.Thread:
+    """Writes a step each time it is told to go on."""
+
+    def run() -> None:
+        with fifo.open("wb", buffering=0) as file:
+            for step in steps:
+                go_on.acquire(timeout=300)
+                file.write(step)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.posix
+def test_a_window_ends_where_the_writer_waits(fifo: Path) -> None:
+    go_on = threading.Semaphore()
+    writer = write_in_steps(fifo, [b"eins\n", b"zwei\ndrei\n", b"vi", b"er\r\n\nf\xc3\xbcnf"], go_on)
+    windows = []
+    for window in in_windows(read_lines(fifo), 100):
+        windows.append(window)
+        go_on.release()
+        if len(windows) == 2:
+            go_on.release()  # half a line is nothing to translate
+    writer.join(20)
+    assert windows == [["eins"], ["zwei", "drei"], ["vier", "", "fünf"]]
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("size", [1, 3, 50])
+def test_pipes_and_files_give_the_same_lines(fifo: Path, tmp_path: Path, size: int) -> None:
+    content = "\ufeffeins\r\n\nzw\rei\u2028\x00\n\x85drei\n".encode() * 7 + b"ohne Ende"
+    (tmp_path / "file").write_bytes(content)
+    write_in_steps(fifo, [content[:50], content[50:51], content[51:]], threading.Semaphore(3))
+    found = [line for window in in_windows(read_lines(fifo), size) for line in window]
+    assert found == list(read_lines(tmp_path / "file"))
+
+
+@pytest.mark.posix
+def test_a_line_without_an_end_is_refused_before_it_fills_memory() -> None:
+    program = "from nmt.core.text import *; list(in_windows(read_lines('-'), 9))"
+    command = f'(echo eins; head -c 8G /dev/zero) | "{sys.executable}" -c "{program}"'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert "standard input, line 2: longer than 131,072 bytes" in done.stderr

@@ -1,7 +1,6 @@
 """What a model is forced to say is as probable as when it says so by itself."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from searches import search_all
@@ -11,15 +10,8 @@ from nmt.decoding.forced import force_all
 from nmt.decoding.ranking import length_normalised
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions
-from nmt.translation.load import load
-from nmt.translation.translator import Translator
 
 SOURCES = [[4, 9, 7, 5, 12], [10, 4], [8, 6, 14, 13, 5, 11, 7, 10, 17], [], [16, 16, 5], [9]]
-
-
-@pytest.fixture(scope="module")
-def translator(tiny_model: Path) -> Translator:
-    return load(tiny_model, "cpu")
 
 
 @pytest.mark.parametrize("system", ["vanilla", "bahdanau", "luong", "luong fed", "transformer", "post-norm"])

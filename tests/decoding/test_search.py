@@ -87,9 +87,14 @@ def exhaustive(table: LogProbabilities, sentence: int, longest: int, options: De
     return sorted(found, key=lambda h: -h.score)
 
 
-def toy_search(table: LogProbabilities, sources: list[list[int]], **options: Any) -> list[list[Hypothesis]]:
+def toy_search(
+    table: LogProbabilities,
+    sources: list[list[int]],
+    constraints: list[LexicalConstraints] | None = None,
+    **options: Any,
+) -> list[list[Hypothesis]]:
     model: Any = Table(table)
-    return search_all(model, sources, Vocabularies(TOY, TOY), DecodingOptions(**options))
+    return search_all(model, sources, Vocabularies(TOY, TOY), DecodingOptions(**options), constraints=constraints)
 
 
 @pytest.mark.parametrize("penalty", ["none", "average", "gnmt", "word_reward"])
@@ -106,15 +111,14 @@ def test_a_beam_as_wide_as_the_space_finds_everything(penalty: str) -> None:
             assert hypothesis.log_probability == pytest.approx(best.log_probability, abs=1e-4)
 
 
+SHORT = {"length_penalty": "none", "max_length_ratio": 1.0, "max_length_extra": 1}
+
+
 @pytest.mark.extension("terms")
 def test_the_best_translation_that_contains_a_phrase_is_found() -> None:
-    wide = DecodingOptions(
-        beam_size=60, length_penalty="none", max_length_ratio=1.0, max_length_extra=1, early_stopping="exact"
-    )
-    model: Any = Table(random_table)
-    wanted = LexicalConstraints(phrases=[[NO, YES]])
-    (found,) = search_all(model, [[YES]], Vocabularies(TOY, TOY), wide, constraints=[wanted])
-    everything = exhaustive(random_table, YES, 5, wide)
+    wide: dict[str, Any] = {"beam_size": 60, "early_stopping": "exact", **SHORT}
+    (found,) = toy_search(random_table, [[YES]], [LexicalConstraints(phrases=[[NO, YES]])], **wide)
+    everything = exhaustive(random_table, YES, 5, DecodingOptions(**wide))
     expected = [h for h in everything if (NO, YES) in itertools.pairwise(h.ids)]
     assert found[0].ids == expected[0].ids != everything[0].ids
     assert found[0].score == pytest.approx(expected[0].score, abs=1e-4)
@@ -180,13 +184,12 @@ PRUNED = [
 ]
 
 
-CASES = [
-    pytest.param(changes, marks=[pytest.mark.extension("search")] if "beam_groups" in changes else [])
-    for changes in NARROW + GROUPED + PRUNED
-]
-
-
-@pytest.mark.parametrize("changes", CASES, ids=lambda changes: " ".join(map(str, changes.values())))
+@pytest.mark.parametrize(
+    "changes",
+    [pytest.param(changes, marks=[pytest.mark.extension("search")] if "beam_groups" in changes else [])
+     for changes in NARROW + GROUPED + PRUNED],
+    ids=lambda changes: " ".join(map(str, changes.values())),
+)  # fmt: skip
 def test_a_narrow_beam_keeps_what_a_plain_loop_keeps(changes: dict[str, Any]) -> None:
     sources = [[YES, NO], [NO], [UNK, YES, YES], [EOS]]
     found = toy_search(random_table, sources, max_length_extra=3, **changes)
@@ -216,17 +219,13 @@ def test_an_exact_search_goes_on_while_a_longer_translation_could_win() -> None:
 
 @pytest.mark.extension("terms")
 def test_a_sentence_with_phrases_is_not_pruned() -> None:
-    wide = DecodingOptions(beam_size=20, length_penalty="none", max_length_ratio=1.0, max_length_extra=1)
-    model: Any = Table(random_table)
     wanted = [LexicalConstraints(phrases=[[NO, YES]]), LexicalConstraints()]
+    wide: dict[str, Any] = {"beam_size": 20, **SHORT}
     sources = [[YES], [UNK, YES]]
-
-    def search(options: DecodingOptions) -> list[list[Hypothesis]]:
-        return search_all(model, sources, Vocabularies(TOY, TOY), options, constraints=wanted)
-
-    whole, pruned = search(wide), search(wide.model_copy(update={"prune": 0.1}))
+    whole = toy_search(random_table, sources, wanted, **wide)
+    pruned = toy_search(random_table, sources, wanted, **wide, prune=0.1)
     assert pruned[0] == whole[0]
-    assert pruned[1] == toy_search(random_table, sources[1:], **dict(wide) | {"prune": 0.1})[0] != whole[1]
+    assert pruned[1] == toy_search(random_table, sources[1:], **wide, prune=0.1)[0] != whole[1]
 
 
 def test_a_beam_that_groups_do_not_divide_is_refused() -> None:
