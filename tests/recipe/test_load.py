@@ -19,6 +19,7 @@ model:
   decoder: {type: luong, attention: {type: general}}
 training: {max_steps: 10}
 """
+BOMB = "a0: &a0 [x, x, x]\n" + "".join(f"a{n + 1}: &a{n + 1} [{f'*a{n}, ' * 9}]\n" for n in range(9))
 
 
 @pytest.fixture
@@ -57,49 +58,38 @@ def test_a_missing_recipe_suggests_the_nearest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "unknown", "meant"),
-    [
-        ("trainig.max_steps=1", "trainig", "training"),
-        ("data.surce=de", "data.surce", "source"),
-        ("data.train={sorce: a, target: b}", "data.train.sorce", "source"),
-        ("model.encoder.hiden_size=3", "hiden_size", "hidden_size"),
-    ],
-)
-def test_an_unknown_key_suggests_the_nearest(recipe_file: Path, setting: str, unknown: str, meant: str) -> None:
-    with pytest.raises(UserError) as caught:
-        resolve(load_recipe(recipe_file, parse_settings([setting])))
-    assert f"unknown key {unknown!r}" in caught.value.message
-    assert f"Did you mean {meant!r}?" in caught.value.remedy
-
-
-def test_a_key_where_there_are_none_is_left_out(recipe_file: Path) -> None:
-    settings = ["model.decoder.attention={type: general, size: 3}"]
-    with pytest.raises(UserError, match=r"(?s)unknown key 'size'.*Leave it out: there are no keys here\..*\{type: …\}"):
-        resolve(load_recipe(recipe_file, parse_settings(settings)))
-
-
-@pytest.mark.parametrize(
     ("setting", "parts"),
     [
+        ("trainig.max_steps=1", ["unknown key 'trainig'", "Did you mean 'training'?"]),
+        ("data.surce=de", ["unknown key 'data.surce'", "Did you mean 'source'?"]),
+        ("data.train={sorce: a, target: b}", ["unknown key 'data.train.sorce'", "Did you mean 'source'?"]),
+        ("model.encoder.hiden_size=3", ["unknown key 'hiden_size'", "Did you mean 'hidden_size'?"]),
+        (
+            "model.decoder.attention={type: general, size: 3}",
+            ["unknown key 'size'", "Leave it out: there are no keys here.", "{type: …}"],
+        ),
         (
             "training.max_steps=many",
-            ["'training.max_steps'", "'many'", "valid integer", "stop after this many updates"],
+            ["mine.yaml: 'training.max_steps'", "'many'", "valid integer", "stop after this many updates"],
         ),
-        ("training.max_steps=0", ["'training.max_steps' is 0", "greater than or equal to 1"]),
-        ("training.learning_rate=nan", ["'training.learning_rate' is 'nan'"]),
-        ("data.source=[de]", ["'data.source' is ['de']", "valid string", "source language"]),
-        ("training=5", ["'training' is 5", "group of keys"]),
-        ("vocabulary.byte_fallback=7", ["'vocabulary.byte_fallback' is 7", "boolean", "unknown characters as bytes"]),
+        ("training.max_steps=0", ["mine.yaml: 'training.max_steps' is 0", "greater than or equal to 1"]),
+        ("training.max_steps=", ["would never end: set one of max_steps, max_epochs, max_minutes, patience"]),
+        ("training.learning_rate=nan", ["mine.yaml: 'training.learning_rate' is 'nan'"]),
+        ("data.source=[de]", ["mine.yaml: 'data.source' is ['de']", "valid string", "source language"]),
+        ("training=5", ["mine.yaml: 'training' is 5", "group of keys"]),
+        (
+            "vocabulary.byte_fallback=7",
+            ["mine.yaml: 'vocabulary.byte_fallback' is 7", "boolean", "unknown characters as bytes"],
+        ),
+        ("seed.deep=3", ["'seed' is {'deep': 3}"]),
+        ("training.max_steps.more=3", ["'max_steps' is a value, not a group"]),
     ],
 )
-def test_a_wrong_value_names_the_key_the_value_and_what_it_means(
-    recipe_file: Path, setting: str, parts: list[str]
-) -> None:
+def test_a_mistake_is_explained_by_key_value_and_meaning(recipe_file: Path, setting: str, parts: list[str]) -> None:
     with pytest.raises(UserError) as caught:
-        load_recipe(recipe_file, parse_settings([setting]))
-    assert str(recipe_file) in caught.value.message
+        resolve(load_recipe(recipe_file, parse_settings([setting])))
     for part in parts:
-        assert part in caught.value.message
+        assert part in str(caught.value)
 
 
 def test_a_missing_key_is_named(recipe_file: Path) -> None:
@@ -109,40 +99,14 @@ def test_a_missing_key_is_named(recipe_file: Path) -> None:
     assert load_recipe(recipe_file, {"data.source": "fr"}).data.source == "fr"
 
 
-def test_training_must_have_an_end(recipe_file: Path) -> None:
-    message = "training would never end: set one of max_steps, max_epochs, max_minutes, patience"
-    with pytest.raises(UserError, match=message):
-        load_recipe(recipe_file, {"training.max_steps": None})
-
-
-def test_a_newer_format_is_refused_even_with_keys_nobody_knows(recipe_file: Path) -> None:
-    recipe_file.write_text(f"{MINIMAL}\nformat_version: 2\nquantum: true\n")
-    with pytest.raises(UserError, match=r"(?s)format version 2; this nmt reads up to 1.*upgrade nmt"):
-        load_recipe(recipe_file)
-
-
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"data:\n  source: de\n target: en\n", r"mine\.yaml, line 3: the YAML can't be read"),
-        (b"data: {source: de\n", r"mine\.yaml, line 2: the YAML can't be read"),
-        (b"a: \xff\n", r"mine\.yaml is not UTF-8"),
-        (b"just some text\n", "holds no keys"),
-        (b"a: !!python/object/apply:os.system ['true']\n", r"mine\.yaml, line 1: the YAML can't be read"),
-    ],
-)
-def test_what_is_not_a_recipe_is_refused(recipe_file: Path, content: bytes, problem: str) -> None:
-    recipe_file.write_bytes(content)
-    with pytest.raises(UserError, match=problem):
-        load_recipe(recipe_file)
-
-
-BOMB = "a0: &a0 [x, x, x]\n" + "".join(f"a{n + 1}: &a{n + 1} [{f'*a{n}, ' * 9}]\n" for n in range(9))
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
+        ("data:\n  source: de\n target: en\n", r"mine\.yaml, line 3: the YAML can't be read"),
+        ("data: {source: de\n", r"mine\.yaml, line 2: the YAML can't be read"),
+        ("a: \udcff\n", r"mine\.yaml is not UTF-8"),
+        ("just some text\n", "holds no keys"),
+        ("a: !!python/object/apply:os.system ['true']\n", r"mine\.yaml, line 1: the YAML can't be read"),
         (BOMB, r"aliases \(\*\) are not allowed"),
         ("a: " + "[" * 500 + "]" * 500, "more than 50 levels of nesting"),
         ("a: [" + "1, " * 30_000 + "]", "more than 20,000 keys and values"),
@@ -150,20 +114,15 @@ BOMB = "a0: &a0 [x, x, x]\n" + "".join(f"a{n + 1}: &a{n + 1} [{f'*a{n}, ' * 9}]\
         ("seed: !!int abc", "'abc' is not of the type int"),
         ("seed: !!timestamp 1", "timestamp"),
         ('description: "\\ud800"', "characters that text can't have"),
-        ("? " + "x" * 100_000 + "\n: 1", "unknown key 'xxx"),
+        (f"{MINIMAL}? {'x' * 100_000}\n: 1", "unknown key 'xxx"),
+        (f"{MINIMAL}format_version: 2\nquantum: true\n", r"(?s)version 2; this nmt reads up to 1.*upgrade nmt"),
     ],
 )
-def test_a_hostile_text_is_refused_with_a_short_message(recipe_file: Path, text: str, problem: str) -> None:
-    recipe_file.write_text(f"{MINIMAL}{text}\n")
+def test_what_is_not_a_recipe_is_refused_with_a_short_message(recipe_file: Path, content: str, problem: str) -> None:
+    recipe_file.write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(UserError, match=problem) as caught:
         load_recipe(recipe_file)
     assert len(str(caught.value)) < 2000
-
-
-@pytest.mark.parametrize("text", ["0x_", "1_000", "2024-13-45", "12:30", "<<", "=", "~x", "9" * 200 + "x"])
-def test_text_that_is_no_number_in_yaml_1_2_is_text(recipe_file: Path, text: str) -> None:
-    recipe_file.write_text(f"{MINIMAL}description: {text}\n")
-    assert load_recipe(recipe_file).description == text
 
 
 @pytest.mark.parametrize(
@@ -244,13 +203,11 @@ def test_overrides_are_python_values_and_stay_as_they_are(recipe_file: Path) -> 
         ("training.max_steps", "has no '='"),
         ("=3", "has no '='"),
         ("training.optimizer.betas=[0.9", "the value is not YAML"),
-        ("seed.deep=3", r"'seed' is {'deep': 3}"),
-        ("training.max_steps.more=3", "'max_steps' is a value, not a group"),
     ],
 )
-def test_bad_settings_are_refused(recipe_file: Path, setting: str, problem: str) -> None:
+def test_bad_settings_are_refused(setting: str, problem: str) -> None:
     with pytest.raises(UserError, match=problem):
-        load_recipe(recipe_file, parse_settings([setting]))
+        parse_settings([setting])
 
 
 def all_options(kind: type[Options] = Options) -> Iterator[type[Options]]:
