@@ -106,7 +106,8 @@ def translate_page(text: str, run: TranslateBlocks, target: str = "", leave: Lea
     units = units_of(html_blocks(root), str.maketrans(private))
     if leave is not None:
         for element, left, _ in left_alone(root, units):
-            leave(f"line {element.sourceline}, {element.tag}", left, "code or not to be translated")
+            name = _html_name(element) or _html_name(element.getparent())  # of text behind a comment
+            leave(f"line {element.sourceline}, {name}", left, "code or not to be translated")
     translate_units(units, lambda contents: run(contents, kept=_KEPT_IN_HTML))
     if is_page:
         declare_language(root, target)

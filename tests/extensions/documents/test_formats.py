@@ -14,7 +14,7 @@ from backwards import translate
 import nmt
 from nmt.core.errors import UserError
 from nmt.extensions.documents import formats, xml
-from nmt.extensions.documents.formats import sentences_of_document, translate_document
+from nmt.extensions.documents.formats import report_on, sentences_of_document, translate_document
 from tests.extensions.documents.conftest import ODF, W, translated
 
 
@@ -52,6 +52,12 @@ def test_what_is_in_another_language_or_not_translated_keeps_its_language() -> N
     result = translated("a.html", page)
     assert result.startswith('<html lang="en"><body lang="en"><p><i lang="fr">chien</i> dog</p>')
     assert '<b lang="de">Hund</b>' in result
+
+
+def test_the_report_names_the_element_of_text_behind_a_comment() -> None:
+    report = report_on("a.html", b"<p>Ein Hund</p><pre>laut <!-- oder leise --> Hund</pre>")
+    places = [each["where"] for each in report.to_json(report)["left_alone"]]
+    assert places == ["line 1, pre"] * 2
 
 
 def test_subtitles() -> None:
