@@ -13,8 +13,12 @@ from typing import Any
 
 import numpy as np
 import sentencepiece
+import torch
+from fixture_types import BuildOnce
 from safetensors.numpy import save_file
 
+from nmt.data.batch import Ids
+from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
 from nmt.quickstart.embedded_corpus import splits
 
 WIDTH, INNER = 32, 48
@@ -23,7 +27,19 @@ SIZE = 420
 MARIAN_PAD = SIZE - 1
 NLLB_LANGUAGES = ("ace_Arab", "deu_Latn", "eng_Latn", "fra_Latn")
 MBART_LANGUAGES = ("ar_AR", "de_DE", "en_XX")
-CLASSES = {"marian": "MarianMTModel", "m2m_100": "M2M100ForConditionalGeneration"}
+CASES: dict[str, dict[str, Any]] = {
+    "marian": {},
+    "marian_relu": {"activation": "relu", "layers": (3, 1), "scale": False},
+    "marian_separate": {"shared": False, "activation": "gelu"},
+    "marian_untied": {"shared": False, "tied": False},
+    "marian_codes": {"codes": (">>eng<<", ">>fra<<")},
+    "m2m100": {"kind": "m2m_100", "activation": "relu"},
+    "nllb": {"kind": "m2m_100", "tokenizer": "nllb", "activation": "relu", "layers": (1, 3)},
+    "mbart": {"kind": "mbart", "activation": "gelu"},
+}
+"""Arguments of :func:`write_folder`."""
+TARGETS = {"marian_codes": "eng"}
+"""Target languages of multilingual models that don't say which one they have."""
 
 Weights = dict[str, np.ndarray[Any, np.dtype[np.float32]]]
 
@@ -76,7 +92,7 @@ def write_json(path: Path, values: object) -> None:
     path.write_text(json.dumps(values, ensure_ascii=False), "utf-8")
 
 
-def random_weights(kind: str, layers: tuple[int, int], sizes: tuple[int, int], shared: bool, tied: bool) -> Weights:
+def random_weights(kind: str, layers: tuple[int, int], shared: bool, tied: bool) -> Weights:
     """Returns weights by the names of transformers."""
     draw, weights = np.random.default_rng(7), Weights()
 
@@ -92,10 +108,10 @@ def random_weights(kind: str, layers: tuple[int, int], sizes: tuple[int, int], s
         matrix(f"{name}.bias", WIDTH, scale=0.1)
 
     if shared:
-        matrix("model.shared.weight", sizes[0], WIDTH)
-    for side, num_layers, size in zip(("encoder", "decoder"), layers, sizes, strict=True):
+        matrix("model.shared.weight", SIZE, WIDTH)
+    for side, num_layers in zip(("encoder", "decoder"), layers, strict=True):
         if not shared:
-            matrix(f"model.{side}.embed_tokens.weight", size, WIDTH)
+            matrix(f"model.{side}.embed_tokens.weight", SIZE, WIDTH)
         if kind == "mbart":
             matrix(f"model.{side}.embed_positions.weight", 130, WIDTH)
             norm(f"model.{side}.layernorm_embedding")
@@ -111,9 +127,9 @@ def random_weights(kind: str, layers: tuple[int, int], sizes: tuple[int, int], s
         if kind != "marian":
             norm(f"model.{side}.layer_norm")
     if not tied:
-        matrix("lm_head.weight", sizes[1], WIDTH)
+        matrix("lm_head.weight", SIZE, WIDTH)
     if kind != "m2m_100":
-        matrix("final_logits_bias", 1, sizes[1], scale=0.5)
+        matrix("final_logits_bias", 1, SIZE, scale=0.5)
     return weights
 
 
@@ -123,7 +139,6 @@ def write_folder(
     *,
     tokenizer: str = "m2m100",
     activation: str = "swish",
-    heads: tuple[int, int] = (4, 2),
     layers: tuple[int, int] = (2, 2),
     scale: bool = True,
     shared: bool = True,
@@ -136,7 +151,7 @@ def write_folder(
         path: a new folder.
         kind: ``model_type``: marian, m2m_100 or mbart.
         tokenizer: of an m2m_100, m2m100 or nllb.
-        activation, heads, layers, scale, shared, tied: of the model; pairs are of encoder and decoder.
+        activation, layers, scale, shared, tied: of the model; a pair is of encoder and decoder.
         codes: language tokens of a multilingual Marian model.
     """
     path.mkdir(parents=True)
@@ -151,23 +166,46 @@ def write_folder(
     config = {
         "model_type": kind, "is_encoder_decoder": True, "d_model": WIDTH, "vocab_size": SIZE,
         "decoder_vocab_size": SIZE, "share_encoder_decoder_embeddings": shared, "tie_word_embeddings": tied,
-        "encoder_layers": layers[0], "decoder_layers": layers[1], "encoder_attention_heads": heads[0],
-        "decoder_attention_heads": heads[1], "encoder_ffn_dim": INNER, "decoder_ffn_dim": INNER,
+        "encoder_layers": layers[0], "decoder_layers": layers[1], "encoder_attention_heads": 4,
+        "decoder_attention_heads": 2, "encoder_ffn_dim": INNER, "decoder_ffn_dim": INNER,
         "activation_function": activation, "scale_embedding": scale, "max_position_embeddings": 128, **ids,
     }  # fmt: skip
     if kind != "marian":
         config = {key: value for key, value in config.items() if not key.startswith(("share_", "decoder_vocab"))}
     write_json(path / "config.json", config)
-    weights = random_weights(kind, layers, (SIZE, SIZE), shared, tied)
-    save_file(weights, path / "model.safetensors", {"format": "pt"})
+    save_file(random_weights(kind, layers, shared, tied), path / "model.safetensors", {"format": "pt"})
     return path
+
+
+def shared_folder(case: str, build_once: BuildOnce) -> Path:
+    """Returns the folder of one of :data:`CASES`. Read only."""
+    return build_once(f"huggingface_{case}", lambda path: write_folder(path, **CASES[case]))
+
+
+def imported_model(case: str, build_once: BuildOnce) -> Path:
+    """Returns the model directory to which the folder of one of :data:`CASES` was imported. Read only."""
+    folder, target = shared_folder(case, build_once), TARGETS.get(case)
+    return build_once(f"imported_{case}", lambda path: import_huggingface(folder, path, None, target))
+
+
+def by_transformers(model: Any, pairs: Sequence[tuple[Ids, Ids]], before: Sequence[int]) -> list[list[float]]:
+    """Returns log-probabilities of the tokens and EOS of translations; the decoder reads ``before`` before each."""
+    eos, found = model.config.eos_token_id, []
+    for source, target in pairs:
+        inputs = {"input_ids": [*source, eos], "decoder_input_ids": [*before, *target]}
+        with torch.no_grad():
+            output = model(**{name: torch.tensor([ids]) for name, ids in inputs.items()})
+        log_p_TV = output.logits[0, len(before) - 1 :].log_softmax(-1)
+        found.append(log_p_TV.gather(1, torch.tensor([*target, eos])[:, None])[:, 0].tolist())
+    return found
 
 
 def _filled(pieces: Sequence[str], size: int) -> dict[str, int]:
     """Returns ids of pieces and of some that fill the rest."""
     pieces = list(dict.fromkeys(pieces))
     assert len(pieces) <= size
-    return {piece: i for i, piece in enumerate([*pieces, *(f"fill{i}" for i in range(size - len(pieces)))])}
+    pieces += [f"fill{i}" for i in range(size - len(pieces))]
+    return {piece: i for i, piece in enumerate(pieces)}
 
 
 def _marian_tokenizer(path: Path, shared: bool, codes: Sequence[str]) -> None:

@@ -22,13 +22,11 @@ from nmt.decoding.forced import force_all
 from nmt.extensions.interchange.argos import Argos
 from nmt.extensions.interchange.check import Agreement, check, validation_lines
 from nmt.extensions.interchange.ct2 import check_exportable, export
-from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
 from nmt.extensions.interchange.run import ExportedModel, exported_translator, search_arguments, usage
 from nmt.translation.load import load
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.translator import Translator
-from tests.extensions.interchange.huggingface_folders import lines_of, write_folder
-from tests.extensions.interchange.pretrained.test_huggingface import CASES, TARGETS
+from tests.extensions.interchange.huggingface_folders import imported_model, lines_of
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ctranslate2") is None, reason="needs ctranslate2")
 
@@ -41,6 +39,13 @@ def compare(folder: Path, translator: Translator, lines: Sequence[str], exact: b
     """Checks a folder with the search of the code that users are shown."""
     open_model = partial(ExportedModel, folder, translator, search_arguments(translator))
     return check(folder, translator, open_model, lines, exact)
+
+
+def limited(directory: Path, max_length: int) -> Translator:
+    """A translator whose recipe has a maximum length of translations."""
+    translator = load(directory, "cpu")
+    decoding = translator.options(max_length=max_length)
+    return translator.replaced(recipe=translator.recipe.model_copy(update={"decoding": decoding}))
 
 
 @pytest.fixture
@@ -231,10 +236,7 @@ def test_a_package_for_argos_translate(run_nmt: RunNmt, trained: Path, lines: li
 def test_argos_translate_is_compared_with_the_limit_of_the_recipe_and_the_limit_is_named(
     trained: Path, lines: list[str], tmp_path: Path
 ) -> None:
-    translator = load(trained, "cpu")
-    decoding = translator.recipe.decoding.model_copy(update={"max_length": 4})
-    limited = translator.replaced(recipe=translator.recipe.model_copy(update={"decoding": decoding}))
-    compared, left_out = Argos().write(limited, tmp_path / "de-en.argosmodel", None, lines)
+    compared, left_out = Argos().write(limited(trained, 4), tmp_path / "de-en.argosmodel", None, lines)
     found = re.search(r"(\d+) of 100 translations", compared)
     assert found
     assert int(found[1]) >= 80
@@ -244,11 +246,9 @@ def test_argos_translate_is_compared_with_the_limit_of_the_recipe_and_the_limit_
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "token"), [("marian_codes", ">>eng<<"), ("nllb", "deu_Latn")])
 def test_argos_translate_has_no_language_tokens(name: str, token: str, build_once: BuildOnce, tmp_path: Path) -> None:
-    folder = build_once(f"huggingface_{name}", lambda path: write_folder(path, **CASES[name]))
-    import_huggingface(folder, tmp_path / "model", None, TARGETS.get(name))
     with pytest.raises(UserError, match=f"no language token in front of a line.*: {token}"):
-        Argos().write(load(tmp_path / "model", "cpu"), tmp_path / "out", None, [])
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+        Argos().write(load(imported_model(name, build_once), "cpu"), tmp_path / "out", None, [])
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_can_not_be_exported(run_nmt: RunNmt, bytes_model: Path, train_tiny: TrainTiny, tmp_path: Path) -> None:
@@ -291,12 +291,8 @@ def test_nmt_translate_searches_with_it(trained: Path, lines: list[str], tmp_pat
 @pytest.mark.usefixtures("few_lines")
 @pytest.mark.parametrize("name", ["marian", "marian_untied", "marian_codes", "m2m100", "nllb", "mbart"])
 def test_imported_models_are_exported(name: str, build_once: BuildOnce, tmp_path: Path) -> None:
-    folder = build_once(f"huggingface_{name}", lambda path: write_folder(path, **CASES[name]))
-    import_huggingface(folder, tmp_path / "model", None, TARGETS.get(name))
-    translator, lines = load(tmp_path / "model", "cpu"), lines_of("de", 5)
-    # Random pieces, decoded and encoded again, are many.
-    decoding = translator.recipe.decoding.model_copy(update={"max_length": 6})
-    translator = translator.replaced(recipe=translator.recipe.model_copy(update={"decoding": decoding}))
+    lines = lines_of("de", 5)
+    translator = limited(imported_model(name, build_once), 6)  # random pieces, decoded and encoded again, are many
     export(translator, tmp_path / "out")
     assert compare(tmp_path / "out", translator, lines).largest_difference < 1e-4
     exported = exported_translator(translator, tmp_path / "out")

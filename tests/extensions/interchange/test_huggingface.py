@@ -9,27 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sentencepiece
 import torch
 from fixture_types import RunNmt, TrainTiny
 
 import nmt
-from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.base import TERM
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary, UnigramVocabulary
 from nmt.decoding.search import Query
 from nmt.extensions.interchange.fast_tokenizer import fast_tokenizer
 from nmt.extensions.interchange.huggingface import USAGE, export_huggingface
 from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
 from nmt.models.build import build
-from nmt.recipe.schema import ModelOptions, Recipe, VocabularyOptions
+from nmt.recipe.schema import Recipe, VocabularyOptions
 from nmt.training.resolve import resolve
 from nmt.translation.translator import Translator
-from tests.extensions.interchange.huggingface_folders import lines_of, strange_lines
+from tests.extensions.interchange.huggingface_folders import by_transformers, lines_of, strange_lines
 
 TOLERANCE = 5e-5
 """Of a log-probability in float32, in which nmt and transformers round differently."""
 EXACT = 1e-5
 """Of a log-probability in float64: only interleaved sinusoids differ, which nmt computes in float32."""
+SIDE = {"type": "transformer", "num_layers": 2, "num_heads": 2, "feed_forward_size": 40}
 VARIANTS = {
     "post": ({"norm": "post"}, {"tie": "all", "scale_embeddings": True}, "marian"),
     "post, separate vocabularies": ({"norm": "post", "activation": "silu"}, {"tie": "target"}, "marian"),
@@ -42,15 +42,15 @@ VARIANTS = {
 }
 
 
-def own_model(variant: str) -> Translator:
-    """A translator with random weights and vocabularies of its own."""
+def own_model(variant: str, **changes: object) -> Translator:
+    """A translator with random weights and vocabularies of its own; ``changes`` are of ``model`` of the recipe."""
     side, model, _ = VARIANTS[variant]
-    options = {"type": "transformer", "num_layers": 2, "num_heads": 2, "feed_forward_size": 40, **side}
+    options = SIDE | side
     recipe = Recipe.model_validate(
         {
             "data": {"source": "de", "target": "en"},
             "vocabulary": {"size": 150, "joint": model["tie"] == "all"},
-            "model": {"encoder": options, "decoder": options, "embedding_size": 32, **model},
+            "model": {"encoder": options, "decoder": options, "embedding_size": 32, **model, **changes},
             "training": {"max_steps": 1},
         }
     )
@@ -96,19 +96,12 @@ def test_transformers_translates_as_nmt_does(variant: str, tmp_path: Path) -> No
     sources = [translator.encode_source(line) for line in lines]
     assert tokenizer.is_fast == translator.vocabularies.joint
     assert [tokenizer(line)["input_ids"][:-1] for line in lines] == sources
-    target, pairs = translator.vocabularies.target, list(zip(lines, lines_of("en", 50), strict=False))
+    target, pairs = translator.vocabularies.target, list(zip(lines, lines_of("en", 30), strict=True))
+    ids = [(source, translator.encode_target(text)) for source, (_, text) in zip(sources, pairs, strict=True)]
     double = copy.deepcopy(translator.model).double(), copy.deepcopy(model).double()
     for ours, theirs, tolerance in ((translator.model, model, TOLERANCE), (*double, EXACT)):
-        scorer = Translator(ours, translator.vocabularies, translator.recipe)
-        for source, scored in zip(sources, scorer.score(pairs), strict=False):
-            ids = translator.encode_target(scored.target)
-            with torch.no_grad():
-                output = theirs(
-                    input_ids=torch.tensor([[*source, target.eos]]),
-                    decoder_input_ids=torch.tensor([[target.sos, *ids]]),
-                )
-            log_p_TV = output.logits[0].log_softmax(-1)
-            expected = log_p_TV.gather(1, torch.tensor([*ids, target.eos])[:, None])[:, 0].tolist()
+        found = Translator(ours, translator.vocabularies, translator.recipe).score(pairs)
+        for scored, expected in zip(found, by_transformers(theirs, ids, [target.sos]), strict=True):
             assert scored.token_log_probabilities == pytest.approx(expected, abs=tolerance)
     limit = 12
     options = translator.options(beam_size=5, early_stopping="first", max_length=limit - 1, max_length_ratio=100.0)
@@ -191,12 +184,9 @@ def test_the_fast_tokenizer_gives_the_ids_of_sentencepiece(kind: str, byte_fallb
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe", "character"])
-def test_a_vocabulary_that_was_read_from_a_file_has_the_same_fast_tokenizer(kind: str, tmp_path: Path) -> None:
+def test_a_vocabulary_that_was_read_from_a_file_has_the_same_fast_tokenizer(kind: str) -> None:
     vocabulary, content = tokenizer_of(kind)
-    Vocabularies(vocabulary, vocabulary).save(tmp_path)
-    again = Vocabularies.load(tmp_path).source
-    assert isinstance(again, SentencePieceVocabulary)
-    assert fast_tokenizer(again) == content
+    assert fast_tokenizer(SentencePieceVocabulary.from_bytes(vocabulary.to_bytes())) == content
 
 
 def test_a_fast_tokenizer_needs_no_library_and_no_terms() -> None:
@@ -205,40 +195,24 @@ def test_a_fast_tokenizer_needs_no_library_and_no_terms() -> None:
     assert {each["id"]: each["content"] for each in content["added_tokens"]} == dict(
         enumerate(("<pad>", "<unk>", "<s>", "</s>"))
     )
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines_of("de", 500)), model_writer=model, vocab_size=200, minloglevel=2,
-        pad_id=0, unk_id=1, bos_id=2, eos_id=3, user_defined_symbols=["<term>"],
-    )  # fmt: skip
-    assert fast_tokenizer(UnigramVocabulary(model.getvalue())) is None
+    options = VocabularyOptions(type="unigram", size=200)
+    assert fast_tokenizer(UnigramVocabulary.learn(lines_of("de", 500), options, TERM, "")) is None
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         (
-            {"model.encoder": {"type": "recurrent"}, "model.decoder": {"type": "luong"}},
+            {"encoder": {"type": "recurrent"}, "decoder": {"type": "luong"}},
             "the encoder recurrent and the decoder luong",
         ),
-        ({"model.encoder.activation": "silu"}, "differ in activation"),
-        ({"model.encoder.positions": "learned", "model.decoder.positions": "learned"}, "positions: learned"),
+        ({"encoder": SIDE | {"norm": "pre", "activation": "silu"}}, "differ in activation"),
+        (dict.fromkeys(("encoder", "decoder"), SIDE | {"norm": "pre", "positions": "learned"}), "positions: learned"),
     ],
 )
 def test_what_no_architecture_fits_is_refused(changes: dict[str, object], message: str, tmp_path: Path) -> None:
-    translator = own_model("pre")
-    options = translator.recipe.model.model_dump()
-    for key, value in changes.items():
-        *path, last = key.split(".")[1:]
-        part = options
-        for name in path:
-            part = part[name]
-        part[last] = value
-    model = ModelOptions.model_validate(options | {"tie": "none"})
-    recipe = resolve(translator.recipe.model_copy(update={"model": model}))
-    vocabularies = translator.vocabularies
-    changed = Translator(build(recipe.model, vocabularies).eval(), vocabularies, recipe)
     with pytest.raises(nmt.UserError, match=message):
-        export_huggingface(changed, tmp_path / "hf")
+        export_huggingface(own_model("pre", tie="none", **changes), tmp_path / "hf")
     assert not list(tmp_path.iterdir())
 
 

@@ -19,39 +19,20 @@ from nmt.extensions.interchange.huggingface import export_huggingface
 from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
 from nmt.models import weights
 from nmt.translation.translator import Translator
-from tests.extensions.interchange.huggingface_folders import lines_of, strange_lines, write_folder
+from tests.extensions.interchange.huggingface_folders import (
+    CASES,
+    TARGETS,
+    by_transformers,
+    imported_model,
+    lines_of,
+    shared_folder,
+    strange_lines,
+    write_folder,
+)
 
 EXPECTED = Path(__file__).with_name("expected.json")
-CASES: dict[str, dict[str, Any]] = {
-    "marian": {},
-    "marian_relu": {"activation": "relu", "layers": (3, 1), "scale": False},
-    "marian_separate": {"shared": False, "activation": "gelu"},
-    "marian_untied": {"shared": False, "tied": False},
-    "marian_codes": {"codes": (">>eng<<", ">>fra<<")},
-    "m2m100": {"kind": "m2m_100", "activation": "relu"},
-    "nllb": {"kind": "m2m_100", "tokenizer": "nllb", "activation": "relu", "layers": (1, 3)},
-    "mbart": {"kind": "mbart", "activation": "gelu"},
-}
-TARGETS = {"marian_codes": "eng"}
 PAIRS = [([5, 17, 88, 120], [30, 9, 77, 14, 101]), ([40], [60]), ([7, 8, 9, 10, 11, 12, 13, 14, 15, 16], [99, 98])]
 """Ids of sources and targets."""
-
-
-@pytest.fixture(scope="session", params=CASES)
-def case(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
-@pytest.fixture(scope="session")
-def folder(case: str, build_once: BuildOnce) -> Path:
-    return build_once(f"huggingface_{case}", lambda path: write_folder(path, **CASES[case]))
-
-
-@pytest.fixture(scope="session")
-def imported(case: str, folder: Path, build_once: BuildOnce) -> Path:
-    target = TARGETS.get(case)
-    return build_once(f"imported_{case}", lambda path: import_huggingface(folder, path, None, target))
 
 
 def log_probabilities(translator: Translator) -> list[list[float]]:
@@ -59,40 +40,23 @@ def log_probabilities(translator: Translator) -> list[list[float]]:
     return [pair.log_probability_T.tolist() for pair in found]
 
 
-def by_transformers(folder: Path, first: int | None) -> list[list[float]]:
-    """The same of transformers; ``first`` is the language token that stands before each target."""
-    from transformers import AutoModelForSeq2SeqLM
-
-    model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
-    eos, found = model.config.eos_token_id, []
-    for source, target in PAIRS:
-        before = [model.config.decoder_start_token_id] + ([] if first is None else [first])
-        with torch.no_grad():
-            output = model(input_ids=torch.tensor([[*source, eos]]), decoder_input_ids=torch.tensor([before + target]))
-        log_p_TV = output.logits[0, len(before) - 1 :].log_softmax(-1)
-        found.append(log_p_TV.gather(1, torch.tensor([*target, eos])[:, None])[:, 0].tolist())
-    return found
-
-
-def first_of(translator: Translator) -> int | None:
-    decoder: Any = translator.model.decoder
-    return None if decoder.first_token is None else translator.vocabularies.target.sos
-
-
 @pytest.mark.quick("marian_codes", "mbart")
-def test_log_probabilities_are_the_stored_ones_of_transformers(case: str, imported: Path) -> None:
-    expected = json.loads(EXPECTED.read_text("utf-8"))[case]
-    for found, wanted in zip(log_probabilities(nmt.load(imported, "cpu")), expected, strict=True):
+@pytest.mark.parametrize("case", CASES)
+def test_log_probabilities_are_the_stored_ones_of_transformers(case: str, build_once: BuildOnce) -> None:
+    translator = nmt.load(imported_model(case, build_once), "cpu")
+    for found, wanted in zip(log_probabilities(translator), json.loads(EXPECTED.read_text())[case], strict=True):
         assert found == pytest.approx(wanted, abs=1e-5)
 
 
 @pytest.mark.slow
-def test_tokenisation_is_that_of_transformers(case: str, folder: Path, imported: Path) -> None:
+@pytest.mark.parametrize("case", CASES)
+def test_tokenisation_is_that_of_transformers(case: str, build_once: BuildOnce) -> None:
     """Of NLLB and mBART-50, transformers 5 divides some lines with white space otherwise than sentencepiece."""
     transformers = pytest.importorskip("transformers")
     if case == "mbart":
         pytest.skip("transformers knows no mBART-50 with fewer languages")
-    tokenizer, mine = transformers.AutoTokenizer.from_pretrained(folder), nmt.load(imported, "cpu").vocabularies.source
+    tokenizer = transformers.AutoTokenizer.from_pretrained(shared_folder(case, build_once))
+    mine = nmt.load(imported_model(case, build_once), "cpu").vocabularies.source
     if case == "m2m100":
         tokenizer.src_lang = "de"
     prefix = ">>eng<< " if case == "marian_codes" else ""
@@ -104,9 +68,11 @@ def test_tokenisation_is_that_of_transformers(case: str, folder: Path, imported:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
 def test_an_exported_model_is_the_imported_one(
-    run_nmt: RunNmt, case: str, folder: Path, imported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_nmt: RunNmt, case: str, build_once: BuildOnce, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    folder, imported = shared_folder(case, build_once), imported_model(case, build_once)
     monkeypatch.setattr("nmt.extensions.interchange.check.NUM_LINES", 3)
     done = run_nmt("export", imported, "--to", "huggingface", "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
@@ -128,12 +94,11 @@ def test_an_exported_model_is_the_imported_one(
 
 @pytest.mark.slow
 def test_an_imported_model_is_an_ordinary_one(run_nmt: RunNmt, build_once: BuildOnce, tmp_path: Path) -> None:
-    folder = build_once("huggingface_marian", lambda path: write_folder(path, **CASES["marian"]))
     model, tuned = tmp_path / "model", tmp_path / "tuned"
     for language in ("de", "en"):
         (tmp_path / f"train.{language}").write_text("\n".join(lines_of(language, 100)) + "\n", "utf-8")
     source, target = tmp_path / "train.de", tmp_path / "train.en"
-    done = run_nmt("import", "huggingface", folder, "-o", model)
+    done = run_nmt("import", "huggingface", shared_folder("marian", build_once), "-o", model)
     assert done.returncode == 0, done.stderr
     for command in (
         ["translate", model, "-i", source, "-o", tmp_path / "out", "--device", "cpu"],
@@ -156,18 +121,15 @@ def test_an_imported_model_is_an_ordinary_one(run_nmt: RunNmt, build_once: Build
 
 
 def test_languages_are_chosen_at_import(build_once: BuildOnce, tmp_path: Path) -> None:
-    folder = build_once("huggingface_nllb", lambda path: write_folder(path, **CASES["nllb"]))
-    import_huggingface(folder, tmp_path / "model", "fra_Latn", "ace_Arab")
+    import_huggingface(shared_folder("nllb", build_once), tmp_path / "model", "fra_Latn", "ace_Arab")
     vocabularies = nmt.load(tmp_path / "model", "cpu").vocabularies
     assert vocabularies.source.token(vocabularies.source.encode("Ein Mann")[0]) == "fra_Latn"
     assert vocabularies.target.token(vocabularies.target.sos) == "ace_Arab"
     assert "ace_Arab" not in map(vocabularies.target.token, vocabularies.target.encode("A man"))
 
 
-def test_a_line_can_name_the_language_itself(build_once: BuildOnce, tmp_path: Path) -> None:
-    folder = build_once("huggingface_marian_codes", lambda path: write_folder(path, **CASES["marian_codes"]))
-    import_huggingface(folder, tmp_path / "model", "de", "eng")
-    vocabulary = nmt.load(tmp_path / "model", "cpu").vocabularies.source
+def test_a_line_can_name_the_language_itself(build_once: BuildOnce) -> None:
+    vocabulary = nmt.load(imported_model("marian_codes", build_once), "cpu").vocabularies.source
     plain, tagged = vocabulary.encode("Ein Mann"), vocabulary.encode(">>fra<< Ein Mann")
     assert [vocabulary.token(plain[0]), vocabulary.token(tagged[0])] == [">>eng<<", ">>fra<<"]
     assert plain[1:] == tagged[1:]
@@ -175,11 +137,8 @@ def test_a_line_can_name_the_language_itself(build_once: BuildOnce, tmp_path: Pa
     assert vocabulary.decode(plain) == "Ein Mann"
 
 
-def test_views_of_a_large_file_can_be_changed(
-    build_once: BuildOnce, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = build_once("huggingface_marian", lambda path: write_folder(path, **CASES["marian"]))
-    path = import_huggingface(folder, tmp_path / "model").path
+def test_views_of_a_large_file_can_be_changed(build_once: BuildOnce, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = imported_model("marian", build_once)
     expected, content = log_probabilities(nmt.load(path, "cpu")), (path / "model.safetensors").read_bytes()
     monkeypatch.setattr(weights, "LARGE", 0)
     translator = nmt.load(path, "cpu")
@@ -284,35 +243,26 @@ def test_one_embedding_for_both_sides_may_have_an_output_layer_of_its_own(tmp_pa
     assert tables[0] is not tables[1]
     assert torch.equal(*tables)
     assert not torch.equal(tables[1], parameters["decoder.output.weight_VD"])
-    pytest.importorskip("transformers")
-    export_huggingface(
-        translator, tmp_path / "hf"
-    )  # in whose file the embeddings are there twice, as transformers reads
+    transformers = pytest.importorskip("transformers")
+    export_huggingface(translator, tmp_path / "hf")  # its file has the embeddings twice, as transformers reads
     again = nmt.load(import_huggingface(tmp_path / "hf", tmp_path / "again").path, "cpu")
-    expected = by_transformers(tmp_path / "hf", None)
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "hf")
+    expected = by_transformers(model, PAIRS, [translator.vocabularies.target.sos])
     for each in (translator, again):
         for found, wanted in zip(log_probabilities(each), expected, strict=True):
             assert found == pytest.approx(wanted, abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("generation", "expected"),
-    [
-        ({"num_beams": 3, "length_penalty": 0.6, "early_stopping": True}, (3, "average", 0.6, "first")),
-        ({"early_stopping": "never"}, (6, "average", 2.0, "exact")),
-        (None, (6, "average", 2.0, "likely")),
-    ],
-)
-def test_the_search_is_that_of_generation_config_and_then_of_config(
-    tmp_path: Path, generation: dict[str, Any] | None, expected: tuple[object, ...]
-) -> None:
+def test_the_search_is_that_of_generation_config_and_then_of_config(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "folder")
     for key, value in {"num_beams": 6, "length_penalty": 2.0, "early_stopping": False}.items():
         with_key("config.json", key, value)(folder)
-    if generation is not None:
-        (folder / "generation_config.json").write_text(json.dumps(generation))
     decoding = nmt.load(import_huggingface(folder, tmp_path / "model").path, "cpu").recipe.decoding
-    assert (decoding.beam_size, decoding.length_penalty, decoding.alpha, decoding.early_stopping) == expected
+    found = decoding.beam_size, decoding.length_penalty, decoding.alpha, decoding.early_stopping
+    assert found == (6, "average", 2.0, "likely")
+    (folder / "generation_config.json").write_text(json.dumps({"num_beams": 3, "early_stopping": True}))
+    decoding = nmt.load(import_huggingface(folder, tmp_path / "other").path, "cpu").recipe.decoding
+    assert (decoding.beam_size, decoding.alpha, decoding.early_stopping) == (3, 2.0, "first")
 
 
 def test_an_unknown_language_is_refused_with_the_nearest(run_nmt: RunNmt, tmp_path: Path) -> None:
@@ -326,12 +276,15 @@ def test_an_unknown_language_is_refused_with_the_nearest(run_nmt: RunNmt, tmp_pa
 if __name__ == "__main__" and "--write" in sys.argv:
     from tempfile import TemporaryDirectory
 
+    from transformers import AutoModelForSeq2SeqLM
+
     stored = {}
     with TemporaryDirectory() as scratch:
         for name, options in CASES.items():
-            made = write_folder(Path(scratch) / name, **options)
-            import_huggingface(made, Path(scratch) / f"{name}.nmt", None, TARGETS.get(name))
-            first_token = first_of(nmt.load(Path(scratch) / f"{name}.nmt", "cpu"))
-            rows = by_transformers(made, first_token)
+            made, model_dir = write_folder(Path(scratch) / name, **options), Path(scratch) / f"{name}.nmt"
+            import_huggingface(made, model_dir, None, TARGETS.get(name))
+            decoder: Any = (translator := nmt.load(model_dir, "cpu")).model.decoder
+            before = [decoder.first_token] * (decoder.first_token is not None) + [translator.vocabularies.target.sos]
+            rows = by_transformers(AutoModelForSeq2SeqLM.from_pretrained(made).eval(), PAIRS, before)
             stored[name] = [[round(value, 6) for value in row] for row in rows]
     EXPECTED.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
