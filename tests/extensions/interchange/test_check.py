@@ -34,6 +34,7 @@ class InPyTorch:
 
 
 def with_decoding(translator: Translator, **changes: Any) -> Translator:
+    """The translator with other decoding options in its recipe."""
     options = translator.options(**changes)
     return translator.replaced(recipe=translator.recipe.model_copy(update={"decoding": options}))
 
@@ -69,8 +70,7 @@ def test_a_folder_that_computes_something_else_is_removed(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_model_whose_numbers_overflow_is_refused(tiny_model: Path, tmp_path: Path) -> None:
-    translator = load(tiny_model, "cpu")
+def test_a_model_whose_numbers_overflow_is_refused(translator: Translator, tmp_path: Path) -> None:
     with torch.no_grad():
         for parameter in translator.model.parameters():
             parameter.fill_(3e38)

@@ -24,6 +24,7 @@ from nmt.recipe.schema import Recipe, VocabularyOptions
 from nmt.training.resolve import resolve
 from nmt.translation.translator import Translator
 from tests.extensions.interchange.huggingface_folders import by_transformers, lines_of, strange_lines
+from tests.extensions.interchange.test_check import with_decoding
 
 TOLERANCE = 5e-5
 """Of a log-probability in float32, in which nmt and transformers round differently."""
@@ -230,10 +231,8 @@ def test_other_types_of_weights_and_a_folder_in_use_are_refused(
 @pytest.mark.quick("exact-never")
 @pytest.mark.parametrize(("ours", "theirs"), [("first", True), ("likely", False), ("exact", "never")])
 def test_the_search_of_the_recipe_is_that_of_the_folder(ours: str, theirs: object, tmp_path: Path) -> None:
-    translator = own_model("post")
-    options = translator.options(early_stopping=ours, beam_size=3, length_penalty="average", alpha=0.6, max_length=30)  # type: ignore[arg-type]
-    recipe = translator.recipe.model_copy(update={"decoding": options})
-    export_huggingface(translator.replaced(recipe=recipe), tmp_path / "hf")
+    options = {"early_stopping": ours, "beam_size": 3, "length_penalty": "average", "alpha": 0.6, "max_length": 30}
+    export_huggingface(with_decoding(own_model("post"), **options), tmp_path / "hf")
     generation = json.loads((tmp_path / "hf" / "generation_config.json").read_text("utf-8"))
     names = ("early_stopping", "num_beams", "length_penalty", "max_length", "bad_words_ids")
     assert [generation[name] for name in names] == [theirs, 3, 0.6, 32, [[0], [2]]], "SOS and EOS count there"

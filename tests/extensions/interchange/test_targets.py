@@ -1,6 +1,6 @@
 """Export targets by name, also those of other packages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,29 +13,24 @@ from nmt.translation.translator import Translator
 
 
 class Card(ExportTarget):
-    """A text file with the languages."""
+    """A text file with the type of weights."""
+
+    default_quantization = "int8"
 
     def write(self, translator: Translator, output: Path, quantization: str | None, lines: Sequence[str]) -> list[str]:
-        data = translator.recipe.data
-        output.write_text(f"{data.source} {data.target} {quantization} {len(lines)}", "utf-8")
+        output.write_text(str(quantization), "utf-8")
         return [f"wrote {output}", "and that is all"]
 
 
-@pytest.fixture
-def card(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Adds the target ``card``, with the given attributes."""
-    monkeypatch.setattr(registry, "_added", list(registry._added))
-    return lambda **attributes: nmt.add_component("card", type("OwnCard", (Card,), attributes))
-
-
-@pytest.mark.parametrize(("given", "stored"), [((), "int8"), (("--quantization", "float32"), "None")])
 def test_a_target_has_a_default_type_of_weights(
-    given: tuple[str, ...], stored: str, run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, card: Callable[..., None]
+    run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    card(default_quantization="int8")
-    done = run_nmt("export", tiny_model, "-o", tmp_path / "card.txt", "--to", "card", *given)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "card.txt").read_text("utf-8").split()[2] == stored
+    monkeypatch.setattr(registry, "_added", list(registry._added))
+    nmt.add_component("card", Card)
+    for given, stored in ((), "int8"), (("--quantization", "float32"), "None"):
+        done = run_nmt("export", tiny_model, "-o", tmp_path / "card.txt", "--to", "card", *given)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "card.txt").read_text("utf-8") == stored
 
 
 def test_an_unknown_format_is_refused_with_the_nearest(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:

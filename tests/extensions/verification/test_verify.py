@@ -1,5 +1,6 @@
 """``nmt verify`` passes a sound model and catches a broken one."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,6 @@ def test_nothing_to_translate(tiny_model: Path) -> None:
         next(verify(tiny_model, []))
 
 
-def exact_checks(model: Path, corpus: Path) -> dict[str, bool]:
-    lines = (corpus / "train.de").read_text("utf-8").splitlines()[:12]
-    checks = verify(model, lines, device="cpu")
-    return {check.name: check.holds for check, _ in zip(checks, EXACT, strict=False)}
-
-
 @pytest.mark.slow
 def test_padding_that_counts_is_caught(
     tiny_model: Path, tiny_corpus: Path, run_nmt: RunNmt, monkeypatch: pytest.MonkeyPatch
@@ -68,9 +63,7 @@ def test_padding_that_counts_is_caught(
         weights_BQS = (self.scores(query_BQD, memory) * 0).softmax(-1)  # padding has its share
         return weights_BQS @ memory.values_BSD, weights_BQS
 
-    assert all(exact_checks(tiny_model, tiny_corpus).values())
     monkeypatch.setattr(AdditiveAttention, "forward", careless)
-    assert not all(exact_checks(tiny_model, tiny_corpus).values())
     done = run_nmt("verify", tiny_model, tiny_corpus / "train.de", "--limit", 12)
     assert done.returncode == 1
     assert "FAILED" in done.stdout
@@ -85,9 +78,9 @@ def test_a_state_that_forgets_is_caught(tiny_model: Path, tiny_corpus: Path, mon
         return read, type(state)(tuple(part * 0.9 for part in following.cells), following.memory)
 
     monkeypatch.setattr(BahdanauDecoder, "advance", forgetful)
-    found = exact_checks(tiny_model, tiny_corpus)
-    assert not found["caches: steps = unrolled"]
-    assert not found["search = forced"]
+    lines = (tiny_corpus / "train.de").read_text("utf-8").splitlines()[:12]
+    failed = [check.name for check in islice(verify(tiny_model, lines, device="cpu"), len(EXACT)) if not check.holds]
+    assert set(failed) >= {"caches: steps = unrolled", "search = forced"}
 
 
 def test_ties_are_counted_apart() -> None:
