@@ -31,20 +31,18 @@ def fast_tokenizer(vocabulary: SentencePieceVocabulary) -> dict[str, Any] | None
     Ids are those of sentencepiece, except for combining marks that aren't in canonical order, and for special symbols
     in a text of whose characters a unigram model has no piece.
     """
-    fields = list(_fields(vocabulary.sentencepiece_model))
-    entries = [dict(_fields(value)) for number, value in fields if number == 1 and isinstance(value, bytes)]
-    if any(entry.get(3) == USER_DEFINED for entry in entries):
+    fields = _fields(vocabulary.sentencepiece_model)
+    parts = [(number, dict(_fields(value))) for number, value in fields if isinstance(value, bytes) and number <= 3]
+    if any(number == 1 and part.get(3) == USER_DEFINED for number, part in parts):
         return None
-    settings = {
-        number: dict(_fields(value)) for number, value in fields if number in (2, 3) and isinstance(value, bytes)
-    }
-    rules, has_bytes, kind = settings[3].get(2), bool(settings[2].get(35)), settings[2].get(3, UNIGRAM)
+    trainer, normalizer = (dict(parts)[number] for number in (2, 3))
+    rules, has_bytes, kind = normalizer.get(2), bool(trainer.get(35)), trainer.get(3, UNIGRAM)
     pieces = [vocabulary.token(i) for i in range(len(vocabulary))]
     normalizers = [*_rules(rules)] if isinstance(rules, bytes) and rules else []
-    if settings[3].get(4, 1):  # remove_extra_whitespaces
+    if normalizer.get(4, 1):  # remove_extra_whitespaces
         normalizers += [_replace(f"{START} +", ""), _replace(" {2,}", " ")]
-    normalizers += [_replace(" ", "▁"), *([_replace(f"▁+{END}", "")] if settings[3].get(4, 1) else [])]
-    if settings[3].get(3, 1):  # add_dummy_prefix
+    normalizers += [_replace(" ", "▁"), *([_replace(f"▁+{END}", "")] if normalizer.get(4, 1) else [])]
+    if normalizer.get(3, 1):  # add_dummy_prefix
         normalizers.append({"type": "Prepend", "prepend": "▁"})
     specials = [vocabulary.pad, vocabulary.unk, vocabulary.sos, vocabulary.eos]
     eos = pieces[vocabulary.eos]

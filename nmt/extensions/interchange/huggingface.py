@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused, new_folder
 from nmt.core.model_directory import CARD
+from nmt.core.text import in_windows
 from nmt.data.batch import Ids, lengths, pad
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
@@ -88,12 +89,11 @@ def export_huggingface(translator: Translator, output: Path) -> Family:
         tensors.pop(BIAS, None)
     if family.model_type != "marian" and options.tie == "none":  # transformers has a third embedding that nobody reads
         tensors[SHARED] = tensors["model.encoder.embed_tokens.weight"].clone()
-    card = translator.directory / CARD if translator.directory is not None else None
     with new_folder(output) as temporary:
         for name, content in files.items():
             (temporary / name).write_bytes(content)
         write_tensors(tensors, temporary / "model.safetensors", {"format": "pt"})
-        if card is not None and card.is_file():
+        if translator.directory is not None and (card := translator.directory / CARD).is_file():
             (temporary / CARD).write_bytes(card.read_bytes())
     return family
 
@@ -152,9 +152,8 @@ class TransformersModel:
     def translate(self, sources: Sequence[Ids]) -> list[list[int]]:
         """Returns the best translation of each encoded sentence, by the search of ``generation_config.json``."""
         results = list[list[int]]()
-        for start in range(0, len(sources), self._batch_size):
-            # A longer source has no positions there.
-            cut = [source[: self._num_positions - 1] for source in sources[start : start + self._batch_size]]
+        for batch in in_windows(sources, self._batch_size):
+            cut = [source[: self._num_positions - 1] for source in batch]  # a longer one has no positions there
             source_BS = pad(cut, self._vocabularies.source, eos=True)
             mask_BS = length_mask(lengths(cut), source_BS.shape[1])
             found_BT = self._model.generate(input_ids=source_BS, attention_mask=mask_BS.long())

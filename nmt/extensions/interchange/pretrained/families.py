@@ -143,8 +143,7 @@ def read_config(directory: Path) -> tuple[Family, Config]:
     family = FAMILIES[kind]
     generation = directory / "generation_config.json"
     values = family.defaults | values | (read_json(generation) if generation.is_file() else {})
-    defaults = {name: known.default for name, known in Config.model_fields.items()}
-    values = {key: defaults.get(key) if value is None else value for key, value in values.items()}
+    values = {key: value for key, value in values.items() if value is not None}
     try:
         return family, Config.model_validate(values)
     except ValidationError as error:

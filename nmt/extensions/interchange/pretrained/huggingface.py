@@ -73,14 +73,14 @@ def _too_large(directory: Path) -> UserError:
 def _import(directory: Path, output: Path, source_language: str | None, target_language: str | None) -> ModelDirectory:
     family, config = read_config(directory)
     stored = read_stored(directory)
-    tokenizer = read_tokenizer(directory, config, source_language, target_language)
-    options = model_options(family, config, tokenizer.first_token)
-    weights = _weights(directory, stored, options, tokenizer.vocabularies)
-    recipe = _recipe(family, config, options, tokenizer.languages, tokenizer.vocabularies)
+    vocabularies, languages, first_token = read_tokenizer(directory, config, source_language, target_language)
+    options = model_options(family, config, first_token)
+    weights = _weights(directory, stored, options, vocabularies)
+    recipe = _recipe(family, config, options, languages, vocabularies)
     with new_folder(output) as temporary:
         files = ModelDirectory(temporary)
         files.recipe.write_text(recipe.to_yaml(), "utf-8")
-        tokenizer.vocabularies.save(temporary)
+        vocabularies.save(temporary)
         write_tensors(weights, files.weights)
         card = directory / CARD  # it names the licence
         if card.is_file() and card.stat().st_size <= (READ[CARD] or 0):

@@ -3,9 +3,8 @@
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nmt.core.errors import UserError, nearest
 from nmt.data.vocabulary.files import Vocabularies
@@ -31,8 +30,7 @@ M2M100_LANGUAGES = {
 """Languages of M2M100 in the order of their ids, by ``language_codes`` of ``tokenizer_config.json``."""
 
 
-@dataclass(frozen=True)
-class Tokenizer:
+class Tokenizer(NamedTuple):
     """The tokenizer of a pretrained model."""
 
     vocabularies: Vocabularies
@@ -56,11 +54,12 @@ def read_tokenizer(directory: Path, config: Config, source: str | None, target: 
     """
     path = directory / "tokenizer_config.json"
     settings = read_json(path) if path.is_file() else {}
-    source = source or _text(settings, "source_lang") or _text(settings, "src_lang")
-    target = target or _text(settings, "target_lang") or _text(settings, "tgt_lang")
-    if source is None or target is None:
+    texts = {key: value for key, value in settings.items() if isinstance(value, str)}
+    source = source or texts.get("source_lang") or texts.get("src_lang")
+    target = target or texts.get("target_lang") or texts.get("tgt_lang")
+    if not source or not target:
         raise UserError(
-            f"{directory} doesn't say what language is {'the source' if source is None else 'the target'}.",
+            f"{directory} doesn't say what language is {'the target' if source else 'the source'}.",
             "Give --source-language and --target-language.",
         )
     if (directory / "source.spm").is_file():
@@ -135,8 +134,7 @@ def _fairseq(directory: Path, config: Config, settings: Mapping[str, Any], sourc
 
 
 def _vocabulary(path: Path, pieces: list[str], config: Config, **ids: Any) -> PretrainedVocabulary:
-    special = {"pad_token_id": "<pad>", "eos_token_id": "</s>"}
-    for key, name in special.items():
+    for key, name in (("pad_token_id", "<pad>"), ("eos_token_id", "</s>")):
         index = getattr(config, key)
         if not 0 <= index < len(pieces) or pieces[index] != name:
             raise UserError(
@@ -219,8 +217,3 @@ def _language(known: Mapping[str, int], code: str, side: str, spellings: tuple[s
         return min(known.values())
     codes = sorted(name.strip("_<>") for name in known)
     raise UserError(f"--{side}-language: the model has no language {code!r}.", nearest(code, codes))
-
-
-def _text(settings: Mapping[str, Any], key: str) -> str | None:
-    value = settings.get(key)
-    return value if isinstance(value, str) and value else None
