@@ -1,4 +1,4 @@
-"""``nmt score``, ``nmt recipes`` and the help pages."""
+"""``nmt score`` as a user sees it."""
 
 import json
 from pathlib import Path
