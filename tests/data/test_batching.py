@@ -1,48 +1,25 @@
-"""The six steps of batch preparation, and an order of batches that can be stopped and resumed anywhere."""
+"""An order of batches that can be stopped and resumed anywhere, by the thread that makes them ahead, too."""
 
 import itertools
-from collections.abc import Callable, Sequence
+import threading
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import strategies as st
+import torch
 
-from nmt.data.batch import Batch, make_batch
+from nmt.data.batch import Batch, joined_batch
 from nmt.data.batching import CorpusExtras, TrainingBatches, plan_batches
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, ParallelIds, encode_corpus
 from nmt.data.sources import FileText
-from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
-from nmt.data.vocabulary.words import WordVocabulary
 from nmt.recipe.schema import VocabularyOptions
 
-
-class ShuffledIds(WordVocabulary):
-    """Special ids elsewhere than nmt would put them, as in a foreign sentencepiece model."""
-
-    pad, unk, sos, eos = 3, 0, 1, 2
-
-
-@pytest.mark.parametrize("kind", [WordVocabulary, ShuffledIds])
-def test_the_six_steps_by_hand(kind: Callable[[Sequence[str]], Vocabulary]) -> None:
-    source, target = kind(["▁der", "▁Hund", "▁schläft"]), kind(["▁the", "▁dog"])
-    texts = [("der Hund schläft", "the dog"), ("Hund", "the the dog dog")]
-    pairs = [(source.encode(german), target.encode(english)) for german, english in texts]
-    batch = make_batch(pairs, Vocabularies(source, target))
-    pad, sos, eos = source.pad, source.sos, source.eos
-    assert batch.source_BS.tolist() == [[4, 5, 6, eos], [5, eos, pad, pad]]
-    assert batch.source_length_B.tolist() == [4, 2]
-    assert batch.target_input_BT.tolist() == [[sos, 4, 5, pad, pad], [sos, 4, 4, 5, 5]]
-    assert batch.target_output_BT.tolist() == [[4, 5, eos, pad, pad], [4, 4, 5, 5, eos]]
-    assert batch.target_length_B.tolist() == [3, 5]
-    assert (batch.num_target_tokens, batch.num_positions, batch.num_padding) == (8, 18, 4)
-
-
-lengths = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=80)
+Corpus = tuple[EncodedCorpus, Vocabularies]
 
 
 def test_of_equal_lengths_the_shorter_side_goes_up_and_down_in_turns() -> None:
@@ -53,11 +30,17 @@ def test_of_equal_lengths_the_shorter_side_goes_up_and_down_in_turns() -> None:
     assert pairs == [(4, 1), (4, 2), (4, 4), (5, 5), (5, 3), (5, 1)]
 
 
+def test_a_batch_may_fill_its_budget_exactly() -> None:
+    lengths_N = np.full(4, 5)
+    assert [len(batch) for batch in plan_batches(lengths_N, lengths_N, 10)] == [2, 2]
+    assert [len(batch) for batch in plan_batches(lengths_N, lengths_N, 9)] == [1, 1, 1, 1]
+
+
 # the stream
 
 
 @pytest.fixture
-def corpus(tmp_path: Path) -> tuple[EncodedCorpus, Vocabularies]:
+def corpus(tmp_path: Path) -> Corpus:
     """60 different pairs of uneven lengths."""
     rng = np.random.default_rng(0)
     words = [f"w{number}" for number in range(60)]
@@ -69,7 +52,7 @@ def corpus(tmp_path: Path) -> tuple[EncodedCorpus, Vocabularies]:
     return encode_corpus(text, vocabularies, 99), vocabularies
 
 
-def stream(corpus: tuple[EncodedCorpus, Vocabularies], seed: int = 1, **changes: Any) -> TrainingBatches:
+def stream(corpus: Corpus, seed: int = 1, **changes: Any) -> TrainingBatches:
     arguments = {"batch_tokens": 40, "seed": seed, **changes}
     return TrainingBatches(corpus[0], vocabularies=corpus[1], **arguments)
 
@@ -86,7 +69,7 @@ def take(batches: TrainingBatches, count: int) -> list[list[list[int]]]:
     return [content(batch) for batch in itertools.islice(batches, count)]
 
 
-def test_an_epoch_has_every_training_pair_once_and_no_other(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:
+def test_an_epoch_has_every_training_pair_once_and_no_other(corpus: Corpus) -> None:
     held_out = np.array([0, 1, 7, 31, 59])
     chosen = sorted(int(corpus[0].source[index][0]) for index in range(60) if index not in held_out)
     for pool_size in (100, 20, 7):
@@ -100,7 +83,7 @@ def test_an_epoch_has_every_training_pair_once_and_no_other(corpus: tuple[Encode
         assert orders[0] != orders[1]
 
 
-def test_each_pool_and_epoch_has_random_numbers_of_its_own(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:
+def test_each_pool_and_epoch_has_random_numbers_of_its_own(corpus: Corpus) -> None:
     drawn: list[tuple[int, int]] = []
 
     def modify(sides: ParallelIds, annotations: CorpusExtras, seed: int, epoch: int) -> Any:
@@ -114,7 +97,7 @@ def test_each_pool_and_epoch_has_random_numbers_of_its_own(corpus: tuple[Encoded
     assert len({seed for seed, _ in drawn}) == 3
 
 
-def test_the_order_hangs_on_seed_and_epoch_alone(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:
+def test_the_order_hangs_on_seed_and_epoch_alone(corpus: Corpus) -> None:
     number = len(stream(corpus))
     first = take(stream(corpus), 2 * number)
     assert take(stream(corpus), 2 * number) == first
@@ -123,9 +106,7 @@ def test_the_order_hangs_on_seed_and_epoch_alone(corpus: tuple[EncodedCorpus, Vo
 
 
 @pytest.mark.parametrize("pool_size", [60, 25])
-def test_a_resumed_stream_goes_on_with_the_next_batch_wherever_it_stopped(
-    corpus: tuple[EncodedCorpus, Vocabularies], pool_size: int
-) -> None:
+def test_a_resumed_stream_goes_on_with_the_next_batch_wherever_it_stopped(corpus: Corpus, pool_size: int) -> None:
     batches, states, whole = stream(corpus, buffers=pools(pool_size)), [], []
     while batches.epoch < 2 or len(whole) < 20:
         states.append(batches.state_dict())
@@ -138,7 +119,7 @@ def test_a_resumed_stream_goes_on_with_the_next_batch_wherever_it_stopped(
         assert take(resumed, 3) == whole[stop : stop + 3]
 
 
-def test_a_state_from_smaller_batches_goes_on_with_the_next_epoch(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:
+def test_a_state_from_smaller_batches_goes_on_with_the_next_epoch(corpus: Corpus) -> None:
     small, large = stream(corpus, batch_tokens=15), stream(corpus, batch_tokens=400)
     take(small, len(small) - 1)
     large.load_state_dict(small.state_dict())
@@ -146,10 +127,80 @@ def test_a_state_from_smaller_batches_goes_on_with_the_next_epoch(corpus: tuple[
     assert len(take(large, 2)) == 2
 
 
-# real text
+# made ahead
+
+NO_CPU = torch.device("meta")
+"""Batches are made in advance for every device but a CPU."""
 
 
-def test_a_batch_may_fill_its_budget_exactly() -> None:
-    lengths_N = np.full(4, 5)
-    assert [len(batch) for batch in plan_batches(lengths_N, lengths_N, 10)] == [2, 2]
-    assert [len(batch) for batch in plan_batches(lengths_N, lengths_N, 9)] == [1, 1, 1, 1]
+def assert_same(ours: Batch, theirs: Batch) -> None:
+    for f in fields(Batch):
+        one, other = getattr(ours, f.name), getattr(theirs, f.name)
+        assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
+
+
+def test_batches_and_places_are_those_of_the_stream_itself(corpus: Corpus) -> None:
+    plain, ahead = stream(corpus), stream(corpus).prefetch(NO_CPU)
+    assert (len(ahead), ahead.epoch, ahead.state_dict()) == (len(plain), 0, plain.state_dict())
+    for number, (ours, theirs) in enumerate(zip(ahead, plain, strict=False)):
+        assert_same(ours, theirs)
+        assert (len(ahead), ahead.epoch, ahead.state_dict()) == (len(plain), plain.epoch, plain.state_dict())
+        if number == 3 * len(plain):
+            break
+    assert ahead.epoch == 3
+
+
+def test_it_goes_on_after_the_last_batch_given_out_not_the_last_one_made(corpus: Corpus) -> None:
+    ahead = stream(corpus).prefetch(NO_CPU)
+    given = iter(ahead)
+    for _ in range(4):
+        next(given)
+    state = ahead.state_dict()
+    assert state == {**stream(corpus).state_dict(), "epoch": 0, "position": 4}
+
+    resumed = stream(corpus).prefetch(NO_CPU)
+    resumed.load_state_dict(state)
+    assert resumed.state_dict() == state
+    expected = next(given)
+    assert_same(next(iter(resumed)), expected)
+    given.close()
+    again = next(iter(ahead))
+    expected_after = stream(corpus)
+    expected_after.load_state_dict({**state, "position": 5})
+    assert_same(again, next(iter(expected_after)))
+
+
+def test_the_thread_ends_with_the_stream(corpus: Corpus) -> None:
+    given = iter(stream(corpus).prefetch(NO_CPU))
+    next(given)
+    assert len(threads()) == 1
+    given.close()
+    assert not threads()
+
+
+def test_an_error_is_raised_where_the_batches_are_read(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = iter(range(2))
+
+    def broken(*arguments: Any) -> Batch:
+        if next(made, None) is None:
+            raise OSError("the disk is gone")
+        return joined_batch(*arguments)
+
+    monkeypatch.setattr("nmt.data.batching.joined_batch", broken)
+    given = iter(stream(corpus).prefetch(NO_CPU))
+    next(given), next(given)
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(given)
+    assert not threads()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_for_a_gpu_they_lie_in_pinned_memory(corpus: Corpus) -> None:
+    batch = next(iter(stream(corpus).prefetch(torch.device("cuda"))))
+    tensors = [value for f in fields(Batch) if isinstance(value := getattr(batch, f.name), torch.Tensor)]
+    assert all(tensor.is_pinned() for tensor in tensors)
+    assert_same(batch, next(iter(stream(corpus))))

@@ -1,6 +1,5 @@
 """Words of a text and the pieces that belong to them."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,10 +11,11 @@ from nmt.alignment.aligner import membership, merge_to_turns, turns_of_words
 from nmt.alignment.links import WordAlignment, to_json
 from nmt.core.errors import UserError
 from nmt.data.dialogue import LineReader
-from nmt.data.vocabulary.base import SEPARATOR, Vocabulary
-from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
+from nmt.data.vocabulary.base import SEPARATOR, Piece, Vocabulary
+from nmt.data.vocabulary.files import train_vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.data.words import Words, split_pairs
+from nmt.recipe.schema import VocabularyOptions
 
 TEXTS = [
     "Der Hund schläft im Garten.",
@@ -33,33 +33,12 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def vocabularies() -> dict[str, Vocabulary]:
-    """Pieces with and without bytes for unknown characters, and words."""
-    import sentencepiece
-
-    def pieces(**options: object) -> SentencePieceVocabulary:
-        model = io.BytesIO()
-        text = ["Der Hund schläft im Garten.", "Die Katze sieht den Mond.", "Das Kind trinkt kaltes Wasser."] * 3
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(text),
-            model_writer=model,
-            hard_vocab_limit=False,
-            pad_id=0,
-            unk_id=1,
-            bos_id=2,
-            eos_id=3,
-            minloglevel=2,
-            **options,
-        )
-        return SentencePieceVocabulary(model.getvalue())
-
-    return {
-        "unigram": pieces(vocab_size=60),
-        "bytes": pieces(vocab_size=320, byte_fallback=True),
-        "unchanged": pieces(vocab_size=320, byte_fallback=True, normalization_rule_name="identity"),
-        "words": WordVocabulary(["▁Der", "▁Hund", "."]),
-    }
+@pytest.fixture(scope="module", params=["nmt_nfkc", "identity"])
+def vocabulary(request: pytest.FixtureRequest) -> Vocabulary:
+    """Pieces with bytes for unknown characters."""
+    lines = ["Der Hund schläft im Garten.", "Die Katze sieht den Mond.", "Das Kind trinkt kaltes Wasser."]
+    options = VocabularyOptions(type="unigram", size=290, byte_fallback=True, normalization=request.param)
+    return train_vocabularies(options, [(line, line) for line in lines]).source
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -101,22 +80,11 @@ def test_every_token_stays_a_word_of_its_own(tokens: Sequence[str]) -> None:
     assert "".join(words.text.split()) == "".join(tokens)
 
 
-@pytest.mark.parametrize("name", ["bytes", "unchanged"])
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Der Hund schläft im Garten.",
-        "😀 Der 👩‍👩‍👧 Hund 🏳️‍🌈 bellt.",
-        "吾輩は猫である。 名前は",
-        "Ärger über ßäöü 😀😀 x",
-    ],
-)
-def test_every_word_has_pieces_that_spell_it(vocabularies: dict[str, Vocabulary], name: str, text: str) -> None:
-    vocabulary = vocabularies[name]
+@pytest.mark.parametrize("text", [*TEXTS[:3], "吾輩は猫である。 名前は", "Ärger über ßäöü 😀😀 x"])
+def test_every_word_has_pieces_that_spell_it(vocabulary: Vocabulary, text: str) -> None:
     words = Words.split(text)
     pieces = vocabulary.pieces(text)
     owners = words.of_pieces(pieces)
-    assert words.words
     for index, word in enumerate(words.words):
         spelt = vocabulary.decode([piece.id for piece, owner in zip(pieces, owners, strict=True) if owner == index])
         # The normalisation of sentencepiece drops joiners and the like.
@@ -125,8 +93,6 @@ def test_every_word_has_pieces_that_spell_it(vocabularies: dict[str, Vocabulary]
 
 def test_a_piece_over_very_many_words_takes_time_that_is_linear_in_their_number() -> None:
     """It took minutes for an unknown piece of 100,000 emoji."""
-    from nmt.data.vocabulary.base import Piece
-
     words = Words.split_punctuation("\U0001f600" * 100_000)
     assert len(words.spans) == 100_000
     assert words.of_pieces([Piece(0, 0, 100_000)]) == [0]
@@ -153,13 +119,11 @@ def test_each_word_has_the_turn_it_stands_in() -> None:
 def test_the_weight_of_a_turn_is_that_of_its_pieces_and_of_its_end() -> None:
     words, pieces = Words.split(LINE), LineReader(2).source_pieces(VOCABULARY, LINE)
     assert len(pieces) == 7  # a b , SEPARATOR SEPARATOR b a
-    weights_TS = np.array(
-        [
-            [0.1, 0.2, 0.1, 0.1, 0.2, 0.1, 0.1],  # 0.1 is left for EOS
-            [0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5],
-            [0.0, 0.5, 0.0, 0.0, 0.5, 0.0, 0.0],
-        ]
-    )
+    weights_TS = np.array([
+        [0.1, 0.2, 0.1, 0.1, 0.2, 0.1, 0.1],  # 0.1 is left for EOS
+        [0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5],
+        [0.0, 0.5, 0.0, 0.0, 0.5, 0.0, 0.0],
+    ])  # fmt: skip
     # The second target word has the last two pieces; the third one has none.
     merged = merge_to_turns(weights_TS, words, pieces, membership([0, 1, 1], 3))
     np.testing.assert_allclose(merged, [[0.5, 0.2, 0.3], [0.25, 0.25, 0.5], [0, 0, 0]], atol=1e-6)

@@ -33,7 +33,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 # Batches
 
-WORDS = WordVocabulary([f"▁w{i}" for i in range(12)])
+
+class ShuffledIds(WordVocabulary):
+    """Special ids elsewhere than nmt would put them, as in a foreign sentencepiece model."""
+
+    pad, unk, sos, eos = 3, 0, 1, 2
+
+
+WORDS = ShuffledIds([f"▁w{i}" for i in range(12)])
 BOTH = Vocabularies(WORDS, WORDS)
 sentences = st.lists(st.integers(4, len(WORDS) - 1), max_size=6)
 
@@ -82,6 +89,10 @@ def test_a_batch_is_padded_sentences_and_its_halves_are_batches(drawn: list[tupl
     assert batch.source_BS.tolist() == padded([[*source, WORDS.eos] for source, _ in pairs])
     assert batch.target_input_BT.tolist() == padded([[WORDS.sos, *target] for _, target in pairs])
     assert batch.target_output_BT.tolist() == padded([[*target, WORDS.eos] for _, target in pairs])
+    assert batch.source_length_B.tolist() == [len(source) + 1 for source, _ in pairs]
+    assert batch.target_length_B.tolist() == [len(target) + 1 for _, target in pairs]
+    assert batch.num_target_tokens == sum(len(target) + 1 for _, target in pairs)
+    assert batch.num_positions == batch.source_BS.numel() + batch.target_output_BT.numel()
     assert batch.num_padding == int((batch.source_BS == WORDS.pad).sum() + (batch.target_output_BT == WORDS.pad).sum())
     middle = (len(pairs) + 1) // 2
     halves = [make_batch(pairs[half], BOTH, {"links": links[half]}) for half in (slice(middle), slice(middle, None))]
