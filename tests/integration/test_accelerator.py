@@ -18,7 +18,6 @@ SYSTEMS = [
     for path in sorted((RECIPES / folder).glob("*.yaml"))
     if path.stem not in ("transformer_256", "flat", "no_context", "response_single", "response_multi")
 ]
-QUICK = ("multi30k/luong", "multi30k/transformer")
 TECHNIQUES: dict[str, dict[str, Any]] = {
     "scheduled_sampling": {"schedule": "inverse_sigmoid", "k": 5.0, "floor": 0.2},
     "truncation": {"length": 4},
@@ -37,8 +36,6 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "prune": {"beam_size": 3, "prune": 1.0},
     "no repeats": {"logits_processors": {"no_repeat_ngram": {"size": 2}}},
 }
-NUM_UPDATES = 2
-NUMBERS = {"losses", "scores"}
 
 
 def run(device: str, recipe: str, changes: dict[str, Any]) -> dict[str, Any]:
@@ -49,15 +46,14 @@ def run(device: str, recipe: str, changes: dict[str, Any]) -> dict[str, Any]:
 
     initialise = Dropout.__init__  # devices draw different random numbers
     Dropout.__init__ = lambda self, *_: initialise(self, 0.0)  # type: ignore[method-assign]
-    pairs = [(pair.source, pair.target) for pair in splits(train=400)["train"] if len(pair.source) < 30][
-        :40
-    ]  # few steps
+    few_steps = [pair for pair in splits(train=400)["train"] if len(pair.source) < 30][:40]
+    pairs = [(pair.source, pair.target) for pair in few_steps]
     if recipe.startswith("chat"):
         pairs = [(f"{pairs[i - 1][0]}\t{source}", target) for i, (source, target) in enumerate(pairs) if i]
     settings = {
         "device": device,
         "training.precision": "fp32",
-        "training.max_steps": NUM_UPDATES,
+        "training.max_steps": 2,
         "training.max_epochs": None,
         "training.schedule.warmup_steps": 1,
         "training.validate_every": 100,
@@ -88,32 +84,23 @@ def run(device: str, recipe: str, changes: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(found))  # type: ignore[no-any-return]
 
 
-EACH_SYSTEM = pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
-)
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.extension("search")
-@EACH_SYSTEM
+@pytest.mark.quick("multi30k/luong", "multi30k/transformer")
+@pytest.mark.parametrize("name", CASES)
 def test_a_gpu_gives_the_results_of_the_cpu(name: str) -> None:
-    """Texts and links aren't compared: a model of two updates hardly prefers any, so rounding decides between them."""
-    on_cpu, on_gpu = run_on_both("cuda", name)
+    """In a process of its own. Texts and links aren't compared: a model of two updates hardly prefers any, so rounding
+    decides between them."""
+    exact = os.environ | {"NVIDIA_TF32_OVERRIDE": "0"}  # else products of float32 matrices have ten bits of mantissa
+    command = [sys.executable, __file__, name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=exact)
+    assert done.returncode == 0, done.stderr[-3000:]
+    on_cpu, on_gpu = map(json.loads, done.stdout.splitlines())
     assert on_gpu.keys() == on_cpu.keys()
-    for key in NUMBERS & on_cpu.keys():
+    for key in ("losses", "scores"):
         assert on_gpu[key] == pytest.approx(on_cpu[key], rel=1e-3), key
 
 
-def run_on_both(device: str, name: str) -> list[dict[str, Any]]:
-    """Runs a case in a process of its own: the results of the CPU and of the device."""
-    exact = os.environ | {"NVIDIA_TF32_OVERRIDE": "0"}  # else products of float32 matrices have ten bits of mantissa
-    command = [sys.executable, __file__, device, name]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=exact)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
 if __name__ == "__main__":
-    given_device, case = sys.argv[1:]
-    for device in ("cpu", given_device):
-        print(json.dumps(run(device, *CASES[case])))
+    for device in ("cpu", "cuda"):
+        print(json.dumps(run(device, *CASES[sys.argv[1]])))

@@ -33,7 +33,7 @@ needs_backend = pytest.mark.skipif(
 @needs_backend
 @pytest.mark.parametrize(("optimizer", "most"), [("adam", 350), ("muon", 470)])
 def test_an_update_in_bfloat16_has_few_operations_and_no_waits(optimizer: str, most: int) -> None:
-    found = in_process("bench/transformer_256", "bf16", LAYERS, optimizer)
+    found = in_process("bench/transformer_256", optimizer, LAYERS)
     assert found["operations"] <= most, found["most"]
     assert found["conversions"] <= 3
     assert not found["waits"]
@@ -47,17 +47,16 @@ def test_an_update_in_bfloat16_has_few_operations_and_no_waits(optimizer: str, m
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_updates_of_one_shape_have_the_same_operations(name: str) -> None:
     """Unless a component says that it can't be captured."""
-    found = in_process(name, "bf16")
+    found = in_process(name)
     assert bool(found["uncapturable"]) == (name in UNCAPTURABLE)
     if not found["uncapturable"]:
         assert found["same_operations"]
         assert not found["waits"]
 
 
-def in_process(
-    recipe: str, precision: str, layers: dict[str, Any] | None = None, optimizer: str = "adam"
-) -> dict[str, Any]:
-    command = [sys.executable, __file__, json.dumps([recipe, precision, layers, optimizer])]
+def in_process(*arguments: Any) -> dict[str, Any]:
+    """What :func:`measure` returns in a process of its own."""
+    command = [sys.executable, __file__, json.dumps(arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -86,7 +85,7 @@ class Recorder(TorchDispatchMode):
         return result
 
 
-def measure(recipe: str, precision: str, layers: dict[str, Any] | None, optimizer: str) -> dict[str, Any]:
+def measure(recipe: str, optimizer: str = "adam", layers: dict[str, Any] | None = None) -> dict[str, Any]:
     """Trains for some updates on the pretend accelerator, and counts those of the last one."""
     import pretend_accelerator
 
@@ -102,7 +101,7 @@ def measure(recipe: str, precision: str, layers: dict[str, Any] | None, optimize
     trainer_module.READ_EVERY = 1e9
     changes: dict[str, Any] = {
         "device": "cpu",
-        "training.precision": precision,
+        "training.precision": "bf16",
         "training.optimizer": optimizer,
         "training.techniques": {},
         "training.batch_tokens": 200,
@@ -118,12 +117,11 @@ def measure(recipe: str, precision: str, layers: dict[str, Any] | None, optimize
     data = prepare_data(resolved, pairs, pairs[:5])
     torch.manual_seed(1)
     model = build(resolved.model, data.vocabularies).to(pretend_accelerator.NAME).train()
-    objective = Objective(model, resolved.training, precision)  # type: ignore[arg-type]
+    objective = Objective(model, resolved.training, "bf16")
     stream = data.batches(200, 1).prefetch(model.device)
     trainer = trainer_module.Trainer(resolved, objective, stream, None, Path("nowhere"))
     found: dict[str, Any] = {"uncapturable": uncapturable(objective)}
-    gradients = trainer._on_device
-    assert gradients is not None
+    assert trainer._on_device is not None
     batch = next(iter(stream))
     recorded = []
     for _ in range(3):

@@ -13,23 +13,24 @@ from knowledge_tracing import auc, exact_predictions, simulate
 from refusals import refused
 
 
-def test_a_plain_loop_trains_and_translates(repo_root: Path, python: Path) -> None:
-    program = repo_root / "examples" / "plain_loop.py"
-    done = subprocess.run(
-        [python, program, "--updates", "40", "--batch-size", "12"], capture_output=True, text=True, check=False
-    )
+def output_of(command: list[object], folder: Path) -> str:
+    done = subprocess.run(list(map(str, command)), cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    (validation,) = (float(line.rpartition(" ")[2]) for line in done.stdout.splitlines() if line.startswith("update"))
+    return done.stdout
+
+
+def test_a_plain_loop_trains_and_translates(repo_root: Path, python: Path, tmp_path: Path) -> None:
+    program = repo_root / "examples" / "plain_loop.py"
+    text = output_of([python, program, "--updates", 40, "--batch-size", 12], tmp_path)
+    (validation,) = (float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith("update"))
     assert validation < 6  # below the logarithm of the vocabulary's size, 6.9
-    assert done.stdout.count("translation:") == 5
+    assert text.count("translation:") == 5
 
 
 def test_r_drop_is_a_plugin(tiny_recipe: Path, python: Path, repo_root: Path, tmp_path: Path) -> None:
     shutil.copy(repo_root / "examples" / "r_drop.py", tmp_path)
     command = [python, "-m", "nmt", "train", tiny_recipe, "-o", "run", "--set", "training.max_steps=2"]
-    command += ["--plugin", "r_drop", "--set", "training.techniques.r_drop.weight=5"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    output_of([*command, "--plugin", "r_drop", "--set", "training.techniques.r_drop.weight=5"], tmp_path)
     assert "weight: 5" in (tmp_path / "run" / "recipe.yaml").read_text("utf-8")
 
 
@@ -50,10 +51,8 @@ def test_captions_tell_where_shapes_are(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_captions_are_trained_and_translated(repo_root: Path, python: Path, tmp_path: Path) -> None:
     program = repo_root / "examples" / "captions.py"
-    command = [python, program, "--pictures", "64", "--updates", "2"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "of the captions of 400 new pictures are exactly right" in done.stdout
+    text = output_of([python, program, "--pictures", 64, "--updates", 2], tmp_path)
+    assert "of the captions of 400 new pictures are exactly right" in text
     folder = tmp_path / "runs" / "captions"
     assert (folder / "captions.png").stat().st_size > 1000
     shutil.copy(program, tmp_path)
@@ -83,10 +82,8 @@ def test_auc_counts_pairs() -> None:
 @pytest.mark.slow
 def test_knowledge_is_traced(repo_root: Path, python: Path, tmp_path: Path) -> None:
     program = repo_root / "examples" / "knowledge_tracing.py"
-    command = [python, program, "--students", "200", "--updates", "20", "--cell", "gru"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    network, best = (float(line.rpartition(" ")[2]) for line in done.stdout.splitlines() if line.startswith("AUC"))
+    text = output_of([python, program, "--students", 200, "--updates", 20, "--cell", "gru"], tmp_path)
+    network, best = (float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith("AUC"))
     assert 0.6 < network < best == pytest.approx(0.82, abs=0.02)
     assert (tmp_path / "knowledge_tracing.png").stat().st_size > 1000
 

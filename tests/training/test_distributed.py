@@ -89,14 +89,8 @@ def test_two_processes_are_one_with_twice_the_batches(
     write_recipe: Any, start: Any, zygote: Any, tmp_path: Path, accumulate: int, changes: dict[str, Any]
 ) -> None:
     # Without a large eps, Adam makes whole steps of gradients that are zero but for rounding (biases of keys).
-    options = {
-        "system": "transformer",
-        "max_steps": 12,
-        "validate_every": 4,
-        "schedule": {"warmup_steps": 0},
-        "optimizer": {"eps": 1e-3},
-    }
-    options |= changes
+    options = {"system": "transformer", "max_steps": 12, "validate_every": 4, "schedule": {"warmup_steps": 0}}
+    options |= {"optimizer": {"eps": 1e-3}, **changes}
     together, alone = tmp_path / "together", tmp_path / "alone"
     for pid in start(write_recipe(**options, accumulate=accumulate), together):
         assert zygote.wait(pid) == 0, messages(tmp_path)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from nmt.models.contracts import OutputLayer
 from nmt.recipe.schema import Recipe
 from nmt.training import loss as loss_module
-from nmt.training.loss import CHUNK, LogitsLoss, TokenLoss, token_loss
+from nmt.training.loss import CHUNK, TokenLoss, token_loss
 
 WIDTH, VOCABULARY = 6, 11
 IGNORED = -100
@@ -139,10 +139,6 @@ def test_a_shared_output_layer_adds_up_both_gradients() -> None:
     torch.testing.assert_close(gradient(problem.ours), gradient(problem.theirs))
 
 
-def r_drop(alpha: float) -> list[LogitsLoss]:
-    return [RDrop(RDrop.Options(weight=alpha), Recipe.model_construct()).logits_loss]
-
-
 class TwoPasses(Problem):
     """The same targets with two sets of features, as two passes with different dropout give them."""
 
@@ -152,7 +148,7 @@ class TwoPasses(Problem):
         self.features_BTD = torch.cat((self.features_BTD, self.features_BTD + noise_BTD)).detach().requires_grad_()
 
     def r_drop(self, alpha: float, smoothing: float = 0.1) -> TokenLoss:
-        losses = r_drop(alpha) if alpha else []
+        losses = [RDrop(RDrop.Options(weight=alpha), Recipe.model_construct()).logits_loss] if alpha else []
         return token_loss(self.features_BTD, self.output, self.target_BT, self.length_B, smoothing, losses)
 
     def written_out(self, alpha: float, smoothing: float = 0.1) -> tuple[Tensor, Tensor]:

@@ -158,10 +158,7 @@ def test_a_run_is_not_overwritten(make_recipe: RecipeMaker, tmp_path: Path) -> N
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(UserError, match=r"(?s)holds a training run already \(at step 2\).*--resume"):
         train(recipe, tmp_path)
-    for path in (tmp_path / "checkpoints").rglob("*.*"):
-        path.unlink()
-        before.pop(path)
-    for path in (tmp_path / "checkpoints").rglob("SHA256SUMS"):
+    for path in (tmp_path / "checkpoints").glob("*/*"):
         path.unlink()
         before.pop(path)
     with pytest.raises(UserError, match="holds a trained model already"):

@@ -26,10 +26,9 @@ def test_a_log_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
         emit(Started(name="resume", step=2, seconds=0.0, total_steps=9, max_minutes=None))
 
 
-def test_a_program_gets_every_event_in_order(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+def test_a_program_gets_every_event_in_order(make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path) -> None:
     seen: list[Event] = []
-    recipe = make_recipe(max_steps=8, validate_every=4, metric="bleu")
-    train(recipe, tmp_path, on_event=seen.append)
+    train(make_recipe(max_steps=8, validate_every=4, metric="bleu"), tmp_path, on_event=seen.append)
     kinds = [type(event).__name__ for event in seen]
     assert (kinds[0], kinds[-1]) == ("Started", "Ended")
     assert kinds.count("Updated") == 8
@@ -40,18 +39,13 @@ def test_a_program_gets_every_event_in_order(make_recipe: RecipeMaker, tmp_path:
     assert losses == [line["loss"] for line in read_metrics(tmp_path, "train")]
     validations = [event for event in seen if isinstance(event, Validated)]
     assert [event.step for event in validations] == [4, 8]
-    assert validations[1].samples[0].reference == read_first_line(recipe.data.root, "val.en")
+    assert validations[1].samples[0].reference == (tiny_corpus / "val.en").read_text("utf-8").split("\n")[0]
     assert validations[1].score is not None
     assert [event.checkpoint.name for event in seen if isinstance(event, Saved)] == ["step-000004", "step-000008"]
     resumed: list[Event] = []
     train(make_recipe(max_steps=9, validate_every=4, metric="bleu"), tmp_path, resume=True, on_event=resumed.append)
     assert isinstance(resumed[0], Started)
     assert {event.step for event in resumed} == {8, 9}
-
-
-def read_first_line(folder: Path | None, name: str) -> str:
-    assert folder is not None
-    return (folder / name).read_text("utf-8").split("\n")[0]
 
 
 @pytest.mark.extension("lecture")

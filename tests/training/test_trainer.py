@@ -1,6 +1,6 @@
 """The training loop: the same seed gives the same run, whole or in parts, and trouble loses nothing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -140,27 +140,22 @@ def test_low_precision_learns_about_the_same(
 # trouble
 
 
-@pytest.fixture
-def spoil_loss(monkeypatch: pytest.MonkeyPatch) -> Callable[[range], None]:
+def spoil_loss(monkeypatch: pytest.MonkeyPatch, calls: range) -> None:
     """Make the loss NaN in some calls, counted from 1."""
+    real, count = objective_module.token_loss, iter(range(1, 1000))
 
-    def install(calls: range) -> None:
-        real, count = objective_module.token_loss, iter(range(1, 1000))
+    def spoilt(*args: Any) -> Any:
+        losses = real(*args)
+        factor = float("nan") if next(count) in calls else 1.0
+        return replace(losses, smoothed=losses.smoothed * factor, nll=losses.nll * factor)
 
-        def spoilt(*args: Any) -> Any:
-            losses = real(*args)
-            factor = float("nan") if next(count) in calls else 1.0
-            return replace(losses, smoothed=losses.smoothed * factor, nll=losses.nll * factor)
-
-        monkeypatch.setattr(objective_module, "token_loss", spoilt)
-
-    return install
+    monkeypatch.setattr(objective_module, "token_loss", spoilt)
 
 
 def test_an_update_that_is_not_finite_is_left_out(
-    make_recipe: RecipeMaker, tmp_path: Path, spoil_loss: Callable[[range], None]
+    make_recipe: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spoil_loss(range(2, 4))
+    spoil_loss(monkeypatch, range(2, 4))
     trainer, _ = make_trainer(make_recipe(max_steps=9, ema=0.9), tmp_path)
     batches, weights = iter(trainer.batches), []
     for _ in range(4):
@@ -174,14 +169,10 @@ def test_an_update_that_is_not_finite_is_left_out(
 
 
 def test_a_loss_that_stays_non_finite_ends_the_run_and_the_checkpoint_is_good(
-    make_recipe: RecipeMaker,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    spoil_loss: Callable[[range], None],
-    capsys: pytest.CaptureFixture[str],
+    make_recipe: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = {"max_steps": 16, "checkpoint_every": 1, "validate_every": 16}
-    spoil_loss(range(5, 999))
+    spoil_loss(monkeypatch, range(5, 999))
     with pytest.raises(
         UserError, match=rf"not finite in {MAX_SKIPPED + 1} updates in a row.*nan at update 15"
     ) as caught:
@@ -190,7 +181,7 @@ def test_a_loss_that_stays_non_finite_ends_the_run_and_the_checkpoint_is_good(
     assert [line["step"] for line in read_metrics(tmp_path, "skip")] == list(range(5, 16))
     assert "the loss of update 5 is not finite: the update is left out" in " ".join(capsys.readouterr().err.split())
     monkeypatch.undo()
-    spoil_loss(range(1, 4))  # a resumed run has its patience again
+    spoil_loss(monkeypatch, range(1, 4))  # a resumed run has its patience again
     weights, _, state = read_checkpoint(tmp_path, 14)
     assert all(tensor.isfinite().all() for tensor in weights.values())
     assert state["progress"]["skipped_in_a_row"] == MAX_SKIPPED

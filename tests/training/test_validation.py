@@ -27,9 +27,8 @@ def make_model(recipe: Recipe) -> tuple[Seq2Seq, Data]:
     return build(recipe.model, data.vocabularies), data
 
 
-def measure(recipe: Recipe, data: Data, model: Seq2Seq, metric: str = "loss", batch_tokens: int = 64) -> Validation:
-    training = recipe.training.model_copy(update={"metric": metric, "validation_size": 5})
-    found = Validator(recipe.model_copy(update={"training": training}), data, batch_tokens, "fp32")(model)
+def measure(recipe: Recipe, data: Data, model: Seq2Seq, batch_tokens: int = 64) -> Validation:
+    found = Validator(recipe, data, batch_tokens, "fp32")(model)
     assert found is not None
     return found
 
@@ -66,10 +65,10 @@ def test_the_loss_is_the_mean_over_target_tokens(make_recipe: RecipeMaker, syste
 @pytest.mark.quick("BLEU")
 @pytest.mark.parametrize("metric", [BLEU, CHRF, TER])
 def test_the_score_is_that_of_the_first_sentences_translated_by_beam(make_recipe: RecipeMaker, metric: Any) -> None:
-    recipe = make_recipe("transformer", max_steps=1)
+    recipe = make_recipe("transformer", max_steps=1, metric=metric.__name__.lower(), validation_size=5)
     model, data = make_model(recipe)
     model.eval()
-    result = measure(recipe, data, model, metric.__name__.lower())
+    result = measure(recipe, data, model)
     found = search_all(model, [data.valid.corpus.source[i] for i in range(5)], data.vocabularies, recipe.decoding)
     translations = [data.vocabularies.target.decode(hypotheses[0].ids) for hypotheses in found]
     assert result.translations == translations
@@ -88,21 +87,21 @@ def test_two_processes_together_find_what_one_finds(make_recipe: RecipeMaker, me
     recipe = make_recipe("transformer", max_steps=1, metric=metric, validation_size=5)
     model, data = make_model(recipe)
     last, first = (Validator(recipe, data, 64, "fp32", Rank(rank, 2))(model) for rank in (1, 0))
-    alone = Validator(recipe, data, 64, "fp32")(model)
+    alone = measure(recipe, data, model)
     assert last is None  # the other has not measured yet
     assert first is not None
-    assert alone is not None
     assert first.loss == pytest.approx(alone.loss, rel=1e-6)
     assert (first.translations, first.score) == (alone.translations, alone.score)
     assert len(set(first.translations)) == (5 if metric == "bleu" else 0)
 
 
 def test_a_model_has_learned_when_its_loss_is_half_of_the_entropy_of_the_tokens(make_recipe: RecipeMaker) -> None:
-    model, data = make_model(make_recipe("transformer", max_steps=1))
+    recipe = make_recipe("transformer", max_steps=1, metric="bleu", validation_size=5)
+    model, data = make_model(recipe)
     vocabulary, references = data.vocabularies.target, data.valid.references
     counts = Counter(token for line in references for token in [*vocabulary.encode(line), vocabulary.eos])
     p = [count / counts.total() for count in counts.values()]
-    result = measure(make_recipe("transformer", max_steps=1), data, model, "bleu")
+    result = measure(recipe, data, model)
     assert result.entropy == pytest.approx(-sum(each * math.log(each) for each in p))
     serious = count_degenerate([""] * 9, ["a"] * 9)
     high, low = (replace(result, degenerate=serious, loss=share * result.entropy) for share in (0.51, 0.49))
@@ -113,7 +112,7 @@ def test_a_model_has_learned_when_its_loss_is_half_of_the_entropy_of_the_tokens(
 def test_a_stop_ends_the_search_of_a_validation_between_two_steps(
     make_recipe: RecipeMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = make_recipe("transformer", max_steps=1)
+    recipe = make_recipe("transformer", max_steps=1, metric="bleu", validation_size=5)
     model, data = make_model(recipe)
     num_steps, step = 0, Seq2Seq.step
 
@@ -123,8 +122,7 @@ def test_a_stop_ends_the_search_of_a_validation_between_two_steps(
         return step(*arguments)
 
     monkeypatch.setattr(Seq2Seq, "step", counted)
-    training = recipe.training.model_copy(update={"metric": "bleu", "validation_size": 5})
-    validator = Validator(recipe.model_copy(update={"training": training}), data, 64, "fp32")
+    validator = Validator(recipe, data, 64, "fp32")
     assert validator(model, lambda: num_steps == 2) is None
     assert num_steps == 2
     model.train()
@@ -133,12 +131,12 @@ def test_a_stop_ends_the_search_of_a_validation_between_two_steps(
 
 
 def test_the_model_and_the_random_state_are_left_as_they_were(make_recipe: RecipeMaker) -> None:
-    recipe = make_recipe("luong", dropout=0.5, max_steps=1)
+    recipe = make_recipe("luong", dropout=0.5, max_steps=1, metric="bleu", validation_size=5)
     model, data = make_model(recipe)
     for mode in (True, False):
         model.train(mode)
         before = torch.get_rng_state()
-        first, second = (measure(recipe, data, model, "bleu") for _ in range(2))
+        first, second = (measure(recipe, data, model) for _ in range(2))
         assert first == second
         assert torch.equal(torch.get_rng_state(), before)
         assert model.training is mode
