@@ -135,6 +135,7 @@ def test_weights_of_another_model(
             ["translate", "MODEL", "--score-only", "val.de", "train.en", "-o", "links"],
             ["val.de has 8 lines", "train.en has 40"],
         ),
+        (["align", "VANILLA", "val.de", "val.en"], ["no attention", "multi30k/bahdanau"]),
         (["align", "MODEL", "val.de", "--format", "png"], ["-o links.png"]),
         (["align", "MODEL", "val.de", "--tokenized"], ["TARGET"]),
         (["align", "MODEL", "val.de", "val.en", "-o", "no/links.png"], ["folder"]),
@@ -145,19 +146,15 @@ def test_weights_of_another_model(
     ],
 )
 def test_wrong_input(
-    run_nmt: RunNmt, tiny_model: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[object],
-    expected: list[str],
+    run_nmt: RunNmt, tiny_model: Path, vanilla_model: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str], expected: list[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(corpus)
     for name, content in {"empty": "", "good": "0-0\n1-1\n", "bad": "0-0\n1:1\n"}.items():
         Path(name).write_text(content)
-    refused(run_nmt(*(tiny_model if word == "MODEL" else word for word in arguments)), *expected)
+    models = {"MODEL": tiny_model, "VANILLA": vanilla_model}
+    refused(run_nmt(*(models.get(word, word) for word in arguments)), *expected)
     assert not Path("links").exists()
-
-
-def test_a_model_without_attention_cannot_align(run_nmt: RunNmt, vanilla_model: Path, tiny_corpus: Path) -> None:
-    done = run_nmt("align", vanilla_model, tiny_corpus / "val.de", tiny_corpus / "val.en")
-    refused(done, "no attention", "multi30k/bahdanau")
 
 
 @pytest.mark.parametrize(

@@ -55,17 +55,12 @@ def program() -> Any:
     return silence(typer.main.get_command(app))
 
 
-@cache
-def vocabularies() -> Vocabularies:
-    joint = WordVocabulary([SEPARATOR, "▁a", "▁b"])
-    return Vocabularies(joint, joint)
-
-
 def check_recipe(name: str, overrides: Mapping[str, Any]) -> None:
     """A recipe with overrides is valid, and so are the options of its components."""
     recipe = load_recipe(name, overrides)
     TECHNIQUES.choose_many(recipe.training.techniques, "training.techniques")
-    build(recipe.model, vocabularies())
+    joint = WordVocabulary([SEPARATOR, "▁a", "▁b"])
+    build(recipe.model, Vocabularies(joint, joint))
 
 
 NOT_RUN_LINES = [code for page in PAGES for code in lines_of(page) if not is_run(code)]
@@ -81,7 +76,8 @@ def test_the_table_of_recipes_has_all() -> None:
 
 def test_the_rows_from_lectures_to_the_code_name_what_is_there() -> None:
     page = ROOT / "docs" / "concepts" / "lectures.md"
-    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines_between_bars(page)]
+    lines = [line for line in page.read_text("utf-8").splitlines() if re.match(r"\| (?!---|topic )", line)]
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
     assert len(rows) > 50
     for _topic, _equation, code, recipe, results in rows:
         [(name, module)] = re.findall(r"^`(\w+)` in (\S+)$", code)
@@ -129,12 +125,6 @@ def test_pages_about_the_code_name_files_and_functions_that_exist(page: str) -> 
         code = "".join((ROOT / file).read_text("utf-8") for file in re.findall(r"`(nmt/[\w/]+\.py)`", row))
         for name in re.findall(r"`(?:\w+\.)?(\w+)`", row):
             assert re.search(rf"^ *(?:class|def) {name}\b", code, re.MULTILINE), (name, row)
-
-
-def lines_between_bars(page: Path) -> list[str]:
-    """The rows of the tables of a page, without their heads."""
-    lines = page.read_text("utf-8").splitlines()
-    return [line for line in lines if line.startswith("| ") and not line.startswith(("| ---", "| topic "))]
 
 
 @on_each_page(NOT_RUN_LINES)
@@ -196,12 +186,7 @@ KEY = r"(?:data|vocabulary|model|training|decoding)(?:\.\w+)+"
 def test_keys_in_paragraphs_are_those_of_recipes(codes: list[Code]) -> None:
     for key in {key for code in codes for key in re.findall(KEY, code.text)}:
         if not key.endswith((".safetensors", ".model")):
-            check_key(key.removesuffix(".type"))
-
-
-@cache
-def check_key(key: str) -> None:
-    provided("recipe keys", "--keys")(key)
+            provided("recipe keys", "--keys")(key.removesuffix(".type"))
 
 
 @pytest.mark.parametrize("code", blocks("yaml"), ids=str)

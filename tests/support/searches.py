@@ -16,14 +16,13 @@ def search_all(
     sources: Sequence[Ids],
     vocabularies: Vocabularies,
     options: DecodingOptions,
-    on_progress: Callable[[int], None] = lambda sentences: None,
     candidates: Callable[[Sequence[Ids]], Iterable[int]] | None = None,
     **query: Any,
 ) -> list[list[Hypothesis]]:
     """The hypotheses of each sentence; ``candidates`` are those of a shortlist of any size."""
     if candidates is None:
-        return ModelSearcher(model, vocabularies)(Query(sources, options, on_progress, **query))
+        return ModelSearcher(model, vocabularies)(Query(sources, options, **query))
     from nmt.extensions.shortlist.search import ShortlistSearch
 
     searcher = ModelSearcher(model, vocabularies, make_shortlist=lambda size: ShortlistSearch(candidates))
-    return searcher(Query(sources, options.model_copy(update={"shortlist": 1}), on_progress, **query))
+    return searcher(Query(sources, options.model_copy(update={"shortlist": 1}), **query))

@@ -32,24 +32,22 @@ def test_inverse_square_root_is_that_of_the_paper(step: int) -> None:
     assert make(schedule="inverse_sqrt", warmup_steps=warmup).at(step) == pytest.approx(expected)
 
 
-def test_cosine_goes_from_the_peak_to_the_lowest_rate_at_the_last_update() -> None:
-    rate = make(1100, schedule="cosine", warmup_steps=100, min_learning_rate=0.0004)
-    assert rate.at(100) == pytest.approx(0.002)
-    assert rate.at(600) == pytest.approx((0.002 + 0.0004) / 2)
-    assert rate.at(350) == pytest.approx(0.0004 + 0.0016 * (1 + math.cos(math.pi / 4)) / 2)
-    assert rate.at(1100) == pytest.approx(0.0004)
-    assert rate.at(5000) == pytest.approx(0.0004)
-    rates = [rate.at(step) for step in range(100, 1101)]
-    assert rates == sorted(rates, reverse=True)
+QUARTER = 0.0004 + 0.0016 * (1 + math.cos(math.pi / 4)) / 2
+"""After a quarter of the fall from 0.002 to 0.0004."""
 
 
-def test_cosine_falls_after_the_stable_share_of_the_run() -> None:
-    rate = make(1000, schedule="cosine", warmup_steps=100, stable_fraction=0.4, min_learning_rate=0.0004)
-    assert rate.at(50) == pytest.approx(0.001)
-    assert [rate.at(step) for step in (100, 250, 400)] == [0.002] * 3
-    assert rate.at(550) == pytest.approx(0.0004 + 0.0016 * (1 + math.cos(math.pi / 4)) / 2)
-    assert rate.at(700) == pytest.approx((0.002 + 0.0004) / 2)
-    assert rate.at(1000) == pytest.approx(0.0004)
+@pytest.mark.parametrize(
+    ("total", "stable", "rates"),
+    [
+        (1100, 0.0, {100: 0.002, 350: QUARTER, 600: 0.0012, 1100: 0.0004, 5000: 0.0004}),
+        (1000, 0.4, {50: 0.001, 100: 0.002, 250: 0.002, 400: 0.002, 550: QUARTER, 700: 0.0012, 1000: 0.0004}),
+    ],
+)
+def test_cosine_falls_to_the_lowest_rate_at_the_last_update(total: int, stable: float, rates: dict[int, float]) -> None:
+    rate = make(total, schedule="cosine", warmup_steps=100, stable_fraction=stable, min_learning_rate=0.0004)
+    assert {step: rate.at(step) for step in rates} == pytest.approx(rates)
+    falling = [rate.at(step) for step in range(100, total + 1)]
+    assert falling == sorted(falling, reverse=True)
 
 
 def test_plateau_falls_after_its_patience_and_a_gain_begins_it_anew() -> None:
