@@ -55,7 +55,7 @@ class Model:
 
 
 MODELS = (Model(64, 0), Model(128, 300, is_recurrent=True), Model(128, 1_200), Model(256, 12_000))
-FORMING, OVERTAKES, OVERTAKING_EPOCHS, WORTH = 200, (2_500, 5_000), 12, 2.0
+FORMING, OVERTAKES, OVERTAKING_EPOCHS, WORTH = 200, (2_500, 5_000), 12, 1.7
 """Updates in which the attention of a recurrent model forms; limits of those after which a wider Transformer overtakes
 it, and the epochs that it needs; and updates of a Transformer of width 64 that one of its later ones is worth."""
 BATCH_TOKENS = 2048
