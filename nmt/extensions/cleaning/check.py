@@ -141,8 +141,7 @@ def flag(
             statistics.put_scores(judged)
         else:
             filters[name].features = judged
-    flagged = [(name, found) for name, each in filters.items() for found in each.flag(statistics)]
-    return [(name, found) for name, found in flagged if found.count or len(found.indices) or found.scores is not None]
+    return [(name, found) for name, each in filters.items() for found in each.flag(statistics)]
 
 
 def _judged(

@@ -48,14 +48,10 @@ _NOT_ASCII = re.compile(f"[\x80-\xff{''.join(map(chr, _BYTE_OF))}]{{2,}}")
 def repair_mojibake(line: str) -> str:
     """Revert that UTF-8 was decoded as Windows-1252, up to three times; the line as it was where that isn't certain."""
     for _ in range(3):
-        if not MOJIBAKE.search(line):
-            break
-        repaired = _decode(line)
-        if repaired == line:  # parts of the line are sound
-            repaired = _NOT_ASCII.sub(lambda run: _decode(run[0]) if MOJIBAKE.search(run[0]) else run[0], line)
-        if repaired == line:
-            break
-        line = repaired
+        if MOJIBAKE.search(line):
+            before, line = line, _decode(line)
+            if line == before:  # parts of the line are sound
+                line = _NOT_ASCII.sub(lambda run: _decode(run[0]) if MOJIBAKE.search(run[0]) else run[0], line)
     return line
 
 
@@ -68,8 +64,6 @@ def _decode(text: str) -> str:
 
 def unescape(line: str) -> str:
     """The characters in place of their HTML entities; line breaks and no-break spaces become spaces."""
-    if "&" not in line:
-        return line
     return ENTITY.sub(lambda entity: html.unescape(entity[0]).replace("\n", " ").replace("\xa0", " "), line)
 
 
@@ -248,7 +242,6 @@ class _Writing:
             worst = max(flagged, key=lambda each: len(each[1].indices))[0]
             message = f"Every pair would be removed, most of them by {worst!r}."
             raise UserError(message, f"Change the limit of {worst!r}.")
-        self._scores = [(name, found.scores) for name, found in flagged if found.scores is not None]
         self._wanted = {int(index) for _, found in flagged for index in found.indices[:NUM_EXAMPLES]}
         self.examples: dict[int, Pair] = {}
         self.num_repaired = 0
@@ -312,9 +305,9 @@ class _Writing:
 
     def _removal(self, index: int, pair: Pair) -> str:
         why: dict[str, float | None] = {name: None for name, bit in self._bits.items() if self.reasons[index] & bit}
-        for name, scores in self._scores:
-            if name in why and scores[index] > (why[name] or -np.inf):
-                why[name] = round(float(scores[index]), 4)
+        for name, found in self._flagged:
+            if name in why and found.scores is not None and found.scores[index] > (why[name] or -np.inf):
+                why[name] = round(float(found.scores[index]), 4)
         return _json({"line": index + 1, "filters": why, "source": pair[0], "target": pair[1]})
 
     def _repair(self, index: int, before: Pair, after: Pair) -> str:

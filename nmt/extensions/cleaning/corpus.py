@@ -241,12 +241,10 @@ class DuplicatePairs(Filter):
         yield FlaggedPairs(_repeated(statistics, statistics.hashes, statistics.earlier[0]))
 
 
-class NearDuplicates(Filter):
+class NearDuplicates(DuplicatePairs):
     """Pairs that are equal to an earlier one apart from case and punctuation."""
 
     problem = "repeat an earlier one apart from case and punctuation"
-    remedy = DuplicatePairs.remedy
-    warning, serious = 0.1, 0.5
 
     def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         exact = _repeated(statistics, statistics.hashes, statistics.earlier[0])

@@ -203,15 +203,12 @@ class CorpusStatistics:
     @property
     def hashes(self) -> Hashes:
         """A hash of each pair."""
-        return self._combined("hash")
+        return _of_pairs(*(side.lines["hash"] for side in self.sides))
 
     @property
     def keys(self) -> Hashes:
         """A hash of each pair that ignores case and punctuation."""
-        return self._combined("key")
-
-    def _combined(self, column: str) -> Hashes:
-        return _of_pairs(*(side.lines[column] for side in self.sides))
+        return _of_pairs(*(side.lines["key"] for side in self.sides))
 
     @property
     def log_ratios(self) -> npt.NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections import Counter
 from collections.abc import Iterable
 from math import nan
 
@@ -234,12 +235,11 @@ class ForeignScript(PairFilter):
     def prepare(self, statistics: CorpusStatistics) -> None:
         self._foreign: list[re.Pattern[str] | None] = []
         for side in statistics.sides:
-            scripts: dict[str, list[str]] = {}
-            for character in filter(str.isalpha, side.characters):
-                scripts.setdefault(script(character), []).append(character)
-            sizes = {name: sum(side.characters[c] for c in found) for name, found in scripts.items()}
-            rare = [name for name, size in sizes.items() if size < self.options.rare * sum(sizes.values())]
-            foreign = "".join(re.escape(c) for name in rare for c in scripts[name])
+            scripts, sizes = {c: script(c) for c in side.characters if c.isalpha()}, Counter[str]()
+            for character, name in scripts.items():
+                sizes[name] += side.characters[character]
+            rare = {name for name, size in sizes.items() if size < self.options.rare * sizes.total()}
+            foreign = "".join(re.escape(c) for c, name in scripts.items() if name in rare)
             self._foreign.append(re.compile(f"[{foreign}]") if foreign else None)
 
     def score(self, source: str, target: str) -> float:

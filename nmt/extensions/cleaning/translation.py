@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -134,11 +135,9 @@ class Alignment(Filter):
         elif statistics.num_pairs >= MIN_LINES:
             words = [side.lines["words"].astype(np.float64) for side in statistics.sides]
             self._stride = int(np.ceil((words[0] * words[1]).sum() / MAX_LINKS)) or 1
-            sample: list[tuple[list[str], ...]] = []
-            for start, lines in statistics.pairs.batches(lambda num_lines: None):
-                rows = [row for row in range(min(map(len, lines))) if (start + row) % self._stride == 0]
-                sample += [tuple(_words(side[row]) for side in lines) for row in rows]
-            if pairs := [pair for pair in sample if all(pair)]:  # none of empty or of few, long lines
+            sample = islice(statistics.pairs.read(), 0, statistics.num_pairs, self._stride)
+            in_words = [(_words(source or ""), _words(target or "")) for source, target in sample]
+            if pairs := [pair for pair in in_words if all(pair)]:  # none of empty or of few, long lines
                 self._score = _TwoWordModels(pairs)
 
     def read(self, start: int, lines: Lines) -> Features | None:
@@ -235,11 +234,13 @@ class CrossEntropy(Filter):
             )
 
     def read(self, start: int, lines: Lines) -> Features:
-        pairs = list(zip(*lines, strict=False))
-        entropies = []
+        pairs, entropies = list(zip(*lines, strict=False)), []
         for model, given in zip(self._models, (pairs, [pair[::-1] for pair in pairs]), strict=True):
-            entropies.append([_entropy(scored.log_probability, len(scored.tokens)) for scored in model.score(given)])
-        return np.array([[abs(h - g) + (h + g) / 2 for h, g in zip(*entropies, strict=True)]], np.float32)
+            scores = [(scored.log_probability, len(scored.tokens)) for scored in model.score(given)]
+            # Nats a token; NaN for a pair that is too long for the model.
+            entropies.append(np.array([np.nan if p is None else -p / num_tokens for p, num_tokens in scores]))
+        h, g = entropies
+        return np.array([np.abs(h - g) + (h + g) / 2], np.float32)
 
     def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         (scores,) = self.features
@@ -247,8 +248,3 @@ class CrossEntropy(Filter):
         if judged.any():
             median, deviation = median_and_deviation(scores[judged])
             yield FlaggedPairs.above((scores - median) / max(deviation, 1e-3), self.options.limit)
-
-
-def _entropy(log_probability: float | None, num_tokens: int) -> float:
-    """Nats a token; NaN for a pair that is too long for the model."""
-    return float("nan") if log_probability is None else -log_probability / num_tokens
