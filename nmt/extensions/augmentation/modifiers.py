@@ -149,8 +149,8 @@ class Noise(Modifier):
         letters = list(pair.source.text[len(pair.source.head) :])
         text = " ".join("".join(rng.permutation(letters)).split())
         for side in (pair.source, pair.target):
-            head, words = side.head, Words.of(text)
-            side.head, side.words, side.gaps = head, words.words, words.gaps
+            words = Words.of(text)
+            side.words, side.gaps = words.words, words.gaps
         pair.links_IJ = np.eye(len(words.words), dtype=bool)
 
 

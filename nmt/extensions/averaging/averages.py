@@ -20,8 +20,8 @@ from nmt.training.weights import copy_weights
 
 
 def average_checkpoints(
-    directory: str | Path,
-    output: str | Path | None = None,
+    directory: Path,
+    output: Path | None = None,
     *,
     last: int | None = None,
     best: int | None = None,
@@ -42,12 +42,11 @@ def average_checkpoints(
         UserError: too few checkpoints, one that is missing, damaged or of another shape, or ``output`` exists, or
             another process writes ``directory``.
     """
-    directory = Path(directory)
-    output = directory if output is None else Path(output)
+    run, output = ModelDirectory(directory), output or directory
     if output != directory:
         check_unused(output)
-    ModelDirectory(directory).check_files()
-    with ModelDirectory(directory).writing() if output == directory else nullcontext():
+    run.check_files()
+    with run.writing() if output == directory else nullcontext():
         chosen = _choose(directory, last, best, steps)
         for checkpoint in chosen:
             if wrong := damage(checkpoint):
@@ -56,9 +55,9 @@ def average_checkpoints(
                 )
         weights = mean_weights(checkpoint / "weights.safetensors" for checkpoint in chosen)
         if output == directory:
-            save_weights(weights, ModelDirectory(output).weights)
+            save_weights(weights, run.weights)
         else:
-            write_model(ModelDirectory(directory), weights, output)
+            write_model(run, weights, output)
     return [step_of(checkpoint) for checkpoint in chosen]
 
 
@@ -68,13 +67,11 @@ def mean_weights(paths: Iterable[Path]) -> dict[str, Tensor]:
     Raises:
         UserError: a file is missing, damaged or not finite, or its tensors are not those of the first.
     """
-    first: dict[str, Tensor] = {}
-    sums: dict[str, Tensor] = {}
-    for count, path in enumerate(paths, start=1):
+    start, *others = paths
+    first = read_weights(start)
+    sums = {name: tensor.to(torch.float64, copy=True) for name, tensor in first.items()}
+    for path in others:
         tensors = read_weights(path)
-        if count == 1:
-            first, sums = tensors, {name: tensor.to(torch.float64, copy=True) for name, tensor in tensors.items()}
-            continue
         wrong = sorted(first.keys() ^ tensors.keys()) or [n for n, t in tensors.items() if t.shape != first[n].shape]
         if wrong:
             raise UserError(
@@ -83,7 +80,7 @@ def mean_weights(paths: Iterable[Path]) -> dict[str, Tensor]:
             )
         for name, tensor in tensors.items():
             sums[name] += tensor
-    return {name: (total / count).to(first[name].dtype) for name, total in sums.items()}
+    return {name: (total / (1 + len(others))).to(first[name].dtype) for name, total in sums.items()}
 
 
 def _choose(directory: Path, last: int | None, best: int | None, steps: Sequence[int] | None) -> list[Path]:

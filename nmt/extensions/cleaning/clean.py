@@ -28,6 +28,7 @@ from nmt.extensions.cleaning.statistics import NO_HASHES, CorpusStatistics, Pair
 from nmt.extensions.cleaning.table import FILTERS
 from nmt.extensions.cleaning.text import CONTROL, ENTITY, INVISIBLE, MOJIBAKE
 from nmt.extensions.shards.shards import Journal
+from nmt.plotting.templates import render
 from nmt.recipe.load import read_yaml
 from nmt.recipe.options import Options, validate
 
@@ -188,7 +189,7 @@ def clean(
             report = job.report(statistics)
             _write_settings(settings, filters, folder, output)
             with text_file(folder / REPORT, output / REPORT) as file:
-                file.write(render_report(report))
+                file.write(render("clean.html.j2", TEMPLATES, report=report, plural=plural))
         with explained(output):
             rename(partial / RESULT, output)
     return report
@@ -253,10 +254,8 @@ class _Writing:
         if texts[0] == texts[1]:
             texts = f"source.{texts[0]}", f"target.{texts[1]}"
         with ExitStack() as stack:
-            kept = [stack.enter_context(text_file(folder / name, output / name)) for name in texts]
-            removed, repaired = (
-                stack.enter_context(text_file(folder / name, output / name)) for name in (REMOVED, REPAIRED)
-            )
+            names = [*texts, REMOVED, REPAIRED]
+            *kept, removed, repaired = (stack.enter_context(text_file(folder / name, output / name)) for name in names)
             for start, lines in self._given.batches(on_progress):
                 for index, pair in enumerate(zip(*lines, strict=True), start):
                     better = (self._settings.repaired(pair[0]), self._settings.repaired(pair[1]))
@@ -354,10 +353,3 @@ def _check_lengths(statistics: CorpusStatistics, files: tuple[Path, Path]) -> No
         )
     if not counts[0]:
         raise UserError(f"{files[0]} is empty: there are no pairs to clean.", "Check the files.")
-
-
-def render_report(report: CleanReport) -> str:
-    """The report as an HTML page."""
-    from nmt.plotting.templates import render
-
-    return render("clean.html.j2", TEMPLATES, report=report, plural=plural)

@@ -215,8 +215,8 @@ def test_a_stopped_run_goes_on_and_writes_the_same(
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert "Free some space" in caught.value.remedy
     else:
-        render = Mock(side_effect=KeyboardInterrupt) if kind == "killed at the end" else clean.render_report
-        with patch.object(clean, "render_report", render), pytest.raises(KeyboardInterrupt):
+        render = Mock(side_effect=KeyboardInterrupt) if kind == "killed at the end" else clean.render
+        with patch.object(clean, "render", render), pytest.raises(KeyboardInterrupt):
             run(tmp_path / "out", settings)
     assert not (tmp_path / "out").exists()
     for name, other in (("max_length", {"max_length": 20}), ("before", {"earlier": (np.ones(1, np.uint64),) * 2})):
