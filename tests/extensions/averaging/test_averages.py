@@ -1,16 +1,20 @@
-"""The mean of checkpoints: which ones, what comes out, and that it is a model like any other."""
+"""The mean of checkpoints, or of a model and its origin: which ones, what comes out, and that it is a model like any
+other."""
 
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from fixture_types import TrainTiny
+from fixture_types import RecipeMaker, RunNmt, TrainTiny
 
 from nmt.core.errors import UserError
-from nmt.extensions.averaging.averages import average_checkpoints, mean_weights
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.extensions.averaging.averages import average_checkpoints, average_with_origin, mean_weights
 from nmt.models.weights import read_tensors, save_weights
+from nmt.training.run import train
 from nmt.translation.load import load
 
 
@@ -29,18 +33,13 @@ def copied(run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(run, tmp_path / "copy"))
 
 
-def rewrite_validations(directory: Path, higher_is_better: bool, values: dict[int, float]) -> None:
-    for step, value in values.items():
-        measured = {"value": value, "higher_is_better": higher_is_better}
-        checkpoint = directory / "checkpoints" / f"step-{step:06d}"
-        state = json.loads((checkpoint / "state.json").read_text("utf-8"))
-        (checkpoint / "state.json").write_text(json.dumps(state | {"validation": measured}), encoding="utf-8")
-        (checkpoint / "SHA256SUMS").unlink()
+def weights(directory: Path) -> dict[str, torch.Tensor]:
+    return read_tensors(directory / "model.safetensors")
 
 
 def test_the_mean_is_that_of_the_checkpoints_weight_by_weight(run: Path, tmp_path: Path) -> None:
     assert average_checkpoints(run, tmp_path / "mean", last=3) == [8, 10, 12]
-    found = read_tensors(tmp_path / "mean" / "model.safetensors")
+    found = weights(tmp_path / "mean")
     parts = [read_tensors(run / "checkpoints" / f"step-{step:06d}" / "weights.safetensors") for step in (8, 10, 12)]
     assert found.keys() == parts[0].keys()
     for name, mean in found.items():
@@ -75,7 +74,12 @@ def test_sums_are_exact_enough_for_many_and_large_numbers(tmp_path: Path) -> Non
 def test_the_best_are_those_of_validation(
     copied: Path, tmp_path: Path, higher_is_better: bool, expected: list[int]
 ) -> None:
-    rewrite_validations(copied, higher_is_better, {4: 3.0, 8: 1.0, 12: 2.0})
+    for step, value in ((4, 3.0), (8, 1.0), (12, 2.0)):
+        measured = {"value": value, "higher_is_better": higher_is_better}
+        checkpoint = copied / "checkpoints" / f"step-{step:06d}"
+        state = json.loads((checkpoint / "state.json").read_text("utf-8"))
+        (checkpoint / "state.json").write_text(json.dumps(state | {"validation": measured}), encoding="utf-8")
+        (checkpoint / "SHA256SUMS").unlink()
     assert average_checkpoints(copied, tmp_path / "mean", best=2) == expected
 
 
@@ -126,3 +130,90 @@ def test_checkpoints_of_other_shapes_are_refused(tmp_path: Path, change: str) ->
     save_weights({"x": torch.zeros(3)} if change == "shape" else {"y": torch.zeros(2)}, paths[1])
     with pytest.raises(UserError, match=r"b\.safetensors doesn't fit .* '[xy]' is missing or has another shape"):
         mean_weights(paths)
+
+
+# a model and its origin
+
+
+@pytest.fixture
+def trained(make_recipe: RecipeMaker, tmp_path: Path) -> Path:
+    return train(make_recipe("luong", max_steps=30), tmp_path / "trained")
+
+
+def spoil(path: Path) -> str:
+    """Puts NaN into a tensor of a file; returns the tensor's name."""
+    tensors = read_tensors(path)
+    name = min(tensors)
+    save_weights(tensors | {name: torch.full_like(tensors[name], torch.nan)}, path)
+    return name
+
+
+def test_the_average_with_the_origin_lies_between_both(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
+    options = {"finetune_from": trained, "max_steps": 5, "learning_rate": 0.01}
+    tuned = train(make_recipe("luong", **options), tmp_path / "tuned")
+    average_with_origin(tuned, 0.25, tmp_path / "mean")
+    old, new, mean = weights(trained), weights(tuned), weights(tmp_path / "mean")
+    assert mean.keys() == new.keys()
+    for name, weight in mean.items():
+        torch.testing.assert_close(weight, 0.25 * old[name] + 0.75 * new[name], atol=1e-6, rtol=0)
+    assert any((old[name] - new[name]).abs().max() > 1e-3 for name in mean)
+    assert load(tmp_path / "mean").translate(["Der Hund schläft."])[0].text is not None
+    with pytest.raises(UserError, match="exists already"):
+        average_with_origin(tuned, 0.25, tmp_path / "mean")
+    with pytest.raises(UserError, match="was not fine-tuned"):
+        average_with_origin(trained, 0.25, tmp_path / "other")
+
+
+def test_weights_that_are_not_finite_are_not_averaged(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
+    tuned = train(make_recipe("luong", finetune_from=trained, max_steps=1), tmp_path / "tuned")
+    name = spoil(trained / "model.safetensors")
+    with pytest.raises(UserError, match=f"(?s)model.safetensors.*not finite.*{name}"):
+        average_with_origin(tuned, 0.5, tmp_path / "mean")
+    checkpoint = tuned / "checkpoints" / "step-000001" / "weights.safetensors"
+    with pytest.raises(UserError, match=f"(?s)weights.safetensors.*not finite.*{spoil(checkpoint)}"):
+        mean_weights([checkpoint])
+
+
+def test_new_pieces_are_as_fine_tuned(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    vocabulary = {"type": "unigram", "size": 60}
+    trained = train(make_recipe("luong", recipe={"vocabulary": vocabulary}, max_steps=3), tmp_path / "trained")
+    files = {"source": tmp_path / "new.source", "target": tmp_path / "new.target"}
+    files["source"].write_text("Garçon, Forêt\n" * 50, encoding="utf-8")
+    files["target"].write_text("boy zoo\n" * 50, encoding="utf-8")
+    corpus: dict[str, Any] = {"name": "new", "new_pieces": True, **{side: str(path) for side, path in files.items()}}
+    options = {"vocabulary": {"type": "unigram", "size": 90}, "data": {"corpora": [corpus]}}
+    tuned = train(make_recipe("luong", recipe=options, finetune_from=trained, max_steps=2), tmp_path / "tuned")
+    average_with_origin(tuned, 0.5, tmp_path / "mean")
+    old, new, mean = (weights(run)["encoder.embedding.table.weight"] for run in (trained, tuned, tmp_path / "mean"))
+    assert len(old) == len(Vocabularies.load(trained).source) < len(new)
+    torch.testing.assert_close(mean[len(old) :], new[len(old) :], atol=0, rtol=0)
+    torch.testing.assert_close(mean[: len(old)], (new[: len(old)] + old) / 2, atol=1e-6, rtol=0)
+
+
+# the command
+
+
+def test_the_mean_is_a_model_that_translates(run_nmt: RunNmt, run: Path, tmp_path: Path) -> None:
+    done = run_nmt("average", run, "--last", 2, "-o", tmp_path / "mean")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert f"wrote {tmp_path / 'mean'}: the average of 2 checkpoints, steps 10, 12" in done.stderr.replace("\n", "")
+    assert run_nmt("translate", tmp_path / "mean", stdin="Der Hund schläft.\n").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--last", "2"], "No output is named"),
+        (["--last", "2", "--best", "2", "-o", "x"], "not clear what to average"),
+        (["--steps", "1;2", "-o", "x"], "is not a list of numbers"),
+        (["--origin", "0.5", "--last", "2", "-o", "x"], "--origin needs -o FOLDER"),
+    ],
+)
+def test_wrong_usage_is_told(
+    run_nmt: RunNmt, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run_nmt("average", run, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -4,7 +4,6 @@ import json
 import random
 import re
 import unicodedata
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,53 +17,24 @@ from nmt.extensions.cleaning.check import (
     DataReport,
     Finding,
     check_pairs,
-    make_filters,
     read_vocabularies,
     recipe_pairs,
     shorten,
 )
-from nmt.extensions.cleaning.statistics import PairSource, file_pairs
+from nmt.extensions.cleaning.statistics import file_pairs
 from nmt.extensions.cleaning.table import FILTERS
-from nmt.quickstart.embedded_corpus import splits
 from nmt.recipe.load import load_recipe
-
-Pairs = list[tuple[str, str]]
-Write = Callable[..., PairSource]
+from tests.extensions.cleaning.conftest import Pairs, Write
 
 
-@pytest.fixture(scope="module")
-def sound() -> Pairs:
-    """1,300 different English-German sentence pairs."""
-    return [(pair.source, pair.target) for pair in splits(train=1300)["train"]]
-
-
-@pytest.fixture
-def pairs(sound: Pairs) -> Pairs:
-    """The same, to be spoilt."""
-    return list(sound)
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """``write(pairs, "name")`` to two files."""
-
-    def to_files(pairs: Pairs, name: str = "train") -> PairSource:
-        paths = [tmp_path / f"{name}.{side}" for side in ("en", "de")]
-        for index, path in enumerate(paths):
-            text = "".join(pair[index] + "\n" for pair in pairs)
-            path.write_bytes(text.encode("utf-8", "surrogateescape"))
-        return file_pairs(*paths)
-
-    return to_files
+def check(*files: list[Path], vocabularies: Vocabularies | None = None, max_length: int = 150) -> DataReport:
+    """The report of a corpus, perhaps with test text."""
+    corpus, *test = (file_pairs(*each) for each in files)
+    return check_pairs(corpus, *(test or [None]), vocabularies, max_length)
 
 
 def found(report: DataReport, check: str) -> list[Finding]:
     return [finding for finding in report.findings if finding.check == check]
-
-
-def line_problems(line: str) -> list[str]:
-    filters = make_filters({name: {} for name, each in FILTERS.items() if issubclass(each, LineFilter)})
-    return sorted(name for name, each in filters.items() if isinstance(each, LineFilter) and each.matches(line))
 
 
 def lines_of(finding: Finding) -> list[int]:
@@ -73,7 +43,7 @@ def lines_of(finding: Finding) -> list[int]:
 
 @pytest.mark.slow
 def test_sound_text_has_nothing_but_notes(sound: Pairs, write: Write) -> None:
-    report = check_pairs(write(sound[:1200]), write(sound[1200:], "test"))
+    report = check(write(sound[:1200]), write(sound[1200:], "test"))
     assert [f for f in report.findings if f.severity != "note"] == []
     usual = {"different-targets", "test-targets-in-train", "unlike-the-rest", "length-ratio"}
     assert {f.check for f in report.findings} <= usual
@@ -88,23 +58,11 @@ def test_sound_text_has_nothing_but_notes(sound: Pairs, write: Write) -> None:
 # counts
 
 
-def test_different_numbers_of_lines(pairs: Pairs, write: Write, tmp_path: Path) -> None:
-    source = write(pairs[:30])
-    with (tmp_path / "train.en").open("a") as file:
-        file.write("one\ntwo\n")
-    (finding,) = found(check_pairs(source), "line-counts")
-    assert finding.severity == "serious"
-    assert finding.message == "train.en has 32 lines, train.de has 30: 2 lines (6.2 %) lack a partner."
-    assert check_pairs(source).num_pairs == 30
-
-
-def test_empty_lines_and_empty_files(pairs: Pairs, write: Write) -> None:
+def test_empty_lines(pairs: Pairs, write: Write) -> None:
     pairs[3], pairs[4] = ("", "etwas"), ("  ", "")
-    (finding,) = found(check_pairs(write(pairs)), "empty")
+    (finding,) = found(check(write(pairs)), "empty")
     assert (finding.count, finding.severity) == (2, "note")
-    assert found(check_pairs(write([("", "x")] * 3 + pairs[:10])), "empty")[0].severity == "serious"
-    with pytest.raises(UserError, match="is empty"):
-        check_pairs(write([]))
+    assert found(check(write([("", "x")] * 3 + pairs[:10])), "empty")[0].severity == "serious"
 
 
 # repeats
@@ -113,11 +71,11 @@ def test_empty_lines_and_empty_files(pairs: Pairs, write: Write) -> None:
 def test_repeated_pairs_and_different_targets(pairs: Pairs, write: Write) -> None:
     pairs[100], pairs[101] = pairs[7], (pairs[8][0], "Etwas ganz anderes.")
     pairs[102] = (f" {pairs[9][0].replace(' ', '  ')}", pairs[9][1])  # white space makes no other sentence
-    report = check_pairs(write(pairs[:200]))
+    report = check(write(pairs[:200]))
     (repeated,) = found(report, "duplicate-pairs")
     assert (repeated.count, lines_of(repeated)) == (2, [101, 103])
     assert found(report, "different-targets")[0].count == 1
-    assert found(check_pairs(write(pairs[:50] * 3)), "duplicate-pairs")[0].severity == "serious"
+    assert found(check(write(pairs[:50] * 3)), "duplicate-pairs")[0].severity == "serious"
 
 
 def test_test_text_in_the_training_text(pairs: Pairs, write: Write) -> None:
@@ -125,7 +83,7 @@ def test_test_text_in_the_training_text(pairs: Pairs, write: Write) -> None:
     long = [index for index, (source, _) in enumerate(test) if len(source.split()) > 6]
     short = [index for index, (source, _) in enumerate(test) if len(source.split()) <= 6]
     train = [*pairs[:1200], *(test[index] for index in (*long[:3], short[0])), (test[long[5]][0], "Ganz anders.")]
-    report = check_pairs(write(train), write(test, "test"))
+    report = check(write(train), write(test, "test"))
     (leak,) = found(report, "test-pairs-in-train")
     assert (leak.severity, leak.count, lines_of(leak)) == ("serious", 3, [index + 1 for index in long[:3]])
     assert found(report, "short-test-pairs-in-train")[0].count == 1
@@ -140,7 +98,7 @@ def test_lines_in_the_wrong_language(pairs: Pairs, write: Write) -> None:
     planted = sorted(random.Random(1).sample([i for i in range(1, 1300) if len(pairs[i - 1][0]) > 45], 12))
     for index in planted:
         pairs[index] = (pairs[index][0], pairs[index - 1][0])  # English among the German
-    (finding,) = found(check_pairs(write(pairs)), "wrong-language")
+    (finding,) = found(check(write(pairs)), "wrong-language")
     assert finding.message.startswith("train.de: 12 lines")
     assert finding.count == 12
     assert {line - 1 for line in lines_of(finding)} <= set(planted)
@@ -149,14 +107,14 @@ def test_lines_in_the_wrong_language(pairs: Pairs, write: Write) -> None:
 
 def test_a_third_language_is_unlike_the_rest(pairs: Pairs, write: Write) -> None:
     pairs[700] = (pairs[700][0], "Kolme miestä seisoo sillan vieressä ja katselee jokea yhdessä.")
-    finding = next(f for f in found(check_pairs(write(pairs)), "unlike-the-rest") if f.message.startswith("train.de"))
+    finding = next(f for f in found(check(write(pairs)), "unlike-the-rest") if f.message.startswith("train.de"))
     assert 701 in lines_of(finding)
 
 
 def test_one_language_on_both_sides_is_no_fault(pairs: Pairs, write: Write) -> None:
     """Answers and paraphrases."""
     answers = [(source, pairs[(7 * index + 3) % 1300][0]) for index, (source, _) in enumerate(pairs)]
-    report = check_pairs(write(answers))
+    report = check(write(answers))
     assert found(report, "wrong-language") == found(report, "misaligned") == []
 
 
@@ -165,7 +123,7 @@ def test_a_missing_line_is_noticed_and_placed(pairs: Pairs, write: Write) -> Non
     targets = [target for _, target in pairs]
     del targets[400]
     slipped = list(zip([source for source, _ in pairs], targets, strict=False))
-    report = check_pairs(write(slipped))
+    report = check(write(slipped))
     (finding,) = found(report, "misaligned")
     assert finding.severity == "serious"
     assert "Targets 1 line before lines" in finding.message
@@ -200,20 +158,21 @@ def test_a_missing_line_is_noticed_and_placed(pairs: Pairs, write: Write) -> Non
     ],
 )
 def test_encoding_errors_of_a_line(line: str, expected: list[str]) -> None:
-    assert line_problems(line) == expected
+    filters = {name: each({}) for name, each in FILTERS.items() if issubclass(each, LineFilter)}
+    assert sorted(name for name, each in filters.items() if each.matches(line)) == expected
 
 
 def test_a_long_line_of_dashes_is_searched_for_addresses_once(write: Write) -> None:
     """From each dash to the end of the line, the search would take minutes."""
-    assert found(check_pairs(write([("-" * 130_000, "Ein Satz.")])), "word-length")
+    assert found(check(write([("-" * 130_000, "Ein Satz.")])), "word-length")
 
 
 def test_normal_forms(write: Write) -> None:
     composed, decomposed = "schön", unicodedata.normalize("NFD", "schön")
     lines = [composed, "plain", decomposed, "你好"]
-    (finding,) = found(check_pairs(write([(line, "x") for line in lines])), "normal-forms")
+    (finding,) = found(check(write([(line, "x") for line in lines])), "normal-forms")
     assert (finding.severity, finding.count, lines_of(finding)) == ("warning", 1, [3])
-    (finding,) = found(check_pairs(write([(decomposed, "x")])), "normal-forms")
+    (finding,) = found(check(write([(decomposed, "x")])), "normal-forms")
     assert finding.severity == "note"
 
 
@@ -227,7 +186,8 @@ def test_examples_are_one_short_line() -> None:
 
 def test_unknown_words_and_pairs_that_are_too_long(write: Write) -> None:
     vocabulary = WordVocabulary(["▁a", "▁b"])
-    report = check_pairs(write([("a b a", "a b c"), ("a a a a", "a")]), None, Vocabularies(vocabulary, vocabulary), 3)
+    files = write([("a b a", "a b c"), ("a a a a", "a")])
+    report = check(files, vocabularies=Vocabularies(vocabulary, vocabulary), max_length=3)
     (unknown,) = found(report, "unknown")
     assert unknown.message.startswith("train.de: 1 of 4 pieces (25 %) becomes UNK")
     assert (unknown.count, lines_of(unknown)) == (1, [1])
@@ -239,7 +199,7 @@ def test_bytes_of_a_byte_fallback_vocabulary(bytes_model: Path, write: Write, ti
     vocabularies, max_length = read_vocabularies(bytes_model)
     assert max_length == 150
     known = (tiny_corpus / "train.en").read_text("utf-8").splitlines()[0]
-    report = check_pairs(write([(known, known), (known + " 你", known)]), None, vocabularies)
+    report = check(write([(known, known), (known + " 你", known)]), vocabularies=vocabularies)
     (finding,) = found(report, "byte-fallback")
     assert finding.message.startswith("train.en: 3 of ")
     assert lines_of(finding) == [2]
@@ -296,7 +256,7 @@ def test_what_is_serious_ends_with_1_and_says_what_to_do(run_nmt: RunNmt, tiny_c
 def test_a_recipe_is_checked_with_its_settings(run_nmt: RunNmt, tiny_recipe: Path) -> None:
     done = run_nmt("check-data", tiny_recipe, "--set", "data.max_length=2")
     assert "40 pairs" in done.stdout
-    assert "40 pairs of more than 2 words on a side (100 %)" in " ".join(done.stdout.split())
+    assert "40 pairs of more than 2 words on a side (100 %) exceed data.max_length" in " ".join(done.stdout.split())
     assert done.returncode == 1
 
 

@@ -1,15 +1,19 @@
-"""Word vectors from text files."""
+"""Word vectors from text files, and embeddings that start from them in a real run."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fixture_types import TrainTiny
 
+import nmt
 from nmt.core.errors import UserError
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.extensions.vectors.embeddings import read_vectors, set_vectors
 from nmt.models.layers import Embedding
+from nmt.models.weights import read_tensors
 
 VOCABULARY = WordVocabulary(["▁Hund", "▁der", "▁Der", ".", "▁Haus", "▁seltsam"])
 HUND, DER, DER_AT_START, DOT, HAUS, STRANGE = range(4, 10)
@@ -56,3 +60,31 @@ def test_given_vectors_are_what_an_embedding_gives_and_others_become_as_large(sc
     torch.testing.assert_close(embedding(torch.arange(1, 201)), vectors)
     assert float(embedding(torch.arange(201, 500)).std()) == pytest.approx(float(vectors.std()), rel=1e-4)
     assert not embedding(torch.tensor([0])).any()
+
+
+def source_embedding(directory: Path, word: str) -> torch.Tensor:
+    (index,) = Vocabularies.load(directory).source.encode(word)
+    return read_tensors(directory / "model.safetensors")["encoder.embedding.table.weight"][index]
+
+
+@pytest.mark.quick("True")
+@pytest.mark.parametrize("freeze", [False, True])
+def test_embeddings_start_from_vectors_and_stay_when_frozen(
+    train_tiny: TrainTiny, tmp_path: Path, freeze: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    vectors, size = tmp_path / "vectors.txt", 48
+    rows = {"Hund": 0.5, "Katze": -0.25, "ganz-anders": 9.0}
+    vectors.write_text("".join(f"{word}{f' {x}' * size}\n" for word, x in rows.items()), encoding="utf-8")
+    steps = "training.max_steps=8", "training.checkpoint_every=1"
+    rates = "training.learning_rate=1e-6", "training.schedule.warmup_steps=1"
+    directory = train_tiny(*steps, *rates, f"model.vectors={{source: {vectors}, freeze: {freeze}}}")
+    assert "source embeddings: vectors.txt has 2 of " in capfd.readouterr().err
+    hund = source_embedding(directory, "Hund")
+    assert torch.equal(hund, torch.full((size,), 0.5)) == freeze
+    torch.testing.assert_close(hund, torch.full((size,), 0.5), atol=1e-4, rtol=0)
+    torch.testing.assert_close(source_embedding(directory, "Katze"), torch.full((size,), -0.25), atol=1e-4, rtol=0)
+
+    # The file isn't needed any more, and what was frozen stays so.
+    vectors.unlink()
+    nmt.train(directory / "recipe.yaml", directory, overrides={"training.max_steps": 10}, resume=True)
+    assert torch.equal(source_embedding(directory, "Hund"), torch.full((size,), 0.5)) == freeze

@@ -99,20 +99,14 @@ def test_words_of_a_model_and_of_a_file_are_shown(
     assert ">prince<" in picture.read_text("utf-8")
     found = json.loads(run_nmt("inspect", "words", tiny_model, "the", "--side", "target", "--json").stdout)
     assert len(found["words"]["the"]) == 5
-    wrong = [
-        [vectors, "kin"],
-        [vectors],
-        [vectors, "--analogy", "a,b"],
-        [tmp_path / "none", "a"],
-        [text_of(tmp_path), "a"],
-    ]
-    messages = ["Did you mean 'king'?", "Name words", "is not three words", "none", "has no word vectors"]
-    for arguments, message in zip(wrong, messages, strict=True):
+    (tmp_path / "text").write_text("text\n", encoding="utf-8")
+    wrong = {
+        "Did you mean 'king'?": [vectors, "kin"],
+        "Name words": [vectors],
+        "is not three words": [vectors, "--analogy", "a,b"],
+        "none": [tmp_path / "none", "a"],
+        "has no word vectors": [tmp_path / "text", "a"],
+    }
+    for message, arguments in wrong.items():
         done = run_nmt("inspect", "words", *arguments)
         assert (done.returncode, message in done.stderr) == (2, True), done.stderr
-
-
-def text_of(folder: Path) -> Path:
-    path = folder / "no-vectors"
-    path.write_text("text\n", encoding="utf-8")
-    return path
