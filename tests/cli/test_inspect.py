@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from fixture_types import RunNmt
-from runs import read_metrics
+from run_files import read_metrics
 
 
 def test_the_table_has_a_column_a_run(run_nmt: RunNmt, tiny_model: Path, vanilla_model: Path) -> None:

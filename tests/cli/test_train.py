@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fixture_types import RunNmt
 from refusals import refused
-from runs import read_metrics
+from run_files import read_metrics
 
 from nmt.recipe.load import find_recipe, load_recipe, shipped_recipes
 

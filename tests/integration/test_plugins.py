@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from fixture_types import RunNmt
 from refusals import refused
-from runs import read_metrics
+from run_files import read_metrics
 
 from nmt.core.errors import UserError
 from nmt.recipe import registry as plugins

@@ -16,7 +16,7 @@ import pytest
 import torch
 from fixture_types import RecipeMaker
 from fork_server import variables_of_ranks
-from runs import read_checkpoint, read_metrics
+from run_files import read_checkpoint, read_metrics
 
 from nmt.core.errors import UserError
 from nmt.models.weights import read_tensors

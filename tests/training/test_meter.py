@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from fixture_types import RecipeMaker
-from runs import read_metrics
+from run_files import read_metrics
 
 from nmt.training.meter import HORIZON, LONG, Divergence, Meter
 from nmt.training.optimization import InverseSqrt

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from fixture_types import RecipeMaker
-from runs import read_metrics
+from run_files import read_metrics
 from small_memory import ERRORS, make_trainer, memory_for, size
 
 from nmt.core.errors import UserError

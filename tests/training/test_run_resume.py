@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from fixture_types import RecipeMaker
-from runs import read_checkpoint, read_metrics
+from run_files import read_checkpoint, read_metrics
 
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory

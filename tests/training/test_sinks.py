@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fixture_types import RecipeMaker
-from runs import read_metrics
+from run_files import read_metrics
 
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory

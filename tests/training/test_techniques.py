@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from runs import read_metrics
+from run_files import read_metrics
 from torch import Tensor
 
 from nmt.core.errors import UserError

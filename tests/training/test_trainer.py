@@ -10,7 +10,7 @@ import pytest
 import torch
 from fixture_types import RecipeMaker
 from r_drop import RDrop  # of examples/
-from runs import read_checkpoint, read_metrics
+from run_files import read_checkpoint, read_metrics
 from small_memory import make_trainer
 from torch import Tensor
 

@@ -10,7 +10,7 @@ import pytest
 import sentencepiece
 import torch
 from fixture_types import RecipeMaker
-from runs import read_metrics
+from run_files import read_metrics
 from saved_weights import changed, weights
 from torch import nn
 
