@@ -63,7 +63,7 @@ def rerank(options: RerankOptions, device: Device = "auto") -> None:
     of_target = None if options.language_model is None else load(options.language_model, device)
     total = sum(len(each.texts) for each in candidates) * (3 - (backward, of_target).count(None))
     with progress_bar("scoring candidates", total) as bar:
-        found = reranking.features(candidates, direct, backward, of_target, bar.advance)
+        found = reranking.features(candidates, direct, backward, of_target, bar.counted)
     weights = reranking.Weights(options.channel_weight, options.lm_weight, options.word_weight)
     if options.tune is not None:
         weights = reranking.tune(candidates, found, list(read_lines(options.tune)))

@@ -70,12 +70,11 @@ def features(
     direct: Translator,
     channel: Translator | None,
     language_model: Translator | None,
-    on_progress: Callable[[int], None] = lambda candidates: None,
+    counted: Callable[[Iterable[ScoredPair | None]], Iterable[ScoredPair | None]] = iter,
 ) -> list[Features]:
     """The features of each sentence's candidates [C, F]; those of a model that is None are 0.
 
-    A candidate that is too long for a model has -inf. ``on_progress`` is called with the number of candidates that one
-    of the models has scored since the last call.
+    A candidate that is too long for a model has -inf. ``counted`` shows the progress of each model's candidates.
     """
     sources = [each.source for each in candidates for _ in each.texts]
     texts = [text for each in candidates for text in each.texts]
@@ -83,11 +82,8 @@ def features(
     def log_p(scored: Iterable[ScoredPair | None] | None) -> list[float]:
         if scored is None:
             return [0.0] * len(texts)
-        scores = []
-        for pair in scored:
-            scores.append(-np.inf if pair is None or pair.log_probability is None else pair.log_probability)
-            on_progress(1)
-        return scores
+        found = (None if pair is None else pair.log_probability for pair in counted(scored))
+        return [-np.inf if log_probability is None else log_probability for log_probability in found]
 
     columns = (
         log_p(direct.score(zip(sources, texts, strict=True))),

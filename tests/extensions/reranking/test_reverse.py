@@ -24,9 +24,7 @@ def tagged_model(train_tiny: Callable[..., Path], corpus: Path, tags: list[str])
     ), "cpu")  # fmt: skip
 
 
-def test_the_tag_is_the_only_one_that_the_source_does_not_have(
-    train_tiny: Callable[..., Path], tiny_corpus: Path
-) -> None:
+def test_the_tag_is_the_one_that_the_source_does_not_have(train_tiny: Callable[..., Path], tiny_corpus: Path) -> None:
     both = tagged_model(train_tiny, tiny_corpus, ["<2en>", "<2de>"])
     assert both.directory is not None
     assert load_reverse(both, both.directory) is both
