@@ -25,7 +25,7 @@ from rich.text import Text
 from nmt.core.errors import UserError
 
 Item = TypeVar("Item")
-stderr = Console(stderr=True, highlight=False)
+stderr = Console(stderr=True, highlight=False, emoji=False)
 _quiet = False
 _silent = False
 _last_message = time.monotonic()
@@ -97,7 +97,7 @@ def show_error(error: UserError) -> None:
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
     """A table on standard output: with a rule on a terminal, and in a pipe or file as aligned text of any width. The
     first column is text, the others are figures; ``title`` may be empty."""
-    stdout = Console(highlight=False, markup=False)
+    stdout = Console(highlight=False, markup=False, emoji=False)
     table = Table(box=box.SIMPLE_HEAD if stdout.is_terminal else None, pad_edge=False)
     for index, column in enumerate(columns):
         table.add_column(Text(column), justify="right" if index else "left", overflow="fold")
@@ -106,7 +106,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str 
     if title:
         stdout.print(f"\n{title}", style="bold")
     if not stdout.is_terminal:
-        stdout = Console(highlight=False, width=100_000)
+        stdout = Console(highlight=False, emoji=False, width=100_000)
     stdout.print(table)
 
 

@@ -76,7 +76,7 @@ def _show_report(report: "DataReport") -> None:
         for s in report.sides
     ]
     print_table("", [f"{report.num_pairs:,} pairs", "words", "mean", "median", "longest"], rows)
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     console.print(f"{report.median_ratio:.2f} target characters per source character (median)")
     for finding in report.findings:
         console.print()

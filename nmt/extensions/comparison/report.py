@@ -121,7 +121,7 @@ def to_html(found: dict[str, Any]) -> str:
 
 def print_comparison(found: dict[str, Any]) -> None:
     """For a person: coloured on a terminal, plain in a pipe, 80 columns wide in both."""
-    console, baseline = Console(highlight=False, markup=False), found["baseline"]
+    console, baseline = Console(highlight=False, markup=False, emoji=False), found["baseline"]
     for name, verdicts in found["verdicts"].items():
         if len(found["verdicts"]) > 1:
             console.print(f"{name} against {baseline}", style="bold")

@@ -43,7 +43,7 @@ def verify(
         checks = list(bar.counted(run(model_dir, sources, targets, device)))
     rows = [(c.name, f"{c.num_lines}", f"{c.num_ties}", f"{len(c.differences)}", c.verdict) for c in checks]
     print_table("", ("what is changed", "lines", "ties", "different", ""), rows)
-    screen = Console(highlight=False, markup=False)
+    screen = Console(highlight=False, markup=False, emoji=False)
     for check in checks:
         for line, usual, other in check.differences[:NUM_EXAMPLES]:
             text = f"{check.name}, line {line}:\n  usual: {usual}\n  now:   {other}"
