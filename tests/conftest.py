@@ -338,7 +338,7 @@ def make_recipe(tiny_corpus: Path) -> RecipeMaker:
 
 @pytest.fixture
 def read_metrics() -> MetricsReader:
-    from runs import read_metrics
+    from run_files import read_metrics
 
     return read_metrics
 
@@ -385,6 +385,6 @@ def python(shared_folder: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def read_checkpoint() -> CheckpointReader:
-    from runs import read_checkpoint
+    from run_files import read_checkpoint
 
     return read_checkpoint
