@@ -27,8 +27,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._timer: asyncio.TimerHandle | None = None
-        self._unread_timer: asyncio.TimerHandle | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
         self._is_in_headers, self._header_bytes = True, 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -37,22 +36,22 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
         else:
-            self._start_timer()
+            self._start_timer("headers", HEADER_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_timer()
-        self._stop_unread_timer()
+        self._stop_timer("headers")
+        self._stop_timer("unread")
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._unread_timer = self.loop.call_later(self.read_seconds, self.transport.abort)
+        self._start_timer("unread", self.read_seconds)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._stop_unread_timer()
+        self._stop_timer("unread")
         if self.cycle is not None and self.cycle.response_complete:
-            self._start_timer()
+            self._start_timer("headers", HEADER_SECONDS)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -66,29 +65,23 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_in_headers, self._header_bytes = True, 0
-        self._start_timer()
+        self._start_timer("headers", HEADER_SECONDS)
 
     def on_headers_complete(self) -> None:
         self._is_in_headers, self._header_bytes = False, 0
-        self._stop_timer()
+        self._stop_timer("headers")
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         # Any byte stops uvicorn's own timer, also one of a body that nobody reads any more.
-        if self.cycle.response_complete and self._unread_timer is None:  # and no other request was sent ahead
-            self._start_timer()
+        if self.cycle.response_complete and "unread" not in self._timers:  # and no other request was sent ahead
+            self._start_timer("headers", HEADER_SECONDS)
 
-    def _start_timer(self) -> None:
-        if self._timer is None:
-            self._timer = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
+    def _start_timer(self, name: str, seconds: float) -> None:
+        if name not in self._timers:
+            self._timers[name] = self.loop.call_later(seconds, self.transport.abort)
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _stop_unread_timer(self) -> None:
-        if self._unread_timer is not None:
-            self._unread_timer.cancel()
-            self._unread_timer = None
+    def _stop_timer(self, name: str) -> None:
+        if timer := self._timers.pop(name, None):
+            timer.cancel()
