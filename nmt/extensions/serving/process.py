@@ -52,11 +52,8 @@ class DocumentProcess:
 
     def close(self) -> None:
         """Ends the process and releases its resources. No other thread may use it any more."""
-        self.end()
-        self._process.wait()
-        for file in (self._process.stdin, self._process.stdout):
-            with suppress(OSError):
-                file.close()  # type: ignore[union-attr]
+        with suppress(OSError), self._process:
+            self.end()
 
     def translate(self, name: str, data: bytes, translate: Translate, source: str, target: str) -> bytes:
         """Translate a document; see :func:`nmt.extensions.documents.formats.translate_document`.
