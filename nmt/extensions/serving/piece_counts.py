@@ -46,16 +46,12 @@ class PieceModel:
 
 def write_counts(directory: ModelDirectory, data: "Data") -> None:
     """Counts the pieces of the training text; a hook that training calls when the data is prepared."""
-    has_several = any(tag.startswith("<2") for tag in data.vocabularies.source.tags)  # languages on one side
+    source, target = data.vocabularies.source, data.vocabularies.target
+    has_several = any(tag.startswith("<2") for tag in source.tags)  # languages on one side
     if "serving" not in data.task.refused and not has_several:
-        save_counts(directory.file(FILE), count_pieces(data))
-
-
-def count_pieces(data: "Data") -> list[npt.NDArray[np.int64]]:
-    """Returns how often each piece of the source and of the target occurs in the training text."""
-    both = data.vocabularies.source, data.vocabularies.target
-    counts = ([part.corpus.source.counts(len(both[0])), part.corpus.target.counts(len(both[1]))] for part in data.train)
-    return [np.sum(side, axis=0) for side in zip(*counts, strict=True)]
+        of_source = [part.corpus.source.counts(len(source)) for part in data.train]
+        of_target = [part.corpus.target.counts(len(target)) for part in data.train]
+        save_counts(directory.file(FILE), [np.sum(of_source, axis=0), np.sum(of_target, axis=0)])
 
 
 def copy_counts(directory: ModelDirectory, output: ModelDirectory) -> None:
