@@ -79,8 +79,8 @@ def serve(
     with extra("serve"):
         from nmt.extensions.serving.app import load_models, read_api_keys
         from nmt.extensions.serving.app import serve as run
-        from nmt.extensions.serving.limits import Limits
         from nmt.extensions.serving.service import Service
 
     keys = read_api_keys(api_keys) if api_keys is not None else []
-    run(Service(load_models(model_dirs, device, engine), Limits(**limits), keys, feedback), host, port, trust_proxy)
+    service = Service(load_models(model_dirs, device, engine), ServeOptions(**limits), keys, feedback)
+    run(service, host, port, trust_proxy)

@@ -33,6 +33,8 @@ CORS = {
 }
 HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[\w.-]*)(?::\d{0,5})?", re.ASCII)
 """A value of the header ``Host``: a name or an address, and a port (RFC 9110, section 7.2); empty for no name."""
+MAX_BYTES = 10 << 20
+"""Largest size of the body of a request."""
 MAX_HEADERS = 100
 """Largest number of header lines of a request."""
 PART = 64 << 10
@@ -100,15 +102,15 @@ class RequestMiddleware:
             nonlocal num_bytes, is_complete
             if is_complete:
                 return await receive()
-            if announced.isdecimal() and int(announced[:20]) > self._limits.max_bytes:
-                raise ApiError(413, f"Invalid request: the body is larger than {self._limits.max_bytes:,} bytes")
+            if announced.isdecimal() and int(announced[:20]) > MAX_BYTES:
+                raise ApiError(413, f"Invalid request: the body is larger than {MAX_BYTES:,} bytes")
             try:
                 message = await asyncio.wait_for(receive(), deadline - time.monotonic())
             except TimeoutError:
                 raise ApiError(408, "Invalid request: the body did not arrive in time") from None
             num_bytes += len(message.get("body", b""))
-            if num_bytes > self._limits.max_bytes:
-                raise ApiError(413, f"Invalid request: the body is larger than {self._limits.max_bytes:,} bytes")
+            if num_bytes > MAX_BYTES:
+                raise ApiError(413, f"Invalid request: the body is larger than {MAX_BYTES:,} bytes")
             is_complete = not message.get("more_body", False)
             return message
 

@@ -33,6 +33,8 @@ from nmt.translation.request import Request as Sentence
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
+MAX_ALTERNATIVES = 10
+"""Candidates beside a translation."""
 MAX_DETECTED = 10_000
 """Characters of a file by which its language is detected."""
 UNDETECTED = {"confidence": 0.0, "language": "en"}
@@ -169,7 +171,7 @@ def _add_texts(routes: APIRouter, service: Service) -> None:
         values = await _values(service, request)
         texts = _texts(service, values)
         source, target = (_language(service, values, side) for side in ("source", "target"))
-        num_alternatives = _num_alternatives(service, values)
+        num_alternatives = _num_alternatives(values)
         format = values.get("format") or "text"
         if format not in ("text", "html"):
             raise ApiError(400, f"{shortened(str(format))} format is not supported")
@@ -193,8 +195,7 @@ def _add_texts(routes: APIRouter, service: Service) -> None:
 
 def _add_files(routes: APIRouter, service: Service) -> None:
     """Translation of files, which are kept for a while to be downloaded."""
-    files = _Files()
-    service.closing.callback(files.close)
+    files = _Files(Path(service.closing.enter_context(TemporaryDirectory(prefix="nmt-serve-"))))
 
     @routes.post("/translate_file")
     async def translate_file(request: Request) -> Response:
@@ -210,7 +211,7 @@ def _add_files(routes: APIRouter, service: Service) -> None:
         if not isinstance(terms, str):
             raise ApiError(400, "Invalid request: glossary parameter is not text")
         work = _DocumentJob(service, name, upload.file, source, target, Glossary.parse(terms), missing)
-        content = await service.run_document(request, work)
+        [content] = await service.run(request, [work], is_document=True)
         url = f"{request.base_url}download_file/{quote(files.add(name, content))}"
         answer: dict[str, Any] = {"translatedFileUrl": url}
         return JSONResponse(answer | ({"missing": dict(sorted(missing))} if missing else {}))
@@ -222,16 +223,16 @@ def _add_files(routes: APIRouter, service: Service) -> None:
 
 
 class _Files:
-    """Translated files in a temporary folder, until they are old or there are too many."""
+    """Translated files in a folder, until they are old or there are too many."""
 
-    def __init__(self) -> None:
-        self._folder = TemporaryDirectory(prefix="nmt-serve-")
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._files: dict[str, tuple[float, int, Path]] = {}
 
     def add(self, name: str, content: bytes) -> str:
         """Keeps a file. Returns a random name for it."""
         key = f"{uuid.uuid4()}.{name[-100:]}"
-        path = Path(self._folder.name, key[:36])
+        path = self._folder / key[:36]
         path.write_bytes(content)
         self._files[key] = time.monotonic(), len(content), path
         oldest, num_bytes = time.monotonic() - KEPT_SECONDS, 0
@@ -241,10 +242,6 @@ class _Files:
                 del self._files[other]
                 path.unlink(missing_ok=True)
         return key
-
-    def close(self) -> None:
-        """Remove all files."""
-        self._folder.cleanup()
 
     def find(self, key: str) -> Path:
         """Raises ApiError if there is no such file."""
@@ -319,13 +316,13 @@ def _language(service: Service, values: dict[str, Any], side: str) -> str:
     return found
 
 
-def _num_alternatives(service: Service, values: dict[str, Any]) -> int:
+def _num_alternatives(values: dict[str, Any]) -> int:
     try:
-        num, limit = int(values.get("alternatives") or 0), service.limits.alternatives
+        num = int(values.get("alternatives") or 0)
     except (ValueError, TypeError, OverflowError):
         raise ApiError(400, "Invalid request: alternatives parameter is not a number") from None
-    if num > limit:
-        raise ApiError(400, f"Invalid request: alternatives parameter must be <= {limit}")
+    if num > MAX_ALTERNATIVES:
+        raise ApiError(400, f"Invalid request: alternatives parameter must be <= {MAX_ALTERNATIVES}")
     return max(num, 0)
 
 

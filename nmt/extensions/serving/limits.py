@@ -5,9 +5,6 @@ from math import ceil
 
 from fastapi import HTTPException
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from pydantic import Field
-
-from nmt.extensions.serving.options import ServeOptions
 
 MAX_CLIENTS = 10_000
 """Clients whose requests are counted at a time."""
@@ -15,14 +12,6 @@ MAX_CLIENTS = 10_000
 
 class ApiError(HTTPException):
     """A request that can't be answered: the status and text of the response."""
-
-
-class Limits(ServeOptions):
-    """Limits of one request, and of the requests at a time."""
-
-    alternatives: int = Field(10, description="candidates beside the translation")
-    max_bytes: int = Field(10 << 20, description="size of the body of a request")
-    documents: int = Field(32, description="documents that are translated or wait at a time; others get status 503")
 
 
 class Metrics:

@@ -22,9 +22,9 @@ from nmt.extensions.documents.segmentation import Segment, split_sentences, with
 from nmt.extensions.memory.memory import TranslationMemory
 from nmt.extensions.serving.engine import Engine
 from nmt.extensions.serving.languages import Detector, ModelRouter, direction
-from nmt.extensions.serving.limits import ApiError, Limits, Metrics, RateLimit, time_limit
+from nmt.extensions.serving.limits import ApiError, Metrics, RateLimit, time_limit
+from nmt.extensions.serving.options import ServeOptions
 from nmt.extensions.serving.process import DocumentProcesses
-from nmt.translation.examination import Examination
 from nmt.translation.examiner import Examiner
 from nmt.translation.languages import name_of
 from nmt.translation.options import TranslationOptions
@@ -44,6 +44,8 @@ CLOSE_SECONDS = 5.0
 """Longest time that closing waits for model threads, when their requests have been answered or cancelled."""
 NUM_DOCUMENTS = 4
 """Documents that are translated at a time, each with a process of its own; others wait."""
+MAX_DOCUMENTS = 32
+"""Documents that are translated or wait at a time; others get status 503."""
 WRONG_KEYS = 10
 """Wrong API keys of one address in a minute, after which it is refused."""
 NUM_THREADS = 128
@@ -128,7 +130,8 @@ class RequestContext:
                 for request, before in zip(wanted, found, strict=True)
             ]
             linked = settings.with_alignment or ("punctuation" if any(each.terms for each in wanted) else False)
-            own = settings if is_last else TranslationOptions(with_alignment=linked, examinations=_checks(settings))
+            examined = TranslationOptions(with_alignment=linked, examinations=settings.examinations)
+            own = settings if is_last else examined.changed(with_confidence=False)
             hopped = self._hop(model, sources, own, on_partial if is_last else None)
             found = [chained(before, after) for before, after in zip(found, hopped, strict=True)] if hop else hopped
         return found
@@ -231,11 +234,11 @@ class Service:
     def __init__(
         self,
         models: Iterable[Translator],
-        limits: Limits | None = None,
+        limits: ServeOptions = ServeOptions(),
         api_keys: Iterable[str] = (),
         feedback: bool = False,
     ) -> None:
-        self.router, self.limits, self.api_keys = ModelRouter(models), limits or Limits(), frozenset(api_keys)
+        self.router, self.limits, self.api_keys = ModelRouter(models), limits, frozenset(api_keys)
         self.takes_corrections = feedback or bool(self.api_keys)
         self.memories = {
             model: TranslationMemory(model.directory)
@@ -347,21 +350,25 @@ class Service:
                 raise ApiError(400, f"Invalid request: request ({size}) exceeds text limit ({limit})")
 
     @contextlib.contextmanager
-    def accept(self, seconds: float) -> Iterator[RequestContext]:
+    def accept(self, seconds: float, is_document: bool = False) -> Iterator[RequestContext]:
         """Accept a request for some time; at the end of the context, what it has left undone is cancelled.
 
         Raises:
             ApiError: there are too many at a time.
         """
+        if is_document and self._num_documents >= MAX_DOCUMENTS:
+            raise ApiError(503, "Too many documents at a time: try again later", {"Retry-After": "10"})
         if len(self._active) >= self.limits.queue_size:
             raise ApiError(503, "Too many requests at a time: try again later", {"Retry-After": "1"})
         context = RequestContext(self.engine, time.monotonic() + seconds, self.memories)
         self._active.add(context)
+        self._num_documents += is_document
         self.metrics.active.set(len(self._active))
         try:
             yield context
         finally:
             context.cancel()
+            self._num_documents -= is_document
             self._active.discard(context)
             self.metrics.active.set(len(self._active))
 
@@ -379,21 +386,6 @@ class Service:
         results.add_done_callback(lambda done: done.cancelled() or done.exception())
         return results
 
-    async def run_document(self, request: HttpRequest, function: Callable[[RequestContext], T]) -> T:
-        """Returns the result of :meth:`run` for a function that translates a document.
-
-        Raises:
-            ApiError: also if there are too many documents at a time.
-        """
-        if self._num_documents >= self.limits.documents:
-            raise ApiError(503, "Too many documents at a time: try again later", {"Retry-After": "10"})
-        self._num_documents += 1
-        try:
-            [result] = await self.run(request, [function], is_document=True)
-        finally:
-            self._num_documents -= 1
-        return result
-
     async def run(
         self,
         request: HttpRequest,
@@ -407,7 +399,7 @@ class Service:
             ApiError: there are too many requests at a time, or the time limit was exceeded.
         """
         limit = DOCUMENT_SECONDS if is_document else self.limits.time_limit
-        with self.accept(limit) as context:
+        with self.accept(limit, is_document) as context:
             results = self.start(context, functions, is_document, num_characters)
             left = asyncio.ensure_future(_disconnected(request))
             try:
@@ -422,11 +414,6 @@ class Service:
             finally:
                 results.cancel()
                 left.cancel()
-
-
-def _checks(settings: TranslationOptions) -> tuple[Examination, ...]:
-    """Returns the examinations of a translation that another model translates on: all but the confidence."""
-    return TranslationOptions(examinations=settings.examinations).changed(with_confidence=False).examinations
 
 
 def wide_beam(route: Sequence[Translator], n_best: int) -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """A real server with a tiny model, and a small client."""
 
 import json
+import shutil
+import socket
 import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,9 +21,13 @@ import torch
 import nmt
 from nmt.extensions.serving.app import make_server
 from nmt.extensions.serving.engine import Engine
-from nmt.extensions.serving.limits import Limits
+from nmt.extensions.serving.options import ServeOptions
 from nmt.extensions.serving.service import Service
 from nmt.translation.translator import Translator
+
+LINE = "Der Hund schläft im Garten."
+DIRECTION = {"source": "de", "target": "en"}
+Hold = Callable[[Engine], threading.Event]
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Server:
     """A server that runs in a thread."""
 
     url: str
-    service: Service
+    service: Service | None = None
 
     def request(
         self, path: str, data: Any = None, *, form: dict[str, str] | None = None, method: str | None = None,
@@ -62,10 +68,47 @@ class Server:
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.headers, error.read())
 
+    def translate(self, text: Any, **body: Any) -> Answer:
+        """Send German text to LibreTranslate's API."""
+        return self.request("/translate", {"q": text, **DIRECTION, **body})
+
+    def ask(self, **body: Any) -> Any:
+        """Returns the translations of German text by nmt's own API."""
+        answer = self.request("/v1/translate", {**DIRECTION, **body})
+        assert answer.status == 200, answer.body
+        return answer.json["translations"]
+
+    def upload(self, file: str, content: str, **fields: str) -> Answer:
+        """Send a German file to be translated; see :func:`form_of`."""
+        headers = {"Content-Type": "multipart/form-data; boundary=x"}
+        return self.request("/translate_file", form_of(file, content, **fields), headers=headers)
+
+    def connect(self, receive_buffer: int | None = None) -> socket.socket:
+        """Opens a connection, of which the system takes as few bytes at a time as the buffer has."""
+        client = socket.socket()
+        client.settimeout(30)
+        if receive_buffer is not None:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        client.connect(self.address)
+        return client
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        host, port = self.url.removeprefix("http://").split(":")
+        return host, int(port)
+
+
+def form_of(file: str, content: str, **fields: str) -> bytes:
+    """Returns a form with a German file, whose part has this head; its boundary is x."""
+    parts = [*((f'name="{name}"', value) for name, value in {**DIRECTION, **fields}.items()), (file, content)]
+    body = "".join(f"--x\r\nContent-Disposition: form-data; {head}\r\n\r\n{value}\r\n" for head, value in parts)
+    return f"{body}--x--\r\n".encode()
+
 
 @contextmanager
-def running(service: Service) -> Iterator[Server]:
-    server = make_server(service, "127.0.0.1", 0)
+def running(service: Service, proxies: str = "") -> Iterator[Server]:
+    server = make_server(service, "127.0.0.1", 0, proxies)
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
@@ -79,7 +122,7 @@ def running(service: Service) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def hold() -> Callable[[Engine], threading.Event]:
+def hold() -> Hold:
     """``hold(engine)`` keeps its model threads busy until the event that it returns is set, or for a minute.
 
     They are busy when it returns: a job that waits for a thread would count as one that is :attr:`Engine.num_waiting`.
@@ -137,14 +180,24 @@ def server(translator: Translator, backward: Translator) -> Iterator[Server]:
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
     """``serve(translator, queue_size=1)``: servers with other limits, stopped after the test."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
 
         def start(*models: Translator, keys: tuple[str, ...] = (), feedback: bool = False, **limits: Any) -> Server:
-            return stack.enter_context(running(Service(models, Limits(**limits), keys, feedback)))
+            return stack.enter_context(running(Service(models, ServeOptions(**limits), keys, feedback)))
 
         yield start
+
+
+@pytest.fixture
+def own_model(tiny_model: Path, tmp_path: Path) -> Path:
+    """A copy of the model, into which a test may write."""
+    return shutil.copytree(tiny_model, tmp_path / "model")
+
+
+@pytest.fixture
+def english(translator: Translator) -> Callable[[str], str]:
+    """Translates a line without a server."""
+    return lambda line: translator(line).text
 
 
 @pytest.fixture(scope="session")

@@ -2,25 +2,17 @@
 
 import contextlib
 import socket
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from nmt.extensions.serving import connections, libretranslate
-from nmt.extensions.serving.app import make_server
-from nmt.extensions.serving.limits import Limits
+from nmt.extensions.serving import connections, http, libretranslate
+from nmt.extensions.serving.options import ServeOptions
 from nmt.extensions.serving.service import Service
 from nmt.translation.translator import Translator
-
-BODY = {"q": "Hund", "source": "de", "target": "en"}
-
-
-def connect(server: Any) -> socket.socket:
-    host, port = server.url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), 30)
+from tests.extensions.serving.conftest import Hold, running
 
 
 def is_closed(client: socket.socket) -> bool:
@@ -33,7 +25,7 @@ def is_closed(client: socket.socket) -> bool:
 def test_headers_that_never_end_close_the_connection(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
     for begin in (b"", b"GET / HTTP/1.1\r\n", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /hea"):
-        with connect(server) as client:
+        with server.connect() as client:
             client.sendall(begin)
             if begin.endswith(b"GET /hea"):
                 assert client.recv(10_000).startswith(b"HTTP/1.1 200")
@@ -41,13 +33,13 @@ def test_headers_that_never_end_close_the_connection(server: Any, monkeypatch: p
 
 
 def test_the_time_of_headers_begins_with_their_first_byte(
-    server: Any, hold: Callable[..., threading.Event], monkeypatch: pytest.MonkeyPatch
+    server: Any, hold: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not with the end of the answer before, which may take long."""
     monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
     release = hold(server.service.engine)
     try:
-        with connect(server) as client:
+        with server.connect() as client:
             query = "q=Hund&source=de&target=en"
             client.sendall(f"GET /translate?{query} HTTP/1.1\r\nHost: x\r\n\r\nGET /hea".encode())
             assert is_closed(client)
@@ -63,7 +55,7 @@ def test_a_connection_ends_after_its_answer_whatever_the_client_sends(
 ) -> None:
     monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
     size = 0 if byte == b"\n" else 10**6  # empty lines before a request belong to none
-    with connect(server) as client:
+    with server.connect() as client:
         client.sendall(f"{request_line} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
         assert client.recv(10_000).startswith(b"HTTP/1.1 ")
         is_open, end = True, time.monotonic() + 300
@@ -76,8 +68,9 @@ def test_a_connection_ends_after_its_answer_whatever_the_client_sends(
         assert not is_open
 
 
-def test_a_body_of_unknown_length_is_limited_too(serve: Callable[..., Any], translator: Translator) -> None:
-    with connect(serve(translator, max_bytes=1000)) as client:
+def test_a_body_of_unknown_length_is_limited_too(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "MAX_BYTES", 1000)
+    with server.connect() as client:
         client.sendall(b"POST /translate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n")
         client.sendall(b"Content-Type: application/json\r\n\r\n")
         client.sendall((b"12c\r\n" + b" " * 300 + b"\r\n") * 5 + b"0\r\n\r\n")
@@ -86,7 +79,7 @@ def test_a_body_of_unknown_length_is_limited_too(serve: Callable[..., Any], tran
 
 def test_a_slow_body_is_no_slow_header(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
-    with connect(server) as client:
+    with server.connect() as client:
         client.sendall(b"POST /translate HTTP/1.1\r\nHost: x\r\nContent-Length: 26\r\n")
         client.sendall(b"Content-Type: application/x-www-form-urlencoded\r\n\r\nq=Hund&")
         time.sleep(1)
@@ -95,10 +88,10 @@ def test_a_slow_body_is_no_slow_header(server: Any, monkeypatch: pytest.MonkeyPa
 
 
 def test_large_and_many_headers_are_refused(server: Any) -> None:
-    with connect(server) as client:
+    with server.connect() as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: a\r\n" * 200 + b"\r\n")
         assert client.recv(10_000).startswith(b"HTTP/1.1 431")
-    with connect(server) as client:
+    with server.connect() as client:
         client.sendall(b"GET / HTTP/1.1\r\nX: ")
         for _ in range(100):
             try:
@@ -118,12 +111,9 @@ def test_clients_that_never_read_make_room_for_others(
     own = serve(translator, time_limit=0.2)
     monkeypatch.setattr(connections, "HEADER_SECONDS", 60)
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
-    host, port = own.url.removeprefix("http://").split(":")
     with contextlib.ExitStack() as stack:
         for _ in range(2):
-            client = stack.enter_context(socket.socket())
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.connect((host, int(port)))
+            client = stack.enter_context(own.connect(receive_buffer=4096))
             client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 300 + end.encode())
         answers, give_up = list[int](), time.monotonic() + 20
         while not answers and time.monotonic() < give_up:
@@ -137,10 +127,7 @@ def test_a_client_that_reads_slowly_gets_a_long_answer_whole(server: Any, monkey
     monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
     text = "-" * 6_000_000
     monkeypatch.setitem(libretranslate.SPECIFICATION, "x", text)
-    host, port = server.url.removeprefix("http://").split(":")
-    with socket.socket() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
-        client.connect((host, int(port)))
+    with server.connect(receive_buffer=16_384) as client:
         client.sendall(b"GET /spec HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         received, begin = bytearray(client.recv(1000)), time.monotonic()
         while time.monotonic() < begin + 0.6:
@@ -154,7 +141,7 @@ def test_a_client_that_reads_slowly_gets_a_long_answer_whole(server: Any, monkey
 
 def test_a_request_names_one_sound_host(server: Any) -> None:
     def status(version: str, *hosts: str) -> bytes:
-        with connect(server) as client:
+        with server.connect() as client:
             head = "".join(f"Host: {host}\r\n" for host in hosts)
             client.sendall(f"GET /health HTTP/{version}\r\n{head}Connection: close\r\n\r\n".encode())
             return client.recv(10_000)[9:12]
@@ -168,7 +155,7 @@ def test_a_request_names_one_sound_host(server: Any) -> None:
 
 @pytest.mark.parametrize(("method", "content"), [("GET", b"Invalid HTTP request received."), ("HEAD", b"")])
 def test_an_invalid_request_is_refused_without_content_for_head(server: Any, method: str, content: bytes) -> None:
-    with connect(server) as client, client.makefile("rb") as file:
+    with server.connect() as client, client.makefile("rb") as file:
         client.sendall(f"{method} /health HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\n\r\n".encode())
         head, _, received = file.read().partition(b"\r\n\r\n")
     assert (head[:12], received) == (b"HTTP/1.1 400", content)
@@ -176,7 +163,7 @@ def test_an_invalid_request_is_refused_without_content_for_head(server: Any, met
 
 def test_connections_are_limited(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
-    first, second, third = connect(server), connect(server), connect(server)
+    first, second, third = server.connect(), server.connect(), server.connect()
     assert is_closed(third)
     first.close()
     second.close()
@@ -189,29 +176,17 @@ def test_connections_are_limited(server: Any, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_forwarded_address_is_believed_only_from_a_trusted_proxy(translator: Translator) -> None:
     for proxies, expected in (("", [200, 429]), ("127.0.0.1", [200, 200])):
-        service = Service([translator], Limits(rate_limit=1))
-        server = make_server(service, "127.0.0.1", 0, proxies)
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        statuses = []
-        for address in ("10.0.0.1", "10.0.0.2"):
-            with socket.create_connection(("127.0.0.1", port), 30) as client:
-                head = f"GET /translate?q=Hund&source=de&target=en HTTP/1.1\r\nX-Forwarded-For: {address}\r\n"
-                client.sendall(f"{head}Host: x\r\n\r\n".encode())
-                statuses.append(int(client.recv(1000).split()[1]))
-        server.should_exit = True
-        thread.join()
-        assert statuses == expected
+        with running(Service([translator], ServeOptions(rate_limit=1)), proxies) as server:
+            sent = [{"X-Forwarded-For": address} for address in ("10.0.0.1", "10.0.0.2")]
+            path = "/translate?q=Hund&source=de&target=en"
+            assert [server.request(path, headers=headers).status for headers in sent] == expected
 
 
 def test_wrong_keys_are_limited(serve: Callable[..., Any], translator: Translator) -> None:
     limited = serve(translator, keys=("right",))
-    statuses = [limited.request("/translate", BODY | {"api_key": f"{n}"}).status for n in range(12)]
+    statuses = [limited.translate("Hund", api_key=f"{n}").status for n in range(12)]
     assert statuses == [403] * 10 + [429] * 2
-    assert limited.request("/translate", BODY | {"api_key": "right"}).status == 429
+    assert limited.translate("Hund", api_key="right").status == 429
 
 
 @pytest.mark.parametrize("key", ["ключ", "schlüssel", "🔑", "Ã¼"])
@@ -220,8 +195,9 @@ def test_a_key_may_have_letters_beyond_ascii(serve: Callable[..., Any], translat
     headers = [f"Bearer {key}".encode().decode("latin-1")]  # urllib writes headers as Latin-1
     if key == "schlüssel":
         headers.append(f"Bearer {key}")
-    for authorization in headers:
-        answer = limited.request("/translate", BODY, headers={"Authorization": authorization})
-        assert answer.status == 200
-    assert limited.request("/translate", BODY | {"api_key": key}).status == 200
-    assert limited.request("/translate", BODY, headers={"Authorization": f"Bearer {key[0]!a}"}).status == 403
+    statuses = [
+        limited.request("/translate?q=Hund&source=de&target=en", headers={"Authorization": each}).status
+        for each in (*headers, f"Bearer {key[0]!a}")
+    ]
+    assert statuses == [200] * len(headers) + [403]
+    assert limited.translate("Hund", api_key=key).status == 200

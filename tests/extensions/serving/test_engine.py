@@ -1,7 +1,7 @@
 """The model threads: shared batches change no translation, and cancelled work leaves them."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
@@ -11,9 +11,9 @@ from nmt.extensions.serving.engine import BULK_SHARE, Engine
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import Request
 from nmt.translation.translator import Translator
+from tests.extensions.serving.conftest import Hold
 
 PLAIN = TranslationOptions()
-Hold = Callable[[Engine], threading.Event]
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The API of LibreTranslate, as its clients use it."""
 
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,19 +8,10 @@ from typing import Any
 import pytest
 from libretranslatepy import LibreTranslateAPI
 
-from nmt.extensions.serving import limits
-from nmt.extensions.serving.engine import Engine
+from nmt.extensions.serving import http, limits, service
 from nmt.extensions.serving.limits import ApiError, RateLimit
 from nmt.translation.translator import Translator
-
-# Server and its fixtures are in conftest.py.
-LINE = "Der Hund schläft im Garten."
-Hold = Callable[[Engine], threading.Event]
-
-
-@pytest.fixture
-def english(translator: Translator) -> Callable[[str], str]:
-    return lambda line: translator.translate([line])[0].text
+from tests.extensions.serving.conftest import DIRECTION, LINE, Hold
 
 
 def test_libretranslatepy(server: Any, english: Callable[[str], str]) -> None:
@@ -35,13 +25,12 @@ def test_mastodon(server: Any, english: Callable[[str], str]) -> None:
     """Reads ``targets`` of each language; sends a list with ``source: auto``."""
     languages = {language["code"]: language["targets"] for language in server.request("/languages").json}
     assert languages == {"de": ["de", "en"], "en": ["de", "en"]}
-    answer = server.request("/translate", {"q": [LINE, "Hello, my old friend!"], "source": "auto", "target": "en"})
+    answer = server.translate([LINE, "Hello, my old friend!"], source="auto")
     assert answer.json["translatedText"] == [english(LINE), "Hello, my old friend!"]
     assert [found["language"] for found in answer.json["detectedLanguage"]] == ["de", "en"]
     assert all(0 < found["confidence"] <= 100 for found in answer.json["detectedLanguage"])
-    post = {"q": [f"<p>{LINE}<br>…</p>", f"<p><b>{LINE}</b></p>"], "source": "auto", "target": "en", "format": "html"}
-    translated = [f"<p>{english(LINE)}<br>…</p>", f"<p><b>{english(LINE)}</b></p>"]
-    assert server.request("/translate", post).json["translatedText"] == translated
+    posted = server.translate([f"<p>{LINE}<br>…</p>", f"<p><b>{LINE}</b></p>"], source="auto", format="html")
+    assert posted.json["translatedText"] == [f"<p>{english(LINE)}<br>…</p>", f"<p><b>{english(LINE)}</b></p>"]
 
 
 def test_dialect(server: Any, serve: Callable[..., Any], translator: Translator, english: Callable[[str], str]) -> None:
@@ -53,9 +42,7 @@ def test_dialect(server: Any, serve: Callable[..., Any], translator: Translator,
     assert settings["charLimit"] == 20_000
     assert settings["frontendTimeout"] == 500
     assert not settings["keyRequired"]
-    assert server.request("/translate", {"q": LINE, "source": "de", "target": "en"}).json == {
-        "translatedText": english(LINE)
-    }
+    assert server.translate(LINE).json == {"translatedText": english(LINE)}
     closed = serve(translator, keys=("secret",))
     assert closed.request("/frontend/settings").json["keyRequired"]
     assert closed.request("/detect", form={"q": "hello", "api_key": "wrong"}).json == {"error": "Invalid API key"}
@@ -88,54 +75,44 @@ def test_forms_of_curl_are_utf8_without_percent_encoding(server: Any, size: int)
 
 def test_lines_are_kept_and_line_ends_of_forms_made_equal(server: Any, english: Callable[[str], str]) -> None:
     text = f"{LINE}\n\n  {LINE}\t12\n"
-    answer = server.request("/translate", {"q": text, "source": "de", "target": "en"}).json["translatedText"]
+    answer = server.translate(text).json["translatedText"]
     assert answer.split("\n")[:2] == [english(LINE), ""]
     assert answer.startswith(f"{english(LINE)}\n\n  {english(LINE)}\t")
-    again = server.request("/translate", form={"q": text.replace("\n", "\r\n"), "source": "de", "target": "en"})
+    again = server.request("/translate", form={"q": text.replace("\n", "\r\n"), **DIRECTION})
     assert again.json["translatedText"] == answer
 
 
 def test_addresses_and_placeholders_are_kept(server: Any) -> None:
     text = f"{LINE} https://x.org/a?b=c {{name}}\nm@x.org: {LINE}"
-    answer = server.request("/translate", {"q": text, "source": "de", "target": "en"}).json["translatedText"]
+    answer = server.translate(text).json["translatedText"]
     for kept in ("https://x.org/a?b=c", "{name}", "m@x.org"):
         assert answer.count(kept) == 1
     assert answer.count("\n") == 1
 
 
 def test_alternatives_are_unique_and_without_the_first(server: Any, translator: Translator) -> None:
-    body = {"q": LINE, "source": "de", "target": "en", "alternatives": 3}
-    answer = server.request("/translate", body).json
+    answer = server.translate(LINE, alternatives=3).json
     candidates = [c.text for c in translator.translate([LINE], n_best=4)[0].n_best]
     assert answer["translatedText"] == candidates[0]
     assert answer["alternatives"] == list(dict.fromkeys(c for c in candidates if c != candidates[0]))
-    as_list = server.request("/translate", body | {"q": [LINE], "alternatives": "3"}).json
+    as_list = server.translate([LINE], alternatives="3").json
     assert as_list == {"translatedText": [answer["translatedText"]], "alternatives": [answer["alternatives"]]}
 
 
 def test_alternatives_of_html_are_those_of_text_in_the_same_markup(server: Any) -> None:
-    body = {"q": LINE, "source": "de", "target": "en", "alternatives": 3}
-    plain = server.request("/translate", body).json["alternatives"]
+    plain = server.translate(LINE, alternatives=3).json["alternatives"]
     assert len(plain) >= 2
-    html = server.request("/translate", body | {"q": f"<p>{LINE} <br></p>", "format": "html"}).json
+    html = server.translate(f"<p>{LINE} <br></p>", alternatives=3, format="html").json
     assert html["alternatives"] == [f"<p>{text} <br></p>" for text in plain]
-    bold = body | {"q": LINE.replace("Hund", "<b>Hund</b>"), "format": "html"}
-    marked = server.request("/translate", bold | {"q": [bold["q"], bold["q"]]}).json["alternatives"]
+    bold = LINE.replace("Hund", "<b>Hund</b>")
+    marked = server.translate([bold, bold], alternatives=3, format="html").json["alternatives"]
     assert [text.replace("<b>", "").replace("</b>", "") for text in marked[0]] == plain
     assert all(f"<b>{word}</b>" in text for text in marked[1] if (word := "dog") in text)
 
 
-def post_file(server: Any, head: str, content: str, source: str = "de", glossary: str = "") -> Any:
-    fields = {"source": source, "target": "en", "glossary": glossary}
-    parts = [*((f'name="{name}"', value) for name, value in fields.items()), (head, content)]
-    body = "".join(f"--x\r\nContent-Disposition: form-data; {head}\r\n\r\n{value}\r\n" for head, value in parts)
-    headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    return server.request("/translate_file", f"{body}--x--\r\n".encode(), headers=headers)
-
-
 def test_files(server: Any, english: Callable[[str], str]) -> None:
     for source in ("de", "auto"):
-        answer = post_file(server, 'name="file"; filename="Ein Text.txt"', f"{LINE}\n\n{LINE}\n", source)
+        answer = server.upload('name="file"; filename="Ein Text.txt"', f"{LINE}\n\n{LINE}\n", source=source)
         url = answer.json["translatedFileUrl"]
         assert url.startswith(f"{server.url}/download_file/")
         found = server.request(url.removeprefix(server.url))
@@ -149,13 +126,13 @@ def test_files(server: Any, english: Callable[[str], str]) -> None:
 
 def test_files_with_a_glossary(server: Any, translator: Translator) -> None:
     head = 'name="file"; filename="a.md"'
-    answer = post_file(server, head, f"# {LINE}\n", glossary="Hund\tcat\nMond\tsun\nGarten\tzzz\n")
+    answer = server.upload(head, f"# {LINE}\n", glossary="Hund\tcat\nMond\tsun\nGarten\tzzz\n")
     found = server.request(answer.json["translatedFileUrl"].removeprefix(server.url)).body.decode()
     assert found.startswith("# ")
     assert "cat" in found
     assert "zzz" in found
     assert "missing" not in answer.json
-    wrong = post_file(server, head, LINE, glossary="Hund")
+    wrong = server.upload(head, LINE, glossary="Hund")
     assert (wrong.status, "glossary, line 1" in wrong.json["error"]) == (400, True)
 
 
@@ -169,23 +146,21 @@ def test_files_with_a_glossary(server: Any, translator: Translator) -> None:
     ],
 )
 def test_wrong_files(server: Any, part: str, text: str) -> None:
-    answer = post_file(server, part, "nothing")
+    answer = server.upload(part, "nothing")
     assert answer.status == 400
     assert text in answer.json["error"]
 
 
 def test_clients_with_too_many_requests_are_refused(serve: Callable[..., Any], translator: Translator) -> None:
     limited = serve(translator, keys=("first", "second"), rate_limit=2)
-    body = {"q": "Hund", "source": "de", "target": "en", "api_key": "first"}
-    assert [limited.request("/translate", body).status for _ in range(3)] == [200, 200, 429]
-    refused = limited.request("/detect", body)
+    assert [limited.translate("Hund", api_key="first").status for _ in range(3)] == [200, 200, 429]
+    refused = limited.request("/detect", {"q": "Hund", "api_key": "first"})
     assert (refused.status, refused.json) == (429, {"error": "Slowdown: 2 per 1 minute"})
     assert 0 < int(refused.headers["Retry-After"]) <= 30
     assert limited.request("/v1/models").status == limited.request("/languages").status == 200
-    text = {"text": "Hund", "source": "de", "target": "en"}
     key = {"Authorization": "Bearer first"}
-    assert limited.request("/v1/translate", text, headers=key).status == 429
-    assert limited.request("/translate", body | {"api_key": "second"}).status == 200
+    assert limited.request("/v1/translate", {"text": "Hund", **DIRECTION}, headers=key).status == 429
+    assert limited.translate("Hund", api_key="second").status == 200
 
 
 def test_requests_that_were_not_made_add_up_to_those_of_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,32 +190,23 @@ def test_requests_that_were_not_made_add_up_to_those_of_a_minute(monkeypatch: py
 
 
 def test_text_without_letters_comes_back(server: Any) -> None:
-    answer = server.request("/translate", {"q": "😀 !", "source": "auto", "target": "en"}).json
+    answer = server.translate("😀 !", source="auto").json
     undetected = {"confidence": 0.0, "language": "en"}
     assert answer == {"translatedText": "😀 !", "detectedLanguage": undetected}
     assert server.request("/detect", {"q": "😀"}).json == [undetected]
 
 
 ERRORS: list[tuple[Any, str]] = [
-    ({"source": "de", "target": "en"}, "Invalid request: missing q parameter"),
-    ({"q": "", "source": "de", "target": "en"}, "Invalid request: missing q parameter"),
+    (DIRECTION, "Invalid request: missing q parameter"),
+    ({"q": "", **DIRECTION}, "Invalid request: missing q parameter"),
     ({"q": "a", "target": "en"}, "Invalid request: missing source parameter"),
     ({"q": "a", "source": "xx", "target": "en"}, "xx is not supported"),
     ({"q": "a", "source": "de", "target": "auto"}, "auto is not supported"),
-    ({"q": "a", "source": "de", "target": "en", "format": "pdf"}, "pdf format is not supported"),
-    (
-        {"q": "a", "source": "de", "target": "en", "alternatives": "many"},
-        "Invalid request: alternatives parameter is not a number",
-    ),
-    (
-        {"q": "a", "source": "de", "target": "en", "alternatives": 11},
-        "Invalid request: alternatives parameter must be <= 10",
-    ),
-    (
-        {"q": "a" * 20_001, "source": "de", "target": "en"},
-        "Invalid request: request (20001) exceeds text limit (20000)",
-    ),
-    ({"q": ["a"] * 201, "source": "de", "target": "en"}, "Invalid request: request (201) exceeds text limit (200)"),
+    ({"q": "a", **DIRECTION, "format": "pdf"}, "pdf format is not supported"),
+    ({"q": "a", **DIRECTION, "alternatives": "many"}, "Invalid request: alternatives parameter is not a number"),
+    ({"q": "a", **DIRECTION, "alternatives": 11}, "Invalid request: alternatives parameter must be <= 10"),
+    ({"q": "a" * 20_001, **DIRECTION}, "Invalid request: request (20001) exceeds text limit (20000)"),
+    ({"q": ["a"] * 201, **DIRECTION}, "Invalid request: request (201) exceeds text limit (200)"),
     (b"{", "Invalid JSON format"),
     (b"[" * 100_000, "Invalid JSON format"),
 ]
@@ -253,7 +219,7 @@ def test_errors(server: Any, body: Any, text: str) -> None:
 
 
 def test_a_direction_without_a_model(serve: Callable[..., Any], translator: Translator) -> None:
-    answer = serve(translator).request("/translate", {"q": "a", "source": "en", "target": "de"})
+    answer = serve(translator).translate("a", source="en", target="de")
     text = "German (de) is not available as a target language from English (en)"
     assert (answer.status, answer.json) == (400, {"error": text})
 
@@ -275,30 +241,34 @@ def test_every_answer_has_cors_headers_and_errors_are_json(server: Any) -> None:
     assert server.request("/suggest", form={"q": "a"}).status == 403
 
 
-def test_a_body_that_is_too_large(serve: Callable[..., Any], translator: Translator) -> None:
-    small = serve(translator, max_bytes=1000)
-    body = {"q": "a" * 2000, "source": "de", "target": "en"}
-    assert small.request("/translate", body).status == 413
-    assert small.request("/v1/translate", body).status == 413
+def test_a_body_that_is_too_large(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "MAX_BYTES", 1000)
+    for path in ("/translate", "/v1/translate"):
+        assert server.request(path, {"q": "a" * 2000, **DIRECTION}).status == 413
 
 
-def test_a_full_queue(serve: Callable[..., Any], translator: Translator, hold: Hold) -> None:
-    small = serve(translator, queue_size=1)
+@pytest.mark.quick("texts")
+@pytest.mark.parametrize(("queue_size", "retry_after"), [(1, "1"), (2, "10")], ids=["texts", "documents"])
+def test_a_full_queue(
+    serve: Callable[..., Any], translator: Translator, hold: Hold, monkeypatch: pytest.MonkeyPatch, queue_size: int,
+    retry_after: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(service, "MAX_DOCUMENTS", 1)
+    small = serve(translator, queue_size=queue_size)
     release = hold(small.service.engine)
-    body = {"q": LINE, "source": "de", "target": "en"}
     with ThreadPoolExecutor(1) as client:
-        waiting = client.submit(small.request, "/translate", body)
+        waiting = client.submit(small.upload, 'name="file"; filename="a.txt"', LINE)
         while not small.service.engine.num_waiting:
             time.sleep(0.01)
-        full = small.request("/translate", body)
-        assert (full.status, full.headers["Retry-After"]) == (503, "1")
+        full = small.translate(LINE) if queue_size == 1 else small.upload('name="file"; filename="a.txt"', LINE)
+        assert (full.status, full.headers["Retry-After"]) == (503, retry_after)
         assert small.request("/health").status == 200
         release.set()
         assert waiting.result().status == 200
 
 
 def test_metrics(server: Any) -> None:
-    server.request("/translate", {"q": LINE, "source": "de", "target": "en"})
+    server.translate(LINE)
     text = server.request("/metrics").body.decode()
     assert 'nmt_requests_total{path="/translate",status="200"}' in text
     assert "nmt_batch_sentences_count" in text

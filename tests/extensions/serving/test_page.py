@@ -1,7 +1,6 @@
 """The page in a real browser: a headless Chromium, where it and its driver are on the machine."""
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 
 import nmt
 from nmt.translation.translator import Translator
-from tests.extensions.windows import SCHEMES_AND_WIDTHS, check_accessible, open_details, show_in
+from tests.extensions.windows import SCHEMES_AND_WIDTHS, check_accessible, open_details, show_in, silent_window
 
 LINE = "Der müde Bäcker sieht den Mond."
 
@@ -30,24 +29,12 @@ def test_the_page_is_served_and_loads_nothing_from_elsewhere(server: Any) -> Non
 @pytest.fixture
 def page(browser: Any, server: Any) -> Iterator[Any]:
     """The page with a translated line; its console must stay silent."""
-    context = browser.new_context(viewport={"width": 900, "height": 800}, accept_downloads=True)
-    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.url)
-    window = context.new_page()
-    complaints: list[str] = []
-    window.on("console", lambda message: complaints.append(message.text))
-    window.on("pageerror", lambda error: complaints.append(str(error)))
-    window.goto(f"{server.url}/")
-    window.select_option("#source", "de")
-    window.fill("#input", LINE)
-    window.wait_for_selector(".to .word i")
-    yield window
-    assert complaints == []
-    context.close()
-
-
-@pytest.fixture
-def english(translator: Translator) -> Callable[[str], str]:
-    return lambda line: translator.translate([line])[0].text
+    with silent_window(browser, f"{server.url}/") as window:
+        window.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.url)
+        window.select_option("#source", "de")
+        window.fill("#input", LINE)
+        window.wait_for_selector(".to .word i")
+        yield window
 
 
 def texts(page: Any, selector: str) -> list[str]:
@@ -146,17 +133,15 @@ def test_two_models_of_a_direction_are_side_by_side(
     other = nmt.load(train_tiny("training.max_steps=30"))
     own = serve(translator, other)
     names = [model["name"] for model in own.request("/v1/models").json["models"]]
-    window = browser.new_page()
-    window.goto(f"{own.url}/")
-    window.check("#compare")
-    window.fill("#input", LINE)
-    window.wait_for_selector("#status-2 >> text=/ s$/")
-    texts = [model.translate([LINE])[0].text for model in (translator, other)]
-    assert [window.input_value(field) for field in ("#model", "#model-2")] == names
-    assert [window.text_content(field) for field in ("#output", "#output-2")] == texts
-    window.select_option("#model", names[1])
-    window.wait_for_function("text => document.querySelector('#output').textContent === text", arg=texts[1])
-    window.close()
+    with silent_window(browser, f"{own.url}/") as window:
+        window.check("#compare")
+        window.fill("#input", LINE)
+        window.wait_for_selector("#status-2 >> text=/ s$/")
+        texts = [model(LINE).text for model in (translator, other)]
+        assert [window.input_value(field) for field in ("#model", "#model-2")] == names
+        assert [window.text_content(field) for field in ("#output", "#output-2")] == texts
+        window.select_option("#model", names[1])
+        window.wait_for_function("text => document.querySelector('#output').textContent === text", arg=texts[1])
 
 
 @pytest.mark.slow
@@ -210,10 +195,8 @@ def test_problems_are_marked_explained_and_repaired(page: Any) -> None:
         first = sentence("Er hat 17 Hunde.", wrong, problems=problems, confidence=0.834)
         if asked[-1]["check"] == "repair":
             first = sentence("Er hat 17 Hunde.", right, problems={}, repaired=True, confidence=0.2)
-        sentences = [
-            first,
-            *([sentence("Er schläft.", "He sleeps.", problems={})] if asked[-1]["text"] == source else []),
-        ]
+        rest = [sentence("Er schläft.", "He sleeps.", problems={})] if asked[-1]["text"] == source else []
+        sentences = [first, *rest]
         text = " ".join(each["translation"] for each in sentences)
         route.fulfill(json={"translations": [{"text": text, "source": "de", "sentences": sentences}]})
 
@@ -284,14 +267,10 @@ def test_it_is_accessible(page: Any, scheme: str, width: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_correction_is_saved_and_used(
-    browser: Any, serve: Callable[..., Any], tiny_model: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(tiny_model, folder)
-    nmt.TranslationMemory(folder).add([(LINE.replace("müde", "alte"), "The old baker.")])
+def test_a_correction_is_saved_and_used(browser: Any, serve: Callable[..., Any], own_model: Path) -> None:
+    nmt.TranslationMemory(own_model).add([(LINE.replace("müde", "alte"), "The old baker.")])
     page = browser.new_page()
-    page.goto(f"{serve(nmt.load(folder), feedback=True).url}/")
+    page.goto(f"{serve(nmt.load(own_model), feedback=True).url}/")
     page.select_option("#source", "de")
     page.fill("#input", LINE)
     page.wait_for_selector(".memory button")

@@ -49,16 +49,13 @@ def test_interventions_have_the_translation_and_probabilities_before_and_after(s
 
 def test_translation_goes_on_unchanged_beside_interventions(server: Any) -> None:
     """All use one model: an intervention concerns its own request alone."""
-    body = {"text": LINE, "source": "de", "target": "en"}
-    expected = server.request("/v1/translate", body).json["translations"][0]["text"]
-    off = [intervene(server, {"kind": "off"}).json] * 6
+    [expected] = server.ask(text=LINE)
+    off = intervene(server, {"kind": "off"}).json
     with ThreadPoolExecutor(12) as pool:
         changed = [pool.submit(intervene, server, {"kind": "off"}) for _ in range(6)]
-        plain = [pool.submit(server.request, "/v1/translate", body) for _ in range(6)]
-        assert [each.result().json["translations"][0]["text"] for each in plain] == [expected] * 6
-        assert [each.result().json["results"][0]["text"] for each in changed] == [
-            each["results"][0]["text"] for each in off
-        ]
+        plain = [pool.submit(server.ask, text=LINE) for _ in range(6)]
+        assert [each.result()[0]["text"] for each in plain] == [expected["text"]] * 6
+        assert {each.result().json["results"][0]["text"] for each in changed} == {off["results"][0]["text"]}
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from nmt.extensions.serving.service import RequestContext
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import Request
 from nmt.translation.translator import Translator
+from tests.extensions.serving.conftest import DIRECTION
 
 
 def as_direction(model: Translator, source: str, target: str) -> Translator:
@@ -62,7 +63,7 @@ def test_a_model_whose_results_are_not_finite_is_a_fault_of_the_server(serve: An
     broken = Translator(model, translator.vocabularies, translator.recipe)
     server, error = serve(broken), "Cannot translate text: The weights of the model are not finite: decoder.output."
     for path, field in (("/translate", "q"), ("/v1/translate", "text")):
-        answer = server.request(path, {field: "Der Hund schläft.", "source": "de", "target": "en"})
+        answer = server.request(path, {field: "Der Hund schläft.", **DIRECTION})
         assert (answer.status, answer.json) == (500, {"error": error})
     assert server.request("/health").status == 200
 
@@ -103,13 +104,13 @@ def test_each_candidate_has_links_of_its_own(
 def test_a_search_without_end_costs_one_request(
     serve: Callable[..., Any], translator: Translator, german: list[str], endless: threading.Event
 ) -> None:
-    own, body = serve(translator, time_limit=1), {"source": "de", "target": "en"}
-    answer = own.request("/translate", body | {"q": "endless"})
+    own = serve(translator, time_limit=1)
+    answer = own.translate("endless")
     text = "Cannot translate text: the time limit of 1 seconds was exceeded"
     assert (answer.status, answer.json) == (504, {"error": text})
     assert endless.is_set()
-    for path, field in (("/translate", "q"), ("/v1/translate", "text")):
-        assert own.request(path, body | {field: german[0]}).status == 200
+    assert own.translate(german[0]).status == 200
+    assert own.ask(text=german[0])
 
 
 def test_a_sentence_that_is_too_long_for_the_model_is_translatedin_parts(
@@ -183,11 +184,11 @@ def test_a_tag_holds_for_the_sentences_behind_it(
     text = f"<2de> {german[0]} {german[1]}\n<2en> {german[2]} {german[3]} www.example.org"
     wanted = [*(f"<2de> {line}" for line in german[:2]), *(f"<2en> {line}" for line in german[2:4])]
     expected = [each.text for each in tagged.translate(wanted)]
-    server, request = serve(tagged), {"source": "de", "target": "en"}
-    answer = server.request("/v1/translate", request | {"text": text}).json["translations"][0]
+    server = serve(tagged)
+    [answer] = server.ask(text=text)
     assert [sentence["source"] for sentence in answer["sentences"]][:3] == wanted[:3]
     assert [sentence["translation"] for sentence in answer["sentences"]][:3] == expected[:3]
-    translated = server.request("/translate", request | {"q": text}).json["translatedText"]
+    translated = server.translate(text).json["translatedText"]
     assert translated.startswith(f"{expected[0]} {expected[1]}\n{expected[2]}")
 
 
@@ -218,12 +219,12 @@ def test_small_requests_do_not_wait_for_the_threads_of_large_ones(
     monkeypatch.setattr(RequestContext, "translate", wait_if_long)
     limited = serve(translator, time_limit=5.0)
     name = "q" if path == "/translate" else "text"
-    large = {name: ["Ein Hund. " * 1500] * 4, "source": "de", "target": "en"}
+    large = {name: ["Ein Hund. " * 1500] * 4, **DIRECTION}
     client = threading.Thread(target=limited.request, args=(path, large))
     client.start()
     try:
         assert all(started.acquire(timeout=30) for _ in range(2))
-        assert limited.request(path, {name: "Ein Hund.", "source": "de", "target": "en"}).status == 200
+        assert limited.request(path, {name: "Ein Hund.", **DIRECTION}).status == 200
     finally:
         release.set()
         client.join()

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,11 @@ import nmt
 from nmt.alignment.links import to_json
 from nmt.extensions.quality.confidence import Calibration, Regression
 from nmt.translation.translator import Translator
-
-LINE = "Der Hund schläft im Garten."
-
-
-def ask(server: Any, **body: Any) -> Any:
-    answer = server.request("/v1/translate", {"source": "de", "target": "en"} | body)
-    assert answer.status == 200, answer.body
-    return answer.json["translations"]
+from tests.extensions.serving.conftest import DIRECTION, LINE
 
 
 def test_translate_gives_what_the_translator_gives(server: Any, translator: Translator) -> None:
-    [found] = ask(server, text=LINE, n_best=3, alignment=True, alpha=0.5)
+    [found] = server.ask(text=LINE, n_best=3, alignment=True, alpha=0.5)
     [expected] = translator.stream([LINE], n_best=3, with_alignment=True, alpha=0.5)
     [sentence], wanted = found["sentences"], expected.to_json()
     for name in ("source", "translation", "tokens", "alignment"):
@@ -35,14 +27,12 @@ def test_translate_gives_what_the_translator_gives(server: Any, translator: Tran
 
 
 def test_the_beam_is_as_wide_as_the_candidates_are_many(server: Any) -> None:
-    body = {"text": "Der Hund schläft.", "source": "de", "target": "en", "split": False, "n_best": 3, "beam_size": 1}
-    [translation] = server.request("/v1/translate", body).json["translations"]
-    [sentence] = translation["sentences"]
-    assert len(sentence["n_best"]) == 3
+    [translation] = server.ask(text=LINE, split=False, n_best=3, beam_size=1)
+    assert len(translation["sentences"][0]["n_best"]) == 3
 
 
 def test_texts_are_divided_into_sentences(server: Any, german: list[str]) -> None:
-    first, second = ask(server, text=[f"{german[0]} {german[1]}\n{german[2]}", LINE], source="auto")
+    first, second = server.ask(text=[f"{german[0]} {german[1]}\n{german[2]}", LINE], source="auto")
     assert [sentence["source"] for sentence in first["sentences"]] == german[:3]
     one, two, three = (sentence["translation"] for sentence in first["sentences"])
     assert first["text"] == f"{one} {two}\n{three}"
@@ -52,41 +42,38 @@ def test_texts_are_divided_into_sentences(server: Any, german: list[str]) -> Non
 
 def test_constraints(server: Any, translator: Translator) -> None:
     plain = translator.translate([LINE])[0].text
-    [found] = ask(server, text=LINE, split=False, prefix="my brother", must_contain=["moon"])
+    [found] = server.ask(text=LINE, split=False, prefix="my brother", must_contain=["moon"])
     assert found["text"].startswith("my brother")
     assert "moon" in found["text"]
-    [found] = ask(server, text=LINE, forbid=["garden"])
+    [found] = server.ask(text=LINE, forbid=["garden"])
     assert "garden" in plain
     assert "garden" not in found["text"]
-    [found] = ask(server, text=LINE, split=False, must_contain=["zzz"])
+    [found] = server.ask(text=LINE, split=False, must_contain=["zzz"])
     assert found["sentences"][0]["missing"] == ["zzz"]
-    [found] = ask(server, text=LINE, glossary={"hund": "cat", "Mond": "sun"})
+    [found] = server.ask(text=LINE, glossary={"hund": "cat", "Mond": "sun"})
     assert "cat" in found["text"]
     assert "missing" not in found["sentences"][0]
-    refused = server.request("/v1/translate", {"text": LINE, "source": "de", "target": "en", "prefix": "a"})
-    assert refused.status == 400
-    assert "split=false" in refused.json["error"]
 
 
 def test_problems_are_named_and_repaired(server: Any, translator: Translator) -> None:
     lines = [LINE, "Der Hund schläft 17."]
     for how in (True, "repair"):
         wanted = translator.translate(lines, check=how)
-        for found, expected in zip(ask(server, text=lines, split=False, check=how), wanted, strict=True):
+        for found, expected in zip(server.ask(text=lines, split=False, check=how), wanted, strict=True):
             [sentence] = found["sentences"]
             assert sentence["problems"] == expected.problems
             assert sentence.get("repaired") == expected.fields.get("repaired")
             assert sentence["translation"] == expected.text
     assert "numbers" in wanted[1].problems or wanted[1].repaired
     long = " ".join([LINE[:-1]] * 60)  # is translated in parts
-    [found] = ask(server, text=long, split=False, check=True)
+    [found] = server.ask(text=long, split=False, check=True)
     assert found["sentences"][0]["problems"] is not None
-    [found] = ask(server, text=LINE)
+    [found] = server.ask(text=LINE)
     assert "problems" not in found["sentences"][0]
 
 
 def test_stream(server: Any, translator: Translator) -> None:
-    body = {"text": LINE, "source": "de", "target": "en", "stream": True}
+    body = {"text": LINE, **DIRECTION, "stream": True}
     answer = server.request("/v1/translate", body)
     assert answer.headers["Content-Type"].startswith("text/event-stream")
     events = [event.split("\n") for event in answer.body.decode().strip().split("\n\n")]
@@ -133,12 +120,13 @@ def test_the_page_of_the_api_needs_no_network(server: Any) -> None:
     ("path", "body", "text"),
     [
         ("translate", {"text": LINE}, "target"),
-        ("translate", {"text": LINE, "source": "de", "target": "en", "beam": 3}, "beam"),
-        ("translate", {"text": 5, "source": "de", "target": "en"}, "text"),
-        ("translate", {"text": [], "source": "de", "target": "en"}, "text"),
-        ("translate", {"text": LINE, "source": "de", "target": "en", "n_best": 1000}, "n_best"),
-        ("translate", {"text": "a" * 20_001, "source": "de", "target": "en"}, "exceeds text limit"),
-        ("align", {"source": "de", "target": "en", "pairs": [["a"]]}, "pairs"),
+        ("translate", {"text": LINE, **DIRECTION, "beam": 3}, "beam"),
+        ("translate", {"text": LINE, **DIRECTION, "prefix": "a"}, "split=false"),
+        ("translate", {"text": 5, **DIRECTION}, "text"),
+        ("translate", {"text": [], **DIRECTION}, "text"),
+        ("translate", {"text": LINE, **DIRECTION, "n_best": 1000}, "n_best"),
+        ("translate", {"text": "a" * 20_001, **DIRECTION}, "exceeds text limit"),
+        ("align", {**DIRECTION, "pairs": [["a"]]}, "pairs"),
         ("score", {"source": "de", "target": "de", "pairs": [["a", "b"]]}, "no single model"),
         ("score", b"{", "JSON"),
     ],
@@ -150,12 +138,9 @@ def test_errors(server: Any, path: str, body: Any, text: str) -> None:
 
 
 def test_a_model_without_attention(serve: Callable[..., Any], vanilla_model: Any) -> None:
-    import nmt
-
     own = serve(nmt.load(vanilla_model))
-    body = {"source": "de", "target": "en"}
-    assert own.request("/v1/align", body | {"pairs": [["a", "b"]]}).status == 400
-    [found] = ask(own, text=LINE, alignment=True)
+    assert own.request("/v1/align", {**DIRECTION, "pairs": [["a", "b"]]}).status == 400
+    [found] = own.ask(text=LINE, alignment=True)
     assert found["sentences"][0]["alignment"] is None
 
 
@@ -163,46 +148,39 @@ def test_a_model_without_attention(serve: Callable[..., Any], vanilla_model: Any
 def test_several_models_of_a_direction(
     serve: Callable[..., Any], translator: Translator, backward: Translator, german: list[str], train_tiny: Any
 ) -> None:
-    import nmt
-
     other = nmt.load(train_tiny("training.max_steps=30"))
     server = serve(translator, other, backward)
     names = [model["name"] for model in server.request("/v1/models").json["models"]]
     assert len(set(names)) == 3
-    texts = [[found["text"] for found in ask(server, text=german[:3], model=name)] for name in (None, *names[:2])]
+    texts = [[found["text"] for found in server.ask(text=german[:3], model=name)] for name in (None, *names[:2])]
     assert texts[0] == texts[1] == [translation.text for translation in translator.translate(german[:3])]
     assert texts[2] == [translation.text for translation in other.translate(german[:3])] != texts[1]
-    pairs = {"source": "de", "target": "en", "pairs": [[LINE, "The dog"]]}
+    pairs = {**DIRECTION, "pairs": [[LINE, "The dog"]]}
     scores = [server.request("/v1/score", pairs | {"model": name}).json for name in names[:2]]
     assert scores[0] != scores[1]
-    [same] = ask(server, text="The dog sleeps in the garden.", source="auto", model=names[0])
+    [same] = server.ask(text="The dog sleeps in the garden.", source="auto", model=names[0])
     assert same["text"] == "The dog sleeps in the garden."
     for wrong in (names[2], "nothing"):
-        refused = server.request("/v1/translate", {"text": LINE, "source": "de", "target": "en", "model": wrong})
+        refused = server.request("/v1/translate", {"text": LINE, **DIRECTION, "model": wrong})
         assert (refused.status, refused.json["error"]) == (400, f"{wrong} is no model from de to en: see /v1/models")
 
 
 def test_confidence_is_that_of_the_model_where_it_was_calibrated(
-    tiny_model: Path, tmp_path: Path, serve: Callable[..., Any], server: Any
+    own_model: Path, serve: Callable[..., Any], server: Any
 ) -> None:
     lines = [LINE, "Die Katze sieht den Mond."]
-    assert all(
-        "confidence" not in sentence
-        for each in ask(server, text=lines, confidence=True)
-        for sentence in each["sentences"]
-    )
-    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    plain = server.ask(text=lines, confidence=True)
+    assert all("confidence" not in sentence for each in plain for sentence in each["sentences"])
     words = Regression(weights={"log_odds": 1.0}, bias=3.0)
     weights = {"mean_probability": 1.0, "length_ratio": -0.5}
-    Calibration(weights=weights, bias=0.1, min_chrf=50.0, words=words).save(folder / "calibration.json")
-    model = nmt.load(folder)
+    Calibration(weights=weights, bias=0.1, min_chrf=50.0, words=words).save(own_model / "calibration.json")
+    model = nmt.load(own_model)
     expected, own = model.translate(lines, with_confidence=True), serve(model)
-    for found, wanted in zip(ask(own, text=lines, confidence=True), expected, strict=True):
+    for found, wanted in zip(own.ask(text=lines, confidence=True), expected, strict=True):
         [sentence] = found["sentences"]
         assert sentence["confidence"] == pytest.approx(wanted.confidence, abs=1e-3)
         assert sentence["word_confidences"] == pytest.approx(wanted.word_confidences, abs=1e-3)
-    [parts] = ask(own, text=" ".join([LINE[:-1]] * 60), split=False, confidence=True)[0][
-        "sentences"
-    ]  # too long as a whole
+    long = " ".join([LINE[:-1]] * 60)  # is translated in parts
+    [parts] = own.ask(text=long, split=False, confidence=True)[0]["sentences"]
     assert len(parts["word_confidences"]) == len(parts["translation"].split())
-    assert "confidence" not in ask(own, text=LINE)[0]["sentences"][0]
+    assert "confidence" not in own.ask(text=LINE)[0]["sentences"][0]
