@@ -86,10 +86,10 @@ def start_shards(
 
 def nth_device(name: str, number: int) -> str:
     """The device of one of several processes, by its number from 0: with ``auto`` or ``cuda`` the GPUs in turn."""
-    import torch
+    from nmt.extensions.shards.workers import num_gpus
 
-    num_gpus = torch.cuda.device_count() if name in ("auto", "cuda") else 0
-    return f"cuda:{number % num_gpus}" if num_gpus > 1 else name
+    count = num_gpus(name)
+    return f"cuda:{number % count}" if count > 1 else name
 
 
 def _translate_shard(job: "TranslationJob", input_format: str | None, shard: "Shard") -> "Iterator[Step]":

@@ -113,17 +113,13 @@ class StartedWorker:
 
 
 class LocalProcess:
-    """A process of this machine, which ends when the one that started it ends.
+    """A process of this machine, which ends when the one that started it ends."""
 
-    Args:
-        serve: runs in the process, with its end of the pipe and the argument.
-    """
-
-    def __init__(self, number: int, serve: Callable[[Any, Any], None], argument: Any) -> None:
+    def __init__(self, number: int, num_threads: int) -> None:
         self.number = number
         context: Any = get_context("spawn")  # the base class that is declared has no Process
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, argument), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, num_threads), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -152,11 +148,11 @@ class LocalExecutor(Executor):
 
     def __init__(self, options: Any, num_workers: int | None, device: str, cores_each: int = CORES) -> None:
         cores = int(os.environ.get("OMP_NUM_THREADS") or _num_cores())
-        self.num_workers = num_workers or _num_gpus(device) or max(1, cores // cores_each)
+        self.num_workers = num_workers or num_gpus(device) or max(1, cores // cores_each)
         self._num_threads = max(1, cores // self.num_workers)
 
     def start_worker(self, make: JobFactory, number: int) -> LocalProcess:
-        worker = LocalProcess(number, _serve, self._num_threads)
+        worker = LocalProcess(number, self._num_threads)
         worker.give((make, number, plugins.named))
         return worker
 
@@ -169,7 +165,8 @@ def _num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _num_gpus(device: str) -> int:
+def num_gpus(device: str) -> int:
+    """Returns the number of GPUs that workers on a device share, 0 for one device or the CPU."""
     if device not in ("auto", "cuda"):
         return 0
     import torch

@@ -4,8 +4,7 @@ import gzip
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,36 +21,35 @@ from nmt.translation.options import TranslationOptions
 
 WORK = """
 import os, signal
-from functools import partial
 from nmt.core.output import open_output
 from nmt.core.text import read_lines
 
-def start(kills, number):
-    return partial(work, kills)
+def start(number):
+    return work
 
-def work(kills, shard):
+def work(shard):
     with open_output(shard.output) as file:
         for line in read_lines(shard.inputs[0]):
             file.write(line.upper() + "\\n")
             yield "lines", 1
-            mark = shard.inputs[0].with_name("." + shard.name)
-            if shard.name in kills and not (kills[shard.name] and mark.exists()):
+            mark = shard.inputs[0].with_name(".killed")
+            if shard.name == "b" and not mark.exists():
                 mark.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
     yield "done", None
 """
-"""Kills its process at the first line of some shards, once or always; without PyTorch, so that it starts at once."""
+"""Kills its process once, at the first line of the shard b; without PyTorch, so that it starts at once."""
 
 
 @pytest.fixture
-def uppercase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., JobFactory]]:
-    """``uppercase(b=True)`` is killed by the shard b once, ``uppercase(b=False)`` always."""
+def uppercase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobFactory]:
+    """Makes what is killed by the shard b once."""
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "shard_work.py").write_text(WORK)
     monkeypatch.syspath_prepend(tmp_path / "modules")
     import shard_work  # type: ignore[import-not-found]
 
-    yield lambda **kills: partial(shard_work.start, kills)
+    yield shard_work.start
     del sys.modules["shard_work"]
 
 
@@ -69,9 +67,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.posix
-def test_the_shard_of_a_killed_worker_is_done_again(four: list[Shard], uppercase: Callable[..., JobFactory]) -> None:
+def test_the_shard_of_a_killed_worker_is_done_again(four: list[Shard], uppercase: JobFactory) -> None:
     four[0].output.parent.mkdir()
-    found = list(steps(four, LocalExecutor(None, 2, "cpu"), uppercase(b=True)))
+    found = list(steps(four, LocalExecutor(None, 2, "cpu"), uppercase))
     assert sorted(shard.name for shard, (kind, _) in found if shard and kind == "lost") == ["b"]
     assert sorted(shard.name for shard, (kind, _) in found if shard and kind == "done") == ["a", "b", "c", "d"]
     for shard in four:
