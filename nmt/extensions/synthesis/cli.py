@@ -10,13 +10,12 @@ from nmt.cli.help import CONTENT, FILTERING, INPUT_AND_OUTPUT, LARGE_LANGUAGE_MO
 from nmt.cli.schema import options_of
 from nmt.cli.translate import translate_lines
 from nmt.cli.translation_options import Precision, Resume
-from nmt.core.compression import of_name
 from nmt.core.console import print_table, progress_bar, say
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.sources import FileText
 from nmt.extensions.cleaning.pair_options import PairOptions
-from nmt.extensions.synthesis.synthesis import Synthesis, check_language, record, with_one_sample
+from nmt.extensions.synthesis.synthesis import Synthesis, check_language, record, suffix_of, with_one_sample
 from nmt.extensions.synthesis.teacher import PROMPT, ChatTeacher, TeacherJob, TeacherOptions
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.job import TranslationJob
@@ -181,9 +180,7 @@ def _ask_teacher(
         prompt = prompt.replace(name, name_of(language))
     settings = {**teacher.model_dump(mode="json"), "prompt": prompt, "samples": num_samples, **sent, "input": files[0]}
     job = TeacherJob(ChatTeacher(teacher, prompt, sent, num_samples), reverse)
-    synthesis = Synthesis(
-        (languages[0], languages[1]), 1, pair_options, settings, files[1], suffix=_suffix_of(files[0])
-    )
+    synthesis = Synthesis((languages[0], languages[1]), 1, pair_options, settings, files[1], suffix=suffix_of(files[0]))
     _write_pairs(job, synthesis, files[0], output, resume)
     say(f"tokens used: {job.teacher.tokens:,}")
 
@@ -202,9 +199,7 @@ def _synthesize(
     input, references = files
     check_language(input, translator.recipe)
     pair_options = PairOptions(**{name: options.pop(name) for name in PairOptions.model_fields})
-    decoding = options
-    if references is None:
-        decoding = with_one_sample(translator, decoding)
+    decoding = with_one_sample(translator, options) if references is None else options
     effective, data = translator.options(**decoding), translator.recipe.data
     synthesis = Synthesis(
         (data.source, data.target) if translated else (data.target, data.source),
@@ -213,7 +208,7 @@ def _synthesize(
         {"model": str(translator.directory), "input": input, **effective.model_dump(mode="json")},
         references,
         effective.seed if noise else None,
-        _suffix_of(input),
+        suffix_of(input),
     )
     n_best = 1 if references is None else effective.beam_size
     job = TranslationJob(translator, record, options=TranslationOptions(n_best, decoding=decoding)).in_processes(input)
@@ -223,10 +218,6 @@ def _synthesize(
 def _check_new(output: Path) -> None:
     if output.exists():
         raise UserError(f"{output} exists already.", "Name another folder with -o, or delete it.")
-
-
-def _suffix_of(input: str) -> str:
-    return compression.suffix if (compression := of_name(input)) else ""
 
 
 def _write_pairs(

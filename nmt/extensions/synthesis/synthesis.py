@@ -54,14 +54,18 @@ def with_one_sample(translator: Translator, decoding: dict[str, Any]) -> dict[st
     return {**decoding, "beam_size": 1} if is_one else decoding
 
 
+def suffix_of(path: Path | str) -> str:
+    """Returns the end of the name of a compressed file, such as ``.zst``; empty for another file."""
+    return compression.suffix if (compression := of_name(path)) else ""
+
+
 def check_language(path: Path | str, recipe: Recipe) -> None:
     """Refuse a file to translate whose name ends in the language that the model translates into.
 
     Raises:
         UserError: it does.
     """
-    compression = of_name(path)
-    name = str(path).removesuffix(compression.suffix if compression else "")
+    name = str(path).removesuffix(suffix_of(path))
     source, target = recipe.data.source, recipe.data.target
     if source != target and Path(name).suffix == f".{target}":
         raise UserError(
