@@ -15,35 +15,12 @@ from nmt.extensions.cleaning.pair_options import PairOptions
 from nmt.extensions.synthesis import synthesis
 from nmt.extensions.synthesis.synthesis import FILLER, Synthesis, noised
 from nmt.metrics.table import METRICS
-from nmt.quickstart.embedded_corpus import splits
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
+from tests.extensions.synthesis.conftest import MODEL, NUM_LINES, contents, lines_of
 
-MODEL = Path(__file__).resolve().parents[2] / "golden" / "models" / "transformer"
-"""From English to German."""
-NUM_LINES = 60
 SHORT = ("--max-length", 8)
 """The model hardly ever ends a sentence by itself."""
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """mono.en, 60 lines of which the seventh is empty, and their translation mono.de."""
-    folder = tmp_path_factory.mktemp("mono")
-    pairs = splits(train=NUM_LINES)["train"]
-    for language in ("en", "de"):
-        side = "source" if language == "en" else "target"
-        lines = [str(getattr(pair, side)) if number != 6 else "" for number, pair in enumerate(pairs)]
-        (folder / f"mono.{language}").write_text("".join(f"{line}\n" for line in lines), "utf-8")
-    return folder
-
-
-def lines_of(path: Path) -> list[str]:
-    return path.read_text("utf-8").splitlines()
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_pairs_are_the_lines_and_their_translations(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
@@ -165,17 +142,13 @@ def whole(run_nmt: RunNmt, corpus: Path, tmp_path_factory: pytest.TempPathFactor
             return kept(self, records, *others)
 
         patch.setattr(Synthesis, "write", write)
-        assert (
-            run_nmt("backtranslate", MODEL, "-i", corpus / "mono.en", "-o", folder / "bt", *SMALL_WINDOWS).returncode
-            == 0
-        )
+        done = run_nmt("backtranslate", MODEL, "-i", corpus / "mono.en", "-o", folder / "bt", *SMALL_WINDOWS)
+        assert done.returncode == 0
     return folder
 
 
 @pytest.mark.quick("60-*")
-@pytest.mark.parametrize(
-    ("num_lines", "windows"), [(3, [32, 28]), (32, [28]), (45, [28]), (NUM_LINES, [])], ids=lambda value: str(value)
-)
+@pytest.mark.parametrize(("num_lines", "windows"), [(3, [32, 28]), (32, [28]), (45, [28]), (NUM_LINES, [])], ids=str)
 def test_wherever_it_was_stopped(
     run_nmt: RunNmt, corpus: Path, tmp_path: Path, whole: Path, num_lines: int, windows: list[int],
     monkeypatch: pytest.MonkeyPatch,

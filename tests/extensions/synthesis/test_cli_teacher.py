@@ -12,8 +12,7 @@ import pytest
 from fixture_types import RunNmt
 
 import nmt
-from nmt.quickstart.embedded_corpus import splits
-from tests.extensions.synthesis.test_cli import MODEL, contents, lines_of
+from tests.extensions.synthesis.conftest import MODEL, contents, lines_of
 
 pytest.importorskip("httpx2")
 
@@ -48,11 +47,10 @@ def endpoint(server: Endpoint) -> Endpoint:
 
 
 @pytest.fixture(scope="module")
-def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def text(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """30 English lines, of which the seventh is empty."""
     path = tmp_path_factory.mktemp("text") / "mono.en"
-    lines = [pair.source if number != 6 else "" for number, pair in enumerate(splits(train=NUM_LINES)["train"])]
-    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    path.write_text("".join(f"{line}\n" for line in lines_of(corpus / "mono.en")[:NUM_LINES]), "utf-8")
     return path
 
 
@@ -67,17 +65,25 @@ def reverse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def options(endpoint: Endpoint, model: str, *others: object) -> list[object]:
-    return ["--teacher", endpoint.url, "--model", model, "--languages", "en,de", *others]
+@pytest.fixture
+def distill(run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path) -> RunNmt:
+    """``distill("good", "--parallel", 4, code=2)``: asks a model of the server; the folder ``made`` is written."""
+
+    def run(model: str, *options: object, languages: bool = True, code: int = 0, output: str = "made") -> Any:
+        teacher = ["--teacher", endpoint.url, "--model", model, *(("--languages", "en,de") if languages else ())]
+        done = run_nmt("distill", text, *teacher, *options, "-o", tmp_path / output)
+        assert done.returncode == code, done.stderr
+        return done
+
+    return run
 
 
 @pytest.mark.slow
 def test_the_answers_are_the_target_side(
-    run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    distill: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "key")
-    done = run_nmt("distill", text, *options(endpoint, "good", "--max-length", 9), "-o", tmp_path / "made")
-    assert done.returncode == 0, done.stderr
+    done = distill("good", "--max-length", 9)
     sources = lines_of(text)
     expected = [found.text for found in nmt.load(MODEL, "cpu").translate(sources, beam_size=1, max_length=8)]
     removed = {json.loads(line)["line"] for line in lines_of(tmp_path / "made" / "removed.jsonl")}
@@ -101,13 +107,9 @@ def test_the_answers_are_the_target_side(
 
 
 @pytest.mark.slow
-def test_failures_are_retried_and_requests_are_parallel(
-    run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path
-) -> None:
+def test_failures_are_retried_and_requests_are_parallel(distill: RunNmt, endpoint: Endpoint, tmp_path: Path) -> None:
     for model in ("good", "flaky"):
-        arguments = options(endpoint, model, "--parallel", 4, "--timeout", 2)
-        done = run_nmt("distill", text, *arguments, "-o", tmp_path / model)
-        assert done.returncode == 0, done.stderr
+        distill(model, "--parallel", 4, "--timeout", 2, output=model)
     assert contents(tmp_path / "flaky").keys() == contents(tmp_path / "good").keys()
     for name in ("train.en", "train.de", "removed.jsonl"):
         assert (tmp_path / "flaky" / name).read_bytes() == (tmp_path / "good" / name).read_bytes()
@@ -118,16 +120,13 @@ def test_failures_are_retried_and_requests_are_parallel(
 
 @pytest.mark.slow
 def test_the_reverse_model_chooses_and_filters(
-    run_nmt: RunNmt, endpoint: Endpoint, text: Path, reverse: Path, tmp_path: Path
+    distill: RunNmt, endpoint: Endpoint, text: Path, reverse: Path, tmp_path: Path
 ) -> None:
-    arguments = ["--teacher", endpoint.url, "--model", "good", "--reverse", reverse, "--beam-size", 3]
-    done = run_nmt("distill", text, *arguments, "--drop-worst", 0.5, "-o", tmp_path / "made")
-    assert done.returncode == 0, done.stderr
+    distill("good", "--reverse", reverse, "--beam-size", 3, "--drop-worst", 0.5, languages=False)
     assert endpoint.requests()[0]["body"].items() >= {"n": 3, "temperature": 1.0, "seed": 1}.items()
     scorer = nmt.load(reverse, "cpu")
-    candidates = nmt.load(MODEL, "cpu").translate(
-        [line for line in lines_of(text) if line], 3, beam_size=3, max_length=8
-    )
+    lines = [line for line in lines_of(text) if line]
+    candidates = nmt.load(MODEL, "cpu").translate(lines, 3, beam_size=3, max_length=8)
     kept = dict(zip(*(lines_of(tmp_path / "made" / f"train.{end}") for end in ("en", "de")), strict=True))
     scores = list(map(float, lines_of(tmp_path / "made" / "train.scores")))
     removed = [json.loads(line) for line in lines_of(tmp_path / "made" / "removed.jsonl")]
@@ -144,59 +143,42 @@ def test_the_reverse_model_chooses_and_filters(
 
 
 @pytest.mark.slow
-def test_samples_of_servers_that_give_one_choice(
-    run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path
-) -> None:
-    done = run_nmt("distill", text, *options(endpoint, "single", "--beam-size", 3), "-o", tmp_path / "made")
-    assert done.returncode == 0, done.stderr
+def test_samples_of_servers_that_give_one_choice(distill: RunNmt, endpoint: Endpoint) -> None:
+    distill("single", "--beam-size", 3)
     assert sorted(request["body"]["seed"] for request in endpoint.requests()) == sorted([1, 2, 3] * (NUM_LINES - 1))
 
 
 @pytest.mark.slow
-def test_answers_become_lines(run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path) -> None:
-    done = run_nmt("distill", text, *options(endpoint, "wordy"), "-o", tmp_path / "made")
-    assert done.returncode == 0, done.stderr
+def test_answers_become_lines(distill: RunNmt, tmp_path: Path) -> None:
+    distill("wordy")
     assert all(line.endswith(" und so") and "Hmm" not in line for line in lines_of(tmp_path / "made" / "train.de"))
-    done = run_nmt("distill", text, *options(endpoint, "cut"), "-o", tmp_path / "cut")
-    assert done.returncode == 2
-    assert "most of them by 'empty'" in done.stderr
+    assert "most of them by 'empty'" in distill("cut", output="cut", code=2).stderr
 
 
 @pytest.mark.slow
-def test_a_prompt_of_ones_own(run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path) -> None:
+def test_a_prompt_of_ones_own(distill: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path) -> None:
     prompt = tmp_path / "prompt"
     prompt.write_text("{source} > {target}\n\n{text}", "utf-8")
-    done = run_nmt("distill", text, *options(endpoint, "good", "--prompt", prompt), "-o", tmp_path / "made")
-    assert done.returncode == 0, done.stderr
+    distill("good", "--prompt", prompt)
     sent = {request["body"]["messages"][0]["content"] for request in endpoint.requests()}
     assert sent == {f"English > German\n\n{line}\n" for line in lines_of(text) if line}
 
 
 @pytest.mark.slow
-def test_the_budget_ends_a_run_that_can_be_resumed(
-    run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path
-) -> None:
-    arguments = options(endpoint, "good", "--parallel", 1)
-    stopped = run_nmt("distill", text, *arguments, "--budget", 100, "-o", tmp_path / "made")
-    assert stopped.returncode == 2
+def test_the_budget_ends_a_run_that_can_be_resumed(distill: RunNmt, endpoint: Endpoint, tmp_path: Path) -> None:
+    stopped = distill("good", "--parallel", 1, "--budget", 100, code=2)
     assert "The budget of 100 tokens is used up: 100 were needed so far" in stopped.stderr
     assert len(endpoint.requests()) == 10
     assert not (tmp_path / "made").exists()
-    again = run_nmt("distill", text, *arguments, "--budget", 110, "-o", tmp_path / "made", "--resume")
-    assert again.returncode == 2
+    distill("good", "--parallel", 1, "--budget", 110, "--resume", code=2)
     assert len(endpoint.requests()) == 11
-    assert run_nmt("distill", text, *arguments, "-o", tmp_path / "made", "--resume").returncode == 0
+    distill("good", "--parallel", 1, "--resume")
     assert len(endpoint.requests()) == NUM_LINES - 1
 
 
-def test_a_missing_client_is_reported(
-    run_nmt: RunNmt, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_client_is_reported(distill: RunNmt, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx2", None)
-    teacher = ["--teacher", "http://x/v1", "--model", "m", "--languages", "en,de"]
-    done = run_nmt("distill", text, *teacher, "-o", tmp_path / "made")
-    assert done.returncode == 2
-    assert "pip install 'nmt[teacher]'" in " ".join(done.stderr.split())
+    assert "pip install 'nmt[teacher]'" in " ".join(distill("good", code=2).stderr.split())
 
 
 @pytest.mark.slow
@@ -210,12 +192,10 @@ def test_a_missing_client_is_reported(
     ],
 )
 def test_an_endpoint_that_fails_gives_one_message(
-    run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str,
-    message: str,
-) -> None:  # fmt: skip
+    distill: RunNmt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, message: str
+) -> None:
     monkeypatch.setattr("nmt.extensions.synthesis.teacher.MAX_RETRIES", 2)
-    done = run_nmt("distill", text, *options(endpoint, model), "-o", tmp_path / "made")
-    assert done.returncode == 2
+    done = distill(model, code=2)
     assert message in " ".join(done.stderr.split())
     assert done.stderr.count("Error") == 1
     assert "Traceback" not in done.stderr
