@@ -1,6 +1,5 @@
 """Fine-tuning with corrections: what is kept, and what stays."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,6 @@ from nmt.extensions.memory.corrections import Outcome, learn_corrections
 pytestmark = pytest.mark.extension("comparison")  # two models are compared
 
 STEPS = {"training.max_steps": 2, "training.schedule.warmup_steps": 1, "training.validate_every": 1}
-
-
-@pytest.fixture
-def model(tiny_model: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    shutil.copytree(tiny_model, folder)
-    return folder
 
 
 def _outcome(on_corrections: str, on_other: str) -> Outcome:
@@ -90,7 +82,7 @@ def test_a_run_that_is_stopped_is_resumed(
     assert len(nmt.TranslationMemory(model)) == 121
 
 
-def test_the_commands(model: Path, tmp_path: Path, run_nmt: Callable[..., Any], tiny_corpus: Path) -> None:
+def test_the_commands(model: Path, tmp_path: Path, run_nmt: Callable[..., Any]) -> None:
     table = tmp_path / "a.csv"
     table.write_text("de,en\nDer Hund schläft.,The dog is asleep.\n")
     assert "has 1 entries" in run_nmt("memory", model, "--import", table, "--export", tmp_path / "a.tmx").stderr

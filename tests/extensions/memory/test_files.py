@@ -15,13 +15,11 @@ ENTRIES = [
 ]
 
 
-@pytest.mark.parametrize("name", ["memory.tmx", "memory.csv", "memory.tmx.gz"])
+@pytest.mark.parametrize("name", ["memory.tmx", "memory.csv"])
 def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    if name.endswith(".gz"):
-        with pytest.raises(UserError, match="no file of a translation memory"):
-            write_memory(ENTRIES, path, "de", "en")
-        return
+    with pytest.raises(UserError, match="no file of a translation memory"):
+        write_memory(ENTRIES, f"{path}.gz", "de", "en")
     assert write_memory(ENTRIES, path, "de", "en") == 3
     assert read_memory(path, "de", "en") == ENTRIES
     assert [entry.target for entry in read_memory(path, "en", "de")] == [entry.source for entry in ENTRIES]
@@ -47,8 +45,10 @@ def test_tmx_of_another_program(tmp_path: Path) -> None:
         ("a.tmx", "<tmx><body>", "not well-formed"),
         ("a.csv", 'de,en\n"a,b\n', "is damaged"),
         ("a.csv", "", "not the languages"),
+        ("a.csv", "de,en\nHund,dog\n" + "a," * 600_000, r"Line 3 has 1,200,000 characters, more than 1,048,576"),
         ("a.po", "", "no file of a translation memory"),
     ],
+    ids=lambda value: value[:40],
 )
 def test_a_file_that_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
     path = tmp_path / name
@@ -62,11 +62,4 @@ def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path.write_text("de,en\na,b\n")
     monkeypatch.setattr("nmt.extensions.memory.files.MAX_BYTES", 5)
     with pytest.raises(UserError, match="more than"):
-        read_memory(path, "de", "en")
-
-
-def test_a_line_with_a_million_columns_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "memory.csv"
-    path.write_text("de,en\nHund,dog\n" + "a," * 600_000 + "\n")
-    with pytest.raises(UserError, match=r"Line 3 has 1,200,001 characters, more than 1,048,576"):
         read_memory(path, "de", "en")

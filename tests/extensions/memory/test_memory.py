@@ -153,14 +153,12 @@ def test_a_killed_writer_loses_nothing(folder: Path, python: Path) -> None:
 
 
 @pytest.mark.extension("quality")
-def test_a_translator_takes_what_the_memory_has(tiny_model: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "model"
-    shutil.copytree(tiny_model, copy)
-    memory, model = nmt.TranslationMemory(copy), nmt.load(copy)
+def test_a_translator_takes_what_the_memory_has(model: Path) -> None:
+    memory, translator = nmt.TranslationMemory(model), nmt.load(model)
     memory.add([("Der Hund schläft.", "The dog is asleep.")])
     lines = ["Eine Frau liest.", "Der Hund schläft."]
-    examine = Examiner.requested(model, TranslationOptions(with_alignment=True).changed(check=True))
-    found = memory.translate(lines, model.translate, examine)
-    assert [each.text for each in found] == [model(lines[0]).text, "The dog is asleep."]
+    examine = Examiner.requested(translator, TranslationOptions(with_alignment=True).changed(check=True))
+    found = memory.translate(lines, translator.translate, examine)
+    assert [each.text for each in found] == [translator(lines[0]).text, "The dog is asleep."]
     assert found[1].alignment is not None
     assert "problems" in found[1].fields
