@@ -1,13 +1,12 @@
 """Scores of changed test sets: with a model that copies they are known; the command; what is refused."""
 
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fixture_types import RunNmt
 
 import nmt
 from nmt.core.errors import UserError
@@ -39,7 +38,7 @@ def test_the_changes_hang_on_the_seed_alone(tiny_model: Path) -> None:
 
 @pytest.mark.slow
 def test_the_command_has_a_table_json_and_a_picture(
-    run_nmt: Callable[..., "subprocess.CompletedProcess[str]"], tiny_model: Path, tiny_corpus: Path, tmp_path: Path
+    run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, tmp_path: Path
 ) -> None:
     files = [tmp_path / f"test.{side}" for side in ("de", "en")]
     for path in files:

@@ -4,20 +4,20 @@ import os
 import socket
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import datasets
 import pytest
 
 from nmt.core.errors import UserError
 from nmt.data.opening import open_text
+from nmt.data.sources import ParallelText
 from nmt.recipe.schema import DataOptions
 
 PAIRS = [("ein Hund", "a dog"), ("", ""), ("zwei Kätzchen", "two kittens"), ("Ende", "end")]
 
 
-def options(**values: Any) -> DataOptions:
-    return DataOptions(**{"source": "de", "target": "en", **values})
+def opened(folder: Path, split: str = "train", **values: str) -> ParallelText:
+    return open_text(DataOptions(**{"hub": str(folder), "source": "de", "target": "en", **values}), split)
 
 
 def save_to_disk(folder: Path, nested: bool = False, **splits: list[tuple[str, str]]) -> None:
@@ -31,41 +31,38 @@ def save_to_disk(folder: Path, nested: bool = False, **splits: list[tuple[str, s
 @pytest.mark.parametrize("nested", [False, True], ids=["a column a language", "one column of translations"])
 def test_a_saved_data_set_gives_its_pairs(tmp_path: Path, nested: bool) -> None:
     save_to_disk(tmp_path, nested, train=PAIRS, validation=PAIRS[:1])
-    chosen = options(hub=str(tmp_path))
-    text = open_text(chosen, "train")
+    text = opened(tmp_path)
     assert list(text) == PAIRS
     assert list(text) == PAIRS
-    assert list(open_text(chosen, "val")) == PAIRS[:1]
-    turned = open_text(options(hub=str(tmp_path), source="en", target="de"), "train")
+    assert list(opened(tmp_path, "val")) == PAIRS[:1]
+    turned = opened(tmp_path, source="en", target="de")
     assert list(turned) == [(en, de) for de, en in PAIRS]
-    assert turned.fingerprint() != text.fingerprint() == open_text(chosen, "train").fingerprint()
+    assert turned.fingerprint() != text.fingerprint() == opened(tmp_path).fingerprint()
 
 
 def test_line_breaks_and_missing_text_in_a_data_set_do_no_harm(tmp_path: Path) -> None:
     rows = {"de": ["eins\nzwei\r\ndrei", None], "en": ["one", "two"]}
     datasets.DatasetDict({"train": datasets.Dataset.from_dict(rows)}).save_to_disk(tmp_path)
-    assert list(open_text(options(hub=str(tmp_path)), "train")) == [("eins zwei drei", "one"), ("", "two")]
+    assert list(opened(tmp_path)) == [("eins zwei drei", "one"), ("", "two")]
 
 
 def test_a_single_saved_data_set_is_for_training_and_not_for_validation_too(tmp_path: Path) -> None:
-    rows = [{"de": de, "en": en} for de, en in PAIRS]
-    datasets.Dataset.from_list(rows).save_to_disk(tmp_path)
-    chosen = options(hub=str(tmp_path))
-    assert list(open_text(chosen, "train")) == PAIRS
+    datasets.Dataset.from_list([{"de": de, "en": en} for de, en in PAIRS]).save_to_disk(tmp_path)
+    assert list(opened(tmp_path)) == PAIRS
     with pytest.raises(UserError, match=r"(?s)no split 'val'; it has train.*data\.valid=null"):
-        open_text(chosen, "val")
+        opened(tmp_path, "val")
 
 
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_language_that_a_data_set_lacks_is_named(tmp_path: Path, nested: bool) -> None:
     save_to_disk(tmp_path, nested, train=PAIRS)
     with pytest.raises(UserError, match=r"no text in 'fr'; it has de, en\."):
-        open_text(options(hub=str(tmp_path), source="fr"), "train")
+        opened(tmp_path, source="fr")
 
 
 def test_a_data_set_that_does_not_exist_is_explained(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"(?s)can't be loaded.*--set data\.root=FOLDER"):
-        open_text(options(hub=str(tmp_path / "nothing")), "train")
+        opened(tmp_path / "nothing")
 
 
 @pytest.mark.slow
@@ -80,12 +77,7 @@ def test_a_hub_that_does_not_answer_is_given_up_in_bounded_time(python: Path, tm
         endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
         changes = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
         done = subprocess.run(
-            [python, "-c", program],
-            env=os.environ | changes,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
+            [python, "-c", program], env=os.environ | changes, capture_output=True, text=True, timeout=300, check=False
         )
     assert f"loading the data set some/corpus from {endpoint}" in done.stderr
     assert "does not answer" in done.stderr

@@ -47,12 +47,8 @@ def test_heads_that_align_are_told_from_heads_that_do_not() -> None:
 
 def test_learning_finds_what_attention_alone_does_not() -> None:
     """Attention prefers neither of two words; that *Buch* comes with *book* in other pairs tells them apart."""
-    even = [[0.5, 0.5], [0.5, 0.5]]
-    corpus = [
-        aligned("ein Buch", "a book", even),
-        aligned("das Buch", "the book", even),
-        aligned("das Haus", "the house", even),
-    ]
+    texts = [("ein Buch", "a book"), ("das Buch", "the book"), ("das Haus", "the house")]
+    corpus = [aligned(source, target, [[0.5, 0.5], [0.5, 0.5]]) for source, target in texts]
     found = learn_lexicon(iter(corpus * 5)).probability(["Buch", "das"], ["book", "the", "a"])
     assert found[0, 0] > 0.8
     assert found[1, 1] > 0.8
@@ -91,11 +87,8 @@ def test_it_is_kept_as_a_file_that_people_can_read(tmp_path: Path) -> None:
     write_lexicon(lexicon, path)
     lines = [line.split("\t") for line in path.read_text("utf-8").splitlines()]
     assert [(source, target) for source, target, _ in lines][:2] == [("der", "the"), ("der", "dog")]
-    np.testing.assert_allclose(
-        Lexicon.load(path).probability(["der", "hund"], ["the", "cat"]),
-        lexicon.probability(["der", "hund"], ["the", "cat"]),
-        rtol=1e-3,
-    )
+    words = ["der", "hund"], ["the", "cat"]
+    np.testing.assert_allclose(Lexicon.load(path).probability(*words), lexicon.probability(*words), rtol=1e-3)
 
 
 def test_a_word_as_long_as_a_line_of_text_can_be_read_back(tmp_path: Path) -> None:

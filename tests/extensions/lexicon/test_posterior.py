@@ -75,9 +75,8 @@ def test_without_attention_words_are_expected_near_the_diagonal() -> None:
 
 def test_a_word_without_attention_has_no_link() -> None:
     weights: Weights = np.array([[0, 0.4, 0.6], [0, 0.5, 0.5], [0, 0.5, 0.5], [0, 1, 0]], np.float32)
-    found = posterior(SOURCE, TARGET, weights, LEXICON)
+    [(found, both)] = posteriors([(SOURCE, TARGET, balance(weights))], LEXICON)
     assert not found[:, 0].any()
-    [(_, both)] = posteriors([(SOURCE, TARGET, balance(weights))], LEXICON)
     assert not both[:, 0].any()
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
     assert not posterior(SOURCE, TARGET, np.zeros((4, 3), np.float32), LEXICON).any()
@@ -100,7 +99,6 @@ def test_a_sentence_too_long_for_a_table_of_jumps_is_aligned_word_by_word() -> N
 
 
 def test_a_reversed_lexicon_has_the_same_counts() -> None:
-    [(dog, counts)] = [item for item in LEXICON.reversed.items() if item[0] == "dog"]
-    assert (dog, counts) == ("dog", {"hund": 5.0})
+    assert dict(LEXICON.reversed.items())["dog"] == {"hund": 5.0}
     assert dict(LEXICON.reversed.items())["the"] == {"der": 8.0, "schläft": 1.0}
     assert dict(LEXICON.reversed.reversed.items()) == dict(LEXICON.items())

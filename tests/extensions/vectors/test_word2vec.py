@@ -57,8 +57,7 @@ def test_learning_needs_gensim_and_frequent_words(text: Path, tmp_path: Path, mo
     assert not (tmp_path / "v").exists()
 
 
-KING, QUEEN, MAN, WOMAN, PRINCE = [3, 0, 1], [3, 2, 1], [1, 0, 0.2], [1, 2, 0.2], [2, 0, 1.5]
-NAMED = {"king": KING, "queen": QUEEN, "man": MAN, "woman": WOMAN, "prince": PRINCE}
+NAMED = {"king": [3, 0, 1], "queen": [3, 2, 1], "man": [1, 0, 0.2], "woman": [1, 2, 0.2], "prince": [2, 0, 1.5]}
 
 
 @pytest.fixture
