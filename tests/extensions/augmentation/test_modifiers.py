@@ -156,12 +156,11 @@ def test_links_go_along(linked: tuple[Vocabularies, EncodedCorpus], name: str) -
     """Each link is between the words that it was between, changed or not."""
     made, corpus = linked
     (source, target), annotations = Augmentations({name: 1.0}, made, 200)(corpus.sides, corpus.annotations, 1, 0)
-    expected = {
-        (pair[0][int(i)], pair[1][int(j)])
-        for pair, line in zip([[WordVocabulary.split(side) for side in pair] for pair in LINKED], OF_WORDS, strict=True)
-        for i, j in (link.split("-") for link in line.split())
-    }
-    known = {(a[0].strip("▁").casefold(), b[0].strip("▁").casefold()) for a, b in expected}
+    words = [
+        [[word.strip("▁").casefold() for word, *_ in WordVocabulary.split(side)] for side in pair] for pair in LINKED
+    ]
+    links = [(pair, link.split("-")) for pair, line in zip(words, OF_WORDS, strict=True) for link in line.split()]
+    known = {(pair[0][int(i)], pair[1][int(j)]) for pair, (i, j) in links}
     num_changed = 0
     for row, (before, _) in enumerate(LINKED * 50):
         texts = made.source.decode(source[row].tolist()), made.target.decode(target[row].tolist())

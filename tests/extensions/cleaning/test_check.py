@@ -55,7 +55,7 @@ def test_sound_text_has_nothing_but_notes(sound: Pairs, write: Write) -> None:
     assert english.mean_words == pytest.approx(sum(lengths) / 1200)
 
 
-# counts
+# counts and repeats
 
 
 def test_empty_lines(pairs: Pairs, write: Write) -> None:
@@ -63,9 +63,6 @@ def test_empty_lines(pairs: Pairs, write: Write) -> None:
     (finding,) = found(check(write(pairs)), "empty")
     assert (finding.count, finding.severity) == (2, "note")
     assert found(check(write([("", "x")] * 3 + pairs[:10])), "empty")[0].severity == "serious"
-
-
-# repeats
 
 
 def test_repeated_pairs_and_different_targets(pairs: Pairs, write: Write) -> None:

@@ -8,7 +8,7 @@ from fixture_types import RunNmt
 from jsonschema import Draft202012Validator
 
 from nmt.recipe import yaml12
-from nmt.recipe.load import load_recipe, parse_settings, shipped_recipes
+from nmt.recipe.load import load_recipe, parse_settings, read_recipe, shipped_recipes
 
 
 @pytest.fixture(scope="module")
@@ -20,22 +20,15 @@ def validator(run_nmt: RunNmt) -> Draft202012Validator:
     return Draft202012Validator(schema)
 
 
-def recipe_with(*settings: str, base: str = "multi30k/bahdanau") -> Any:
+def recipe_with(*settings: str, base: str = "multi30k/bahdanau") -> dict[str, Any]:
     """The keys of a shipped recipe, changed without a check."""
-    values = yaml12.load(shipped_recipes()[base].read_text("utf-8"))
-    for key, value in parse_settings(settings).items():
-        *path, last = key.split(".")
-        group = values
-        for name in path:
-            group = group.setdefault(name, {})
-        group[last] = value
-    return values
+    return read_recipe(base, parse_settings(settings))[1]
 
 
 @pytest.mark.quick("multi30k/transformer", "systems/*")
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_shipped_recipes_are_valid(name: str, validator: Draft202012Validator) -> None:
-    assert list(validator.iter_errors(yaml12.load(shipped_recipes()[name].read_text("utf-8")))) == []
+    assert list(validator.iter_errors(recipe_with(base=name))) == []
 
 
 @pytest.mark.parametrize("name", ["multi30k/bahdanau", "algorithmic/chain_universal", "chat/hierarchical"])
