@@ -186,7 +186,7 @@ def clean(
             with explained(output):
                 folder.mkdir()
             job.write(folder, output, on_progress)
-            report = job.report(statistics)
+            report = job.report()
             _write_settings(settings, filters, folder, output)
             with text_file(folder / REPORT, output / REPORT) as file:
                 file.write(render("clean.html.j2", TEMPLATES, report=report, plural=plural))
@@ -269,20 +269,19 @@ class _Writing:
                     for file, line in zip(kept, better, strict=True):
                         file.write(f"{line}\n")
 
-    def report(self, statistics: CorpusStatistics) -> CleanReport:
+    def report(self) -> CleanReport:
         """Returns the report of the written corpus."""
-        removals = [self._removals(name, bit, statistics) for name, bit in self._bits.items()]
-        num_kept = int((self.reasons == 0).sum())
+        removals = [self._removals(name, bit) for name, bit in self._bits.items()]
         return CleanReport(
             self._given.names,
             len(self.reasons),
-            num_kept,
+            int((self.reasons == 0).sum()),
             self.num_repaired,
             [each for each in removals if each.num_pairs],
             self.repairs,
         )
 
-    def _removals(self, name: str, bit: np.uint64, statistics: CorpusStatistics) -> Removal:
+    def _removals(self, name: str, bit: np.uint64) -> Removal:
         """Describes what a filter has removed."""
         flagged, histograms = [each for other, each in self._flagged if other == name], []
         shown = list(dict.fromkeys(int(i) for each in flagged for i in each.indices[:NUM_EXAMPLES]))[:NUM_EXAMPLES]
@@ -291,7 +290,7 @@ class _Writing:
                 # A few extreme values would flatten everything else.
                 top = max(float(np.percentile(judged, 99.5)), 1.5 * each.limit) or 1.0
                 counts, edges = np.histogram(np.minimum(judged, top), NUM_BINS)
-                title = "pairs" if each.side is None else statistics.sides[each.side].name
+                title = "pairs" if each.side is None else self._given.names[each.side]
                 histograms.append((title, counts.tolist(), edges.tolist(), each.limit))
         return Removal(
             name,

@@ -267,17 +267,11 @@ def test_a_recipe_is_checked_with_its_settings(run_nmt: RunNmt, tiny_recipe: Pat
     ],
 )
 def test_what_cannot_be_read_ends_with_2(
-    run_nmt: RunNmt,
-    tiny_corpus: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    arguments: tuple[str, ...],
-    message: str,
+    run_nmt: RunNmt, tiny_corpus: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     (tmp_path / "empty").touch()
-    monkeypatch.chdir(tmp_path)
-    given = [str(tiny_corpus / each) if each.startswith("train.") else each for each in arguments]
-    done = run_nmt("check-data", *given)
+    files = {"train.de": tiny_corpus / "train.de", "train.en": tiny_corpus / "train.en", "empty": tmp_path / "empty"}
+    done = run_nmt("check-data", *(files.get(argument, argument) for argument in arguments))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Error: ")
     assert message in done.stderr
