@@ -17,6 +17,7 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.extensions.cleaning.base import NUM_EXAMPLES, Features, Filter, FlaggedPairs, Severity, plural
 from nmt.extensions.cleaning.statistics import CorpusStatistics, Lines, PairSource, Progress, Side, file_pairs
 from nmt.extensions.cleaning.table import FILTERS
+from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import DataOptions, FilePair, Recipe
 
 
@@ -218,7 +219,5 @@ def _text_pairs(options: DataOptions, split: str | FilePair) -> PairSource:
 
 def read_vocabularies(path: Path) -> tuple[Vocabularies, int | None]:
     """The vocabularies of a model directory and its ``data.max_length``, or those of a file and None."""
-    from nmt.recipe.load import load_recipe
-
     recipe = path / "recipe.yaml"
     return Vocabularies.load(path), load_recipe(recipe).data.max_length if recipe.is_file() else None

@@ -63,9 +63,7 @@ class Misaligned(Filter):
 
 
 def _correlation(a: Floats, b: Floats) -> float:
-    if len(a) < 2 or len(a) != len(b) or not a.std() or not b.std():
-        return 0.0
-    return float(np.corrcoef(a, b)[0, 1])
+    return float(np.corrcoef(a, b)[0, 1]) if a.std() and b.std() else 0.0
 
 
 class NormalForms(Filter):

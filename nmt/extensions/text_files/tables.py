@@ -35,7 +35,7 @@ def read_table(
     Raises:
         UserError: it is damaged or empty, or it isn't clear which columns are source and target.
     """
-    rows = iter(_rows(path, kind, wanted))
+    rows = _rows(path, kind, wanted)
     first = next(rows, None)
     if first is None:
         raise UserError(f"{path} has no pairs of sentences.", "Check the file.")

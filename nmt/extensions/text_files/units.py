@@ -46,11 +46,10 @@ def _tmx_units(root: Element) -> Iterator[dict[str, str]]:
 
 
 def _xliff_units(root: Element) -> Iterator[dict[str, str]]:
-    for file in (element for element in root.iter() if _name(element) == "file"):
+    for file in root.iter("{*}file"):
         source = _language(file.get("source-language") or root.get("srcLang") or "source")
         target = _language(file.get("target-language") or root.get("trgLang") or "target")
-        for unit in file.iter():
-            if _name(unit) in ("trans-unit", "segment"):
-                texts = {_name(side): text_of(side) for side in unit if _name(side) in ("source", "target")}
-                if len(texts) == 2:
-                    yield {source: texts["source"], target: texts["target"]}
+        for unit in file.iter("{*}trans-unit", "{*}segment"):
+            texts = {_name(side): text_of(side) for side in unit.iterchildren("{*}source", "{*}target")}
+            if len(texts) == 2:
+                yield {source: texts["source"], target: texts["target"]}
