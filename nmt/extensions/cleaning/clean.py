@@ -49,10 +49,13 @@ _NOT_ASCII = re.compile(f"[\x80-\xff{''.join(map(chr, _BYTE_OF))}]{{2,}}")
 def repair_mojibake(line: str) -> str:
     """Revert that UTF-8 was decoded as Windows-1252, up to three times; the line as it was where that isn't certain."""
     for _ in range(3):
-        if MOJIBAKE.search(line):
-            before, line = line, _decode(line)
-            if line == before:  # parts of the line are sound
-                line = _NOT_ASCII.sub(lambda run: _decode(run[0]) if MOJIBAKE.search(run[0]) else run[0], line)
+        if not MOJIBAKE.search(line):
+            break
+        before, line = line, _decode(line)
+        if line == before:  # parts of the line are sound
+            line = _NOT_ASCII.sub(lambda run: _decode(run[0]) if MOJIBAKE.search(run[0]) else run[0], line)
+        if line == before:
+            break
     return line
 
 

@@ -59,9 +59,8 @@ class WordModel:
         """Returns the most frequent translation of each source word."""
         sources, targets = np.divmod(self._keys, self._size)
         order = np.lexsort((self._counts, sources))
-        return dict(
-            zip(sources[order].tolist(), targets[order].tolist(), strict=True)
-        )  # the last one of a source stays
+        # Of the words with the same source, a dict keeps the last one.
+        return dict(zip(sources[order].tolist(), targets[order].tolist(), strict=True))
 
     def scores(self, sources: Sequence[Ids], targets: Sequence[Ids], counted: Mask) -> Floats:
         """Mean pointwise mutual information of each target word and the source word that explains it best, in nats.

@@ -31,7 +31,6 @@ from nmt.core.errors import UserError
 from nmt.core.files import check_unused, new_folder
 from nmt.core.version import __version__
 from nmt.data.batch import Ids
-from nmt.data.vocabulary.base import Vocabulary
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.extensions.interchange.check import PLAIN, check, left_out
 from nmt.extensions.interchange.ct2 import check_exportable, num_positions
@@ -259,11 +258,6 @@ class _SsruStep(_Step):
         return [[self.decoder.embedding.size]] * len(self.decoder.layers)
 
 
-def never(target: Vocabulary) -> list[int]:
-    """Returns the ids that no translation contains."""
-    return [target.pad, target.sos]
-
-
 def networks(translator: Translator) -> tuple[nn.Module, _Step]:
     """Returns the encoder and the step of the decoder as they are exported."""
     model, length = copy.deepcopy(translator.model).eval(), num_positions(translator)
@@ -277,12 +271,13 @@ def networks(translator: Translator) -> tuple[nn.Module, _Step]:
         side.embedding.table = cast(Any, _Columns(columns))
     heads, attentions = translator.aligner.heads.heads, list[MultiHeadAttention]()
     target = translator.vocabularies.target
+    never = [target.pad, target.sos]  # no translation contains them
     step: _Step
     if isinstance(decoder, TransformerDecoder):
-        step = _TransformerStep(decoder, heads, target.eos, never(target))
+        step = _TransformerStep(decoder, heads, target.eos, never)
         attentions = [layer.cross_attention for layer in decoder.layers if layer.cross_attention is not None]
     else:
-        step = _SsruStep(decoder, heads, target.eos, never(target))
+        step = _SsruStep(decoder, heads, target.eos, never)
         attentions = [layer.attention for layer in decoder.layers]
     return _Encoder(encoder, attentions).eval(), step.eval()
 

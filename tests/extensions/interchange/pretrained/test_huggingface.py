@@ -241,15 +241,23 @@ def test_one_embedding_for_both_sides_may_have_an_output_layer_of_its_own(tmp_pa
             assert found == pytest.approx(wanted, abs=1e-5)
 
 
-def test_the_search_is_that_of_generation_config_and_then_of_config(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("generation", "expected"),
+    [
+        ({"num_beams": 3, "length_penalty": 0.6, "early_stopping": True}, (3, "average", 0.6, "first")),
+        ({"early_stopping": "never"}, (6, "average", 2.0, "exact")),
+        (None, (6, "average", 2.0, "likely")),
+    ],
+)
+def test_the_search_is_that_of_generation_config_and_then_of_config(
+    tmp_path: Path, generation: dict[str, Any] | None, expected: tuple[object, ...]
+) -> None:
     folder = write_folder(tmp_path / "folder")
     with_keys("config.json", num_beams=6, length_penalty=2.0, early_stopping=False)(folder)
+    if generation is not None:
+        write_json(folder / "generation_config.json", generation)
     decoding = nmt.load(import_huggingface(folder, tmp_path / "model").path, "cpu").recipe.decoding
-    found = decoding.beam_size, decoding.length_penalty, decoding.alpha, decoding.early_stopping
-    assert found == (6, "average", 2.0, "likely")
-    write_json(folder / "generation_config.json", {"num_beams": 3, "early_stopping": True})
-    decoding = nmt.load(import_huggingface(folder, tmp_path / "other").path, "cpu").recipe.decoding
-    assert (decoding.beam_size, decoding.alpha, decoding.early_stopping) == (3, 2.0, "first")
+    assert (decoding.beam_size, decoding.length_penalty, decoding.alpha, decoding.early_stopping) == expected
 
 
 def test_an_unknown_language_is_refused_with_the_nearest(run_nmt: RunNmt, tmp_path: Path) -> None:
