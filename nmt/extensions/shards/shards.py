@@ -21,8 +21,8 @@ from nmt.core.console import Bar, progress_bar, say, warn
 from nmt.core.errors import UserError
 from nmt.core.files import explained, lock_file, remove_unfinished, sha256, sync
 from nmt.core.jsonlines import parse_object
-from nmt.core.text import count_lines, read_lines
 from nmt.extensions.shards.workers import Executor, Handle, JobFactory, Step, WorkerLostError
+from nmt.translation.inputs import InputFormat
 
 JOURNAL = ".nmt-shards.jsonl"
 MAX_LOSSES = 3
@@ -45,7 +45,7 @@ class Shard:
         Raises:
             UserError: it isn't, or a file can't be read.
         """
-        counts = [_num_lines(path) for path in self.inputs]
+        counts = [InputFormat.num_lines(path, None) for path in self.inputs]
         if len(set(counts)) > 1:
             told = ", but ".join(f"{path} has {n:,} lines" for path, n in zip(self.inputs, counts, strict=True))
             raise UserError(f"{told}.", "Line n of one must translate line n of the other; nothing was written.")
@@ -62,11 +62,6 @@ class Shard:
         except OSError as error:
             remedy = "Put it back; the same command continues with the rest."
             raise UserError(f"{error.filename} can't be read any more: {error.strerror}.", remedy) from None
-
-
-def _num_lines(path: Path) -> int:
-    counted = count_lines(path)
-    return sum(1 for _ in read_lines(path, keep_invalid=True)) if counted is None else counted
 
 
 def find_shards(folders: Sequence[Path], output: Path) -> list[Shard]:
