@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
@@ -207,10 +207,27 @@ def _add_files(routes: APIRouter, service: Service) -> None:
         name = PurePosixPath(without_surrogates(upload.filename).replace("\\", "/")).name
         if PurePosixPath(name).suffix.lower() not in FORMATS:
             raise ApiError(400, "Invalid request: file format not supported")
-        terms, missing = values.get("glossary") or "", set[Term]()
+        terms = values.get("glossary") or ""
         if not isinstance(terms, str):
             raise ApiError(400, "Invalid request: glossary parameter is not text")
-        work = _DocumentJob(service, name, upload.file, source, target, Glossary.parse(terms), missing)
+        glossary, missing = Glossary.parse(terms), set[Term]()
+
+        def work(context: RequestContext) -> bytes:
+            with service.documents.process() as process, context.cancels(process.end):
+                data, language = upload.file.read(), source  # it is on the disk until its turn comes
+                if source == "auto":  # the language is that of the beginning of the text
+                    text = process.text(name, data, MAX_DETECTED)
+                    language = next((code for code, _ in service.detector.detect(text)), target)
+                route = service.route(language, target)
+
+                def translate(sentences: Sequence[str]) -> list[Translation]:
+                    requests = [glossary.requested(Sentence(sentence)) for sentence in sentences]
+                    found = context.translate(route, requests, _linked(route, 1))
+                    missing.update(term for each in found for term in glossary.missing(each.source, each.text))
+                    return found
+
+                return process.translate(name, data, translate, language, target)
+
         [content] = await service.run(request, [work], is_document=True)
         url = f"{request.base_url}download_file/{quote(files.add(name, content))}"
         answer: dict[str, Any] = {"translatedFileUrl": url}
@@ -248,36 +265,6 @@ class _Files:
         if key not in self._files:
             raise ApiError(404, "File not found")
         return self._files[key][2]
-
-
-@dataclass(frozen=True)
-class _DocumentJob:
-    service: Service
-    name: str
-    file: BinaryIO
-    """The upload, which is on the disk until its turn comes."""
-    source: str
-    """A code, or auto: the language is identified by the beginning of the text."""
-    target: str
-    glossary: Glossary
-    missing: set[Term]
-    """Gets the terms that could not be placed."""
-
-    def __call__(self, context: RequestContext) -> bytes:
-        with self.service.documents.process() as process, context.cancels(process.end):
-            data, source = self.file.read(), self.source
-            if source == "auto":
-                text = process.text(self.name, data, MAX_DETECTED)
-                source = next((code for code, _ in self.service.detector.detect(text)), self.target)
-            route = self.service.route(source, self.target)
-
-            def translate(sentences: Sequence[str]) -> list[Translation]:
-                requests = [self.glossary.requested(Sentence(sentence)) for sentence in sentences]
-                found = context.translate(route, requests, _linked(route, 1))
-                self.missing.update(term for each in found for term in self.glossary.missing(each.source, each.text))
-                return found
-
-            return process.translate(self.name, data, translate, source, self.target)
 
 
 def detections(service: Service, text: str) -> list[dict[str, Any]]:
