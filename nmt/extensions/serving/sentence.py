@@ -43,7 +43,7 @@ class Change(Body):
 
     kind: Literal["off", "uniform", "word", "head", "skip"]
     to: int = Field(0, ge=0)
-    heads: list[int] | None = Field(None, max_length=1000)
+    heads: tuple[int, ...] | None = Field(None, max_length=1000)
     step: int | None = Field(None, ge=0)
     side: Side = "decoder"
 
@@ -117,11 +117,10 @@ def _checked(viewer: SentenceViewer, num_pieces: int, change: Change) -> Interve
     model = viewer.describe()
     num_heads = len(model["heads"])
     limits = {"word": num_pieces + 1, "head": num_heads, "skip": model["layers"][change.side]}
-    heads = change.heads if change.heads is not None else [0] * (change.kind != "skip")
+    heads = change.heads if change.heads is not None else (0,) * (change.kind != "skip")
     if change.to >= limits.get(change.kind, change.to + 1) or not all(0 <= head < num_heads for head in heads):
         raise UserError(f"{change.kind}: no such head, layer or token in {viewer.name} and this sentence.", "")
-    own = None if change.heads is None else tuple(change.heads)
-    return Intervention(change.kind, change.to, own, change.step, side=change.side)
+    return Intervention(**dict(change))
 
 
 @cache
