@@ -58,13 +58,12 @@ def test_a_match_meets_the_constraints_of_the_request(folder: Path) -> None:
 def test_near_matches(folder: Path) -> None:
     memory = TranslationMemory(folder)
     memory.add([("Ein alter Hund schläft im Garten.", "An old dog sleeps."), ("私は猫が好きです。", "I like cats.")])
-    match = memory.near("Ein junger Hund schläft im Garten.")
-    assert match is not None
-    assert match[0].target == "An old dog sleeps."
-    assert 0.8 < match[1] < 1
-    japanese = memory.near("私は犬が好きです。")
-    assert japanese is not None
-    assert japanese[0].target == "I like cats."
+    texts = {"Ein junger Hund schläft im Garten.": "An old dog sleeps.", "私は犬が好きです。": "I like cats."}
+    for source, target in texts.items():
+        match = memory.near(source)
+        assert match is not None
+        assert match[0].target == target
+        assert 0.8 < match[1] < 1
     assert memory.near("Zwei Frauen reden im Garten.") is None
     assert memory.near('"OR" NEAR( * ^') is None
     suggested = memory.suggest(_search([Request("Ein junger Hund schläft im Garten.")])[0])

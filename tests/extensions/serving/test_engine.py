@@ -1,6 +1,5 @@
 """The model threads: shared batches change no translation, and cancelled work leaves them."""
 
-import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -108,16 +107,6 @@ def test_one_sentence_that_fails_spoils_no_other(
     with pytest.raises(MemoryError):
         futures[1].result(30)
     assert texts([futures[0]]) == [expected.text]
-
-
-def test_a_search_ends_between_two_steps_when_nobody_waits_for_it(
-    engine: Engine, translator: Translator, german: list[str], endless: threading.Event
-) -> None:
-    [future] = engine.submit(translator, [Request("endless")], PLAIN)
-    assert endless.wait(30)
-    future.cancel()
-    [other] = engine.submit(translator, [Request(german[0])], PLAIN)
-    assert texts([other]) == [translator(german[0]).text]
 
 
 def test_short_requests_have_most_turns_while_long_ones_wait(

@@ -269,16 +269,14 @@ def test_it_is_accessible(page: Any, scheme: str, width: int) -> None:
 @pytest.mark.slow
 def test_a_correction_is_saved_and_used(browser: Any, serve: Callable[..., Any], own_model: Path) -> None:
     nmt.TranslationMemory(own_model).add([(LINE.replace("müde", "alte"), "The old baker.")])
-    page = browser.new_page()
-    page.goto(f"{serve(nmt.load(own_model), feedback=True).url}/")
-    page.select_option("#source", "de")
-    page.fill("#input", LINE)
-    page.wait_for_selector(".memory button")
-    assert "The old baker." in page.text_content(".memory")
-    page.click("summary:text('Correct')")
-    page.fill(".sentence textarea", "The tired baker sees the moon.")
-    page.click("button:text('Save')")
-    page.wait_for_selector("#status >> text=saved")
-    page.wait_for_selector(".memory.note")
-    assert page.text_content("#output") == "The tired baker sees the moon."
-    page.close()
+    with silent_window(browser, f"{serve(nmt.load(own_model), feedback=True).url}/") as page:
+        page.select_option("#source", "de")
+        page.fill("#input", LINE)
+        page.wait_for_selector(".memory button")
+        assert "The old baker." in page.text_content(".memory")
+        page.click("summary:text('Correct')")
+        page.fill(".sentence textarea", "The tired baker sees the moon.")
+        page.click("button:text('Save')")
+        page.wait_for_selector("#status >> text=saved")
+        page.wait_for_selector(".memory.note")
+        assert page.text_content("#output") == "The tired baker sees the moon."

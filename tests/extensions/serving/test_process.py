@@ -71,10 +71,8 @@ def test_a_process_that_is_ended_is_an_error(processes: DocumentProcesses) -> No
 @pytest.mark.posix
 @pytest.mark.parametrize("limit", ["MAX_SECONDS = 1", "MAX_MEMORY = 50 << 20"])
 def test_limits_of_memory_and_time(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
-    code, start = (
-        f"from nmt.extensions.serving import process; process.{limit}; process._work([])",
-        process.subprocess.Popen,
-    )
+    code = f"from nmt.extensions.serving import process; process.{limit}; process._work([])"
+    start = process.subprocess.Popen
     monkeypatch.setattr(process.subprocess, "Popen", lambda command, **kw: start([command[0], "-c", code], **kw))
     lent = DocumentProcess()
     with pytest.raises(UserError, match="MiB of memory"):
