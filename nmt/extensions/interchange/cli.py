@@ -48,6 +48,7 @@ def huggingface(
     "nmt export runs/de-en -o packages --to argos",
     "nmt export runs/de-en -o de-en.onnx --to onnx",
     "nmt export runs/de-en -o site --to web",
+    "nmt export runs/de-en -o site --to web --shortlist 10",
     "nmt export runs/de-en -o de-en.hf --to huggingface",
 )
 def export(
@@ -68,6 +69,16 @@ def export(
         Literal["float32", "int8", "int16", "float16", "bfloat16"] | None,
         typer.Option(help="Type of the stored weights.", show_default="float32; int8 for web"),
     ] = None,
+    shortlist: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="For onnx and web: translate only with the tokens of about N translations of each source word, by the "
+            "lexicon of nmt learn-alignment, and the most frequent tokens, which is faster.",
+            show_default="decoding.shortlist of the recipe",
+        ),
+    ] = None,
 ) -> None:
     """Convert a Transformer for other programs.
 
@@ -84,5 +95,7 @@ def export(
     chosen = target.default_quantization if quantization is None else quantization
     stored = None if chosen == "float32" else chosen
     translator = load(model_dir, "cpu")
+    recipe = translator.recipe.model_copy(update={"decoding": translator.options(shortlist=shortlist)})
+    translator = translator.replaced(recipe=recipe)
     for message in target.write(translator, output, stored, validation_lines(translator)):
         say(message)

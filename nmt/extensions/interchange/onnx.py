@@ -3,7 +3,7 @@
 ``encoder.onnx`` reads ``source`` [B, S] and ``mask`` [B, S] and gives the keys and values of each layer's attention to
 the source. ``step.onnx`` reads them, a ``token`` of each of K hypotheses [B, K], its ``position`` and the state, and
 gives log-probabilities [B, K, V], the mean attention of the alignment heads [B, K, S], the best continuations of the
-hypotheses and the new state.
+hypotheses and the new state. With ``decoding.shortlist`` it also reads a ``shortlist`` of C target ids, and V is C.
 ``nmt/extensions/interchange/runtime/translate.py``, which is copied into the folder, runs both.
 """
 
@@ -22,6 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -36,6 +37,7 @@ from nmt.extensions.interchange.check import PLAIN, check, left_out
 from nmt.extensions.interchange.ct2 import check_exportable, num_positions
 from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
 from nmt.extensions.interchange.targets import ExportTarget, Quantization
+from nmt.extensions.shortlist.candidates import shortlist_search
 from nmt.extensions.ssru.network import SsruDecoder, SsruLayer
 from nmt.models.attention import KeysValues, MultiHeadAttention, padding_bias
 from nmt.models.contracts import select_heads
@@ -52,7 +54,7 @@ DECODING = (
     "max_length_extra",
 )  # fmt: skip
 """Options of search that the runtime has."""
-CARRIED = {**PLAIN, **runtime.CHOICES}
+CARRIED = {name: values for name, values in {**PLAIN, **runtime.CHOICES}.items() if name != "shortlist"}
 """Values of decoding options that the runtime has a counterpart for."""
 
 
@@ -81,44 +83,36 @@ def export_onnx(translator: Translator, output: Path, quantization: str | None =
         if quantization:
             _quantize(temporary)
         _share(temporary)
+        write_shortlist(translator, temporary)
         translator.vocabularies.save(temporary)
         text = json.dumps(configuration(translator, state), indent=2, ensure_ascii=False)
         (temporary / "config.json").write_text(text + "\n", "utf-8")
         shutil.copyfile(runtime.__file__, temporary / "translate.py")
 
 
-class _Columns(nn.Module):
-    """A table with a column for each token or position, as the output layer multiplies by the one that it shares."""
-
-    def __init__(self, weight_DV: nn.Parameter) -> None:
-        super().__init__()
-        self.weight_DV = weight_DV
-
-    def forward(self, ids: Tensor) -> Tensor:
-        return torch.unflatten(self.weight_DV.index_select(1, ids.flatten()).T, 0, ids.shape)
-
-
-class _PositionTable(_Columns):
+class _PositionTable(nn.Embedding):
     """The position codes as a table, with a position that is a tensor."""
 
     def __init__(self, positions: Positions, length: int) -> None:
         with torch.inference_mode():
             codes_TD = positions(torch.zeros(1, length, positions.size))[0]
-        super().__init__(nn.Parameter(codes_TD.T.clone(memory_format=torch.contiguous_format)))
+        super().__init__(length, positions.size, _weight=codes_TD.clone())
 
     def forward(self, x_BTD: Tensor, start: Tensor | None = None) -> Tensor:
         return x_BTD + super().forward(torch.arange(x_BTD.shape[1]) if start is None else start[None])
 
 
 class _OutputLayer(nn.Module):
-    """Logits of vectors [..., D]."""
+    """Logits of vectors [..., D] for all tokens, or for those of a shortlist."""
 
-    def __init__(self, weight_DV: nn.Parameter, bias_V: Tensor) -> None:
+    def __init__(self, weight_VD: nn.Parameter, bias_V: Tensor) -> None:
         super().__init__()
-        self.weight_DV, self.bias_V = weight_DV, nn.Parameter(bias_V)
+        self.weight_VD, self.bias_V = weight_VD, nn.Parameter(bias_V)
 
-    def forward(self, features: Tensor) -> Tensor:
-        return features @ self.weight_DV + self.bias_V
+    def forward(self, features: Tensor, ids_C: Tensor | None) -> Tensor:
+        if ids_C is None:
+            return features @ self.weight_VD.T + self.bias_V
+        return features @ self.weight_VD.index_select(0, ids_C).T + self.bias_V[ids_C]
 
 
 class _Encoder(nn.Module):
@@ -186,6 +180,7 @@ class _Step(nn.Module):
         at_limit_B: Tensor,
         memory: Sequence[Tensor],
         state: Sequence[Tensor],
+        shortlist_C: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         decoder, bias, weights, parts = self.decoder, padding_bias(mask_BS), list[Tensor](), list[Tensor]()
         x_BKD = decoder.positions(decoder.embedding(token_BK), position)
@@ -197,10 +192,13 @@ class _Step(nn.Module):
             x_BKD, weights_BHKS, new = self.read(layer, x_BKD, own, keys_values, bias)
             weights.append(weights_BHKS)
             parts += new
-        log_p_BKV = decoder.output(decoder.norm(x_BKD)).log_softmax(-1)
+        log_p_BKV = cast(Any, decoder.output)(decoder.norm(x_BKD), shortlist_C).log_softmax(-1)
         attention_BKS = select_heads(torch.cat(weights, dim=1), self.heads).mean(1)
-        best = best_continuations(log_p_BKV, score_BK, at_limit_B, self.eos, self.never)
-        return log_p_BKV, attention_BKS, log_p_BKV[:, :, self.eos], *best, *parts
+        # The special ids are the first of a shortlist, so they have the same places in it.
+        value_BC, parent_BC, token_BC = best_continuations(log_p_BKV, score_BK, at_limit_B, self.eos, self.never)
+        if shortlist_C is not None:
+            token_BC = shortlist_C[token_BC.long()].int()
+        return log_p_BKV, attention_BKS, log_p_BKV[:, :, self.eos], value_BC, parent_BC, token_BC, *parts
 
     def read(
         self, layer: Any, x_BKD: Tensor, state: Sequence[Tensor], keys_values: KeysValues, bias: Tensor
@@ -262,13 +260,9 @@ def networks(translator: Translator) -> tuple[nn.Module, _Step]:
     """Returns the encoder and the step of the decoder as they are exported."""
     model, length = copy.deepcopy(translator.model).eval(), num_positions(translator)
     encoder, decoder = cast(TransformerEncoder, model.encoder), cast(TransformerDecoder | SsruDecoder, model.decoder)
-    of_output = nn.Parameter(decoder.output.weight_VD.T.contiguous())
-    is_shared = decoder.output.weight_VD is decoder.embedding.weight
-    decoder.output = cast(Any, _OutputLayer(of_output, decoder.output.bias_V))
-    for side, shared in ((encoder, None), (decoder, of_output if is_shared else None)):
+    decoder.output = cast(Any, _OutputLayer(cast(Any, decoder.output.weight_VD), decoder.output.bias_V))
+    for side in (encoder, decoder):
         side.positions = cast(Any, _PositionTable(side.positions, length))
-        columns = shared if shared is not None else nn.Parameter(side.embedding.weight.T.contiguous())
-        side.embedding.table = cast(Any, _Columns(columns))
     heads, attentions = translator.aligner.heads.heads, list[MultiHeadAttention]()
     target = translator.vocabularies.target
     never = [target.pad, target.sos]  # no translation contains them
@@ -298,20 +292,26 @@ def _write_networks(translator: Translator, folder: Path) -> dict[str, list[int]
     state = [torch.zeros(2, 3, *(size or 7 for size in shape)) for shape in shapes]
     parts = [f"state.{number}" for number in range(len(state))]
     of_state = [of_sentences | {2 + axis: any_size for axis, size in enumerate(shape) if not size} for shape in shapes]
+    memory_sizes = [{0: any_size, 2: any_size}] * len(memory)
+    example: list[Any] = [
+        torch.full((2, 3), 4),
+        torch.tensor(7),
+        mask_BS,
+        torch.zeros(2, 3),
+        mask_BS[:, 0],
+        memory,
+        state,
+    ]
+    sizes: list[Any] = [of_sentences, {}, of_sentences, of_sentences, {0: any_size}, memory_sizes, of_state]
+    inputs = ["token", "position", "mask", "score", "at_limit", *names, *parts]
+    if translator.recipe.decoding.shortlist:
+        example, sizes, inputs = [*example, torch.arange(50)], [*sizes, {0: any_size}], [*inputs, "shortlist"]
     _write(
         step,
-        (torch.full((2, 3), 4), torch.tensor(7), mask_BS, torch.zeros(2, 3), mask_BS[:, 0], memory, state),
-        (
-            of_sentences,
-            {},
-            of_sentences,
-            of_sentences,
-            {0: any_size},
-            [{0: any_size, 2: any_size}] * len(memory),
-            of_state,
-        ),
+        tuple(example),
+        tuple(sizes),
         folder / "step.onnx",
-        ["token", "position", "mask", "score", "at_limit", *names, *parts],
+        inputs,
         ["log_probability", "attention", *runtime.BEST, *(f"new.{name}" for name in parts)],
     )
     return dict(zip(parts, shapes, strict=True))
@@ -349,7 +349,7 @@ def _silent() -> Iterator[None]:
 
 
 def _quantize(folder: Path) -> None:
-    """Stores the matrices of both networks in 8 bits, one scale for each column."""
+    """Stores the matrices of both networks in 8 bits: a scale for each column of a product, and each row of a table."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -362,37 +362,53 @@ def _quantize(folder: Path) -> None:
             )
             complete.unlink()
             network = onnx.load(path)
-            _quantize_tables(network.graph)
+            for table in [table for table in network.graph.initializer if len(table.dims) == 2]:
+                _quantize_table(network.graph, table)
             onnx.save(network, path)
 
 
-def _quantize_tables(graph: Any) -> None:
-    """Lets each table be read from the matrix of 8 bits that the output layer has, or one of its own."""
+def _quantize_table(graph: Any, table: Any) -> None:
+    """Stores a table of vectors in 8 bits if its rows are read, and lets the output layer multiply in 8 bits."""
     from onnx import TensorProto, helper, numpy_helper
 
-    tables = {table.name: table for table in graph.initializer}
-    for place, node in reversed([*enumerate(graph.node)]):
-        if node.op_type != "Gather" or not node.input[0].endswith("weight_DV"):
-            continue
-        (name, ids), found = node.input, node.output[0]
-        quantized, scale = f"{name}_quantized", f"{name}_scale"
-        if quantized not in tables:
-            weight_DV = numpy_helper.to_array(tables[name])
-            scale_V = (abs(weight_DV).max(0) / 127).clip(1e-30)
-            weight_DV = (weight_DV / scale_V).round().astype("int8")
-            graph.initializer.append(numpy_helper.from_array(weight_DV, quantized))
-            graph.initializer.append(numpy_helper.from_array(scale_V, scale))
-        steps = [
-            ("Gather", [quantized, ids], f"{found}_quantized", {"axis": 1}),
-            ("Cast", [f"{found}_quantized"], f"{found}_unscaled", {"to": TensorProto.FLOAT}),
-            ("Gather", [scale, ids], f"{found}_scale", {}),
-            ("Mul", [f"{found}_unscaled", f"{found}_scale"], found, {}),
-        ]
-        graph.node.remove(node)
-        for operator, inputs, output, attributes in reversed(steps):
-            graph.node.insert(place, helper.make_node(operator, inputs, [output], **attributes))
-        if name in tables:
-            graph.initializer.remove(tables[name])
+    readers = [node for node in graph.node if node.op_type in ("Gather", "Transpose") and node.input[0] == table.name]
+    if not readers:
+        return
+    weight_VD, quantized, scale = numpy_helper.to_array(table), f"{table.name}_quantized", f"{table.name}_scale"
+    scale_V1 = (abs(weight_VD).max(1, keepdims=True) / 127).clip(1e-30)
+    weight_VD = (weight_VD / scale_V1).round().astype("int8")
+    graph.initializer.extend([numpy_helper.from_array(weight_VD, quantized), numpy_helper.from_array(scale_V1, scale)])
+    graph.initializer.remove(table)
+    user_of = {name: node for node in graph.node for name in node.input}
+    for node in readers:
+        replaced, rows, of_rows, steps = [node], quantized, scale, list[Any]()
+        if node.op_type == "Gather":
+            rows, of_rows = (f"{node.output[0]}_{part}" for part in ("quantized", "scale"))
+            steps += [("Gather", [quantized, node.input[1]], [rows]), ("Gather", [scale, node.input[1]], [of_rows])]
+            if user_of[node.output[0]].op_type == "Transpose":
+                replaced.append(user_of[node.output[0]])
+        if replaced[-1].op_type == "Transpose":  # of the output layer
+            replaced.append(user_of[replaced[-1].output[0]])
+            features, of_features, zero, columns, of_columns, sums, of_sums = (
+                f"{replaced[-1].output[0]}_{part}"
+                for part in ("features", "scale", "zero", "columns", "of_columns", "sums", "of_sums")
+            )
+            steps += [
+                ("Transpose", [rows], [columns]),
+                ("Transpose", [of_rows], [of_columns]),
+                ("DynamicQuantizeLinear", [replaced[-1].input[0]], [features, of_features, zero]),
+                ("MatMulInteger", [features, columns, zero], [sums]),
+                ("Mul", [of_features, of_columns], [of_sums]),
+            ]
+            rows, of_rows = sums, of_sums
+        [result] = replaced[-1].output
+        steps += [("Cast", [rows], [f"{result}_unscaled"]), ("Mul", [f"{result}_unscaled", of_rows], [result])]
+        place = [*graph.node].index(replaced[-1])
+        for operator, inputs, outputs in reversed(steps):
+            attributes = {"to": TensorProto.FLOAT} if operator == "Cast" else {}
+            graph.node.insert(place, helper.make_node(operator, inputs, outputs, **attributes))
+        for each in replaced:
+            graph.node.remove(each)
 
 
 def _share(folder: Path) -> None:
@@ -412,12 +428,34 @@ def _share(folder: Path) -> None:
         onnx.save(network, folder / name)
 
 
+def write_shortlist(translator: Translator, folder: Path) -> None:
+    """Writes the shortlist of the recipe as lists of target ids, each after its length: those that every shortlist has,
+    and those of each source id.
+
+    Raises:
+        UserError: the model has no lexicon.
+    """
+    size, vocabularies = translator.recipe.decoding.shortlist, translator.vocabularies
+    if size:
+        found = shortlist_search(translator.aligner.lexicon, vocabularies, size).candidates
+        lists = [found.always, *map(found.of_token, range(len(vocabularies.source)))]
+        numbers = [number for ids in lists for number in (len(ids), *sorted(ids))]
+        np.array(numbers, dtype=shortlist_type(translator)).tofile(folder / runtime.SHORTLIST)
+
+
+def shortlist_type(translator: Translator) -> str | None:
+    """The name of the type of the numbers in the file of the shortlist; None where there is none."""
+    if not translator.recipe.decoding.shortlist:
+        return None
+    return np.min_scalar_type(len(translator.vocabularies.target)).name
+
+
 def configuration(translator: Translator, state: dict[str, list[int]]) -> dict[str, Any]:
     """Returns the content of ``config.json``."""
     data, vocabularies, decoding = translator.recipe.data, translator.vocabularies, translator.recipe.decoding
     source, target = vocabularies.source, vocabularies.target
     of_source: dict[str, Any] = {"pad": source.pad, "eos": source.eos}
-    of_target: dict[str, Any] = {"sos": target.sos, "eos": target.eos}
+    of_target: dict[str, Any] = {"sos": target.sos, "eos": target.eos, "size": len(target)}
     for name, side, options in (("source", source, of_source), ("target", target, of_target)):
         options["file"] = f"vocabulary{'' if vocabularies.joint else '.' + name}{side.suffix}"
     if not isinstance(source, PretrainedVocabulary):  # whose file has its tags and hidden ids
@@ -434,6 +472,7 @@ def configuration(translator: Translator, state: dict[str, list[int]]) -> dict[s
         "source": of_source,
         "target": of_target,
         "state": state,
+        "shortlist": shortlist_type(translator),
         "decoding": carried(decoding),
     }
 

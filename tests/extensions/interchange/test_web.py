@@ -232,6 +232,32 @@ def test_the_search_of_the_page_is_that_of_the_runtime(tmp_path: Path) -> None:
     assert len(different) > 20
 
 
+SHORTLISTS = """
+import { readFileSync } from "node:fs";
+import { Shortlist } from "./translator.js";
+const { config, bytes, cases } = JSON.parse(readFileSync("given.json", "utf8"));
+const shortlist = new Shortlist(Uint8Array.from(bytes), config);
+console.log(JSON.stringify(cases.map((sources) => shortlist.of(sources))));
+"""
+
+
+@pytest.mark.skipif(NODE is None, reason="needs Node.js")
+@pytest.mark.parametrize(("size", "kind"), [(200, "uint8"), (9_000, "uint16")])
+def test_the_shortlists_of_the_page_are_those_of_the_runtime(tmp_path: Path, size: int, kind: str) -> None:
+    draw = random.Random(1)
+    lists = [draw.sample(range(size), draw.randrange(20)) for _ in range(size)]
+    numbers = np.array([number for ids in lists for number in (len(ids), *ids)], dtype=kind)
+    numbers.tofile(tmp_path / runtime.SHORTLIST)
+    config = {"shortlist": kind, "target": {"size": size}}
+    cases = [[[draw.randrange(size - 1) for _ in range(5)] for _ in range(number)] for number in (0, 1, 4, 50)]
+    given = {"config": config, "bytes": [*numbers.tobytes()], "cases": cases}
+    (tmp_path / "page").mkdir()
+    found, expected = in_node(tmp_path / "page", SHORTLISTS, given), runtime._Shortlist(tmp_path, config)
+    assert found == [expected(sources).tolist() for sources in cases]
+    assert len(found[0]) == size
+    assert {len(ids) % 64 for ids in found if len(ids) < size} <= {0}
+
+
 VOCABULARIES = """
 import { readFileSync } from "node:fs";
 import { openVocabulary } from "./tokenizer.js";

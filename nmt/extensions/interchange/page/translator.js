@@ -5,6 +5,7 @@ import * as ort from "./runtime/ort.wasm.min.mjs";
 import { openVocabulary } from "./tokenizer.js";
 
 // What a search reads of step.onnx; as in runtime/translate.py.
+const SHORTLIST = "shortlist.bin";
 const BEST = ["end", "best.value", "best.parent", "best.token"];
 const NOT_FINITE = "The model gives log-probabilities that are not finite: its weights are damaged or too large for their type. Export it again.";
 
@@ -36,6 +37,8 @@ async function bytesOf(url, onBytes = () => {}) {
 }
 
 const int64 = (values, shape) => new ort.Tensor("int64", BigInt64Array.from(values, BigInt), shape);
+const NUMBERS = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array };
+const MULTIPLE = 64; // the size of a shortlist is one of this number, as in nmt
 const floats = (shape) => new ort.Tensor("float32", new Float32Array(shape.reduce((a, b) => a * b, 1)), shape);
 
 /** Returns the rows of a tensor along the first `axes` axes, which count as one; `shape` is their new shape. */
@@ -44,6 +47,27 @@ function gather(tensor, rows, axes, shape) {
   const data = new tensor.data.constructor(rows.length * width);
   rows.forEach((row, i) => data.set(tensor.data.subarray(row * width, (row + 1) * width), i * width));
   return new ort.Tensor(tensor.type, data, [...shape, ...rest]);
+}
+
+/** The target ids that translations may have, which the file has as lists after their lengths. */
+export class Shortlist {
+  constructor(content, { shortlist, target }) {
+    const numbers = new NUMBERS[shortlist](content.buffer), lists = [];
+    for (let at = 0; at < numbers.length; at += 1 + numbers[at]) lists.push(numbers.subarray(at + 1, at + 1 + numbers[at]));
+    [this.always, ...this.ofToken] = lists;
+    this.size = target.size;
+  }
+
+  /** Returns the ids for the translations of sentences, ascending; all ids without sentences. */
+  of(sources) {
+    const isThere = new Uint8Array(this.size).fill(Number(!sources.length));
+    for (const ids of [this.always, ...[...new Set(sources.flat())].map((token) => this.ofToken[token])]) {
+      for (const id of ids) isThere[id] = 1;
+    }
+    const ids = [...isThere.keys()], found = ids.filter((id) => isThere[id]), missing = -found.length % MULTIPLE + MULTIPLE;
+    const others = ids.filter((id) => !isThere[id]).slice(0, missing % MULTIPLE);
+    return [...found, ...others].sort((a, b) => a - b);
+  }
 }
 
 export class Translator {
@@ -57,8 +81,8 @@ export class Translator {
     ort.env.wasm.wasmPaths = at("runtime/").href;
     ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
     const config = JSON.parse(new TextDecoder().decode(await bytesOf(at("config.json"))));
-    const shared = "shared.bin" in config.sizes ? ["shared.bin"] : []; // what both networks read
-    const names = ["encoder.onnx", "step.onnx", ...shared, ...new Set([config.source.file, config.target.file])];
+    const [shared, shortlist] = ["shared.bin", SHORTLIST].map((name) => (name in config.sizes ? [name] : []));
+    const names = ["encoder.onnx", "step.onnx", ...shared, ...shortlist, ...new Set([config.source.file, config.target.file])];
     const total = names.reduce((sum, name) => sum + config.sizes[name], 0);
     let loaded = 0;
     const add = (size) => onProgress((loaded += size), total);
@@ -76,6 +100,7 @@ export class Translator {
     this.source = openVocabulary(config.source, files[config.source.file]);
     this.target = openVocabulary(config.target, files[config.target.file]);
     this.stateNames = Object.keys(config.state);
+    this.ofShortlist = SHORTLIST in files ? new Shortlist(files[SHORTLIST], config) : null;
   }
 
   /**
@@ -105,6 +130,12 @@ export class Translator {
     return results;
   }
 
+  /** Returns the input of step.onnx with the ids for the translations of sentences, if there is one. */
+  shortlist(sources) {
+    const ids = this.ofShortlist?.of(sources);
+    return ids ? { shortlist: int64(ids, [ids.length]) } : {};
+  }
+
   /** Encodes sentences; returns what a step reads of them, and the first state of `size` hypotheses of each. */
   async start(sources, size) {
     const { pad, eos } = this.config.source, longest = Math.max(...sources.map((ids) => ids.length)) + 1;
@@ -122,13 +153,14 @@ export class Translator {
 
   /**
    * Reads a token of each hypothesis [B, K] at a position, the number of tokens read before, SOS counted; returns these outputs
-   * of step.onnx and the new state. The best continuations depend on `search`: scores [B, K] and whether EOS is the only one [B].
+   * of step.onnx and the new state. The best continuations depend on `search`: scores [B, K], whether EOS is the only one [B], and
+   * the shortlist of the sentences; without it there are the log-probabilities of all tokens.
    */
-  async step(names, tokens, shape, position, memory, state, { scores, atLimit } = {}) {
+  async step(names, tokens, shape, position, memory, state, { scores, atLimit, shortlist = this.shortlist([]) } = {}) {
     const place = position + Number((this.config.first ?? null) !== null);
     const score = new ort.Tensor("float32", scores ?? new Float32Array(tokens.length), shape);
     const at_limit = new ort.Tensor("bool", atLimit ?? new Uint8Array(shape[0]), [shape[0]]);
-    const feeds = { token: int64(tokens, shape), position: int64([place], []), score, at_limit, ...memory, ...state };
+    const feeds = { token: int64(tokens, shape), position: int64([place], []), score, at_limit, ...shortlist, ...memory, ...state };
     const output = await this.stepper.run(feeds, [...names, ...this.stateNames.map((name) => `new.${name}`)]);
     return [output, Object.fromEntries(this.stateNames.map((name) => [name, output[`new.${name}`]]))];
   }
@@ -164,13 +196,14 @@ class Beam {
   async run() {
     const { sos } = this.model.config.target;
     let [memory, state] = await this.model.start(this.sources, this.size);
+    const shortlist = this.model.shortlist(this.sources);
     const last = Math.max(1, ...this.rows.map((row) => row.limit)); // there a sentence has no continuation but EOS
     for (let position = 0; this.rows.length && position < last; position++) {
       const tokens = this.rows.flatMap((row) => row.tokens.map((ids) => ids.at(-1) ?? sos));
       const scores = Float32Array.from(this.rows.flatMap((row) => [...row.scores]));
       const atLimit = Uint8Array.from(this.rows, (row) => position + 1 >= row.limit);
       const shape = [this.rows.length, this.size];
-      const [best, next] = await this.model.step(BEST, tokens, shape, position, memory, state, { scores, atLimit });
+      const [best, next] = await this.model.step(BEST, tokens, shape, position, memory, state, { scores, atLimit, shortlist });
       if (!best.end.data.every(Number.isFinite)) throw new Error(NOT_FINITE);
       const [values, places, ids] = BEST.slice(1).map((name) => best[name].data);
       const continuations = Array.from(values, (value, i) => ({ value, parent: places[i], token: ids[i] }));

@@ -19,6 +19,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +47,10 @@ NOT_FINITE = (
 BEST = ("end", "best.value", "best.parent", "best.token")
 """What a search reads of ``step.onnx``: the log-probability of EOS after each hypothesis [B, K], which is not finite if
 any is not; and the 2K best continuations: log-probabilities, places of the hypotheses and tokens, each [B, 2K]."""
+SHORTLIST = "shortlist.bin"
+"""Lists of target ids, each after its length: those of every shortlist, and those of each source id."""
+MULTIPLE = 64
+"""The size of a shortlist is one of this number, as in nmt."""
 FORMAT = 2
 """Version of ``config.json``."""
 
@@ -119,6 +124,28 @@ class _Table(_Vocabulary):
         return " ".join(text.replace(SPACE, " ").split())
 
 
+class _Shortlist:
+    """The target ids that translations may have, which the file has as lists after their lengths."""
+
+    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+        numbers = np.fromfile(folder / SHORTLIST, dtype=config["shortlist"]).tolist()
+        lists, start = list[list[int]](), 0
+        while start < len(numbers):
+            end = start + 1 + numbers[start]
+            lists.append(numbers[start + 1 : end])
+            start = end
+        self._always, *self._of_token = lists
+        self._size: int = config["target"]["size"]
+
+    def __call__(self, sources: Sequence[Sequence[int]]) -> Array:
+        """Returns the ids for the translations of sentences, ascending [C]; all ids without sentences."""
+        if not sources:
+            return np.arange(self._size)
+        found = set(self._always).union(*(self._of_token[token] for token in set().union(*sources)))
+        others = (token for token in range(self._size) if token not in found)
+        return np.array(sorted([*found, *islice(others, -len(found) % MULTIPLE)]))
+
+
 def _without_surrogates(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
@@ -154,6 +181,7 @@ class Model:
             )
             self._source, self._target = (self._vocabulary(folder, side) for side in ("source", "target"))
             self._first: int | None = self.config.get("first")
+            self._shortlist = _Shortlist(folder, self.config) if self.config.get("shortlist") else None
         except FolderError:
             raise
         except ImportError as error:
@@ -242,6 +270,10 @@ class Model:
             previous = token
         return scores
 
+    def shortlist(self, sources: Sequence[Sequence[int]]) -> dict[str, Array]:
+        """Returns the input of ``step.onnx`` with the ids for the translations of sentences, if there is one."""
+        return {} if self._shortlist is None else {"shortlist": self._shortlist(sources)}
+
     def start(self, sources: Sequence[Sequence[int]], num_rows: int) -> tuple[dict[str, Array], dict[str, Array]]:
         """Encodes sentences; returns what the step reads of each sentence, and the first state of ``num_rows``
         hypotheses of each."""
@@ -271,15 +303,17 @@ class Model:
             token_BK: ids; SOS at first.
             position: number of tokens read before, SOS counted.
             memory, state: from :meth:`start` or the step before.
-            search: what :data:`BEST` depends on: ``score`` [B, K], log-probabilities of the hypotheses, and
-                ``at_limit`` [B], whether EOS is the only continuation.
+            search: what :data:`BEST` depends on: ``score`` [B, K], log-probabilities of the hypotheses,
+                ``at_limit`` [B], whether EOS is the only continuation, and of a model that has one the ``shortlist``
+                [C]. Without it there are the log-probabilities of all tokens.
 
         Returns:
             These outputs, and the new state.
         """
         place = np.array(position + (self._first is not None))
         inputs = {"token": token_BK.astype(np.int64), "position": place, **memory, **state}
-        inputs |= {"score": np.zeros(token_BK.shape, np.float32), "at_limit": np.zeros(len(token_BK), bool)} | search
+        inputs |= {"score": np.zeros(token_BK.shape, np.float32), "at_limit": np.zeros(len(token_BK), bool)}
+        inputs |= search or self.shortlist(())
         found = self._step.run([*names, *(f"new.{name}" for name in state)], inputs)
         return found[: len(names)], dict(zip(state, found[len(names) :], strict=True))
 
@@ -297,6 +331,7 @@ class _Beam:
     def __init__(self, model: Model, sources: Sequence[Sequence[int]], options: Mapping[str, Any]) -> None:
         self._model, self._options, self._size = model, options, int(options["beam_size"])
         self._memory, self._state = model.start(sources, self._size)
+        self._shortlist = model.shortlist(sources)
         self._finished: list[list[Hypothesis]] = [[] for _ in sources]
         self._sentence_B = np.arange(len(sources))
         limits = np.array([int((len(ids) + 1) * options["max_length_ratio"]) for ids in sources])
@@ -317,6 +352,7 @@ class _Beam:
                 self._state,
                 score=self._score_BK,
                 at_limit=position + 1 >= self._limit_B,
+                **self._shortlist,
             )
             _finite(end_BK)
             self._select(self._advance(*best), ~self._is_done())

@@ -69,6 +69,9 @@ class Stub:
         memory[:] = [tuple(ids) for ids in sources]
         return {"source": memory}, {"tokens": np.array([[self._first] * num_rows] * len(sources), int)}
 
+    def shortlist(self, sources: Sequence[Sequence[int]]) -> dict[str, Any]:
+        return {}
+
     def step(
         self,
         names: Sequence[str],
