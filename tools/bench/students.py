@@ -2,11 +2,12 @@
 
     python tools/bench/students.py runs/teacher runs/student runs/tiny test.de test.en -o students.svg
 
-Every model translates the file on one thread, in batches of 64 sentences: in nmt (float32; also with a shortlist of 10,
-where the model directory has a lexicon) and, where it can be exported, in CTranslate2 (float32 and int8), with each
-beam of ``--beams``, and the first model, the teacher, also with a beam of 5. Each model and engine is a process of its
-own, which loads the model and translates a few sentences before it takes the time. Each turn goes through all. The
-size is that of the weights and the vocabulary. Rows that no other surpasses in both speed and BLEU are marked ``*``.
+Every model translates the file on one thread, in batches of 64 sentences: in nmt (float32) and, where it can be
+exported, in CTranslate2 (float32 and int8), both also with a shortlist of 10 where the model directory has a lexicon,
+with each beam of ``--beams``, and the first model, the teacher, also with a beam of 5. Each model and engine is a
+process of its own, which loads the model and translates a few sentences before it takes the time. Each turn goes
+through all. The size is that of the weights, the vocabulary and the shortlist. Rows that no other surpasses in both
+speed and BLEU are marked ``*``.
 """
 
 import argparse
@@ -23,7 +24,13 @@ from turns import run
 
 BATCH_SIZE = 64
 TEACHER_BEAM = 5
-ENGINES = {"nmt": "o", "nmt, shortlist": "s", "CTranslate2": "^", "CTranslate2, int8": "v"}
+ENGINES = {
+    "nmt": "o",
+    "nmt, shortlist": "s",
+    "CTranslate2": "^",
+    "CTranslate2, int8": "v",
+    "CTranslate2, int8, shortlist": "D",
+}
 """Engines, and their marks in the picture."""
 WARM_UP = 64
 
@@ -90,25 +97,26 @@ def measure(model: str, engine: str, options: argparse.Namespace) -> Iterator[di
     from nmt.core.model_directory import ModelDirectory
     from nmt.extensions.interchange.ct2 import export
     from nmt.extensions.interchange.run import exported_translator
+    from nmt.extensions.interchange.targets import with_decoding
 
     torch.set_num_threads(1)
     translator, files = nmt.load(model, "cpu"), ModelDirectory(Path(model))
     search: dict[str, Any] = {"batch_size": BATCH_SIZE}
     folder = files.path
-    if engine == "nmt, shortlist":
+    if "shortlist" in engine:
         if not files.lexicon.is_file():
             return
         search["shortlist"] = 10
-    elif engine != "nmt":
-        is_int8 = "int8" in engine
-        folder = files.path / ("ctranslate2-int8" if is_int8 else "ctranslate2")
+        translator = with_decoding(translator, **search)
+    if "CTranslate2" in engine:
+        folder = files.path / engine.lower().replace(", ", "-")
         try:
             if not folder.exists():
-                export(translator, folder, "int8" if is_int8 else None)
+                export(translator, folder, "int8" if "int8" in engine else None)
             translator = exported_translator(translator, folder)
         except UserError:
             return
-    names = ("model.safetensors", "model.bin", "vocabulary.model", "source.model", "target.model")
+    names = ("model.safetensors", "model.bin", "vmap.txt", "vocabulary.model", "source.model", "target.model")
     megabytes = sum(path.stat().st_size for name in names if (path := folder / name).is_file()) / 1e6
     lines = Path(options.source).read_text("utf-8").splitlines()
     references = Path(options.reference).read_text("utf-8").splitlines()

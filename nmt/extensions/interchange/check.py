@@ -26,9 +26,11 @@ TOLERANCE = 1e-3
 """Tolerance of a token's log-probability in float32."""
 PLAIN: dict[str, tuple[Any, ...]] = {
     "search": ("beam",), "beam_groups": (1,), "coverage_penalty": (0.0,), "prune": (None,), "mbr": ("none",),
-    "logits_processors": ({},), "shortlist": (None,), "restore_case": (False,),
+    "logits_processors": ({},), "restore_case": (False,),
 }  # fmt: skip
 """Values of decoding options that mean a plain beam search, which every runtime has."""
+WHOLE: dict[str, tuple[Any, ...]] = {"shortlist": (None,)}
+"""The value for programs that always search the whole vocabulary."""
 ONE_LIMIT: dict[str, tuple[Any, ...]] = {"max_length_ratio": (), "max_length_extra": ()}
 """No value of these can be carried over to programs that have one maximum length for all sentences."""
 

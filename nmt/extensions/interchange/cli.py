@@ -74,8 +74,8 @@ def export(
         typer.Option(
             min=1,
             metavar="N",
-            help="For onnx and web: translate only with the tokens of about N translations of each source word, by the "
-            "lexicon of nmt learn-alignment, and the most frequent tokens, which is faster.",
+            help="For ctranslate2, onnx and web: translate only with the most frequent tokens and those of about N "
+            "translations of each source word, by the lexicon of nmt learn-alignment, which is faster.",
             show_default="decoding.shortlist of the recipe",
         ),
     ] = None,
@@ -88,14 +88,14 @@ def export(
     'nmt[ctranslate2]' or 'nmt[onnx]'.
     """
     from nmt.extensions.interchange.check import validation_lines
-    from nmt.extensions.interchange.targets import EXPORT_TARGETS
+    from nmt.extensions.interchange.targets import EXPORT_TARGETS, with_decoding
     from nmt.translation.load import load
 
     target = EXPORT_TARGETS.find(to, "--to")()
     chosen = target.default_quantization if quantization is None else quantization
     stored = None if chosen == "float32" else chosen
     translator = load(model_dir, "cpu")
-    recipe = translator.recipe.model_copy(update={"decoding": translator.options(shortlist=shortlist)})
-    translator = translator.replaced(recipe=recipe)
+    if shortlist is not None:
+        translator = with_decoding(translator, shortlist=shortlist)
     for message in target.write(translator, output, stored, validation_lines(translator)):
         say(message)

@@ -23,7 +23,7 @@ from nmt.data.batch import Ids, lengths, pad
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.decoding.ranking import length_penalty
-from nmt.extensions.interchange.check import ONE_LIMIT, PLAIN, check, left_out
+from nmt.extensions.interchange.check import ONE_LIMIT, PLAIN, WHOLE, check, left_out
 from nmt.extensions.interchange.ct2 import check_exportable
 from nmt.extensions.interchange.fast_tokenizer import fast_tokenizer
 from nmt.extensions.interchange.pretrained.families import COMMON_KEYS, FAMILIES, SIDE_KEYS, Family
@@ -49,7 +49,7 @@ for line in tokenizer.batch_decode(model.generate(**batch), skip_special_tokens=
 EARLY_STOPPING = {"first": True, "likely": False, "exact": "never"}
 """Values of ``decoding.early_stopping`` and of ``early_stopping`` in transformers. False is another rule: a search
 goes on while an unfinished hypothesis scores better now than the last of the finished ones."""
-CARRIED = {**PLAIN, **ONE_LIMIT, "length_penalty": ("none", "average"), "early_stopping": ("first", "exact")}
+CARRIED = {**PLAIN, **WHOLE, **ONE_LIMIT, "length_penalty": ("none", "average"), "early_stopping": ("first", "exact")}
 """Values of decoding options that transformers has a counterpart for."""
 SINUSOIDS = ("sinusoidal", "sinusoidal_halves")
 

@@ -37,7 +37,7 @@ from nmt.extensions.interchange.check import PLAIN, check, left_out
 from nmt.extensions.interchange.ct2 import check_exportable, num_positions
 from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
 from nmt.extensions.interchange.targets import ExportTarget, Quantization
-from nmt.extensions.shortlist.candidates import shortlist_search
+from nmt.extensions.shortlist.candidates import shortlist_of
 from nmt.extensions.ssru.network import SsruDecoder, SsruLayer
 from nmt.models.attention import KeysValues, MultiHeadAttention, padding_bias
 from nmt.models.contracts import select_heads
@@ -54,7 +54,7 @@ DECODING = (
     "max_length_extra",
 )  # fmt: skip
 """Options of search that the runtime has."""
-CARRIED = {name: values for name, values in {**PLAIN, **runtime.CHOICES}.items() if name != "shortlist"}
+CARRIED = {**PLAIN, **runtime.CHOICES}
 """Values of decoding options that the runtime has a counterpart for."""
 
 
@@ -405,7 +405,7 @@ def _quantize_table(graph: Any, table: Any) -> None:
         steps += [("Cast", [rows], [f"{result}_unscaled"]), ("Mul", [f"{result}_unscaled", of_rows], [result])]
         place = [*graph.node].index(replaced[-1])
         for operator, inputs, outputs in reversed(steps):
-            attributes = {"to": TensorProto.FLOAT} if operator == "Cast" else {}
+            attributes: dict[str, Any] = {"to": TensorProto.FLOAT} if operator == "Cast" else {}
             graph.node.insert(place, helper.make_node(operator, inputs, outputs, **attributes))
         for each in replaced:
             graph.node.remove(each)
@@ -437,7 +437,7 @@ def write_shortlist(translator: Translator, folder: Path) -> None:
     """
     size, vocabularies = translator.recipe.decoding.shortlist, translator.vocabularies
     if size:
-        found = shortlist_search(translator.aligner.lexicon, vocabularies, size).candidates
+        found = shortlist_of(translator.aligner.lexicon, vocabularies, size)
         lists = [found.always, *map(found.of_token, range(len(vocabularies.source)))]
         numbers = [number for ids in lists for number in (len(ids), *sorted(ids))]
         np.array(numbers, dtype=shortlist_type(translator)).tofile(folder / runtime.SHORTLIST)

@@ -1,7 +1,7 @@
 """The export to CTranslate2, and exported models at work in place of the model's own search."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,9 +14,9 @@ from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.ranking import length_normalised, length_penalty
 from nmt.decoding.search import Query, Searcher, max_lengths
 from nmt.extensions.interchange.check import ONE_LIMIT, PLAIN, check, left_out
-from nmt.extensions.interchange.ct2 import export, num_positions, require_ctranslate2
+from nmt.extensions.interchange.ct2 import check_exportable, export, num_positions, require_ctranslate2
 from nmt.extensions.interchange.pretrained.vocabulary import prefix_of
-from nmt.extensions.interchange.targets import ExportTarget, Quantization
+from nmt.extensions.interchange.targets import ExportTarget, Quantization, with_decoding
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.load import Engine, load
 from nmt.translation.translator import Translator
@@ -24,7 +24,7 @@ from nmt.translation.translator import Translator
 PATIENCE = {"first": 1.0, "likely": 1.0, "exact": 2.0}
 """Patience of CTranslate2's beam search, which stops when ``patience * beam_size`` hypotheses are finished, for each
 ``early_stopping``: 1 is the same as ``first``, and nearer to ``likely`` than 2, which takes 1.25 times as long."""
-SEARCHED = ("search", "beam_groups", "coverage_penalty", "shortlist", "logits_processors")
+SEARCHED = ("search", "beam_groups", "coverage_penalty", "logits_processors")
 """Options whose plain values the searches of exported models need; PyTorch searches with others."""
 QUANTIZATIONS: dict[str, Quantization | None] = {
     "fp32": None, "auto": None, "bf16": "bfloat16", "fp16": "float16", "int8": "int8",
@@ -83,6 +83,7 @@ class ExportedModel:
             patience=PATIENCE[options.early_stopping] if options.beam_size > 1 else 1.0,
             length_penalty=alpha,
             return_scores=True,
+            use_vmap=options.shortlist is not None,
             max_batch_size=options.batch_size,
             max_decoding_length=skipped + min(max(limits, default=1), self._longest),  # one for all sentences of a call
         )
@@ -158,11 +159,23 @@ def exported_translator(
 
     Args:
         translator: of a model that can be exported.
-        directory: a folder that :func:`nmt.extensions.interchange.ct2.export` wrote; None exports the model now.
+        directory: a folder that :func:`nmt.extensions.interchange.ct2.export` wrote, with the shortlist of searches if
+            they have one; None exports the model when it searches.
         quantization: type of the weights if the model is exported now; None keeps float32.
     """
-    exported = open_exported(translator, quantization) if directory is None else ExportedModel(directory, translator)
-    return translator.replaced(searcher=ExportedSearcher(exported.search, translator.searcher))
+    require_ctranslate2()
+    check_exportable(translator)
+
+    @cache
+    def opened(shortlist: int | None) -> ExportedModel:
+        if directory is not None:
+            return ExportedModel(directory, translator)
+        return open_exported(with_decoding(translator, shortlist=shortlist), quantization)
+
+    def search(sources: Sequence[Ids], options: DecodingOptions) -> list[list[Hypothesis]]:
+        return opened(options.shortlist).search(sources, options)
+
+    return translator.replaced(searcher=ExportedSearcher(search, translator.searcher))
 
 
 class CTranslate2Engine(Engine):
@@ -178,9 +191,8 @@ class CTranslate2Engine(Engine):
 
 def with_plain_search(translator: Translator) -> Translator:
     """Returns the translator with a search that CTranslate2 has, whatever its recipe says."""
-    plain = {key: PLAIN[key][0] for key in SEARCHED} | {"length_penalty": "none"}
-    decoding = translator.recipe.decoding.model_copy(update=plain)
-    return translator.replaced(recipe=translator.recipe.model_copy(update={"decoding": decoding}))
+    plain = {key: PLAIN[key][0] for key in SEARCHED}
+    return with_decoding(translator, **plain, shortlist=None, length_penalty="none")
 
 
 class CTranslate2(ExportTarget):
@@ -211,6 +223,8 @@ def search_arguments(translator: Translator) -> dict[str, Any]:
         "max_input_length": translator.max_pieces + 1,  # with EOS
         "max_decoding_length": len(_prefix(translator)) + longest,
     }
+    if options.shortlist is not None:
+        found["use_vmap"] = True
     if options.beam_size > 1:
         found |= {"length_penalty": length_penalty(options).exponent, "patience": PATIENCE[options.early_stopping]}
     return found

@@ -3,13 +3,19 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from nmt.recipe.registry import Table
 from nmt.translation.translator import Translator
 
 Quantization = Literal["int8", "int16", "float16", "bfloat16"]
 """Type of stored weights other than float32."""
+
+
+def with_decoding(translator: Translator, **changes: Any) -> Translator:
+    """Returns the translator with other decoding options in its recipe."""
+    decoding = translator.recipe.decoding.model_copy(update=changes)
+    return translator.replaced(recipe=translator.recipe.model_copy(update={"decoding": decoding}))
 
 
 class ExportTarget(ABC):

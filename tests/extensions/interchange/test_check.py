@@ -11,8 +11,9 @@ from nmt.core.errors import UserError
 from nmt.data.batch import Ids
 from nmt.decoding.forced import force_all
 from nmt.decoding.search import Query
-from nmt.extensions.interchange import huggingface, onnx, run
+from nmt.extensions.interchange import argos, huggingface, onnx, run
 from nmt.extensions.interchange.check import check, left_out, validation_lines
+from nmt.extensions.interchange.targets import with_decoding
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.load import load
 from nmt.translation.translator import Translator
@@ -31,12 +32,6 @@ class InPyTorch:
     def score(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[list[float]]:
         found = force_all(self.translator.model, pairs, self.translator.vocabularies, batch_size=64)
         return [[score + self.change for score in pair.log_probability_T.tolist()] for pair in found]
-
-
-def with_decoding(translator: Translator, **changes: Any) -> Translator:
-    """The translator with other decoding options in its recipe."""
-    options = translator.options(**changes)
-    return translator.replaced(recipe=translator.recipe.model_copy(update={"decoding": options}))
 
 
 @pytest.fixture
@@ -98,7 +93,8 @@ def test_lines_are_those_of_the_validation_text_or_of_the_samples(translator: Tr
         ({"length_penalty": "none"}, run.CARRIED, ["restore_case: true", "early_stopping: likely", "max_length_ratio"]),
         ({"length_penalty": "gnmt"}, huggingface.CARRIED, ["length_penalty: gnmt", "early_stopping: likely"]),
         ({"coverage_penalty": 0.2, "prune": 3.0}, run.CARRIED, ["coverage_penalty: 0.2", "prune: 3.0"]),
-        ({"beam_size": 4, "beam_groups": 2, "shortlist": 9}, onnx.CARRIED, ["beam_groups: 2", "shortlist: 9"]),
+        ({"beam_size": 4, "beam_groups": 2, "shortlist": 9}, onnx.CARRIED, ["beam_groups: 2"]),
+        ({"restore_case": False, "shortlist": 9}, argos.CARRIED, ["shortlist: 9"]),
         ({"logits_processors": {"no_repeat_ngram": {"size": 3}}}, onnx.CARRIED, ["logits_processors: {'no_repeat"]),
     ],
 )

@@ -24,11 +24,12 @@ from nmt.extensions.interchange.argos import Argos
 from nmt.extensions.interchange.check import Agreement, check, validation_lines
 from nmt.extensions.interchange.ct2 import export
 from nmt.extensions.interchange.run import ExportedModel, exported_translator, search_arguments, usage
+from nmt.extensions.interchange.targets import with_decoding
+from nmt.extensions.shortlist import candidates
 from nmt.translation.load import load
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.translator import Translator
 from tests.extensions.interchange.huggingface_folders import imported_model, lines_of
-from tests.extensions.interchange.test_check import with_decoding
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ctranslate2") is None, reason="needs ctranslate2")
 
@@ -109,6 +110,28 @@ def test_with_the_rule_of_ctranslate2_the_candidates_are_the_same(trained: Path,
     for here, there in zip(own.translate(lines, **options), exported.translate(lines, **options), strict=True):
         assert [candidate.text for candidate in here.n_best] == [candidate.text for candidate in there.n_best]
         assert [c.score for c in here.n_best] == pytest.approx([c.score for c in there.n_best], abs=1e-4)
+
+
+def test_a_shortlist_is_that_of_nmt(
+    trained: Path, lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "COMMON", 5)
+    monkeypatch.setattr(candidates, "MULTIPLE", 1)
+    shutil.copytree(trained, tmp_path / "model")
+    (tmp_path / "model" / "lexicon.tsv").write_text("hund\tdog\t3\nmond\tmoon\t2\ndie\tthe\t9\n", "utf-8")
+    own = load(tmp_path / "model", "cpu")
+    options = {"beam_size": 4, "early_stopping": "first", "batch_size": 1}
+    expected = [each.text for each in own.translate(lines, shortlist=1, **options)]
+    assert expected != [each.text for each in own.translate(lines, **options)], "the shortlist left nothing out"
+    monkeypatch.setattr("nmt.decoding.search.ModelSearcher.__call__", None)  # from here on PyTorch searches nothing
+    assert [each.text for each in exported_translator(own).translate(lines, shortlist=1, **options)] == expected
+    # As users of the export translate.
+    translator = with_decoding(own, shortlist=1, **options)
+    export(translator, tmp_path / "out")
+    found = ExportedModel(tmp_path / "out", translator, search_arguments(translator)).translate(
+        [own.encode_source(lines[0])]
+    )
+    assert own.vocabularies.target.decode(found[0]) == expected[0]
 
 
 @pytest.mark.parametrize("heads", [None, ["2:3", "1:4", "2:2"]])

@@ -19,12 +19,12 @@ from nmt.decoding.search import Query
 from nmt.extensions.interchange.fast_tokenizer import fast_tokenizer
 from nmt.extensions.interchange.huggingface import USAGE, export_huggingface
 from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
+from nmt.extensions.interchange.targets import with_decoding
 from nmt.models.build import build
 from nmt.recipe.schema import Recipe, VocabularyOptions
 from nmt.training.resolve import resolve
 from nmt.translation.translator import Translator
 from tests.extensions.interchange.huggingface_folders import by_transformers, lines_of, strange_lines
-from tests.extensions.interchange.test_check import with_decoding
 
 TOLERANCE = 5e-5
 """Of a log-probability in float32, in which nmt and transformers round differently."""
