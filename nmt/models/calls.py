@@ -16,6 +16,5 @@ def recorded_calls(decoder: nn.Module) -> Iterator[list[Call]]:
     calls: list[Call] = []
     with ExitStack() as hooks:
         for module in decoder.modules():
-            hook = module.register_forward_hook(lambda *call: calls.append(call))
-            hooks.callback(hook.remove)
+            hooks.enter_context(module.register_forward_hook(lambda *call: calls.append(call)))
         yield calls

@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from nmt.cli.common import Device, Input, ModelDir, command, say_wrote
+from nmt.cli.inspect import Limit
 from nmt.core.errors import UserError
-
-Limit = Annotated[int, typer.Option(metavar="N", min=1, help="Use only the first N lines.")]
 
 
 @command(

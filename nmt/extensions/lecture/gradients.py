@@ -90,12 +90,9 @@ def _norms(model: Seq2Seq, pairs: Pairs, vocabularies: Vocabularies) -> npt.NDAr
         caught.append(output.detach().requires_grad_())
         return caught[-1]
 
-    handle = model.encoder.embedding.register_forward_hook(catch)
-    try:
-        # The recurrent kernels of cuDNN have a backward pass in training mode only, which would add dropout.
-        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-            gradients = torch.autograd.grad(batch_loss(model, batch).smoothed, caught)
-    finally:
-        handle.remove()
+    hook = model.encoder.embedding.register_forward_hook(catch)
+    # The recurrent kernels of cuDNN have a backward pass in training mode only, which would add dropout.
+    with hook, torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+        gradients = torch.autograd.grad(batch_loss(model, batch).smoothed, caught)
     norms: npt.NDArray[np.float64] = sum(gradients).norm(dim=2).double().cpu().numpy()  # type: ignore[union-attr]
     return norms

@@ -104,14 +104,11 @@ def intervened(model: Seq2Seq, interventions: Sequence[Intervention]) -> Iterato
     with ExitStack() as stack:
         for module in replaceable_attention(model.decoder):
             if isinstance(module, MultiHeadAttention):
-                give = module.register_forward_pre_hook(_with_weights, with_kwargs=True)
-                stack.callback(give.remove)
-            hook = module.register_forward_hook(partial(changed.replace_weights, first))
-            stack.callback(hook.remove)
+                stack.enter_context(module.register_forward_pre_hook(_with_weights, with_kwargs=True))
+            stack.enter_context(module.register_forward_hook(partial(changed.replace_weights, first)))
             first += getattr(module, "num_heads", 1)
         for side, index, layer in skippable_layers(model):
-            hook = layer.register_forward_hook(partial(changed.skip_layer, side, index))
-            stack.callback(hook.remove)
+            stack.enter_context(layer.register_forward_hook(partial(changed.skip_layer, side, index)))
         yield changed
 
 

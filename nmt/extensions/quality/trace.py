@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from nmt.alignment.aligner import Known
 from nmt.decoding.forced import ForcedScore
@@ -51,7 +50,8 @@ class SearchTrace:
         highest_BK = end_BK.scatter_reduce(1, choice.parent_BK, choice.open_BK, "amax")
         weights_BKS = select_heads(step.weights_NHS, self._heads).float().mean(1).view(*shape, -1)
         margin_BK = choice.open_BK - highest_BK.gather(1, choice.parent_BK)
-        opened = _arrays(choice.parent_BK, choice.token_BK, choice.open_BK, margin_BK, weights_BKS)
+        parts = choice.parent_BK, choice.token_BK, choice.open_BK, margin_BK, weights_BKS
+        opened = tuple(part.cpu().numpy() for part in parts)
         score_B1, end_B1 = step.ending_score_BK.max(1, keepdim=True)
         parent_B1 = choice.ending_parent_BK.gather(1, end_B1)
         log_p_B1 = choice.ending_BK.gather(1, end_B1)
@@ -102,10 +102,6 @@ def trace_of(
     if any(differences):
         return None
     return SearchTrace(translator.vocabularies.target.eos, translator.aligner.heads.heads)
-
-
-def _arrays(*values: Tensor) -> Arrays:
-    return tuple(each.cpu().numpy() for each in values)
 
 
 def _attention(step: tuple[Arrays, int], k: int) -> npt.NDArray[np.float32]:
