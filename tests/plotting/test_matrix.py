@@ -1,6 +1,5 @@
 """Pictures of alignments: files, words of any kind, size, gold links, turns, diagnostics."""
 
-import xml.etree.ElementTree
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
+from pictures import svg_texts
 from PIL import Image
 
 from nmt.alignment.extract import LinkOptions, extract_links
@@ -51,11 +51,6 @@ def matrix_pixels(figure: Figure) -> npt.NDArray[np.uint8]:
 def shades(axes: Axes) -> npt.NDArray[np.float64]:
     (mesh,) = (artist for artist in axes.collections if isinstance(artist, QuadMesh))
     return np.asarray(mesh.get_array())
-
-
-def svg_texts(path: Path) -> list[str]:
-    root = xml.etree.ElementTree.parse(path).getroot()
-    return ["".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text")]
 
 
 HOUSE = pair(("das", "Haus", "."), ("the", "house", "."))

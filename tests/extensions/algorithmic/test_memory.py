@@ -2,13 +2,12 @@
 
 import json
 import re
-import xml.etree.ElementTree
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fixture_types import RunNmt
+from fixture_types import MetricsReader, RunNmt, TrainTiny
+from pictures import svg_texts
 
 import nmt
 from nmt.extensions.algorithmic.memory import trace_memory
@@ -17,7 +16,7 @@ NTM = "{type: ntm, hidden_size: 8, slot_size: 4"
 
 
 @pytest.fixture(scope="module")
-def copier(train_tiny: Callable[..., Path]) -> Path:
+def copier(train_tiny: TrainTiny) -> Path:
     """Hardly trained."""
     return train_tiny(
         "training.max_steps=1",
@@ -26,14 +25,9 @@ def copier(train_tiny: Callable[..., Path]) -> Path:
     )
 
 
-def svg_texts(path: Path) -> list[str]:
-    root = xml.etree.ElementTree.parse(path).getroot()
-    return ["".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text")]
-
-
 @pytest.mark.slow
 def test_memory_of_an_encoder_and_attention_of_a_decoder_are_one_picture(
-    run_nmt: RunNmt, train_tiny: Callable[..., Path], tmp_path: Path
+    run_nmt: RunNmt, train_tiny: TrainTiny, tmp_path: Path
 ) -> None:
     directory = train_tiny("training.max_steps=1", f"model.encoder={NTM}, num_slots: 9}}")
     translator = nmt.load(directory)
@@ -51,7 +45,7 @@ def test_memory_of_an_encoder_and_attention_of_a_decoder_are_one_picture(
 
 
 @pytest.mark.slow
-def test_slots_of_words_are_named_by_them(run_nmt: RunNmt, train_tiny: Callable[..., Path], tmp_path: Path) -> None:
+def test_slots_of_words_are_named_by_them(run_nmt: RunNmt, train_tiny: TrainTiny, tmp_path: Path) -> None:
     over_words = train_tiny("training.max_steps=1", f"model.decoder={NTM}, num_free_slots: 2}}")
     text = tmp_path / "test.de"
     text.write_text("\nDer Hund\ndie Katze schläft\n", encoding="utf-8")
@@ -80,7 +74,7 @@ def test_what_cannot_be_drawn_is_said(
 
 @pytest.mark.slow
 def test_ponder_steps_stand_in_json_pictures_and_the_log(
-    run_nmt: RunNmt, train_tiny: Callable[..., Path], tmp_path: Path
+    run_nmt: RunNmt, train_tiny: TrainTiny, read_metrics: MetricsReader, tmp_path: Path
 ) -> None:
     networks = (f"model.{part}={{type: act_rnn, hidden_size: 8, max_steps: 3}}" for part in ("encoder", "decoder"))
     pondering = train_tiny("training.max_steps=3", "training.log_every=2", *networks)
@@ -93,8 +87,7 @@ def test_ponder_steps_stand_in_json_pictures_and_the_log(
     assert all(1 <= steps <= 3 for side in row["ponder"].values() for steps in side)
     assert run_nmt("align", pondering, *files, "-o", tmp_path / "links.svg").returncode == 0
     assert svg_texts(tmp_path / "links.svg").count("ponder") == 2
-    log = map(json.loads, (pondering / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    costs = [row["ponder"] for row in log if row["event"] == "train"]
+    costs = [row["ponder"] for row in read_metrics(pondering, "train")]
     # Two sides, one direction each way: a token costs 0.001 (N + R), N at most 3 and at least 1.
     assert len(costs) == 2
     assert all(0.002 < cost < 0.03 for cost in costs)

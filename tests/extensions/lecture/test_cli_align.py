@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixture_types import RunNmt
+from pictures import svg_texts
 
 import nmt
 from nmt.data.words import Words
@@ -23,31 +24,25 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
     return source, target
 
 
-@pytest.fixture
-def model_copy(tiny_model: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(tiny_model, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints")))
-
-
-def svg_text(path: Path) -> list[str]:
-    return re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8"))
-
-
 def test_lines_are_another_picture(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
     done = run_nmt("align", tiny_model, *pair, "--lines", "--limit", 1, "-o", tmp_path / "lines.svg")
     assert (done.returncode, done.stdout) == (0, "")
-    texts = svg_text(tmp_path / "lines.svg")
+    texts = svg_texts(tmp_path / "lines.svg")
     assert "attention" not in texts  # the label of the matrix's colour bar
     assert {"schläft", "sleeps"} <= set(texts)
     done = run_nmt("align", tiny_model, *pair, "--lines", "--grid", "-o", tmp_path / "lines.svg")
     assert (done.returncode, "two kinds of picture" in done.stderr) == (2, True)
 
 
-def test_links_come_from_an_attribution(run_nmt: RunNmt, model_copy: Path, pair: tuple[Path, Path]) -> None:
+def test_links_come_from_an_attribution(
+    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints"))
     # Attention would be read a step after the prediction of a word, and an attribution concerns the prediction itself.
-    (model_copy / "alignment.json").write_text('{"heads": ["attention"], "attention": "input"}', "utf-8")
-    done = run_nmt("align", model_copy, *pair, "--attribution", "leave_one_out", "--format", "json", "--limit", 1)
+    (model / "alignment.json").write_text('{"heads": ["attention"], "attention": "input"}', "utf-8")
+    done = run_nmt("align", model, *pair, "--attribution", "leave_one_out", "--format", "json", "--limit", 1)
     found = json.loads(done.stdout)
-    translator = nmt.load(model_copy, "cpu")
+    translator = nmt.load(model, "cpu")
     line, reference = (path.read_text("utf-8").splitlines()[0] for path in pair)
     pieces = translator.encode_source(line), translator.encode_target(reference)
     shares_TS = attribution_shares(translator.model, translator.vocabularies, *pieces, "leave_one_out")

@@ -1,12 +1,11 @@
 """Pictures of alignments as lines between two rows of words."""
 
 import itertools
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.lines import Line2D
+from pictures import svg_texts
 
 from nmt.alignment.links import WordAlignment
 from nmt.core.errors import UserError
@@ -16,10 +15,6 @@ from nmt.plotting.style import COLOURS, GOLD
 
 WEIGHTS = np.array([[0.75, 0.25, 0.0], [0.01, 0.4, 0.59]], np.float32)
 PAIR = WordAlignment(("das", "Haus", "brennt"), ("the", "$burning$"), WEIGHTS, ((0, 0), (2, 1)))
-
-
-def lines(alignment: WordAlignment, **others: object) -> list[Line2D]:
-    return list(draw_lines(alignment, **others).axes[0].lines)  # type: ignore[arg-type]
 
 
 def test_a_line_is_as_thick_as_its_weight_and_joins_its_words() -> None:
@@ -49,7 +44,8 @@ def test_words_do_not_overlap_and_stay_inside(num_words: int) -> None:
 
 
 def test_gold_links_are_drawn_and_checked() -> None:
-    gold_lines = [line for line in lines(PAIR, gold=({(0, 0)}, {(0, 0), (1, 1)})) if line.get_color() == GOLD]
+    [axes] = draw_lines(PAIR, gold=({(0, 0)}, {(0, 0), (1, 1)})).axes
+    gold_lines = [line for line in axes.lines if line.get_color() == GOLD]
     assert [line.get_linestyle() != "-" for line in gold_lines] == [False, True]
     with pytest.raises(UserError, match="gold link 3-0"):
         draw_lines(PAIR, gold=({(3, 0)}, set()))
@@ -58,6 +54,6 @@ def test_gold_links_are_drawn_and_checked() -> None:
 @pytest.mark.parametrize("alignment", [PAIR, WordAlignment((), (), np.zeros((0, 0), np.float32), ())])
 def test_numbers_and_no_words(tmp_path: Path, alignment: WordAlignment) -> None:
     [path] = plot_alignments([alignment], tmp_path / "lines.svg", numbers=True, draw=draw_lines)
-    texts = re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8"))
+    texts = svg_texts(path)
     assert texts[:5] == (["das", "Haus", "brennt", "the", "$burning$"] if alignment.source else [])
     assert ({"0.75", "0.59"} <= set(texts)) == bool(alignment.source)
