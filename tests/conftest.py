@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from nmt.core.device import pick_precision
 
         pick_precision("bf16", torch.device("cpu"))
-        for name in ("made_up_models", "small_systems"):
+        for name in ("small_systems", "made_up_models"):
             config.pluginmanager.import_plugin(name)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from small_systems import small_model
 from torch import nn
 
 from nmt.data.batch import Batch, make_batch
@@ -12,9 +13,7 @@ from nmt.data.vocabulary.base import SEPARATOR
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.models.attention import MultiHeadAttention
-from nmt.models.build import build
 from nmt.models.seq2seq import Seq2Seq
-from nmt.recipe.schema import ModelOptions
 
 MakeModel = Callable[..., Seq2Seq]
 
@@ -45,9 +44,7 @@ def make_model(joint_vocabularies: Vocabularies) -> MakeModel:
         seed: int = 1,
         **others: Any,
     ) -> Seq2Seq:
-        torch.manual_seed(seed)
-        options = ModelOptions(encoder=encoder, decoder=decoder, **{"embedding_size": 16, **others})
-        return build(options, vocabularies).eval()
+        return small_model(encoder, decoder, vocabularies, seed, **others)
 
     return make
 

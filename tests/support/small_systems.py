@@ -22,22 +22,25 @@ SYSTEMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "transformer": (TRANSFORMER, TRANSFORMER),
     "post-norm": ({**TRANSFORMER, "norm": "post"}, {**TRANSFORMER, "norm": "post", "positions": "learned"}),
 }
+WORDS = Vocabularies(*[WordVocabulary([f"▁wort{i}" for i in range(14)])] * 2)
+"""18 ids, the same for both languages."""
+
+
+def small_model(
+    encoder: dict[str, Any], decoder: dict[str, Any], vocabularies: Vocabularies = WORDS, seed: int = 3, **others: Any
+) -> Seq2Seq:
+    """A model with random weights in eval mode, from an encoder's and a decoder's options, and any other of it."""
+    torch.manual_seed(seed)
+    options = ModelOptions(encoder=encoder, decoder=decoder, **{"embedding_size": 16, **others})
+    return build(options, vocabularies).eval()
 
 
 @pytest.fixture(scope="session")
 def words() -> Vocabularies:
-    """18 ids, the same for both languages."""
-    vocabulary = WordVocabulary([f"▁wort{i}" for i in range(14)])
-    return Vocabularies(vocabulary, vocabulary)
+    return WORDS
 
 
 @pytest.fixture(scope="session")
-def make_system(words: Vocabularies) -> Callable[[str], Seq2Seq]:
-    """``make_system("luong")``: a model with random weights in eval mode."""
-
-    def make(name: str) -> Seq2Seq:
-        torch.manual_seed(3)
-        encoder, decoder = SYSTEMS[name]
-        return build(ModelOptions(encoder=encoder, decoder=decoder, embedding_size=16), words).eval()
-
-    return make
+def make_system() -> Callable[[str], Seq2Seq]:
+    """``make_system("luong")``: one of the systems."""
+    return lambda name: small_model(*SYSTEMS[name])

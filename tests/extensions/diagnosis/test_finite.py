@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from searches import search_all
+from small_systems import RECURRENT, small_model
 from torch import Tensor
 
 from nmt.core.errors import BrokenModel
@@ -19,10 +20,10 @@ from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import ModelSearcher, Query
-from nmt.models.build import DECODERS, build
+from nmt.models.build import DECODERS
 from nmt.models.contracts import State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
-from nmt.recipe.schema import DecodingOptions, ModelOptions
+from nmt.recipe.schema import DecodingOptions
 from nmt.translation.load import Ensemble
 
 SOURCES = [[4, 9, 7], [10, 4], [8]]
@@ -82,10 +83,8 @@ def test_a_search_whose_hypotheses_never_end_stops_at_the_limit(words: Vocabular
 
 
 @pytest.fixture(params=sorted(DECODERS.keys() - {"classifier"}))
-def decoder_model(request: pytest.FixtureRequest, words: Vocabularies) -> Seq2Seq:
-    torch.manual_seed(5)
-    encoder = {"type": "recurrent", "hidden_size": 16}
-    return build(ModelOptions(encoder=encoder, decoder={"type": request.param}, embedding_size=16), words).eval()
+def decoder_model(request: pytest.FixtureRequest) -> Seq2Seq:
+    return small_model(RECURRENT, {"type": request.param}, seed=5)
 
 
 def broken(model: Seq2Seq, name: str, weight: float = 3e38) -> Seq2Seq:
@@ -162,11 +161,7 @@ def test_a_logits_processor_that_spoils_the_scores_is_named(
 def test_a_classifier_with_such_results_is_an_error(words: Vocabularies) -> None:
     from nmt.extensions.classification.task import Classification
 
-    torch.manual_seed(6)
-    encoder = {"type": "recurrent", "hidden_size": 16}
-    options = ModelOptions(encoder=encoder, decoder={"type": "classifier"}, embedding_size=16)
-    model = build(options, words).eval()
-    broken(model, "decoder")
+    model = broken(small_model(RECURRENT, {"type": "classifier"}, seed=6), "decoder")
     search = ModelSearcher(model, words, partial(Classification.search, None))  # type: ignore[arg-type]
     with pytest.raises(BrokenModel, match=r"in decoder\."):
         search(Query(SOURCES, DecodingOptions()))

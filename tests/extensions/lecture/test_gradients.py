@@ -4,23 +4,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_systems import small_model
 
 import nmt
 from nmt.core.errors import UserError
 from nmt.extensions.lecture.gradients import gradient_norms
-from nmt.models.build import build
-from nmt.recipe.schema import ModelOptions
 from nmt.translation.translator import Translator
-
-PAIRS = [("der Hund schläft im Garten.", "the dog sleeps in the garden."), ("die Katze hört.", "the cat hears.")] * 8
 
 
 def without_attention(like: Translator, cell: str) -> Translator:
     """A model as it starts, with the vocabularies of another one; its encoder reads from left to right."""
-    torch.manual_seed(1)
     side = {"type": "recurrent", "cell": cell, "hidden_size": 32}
-    options = ModelOptions(encoder={**side, "bidirectional": False}, decoder={**side, "bridge": "copy"})
-    return Translator(build(options, like.vocabularies).eval(), like.vocabularies, like.recipe)
+    encoder, decoder = {**side, "bidirectional": False}, {**side, "bridge": "copy"}
+    return like.replaced(model=small_model(encoder, decoder, like.vocabularies, 1))
 
 
 def test_gradients_vanish_in_a_plain_network_and_not_in_an_lstm(tiny_model: Path) -> None:
@@ -44,4 +40,4 @@ def test_gradients_vanish_in_a_plain_network_and_not_in_an_lstm(tiny_model: Path
 
 def test_too_few_sentences_are_refused(tiny_model: Path) -> None:
     with pytest.raises(UserError, match="too few"):
-        gradient_norms(nmt.load(tiny_model, "cpu"), PAIRS[:3], "model")
+        gradient_norms(nmt.load(tiny_model, "cpu"), [("die Katze hört.", "the cat hears.")] * 3, "model")

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 import torch
 from searches import search_all
+from small_systems import RECURRENT, SYSTEMS, TRANSFORMER, WORDS, small_model
 
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.extensions.lecture.interventions import (
@@ -21,32 +20,18 @@ from nmt.extensions.lecture.interventions import (
     shared_copy,
     skippable_layers,
 )
-from nmt.models.build import build
 from nmt.models.layers import Layers
 from nmt.models.seq2seq import Seq2Seq
-from nmt.recipe.schema import DecodingOptions, ModelOptions
+from nmt.recipe.schema import DecodingOptions
 
-RECURRENT = {"type": "recurrent", "hidden_size": 16}
-TRANSFORMER = {"type": "transformer", "num_layers": 2, "num_heads": 2, "feed_forward_size": 24}
 UNIVERSAL = {"type": "universal_transformer", "num_heads": 2, "feed_forward_size": 24, "max_steps": 2}
-SYSTEMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "bahdanau": (RECURRENT, {**RECURRENT, "type": "bahdanau"}),
-    "luong": (RECURRENT, {**RECURRENT, "type": "luong"}),
-    "luong fed": (RECURRENT, {**RECURRENT, "type": "luong", "input_feeding": True}),
-    "transformer": (TRANSFORMER, TRANSFORMER),
-    "post-norm": ({**TRANSFORMER, "norm": "post"}, {**TRANSFORMER, "norm": "post"}),
+ATTENTIVE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    **{name: parts for name, parts in SYSTEMS.items() if name != "vanilla"},
     "ssru": (TRANSFORMER, {"type": "ssru", "num_layers": 2, "num_heads": 2}),
     "universal": (UNIVERSAL, UNIVERSAL),
 }
-WORDS = Vocabularies(*[WordVocabulary([f"▁wort{i}" for i in range(14)])] * 2)
 SOURCE = [4, 9, 7, 5, 12]
 OPTIONS = DecodingOptions(beam_size=3, max_length_extra=6)
-
-
-def make(name: str, **decoder: Any) -> Seq2Seq:
-    torch.manual_seed(3)
-    encoder, own = SYSTEMS[name]
-    return build(ModelOptions(encoder=encoder, decoder=own | decoder, embedding_size=16), WORDS).eval()
 
 
 def search(model: Seq2Seq | IntervenedModel, count: int = 1) -> list[list[Hypothesis]]:
@@ -64,9 +49,9 @@ def assert_same(found: Sequence[Hypothesis], expected: Sequence[Hypothesis]) -> 
 
 
 @pytest.mark.quick("luong", "transformer", "bahdanau")
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", ATTENTIVE)
 def test_weights_that_a_head_has_already_change_no_number(name: str) -> None:
-    model = make(name)
+    model = small_model(*ATTENTIVE[name])
     before = search(model)
     for head in range(len(model.decoder.heads)):
         assert under(model, Intervention("head", head, heads=(head,))) == before
@@ -79,7 +64,7 @@ def test_weights_that_a_head_has_already_change_no_number(name: str) -> None:
 @pytest.mark.quick("transformer")
 @pytest.mark.parametrize("name", ["transformer", "post-norm", "ssru", "universal"])
 def test_a_head_that_is_off_is_one_whose_output_has_no_weights(name: str) -> None:
-    model = make(name)
+    model = small_model(*ATTENTIVE[name])
     attentions = replaceable_attention(model.decoder)
     for number, (attention, head) in enumerate((module, h) for module in range(len(attentions)) for h in (0, 1)):
         changed = deepcopy(model)
@@ -91,9 +76,9 @@ def test_a_head_that_is_off_is_one_whose_output_has_no_weights(name: str) -> Non
 
 
 @pytest.mark.quick("bahdanau", "luong fed", "transformer")
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", ATTENTIVE)
 def test_equal_weights_are_those_of_a_score_that_is_always_zero(name: str) -> None:
-    model = make(name)
+    model = small_model(*ATTENTIVE[name])
     changed = deepcopy(model)
     for module in replaceable_attention(changed.decoder):
         for part in ("query", "score"):
@@ -106,7 +91,7 @@ def test_equal_weights_are_those_of_a_score_that_is_always_zero(name: str) -> No
 @pytest.mark.quick("transformer")
 @pytest.mark.parametrize("name", ["transformer", "post-norm"])
 def test_a_layer_that_is_left_out_is_a_model_without_it(name: str) -> None:
-    model = make(name)
+    model = small_model(*ATTENTIVE[name])
     assert [(side, index) for side, index, _ in skippable_layers(model)] == [
         ("encoder", 0),
         ("encoder", 1),
@@ -122,7 +107,7 @@ def test_a_layer_that_is_left_out_is_a_model_without_it(name: str) -> None:
 
 
 def test_a_batch_has_an_intervention_for_each_sentence_however_soon_it_ends() -> None:
-    model = make("ssru")
+    model = small_model(*ATTENTIVE["ssru"])
     changes = [
         Intervention(kind, to, step=step) for kind in ("off", "word", "uniform") for to in (1, 4) for step in (None, 1)
     ]
@@ -131,9 +116,9 @@ def test_a_batch_has_an_intervention_for_each_sentence_however_soon_it_ends() ->
         assert_same(found, under(model, change)[0])
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", ATTENTIVE)
 def test_the_weights_of_one_step_and_one_head_are_set(name: str) -> None:
-    model = make(name)
+    model = small_model(*ATTENTIVE[name])
     heads, last = len(model.decoder.heads), len(model.decoder.heads) - 1
     changes = [Intervention("word", 2, heads=(last,), step=1), Intervention("links", links=((), (0, 3)))]
     source_BS = torch.tensor([[*SOURCE, 3]] * 2)
@@ -162,7 +147,7 @@ def test_the_weights_of_one_step_and_one_head_are_set(name: str) -> None:
 
 
 def test_the_weights_of_another_head_are_copied_within_its_layer() -> None:
-    model = make("transformer")
+    model = small_model(*ATTENTIVE["transformer"])
     with torch.inference_mode(), intervened(model, [Intervention("head", 3)]) as changed:
         state = changed.start(torch.tensor([[*SOURCE, 3]]), torch.tensor([6]))
         weights_HS = changed.step(torch.tensor([2]), state, need_weights=True).weights_NHS[0]
@@ -170,9 +155,9 @@ def test_the_weights_of_another_head_are_copied_within_its_layer() -> None:
     assert not torch.equal(weights_HS[0], weights_HS[1])
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", ATTENTIVE)
 def test_forced_decoding_in_steps_is_forced_decoding(name: str) -> None:
-    model, targets = make(name), [[8, 9], [5, 6, 7, 8], []]
+    model, targets = small_model(*ATTENTIVE[name]), [[8, 9], [5, 6, 7, 8], []]
     expected = force_all(model, [(SOURCE, target) for target in targets], WORDS, 8)
     with intervened(model, [Intervention("links")] * 3) as changed:
         log_p_BT, top_BT2, top_log_p_BT2 = force_stepwise(changed, [(SOURCE, target) for target in targets], WORDS, 2)
@@ -187,7 +172,7 @@ def test_forced_decoding_in_steps_is_forced_decoding(name: str) -> None:
 
 
 def test_a_shared_copy_has_the_same_weights_and_hooks_of_its_own() -> None:
-    model = make("luong")
+    model = small_model(*ATTENTIVE["luong"])
     copied = shared_copy(model)
     pairs = list(zip(model.parameters(), copied.parameters(), strict=True))
     assert pairs
@@ -207,6 +192,6 @@ def test_a_shared_copy_has_the_same_weights_and_hooks_of_its_own() -> None:
 )
 def test_attention_that_is_not_one_softmax_is_left_alone(decoder: dict[str, Any]) -> None:
     encoder = {**RECURRENT, "type": "hierarchical"} if "attention" in decoder else RECURRENT
-    model = build(ModelOptions(encoder=encoder, decoder=decoder, embedding_size=16), WORDS)
+    model = small_model(encoder, decoder)
     assert replaceable_attention(model.decoder) == []
     assert skippable_layers(model) == []

@@ -6,17 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small_systems import WORDS, small_model
 
 import nmt
 from nmt.data.batch import make_batch
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.words import WordVocabulary
 from nmt.extensions.lecture.numbers import attention_numbers, cell_numbers
-from nmt.models.build import build
 from nmt.models.calls import recorded_calls
-from nmt.recipe.schema import ModelOptions
 
-WORDS = WordVocabulary([f"▁wort{i}" for i in range(14)])
 RNN = {"type": "recurrent", "hidden_size": 6}
 TRANSFORMER = {"type": "transformer", "num_layers": 2, "num_heads": 2, "feed_forward_size": 8}
 
@@ -30,10 +26,8 @@ def numbers_of(encoder: dict[str, Any], decoder: dict[str, Any], head: int = 0) 
 
 def recorded(encoder: dict[str, Any], decoder: dict[str, Any]) -> tuple[list[Any], Any, Any]:
     """The calls of the decoder of an untrained model for a pair whose target has 3 tokens, the attention, the model."""
-    torch.manual_seed(1)
-    vocabularies = Vocabularies(WORDS, WORDS)
-    model = build(ModelOptions(encoder=encoder, decoder=decoder, embedding_size=8), vocabularies).eval()
-    batch = make_batch([([5, 9, 7], [8, 6])], vocabularies)
+    model = small_model(encoder, decoder, seed=1, embedding_size=8)
+    batch = make_batch([([5, 9, 7], [8, 6])], WORDS)
     with torch.inference_mode(), recorded_calls(model.decoder) as calls:
         need_weights = bool(model.decoder.heads)
         output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, need_weights)

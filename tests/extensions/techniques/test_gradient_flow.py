@@ -5,16 +5,13 @@ from typing import Any
 
 import pytest
 import torch
+from small_systems import WORDS, small_model
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt.core.errors import UserError
 from nmt.data.batch import make_batch
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.words import WordVocabulary
 from nmt.extensions.techniques.gradient_flow import gradient_flow_penalty, record_layers
-from nmt.models.build import build
-from nmt.recipe.schema import ModelOptions
 
 D, T = 4, 5
 LENGTHS = [3, 5, 1]
@@ -102,15 +99,10 @@ def test_its_gradient_reaches_the_recurrent_weights_alone_and_mends_them() -> No
 @pytest.mark.parametrize("bridge", ["copy", "dense"])
 def test_an_encoder_whose_last_state_alone_is_read_has_a_penalty(bridge: str) -> None:
     """The vanilla seq2seq: no gradient comes by the encoder's outputs."""
-    torch.manual_seed(1)
-    words = WordVocabulary([f"▁w{i}" for i in range(8)])
-    both = Vocabularies(words, words)
     plain = {"type": "recurrent", "cell": "rnn_tanh", "hidden_size": 8}
-    options = ModelOptions(
-        encoder={**plain, "bidirectional": False}, decoder={**plain, "bridge": bridge}, embedding_size=8
-    )
-    model = build(options, both)
-    batch = make_batch([([4, 5, 6, 7], [7, 8, 9]), ([9, 11], [6, 6])], both)
+    encoder, decoder = {**plain, "bidirectional": False}, {**plain, "bridge": bridge}
+    model = small_model(encoder, decoder, seed=1, embedding_size=8).train()
+    batch = make_batch([([4, 5, 6, 7], [7, 8, 9]), ([9, 11], [6, 6])], WORDS)
     recorded = record_layers(model)
     loss = model(batch.source_BS, batch.source_length_B, batch.target_input_BT).features_BTD.pow(2).sum()
     in_encoder, in_decoder = (gradient_flow_penalty(loss, [item]) for item in recorded)

@@ -5,21 +5,12 @@ from typing import Any
 
 import pytest
 import torch
+from small_systems import WORDS, small_model
 
 from nmt.data.batch import Batch, make_batch
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.words import WordVocabulary
 from nmt.extensions.techniques.scheduled_sampling import ScheduledSampling, mixed_inputs, truth_probability
-from nmt.models.build import DECODERS, build
+from nmt.models.build import DECODERS
 from nmt.models.seq2seq import Seq2Seq
-from nmt.recipe.schema import ModelOptions
-
-WORDS = WordVocabulary([f"▁w{i}" for i in range(6)])
-BOTH = Vocabularies(WORDS, WORDS)
-
-
-def options(**values: Any) -> ScheduledSampling.Options:
-    return ScheduledSampling.Options(**values)
 
 
 @pytest.mark.parametrize(
@@ -36,28 +27,23 @@ def options(**values: Any) -> ScheduledSampling.Options:
     ],
 )
 def test_the_schedules_are_those_of_the_paper(values: dict[str, Any], update: int, expected: float) -> None:
-    assert truth_probability(options(**values), update) == pytest.approx(expected)
+    assert truth_probability(ScheduledSampling.Options(**values), update) == pytest.approx(expected)
 
 
 def test_a_probability_above_one_is_refused() -> None:
     with pytest.raises(ValueError, match="at most 1"):
-        options(schedule="exponential", k=1.5)
+        ScheduledSampling.Options(schedule="exponential", k=1.5)
 
 
 @pytest.fixture
 def batch() -> Batch:
-    return make_batch([([4, 5, 6], [7, 8, 9, 4, 5]), ([9], [6, 6])], BOTH)
+    return make_batch([([4, 5, 6], [7, 8, 9, 4, 5]), ([9], [6, 6])], WORDS)
 
 
 @pytest.fixture(params=sorted(DECODERS.keys() - {"classifier"}))
 def model(request: pytest.FixtureRequest) -> Seq2Seq:
-    torch.manual_seed(3)
     encoder = "transformer" if request.param == "transformer" else "recurrent"
-    try:
-        made = build(ModelOptions(encoder={"type": encoder}, decoder={"type": request.param}, embedding_size=16), BOTH)
-    except ValueError as error:
-        pytest.skip(str(error))
-    return made.eval()
+    return small_model({"type": encoder}, {"type": request.param})
 
 
 def test_own_words_are_drawn_after_the_words_read_so_far(model: Seq2Seq, batch: Batch) -> None:
@@ -69,7 +55,7 @@ def test_own_words_are_drawn_after_the_words_read_so_far(model: Seq2Seq, batch: 
     assert torch.equal(inputs_BT[:, 0], batch.target_input_BT[:, 0])
     unrolled = model(batch.source_BS, batch.source_length_B, inputs_BT)
     logits_BTV = model.decoder.output(unrolled.features_BTD)
-    logits_BTV[:, :, [WORDS.pad, WORDS.sos, WORDS.eos]] = float("-inf")
+    logits_BTV[:, :, [WORDS.target.pad, WORDS.target.sos, WORDS.target.eos]] = float("-inf")
     drawn_BT = logits_BTV[:, :-1].gather(2, inputs_BT[:, 1:, None])[:, :, 0]
     own = drawn_BT > logits_BTV[:, :-1].amax(2) - 8  # less likely ones are drawn once in thousands of times
     true = inputs_BT[:, 1:] == batch.target_input_BT[:, 1:]
@@ -78,9 +64,8 @@ def test_own_words_are_drawn_after_the_words_read_so_far(model: Seq2Seq, batch: 
 
 
 def test_the_truth_is_read_as_often_as_said(batch: Batch) -> None:
-    torch.manual_seed(0)
-    model = build(ModelOptions(encoder={"type": "recurrent"}, decoder={"type": "recurrent"}), BOTH)
-    many = make_batch([([4], [4] * 40)] * 200, BOTH)
+    model = small_model({"type": "recurrent"}, {"type": "recurrent"}, seed=0)
+    many = make_batch([([4], [4] * 40)] * 200, WORDS)
     with torch.no_grad():  # never says 4 of its own accord
         model.decoder.output.bias_V[4] = -1e4
     share = (mixed_inputs(model, many, 0.3)[:, 1:] == 4).float().mean().item()

@@ -4,44 +4,36 @@ from typing import Any
 
 import pytest
 import torch
+from small_systems import WORDS, small_model
 from torch import Tensor
 
 from nmt.data.batch import Batch, make_batch
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.words import WordVocabulary
 from nmt.extensions.techniques.truncation import Truncation
-from nmt.models.build import build
 from nmt.models.cells import CELLS
 from nmt.models.contracts import Memory, PerSource, map_tensors
 from nmt.models.seq2seq import Seq2Seq
-from nmt.recipe.schema import ModelOptions, Recipe
+from nmt.recipe.schema import Recipe
 from nmt.training.loss import token_loss
 
-WORDS = WordVocabulary([f"▁w{i}" for i in range(8)])
-BOTH = Vocabularies(WORDS, WORDS)
+UNIVERSAL = {"type": "universal_transformer", "max_steps": 3}
 SYSTEMS = {
     "vanilla": ({"type": "recurrent"}, {"type": "recurrent", "cell": "gru"}),
     "bahdanau": ({"type": "recurrent"}, {"type": "bahdanau"}),
     "fed": ({"type": "recurrent"}, {"type": "luong", "input_feeding": True}),
     "act": ({"type": "act_rnn", "max_steps": 3}, {"type": "act_rnn", "max_steps": 3, "time_penalty": 0.5}),
-    "universal": (
-        {"type": "universal_transformer", "dropout": 0.0, "max_steps": 3},
-        {"type": "universal_transformer", "dropout": 0.0, "max_steps": 3, "time_penalty": 0.5},
-    ),
-    "transformer": ({"type": "transformer", "dropout": 0.0}, {"type": "transformer", "dropout": 0.0}),
+    "universal": (UNIVERSAL, {**UNIVERSAL, "time_penalty": 0.5}),
+    "transformer": ({"type": "transformer"}, {"type": "transformer"}),
 }
 
 
 @pytest.fixture(params=SYSTEMS)
 def model(request: pytest.FixtureRequest) -> Seq2Seq:
-    torch.manual_seed(1)
-    encoder, decoder = SYSTEMS[request.param]
-    return build(ModelOptions(encoder=encoder, decoder=decoder, embedding_size=16), BOTH)
+    return small_model(*SYSTEMS[request.param], seed=1)
 
 
 @pytest.fixture
 def batch() -> Batch:
-    return make_batch([([4, 5, 6], [7, 8, 9, 4, 5, 6, 10]), ([9, 11], [6, 6]), ([8], [])], BOTH)
+    return make_batch([([4, 5, 6], [7, 8, 9, 4, 5, 6, 10]), ([9, 11], [6, 6]), ([8], [])], WORDS)
 
 
 def loss_of(model: Seq2Seq) -> Any:
@@ -97,10 +89,8 @@ def test_a_gradient_goes_back_no_further_than_its_segment(model: Seq2Seq, batch:
 
 
 def test_a_learned_first_state_of_a_truncated_encoder_learns_from_the_first_segment() -> None:
-    torch.manual_seed(1)
     options = {"type": "recurrent", "hidden_size": 4, "bidirectional": False, "initial_state": "learned"}
-    options["truncation"] = 3
-    encoder = build(ModelOptions(encoder=options, decoder={"type": "luong"}, embedding_size=5), BOTH).encoder
+    encoder = small_model({**options, "truncation": 3}, {"type": "luong"}, seed=1, embedding_size=5).encoder
     (values_SD,) = encoder(torch.tensor([[4, 5, 6, 7, 8, 3]]), torch.tensor([6])).memories[0].values_BSD
     learned = list(encoder.first_state.parameters())
     for position, is_reached in enumerate([True] * 3 + [False] * 3):
@@ -112,20 +102,18 @@ def test_a_learned_first_state_of_a_truncated_encoder_learns_from_the_first_segm
 def test_gradients_of_a_truncated_encoder_stay_within_segments(cell: str) -> None:
     """Segments of 3 words: of the annotation of word 4, forward, the gradient reaches words 3 and 4, and backward
     (a sentence of 8 with EOS, read from its end: 7 6 5, 4 3 2) word 4 alone."""
-    torch.manual_seed(1)
     options = {"type": "recurrent", "cell": cell, "hidden_size": 4, "bidirectional": True}
     cut, whole = (
-        build(ModelOptions(encoder=encoder, decoder={"type": "luong"}, embedding_size=5), BOTH).encoder
-        for encoder in ({**options, "truncation": 3}, {**options, "truncation": 1000})
+        small_model({**options, "truncation": length}, {"type": "luong"}, seed=1, embedding_size=5).encoder
+        for length in (3, 1000)
     )
     whole.load_state_dict(cut.state_dict())
     source, length = torch.tensor([[4, 5, 6, 7, 8, 9, 10, 3], [4, 5, 3, 0, 0, 0, 0, 0]]), torch.tensor([8, 3])
 
     def reached(encoder: Any, part: slice) -> tuple[Tensor, set[int]]:
         caught: list[Tensor] = []
-        hook = encoder.embedding.register_forward_hook(lambda *call: caught.append(call[2].requires_grad_()))
-        values_BSD = encoder(source, length).memories[0].values_BSD
-        hook.remove()
+        with encoder.embedding.register_forward_hook(lambda *call: caught.append(call[2].requires_grad_())):
+            values_BSD = encoder(source, length).memories[0].values_BSD
         (gradient_BSD,) = torch.autograd.grad(values_BSD[0, 4, part].sum(), caught)
         return values_BSD, set(gradient_BSD[0].abs().sum(1).nonzero().flatten().tolist())
 
