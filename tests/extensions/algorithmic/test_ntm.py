@@ -10,30 +10,20 @@ from torch.nn import functional as F
 from nmt.core.errors import UserError
 from nmt.data.batch import Batch
 from nmt.extensions.algorithmic import ntm
-from nmt.extensions.algorithmic.ntm import HeadOptions, NTMCell, NTMState
+from nmt.extensions.algorithmic.ntm import HeadOptions, NTMCell
 from nmt.models.cells import CELLS
+from nmt.models.layers import length_mask
 from nmt.models.networks.recurrence import StackOptions
 from nmt.models.seq2seq import Seq2Seq
 
 ROWS, SLOTS, WIDTH, HEADS, SHIFTS = 3, 7, 4, 2, 3
 SIZES = (7, 4, 1)
 """Real slots of each row; one of a single slot is its own neighbour."""
+MASK_NC = length_mask(torch.tensor(SIZES), SLOTS)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def distributions(seed: int = 0) -> Tensor:
-    """Weights over the real slots of each row. [N, H, C]"""
-    scores = random(ROWS, HEADS, SLOTS, seed=seed)
-    for row, size in enumerate(SIZES):
-        scores[row, :, size:] = float("-inf")
-    return scores.softmax(2)
-
-
-def ring(max_shift: int = 1) -> ntm.Ring:
-    return ntm.make_ring(torch.tensor(SIZES), SLOTS, max_shift)
 
 
 def by_shifting(weights_C: Tensor, shift_R: Tensor) -> Tensor:
@@ -50,7 +40,7 @@ def assert_rows(found_NHC: Tensor, expected: list[list[Tensor]]) -> None:
 
 def test_a_blank_memory_is_read_evenly() -> None:
     weights = ntm.content_weights(
-        random(ROWS, HEADS, WIDTH), torch.ones(ROWS, HEADS), torch.zeros(ROWS, SLOTS, WIDTH).double(), ring()[0]
+        random(ROWS, HEADS, WIDTH), torch.ones(ROWS, HEADS), torch.zeros(ROWS, SLOTS, WIDTH).double(), MASK_NC
     )
     assert_rows(weights, [[torch.full((size,), 1 / size, dtype=torch.float64)] * HEADS for size in SIZES])
 
@@ -58,8 +48,9 @@ def test_a_blank_memory_is_read_evenly() -> None:
 @pytest.mark.parametrize("max_shift", [0, 1, 2, 5])
 def test_circular_shift(max_shift: int) -> None:
     """Equation 8, on a ring as large as the sentence's own memory."""
-    weights, shift = distributions(1), random(ROWS, HEADS, 2 * max_shift + 1).softmax(2)
-    found = ntm.circular_shift(weights, shift, ring(max_shift))
+    weights = random(ROWS, HEADS, SLOTS, seed=1).masked_fill(~MASK_NC[:, None], float("-inf")).softmax(2)
+    shift = random(ROWS, HEADS, 2 * max_shift + 1).softmax(2)
+    found = ntm.circular_shift(weights, shift, ntm.make_ring(torch.tensor(SIZES), SLOTS, max_shift))
     expected = [[by_shifting(weights[n, h, :size], shift[n, h]) for h in range(HEADS)] for n, size in enumerate(SIZES)]
     assert_rows(found, expected)
 
@@ -70,18 +61,14 @@ def test_sharpening_even_weights_by_a_high_power_stays_finite() -> None:
     torch.testing.assert_close(sharp, even)
 
 
-def make_machine(num_read: int = 2, num_write: int = 2) -> NTMCell:
+def make_machine() -> NTMCell:
     torch.manual_seed(7)
-    options = HeadOptions(slot_size=WIDTH, num_read_heads=num_read, num_write_heads=num_write)
+    options = HeadOptions(slot_size=WIDTH, num_read_heads=HEADS, num_write_heads=HEADS)
     controller = StackOptions.model_validate({"cell": "rnn_tanh", "hidden_size": 5})
     machine = NTMCell(controller, options, 3).double()
     for parameter in machine.parameters():
         torch.nn.init.normal_(parameter, std=0.7)
     return machine
-
-
-def start(machine: NTMCell) -> NTMState:
-    return machine.start((random(ROWS, 1, 5),), random(ROWS, SLOTS, WIDTH, seed=1), torch.tensor(SIZES))
 
 
 def head_by_hand(given_X: Tensor, slots_CW: Tensor, previous_C: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,7 +84,8 @@ def head_by_hand(given_X: Tensor, slots_CW: Tensor, previous_C: Tensor) -> tuple
 def test_three_steps_of_a_machine_from_the_equations() -> None:
     machine = make_machine()
     (cell,) = machine.controller.cells
-    state, x_TND = start(machine), random(3, ROWS, 3, seed=5)
+    state = machine.start((random(ROWS, 1, 5),), random(ROWS, SLOTS, WIDTH, seed=1), torch.tensor(SIZES))
+    x_TND = random(3, ROWS, 3, seed=5)
     hidden = list(state.cells[0][:, 0])
     slots = [state.memory_NCW[n, :size] for n, size in enumerate(SIZES)]
     reads = [torch.zeros(2, WIDTH).double() for _ in SIZES]

@@ -1,13 +1,13 @@
 """Classifiers: closed sets of labels, training, prediction and confusion matrices."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
-from fixture_types import RunNmt
+from fixture_types import MetricsReader, RunNmt, TrainTiny
 
 import nmt
 from nmt.core.errors import UserError
@@ -16,7 +16,6 @@ from nmt.recipe.options import validate
 from nmt.recipe.schema import Recipe
 from nmt.tasks import task_of
 
-Train = Callable[..., Path]
 LABELS = ["no", "starts with a vowel"]
 LINES = [" ".join(line) for line in ("abc", "bca", "cab", "aac", "bba", "cca", "acb", "bab", "cbc", "aab")]
 PAIRS = [(line, LABELS[line.startswith("a")]) for line in LINES]
@@ -37,7 +36,7 @@ RECIPE: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def train(tmp_path_factory: pytest.TempPathFactory) -> Train:
+def train(tmp_path_factory: pytest.TempPathFactory) -> TrainTiny:
     """Trains the recipe with changes of its keys and other pairs."""
 
     def run(overrides: Mapping[str, Any] = {}, **pairs: Any) -> Path:
@@ -50,7 +49,7 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Train:
 
 
 @pytest.fixture(scope="module")
-def classifier(train: Train) -> Path:
+def classifier(train: TrainTiny) -> Path:
     return train()
 
 
@@ -93,11 +92,8 @@ def test_a_server_refuses_a_classifier(run_nmt: RunNmt, classifier: Path) -> Non
     assert "Traceback" not in done.stderr
 
 
-def test_the_loss_is_that_of_the_labels_alone(classifier: Path) -> None:
-    import json
-
-    events = [json.loads(line) for line in (classifier / "metrics.jsonl").read_text().splitlines()]
-    (valid,) = [event for event in events if event["event"] == "valid"]
+def test_the_loss_is_that_of_the_labels_alone(classifier: Path, read_metrics: MetricsReader) -> None:
+    (valid,) = read_metrics(classifier, "valid")
     assert valid["accuracy"] == 100
     nll = [-(pair.log_probability or 0) for pair in nmt.load(classifier).score(PAIRS)]
     assert valid["loss"] == pytest.approx(np.mean(nll), abs=1e-4)
@@ -131,7 +127,7 @@ def test_the_attention_of_a_label_of_several_words_is_one_row(
     assert LABELS[1] in (tmp_path / "text.svg").read_text()
 
 
-def test_a_label_outside_the_set_is_named(train: Train, run_nmt: RunNmt, classifier: Path, tmp_path: Path) -> None:
+def test_a_label_outside_the_set_is_named(train: TrainTiny, run_nmt: RunNmt, classifier: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"valid, pair 2: 'perhaps' is none of the model's 2 labels") as caught:
         train(valid=[*PAIRS[:1], ("a b", "perhaps")])
     assert caught.value.remedy == "The labels are no, starts with a vowel."
@@ -155,19 +151,19 @@ def test_a_label_outside_the_set_is_named(train: Train, run_nmt: RunNmt, classif
         ({"model.encoder": None, "training.metric": "loss"}, PAIRS, "without an encoder"),
     ],
 )
-def test_what_no_classifier_can_be_trained_with(train: Train, overrides: Any, pairs: Any, message: str) -> None:
+def test_what_no_classifier_can_be_trained_with(train: TrainTiny, overrides: Any, pairs: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
         train(overrides, pairs=pairs)
 
 
-def test_labels_and_text_are_different_vocabularies(train: Train, classifier: Path, tiny_model: Path) -> None:
+def test_labels_and_text_are_different_vocabularies(train: TrainTiny, classifier: Path, tiny_model: Path) -> None:
     with pytest.raises(UserError, match=r"has a target vocabulary of text, but model\.decoder predicts labels"):
         train({"vocabulary.path": str(tiny_model)})
     with pytest.raises(UserError, match=r"has a target vocabulary of labels, but model\.decoder predicts text"):
         train({"vocabulary.path": str(classifier), "model.decoder": {"type": "luong"}})
 
 
-def test_labels_in_a_table_and_the_model_card(train: Train, tmp_path: Path) -> None:
+def test_labels_in_a_table_and_the_model_card(train: TrainTiny, tmp_path: Path) -> None:
     rows = "".join(f"{label}\t{line}\n" for line, label in PAIRS)
     for split in ("train", "val"):
         (tmp_path / f"{split}.tsv").write_text(f"label\ttext\n{rows}")

@@ -6,11 +6,10 @@ model of the last turn alone can't know which; a hierarchical one learns it.
 
 import itertools
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fixture_types import RunNmt
+from fixture_types import RunNmt, TrainTiny
 
 import nmt
 from nmt.core.errors import UserError
@@ -57,11 +56,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-Train = Callable[..., Path]
-
-
 @pytest.fixture(scope="module")
-def train(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Train:
+def train(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainTiny:
     def run(*settings: str) -> Path:
         return nmt.train(
             folder / "recipe.yaml", tmp_path_factory.mktemp("run") / "model", overrides=parse_settings(settings)
@@ -71,7 +67,7 @@ def train(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Train:
 
 
 @pytest.fixture(scope="module")
-def hierarchical(train: Train) -> Path:
+def hierarchical(train: TrainTiny) -> Path:
     return train()
 
 
@@ -96,7 +92,7 @@ HOSTILE = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", [(), FLAT, ("vocabulary={type: bpe, size: 90, byte_fallback: false}",)])
-def test_as_many_lines_come_out_as_go_in(train: Train, run_nmt: RunNmt, settings: tuple[str, ...]) -> None:
+def test_as_many_lines_come_out_as_go_in(train: TrainTiny, run_nmt: RunNmt, settings: tuple[str, ...]) -> None:
     model = train("training.max_steps=2", *settings)
     text = "\n".join(HOSTILE) + "\n"
     done = run_nmt("translate", model, stdin=text)
@@ -112,7 +108,7 @@ def test_as_many_lines_come_out_as_go_in(train: Train, run_nmt: RunNmt, settings
     assert [row["translation"] for row in rows] == lines[:-1]
 
 
-def test_a_long_dialogue_loses_its_oldest_turns_and_a_long_turn_its_end(train: Train, run_nmt: RunNmt) -> None:
+def test_a_long_dialogue_loses_its_oldest_turns_and_a_long_turn_its_end(train: TrainTiny, run_nmt: RunNmt) -> None:
     model = train("training.max_steps=2", "data.max_length=8")
     long = "I see the dog. " * 6
     done = run_nmt("translate", model, "--format", "jsonl", stdin=f"{long}\tYes.\tIs it old?\nYes.\tIs it old?\n")
@@ -161,7 +157,7 @@ def test_a_flat_model_without_turns_says_nothing_of_turns(tiny_model: Path, run_
 
 
 @pytest.mark.extension("lecture")
-def test_inspection_reads_a_dialogue_with_its_separators(train: Train) -> None:
+def test_inspection_reads_a_dialogue_with_its_separators(train: TrainTiny) -> None:
     """A dialogue of 11 source tokens in three turns is a sequence with two separators, and EOS."""
     from nmt.extensions.lecture.gradients import gradient_norms
 
@@ -170,7 +166,7 @@ def test_inspection_reads_a_dialogue_with_its_separators(train: Train) -> None:
     assert len(norms.mean_T) == 11 + 2 + 1
 
 
-def test_a_vocabulary_without_a_separator_is_refused(folder: Path, train: Train) -> None:
+def test_a_vocabulary_without_a_separator_is_refused(folder: Path, train: TrainTiny) -> None:
     plain = train("training.max_steps=1", "data.history_turns=null")
     with pytest.raises(UserError, match=r"data\.history_turns is set, but the vocabulary") as caught:
         train(f"vocabulary.path={plain}")

@@ -1,8 +1,16 @@
-"""Text of which a part is unlike that of training."""
+"""A translator, and text of which a part is unlike that of training."""
 
 from pathlib import Path
 
 import pytest
+
+from nmt.translation.load import load
+from nmt.translation.translator import Translator
+
+
+@pytest.fixture(scope="module")
+def translator(tiny_model: Path) -> Translator:
+    return load(tiny_model, "cpu")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 from torch import Tensor
 
 from nmt.data.vocabulary.words import WordVocabulary
@@ -19,11 +18,6 @@ from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
 SOURCE = "Heute trinkt die Katze kaltes Wasser."
-
-
-@pytest.fixture(scope="module")
-def translator(tiny_model: Path) -> Translator:
-    return load(tiny_model, "cpu")
 
 
 class _Spoiled(LogitsProcessor):
@@ -43,11 +37,8 @@ def test_a_failed_check_is_repaired(translator: Translator) -> None:
     failed = translator.translate(lines, check=True, processors=[spoil], beam_size=2)
     assert all("dog" in each.text and each.problems for each in (failed[0], failed[2]))
     repaired = translator.translate(lines, check="repair", processors=[spoil], beam_size=2)
-    assert [each.text for each in repaired] == [
-        "Today the cat drinks cold water.",
-        "",
-        "Today the cat drinks cold water.",
-    ]
+    right = "Today the cat drinks cold water."
+    assert [each.text for each in repaired] == [right, "", right]
     assert [(each.problems, each.repaired) for each in repaired] == [({}, True), ({}, False), ({}, True)]
     assert [candidate.text for candidate in repaired[0].n_best] == [repaired[0].text]
 

@@ -1,6 +1,7 @@
 """The trace of a search: its figures are those of forced decoding, which is then left out."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,17 +9,10 @@ import torch
 
 from nmt.alignment import aligner
 from nmt.decoding.forced import force_all
-from nmt.decoding.processors import LogitsProcessor
 from nmt.extensions.quality.trace import SearchTrace, trace_of
-from nmt.translation.load import load
 from nmt.translation.request import UNCONSTRAINED, OutputConstraints, Request
 from nmt.translation.search import LineSearch
 from nmt.translation.translator import Translator
-
-
-@pytest.fixture(scope="module")
-def translator(tiny_model: Path) -> Translator:
-    return load(tiny_model, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -83,22 +77,14 @@ def test_word_links_compute_nothing_again(
     assert [t.alignment for t in again] == [t.alignment for t in checked]
 
 
-class Watch(LogitsProcessor):
-    changes_scores = False
-
-    def __init__(self) -> None: ...
-
-    def __call__(self, *arguments: object) -> None: ...
-
-
 @pytest.mark.parametrize("request_", [Request("Hund", prefix="The"), Request("Hund", must_contain=("dog",))])
 def test_other_searches_have_none(translator: Translator, request_: Request) -> None:
-    def trace(request: Request, *processors: LogitsProcessor, model: Translator = translator, **changes: Any) -> Any:
+    def trace(request: Request, *processors: Any, model: Translator = translator, **changes: Any) -> Any:
         return trace_of(model, [request], translator.options(**changes), processors)
 
     assert trace(request_) is None
     for changes in ({"prune": 1.0}, {"beam_groups": 2, "beam_size": 4}, {"shortlist": 5}):
         assert trace(Request("Hund"), **changes) is None
-    assert trace(Request("Hund"), Watch()) is not None
+    assert trace(Request("Hund"), SimpleNamespace(changes_scores=False)) is not None
     assert trace(Request("Hund"), *OutputConstraints(["dog"]).processors(translator.vocabularies)) is None
     assert trace(Request("Hund"), model=translator.replaced(searcher=translator.searcher)) is None
