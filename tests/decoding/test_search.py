@@ -4,13 +4,12 @@ import itertools
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
 from searches import search_all
-from torch import Tensor
+from table_model import TableModel
 from torch.profiler import ProfilerActivity, profile
 
 from nmt.core.errors import UserError
@@ -21,7 +20,6 @@ from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.ranking import length_normalised
 from nmt.decoding.search import ModelSearcher, Query
-from nmt.models.contracts import State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions
 
@@ -30,35 +28,6 @@ PAD, UNK, SOS, EOS, YES, NO = range(6)
 
 LogProbabilities = Callable[[int, tuple[int, ...]], list[float]]
 """From the source's first id and the pieces so far to log p of each piece."""
-
-
-@dataclass(frozen=True)
-class History(State):
-    sentence_N: Tensor
-    pieces_NT: Tensor
-
-
-class Table:
-    """A model that is nothing but a table: search knows ``start``, ``step`` and ``reorder`` of it."""
-
-    device = torch.device("cpu")
-    alignment_heads = ()
-
-    def __init__(self, log_probabilities: LogProbabilities) -> None:
-        self._log_probabilities = log_probabilities
-
-    def start(self, source_BS: Tensor, source_length_B: Tensor) -> History:
-        return History(source_BS[:, 0], source_BS.new_empty(len(source_BS), 0))
-
-    def step(
-        self, token_N: Tensor, state: History, need_weights: bool = False, rows: Tensor | None = None
-    ) -> StepOutput:
-        pieces_NT = torch.cat((state.pieces_NT, token_N[:, None]), dim=1)
-        hypotheses = list(zip(state.sentence_N.tolist(), pieces_NT.tolist(), strict=True))
-        wanted = hypotheses if rows is None else [hypotheses[row] for row in rows.tolist()]
-        logits = [self._log_probabilities(sentence, tuple(pieces[1:])) for sentence, pieces in wanted]
-        # Any constant may be added to logits.
-        return StepOutput(torch.tensor(logits) + 3.0, None, History(state.sentence_N, pieces_NT))
 
 
 def random_table(sentence: int, pieces: tuple[int, ...]) -> list[float]:
@@ -93,7 +62,7 @@ def toy_search(
     constraints: list[LexicalConstraints] | None = None,
     **options: Any,
 ) -> list[list[Hypothesis]]:
-    model: Any = Table(table)
+    model: Any = TableModel(lambda source, pieces: table(source[0], pieces[1:]))
     return search_all(model, sources, Vocabularies(TOY, TOY), DecodingOptions(**options), constraints=constraints)
 
 

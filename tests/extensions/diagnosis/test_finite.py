@@ -10,18 +10,19 @@ import pytest
 import torch
 from searches import search_all
 from small_systems import RECURRENT, small_model
+from table_model import TableModel
 from torch import Tensor
 
 from nmt.core.errors import BrokenModel
+from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.beam import beam_search
 from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import ModelSearcher, Query
 from nmt.models.build import DECODERS
-from nmt.models.contracts import State, StepOutput
+from nmt.models.contracts import StepOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.load import Ensemble
@@ -39,42 +40,31 @@ MAX_STEPS = 60
 SystemMaker = Callable[[str], Seq2Seq]
 
 
-class Stuck(State):
-    def reorder(self, rows: Tensor, sentences: Tensor | None = None) -> "Stuck":
-        return self
+class Constant(TableModel):
+    """``value`` is added to all logits of the third token; tokens other than EOS are likelier."""
 
+    def __init__(self, value: float, vocabulary: Vocabulary) -> None:
+        logits = [-30.0 if i == vocabulary.eos else 0.0 for i in range(len(vocabulary))]
+        super().__init__(lambda source, tokens: [x + value for x in logits] if len(tokens) == 3 else logits)
+        self.num_steps = 0
 
-class Constant:
-    """A model whose logits for the third token are all ``value``; tokens other than EOS are likelier before it."""
-
-    device = torch.device("cpu")
-    alignment_heads = ()
-
-    def __init__(self, value: float, vocabulary: WordVocabulary) -> None:
-        self._value, self._vocabulary, self.num_steps = value, vocabulary, 0
-
-    def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:
-        return Stuck()
-
-    def step(self, token_N: Tensor, state: State, need_weights: bool = False, rows: Tensor | None = None) -> StepOutput:
+    def step(self, *arguments: Any, **named: Any) -> StepOutput:
         self.num_steps += 1
         assert self.num_steps < MAX_STEPS, "the search doesn't end"
-        logits_NV = torch.zeros(len(token_N) if rows is None else len(rows), len(self._vocabulary))
-        logits_NV[:, self._vocabulary.eos] = -30.0
-        return StepOutput(logits_NV + self._value if self.num_steps == 3 else logits_NV, None, state)
+        return super().step(*arguments, **named)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("options", SEARCHES, ids=str)
 def test_a_search_ends_with_an_error(words: Vocabularies, options: dict[str, Any], value: float) -> None:
-    model: Any = Constant(value, words.target)  # type: ignore[arg-type]
+    model: Any = Constant(value, words.target)
     with pytest.raises(BrokenModel, match="not finite"):
         search_all(model, [[4, 5]], words, DecodingOptions(**options))
 
 
 @pytest.mark.parametrize("options", SEARCHES[:-1], ids=str)
 def test_a_search_whose_hypotheses_never_end_stops_at_the_limit(words: Vocabularies, options: dict[str, Any]) -> None:
-    model: Any = Constant(0.0, words.target)  # type: ignore[arg-type]
+    model: Any = Constant(0.0, words.target)
     limit_B, source_B1 = torch.tensor([4, 7]), torch.full((2, 1), words.source.eos)
     settings = DecodingOptions(**options)
     found = beam_search(SearchBatch(model, source_B1, torch.ones(2).long(), words, settings, limit_B, [0, 1]), [])
@@ -169,7 +159,7 @@ def test_a_classifier_with_such_results_is_an_error(words: Vocabularies) -> None
 
 @pytest.mark.parametrize("options", SEARCHES, ids=str)
 def test_a_search_can_be_ended_between_two_steps(words: Vocabularies, options: dict[str, Any]) -> None:
-    model: Any = Constant(0.0, words.target)  # type: ignore[arg-type]
+    model: Any = Constant(0.0, words.target)
 
     def stop_at_the_fourth() -> None:
         if model.num_steps == 3:

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 import torch
 from searches import search_all
+from table_model import TableModel
 from torch import Tensor
 
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.extensions.search.sampling import draw, uniform_numbers
-from nmt.models.contracts import State, StepOutput
 from nmt.recipe.schema import DecodingOptions
 
 WORDS = WordVocabulary(["▁a", "▁b", "▁c"])
@@ -20,31 +20,16 @@ EOS = WORDS.eos
 FIRST = torch.tensor([0.02, 0.0, 0.08, 0.1, 0.5, 0.25, 0.05])
 
 
-class Letters:
-    """Says letters until it ends; what is likely depends on the source's first id."""
-
-    device = torch.device("cpu")
-    alignment_heads = ()
-
-    def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:
-        return Sources(source_BS[:, 0])
-
-    def step(self, token_N: Tensor, state: "Sources", need_weights: bool = False, rows: Any = None) -> StepOutput:
-        logits_NV = FIRST.log().clamp(min=-30).repeat(len(token_N), 1)
-        logits_NV[torch.arange(len(token_N)), state.first_N] += 1.0
-        return StepOutput(logits_NV if rows is None else logits_NV[rows], None, state)
-
-
-class Sources(State):
-    def __init__(self, first_N: Tensor) -> None:
-        self.first_N = first_N
-
-    def reorder(self, rows: Tensor, sentences: Tensor | None = None) -> "Sources":
-        return Sources(self.first_N[rows])
+def letters(source: tuple[int, ...], tokens: tuple[int, ...]) -> list[float]:
+    """Logits of letters and an end; what is likely depends on the source's first id."""
+    logits = FIRST.log().clamp(min=-30)
+    logits[source[0]] += 1.0
+    return logits.tolist()
 
 
 def drawn(sources: list[list[int]], **options: Any) -> list[list[Hypothesis]]:
-    return search_all(Letters(), sources, Vocabularies(WORDS, WORDS), DecodingOptions(search="sample", **options))
+    settings = DecodingOptions(search="sample", **options)
+    return search_all(TableModel(letters), sources, Vocabularies(WORDS, WORDS), settings)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +78,7 @@ def test_scores_are_the_models_own() -> None:
     [hypotheses] = drawn([[A]], beam_size=20, temperature=0.7, top_k=4, length_penalty="none")
     assert len(hypotheses) == 20
     for hypothesis in hypotheses:
-        logits = FIRST.log().clamp(min=-30).clone()
-        logits[A] += 1.0
-        log_p = logits.log_softmax(0)
+        log_p = torch.tensor(letters((A,), ())).log_softmax(0)
         expected = sum(float(log_p[piece]) for piece in hypothesis.ids)
         assert not {WORDS.pad, WORDS.sos, EOS} & set(hypothesis.ids)
         ended = len(hypothesis.ids) < 2 * 2 + 20

@@ -2,21 +2,19 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from searches import search_all
-from torch import Tensor
+from table_model import TableModel
 
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.ranking import LENGTH_PENALTIES
 from nmt.extensions.interchange.onnx import best_continuations
 from nmt.extensions.interchange.runtime import translate as runtime
-from nmt.models.contracts import State, StepOutput
 from nmt.recipe.schema import DecodingOptions
 
 TOY = WordVocabulary(["▁ja", "▁nein"])
@@ -24,29 +22,10 @@ SOURCES = [[4, 5], [5], [1, 4, 4, 5], [4, 4, 4, 5, 5, 5]]
 
 
 def log_probabilities(source: tuple[int, ...], tokens: tuple[int, ...]) -> list[float]:
-    """Depends on the source and on every token so far."""
-    draw = random.Random(f"{source} {tokens}")
+    """Depends on the source, without EOS and padding, and on every token so far."""
+    words = tuple(i for i in source if i not in (TOY.pad, TOY.eos))
+    draw = random.Random(f"{words} {tokens}")
     return torch.tensor([draw.gauss(0, 1.5) for _ in range(len(TOY))]).log_softmax(0).tolist()
-
-
-@dataclass(frozen=True)
-class History(State):
-    source_NS: Tensor
-    tokens_Nt: Tensor
-
-
-class Table:
-    device = torch.device("cpu")
-    alignment_heads = ()
-
-    def start(self, source_BS: Tensor, source_length_B: Tensor) -> History:
-        return History(source_BS, source_BS[:, :0])
-
-    def step(self, token_N: Tensor, state: History, *others: Any) -> StepOutput:
-        tokens_Nt = torch.cat((state.tokens_Nt, token_N[:, None]), dim=1)
-        rows = zip(state.source_NS.tolist(), tokens_Nt.tolist(), strict=True)
-        logits = [log_probabilities(tuple(i for i in ids if i not in (TOY.pad, TOY.eos)), tuple(t)) for ids, t in rows]
-        return StepOutput(torch.tensor(logits), None, History(state.source_NS, tokens_Nt))
 
 
 LogProbabilities = Callable[[tuple[int, ...], tuple[int, ...]], Sequence[float]]
@@ -111,7 +90,7 @@ def test_hypotheses_are_those_of_nmt(
         beam_size=beam, early_stopping=early_stopping, length_penalty=penalty, alpha=alpha,
         max_length_ratio=1.5, max_length_extra=3, max_length=longest,
     )  # fmt: skip
-    expected = search_all(Table(), SOURCES, Vocabularies(TOY, TOY), options)
+    expected = search_all(TableModel(log_probabilities), SOURCES, Vocabularies(TOY, TOY), options)
     model: Any = Stub(config(100))
     found = runtime._Beam(model, SOURCES, options.model_dump()).run()
     assert [[h.ids for h in each] for each in found] == [[h.ids for h in each] for each in expected]
