@@ -3,23 +3,20 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
+from fixture_types import MetricsReader, TrainTiny
 from torch import nn
 
+from nmt.core.errors import UserError
 from nmt.data.batch import Batch
 from nmt.extensions.algorithmic.act import HaltingState, HaltingUnit
 from nmt.models.networks.recurrence import LoopLayer
 
 EPSILON = 0.01
-Vector = npt.NDArray[np.float64]
 ADAPTIVE = {"type": "act_rnn", "hidden_size": 8, "max_steps": 5}
 UNIVERSAL = {"type": "universal_transformer", "num_heads": 4, "feed_forward_size": 24, "max_steps": 5}
-DECODERS: dict[str, dict[str, Any]] = {
-    "act_rnn": {**ADAPTIVE, "attention": {"type": "additive", "size": 8}},
-    "universal_transformer": UNIVERSAL,
-}
+DECODER = {**ADAPTIVE, "attention": {"type": "additive", "size": 8}}
 
 
 def by_hand(units: list[float], max_steps: int) -> tuple[list[float], int, float]:
@@ -80,33 +77,15 @@ def randomise(module: nn.Module, bias: float, std: float = 1.0) -> None:
             part.linear.bias.fill_(bias)
 
 
-def numbers(module: nn.Module) -> dict[str, Vector]:
-    return {name: parameter.detach().numpy() for name, parameter in module.named_parameters()}
-
-
-def sigmoid(x: Vector) -> float:
-    return float(1 / (1 + np.exp(-x.item())))
-
-
-def two_layers(
-    w: dict[str, Vector], cells: str, gates: Vector, low: Vector, top: Vector
-) -> tuple[Vector, Vector, float]:
-    """States of two tanh layers, whose lower one has these gates, and the halting unit that reads the upper one."""
-    low = np.tanh(gates + w[f"{cells}.0.bias"] + w[f"{cells}.0.hidden_weight"] @ low)
-    gates = w[f"{cells}.1.input_weights.0"] @ low + w[f"{cells}.1.bias"]
-    top = np.tanh(gates + w[f"{cells}.1.hidden_weight"] @ top)
-    return low, top, sigmoid(w["halting.linear.weight"] @ top + w["halting.linear.bias"])
-
-
 @torch.no_grad()
 @pytest.mark.parametrize("bias", [-3.0, 0.0, 3.0])
 def test_the_decoder_computes_its_equation(make_model: Any, bias: float) -> None:
     """c^n from s^{n-1}; s^n = cell([E y; c^n; first?], s^{n-1}); h_n from the top layer of s^n; state, context and
     weights are means under p_n, and the output layer reads tanh(W [s; c; E y])."""
-    options = {**DECODERS["act_rnn"], "cell": "rnn_tanh", "num_layers": 2, "time_penalty": 0.1}
+    options = {**DECODER, "cell": "rnn_tanh", "num_layers": 2, "time_penalty": 0.1}
     model = make_model({"type": "recurrent", "cell": "rnn_tanh", "hidden_size": 4}, options).double()
     randomise(model.decoder, bias, std=0.5)
-    w = numbers(model.decoder)
+    w = {name: parameter.detach().numpy() for name, parameter in model.decoder.named_parameters()}
     target = torch.tensor([[2, 6, 11, 8]])
     encoded = model.encode(torch.tensor([[4, 9, 7, 5, 3]]), torch.tensor([5]))
     found = model.decoder.unroll(target, encoded, need_weights=True)
@@ -123,8 +102,11 @@ def test_the_decoder_computes_its_equation(make_model: Any, bias: float) -> None
             context = weights @ annotations
             gates = w["cells.cells.0.input_weights.0"] @ word + w["cells.cells.0.input_weights.1"] @ context
             gates = gates + w["cells.cells.0.input_weights.2"][:, 0] * (n == 0)
-            low, top, unit = two_layers(w, "cells.cells", gates, low, top)
-            units.append(unit)
+            low = np.tanh(gates + w["cells.cells.0.bias"] + w["cells.cells.0.hidden_weight"] @ low)
+            gates = w["cells.cells.1.input_weights.0"] @ low + w["cells.cells.1.bias"]
+            top = np.tanh(gates + w["cells.cells.1.hidden_weight"] @ top)
+            score = w["halting.linear.weight"] @ top + w["halting.linear.bias"]
+            units.append(float(1 / (1 + np.exp(-score.item()))))
             parts.append((low, top, context, weights))
         halting, num_steps, remainder = by_hand(units, 5)
         low, top, context, weights = (
@@ -144,7 +126,7 @@ def test_the_decoder_computes_its_equation(make_model: Any, bias: float) -> None
 
 @torch.no_grad()
 def test_ponder_steps_of_both_directions_are_in_the_order_of_the_words(make_model: Any, batch: Batch) -> None:
-    encoder = make_model(ADAPTIVE, DECODERS["act_rnn"]).encoder
+    encoder = make_model(ADAPTIVE, DECODER).encoder
     randomise(encoder, -1.0)
     forward, backward = (LoopLayer([cells]) for cells in encoder.layer.cells)
     encoded = encoder(batch.source_BS, batch.source_length_B)
@@ -213,12 +195,10 @@ def test_without_halting_all_steps_are_taken_and_the_last_one_counts(make_model:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", DECODERS)
-def test_ponder_costs_are_those_of_the_real_tokens(make_model: Any, batch: Batch, kind: str) -> None:
+@pytest.mark.parametrize("networks", [(ADAPTIVE, DECODER), (UNIVERSAL, UNIVERSAL)])
+def test_ponder_costs_are_those_of_the_real_tokens(make_model: Any, batch: Batch, networks: Any) -> None:
     """The sum over a padded batch is the sum over its sentences, encoder and decoder together."""
-    encoder = {**DECODERS[kind], "type": kind}
-    encoder.pop("attention", None)
-    model = make_model(encoder, DECODERS[kind])
+    model = make_model(*networks)
     for module in model.modules():
         if isinstance(module, HaltingUnit):  # halting after anything from one step to all
             torch.nn.init.normal_(module.linear.weight, std=2.0)
@@ -241,3 +221,28 @@ def test_ponder_costs_are_those_of_the_real_tokens(make_model: Any, batch: Batch
             assert not figures["ponder"][row, length:].any()
     assert float(together.aux_losses["ponder"]) == pytest.approx(alone, rel=1e-5)
     assert together.diagnostics["ponder"].unique().numel() > 1
+
+
+def test_act_refuses_a_cell_whose_states_have_no_mean(make_model: Any) -> None:
+    pondering = {"type": "act_rnn", "hidden_size": 8, "cell": "clockwork"}
+    for encoder, decoder in (
+        (pondering, {"type": "bahdanau", "hidden_size": 8}),
+        ({"type": "recurrent", "hidden_size": 8}, pondering),
+    ):
+        with pytest.raises(UserError, match="the cell clockwork have no mean"):
+            make_model(encoder, decoder)
+
+
+def test_ponder_steps_are_shown_beside_their_penalty(train_tiny: TrainTiny, read_metrics: MetricsReader) -> None:
+    """Each token takes from one step to ``max_steps``; the penalty is τ (N + R), with R in (0, 1]."""
+    pondering = "type: act_rnn, hidden_size: 16, max_steps: 4"
+    settings = [
+        f"model.encoder={{{pondering}, time_penalty: 0}}",
+        f"model.decoder={{{pondering}, time_penalty: 0.01, attention: {{type: additive}}}}",
+    ]
+    lines = read_metrics(train_tiny("training.max_steps=3", "training.log_every=1", *settings), "train")
+    assert len(lines) == 3
+    for line in lines:
+        assert 1 <= line["source_ponder"] <= 4
+        assert 1 <= line["target_ponder"] <= 4
+        assert 0.01 * line["target_ponder"] < line["ponder"] <= 0.01 * (line["target_ponder"] + 1) + 1e-5

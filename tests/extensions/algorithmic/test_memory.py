@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixture_types import MetricsReader, RunNmt, TrainTiny
+from fixture_types import RunNmt, TrainTiny
 from pictures import svg_texts
 
 import nmt
@@ -73,11 +73,9 @@ def test_what_cannot_be_drawn_is_said(
 
 
 @pytest.mark.slow
-def test_ponder_steps_stand_in_json_pictures_and_the_log(
-    run_nmt: RunNmt, train_tiny: TrainTiny, read_metrics: MetricsReader, tmp_path: Path
-) -> None:
+def test_ponder_steps_stand_in_json_and_pictures(run_nmt: RunNmt, train_tiny: TrainTiny, tmp_path: Path) -> None:
     networks = (f"model.{part}={{type: act_rnn, hidden_size: 8, max_steps: 3}}" for part in ("encoder", "decoder"))
-    pondering = train_tiny("training.max_steps=3", "training.log_every=2", *networks)
+    pondering = train_tiny("training.max_steps=3", *networks)
     for language, line in (("de", "Der Hund schläft im Garten.\n"), ("en", "The dog sleeps in the garden.\n")):
         (tmp_path / f"test.{language}").write_text(line, encoding="utf-8")
     files = tmp_path / "test.de", tmp_path / "test.en"
@@ -87,7 +85,3 @@ def test_ponder_steps_stand_in_json_pictures_and_the_log(
     assert all(1 <= steps <= 3 for side in row["ponder"].values() for steps in side)
     assert run_nmt("align", pondering, *files, "-o", tmp_path / "links.svg").returncode == 0
     assert svg_texts(tmp_path / "links.svg").count("ponder") == 2
-    costs = [row["ponder"] for row in read_metrics(pondering, "train")]
-    # Two sides, one direction each way: a token costs 0.001 (N + R), N at most 3 and at least 1.
-    assert len(costs) == 2
-    assert all(0.002 < cost < 0.03 for cost in costs)
