@@ -13,13 +13,13 @@ from nmt.cli.inspect import Curves, Limit
 from nmt.core.console import progress_bar
 from nmt.core.errors import UserError
 
+Page = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Page to write (.html).")]
+
 
 @command("nmt inspect film runs/de-en -o film.html")
 def film(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Model directory, in training or done.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Page to write (.html).")] = Path(
-        "film.html"
-    ),
+    output: Page = Path("film.html"),
 ) -> None:
     """Show how translations and attention changed in training.
 
@@ -47,9 +47,7 @@ class SentenceOptions:
         typer.Option(metavar="MODEL_DIR", help="Another model to show beside the first; may be repeated."),
     ] = None
     input: Annotated[str, typer.Option("--input", "-i", metavar="FILE", help="Sentences if there is no TEXT.")] = "-"
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Page to write (.html).")] = Path(
-        "sentence.html"
-    )
+    output: Page = Path("sentence.html")
     limit: Limit = 30
     beam_size: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Hypotheses of the search.", show_default="as in the recipe")
