@@ -128,16 +128,14 @@ class HierarchicalAttention(Attention):
         start_BU = length_BU.flip(1).cumsum(1).flip(1) - length_BU
         keys_BSA, gates_BSG = self.words.key(memory.values_BSD), self.utterance.project(memory.values_BSD)
         position_S = torch.arange(mask_BS.shape[1], device=mask_BS.device)
-        place_BS = position_S - start_BU.gather(1, turn_BS)
+        width_U = length_BU.amax(0)
+        before_U = width_U.cumsum(0) - width_U
+        place_BS = (before_U[turn_BS] + position_S - start_BU.gather(1, turn_BS)).masked_fill(~mask_BS, 0)
         turns = []
-        before = 0
-        for turn, width in enumerate(length_BU.amax(0).tolist()):
+        for turn, width in enumerate(width_U.tolist()):
             index_BW = (start_BU[:, turn, None] + position_S[:width]).clamp(max=mask_BS.shape[1] - 1)
             mask_BW = position_S[:width] < length_BU[:, turn, None].clamp(min=1)
             turns.append((_take(gates_BSG, index_BW), mask_BW, _take(keys_BSA, index_BW)))
-            place_BS = place_BS + before * (turn_BS == turn)
-            before += width
-        place_BS = place_BS.masked_fill(~mask_BS, 0)
         return FoldedMemory(memory.values_BSD, mask_BS, turns=tuple(turns), present_BU=length_BU > 0, place_BS=place_BS)
 
     def forward(self, query_BQD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
