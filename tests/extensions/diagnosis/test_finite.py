@@ -72,11 +72,6 @@ def test_a_search_whose_hypotheses_never_end_stops_at_the_limit(words: Vocabular
     assert model.num_steps == 7
 
 
-@pytest.fixture(params=sorted(DECODERS.keys() - {"classifier"}))
-def decoder_model(request: pytest.FixtureRequest) -> Seq2Seq:
-    return small_model(RECURRENT, {"type": request.param}, seed=5)
-
-
 def broken(model: Seq2Seq, name: str, weight: float = 3e38) -> Seq2Seq:
     """The model with the same large weight everywhere in one module."""
     with torch.no_grad():
@@ -85,13 +80,15 @@ def broken(model: Seq2Seq, name: str, weight: float = 3e38) -> Seq2Seq:
     return model
 
 
-def test_the_output_layer_is_named_and_nothing_before_it(decoder_model: Seq2Seq, words: Vocabularies) -> None:
-    output = decoder_model.decoder.output
+@pytest.mark.parametrize("decoder", sorted(DECODERS.keys() - {"classifier"}))
+def test_the_output_layer_is_named_and_nothing_before_it(decoder: str, words: Vocabularies) -> None:
+    model = small_model(RECURRENT, {"type": decoder}, seed=5)
+    output = model.decoder.output
     with torch.no_grad():  # whatever the sign of the features, some rows overflow
         output.weight_VD.fill_(3e38)[::2].neg_()
         output.bias_V.fill_(3e38)
     with pytest.raises(BrokenModel, match=r"'linear' in decoder\.output"):
-        search_all(decoder_model, SOURCES, words, DecodingOptions(beam_size=2))
+        search_all(model, SOURCES, words, DecodingOptions(beam_size=2))
 
 
 @pytest.mark.parametrize(

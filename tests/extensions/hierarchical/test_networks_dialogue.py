@@ -120,9 +120,7 @@ def test_a_long_dialogue_loses_its_oldest_turns_and_a_long_turn_its_end(train: T
 
 
 @pytest.mark.slow
-def test_an_alignment_of_a_dialogue_has_both_levels(
-    hierarchical: Path, folder: Path, run_nmt: RunNmt, tmp_path: Path
-) -> None:
+def test_an_alignment_of_a_dialogue_has_both_levels(hierarchical: Path, run_nmt: RunNmt, tmp_path: Path) -> None:
     source, target = tmp_path / "a.en", tmp_path / "a.de"
     source.write_text("Oh!\tI see the cat.\tYes.\tIs it old?\nIt is big.\n", encoding="utf-8")
     target.write_text("Ich sehe sie.\tIst sie alt?\nEr ist groß.\n", encoding="utf-8")
@@ -166,7 +164,7 @@ def test_inspection_reads_a_dialogue_with_its_separators(train: TrainTiny) -> No
     assert len(norms.mean_T) == 11 + 2 + 1
 
 
-def test_a_vocabulary_without_a_separator_is_refused(folder: Path, train: TrainTiny) -> None:
+def test_a_vocabulary_without_a_separator_is_refused(train: TrainTiny) -> None:
     plain = train("training.max_steps=1", "data.history_turns=null")
     with pytest.raises(UserError, match=r"data\.history_turns is set, but the vocabulary") as caught:
         train(f"vocabulary.path={plain}")

@@ -81,7 +81,7 @@ def test_a_batch_has_pairs_of_both_directions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("fraction", "max_epochs", "expected"), [(0.5, 1, 0), (0.5, 3, 1), (0.9, 3, 2), (0.25, 8, 2)])
 def test_a_fraction_of_the_epochs_leaves_one(
-    corpus: EncodedCorpus, vocabularies: Vocabularies, fraction: float, max_epochs: int, expected: int
+    corpus: EncodedCorpus, fraction: float, max_epochs: int, expected: int
 ) -> None:
     technique = technique_of(fraction, max_epochs)
     changed = [technique.read_epoch(corpus.sides, 1, epoch) != corpus.sides for epoch in range(max_epochs)]

@@ -7,10 +7,9 @@ import pytest
 import torch
 from small_systems import WORDS, small_model
 
-from nmt.data.batch import Batch, make_batch
+from nmt.data.batch import make_batch
 from nmt.extensions.techniques.scheduled_sampling import ScheduledSampling, mixed_inputs, truth_probability
 from nmt.models.build import DECODERS
-from nmt.models.seq2seq import Seq2Seq
 
 
 @pytest.mark.parametrize(
@@ -35,19 +34,11 @@ def test_a_probability_above_one_is_refused() -> None:
         ScheduledSampling.Options(schedule="exponential", k=1.5)
 
 
-@pytest.fixture
-def batch() -> Batch:
-    return make_batch([([4, 5, 6], [7, 8, 9, 4, 5]), ([9], [6, 6])], WORDS)
-
-
-@pytest.fixture(params=sorted(DECODERS.keys() - {"classifier"}))
-def model(request: pytest.FixtureRequest) -> Seq2Seq:
-    encoder = "transformer" if request.param == "transformer" else "recurrent"
-    return small_model({"type": encoder}, {"type": request.param})
-
-
-def test_own_words_are_drawn_after_the_words_read_so_far(model: Seq2Seq, batch: Batch) -> None:
+@pytest.mark.parametrize("decoder", sorted(DECODERS.keys() - {"classifier"}))
+def test_own_words_are_drawn_after_the_words_read_so_far(decoder: str) -> None:
     """With a very sharp output the draw is the likeliest word; each must follow from all inputs before it."""
+    model = small_model({"type": "transformer" if decoder == "transformer" else "recurrent"}, {"type": decoder})
+    batch = make_batch([([4, 5, 6], [7, 8, 9, 4, 5]), ([9], [6, 6])], WORDS)
     with torch.no_grad():
         model.decoder.output.weight_VD.mul_(5000)
     torch.manual_seed(11)
@@ -63,7 +54,7 @@ def test_own_words_are_drawn_after_the_words_read_so_far(model: Seq2Seq, batch: 
     assert (own & ~true).any()
 
 
-def test_the_truth_is_read_as_often_as_said(batch: Batch) -> None:
+def test_the_truth_is_read_as_often_as_said() -> None:
     model = small_model({"type": "recurrent"}, {"type": "recurrent"}, seed=0)
     many = make_batch([([4], [4] * 40)] * 200, WORDS)
     with torch.no_grad():  # never says 4 of its own accord
