@@ -1,4 +1,4 @@
 """A trained model in the formats of other programs."""
 
-REQUIRES: tuple[str, ...] = ("shortlist", "ssru")
+REQUIRES: tuple[str, ...] = ("ssru",)
 """Names of the other extensions that this one imports."""

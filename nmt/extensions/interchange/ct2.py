@@ -5,7 +5,7 @@ self-attention share one matrix, and so do keys and values of cross-attention; p
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,7 @@ from nmt.core.errors import UserError, extra
 from nmt.core.files import check_unused, new_folder
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
-from nmt.extensions.interchange.targets import Quantization
-from nmt.extensions.shortlist.candidates import shortlist_of
+from nmt.extensions.interchange.targets import Quantization, shortlists
 from nmt.models.attention import MultiHeadAttention
 from nmt.models.contracts import Decoder
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder
@@ -51,21 +50,15 @@ def export(translator: Translator, output: Path, quantization: Quantization | No
     with new_folder(output) as temporary:
         spec.save(str(temporary))
         translator.vocabularies.save(temporary)
-        if translator.recipe.decoding.shortlist:
-            (temporary / "vmap.txt").write_text("".join(_shortlists(translator)), "utf-8")
+        if lists := shortlists(translator):
+            source, target = translator.vocabularies.source, translator.vocabularies.target
+            tokens = ["", *map(source.token, range(len(source)))]  # of the empty one are the ids of all shortlists
+            lines = (f"{token}\t{' '.join(map(target.token, ids))}\n" for token, ids in zip(tokens, lists, strict=True))
+            (temporary / "vmap.txt").write_text("".join(lines), "utf-8")
         for side in ("source", "target"):
             vocabulary = getattr(translator.vocabularies, side)
             if isinstance(vocabulary, PretrainedVocabulary):
                 (temporary / f"{side}.spm").write_bytes(vocabulary.sentencepiece_model)
-
-
-def _shortlists(translator: Translator) -> Iterator[str]:
-    """Yields lines of a source token, which is empty for what every shortlist has, and of target tokens."""
-    vocabularies, size = translator.vocabularies, translator.recipe.decoding.shortlist
-    found = shortlist_of(translator.aligner.lexicon, vocabularies, size or 0)
-    tokens = {vocabularies.source.token(i): found.of_token(i) for i in range(len(vocabularies.source))}
-    for token, ids in {"": found.always, **tokens}.items():
-        yield f"{token}\t{' '.join(vocabularies.target.token(i) for i in sorted(ids))}\n"
 
 
 def check_exportable(

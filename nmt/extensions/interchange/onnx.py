@@ -36,8 +36,7 @@ from nmt.decoding.hypotheses import Hypothesis
 from nmt.extensions.interchange.check import PLAIN, check, left_out
 from nmt.extensions.interchange.ct2 import check_exportable, num_positions
 from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
-from nmt.extensions.interchange.targets import ExportTarget, Quantization
-from nmt.extensions.shortlist.candidates import shortlist_of
+from nmt.extensions.interchange.targets import ExportTarget, Quantization, shortlists
 from nmt.extensions.ssru.network import SsruDecoder, SsruLayer
 from nmt.models.attention import KeysValues, MultiHeadAttention, padding_bias
 from nmt.models.contracts import select_heads
@@ -429,17 +428,9 @@ def _share(folder: Path) -> None:
 
 
 def write_shortlist(translator: Translator, folder: Path) -> None:
-    """Writes the shortlist of the recipe as lists of target ids, each after its length: those that every shortlist has,
-    and those of each source id.
-
-    Raises:
-        UserError: the model has no lexicon.
-    """
-    size, vocabularies = translator.recipe.decoding.shortlist, translator.vocabularies
-    if size:
-        found = shortlist_of(translator.aligner.lexicon, vocabularies, size)
-        lists = [found.always, *map(found.of_token, range(len(vocabularies.source)))]
-        numbers = [number for ids in lists for number in (len(ids), *sorted(ids))]
+    """Writes the lists of :func:`nmt.extensions.interchange.targets.shortlists`, each after its length."""
+    if lists := shortlists(translator):
+        numbers = [number for ids in lists for number in (len(ids), *ids)]
         np.array(numbers, dtype=shortlist_type(translator)).tofile(folder / runtime.SHORTLIST)
 
 

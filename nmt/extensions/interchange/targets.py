@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from nmt.recipe.registry import Table
+from nmt.recipe.registry import Table, provided
 from nmt.translation.translator import Translator
 
 Quantization = Literal["int8", "int16", "float16", "bfloat16"]
@@ -16,6 +16,20 @@ def with_decoding(translator: Translator, **changes: Any) -> Translator:
     """Returns the translator with other decoding options in its recipe."""
     decoding = translator.recipe.decoding.model_copy(update=changes)
     return translator.replaced(recipe=translator.recipe.model_copy(update={"decoding": decoding}))
+
+
+def shortlists(translator: Translator) -> list[list[int]]:
+    """Returns the target ids that each search has and those of each source id, by ``decoding.shortlist``; none without.
+
+    Raises:
+        UserError: the model has no lexicon, or there are no shortlists in this installation.
+    """
+    size, vocabularies = translator.recipe.decoding.shortlist, translator.vocabularies
+    if size is None:
+        return []
+    search = provided("shortlist", "decoding.shortlist")(translator.aligner.lexicon, vocabularies, size)
+    found = search.candidates
+    return [sorted(found.always), *(sorted(found.of_token(token)) for token in range(len(vocabularies.source)))]
 
 
 class ExportTarget(ABC):

@@ -69,8 +69,8 @@ def _tokens_of(word: str, vocabulary: Vocabulary) -> set[int]:
     return {i for form in (word, word.capitalize()) for i in vocabulary.encode(form)} - {vocabulary.unk}
 
 
-def shortlist_of(lexicon: Lexicon | None, vocabularies: Vocabularies, size: int) -> LexicalShortlist:
-    """Returns the shortlists by a model's lexicon.
+def shortlist_search(lexicon: Lexicon | None, vocabularies: Vocabularies, size: int) -> ShortlistSearch:
+    """Returns the search among the translations of a model's lexicon.
 
     Raises:
         UserError: it has none.
@@ -80,9 +80,4 @@ def shortlist_of(lexicon: Lexicon | None, vocabularies: Vocabularies, size: int)
             "A shortlist needs the lexicon of `nmt learn-alignment`, which the model directory doesn't have.",
             "Run `nmt learn-alignment MODEL_DIR SOURCE TARGET` with the training text, or remove --shortlist.",
         )
-    return LexicalShortlist(lexicon, vocabularies, size)
-
-
-def shortlist_search(lexicon: Lexicon | None, vocabularies: Vocabularies, size: int) -> ShortlistSearch:
-    """Returns the search among the translations of a model's lexicon; see :func:`shortlist_of`."""
-    return ShortlistSearch(shortlist_of(lexicon, vocabularies, size))
+    return ShortlistSearch(LexicalShortlist(lexicon, vocabularies, size))

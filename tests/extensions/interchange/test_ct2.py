@@ -25,7 +25,6 @@ from nmt.extensions.interchange.check import Agreement, check, validation_lines
 from nmt.extensions.interchange.ct2 import export
 from nmt.extensions.interchange.run import ExportedModel, exported_translator, search_arguments, usage
 from nmt.extensions.interchange.targets import with_decoding
-from nmt.extensions.shortlist import candidates
 from nmt.translation.load import load
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.translator import Translator
@@ -112,11 +111,12 @@ def test_with_the_rule_of_ctranslate2_the_candidates_are_the_same(trained: Path,
         assert [c.score for c in here.n_best] == pytest.approx([c.score for c in there.n_best], abs=1e-4)
 
 
+@pytest.mark.extension("shortlist")
 def test_a_shortlist_is_that_of_nmt(
     trained: Path, lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candidates, "COMMON", 5)
-    monkeypatch.setattr(candidates, "MULTIPLE", 1)
+    monkeypatch.setattr("nmt.extensions.shortlist.candidates.COMMON", 5)
+    monkeypatch.setattr("nmt.extensions.shortlist.candidates.MULTIPLE", 1)
     shutil.copytree(trained, tmp_path / "model")
     (tmp_path / "model" / "lexicon.tsv").write_text("hund\tdog\t3\nmond\tmoon\t2\ndie\tthe\t9\n", "utf-8")
     own = load(tmp_path / "model", "cpu")

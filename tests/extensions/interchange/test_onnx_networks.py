@@ -11,7 +11,6 @@ from fixture_types import BuildOnce, TrainTiny
 from nmt.extensions.interchange.onnx import configuration, networks, write_shortlist
 from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
 from nmt.extensions.interchange.runtime import translate as runtime
-from nmt.extensions.shortlist import candidates
 from nmt.translation.load import load
 from nmt.translation.translator import Translator
 from tests.extensions.interchange.huggingface_folders import lines_of, strange_lines, write_folder
@@ -70,12 +69,13 @@ def test_imported_models_translate_alike(name: str, build_once: BuildOnce, tmp_p
     assert scores == pytest.approx(pair.token_log_probabilities, abs=1e-5)
 
 
+@pytest.mark.extension("shortlist")
 def test_with_a_shortlist_it_translates_as_nmt_does(
     train_tiny: TrainTiny, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (candidates, runtime):
-        monkeypatch.setattr(module, "MULTIPLE", 8)
-    monkeypatch.setattr(candidates, "COMMON", 5)
+    monkeypatch.setattr(runtime, "MULTIPLE", 8)
+    monkeypatch.setattr("nmt.extensions.shortlist.candidates.MULTIPLE", 8)
+    monkeypatch.setattr("nmt.extensions.shortlist.candidates.COMMON", 5)
     layers = "num_layers: 1, num_heads: 4, feed_forward_size: 64, dropout: 0"
     directory = train_tiny(
         "vocabulary={type: unigram, size: 110, joint: true}", f"model.encoder={{type: transformer, {layers}}}",
