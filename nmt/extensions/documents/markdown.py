@@ -25,7 +25,8 @@ MAX_MARKS = 5_000
 MAX_REFERENCE = 20
 """Largest number of lines of a reference definition."""
 
-_FRONT_MATTER = re.compile(r"---\r?\n.*?\n(?:---|\.\.\.)\r?(?:\n|\Z)", re.DOTALL)
+_FRONT_MATTER = re.compile(r"\ufeff?---\r?\n.*?\n(?:---|\.\.\.)\r?(?:\n|\Z)|\ufeff", re.DOTALL)
+"""What is before the text: YAML, and the byte order mark of some editors."""
 _MARKS = re.compile(r"[\\`*_~\[\]!<&]")
 _INLINE = re.compile(rf"{_MARKS.pattern}|\n")
 """Characters with which inline markup or a line break can begin or end."""

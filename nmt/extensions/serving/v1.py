@@ -225,9 +225,9 @@ async def _events(service: Service, job: Job) -> AsyncIterator[str]:
             async with asyncio.timeout(service.limits.time_limit):
                 while (event := await waiting.get()) is not None:
                     yield event
+            [answer] = work.result()  # a TimeoutError if the search ended at the time limit by itself
         except TimeoutError:
             raise time_limit(service.limits.time_limit) from None
-        [answer] = work.result()
         yield f"event: translation\ndata: {json.dumps(answer, ensure_ascii=False)}\n\n"
 
 

@@ -235,6 +235,7 @@ def test_markdown() -> None:
         .replace("| der  |", "| the  |")
     )
     assert translated("a.md", MARKDOWN) == expected
+    assert translated("a.md", "\ufeff# Der Hund\n") == "\ufeff# dog the\n"
 
 
 BOLD, LANG = "<w:rPr><w:b/></w:rPr>", '<w:rPr><w:lang w:val="de"/></w:rPr>'

@@ -11,6 +11,7 @@ import pytest
 import nmt
 from nmt.alignment.links import to_json
 from nmt.extensions.quality.confidence import Calibration, Regression
+from nmt.extensions.serving.service import RequestContext
 from nmt.translation.translator import Translator
 from tests.extensions.serving.conftest import DIRECTION, LINE
 
@@ -83,6 +84,20 @@ def test_stream(server: Any, translator: Translator) -> None:
     assert data[-1]["text"] == translator.translate([LINE])[0].text
     refused = server.request("/v1/translate", body | {"target": "xx"})
     assert (refused.status, refused.json) == (400, {"error": "xx is not supported"})
+
+
+def test_a_search_that_ends_at_the_time_limit_by_itself_is_the_last_event(
+    serve: Callable[..., Any], translator: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def translate(*arguments: Any, **options: Any) -> Any:
+        raise TimeoutError
+
+    monkeypatch.setattr(RequestContext, "translate", translate)
+    answer = serve(translator, time_limit=7).request("/v1/translate", {"text": LINE, **DIRECTION, "stream": True})
+    assert (answer.status, answer.json) == (
+        504,
+        {"error": "Cannot translate text: the time limit of 7 seconds was exceeded"},
+    )
 
 
 def test_align_and_score(server: Any, translator: Translator) -> None:
