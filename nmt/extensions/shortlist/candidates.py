@@ -1,9 +1,9 @@
 """Shortlists of the tokens that a translation may have, by a learned lexicon (L'Hostis et al. 2016)."""
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
-from itertools import islice
+from itertools import chain, islice
 
 from nmt.alignment.lexicon import Lexicon
 from nmt.core.errors import UserError
@@ -36,16 +36,13 @@ class LexicalShortlist:
 
     def __init__(self, lexicon: Lexicon, vocabularies: Vocabularies, size: int) -> None:
         self._source, target, self._size = vocabularies.source, vocabularies.target, size
-        tokens_of, counts = cache(partial(_tokens_of, vocabulary=target)), Counter[int]()
-        self._of_words: defaultdict[int, list[Counter[int]]] = defaultdict(list)
+        self._target_tokens = cache(partial(_tokens_of, vocabulary=target))
+        self._translations: defaultdict[int, list[Mapping[str, float]]] = defaultdict(list)
         for word, translations in lexicon.items():
-            found = Counter[int]()
-            for other, count in translations.items():
-                found.update(dict.fromkeys(tokens_of(other), count))
-            counts.update(found)
             for token in _tokens_of(word, self._source):
-                self._of_words[token].append(found)
-        self.always = {*special_ids(target), *(token for token, _ in counts.most_common(COMMON))}
+                self._translations[token].append(translations)
+        frequent = self._by_frequency(translations for _, translations in lexicon.items())
+        self.always = {*special_ids(target), *frequent[:COMMON]}
         self._target_ids = {target.token(i): i for i in range(len(target))}
         self.of_token = cache(self._of_token)
 
@@ -55,11 +52,16 @@ class LexicalShortlist:
         others = (token for token in self._target_ids.values() if token not in found)
         return sorted([*found, *islice(others, -len(found) % MULTIPLE)])
 
+    def _by_frequency(self, translations: Iterable[Mapping[str, float]]) -> list[int]:
+        """The target tokens of the translations of words, the most frequent ones first."""
+        counts: defaultdict[int, float] = defaultdict(float)
+        for word, count in chain.from_iterable(found.items() for found in translations):
+            for token in self._target_tokens(word):
+                counts[token] += count
+        return sorted(counts, key=lambda token: -counts[token])
+
     def _of_token(self, token: int) -> set[int]:
-        counts = Counter[int]()
-        for found in self._of_words[token]:
-            counts.update(found)
-        likeliest = sorted(counts, key=lambda i: -counts[i])[: TOKENS * self._size]
+        likeliest = self._by_frequency(self._translations[token])[: TOKENS * self._size]
         own = self._target_ids.get(self._source.token(token))
         return {*likeliest, *([] if own is None else [own])} - self.always
 
