@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fixture_types import MetricsReader, RecipeMaker, TrainTiny
+from fixture_types import MetricsReader, RecipeMaker, RunNmt, TrainTiny
 from numpy.testing import assert_allclose
+from refusals import refused
 
 import nmt
 from nmt.core.errors import UserError
@@ -214,20 +216,13 @@ def test_the_sample_is_by_weight_and_the_same_again() -> None:
 # tags
 
 
-KINDS = [("word", 200), ("unigram", 55), ("bpe", 55), ("character", 60)]
-
-
-def tagged(kind: str, size: int, text: FileText, joint: bool = True) -> Vocabularies:
-    options = VocabularyOptions(type=kind, size=size, joint=joint)  # type: ignore[arg-type]
-    return train_vocabularies(options, text, tags=["<2de>", "<bt>"])
-
-
-@pytest.mark.parametrize(("kind", "size"), KINDS)
+@pytest.mark.parametrize(("kind", "size"), [("word", 200), ("unigram", 55), ("bpe", 55), ("character", 60)])
 def test_tags_are_read_in_front_of_a_text_and_nowhere_else(
     kind: str, size: int, tiny_corpus: Path, tmp_path: Path
 ) -> None:
     text = FileText(tiny_corpus / "train.de", tiny_corpus / "train.en")
-    tagged(kind, size, text, joint=False).save(tmp_path)
+    options = VocabularyOptions(type=kind, size=size, joint=False)  # type: ignore[arg-type]
+    train_vocabularies(options, text, tags=["<2de>", "<bt>"]).save(tmp_path)
     vocabularies = Vocabularies.load(tmp_path)
     assert not vocabularies.target.tags
     vocabulary, plain = vocabularies.source, "Der Hund schläft."
@@ -357,21 +352,6 @@ def test_stages_follow_each_other_and_training_ends_with_the_last_one(
 # bad input
 
 
-def refused(recipe: Path, directory: Path, capsys: pytest.CaptureFixture[str], *settings: str) -> str:
-    """The message of a run that is refused, with exit code 2 and without a traceback."""
-    from nmt.__main__ import main
-
-    arguments = [argument for setting in settings for argument in ("--set", setting)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["nmt", "train", str(recipe), "-o", str(directory), "--resume", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    assert ended.value.code == 2
-    text = " ".join(capsys.readouterr().err.split())
-    assert "Traceback" not in text
-    return text
-
-
 ONE = "{name: one, source: FOLDER/train.de, target: FOLDER/train.en}"
 TWO = ONE.replace("one", "two")
 
@@ -419,25 +399,21 @@ TWO = ONE.replace("one", "two")
              "training.techniques={reverse_pairs: {fraction: 0.5}}", "training.max_epochs=2", "vocabulary.joint=true"],
             ["reverse_pairs can't turn pairs with tags round"],
         ),
+        (
+            ["data.corpora=[{name: one, source: FOLDER/train.de, target: FOLDER/train.en, tag: <2en>}]",
+             "vocabulary.path=MODEL"],
+            ["the tag <2en>, which the vocabulary lacks", "vocabulary.path"],
+        ),
     ],
 )  # fmt: skip
 def test_bad_input_has_one_message_with_a_remedy(
-    tiny_recipe: Path, tiny_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: list[str],
+    run_nmt: RunNmt, tiny_recipe: Path, tiny_corpus: Path, tiny_model: Path, tmp_path: Path, settings: list[str],
     parts: list[str],
 ) -> None:  # fmt: skip
-    settings = [setting.replace("FOLDER", str(tiny_corpus)) for setting in settings]
-    text = refused(tiny_recipe, tmp_path / "run", capsys, *settings)
-    for part in parts:
-        assert part in text
-
-
-def test_a_tag_that_the_vocabulary_lacks_is_refused(
-    tiny_recipe: Path, tiny_model: Path, tiny_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    corpora = f"data.corpora={json.dumps([corpus(tiny_corpus, tag='<2en>')])}"
-    text = refused(tiny_recipe, tmp_path / "run", capsys, corpora, f"vocabulary.path={tiny_model}")
-    assert "the tag <2en>, which the vocabulary lacks" in text
-    assert "vocabulary.path" in text
+    names = {"FOLDER": str(tiny_corpus), "MODEL": str(tiny_model)}
+    given = [re.sub("FOLDER|MODEL", lambda name: names[name[0]], setting) for setting in settings]
+    arguments = [argument for setting in given for argument in ("--set", setting)]
+    refused(run_nmt("train", tiny_recipe, "-o", tmp_path / "run", *arguments), *parts)
 
 
 def test_user_defined_symbols_of_another_vocabulary_are_tags_too(
