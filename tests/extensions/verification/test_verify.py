@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from fixture_types import RunNmt
+from refusals import refused
 from torch import Tensor
 
 from nmt.core.errors import UserError
@@ -40,14 +41,10 @@ def test_a_sound_model_passes(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Pa
 def test_the_sentences_may_come_from_the_samples(run_nmt: RunNmt, vanilla_model: Path, tmp_path: Path) -> None:
     assert run_nmt("verify", vanilla_model, "--limit", 3).returncode == 0
     (tmp_path / "recipe.yaml").write_text((vanilla_model / "recipe.yaml").read_text("utf-8"), "utf-8")
-    refused = run_nmt("verify", tmp_path)
-    assert refused.returncode == 2
-    assert "Name a file with source sentences" in refused.stderr
+    refused(run_nmt("verify", tmp_path), "Name a file with source sentences")
     (tmp_path / "samples").mkdir()
     (tmp_path / "samples" / "step-000001.txt").write_bytes(b"\xe8")
-    refused = run_nmt("verify", tmp_path)
-    assert refused.returncode == 2
-    assert "step-000001.txt, line 1: not UTF-8" in refused.stderr
+    refused(run_nmt("verify", tmp_path), "step-000001.txt, line 1: not UTF-8")
 
 
 def test_nothing_to_translate(tiny_model: Path) -> None:
