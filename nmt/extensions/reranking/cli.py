@@ -52,14 +52,13 @@ def rerank(options: RerankOptions, device: Device = "auto") -> None:
     """
     from nmt.core.text import read_lines
     from nmt.extensions.reranking import rerank as reranking
-    from nmt.extensions.reranking.reverse import load_reverse
     from nmt.translation.load import load
 
     if options.channel is None and options.language_model is None:
         raise UserError("There is nothing to rerank by.", "Give --channel, --language-model, or both.")
     candidates = list(reranking.read_candidates(options.n_best))
     direct = load(options.model_dir, device)
-    backward = None if options.channel is None else load_reverse(direct, options.channel)
+    backward = None if options.channel is None else reranking.load_reverse(direct, options.channel)
     of_target = None if options.language_model is None else load(options.language_model, device)
     total = sum(len(each.texts) for each in candidates) * (3 - (backward, of_target).count(None))
     with progress_bar("scoring candidates", total) as bar:

@@ -1,4 +1,4 @@
-"""Reranking by the formula, and weights that are tuned; lists of candidates that are no such lists are refused."""
+"""Reranking by the formula, and weights that are tuned; the tag of the model of the other direction; refused lists."""
 
 import json
 from pathlib import Path
@@ -7,11 +7,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fixture_types import RunNmt
+from fixture_types import RunNmt, TrainTiny
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.extensions.reranking.rerank import Candidates, Weights, features, read_candidates, rerank, tune
+from nmt.extensions.reranking.rerank import (
+    Candidates,
+    Weights,
+    features,
+    load_reverse,
+    read_candidates,
+    rerank,
+    reverse_scores,
+    tune,
+)
 
 GOOD = '{"source": "a", "n_best": [{"translation": "b"}]}'
 CANDIDATES = [Candidates("a", ("x", "y", "z")), Candidates("b", ("u", "v w"))]
@@ -85,3 +94,30 @@ def test_reranking_by_the_command(
     tuned = run_nmt("rerank", tiny_model, nbest, "--language-model", language_model, "--tune", tiny_corpus / "val.en")
     assert "--channel-weight 0.0 --lm-weight" in tuned.stderr
     assert run_nmt("rerank", tiny_model, nbest).returncode == 2
+
+
+def tagged_model(train_tiny: TrainTiny, corpus: Path, tags: list[str]) -> nmt.Translator:
+    """A hardly trained model of a joint vocabulary, which has these tags."""
+    sides = [("de", "en"), ("en", "de"), ("de", "de")]
+    corpora = [
+        f"{{name: c{number}, source: {corpus}/train.{source}, target: {corpus}/train.{target}, tag: {tag}}}"
+        for number, (tag, (source, target)) in enumerate(zip(tags, sides, strict=False))
+    ]
+    return nmt.load(train_tiny(
+        "data.root=null", f"data.corpora=[{', '.join(corpora)}]",
+        f"data.valid={{source: {corpus}/val.de, target: {corpus}/val.en}}", "vocabulary.joint=true",
+        "training.max_steps=2",
+    ), "cpu")  # fmt: skip
+
+
+def test_the_tag_is_the_one_that_the_source_does_not_have(train_tiny: TrainTiny, tiny_corpus: Path) -> None:
+    both = tagged_model(train_tiny, tiny_corpus, ["<2en>", "<2de>"])
+    assert both.directory is not None
+    assert load_reverse(both, both.directory) is both
+    found = list(reverse_scores(both, both, ["<2en> Der Hund", "<2de> a dog", "a"], ["a dog", "Der Hund", ""]))
+    assert found == [*both.score([("<2de> a dog", "Der Hund"), ("<2en> Der Hund", "a dog")]), None]
+    with pytest.raises(UserError, match="isn't known"):
+        list(reverse_scores(both, both, ["Der Hund"], ["a dog"]))
+    many = tagged_model(train_tiny, tiny_corpus, ["<2en>", "<2de>", "<2xx>"])
+    with pytest.raises(UserError, match="Use a model of two languages"):
+        list(reverse_scores(many, many, ["<2en> Der Hund"], ["a dog"]))
