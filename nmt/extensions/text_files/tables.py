@@ -1,4 +1,4 @@
-"""Files that hold both languages, as pairs of sentences: tables, JSON lines, translation memories and XLIFF."""
+"""Files that hold both languages, as pairs of sentences: tables, JSON lines, TMX 1.4, and XLIFF 1.2 and 2."""
 
 import csv
 import re
@@ -10,7 +10,8 @@ from nmt.core.errors import UserError, shortened
 from nmt.core.jsonlines import parse_object
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.data.sources import one_line
-from nmt.extensions.text_files.units import translation_units
+from nmt.extensions.documents.elements import Element
+from nmt.extensions.memory.files import parse_tmx, read_limited, text_of, variants_of
 from nmt.translation.languages import NAMES
 
 UNITS = (".tmx", ".xlf", ".xliff")
@@ -117,3 +118,50 @@ def _csv_rows(path: Path, lines: Iterator[str]) -> Iterator[list[str]]:
             f"{path}, line {rows.line_num:,}: {error}.",
             "Check the quotes: text with a comma, a quote or a line end is in quotes, and its own quotes are doubled.",
         ) from None
+
+
+def translation_units(path: Path) -> Iterator[dict[str, str]]:
+    """Yields the text of each unit by its language, the source first.
+
+    The first language of TMX is ``srclang`` of its header, where a unit has it. The languages of all units are those of
+    the first one: ``en-GB`` counts as ``en`` there.
+
+    Raises:
+        UserError: the file is too large or damaged, or is neither TMX nor XLIFF.
+    """
+    data = read_limited(path)
+    try:
+        root = parse_tmx(data)
+    except UserError as error:
+        raise UserError(f"{path}: {error.message}", error.remedy) from None
+    if (units := {"tmx": _tmx_units, "xliff": _xliff_units}.get(_name(root))) is None:
+        raise UserError(f"{path} is neither TMX nor XLIFF, but {_name(root)}.", "Write two line-aligned files.")
+    yield from units(root)
+
+
+def _name(element: Element) -> str:
+    return str(element.tag).rpartition("}")[2]
+
+
+def _language(code: str) -> str:
+    return code.partition("-")[0].partition("_")[0].lower()
+
+
+def _tmx_units(root: Element) -> Iterator[dict[str, str]]:
+    header = root.find("header")
+    first = _language(header.get("srclang") or "") if header is not None else ""
+    for unit in root.iter("tu"):
+        texts: dict[str, str] = {}
+        for code, text in variants_of(unit):
+            texts.setdefault(_language(code), text)
+        yield dict(sorted(texts.items(), key=lambda text: text[0] != first))
+
+
+def _xliff_units(root: Element) -> Iterator[dict[str, str]]:
+    for file in root.iter("{*}file"):
+        source = _language(file.get("source-language") or root.get("srcLang") or "source")
+        target = _language(file.get("target-language") or root.get("trgLang") or "target")
+        for unit in file.iter("{*}trans-unit", "{*}segment"):
+            texts = {_name(side): text_of(side) for side in unit.iterchildren("{*}source", "{*}target")}
+            if len(texts) == 2:
+                yield {source: texts["source"], target: texts["target"]}

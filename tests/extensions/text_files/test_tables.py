@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.extensions.text_files.units import translation_units
+from nmt.extensions.text_files.tables import translation_units
 
 TMX = (
     '<!DOCTYPE tmx SYSTEM "tmx14.dtd"><tmx version="1.4"><header srclang="en-US"/><body>'
