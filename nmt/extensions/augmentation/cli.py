@@ -35,7 +35,7 @@ def robustness(
     changed, too, except for typing errors.
     """
     from nmt.data.sources import FileText
-    from nmt.extensions.augmentation.pictures import draw_scores
+    from nmt.extensions.augmentation.robustness import draw_scores
     from nmt.extensions.augmentation.robustness import robustness as run
     from nmt.metrics.table import check_metrics, directed_name
     from nmt.plotting.style import suffix_of, write_figure

@@ -1,10 +1,11 @@
-"""Robustness against perturbed input: scores with each modifier applied to a test set."""
+"""Robustness against perturbed input: scores with each modifier applied to a test set, and a picture of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from nmt.evaluation.scores import score_corpus
 from nmt.extensions.augmentation.modifiers import MODIFIERS, modified
-from nmt.metrics.table import Score
+from nmt.metrics.table import METRICS, Score, directed_name
+from nmt.plotting.style import Picture, curves_size, style, visible
 from nmt.translation.translator import Translator
 
 AS_IT_IS = "as it is"
@@ -33,3 +34,22 @@ def robustness(
         sources, references = [source for source, _ in changed], [target for _, target in changed]
         texts = [translation.text for translation in translator.translate(sources)]
         yield name, score_corpus(texts, [references], metrics, sources=sources)
+
+
+def draw_scores(scores: Mapping[str, float], metric: str) -> Picture:
+    """Draw a bar for each score, from above.
+
+    Args:
+        scores: by name, such as that of a change of the test set.
+    """
+    with style(scores):
+        figure = Picture(figsize=curves_size(6.4, 0.8 + 0.35 * len(scores)), layout="constrained")
+        axes = figure.subplots()
+        bars = axes.barh(list(map(visible, scores)), list(scores.values()), height=0.6)
+        axes.bar_label(bars, fmt=f"%.{METRICS[metric].decimals}f", padding=3)
+        axes.margins(x=0.15)  # room for the figures
+        axes.grid(visible=False, axis="y")
+        axes.set_axisbelow(True)
+        axes.invert_yaxis()
+        axes.set_xlabel(directed_name(metric))
+    return figure
