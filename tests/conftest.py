@@ -3,6 +3,7 @@
 import io
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -247,6 +248,12 @@ def train_tiny(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory, buil
 def tiny_model(train_tiny: TrainTiny) -> Path:
     """A model directory that knows the training pairs of the tiny corpus by heart. Don't write into it."""
     return train_tiny(shared="tiny_model")
+
+
+@pytest.fixture
+def own_model(tiny_model: Path, tmp_path: Path) -> Path:
+    """A copy of ``tiny_model``, into which a test may write."""
+    return shutil.copytree(tiny_model, tmp_path / "model")
 
 
 @pytest.fixture(scope="session")

@@ -42,21 +42,21 @@ def test_what_is_kept(on_corrections: str, on_other: str, is_better: bool) -> No
     assert _outcome(on_corrections, on_other).is_better == is_better
 
 
-def test_too_few_corrections(model: Path) -> None:
-    nmt.TranslationMemory(model).add([("Der Hund.", "The dog.")])
+def test_too_few_corrections(own_model: Path) -> None:
+    nmt.TranslationMemory(own_model).add([("Der Hund.", "The dog.")])
     with pytest.raises(UserError, match="has 1 corrections, too few"):
-        learn_corrections(model)
-    assert not (model / "corrections").exists()
+        learn_corrections(own_model)
+    assert not (own_model / "corrections").exists()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_better", [True, False])
 def test_a_run_that_is_stopped_is_resumed(
-    model: Path, is_better: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    own_model: Path, is_better: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    memory = nmt.TranslationMemory(model)
+    memory = nmt.TranslationMemory(own_model)
     memory.add([(f"Der Hund {i} schläft.", f"The dog {i} sleeps.") for i in range(120)])
-    before = sha256(model / "model.safetensors")
+    before = sha256(own_model / "model.safetensors")
 
     real = corrections._compare
 
@@ -65,9 +65,9 @@ def test_a_run_that_is_stopped_is_resumed(
 
     monkeypatch.setattr(corrections, "_compare", stop)
     with pytest.raises(KeyboardInterrupt):
-        learn_corrections(model, STEPS)
-    tuned = sha256(model / "corrections" / "run" / "model.safetensors")
-    assert len({before, tuned, sha256(model / "model.safetensors")}) == 2
+        learn_corrections(own_model, STEPS)
+    tuned = sha256(own_model / "corrections" / "run" / "model.safetensors")
+    assert len({before, tuned, sha256(own_model / "model.safetensors")}) == 2
     memory.add([("Später.", "Later.")])  # the next run learns it
     kind = "better" if is_better else "same"
 
@@ -76,24 +76,24 @@ def test_a_run_that_is_stopped_is_resumed(
         return _outcome(kind, "same")
 
     monkeypatch.setattr(corrections, "_compare", compare)
-    assert learn_corrections(model, STEPS) is not None
-    assert sha256(model / "model.safetensors") == (tuned if is_better else before)
-    assert (model / "model.before.safetensors").exists() == is_better
-    assert not (model / "corrections").exists()
-    assert len(nmt.TranslationMemory(model)) == 121
+    assert learn_corrections(own_model, STEPS) is not None
+    assert sha256(own_model / "model.safetensors") == (tuned if is_better else before)
+    assert (own_model / "model.before.safetensors").exists() == is_better
+    assert not (own_model / "corrections").exists()
+    assert len(nmt.TranslationMemory(own_model)) == 121
 
 
-def test_the_commands(model: Path, tmp_path: Path, run_nmt: Callable[..., Any]) -> None:
+def test_the_commands(own_model: Path, tmp_path: Path, run_nmt: Callable[..., Any]) -> None:
     table = tmp_path / "a.csv"
     table.write_text("de,en\nDer Hund schläft.,The dog is asleep.\n")
-    assert "has 1 entries" in run_nmt("memory", model, "--import", table, "--export", tmp_path / "a.tmx").stderr
+    assert "has 1 entries" in run_nmt("memory", own_model, "--import", table, "--export", tmp_path / "a.tmx").stderr
     assert "<seg>The dog is asleep.</seg>" in (tmp_path / "a.tmx").read_text()
-    refused(run_nmt("memory", model, "--import", tmp_path / "a.po"), ".tmx or .csv")
+    refused(run_nmt("memory", own_model, "--import", tmp_path / "a.po"), ".tmx or .csv")
     source = tmp_path / "a.de"
     source.write_text("Ein Mann.\nDer Hund schläft.\n")
-    plain = run_nmt("translate", model, "-i", source).stdout.splitlines()
-    found = run_nmt("translate", model, "-i", source, "--memory").stdout.splitlines()
+    plain = run_nmt("translate", own_model, "-i", source).stdout.splitlines()
+    found = run_nmt("translate", own_model, "-i", source, "--memory").stdout.splitlines()
     assert found == [plain[0], "The dog is asleep."]
-    marked = run_nmt("translate", model, "-i", source, "--memory", "--format", "jsonl").stdout.splitlines()
+    marked = run_nmt("translate", own_model, "-i", source, "--memory", "--format", "jsonl").stdout.splitlines()
     assert '"memory": {"similarity": 1.0' in marked[1]
-    refused(run_nmt("learn-corrections", model), "too few to learn")
+    refused(run_nmt("learn-corrections", own_model), "too few to learn")

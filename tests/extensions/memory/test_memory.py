@@ -152,8 +152,8 @@ def test_a_killed_writer_loses_nothing(folder: Path, python: Path) -> None:
 
 
 @pytest.mark.extension("quality")
-def test_a_translator_takes_what_the_memory_has(model: Path) -> None:
-    memory, translator = nmt.TranslationMemory(model), nmt.load(model)
+def test_a_translator_takes_what_the_memory_has(own_model: Path) -> None:
+    memory, translator = nmt.TranslationMemory(own_model), nmt.load(own_model)
     memory.add([("Der Hund schläft.", "The dog is asleep.")])
     lines = ["Eine Frau liest.", "Der Hund schläft."]
     examine = Examiner.requested(translator, TranslationOptions(with_alignment=True).changed(check=True))
