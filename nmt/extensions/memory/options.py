@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,6 @@ from nmt.cli.help import CONTENT
 from nmt.cli.translation_options import AddedOptions, TranslateOptions
 
 if TYPE_CHECKING:
-    from nmt.extensions.memory.memory import TranslationMemory
     from nmt.translation.job import Search, TranslationJob
     from nmt.translation.options import TranslationOptions
     from nmt.translation.request import Request
@@ -35,19 +33,14 @@ class MemoryOptions(AddedOptions):
         if not self.memory:
             return job
         from nmt.extensions.memory.memory import TranslationMemory
+        from nmt.translation.examiner import Examiner
 
-        recalled = partial(_recalled, TranslationMemory(options.model_dir))
+        memory = TranslationMemory(options.model_dir)
+
+        def recalled(
+            requests: "Sequence[Request]", *, search: "Search", translator: "Translator", options: "TranslationOptions"
+        ) -> "Iterable[Translation]":
+            examine = Examiner.requested(translator, options)
+            return memory.translate(requests, search, examine, options.constraints.forbid)
+
         return replace(job, stages=(*job.stages, recalled), can_fork=False)
-
-
-def _recalled(
-    memory: "TranslationMemory",
-    requests: "Sequence[Request]",
-    *,
-    search: "Search",
-    translator: "Translator",
-    options: "TranslationOptions",
-) -> "Iterable[Translation]":
-    from nmt.translation.examiner import Examiner
-
-    return memory.translate(requests, search, Examiner.requested(translator, options), options.constraints.forbid)
