@@ -144,7 +144,12 @@ class Journal:
                 journal = cls(file, {record["shard"]: record for record in records})
             except (ValueError, TypeError, KeyError):
                 raise UserError(f"{path} is damaged.", f"Delete {folder} to start again.") from None
-            _check_settings(folder, first, given)
+            for key in first.keys() | given.keys():
+                if first.get(key) != given.get(key):
+                    raise UserError(
+                        f"{folder} was begun with another {key}: {first.get(key)!r}, not {given.get(key)!r}.",
+                        "Give the options of that run, or name another folder with -o.",
+                    )
             if not lines:
                 journal._append(settings)
                 sync(folder)
@@ -191,15 +196,6 @@ class Journal:
             self._file.write(json.dumps(values, ensure_ascii=False).encode() + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
-
-
-def _check_settings(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    for key in before.keys() | now.keys():
-        if before.get(key) != now.get(key):
-            raise UserError(
-                f"{folder} was begun with another {key}: {before.get(key)!r}, not {now.get(key)!r}.",
-                "Give the options of that run, or name another folder with -o.",
-            )
 
 
 def run(
