@@ -134,8 +134,7 @@ class InterleavedBatches(BatchStream):
         self._begin(stages.index(state["stage"]) if state.get("stage") in stages else 0)
         if state.get("stage") == self.stage:
             self._began |= {name: tuple(old["began"]) for name, old in before.items()}
-            if (
-                state["weights"] == self._stages[self._number].corpora
-            ):  # otherwise the new weights would compensate for the old
+            # Otherwise the new weights would compensate for the old.
+            if state["weights"] == self._stages[self._number].corpora:
                 self._tokens |= {name: old["tokens"] for name, old in before.items()}
         self._end_stage()

@@ -216,9 +216,8 @@ class TeacherJob:
         different = list(dict.fromkeys(texts))
         if self.reverse is None:
             return [(text, 0.0) for text in different]
-        pairs = self.reverse.score(
-            (text, line) for text in different
-        )  # a line at a time: batches would change rounding
+        # A line at a time: batches would change rounding.
+        pairs = self.reverse.score((text, line) for text in different)
         scores = [NO_SCORE if p.log_probability is None else p.log_probability / len(p.tokens) for p in pairs]
         scored = ((text, round(score, 6) if text else 0.0) for text, score in zip(different, scores, strict=True))
         return sorted(scored, key=lambda candidate: (not candidate[0], -candidate[1]))
