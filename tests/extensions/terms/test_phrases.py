@@ -1,5 +1,6 @@
 """Phrases that must appear, prefixes and forbidden phrases, for made-up and for real models."""
 
+from collections.abc import Callable
 from math import inf
 from typing import Any
 
@@ -15,11 +16,10 @@ from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Choice
 from nmt.decoding.processors import ForbidPhrases
 from nmt.extensions.terms.phrases import BeamAllocation
-from nmt.models.build import build
 from nmt.models.seq2seq import Seq2Seq
-from nmt.recipe.schema import DecodingOptions, ModelOptions
+from nmt.recipe.schema import DecodingOptions
 
-WORDS = WordVocabulary([f"▁w{i}" for i in range(12)])
+WORDS = WordVocabulary([f"▁wort{i}" for i in range(14)])  # that of make_system
 BOTH = Vocabularies(WORDS, WORDS)
 SOURCES = [[4, 9, 7], [5], [8, 8, 11, 10, 6], [12]]
 WANTED = [
@@ -31,12 +31,8 @@ WANTED = [
 
 
 @pytest.fixture(scope="module", params=["transformer", "bahdanau"])
-def model(request: pytest.FixtureRequest) -> Seq2Seq:
-    torch.manual_seed(3)
-    size = {"num_heads": 2, "feed_forward_size": 24} if request.param == "transformer" else {"hidden_size": 16}
-    encoder = {"type": "transformer" if request.param == "transformer" else "recurrent", **size}
-    options = ModelOptions(encoder=encoder, decoder={"type": request.param, **size}, embedding_size=16)
-    return build(options, BOTH).eval()
+def model(request: pytest.FixtureRequest, make_system: Callable[[str], Seq2Seq]) -> Seq2Seq:
+    return make_system(request.param)
 
 
 def options(**changes: Any) -> DecodingOptions:
