@@ -1,6 +1,5 @@
 """Minimum Bayes risk: expected utilities, and what ``nmt translate --mbr`` chooses."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -41,15 +40,10 @@ def test_a_sample_that_was_drawn_repeatedly_counts_repeatedly(repetitions: int) 
     assert (found[0] == CANDIDATES[2]) is (repetitions > 1)
 
 
-def lines(done: "subprocess.CompletedProcess[str]") -> list[str]:
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
 def test_mbr_takes_the_candidate_most_like_the_others(run_nmt: RunNmt, tiny_model: Path) -> None:
     options = ("--search", "sample", "--temperature", "2", "--beam-size", "8", "--n-best", "8")
-    plain = lines(run_nmt("translate", tiny_model, *options, stdin=SOURCE))
-    chosen = lines(run_nmt("translate", tiny_model, *options, "--mbr", "chrf", stdin=SOURCE))
+    plain = run_nmt("translate", tiny_model, *options, stdin=SOURCE).stdout.splitlines()
+    chosen = run_nmt("translate", tiny_model, *options, "--mbr", "chrf", stdin=SOURCE).stdout.splitlines()
     assert len(plain) == 2
     for before, after in zip(plain, chosen, strict=True):
         candidates = before.split("\t")
