@@ -19,7 +19,7 @@ import numpy as np
 from nmt.alignment.links import json_line
 from nmt.core.compression import of_name
 from nmt.core.errors import UserError
-from nmt.core.files import explained, replacing
+from nmt.core.files import new_folder
 from nmt.core.jsonlines import parse_object
 from nmt.core.output import text_file
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
@@ -139,9 +139,7 @@ class Synthesis:
             "mean_score": round(float(scores[kept].mean()), 4),
             "settings": {**self.settings, **self.options.model_dump(), "noise": self.noise_seed is not None},
         }
-        with replacing(output) as folder:
-            with explained(output):
-                folder.mkdir()
+        with new_folder(output) as folder:
             self._write_text(folder, output, pairs, scores, removed, on_progress)
             with text_file(folder / REPORT, output / REPORT) as file:
                 file.write(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
