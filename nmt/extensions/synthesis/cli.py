@@ -24,33 +24,10 @@ from nmt.translation.load import load
 from nmt.translation.options import TranslationOptions
 from nmt.translation.translator import Translator
 
-Text = Annotated[
-    str,
-    typer.Option(
-        "--input",
-        "-i",
-        metavar="FILE",
-        help="Text in the target language (.gz, .xz, .zst too); - is standard input.",
-        rich_help_panel=INPUT_AND_OUTPUT,
-    ),
-]
 Folder = Annotated[
     Path,
     typer.Option(
         "--output", "-o", metavar="FOLDER", help="Folder to write; must be new.", rich_help_panel=INPUT_AND_OUTPUT
-    ),
-]
-
-Teacher = Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="The teacher; left out with --teacher.")]
-Source = Annotated[
-    str | None, typer.Argument(metavar="SOURCE", help="Source text of the training pairs.", show_default=False)
-]
-Target = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="TARGET",
-        help="Its translation: of the candidates in the beam, the one with the highest sentence BLEU is chosen.",
-        show_default="the teacher's best candidate",
     ),
 ]
 
@@ -65,7 +42,16 @@ Target = Annotated[
 def backtranslate(
     model_dir: ModelDir,
     output: Folder,
-    input: Text = "-",
+    input: Annotated[
+        str,
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="FILE",
+            help="Text in the target language (.gz, .xz, .zst too); - is standard input.",
+            rich_help_panel=INPUT_AND_OUTPUT,
+        ),
+    ] = "-",
     noise: Annotated[
         bool,
         typer.Option(
@@ -101,9 +87,18 @@ def backtranslate(
 @options_of(PairOptions, from_recipe=False, section=FILTERING)
 @options_of(DecodingOptions, section=SEARCH, others=OF_DECODING)
 def distill(
-    model_dir: Teacher,
-    source: Source = None,
-    target: Target = None,
+    model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="The teacher; left out with --teacher.")],
+    source: Annotated[
+        str | None, typer.Argument(metavar="SOURCE", help="Source text of the training pairs.", show_default=False)
+    ] = None,
+    target: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="TARGET",
+            help="Its translation: of the candidates in the beam, the one with the highest sentence BLEU is chosen.",
+            show_default="the teacher's best candidate",
+        ),
+    ] = None,
     *,
     output: Folder,
     precision: Precision = "fp32",
