@@ -29,7 +29,7 @@ def save_to_disk(folder: Path, nested: bool = False, **splits: list[tuple[str, s
 
 
 @pytest.mark.parametrize("nested", [False, True], ids=["a column a language", "one column of translations"])
-def test_a_saved_data_set_gives_its_pairs(tmp_path: Path, nested: bool) -> None:
+def test_a_saved_data_set_gives_its_pairs_and_names_its_languages(tmp_path: Path, nested: bool) -> None:
     save_to_disk(tmp_path, nested, train=PAIRS, validation=PAIRS[:1])
     text = opened(tmp_path)
     assert list(text) == PAIRS
@@ -38,6 +38,8 @@ def test_a_saved_data_set_gives_its_pairs(tmp_path: Path, nested: bool) -> None:
     turned = opened(tmp_path, source="en", target="de")
     assert list(turned) == [(en, de) for de, en in PAIRS]
     assert turned.fingerprint() != text.fingerprint() == opened(tmp_path).fingerprint()
+    with pytest.raises(UserError, match=r"no text in 'fr'; it has de, en\."):
+        opened(tmp_path, source="fr")
 
 
 def test_line_breaks_and_missing_text_in_a_data_set_do_no_harm(tmp_path: Path) -> None:
@@ -51,13 +53,6 @@ def test_a_single_saved_data_set_is_for_training_and_not_for_validation_too(tmp_
     assert list(opened(tmp_path)) == PAIRS
     with pytest.raises(UserError, match=r"(?s)no split 'val'; it has train.*data\.valid=null"):
         opened(tmp_path, "val")
-
-
-@pytest.mark.parametrize("nested", [False, True])
-def test_a_language_that_a_data_set_lacks_is_named(tmp_path: Path, nested: bool) -> None:
-    save_to_disk(tmp_path, nested, train=PAIRS)
-    with pytest.raises(UserError, match=r"no text in 'fr'; it has de, en\."):
-        opened(tmp_path, source="fr")
 
 
 def test_a_data_set_that_does_not_exist_is_explained(tmp_path: Path) -> None:
