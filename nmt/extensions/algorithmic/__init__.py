@@ -1,4 +1,3 @@
 """Networks for algorithmic tasks: the neural Turing machine, adaptive computation time, and the tasks themselves."""
 
 REQUIRES: tuple[str, ...] = ()
-"""Names of the other extensions that this one imports."""

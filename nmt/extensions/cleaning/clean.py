@@ -40,7 +40,6 @@ RESULT = "result"
 """In the folder of an unfinished run: the part that is renamed in the end."""
 NUM_BINS = 40
 ALWAYS = "invalid-utf8"
-DIFFERENT_LENGTHS = "Line n of one file must translate line n of the other; `nmt check-data` finds where they diverge."
 """Such lines can't be written."""
 
 _BYTE_OF = {ord(bytes([byte]).decode("cp1252", "ignore") or chr(byte)): byte for byte in range(0x80, 0xA0)}
@@ -339,22 +338,22 @@ def repaired(pairs: PairSource, settings: CleanSettings) -> PairSource:
 
 
 def _joined(tests: Sequence[tuple[Path, Path]], settings: CleanSettings) -> CorpusStatistics | None:
-    def read() -> Iterator[tuple[str | None, str | None]]:
-        for files in tests:
-            for number, pair in enumerate(repaired(file_pairs(*files), settings).read()):
-                if None in pair:
-                    message = (
-                        f"{files[pair[1] is None]} ends after line {number:,}, and {files[pair[0] is None]} doesn't."
-                    )
-                    raise UserError(message, DIFFERENT_LENGTHS)
-                yield pair
-
-    return CorpusStatistics(PairSource(("test source", "test target"), read)) if tests else None
+    if not tests:
+        return None
+    sources = [repaired(file_pairs(*each), settings) for each in tests]
+    for files, source in zip(tests, sources, strict=True):
+        _check_lengths(CorpusStatistics(source), files)
+    return CorpusStatistics(
+        PairSource(("test source", "test target"), lambda: chain(*(each.read() for each in sources)))
+    )
 
 
 def _check_lengths(statistics: CorpusStatistics, files: tuple[Path, Path]) -> None:
     counts = [side.num_lines for side in statistics.sides]
     if counts[0] != counts[1]:
-        raise UserError(f"{files[0]} has {counts[0]} lines, but {files[1]} has {counts[1]}.", DIFFERENT_LENGTHS)
+        raise UserError(
+            f"{files[0]} has {counts[0]} lines, but {files[1]} has {counts[1]}.",
+            "Line n of one file must translate line n of the other; `nmt check-data` finds where they diverge.",
+        )
     if not counts[0]:
         raise UserError(f"{files[0]} is empty: there are no pairs to clean.", "Check the files.")

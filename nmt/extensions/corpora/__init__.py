@@ -1,4 +1,3 @@
 """Training on several corpora at a time (`data.corpora`), by weight and in stages."""
 
 REQUIRES: tuple[str, ...] = ()
-"""Names of the other extensions that this one imports."""

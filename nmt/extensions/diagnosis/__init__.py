@@ -1,4 +1,3 @@
 """Explanations of log-probabilities that are not finite."""
 
 REQUIRES: tuple[str, ...] = ()
-"""Names of the other extensions that this one imports."""

@@ -1,4 +1,3 @@
 """Documents and markup: text is taken out, translated, and put back with its formatting."""
 
 REQUIRES: tuple[str, ...] = ()
-"""Names of the other extensions that this one imports."""

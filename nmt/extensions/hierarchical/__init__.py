@@ -1,4 +1,3 @@
 """Hierarchical networks: words of a turn or a sentence, then turns or sentences."""
 
 REQUIRES: tuple[str, ...] = ()
-"""Names of the other extensions that this one imports."""

@@ -1,4 +1,3 @@
 """Data sets of the Hugging Face hub as a source of text."""
 
 REQUIRES: tuple[str, ...] = ()
-"""Names of the other extensions that this one imports."""

@@ -291,26 +291,18 @@ def _write_networks(translator: Translator, folder: Path) -> dict[str, list[int]
     state = [torch.zeros(2, 3, *(size or 7 for size in shape)) for shape in shapes]
     parts = [f"state.{number}" for number in range(len(state))]
     of_state = [of_sentences | {2 + axis: any_size for axis, size in enumerate(shape) if not size} for shape in shapes]
-    memory_sizes = [{0: any_size, 2: any_size}] * len(memory)
-    example: list[Any] = [
-        torch.full((2, 3), 4),
-        torch.tensor(7),
-        mask_BS,
-        torch.zeros(2, 3),
-        mask_BS[:, 0],
-        memory,
-        state,
-    ]
-    sizes: list[Any] = [of_sentences, {}, of_sentences, of_sentences, {0: any_size}, memory_sizes, of_state]
-    inputs = ["token", "position", "mask", "score", "at_limit", *names, *parts]
-    if translator.recipe.decoding.shortlist:
-        example, sizes, inputs = [*example, torch.arange(50)], [*sizes, {0: any_size}], [*inputs, "shortlist"]
+    of_memory, num_shortlists = (
+        [{0: any_size, 2: any_size}] * len(memory),
+        int(bool(translator.recipe.decoding.shortlist)),
+    )
+    example = (torch.full((2, 3), 4), torch.tensor(7), mask_BS, torch.zeros(2, 3), mask_BS[:, 0], memory, state)
+    sizes: tuple[Any, ...] = (of_sentences, {}, of_sentences, of_sentences, {0: any_size}, of_memory, of_state)
     _write(
         step,
-        tuple(example),
-        tuple(sizes),
+        (*example, *[torch.arange(50)] * num_shortlists),
+        (*sizes, *[{0: any_size}] * num_shortlists),
         folder / "step.onnx",
-        inputs,
+        ["token", "position", "mask", "score", "at_limit", *names, *parts, *["shortlist"] * num_shortlists],
         ["log_probability", "attention", *runtime.BEST, *(f"new.{name}" for name in parts)],
     )
     return dict(zip(parts, shapes, strict=True))
@@ -354,12 +346,7 @@ def _quantize(folder: Path) -> None:
 
     with _silent():
         for path in map(folder.joinpath, NETWORKS):
-            complete = path.with_suffix(".float")
-            path.rename(complete)
-            quantize_dynamic(
-                complete, path, op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8, per_channel=True
-            )
-            complete.unlink()
+            quantize_dynamic(onnx.load(path), path, ["MatMul"], per_channel=True, weight_type=QuantType.QInt8)
             network = onnx.load(path)
             for table in [table for table in network.graph.initializer if len(table.dims) == 2]:
                 _quantize_table(network.graph, table)
@@ -389,8 +376,7 @@ def _quantize_table(graph: Any, table: Any) -> None:
         if replaced[-1].op_type == "Transpose":  # of the output layer
             replaced.append(user_of[replaced[-1].output[0]])
             features, of_features, zero, columns, of_columns, sums, of_sums = (
-                f"{replaced[-1].output[0]}_{part}"
-                for part in ("features", "scale", "zero", "columns", "of_columns", "sums", "of_sums")
+                f"{replaced[-1].output[0]}_{number}" for number in range(7)
             )
             steps += [
                 ("Transpose", [rows], [columns]),
@@ -431,14 +417,8 @@ def write_shortlist(translator: Translator, folder: Path) -> None:
     """Writes the lists of :func:`nmt.extensions.interchange.targets.shortlists`, each after its length."""
     if lists := shortlists(translator):
         numbers = [number for ids in lists for number in (len(ids), *ids)]
-        np.array(numbers, dtype=shortlist_type(translator)).tofile(folder / runtime.SHORTLIST)
-
-
-def shortlist_type(translator: Translator) -> str | None:
-    """The name of the type of the numbers in the file of the shortlist; None where there is none."""
-    if not translator.recipe.decoding.shortlist:
-        return None
-    return np.min_scalar_type(len(translator.vocabularies.target)).name
+        kind = np.min_scalar_type(len(translator.vocabularies.target))
+        np.array(numbers, dtype=kind).tofile(folder / runtime.SHORTLIST)
 
 
 def configuration(translator: Translator, state: dict[str, list[int]]) -> dict[str, Any]:
@@ -463,7 +443,7 @@ def configuration(translator: Translator, state: dict[str, list[int]]) -> dict[s
         "source": of_source,
         "target": of_target,
         "state": state,
-        "shortlist": shortlist_type(translator),
+        "shortlist": np.min_scalar_type(len(target)).name if decoding.shortlist else None,
         "decoding": carried(decoding),
     }
 

@@ -172,10 +172,8 @@ def exported_translator(
             return ExportedModel(directory, translator)
         return open_exported(with_decoding(translator, shortlist=shortlist), quantization)
 
-    def search(sources: Sequence[Ids], options: DecodingOptions) -> list[list[Hypothesis]]:
-        return opened(options.shortlist).search(sources, options)
-
-    return translator.replaced(searcher=ExportedSearcher(search, translator.searcher))
+    search = ExportedSearcher(lambda ids, options: opened(options.shortlist).search(ids, options), translator.searcher)
+    return translator.replaced(searcher=search)
 
 
 class CTranslate2Engine(Engine):

@@ -3,6 +3,5 @@
 from pathlib import Path
 
 REQUIRES: tuple[str, ...] = ()
-"""Names of the other extensions that this one imports."""
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -1,4 +1,3 @@
 """``nmt translate --mark``: doubtful sentences of a document are highlighted, with the reason as a comment."""
 
 REQUIRES = ("documents", "quality")
-"""Names of the other extensions that this one imports."""

@@ -1,4 +1,3 @@
 """New pieces for trained vocabularies (`new_pieces` of a corpus)."""
 
 REQUIRES: tuple[str, ...] = ()
-"""Names of the other extensions that this one imports."""

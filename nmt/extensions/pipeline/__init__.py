@@ -1,4 +1,3 @@
 """The call ``pipeline("translation")`` of transformers 4, which version 5 has no longer."""
 
 REQUIRES: tuple[str, ...] = ()
-"""Names of the other extensions that this one imports."""

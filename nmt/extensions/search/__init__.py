@@ -1,4 +1,3 @@
 """Other ways to search: random samples, diverse beams, and language models (shallow fusion)."""
 
 REQUIRES: tuple[str, ...] = ()
-"""Names of the other extensions that this one imports."""

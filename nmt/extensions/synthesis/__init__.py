@@ -1,4 +1,3 @@
 """Synthetic parallel text: back-translation, distillation, and large language models as teachers."""
 
 REQUIRES: tuple[str, ...] = ("cleaning",)
-"""Names of the other extensions that this one imports."""

@@ -1,4 +1,3 @@
 """Word vectors: first embeddings of a model, word2vec, and maps of words."""
 
 REQUIRES: tuple[str, ...] = ()
-"""Names of the other extensions that this one imports."""

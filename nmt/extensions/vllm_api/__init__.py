@@ -1,4 +1,3 @@
 """The route ``/v1/translations`` of the server, in the form that vLLM proposes."""
 
 REQUIRES: tuple[str, ...] = ("serving",)
-"""Names of the other extensions that this one imports."""

@@ -126,7 +126,7 @@ FILTER_FILES = {
         (("short.en", "train.de"), "has 2 lines, but"),
         (("empty.en", "empty.en"), "is empty"),
         (("train.en", "train.de", "--test", "a.en"), "SOURCE,TARGET"),
-        (("train.en", "train.de", "--test", "short.en,train.de"), "short.en ends after line 2, and train.de doesn't"),
+        (("train.en", "train.de", "--test", "short.en,train.de"), "short.en has 2 lines, but train.de has 3"),
         (("train.de", "train.en", "--max-length", "1"), "Every pair would be removed, most of them by 'too-long'"),
         (("train.en", "train.de", "-o", "full"), "exists already"),
         *((("train.en", "train.de", "--filters", text), message) for text, message in FILTER_FILES.items()),

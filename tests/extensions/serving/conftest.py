@@ -1,7 +1,6 @@
 """A real server with a tiny model, and a small client."""
 
 import json
-import shutil
 import socket
 import threading
 import time
@@ -186,12 +185,6 @@ def serve() -> Iterator[Callable[..., Server]]:
             return stack.enter_context(running(Service(models, ServeOptions(**limits), keys, feedback)))
 
         yield start
-
-
-@pytest.fixture
-def own_model(tiny_model: Path, tmp_path: Path) -> Path:
-    """A copy of the model, into which a test may write."""
-    return shutil.copytree(tiny_model, tmp_path / "model")
 
 
 @pytest.fixture

@@ -128,13 +128,8 @@ class _Shortlist:
     """The target ids that translations may have, which the file has as lists after their lengths."""
 
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
-        numbers = np.fromfile(folder / SHORTLIST, dtype=config["shortlist"]).tolist()
-        lists, start = list[list[int]](), 0
-        while start < len(numbers):
-            end = start + 1 + numbers[start]
-            lists.append(numbers[start + 1 : end])
-            start = end
-        self._always, *self._of_token = lists
+        numbers = iter(np.fromfile(folder / SHORTLIST, dtype=config["shortlist"]).tolist())
+        self._always, *self._of_token = [list(islice(numbers, length)) for length in numbers]
         self._size: int = config["target"]["size"]
 
     def __call__(self, sources: Sequence[Sequence[int]]) -> Array:
