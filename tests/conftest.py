@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from importlib.metadata import distribution
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ import hypothesis
 import pytest
 from filelock import FileLock  # PyTorch needs it
 from fixture_types import BuildOnce, CheckpointReader, MetricsReader, RecipeMaker, TrainTiny
+
+from nmt.recipe import registry
 
 # The models of the tests are tiny: a second thread costs them more in waiting than it computes. Before torch loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -68,17 +69,11 @@ def pytest_pycollect_makeitem() -> Iterator[Any]:
     return collected
 
 
-def deleted_extensions() -> set[str]:
-    """Returns the extensions that entry points of nmt name and whose folders were deleted."""
-    modules = [entry.module.split(".") for entry in distribution("nmt").entry_points]
-    named = {parts[2] for parts in modules if parts[:2] == ["nmt", "extensions"]}
-    return {name for name in named if find_spec(f"nmt.extensions.{name}") is None}
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip on Windows what is marked with ``posix``, and without an extension what is marked with its name, or with
     none because it needs all of them."""
-    deleted = deleted_extensions()
+    entries = distribution("nmt").entry_points
+    deleted = {entry.module.split(".")[2] for entry in entries if registry.is_deleted(entry)}
     for item in items:
         for mark in item.iter_markers("extension"):
             for name in deleted.intersection(mark.args or deleted):
@@ -198,8 +193,9 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _commands_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command that a test ran in this process, say with ``--quiet``, changes nothing for the next test."""
-    monkeypatch.setattr("nmt.recipe.registry.named", [])
+    """What a test did in this process, say by a command with ``--quiet``, changes nothing for the next test."""
+    monkeypatch.setattr(registry, "_added", list(registry._added))
+    monkeypatch.setattr(registry, "named", [])
     monkeypatch.setattr("nmt.core.console._quiet", False)
     monkeypatch.setattr("nmt.core.console._silent", False)
 

@@ -25,12 +25,6 @@ from nmt.recipe.load import load_recipe
 PACKAGE = Path(__file__).parents[2] / "examples" / "plugin_package"
 
 
-@pytest.fixture(autouse=True)
-def forget_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test's plugins are not there in the next one."""
-    monkeypatch.setattr(plugins, "_added", list(plugins._added))
-
-
 # an installed package
 
 COMPONENTS = {
@@ -238,18 +232,23 @@ def test_a_recipe_never_causes_an_import(module: str, tiny_recipe: Path, tmp_pat
     ("text", "problem"),
     [
         (None, "can't be imported: ModuleNotFoundError"),
-        ("1 / 0", "can't be imported: ZeroDivisionError"),
+        ("import sys\nsys.path.insert(0, 'elsewhere')\n1 / 0", "can't be imported: ZeroDivisionError"),
         ("", "has no mapping COMPONENTS"),
     ],
 )
-def test_a_module_that_is_no_plugin(run_nmt: RunNmt, module: str, text: str | None, problem: str) -> None:
-    path = Path(f"{module}.py")
+def test_a_module_that_is_no_plugin_is_refused_and_the_path_of_modules_stays_as_it_was(
+    run_nmt: RunNmt, module: str, text: str | None, problem: str
+) -> None:
+    path, before = Path(f"{module}.py"), list(sys.path)
     path.unlink() if text is None else path.write_text(text)
     refused(run_nmt("recipes", "--plugin", module), problem)
+    assert sys.path == before
 
 
 def test_a_name_is_taken_once(module: str, tmp_path: Path) -> None:
+    before = list(sys.path)
     plugins.load_plugin(module)
+    assert sys.path == before
     plugins.load_plugin(module)
     (tmp_path / f"{module}_2.py").write_text(MODULE)
     from nmt.models.cells import CELLS

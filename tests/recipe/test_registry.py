@@ -1,6 +1,5 @@
 """Components are known by kind and name."""
 
-import contextlib
 import re
 import subprocess
 import sys
@@ -12,14 +11,8 @@ import nmt
 from nmt.core.errors import UserError
 from nmt.models.cells import CELLS
 from nmt.models.cells.standard import GruCell
-from nmt.recipe import registry
 from nmt.recipe.registry import KINDS
 from nmt.training.optimization import SCHEDULES, Constant
-
-
-@pytest.fixture(autouse=True)
-def _own_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_added", list(registry._added))
 
 
 def test_a_cell_and_a_schedule_may_have_the_same_name() -> None:
@@ -60,21 +53,6 @@ def test_a_kind_that_does_not_exist_is_refused() -> None:
     with pytest.raises(UserError, match="There is no kind of component 'metrics'") as caught:
         nmt.register("metrics", "mine")(GruCell)
     assert caught.value.remedy == "Did you mean 'metric'?"
-
-
-@pytest.mark.parametrize("code", ["COMPONENTS = {}", "import sys\nsys.path.insert(0, 'elsewhere')\n1 / 0", ""])
-def test_a_plugin_leaves_the_path_of_modules_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(registry, "named", [])
-    (tmp_path / "pathless.py").write_text(code, encoding="utf-8")
-    monkeypatch.delitem(sys.modules, "pathless", raising=False)
-    before = list(sys.path)
-    with contextlib.nullcontext() if "COMPONENTS" in code else pytest.raises(UserError, match="pathless"):
-        registry.load_plugin("pathless")
-    sys.modules.pop("pathless", None)
-    assert sys.path == before
 
 
 @pytest.mark.slow

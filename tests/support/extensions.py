@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import entry_points
+from importlib.metadata import distribution
 
 import pytest
 
@@ -16,7 +16,6 @@ def skipped_without_its_extension() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        entries = [entry for group in entry_points().groups for entry in entry_points(group=group)]
-        if not any(map(is_deleted, entries)):
+        if not any(map(is_deleted, distribution("nmt").entry_points)):
             raise
         pytest.skip(error.message)

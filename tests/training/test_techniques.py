@@ -12,12 +12,12 @@ import torch
 from run_files import read_metrics
 from torch import Tensor
 
+import nmt
 from nmt.core.errors import UserError
 from nmt.data.batch import Batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.contracts import DecoderOutput
 from nmt.models.seq2seq import Seq2Seq
-from nmt.recipe import registry as plugins
 from nmt.recipe import schema as config
 from nmt.recipe.schema import Recipe
 from nmt.training.techniques import Technique
@@ -92,9 +92,9 @@ class Halved(Technique):
 
 
 @pytest.fixture
-def outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, technique in {"everything": Everything, "halved": Halved}.items():
-        monkeypatch.setattr(plugins, "_added", [*plugins._added, plugins.Row(None, name, technique, "tests")])
+def outside() -> None:
+    nmt.add_component("everything", Everything)
+    nmt.add_component("halved", Halved)
 
 
 @pytest.mark.usefixtures("outside")

@@ -3,17 +3,16 @@
 import pytest
 from length_error import REFERENCES, SOURCES, SYSTEMS, LengthError
 
+import nmt
 from nmt.evaluation.scores import TestSet
 from nmt.extensions.comparison.compare import CompareOptions, compare, length_scores
 from nmt.extensions.comparison.report import to_html
 from nmt.extensions.comparison.significance import SufficientStatistics, paired_test
-from nmt.recipe import registry as plugins
 
 
 @pytest.fixture(autouse=True)
-def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugins, "_added", [])
-    plugins.add_component("length_error", LengthError)
+def registered() -> None:
+    nmt.add_component("length_error", LengthError)
 
 
 TEST_SET = TestSet(SYSTEMS, [REFERENCES], SOURCES)

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
 from fixture_types import RunNmt
 
 import nmt
 from nmt.extensions.interchange.targets import ExportTarget
-from nmt.recipe import registry
 from nmt.translation.translator import Translator
 
 
@@ -22,10 +20,7 @@ class Card(ExportTarget):
         return [f"wrote {output}", "and that is all"]
 
 
-def test_a_target_has_a_default_type_of_weights(
-    run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(registry, "_added", list(registry._added))
+def test_a_target_has_a_default_type_of_weights(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
     nmt.add_component("card", Card)
     for given, stored in ((), "int8"), (("--quantization", "float32"), "None"):
         done = run_nmt("export", tiny_model, "-o", tmp_path / "card.txt", "--to", "card", *given)
