@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from nmt.core.errors import UserError
 from nmt.decoding.ranking import LENGTH_PENALTIES, length_normalised, length_penalty
 from nmt.recipe.schema import DecodingOptions
-from nmt.training.resolve import resolve
 
 
 @pytest.mark.parametrize(
@@ -55,8 +53,3 @@ def test_programs_that_divide_by_a_power_of_the_length_get_its_exponent() -> Non
         name: length_penalty(DecodingOptions(length_penalty=name, alpha=0.7)).exponent for name in LENGTH_PENALTIES
     }
     assert exponents == {**dict.fromkeys(LENGTH_PENALTIES, 1.0), "none": 0.0, "average": 0.7}
-
-
-def test_an_unknown_penalty_is_refused_with_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"decoding.length_penalty: there is no length penalty 'averag'"):
-        resolve("multi30k/luong", {"decoding.length_penalty": "averag"})

@@ -52,6 +52,8 @@ def test_a_shipped_recipe_is_found_from_any_folder(name: str, tmp_path: Path, mo
 def test_a_missing_recipe_suggests_the_nearest() -> None:
     with pytest.raises(UserError, match=r"(?s)no recipe 'multi30k/transfromer'.*Did you mean 'multi30k/transformer'"):
         load_recipe("multi30k/transfromer")
+    with pytest.raises(UserError, match=r"There is no recipe 'xxx.*…"):
+        load_recipe("x" * 100_000)
 
 
 # mistakes
@@ -81,8 +83,20 @@ def test_a_missing_recipe_suggests_the_nearest() -> None:
             "vocabulary.byte_fallback=7",
             ["mine.yaml: 'vocabulary.byte_fallback' is 7", "boolean", "unknown characters as bytes"],
         ),
+        ("vocabulary.type=unigramm", ["vocabulary.type: there is no vocabulary 'unigramm'", "Did you mean 'unigram'?"]),
+        ("decoding.length_penalty=averag", ["decoding.length_penalty: there is no length penalty 'averag'"]),
+        ("training.optimizer=sgd", ["training.optimizer.type: there is no optimizer 'sgd'"]),
+        ("training.optimizer={betas: [0.9, x]}", ["training.optimizer: 'betas.1' is 'x'", "valid number"]),
+        ("training.optimizer={type: adam, momentum: 0.5}", ["training.optimizer: unknown key 'momentum'"]),
+        ("training.schedule=linear", ["there is no schedule 'linear'"]),
+        ("training.schedule={type: constant, stable_fraction: 0.5}", ["unknown key 'stable_fraction'"]),
+        ("training.schedule={type: cosine, stable_fraction: 1}", ["less than 1"]),
+        ("training={schedule: cosine, patience: 3}", ["'cosine' must know its end"]),
         ("seed.deep=3", ["'seed' is {'deep': 3}"]),
         ("training.max_steps.more=3", ["'max_steps' is a value, not a group"]),
+        ("training.max_steps", ["has no '='"]),
+        ("=3", ["has no '='"]),
+        ("training.optimizer.betas=[0.9", ["the value is not YAML"]),
     ],
 )
 def test_a_mistake_is_explained_by_key_value_and_meaning(recipe_file: Path, setting: str, parts: list[str]) -> None:
@@ -150,11 +164,6 @@ def test_an_impossible_value_is_refused_with_a_short_message(
     assert key.split(".")[-1][:50] in str(caught.value)
 
 
-def test_a_recipe_with_an_impossible_name_is_not_found() -> None:
-    with pytest.raises(UserError, match=r"There is no recipe 'xxx.*…"):
-        load_recipe("x" * 100_000)
-
-
 # --set
 
 
@@ -195,19 +204,6 @@ def test_overrides_are_python_values_and_stay_as_they_are(recipe_file: Path) -> 
     assert found.model.encoder == {"type": "recurrent", "cell": "gru"}
     assert found.data.root == Path("a")
     assert encoder == {"type": "recurrent"}
-
-
-@pytest.mark.parametrize(
-    ("setting", "problem"),
-    [
-        ("training.max_steps", "has no '='"),
-        ("=3", "has no '='"),
-        ("training.optimizer.betas=[0.9", "the value is not YAML"),
-    ],
-)
-def test_bad_settings_are_refused(setting: str, problem: str) -> None:
-    with pytest.raises(UserError, match=problem):
-        parse_settings([setting])
 
 
 def all_options(kind: type[Options] = Options) -> Iterator[type[Options]]:

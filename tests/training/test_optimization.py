@@ -9,7 +9,6 @@ from saved_weights import changed, weights
 from torch import Tensor, nn
 
 import nmt
-from nmt.core.errors import UserError
 from nmt.models.weights import read_tensors
 from nmt.training.graphs import DeviceUpdate, constant_scaler
 from nmt.training.optimization import make_optimizer
@@ -133,19 +132,3 @@ def test_a_name_stands_for_an_optimizer_with_its_defaults() -> None:
     assert resolved(optimizer="adamw") == named
     assert resolved()["type"] == "adam"
     assert resolved(optimizer={"weight_decay": 0.1}) == {**named, "type": "adam", "weight_decay": 0.1}
-
-
-@pytest.mark.parametrize(
-    ("setting", "problem"),
-    [
-        ("sgd", "there is no optimizer 'sgd'"),
-        ({"betas": [0.9, "x"]}, "'betas.1' is 'x'.*valid number"),
-        ({"type": "adam", "momentum": 0.5}, "unknown key 'momentum'"),
-    ],
-)
-def test_wrong_options_are_refused_before_training(
-    tiny_recipe: Path, tmp_path: Path, setting: object, problem: str
-) -> None:
-    with pytest.raises(UserError, match=f"training.optimizer.*{problem}"):
-        nmt.train(tiny_recipe, tmp_path / "run", overrides={"training.optimizer": setting})
-    assert not (tmp_path / "run" / "recipe.yaml").exists()
