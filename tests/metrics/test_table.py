@@ -6,15 +6,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import length_error
 import numpy as np
 import pytest
-from fixture_types import RunNmt
+from fixture_types import RunNmt, TrainTiny
+from length_error import SOURCES, LengthError
+from run_files import read_metrics
 from sacrebleu.metrics import BLEU, CHRF, TER
 
+import nmt
 from nmt.core.errors import UserError
 from nmt.evaluation.scores import read_aligned, score_corpus
 from nmt.metrics import table
 from nmt.metrics.table import METRICS, Score
+from nmt.plotting.history import read_history
 
 SACREBLEU = ("bleu", "chrf", "ter")
 
@@ -40,8 +45,8 @@ def score_files(
     return score_corpus(hypotheses, [references], metrics)
 
 
-def write_lines(path: Path, lines: list[str], line_end: str = "\n") -> Path:
-    path.write_text("".join(line + line_end for line in lines), encoding="utf-8", newline="")
+def write_lines(path: Path, lines: list[str]) -> Path:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
 
 
@@ -151,3 +156,45 @@ def test_tokenised_text_is_reported_once_in_terms_of_nmt(
         shown.append(capfd.readouterr().err.count("tokenised"))
     assert [bool(count) for count in shown] == [False, True, False]
     assert not caplog.records  # sacreBLEU's own message names an option of its own
+
+
+# a metric from outside, not sacreBLEU's, that needs the source: one class and one row, and every command has it
+
+
+@pytest.fixture
+def registered() -> None:
+    nmt.add_component("length_error", LengthError)
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.extension("comparison")
+def test_the_corpus_score_of_an_outside_metric_is_the_mean_and_has_an_interval() -> None:
+    names, references = ["length_error"], [length_error.REFERENCES]
+    scores = score_corpus(length_error.SYSTEMS["base"], references, names, num_resamples=100, sources=SOURCES)
+    found = scores["length_error"]
+    assert (found.score, found.signature) == (1.5, "LenErr|bs:100|seed:12345")
+    assert found.confidence is not None
+    assert 0 < found.confidence["half_width"] < 0.5
+    with pytest.raises(UserError, match="'length_error' needs the source"):
+        score_corpus(["a"], [["a"]], names)
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_model_is_selected_by_an_outside_metric(train_tiny: TrainTiny) -> None:
+    settings = ("training.max_steps=6", "training.validate_every=2", "training.keep_last=1")
+    run = train_tiny(*settings, "training.metric=length_error")
+    valid = {line["step"]: line for line in read_metrics(run, "valid")}
+    assert all(line.keys() >= {"loss", "length_error", "best"} for line in valid.values())
+    lowest = min(valid, key=lambda step: valid[step]["length_error"])
+    assert max(step for step, line in valid.items() if line["best"]) == lowest
+    assert (run / "checkpoints" / f"step-{lowest:06d}").is_dir()
+    summary = read_history(run).summary()
+    assert (summary["length_error"], summary["length_error_step"]) == (valid[lowest]["length_error"], lowest)
+
+
+@pytest.mark.usefixtures("registered")
+def test_an_unknown_metric_is_refused_before_the_run(tiny_recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'lengt_error'") as caught:
+        nmt.train(tiny_recipe, tmp_path / "run", overrides={"training.metric": "lengt_error"})
+    assert caught.value.remedy.startswith("Did you mean 'length_error'?")
+    assert not (tmp_path / "run").exists()

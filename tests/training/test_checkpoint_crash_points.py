@@ -114,3 +114,16 @@ def test_no_operation_of_saving_a_checkpoint_can_lose_the_last_one(zygote: Any, 
     messages = tmp_path / "messages"
     assert zygote.wait(zygote.start(messages, [], before=code)) == 0, messages.read_text()[-3000:]
     print(messages.read_text()[-200:])
+
+
+@pytest.mark.slow
+@pytest.mark.extension("shards")
+def test_every_kind_of_command_survives_kills(zygote: Any, tmp_path: Path) -> None:
+    """Real processes, really killed: what is resumed ends bit for bit as what was never stopped."""
+    import kill_runs
+
+    (tmp_path / "base").mkdir()
+    killer = kill_runs.run(tmp_path / "base", num_kills=40, seed=3, only=None)
+    assert killer.problems == []
+    assert killer.kills.total() >= 40
+    assert all(killer.compared[command.name] for command in kill_runs.commands())

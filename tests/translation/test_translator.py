@@ -1,6 +1,7 @@
 """The translator: text in, text out, whatever the text is."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, Literal
@@ -105,3 +106,22 @@ def test_only_the_candidates_that_are_wanted_become_text(
         decoded.clear()
         translator.translate("der Hund", beam_size=4, **options)
         assert len(decoded) == wanted
+
+
+@pytest.mark.quick("fp32")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_threads_get_what_a_single_one_gets(tiny_model: Path, precision: str) -> None:
+    translator = load(tiny_model, "cpu", precision=precision)
+    given = ["Der Hund schläft im Garten.", "", "Heute trinkt die Katze kaltes Wasser.", "Mond " * 9, "Das Kind."]
+    jobs = [(given[start:] + given[:start], {"beam_size": 1 + start % 3, "batch_size": 2}) for start in range(5)] * 2
+
+    def translate(job: tuple[list[str], dict[str, int]]) -> list[tuple[str, float]]:
+        lines, options = job
+        found = translator.translate(lines, **options)
+        scored = list(translator.score([(t.source, t.text) for t in found]))
+        assert [pair.source for pair in scored] == lines
+        return [(t.text, t.score) for t in found]
+
+    alone = [translate(job) for job in jobs]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(translate, jobs)) == alone
