@@ -1,5 +1,6 @@
 """From a recipe's mapping to a network: what is shared, and what a user reads when options don't fit."""
 
+import re
 from typing import Any
 
 import pytest
@@ -16,61 +17,62 @@ BAHDANAU = {"type": "bahdanau", "hidden_size": 8}
 TRANSFORMER = {"type": "transformer", "num_layers": 1, "num_heads": 2, "feed_forward_size": 8}
 
 
-def refused(vocabularies: Vocabularies, encoder: dict[str, Any], decoder: dict[str, Any], **others: Any) -> UserError:
+def refused(vocabularies: Vocabularies, encoder: Any, decoder: Any, message: str, remedy: str, **others: Any) -> None:
     options = ModelOptions(encoder=encoder, decoder=decoder, **{"embedding_size": 8, **others})
     with pytest.raises(UserError) as caught:
         build(options, vocabularies)
+    assert re.search(message, caught.value.message)
     assert caught.value.remedy
-    return caught.value
+    assert remedy in caught.value.remedy
 
 
-def test_a_misspelt_type_gets_a_suggestion(joint_vocabularies: Vocabularies) -> None:
-    error = refused(joint_vocabularies, {"type": "recurent"}, BAHDANAU)
-    assert "model.encoder.type: there is no encoder 'recurent'" in error.message
-    assert "'recurrent'" in error.remedy
-    error = refused(joint_vocabularies, RECURRENT, {"type": "Bahdanau"})
-    assert "model.decoder" in error.message
-    assert "'bahdanau'" in error.remedy
-    error = refused(joint_vocabularies, RECURRENT, {**BAHDANAU, "attention": {"type": "aditive"}})
-    assert "model.decoder.attention" in error.message
-    assert "'additive'" in error.remedy
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "message", "remedy"),
+    [
+        ({"type": "recurent"}, BAHDANAU, r"model\.encoder\.type: there is no encoder 'recurent'", "'recurrent'"),
+        (RECURRENT, {"type": "Bahdanau"}, r"model\.decoder", "'bahdanau'"),
+        (RECURRENT, {**BAHDANAU, "attention": {"type": "aditive"}}, r"model\.decoder\.attention", "'additive'"),
+        *(
+            (RECURRENT, {"type": kind}, r"model\.decoder\.type", "recurrent")
+            for kind in ("xyz", 7, ["recurrent"], {"recurrent": 1})
+        ),
+        *(
+            (RECURRENT, {**BAHDANAU, "attention": {"type": score}}, r"\b(16\b.*\b8|8\b.*\b16)\b", "")
+            for score in ("dot", "scaled_dot")
+        ),
+        (RECURRENT, {**BAHDANAU, "bridge": "copy"}, "hidden_size 16", ""),
+        ({**TRANSFORMER, "num_heads": 3}, TRANSFORMER, r"\b8\b.*3 heads", ""),
+        *((RECURRENT, {**RECURRENT, "bridge": start}, f"bridge: {start}", "") for start in ("zero", "learned")),
+    ],
+)
+def test_parts_that_do_not_exist_or_do_not_fit_are_refused(
+    joint_vocabularies: Vocabularies, encoder: Any, decoder: Any, message: str, remedy: str
+) -> None:
+    refused(joint_vocabularies, encoder, decoder, message, remedy)
 
 
-@pytest.mark.parametrize("kind", ["xyz", 7, ["recurrent"], {"recurrent": 1}])
-def test_an_unknown_type_lists_the_known_ones(joint_vocabularies: Vocabularies, kind: Any) -> None:
-    error = refused(joint_vocabularies, RECURRENT, {"type": kind})
-    assert "model.decoder.type" in error.message
-    assert "recurrent" in error.remedy
-
-
-@pytest.mark.parametrize("score", ["dot", "scaled_dot"])
-def test_dot_attention_needs_equal_widths(joint_vocabularies: Vocabularies, score: str) -> None:
-    error = refused(joint_vocabularies, RECURRENT, {**BAHDANAU, "attention": {"type": score}})
-    assert "16" in error.message
-    assert "8" in error.message
-
-
-def test_copying_a_state_needs_equal_widths(joint_vocabularies: Vocabularies) -> None:
-    error = refused(joint_vocabularies, RECURRENT, {**BAHDANAU, "bridge": "copy"})
-    assert "hidden_size 16" in error.message
-
-
-def test_heads_must_divide_the_width(joint_vocabularies: Vocabularies) -> None:
-    error = refused(joint_vocabularies, {**TRANSFORMER, "num_heads": 3}, TRANSFORMER)
-    assert "8" in error.message
-    assert "3 heads" in error.message
-
-
-def test_a_decoder_that_would_never_hear_the_source_is_refused(joint_vocabularies: Vocabularies) -> None:
-    for start in ("zero", "learned"):
-        error = refused(joint_vocabularies, RECURRENT, {**RECURRENT, "bridge": start})
-        assert f"bridge: {start}" in error.message
+@pytest.mark.parametrize(
+    ("cell", "problem", "remedy"),
+    [
+        ({"type": "lstm", "init": "identity"}, "'init' is 'identity'", "'init'"),
+        (
+            {"type": "rnn_tanh", "spectral_radius": 0},
+            "'spectral_radius' is 0: input should be greater than 0",
+            "'spectral_radius'",
+        ),
+        ({"type": "gru", "inti": "orthogonal"}, "unknown key 'inti'", "'init'"),
+        ({"type": "gru", "gamma": 2}, "unknown key 'gamma'", "init"),
+    ],
+)
+def test_wrong_options_of_a_cell_are_named(
+    joint_vocabularies: Vocabularies, cell: dict[str, Any], problem: str, remedy: str
+) -> None:
+    message = rf"^model\.encoder\.cell: .*{problem}"
+    refused(joint_vocabularies, {**RECURRENT, "cell": cell}, BAHDANAU, message, remedy)
 
 
 def test_tying_all_needs_a_joint_vocabulary(separate_vocabularies: Vocabularies) -> None:
-    error = refused(separate_vocabularies, TRANSFORMER, TRANSFORMER, tie="all")
-    assert "tie" in error.message
-    assert "vocabulary.joint" in error.remedy
+    refused(separate_vocabularies, TRANSFORMER, TRANSFORMER, "tie", "vocabulary.joint", tie="all")
 
 
 def test_tied_weights_are_the_same_tensor_and_counted_once(

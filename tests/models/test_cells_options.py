@@ -6,27 +6,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.core.errors import UserError
 from nmt.data.batch import Batch
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import _NoInitialisation, build
+from nmt.models.build import _NoInitialisation
 from nmt.models.cells import CELLS, Cell
 from nmt.models.cells.base import InitialisedOptions
 from nmt.models.networks.recurrence import CellStack, Recurrence, StackOptions
-from nmt.recipe.schema import ModelOptions
 
 SIZE = 12
 INITIALISED = [kind for kind, cell in CELLS.items() if issubclass(cell.Options, InitialisedOptions)]
 RECURRENT = {"type": "recurrent", "hidden_size": SIZE}
 BAHDANAU = {"type": "bahdanau", "hidden_size": SIZE}
-
-
-def refusal(vocabularies: Vocabularies, cell: Any, **others: Any) -> UserError:
-    options = ModelOptions(encoder={**RECURRENT, "cell": cell, **others}, decoder=BAHDANAU, embedding_size=8)
-    with pytest.raises(UserError) as caught:
-        build(options, vocabularies)
-    assert caught.value.remedy
-    return caught.value
 
 
 def stack(cell: Any, num_layers: int = 1, size: int = SIZE) -> StackOptions:
@@ -147,28 +136,3 @@ def test_a_decoder_starts_from_its_learned_state(make_model: Any, batch: Batch, 
     for found, part in zip((hidden, cell), model.decoder.first_state.learned.parts, strict=True):
         for row in found:
             assert torch.equal(row.flatten(), part)
-
-
-# What a user reads
-
-
-@pytest.mark.parametrize(
-    ("cell", "problem", "remedy"),
-    [
-        ({"type": "lstm", "init": "identity"}, "'init' is 'identity'", "'init'"),
-        (
-            {"type": "rnn_tanh", "spectral_radius": 0},
-            "'spectral_radius' is 0: input should be greater than 0",
-            "'spectral_radius'",
-        ),
-        ({"type": "gru", "inti": "orthogonal"}, "unknown key 'inti'", "'init'"),
-        ({"type": "gru", "gamma": 2}, "unknown key 'gamma'", "init"),
-    ],
-)
-def test_wrong_options_of_a_cell_are_named(
-    joint_vocabularies: Vocabularies, cell: dict[str, Any], problem: str, remedy: str
-) -> None:
-    error = refusal(joint_vocabularies, cell)
-    assert error.message.startswith("model.encoder.cell: ")
-    assert problem in error.message
-    assert remedy in error.remedy
