@@ -225,12 +225,8 @@ def stack_options(choice: Any, **others: Any) -> StackOptions:
     return StackOptions.model_validate({"cell": choice, "hidden_size": HIDDEN, "num_layers": 2, **others})
 
 
-def stack_of(choice: Any, residual: bool = False) -> CellStack:
-    """Three layers in float64, in training mode but without dropout."""
-    stack = CellStack(stack_options(choice, residual=residual, num_layers=3), [INPUT]).double()
-    for parameter in stack.parameters():
-        nn.init.normal_(parameter, std=0.8)
-    return stack
+def assert_near(found: Tensor, expected: Any) -> None:
+    np.testing.assert_allclose(found.detach().numpy(), expected, atol=1e-9, rtol=0)
 
 
 def recurrence_of(
@@ -260,7 +256,9 @@ def recurrence_of(
 def test_a_stack_steps_by_the_equations(choice: Any, residual: bool) -> None:
     """As a decoder does it: from a given state, word by word."""
     torch.manual_seed(14)
-    stack = stack_of(choice, residual)
+    stack = CellStack(stack_options(choice, residual=residual, num_layers=3), [INPUT]).double()
+    for parameter in stack.parameters():
+        nn.init.normal_(parameter, std=0.8)
     x_BTD = torch.randn(ROWS, 6, INPUT, dtype=torch.float64)
     first: CellState = tuple(torch.randn(ROWS, 3, HIDDEN, dtype=torch.float64) for _ in range(stack.num_states))
     state, outputs = first, []
@@ -270,11 +268,9 @@ def test_a_stack_steps_by_the_equations(choice: Any, residual: bool) -> None:
     for row in range(ROWS):
         given = [[part[row, layer].numpy() for part in first] for layer in range(3)]
         expected, states = read_by_loops(list(stack.cells), x_BTD[row].numpy(), given, residual)
-        for found, values in zip(outputs, expected, strict=True):
-            assert found[row].tolist() == pytest.approx(values, abs=1e-9)
-        for layer, parts in enumerate(states[-1]):
-            for found, values in zip(state[: stack.num_states], parts[: stack.num_states], strict=True):
-                assert found[row, layer].tolist() == pytest.approx(values, abs=1e-9)
+        assert_near(torch.stack(outputs, dim=1)[row], expected)
+        for part in range(stack.num_states):
+            assert_near(state[part][row], [parts[part] for parts in states[-1]])
 
 
 @every_cell
@@ -292,13 +288,10 @@ def test_a_layer_reads_a_padded_batch_by_the_equations(choice: Any, directions: 
         first = [[[part[row, 0].view(directions, -1)[way].numpy() for part in state]] for way in range(directions)]
         read = [read_by_loops(cells, words[:: 1 - 2 * way], first[way]) for way, cells in enumerate(ways)]
         turned = [outputs[:: 1 - 2 * way] for way, (outputs, _) in enumerate(read)]
-        for position in range(length):
-            expected = [value for outputs in turned for value in outputs[position]]
-            assert outputs_BTD[row, position].tolist() == pytest.approx(expected, abs=1e-9)
+        assert_near(outputs_BTD[row, :length], np.concatenate(turned, axis=1))
         assert not outputs_BTD[row, length:].any()
         for part in range(recurrence.num_states):
-            expected = [value for _, states in read for value in states[-1][0][part]]
-            assert final[part][row, 0].tolist() == pytest.approx(expected, abs=1e-9)
+            assert_near(final[part][row, 0], np.concatenate([states[-1][0][part] for _, states in read]))
 
 
 @every_cell
@@ -310,11 +303,9 @@ def test_layers_read_what_those_below_found(choice: Any, residual: bool) -> None
     outputs_BTD, final = recurrence(x_BTD, length_B=torch.tensor(LENGTHS))
     for row, length in enumerate(LENGTHS):
         expected, states = read_by_loops(cells, x_BTD[row, :length].numpy(), residual=residual)
-        for position, values in enumerate(expected):
-            assert outputs_BTD[row, position].tolist() == pytest.approx(values, abs=1e-9)
+        assert_near(outputs_BTD[row, :length], expected)
         for part in range(recurrence.num_states):
-            for layer in range(3):
-                assert final[part][row, layer].tolist() == pytest.approx(states[-1][layer][part], abs=1e-9)
+            assert_near(final[part][row], [parts[part] for parts in states[-1]])
 
 
 @pytest.mark.skipif("depth_gated" not in CELLS, reason="the extension cells was deleted")
@@ -334,8 +325,7 @@ def test_a_depth_gate_of_both_directions_sees_the_cell_of_its_own() -> None:
             for step, word in enumerate(annotations[:: 1 - 2 * way]):
                 state = peephole(Step(cells[1], word, state, step, lower[way][1][step][0][1]))
                 position = length - 1 - step if way else step
-                found = outputs_BTD[row, position, way * HIDDEN : (way + 1) * HIDDEN]
-                assert found.tolist() == pytest.approx(state[0], abs=1e-9)
+                assert_near(outputs_BTD[row, position, way * HIDDEN : (way + 1) * HIDDEN], state[0])
 
 
 @pytest.mark.quick("gru", "leaky")

@@ -31,18 +31,12 @@ def run(model: nn.ModuleDict, x_TRD: Tensor, memory_RSD: Tensor, num_steps: int 
     return [result, x_TRD.grad, memory_RSD.grad, *(parameter.grad for parameter in model.parameters())]
 
 
-@pytest.fixture
-def parts() -> tuple[nn.ModuleDict, Tensor, Tensor]:
+@pytest.mark.parametrize(("announced", "inner"), [(STEPS, 1), (STEPS, 3), (4, 1), (100, 1)])
+def test_gradients_are_those_of_ordinary_products(announced: int, inner: int) -> None:
+    """Whether a loop has as many products with a matrix as steps, more, or fewer."""
     torch.manual_seed(5)
     model = nn.ModuleDict({"recurrent": nn.Linear(WIDTH, WIDTH, bias=False), "query": nn.Linear(WIDTH, WIDTH)}).double()
-    return model, torch.randn(STEPS, ROWS, WIDTH).double(), torch.randn(ROWS, 4, WIDTH).double()
-
-
-@pytest.mark.parametrize(("announced", "inner"), [(STEPS, 1), (STEPS, 3), (4, 1), (100, 1)])
-def test_gradients_are_those_of_ordinary_products(
-    parts: tuple[nn.ModuleDict, Tensor, Tensor], announced: int, inner: int
-) -> None:
-    """Whether a loop has as many products with a matrix as steps, more, or fewer."""
+    parts = model, torch.randn(STEPS, ROWS, WIDTH).double(), torch.randn(ROWS, 4, WIDTH).double()
     expected = run(*parts, num_steps=None, inner=inner)
     for found, ordinary in zip(run(*parts, num_steps=announced, inner=inner), expected, strict=True):
         torch.testing.assert_close(found, ordinary, rtol=1e-10, atol=1e-12)
