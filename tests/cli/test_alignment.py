@@ -76,13 +76,6 @@ def test_a_picture_follows_the_suffix_of_the_output(
     assert (tmp_path / "other.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("options", [(), ("--format", "json"), ("-o", "look.html")])
-def test_a_grid_is_a_picture(
-    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], options: tuple[str, ...]
-) -> None:
-    refused(run_nmt("align", tiny_model, *pair, "--grid", *options), "--grid is for pictures", "Give -o heads.png")
-
-
 @pytest.mark.parametrize("command", ["align", pytest.param("learn-alignment", marks=pytest.mark.extension("lexicon"))])
 def test_a_pair_whose_matrix_would_not_fit_is_refused(
     run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, command: str
@@ -141,13 +134,26 @@ def test_what_is_learned_is_used_from_then_on(run_nmt: RunNmt, model_copy: Path,
         assert scale in (model_copy / "link.svg").read_text("utf-8")
 
 
+GRID = ("--grid is for pictures", "Give -o heads.png")
+LEXICON_ONLY = ("--lexicon-only uses no attention",)
+
+
 @pytest.mark.parametrize(
-    "options", [("--no-lexicon",), ("--grid", "-o", "heads.png"), ("-o", "look.html"), ("--heads", "attention")]
+    ("options", "expected"),
+    [
+        ("--grid", GRID),
+        ("--grid --format json", GRID),
+        ("--grid -o look.html", GRID),
+        ("--lexicon-only --no-lexicon", LEXICON_ONLY),
+        ("--lexicon-only --grid -o heads.png", LEXICON_ONLY),
+        ("--lexicon-only -o look.html", LEXICON_ONLY),
+        ("--lexicon-only --heads attention", LEXICON_ONLY),
+    ],
 )
-def test_the_lexicon_alone_has_no_heads(
-    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], options: tuple[str, ...]
+def test_what_does_not_go_together(
+    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], options: str, expected: tuple[str, ...]
 ) -> None:
-    refused(run_nmt("align", tiny_model, *pair, "--lexicon-only", *options), "--lexicon-only uses no attention")
+    refused(run_nmt("align", tiny_model, *pair, *options.split()), *expected)
 
 
 @pytest.mark.extension("lexicon")

@@ -12,10 +12,9 @@ from torch import Tensor
 
 import nmt
 from nmt.alignment.heads import AlignmentHeads
-from nmt.core.errors import UserError
 from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import LogitsProcessor
-from nmt.translation.request import OutputConstraints, Request, read_unknown_lexicon
+from nmt.translation.request import OutputConstraints, Request
 
 SOURCE = "Der Hund schläft im Garten.\nDie Katze trinkt kaltes Wasser.\n"
 
@@ -124,21 +123,3 @@ def test_an_unknown_word_is_replaced_by_the_source_word_with_the_highest_weight(
 
 def test_unknown_words_need_attention(run_nmt: RunNmt, vanilla_model: Path) -> None:
     refused(run_nmt("translate", vanilla_model, "--replace-unknown", stdin=SOURCE), "without attention")
-
-
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        (["--prune", "1e200"], "--prune 1e+200"),
-        (["--beam-groups=5", "--diversity=1.7e308"], "--diversity 1.7e+308"),
-        (["--temperature", "1e-200"], "--temperature 1e-200"),
-    ],
-)
-def test_a_number_beyond_float32_is_refused(run_nmt: RunNmt, tiny_model: Path, options: list[str], named: str) -> None:
-    refused(run_nmt("translate", tiny_model, *options, stdin=SOURCE), f"{named} can't be represented in float32")
-
-
-def test_a_lexicon_must_be_pairs(tmp_path: Path) -> None:
-    (tmp_path / "lexicon").write_text("Haus\thouse\nHund dog\n", encoding="utf-8")
-    with pytest.raises(UserError, match="line 2"):
-        read_unknown_lexicon(tmp_path / "lexicon")

@@ -23,9 +23,13 @@ def test_search_gets_the_marks_that_end_sentences_with_phrases() -> None:
     assert not Request("a", prefix="dog").constraints(vocabulary).full_stops
 
 
-def test_of_several_lines_with_a_word_the_first_counts(tmp_path: Path) -> None:
-    (tmp_path / "lexicon").write_text("Hund\tdog\tNOUN\n\n Katze \t cat \nHund\thound\n", encoding="utf-8")
-    lexicon = read_unknown_lexicon(tmp_path / "lexicon")
+def test_a_lexicon_is_pairs_and_of_several_lines_with_a_word_the_first_counts(tmp_path: Path) -> None:
+    path = tmp_path / "lexicon"
+    path.write_text("Hund\tdog\tNOUN\n\n Katze \t cat \nHund\thound\n", encoding="utf-8")
+    lexicon = read_unknown_lexicon(path)
     assert lexicon == {"Hund": "dog", "Katze": "cat"}
     translated = OutputConstraints(unknown_lexicon={**lexicon, "hund": "hound"}).translated
     assert [translated(word) for word in ("Hund", "HUND", "Maus")] == ["dog", "hound", "Maus"]
+    path.write_text("Haus\thouse\nHund dog\n", encoding="utf-8")
+    with pytest.raises(UserError, match="line 2"):
+        read_unknown_lexicon(path)
