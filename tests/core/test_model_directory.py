@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fixture_types import RunNmt
 from refusals import refused
-from safetensors.torch import load_file, save_file
+from saved_weights import spoil
 
 import nmt
 from nmt import UserError
@@ -70,10 +70,7 @@ def test_a_strange_file_is_refused_before_it_is_read(
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_are_refused(tiny_model: Path, tmp_path: Path, value: float) -> None:
     copy = shutil.copytree(tiny_model, tmp_path / "model")
-    weights = {name: tensor.clone() for name, tensor in load_file(copy / "model.safetensors").items()}
-    name = sorted(weights)[0]
-    weights[name].view(-1)[0] = value
-    save_file(weights, copy / "model.safetensors")
+    name = spoil(copy / "model.safetensors", value=value)
     with pytest.raises(UserError, match="not finite") as caught:
         nmt.load(copy, "cpu")
     assert name in caught.value.message

@@ -11,12 +11,11 @@ import sentencepiece
 import torch
 from fixture_types import RecipeMaker
 from run_files import read_metrics
-from saved_weights import changed, weights
+from saved_weights import changed, spoil, weights
 from torch import nn
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.weights import read_tensors, save_weights
 from nmt.training.run import train
 from nmt.training.weights import select
 
@@ -120,15 +119,6 @@ def test_a_new_vocabulary_takes_the_rows_of_the_same_pieces(
             torch.testing.assert_close(rows[row], expected, atol=1e-8, rtol=0)
     assert num_same > 60
     assert num_spelled > 10
-
-
-def spoil(path: Path, group: str = "") -> str:
-    """Puts NaN into a tensor of a file; returns the tensor's name."""
-    tensors = read_tensors(path)
-    name = next(name for name in sorted(tensors) if name.startswith(group))
-    tensors[name] = torch.full_like(tensors[name], torch.nan)
-    save_weights(tensors, path)
-    return name.removeprefix(f"{group}/")
 
 
 def test_weights_that_are_not_finite_are_not_started_from(
