@@ -14,19 +14,14 @@ links_sets = st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5)))
 
 
 def test_hand_computed() -> None:
-    # A: 4 links, of which 1 is sure, 2 are possible (that one and (1, 2)), 2 are wrong. S: 2 links.
-    predicted = [{(0, 0), (1, 2)}, {(4, 4), (5, 5)}]
-    score = score_links(predicted, sure=[{(0, 0)}, {(3, 3)}], possible=[{(1, 2)}, {(2, 3)}])
-    assert score.precision == 2 / 4
-    assert score.recall == 1 / 2
-    assert score.aer == 1 - (1 + 2) / (4 + 2)
-    assert (score.num_links, score.num_sure, score.num_possible, score.num_sentences) == (4, 2, 4, 2)
-
-
-def test_links_are_counted_over_sentences_not_averaged_by_sentence() -> None:
-    sure = [{(0, 0)}, {(0, 0), (1, 1), (2, 2)}]
-    score = score_links([{(0, 0)}, set()], sure, [set(), set()])
-    assert score.recall == 1 / 4
+    """Links are counted over sentences, and figures are no means of those of sentences."""
+    # A: 5 links, of which 1 is sure, 2 are possible (that one and (1, 2)), 3 are wrong. S: 3 links.
+    predicted = [{(0, 0), (1, 2)}, {(4, 4), (5, 5), (1, 1)}]
+    score = score_links(predicted, sure=[{(0, 0)}, {(3, 3), (2, 2)}], possible=[{(1, 2)}, {(2, 3)}])
+    assert score.precision == 2 / 5
+    assert score.recall == 1 / 3
+    assert score.aer == 1 - (1 + 2) / (5 + 3)
+    assert (score.num_links, score.num_sure, score.num_possible, score.num_sentences) == (5, 3, 5, 2)
 
 
 @given(st.lists(st.tuples(links_sets, links_sets, links_sets), max_size=4))

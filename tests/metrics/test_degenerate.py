@@ -96,8 +96,6 @@ def test_counts_name_the_first_lines() -> None:
         "5 of 8 translations (62.5%) look degenerate: 1 copy their source (line 3), 4 are empty (lines 2, 5, 6 …)"
     )
     assert DegenerateCount().summary() == count_degenerate([GOOD]).summary() == ""
-    assert not count_degenerate(["", GOOD]).is_serious  # a sentence is no trend
-    assert not count_degenerate([""] * 3 + [GOOD] * 200).is_serious
 
 
 def test_a_line_of_many_words_is_checked() -> None:
@@ -126,4 +124,4 @@ def test_lengths_are_extreme_beyond_four_times_and_eighty_bytes() -> None:
 def test_it_is_serious_from_three_lines_and_above_three_per_cent() -> None:
     assert not count_degenerate([""] * 3 + [GOOD] * 97).is_serious
     assert count_degenerate([""] * 3 + [GOOD] * 96).is_serious
-    assert not count_degenerate([""] * 2 + [GOOD]).is_serious
+    assert not count_degenerate([""] * 2 + [GOOD]).is_serious  # two sentences are no trend

@@ -128,18 +128,18 @@ def test_gold_of_another_tokenization_is_refused() -> None:
     assert "--tokenized" in error.value.remedy
 
 
-def test_many_pairs_give_numbered_files_and_one_pair_the_name_itself(tmp_path: Path) -> None:
-    written = plot_alignments(iter([HOUSE, HOUSE, HOUSE]), tmp_path / "links.svg")
-    assert [path.name for path in written] == ["links-0001.svg", "links-0002.svg", "links-0003.svg"]
-    assert "Sentence 2" in svg_texts(written[1])
+def test_the_file_of_one_pair_has_the_name_itself_and_no_number(tmp_path: Path) -> None:
     assert plot_alignments([HOUSE], tmp_path / "one.svg") == [tmp_path / "one.svg"]
     assert "Sentence 1" not in svg_texts(tmp_path / "one.svg")
 
 
-def test_long_pairs_among_many_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_of_many_pairs_are_numbered_and_long_pairs_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     long_pair = pair(("x",) * (MAX_WORDS + 1), ("y",))
-    written = plot_alignments([HOUSE, long_pair, HOUSE], tmp_path / "links.png")
-    assert [path.name for path in written] == ["links-0001.png", "links-0003.png"]
+    written = plot_alignments(iter([HOUSE, long_pair, HOUSE]), tmp_path / "links.svg")
+    assert [path.name for path in written] == ["links-0001.svg", "links-0003.svg"]
+    assert "Sentence 3" in svg_texts(written[1])
     assert "sentence 2 has 401 words" in capsys.readouterr().err
     for pairs in ([long_pair], [long_pair, long_pair], []):
         with pytest.raises(UserError, match="no sentence pairs of at most 400 words"):
