@@ -232,11 +232,6 @@ def outputs(model: Path, pairs: Sequence[tuple[str, str]], folder: Path) -> list
     return found
 
 
-def _expected(model: str) -> list[dict[str, Any]]:
-    lines = (HERE / "models" / model / "expected.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
-
-
 def _approximately(value: Any, absolute: float) -> Any:
     """The same nested value, with floats that compare with a tolerance."""
     if isinstance(value, dict):
@@ -303,7 +298,8 @@ def test_every_case_has_losses_and_no_other() -> None:
 @pytest.mark.quick("bahdanau")
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_directory_gives_the_same_output(name: str, tmp_path: Path) -> None:
-    expected = _expected(name)
+    lines = (HERE / "models" / name / "expected.jsonl").read_text(encoding="utf-8").splitlines()
+    expected = [json.loads(line) for line in lines]
     pairs = [(line["score"]["source"], line["score"]["target"]) for line in expected]
     assert outputs(HERE / "models" / name, pairs, tmp_path) == _approximately(expected, 1e-4)
 

@@ -13,23 +13,6 @@ from fixture_types import RunNmt
 from refusals import refused
 
 
-@pytest.fixture
-def corpus(tiny_corpus: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny corpus to be spoilt."""
-    return Path(shutil.copytree(tiny_corpus, tmp_path / "corpus"))
-
-
-@pytest.fixture
-def train(run_nmt: RunNmt, tiny_recipe: Path, corpus: Path, tmp_path: Path) -> RunNmt:
-    """``train("key=value", …)`` on the spoilt copy; a run that gets through takes one step."""
-
-    def run(*settings: str) -> "subprocess.CompletedProcess[str]":
-        settings = (f"data.root={corpus}", "training.max_steps=1", *settings)
-        return run_nmt("train", tiny_recipe, "-o", tmp_path / "run", "-q", *(f"--set={s}" for s in settings))
-
-    return run
-
-
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
@@ -39,8 +22,9 @@ def train(run_nmt: RunNmt, tiny_recipe: Path, corpus: Path, tmp_path: Path) -> R
         ("vocabulary.path=none.model", ["none.model"]),
     ],
 )
-def test_wrong_setting(train: RunNmt, setting: str, expected: list[str]) -> None:
-    refused(train(setting), *expected)
+def test_wrong_setting(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path, setting: str, expected: list[str]) -> None:
+    command = ("train", tiny_recipe, "-o", tmp_path / "run", "-q", "--set=training.max_steps=1")
+    refused(run_nmt(*command, f"--set={setting}"), *expected)
 
 
 @pytest.mark.parametrize("command", [["train"], ["recipes"], ["translate"], ["recipes", "--keys"], ["inspect", "run"]])
@@ -146,10 +130,10 @@ def test_weights_of_another_model(
     ],
 )
 def test_wrong_input(
-    run_nmt: RunNmt, tiny_model: Path, vanilla_model: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str], expected: list[str],
+    run_nmt: RunNmt, tiny_model: Path, vanilla_model: Path, tiny_corpus: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: list[str],
 ) -> None:  # fmt: skip
-    monkeypatch.chdir(corpus)
+    monkeypatch.chdir(shutil.copytree(tiny_corpus, tmp_path / "corpus"))
     for name, content in {"empty": "", "good": "0-0\n1-1\n", "bad": "0-0\n1:1\n"}.items():
         Path(name).write_text(content)
     models = {"MODEL": tiny_model, "VANILLA": vanilla_model}

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import typer
-from documentation import NOT_RUN, PAGES, ROOT, Code, blocks, found_in, is_run, lines_of
+from documentation import NOT_RUN, PAGES, ROOT, Code, found_in, is_run, lines_of
 
 from nmt.cli import app
 from nmt.data.vocabulary.base import SEPARATOR
@@ -189,7 +189,7 @@ def test_keys_in_paragraphs_are_those_of_recipes(codes: list[Code]) -> None:
             provided("recipe keys", "--keys")(key.removesuffix(".type"))
 
 
-@pytest.mark.parametrize("code", blocks("yaml"), ids=str)
+@pytest.mark.parametrize("code", [code for page in PAGES for code in found_in(page, r"^```yaml\n(.*?)^```")], ids=str)
 def test_recipes_are_valid(code: Code, tmp_path: Path) -> None:
     groups = yaml12.load(code.text.replace(", …", ""))
     if "filters" in groups:  # of nmt clean

@@ -4,7 +4,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,12 +33,6 @@ def found_in(page: str, pattern: str) -> Iterator[Code]:
     for match in re.finditer(pattern, text, re.MULTILINE | re.DOTALL):
         if match[1]:
             yield Code(page, text.count("\n", 0, match.start(1)) + 1, match[1])
-
-
-@cache
-def blocks(language: str) -> list[Code]:
-    """The fenced blocks in a language."""
-    return [code for page in PAGES for code in found_in(page, rf"^```{language}\n(.*?)^```")]
 
 
 def steps(page: str) -> list[Code]:
