@@ -16,7 +16,7 @@ from typing import Any
 import hypothesis
 import pytest
 from filelock import FileLock  # PyTorch needs it
-from fixture_types import BuildOnce, CheckpointReader, MetricsReader, RecipeMaker, TrainTiny
+from fixture_types import BuildOnce, RecipeMaker, TrainTiny
 
 from nmt.recipe import registry
 
@@ -339,13 +339,6 @@ def make_recipe(tiny_corpus: Path) -> RecipeMaker:
     return make
 
 
-@pytest.fixture
-def read_metrics() -> MetricsReader:
-    from run_files import read_metrics
-
-    return read_metrics
-
-
 @pytest.fixture(scope="session")
 def run_nmt() -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """``run_nmt("score", "-", file, stdin="…")``: the program as a process runs it, but inside this one."""
@@ -384,10 +377,3 @@ def python(shared_folder: Path) -> Iterator[Path]:
 
     with warm_python(shared_folder / "warm") as started:
         yield started
-
-
-@pytest.fixture
-def read_checkpoint() -> CheckpointReader:
-    from run_files import read_checkpoint
-
-    return read_checkpoint

@@ -4,14 +4,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from nmt.recipe.schema import Recipe
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 TrainTiny = Callable[..., Path]
 RecipeMaker = Callable[..., Recipe]
-MetricsReader = Callable[..., list[dict[str, Any]]]
-CheckpointReader = Callable[[Path, int], tuple[dict[str, Any], ...]]
 BuildOnce = Callable[[str, Callable[[Path], object]], Path]
 LoadTool = Callable[[str], ModuleType]

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fixture_types import MetricsReader, TrainTiny
+from fixture_types import TrainTiny
+from run_files import read_metrics
 from torch import nn
 
 from nmt.core.errors import UserError
@@ -233,7 +234,7 @@ def test_act_refuses_a_cell_whose_states_have_no_mean(make_model: Any) -> None:
             make_model(encoder, decoder)
 
 
-def test_ponder_steps_are_shown_beside_their_penalty(train_tiny: TrainTiny, read_metrics: MetricsReader) -> None:
+def test_ponder_steps_are_shown_beside_their_penalty(train_tiny: TrainTiny) -> None:
     """Each token takes from one step to ``max_steps``; the penalty is τ (N + R), with R in (0, 1]."""
     pondering = "type: act_rnn, hidden_size: 16, max_steps: 4"
     settings = [

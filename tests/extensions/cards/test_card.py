@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from fixture_types import MetricsReader, RecipeMaker
+from fixture_types import RecipeMaker
+from run_files import read_metrics
 
 from nmt.training.run import train
 
 
-def test_the_model_card_states_the_run_and_is_kept_when_it_was_edited(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
-) -> None:
+def test_the_model_card_states_the_run_and_is_kept_when_it_was_edited(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     train(make_recipe(max_steps=2, validate_every=2, metric="bleu"), tmp_path)
     card = (tmp_path / "README.md").read_text("utf-8")
     assert card.startswith('---\nlanguage: ["de", "en"]\nlicense: unknown\n')

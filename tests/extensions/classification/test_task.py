@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from fixture_types import MetricsReader, RunNmt, TrainTiny
+from fixture_types import RunNmt, TrainTiny
+from run_files import read_metrics
 
 import nmt
 from nmt.core.errors import UserError
@@ -92,7 +93,7 @@ def test_a_server_refuses_a_classifier(run_nmt: RunNmt, classifier: Path) -> Non
     assert "Traceback" not in done.stderr
 
 
-def test_the_loss_is_that_of_the_labels_alone(classifier: Path, read_metrics: MetricsReader) -> None:
+def test_the_loss_is_that_of_the_labels_alone(classifier: Path) -> None:
     (valid,) = read_metrics(classifier, "valid")
     assert valid["accuracy"] == 100
     nll = [-(pair.log_probability or 0) for pair in nmt.load(classifier).score(PAIRS)]

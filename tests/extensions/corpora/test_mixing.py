@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fixture_types import MetricsReader, RecipeMaker, RunNmt, TrainTiny
+from fixture_types import RecipeMaker, RunNmt, TrainTiny
 from numpy.testing import assert_allclose
 from refusals import refused
+from run_files import read_metrics
 
 import nmt
 from nmt.core.errors import UserError
@@ -307,9 +308,7 @@ def test_an_unknown_word_is_never_replaced_by_a_tag(both_ways: Path, tiny_corpus
 # runs
 
 
-def test_one_corpus_trains_as_data_train_does(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, tiny_corpus: Path, tmp_path: Path
-) -> None:
+def test_one_corpus_trains_as_data_train_does(make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"max_epochs": 2, "log_every": 1, "batch_tokens": 320}
     recipe = {"vocabulary": {"type": "unigram", "size": 55, "joint": True}}
     listed = recipe | {"data": {"corpora": [corpus(tiny_corpus, weight=0.3)]}}
@@ -326,9 +325,8 @@ def test_one_corpus_trains_as_data_train_does(
 
 
 def test_stages_follow_each_other_and_training_ends_with_the_last_one(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, tiny_corpus: Path, tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Techniques and modifiers read each epoch otherwise."""
     back = corpus(tiny_corpus, "back", "en", "de", modifiers={"typos": 0.5})
     stages = [

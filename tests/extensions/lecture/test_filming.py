@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fixture_types import CheckpointReader, MetricsReader, RecipeMaker
+from fixture_types import RecipeMaker
+from run_files import read_checkpoint, read_metrics
 
 import nmt
 from nmt.core.errors import UserError
@@ -54,9 +55,7 @@ def test_a_frame_has_what_the_model_of_that_moment_gives(
     assert frame["gradients"] == pytest.approx((mean_T / mean_T.sum()).tolist(), rel=1e-3)
 
 
-def test_a_film_changes_nothing_and_a_resumed_run_continues_it(
-    make_recipe: RecipeMaker, read_checkpoint: CheckpointReader, read_metrics: MetricsReader, tmp_path: Path
-) -> None:
+def test_a_film_changes_nothing_and_a_resumed_run_continues_it(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     """The resumed run goes back before a validation that was filmed, and its film ends in the middle of a line."""
     options = {"dropout": 0.2, "validate_every": 3, "log_every": 1, "ema": 0.5, "metric": "bleu", "max_steps": 9}
     recipe = make_recipe(**options, observers={"film": {"sentences": 3}})

