@@ -1,8 +1,11 @@
 """What training runs have written: the lines of their log, and their checkpoints."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from nmt.models.weights import read_tensors
 
@@ -22,3 +25,11 @@ def read_checkpoint(directory: Path, step: int) -> tuple[dict[str, Any], ...]:
         for key in keys:
             state[group].pop(key)
     return read_tensors(folder / "weights.safetensors"), read_tensors(folder / "training.safetensors"), state
+
+
+def assert_same_run(one: Path, other: Path, step: int, events: Sequence[str] = ("train",)) -> None:
+    """Two runs have come to a step in the same way: bit for bit the same checkpoints, and the same losses of events."""
+    torch.testing.assert_close(*(read_checkpoint(directory, step) for directory in (one, other)), rtol=0, atol=0)
+    for event in events:
+        losses = [[(line["step"], line["loss"]) for line in read_metrics(run, event)] for run in (one, other)]
+        assert losses[0] == losses[1]

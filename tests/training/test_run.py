@@ -13,6 +13,7 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build
 from nmt.models.weights import load_weights, read_tensors
 from nmt.recipe.load import load_recipe
+from nmt.training.checkpoint import CheckpointFolder, step_of
 from nmt.training.data import prepare_data
 from nmt.training.resolve import resolve
 from nmt.training.run import train
@@ -73,14 +74,19 @@ def test_no_update_is_missing_from_the_log(make_recipe: RecipeMaker, tmp_path: P
 
 @pytest.mark.quick("0.9")
 @pytest.mark.parametrize("ema", [0.0, 0.9])
-def test_the_model_is_the_best_checkpoints(make_recipe: RecipeMaker, tmp_path: Path, ema: float) -> None:
-    """The rate is so high at the end that the last weights are worse than earlier ones."""
+def test_the_model_is_the_best_checkpoints_which_is_kept_whatever_the_rhythm_of_checkpoints(
+    make_recipe: RecipeMaker, tmp_path: Path, ema: float
+) -> None:
+    """Validations between two checkpoints, with a rate so high at the end that the last ones are not the best."""
     options = {"schedule": {"type": "constant", "warmup_steps": 60}, "learning_rate": 0.3, "clip_norm": None}
-    train(make_recipe(max_steps=50, validate_every=5, keep_last=99, ema=ema, **options), tmp_path)
+    train(make_recipe(max_steps=50, validate_every=5, checkpoint_every=24, keep_best=2, ema=ema, **options), tmp_path)
     lines = read_metrics(tmp_path, "valid")
     best = min(lines, key=lambda line: line["loss"])
-    assert best["step"] < 50
-    assert [line["step"] for line in lines if line["best"]][-1] == best["step"]
+    assert best["step"] < 48
+    improved = [line["step"] for line in lines if line["best"]]
+    assert improved[-1] == best["step"]
+    assert [step_of(path) for path in CheckpointFolder(tmp_path).all()] == [*improved[-2:], 48, 50]
+    assert step_of(CheckpointFolder(tmp_path).best()[0]) == best["step"]
     weights, tensors, _ = read_checkpoint(tmp_path, best["step"])
     expected = {n.removeprefix("average/"): t for n, t in tensors.items() if n.startswith("average/")} or weights
     assert bool(ema) == (expected is not weights)

@@ -10,15 +10,15 @@ import pytest
 import torch
 from fixture_types import RecipeMaker
 from r_drop import RDrop  # of examples/
-from run_files import read_checkpoint, read_metrics
+from run_files import assert_same_run, read_checkpoint, read_metrics
 from small_memory import make_trainer
 from torch import Tensor
 
+import nmt
 from nmt.core.errors import UserError
 from nmt.data.batch import make_batch
 from nmt.models.build import ENCODERS
 from nmt.models.weights import weights_of
-from nmt.recipe import registry as plugins
 from nmt.training import objective as objective_module
 from nmt.training.data import prepare_data
 from nmt.training.run import train
@@ -41,12 +41,9 @@ def test_a_run_in_two_parts_is_the_run_in_one(make_recipe: RecipeMaker, tmp_path
     train(make_recipe(system, max_steps=10, **options), tmp_path / "two", resume=True)
     _, _, state = read_checkpoint(tmp_path / "two", stop)
     assert (state["batches"]["epoch"], state["batches"]["position"]) == (stop // 7, stop % 7)
-    one, two = (read_checkpoint(tmp_path / name, 10) for name in ("one", "two"))
-    assert_identical(one[:2], two[:2])
-    assert {name.partition("/")[0] for name in one[1]} == {"optimizer", "random-0", "average"}
-    assert one[2]["batches"] == two[2]["batches"]
-    losses = [[line["loss"] for line in read_metrics(tmp_path / name, "train")] for name in ("one", "two")]
-    assert losses[0] == losses[1]
+    assert_same_run(tmp_path / "one", tmp_path / "two", 10)
+    _, tensors, _ = read_checkpoint(tmp_path / "two", 10)
+    assert {name.partition("/")[0] for name in tensors} == {"optimizer", "random-0", "average"}
 
 
 def test_gradients_of_several_batches_add_up_to_those_of_one(make_recipe: RecipeMaker, tmp_path: Path) -> None:
@@ -62,17 +59,12 @@ def test_gradients_of_several_batches_add_up_to_those_of_one(make_recipe: Recipe
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-7)
 
 
-@pytest.fixture
-def r_drop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugins, "_added", [*plugins._added, plugins.Row(None, "r_drop", RDrop, "r_drop")])
-
-
-@pytest.mark.usefixtures("r_drop")
 @pytest.mark.parametrize(
     "system",
     ["transformer", *({"universal_transformer"} & ENCODERS.keys())],  # the latter has a loss of its own
 )
 def test_r_drop_without_dropout_is_plain_training(make_recipe: RecipeMaker, tmp_path: Path, system: str) -> None:
+    nmt.add_component("r_drop", RDrop)
     gradients = []
     for techniques in ({}, {"r_drop": {"weight": 5.0}}):
         recipe = make_recipe(system, max_steps=1, techniques=techniques, clip_norm=None)
@@ -211,8 +203,7 @@ def test_float16_finds_its_scale_by_real_overflows_even_across_a_resume(
     assert "Warning" not in capsys.readouterr().err, "overflowing is how the scale is found"
     for max_steps in (3, 60):
         train(make_recipe("transformer", max_steps=max_steps, **options), two, resume=max_steps == 60)
-    assert_identical(read_checkpoint(one, 60)[:2], read_checkpoint(two, 60)[:2])
-    assert read_checkpoint(one, 60)[2]["scaler"] == read_checkpoint(two, 60)[2]["scaler"]
+    assert_same_run(one, two, 60)
 
 
 def test_a_validation_that_is_not_finite_is_never_the_best(

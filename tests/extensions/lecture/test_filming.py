@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from fixture_types import RecipeMaker
-from run_files import read_checkpoint, read_metrics
+from run_files import assert_same_run
 
 import nmt
 from nmt.core.errors import UserError
@@ -67,12 +66,7 @@ def test_a_film_changes_nothing_and_a_resumed_run_continues_it(make_recipe: Reci
         file.write('{"event": "film", "step": 2, "sen')
     train(recipe, tmp_path / "resumed", resume=True)
     for other in ("plain", "resumed"):
-        both = (read_checkpoint(tmp_path / name, 9) for name in ("filmed", other))
-        for filmed, expected in zip(*both, strict=True):  # weights; optimizer, average, generators; progress
-            torch.testing.assert_close(filmed, expected, rtol=0, atol=0)
-        for event in ("train", "valid"):
-            losses = [[line["loss"] for line in read_metrics(tmp_path / name, event)] for name in ("filmed", other)]
-            assert losses[0] == losses[1]
+        assert_same_run(tmp_path / "filmed", tmp_path / other, 9, ("train", "valid"))
     assert not (tmp_path / "plain" / "film.jsonl").exists()
     assert [frame["step"] for frame in frames_of(tmp_path / "resumed")] == [3, 6, 9]
     assert frames_of(tmp_path / "resumed") == frames_of(tmp_path / "filmed")
