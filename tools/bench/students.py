@@ -167,6 +167,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
             axes.scatter(row.speed, row.bleu, s=12 * row.megabytes, marker=mark, color=colour, alpha=0.75)
         best = sorted((row for row in rows if not is_surpassed(row, rows)), key=lambda row: row.speed)
         axes.plot([row.speed for row in best], [row.bleu for row in best], color="0.6", linewidth=0.8, zorder=0)
+        axes.set_axisbelow(True)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
