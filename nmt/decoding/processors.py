@@ -123,15 +123,14 @@ class ForbidPhrases(LogitsProcessor):
             logits_NV[begun_N, last] = -inf
 
 
+PROCESSORS = "decoding.logits_processors"
 LOGITS_PROCESSORS: Table[LogitsProcessor] = Table(
-    "logits processor",
-    LogitsProcessor,
-    {"no_repeat_ngram": NoRepeatNgram, "forbid_phrases": ForbidPhrases},
+    "logits processor", LogitsProcessor, {"no_repeat_ngram": NoRepeatNgram, "forbid_phrases": ForbidPhrases}
 )
 """The logits processors that a recipe can name."""
 
 
 def make_processors(chosen: Mapping[str, Mapping[str, Any]], vocabularies: Vocabularies) -> list[LogitsProcessor]:
     """The logits processors that ``decoding.logits_processors`` names, in its order; UserError where one is wrong."""
-    choices = LOGITS_PROCESSORS.choose_many(chosen, "decoding.logits_processors")
+    choices = LOGITS_PROCESSORS.choose_many(chosen, PROCESSORS)
     return [processor(options, vocabularies) for processor, options in choices.values()]

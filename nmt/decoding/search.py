@@ -17,7 +17,7 @@ from nmt.decoding.constraints import LexicalConstraints, PhraseConstraints
 from nmt.decoding.graphed import RecordedSearch, is_plain
 from nmt.decoding.hypotheses import BeamObserver, Hypothesis, SearchBatch
 from nmt.decoding.parallel import map_by_length
-from nmt.decoding.processors import Bounds, LogitsProcessor, make_processors
+from nmt.decoding.processors import LOGITS_PROCESSORS, PROCESSORS, Bounds, LogitsProcessor, make_processors
 from nmt.decoding.ranking import LENGTH_PENALTIES, LENGTH_PENALTY, NO_MBR
 from nmt.metrics.table import check_metrics
 from nmt.models.contracts import Model
@@ -51,11 +51,13 @@ class Query:
 
 
 def check_components(options: DecodingOptions, problems: Problems) -> None:
-    """Adds an error for each component that the options name and that doesn't exist."""
+    """Adds an error for each component that the options name and that doesn't exist or has wrong options."""
     with problems:
         check_metrics([options.mbr], also=[NO_MBR])
     with problems:
         LENGTH_PENALTIES.find(options.length_penalty, LENGTH_PENALTY)
+    with problems:
+        LOGITS_PROCESSORS.choose_many(options.logits_processors, PROCESSORS)
 
 
 def changed(options: DecodingOptions, changes: Mapping[str, Any]) -> DecodingOptions:

@@ -85,6 +85,14 @@ def test_a_missing_recipe_suggests_the_nearest() -> None:
         ),
         ("vocabulary.type=unigramm", ["vocabulary.type: there is no vocabulary 'unigramm'", "Did you mean 'unigram'?"]),
         ("decoding.length_penalty=averag", ["decoding.length_penalty: there is no length penalty 'averag'"]),
+        (
+            "decoding.logits_processors={no_repeat: {size: 3}}",
+            ["decoding.logits_processors: there is no logits processor 'no_repeat'", "Did you mean 'no_repeat_ngram'?"],
+        ),
+        (
+            "decoding.logits_processors.no_repeat_ngram.size=0",
+            ["decoding.logits_processors.no_repeat_ngram", "'size' is 0"],
+        ),
         ("training.optimizer=sgd", ["training.optimizer.type: there is no optimizer 'sgd'"]),
         ("training.optimizer={betas: [0.9, x]}", ["training.optimizer: 'betas.1' is 'x'", "valid number"]),
         ("training.optimizer={type: adam, momentum: 0.5}", ["training.optimizer: unknown key 'momentum'"]),
