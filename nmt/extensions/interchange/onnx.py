@@ -82,9 +82,10 @@ def export_onnx(translator: Translator, output: Path, quantization: str | None =
         if quantization:
             _quantize(temporary)
         _share(temporary)
-        write_shortlist(translator, temporary)
+        config = configuration(translator, state)
+        write_shortlist(translator, temporary, config["shortlist"])
         translator.vocabularies.save(temporary)
-        text = json.dumps(configuration(translator, state), indent=2, ensure_ascii=False)
+        text = json.dumps(config, indent=2, ensure_ascii=False)
         (temporary / "config.json").write_text(text + "\n", "utf-8")
         shutil.copyfile(runtime.__file__, temporary / "translate.py")
 
@@ -413,11 +414,10 @@ def _share(folder: Path) -> None:
         onnx.save(network, folder / name)
 
 
-def write_shortlist(translator: Translator, folder: Path) -> None:
-    """Writes the lists of :func:`nmt.extensions.interchange.targets.shortlists`, each after its length."""
+def write_shortlist(translator: Translator, folder: Path, kind: str | None) -> None:
+    """Writes the lists of :func:`nmt.extensions.interchange.targets.shortlists` as a type, each after its length."""
     if lists := shortlists(translator):
         numbers = [number for ids in lists for number in (len(ids), *ids)]
-        kind = np.min_scalar_type(len(translator.vocabularies.target))
         np.array(numbers, dtype=kind).tofile(folder / runtime.SHORTLIST)
 
 

@@ -85,7 +85,7 @@ def test_with_a_shortlist_it_translates_as_nmt_does(
     translator = load(directory, "cpu")
     decoding = translator.options(shortlist=1)
     translator = translator.replaced(recipe=translator.recipe.model_copy(update={"decoding": decoding}))
-    write_shortlist(translator, directory)
+    write_shortlist(translator, directory, configuration(translator, {})["shortlist"])
     model, lines = exported(translator, directory), (tiny_corpus / "train.de").read_text("utf-8").splitlines()
     options = {"beam_size": 4, "batch_size": 3}
     found = model.translate(lines, **options)
