@@ -155,6 +155,8 @@ class Prepared:
             low, high = max(0, chrf - error), min(100, chrf + error)
             say(f"expected after {minutes:g} min: chrF {chrf:.0f} on such text, most likely {low:.0f} to {high:.0f}")
             recipe = with_training(recipe, expected_score=round(chrf, 3) if recipe.training.metric == "chrf" else None)
+        for change in () if self.request.start else hooks("recipe_chosen"):
+            recipe = change(recipe, num_updates)
         return recipe
 
 

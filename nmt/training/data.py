@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +76,6 @@ class Data:
     def batches(self, batch_tokens: int, seed: int, process_group: ProcessGroup = SINGLE_PROCESS) -> BatchStream:
         """The training batches of this process; see :class:`nmt.data.batching.TrainingBatches`."""
         share = process_group.rank, process_group.size
-        readings = [technique.read_epoch for technique in self.techniques.values()]
         augmentations: list[PairTransform | None] = [
             provided(*MODIFIERS)(corpus.modifiers, self.vocabularies, self.options.max_length)
             if corpus.modifiers
@@ -90,7 +89,7 @@ class Data:
                 batch_tokens,
                 seed + number,  # with the same one, translations in two directions of one text would come side by side
                 share,
-                readings,
+                [technique.read_epoch for technique in self.techniques.values()],
                 ShuffleBuffers(len(part.corpus), part.held_out),
                 modify,
             )
@@ -184,6 +183,8 @@ def prepare_data(
         held_out = validation_set(valid_text, encoded_valid, np.arange(len(encoded_valid)))
     else:
         parts[0], held_out = _hold_out(recipe, train_texts[0], encoded[0])
+    for technique, part in product(techniques.values(), parts):
+        technique.setup_text(part.corpus, part.held_out)
     return Data(vocabularies, parts, held_out, options, task, texts, techniques)
 
 
@@ -235,9 +236,8 @@ def _hold_out(recipe: Recipe, text: ParallelText, corpus: EncodedCorpus) -> tupl
 
 def validation_set(text: ParallelText, corpus: EncodedCorpus, indices: npt.NDArray[np.int64]) -> ValidationSet:
     """Returns the chosen pairs, with their text read from the lines they stand on. ``indices``: ascending."""
-    wanted = corpus.lines[indices]
-    positions = set(wanted.tolist())
-    kept = [pair for line, pair in enumerate(islice(text, int(wanted[-1]) + 1)) if line in positions]
+    positions = set(corpus.lines[indices].tolist())
+    kept = [pair for line, pair in enumerate(islice(text, max(positions) + 1)) if line in positions]
     return ValidationSet(corpus, indices, [source for source, _ in kept], [target for _, target in kept])
 
 

@@ -36,10 +36,6 @@ Sink = Callable[[Event], None]
 """Receives the events of a run in order; called in rank 0 only."""
 
 
-def ignore(event: Event) -> None:
-    """A sink that does nothing."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Started(Event):
     """A run begins, or is resumed after update ``step``; what was written about later updates no longer holds."""

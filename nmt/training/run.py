@@ -25,7 +25,7 @@ from nmt.recipe.schema import Recipe
 from nmt.training.checkpoint import CheckpointFolder, read_state, step_of
 from nmt.training.data import Data, Pairs, prepare_data
 from nmt.training.distributed import ProcessGroup, seed_everything
-from nmt.training.events import Sink, ignore
+from nmt.training.events import Sink
 from nmt.training.objective import Objective
 from nmt.training.resolve import resolve
 from nmt.training.sinks import open_sinks
@@ -124,7 +124,7 @@ def _train(
     validator = Validator(recipe, data, batch_tokens, run.precision, process_group)
     with ExitStack() as stack:
         sinks = open_sinks(directory, recipe.training.tensorboard, on_event)
-        sink = stack.enter_context(sinks) if process_group.is_main else ignore
+        sink = stack.enter_context(sinks) if process_group.is_main else lambda event: None
         trainer = Trainer(recipe, objective, batches, validator, directory.path, sink, process_group)
         processes = f"{process_group.size} processes, " if process_group.size > 1 else ""
         say(

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from nmt.core.errors import UserError
 from nmt.data.batch import Batch
-from nmt.data.cache import PairExtras, ParallelIds
+from nmt.data.buffers import Rows
+from nmt.data.cache import EncodedCorpus, PairExtras, ParallelIds
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.contracts import DecoderOutput
 from nmt.models.seq2seq import Seq2Seq
@@ -79,6 +80,9 @@ class Technique:
     def annotations(self, vocabularies: Vocabularies) -> PairExtras | None:
         """Returns the extra data of each pair in batches, as ``Batch.annotations[name]``."""
         return None
+
+    def setup_text(self, corpus: EncodedCorpus, held_out: Rows | None) -> None:
+        """Take what is needed from each encoded corpus, of which some pairs may not be trained on."""
 
     def read_epoch(self, sides: ParallelIds, seed: int, epoch: int) -> ParallelIds:
         """Source and target as an epoch, counted from 0, reads them; the same in each process and after a resume."""

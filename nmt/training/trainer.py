@@ -22,7 +22,7 @@ from nmt.recipe.schema import Recipe
 from nmt.training import events
 from nmt.training.checkpoint import CheckpointFolder, damage, training_tensors
 from nmt.training.distributed import REPEATED, SINGLE_PROCESS, Interrupted, Interrupts, ProcessGroup
-from nmt.training.events import Event, Sink, ignore
+from nmt.training.events import Event, Sink
 from nmt.training.graphs import DeviceGradients, DeviceUpdate, computes_on_device, constant_scaler, records_graphs
 from nmt.training.meter import Update
 from nmt.training.objective import BatchLoss, Objective, release_memory, shape_text, split_on_oom
@@ -61,7 +61,7 @@ class Trainer:
         batches: BatchStream,
         validator: Validator | None,
         directory: Path,
-        emit: Sink = ignore,
+        emit: Sink = lambda event: None,
         process_group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self.options = options = recipe.training

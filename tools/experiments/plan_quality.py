@@ -30,6 +30,8 @@ from nmt.recipe.load import load_recipe
 SLACK = 4.0
 """Weight of the distance of the constants from those in use, in units of their tenth part, so that few texts don't
 determine them alone."""
+UNTAUGHT = 0.75
+"""Updates that one of a run is worth whose attention wasn't taught by learned links."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ def read(folder: Path) -> Run | None:
     events = [json.loads(line) for line in read_lines(ModelDirectory(folder).metrics)]
     model = Model(recipe.model.embedding_size, 0, recipe.model.encoder["type"] == "recurrent")
     profile = TextProfile.read(pairs, Vocabularies.load(root))
-    return Run(Path(recipe.data.root or "").parent.name, profile, model, events[-1]["step"], chrf)
+    num_updates = round(events[-1]["step"] * (1 if recipe.training.techniques else UNTAUGHT))
+    return Run(Path(recipe.data.root or "").parent.name, profile, model, num_updates, chrf)
 
 
 def fit(runs: Sequence[Run]) -> QualityCurve:

@@ -8,97 +8,21 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from nmt.alignment.lexicon import Lexicon
+from nmt.alignment.word_model import Ids, WordModel
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.extensions.cleaning.base import Features, Filter, FlaggedPairs, Floats
 from nmt.extensions.cleaning.statistics import MIN_LINES, CorpusStatistics, Lines, Mask, median_and_deviation
 
-Ids = npt.NDArray[np.int64]
-
 MAX_LINKS = 10_000_000
 """Pairs of words that Model 1 is trained on; of larger corpora it reads every nth sentence pair."""
 MAX_WORDS = 80
-NUM_ITERATIONS = 4
-PRIOR = 1.0
-"""Pseudo-counts of a source word, divided among the target words by their frequency."""
 
 # Scripts without spaces between words are split into characters.
 _WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]|\w+|[^\w\s]")
-
-
-class WordModel:
-    """IBM Model 1 (Brown et al. 1993) of one direction, which scores pairs that it was trained on without themselves.
-
-    Without that, words that occur once would explain each other, also in pairs that are no translations.
-
-    Args:
-        sources, targets: ids of the words of sentences; 0 is an unknown word, and also the empty source word.
-    """
-
-    def __init__(self, sources: Sequence[Ids], targets: Sequence[Ids], num_targets: int) -> None:
-        self._size = num_targets
-        frequency = np.bincount(np.concatenate(targets), minlength=num_targets)
-        self._share = np.maximum(frequency, 1) / max(frequency.sum(), 1)
-        source, target, lengths = _links(sources, targets)
-        self._keys, inverse = np.unique(source * num_targets + target, return_inverse=True)
-        of_source, of_target = np.divmod(self._keys, num_targets)
-        probability = np.ones(len(self._keys))
-        for _ in range(NUM_ITERATIONS):
-            self._counted_by = probability  # what the contribution of a single pair to the counts is computed from
-            posterior = _normalised(probability[inverse], lengths)
-            self._counts = np.bincount(inverse, posterior, len(self._keys))
-            self._totals = np.bincount(of_source, self._counts)
-            smoothed = self._counts + PRIOR * self._share[of_target]
-            probability = smoothed / (self._totals[of_source] + PRIOR)
-
-    def translations(self) -> dict[int, int]:
-        """Returns the most frequent translation of each source word."""
-        sources, targets = np.divmod(self._keys, self._size)
-        order = np.lexsort((self._counts, sources))
-        # Of the words with the same source, a dict keeps the last one.
-        return dict(zip(sources[order].tolist(), targets[order].tolist(), strict=True))
-
-    def scores(self, sources: Sequence[Ids], targets: Sequence[Ids], counted: Mask) -> Floats:
-        """Mean pointwise mutual information of each target word and the source word that explains it best, in nats.
-
-        Args:
-            sources, targets: as in the constructor, each with a word at least.
-            counted: whether a pair is one of those that the model was trained on.
-        """
-        source, target, lengths = _links(sources, targets)
-        key = source * self._size + target
-        at = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
-        counts = np.where(self._keys[at] == key, self._counts[at], 0.0)
-        totals = self._totals[np.minimum(source, len(self._totals) - 1)]
-        own = _normalised(self._counted_by[at], lengths)
-        own *= np.repeat(counted, [(len(s) + 1) * len(t) for s, t in zip(sources, targets, strict=True)])
-        probability = np.maximum(counts - own, 0) + PRIOR * self._share[target]
-        probability /= np.maximum(totals - own, 0) + PRIOR
-        starts = _starts(lengths)
-        information = np.log(np.maximum.reduceat(probability, starts) / self._share[target[starts]])
-        num_words = np.array([len(words) for words in targets])
-        means: Floats = np.add.reduceat(information, _starts(num_words)) / num_words
-        return means
-
-
-def _links(sources: Sequence[Ids], targets: Sequence[Ids]) -> tuple[Ids, Ids, Ids]:
-    """All pairs of a source word, or the empty one, and a target word; the number of them for each target word."""
-    source = [np.tile(np.append(0, words), len(other)) for words, other in zip(sources, targets, strict=True)]
-    target = [np.repeat(other, len(words) + 1) for words, other in zip(sources, targets, strict=True)]
-    lengths = [np.full(len(other), len(words) + 1) for words, other in zip(sources, targets, strict=True)]
-    return np.concatenate(source), np.concatenate(target), np.concatenate(lengths)
-
-
-def _starts(lengths: Ids) -> Ids:
-    return np.append(0, np.cumsum(lengths)[:-1])
-
-
-def _normalised(values: Floats, lengths: Ids) -> npt.NDArray[np.float64]:
-    return np.asarray(values / np.repeat(np.add.reduceat(values, _starts(lengths)), lengths), np.float64)
 
 
 class Alignment(Filter):

@@ -1,3 +1,3 @@
 """Estimates of quality before a model is trained, and the largest batch that fits on a GPU."""
 
-REQUIRES = ("cleaning",)
+REQUIRES = ()

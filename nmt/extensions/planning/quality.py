@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nmt.alignment.word_model import Ids, WordModel
 from nmt.autotrain.texts import Pairs
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.extensions.cleaning.translation import Ids, WordModel
 from nmt.metrics.table import METRICS
 
 NUM_HELD_OUT, MAX_LINKS, MAX_PIECES = 300, 4_000_000, 60

@@ -1,4 +1,4 @@
-"""Guided alignment: one attention head is taught to look where word links point, beside learning to translate.
+"""Guided alignment: attention heads are taught to look where word links point, beside learning to translate.
 
 Chen et al. 2016, "Guided Alignment Training for Topic-Aware Neural Machine Translation", for recurrent models; Garg
 et al. 2019, "Jointly Learning to Align and Translate with Transformer Models".
@@ -20,32 +20,48 @@ from torch import Tensor
 
 from nmt.alignment.heads import AlignmentHeads
 from nmt.alignment.links import LINKS, parse_pharaoh
+from nmt.core.console import say
+from nmt.core.device import pick_device
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import read_lines
 from nmt.data.batch import Batch
+from nmt.data.buffers import Rows, ShuffleBuffers
+from nmt.data.cache import EncodedCorpus
 from nmt.data.dialogue import LineReader
 from nmt.data.sources import ParallelText
 from nmt.data.vocabulary.base import Piece
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import Words, split_pairs
+from nmt.extensions.techniques.learned_links import LearnedLinks
 from nmt.models.contracts import Decoder, DecoderOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe import options as groups
 from nmt.recipe.schema import DataOptions, Recipe
+from nmt.training.run import with_training
 from nmt.training.techniques import Technique
+
+MAX_UPDATES = 10_000
+"""Updates of a run that is long enough for attention to form by itself."""
+TAUGHT = (("recurrent", "bahdanau"), ("transformer", "transformer"))
+"""Encoders and decoders that `nmt train` chooses."""
 
 
 class GuidedAlignment(Technique):
-    """Batches have word links as annotations; the attention of one head is compared with them."""
+    """The attention of a head is compared with word links, which are annotations of a batch or learned."""
 
     class Options(groups.Options):
-        links: Path | None = Field(
-            None, description="Pharaoh file with a line for each pair of the training text; null: those of data.corpora"
+        links: Literal["learned"] | Path | None = Field(
+            None,
+            description="Pharaoh file with a line for each pair of the training text; learned: those of two word "
+            "models of the text; null: those of data.corpora",
         )
         split_punctuation: bool = Field(False, description="links count punctuation marks as words, as `nmt align`")
-        weight: float = Field(0.05, gt=0, description="of the alignment loss beside that of the tokens")
-        head: str | None = Field(None, description="LAYER:HEAD that is taught, such as 2:1; null: the decoder's choice")
+        weight: float = Field(0.05, gt=0, description="of the alignment loss of each head beside that of the tokens")
+        head: str | None = Field(
+            None,
+            description="LAYER:HEAD that is taught, such as 2:1, or several with commas; null: the decoder's choice",
+        )
         attention: Literal["output", "input"] | None = Field(
             None, description="teach the step that predicts a word or the one that reads it; null: the decoder's choice"
         )
@@ -62,8 +78,9 @@ class GuidedAlignment(Technique):
     def __init__(self, options: Options, recipe: Recipe) -> None:
         super().__init__(options, recipe)
         self._data = recipe.data
+        self._learned: LearnedLinks | None = None
         files = [options.links, *(corpus.links for corpus in recipe.data.corpora)]
-        if missing := [path for path in files if path is not None and not path.is_file()]:
+        if missing := [path for path in files if isinstance(path, Path) and not path.is_file()]:
             raise UserError(
                 f"There is no file {missing[0]} with word links to guide training.",
                 f"Write it with `nmt align TEACHER SOURCE TARGET -o {missing[0]}`, and name it: "
@@ -75,7 +92,7 @@ class GuidedAlignment(Technique):
         if (options.links is None) != bool(recipe.data.corpora):
             yield UserError(
                 "training.techniques.guided_alignment.links is for one text; corpora have their own.",
-                "With data.corpora give each of them links, in place of this key; without them, set it.",
+                "With data.corpora give each of them links, in place of this key; without them, set it to learned.",
             )
         elif any(corpus.links is None for corpus in recipe.data.corpora):
             yield UserError(
@@ -85,9 +102,14 @@ class GuidedAlignment(Technique):
 
     def annotations(self, vocabularies: Vocabularies) -> "LinkFile | None":
         """Links of the only text; those of corpora are read for modifiers, too."""
-        if self.options.links is None:
+        if not isinstance(self.options.links, Path):
             return None
         return LinkFile(self.options.links, self.options.split_punctuation, self._data, vocabularies)
+
+    def setup_text(self, corpus: EncodedCorpus, held_out: Rows | None) -> None:
+        if self.options.links == "learned":
+            rows = ShuffleBuffers(len(corpus), held_out).rows(0)
+            self._learned = LearnedLinks((corpus.source.taken(rows), corpus.target.taken(rows)))
 
     def setup_model(self, model: Seq2Seq) -> None:
         self._decoder = model.decoder
@@ -98,26 +120,41 @@ class GuidedAlignment(Technique):
 
     def extra_losses(self, batch: Batch, output: DecoderOutput, total: Tensor) -> dict[str, Tensor]:
         assert output.weights_BHTS is not None
-        links_BTS = links_mask(batch).to(total.device)
+        links_BTS = self._learned.mask(batch) if self._learned else links_mask(batch).to(total.device)
         return {"alignment": self.options.weight * alignment_loss(output.weights_BHTS, links_BTS, self._heads)}
 
 
-def alignment_loss(weights_BHTS: Tensor, links_BTS: Tensor, heads: AlignmentHeads) -> Tensor:
-    """Σ_t Σ_s -g_ts log a_ts over the target positions t of a batch (Garg et al. 2019), summed over the batch.
+def guided_recipe(recipe: Recipe, num_updates: int) -> Recipe:
+    """Returns a recipe that was chosen for a text, with attention that is taught by learned links, if it can be.
 
-    a is the attention of the taught head, and g divides one unit evenly among the source positions that t is linked to.
+    On a GPU an update takes so little time that attention forms in seconds, and CUDA graphs are worth more.
+    """
+    types = recipe.model.encoder["type"], recipe.model.decoder["type"]
+    is_short = num_updates <= MAX_UPDATES and pick_device(recipe.device).type == "cpu"
+    if not is_short or recipe.training.techniques or types not in TAUGHT:
+        return recipe
+    say("attention is taught by word links that are learned from the text (guided_alignment)")
+    guided = {"links": "learned", "weight": 0.3}
+    if types[1] == "transformer":
+        guided["head"] = ",".join(f"{layer}:1" for layer in range(1, recipe.model.decoder["num_layers"] + 1))
+    return with_training(recipe, techniques={"guided_alignment": guided})
+
+
+def alignment_loss(weights_BHTS: Tensor, links_BTS: Tensor, heads: AlignmentHeads) -> Tensor:
+    """Σ_t Σ_s -g_ts log a_ts over the target positions t of a batch (Garg et al. 2019), summed over batch and heads.
+
+    a is the attention of a taught head, and g divides one unit evenly among the source positions that t is linked to.
 
     Args:
         links_BTS: see :func:`links_mask`.
-        heads: the one head that is taught, and the step whose weights are.
+        heads: those that are taught, and the step whose weights are.
     """
-    (head,) = heads.heads
-    weights_BTS = weights_BHTS[:, head].float()
+    weights_BHTS = weights_BHTS[:, list(heads.heads)].float()
     if heads.attention == "input":  # step t + 1 reads what step t predicts; nothing reads the last EOS
-        weights_BTS, links_BTS = weights_BTS[:, 1:], links_BTS[:, :-1]
+        weights_BHTS, links_BTS = weights_BHTS[:, :, 1:], links_BTS[:, :-1]
     shares_BTS = links_BTS / links_BTS.sum(dim=2, keepdim=True).clamp(min=1)
-    log_BTS = weights_BTS.clamp(min=torch.finfo(torch.bfloat16).tiny).log()
-    return -(shares_BTS * log_BTS).sum()
+    log_BHTS = weights_BHTS.clamp(min=torch.finfo(torch.bfloat16).tiny).log()
+    return -(shares_BTS[:, None] * log_BHTS).sum()
 
 
 def links_mask(batch: Batch) -> Tensor:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from fixture_types import RunNmt
 
+from nmt.alignment.word_model import WordModel
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.extensions.cleaning import clean
@@ -22,7 +23,6 @@ from nmt.extensions.cleaning.check import flag, make_filters
 from nmt.extensions.cleaning.clean import REPAIRS, CleanSettings, repair_mojibake
 from nmt.extensions.cleaning.statistics import CorpusStatistics, Lines, PairSource, median_and_deviation
 from nmt.extensions.cleaning.text import Numbers
-from nmt.extensions.cleaning.translation import WordModel
 from tests.extensions.cleaning.conftest import Pairs, Write
 
 

@@ -1,0 +1,82 @@
+"""Links that are learned from the training text: those of a made-up language, and a head that learns them."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fixture_types import RecipeMaker
+from run_files import read_metrics
+
+import nmt
+from nmt.data.batch import make_batch
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.extensions.techniques.learned_links import LearnedLinks
+
+NUM_WORDS = 6
+
+
+class Side(list[Any]):
+    """One side of a text, as an encoded corpus has it."""
+
+    @property
+    def lengths(self) -> Any:
+        return np.array([len(words) for words in self])
+
+
+def made_up_pairs(num_pairs: int, words: range) -> list[tuple[list[int], list[int], set[tuple[int, int]]]]:
+    """Sentences whose neighbours change places in the translation, where each word has one of its own; and links."""
+    rng = np.random.default_rng(3)
+    pairs = []
+    for _ in range(num_pairs):
+        source = rng.choice(words, rng.integers(3, 8), replace=False).tolist()
+        order = list(range(len(source)))
+        for first, second in pairwise(range(len(source))):
+            if rng.random() < 0.3:
+                order[first], order[second] = order[second], order[first]
+        target = [words.stop - 1 - (source[place] - words.start) for place in order]
+        pairs.append((source, target, {(at, place) for at, place in enumerate(order)}))
+    return pairs
+
+
+def test_links_of_a_language_whose_words_change_places(joint_vocabularies: Vocabularies) -> None:
+    words = range(5, 5 + min(len(joint_vocabularies.source), len(joint_vocabularies.target), 60) - 5)
+    pairs = made_up_pairs(600, words)
+    source, target = (Side(np.array(pair[side], np.int32) for pair in pairs) for side in (0, 1))
+    links = LearnedLinks((source, target))  # type: ignore[arg-type]
+    batch = make_batch([(source, target) for source, target, _ in pairs[:40]], joint_vocabularies)
+    mask = links.mask(batch)
+    found = right = known = 0
+    for row, (of_source, _, expected) in zip(mask, pairs[:40], strict=True):
+        of_row = {(at, place) for at, place in row.nonzero().tolist()}
+        assert (len(of_source), len(of_source)) in of_row, "EOS is linked to EOS"
+        of_row.remove((len(of_source), len(of_source)))
+        found, right, known = found + len(of_row), right + len(of_row & expected), known + len(expected)
+    assert right / found > 0.97
+    assert right / known > 0.9
+
+
+def test_unknown_words_and_padding_have_no_links(joint_vocabularies: Vocabularies) -> None:
+    links = LearnedLinks((Side([np.array([5, 6]), np.array([6])]), Side([np.array([8, 7]), np.array([7])])))  # type: ignore[arg-type]
+    batch = make_batch([([5, 6, 9], [8, 7, 9]), ([9], [9])], joint_vocabularies)
+    assert links.mask(batch).nonzero().tolist() == [[0, 0, 0], [0, 1, 1], [0, 3, 3], [1, 1, 1]]
+
+
+@pytest.mark.parametrize("system", ["bahdanau", "transformer"])
+def test_attention_follows_learned_links(system: str, make_recipe: RecipeMaker, tmp_path: Any) -> None:
+    """The alignment loss falls, and a run that is resumed goes on with the same links."""
+    guided = {"training.techniques.guided_alignment": {"links": "learned", "weight": 1.0, "attention": "output"}}
+    recipe = make_recipe(system, max_steps=30, log_every=10)
+    at_once = nmt.train(recipe, tmp_path / "at_once", overrides=guided)
+    first, *_, last = (row["alignment"] for row in read_metrics(at_once, "train"))
+    assert last < 0.8 * first
+    nmt.train(recipe, tmp_path / "parts", overrides=guided | {"training.max_steps": 15})
+    resumed = nmt.train(recipe, tmp_path / "parts", overrides=guided, resume=True)
+    assert torch.equal(*(_weights(run) for run in (at_once, resumed)))
+
+
+def _weights(run: Any) -> torch.Tensor:
+    from nmt.translation.load import load
+
+    return torch.cat([each.flatten() for each in load(run, "cpu").model.parameters()])
