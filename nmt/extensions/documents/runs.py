@@ -6,9 +6,8 @@ names alone (:class:`Dialect`).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
 
 from nmt.extensions.documents.elements import FORBIDDEN, Element
 from nmt.extensions.documents.tags import Content, Node
@@ -20,40 +19,40 @@ MAX_LINKS = 20
 _SPACE = {"{http://www.w3.org/XML/1998/namespace}space": "preserve"}
 
 
-@dataclass(frozen=True)
 class Dialect:
-    """Names of the elements of paragraphs in a language, each with its namespace."""
+    """Elements of paragraphs in a language, by their names in its namespace, which are separated by spaces.
 
-    namespace: str
-    containers: frozenset[str] = frozenset()
-    """Elements with runs in them."""
-    starts: frozenset[str] = frozenset()
-    """Elements that stand at the beginning of the paragraph in the translation."""
-    ends: frozenset[str] = frozenset()
-    left_out: frozenset[str] = frozenset()
-    breaks: Mapping[str, str] = field(default_factory=dict)
-    """The white space that elements stand for."""
+    Args:
+        containers: elements with runs in them.
+        starts, ends: elements that stand at the beginning and at the end of the paragraph in the translation.
+        breaks: the white space that elements stand for.
+    """
 
-    @classmethod
-    def of(cls, namespace: str, *, breaks: Mapping[str, str], **names: str) -> "Dialect":
-        """Returns the dialect with the names of elements in a namespace, separated by spaces."""
-        found = {key: frozenset(f"{namespace}{name}" for name in names[key].split()) for key in names}
-        return cls(namespace, **found, breaks={f"{namespace}{n}": c for n, c in breaks.items()})
+    def __init__(
+        self, namespace: str, containers: str = "", starts: str = "", ends: str = "", left_out: str = "", **breaks: str
+    ) -> None:
+        self.namespace = namespace
+        self.containers, self.starts, self.ends, self.left_out = (
+            {f"{namespace}{name}" for name in names.split()} for names in (containers, starts, ends, left_out)
+        )
+        self.breaks = {f"{namespace}{name}": space for name, space in breaks.items()}
 
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 X = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
-WORD = Dialect.of(
+WORD = Dialect(
     W,
     containers="hyperlink ins smartTag sdt fldSimple customXml dir bdo",
     starts="bookmarkStart commentRangeStart permStart",
     ends="bookmarkEnd commentRangeEnd permEnd",
     left_out="proofErr lastRenderedPageBreak softHyphen",
-    breaks={"tab": "\t", "br": "\n", "cr": "\n"},
+    tab="\t",
+    br="\n",
+    cr="\n",
 )
-DRAWING = Dialect.of(A, ends="endParaRPr", breaks={"br": "\n"})
-SHEET = Dialect.of(X, left_out="rPh phoneticPr", breaks={})
+DRAWING = Dialect(A, ends="endParaRPr", br="\n")
+SHEET = Dialect(X, left_out="rPh phoneticPr")
 
 
 class Paragraph:
