@@ -139,10 +139,22 @@ class Synthesis:
             "mean_score": round(float(scores[kept].mean()), 4),
             "settings": {**self.settings, **self.options.model_dump(), "noise": self.noise_seed is not None},
         }
-        with new_folder(output) as folder:
-            self._write_text(folder, output, pairs, scores, removed, on_progress)
-            with text_file(folder / REPORT, output / REPORT) as file:
-                file.write(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
+        names = [*(f"train.{end}{self.suffix}" for end in (*self.languages, "scores")), REMOVED, REPORT]
+        with new_folder(output) as folder, ExitStack() as stack:
+            files = (stack.enter_context(text_file(folder / name, output / name)) for name in names)
+            *texts, left_out, report_file = files
+            for index, (source, target) in enumerate(pairs.read()):
+                score = round(float(scores[index]), 6)
+                if why := [name for name, mask in removed.items() if mask[index]]:
+                    found = {"line": index + 1, "filters": why, "score": score, "source": source, "target": target}
+                    left_out.write(f"{json_line(found)}\n")
+                else:
+                    if self.noise_seed is not None:
+                        source = noised(str(source), np.random.default_rng((self.noise_seed, index)))
+                    for file, line in zip(texts, (source, target, score), strict=True):
+                        file.write(f"{line}\n")
+                on_progress(1)
+            report_file.write(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
         return report
 
     def _choose(self, records: Path) -> tuple["array[int]", Floats]:
@@ -175,30 +187,6 @@ class Synthesis:
         if self.options.min_score is not None:
             removed[SCORE] |= statistics.has_text & (scores < self.options.min_score)
         return removed
-
-    def _write_text(
-        self,
-        folder: Path,
-        output: Path,
-        pairs: PairSource,
-        scores: Floats,
-        removed: Mapping[str, Mask],
-        on_progress: Progress,
-    ) -> None:
-        names = [*(f"train.{end}{self.suffix}" for end in (*self.languages, "scores")), REMOVED]
-        with ExitStack() as stack:
-            *kept, left_out = (stack.enter_context(text_file(folder / name, output / name)) for name in names)
-            for index, (source, target) in enumerate(pairs.read()):
-                score = round(float(scores[index]), 6)
-                if why := [name for name, mask in removed.items() if mask[index]]:
-                    found = {"line": index + 1, "filters": why, "score": score, "source": source, "target": target}
-                    left_out.write(f"{json_line(found)}\n")
-                else:
-                    if self.noise_seed is not None:
-                        source = noised(str(source), np.random.default_rng((self.noise_seed, index)))
-                    for file, line in zip(kept, (source, target, score), strict=True):
-                        file.write(f"{line}\n")
-                on_progress(1)
 
 
 def _read(records: Path) -> Iterator[tuple[str, list[tuple[str, float]]]]:
