@@ -58,20 +58,6 @@ class ChatTeacher:
     """Tokens used so far, as the endpoint counts them."""
     _has_answered: bool = False
 
-    def client(self) -> Any:
-        """Returns the HTTP client, whose requests can be made in one event loop.
-
-        Raises:
-            UserError: its package is missing, or the URL is not valid.
-        """
-        with extra("teacher"):
-            import httpx2
-        key = os.environ.get("OPENAI_API_KEY")
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return httpx2.AsyncClient(
-            headers=headers, timeout=self.options.timeout, limits=httpx2.Limits(max_connections=None)
-        )
-
     async def translations(self, client: Any, line: str) -> tuple[list[str], int]:
         """Returns the candidates for a line, and the number of tokens they took. An unfinished answer is empty.
 
@@ -186,9 +172,13 @@ class TeacherJob:
         again: Sequence[str] = (),
     ) -> Iterator[TeacherRecord]:
         """Yields the record of each line, in order."""
+        with extra("teacher"):
+            import httpx2
+        options, key = self.teacher.options, os.environ.get("OPENAI_API_KEY")
+        headers, limits = {"Authorization": f"Bearer {key}"} if key else {}, httpx2.Limits(max_connections=None)
         with asyncio.Runner() as runner:
-            loop, client = runner.get_loop(), self.teacher.client()
-            turns = asyncio.Semaphore(self.teacher.options.parallel)
+            client = httpx2.AsyncClient(headers=headers, timeout=options.timeout, limits=limits)
+            loop, turns = runner.get_loop(), asyncio.Semaphore(options.parallel)
 
             async def ask(line: str) -> tuple[list[str], int]:
                 async with turns:
@@ -205,7 +195,7 @@ class TeacherJob:
                 task = loop.create_task(ask(line))
                 task.add_done_callback(lambda done: done.cancelled() or done.exception())  # the first one is reported
                 waiting.append((line, task))
-                if len(waiting) >= 4 * self.teacher.options.parallel:
+                if len(waiting) >= 4 * options.parallel:
                     yield first()
             while waiting:
                 yield first()
