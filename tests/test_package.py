@@ -109,7 +109,7 @@ LIMITS = {
     "decoding": 1_372,
     "tasks": 246,
     "training": 4_000,
-    "alignment": 927,
+    "alignment": 1_032,
     "jobs": 263,
     "translation": 1_594,
     "plotting": 927,
@@ -118,7 +118,7 @@ LIMITS = {
     "api": 156,
     "quickstart": 218,
     "cli": 1_780,
-    "extensions": 26_875,
+    "extensions": 26_873,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

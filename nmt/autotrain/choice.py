@@ -178,12 +178,11 @@ def measure_speed(recipe: Recipe, pairs: Pairs) -> float:
     """Returns the seconds of an update of a recipe, measured on some pairs of its text."""
     recipe = resolve(recipe)
     device = pick_device(recipe.device)
-    precision = pick_precision(recipe.training.precision, device)
     use_tensor_cores(device)
     seed_everything(recipe.seed)
     data = prepare_data(recipe, pairs, pairs[:2])
     model = make_model(recipe, data.vocabularies, is_new=True).to(device)
-    objective = Objective(model, recipe.training, precision, data.techniques)
+    objective = Objective(model, recipe.training, pick_precision(recipe.training.precision, device), data.techniques)
     batch_tokens = recipe.training.batch_tokens
     batches = data.batches(BATCH_TOKENS if batch_tokens == "auto" else batch_tokens, recipe.seed)
     with tempfile.TemporaryDirectory(prefix="nmt-trial-") as scratch:

@@ -123,8 +123,8 @@ class Prepared:
             has_time = not others or others[-1].num_updates(seconds) >= model.least
             if has_time and not (sets_layers and model.is_recurrent):
                 recipe = self.recipe(model, 1000)
-                update, width = measure_speed(recipe, self.encoded.pairs), recipe.model.embedding_size
-                models.append(replace(model, width=width, update=update))
+                update = measure_speed(recipe, self.encoded.pairs)
+                models.append(replace(model, width=recipe.model.embedding_size, update=update))
         return models
 
     def choose(self) -> Recipe:
@@ -155,7 +155,7 @@ class Prepared:
             low, high = max(0, chrf - error), min(100, chrf + error)
             say(f"expected after {minutes:g} min: chrF {chrf:.0f} on such text, most likely {low:.0f} to {high:.0f}")
             recipe = with_training(recipe, expected_score=round(chrf, 3) if recipe.training.metric == "chrf" else None)
-        for change in () if self.request.start else hooks("recipe_chosen"):
+        for change in hooks("recipe_chosen"):
             recipe = change(recipe, num_updates)
         return recipe
 

@@ -119,8 +119,7 @@ def report(output: Path, texts: Texts, before: Sequence[dict[str, Score]] = (), 
     if scores["chrf"].score < UNTRAINED:
         warn("this model has hardly learned to translate. Give it more minutes: nmt train --resume --minutes M "
              f"-o {output}, or more text.")  # fmt: skip
-    history = read_history(output)
-    write_figure(draw_runs({output.name: history}, "minutes", "chrf"), output / "curve.png")
+    write_figure(draw_runs({output.name: read_history(output)}, "minutes", "chrf"), output / "curve.png")
     source, target = texts.languages
     say(f"""
 The curve of training is {output / "curve.png"}. Next:

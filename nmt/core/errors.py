@@ -22,12 +22,12 @@ class UserError(Exception):
 
 
 @contextmanager
-def extra(name: str) -> Iterator[None]:
-    """Raises a UserError that names the extra where a package is missing that is imported inside this context."""
+def extra(name: str, end: str = "") -> Iterator[None]:
+    """Raises a UserError that names the extra for a package that is missing inside; ``end``: what ends its remedy."""
     try:
         yield
     except ModuleNotFoundError as error:
-        raise UserError(f"The package {error.name} is not installed.", f"pip install 'nmt[{name}]'") from None
+        raise UserError(f"The package {error.name} is not installed.", f"pip install 'nmt[{name}]'{end}") from None
 
 
 SMALLEST_NUMBER, LARGEST_NUMBER = 2.0**-126, (2 - 2.0**-23) * 2.0**127

@@ -292,10 +292,8 @@ def _write_networks(translator: Translator, folder: Path) -> dict[str, list[int]
     state = [torch.zeros(2, 3, *(size or 7 for size in shape)) for shape in shapes]
     parts = [f"state.{number}" for number in range(len(state))]
     of_state = [of_sentences | {2 + axis: any_size for axis, size in enumerate(shape) if not size} for shape in shapes]
-    of_memory, num_shortlists = (
-        [{0: any_size, 2: any_size}] * len(memory),
-        int(bool(translator.recipe.decoding.shortlist)),
-    )
+    of_memory = [{0: any_size, 2: any_size}] * len(memory)
+    num_shortlists = int(bool(translator.recipe.decoding.shortlist))
     example = (torch.full((2, 3), 4), torch.tensor(7), mask_BS, torch.zeros(2, 3), mask_BS[:, 0], memory, state)
     sizes: tuple[Any, ...] = (of_sentences, {}, of_sentences, of_sentences, {0: any_size}, of_memory, of_state)
     _write(

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from nmt.core.errors import UserError
+from nmt.core.errors import UserError, extra
 from nmt.extensions.shards.workers import (
     CORES,
     Executor,
@@ -82,13 +82,8 @@ class RayActor:
 
 
 def _connected(address: str) -> Any:
-    try:
+    with extra("ray", ", or leave out --ray to use processes of this machine"):
         ray: Any = importlib.import_module("ray")
-    except ImportError:
-        raise UserError(
-            "--ray needs the package ray, which is not installed.",
-            "pip install 'nmt[ray]', or leave out --ray to use processes of this machine.",
-        ) from None
     remedy = "Start a cluster with `ray start --head` and name the HOST:PORT that it prints, or give --ray local."
     if address not in ("local", "auto"):
         host, _, port = address.rpartition(":")

@@ -12,6 +12,7 @@ from nmt.cli.translate import translate_lines
 from nmt.cli.translation_options import Precision, Resume
 from nmt.core.console import print_table, progress_bar, say
 from nmt.core.errors import UserError
+from nmt.core.files import check_unused
 from nmt.core.text import read_lines
 from nmt.data.sources import FileText
 from nmt.extensions.cleaning.pair_options import PairOptions
@@ -145,7 +146,7 @@ def _ask_teacher(
     options: dict[str, Any],
 ) -> None:
     """Translate by an endpoint, filter and write."""
-    _check_new(output)
+    check_unused(output)
     if teacher.model is None:
         raise UserError("--teacher needs the name of a model.", "Give --model NAME.")
     pair_options = PairOptions(**{name: options.pop(name) for name in PairOptions.model_fields})
@@ -190,7 +191,7 @@ def _synthesize(
     noise: bool = False,
 ) -> None:
     """Translate, filter and write; ``translated`` is the side of the pairs that the model writes."""
-    _check_new(output)
+    check_unused(output)
     input, references = files
     check_language(input, translator.recipe)
     pair_options = PairOptions(**{name: options.pop(name) for name in PairOptions.model_fields})
@@ -208,11 +209,6 @@ def _synthesize(
     n_best = 1 if references is None else effective.beam_size
     job = TranslationJob(translator, record, options=TranslationOptions(n_best, decoding=decoding)).in_processes(input)
     _write_pairs(job, synthesis, input, output, resume)
-
-
-def _check_new(output: Path) -> None:
-    if output.exists():
-        raise UserError(f"{output} exists already.", "Name another folder with -o, or delete it.")
 
 
 def _write_pairs(

@@ -43,8 +43,8 @@ from nmt.training.techniques import Technique
 
 MAX_UPDATES = 10_000
 """Updates of a run that is long enough for attention to form by itself."""
-TAUGHT = (("recurrent", "bahdanau"), ("transformer", "transformer"))
-"""Encoders and decoders that `nmt train` chooses."""
+WEIGHTS = {("recurrent", "bahdanau"): 0.1, ("transformer", "transformer"): 0.3}
+"""Of the alignment loss, for the encoders and decoders that `nmt train` chooses."""
 
 
 class GuidedAlignment(Technique):
@@ -52,25 +52,17 @@ class GuidedAlignment(Technique):
 
     class Options(groups.Options):
         links: Literal["learned"] | Path | None = Field(
-            None,
-            description="Pharaoh file with a line for each pair of the training text; learned: those of two word "
-            "models of the text; null: those of data.corpora",
+            None, description="Pharaoh file, a line for each pair; learned: from the text; null: those of data.corpora"
         )
         split_punctuation: bool = Field(False, description="links count punctuation marks as words, as `nmt align`")
         weight: float = Field(0.05, gt=0, description="of the alignment loss of each head beside that of the tokens")
-        head: str | None = Field(
-            None,
-            description="LAYER:HEAD that is taught, such as 2:1, or several with commas; null: the decoder's choice",
-        )
+        head: str | None = Field(None, description="taught heads LAYER:HEAD, as 1:1,2:1; null: the decoder's choice")
         attention: Literal["output", "input"] | None = Field(
             None, description="teach the step that predicts a word or the one that reads it; null: the decoder's choice"
         )
 
-    incompatible_with = (
-        "subword_sampling",
-        "reverse_pairs",
-        "task.classification",
-    )  # they change the pieces that links are between
+    # They change the pieces that links are between.
+    incompatible_with = ("subword_sampling", "reverse_pairs", "task.classification")
     needs_weights = True
     resets_best = True  # alignment.json names the taught head, so the best model must be one whose head was taught
     options: Options
@@ -129,14 +121,15 @@ def guided_recipe(recipe: Recipe, num_updates: int) -> Recipe:
 
     On a GPU an update takes so little time that attention forms in seconds, and CUDA graphs are worth more.
     """
-    types = recipe.model.encoder["type"], recipe.model.decoder["type"]
+    model, training = recipe.model, recipe.training
+    weight = WEIGHTS.get((model.encoder["type"], model.decoder["type"]))
     is_short = num_updates <= MAX_UPDATES and pick_device(recipe.device).type == "cpu"
-    if not is_short or recipe.training.techniques or types not in TAUGHT:
+    if weight is None or not is_short or training.techniques or training.finetune_from:
         return recipe
     say("attention is taught by word links that are learned from the text (guided_alignment)")
-    guided = {"links": "learned", "weight": 0.3}
-    if types[1] == "transformer":
-        guided["head"] = ",".join(f"{layer}:1" for layer in range(1, recipe.model.decoder["num_layers"] + 1))
+    guided = {"links": "learned", "weight": weight}
+    if "num_heads" in model.decoder:  # one in each layer
+        guided["head"] = ",".join(f"{layer}:1" for layer in range(1, 1 + model.decoder["num_layers"]))
     return with_training(recipe, techniques={"guided_alignment": guided})
 
 

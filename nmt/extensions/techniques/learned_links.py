@@ -25,11 +25,7 @@ LEAST_PROBABILITY, LEAST_LINK = 1e-3, 0.25
 
 
 class LearnedLinks:
-    """Finds the links of batches.
-
-    Args:
-        sides: source and target of the training text; of a long one, pairs at equal distances are read.
-    """
+    """Finds the links of batches. They are learned from source and target of some pairs, at equal distances."""
 
     def __init__(self, sides: ParallelIds) -> None:
         num_links = (sides[0].lengths * sides[1].lengths).sum()
@@ -52,12 +48,10 @@ class LearnedLinks:
 
         Only EOS links to EOS; a position without a sure link has none.
         """
-        device = batch.source_BS.device
-        self._keys, self._both = self._keys.to(device), self._both.to(device)
+        self._keys, self._both = (table.to(batch.source_BS.device) for table in (self._keys, self._both))
         source_BS, target_BT = batch.source_BS + 1, batch.target_output_BT + 1
-        source_length_B, target_length_B = batch.source_length_B, batch.target_length_B
-        place_BS, is_word_BS, is_end_BS = _places(source_BS, source_length_B)
-        place_BT, is_word_BT, is_end_BT = _places(target_BT, target_length_B)
+        place_BS, is_word_BS, is_end_BS = _places(source_BS, batch.source_length_B)
+        place_BT, is_word_BT, is_end_BT = _places(target_BT, batch.target_length_B)
         near_BTS = (-DIAGONAL * (place_BT[:, :, None] - place_BS[:, None]).abs()).exp()
         near_BTS = near_BTS * (is_word_BT[:, :, None] & is_word_BS[:, None])
         forward_BTS, backward_BTS = self._probabilities(source_BS[:, None] * SIZE + target_BT[:, :, None])

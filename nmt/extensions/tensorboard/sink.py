@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from nmt.core.errors import UserError
+from nmt.core.errors import extra
 from nmt.training.events import Event, Started, Validated
 from nmt.training.sinks import sample_text
 
@@ -15,13 +15,8 @@ class TensorBoard:
     _board: Any
 
     def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
-        try:
+        with extra("tensorboard", ", or --set training.tensorboard=false"):
             from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise UserError(
-                "training.tensorboard is on, but tensorboard isn't installed.",
-                "pip install 'nmt[tensorboard]', or --set training.tensorboard=false.",
-            ) from None
         self._folder, self._stack, self._make = folder, stack, SummaryWriter
 
     def __call__(self, event: Event) -> None:
