@@ -91,7 +91,7 @@ class QualityCurve(NamedTuple):
 
 
 MUON = QualityCurve(62.0, 8.64, 17.3, 6.38, 0.74, 0.78, 0.77, 1.81, 16.9)
-"""Fitted to runs of 5 to 30 minutes with attention that is taught (docs/lab-notes/2026-11-28-package-descriptions.md)."""
+"""Fitted to runs of 5 to 30 minutes with taught attention (docs/lab-notes/2026-11-28-package-descriptions.md)."""
 UPDATES = {"adam": 0.4, "muon": 1.0}
 """The updates of Muon that one of an optimizer is worth (docs/lab-notes/2026-11-26-muon.md)."""
 ERROR = 8.0
