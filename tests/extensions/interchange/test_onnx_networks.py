@@ -8,7 +8,8 @@ import pytest
 import torch
 from fixture_types import BuildOnce, TrainTiny
 
-from nmt.extensions.interchange.onnx import configuration, networks, write_shortlist
+from nmt.extensions.interchange.onnx import configuration, write_shortlist
+from nmt.extensions.interchange.onnx_networks import networks
 from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
 from nmt.extensions.interchange.runtime import translate as runtime
 from nmt.translation.load import load

@@ -13,7 +13,7 @@ from table_model import TableModel
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.ranking import LENGTH_PENALTIES
-from nmt.extensions.interchange.onnx import best_continuations
+from nmt.extensions.interchange.onnx_networks import best_continuations
 from nmt.extensions.interchange.runtime import translate as runtime
 from nmt.recipe.schema import DecodingOptions
 
