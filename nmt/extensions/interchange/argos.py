@@ -17,7 +17,7 @@ from nmt.extensions.interchange.check import WHOLE, check, left_out
 from nmt.extensions.interchange.ct2 import check_exportable, export
 from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary, prefix_of
 from nmt.extensions.interchange.run import ExportedModel
-from nmt.extensions.interchange.targets import ExportTarget, Quantization
+from nmt.extensions.interchange.targets import ExportTarget, Quantization, with_decoding
 from nmt.translation.languages import name_of
 from nmt.translation.translator import Translator
 
@@ -68,7 +68,7 @@ A {kind} trained by nmt {__version__}: {description}.
 """
         with TemporaryDirectory() as scratch:
             model = Path(scratch) / "model"
-            export(translator, model, quantization)
+            export(with_decoding(translator, shortlist=None), model, quantization)
             # Argos Translate has no limit of a recipe, but a translation that was cut off equals no whole one.
             limit = translator.recipe.decoding.max_length
             decoding = DECODING if limit is None else DECODING | {"max_decoding_length": limit}
