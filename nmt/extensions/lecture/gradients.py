@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nmt.core.errors import UserError
+from nmt.core.text import in_windows
 from nmt.data.batch import Ids, lengths, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.seq2seq import Seq2Seq
@@ -69,8 +70,7 @@ def norms_by_distance(model: Seq2Seq, pairs: Pairs, vocabularies: Vocabularies) 
     """
     longest = max((len(source) for source, _ in pairs), default=0) + 1
     sums, counts = np.zeros(longest), np.zeros(longest, dtype=np.int64)
-    for start in range(0, len(pairs), BATCH_SIZE):
-        batch = pairs[start : start + BATCH_SIZE]
+    for batch in in_windows(pairs, BATCH_SIZE):
         norm_BS = _norms(model, batch, vocabularies)
         for norms, length in zip(norm_BS, lengths([source for source, _ in batch]).tolist(), strict=True):
             reversed_order = getattr(model.encoder, "reverse", False)

@@ -13,6 +13,7 @@ from nmt.alignment.link_options import AttributionMethod
 from nmt.alignment.links import Link
 from nmt.core.device import autocast
 from nmt.core.errors import UserError
+from nmt.core.text import in_windows
 from nmt.data.batch import Ids, make_batch
 from nmt.data.words import Words
 from nmt.decoding.constraints import LexicalConstraints
@@ -291,8 +292,7 @@ class SentenceViewer:
             translation ``own``, the probability of each token, and ``top``, the most probable tokens of each step.
         """
         results, vocabularies = [], self.translator.vocabularies
-        for start in range(0, len(changes), self.options.batch_size):
-            chunk = changes[start : start + self.options.batch_size]
+        for chunk in in_windows(changes, self.options.batch_size):
             prefixes = [list(ids[: change.step or 0]) for change in chunk]
             with intervened(self.translator.model, chunk) as model:
                 found = [hypotheses[0] for hypotheses in self.search(source, prefixes, self.options, model=model)]

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any, NoReturn
 
 from nmt.core.errors import UserError
+from nmt.core.text import in_windows
 from nmt.extensions.documents.formats import sentences_of_document, translate_document
 from nmt.extensions.documents.segmentation import Translate
 from nmt.recipe.registry import load_plugin, named
@@ -178,8 +179,7 @@ def _answer(job: dict[str, Any], data: bytes, requests: IO[bytes], answers: IO[b
 
     def translate(sentences: Sequence[str]) -> list[Translation]:
         translations: list[Translation] = []
-        for start in range(0, len(sentences), SENTENCES):
-            part = sentences[start : start + SENTENCES]
+        for part in in_windows(sentences, SENTENCES):
             _send(answers, ["sentences", part])
             for sentence, (text, links, is_divided) in zip(part, _receive(requests), strict=True):
                 alignment = None if links is None else tuple((s, t) for s, t in links)

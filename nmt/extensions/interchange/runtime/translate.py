@@ -191,14 +191,9 @@ class Model:
 
     def stream(self, lines: Iterable[str], **options: Any) -> Iterator[str]:
         """Translates any number of lines in constant memory; options as in :meth:`search`."""
-        window: list[str] = []
-        size = WINDOW * self._options(options)["batch_size"]
-        for line in lines:
-            window.append(line)
-            if len(window) == size:
-                yield from self._translated(window, options)
-                window = []
-        yield from self._translated(window, options)
+        iterator, size = iter(lines), WINDOW * self._options(options)["batch_size"]
+        while window := list(islice(iterator, size)):
+            yield from self._translated(window, options)
 
     def _translated(self, lines: Sequence[str], options: Mapping[str, Any]) -> Iterator[str]:
         encoded = [self.encode(line)[: self.config["max_pieces"]] for line in lines]
