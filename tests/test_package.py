@@ -109,7 +109,7 @@ LIMITS = {
     "decoding": 1_372,
     "tasks": 246,
     "training": 4_000,
-    "alignment": 1_032,
+    "alignment": 1_031,
     "jobs": 263,
     "translation": 1_594,
     "plotting": 927,

@@ -1,7 +1,6 @@
 """Which words translate each other, learned from pairs of sentences without a network."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +33,8 @@ class WordModel:
         self._keys, inverse = np.unique(source * num_targets + target, return_inverse=True)
         of_source, of_target = np.divmod(self._keys, num_targets)
         shapes = [(len(words), len(other)) for words, other in zip(sources, targets, strict=True)]
-        prior = np.concatenate([_nearness(*shape, diagonal).ravel() for shape in shapes]) if diagonal else 1.0
+        priors = {shape: _nearness(*shape, diagonal).ravel() for shape in set(shapes)} if diagonal else {}
+        prior = np.concatenate([priors[shape] for shape in shapes]) if diagonal else 1.0
         probability = np.ones(len(self._keys))
         for _ in range(NUM_ITERATIONS):
             self._counted_by = probability  # what the contribution of a single pair to the counts is computed from
@@ -96,7 +96,6 @@ def _normalised(values: Floats, lengths: Ids) -> npt.NDArray[np.float64]:
     return np.asarray(values / np.repeat(np.add.reduceat(values, _starts(lengths)), lengths), np.float64)
 
 
-@lru_cache(10_000)
 def _nearness(num_sources: int, num_targets: int, diagonal: float) -> Floats:
     """Prior probabilities of the source words, of which the first is the empty one, for each target word. [T, S + 1]"""
     source, target = ((np.arange(size) + 0.5) / size for size in (num_sources, num_targets))
