@@ -46,7 +46,7 @@ class Model:
         """Returns the fewest updates with which it is better than a smaller model; ``epoch`` is those of an epoch."""
         if self.is_recurrent:
             return round(FORMING * (self.update / other.update) ** 2)
-        overtakes = min(max(OVERTAKES[0], 12 * epoch), OVERTAKES[1]) * max(1, SMALL_EPOCH / epoch) ** 2
+        overtakes = min(max(OVERTAKES[0], OVERTAKING_EPOCHS * epoch), OVERTAKES[1]) * max(1, SMALL_EPOCH / epoch) ** 2
         return max(self.least, round(overtakes) if other.is_recurrent else 0)
 
     def expected(self, estimate: Callable[[int, int], Value], num_updates: int) -> Value:
@@ -55,8 +55,8 @@ class Model:
 
 
 MODELS = (Model(64, 0), Model(128, 300, is_recurrent=True), Model(128, 1_200), Model(256, 12_000))
-FORMING, OVERTAKES, SMALL_EPOCH, WORTH = 200, (2_500, 5_000), 250, 1.7
-"""Updates in which the attention of a recurrent model forms; least and most updates of the 12 epochs after which a
+FORMING, OVERTAKES, OVERTAKING_EPOCHS, SMALL_EPOCH, WORTH = 200, (2_500, 5_000), 12, 250, 1.7
+"""Updates in which the attention of a recurrent model forms; least and most updates of the epochs after which a
 Transformer overtakes it, later where an epoch is short; and updates of a Transformer that one of its later is worth."""
 BATCH_TOKENS = 2048
 VOCABULARY_SIZES = {1_000: 500, 2_000: 1000, 5_000: 2000, 20_000: 4000}
