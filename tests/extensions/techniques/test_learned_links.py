@@ -5,16 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from fixture_types import RecipeMaker
-from run_files import read_metrics
+from run_files import assert_same_run, read_metrics
 
 import nmt
 from nmt.data.batch import make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.extensions.techniques.learned_links import LearnedLinks
-
-NUM_WORDS = 6
 
 
 class Side(list[Any]):
@@ -41,7 +38,7 @@ def made_up_pairs(num_pairs: int, words: range) -> list[tuple[list[int], list[in
 
 
 def test_links_of_a_language_whose_words_change_places(joint_vocabularies: Vocabularies) -> None:
-    words = range(5, 5 + min(len(joint_vocabularies.source), len(joint_vocabularies.target), 60) - 5)
+    words = range(5, len(joint_vocabularies.source))
     pairs = made_up_pairs(600, words)
     source, target = (Side(np.array(pair[side], np.int32) for pair in pairs) for side in (0, 1))
     links = LearnedLinks((source, target))  # type: ignore[arg-type]
@@ -73,10 +70,4 @@ def test_attention_follows_learned_links(system: str, make_recipe: RecipeMaker, 
     assert last < 0.8 * first
     nmt.train(recipe, tmp_path / "parts", overrides=guided | {"training.max_steps": 15})
     resumed = nmt.train(recipe, tmp_path / "parts", overrides=guided, resume=True)
-    assert torch.equal(*(_weights(run) for run in (at_once, resumed)))
-
-
-def _weights(run: Any) -> torch.Tensor:
-    from nmt.translation.load import load
-
-    return torch.cat([each.flatten() for each in load(run, "cpu").model.parameters()])
+    assert_same_run(at_once, resumed, 30, events=())  # which were reported after other numbers of updates
