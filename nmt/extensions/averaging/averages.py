@@ -1,8 +1,7 @@
 """The mean of the weights of checkpoints, or of a fine-tuned model and its origin, as a new model."""
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -13,51 +12,37 @@ from nmt.core.files import check_unused, new_folder
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import read_model
-from nmt.models.weights import read_weights, save_weights, weights_of, write_tensors
+from nmt.models.weights import read_weights, weights_of, write_tensors
 from nmt.recipe.registry import hooks
 from nmt.training.checkpoint import CheckpointFolder, damage, step_of
 from nmt.training.weights import copy_weights
 
 
 def average_checkpoints(
-    directory: Path,
-    output: Path | None = None,
-    *,
-    last: int | None = None,
-    best: int | None = None,
-    steps: Sequence[int] | None = None,
+    directory: Path, output: Path, *, last: int | None = None, best: int | None = None
 ) -> list[int]:
     """Writes the mean of some checkpoints as a model (Vaswani et al. 2017, section 6.1).
 
     Args:
-        output: a new model directory; None replaces ``model.safetensors`` in ``directory``.
+        output: a new model directory.
         last: number of checkpoints to average, the newest.
-        best: number of checkpoints to average, the best by validation: of those on disk that were validated.
-        steps: average those after these numbers of updates. Exactly one of the three is given.
+        best: number of checkpoints to average, the best by validation: of those on disk that were validated. Exactly
+            one of the two is given.
 
     Returns:
         The numbers of updates of the checkpoints averaged, in order.
 
     Raises:
-        UserError: too few checkpoints, one that is missing, damaged or of another shape, or ``output`` exists, or
-            another process writes ``directory``.
+        UserError: too few checkpoints, one that is missing, damaged or of another shape, or ``output`` exists.
     """
-    run, output = ModelDirectory(directory), output or directory
-    if output != directory:
-        check_unused(output)
+    run = ModelDirectory(directory)
+    check_unused(output)
     run.check_files()
-    with run.writing() if output == directory else nullcontext():
-        chosen = _choose(directory, last, best, steps)
-        for checkpoint in chosen:
-            if wrong := damage(checkpoint):
-                raise UserError(
-                    f"{checkpoint} is damaged: {wrong}.", "Copy it again, or leave it out with --steps N,N."
-                )
-        weights = mean_weights(checkpoint / "weights.safetensors" for checkpoint in chosen)
-        if output == directory:
-            save_weights(weights, run.weights)
-        else:
-            write_model(run, weights, output)
+    chosen = _choose(directory, last, best)
+    for checkpoint in chosen:
+        if wrong := damage(checkpoint):
+            raise UserError(f"{checkpoint} is damaged: {wrong}.", "Copy it again, or delete its folder.")
+    write_model(run, mean_weights(checkpoint / "weights.safetensors" for checkpoint in chosen), output)
     return [step_of(checkpoint) for checkpoint in chosen]
 
 
@@ -83,31 +68,20 @@ def mean_weights(paths: Iterable[Path]) -> dict[str, Tensor]:
     return {name: (total / (1 + len(others))).to(first[name].dtype) for name, total in sums.items()}
 
 
-def _choose(directory: Path, last: int | None, best: int | None, steps: Sequence[int] | None) -> list[Path]:
+def _choose(directory: Path, last: int | None, best: int | None) -> list[Path]:
     """Returns the checkpoints to average, in order."""
-    if [last, best, steps].count(None) != 2:
-        raise UserError("It is not clear what to average.", "Give one of --last N, --best N and --steps N,N.")
-    folder, kind = CheckpointFolder(directory), "checkpoints"
-    present = folder.all()
-    if not present:
+    if (last is None) == (best is None):
+        raise UserError("It is not clear what to average.", "Give one of --last N and --best N.")
+    folder = CheckpointFolder(directory)
+    if not folder.all():
         raise UserError(f"{directory} holds no checkpoints.", "Name the folder of a training run.")
-    if steps is not None:
-        there = [step_of(path) for path in present]
-        if missing := sorted(set(steps) - set(there)):
-            raise UserError(
-                f"{directory} holds no checkpoint of step {missing[0]}.", f"There are {', '.join(map(str, there))}."
-            )
-        chosen, count = [path for path in present if step_of(path) in steps], len(set(steps))
-    elif best is not None:
-        chosen, count, kind = folder.best()[:best], best, "checkpoints that were validated"
+    if best is not None:
+        chosen, kind = folder.best()[:best], "checkpoints that were validated"
     else:
-        assert last is not None
-        chosen, count = present[-last:], last
-    if count < 2:
-        raise UserError("The mean of one checkpoint is that checkpoint.", "Name two at least.")
-    if len(chosen) < count:
+        chosen, kind = folder.all()[-(last or 0) :], "checkpoints"
+    if len(chosen) < (last or best or 0):
         raise UserError(
-            f"{directory} holds {len(chosen)} {kind}, not {count}.",
+            f"{directory} holds {len(chosen)} {kind}, not {last or best}.",
             "Ask for fewer, or train with a larger training.keep_last.",
         )
     return sorted(chosen, key=step_of)
