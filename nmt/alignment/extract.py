@@ -1,11 +1,11 @@
 """From attention between words to links: competition, the choice of each word, and both directions made one.
 
 Symmetrization: Och & Ney 2003, section 4 (intersection, union, refined); Koehn, Och & Marcu 2003; Koehn et al. 2005,
-"Edinburgh System Description for the 2005 IWSLT Speech Translation Evaluation" (grow-diag and its endings).
-Intersection ⊆ grow-diag ⊆ grow-diag-final and grow-diag-final-and ⊆ union.
+"Edinburgh System Description for the 2005 IWSLT Speech Translation Evaluation" (grow-diag).
+Intersection ⊆ grow-diag ⊆ union.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -71,38 +71,23 @@ def symmetrize(forward: Iterable[Link], backward: Iterable[Link], how: Symmetriz
         backward: links that each source word chose, as (source, target) too.
         how: ``intersection`` and ``union`` as in set theory. ``grow-diag`` starts from the intersection and takes
             in neighbours, diagonal ones too, that are in the union and give a word its first link.
-            ``grow-diag-final`` adds the rest of the union, forward links first, wherever one of the two words has
-            no link yet; ``grow-diag-final-and`` only where both have none.
     """
     first, second = frozenset(forward), frozenset(backward)
     union, links = first | second, set(first & second)
     if how in ("intersection", "union"):
         return tuple(sorted(union if how == "union" else links))
     sources, targets = {source for source, _ in links}, {target for _, target in links}
-
-    def add(candidates: Iterable[Link], enough: Callable[[Iterable[bool]], bool]) -> None:
-        """Add, one after another, those where any or all of the two words have no link yet."""
-        for link in candidates:
-            if link not in links and enough((link[0] not in sources, link[1] not in targets)):
-                links.add(link)
-                sources.add(link[0])
-                targets.add(link[1])
-
-    def neighbours(source: int, target: int) -> list[Link]:
-        return [link for s, t in _NEIGHBOURS if (link := (source + s, target + t)) in union]
-
-    def by_target(found: Iterable[Link]) -> list[Link]:
-        return sorted(found, key=lambda link: (link[1], link[0]))
-
     # Only links beside one that is in one direction alone can grow.
-    near = {(s + source, t + target) for s, t in union - links for source, target in _NEIGHBOURS} & union
+    beside = {(s + source, t + target) for s, t in union - links for source, target in _NEIGHBOURS} & union
+    near = sorted(beside, key=lambda link: (link[1], link[0]))
     num_links = -1
     while num_links < len(links):  # passes over all links, new ones included, until a pass adds nothing
         num_links = len(links)
-        for link in by_target(near):
-            if link in links:
-                add(neighbours(*link), any)
-    if how != "grow-diag":
-        for directed in (first, second):
-            add(by_target(directed), all if how == "grow-diag-final-and" else any)
+        for s, t in near:
+            neighbours = [(s + source, t + target) for source, target in _NEIGHBOURS] if (s, t) in links else []
+            for link in neighbours:
+                if link in union and link not in links and (link[0] not in sources or link[1] not in targets):
+                    links.add(link)
+                    sources.add(link[0])
+                    targets.add(link[1])
     return tuple(sorted(links))

@@ -8,7 +8,7 @@ from nmt.recipe.options import Options
 
 AttributionMethod = Literal["input_x_gradient", "integrated_gradients", "value_zeroing", "leave_one_out"]
 """Methods of attribution, which `nmt align --attribution` takes links from."""
-Symmetrization = Literal["none", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"]
+Symmetrization = Literal["none", "intersection", "union", "grow-diag"]
 
 POSTERIOR = 0.45
 """Least mean of both posteriors of a link (docs/lab-notes/2026-11-20-alignment.md)."""
@@ -34,8 +34,8 @@ class LinkOptions(Options):
     )
     symmetrize: Symmetrization | None = Field(
         None,
-        description="how links of target and source words are combined with --method argmax: intersection, union, "
-        "grow-diag, grow-diag-final or grow-diag-final-and; none: those of target words alone; by default grow-diag",
+        description="how links of target and source words are combined with --method argmax: intersection, union or "
+        "grow-diag; none: those of target words alone; by default grow-diag",
     )
 
     def resolved(self, has_lexicon: bool = False) -> "LinkOptions":
