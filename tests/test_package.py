@@ -109,16 +109,16 @@ LIMITS = {
     "decoding": 1_372,
     "tasks": 246,
     "training": 4_000,
-    "alignment": 1_031,
+    "alignment": 1_016,
     "jobs": 263,
     "translation": 1_594,
     "plotting": 927,
     "evaluation": 147,
-    "autotrain": 793,
+    "autotrain": 797,
     "api": 156,
     "quickstart": 218,
     "cli": 1_780,
-    "extensions": 26_868,
+    "extensions": 26_866,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

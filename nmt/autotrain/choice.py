@@ -29,7 +29,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Model:
-    """A model that can be chosen: a Transformer, or a GRU with Bahdanau attention."""
+    """A model that can be chosen: a Transformer, or a GRU with Luong attention."""
 
     width: int
     least: int
@@ -44,9 +44,7 @@ class Model:
 
     def least_over(self, other: "Model", epoch: float) -> int:
         """Returns the fewest updates with which it is better than a smaller model; ``epoch`` is those of an epoch."""
-        if self.is_recurrent:
-            return round(FORMING * (self.update / other.update) ** 2)
-        overtakes = min(max(OVERTAKES[0], OVERTAKING_EPOCHS * epoch), OVERTAKES[1]) * max(1, SMALL_EPOCH / epoch) ** 2
+        overtakes = min(OVERTAKING[0] * epoch, OVERTAKING[1]) * max(1, SMALL_EPOCH / epoch) ** 2
         return max(self.least, round(overtakes) if other.is_recurrent else 0)
 
     def expected(self, estimate: Callable[[int, int], Value], num_updates: int) -> Value:
@@ -54,10 +52,11 @@ class Model:
         return estimate(*((64, round(WORTH * num_updates)) if self.is_recurrent else (self.width, num_updates)))
 
 
-MODELS = (Model(64, 0), Model(128, 300, is_recurrent=True), Model(128, 1_200), Model(256, 12_000))
-FORMING, OVERTAKES, OVERTAKING_EPOCHS, SMALL_EPOCH, WORTH = 200, (2_500, 5_000), 12, 250, 1.7
-"""Updates in which the attention of a recurrent model forms; least and most updates of the epochs after which a
-Transformer overtakes it, later where an epoch is short; and updates of a Transformer that one of its later is worth."""
+RECURRENT, SMALL, LARGER = Model(128, 0, is_recurrent=True), Model(64, 0), (Model(128, 1_200), Model(256, 12_000))
+"""The first choice; the Transformer in its place where one is wanted; and those for longer runs."""
+OVERTAKING, SMALL_EPOCH, WORTH = (24, 10_000), 250, 1.7
+"""Epochs after which a Transformer overtakes the recurrent model, and most updates of these, which are more where an
+epoch is shorter than 250; and updates of a Transformer that one of the recurrent model is worth."""
 BATCH_TOKENS = 2048
 VOCABULARY_SIZES = {1_000: 500, 2_000: 1000, 5_000: 2000, 20_000: 4000}
 """Size of the vocabulary for a text of up to this number of pairs; 8,000 for a larger one."""
@@ -112,9 +111,14 @@ class Encoded:
     pairs: Pairs
     """Some pairs that are no longer."""
 
+    @property
+    def epoch(self) -> float:
+        """Updates of an epoch."""
+        return self.num_tokens / BATCH_TOKENS
+
     def dropout(self, num_updates: int) -> float:
         """Returns the dropout for a number of updates."""
-        return _at_most(DROPOUT, num_updates * BATCH_TOKENS / self.num_tokens, 0.3)
+        return _at_most(DROPOUT, num_updates / self.epoch, 0.3)
 
     def fitting(self, pairs: Pairs, vocabularies: Vocabularies) -> Pairs:
         """Returns the pairs that have pieces and aren't longer than the sentences that are trained on."""
@@ -148,18 +152,18 @@ def model_options(model: Model, dropout: float, joint: bool = True) -> dict[str,
     if not model.is_recurrent:
         return options | {"scale_embeddings": True, "init": "xavier", "encoder": layers, "decoder": dict(layers)}
     cells = {"cell": "gru", "hidden_size": width, "dropout": dropout}
-    decoder = {"type": "bahdanau", **cells, "attention": {"type": "additive", "size": width}}
+    decoder = {"type": "luong", **cells, "hidden_size": 2 * width, "attention": {"type": "general"}}
     return options | {"encoder": {"type": "recurrent", **cells, "bidirectional": True}, "decoder": decoder}
 
 
-def training_options(width: int, num_updates: int, minutes: float | None) -> dict[str, Any]:
+def training_options(model: Model, num_updates: int, minutes: float | None) -> dict[str, Any]:
     """Returns the part ``training`` of a recipe for about this number of updates.
 
     Args:
         minutes: of the run; None to end it when validation says that more brings nothing.
     """
     warmup_steps = min(max(num_updates // 20, 1), 300)
-    learning_rate = round(0.003 * (128 / width) ** 0.5, 4)
+    learning_rate = round((0.006 if model.is_recurrent else 0.003) * (128 / model.width) ** 0.5, 4)
     schedule = {"type": "cosine", "stable_fraction": 0.5} if minutes else {"type": "plateau", "patience": 2}
     end: dict[str, Any] = {"max_minutes": minutes} if minutes else {"patience": 8}
     return end | {

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from nmt.autotrain.choice import (
-    BATCH_TOKENS,
     ENOUGH_EPOCHS,
-    MODELS,
+    LARGER,
+    RECURRENT,
+    SMALL,
     Encoded,
     Model,
     learn_vocabulary,
@@ -101,7 +102,7 @@ class Prepared:
                      "max_length": self.encoded.max_length},
             "vocabulary": self.vocabulary.model_dump(mode="json") | {"path": str(self.folder)},
             "model": model_options(model, self.encoded.dropout(num_updates), self.vocabulary.joint),
-            "training": training_options(model.width, num_updates, request.minutes),
+            "training": training_options(model, num_updates, request.minutes),
             "decoding": {"length_penalty": "word_reward", "alpha": 0.7},
         }  # fmt: skip
         if request.start:
@@ -118,20 +119,19 @@ class Prepared:
         """The models for which there can be time, whose speed is measured once."""
         seconds, models = 60 * (self.request.minutes or LONG_MINUTES), list[Model]()
         sets_layers = any(key.startswith("model.") for key in self.request.overrides)  # those of a Transformer
-        for model in MODELS[:1] if self.request.start else MODELS:
-            others = [each for each in models if not each.is_recurrent]
-            has_time = not others or others[-1].num_updates(seconds) >= model.least
-            if has_time and not (sets_layers and model.is_recurrent):
-                recipe = self.recipe(model, 1000)
-                update = measure_speed(recipe, self.encoded.pairs)
-                models.append(replace(model, width=recipe.model.embedding_size, update=update))
+        for model in (SMALL,) if self.request.start else (SMALL if sets_layers else RECURRENT, *LARGER):
+            if models and models[-1].num_updates(seconds) < model.least_over(models[-1], self.encoded.epoch):
+                break  # the larger model would make even fewer
+            recipe = self.recipe(model, 1000)
+            update = measure_speed(recipe, self.encoded.pairs)
+            models.append(replace(model, width=recipe.model.embedding_size, update=update))
         return models
 
     def choose(self) -> Recipe:
         """Chooses the model and the number of updates; says why, and what is to be expected."""
         models, deadline, minutes = self.models, self.request.deadline, self.request.minutes
         seconds = deadline - time.monotonic() if deadline else 60 * LONG_MINUTES
-        model, epoch = models[0], self.encoded.num_tokens / BATCH_TOKENS
+        model, epoch = models[0], self.encoded.epoch
         for larger in models[1:]:
             model = larger if larger.num_updates(seconds) >= larger.least_over(model, epoch) else model
         if minutes is None:
@@ -141,9 +141,9 @@ class Prepared:
         num_updates = model.num_updates(seconds)
         recipe = self.recipe(model, num_updates)
         encoder = recipe.model.encoder
-        others = () if self.request.start else MODELS[2:]  # a trained model has its own width
-        leasts = [(each, least) for each in others if num_updates < (least := each.least_over(model, epoch))]
-        wide = "".join(f"; a transformer of width {each.width} needs {least:,} or more" for each, least in leasts)
+        leasts = [(each.width, each.least_over(model, epoch)) for each in (() if self.request.start else LARGER)]
+        needs = "; a transformer of width {} needs {:,} or more".format
+        wide = "".join(needs(*each) for each in leasts if 1 < each[1] / num_updates < 100)
         say(
             f"model: {encoder['type']} of width {model.width}; there is time for about {num_updates:,} updates "
             f"({60 / model.update:,.0f} updates a minute){wide}\ntraining: {recipe.training.optimizer['type']}, about "

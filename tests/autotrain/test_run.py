@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 
 import nmt
-from nmt.autotrain.choice import MODELS, Encoded, learn_vocabulary
+from nmt.autotrain.choice import LARGER, RECURRENT, SMALL, Encoded, learn_vocabulary
 from nmt.autotrain.prepared import Request, prepare
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.weights import read_tensors
 from nmt.quickstart.embedded_corpus import splits
-from nmt.recipe.schema import Recipe
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 TINY = {"model.encoder.num_layers": 1, "model.decoder.num_layers": 1, "model.embedding_size": 32,
@@ -125,41 +124,40 @@ def test_a_width_that_is_set_is_taken_however_little_time_there_is(
 
 
 @pytest.mark.parametrize(
-    ("minutes", "ratio", "chosen"),
+    ("minutes", "settings", "chosen", "measured"),
     [
-        (10.0, 1.6, ("recurrent", 128)),
-        (10.0, 3.0, ("transformer", 64)),  # long sentences
-        (2.0, 1.6, ("transformer", 64)),
-        (30.0, 1.6, ("recurrent", 128)),
-        (30.0, 3.3, ("transformer", 128)),
-        (10.0, 2.2, ("transformer", 64)),  # too few updates for attention to form
-        (30.0, 2.2, ("recurrent", 128)),
-        (40.0, 1.6, ("recurrent", 128)),  # the text is small
+        (2.0, {}, ("recurrent", 128), 1),
+        (60.0, {}, ("recurrent", 128), 1),
+        (90.0, {}, ("transformer", 128), 2),  # there is time for 24 epochs
+        (600.0, {}, ("transformer", 256), 3),
+        (2.0, {"model.encoder.type": "transformer"}, ("transformer", 64), 1),
+        (30.0, {"model.encoder.type": "transformer"}, ("transformer", 128), 2),
     ],
 )
-def test_a_recurrent_model_is_chosen_for_a_short_run_where_it_is_fast(
-    text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float, ratio: float,
-    chosen: tuple[str, int],
+def test_the_model_is_chosen_by_the_updates_there_is_time_for(
+    text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float, settings: dict[str, str],
+    chosen: tuple[str, int], measured: int,
 ) -> None:  # fmt: skip
-    def seconds(recipe: Recipe, _: object) -> float:
-        return 0.4 * (ratio if recipe.model.encoder["type"] == "recurrent" else recipe.model.embedding_size / 64)
-
-    monkeypatch.setattr("nmt.autotrain.prepared.measure_speed", seconds)
-    model = prepare(Request(text, minutes), tmp_path).choose().model
+    monkeypatch.setattr(Encoded, "epoch", 250.0)
+    monkeypatch.setattr(
+        "nmt.autotrain.prepared.measure_speed", lambda recipe, _: 0.4 * recipe.model.embedding_size / 64
+    )
+    prepared = prepare(Request(text, minutes, settings), tmp_path)
+    model = prepared.choose().model
     assert (model.encoder["type"], model.embedding_size) == chosen
+    assert len(prepared.models) == measured, "a model for which there can't be time is not measured"
 
 
-@pytest.mark.parametrize(("epoch", "least"), [(50, 62_500), (209, 3_589), (250, 3_000), (1_000, 5_000)])
+@pytest.mark.parametrize(("epoch", "least"), [(50, 30_000), (209, 7_177), (250, 6_000), (1_000, 10_000)])
 def test_a_transformer_overtakes_a_recurrent_model_after_some_epochs(epoch: int, least: int) -> None:
-    small, recurrent, wide = MODELS[:3]
-    assert wide.least_over(recurrent, epoch) == least
-    assert wide.least_over(small, epoch) == 1_200
+    assert LARGER[0].least_over(RECURRENT, epoch) == least
+    assert LARGER[0].least_over(SMALL, epoch) == 1_200
 
 
 def test_settings_of_the_vocabulary_are_used(text: tuple[Path, Path], tmp_path: Path) -> None:
     settings = {"vocabulary.type": "bpe", "vocabulary.joint": False, "vocabulary.size": 60}
     prepared = prepare(Request(text, 1.0, settings), tmp_path)
-    recipe, vocabularies = prepared.recipe(MODELS[0], 100), Vocabularies.load(tmp_path)
+    recipe, vocabularies = prepared.recipe(SMALL, 100), Vocabularies.load(tmp_path)
     assert (recipe.vocabulary.type, recipe.model.tie) == ("bpe", "target")
     assert len(vocabularies.source) == 60
     assert [vocabularies.source.token(n) for n in range(60)] != [vocabularies.target.token(n) for n in range(60)]

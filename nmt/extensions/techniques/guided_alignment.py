@@ -43,8 +43,8 @@ from nmt.training.techniques import Technique
 
 MAX_UPDATES = 10_000
 """Updates of a run that is long enough for attention to form by itself."""
-WEIGHTS = {("recurrent", "bahdanau"): 0.1, ("transformer", "transformer"): 0.3}
-"""Of the alignment loss, for the encoders and decoders that `nmt train` chooses."""
+TAUGHT, WEIGHT = ("bahdanau", "luong", "transformer"), 0.3
+"""Decoders whose attention `nmt train TEXTS` teaches, and the weight of the alignment loss of a head."""
 
 
 class GuidedAlignment(Technique):
@@ -53,6 +53,9 @@ class GuidedAlignment(Technique):
     class Options(groups.Options):
         links: Literal["learned"] | Path | None = Field(
             None, description="Pharaoh file, a line for each pair; learned: from the text; null: those of data.corpora"
+        )
+        embeddings: bool = Field(
+            False, description="with learned links: pieces that translate each other begin with similar embeddings"
         )
         split_punctuation: bool = Field(False, description="links count punctuation marks as words, as `nmt align`")
         weight: float = Field(0.05, gt=0, description="of the alignment loss of each head beside that of the tokens")
@@ -91,6 +94,12 @@ class GuidedAlignment(Technique):
                 "Guided alignment needs word links of each of data.corpora.",
                 "Write them with `nmt align TEACHER SOURCE TARGET -o FILE`, and name them: links: FILE.",
             )
+        is_new = recipe.model.tie == "all" and not recipe.training.finetune_from
+        if options.embeddings and not (options.links == "learned" and is_new):
+            yield UserError(
+                "training.techniques.guided_alignment.embeddings needs learned links and new embeddings of both sides.",
+                "Set it to false, or set links: learned and model.tie: all, without training.finetune_from.",
+            )
 
     def annotations(self, vocabularies: Vocabularies) -> "LinkFile | None":
         """Links of the only text; those of corpora are read for modifiers, too."""
@@ -106,6 +115,8 @@ class GuidedAlignment(Technique):
     def setup_model(self, model: Seq2Seq) -> None:
         self._decoder = model.decoder
         self._heads = taught_heads(self.options, model.decoder)
+        if self.options.embeddings and self._learned:
+            self._learned.align_embeddings(model.decoder.embedding.weight)  # before those of a checkpoint are read
 
     def save(self, directory: Path) -> None:
         self._heads.save(ModelDirectory(directory).alignment, self._decoder)
@@ -122,12 +133,11 @@ def guided_recipe(recipe: Recipe, num_updates: int) -> Recipe:
     On a GPU an update takes so little time that attention forms in seconds, and CUDA graphs are worth more.
     """
     model, training = recipe.model, recipe.training
-    weight = WEIGHTS.get((model.encoder["type"], model.decoder["type"]))
     is_short = num_updates <= MAX_UPDATES and pick_device(recipe.device).type == "cpu"
-    if weight is None or not is_short or training.techniques or training.finetune_from:
+    if model.decoder["type"] not in TAUGHT or not is_short or training.techniques or training.finetune_from:
         return recipe
     say("attention is taught by word links that are learned from the text (guided_alignment)")
-    guided = {"links": "learned", "weight": weight}
+    guided = {"links": "learned", "weight": WEIGHT, "embeddings": model.tie == "all"}
     if "num_heads" in model.decoder:  # one in each layer
         guided["head"] = ",".join(f"{layer}:1" for layer in range(1, 1 + model.decoder["num_layers"]))
     return with_training(recipe, techniques={"guided_alignment": guided})

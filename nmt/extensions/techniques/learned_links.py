@@ -22,6 +22,8 @@ DIAGONAL = 4.0
 """λ of the preference for links near the diagonal: where Dyer et al. 2013 begin."""
 LEAST_PROBABILITY, LEAST_LINK = 1e-3, 0.25
 """Probabilities of a translation, and of a link, below which there is none."""
+LEAST_SHARED, PULL = 0.05, 3.0
+"""Geometric mean of the probabilities in both directions from which on embeddings are moved; and its factor."""
 
 
 class LearnedLinks:
@@ -42,6 +44,25 @@ class LearnedLinks:
         for row, of_table, probability in zip(both, keys, (forward, backward), strict=True):
             row[np.searchsorted(merged, of_table)] = probability
         self._keys, self._both = torch.from_numpy(merged), torch.from_numpy(both)
+
+    def align_embeddings(self, weight_VD: Tensor) -> None:
+        """Moves the embedding of each piece towards those of the pieces that translate it, and keeps its norm.
+
+        A translation has the weight min(1, 3 √(p(target | source) p(source | target))), and the piece itself 1. What a
+        new model learns of a piece then holds for its translation, too.
+        """
+        of_source, of_target = self._keys // SIZE - 1, self._keys % SIZE - 1
+        shared = self._both.prod(dim=0).sqrt()
+        are_pieces = (of_source >= 0) & (of_target >= 0) & (of_source != of_target)
+        rows = ((shared >= LEAST_SHARED) & are_pieces).nonzero()[:, 0]
+        ends, pulled = (of_source[rows], of_target[rows]), (PULL * shared[rows, None]).clamp(max=1)
+        before = weight_VD.detach().cpu()  # the order of the sums is the same each time on a CPU alone
+        moved = before.clone()
+        for here, there in (ends, ends[::-1]):
+            moved.index_add_(0, here, pulled * before[there])
+        moved *= before.norm(dim=1, keepdim=True) / moved.norm(dim=1, keepdim=True).clamp(min=1e-9)
+        with torch.no_grad():
+            weight_VD.copy_(moved)
 
     def mask(self, batch: Batch) -> Tensor:
         """True where a target position translates a source position, both without SOS and with EOS. [B, T, S]

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from fixture_types import RecipeMaker
 from run_files import assert_same_run, read_metrics
 
 import nmt
+from nmt.core.errors import UserError
 from nmt.data.batch import make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.extensions.techniques.learned_links import LearnedLinks
@@ -60,10 +62,33 @@ def test_unknown_words_and_padding_have_no_links(joint_vocabularies: Vocabularie
     assert links.mask(batch).nonzero().tolist() == [[0, 0, 0], [0, 1, 1], [0, 3, 3], [1, 1, 1]]
 
 
-@pytest.mark.parametrize("system", ["bahdanau", "transformer"])
+def test_embeddings_of_translations_become_similar(joint_vocabularies: Vocabularies) -> None:
+    size = len(joint_vocabularies.source)
+    words = range(5, size, 2)  # the translation of each is the next piece
+    rng = np.random.default_rng(1)
+    sources = [rng.choice(words, 3, replace=False).astype(np.int32) for _ in range(300)]
+    weight = torch.randn(size + 1, 64, generator=torch.Generator().manual_seed(1))
+    weight[0] = 0.0  # PAD
+    moved = weight.clone()
+    LearnedLinks((Side(sources), Side(source + 1 for source in sources))).align_embeddings(moved)  # type: ignore[arg-type]
+    torch.testing.assert_close(moved.norm(dim=1), weight.norm(dim=1))
+    cosine = torch.nn.functional.cosine_similarity(moved[:, None], moved[None], dim=-1)
+    assert min(cosine[word, word + 1] for word in words) > 0.8
+    assert max(cosine[word, other] for word in words for other in words if word != other) < 0.5
+
+
+def test_embeddings_that_are_trained_are_not_moved(make_recipe: RecipeMaker, tmp_path: Any) -> None:
+    guided = {"training.techniques.guided_alignment": {"links": "learned", "embeddings": True}}
+    for changes in ({"model.tie": "none"}, {"training.finetune_from": str(tmp_path)}):
+        with pytest.raises(UserError, match="needs learned links and new embeddings of both sides"):
+            nmt.train(make_recipe("luong", max_steps=1), tmp_path / "run", overrides=guided | changes)
+
+
+@pytest.mark.parametrize("system", ["luong", "transformer"])
 def test_attention_follows_learned_links(system: str, make_recipe: RecipeMaker, tmp_path: Any) -> None:
     """The alignment loss falls, and a run that is resumed goes on with the same links."""
-    guided = {"training.techniques.guided_alignment": {"links": "learned", "weight": 1.0, "attention": "output"}}
+    options = {"links": "learned", "weight": 1.0, "attention": "output", "embeddings": True}
+    guided = {"training.techniques.guided_alignment": options, "model.tie": "all"}
     recipe = make_recipe(system, max_steps=30, log_every=10)
     at_once = nmt.train(recipe, tmp_path / "at_once", overrides=guided)
     first, *_, last = (row["alignment"] for row in read_metrics(at_once, "train"))
