@@ -153,7 +153,8 @@ def model_options(model: Model, dropout: float, joint: bool = True) -> dict[str,
         return options | {"scale_embeddings": True, "init": "xavier", "encoder": layers, "decoder": dict(layers)}
     cells = {"cell": "gru", "hidden_size": width, "dropout": dropout}
     decoder = {"type": "luong", **cells, "hidden_size": 2 * width, "attention": {"type": "general"}}
-    return options | {"encoder": {"type": "recurrent", **cells, "bidirectional": True}, "decoder": decoder}
+    encoder = {"type": "recurrent", **cells, "bidirectional": True, "attend_embeddings": True}
+    return options | {"encoder": encoder, "decoder": decoder}
 
 
 def training_options(model: Model, num_updates: int, minutes: float | None) -> dict[str, Any]:

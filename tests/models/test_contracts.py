@@ -89,7 +89,8 @@ def is_possible(row: Row) -> bool:
     return not (
         any(row[side] == "act_rnn" and not averageable(row.get(f"{side}.cell")) for side in ("encoder", "decoder"))
         or (decoder == "recurrent" and bridge in ("zero", "learned"))
-        or (encoder == "ntm" and bridge == "copy")  # its state is narrower than its memory
+        # Its state is narrower than its memory.
+        or ((encoder == "ntm" or row.get("encoder.attend_embeddings")) and bridge == "copy")
         or (memory == "slots" and (encoder != "ntm" or row["decoder.num_free_slots"]))
         # Its last annotation is that of EOS, whatever the source is.
         or (encoder == "embedding" and row.get("decoder.pooling") == "last")
@@ -130,6 +131,8 @@ def draw(generator: random.Random) -> Row:
             pending |= choices(getattr(table[row[place]], "Options", Options), f"{place}.")
     if row.get("encoder.bidirectional") is False:
         row["encoder.hidden_size"] *= 2
+    if row.get("encoder.attend_embeddings") and "decoder.hidden_size" in row:
+        row["decoder.hidden_size"] *= 2
     return row if is_possible(row) else draw(generator)
 
 

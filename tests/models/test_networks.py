@@ -210,3 +210,19 @@ def test_a_reversing_encoder_reads_from_the_end_and_keeps_places(make_model: Mak
         expected = backwards.memories[0].values_BSD[0].flip(0)
         torch.testing.assert_close(encoded.memories[0].values_BSD[row, :length], expected)
         torch.testing.assert_close(encoded.final[0][row], backwards.final[0][0])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("reverse", [False, True])
+def test_attention_reads_embeddings_beside_annotations(make_model: MakeModel, batch: Batch, reverse: bool) -> None:
+    """The rest of the encoder is as without them."""
+    decoder = {"type": "luong", "hidden_size": 6, "attention": {"type": "general"}}
+    both = ({**ENCODER, "reverse": reverse, "attend_embeddings": attended} for attended in (False, True))
+    plain, model = (make_model(encoder, decoder) for encoder in both)
+    model.encoder.load_state_dict(plain.encoder.state_dict())
+    found, without = (each.encode(batch.source_BS, batch.source_length_B) for each in (model, plain))
+    (memory,), (annotations,) = found.memories, without.memories
+    words_BSE = model.encoder.embedding(batch.source_BS)
+    torch.testing.assert_close(memory.values_BSD, torch.cat((annotations.values_BSD, words_BSE), dim=-1))
+    torch.testing.assert_close(found.final, without.final)
+    assert model.decoder.unroll(TARGET.expand(len(words_BSE), -1), found).features_BTD.isfinite().all()

@@ -36,6 +36,9 @@ class RecurrentEncoder(Encoder):
         bidirectional: bool = Field(True, description="read from both ends")
         initial_state: Literal["zero", "learned"] = Field("zero", description="first state: zeros, or parameters")
         reverse: bool = Field(False, description="read the source from its end (Sutskever et al. 2014)")
+        attend_embeddings: bool = Field(
+            False, description="attention reads the embedding of each word beside its annotation (Kuang et al. 2018)"
+        )
         truncation: int | None = Field(
             None, ge=1, description="maximum number of source words that gradients go back through; null: all"
         )
@@ -47,20 +50,22 @@ class RecurrentEncoder(Encoder):
         is_learned = options.initial_state == "learned"
         self.first_state = LearnedState(options, self.recurrence.output_size) if is_learned else None
         self.dropout = Dropout(options.dropout)
-        self.reverse = options.reverse
+        self.reverse, self.attend_embeddings = options.reverse, options.attend_embeddings
         self.final_size = self.recurrence.output_size
-        self.memory_sizes = (self.final_size,)
+        self.memory_sizes = (self.final_size + options.attend_embeddings * self.embedding.size,)
 
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
-        x_BSD = self.dropout(self.embedding(source_BS))
-        if self.reverse:
-            x_BSD = reverse_within(x_BSD, source_length_B)
+        words_BSE = self.dropout(self.embedding(source_BS))
+        x_BSE = reverse_within(words_BSE, source_length_B) if self.reverse else words_BSE
         start = self.first_state(len(source_BS)) if self.first_state is not None else None
-        annotations_BSD, final = self.recurrence(x_BSD, start, source_length_B)
+        annotations_BSD, final = self.recurrence(x_BSE, start, source_length_B)
         if self.reverse:
             annotations_BSD = reverse_within(annotations_BSD, source_length_B)
-        return EncoderOutput((Memory(self.dropout(annotations_BSD), mask_BS),), final[: self.recurrence.num_states])
+        memory_BSD = self.dropout(annotations_BSD)
+        if self.attend_embeddings:
+            memory_BSD = torch.cat((memory_BSD, words_BSE), dim=-1)
+        return EncoderOutput((Memory(memory_BSD, mask_BS),), final[: self.recurrence.num_states])
 
 
 class RecurrentDecoderOptions(StackOptions):
