@@ -54,7 +54,7 @@ class Model:
 
 RECURRENT, SMALL, LARGER = Model(128, 0, is_recurrent=True), Model(64, 0), (Model(128, 1_200), Model(256, 12_000))
 """The first choice; the Transformer in its place where one is wanted; and those for longer runs."""
-OVERTAKING, SMALL_EPOCH, WORTH = (24, 10_000), 250, 1.7
+OVERTAKING, SMALL_EPOCH, WORTH = (24, 10_000), 250, 2.7
 """Epochs after which a Transformer overtakes the recurrent model, and most updates of these, which are more where an
 epoch is shorter than 250; and updates of a Transformer that one of the recurrent model is worth."""
 BATCH_TOKENS = 2048

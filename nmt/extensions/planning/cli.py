@@ -77,7 +77,6 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
          ]}
         for model in prepared.models
         for optimizer in UPDATES
-        if optimizer == "muon" or not model.is_recurrent
     ]  # fmt: skip
     if as_json:
         show_json({"text": vars(profile), "chrf_error": ERROR, "minutes": minutes, "rows": rows})

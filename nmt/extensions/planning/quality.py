@@ -90,8 +90,8 @@ class QualityCurve(NamedTuple):
         return self.floor + (end - self.floor) / (1 + e ** (self.rate * (middle - log(max(num_updates, 1)))))
 
 
-MUON = QualityCurve(62.0, 8.64, 17.3, 6.38, 0.74, 0.78, 0.77, 1.81, 16.9)
-"""Fitted to runs of 5 to 30 minutes with taught attention (docs/lab-notes/2026-11-28-package-descriptions.md)."""
+MUON = QualityCurve(61.6, 10.8, 14.1, 6.14, 0.79, 0.87, 0.81, 1.14, 17.5)
+"""Fitted to runs of 4 to 36 minutes with taught attention (docs/lab-notes/2026-11-27-front-door.md)."""
 UPDATES = {"adam": 0.4, "muon": 1.0}
 """The updates of Muon that one of an optimizer is worth (docs/lab-notes/2026-11-26-muon.md)."""
 ERROR = 8.0

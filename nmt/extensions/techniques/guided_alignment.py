@@ -41,7 +41,7 @@ from nmt.recipe.schema import DataOptions, Recipe
 from nmt.training.run import with_training
 from nmt.training.techniques import Technique
 
-MAX_UPDATES = 10_000
+MAX_UPDATES = 20_000
 """Updates of a run that is long enough for attention to form by itself."""
 TAUGHT, WEIGHT = ("bahdanau", "luong", "transformer"), 0.3
 """Decoders whose attention `nmt train TEXTS` teaches, and the weight of the alignment loss of a head."""
