@@ -84,8 +84,8 @@ def symmetrize(forward: Iterable[Link], backward: Iterable[Link], how: Symmetriz
     while num_links < len(links):  # passes over all links, new ones included, until a pass adds nothing
         num_links = len(links)
         for s, t in near:
-            neighbours = [(s + source, t + target) for source, target in _NEIGHBOURS] if (s, t) in links else []
-            for link in neighbours:
+            for source, target in _NEIGHBOURS if (s, t) in links else ():
+                link = s + source, t + target
                 if link in union and link not in links and (link[0] not in sources or link[1] not in targets):
                     links.add(link)
                     sources.add(link[0])

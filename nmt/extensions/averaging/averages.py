@@ -72,16 +72,16 @@ def _choose(directory: Path, last: int | None, best: int | None) -> list[Path]:
     """Returns the checkpoints to average, in order."""
     if (last is None) == (best is None):
         raise UserError("It is not clear what to average.", "Give one of --last N and --best N.")
-    folder = CheckpointFolder(directory)
+    folder, count = CheckpointFolder(directory), last or best or 0
     if not folder.all():
         raise UserError(f"{directory} holds no checkpoints.", "Name the folder of a training run.")
-    if best is not None:
-        chosen, kind = folder.best()[:best], "checkpoints that were validated"
-    else:
-        chosen, kind = folder.all()[-(last or 0) :], "checkpoints"
-    if len(chosen) < (last or best or 0):
+    if count < 2:
+        raise UserError("The mean of one checkpoint is that checkpoint.", "Name two at least.")
+    chosen = folder.all()[-count:] if best is None else folder.best()[:count]
+    if len(chosen) < count:
+        kind = "checkpoints" if best is None else "checkpoints that were validated"
         raise UserError(
-            f"{directory} holds {len(chosen)} {kind}, not {last or best}.",
+            f"{directory} holds {len(chosen)} {kind}, not {count}.",
             "Ask for fewer, or train with a larger training.keep_last.",
         )
     return sorted(chosen, key=step_of)
