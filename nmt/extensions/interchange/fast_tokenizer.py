@@ -12,14 +12,17 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from sentencepiece.sentencepiece_model_pb2 import ModelProto
-
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 
 SEPARATOR = "\ufff0"
 """A reserved code point that Unicode treats as a control character, so no grapheme cluster contains it."""
 START, END = r"(?<![\s\S])", r"(?![\s\S])"
 """Patterns for the begin and the end of the text; other anchors have another meaning in JavaScript."""
+USER_DEFINED = 4
+"""Type of a piece in a sentencepiece model."""
+UNIGRAM, BPE = 1, 2
+"""Types of sentencepiece models."""
+Value = int | bytes
 
 
 def fast_tokenizer(vocabulary: SentencePieceVocabulary) -> dict[str, Any] | None:
@@ -28,18 +31,18 @@ def fast_tokenizer(vocabulary: SentencePieceVocabulary) -> dict[str, Any] | None
     Ids are those of sentencepiece, except for combining marks that aren't in canonical order, and for special symbols
     in a text of whose characters a unigram model has no piece.
     """
-    model = ModelProto.FromString(vocabulary.sentencepiece_model)
-    if any(piece.type == piece.USER_DEFINED for piece in model.pieces):
+    fields = _fields(vocabulary.sentencepiece_model)
+    parts = [(number, dict(_fields(value))) for number, value in fields if isinstance(value, bytes) and number <= 3]
+    if any(number == 1 and part.get(3) == USER_DEFINED for number, part in parts):
         return None
-    trainer, normalizer = model.trainer_spec, model.normalizer_spec
-    has_bytes, is_unigram = trainer.byte_fallback, trainer.model_type == trainer.UNIGRAM
+    trainer, normalizer = (dict(parts)[number] for number in (2, 3))
+    rules, has_bytes, kind = normalizer.get(2), bool(trainer.get(35)), trainer.get(3, UNIGRAM)
     pieces = [vocabulary.token(i) for i in range(len(vocabulary))]
-    rules = normalizer.precompiled_charsmap
-    normalizers = [*_rules(rules)] if rules else []
-    if normalizer.remove_extra_whitespaces:
+    normalizers = [*_rules(rules)] if isinstance(rules, bytes) and rules else []
+    if normalizer.get(4, 1):  # remove_extra_whitespaces
         normalizers += [_replace(f"{START} +", ""), _replace(" {2,}", " ")]
-    normalizers += [_replace(" ", "▁"), *([_replace(f"▁+{END}", "")] if normalizer.remove_extra_whitespaces else [])]
-    if normalizer.add_dummy_prefix:
+    normalizers += [_replace(" ", "▁"), *([_replace(f"▁+{END}", "")] if normalizer.get(4, 1) else [])]
+    if normalizer.get(3, 1):  # add_dummy_prefix
         normalizers.append({"type": "Prepend", "prepend": "▁"})
     specials = [vocabulary.pad, vocabulary.unk, vocabulary.sos, vocabulary.eos]
     eos = pieces[vocabulary.eos]
@@ -54,7 +57,7 @@ def fast_tokenizer(vocabulary: SentencePieceVocabulary) -> dict[str, Any] | None
             for i in sorted(specials)
         ],
         "normalizer": {"type": "Sequence", "normalizers": normalizers},
-        "pre_tokenizer": _split([pieces[i] for i in specials]) if is_unigram else None,
+        "pre_tokenizer": _split([pieces[i] for i in specials]) if kind == UNIGRAM else None,
         "post_processor": {
             "type": "TemplateProcessing",
             "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": eos, "type_id": 0}}],
@@ -65,29 +68,29 @@ def fast_tokenizer(vocabulary: SentencePieceVocabulary) -> dict[str, Any] | None
             "special_tokens": {eos: {"id": eos, "ids": [vocabulary.eos], "tokens": [eos]}},
         },
         "decoder": {"type": "Sequence", "decoders": decoders},
-        "model": _model(trainer, vocabulary),
+        "model": _model(kind, vocabulary, has_bytes),
     }
 
 
-def _model(trainer: Any, vocabulary: SentencePieceVocabulary) -> dict[str, Any]:
+def _model(kind: Value, vocabulary: SentencePieceVocabulary, has_bytes: bool) -> dict[str, Any]:
     """Returns the part that divides normalised text."""
     pieces, scores = [vocabulary.token(i) for i in range(len(vocabulary))], vocabulary.scores()
-    if trainer.model_type == trainer.UNIGRAM:
+    if kind == UNIGRAM:
         least = min(scores.values())  # other values would change the score of unknown characters
         table = [[piece, scores.get(piece, least)] for piece in pieces]
-        return {"type": "Unigram", "unk_id": vocabulary.unk, "vocab": table, "byte_fallback": trainer.byte_fallback}
+        return {"type": "Unigram", "unk_id": vocabulary.unk, "vocab": table, "byte_fallback": has_bytes}
     ids = {piece: i for i, piece in enumerate(pieces)}
     merges = [
         (-score, ids[piece], piece[:cut], piece[cut:])
-        for piece, score in (scores.items() if trainer.model_type == trainer.BPE else ())
+        for piece, score in (scores.items() if kind == BPE else ())
         for cut in range(1, len(piece))
         if piece[:cut] in scores and piece[cut:] in scores
     ]
     unknown = pieces[vocabulary.unk]
     return {
         "type": "BPE", "dropout": None, "unk_token": unknown, "continuing_subword_prefix": None,
-        "end_of_word_suffix": None, "fuse_unk": True, "byte_fallback": trainer.byte_fallback, "ignore_merges": False,
-        "vocab": ids, "merges": [[left, right] for _, _, left, right in sorted(merges)],
+        "end_of_word_suffix": None, "fuse_unk": True, "byte_fallback": has_bytes, "ignore_merges": False, "vocab": ids,
+        "merges": [[left, right] for _, _, left, right in sorted(merges)],
     }  # fmt: skip
 
 
@@ -115,3 +118,26 @@ def _rules(rules: bytes) -> Iterator[dict[str, Any]]:
 
 def _replace(pattern: str, content: str) -> dict[str, Any]:
     return {"type": "Replace", "pattern": {"Regex": pattern}, "content": content}
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, Value]]:
+    """Yields number and value of each field of a message in the wire format of protocol buffers."""
+    at = 0
+
+    def number() -> int:
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = message[at]
+            at, value, shift = at + 1, value | (byte & 127) << shift, shift + 7
+            if byte < 128:
+                return value
+
+    while at < len(message):
+        key = number()
+        if key & 7 == 0:
+            yield key >> 3, number()
+        else:
+            size = number() if key & 7 == 2 else {1: 8, 5: 4}[key & 7]
+            at += size
+            yield key >> 3, message[at - size : at]

@@ -1,10 +1,10 @@
 """New subwords and symbols for trained vocabularies, and the weights of a model that gets another vocabulary."""
 
 import re
+import struct
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
-from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from torch import Tensor, nn
 
 from nmt.core.console import progress_bar, say
@@ -17,6 +17,8 @@ from nmt.models.contracts import OutputLayer
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import Recipe, VocabularyOptions
 from nmt.training.data import Sample, symbols_of
+
+NORMAL, CONTROL, USER_DEFINED = 1, 3, 4  # types of pieces in sentencepiece's ModelProto
 
 
 def with_new_pieces(recipe: Recipe, vocabularies: Vocabularies, texts: Sequence[ParallelText]) -> Vocabularies:
@@ -74,15 +76,26 @@ def _extended(
     wanted = options.model_copy(update={"size": options.size - len(vocabulary) + len(SPECIALS)})
     learned = kind.learn(lines, wanted, (), "the corpora with new_pieces", is_limit=True)
     # In BPE the later merges have the lower scores, and the new ones come after all others.
-    Piece, offset = ModelProto.SentencePiece, min(scores.values()) if kind is BpeVocabulary else 0.0
-    added = [(piece, offset + score, Piece.NORMAL) for piece, score in learned.scores().items()]
-    added += [(symbol, 0.0, Piece.USER_DEFINED if symbol in TERM else Piece.CONTROL) for symbol in specials]
+    offset = min(scores.values()) if kind is BpeVocabulary else 0.0
+    added = [(piece, offset + score, NORMAL) for piece, score in learned.scores().items()]
+    added += [(symbol, 0.0, USER_DEFINED if symbol in TERM else CONTROL) for symbol in specials]
     known = set(map(vocabulary.token, range(len(vocabulary))))
-    model = ModelProto.FromString(vocabulary.sentencepiece_model)
-    for piece, score, kind in added:
-        if piece not in known:
-            model.pieces.add(piece=piece, score=score, type=kind)
-    return type(vocabulary)(model.SerializeToString())
+    # A message of protobuf is extended by appending entries of its repeated fields.
+    new = b"".join(_entry(*entry) for entry in added if entry[0] not in known)
+    return type(vocabulary)(vocabulary.sentencepiece_model + new)
+
+
+def _entry(piece: str, score: float, kind: int) -> bytes:
+    """Returns an entry of ``pieces``, the first field of sentencepiece's ModelProto: its piece, score and type."""
+    text = piece.encode()
+    content = b"\x0a" + _varint(len(text)) + text + b"\x15" + struct.pack("<f", score) + b"\x18" + _varint(kind)
+    return b"\x0a" + _varint(len(content)) + content
+
+
+def _varint(number: int) -> bytes:
+    """Returns a number as protobuf writes it: 7 bits in a byte, the lowest first."""
+    low, high = number & 0x7F, number >> 7
+    return bytes([low]) if not high else bytes([low | 0x80]) + _varint(high)
 
 
 def carry_over(
