@@ -114,11 +114,11 @@ LIMITS = {
     "translation": 1_594,
     "plotting": 927,
     "evaluation": 147,
-    "autotrain": 798,
+    "autotrain": 809,
     "api": 156,
     "quickstart": 218,
-    "cli": 1_780,
-    "extensions": 26_865,
+    "cli": 1_769,
+    "extensions": 26_860,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from nmt.recipe.load import load_recipe, override
 from nmt.recipe.options import validate
 from nmt.recipe.registry import hooks
 from nmt.recipe.schema import Recipe, VocabularyOptions
+from nmt.training.resolve import resolve
 from nmt.training.run import with_training
 from nmt.translation.languages import name_of
 
@@ -115,11 +117,20 @@ class Prepared:
         return validate(Recipe, values, "the recipe that was chosen")
 
     @cached_property
+    def candidates(self) -> list[Model]:
+        """The models that have the options that were given, smallest first."""
+        found = list[Model]()
+        for model in (SMALL,) if self.request.start else (RECURRENT, *LARGER):
+            with suppress(UserError):
+                resolve(self.recipe(model, num_updates=1))
+                found.append(model)
+        return found if found and not found[0].least else [SMALL if found else RECURRENT, *found]
+
+    @cached_property
     def models(self) -> list[Model]:
         """The models for which there can be time, whose speed is measured once."""
         seconds, models = 60 * (self.request.minutes or LONG_MINUTES), list[Model]()
-        sets_layers = any(key.startswith("model.") for key in self.request.overrides)  # those of a Transformer
-        for model in (SMALL,) if self.request.start else (SMALL if sets_layers else RECURRENT, *LARGER):
+        for model in self.candidates:
             if models and models[-1].num_updates(seconds) < model.least_over(models[-1], self.encoded.epoch):
                 break  # the larger model would make even fewer
             recipe = self.recipe(model, 1000)
@@ -141,7 +152,7 @@ class Prepared:
         num_updates = model.num_updates(seconds)
         recipe = self.recipe(model, num_updates)
         encoder = recipe.model.encoder
-        leasts = [(each.width, each.least_over(model, epoch)) for each in (() if self.request.start else LARGER)]
+        leasts = [(each.width, each.least_over(model, epoch)) for each in self.candidates[1:]]
         needs = "; a transformer of width {} needs {:,} or more".format
         wide = "".join(needs(*each) for each in leasts if 1 < each[1] / num_updates < 100)
         say(

@@ -110,12 +110,6 @@ class AlignOptions:
             rich_help_panel=APPEARANCE,
         ),
     ] = False
-    lines: Annotated[
-        bool,
-        typer.Option(
-            help="Pictures of two rows of words, joined by lines as thick as the weights.", rich_help_panel=APPEARANCE
-        ),
-    ] = False
     numbers: Annotated[bool, typer.Option(help="Write the weights into pictures.", rich_help_panel=APPEARANCE)] = False
     gold: Annotated[
         Path | None,
@@ -157,7 +151,6 @@ class AlignOptions:
             UserError: with the remedy.
         """
         kind, is_picture = self.kind, self.kind in PICTURES
-        option, name = ("--grid", "heads") if self.grid else ("--lines", "lines")
         uses_attention = self.uses_heads or self.attribution is not None
         refusals = (
             (
@@ -172,11 +165,10 @@ class AlignOptions:
             ),
             (is_picture and self.output == "-", f"A {kind} picture needs a file.", f"Give -o links.{kind}."),
             (
-                (self.grid or self.lines) and not is_picture,
-                f"{option} is for pictures, and {kind} is none.",
-                f"Give -o {name}.png, .svg or .pdf.",
+                self.grid and not is_picture,
+                f"--grid is for pictures, and {kind} is none.",
+                "Give -o heads.png, .svg or .pdf.",
             ),
-            (self.grid and self.lines, "--grid and --lines are two kinds of picture.", "Give one of them."),
             (
                 self.lexicon_only and (uses_attention or not self.lexicon),
                 "--lexicon-only uses no attention and needs the lexicon.",
@@ -197,7 +189,6 @@ class AlignOptions:
     "nmt align runs/de-en test.de test.en > links.pharaoh",
     "nmt align runs/de-en test.de test.en -o links.png --limit 10",
     "nmt align runs/de-en test.de test.en -o heads.png --grid --limit 1",
-    "nmt align runs/de-en test.de test.en -o lines.svg --lines --limit 1",
     "nmt align runs/de-en test.de -o look.html --n-best 3",
     "nmt align runs/de-en test.tok.de test.tok.en --tokenized -o links.pharaoh",
     "nmt align runs/de-en test.de test.en --reverse runs/en-de",
@@ -293,13 +284,11 @@ def _pairs(
 
 
 def _draw_function(translator: "Translator", options: AlignOptions) -> "Draw":
-    """Returns the function that draws a sentence pair: a matrix, one for each head, lines, or shaded text."""
+    """Returns the function that draws a sentence pair: a matrix, one for each head, or shaded text."""
     from nmt.plotting.matrix import draw_matrix
 
     if options.grid:
         return cast("Draw", provided("attention grid", "--grid")(translator))
-    if options.lines:
-        return cast("Draw", provided("alignment lines", "--lines"))
     if translator.task.aligns_documents:
         return cast("Draw", provided("shaded text", "A picture of a document"))
     scale = "link probability" if options.lexicon_only else options.attribution or "attention"

@@ -132,6 +132,9 @@ def test_a_width_that_is_set_is_taken_however_little_time_there_is(
         (600.0, {}, ("transformer", 256), 3),
         (2.0, {"model.encoder.type": "transformer"}, ("transformer", 64), 1),
         (30.0, {"model.encoder.type": "transformer"}, ("transformer", 128), 2),
+        (30.0, {"model.encoder.num_heads": "2"}, ("transformer", 128), 2),
+        (600.0, {"model.encoder.hidden_size": "64"}, ("recurrent", 128), 1),  # no Transformer has such an option
+        (2.0, {"model.encoder.dropout": "0.3"}, ("recurrent", 128), 1),
     ],
 )
 def test_the_model_is_chosen_by_the_updates_there_is_time_for(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -43,19 +43,7 @@ class ComparedSystems:
             show_default="REFERENCE",
         ),
     ] = None
-    test: Annotated[
-        Literal["randomisation", "bootstrap"], typer.Option(help="Approximate randomisation or bootstrap.")
-    ] = "randomisation"
-    samples: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=40,
-            max=1_000_000,
-            help="Trials or samples of the test.",
-            show_default="10000 or, for bootstrap, 1000",
-        ),
-    ] = None
+    samples: Annotated[int, typer.Option(metavar="N", min=40, max=1_000_000, help="Trials of the test.")] = 10_000
     metrics: Metrics = METRICS
     sentences: Annotated[
         int, typer.Option(metavar="N", min=0, help="Sentences shown that got better, or worse, most.")
@@ -70,7 +58,7 @@ class ComparedSystems:
 @command(
     "nmt compare A.en B.en -r test.en -s test.de --html compare.html",
     "nmt compare A.en B.en C.en -r test.en --train train.en",
-    "nmt compare A.en B.en -r test.en --test bootstrap --json",
+    "nmt compare A.en B.en -r test.en --json",
 )
 def compare(
     options: ComparedSystems,
@@ -94,7 +82,6 @@ def compare(
 
     chosen = CompareOptions(
         tuple(names_in(options.metrics)),
-        options.test,
         options.samples,
         options.sentences_by,
         options.sentences,

@@ -19,7 +19,7 @@ from nmt.core.errors import UserError
 from nmt.core.text import describe, read_lines
 from nmt.data.dialogue import current_turn
 from nmt.evaluation.scores import TestSet
-from nmt.extensions.comparison.significance import MetricTest, SufficientStatistics, TestMethod, paired_test
+from nmt.extensions.comparison.significance import NUM_TRIALS, MetricTest, SufficientStatistics, paired_test
 from nmt.metrics.degenerate import DegenerateCount, count_degenerate
 from nmt.metrics.table import METRICS, Bleu, Metric, check_metrics
 from nmt.plotting.templates import rounded
@@ -43,9 +43,8 @@ class CompareOptions:
     """Options of a comparison."""
 
     metrics: Sequence[str] = ("bleu", "chrf", "ter")
-    method: TestMethod = "randomisation"
-    num_samples: int | None = None
-    """Trials or samples; None for sacreBLEU's default."""
+    num_samples: int = NUM_TRIALS
+    """Trials of the paired test."""
     sentence_metric: str = "chrf"
     """Ranks the sentences that got better and worse."""
     num_sentences: int = 10
@@ -74,7 +73,7 @@ def compare(
     for names in (options.metrics, [options.sentence_metric]):
         check_metrics(names, test_set.source is not None)
     statistics = [SufficientStatistics(key, test_set, options.tokenize) for key in options.metrics]
-    tests = {s.key: paired_test(s, options.method, options.num_samples) for s in statistics}
+    tests = {s.key: paired_test(s, options.num_samples) for s in statistics}
     texts_of = test_set.systems
     degenerate = {name: count_degenerate(texts, test_set.source, reference) for name, texts in texts_of.items()}
     systems, warnings = {}, []
@@ -99,7 +98,7 @@ def compare(
         "sentences": len(reference),
         "references": len(test_set.references),
         "measured_by": test_set.measured_by,
-        "test": options.method,
+        "test": "randomisation",
         "signatures": {key: test.scores[baseline].signature for key, test in tests.items()},
         "systems": systems,
         "warnings": warnings,

@@ -1,17 +1,16 @@
-"""Whether the difference between two systems is more than chance: paired tests for any metric.
+"""Whether the difference between two systems is more than chance: a paired test for any metric.
 
-Paired approximate randomisation (Riezler & Maxwell 2005) and paired bootstrap resampling (Koehn 2004). Both resample
-the sufficient statistics of :meth:`nmt.metrics.table.Metric.statistics`; for the metrics of sacreBLEU they draw
-the same samples as sacreBLEU with the same seed (``SACREBLEU_SEED``, 12345), and so give its p values.
+The test is paired approximate randomisation (Riezler & Maxwell 2005); intervals come from bootstrap resampling (Koehn
+2004). Both resample the sufficient statistics of :meth:`nmt.metrics.table.Metric.statistics`; for the metrics of
+sacreBLEU they draw the same samples as sacreBLEU with the same seed (``SACREBLEU_SEED``, 12345).
 
-Randomisation is the default because it is the more careful one: the bootstrap, as sacreBLEU defines it, compares
-absolute differences with their own mean, and so calls small differences significant about twice as readily.
+The paired bootstrap, as sacreBLEU defines it, compares absolute differences with their own mean, and so calls small
+differences significant about twice as readily.
 """
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
@@ -19,10 +18,8 @@ from nmt.core.errors import UserError
 from nmt.evaluation.scores import TestSet
 from nmt.metrics.table import METRICS, FloatArray, Metric, Score
 
-TestMethod = Literal["randomisation", "bootstrap"]
-
-NUM_SAMPLES: dict[TestMethod, int] = {"randomisation": 10_000, "bootstrap": 1000}
-"""sacreBLEU's defaults: trials of swapping translations, or samples of sentences."""
+NUM_TRIALS, NUM_SAMPLES = 10_000, 1000
+"""sacreBLEU's defaults: trials of swapping translations, and samples of sentences."""
 
 LEVEL = 0.05
 """Differences with a smaller p are called significant."""
@@ -129,35 +126,21 @@ class MetricTest:
         return f"No significant difference: {better} is ahead by {size}, which may be chance {interval}."
 
 
-def paired_test(
-    statistics: SufficientStatistics, method: TestMethod = "randomisation", num_samples: int | None = None
-) -> MetricTest:
-    """Test each system against the first one.
-
-    Args:
-        statistics: of two systems or more.
-        num_samples: samples or trials; sacreBLEU's default when None. Intervals take as many samples in a
-            bootstrap, and 1,000 beside a randomisation.
-    """
-    num_samples = num_samples or NUM_SAMPLES[method]
-    num_resamples = num_samples if method == "bootstrap" else NUM_SAMPLES["bootstrap"]
+def paired_test(statistics: SufficientStatistics, num_trials: int = NUM_TRIALS) -> MetricTest:
+    """Tests each of the other systems against the first one."""
     seed = check_seed()
     metric, (baseline, *others) = statistics.metric, statistics.of_system
-    samples = {name: bootstrap(metric, rows_NF, num_resamples, seed) for name, rows_NF in statistics.of_system.items()}
-    settings = {"bs" if method == "bootstrap" else "ar": num_samples, "seed": seed}
+    samples = {name: bootstrap(metric, rows_NF, NUM_SAMPLES, seed) for name, rows_NF in statistics.of_system.items()}
     scores = {}
     for name, samples_R in samples.items():
         score = Score(metric.name, statistics.score(name), metric.signature, decimals=metric.decimals)
-        scores[name] = with_interval(score, samples_R, **settings)
+        scores[name] = with_interval(score, samples_R, ar=num_trials, seed=seed)
     differences = {}
     for name in others:
         value, gaps_R = scores[name].score - scores[baseline].score, samples[name] - samples[baseline]
         pair = statistics.of_system[baseline], statistics.of_system[name]
-        if method == "bootstrap":
-            chance_R = abs(gaps_R) - abs(gaps_R).mean()
-        else:
-            chance_R = _swapped_gaps(metric, *pair, num_samples, seed)
-        p_value = (1 + int((chance_R > abs(value)).sum())) / (1 + num_samples)
+        chance_R = _swapped_gaps(metric, *pair, num_trials, seed)
+        p_value = (1 + int((chance_R > abs(value)).sum())) / (1 + num_trials)
         # With k sentences that differ there are 2^k ways to swap them, and at least two of these (none, all) give the
         # real difference. sacreBLEU counts only what is larger, and so gives its smallest p where few sentences differ.
         num_different = int((pair[0] != pair[1]).any(axis=1).sum())

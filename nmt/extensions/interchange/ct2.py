@@ -20,7 +20,7 @@ from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
 from nmt.extensions.interchange.targets import Quantization, shortlists
 from nmt.models.attention import MultiHeadAttention
-from nmt.models.contracts import Decoder
+from nmt.models.contracts import Decoder, Encoder
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder
 from nmt.translation.translator import Translator
 
@@ -64,14 +64,14 @@ def export(translator: Translator, output: Path, quantization: Quantization | No
 def check_exportable(
     translator: Translator,
     claim: str = "CTranslate2 runs Transformers",
-    decoders: Sequence[type[Decoder]] = (TransformerDecoder,),
+    networks: Mapping[type[Encoder], Sequence[type[Decoder]]] = {TransformerEncoder: (TransformerDecoder,)},
 ) -> None:
     """Checks that a program can have a counterpart of a model.
 
     Args:
         translator: of the model.
         claim: which models the program has, for the message.
-        decoders: classes of decoders that it has; it has the encoder of a Transformer alone.
+        networks: encoders that it has, and the decoders that it has with each.
 
     Raises:
         UserError: the model translates no sentences, has another encoder or decoder, or has vocabularies that are not
@@ -79,7 +79,7 @@ def check_exportable(
     """
     translator.task.require("export")
     encoder, decoder, kinds = translator.model.encoder, translator.model.decoder, translator.recipe.model
-    if type(encoder) is not TransformerEncoder or type(decoder) not in decoders:  # subclasses are others
+    if type(decoder) not in networks.get(type(encoder), ()):  # subclasses are others
         raise UserError(
             f"{claim}; this model has the encoder {kinds.encoder['type']} and the decoder {kinds.decoder['type']}.",
             "Train a Transformer: add --set model.encoder.type=transformer to nmt train with text, or use nmt distill.",

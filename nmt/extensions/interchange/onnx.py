@@ -1,9 +1,9 @@
-"""Transformers in the format ONNX, as two networks: the encoder, and a step of the decoder with its cache.
+"""Models in the format ONNX, as two networks: the encoder, and a step of the decoder with its state.
 
-``encoder.onnx`` reads ``source`` [B, S] and ``mask`` [B, S] and gives the keys and values of each layer's attention to
-the source. ``step.onnx`` reads them, a ``token`` of each of K hypotheses [B, K], its ``position`` and the state, and
-gives log-probabilities [B, K, V], the mean attention of the alignment heads [B, K, S], the best continuations of the
-hypotheses and the new state. With ``decoding.shortlist`` it also reads a ``shortlist`` of C target ids, and V is C.
+``encoder.onnx`` reads ``source`` [B, S] and ``mask`` [B, S] and gives what the decoder reads of a source. ``step.onnx``
+reads this, a ``token`` of each of K hypotheses [B, K], its ``position`` and the state, and gives log-probabilities
+[B, K, V], the mean attention of the alignment heads [B, K, S], the best continuations of the hypotheses and the new
+state. With ``decoding.shortlist`` it also reads a ``shortlist`` of C target ids, and V is C.
 ``nmt/extensions/interchange/runtime/translate.py``, which is copied into the folder, runs both.
 """
 
@@ -37,10 +37,16 @@ from nmt.extensions.interchange.onnx_networks import networks
 from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
 from nmt.extensions.interchange.targets import ExportTarget, Quantization, shortlists
 from nmt.extensions.ssru.network import SsruDecoder
-from nmt.models.networks.transformer import TransformerDecoder
+from nmt.models.contracts import Decoder, Encoder
+from nmt.models.networks.recurrent import BahdanauDecoder, LuongDecoder, RecurrentEncoder
+from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.translator import Translator
 
+NETWORKS: Mapping[type[Encoder], Sequence[type[Decoder]]] = {
+    TransformerEncoder: (TransformerDecoder, SsruDecoder), RecurrentEncoder: (BahdanauDecoder, LuongDecoder),
+}  # fmt: skip
+CLAIM = "Transformers, SSRU decoders and recurrent models with Bahdanau's or Luong's attention"
 OPSET = 18
 SHARED, MIN_SHARED_BYTES = "shared.bin", 1 << 16
 """A file for the largest matrix that both networks have, from this size on."""
@@ -59,7 +65,7 @@ def export_onnx(translator: Translator, output: Path, quantization: str | None =
     """Writes a folder that :mod:`nmt.extensions.interchange.runtime` translates with.
 
     Args:
-        translator: on the CPU, with sentencepiece vocabularies: a Transformer, or its encoder with an SSRU decoder.
+        translator: on the CPU, with sentencepiece vocabularies, and one of :data:`NETWORKS`.
         output: a new or empty folder.
         quantization: ``int8`` stores the weights of matrix products and embeddings in 8 bits; None keeps float32.
 
@@ -70,8 +76,7 @@ def export_onnx(translator: Translator, output: Path, quantization: str | None =
     for package in ("onnx", "onnxruntime", "onnxscript"):
         if importlib.util.find_spec(package) is None:
             raise UserError(f"The package {package} is not installed.", "pip install 'nmt[onnx]'")
-    claim = "onnxruntime runs Transformers and SSRU decoders"
-    check_exportable(translator, claim, (TransformerDecoder, SsruDecoder))
+    check_exportable(translator, f"onnxruntime runs {CLAIM}", NETWORKS)
     if quantization not in (None, "int8"):
         raise UserError(f"The ONNX export has no {quantization}.", "Use --quantization int8, or leave it out.")
     check_unused(output)
@@ -95,10 +100,15 @@ def _converted(translator: Translator) -> tuple[dict[str, Any], dict[str, list[i
     source_BS, mask_BS = torch.full((2, 5), 4), torch.ones(2, 5, dtype=torch.bool)
     with torch.inference_mode():
         memory = [part.clone() for part in encoder(source_BS, mask_BS)]
+        longer = [part.shape for part in encoder(torch.full((2, 6), 4), torch.ones(2, 6, dtype=torch.bool))]
     memory_names, shapes = [f"memory.{number}" for number in range(len(memory))], step.initial_shapes()
     state_names = [f"state.{number}" for number in range(len(shapes))]
     any_size = torch.export.Dim.DYNAMIC
     of_sentences = {0: any_size, 1: any_size}
+    of_memory = [
+        {0: any_size} | {axis: any_size for axis, size in enumerate(part.shape) if size != sizes[axis]}
+        for part, sizes in zip(memory, longer, strict=True)
+    ]
     of_state = [of_sentences | {2 + axis: any_size for axis, size in enumerate(shape) if not size} for shape in shapes]
     of_encoder: list[Input] = [(["source"], source_BS, of_sentences), (["mask"], mask_BS, of_sentences)]
     of_step: list[Input] = [
@@ -107,7 +117,7 @@ def _converted(translator: Translator) -> tuple[dict[str, Any], dict[str, list[i
         (["mask"], mask_BS, of_sentences),
         (["score"], torch.zeros(2, 3), of_sentences),
         (["at_limit"], mask_BS[:, 0], {0: any_size}),
-        (memory_names, memory, [{0: any_size, 2: any_size}] * len(memory)),
+        (memory_names, memory, of_memory),
         (state_names, [torch.zeros(2, 3, *(size or 7 for size in shape)) for shape in shapes], of_state),
     ]
     if translator.recipe.decoding.shortlist:
@@ -159,25 +169,47 @@ def _quantized(network: Any, path: Path) -> Any:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with _silent():
-        quantize_dynamic(network, path, ["MatMul"], per_channel=True, weight_type=QuantType.QInt8)
+        quantize_dynamic(network, path, ["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8)
     network = onnx.load(path)
-    for table in [table for table in network.graph.initializer if len(table.dims) == 2]:
-        _quantize_table(network.graph, table)
+    graph = network.graph
+    of_kernels = {name for node in graph.node if node.op_type in ("GRU", "LSTM", "RNN") for name in node.input[1:3]}
+    for table in [*graph.initializer]:
+        if table.name in of_kernels:
+            _quantize_kernel(graph, table)
+        elif len(table.dims) == 2:
+            _quantize_table(graph, table)
     return network
+
+
+def _in_8_bits(graph: Any, table: Any) -> tuple[str, str]:
+    """Replaces a tensor by one of 8 bits and the scales of its rows; returns their names."""
+    from onnx import numpy_helper
+
+    weight, quantized, scales = numpy_helper.to_array(table), f"{table.name}_quantized", f"{table.name}_scale"
+    scale = (abs(weight).max(-1, keepdims=True) / 127).clip(1e-30)
+    weight = (weight / scale).round().astype("int8")
+    graph.initializer.extend([numpy_helper.from_array(weight, quantized), numpy_helper.from_array(scale, scales)])
+    graph.initializer.remove(table)
+    return quantized, scales
+
+
+def _quantize_kernel(graph: Any, table: Any) -> None:
+    """Stores weights of a recurrent operator, which computes in float32, in 8 bits."""
+    from onnx import TensorProto, helper
+
+    quantized, scale = _in_8_bits(graph, table)
+    graph.node.insert(0, helper.make_node("Mul", [f"{quantized}_cast", scale], [table.name]))
+    graph.node.insert(0, helper.make_node("Cast", [quantized], [f"{quantized}_cast"], to=TensorProto.FLOAT))
 
 
 def _quantize_table(graph: Any, table: Any) -> None:
     """Stores a table of vectors in 8 bits if its rows are read, and lets the output layer multiply in 8 bits."""
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import TensorProto, helper
 
     readers = [node for node in graph.node if node.op_type in ("Gather", "Transpose") and node.input[0] == table.name]
     if not readers:
         return
-    weight_VD, quantized, scale = numpy_helper.to_array(table), f"{table.name}_quantized", f"{table.name}_scale"
-    scale_V1 = (abs(weight_VD).max(1, keepdims=True) / 127).clip(1e-30)
-    weight_VD = (weight_VD / scale_V1).round().astype("int8")
-    graph.initializer.extend([numpy_helper.from_array(weight_VD, quantized), numpy_helper.from_array(scale_V1, scale)])
-    graph.initializer.remove(table)
+    quantized, scale = _in_8_bits(graph, table)
     user_of = {name: node for node in graph.node for name in node.input}
     for node in readers:
         replaced, rows, of_rows, steps = [node], quantized, scale, list[Any]()

@@ -34,6 +34,8 @@ from nmt.translation.translator import Translator
 
 S = TypeVar("S")
 T = TypeVar("T")
+OnPartial = Callable[[int, str], None]
+"""Is called with the index of a sentence and its unfinished translation."""
 SENTENCES_AT_A_TIME = 64
 """Sentences of a text that wait in the engine at a time: a long document leaves room for other requests."""
 PAIRS_AT_A_TIME = 16
@@ -107,7 +109,7 @@ class RequestContext:
         route: Sequence[Translator],
         requests: Iterable[str | Request],
         settings: TranslationOptions,
-        on_partial: Callable[[int, str], None] | None = None,
+        on_partial: OnPartial | None = None,
     ) -> list[Translation]:
         """Translate sentences by the models of a route, one after another.
 
@@ -115,7 +117,7 @@ class RequestContext:
             route: of :meth:`ModelRouter.route`. Constraints apply to the translations of the last model.
             requests: sentences; one that is longer than a model can read is translated in parts.
             settings: the common options of the translations.
-            on_partial: called with the index of a sentence and its unfinished translation.
+            on_partial: is called while sentences are translated.
 
         Raises:
             CancelledError: the context was cancelled.
@@ -155,11 +157,7 @@ class RequestContext:
         return [[chained(first, each) for each in of_one] for first, of_one in zip(before, found, strict=True)]
 
     def _hop(
-        self,
-        model: Translator,
-        requests: Sequence[Request],
-        settings: TranslationOptions,
-        on_partial: Callable[[int, str], None] | None,
+        self, model: Translator, requests: Sequence[Request], settings: TranslationOptions, on_partial: OnPartial | None
     ) -> list[Translation]:
         """Translate by exact matches of the model's memory, and the other sentences by the model."""
         memory = self._memories.get(model)
@@ -173,11 +171,7 @@ class RequestContext:
         return [found[i] for i in range(len(requests))]
 
     def _search(
-        self,
-        model: Translator,
-        requests: Sequence[Request],
-        settings: TranslationOptions,
-        on_partial: Callable[[int, str], None] | None,
+        self, model: Translator, requests: Sequence[Request], settings: TranslationOptions, on_partial: OnPartial | None
     ) -> list[Translation]:
         divided = [in_parts(request, model) for request in requests]
         parts = [part for of_request in divided for part in of_request]

@@ -192,12 +192,12 @@ class Recurrence(nn.Module):
                 output_BTD, final, below = layer(read_BTD, start, length_B, below)
             else:
                 assert isinstance(layer, nn.RNNBase)
-                output_BTD, final = self._run_kernel(layer, read_BTD, start, length_B)
+                output_BTD, final = self.run_kernel(layer, read_BTD, start, length_B)
             finals.append(final)
             x_BTD = x_BTD + output_BTD if index and self.residual else output_BTD
         return x_BTD, tuple(torch.stack(parts, dim=1) for parts in zip(*finals, strict=True))
 
-    def _run_kernel(
+    def run_kernel(
         self, kernel: nn.RNNBase, x_BTD: Tensor, state: CellState | None, length_B: Tensor | None
     ) -> tuple[Tensor, CellState]:
         """Computes :meth:`LoopLayer.forward`; the state of a kernel is [directions, B, hidden]."""

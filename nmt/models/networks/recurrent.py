@@ -58,7 +58,7 @@ class RecurrentEncoder(Encoder):
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
         words_BSE = self.dropout(self.embedding(source_BS))
         x_BSE = reverse_within(words_BSE, source_length_B) if self.reverse else words_BSE
-        start = self.first_state(len(source_BS)) if self.first_state is not None else None
+        start = self.first_state(source_BS.shape[0]) if self.first_state is not None else None
         annotations_BSD, final = self.recurrence(x_BSE, start, source_length_B)
         if self.reverse:
             annotations_BSD = reverse_within(annotations_BSD, source_length_B)
@@ -109,7 +109,7 @@ class Bridge(nn.Module):
 
     def forward(self, encoded: EncoderOutput) -> CellState:
         memory = encoded.memories[0]
-        num_rows, dtype = len(memory.mask_BS), self.cell.state_dtype(memory.values_BSD.dtype)
+        num_rows, dtype = memory.mask_BS.shape[0], self.cell.state_dtype(memory.values_BSD.dtype)
         if self.learned is not None:
             return tuple(part.to(dtype) for part in self.learned(num_rows))
         if self.kind == "zero":
@@ -274,7 +274,7 @@ class LuongDecoder(AttentionalDecoder):
         if not self.input_feeding:
             return state
         values_BSD = state.memory.values_BSD
-        return replace(state, feed_ND=values_BSD.new_zeros(len(values_BSD), self.attentional.out_features))
+        return replace(state, feed_ND=values_BSD.new_zeros(values_BSD.shape[0], self.attentional.out_features))
 
     def advance(
         self, token_NT: Tensor, state: AttentionalState, need_weights: bool = False
@@ -298,7 +298,7 @@ class LuongDecoder(AttentionalDecoder):
     def _attend(self, hidden_NTD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Attentional vectors [N, T, D] and weights [N, T, S] of top-layer states."""
         shape = hidden_NTD.shape[:2]
-        hidden_BQD = torch.unflatten(hidden_NTD, 0, (len(memory.mask_BS), -1)).flatten(1, 2)
+        hidden_BQD = torch.unflatten(hidden_NTD, 0, (memory.mask_BS.shape[0], -1)).flatten(1, 2)
         context_BQD, weights_BQS = self.attention(hidden_BQD, memory)
         features_BQD = self.dropout(step_layer(self.attentional, torch.cat((context_BQD, hidden_BQD), dim=-1)).tanh())
         return features_BQD.reshape(*shape, -1), weights_BQS.reshape(*shape, -1)

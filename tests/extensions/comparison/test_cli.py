@@ -50,14 +50,14 @@ def test_chance_is_called_chance(run_nmt: RunNmt, texts: dict[str, Path], tmp_pa
 
 def test_page_and_json_agree(run_nmt: RunNmt, command: list[object], tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    done = run_nmt(*command, "--html", page, "--json", "--test", "bootstrap", "-q")
+    done = run_nmt(*command, "--html", page, "--json", "-q")
     found = json.loads(done.stdout)
     assert done.stderr == ""
     text = page.read_text("utf-8")
-    assert found["test"] == "bootstrap"
+    assert found["test"] == "randomisation"
     assert found["verdicts"]["better.en"][0] in text
     assert found["signatures"]["bleu"] in text
-    assert "bs:100|seed:12345" in found["signatures"]["bleu"]
+    assert "ar:100|seed:12345" in found["signatures"]["bleu"]
 
 
 def test_rare_words_are_those_of_the_training_text(run_nmt: RunNmt, command: list[object], tmp_path: Path) -> None:

@@ -32,6 +32,23 @@ MODELS = {
         f"model.decoder={TRANSFORMER}, norm: post, positions: learned}}",
         "model.scale_embeddings=true",
     ],
+    "luong": [
+        JOINT,
+        "model.tie=all",
+        "model.embedding_size=16",
+        "model.encoder={type: recurrent, cell: gru, hidden_size: 12, attend_embeddings: true}",
+        "model.decoder={type: luong, cell: gru, hidden_size: 20, attention: {type: general}}",
+    ],
+    "input feeding": [
+        SEPARATE,
+        "model.encoder={type: recurrent, hidden_size: 12, num_layers: 2}",
+        "model.decoder={type: luong, hidden_size: 24, num_layers: 2, input_feeding: true, attention: {type: dot}}",
+    ],
+    "bahdanau": [
+        SEPARATE,
+        "model.encoder={type: recurrent, cell: gru, hidden_size: 12, reverse: true, initial_state: learned}",
+        "model.decoder={type: bahdanau, cell: peephole, hidden_size: 20, attention: {type: additive, size: 8}}",
+    ],
     "ssru": [JOINT, f"model.encoder={TRANSFORMER}}}", f"model.decoder={{type: ssru, feed_forward_size: 64, {LAYERS}}}"],
 }
 
@@ -59,7 +76,7 @@ def test_log_probabilities_and_translations_are_those_of_pytorch(
         translator = load(directory, "cpu")
         export_onnx(translator, tmp_path / "out")
         exported = OnnxModel(tmp_path / "out")
-        assert (tmp_path / "out" / "shared.bin").exists() == (kind != "post-norm"), (
+        assert (tmp_path / "out" / "shared.bin").exists() == (MODELS[kind][0] != SEPARATE), (
             "separate vocabularies share nothing"
         )
     lines = (tiny_corpus / "train.de").read_text("utf-8").splitlines()
@@ -78,8 +95,11 @@ def test_log_probabilities_and_translations_are_those_of_pytorch(
 
 
 @pytest.mark.slow
-def test_8_bits_are_smaller_and_nothing_else_is_offered(run_nmt: RunNmt, train_tiny: TrainTiny, tmp_path: Path) -> None:
-    directory = train_tiny(*MODELS["ssru"], "training.max_steps=2")
+@pytest.mark.parametrize("kind", ["ssru", "luong"])
+def test_8_bits_are_smaller_and_nothing_else_is_offered(
+    run_nmt: RunNmt, train_tiny: TrainTiny, tmp_path: Path, kind: str
+) -> None:
+    directory = train_tiny(*MODELS[kind], "training.max_steps=2")
     done = run_nmt("export", directory, "-o", tmp_path / "int8", "--to", "onnx", "--quantization", "int8")
     assert done.returncode == 0, done.stderr
     assert re.search(r"of 100 translations \(\d+ of random pieces\) are those of nmt", done.stderr)
@@ -90,7 +110,7 @@ def test_8_bits_are_smaller_and_nothing_else_is_offered(run_nmt: RunNmt, train_t
     for name in ("encoder.onnx", "step.onnx"):
         assert b"stack_trace" not in (tmp_path / "int8" / name).read_bytes(), "paths of this machine stay here"
         weights = onnx.load(tmp_path / "int8" / name).graph.initializer
-        types = {weight.data_type for weight in weights if len(weight.dims) == 2 and min(weight.dims) > 1}
+        types = {weight.data_type for weight in weights if len(weight.dims) > 1 and min(weight.dims[-2:]) > 2}
         assert types == {onnx.TensorProto.INT8}, "embeddings, positions and the output layer, too"
         assert (tmp_path / "int8" / name).stat().st_size < (tmp_path / "float" / name).stat().st_size
     done = run_nmt("export", directory, "-o", tmp_path / "half", "--to", "onnx", "--quantization", "float16")
@@ -101,7 +121,10 @@ def test_8_bits_are_smaller_and_nothing_else_is_offered(run_nmt: RunNmt, train_t
 def test_other_models_are_refused_and_a_missing_package_is_named(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UserError, match="SSRU decoders; this model has the encoder recurrent and the decoder bahdanau"):
+    with pytest.raises(UserError, match="Only models with sentencepiece vocabularies are exported"):
+        export_onnx(load(tiny_model, "cpu"), tmp_path / "out")
+    monkeypatch.setattr("nmt.extensions.interchange.onnx.NETWORKS", {})
+    with pytest.raises(UserError, match="attention; this model has the encoder recurrent and the decoder bahdanau"):
         export_onnx(load(tiny_model, "cpu"), tmp_path / "out")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match="The package onnx is not installed") as caught:

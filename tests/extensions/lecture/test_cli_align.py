@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixture_types import RunNmt
-from pictures import svg_texts
 
 import nmt
 from nmt.data.words import Words
@@ -22,16 +21,6 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
     source.write_text("Der Hund schläft im Garten.\n\nHeute trinkt die Katze kaltes Wasser.\n", encoding="utf-8")
     target.write_text("The dog sleeps in the garden.\n\nToday the cat drinks cold water.\n", encoding="utf-8")
     return source, target
-
-
-def test_lines_are_another_picture(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
-    done = run_nmt("align", tiny_model, *pair, "--lines", "--limit", 1, "-o", tmp_path / "lines.svg")
-    assert (done.returncode, done.stdout) == (0, "")
-    texts = svg_texts(tmp_path / "lines.svg")
-    assert "attention" not in texts  # the label of the matrix's colour bar
-    assert {"schläft", "sleeps"} <= set(texts)
-    done = run_nmt("align", tiny_model, *pair, "--lines", "--grid", "-o", tmp_path / "lines.svg")
-    assert (done.returncode, "two kinds of picture" in done.stderr) == (2, True)
 
 
 def test_links_come_from_an_attribution(
