@@ -114,10 +114,10 @@ LIMITS = {
     "translation": 1_594,
     "plotting": 927,
     "evaluation": 147,
-    "autotrain": 809,
+    "autotrain": 813,
     "api": 156,
     "quickstart": 218,
-    "cli": 1_769,
+    "cli": 1_765,
     "extensions": 26_860,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""

@@ -31,10 +31,13 @@ Value = TypeVar("Value")
 class Model:
     """A model that can be chosen: a Transformer, or a GRU with Luong attention."""
 
+    kind: str
+    """Type of its encoder."""
     width: int
-    least: int
+    least: int = 0
     """Fewest updates for which there must be time: a larger model learns more from an update."""
-    is_recurrent: bool = False
+    worth: float = 0.0
+    """Updates of a Transformer of width 64 that one of a recurrent model is worth; 0 for a Transformer."""
     update: float = 0.0
     """Seconds of an update on this machine, once they are measured."""
 
@@ -44,19 +47,20 @@ class Model:
 
     def least_over(self, other: "Model", epoch: float) -> int:
         """Returns the fewest updates with which it is better than a smaller model; ``epoch`` is those of an epoch."""
-        overtakes = min(OVERTAKING[0] * epoch, OVERTAKING[1]) * max(1, SMALL_EPOCH / epoch) ** 2
-        return max(self.least, round(overtakes) if other.is_recurrent else 0)
+        overtakes = self.least if self.worth else min(OVERTAKING[0] * epoch, OVERTAKING[1])
+        return max(self.least, round(overtakes * max(1, SMALL_EPOCH / epoch) ** 2) if other.worth else 0)
 
     def expected(self, estimate: Callable[[int, int], Value], num_updates: int) -> Value:
         """Returns the estimate for the width and the number of updates of a Transformer that learns as much."""
-        return estimate(*((64, round(WORTH * num_updates)) if self.is_recurrent else (self.width, num_updates)))
+        return estimate(*((64, round(self.worth * num_updates)) if self.worth else (self.width, num_updates)))
 
 
-RECURRENT, SMALL, LARGER = Model(128, 0, is_recurrent=True), Model(64, 0), (Model(128, 1_200), Model(256, 12_000))
-"""The first choice; the Transformer in its place where one is wanted; and those for longer runs."""
-OVERTAKING, SMALL_EPOCH, WORTH = (24, 10_000), 250, 2.7
-"""Epochs after which a Transformer overtakes the recurrent model, and most updates of these, which are more where an
-epoch is shorter than 250; and updates of a Transformer that one of the recurrent model is worth."""
+RECURRENT, SMALL = Model("recurrent", 128, worth=2.7), Model("transformer", 64)
+LARGER = Model("recurrent", 256, 2_000, 7.0), Model("transformer", 128, 1_200), Model("transformer", 256, 12_000)
+"""The first choice, the Transformer in its place where one is wanted, and models for longer runs."""
+OVERTAKING, SMALL_EPOCH = (24, 10_000), 250
+"""Epochs after which a Transformer overtakes a recurrent model, and most updates of these. All that overtake it need
+more where an epoch is shorter than 250."""
 BATCH_TOKENS = 2048
 VOCABULARY_SIZES = {1_000: 500, 2_000: 1000, 5_000: 2000, 20_000: 4000}
 """Size of the vocabulary for a text of up to this number of pairs; 8,000 for a larger one."""
@@ -149,7 +153,7 @@ def model_options(model: Model, dropout: float, joint: bool = True) -> dict[str,
         "type": "transformer", "num_layers": 4, "num_heads": max(width // 32, 1), "feed_forward_size": 4 * width,
         "dropout": dropout, "attention_dropout": 0.1,
     }  # fmt: skip
-    if not model.is_recurrent:
+    if not model.worth:
         return options | {"scale_embeddings": True, "init": "xavier", "encoder": layers, "decoder": dict(layers)}
     cells = {"cell": "gru", "hidden_size": width, "dropout": dropout}
     decoder = {"type": "luong", **cells, "hidden_size": 2 * width, "attention": {"type": "general"}}
@@ -164,7 +168,7 @@ def training_options(model: Model, num_updates: int, minutes: float | None) -> d
         minutes: of the run; None to end it when validation says that more brings nothing.
     """
     warmup_steps = min(max(num_updates // 20, 1), 300)
-    learning_rate = round((0.006 if model.is_recurrent else 0.003) * (128 / model.width) ** 0.5, 4)
+    learning_rate = round((0.006 if model.worth else 0.003) * (128 / model.width) ** 0.5, 4)
     schedule = {"type": "cosine", "stable_fraction": 0.5} if minutes else {"type": "plateau", "patience": 2}
     end: dict[str, Any] = {"max_minutes": minutes} if minutes else {"patience": 8}
     return end | {

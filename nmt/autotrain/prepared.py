@@ -131,7 +131,7 @@ class Prepared:
         """The models for which there can be time, whose speed is measured once."""
         seconds, models = 60 * (self.request.minutes or LONG_MINUTES), list[Model]()
         for model in self.candidates:
-            if models and models[-1].num_updates(seconds) < model.least_over(models[-1], self.encoded.epoch):
+            if models and models[0].num_updates(seconds) < model.least_over(models[-1], self.encoded.epoch):
                 break  # the larger model would make even fewer
             recipe = self.recipe(model, 1000)
             update = measure_speed(recipe, self.encoded.pairs)
@@ -152,9 +152,9 @@ class Prepared:
         num_updates = model.num_updates(seconds)
         recipe = self.recipe(model, num_updates)
         encoder = recipe.model.encoder
-        leasts = [(each.width, each.least_over(model, epoch)) for each in self.candidates[1:]]
-        needs = "; a transformer of width {} needs {:,} or more".format
-        wide = "".join(needs(*each) for each in leasts if 1 < each[1] / num_updates < 100)
+        leasts = [(each.kind, each.width, each.least_over(model, epoch)) for each in self.candidates[1:]]
+        needs = "; {} of width {} needs {:,} or more".format
+        wide = "".join(needs(*each) for each in leasts if 1 < each[2] / num_updates < 100)
         say(
             f"model: {encoder['type']} of width {model.width}; there is time for about {num_updates:,} updates "
             f"({60 / model.update:,.0f} updates a minute){wide}\ntraining: {recipe.training.optimizer['type']}, about "

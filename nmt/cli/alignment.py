@@ -164,11 +164,7 @@ class AlignOptions:
                 "Name one.",
             ),
             (is_picture and self.output == "-", f"A {kind} picture needs a file.", f"Give -o links.{kind}."),
-            (
-                self.grid and not is_picture,
-                f"--grid is for pictures, and {kind} is none.",
-                "Give -o heads.png, .svg or .pdf.",
-            ),
+            (self.grid and not is_picture, f"--grid draws a picture, and {kind} is none.", "Give -o heads.png."),
             (
                 self.lexicon_only and (uses_attention or not self.lexicon),
                 "--lexicon-only uses no attention and needs the lexicon.",

@@ -127,13 +127,14 @@ def test_a_width_that_is_set_is_taken_however_little_time_there_is(
     ("minutes", "settings", "chosen", "measured"),
     [
         (2.0, {}, ("recurrent", 128), 1),
-        (60.0, {}, ("recurrent", 128), 1),
-        (90.0, {}, ("transformer", 128), 2),  # there is time for 24 epochs
-        (600.0, {}, ("transformer", 256), 3),
+        (40.0, {}, ("recurrent", 128), 2),
+        (60.0, {}, ("recurrent", 256), 2),
+        (90.0, {}, ("transformer", 128), 3),  # there is time for 24 epochs
+        (600.0, {}, ("transformer", 256), 4),
         (2.0, {"model.encoder.type": "transformer"}, ("transformer", 64), 1),
         (30.0, {"model.encoder.type": "transformer"}, ("transformer", 128), 2),
         (30.0, {"model.encoder.num_heads": "2"}, ("transformer", 128), 2),
-        (600.0, {"model.encoder.hidden_size": "64"}, ("recurrent", 128), 1),  # no Transformer has such an option
+        (600.0, {"model.encoder.hidden_size": "64"}, ("recurrent", 256), 2),  # no Transformer has such an option
         (2.0, {"model.encoder.dropout": "0.3"}, ("recurrent", 128), 1),
     ],
 )
@@ -151,10 +152,17 @@ def test_the_model_is_chosen_by_the_updates_there_is_time_for(
     assert len(prepared.models) == measured, "a model for which there can't be time is not measured"
 
 
-@pytest.mark.parametrize(("epoch", "least"), [(50, 30_000), (209, 7_177), (250, 6_000), (1_000, 10_000)])
-def test_a_transformer_overtakes_a_recurrent_model_after_some_epochs(epoch: int, least: int) -> None:
-    assert LARGER[0].least_over(RECURRENT, epoch) == least
-    assert LARGER[0].least_over(SMALL, epoch) == 1_200
+@pytest.mark.parametrize(
+    ("epoch", "wide", "transformer"),
+    [(50, 50_000, 30_000), (209, 2_862, 7_177), (250, 2_000, 6_000), (1_000, 2_000, 10_000)],
+)
+def test_a_larger_model_overtakes_the_recurrent_one_after_some_epochs(epoch: int, wide: int, transformer: int) -> None:
+    assert [model.least_over(RECURRENT, epoch) for model in LARGER] == [
+        wide,
+        transformer,
+        12_000 if epoch > 50 else 30_000,
+    ]
+    assert LARGER[1].least_over(SMALL, epoch) == 1_200
 
 
 def test_settings_of_the_vocabulary_are_used(text: tuple[Path, Path], tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_what_is_learned_is_used_from_then_on(run_nmt: RunNmt, model_copy: Path,
         assert scale in (model_copy / "link.svg").read_text("utf-8")
 
 
-GRID = ("--grid is for pictures", "Give -o heads.png")
+GRID = ("--grid draws a picture", "Give -o heads.png")
 LEXICON_ONLY = ("--lexicon-only uses no attention",)
 
 

@@ -69,7 +69,7 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
     profile = TextProfile.read(prepared.texts.train, vocabularies)
     minutes = [request.minutes] if request.minutes else MINUTES
     rows: list[dict[str, Any]] = [
-        {"model": "recurrent" if model.is_recurrent else "transformer", "width": model.width,
+        {"model": model.kind, "width": model.width,
          "update": model.update, "optimizer": optimizer,
          "chrf": [
              model.expected(partial(expected_chrf, profile, optimizer=optimizer), model.num_updates(60 * m))
