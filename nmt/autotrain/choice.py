@@ -47,20 +47,19 @@ class Model:
 
     def least_over(self, other: "Model", epoch: float) -> int:
         """Returns the fewest updates with which it is better than a smaller model; ``epoch`` is those of an epoch."""
-        overtakes = self.least if self.worth else min(OVERTAKING[0] * epoch, OVERTAKING[1])
-        return max(self.least, round(overtakes * max(1, SMALL_EPOCH / epoch) ** 2) if other.worth else 0)
+        return round(self.least * (max(1, SMALL_EPOCH / epoch) ** 2 if other.worth else 1))
 
     def expected(self, estimate: Callable[[int, int], Value], num_updates: int) -> Value:
         """Returns the estimate for the width and the number of updates of a Transformer that learns as much."""
         return estimate(*((64, round(self.worth * num_updates)) if self.worth else (self.width, num_updates)))
 
 
-RECURRENT, SMALL = Model("recurrent", 128, worth=2.7), Model("transformer", 64)
-LARGER = Model("recurrent", 256, 2_000, 7.0), Model("transformer", 128, 1_200), Model("transformer", 256, 12_000)
-"""The first choice, the Transformer in its place where one is wanted, and models for longer runs."""
-OVERTAKING, SMALL_EPOCH = (24, 10_000), 250
-"""Epochs after which a Transformer overtakes a recurrent model, and most updates of these. All that overtake it need
-more where an epoch is shorter than 250."""
+LARGEST = Model("transformer", 256, 12_000)
+RECURRENT = Model("recurrent", 128, worth=2.7), Model("recurrent", 256, 2_000, 7.0), LARGEST
+TRANSFORMERS = Model("transformer", 64), Model("transformer", 128, 1_200), LARGEST
+"""The models that are chosen from, smallest first, and those in their place where a Transformer is wanted."""
+SMALL_EPOCH = 250
+"""Updates of an epoch below which a larger model takes longer to overtake a recurrent one."""
 BATCH_TOKENS = 2048
 VOCABULARY_SIZES = {1_000: 500, 2_000: 1000, 5_000: 2000, 20_000: 4000}
 """Size of the vocabulary for a text of up to this number of pairs; 8,000 for a larger one."""
@@ -70,9 +69,8 @@ DROPOUT = {10: 0.1, 25: 0.2}
 """Dropout for a run of up to this number of epochs; 0.3 for a longer one."""
 ENOUGH_EPOCHS = 30
 """Epochs after which more bring little."""
-NUM_VALIDATIONS = 8
-VALIDATION_UPDATES = 15
-"""Updates that take as long as a validation."""
+NUM_VALIDATIONS, VALIDATION_UPDATES = 8, 15
+"""Validations of a run, and updates that take as long as one."""
 TRIAL_UPDATES, FIRST_UPDATES, TRIAL_SECONDS = 10, 2, 4.0
 """Updates of a trial, those of them that are not measured, and seconds after which it ends."""
 NUM_ENCODED = 20_000

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Any
 
 from nmt.autotrain.choice import (
     ENOUGH_EPOCHS,
-    LARGER,
     RECURRENT,
-    SMALL,
+    TRANSFORMERS,
     Encoded,
     Model,
     learn_vocabulary,
@@ -119,12 +117,16 @@ class Prepared:
     @cached_property
     def candidates(self) -> list[Model]:
         """The models that have the options that were given, smallest first."""
-        found = list[Model]()
-        for model in (SMALL,) if self.request.start else (RECURRENT, *LARGER):
-            with suppress(UserError):
-                resolve(self.recipe(model, num_updates=1))
-                found.append(model)
-        return found if found and not found[0].least else [SMALL if found else RECURRENT, *found]
+        for models in (TRANSFORMERS[:1],) if self.request.start else (RECURRENT, TRANSFORMERS):
+            if models[0] in (found := list(filter(self._has, models))):
+                return found
+        return [RECURRENT[0]]  # whose recipe raises the error
+
+    def _has(self, model: Model) -> bool:
+        try:
+            return bool(resolve(self.recipe(model, num_updates=1)))
+        except UserError:
+            return False
 
     @cached_property
     def models(self) -> list[Model]:
