@@ -70,6 +70,8 @@ def _run() -> None:
 
         if error.errno in _NOT_WRITABLE:
             show_error(cannot_write(error.filename or "The output", error))
+            if not error.filename:
+                _discard_output()
         elif error.errno in (errno.EMFILE, errno.ENFILE):
             show_error(UserError("The system allows no more open files.", "Raise the limit by `ulimit -n 4096`."))
         else:
@@ -105,9 +107,14 @@ def _ignore_full_standard_error() -> None:
             sys.stderr = io.TextIOWrapper(buffer, sys.stderr.encoding, sys.stderr.errors, line_buffering=True)
 
 
-def _leave_broken_pipe() -> None:
-    """The reader of our output has had enough; stdout must not be flushed once more at exit."""
+def _discard_output() -> None:
+    """Keeps Python from flushing at exit what standard output can't take."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _leave_broken_pipe() -> None:
+    """The reader of our output has had enough."""
+    _discard_output()
     sys.exit(128 + 13)  # SIGPIPE, which Windows doesn't name
 
 

@@ -3,6 +3,7 @@
 The messages themselves are tested beside the code that raises them; here are one or two errors of each kind.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -44,10 +45,13 @@ def test_output_below_a_file(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path)
 def test_full_disk_behind_standard_streams(python: Path, tmp_path: Path) -> None:
     """The command has opened no file whose name a message could give; messages that can't be written are lost."""
     (tmp_path / "a").write_text("a b\n")
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}  # what is left is written when Python ends
     with open("/dev/full", "w") as full:
-        done = subprocess.run([sys.executable, "-m", "nmt", "recipes"], stdout=full, stderr=subprocess.PIPE, text=True)
+        command = [sys.executable, "-m", "nmt", "recipes"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=buffered)
         assert done.returncode == 2
         assert done.stderr.startswith("Error: The output can't be written: no space left on device.\nFree"), done.stderr
+        assert "Exception" not in done.stderr
         for arguments, code in ((["score", "a", "missing"], 2), (["score", "a", "a"], 0)):
             command = [python, "-m", "nmt", *arguments]
             silent = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=full)

@@ -29,7 +29,7 @@ def _outcome(on_corrections: str, on_other: str) -> Outcome:
     tests = []
     for kind in (on_corrections, on_other):
         test_set = TestSet({"before": half, "after": after[kind]}, [reference])
-        tests.append({"chrf": paired_test(SufficientStatistics("chrf", test_set), num_samples=200)})
+        tests.append({"chrf": paired_test(SufficientStatistics("chrf", test_set), 200)})
     return Outcome(*tests)
 
 
