@@ -88,8 +88,9 @@ def change_text(changes: dict[str, Any], sentence: dict[str, Any]) -> str:
 def method_text(found: dict[str, Any]) -> str:
     """Describes the tests in sentences."""
     return (
-        f"Paired approximate randomisation; intervals by bootstrap. A difference is significant where p < {LEVEL}: "
-        "other sentences of the same kind would show it, too. Of many systems one may pass by luck."
+        "Paired approximate randomisation; intervals by bootstrap. A difference is called significant where p < "
+        f"{LEVEL}: other sentences of the same kind would show it, too. Each p is for its own pair; of many systems "
+        "one may pass by luck."
     )
 
 

@@ -3,9 +3,6 @@
 The test is paired approximate randomisation (Riezler & Maxwell 2005); intervals come from bootstrap resampling (Koehn
 2004). Both resample the sufficient statistics of :meth:`nmt.metrics.table.Metric.statistics`; for the metrics of
 sacreBLEU they draw the same samples as sacreBLEU with the same seed (``SACREBLEU_SEED``, 12345).
-
-The paired bootstrap, as sacreBLEU defines it, compares absolute differences with their own mean, and so calls small
-differences significant about twice as readily.
 """
 
 import os

@@ -33,7 +33,7 @@ from nmt.data.batch import Ids
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.extensions.interchange.check import PLAIN, check, left_out
 from nmt.extensions.interchange.ct2 import check_exportable, num_positions
-from nmt.extensions.interchange.onnx_networks import networks
+from nmt.extensions.interchange.onnx_networks import GATES, networks
 from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
 from nmt.extensions.interchange.targets import ExportTarget, Quantization, shortlists
 from nmt.extensions.ssru.network import SsruDecoder
@@ -172,7 +172,7 @@ def _quantized(network: Any, path: Path) -> Any:
         quantize_dynamic(network, path, ["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8)
     network = onnx.load(path)
     graph = network.graph
-    of_kernels = {name for node in graph.node if node.op_type in ("GRU", "LSTM", "RNN") for name in node.input[1:3]}
+    of_kernels = {name for node in graph.node if node.op_type in GATES for name in node.input[1:3]}
     for table in [*graph.initializer]:
         if table.name in of_kernels:
             _quantize_kernel(graph, table)

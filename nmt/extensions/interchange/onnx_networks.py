@@ -210,7 +210,7 @@ class _Kernel:
             raise UserError(
                 "onnxruntime has the cells gru and lstm alone.", "Train the model with cell: gru or lstm on each side."
             )
-        self.kernel, self.operator, order = kernel, kernel.mode, GATES[kernel.mode]
+        self.kernel, order = kernel, GATES[kernel.mode]
         inputs, hidden, *biases = (
             torch.stack([torch.cat([weight.detach().chunk(len(order))[gate] for gate in order]) for weight in weights])
             for weights in zip(*kernel.all_weights, strict=True)
@@ -223,7 +223,7 @@ class _Kernel:
 
     def __call__(self, x_BTD: Tensor, state: CellState | None, length_B: Tensor | None) -> tuple[Tensor, CellState]:
         """Computes :meth:`nmt.models.networks.recurrence.Recurrence.run_kernel`."""
-        is_lstm, directions, size = self.operator == "LSTM", len(self.kernel.all_weights), self.kernel.hidden_size
+        is_lstm, directions, size = self.kernel.mode == "LSTM", len(self.kernel.all_weights), self.kernel.hidden_size
         if length_B is None:
             assert state is not None
             run = getattr(torch, f"{self.kernel.mode.lower()}_cell")
@@ -233,7 +233,7 @@ class _Kernel:
         (num_rows, length), dtype = x_BTD.shape[:2], x_BTD.dtype
         shapes = [[length, directions, num_rows, size], *[[directions, num_rows, size]] * (1 + is_lstm)]
         output_TWBD, *final = torch.onnx.ops.symbolic_multi_out(
-            self.operator, [x_BTD.transpose(0, 1), *self.weights, length_B.int(), *first], self.options,
+            self.kernel.mode, [x_BTD.transpose(0, 1), *self.weights, length_B.int(), *first], self.options,
             dtypes=[dtype] * len(shapes), shapes=shapes, version=14,
         )  # fmt: skip
         return output_TWBD.permute(2, 0, 1, 3).flatten(2), tuple(part.transpose(0, 1).flatten(1) for part in final)
