@@ -105,7 +105,7 @@ LIMITS = {
     "recipe": 1_234,
     "data": 2_010,
     "metrics": 424,
-    "models": 3_049,
+    "models": 3_016,
     "decoding": 1_372,
     "tasks": 246,
     "training": 4_000,
@@ -118,7 +118,7 @@ LIMITS = {
     "api": 156,
     "quickstart": 218,
     "cli": 1_765,
-    "extensions": 26_858,
+    "extensions": 26_871,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -141,33 +141,6 @@ class LayerNorm(nn.LayerNorm):
             return nn.functional.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
 
 
-class LayerDrop(nn.Module):
-    """Leaves out each layer of a residual stack with probability ``rate`` in training; all are there otherwise.
-
-    What a layer would have added to the residual stream is missing then; nothing is scaled, as in the paper.
-    """
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.rate = rate
-
-    @property
-    def skips_parameters(self) -> bool:
-        return self.rate > 0
-
-    @property
-    def capturable(self) -> bool:
-        return not self.rate  # which layers are computed is drawn anew for each update
-
-    def kept(self, num_layers: int) -> list[bool]:
-        """Whether each layer takes part, from the bottom up; all do outside training."""
-        if not self.training or not self.rate:
-            return [True] * num_layers
-        # Drawn on the CPU, so that a GPU isn't waited for.
-        kept: list[bool] = (torch.rand(num_layers) >= self.rate).tolist()
-        return kept
-
-
 class Embedding(nn.Module):
     """Ids to vectors; that of ``pad`` is zero.
 

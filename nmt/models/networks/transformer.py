@@ -4,10 +4,10 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,7 +24,7 @@ from nmt.models.contracts import (
     State,
 )
 from nmt.models.fixed import FixedState
-from nmt.models.layers import Dropout, LayerDrop, LayerNorm, Layers, Linear, PositionKind, Positions, length_mask
+from nmt.models.layers import Dropout, LayerNorm, Layers, Linear, PositionKind, Positions, length_mask
 from nmt.recipe.options import FREE, Options
 
 CROWDED = 96  # slots of a search's caches from which on orphans are looked for
@@ -58,9 +58,12 @@ class TransformerOptions(BlockOptions):
     first_token: int | None = Field(
         None, ge=0, description="decoder: id of a token that it reads before SOS, as in M2M100"
     )
-    layer_drop: Annotated[float, FREE] = Field(
-        0.0, ge=0, lt=1, description="probability that a layer is left out of a training step (Fan et al. 2020)"
-    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_layer_drop(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Recipes of models that were trained before this option went have it as 0."""
+        return {key: value for key, value in values.items() if key != "layer_drop" or value}
 
 
 class FeedForward(nn.Module):
@@ -136,16 +139,14 @@ class TransformerEncoder(Encoder):
         self.norm = LayerNorm(width) if options.norm == "pre" else nn.Identity()
         self.embedding_norm = LayerNorm(width) if options.embedding_norm else nn.Identity()
         self.dropout = Dropout(options.dropout)
-        self.layer_drop = LayerDrop(options.layer_drop)
         self.memory_sizes, self.final_size = (width,), width
 
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
         x_BSD = self.dropout(self.embedding_norm(self.positions(self.embedding(source_BS))))
         bias = padding_bias(mask_BS).to(x_BSD.dtype)
-        for layer, kept in zip(self.layers, self.layer_drop.kept(len(self.layers)), strict=True):
-            if kept:
-                x_BSD = layer(x_BSD, bias)
+        for layer in self.layers:
+            x_BSD = layer(x_BSD, bias)
         return EncoderOutput((Memory(self.norm(x_BSD), mask_BS),))
 
 
@@ -295,8 +296,6 @@ class CachedDecoder(Decoder):
 class TransformerDecoder(CachedDecoder):
     """A stack of :class:`DecoderLayer`. Every head of every layer can give its cross-attention; without an encoder
     there is none.
-
-    Layers are dropped where whole sentences are unrolled, unless weights are asked for, which every layer must give.
     """
 
     Options = TransformerOptions
@@ -318,7 +317,6 @@ class TransformerDecoder(CachedDecoder):
         if options.first_token is not None and options.first_token >= len(parts.embedding.weight):
             raise ValueError(f"the first_token {options.first_token} is none of {len(parts.embedding.weight)} ids")
         self.dropout = Dropout(options.dropout)
-        self.layer_drop = LayerDrop(options.layer_drop)
         self.output = parts.output
         heads = product(range(options.num_layers if parts.memory_sizes else 0), range(options.num_heads))
         self.heads = tuple(Head(head, layer) for layer, head in heads)
@@ -350,13 +348,9 @@ class TransformerDecoder(CachedDecoder):
         cross_bias = padding_bias(state.memory.mask_BS).to(state.memory.values_BSD.dtype)
         x_NTD = self.embedding_norm(self.positions(self.embedding(token_NT), state.num_tokens))
         x_BQD = self.dropout(x_NTD.view(len(cross_bias), -1, x_NTD.shape[2]))
-        num_layers = len(self.layers)
-        kept = self.layer_drop.kept(num_layers) if is_last and not need_weights else [True] * num_layers
         caches: list[Cache] = []
         weights: list[Tensor] = []
-        for layer, cache, cross, is_kept in zip(self.layers, state.caches, state.memory.keys, kept, strict=True):
-            if not is_kept:
-                continue
+        for layer, cache, cross in zip(self.layers, state.caches, state.memory.keys, strict=True):
             x_BQD, cache, layer_weights = layer(x_BQD, cache, self_bias, cross, cross_bias, need_weights)
             caches.append(cache)
             weights.append(layer_weights)

@@ -54,8 +54,6 @@ FAMILIES = {
             defaults={
                 "activation_function": "relu",
                 "attention_dropout": 0.1,
-                "encoder_layerdrop": 0.05,
-                "decoder_layerdrop": 0.05,
                 "scale_embedding": True,
                 "vocab_size": 128112,
             },
@@ -67,7 +65,6 @@ SIDE_KEYS = {
     "layers": "num_layers",
     "attention_heads": "num_heads",
     "ffn_dim": "feed_forward_size",
-    "layerdrop": "layer_drop",
 }
 """Keys of ``config.json`` after ``encoder_`` or ``decoder_``, and the same options of a side in nmt."""
 COMMON_KEYS = {
@@ -100,8 +97,6 @@ class Config(BaseModel):
     dropout: float = Field(0.1, ge=0, lt=1)
     attention_dropout: float = Rate
     activation_dropout: float = Rate
-    encoder_layerdrop: float = Rate
-    decoder_layerdrop: float = Rate
     scale_embedding: bool = False
     max_position_embeddings: int = Field(1024, ge=2, le=1_000_000)
     vocab_size: int = Field(50265, ge=4, le=10_000_000)
