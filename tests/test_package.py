@@ -114,7 +114,7 @@ LIMITS = {
     "translation": 1_594,
     "plotting": 927,
     "evaluation": 147,
-    "autotrain": 813,
+    "autotrain": 821,
     "api": 156,
     "quickstart": 218,
     "cli": 1_765,

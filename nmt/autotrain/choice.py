@@ -43,7 +43,8 @@ class Model:
 
     def num_updates(self, seconds: float) -> int:
         """Returns the number of updates for which there is time beside the validations."""
-        return max(1, int(seconds / self.update) - NUM_VALIDATIONS * VALIDATION_UPDATES)
+        updates = int(seconds / self.update)
+        return max(1, updates - num_validations(updates) * VALIDATION_UPDATES)
 
     def least_over(self, other: "Model", epoch: float) -> int:
         """Returns the fewest updates with which it is better than a smaller model; ``epoch`` is those of an epoch."""
@@ -69,8 +70,8 @@ DROPOUT = {10: 0.1, 25: 0.2}
 """Dropout for a run of up to this number of epochs; 0.3 for a longer one."""
 ENOUGH_EPOCHS = 30
 """Epochs after which more bring little."""
-NUM_VALIDATIONS, VALIDATION_UPDATES = 8, 15
-"""Validations of a run, and updates that take as long as one."""
+NUM_VALIDATIONS, VALIDATION_UPDATES, VALIDATION_SHARE = (2, 8), 15, 0.1
+"""Limits of the validations of a run, updates that take as long as one, and the share of a short run that they take."""
 TRIAL_UPDATES, FIRST_UPDATES, TRIAL_SECONDS = 10, 2, 4.0
 """Updates of a trial, those of them that are not measured, and seconds after which it ends."""
 NUM_ENCODED = 20_000
@@ -168,13 +169,20 @@ def training_options(model: Model, num_updates: int, minutes: float | None) -> d
     warmup_steps = min(max(num_updates // 20, 1), 300)
     learning_rate = round((0.006 if model.worth else 0.003) * (128 / model.width) ** 0.5, 4)
     schedule = {"type": "cosine", "stable_fraction": 0.5} if minutes else {"type": "plateau", "patience": 2}
-    end: dict[str, Any] = {"max_minutes": minutes} if minutes else {"patience": 8}
+    end: dict[str, Any] = {"max_minutes": minutes} if minutes else {"patience": NUM_VALIDATIONS[1]}
+    validations = num_validations(num_updates) if minutes else NUM_VALIDATIONS[1]
     return end | {
         "schedule": schedule | {"warmup_steps": warmup_steps},
         "batch_tokens": BATCH_TOKENS, "optimizer": "muon", "learning_rate": learning_rate,
-        "ema": 0.998, "validate_every": max(num_updates // NUM_VALIDATIONS, 1), "validation_size": 300,
+        "ema": 0.998, "validate_every": max(num_updates // validations, 1), "validation_size": 300,
         "metric": "chrf",
     }  # fmt: skip
+
+
+def num_validations(num_updates: int) -> int:
+    """Returns the number of validations of a run that is as long as this number of updates."""
+    least, most = NUM_VALIDATIONS
+    return min(max(int(VALIDATION_SHARE * num_updates / VALIDATION_UPDATES), least), most)
 
 
 def _at_most(table: Mapping[int, Value], value: float, otherwise: Value) -> Value:

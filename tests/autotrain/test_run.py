@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 import nmt
-from nmt.autotrain.choice import RECURRENT, TRANSFORMERS, Encoded, learn_vocabulary
+from nmt.autotrain.choice import (
+    RECURRENT,
+    TRANSFORMERS,
+    Encoded,
+    Model,
+    learn_vocabulary,
+    num_validations,
+    training_options,
+)
 from nmt.autotrain.prepared import Request, prepare
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
@@ -155,6 +163,14 @@ def test_the_model_is_chosen_by_the_updates_there_is_time_for(
 def test_a_larger_model_overtakes_the_recurrent_one_later_on_little_text(epoch: int, wide: int) -> None:
     assert RECURRENT[1].least_over(RECURRENT[0], epoch) == wide
     assert TRANSFORMERS[1].least_over(TRANSFORMERS[0], epoch) == 1_200
+
+
+def test_a_short_run_is_validated_less_often() -> None:
+    assert [num_validations(updates) for updates in (1, 440, 700, 1_200, 20_000)] == [2, 2, 4, 8, 8]
+    model = Model("recurrent", 128, update=0.5)
+    assert model.num_updates(220) == 440 - 2 * 15
+    assert training_options(model, 410, minutes=4)["validate_every"] == 205
+    assert training_options(model, 410, minutes=None)["validate_every"] == 51, "which patience is counted by"
 
 
 def test_settings_of_the_vocabulary_are_used(text: tuple[Path, Path], tmp_path: Path) -> None:
