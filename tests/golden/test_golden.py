@@ -150,7 +150,8 @@ def _settings(name: str, recipe: Mapping[str, Any], corpus: Path) -> dict[str, A
             else each | {"text": {"type": "lexicon", "path": str(corpus / "train.lexicon")}}
             for each in corpora
         ]
-    if "guided_alignment" in recipe["training"].get("techniques", {}):
+    guided = recipe["training"].get("techniques", {}).get("guided_alignment")
+    if guided is not None and guided.get("links") != "learned":
         settings["training.techniques.guided_alignment.links"] = str(corpus / "train.links")
     return settings
 
