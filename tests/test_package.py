@@ -118,7 +118,7 @@ LIMITS = {
     "api": 156,
     "quickstart": 218,
     "cli": 1_765,
-    "extensions": 26_871,
+    "extensions": 26_853,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

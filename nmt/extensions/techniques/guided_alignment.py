@@ -46,9 +46,6 @@ MAX_UPDATES = 20_000
 TAUGHT, WEIGHT = ("bahdanau", "luong", "transformer"), 0.3
 """Decoders whose attention `nmt train TEXTS` teaches, and the weight of the alignment loss of a head."""
 
-CHANGE_PIECES = {"subword_sampling", "reverse_pairs"}
-"""Techniques with which the links of a file are no longer those between the pieces of a pair."""
-
 
 class GuidedAlignment(Technique):
     """The attention of a head is compared with word links, which are annotations of a batch or learned."""
@@ -67,14 +64,15 @@ class GuidedAlignment(Technique):
             None, description="teach the step that predicts a word or the one that reads it; null: the decoder's choice"
         )
 
-    incompatible_with = ("task.classification",)
+    # They change the pieces that links are between.
+    incompatible_with = ("subword_sampling", "reverse_pairs", "task.classification")
     needs_weights = True
     resets_best = True  # alignment.json names the taught head, so the best model must be one whose head was taught
     options: Options
 
     def __init__(self, options: Options, recipe: Recipe) -> None:
         super().__init__(options, recipe)
-        self._data, self._reads_reversed = recipe.data, "reverse_pairs" in recipe.training.techniques
+        self._data = recipe.data
         self._learned: LearnedLinks | None = None
         files = [options.links, *(corpus.links for corpus in recipe.data.corpora)]
         if missing := [path for path in files if isinstance(path, Path) and not path.is_file()]:
@@ -95,11 +93,6 @@ class GuidedAlignment(Technique):
             yield UserError(
                 "Guided alignment needs word links of each of data.corpora.",
                 "Write them with `nmt align TEACHER SOURCE TARGET -o FILE`, and name them: links: FILE.",
-            )
-        if options.links != "learned" and (changing := sorted(CHANGE_PIECES & recipe.training.techniques.keys())):
-            yield UserError(
-                f"training.techniques.{changing[0]} changes the pieces that the word links of a file are between.",
-                "Set training.techniques.guided_alignment.links to learned, or leave out one of the two.",
             )
         is_new = recipe.model.tie == "all" and not recipe.training.finetune_from
         if options.embeddings and not (options.links == "learned" and is_new):
@@ -124,8 +117,6 @@ class GuidedAlignment(Technique):
         self._heads = taught_heads(self.options, model.decoder)
         if self.options.embeddings and self._learned:
             self._learned.align_embeddings(model.decoder.embedding.weight)  # before those of a checkpoint are read
-        if self._learned and self._reads_reversed:
-            self._learned.add_reversed()
 
     def save(self, directory: Path) -> None:
         self._heads.save(ModelDirectory(directory).alignment, self._decoder)

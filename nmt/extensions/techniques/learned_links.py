@@ -64,15 +64,6 @@ class LearnedLinks:
         with torch.no_grad():
             weight_VD.copy_(moved)
 
-    def add_reversed(self) -> None:
-        """Adds the links of pairs whose target is read as their source. Those of the pairs as they are come first."""
-        reversed_keys = self._keys % SIZE * SIZE + self._keys // SIZE
-        keys, at = torch.unique(torch.cat([reversed_keys, self._keys]), return_inverse=True)
-        both = torch.zeros(2, len(keys))
-        both[:, at[: len(self._keys)]] = self._both.flip(0)
-        both[:, at[len(self._keys) :]] = self._both
-        self._keys, self._both = keys, both
-
     def mask(self, batch: Batch) -> Tensor:
         """True where a target position translates a source position, both without SOS and with EOS. [B, T, S]
 

@@ -62,21 +62,6 @@ def test_unknown_words_and_padding_have_no_links(joint_vocabularies: Vocabularie
     assert links.mask(batch).nonzero().tolist() == [[0, 0, 0], [0, 1, 1], [0, 3, 3], [1, 1, 1]]
 
 
-def test_reversed_pairs_have_the_links_of_the_pairs(joint_vocabularies: Vocabularies) -> None:
-    rng = np.random.default_rng(2)
-    words = range(5, len(joint_vocabularies.source) - 1, 2)  # the translation of each is the next piece
-    sources = Side(rng.choice(words, rng.integers(2, 6), replace=False).astype(np.int32) for _ in range(300))
-    targets = Side(source[::-1] + 1 for source in sources)
-    links = LearnedLinks((sources, targets))  # type: ignore[arg-type]
-    as_they_are, reverse = ([*zip(*sides, strict=True)] for sides in ((sources, targets), (targets, sources)))
-    expected = links.mask(make_batch(as_they_are[:20], joint_vocabularies))
-    assert links.mask(make_batch(reverse[:20], joint_vocabularies)).sum() == 20, "only EOS is linked"
-    links.add_reversed()
-    assert torch.equal(links.mask(make_batch(as_they_are[:20], joint_vocabularies)), expected)
-    assert torch.equal(links.mask(make_batch(reverse[:20], joint_vocabularies)), expected.mT)
-    assert expected.sum() > 0.9 * sum(map(len, sources[:20]))
-
-
 def test_embeddings_of_translations_become_similar(joint_vocabularies: Vocabularies) -> None:
     size = len(joint_vocabularies.source)
     words = range(5, size, 2)  # the translation of each is the next piece
@@ -97,20 +82,6 @@ def test_embeddings_that_are_trained_are_not_moved(make_recipe: RecipeMaker, tmp
     for changes in ({"model.tie": "none"}, {"training.finetune_from": str(tmp_path)}):
         with pytest.raises(UserError, match="needs learned links and new embeddings of both sides"):
             nmt.train(make_recipe("luong", max_steps=1), tmp_path / "run", overrides=guided | changes)
-
-
-def test_reversed_pairs_are_linked_where_they_are_read(
-    make_recipe: RecipeMaker, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[LearnedLinks] = []
-    monkeypatch.setattr(LearnedLinks, "add_reversed", lambda links: calls.append(links))
-    techniques: dict[str, Any] = {"guided_alignment": {"links": "learned"}, "subword_sampling": {"alpha": 0.3}}
-    changes = {"vocabulary": {"type": "unigram", "size": 60, "joint": True}}
-    nmt.train(make_recipe(recipe=changes, max_epochs=2, max_steps=1, techniques=techniques), tmp_path / "as_they_are")
-    assert not calls
-    techniques["reverse_pairs"] = {"fraction": 0.5}
-    nmt.train(make_recipe(recipe=changes, max_epochs=2, max_steps=1, techniques=techniques), tmp_path / "reversed")
-    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("system", ["luong", "transformer"])

@@ -110,6 +110,6 @@ def test_pairs_that_can_not_be_turned_are_refused(changes: dict[str, Any], messa
     assert remedy in caught.value.remedy
 
 
-def test_links_of_a_file_are_refused(train_tiny: TrainTiny, tiny_corpus: Path) -> None:
-    with pytest.raises(UserError, match=r"reverse_pairs changes the pieces that the word links of a file are between"):
+def test_taught_attention_is_refused(train_tiny: TrainTiny, tiny_corpus: Path) -> None:
+    with pytest.raises(UserError, match=r"guided_alignment doesn't go with training\.techniques\.reverse_pairs"):
         train_tiny(*SHARE, f"training.techniques.guided_alignment.links={tiny_corpus / 'train.de'}")
