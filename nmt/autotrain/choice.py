@@ -169,8 +169,8 @@ def training_options(model: Model, num_updates: int, minutes: float | None) -> d
     warmup_steps = min(max(num_updates // 20, 1), 300)
     learning_rate = round((0.006 if model.worth else 0.003) * (128 / model.width) ** 0.5, 4)
     schedule = {"type": "cosine", "stable_fraction": 0.5} if minutes else {"type": "plateau", "patience": 2}
-    end: dict[str, Any] = {"max_minutes": minutes} if minutes else {"patience": NUM_VALIDATIONS[1]}
     validations = num_validations(num_updates) if minutes else NUM_VALIDATIONS[1]
+    end: dict[str, Any] = {"max_minutes": minutes} if minutes else {"patience": validations}
     return end | {
         "schedule": schedule | {"warmup_steps": warmup_steps},
         "batch_tokens": BATCH_TOKENS, "optimizer": "muon", "learning_rate": learning_rate,
