@@ -117,8 +117,8 @@ LIMITS = {
     "autotrain": 821,
     "api": 156,
     "quickstart": 218,
-    "cli": 1_765,
-    "extensions": 26_853,
+    "cli": 1_753,
+    "extensions": 26_860,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

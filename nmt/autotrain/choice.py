@@ -3,7 +3,7 @@
 import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -36,10 +36,14 @@ class Model:
     width: int
     least: int = 0
     """Fewest updates for which there must be time: a larger model learns more from an update."""
-    worth: float = 0.0
-    """Updates of a Transformer of width 64 that one of a recurrent model is worth; 0 for a Transformer."""
+    worth: float = 1.0
+    """Updates of the smallest recurrent model that one of its updates is worth."""
     update: float = 0.0
     """Seconds of an update on this machine, once they are measured."""
+
+    @property
+    def is_recurrent(self) -> bool:
+        return self.kind == "recurrent"
 
     def num_updates(self, seconds: float) -> int:
         """Returns the number of updates for which there is time beside the validations."""
@@ -48,16 +52,12 @@ class Model:
 
     def least_over(self, other: "Model", epoch: float) -> int:
         """Returns the fewest updates with which it is better than a smaller model; ``epoch`` is those of an epoch."""
-        return round(self.least * (max(1, SMALL_EPOCH / epoch) ** 2 if other.worth else 1))
-
-    def expected(self, estimate: Callable[[int, int], Value], num_updates: int) -> Value:
-        """Returns the estimate for the width and the number of updates of a Transformer that learns as much."""
-        return estimate(*((64, round(self.worth * num_updates)) if self.worth else (self.width, num_updates)))
+        return round(self.least * (max(1, SMALL_EPOCH / epoch) ** 2 if other.is_recurrent else 1))
 
 
-LARGEST = Model("transformer", 256, 12_000)
-RECURRENT = Model("recurrent", 128, worth=2.7), Model("recurrent", 256, 2_000, 7.0), LARGEST
-TRANSFORMERS = Model("transformer", 64), Model("transformer", 128, 1_200), LARGEST
+LARGEST = Model("transformer", 256, 12_000, 0.9)
+RECURRENT = Model("recurrent", 128), Model("recurrent", 256, 2_000, 2.6), LARGEST
+TRANSFORMERS = Model("transformer", 64, worth=0.1), Model("transformer", 128, 1_200, 0.3), LARGEST
 """The models that are chosen from, smallest first, and those in their place where a Transformer is wanted."""
 SMALL_EPOCH = 250
 """Updates of an epoch below which a larger model takes longer to overtake a recurrent one."""
@@ -152,7 +152,7 @@ def model_options(model: Model, dropout: float, joint: bool = True) -> dict[str,
         "type": "transformer", "num_layers": 4, "num_heads": max(width // 32, 1), "feed_forward_size": 4 * width,
         "dropout": dropout, "attention_dropout": 0.1,
     }  # fmt: skip
-    if not model.worth:
+    if not model.is_recurrent:
         return options | {"scale_embeddings": True, "init": "xavier", "encoder": layers, "decoder": dict(layers)}
     cells = {"cell": "gru", "hidden_size": width, "dropout": dropout}
     decoder = {"type": "luong", **cells, "hidden_size": 2 * width, "attention": {"type": "general"}}
@@ -167,7 +167,7 @@ def training_options(model: Model, num_updates: int, minutes: float | None) -> d
         minutes: of the run; None to end it when validation says that more brings nothing.
     """
     warmup_steps = min(max(num_updates // 20, 1), 300)
-    learning_rate = round((0.006 if model.worth else 0.003) * (128 / model.width) ** 0.5, 4)
+    learning_rate = round((0.006 if model.is_recurrent else 0.003) * (128 / model.width) ** 0.5, 4)
     schedule = {"type": "cosine", "stable_fraction": 0.5} if minutes else {"type": "plateau", "patience": 2}
     validations = num_validations(num_updates) if minutes else NUM_VALIDATIONS[1]
     end: dict[str, Any] = {"max_minutes": minutes} if minutes else {"patience": validations}

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -163,8 +163,8 @@ class Prepared:
             f"{num_updates / epoch:.0f} epochs" + (f"; dropout {encoder['dropout']}" if "dropout" in encoder else "")
         )
         for estimate in () if self.request.start else hooks("quality_expected"):
-            estimate = partial(estimate, self.texts.train, Vocabularies.load(self.folder))
-            chrf, error = model.expected(estimate, num_updates)
+            vocabularies = Vocabularies.load(self.folder)
+            chrf, error = estimate(self.texts.train, vocabularies, model.worth * num_updates)
             low, high = max(0, chrf - error), min(100, chrf + error)
             say(f"expected after {minutes:g} min: chrF {chrf:.0f} on such text, most likely {low:.0f} to {high:.0f}")
             recipe = with_training(recipe, expected_score=round(chrf, 3) if recipe.training.metric == "chrf" else None)

@@ -263,18 +263,6 @@ def names_in(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def numbers_in(text: str, option: str) -> list[int]:
-    """The numbers of a list with commas between.
-
-    Raises:
-        UserError: there is none, or something else; the message names the option.
-    """
-    names = names_in(text)
-    if not names or not all(name.isdecimal() for name in names):
-        raise UserError(f"{option} {text!r} is not a list of numbers.", f"Write, for example, {option} 10,20,30.")
-    return [int(name) for name in names]
-
-
 def on_screen(output: str) -> bool:
     """Whether results go to a terminal, where a progress bar would be mixed with them."""
     return output == "-" and is_terminal(sys.stdout)

@@ -3,7 +3,7 @@
     python tools/experiments/plan_quality.py runs/*
 
 The runs are those of ``nmt train TEXTS --minutes M`` that have ended. The runs of a text are left out in turn, and
-estimated by the constants that fit the others; texts whose folders' names differ in their last digits alone (``da5``
+estimated by the constants that fit the others; texts whose folders' names are the same up to the first digit (``da5``
 and ``da20``) are one text.
 """
 
@@ -13,13 +13,12 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from nmt.autotrain.choice import Model
+from nmt.autotrain.choice import RECURRENT, TRANSFORMERS, Model
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import read_lines
 from nmt.data.vocabulary.files import Vocabularies
@@ -46,10 +45,10 @@ class Run:
 
     @property
     def text(self) -> str:
-        return re.sub(r"\d+$", "", self.name)
+        return re.sub(r"\d.*$", "", self.name)
 
     def expected(self, curve: "QualityCurve") -> "torch.Tensor | float":
-        return self.model.expected(partial(expected_chrf, self.profile, curve=curve), self.num_updates)
+        return expected_chrf(self.profile, self.model.worth * self.num_updates, curve=curve)
 
 
 def read(folder: Path) -> Run | None:
@@ -64,7 +63,8 @@ def read(folder: Path) -> Run | None:
     references = [*read_lines(root / f"test.{target}")]
     chrf = METRICS["chrf"]().corpus_score([*read_lines(translated)], [references]).score
     events = [json.loads(line) for line in read_lines(ModelDirectory(folder).metrics)]
-    model = Model(recipe.model.embedding_size, 0, recipe.model.encoder["type"] == "recurrent")
+    kind, width = recipe.model.encoder["type"], recipe.model.embedding_size
+    model = next(model for model in RECURRENT + TRANSFORMERS if (model.kind, model.width) == (kind, width))
     profile = TextProfile.read(pairs, Vocabularies.load(root))
     num_updates = round(events[-1]["step"] * (1 if recipe.training.techniques else UNTAUGHT))
     return Run(Path(recipe.data.root or "").parent.name, profile, model, num_updates, chrf)
@@ -99,7 +99,8 @@ def main() -> None:
         parser.error("the error on a text that is left out needs runs on at least two texts")
     whole, errors = fit(runs), []
     print(
-        "| run | pairs | pieces | lexical chrF | model, updates | chrF | in use | left out | fitted |\n|" + " --- |" * 9
+        "| run | pieces | lexical chrF | familiar, % | model, updates | chrF | in use | left out | fitted |\n|"
+        + " --- |" * 9
     )
     for run in runs:
         left_out = fit([other for other in runs if other.text != run.text])
@@ -108,7 +109,7 @@ def main() -> None:
         kind, profile = "GRU" if run.model.is_recurrent else "T", run.profile
         figures = " | ".join(f"{figure:.1f}" for figure in (run.chrf, in_use, without, fitted))
         print(
-            f"| {run.name} | {profile.num_pairs:,} | {profile.num_tokens:.1f} | {profile.lexical:.1f} | "
+            f"| {run.name} | {profile.num_tokens:.1f} | {profile.lexical:.1f} | {profile.familiar:.1f} | "
             f"{kind}{run.model.width}, {run.num_updates:,} | {figures} |"
         )
     for name, column in zip(("in use", "left out", "fitted"), np.array(errors).T, strict=True):

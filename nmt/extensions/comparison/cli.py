@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nmt.cli.common import AsJson, command, names_in, numbers_in, say_wrote, show_json
+from nmt.cli.common import AsJson, command, names_in, say_wrote, show_json
 from nmt.cli.evaluate import METRICS, Metrics, References, Tokenize
 from nmt.cli.inspect import Curves
 from nmt.core.console import print_table, warn
@@ -23,8 +23,9 @@ BUCKETS = "5,10,15,20,30,40,60"
 
 def limits_of(buckets: str) -> list[int]:
     """The numbers of ``--buckets``."""
-    limits = numbers_in(buckets, "--buckets")
-    if limits != sorted({0, *limits})[1:]:
+    names = names_in(buckets)
+    limits = [int(name) for name in names if name.isdecimal()]
+    if not names or [*map(str, sorted({0, *limits})[1:])] != names:
         raise UserError(f"--buckets: {buckets!r} isn't a list of rising numbers.", "Write, for example, 10,20,30.")
     return limits
 

@@ -1,7 +1,6 @@
 """``nmt plan``, which is ``nmt train --dry-run``."""
 
 import shutil
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -71,15 +70,13 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
     rows: list[dict[str, Any]] = [
         {"model": model.kind, "width": model.width,
          "update": model.update, "optimizer": optimizer,
-         "chrf": [
-             model.expected(partial(expected_chrf, profile, optimizer=optimizer), model.num_updates(60 * m))
-             for m in minutes
-         ]}
+         "chrf": [expected_chrf(profile, model.worth * model.num_updates(60 * m), optimizer) for m in minutes]}
         for model in prepared.models
         for optimizer in UPDATES
     ]  # fmt: skip
     if as_json:
-        show_json({"text": vars(profile), "chrf_error": ERROR, "minutes": minutes, "rows": rows})
+        figures = {"num_pairs": len(prepared.texts.train), **vars(profile)}
+        show_json({"text": figures, "chrf_error": ERROR, "minutes": minutes, "rows": rows})
     else:
         heads = ["model", "updates a minute", "optimizer", *(f"chrF, {m:g} min" for m in minutes)]
         texts = [
