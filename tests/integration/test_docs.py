@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import typer
-from documentation import NOT_RUN, PAGES, ROOT, Code, found_in, is_run, lines_of
+from documentation import DOCS, NOT_RUN, PAGES, ROOT, Code, found_in, is_run, lines_of
 
 from nmt.cli import app
 from nmt.data.vocabulary.base import SEPARATOR
@@ -207,3 +207,10 @@ def test_recipes_are_valid(code: Code, tmp_path: Path) -> None:
 def test_what_is_not_run_is_still_there() -> None:
     lines = [code.text for page in PAGES for code in lines_of(page)]
     assert [pattern for pattern in NOT_RUN if not any(re.search(pattern, line) for line in lines)] == []
+
+
+def test_lines_of_prose_have_at_most_140_characters() -> None:
+    """Other than code, tables and pictures."""
+    for page in [*DOCS, "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "recipes/README.md"]:
+        prose = re.sub(r"(?ms)^\s*```.*?^\s*```|^\s*[|!].*?$", "", (ROOT / page).read_text("utf-8"))
+        assert [line for line in prose.splitlines() if len(line) > 140] == [], page
