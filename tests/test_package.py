@@ -102,10 +102,10 @@ ROOMS = (
 
 LIMITS = {
     "core": 1_452,
-    "recipe": 1_234,
+    "recipe": 1_241,
     "data": 2_010,
     "metrics": 424,
-    "models": 3_016,
+    "models": 3_000,
     "decoding": 1_372,
     "tasks": 246,
     "training": 4_000,

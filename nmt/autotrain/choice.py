@@ -62,7 +62,7 @@ TRANSFORMERS = Model("transformer", 64, worth=0.1), Model("transformer", 128, 1_
 SMALL_EPOCH = 250
 """Updates of an epoch below which a larger model takes longer to overtake a recurrent one."""
 BATCH_TOKENS = 2048
-VOCABULARY_SIZES = {1_000: 500, 2_000: 1000, 5_000: 2000, 20_000: 4000}
+VOCABULARY_SIZES = {1_000: 1000, 2_000: 2000, 5_000: 4000}
 """Size of the vocabulary for a text of up to this number of pairs; 8,000 for a larger one."""
 LEARNED_PER_MINUTE, LEARNED = 800_000, (400_000, 4_000_000)
 """Characters from which the vocabulary is learned for each minute, and their limits: 250,000 take a second."""

@@ -163,10 +163,10 @@ def _assembled(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
         raise UserError(
             "model.tie: all shares source and target embeddings.", "Set vocabulary.joint to true, or tie: target."
         )
-    size, scale, dropout = options.embedding_size, options.scale_embeddings, options.word_dropout
-    source = Embedding(len(vocabularies.source), size, vocabularies.source.pad, scale, dropout=dropout)
+    size, scale = options.embedding_size, options.scale_embeddings
+    source = Embedding(len(vocabularies.source), size, vocabularies.source.pad, scale)
     shared = source.weight if options.tie == "all" else None
-    target = Embedding(len(vocabularies.target), size, vocabularies.target.pad, scale, shared, dropout=dropout)
+    target = Embedding(len(vocabularies.target), size, vocabularies.target.pad, scale, shared)
     tied_to = None if options.tie == "none" else target.weight
     output = OutputLayer(size, len(vocabularies.target), tied_to, options.output_bias)
     try:

@@ -147,23 +147,14 @@ class Embedding(nn.Module):
     Args:
         scale: multiply by the square root of D (Vaswani et al. 2017), so that an embedding that is shared with
             the output layer has the size of the position code that is added to it.
-        dropout: probability that a word's whole vector is zero in training (Gal & Ghahramani 2016; Sennrich & Zhang
-            2019 for little text), each occurrence by itself.
     """
 
     def __init__(
-        self,
-        vocabulary_size: int,
-        size: int,
-        pad: int,
-        scale: bool = False,
-        weight: nn.Parameter | None = None,
-        dropout: float = 0.0,
+        self, vocabulary_size: int, size: int, pad: int, scale: bool = False, weight: nn.Parameter | None = None
     ) -> None:
         super().__init__()
         self.table = nn.Embedding(vocabulary_size, size, padding_idx=pad)
         self.size, self.pad, self.scale = size, pad, math.sqrt(size) if scale else 1.0
-        self.dropout = Dropout(dropout)
         if weight is not None:
             self.table.weight = weight
         else:
@@ -182,8 +173,6 @@ class Embedding(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         vectors: Tensor = self.table(ids)
         vectors = vectors.to(product_dtype(vectors))
-        if self.training and self.dropout.rate:
-            vectors = vectors * self.dropout(vectors.new_ones(*ids.shape, 1))
         return vectors * self.scale if self.scale != 1.0 else vectors
 
 

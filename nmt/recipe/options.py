@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from nmt.core.errors import NUMBERS, UserError, is_possible_number, nearest, shortened
@@ -30,6 +30,15 @@ class Options(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False, defer_build=True
     )
+    gone: ClassVar[tuple[str, ...]] = ()
+    """Options that the group had before, which recipes of trained models have as 0; 0 is read, another value isn't."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_gone(cls, values: Any) -> Any:
+        if not cls.gone or not isinstance(values, Mapping):
+            return values
+        return {key: value for key, value in values.items() if key not in cls.gone or value}
 
     @field_validator("*")
     @classmethod

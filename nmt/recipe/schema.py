@@ -176,6 +176,7 @@ NO_ENCODER_CHOICE = BeforeValidator(lambda choice: {"type": NO_ENCODER} if choic
 class ModelOptions(Options):
     """The network: an encoder and a decoder from the tables of ``nmt/models/build.py``, and what they share."""
 
+    gone = ("word_dropout",)
     encoder: Annotated[dict[str, Any], NO_ENCODER_CHOICE, ChoiceOf("encoder")] = Field(
         description="type, and the options of that type; null: none, the decoder is a language model"
     )
@@ -187,9 +188,6 @@ class ModelOptions(Options):
     vectors: VectorOptions = Field(default_factory=VectorOptions, description="word vectors that embeddings start from")
     scale_embeddings: bool = Field(False, description="multiply embeddings by the root of their width (Transformer)")
     output_bias: bool = Field(True, description="the output layer has a bias")
-    word_dropout: Annotated[float, FREE] = Field(
-        0.0, ge=0, lt=1, description="training: zero this share of the words' embeddings, on both sides"
-    )
     init: Annotated[Literal["torch", "xavier"], FREE] = Field("torch", description="initialisation of weight matrices")
 
 

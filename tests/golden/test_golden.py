@@ -81,7 +81,6 @@ TECHNIQUES: dict[str, tuple[str, dict[str, Any]]] = {
         {"training.techniques.scheduled_sampling": {"schedule": "inverse_sigmoid", "k": 5.0, "floor": 0.2}},
     ),
     "truncate": ("systems/gru", {"training.techniques.truncation.length": 4}),
-    "word_dropout": ("systems/gru", {"model.word_dropout": 0.2}),
 }
 """Cases by name: the recipe they start from, and the keys that turn the technique on."""
 

@@ -52,7 +52,6 @@ NUMBERS: dict[str, tuple[Any, ...]] = {
     "dropout": (0.0, 0.2),
     "attention_dropout": (0.0, 0.2),
     "activation_dropout": (0.0, 0.2),
-    "word_dropout": (0.0, 0.2),
     "feed_forward_size": (24,),
     "max_positions": (5, 150),
     "attention.max_positions": (8, 150),  # the longest source has 9

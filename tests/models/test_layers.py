@@ -104,18 +104,6 @@ def test_an_embedding_is_scaled_and_pad_is_zero_and_stays_so() -> None:
     assert gradient[1].any()
 
 
-def test_word_dropout_takes_whole_words_in_training_alone() -> None:
-    torch.manual_seed(32)
-    embedding = Embedding(10, 16, pad=3, dropout=0.25)
-    ids = torch.randint(4, 10, (200, 50))
-    found, whole = embedding(ids), embedding.eval()(ids)
-    torch.testing.assert_close(whole, embedding.weight[ids])
-    dropped = ~found.any(dim=-1)
-    assert float(dropped.float().mean()) == pytest.approx(0.25, abs=0.02)
-    torch.testing.assert_close(found[~dropped], whole[~dropped] / 0.75)
-    assert 0 < dropped[ids == 4].float().mean() < 1  # each occurrence by itself
-
-
 def test_the_length_mask_is_true_before_the_length() -> None:
     assert length_mask(torch.tensor([2, 0, 3]), 3).tolist() == [[True, True, False], [False] * 3, [True] * 3]
 

@@ -114,6 +114,12 @@ def test_a_mistake_is_explained_by_key_value_and_meaning(recipe_file: Path, sett
         assert part in str(caught.value)
 
 
+def test_an_option_that_is_gone_is_read_as_0_alone(recipe_file: Path) -> None:
+    assert load_recipe(recipe_file, {"model.word_dropout": 0.0}) == load_recipe(recipe_file)
+    with pytest.raises(UserError, match="word_dropout"):
+        load_recipe(recipe_file, {"model.word_dropout": 0.1})
+
+
 def test_a_missing_key_is_named(recipe_file: Path) -> None:
     recipe_file.write_text(MINIMAL.replace("source: de, ", ""))
     with pytest.raises(UserError, match=r"(?s)'data\.source' is missing.*--set data\.source="):

@@ -101,7 +101,7 @@ class QualityCurve(NamedTuple):
         return self.floor + (end - self.floor) / (1 + e ** (self.rate * (middle - log(max(num_updates, 1)))))
 
 
-MUON = QualityCurve(62.3, 12.8, 4.54, 0.58, 1.94, 0.94, 21.5)
+MUON = QualityCurve(62.0, 13.3, 4.33, 0.36, 2.36, 1.0, 18.2)
 """Fitted to runs of the GRUs that `nmt train TEXTS` chooses (docs/lab-notes/2026-11-27-front-door.md)."""
 UPDATES = {"adam": 0.4, "muon": 1.0}
 """The updates of Muon that one of an optimizer is worth (docs/lab-notes/2026-11-26-muon.md)."""

@@ -4,10 +4,10 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -53,17 +53,12 @@ class BlockOptions(Options):
 class TransformerOptions(BlockOptions):
     """Options of ``type: transformer``, for the encoder and the decoder. The width is ``embedding_size``."""
 
+    gone = ("layer_drop",)
     num_layers: int = Field(3, ge=1, le=1000, description="layers one above another")
     embedding_norm: bool = Field(False, description="layer norm of the embeddings with their positions, as in mBART")
     first_token: int | None = Field(
         None, ge=0, description="decoder: id of a token that it reads before SOS, as in M2M100"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_layer_drop(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Recipes of models that were trained before this option went have it as 0."""
-        return {key: value for key, value in values.items() if key != "layer_drop" or value}
 
 
 class FeedForward(nn.Module):
