@@ -8,6 +8,7 @@ import pytest
 
 import nmt
 from nmt.autotrain.choice import (
+    BATCH_TOKENS,
     RECURRENT,
     TRANSFORMERS,
     Encoded,
@@ -110,6 +111,11 @@ def test_a_vocabulary_of_a_long_text_is_learned_from_some_of_it_and_spells_the_r
     assert options.byte_fallback
     assert vocabularies.source.decode(vocabularies.source.encode("ein Ω")) == "ein Ω"
     assert not learn_vocabulary(pairs[:5000], {"size": 400})[1].byte_fallback
+
+
+def test_dropout_grows_with_the_epochs_from_none() -> None:
+    encoded = Encoded(num_tokens=100 * BATCH_TOKENS, max_length=150, pairs=[])
+    assert [encoded.dropout(100 * epochs) for epochs in (2, 8, 20, 40)] == [0.0, 0.1, 0.2, 0.3]
 
 
 def test_an_encoder_that_names_no_dropout_can_be_set(
