@@ -117,7 +117,7 @@ LIMITS = {
     "autotrain": 821,
     "api": 156,
     "quickstart": 218,
-    "cli": 1_753,
+    "cli": 1_748,
     "extensions": 26_860,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""

@@ -1,18 +1,12 @@
 """``nmt quickstart`` and ``nmt train``, which write models, and ``nmt recipes``."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nmt.cli.common import (
-    NewFolder,
-    Settings,
-    command,
-    command_to_resume,
-    complete_recipe,
-    stopped_by_signal,
-)
+from nmt.cli.common import NewFolder, Settings, command, command_to_resume, complete_recipe, stopped_by_signal
 from nmt.core.errors import UserError
 
 MAX_MINUTES = 60.0 * 24 * 366
@@ -87,6 +81,7 @@ def train(
     A recipe names its data: a data set that is downloaded, or, with --set data.root=FOLDER, files of your own such
     as train.de, train.en, val.de and val.en. Ctrl-C stops after saving a checkpoint.
     """
+    begun = time.monotonic()  # the minutes include those of the imports, which are several seconds
     from nmt.recipe.load import is_recipe, parse_settings
     from nmt.recipe.registry import provided
 
@@ -105,7 +100,7 @@ def train(
             from nmt.autotrain.prepared import Request
             from nmt.autotrain.run import autotrain
 
-            request = Request([*map(Path, given)], minutes, overrides, keep_all, start)
+            request = Request([*map(Path, given)], minutes, overrides, keep_all, start, begun)
             if dry_run:
                 provided("plan", "--dry-run")(request)
             else:

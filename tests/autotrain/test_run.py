@@ -1,6 +1,7 @@
 """``nmt train`` with text files: a tested model, a recipe that repeats it, fine-tuning, and messages."""
 
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -206,6 +207,14 @@ def test_a_dry_run_trains_nothing(text: tuple[Path, Path], run_nmt: RunNmt, tmp_
     assert done.returncode == 0, done.stderr
     assert "updates a minute" in done.stdout
     assert not (tmp_path / "run").exists()
+
+
+def test_the_minutes_of_a_command_include_its_imports(run_nmt: RunNmt, monkeypatch: pytest.MonkeyPatch) -> None:
+    importing, given = list[float](), list[Request]()
+    monkeypatch.setattr("nmt.recipe.load.is_recipe", lambda _: bool(importing.append(time.monotonic())))
+    monkeypatch.setattr("nmt.autotrain.run.autotrain", lambda request, *_: given.append(request))
+    run_nmt("train", "a.de", "a.en", "--minutes", "2")
+    assert given[0].begun < importing[0]
 
 
 @pytest.mark.parametrize(
