@@ -27,7 +27,7 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import read_lines
 from nmt.data.batch import Batch
 from nmt.data.buffers import Rows, ShuffleBuffers
-from nmt.data.cache import EncodedCorpus
+from nmt.data.cache import EncodedCorpus, ParallelIds
 from nmt.data.dialogue import LineReader
 from nmt.data.sources import ParallelText
 from nmt.data.vocabulary.base import Piece
@@ -52,7 +52,7 @@ class GuidedAlignment(Technique):
 
     class Options(groups.Options):
         links: Literal["learned"] | Path | None = Field(
-            None, description="Pharaoh file, a line for each pair; learned: from the text; null: those of data.corpora"
+            None, description="Pharaoh file, a line for each pair; learned: from all text; null: those of data.corpora"
         )
         embeddings: bool = Field(
             False, description="with learned links: pieces that translate each other begin with similar embeddings"
@@ -73,6 +73,7 @@ class GuidedAlignment(Technique):
     def __init__(self, options: Options, recipe: Recipe) -> None:
         super().__init__(options, recipe)
         self._data = recipe.data
+        self._sides: list[ParallelIds] = []
         self._learned: LearnedLinks | None = None
         files = [options.links, *(corpus.links for corpus in recipe.data.corpora)]
         if missing := [path for path in files if isinstance(path, Path) and not path.is_file()]:
@@ -84,12 +85,13 @@ class GuidedAlignment(Technique):
 
     @classmethod
     def check(cls, options: Options, recipe: Recipe) -> Iterable[UserError]:
-        if (options.links is None) != bool(recipe.data.corpora):
+        corpora = recipe.data.corpora
+        if options.links != "learned" and (options.links is None) != bool(corpora):
             yield UserError(
                 "training.techniques.guided_alignment.links is for one text; corpora have their own.",
-                "With data.corpora give each of them links, in place of this key; without them, set it to learned.",
+                "Set this key to learned, or leave it out and give each of data.corpora links.",
             )
-        elif any(corpus.links is None for corpus in recipe.data.corpora):
+        elif options.links is None and any(corpus.links is None for corpus in corpora):
             yield UserError(
                 "Guided alignment needs word links of each of data.corpora.",
                 "Write them with `nmt align TEACHER SOURCE TARGET -o FILE`, and name them: links: FILE.",
@@ -110,11 +112,14 @@ class GuidedAlignment(Technique):
     def setup_text(self, corpus: EncodedCorpus, held_out: Rows | None) -> None:
         if self.options.links == "learned":
             rows = ShuffleBuffers(len(corpus), held_out).rows(0)
-            self._learned = LearnedLinks((corpus.source.taken(rows), corpus.target.taken(rows)))
+            self._sides.append((corpus.source.taken(rows), corpus.target.taken(rows)))
 
     def setup_model(self, model: Seq2Seq) -> None:
         self._decoder = model.decoder
         self._heads = taught_heads(self.options, model.decoder)
+        if self._sides:
+            self._learned = LearnedLinks(self._sides)
+            self._sides = []
         if self.options.embeddings and self._learned:
             self._learned.align_embeddings(model.decoder.embedding.weight)  # before those of a checkpoint are read
 

@@ -6,6 +6,8 @@ direction, know most links after some seconds. The links that both are sure of a
 Shapes: B sentences, T target and S source positions, EOS counted.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -27,12 +29,15 @@ LEAST_SHARED, PULL = 0.05, 3.0
 
 
 class LearnedLinks:
-    """Finds the links of batches. They are learned from source and target of some pairs, at equal distances."""
+    """Finds the links of batches. They are learned from some pairs of the texts, at equal distances."""
 
-    def __init__(self, sides: ParallelIds) -> None:
-        num_links = (sides[0].lengths * sides[1].lengths).sum()
-        rows = range(0, len(sides[0]), max(1, round(num_links / MAX_LINKS)))
-        source, target = ([side[row].astype(np.int64) + 1 for row in rows] for side in sides)  # 0 is the empty word
+    def __init__(self, texts: Sequence[ParallelIds]) -> None:
+        num_links = sum((source.lengths * target.lengths).sum() for source, target in texts)
+        step = max(1, round(num_links / MAX_LINKS))
+        source, target = (
+            [side[row].astype(np.int64) + 1 for side in sides for row in range(0, len(side), step)]  # 0: the empty word
+            for sides in zip(*texts, strict=True)
+        )
         tables = []
         for given, other in ((source, target), (target, source)):
             num_words = 1 + max(int(words.max()) for words in other)

@@ -310,6 +310,7 @@ def test_an_unknown_word_is_never_replaced_by_a_tag(both_ways: Path, tiny_corpus
 
 def test_one_corpus_trains_as_data_train_does(make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"max_epochs": 2, "log_every": 1, "batch_tokens": 320}
+    options["techniques"] = {"guided_alignment": {"links": "learned"}}
     recipe = {"vocabulary": {"type": "unigram", "size": 55, "joint": True}}
     listed = recipe | {"data": {"corpora": [corpus(tiny_corpus, weight=0.3)]}}
     train(make_recipe(**options, recipe=recipe), tmp_path / "plain")
@@ -381,7 +382,7 @@ TWO = ONE.replace("one", "two")
         ),
         (
             [f"data.corpora=[{ONE}, {TWO}]", "training.techniques={guided_alignment: {links: FOLDER/train.de}}"],
-            ["guided_alignment.links is for one text", "With data.corpora give each of them links"],
+            ["guided_alignment.links is for one text", "Set this key to learned"],
         ),
         (
             [f"data.corpora=[{ONE}]", "training.techniques={guided_alignment: {}}"],

@@ -1,5 +1,6 @@
 """Links that are learned from the training text: those of a made-up language, and a head that learns them."""
 
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +25,12 @@ class Side(list[Any]):
         return np.array([len(words) for words in self])
 
 
+def text_of(pairs: Iterable[Sequence[Any]]) -> Any:
+    """An encoded text that has these pairs of a source and a target."""
+    sources, targets = zip(*pairs, strict=True)
+    return Side(np.array(ids, np.int32) for ids in sources), Side(np.array(ids, np.int32) for ids in targets)
+
+
 def made_up_pairs(num_pairs: int, words: range) -> list[tuple[list[int], list[int], set[tuple[int, int]]]]:
     """Sentences whose neighbours change places in the translation, where each word has one of its own; and links."""
     rng = np.random.default_rng(3)
@@ -42,8 +49,7 @@ def made_up_pairs(num_pairs: int, words: range) -> list[tuple[list[int], list[in
 def test_links_of_a_language_whose_words_change_places(joint_vocabularies: Vocabularies) -> None:
     words = range(5, len(joint_vocabularies.source))
     pairs = made_up_pairs(600, words)
-    source, target = (Side(np.array(pair[side], np.int32) for pair in pairs) for side in (0, 1))
-    links = LearnedLinks((source, target))  # type: ignore[arg-type]
+    links = LearnedLinks([text_of(pair[:2] for pair in pairs)])
     batch = make_batch([(source, target) for source, target, _ in pairs[:40]], joint_vocabularies)
     mask = links.mask(batch)
     found = right = known = 0
@@ -57,9 +63,18 @@ def test_links_of_a_language_whose_words_change_places(joint_vocabularies: Vocab
 
 
 def test_unknown_words_and_padding_have_no_links(joint_vocabularies: Vocabularies) -> None:
-    links = LearnedLinks((Side([np.array([5, 6]), np.array([6])]), Side([np.array([8, 7]), np.array([7])])))  # type: ignore[arg-type]
+    links = LearnedLinks([text_of([([5, 6], [8, 7]), ([6], [7])])])
     batch = make_batch([([5, 6, 9], [8, 7, 9]), ([9], [9])], joint_vocabularies)
     assert links.mask(batch).nonzero().tolist() == [[0, 0, 0], [0, 1, 1], [0, 3, 3], [1, 1, 1]]
+
+
+def test_links_are_learned_from_all_texts(joint_vocabularies: Vocabularies) -> None:
+    pairs = [pair[:2] for pair in made_up_pairs(300, range(5, len(joint_vocabularies.source)))]
+    both, few, others = map(text_of, (pairs, pairs[:4], pairs[4:]))
+    batch = make_batch(pairs[:40], joint_vocabularies)
+    at_once, in_parts, of_few = (LearnedLinks(texts).mask(batch) for texts in ([both], [few, others], [few]))
+    assert torch.equal(at_once, in_parts)
+    assert not torch.equal(at_once, of_few)
 
 
 def test_embeddings_of_translations_become_similar(joint_vocabularies: Vocabularies) -> None:
@@ -70,7 +85,7 @@ def test_embeddings_of_translations_become_similar(joint_vocabularies: Vocabular
     weight = torch.randn(size + 1, 64, generator=torch.Generator().manual_seed(1))
     weight[0] = 0.0  # PAD
     moved = weight.clone()
-    LearnedLinks((Side(sources), Side(source + 1 for source in sources))).align_embeddings(moved)  # type: ignore[arg-type]
+    LearnedLinks([text_of((source, source + 1) for source in sources)]).align_embeddings(moved)
     torch.testing.assert_close(moved.norm(dim=1), weight.norm(dim=1))
     cosine = torch.nn.functional.cosine_similarity(moved[:, None], moved[None], dim=-1)
     assert min(cosine[word, word + 1] for word in words) > 0.8
