@@ -41,10 +41,6 @@ class Model:
     update: float = 0.0
     """Seconds of an update on this machine, once they are measured."""
 
-    @property
-    def is_recurrent(self) -> bool:
-        return self.kind == "recurrent"
-
     def num_updates(self, seconds: float) -> int:
         """Returns the number of updates for which there is time beside the validations."""
         updates = int(seconds / self.update)
@@ -52,7 +48,7 @@ class Model:
 
     def least_over(self, other: "Model", epoch: float) -> int:
         """Returns the fewest updates with which it is better than a smaller model; ``epoch`` is those of an epoch."""
-        return round(self.least * (max(1, SMALL_EPOCH / epoch) ** 2 if other.is_recurrent else 1))
+        return round(self.least * (max(1, SMALL_EPOCH / epoch) ** 2 if other.kind == "recurrent" else 1))
 
 
 LARGEST = Model("transformer", 256, 12_000, 0.9)
@@ -152,7 +148,7 @@ def model_options(model: Model, dropout: float, joint: bool = True) -> dict[str,
         "type": "transformer", "num_layers": 4, "num_heads": max(width // 32, 1), "feed_forward_size": 4 * width,
         "dropout": dropout, "attention_dropout": 0.1,
     }  # fmt: skip
-    if not model.is_recurrent:
+    if model.kind == "transformer":
         return options | {"scale_embeddings": True, "init": "xavier", "encoder": layers, "decoder": dict(layers)}
     cells = {"cell": "gru", "hidden_size": width, "dropout": dropout}
     decoder = {"type": "luong", **cells, "hidden_size": 2 * width, "attention": {"type": "general"}}
@@ -167,7 +163,7 @@ def training_options(model: Model, num_updates: int, minutes: float | None) -> d
         minutes: of the run; None to end it when validation says that more brings nothing.
     """
     warmup_steps = min(max(num_updates // 20, 1), 300)
-    learning_rate = round((0.006 if model.is_recurrent else 0.003) * (128 / model.width) ** 0.5, 4)
+    learning_rate = round((0.003 if model.kind == "transformer" else 0.006) * (128 / model.width) ** 0.5, 4)
     schedule = {"type": "cosine", "stable_fraction": 0.5} if minutes else {"type": "plateau", "patience": 2}
     validations = num_validations(num_updates) if minutes else NUM_VALIDATIONS[1]
     end: dict[str, Any] = {"max_minutes": minutes} if minutes else {"patience": validations}

@@ -194,10 +194,14 @@ def prepare(request: Request, folder: Path) -> Prepared:
     texts.languages = source, target
     say(f"languages: {name_of(source)} to {name_of(target)}")
     _hold_out(texts)
+    held_out = {side for pair in (*texts.valid, *texts.test) for side in pair}
+    if more := [pair for pair in texts.synthetic if held_out.isdisjoint(pair)]:
+        say(f"{len(more):,} synthetic pairs are trained on, too")
+        texts.train += more
     if len(texts.train) < FEW_PAIRS:
         warn(
-            f"{len(texts.train):,} pairs are few: expect a model that knows these sentences and hardly others. "
-            "Add text of any kind in these languages, or start from a trained model with --from."
+            f"{len(texts.train):,} pairs are few: expect a model that translates similar sentences and no others. Add "
+            "text of any kind in these languages or `nmt backtranslate`, or start from a trained model with --from."
         )
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,8 @@ class Texts:
     train: Pairs = field(default_factory=list)
     valid: Pairs = field(default_factory=list)
     test: Pairs = field(default_factory=list)
+    synthetic: Pairs = field(default_factory=list)
+    """They are trained on, and none is held out."""
     languages: tuple[str, str] | None = None
     names: tuple[str, str] = ("the source", "the target")
 
@@ -40,21 +42,22 @@ def read_texts(paths: Sequence[Path], wanted: tuple[str, str] | None = None) -> 
 
     Args:
         paths: pairs of line-aligned files, the source first, and files of both languages (:data:`TABLES`), all plain or
-            compressed; or one folder with ``train.*`` and perhaps ``valid.*`` and ``test.*``.
+            compressed; or one folder with ``train.*`` and perhaps ``valid.*`` and ``test.*``. Further folders, such as
+            ``nmt backtranslate`` writes, have synthetic pairs in ``train.*``.
         wanted: names of the source and the target column, where files have more than two.
 
     Raises:
         UserError: a file is missing or damaged, a text has no translation, or two files have different lengths.
     """
-    given: dict[str, Sequence[Path]] = {"train": paths}
-    if len(paths) == 1 and isdir(paths[0]):
-        known = {"train": ("train",), "valid": VALIDATION_NAMES, "test": ("test",)}
-        given = {split: [p for own in known[split] for p in sorted(paths[0].glob(f"{own}.*"))] for split in known}
-        if not given["train"]:
-            raise UserError(f"{paths[0]} has no files train.*.", "Name the files, or call them train.de and train.en.")
+    folders = [path for path in paths if isdir(path)]
+    given: list[tuple[str, Sequence[Path]]] = [("train", [path for path in paths if path not in folders])]
+    if folders and not given[0][1]:
+        text = folders.pop(0)
+        given = [("train", _in(text, "train")), ("valid", _in(text, *VALIDATION_NAMES)), ("test", _in(text, "test"))]
+    given += [("synthetic", _in(folder, "train")) for folder in folders]
     texts = Texts()
-    for split, files in given.items():
-        for names, languages, pairs in _parts(files, wanted):
+    for split, files in given:
+        for names, languages, pairs in _parts(files, wanted or (texts.languages if split == "synthetic" else None)):
             if texts.languages and languages and languages != texts.languages:
                 directions = f"{'-'.join(languages)}, not {'-'.join(texts.languages)} as the text before"
                 raise UserError(f"{names[1]} is {directions}.", "Give texts of one direction, the source first.")
@@ -63,6 +66,14 @@ def read_texts(paths: Sequence[Path], wanted: tuple[str, str] | None = None) -> 
             own: Pairs = getattr(texts, split)
             own += islice(pairs, MAX_PAIRS - len(own))
     return texts
+
+
+def _in(folder: Path, *names: str) -> Sequence[Path]:
+    """Returns the files of a split in a folder, without the scores that ``nmt backtranslate`` writes beside them."""
+    files = [path for name in names for path in sorted(folder.glob(f"{name}.*")) if path.suffix != ".scores"]
+    if not files and "train" in names:
+        raise UserError(f"{folder} has no files train.*.", "Name the files, or call them train.de and train.en.")
+    return files
 
 
 def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Part]:

@@ -42,7 +42,8 @@ def train(
         typer.Argument(
             metavar="TEXT... or RECIPE",
             help="Text: two line-aligned files (source, target), .tsv, .csv, .jsonl, .tmx or .xlf, or a folder with "
-            "train.*. Or a recipe: a YAML file, or a name that `nmt recipes` lists.",
+            "train.*; then folders that `nmt backtranslate` wrote. Or a recipe: a YAML file, or a name that `nmt "
+            "recipes` lists.",
             autocompletion=complete_recipe,
         ),
     ] = [],  # noqa: B006 # typer copies it

@@ -15,10 +15,8 @@ from it and advances from state to state. All that a decoder remembers is in its
 (its :class:`Memory`) is held once for each sentence, what belongs to a hypothesis once for each row, so that search
 never copies a memory.
 
-``tests/models/test_contracts.py`` checks what is promised here; CONTRIBUTING.md says how to add a component. Two
-attributes are optional: a module that leaves parameters out of some updates has a true ``skips_parameters``, which
-training on several GPUs needs to know, and an encoder that reads the source from its end a true ``reverse``, which
-``nmt inspect gradients`` needs to know.
+``tests/models/test_contracts.py`` checks what is promised here; CONTRIBUTING.md says how to add a component. An
+encoder that reads the source from its end has a true ``reverse``, which ``nmt inspect gradients`` needs to know.
 """
 
 from abc import ABC, abstractmethod

@@ -224,11 +224,7 @@ class ProcessGroup:
         if self.size == 1:
             return module
         device = next(module.parameters()).device
-        return DistributedDataParallel(
-            module,
-            device_ids=[device] if device.type == "cuda" else None,
-            find_unused_parameters=any(getattr(part, "skips_parameters", False) for part in module.modules()),
-        )
+        return DistributedDataParallel(module, device_ids=[device] if device.type == "cuda" else None)
 
     def no_sync(self, module: nn.Module) -> AbstractContextManager[None]:
         """Disables the reduction of gradients inside this context."""

@@ -202,6 +202,22 @@ def test_pairs_that_are_no_translations_are_kept_on_request(text: tuple[Path, Pa
     assert numbers == [300, 301]
 
 
+def test_synthetic_pairs_are_trained_on_and_none_is_held_out(text: tuple[Path, Path], tmp_path: Path) -> None:
+    own = list(zip(*map(read_lines, text), strict=True))
+    held_out = prepare(Request(text, 1.0), tmp_path / "own").texts.test[0]
+    (tmp_path / "bt").mkdir()
+    synthetic = [(f"{source} {source}", target) for source, target in (*own[:50], held_out)]
+    for at, language in enumerate(("en", "de")):
+        (tmp_path / "bt" / f"train.{language}").write_text("".join(f"{pair[at]}\n" for pair in synthetic), "utf-8")
+    texts = prepare(Request([*text, tmp_path / "bt"], 1.0), tmp_path / "both").texts
+    targets = {target for _, target in (*texts.valid, *texts.test)}
+    added = [pair for pair in synthetic if pair[1] not in targets]
+    assert held_out[1] in targets
+    assert len(added) > 30
+    assert texts.train[-len(added) :] == added
+    assert len(texts.train) + len(texts.valid) + len(texts.test) == 300 + len(added)
+
+
 def test_a_dry_run_trains_nothing(text: tuple[Path, Path], run_nmt: RunNmt, tmp_path: Path) -> None:
     done = run_nmt("train", *text, "--minutes", "5", "--dry-run", "-o", tmp_path / "run")
     assert done.returncode == 0, done.stderr

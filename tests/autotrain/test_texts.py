@@ -68,6 +68,22 @@ def test_a_folder_has_its_splits(tmp_path: Path) -> None:
         read_texts([tmp_path / "none"])
 
 
+def test_folders_beside_the_text_have_synthetic_pairs(tmp_path: Path) -> None:
+    bt = tmp_path / "bt"
+    bt.mkdir()
+    write(bt, train__de="zwei\n", train__en="two\n", train__scores="-1.5\n", valid__de="drei\n", valid__en="three\n")
+    write(tmp_path, a__de="eins\n", a__en="one\n")
+    texts = read_texts([tmp_path / "a.de", tmp_path / "a.en", bt])
+    assert (texts.train, texts.valid, texts.synthetic) == ([("eins", "one")], [], [("zwei", "two")])
+    texts = read_texts([bt, bt])
+    assert (texts.train, texts.valid, texts.synthetic) == ([("zwei", "two")], [("drei", "three")], [("zwei", "two")])
+    assert read_texts([tmp_path / "a.en", tmp_path / "a.de", bt]).synthetic == [("two", "zwei")], "as the text before"
+    write(bt, train__fr="deux\n")
+    (bt / "train.de").unlink()
+    with pytest.raises(UserError, match="is fr-en, not de-en as the text before"):
+        read_texts([tmp_path / "a.de", tmp_path / "a.en", bt])
+
+
 @pytest.mark.extension("cleaning")
 def test_it_is_said_where_two_files_part(tmp_path: Path) -> None:
     lines = ["word " * (1 + n * 7 % 13) for n in range(300)]

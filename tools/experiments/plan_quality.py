@@ -106,7 +106,7 @@ def main() -> None:
         left_out = fit([other for other in runs if other.text != run.text])
         in_use, without, fitted = (float(run.expected(curve)) for curve in (MUON, left_out, whole))
         errors.append([abs(each - run.chrf) for each in (in_use, without, fitted)])
-        kind, profile = "GRU" if run.model.is_recurrent else "T", run.profile
+        kind, profile = "T" if run.model.kind == "transformer" else "GRU", run.profile
         figures = " | ".join(f"{figure:.1f}" for figure in (run.chrf, in_use, without, fitted))
         print(
             f"| {run.name} | {profile.num_tokens:.1f} | {profile.lexical:.1f} | {profile.familiar:.1f} | "

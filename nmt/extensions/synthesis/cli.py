@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nmt.cli.common import Device, ModelDir, command, names_in
+from nmt.cli.common import Device, Input, ModelDir, command, names_in
 from nmt.cli.help import CONTENT, FILTERING, INPUT_AND_OUTPUT, LARGE_LANGUAGE_MODEL, OF_DECODING, SEARCH
 from nmt.cli.schema import options_of
 from nmt.cli.translate import translate_lines
@@ -43,16 +43,7 @@ Folder = Annotated[
 def backtranslate(
     model_dir: ModelDir,
     output: Folder,
-    input: Annotated[
-        str,
-        typer.Option(
-            "--input",
-            "-i",
-            metavar="FILE",
-            help="Text in the target language (.gz, .xz, .zst too); - is standard input.",
-            rich_help_panel=INPUT_AND_OUTPUT,
-        ),
-    ] = "-",
+    input: Input = "-",
     noise: Annotated[
         bool,
         typer.Option(

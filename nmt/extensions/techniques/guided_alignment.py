@@ -86,15 +86,12 @@ class GuidedAlignment(Technique):
     @classmethod
     def check(cls, options: Options, recipe: Recipe) -> Iterable[UserError]:
         corpora = recipe.data.corpora
-        if options.links != "learned" and (options.links is None) != bool(corpora):
+        files: list[object] = [corpus.links for corpus in corpora] or [options.links]
+        if options.links != "learned" and (None in files or (corpora and options.links)):
             yield UserError(
-                "training.techniques.guided_alignment.links is for one text; corpora have their own.",
-                "Set this key to learned, or leave it out and give each of data.corpora links.",
-            )
-        elif options.links is None and any(corpus.links is None for corpus in corpora):
-            yield UserError(
-                "Guided alignment needs word links of each of data.corpora.",
-                "Write them with `nmt align TEACHER SOURCE TARGET -o FILE`, and name them: links: FILE.",
+                "Guided alignment needs links of each training text.",
+                "Set training.techniques.guided_alignment.links to learned, or write links with `nmt align TEACHER "
+                "SOURCE TARGET -o FILE` and name them: by this key, or by links: FILE of each of data.corpora.",
             )
         is_new = recipe.model.tie == "all" and not recipe.training.finetune_from
         if options.embeddings and not (options.links == "learned" and is_new):

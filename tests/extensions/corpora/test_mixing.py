@@ -382,11 +382,11 @@ TWO = ONE.replace("one", "two")
         ),
         (
             [f"data.corpora=[{ONE}, {TWO}]", "training.techniques={guided_alignment: {links: FOLDER/train.de}}"],
-            ["guided_alignment.links is for one text", "Set this key to learned"],
+            ["needs links of each training text", "Set training.techniques.guided_alignment.links to learned"],
         ),
         (
             [f"data.corpora=[{ONE}]", "training.techniques={guided_alignment: {}}"],
-            ["needs word links of each of data.corpora", "nmt align"],
+            ["needs links of each training text", "by links: FILE of each of data.corpora"],
         ),
         (["data.corpora=[{name: a, tsv: x, modifiers: {terms: 0.1}}]"], ["terms of a needs its links", "nmt align"]),
         (
