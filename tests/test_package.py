@@ -109,16 +109,16 @@ LIMITS = {
     "decoding": 1_372,
     "tasks": 246,
     "training": 3_996,
-    "alignment": 1_016,
+    "alignment": 1_010,
     "jobs": 263,
     "translation": 1_594,
     "plotting": 927,
     "evaluation": 147,
-    "autotrain": 832,
+    "autotrain": 841,
     "api": 156,
     "quickstart": 218,
-    "cli": 1_749,
-    "extensions": 26_858,
+    "cli": 1_743,
+    "extensions": 26_855,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -9,7 +9,6 @@ A model directory may say so in ``alignment.json``:
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Self, get_args
 
@@ -68,11 +67,6 @@ class AlignmentHeads:
 
     def names(self, decoder: Decoder) -> list[str]:
         return [decoder.heads[head].short_name for head in self.heads]
-
-
-def by_layer(heads: Sequence[Head]) -> list[list[int]]:
-    """Indices of heads, a list a layer."""
-    return [list(indices) for _, indices in groupby(range(len(heads)), key=lambda index: heads[index].layer)]
 
 
 def _find(name: str, heads: Sequence[Head]) -> int:

@@ -3,7 +3,7 @@
 import re
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -15,6 +15,7 @@ from nmt.autotrain.texts import Pairs
 from nmt.core.device import pick_device, pick_precision, use_tensor_cores
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
+from nmt.recipe.load import load_recipe
 from nmt.recipe.options import validate
 from nmt.recipe.schema import Recipe, VocabularyOptions
 from nmt.training.data import prepare_data
@@ -79,7 +80,7 @@ _MAX_PIECES = re.compile(r"vocabulary\.size=(\d+) or less")
 
 
 def learn_vocabulary(
-    pairs: Pairs, wanted: Mapping[str, Any] = {}, minutes: float | None = None
+    pairs: Pairs, wanted: Mapping[str, Any] = {}, minutes: float | None = None, tags: Sequence[str] = ()
 ) -> tuple[Vocabularies, VocabularyOptions]:
     """Returns a joint vocabulary, as large as suits the text or as it gives, and its options.
 
@@ -91,12 +92,12 @@ def learn_vocabulary(
     chosen = {"size": _at_most(VOCABULARY_SIZES, len(pairs), 8000), "byte_fallback": every > 1}
     options = validate(VocabularyOptions, {**chosen, **wanted}, "vocabulary")
     try:
-        return train_vocabularies(options, pairs[::every]), options
+        return train_vocabularies(options, pairs[::every], tags=tags), options
     except UserError as error:
         if "size" not in wanted and (most := _MAX_PIECES.search(error.remedy)) and int(most[1]) >= 8:
-            return learn_vocabulary(pairs, {**wanted, "size": int(most[1])}, minutes)
+            return learn_vocabulary(pairs, {**wanted, "size": int(most[1])}, minutes, tags)
     options = VocabularyOptions(type="character", size=100_000)
-    return train_vocabularies(options, pairs), options
+    return train_vocabularies(options, pairs, tags=tags), options
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def _at_most(table: Mapping[int, Value], value: float, otherwise: Value) -> Valu
 
 def measure_speed(recipe: Recipe, pairs: Pairs) -> float:
     """Returns the seconds of an update of a recipe, measured on some pairs of its text."""
-    recipe = resolve(recipe)
+    recipe = resolve(load_recipe(recipe, {"data.corpora": []}))
     device = pick_device(recipe.device)
     use_tensor_cores(device)
     seed_everything(recipe.seed)

@@ -43,6 +43,8 @@ FEW_PAIRS, MAX_BYTES = 3_000, 4_192
 """Pairs below which a warning is given, and the longest line by which sentencepiece learns pieces."""
 TUNING_RATE = 0.0005
 """Highest learning rate of fine-tuning."""
+TAG, WEIGHT = "<bt>", 2.0
+"""The token before synthetic sources (Caswell et al. 2019), and the most synthetic tokens for each of the others."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,11 @@ class Prepared:
             "training": training_options(model, num_updates, request.minutes),
             "decoding": {"length_penalty": "word_reward", "alpha": 0.7},
         }  # fmt: skip
+        if self.texts.synthetic:
+            real, more = ({"name": name, "source": f"{name}.{source}", "target": f"{name}.{target}"}
+                          for name in ("train", "synthetic"))  # fmt: skip
+            weight = round(min(WEIGHT, len(self.texts.synthetic) / len(self.texts.train)), 3)
+            values["data"]["corpora"] = [real, more | {"weight": weight, "tag": None if request.start else TAG}]
         if request.start:
             trained = load_recipe(ModelDirectory(request.start).recipe).model_dump(mode="json")
             values |= {key: trained[key] for key in ("model", "decoding")}
@@ -164,7 +171,7 @@ class Prepared:
         )
         for estimate in () if self.request.start else hooks("quality_expected"):
             vocabularies = Vocabularies.load(self.folder)
-            chrf, error = estimate(self.texts.train, vocabularies, model.worth * num_updates)
+            chrf, error = estimate(self.texts.train + self.texts.synthetic, vocabularies, model.worth * num_updates)
             low, high = max(0, chrf - error), min(100, chrf + error)
             say(f"expected after {minutes:g} min: chrF {chrf:.0f} on such text, most likely {low:.0f} to {high:.0f}")
             recipe = with_training(recipe, expected_score=round(chrf, 3) if recipe.training.metric == "chrf" else None)
@@ -195,9 +202,10 @@ def prepare(request: Request, folder: Path) -> Prepared:
     say(f"languages: {name_of(source)} to {name_of(target)}")
     _hold_out(texts)
     held_out = {side for pair in (*texts.valid, *texts.test) for side in pair}
-    if more := [pair for pair in texts.synthetic if held_out.isdisjoint(pair)]:
-        say(f"{len(more):,} synthetic pairs are trained on, too")
-        texts.train += more
+    texts.synthetic = [pair for pair in texts.synthetic if held_out.isdisjoint(pair)]
+    if texts.synthetic:
+        say(f"{len(texts.synthetic):,} synthetic pairs are trained on, too")
+    known = texts.train + texts.synthetic
     if len(texts.train) < FEW_PAIRS:
         warn(
             f"{len(texts.train):,} pairs are few: expect a model that translates similar sentences and no others. Add "
@@ -210,16 +218,16 @@ def prepare(request: Request, folder: Path) -> Prepared:
         options = load_recipe(ModelDirectory(request.start).recipe).vocabulary
     else:
         wanted = {k.partition(".")[2]: v for k, v in request.overrides.items() if k.startswith("vocabulary.")}
-        vocabularies, options = learn_vocabulary(texts.train, wanted, request.minutes)
+        vocabularies, options = learn_vocabulary(known, wanted, request.minutes, [TAG] * bool(texts.synthetic))
     vocabularies.save(folder)
-    encoded = Encoded.read(texts.train, vocabularies)
+    encoded = Encoded.read(known, vocabularies)
     if not encoded.pairs:
         raise UserError(f"{names} have no pair of up to {encoded.max_length} pieces.", "Write a sentence on each line.")
     if not encoded.fitting(texts.valid, vocabularies):
         texts.valid = encoded.pairs[: SIZES[0]]
         warn("there are too few pairs to hold some out, so that the scores are those of text that the model has seen.")
     for side, language in enumerate(texts.languages):
-        for split in ("train", "valid", "test"):
+        for split in ("train", "valid", "test", *["synthetic"] * bool(texts.synthetic)):
             with open_output(folder / f"{split}.{language}") as file:
                 file.writelines(f"{pair[side]}\n" for pair in getattr(texts, split))
     say(f"vocabulary: {len(vocabularies.source):,} pieces ({options.type}); {encoded.num_tokens:,} target tokens")

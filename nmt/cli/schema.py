@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -92,8 +91,3 @@ def bounds(field: FieldInfo) -> str:
     lower = [f"{value}{BOUNDS[name]}" for name, value in limits.items() if name in ("gt", "ge")]
     upper = [f"{BOUNDS[name]}{value}" for name, value in limits.items() if name in ("lt", "le")]
     return f"{''.join(lower)}x{''.join(upper)}" if limits else ""
-
-
-def import_tables() -> None:
-    """Import the modules that define the tables of components."""
-    import_module("nmt.training.resolve")  # looks up every kind of component that a recipe names

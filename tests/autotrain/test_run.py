@@ -24,6 +24,7 @@ from nmt.core.text import read_lines
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.weights import read_tensors
 from nmt.quickstart.embedded_corpus import splits
+from nmt.recipe.load import load_recipe
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 TINY = {"model.encoder.num_layers": 1, "model.decoder.num_layers": 1, "model.embedding_size": 32,
@@ -202,6 +203,7 @@ def test_pairs_that_are_no_translations_are_kept_on_request(text: tuple[Path, Pa
     assert numbers == [300, 301]
 
 
+@pytest.mark.extension("corpora")
 def test_synthetic_pairs_are_trained_on_and_none_is_held_out(text: tuple[Path, Path], tmp_path: Path) -> None:
     own = list(zip(*map(read_lines, text), strict=True))
     held_out = prepare(Request(text, 1.0), tmp_path / "own").texts.test[0]
@@ -209,13 +211,15 @@ def test_synthetic_pairs_are_trained_on_and_none_is_held_out(text: tuple[Path, P
     synthetic = [(f"{source} {source}", target) for source, target in (*own[:50], held_out)]
     for at, language in enumerate(("en", "de")):
         (tmp_path / "bt" / f"train.{language}").write_text("".join(f"{pair[at]}\n" for pair in synthetic), "utf-8")
-    texts = prepare(Request([*text, tmp_path / "bt"], 1.0), tmp_path / "both").texts
-    targets = {target for _, target in (*texts.valid, *texts.test)}
-    added = [pair for pair in synthetic if pair[1] not in targets]
-    assert held_out[1] in targets
-    assert len(added) > 30
-    assert texts.train[-len(added) :] == added
-    assert len(texts.train) + len(texts.valid) + len(texts.test) == 300 + len(added)
+    run = nmt.train(*text, tmp_path / "bt", output=tmp_path / "run", minutes=0.02, overrides=TINY)
+    sides = [[*read_lines(run / "text" / f"{split}.de")] for split in ("train", "valid", "test", "synthetic")]
+    assert held_out[1] in sides[2]
+    assert sides[3] == [target for _, target in synthetic if target not in sides[1] + sides[2]]
+    assert len(sides[3]) > 30
+    real, more = load_recipe(run / "recipe.yaml").data.corpora
+    assert (real.weight, real.tag) == (1.0, None)
+    assert (more.weight, more.tag) == (round(len(sides[3]) / len(sides[0]), 3), "<bt>"), "each pair is read as often"
+    assert set(Vocabularies.load(run).source.tags) == {"<bt>"}
 
 
 def test_a_dry_run_trains_nothing(text: tuple[Path, Path], run_nmt: RunNmt, tmp_path: Path) -> None:

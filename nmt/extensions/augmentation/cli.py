@@ -7,10 +7,9 @@ import typer
 
 from nmt.cli.common import AsJson, Device, ModelDir, command, names_in, say_wrote, show_json
 from nmt.cli.evaluate import Metrics
+from nmt.cli.inspect import Curves
 from nmt.core.console import print_table, progress_bar
 from nmt.core.errors import UserError
-
-Curves = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="A picture: .png, .svg or .pdf.")]
 
 
 @command(

@@ -11,7 +11,7 @@ import typer
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from nmt.cli.schema import import_tables
+import nmt.training.resolve  # noqa: F401 # which fills the tables of components
 from nmt.recipe.options import ChoiceOf, Options, groups_in
 from nmt.recipe.registry import TABLES, choices_of
 from nmt.recipe.schema import Recipe
@@ -29,7 +29,6 @@ def show_schema() -> None:
 
 def recipe_schema() -> Schema:
     """Returns the JSON schema (draft 2020-12) of recipes."""
-    import_tables()
     definitions: Schema = {}
     _define("recipe", Recipe, definitions)
     return {

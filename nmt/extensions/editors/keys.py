@@ -12,7 +12,8 @@ import typer
 import yaml
 from pydantic_core import to_jsonable_python
 
-from nmt.cli.schema import bounds, import_tables
+import nmt.training.resolve  # noqa: F401 # which fills the tables of components
+from nmt.cli.schema import bounds
 from nmt.core.errors import UserError, nearest
 from nmt.recipe.options import ChoiceOf, Options, groups_in
 from nmt.recipe.registry import TABLES, choices_of
@@ -56,7 +57,6 @@ def recipe_keys(prefix: str = "") -> list[Key]:
     Raises:
         UserError: no key has this prefix.
     """
-    import_tables()
     known = list(dict.fromkeys(_walk(Recipe, "", prefix)))
     matching = [key for key in known if key.name == prefix or key.name.startswith(f"{prefix}." if prefix else "")]
     if not matching:

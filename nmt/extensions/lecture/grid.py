@@ -2,12 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any
 
 from matplotlib.patches import Rectangle
 
-from nmt.alignment.heads import by_layer
 from nmt.alignment.links import GoldLinks, WordAlignment
 from nmt.plotting.matrix import Draw, draw_directions, draw_legend, draw_matrix, draw_weights, shown_words
 from nmt.plotting.style import INK, Picture, draw_colour_bar, panels, scaled, style
@@ -25,7 +24,7 @@ def plot_heads(translator: Translator, source: str, target: str) -> Picture:
 def grid_of(translator: Translator) -> Draw:
     """Returns the function that draws the heads of a translator's model, as ``nmt align --grid`` does."""
     heads = translator.model.decoder.heads
-    layers = [[heads[index].short_name for index in layer] for layer in by_layer(heads)]
+    layers = [[head.short_name for head in layer] for _, layer in groupby(heads, key=lambda head: head.layer)]
     return partial(draw_grid, layers=layers, chosen=translator.aligner.heads.heads)
 
 
