@@ -89,7 +89,7 @@ def train(
 
     Args:
         recipe: a path, the name of a shipped recipe, or a recipe; or the first file of text, or a folder of text.
-        others: with text its other files, such as the translations; with a recipe ``output`` may stand here.
+        others: with text its other files, and folders of synthetic pairs; with a recipe ``output`` may stand here.
         output: the model directory, which is made if it doesn't exist. None for runs/NAME, by the recipe or the text.
         minutes: with text, for everything; None to train until more time brings nothing.
         start: with text, a model directory to fine-tune.

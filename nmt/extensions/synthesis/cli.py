@@ -212,7 +212,8 @@ def _write_pairs(
         rows = [(name, f"{count:,}", f"{count / total:.2%}") for name, count in report["removed"].items()]
         print_table("", ("left out by", "pairs", ""), rows)
         say(
-            f"wrote {output}: {report['pairs']:,} pairs of {total:,} lines, with a mean score of {report['mean_score']}"
+            f"wrote {output}: {report['pairs']:,} pairs of {total:,} lines, mean score {report['mean_score']}\n"
+            f"Train on them beside other text: nmt train SOURCE TARGET {output} --minutes M"
         )
 
     translate_lines(job, input, str(output.absolute()), resume, finish)
