@@ -118,7 +118,7 @@ LIMITS = {
     "api": 156,
     "quickstart": 218,
     "cli": 1_743,
-    "extensions": 26_856,
+    "extensions": 26_857,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 
