@@ -218,7 +218,7 @@ def prepare(request: Request, folder: Path) -> Prepared:
         options = load_recipe(ModelDirectory(request.start).recipe).vocabulary
     else:
         wanted = {k.partition(".")[2]: v for k, v in request.overrides.items() if k.startswith("vocabulary.")}
-        vocabularies, options = learn_vocabulary(known, wanted, request.minutes, [TAG] * bool(texts.synthetic))
+        vocabularies, options = learn_vocabulary(known, wanted, request.minutes, [TAG] if texts.synthetic else [])
     vocabularies.save(folder)
     encoded = Encoded.read(known, vocabularies)
     if not encoded.pairs:
@@ -227,7 +227,7 @@ def prepare(request: Request, folder: Path) -> Prepared:
         texts.valid = encoded.pairs[: SIZES[0]]
         warn("there are too few pairs to hold some out, so that the scores are those of text that the model has seen.")
     for side, language in enumerate(texts.languages):
-        for split in ("train", "valid", "test", *["synthetic"] * bool(texts.synthetic)):
+        for split in ("train", "valid", "test", *(["synthetic"] if texts.synthetic else [])):
             with open_output(folder / f"{split}.{language}") as file:
                 file.writelines(f"{pair[side]}\n" for pair in getattr(texts, split))
     say(f"vocabulary: {len(vocabularies.source):,} pieces ({options.type}); {encoded.num_tokens:,} target tokens")
