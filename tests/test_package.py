@@ -114,7 +114,7 @@ LIMITS = {
     "translation": 1_594,
     "plotting": 927,
     "evaluation": 147,
-    "autotrain": 841,
+    "autotrain": 842,
     "api": 156,
     "quickstart": 218,
     "cli": 1_743,

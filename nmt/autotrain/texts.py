@@ -89,6 +89,7 @@ def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Pa
     if wanted and len(plain) == 2:
         plain.sort(key=lambda path: _without_compression(path).endswith(wanted[1]))
     if len(plain) % 2:
+        next(read_lines(plain[-1]), None)  # raises the error of a missing file
         raise UserError(
             f"{plain[-1]} comes without its translation.",
             "Give two files, the source first, in which line n of one translates line n of the other.",

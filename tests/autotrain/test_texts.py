@@ -102,6 +102,7 @@ def test_it_is_said_where_two_files_part(tmp_path: Path) -> None:
         (["a.de"], "comes without its translation"),
         (["a.de", "a.de"], "given as the source and as the target"),
         (["a.de", "none.en"], "File not found"),
+        (["a.de", "a.en", "none"], "File not found"),
         (["utf16.de", "a.en"], "UTF-16"),
         (["three.tsv"], "has the columns a, b, c"),
         (["ragged.tsv"], r"row 2 has 3 columns, but the first has 2"),
