@@ -171,7 +171,7 @@ class Prepared:
         )
         for estimate in () if self.request.start else hooks("quality_expected"):
             vocabularies = Vocabularies.load(self.folder)
-            chrf, error = estimate(self.texts.train + self.texts.synthetic, vocabularies, model.worth * num_updates)
+            chrf, error = estimate(self.texts, vocabularies, model.worth * num_updates)
             low, high = max(0, chrf - error), min(100, chrf + error)
             say(f"expected after {minutes:g} min: chrF {chrf:.0f} on such text, most likely {low:.0f} to {high:.0f}")
             recipe = with_training(recipe, expected_score=round(chrf, 3) if recipe.training.metric == "chrf" else None)

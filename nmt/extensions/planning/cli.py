@@ -65,8 +65,7 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
             with explained(text):
                 shutil.copytree(scratch, text, dirs_exist_ok=True)
             recipe = load_recipe(recipe, {"data.root": str(text), "vocabulary.path": str(text)})
-    pairs = prepared.texts.train + prepared.texts.synthetic
-    profile = TextProfile.read(pairs, vocabularies)
+    profile = TextProfile.read(prepared.texts.train, vocabularies, prepared.texts.synthetic)
     minutes = [request.minutes] if request.minutes else MINUTES
     rows: list[dict[str, Any]] = [
         {"model": model.kind, "width": model.width,
@@ -76,7 +75,7 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
         for optimizer in UPDATES
     ]  # fmt: skip
     if as_json:
-        figures = {"num_pairs": len(pairs), **vars(profile)}
+        figures = {"num_pairs": len(prepared.texts.train), **vars(profile)}
         show_json({"text": figures, "chrf_error": ERROR, "minutes": minutes, "rows": rows})
     else:
         heads = ["model", "updates a minute", "optimizer", *(f"chrF, {m:g} min" for m in minutes)]

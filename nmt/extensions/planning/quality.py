@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmt.alignment.word_model import Ids, WordModel
-from nmt.autotrain.texts import Pairs
+from nmt.autotrain.texts import Pairs, Texts
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.metrics.table import METRICS
 
@@ -37,10 +37,10 @@ class TextProfile:
     """Percentage of the groups of three pieces of held-out targets that the others have."""
 
     @classmethod
-    def read(cls, pairs: Pairs, vocabularies: Vocabularies) -> "TextProfile":
-        """Reads a text; takes about three seconds, also for a long one."""
+    def read(cls, pairs: Pairs, vocabularies: Vocabularies, synthetic: Pairs = []) -> "TextProfile":  # noqa: B006
+        """Reads a text, of which no synthetic pair is held out; takes about three seconds, also for a long one."""
         every = max(len(pairs) // NUM_HELD_OUT, 2 if len(pairs) < 40 else 10)
-        others = [pair for at, pair in enumerate(pairs) if at % every] or pairs
+        others = ([pair for at, pair in enumerate(pairs) if at % every] or pairs) + synthetic
         some = _encoded(others[:: max(1, len(others) // 1000)], vocabularies)
         num_links = mean(len(source) * len(target) for source, target in some) if some else 1
         encoded = _encoded(others[:: max(1, round(len(others) * num_links / MAX_LINKS))], vocabularies)
@@ -114,6 +114,6 @@ def expected_chrf(profile: TextProfile, num_updates: float, optimizer: str = "mu
     return min(max(curve(profile, num_updates * UPDATES[optimizer]), 0.0), 100.0)
 
 
-def estimate(pairs: Pairs, vocabularies: Vocabularies, num_updates: float) -> tuple[float, float]:
+def estimate(texts: Texts, vocabularies: Vocabularies, num_updates: float) -> tuple[float, float]:
     """Returns the chrF to expect of training on a text, and how far the result may be from it."""
-    return expected_chrf(TextProfile.read(pairs, vocabularies), num_updates), ERROR
+    return expected_chrf(TextProfile.read(texts.train, vocabularies, texts.synthetic), num_updates), ERROR

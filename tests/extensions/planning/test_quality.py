@@ -38,6 +38,8 @@ def test_targets_are_as_familiar_as_their_groups_of_three_pieces(target: str, sh
     pairs = [("a b c", target.format(n)) for n in range(60)]
     vocabularies = train_vocabularies(VocabularyOptions(type="word", size=300), pairs)
     assert TextProfile.read(pairs, vocabularies).familiar == pytest.approx(share)
+    assert TextProfile.read(pairs, vocabularies, pairs).familiar == 100, "synthetic pairs make it familiar"
+    assert TextProfile.read(pairs, vocabularies, [("a", "b")] * 600).familiar == pytest.approx(share), "not held out"
 
 
 @pytest.mark.parametrize("pairs", [[("a", "b")], [("", "a"), ("a", "")] * 30, [("a b", "c")] * 3])
