@@ -6,7 +6,7 @@ targets is familiar.
 ``tools/experiments/plan_quality.py`` fits the constants and measures the error on texts that they were not fitted on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import e, log
 from statistics import mean
@@ -37,10 +37,10 @@ class TextProfile:
     """Percentage of the groups of three pieces of held-out targets that the others have."""
 
     @classmethod
-    def read(cls, pairs: Pairs, vocabularies: Vocabularies, synthetic: Pairs = []) -> "TextProfile":  # noqa: B006
+    def read(cls, pairs: Pairs, vocabularies: Vocabularies, synthetic: Sequence[tuple[str, str]] = ()) -> "TextProfile":
         """Reads a text, of which no synthetic pair is held out; takes about three seconds, also for a long one."""
         every = max(len(pairs) // NUM_HELD_OUT, 2 if len(pairs) < 40 else 10)
-        others = ([pair for at, pair in enumerate(pairs) if at % every] or pairs) + synthetic
+        others = [*([pair for at, pair in enumerate(pairs) if at % every] or pairs), *synthetic]
         some = _encoded(others[:: max(1, len(others) // 1000)], vocabularies)
         num_links = mean(len(source) * len(target) for source, target in some) if some else 1
         encoded = _encoded(others[:: max(1, round(len(others) * num_links / MAX_LINKS))], vocabularies)

@@ -386,7 +386,7 @@ TWO = ONE.replace("one", "two")
         ),
         (
             [f"data.corpora=[{ONE}]", "training.techniques={guided_alignment: {}}"],
-            ["needs links of each training text", "by links: FILE of each of data.corpora"],
+            ["needs links of each training text", "nmt align", "by links: FILE of each of data.corpora"],
         ),
         (["data.corpora=[{name: a, tsv: x, modifiers: {terms: 0.1}}]"], ["terms of a needs its links", "nmt align"]),
         (
