@@ -114,10 +114,10 @@ LIMITS = {
     "translation": 1_594,
     "plotting": 927,
     "evaluation": 147,
-    "autotrain": 842,
+    "autotrain": 846,
     "api": 156,
     "quickstart": 218,
-    "cli": 1_743,
+    "cli": 1_738,
     "extensions": 26_857,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""

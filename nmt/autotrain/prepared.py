@@ -18,7 +18,7 @@ from nmt.autotrain.choice import (
     model_options,
     training_options,
 )
-from nmt.autotrain.held_out import SIZES, hold_out, sizes_of
+from nmt.autotrain.held_out import SIZES, hold_out, key_of, sizes_of
 from nmt.autotrain.texts import Texts, languages_of, read_texts
 from nmt.core.console import say, warn
 from nmt.core.errors import UserError
@@ -43,6 +43,8 @@ FEW_PAIRS, MAX_BYTES = 3_000, 4_192
 """Pairs below which a warning is given, and the longest line by which sentencepiece learns pieces."""
 TUNING_RATE = 0.0005
 """Highest learning rate of fine-tuning."""
+OTHER_TEXT = [["data", key] for key in ("root", "hub", "task", "text", "train", "valid", "corpora")]
+"""Recipe keys of text, which would be trained on although some of it may be held out."""
 TAG, WEIGHT = "<bt>", 2.0
 """The token before synthetic sources (Caswell et al. 2019), and the most synthetic tokens for each of the others."""
 
@@ -186,6 +188,8 @@ def prepare(request: Request, folder: Path) -> Prepared:
     Args:
         folder: where the text and the vocabulary are written.
     """
+    if others := [key for key in request.overrides if key.split(".")[:2] in OTHER_TEXT]:
+        raise UserError(f"{others[0]} names other text than the command.", "Leave it out, or name a recipe, not text.")
     texts = read_texts(request.texts, request.wanted)
     names = " and ".join(texts.names)
     say(f"read {len(texts.train):,} pairs of sentences")
@@ -201,8 +205,8 @@ def prepare(request: Request, folder: Path) -> Prepared:
     texts.languages = source, target
     say(f"languages: {name_of(source)} to {name_of(target)}")
     _hold_out(texts)
-    held_out = {side for pair in (*texts.valid, *texts.test) for side in pair}
-    texts.synthetic = [pair for pair in texts.synthetic if held_out.isdisjoint(pair)]
+    held_out = {key_of(side) for pair in (*texts.valid, *texts.test) for side in pair}
+    texts.synthetic = [pair for pair in texts.synthetic if held_out.isdisjoint(map(key_of, pair))]
     if texts.synthetic:
         say(f"{len(texts.synthetic):,} synthetic pairs are trained on, too")
     known = texts.train + texts.synthetic

@@ -241,8 +241,9 @@ def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
         else:
             from nmt.plotting.matrix import plot_alignments
 
-            draw = _draw_function(translator, options)
-            path = _picture_path(output, kind)
+            draw, path = _draw_function(translator, options), Path(output)
+            path = path.with_suffix("") if path.suffix.lower().removeprefix(".") in PICTURES else path
+            path = path.with_name(f"{path.name}.{kind}")
             say_wrote(*plot_alignments(alignments, path, gold=true_links, numbers=options.numbers, draw=draw))
     for watcher in watchers:
         if summary := watcher.summary():
@@ -289,12 +290,6 @@ def _draw_function(translator: "Translator", options: AlignOptions) -> "Draw":
         return cast("Draw", provided("shaded text", "A picture of a document"))
     scale = "link probability" if options.lexicon_only else options.attribution or "attention"
     return partial(draw_matrix, scale=scale.replace("_", " "))
-
-
-def _picture_path(output: str, kind: str) -> Path:
-    path = Path(output)
-    is_picture = path.suffix.lower().removeprefix(".") in PICTURES
-    return path.with_suffix(f".{kind}") if is_picture else path.with_name(f"{path.name}.{kind}")
 
 
 @command("nmt aer links.pharaoh gold.pharaoh", "nmt aer links.pharaoh gold.sure --possible gold.possible")
