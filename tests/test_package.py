@@ -108,7 +108,7 @@ LIMITS = {
     "models": 2_998,
     "decoding": 1_372,
     "tasks": 246,
-    "training": 3_996,
+    "training": 3_997,
     "alignment": 1_010,
     "jobs": 263,
     "translation": 1_594,

@@ -14,6 +14,8 @@ from nmt.recipe import options as groups
 from nmt.recipe.registry import Table
 from nmt.recipe.schema import TrainingOptions
 
+Parameters = list[nn.Parameter]
+
 ESTIMATE_EVERY, MEASURED_SHARE, MIN_MEASURED = 0.02, 0.1, 5
 """Share of a run's minutes between two estimates of its length, share in which the speed of updates is measured, and
 the fewest updates for it."""
@@ -33,9 +35,7 @@ class Optimizer(ABC):
         self.options = options
 
     @abstractmethod
-    def make(
-        self, parameters: list[nn.Parameter], matrices: list[nn.Parameter], learning_rate: float
-    ) -> torch.optim.Optimizer:
+    def make(self, parameters: Parameters, matrices: Parameters, learning_rate: float) -> torch.optim.Optimizer:
         """Returns the optimizer of some parameters.
 
         Args:
@@ -59,9 +59,7 @@ class Adam(Optimizer):
     options: Options
     kind: type[torch.optim.Adam] = torch.optim.Adam
 
-    def make(
-        self, parameters: list[nn.Parameter], matrices: list[nn.Parameter], learning_rate: float
-    ) -> torch.optim.Optimizer:
+    def make(self, parameters: Parameters, matrices: Parameters, learning_rate: float) -> torch.optim.Optimizer:
         return self.kind([*parameters, *matrices], lr=learning_rate, fused=True, **self.options.model_dump())
 
 
@@ -74,8 +72,8 @@ class AdamW(Adam):
 class Muon(Optimizer):
     """Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) for the weight matrices of layers.
 
-    Their momentum is made orthogonal, so that an update is equally large in all directions. All other parameters are
-    trained by AdamW.
+    Their momentum is made orthogonal, in blocks of 128 rows and columns where the size is a multiple of it, so that an
+    update is equally large in all directions. All other parameters are trained by AdamW.
     """
 
     class Options(AdamW.Options):
@@ -86,9 +84,7 @@ class Muon(Optimizer):
 
     options: Options
 
-    def make(
-        self, parameters: list[nn.Parameter], matrices: list[nn.Parameter], learning_rate: float
-    ) -> torch.optim.Optimizer:
+    def make(self, parameters: Parameters, matrices: Parameters, learning_rate: float) -> torch.optim.Optimizer:
         groups = [{"params": parameters}, {"params": matrices}]
         return _MuonAndAdamW(groups, lr=learning_rate, **self.options.model_dump())
 
@@ -137,26 +133,31 @@ class _MuonAndAdamW(torch.optim.AdamW):
         return super().step(closure)
 
 
+BLOCK = 128
+"""Rows and columns of a block."""
+
+
 def _orthogonalised(x_NRC: Tensor) -> Tensor:
-    """Matrices with the singular vectors of ``x_NRC`` and nearly equal singular values.
+    """Matrices whose blocks have the singular vectors of those of ``x_NRC`` and nearly equal singular values.
 
     Five steps of the Newton-Schulz iteration with Jordan's coefficients bring the singular values to between about 0.7
     and 1.2. They are scaled so that the root mean square of the elements is 1 (Liu et al. 2025, arXiv:2502.16982,
-    section 2.2). A matrix with k times as many rows as columns, such as the gates of an LSTM, is seen as k square ones.
+    section 2.2). A matrix with k times as many rows as columns, such as the gates of an LSTM, is seen as k square ones,
+    and multiples of :data:`BLOCK` as blocks, which take a fraction of the time (Khaled et al. 2025, arXiv:2510.16981).
     """
-    num_matrices, rows, columns = x_NRC.shape
-    parts = rows // columns if rows % columns == 0 else 1
-    x_MPC = x_NRC.reshape(num_matrices * parts, rows // parts, columns)
-    if pick_precision("auto", x_NRC.device) == "bf16":
-        x_MPC = x_MPC.bfloat16()
-    is_tall = x_MPC.shape[1] > columns
-    x = x_MPC.mT if is_tall else x_MPC
+    rows, columns = x_NRC.shape[1:]
+    height, width = (size if size % BLOCK else BLOCK for size in (rows if rows % columns else columns, columns))
+    blocks = x_NRC.reshape(-1, rows // height, height, columns // width, width).transpose(2, 3)
+    x: Tensor = blocks.flatten(0, 2)
+    if pick_precision("auto", x.device) == "bf16":
+        x = x.bfloat16()
+    x = x.mT if height > width else x
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
     for _ in range(5):
         square = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
-    orthogonal: Tensor = (x.mT if is_tall else x) * max(x.shape[1:]) ** 0.5
-    return orthogonal.reshape(x_NRC.shape).to(x_NRC)
+    x = (x.mT if height > width else x) * max(height, width) ** 0.5
+    return x.view(blocks.shape).transpose(2, 3).reshape(x_NRC.shape).to(x_NRC)
 
 
 OPTIMIZERS: Table[Optimizer] = Table("optimizer", Optimizer, {"adam": Adam, "adamw": AdamW, "muon": Muon})

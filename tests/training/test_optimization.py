@@ -100,13 +100,13 @@ def test_an_update_whose_gradient_is_not_finite_changes_nothing(kind: str) -> No
         assert (third[part] < second[part]).all()
 
 
-def test_stacked_square_matrices_get_the_updates_of_each_by_itself() -> None:
-    generator = torch.Generator().manual_seed(2)
-    gates = torch.randn(3, 16, 16, generator=generator)
-    stacked, alone = nn.Parameter(torch.zeros(48, 16)), nn.Parameter(torch.zeros(16, 16))
-    stacked.grad, alone.grad = gates.reshape(48, 16), gates[1].clone()
-    made({"type": "muon"}, ("stacked", "alone"), stacked=stacked, alone=alone).step()
-    assert torch.allclose(stacked[16:32], alone, atol=1e-3)
+@pytest.mark.parametrize(("shape", "block"), [((48, 16), 16), ((256, 384), 128), ((640, 320), 320)])
+def test_the_blocks_of_a_matrix_get_the_updates_of_each_by_itself(shape: tuple[int, int], block: int) -> None:
+    gradient = torch.randn(shape, generator=torch.Generator().manual_seed(2))
+    whole, alone = nn.Parameter(torch.zeros(shape)), nn.Parameter(torch.zeros(block, block))
+    whole.grad, alone.grad = gradient, gradient[block : 2 * block, -block:].clone()
+    made({"type": "muon"}, ("whole", "alone"), whole=whole, alone=alone).step()
+    assert torch.allclose(whole[block : 2 * block, -block:], alone, atol=1e-3)
 
 
 def test_muon_trains_the_matrices_of_layers_and_resumes_exactly(tiny_recipe: Path, tmp_path: Path) -> None:
