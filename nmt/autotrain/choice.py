@@ -164,15 +164,16 @@ def training_options(model: Model, num_updates: int, minutes: float | None) -> d
         minutes: of the run; None to end it when validation says that more brings nothing.
     """
     warmup_steps = min(max(num_updates // 20, 1), 300)
-    learning_rate = round((0.003 if model.kind == "transformer" else 0.006) * (128 / model.width) ** 0.5, 4)
+    rate, block_size = (0.003, None) if model.kind == "transformer" else (0.006, 128)
+    learning_rate = round(rate * (128 / model.width) ** 0.5, 4)
     schedule = {"type": "cosine", "stable_fraction": 0.5} if minutes else {"type": "plateau", "patience": 2}
     validations = num_validations(num_updates) if minutes else NUM_VALIDATIONS[1]
     end: dict[str, Any] = {"max_minutes": minutes} if minutes else {"patience": validations}
     return end | {
         "schedule": schedule | {"warmup_steps": warmup_steps},
-        "batch_tokens": BATCH_TOKENS, "optimizer": "muon", "learning_rate": learning_rate,
-        "ema": 0.998, "validate_every": max(num_updates // validations, 1), "validation_size": 300,
-        "metric": "chrf",
+        "batch_tokens": BATCH_TOKENS, "optimizer": {"type": "muon", "block_size": block_size},
+        "learning_rate": learning_rate, "ema": 0.998, "validate_every": max(num_updates // validations, 1),
+        "validation_size": 300, "metric": "chrf",
     }  # fmt: skip
 
 

@@ -67,8 +67,7 @@ class Request:
     @property
     def deadline(self) -> float | None:
         """Time of :func:`time.monotonic` at which training ends; None without a number of minutes."""
-        minutes = self.minutes
-        return minutes and self.begun + 60 * minutes * (1 - END_SHARE) - min(END_SECONDS, 3 * minutes)
+        return self.minutes and self.begun + 60 * self.minutes * (1 - END_SHARE) - min(END_SECONDS, 3 * self.minutes)
 
     @property
     def wanted(self) -> tuple[str, str] | None:

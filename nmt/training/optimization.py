@@ -72,8 +72,8 @@ class AdamW(Adam):
 class Muon(Optimizer):
     """Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) for the weight matrices of layers.
 
-    Their momentum is made orthogonal, in blocks of 128 rows and columns where the size is a multiple of it, so that an
-    update is equally large in all directions. All other parameters are trained by AdamW.
+    Their momentum is made orthogonal, so that an update is equally large in all directions. All other parameters are
+    trained by AdamW.
     """
 
     class Options(AdamW.Options):
@@ -81,12 +81,14 @@ class Muon(Optimizer):
         update_rms: float = Field(
             0.4, gt=0, description="root mean square of an update of a matrix, as a multiple of the learning rate"
         )
+        block_size: int | None = Field(
+            None, ge=1, description="rows and columns of blocks that are made orthogonal by themselves; null: none"
+        )
 
     options: Options
 
     def make(self, parameters: Parameters, matrices: Parameters, learning_rate: float) -> torch.optim.Optimizer:
-        groups = [{"params": parameters}, {"params": matrices}]
-        return _MuonAndAdamW(groups, lr=learning_rate, **self.options.model_dump())
+        return _MuonAndAdamW([{"params": parameters}, {"params": matrices}], learning_rate, self.options)
 
 
 class _MuonAndAdamW(torch.optim.AdamW):
@@ -95,9 +97,10 @@ class _MuonAndAdamW(torch.optim.AdamW):
     ``torch.optim.Muon`` takes one matrix after another, and twice the time for those of a Transformer of width 128.
     """
 
-    def __init__(self, groups: list[dict[str, Any]], *, momentum: float, update_rms: float, **adam: Any) -> None:
-        super().__init__(groups, fused=True, **adam)
-        self._momentum, self._update_rms = momentum, update_rms
+    def __init__(self, groups: list[dict[str, Any]], learning_rate: float, options: Muon.Options) -> None:
+        adam = options.model_dump(include=set(AdamW.Options.model_fields))
+        super().__init__(groups, lr=learning_rate, fused=True, **adam)
+        self._momentum, self._update_rms, self._block_size = options.momentum, options.update_rms, options.block_size
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -124,7 +127,7 @@ class _MuonAndAdamW(torch.optim.AdamW):
         # All of one shape together, because operations on such small matrices take longer to start than to run.
         for pairs in directions.values():
             alike = [weight for weight, _ in pairs]
-            updates = _orthogonalised(torch.stack([direction for _, direction in pairs]))
+            updates = _orthogonalised(torch.stack([direction for _, direction in pairs]), self._block_size)
             torch._foreach_mul_(alike, 1 - rate * group["weight_decay"])
             if isinstance(rate, Tensor):
                 torch._foreach_sub_(alike, (updates * (rate * self._update_rms)).unbind())
@@ -133,20 +136,17 @@ class _MuonAndAdamW(torch.optim.AdamW):
         return super().step(closure)
 
 
-BLOCK = 128
-"""Rows and columns of a block."""
-
-
-def _orthogonalised(x_NRC: Tensor) -> Tensor:
+def _orthogonalised(x_NRC: Tensor, block_size: int | None) -> Tensor:
     """Matrices whose blocks have the singular vectors of those of ``x_NRC`` and nearly equal singular values.
 
     Five steps of the Newton-Schulz iteration with Jordan's coefficients bring the singular values to between about 0.7
     and 1.2. They are scaled so that the root mean square of the elements is 1 (Liu et al. 2025, arXiv:2502.16982,
-    section 2.2). A matrix with k times as many rows as columns, such as the gates of an LSTM, is seen as k square ones,
-    and multiples of :data:`BLOCK` as blocks, which take a fraction of the time (Khaled et al. 2025, arXiv:2510.16981).
+    section 2.2). A matrix with k times as many rows as columns, such as the gates of an LSTM, is seen as k square ones.
+    Blocks of ``block_size`` take less time (Khaled et al. 2025, arXiv:2510.16981); other sizes than its multiples stay.
     """
     rows, columns = x_NRC.shape[1:]
-    height, width = (size if size % BLOCK else BLOCK for size in (rows if rows % columns else columns, columns))
+    side = rows if rows % columns else columns
+    height, width = (block_size if block_size and size % block_size == 0 else size for size in (side, columns))
     blocks = x_NRC.reshape(-1, rows // height, height, columns // width, width).transpose(2, 3)
     x: Tensor = blocks.flatten(0, 2)
     if pick_precision("auto", x.device) == "bf16":

@@ -100,13 +100,17 @@ def test_an_update_whose_gradient_is_not_finite_changes_nothing(kind: str) -> No
         assert (third[part] < second[part]).all()
 
 
-@pytest.mark.parametrize(("shape", "block"), [((48, 16), 16), ((256, 384), 128), ((640, 320), 320)])
-def test_the_blocks_of_a_matrix_get_the_updates_of_each_by_itself(shape: tuple[int, int], block: int) -> None:
+@pytest.mark.parametrize(
+    ("shape", "block_size", "size"), [((48, 16), None, 16), ((256, 384), 128, 128), ((480, 160), 128, 160)]
+)
+def test_the_blocks_of_a_matrix_get_the_updates_of_each_by_itself(
+    shape: tuple[int, int], block_size: int | None, size: int
+) -> None:
     gradient = torch.randn(shape, generator=torch.Generator().manual_seed(2))
-    whole, alone = nn.Parameter(torch.zeros(shape)), nn.Parameter(torch.zeros(block, block))
-    whole.grad, alone.grad = gradient, gradient[block : 2 * block, -block:].clone()
-    made({"type": "muon"}, ("whole", "alone"), whole=whole, alone=alone).step()
-    assert torch.allclose(whole[block : 2 * block, -block:], alone, atol=1e-3)
+    whole, alone = nn.Parameter(torch.zeros(shape)), nn.Parameter(torch.zeros(size, size))
+    whole.grad, alone.grad = gradient, gradient[size : 2 * size, -size:].clone()
+    made({"type": "muon", "block_size": block_size}, ("whole", "alone"), whole=whole, alone=alone).step()
+    assert torch.allclose(whole[size : 2 * size, -size:], alone, atol=1e-3)
 
 
 def test_muon_trains_the_matrices_of_layers_and_resumes_exactly(tiny_recipe: Path, tmp_path: Path) -> None:
