@@ -181,6 +181,11 @@ def test_a_short_run_is_validated_less_often() -> None:
     assert training_options(model, 410, minutes=None)["validate_every"] == 51, "which patience is counted by"
 
 
+def test_blocks_of_muon_are_for_recurrent_models() -> None:
+    sizes = [training_options(model, 410, 4)["optimizer"]["block_size"] for model in RECURRENT]
+    assert sizes == [128, 128, None]
+
+
 def test_settings_of_the_vocabulary_are_used(text: tuple[Path, Path], tmp_path: Path) -> None:
     settings = {"vocabulary.type": "bpe", "vocabulary.joint": False, "vocabulary.size": 60}
     prepared = prepare(Request(text, 1.0, settings), tmp_path)
