@@ -43,7 +43,7 @@ FEW_PAIRS, MAX_BYTES = 3_000, 4_192
 """Pairs below which a warning is given, and the longest line by which sentencepiece learns pieces."""
 TUNING_RATE = 0.0005
 """Highest learning rate of fine-tuning."""
-OTHER_TEXT = [["data", key] for key in ("root", "hub", "task", "text", "train", "valid", "corpora")]
+OTHER_TEXT = [["data"], *(["data", key] for key in ("root", "hub", "task", "text", "train", "valid", "corpora"))]
 """Recipe keys of text, which would be trained on although some of it may be held out."""
 TAG, WEIGHT = "<bt>", 2.0
 """The token before synthetic sources (Caswell et al. 2019), and the most synthetic tokens for each of the others."""

@@ -241,9 +241,9 @@ def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
         else:
             from nmt.plotting.matrix import plot_alignments
 
-            draw, path = _draw_function(translator, options), Path(output)
-            path = path.with_suffix("") if path.suffix.lower().removeprefix(".") in PICTURES else path
-            path = path.with_name(f"{path.name}.{kind}")
+            draw, given = _draw_function(translator, options), Path(output)
+            name = given.stem if given.suffix.lower().removeprefix(".") in PICTURES else given.name
+            path = given.with_name(f"{name}.{kind}")
             say_wrote(*plot_alignments(alignments, path, gold=true_links, numbers=options.numbers, draw=draw))
     for watcher in watchers:
         if summary := watcher.summary():

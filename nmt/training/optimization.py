@@ -82,7 +82,7 @@ class Muon(Optimizer):
             0.4, gt=0, description="root mean square of an update of a matrix, as a multiple of the learning rate"
         )
         block_size: int | None = Field(
-            None, ge=1, description="rows and columns of blocks that are made orthogonal by themselves; null: none"
+            None, ge=1, description="multiples of this size are made orthogonal in blocks of it; null: whole matrices"
         )
 
     options: Options
@@ -142,7 +142,7 @@ def _orthogonalised(x_NRC: Tensor, block_size: int | None) -> Tensor:
     Five steps of the Newton-Schulz iteration with Jordan's coefficients bring the singular values to between about 0.7
     and 1.2. They are scaled so that the root mean square of the elements is 1 (Liu et al. 2025, arXiv:2502.16982,
     section 2.2). A matrix with k times as many rows as columns, such as the gates of an LSTM, is seen as k square ones.
-    Blocks of ``block_size`` take less time (Khaled et al. 2025, arXiv:2510.16981); other sizes than its multiples stay.
+    Multiples of ``block_size`` are divided into blocks, which take less time (Khaled et al. 2025, arXiv:2510.16981).
     """
     rows, columns = x_NRC.shape[1:]
     side = rows if rows % columns else columns
