@@ -70,7 +70,8 @@ def _error(pair: tuple[str, str], scripts: Sequence[str | None], ratio: float) -
     if max(map(len, pair)) >= MIN_CHARACTERS and abs(_log_ratio(pair) - ratio) > log(MAX_RATIO):
         return "lengths that don't fit"
     for text, main in zip(pair, scripts, strict=True):
-        if main is not None and main not in (counts := _scripts(text)) and counts.total() >= MIN_SCRIPT:
+        letters = [letter for letter in text if letter.isalpha()]
+        if main is not None and len(letters) >= MIN_SCRIPT and main not in map(script, letters):  # ends at the first
             return "another script"
     return ""
 
@@ -81,11 +82,7 @@ def _log_ratio(pair: tuple[str, str]) -> float:
 
 def _main_script(lines: Sequence[str]) -> str | None:
     """Returns the script that nearly all letters of a side have; None if there is none."""
-    counts = _scripts(" ".join(lines[:: max(1, len(lines) // NUM_READ)]))
+    text = " ".join(lines[:: max(1, len(lines) // NUM_READ)])
+    counts = Counter(map(script, filter(str.isalpha, text)))
     main, count = counts.most_common(1)[0] if counts else ("", 0)
     return main if count > MAIN_SCRIPT * counts.total() else None
-
-
-def _scripts(text: str) -> Counter[str]:
-    """Counts the letters of each script."""
-    return Counter(map(script, filter(str.isalpha, text)))
