@@ -114,11 +114,11 @@ LIMITS = {
     "translation": 1_594,
     "plotting": 927,
     "evaluation": 147,
-    "autotrain": 846,
+    "autotrain": 854,
     "api": 156,
     "quickstart": 218,
     "cli": 1_738,
-    "extensions": 26_857,
+    "extensions": 26_846,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -4,7 +4,7 @@ import random
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from nmt.autotrain.texts import Pairs
 
@@ -50,7 +50,9 @@ def hold_out(pairs: Pairs, num_valid: int, num_test: int, seed: int) -> tuple[Pa
             candidates.add(group)
             count += sizes[group]
     for side in (0, 1):
-        candidates -= _similar([key[side] for key in keys], groups, candidates)
+        numbered = [(group, key[side]) for group, key in zip(groups, keys, strict=True)]
+        near = near_copies([each for each in numbered if each[0] in candidates], numbered)
+        candidates -= {group for group, other in near if group != other}
     parts, most, held = (set[int](), set[int]()), (num_valid, num_test), [0, 0]
     for group in order:
         if group in candidates:
@@ -88,28 +90,26 @@ def _alike(keys: Sequence[tuple[str, ...]]) -> list[int]:
     return [root(at) for at in range(len(keys))]
 
 
-def _similar(texts: Sequence[str], groups: Sequence[int], candidates: set[int]) -> set[int]:
-    """Returns the groups of which a text shares most of its groups of words with a text of another one."""
-    held = {at: set(triples_of(texts[at])) for at, group in enumerate(groups) if group in candidates}
-    holders, similar = holders_of(held), set[int]()
-    for text, group in zip(texts, groups, strict=True):
-        for at in {at for triple in triples_of(text) for at in holders.get(triple, ()) if groups[at] not in similar}:
-            if groups[at] != group and len(held[at].intersection(triples_of(text))) > MAX_SHARED * len(held[at]):
-                similar.add(groups[at])
-    return similar
+def near_copies(held: Iterable[tuple[int, str]], others: Iterable[tuple[int, str]]) -> Iterator[tuple[int, int]]:
+    """Yields the numbers of a held-out text and of another one that has most of its groups of three words.
 
-
-def holders_of(held: Mapping[int, set[tuple[str, ...]]]) -> dict[tuple[str, ...], list[int]]:
-    """Returns the texts that have a group of words, for as many of the rarest groups of each text as are needed."""
-    counts = Counter(triple for own in held.values() for triple in own)
+    Args:
+        held, others: each text by its :func:`key_of`, after its number, which several may have.
+    """
+    numbered = [(number, set(_triples_of(text))) for number, text in held]
+    counts = Counter(triple for _, own in numbered for triple in own)
     holders: dict[tuple[str, ...], list[int]] = {}
-    for at, own in held.items():  # a text that shares more than MAX_SHARED has one of these rare ones (Chaudhuri 2006)
+    for at, (_, own) in enumerate(numbered):  # most have one of the rarest of them (Chaudhuri et al. 2006)
         for triple in sorted(own, key=counts.__getitem__)[: len(own) - int(MAX_SHARED * len(own))]:
             holders.setdefault(triple, []).append(at)
-    return holders
+    for other, text in others:
+        for at in {at for triple in _triples_of(text) for at in holders.get(triple, ())}:
+            number, own = numbered[at]
+            if len(own.intersection(_triples_of(text))) > MAX_SHARED * len(own):
+                yield number, other
 
 
-def triples_of(text: str) -> Iterator[tuple[str, ...]]:
+def _triples_of(text: str) -> Iterator[tuple[str, ...]]:
     words = ["", *text.split(), ""]
     return zip(words, words[1:], words[2:], strict=False)
 

@@ -18,8 +18,8 @@ from nmt.autotrain.choice import (
     model_options,
     training_options,
 )
-from nmt.autotrain.held_out import SIZES, hold_out, key_of, sizes_of
-from nmt.autotrain.texts import Texts, languages_of, read_texts
+from nmt.autotrain.held_out import SIZES, hold_out, key_of, near_copies, sizes_of
+from nmt.autotrain.texts import Pairs, Texts, languages_of, read_texts
 from nmt.core.console import say, warn
 from nmt.core.errors import UserError
 from nmt.core.files import explained
@@ -204,8 +204,7 @@ def prepare(request: Request, folder: Path) -> Prepared:
     texts.languages = source, target
     say(f"languages: {name_of(source)} to {name_of(target)}")
     _hold_out(texts)
-    held_out = {key_of(side) for pair in (*texts.valid, *texts.test) for side in pair}
-    texts.synthetic = [pair for pair in texts.synthetic if held_out.isdisjoint(map(key_of, pair))]
+    texts.synthetic = _unlike(texts.valid + texts.test, texts.synthetic)
     if texts.synthetic:
         say(f"{len(texts.synthetic):,} synthetic pairs are trained on, too")
     known = texts.train + texts.synthetic
@@ -245,3 +244,12 @@ def _hold_out(texts: Texts) -> None:
     texts.valid, texts.test = texts.valid or valid, texts.test or test
     if valid or test:
         say(f"held out {len(valid):,} pairs for validation and {len(test):,} for the test, none like one for training")
+
+
+def _unlike(held_out: Pairs, pairs: Pairs) -> Pairs:
+    """Returns the pairs neither side of which is nearly held out."""
+    near = set[int]()
+    for side in (0, 1):
+        keys = (enumerate(key_of(pair[side]) for pair in each) for each in (held_out, pairs))
+        near |= {at for _, at in near_copies(*keys)}
+    return [pair for at, pair in enumerate(pairs) if at not in near]

@@ -211,16 +211,16 @@ def test_pairs_that_are_no_translations_are_kept_on_request(text: tuple[Path, Pa
 @pytest.mark.extension("corpora")
 def test_synthetic_pairs_are_trained_on_and_none_is_held_out(text: tuple[Path, Path], tmp_path: Path) -> None:
     own = list(zip(*map(read_lines, text), strict=True))
-    held_out = prepare(Request(text, 1.0), tmp_path / "own").texts.test[0]
+    held_out = max(prepare(Request(text, 1.0), tmp_path / "own").texts.test, key=lambda pair: len(pair[1]))
     (tmp_path / "bt").mkdir()
-    like_held_out = held_out[0], held_out[1].upper()
-    synthetic = [(f"{source} {source}", target) for source, target in (*own[:50], like_held_out)]
+    like_held_out = [(held_out[0], f"{held_out[1].upper()}{more}") for more in ("", " heute")]
+    synthetic = [(f"{source} {source}", target) for source, target in (*own[:50], *like_held_out)]
     for at, language in enumerate(("en", "de")):
         (tmp_path / "bt" / f"train.{language}").write_text("".join(f"{pair[at]}\n" for pair in synthetic), "utf-8")
     run = nmt.train(*text, tmp_path / "bt", output=tmp_path / "run", minutes=0.02, overrides=TINY)
     sides = [[*read_lines(run / "text" / f"{split}.de")] for split in ("train", "valid", "test", "synthetic")]
     assert held_out[1] in sides[2]
-    assert sides[3] == [target for _, target in synthetic[:-1] if target not in sides[1] + sides[2]]
+    assert sides[3] == [target for _, target in synthetic[:-2] if target not in sides[1] + sides[2]]
     assert len(sides[3]) > 30
     real, more = load_recipe(run / "recipe.yaml").data.corpora
     assert (real.weight, real.tag) == (1.0, None)

@@ -5,7 +5,7 @@ of the test set in the training text, and a search that chose translations by th
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from nmt.autotrain.held_out import MAX_SHARED, holders_of, key_of, triples_of
+from nmt.autotrain.held_out import key_of, near_copies
 from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
@@ -141,24 +141,14 @@ def overlap(pairs: Pairs, train: Pairs) -> tuple[FigureTable, list[str]]:
     for side, name in enumerate(("sources", "references")):
         tests, trained = [pair[side] for pair in pairs], {pair[side] for pair in train}
         counts[name] = sum(text in trained for text in tests)
-        counts[f"{name}, nearly"] = len(near_copies(tests, trained))
+        keys = (enumerate(map(key_of, texts)) for texts in (tests, trained))
+        counts[f"{name}, nearly"] = len({test for test, _ in near_copies(*keys)})
     rows = [[name, f"{count:,}", f"{count / len(pairs):.1%}"] for name, count in counts.items()]
     limits = {name: MAX_NEAR_COPIES if "nearly" in name else MAX_COPIES for name in counts}
     many = [f"{row[2]} of the {row[0]}" for row in rows if counts[row[0]] > limits[row[0]] * len(pairs)]
     title = f"Test sentences in {len(train):,} training pairs"
     warning = f"The scores may be too high, because the training text has {', '.join(many)}."
     return FigureTable(title, ["", "number", "share"], rows), [warning] if many else []
-
-
-def near_copies(texts: Sequence[str], others: Iterable[str]) -> set[int]:
-    """Returns the places of the texts that share most of their groups of three words with one of the others."""
-    held = {at: set(triples_of(key_of(text))) for at, text in enumerate(texts)}
-    holders, found = holders_of(held), set[int]()
-    for other in others:
-        triples = set(triples_of(key_of(other)))
-        near = {at for triple in triples for at in holders.get(triple, ())} - found
-        found.update(at for at in near if len(held[at] & triples) > MAX_SHARED * len(held[at]))
-    return found
 
 
 def _test_set(recipe: Recipe, test: tuple[Path, Path] | None) -> tuple[str, Pairs]:
