@@ -118,7 +118,7 @@ LIMITS = {
     "api": 156,
     "quickstart": 218,
     "cli": 1_738,
-    "extensions": 26_846,
+    "extensions": 26_885,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

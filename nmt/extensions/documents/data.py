@@ -22,7 +22,7 @@ from nmt.extensions.documents.elements import (
 from nmt.extensions.documents.formats import DocumentFormat, damaged, decoded
 from nmt.extensions.documents.plain import as_text, parse_tags
 from nmt.extensions.documents.selection import reason_to_leave
-from nmt.extensions.documents.tags import text_of
+from nmt.extensions.documents.tags import Content, text_of
 from nmt.extensions.documents.xml import local_name, parse_xml, write_xml
 
 MAX_LEVELS = 500
@@ -87,7 +87,7 @@ class Table(_Values):
 
     def values(self, text: str) -> Iterator[Value]:
         begin = len(text) - len(text.removeprefix("\ufeff"))
-        first = text[begin:].partition("\n")[0]
+        first = re.sub(r'"[^"]*"', "", text[begin:].partition("\n")[0])  # separators outside of quotes
         delimiter = "\t" if self.ending == ".tsv" else max(_DELIMITERS, key=first.count)
         d = re.escape(delimiter)
         field = re.compile(rf'("(?:[^"]|"")*+"(?=[{d}\r\n]|\Z)|[^{d}\r\n]*)({d}|\r\n|[\r\n]|\Z)')
@@ -175,8 +175,10 @@ class Yaml(_Values):
         import yaml
 
         position, resolve = _Position(), cast(Any, yaml.SafeLoader("")).resolve
+        bare = text.removeprefix("\ufeff")
+        skipped = len(text) - len(bare)  # a mark that one of both loaders counts
         try:
-            for event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            for event in yaml.parse(bare, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
                 if isinstance(event, yaml.CollectionStartEvent):
                     position.open(isinstance(event, yaml.MappingStartEvent))
                 elif isinstance(event, yaml.CollectionEndEvent):
@@ -186,7 +188,7 @@ class Yaml(_Values):
                 elif isinstance(event, yaml.ScalarEvent) and (path := position.scalar(event.value)) is not None:
                     assert event.start_mark is not None
                     assert event.end_mark is not None
-                    span = event.start_mark.index, event.end_mark.index
+                    span = event.start_mark.index + skipped, event.end_mark.index + skipped
                     tag = event.tag or resolve(yaml.ScalarNode, event.value, event.implicit)
                     if tag in ("!", "tag:yaml.org,2002:str") and span[0] < span[1]:
                         source = text[slice(*span)]
@@ -231,6 +233,9 @@ class Xml(DocumentFormat):
             if is_named and (has_text or self.selection.names):
                 inside.add(element)
                 keeps_space = element.get("{http://www.w3.org/XML/1998/namespace}space") == "preserve"
+                if not len(element) and "<" in element.text:  # escaped markup, such as in a CDATA section
+                    blocks.append(Unit(element, [parse_tags(element.text)], partial(_write_escaped, element)))
+                    continue
                 blocks += units_of(blocks_of(element, _kind, collapse=not keeps_space), {})
         reason = "not in --translate-only" if self.selection.names else "not to be translated"
         for element, text, _ in left_alone(root, blocks) if self.report else ():
@@ -249,6 +254,10 @@ class Xml(DocumentFormat):
             bare = name.rpartition("}")[2]
             if self.selection.has(f"{path}.@{bare}") and not reason_to_leave(element.get(name)):
                 yield Unit.of_value(element, name)
+
+
+def _write_escaped(element: Element, contents: Iterator[Content]) -> None:
+    element.text = FORBIDDEN.sub("", as_text(next(contents)))
 
 
 def _kind(element: Element) -> Kind:

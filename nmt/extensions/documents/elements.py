@@ -109,12 +109,13 @@ def translate_page(text: str, run: TranslateBlocks, target: str = "", leave: Lea
             name = _html_name(element) or _html_name(element.getparent())  # of text behind a comment
             leave(f"line {element.sourceline}, {name}", left, "code or not to be translated")
     translate_units(units, lambda contents: run(contents, kept=_KEPT_IN_HTML))
+    written = partial(lxml.html.tostring, include_meta_content_type=True, encoding="unicode")
     if is_page:
         declare_language(root, target)
-        result = str(lxml.html.tostring(root.getroottree(), encoding="unicode"))
+        result = str(written(root.getroottree()))
     else:
         result = html.escape(root.text or "", quote=False)
-        result += "".join(lxml.html.tostring(child, encoding="unicode") for child in root)
+        result += "".join(map(written, root))
     for character, stand_in in private.items():
         result = result.replace(stand_in, spellings[character])
     return result

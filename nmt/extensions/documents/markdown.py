@@ -30,6 +30,8 @@ _FRONT_MATTER = re.compile(r"\ufeff?---\r?\n.*?\n(?:---|\.\.\.)\r?(?:\n|\Z)|\ufe
 _MARKS = re.compile(r"[\\`*_~\[\]!<&]")
 _INLINE = re.compile(rf"{_MARKS.pattern}|\n")
 """Characters with which inline markup or a line break can begin or end."""
+_EXTENSIONS = re.compile(r"(\[\^[^\]\s]+\]:?|^\[[ xX]\](?=\s)|^\[!\w+\]$)")
+"""Markup of other dialects: a footnote, the box of a task, and the kind of an alert."""
 _SPECIAL = re.compile(r"([\\`*\[\]]|(?<!\w)_|_(?!\w)|<(?=[\w/!?])|&(?=#?\w+;)|^(?:#{1,6}|[-+>])(?=\s))")
 
 
@@ -97,7 +99,9 @@ def _find(token: "Token", lines: Sequence[str], columns: dict[int, int]) -> list
     places = []
     for row, part in enumerate(token.content.split("\n"), start=(token.map or [0])[0]):
         # In table cells, bars have been unescaped.
-        begin = lines[row].find(part, columns.get(row, 0)) if row < len(lines) else -1
+        line, begin = lines[row] if row < len(lines) else "", columns.get(row, 0)
+        part = part if part in line[begin:] else part.replace("|", "\\|")
+        begin = line.find(part, begin)
         if begin < 0:
             return []
         places.append((row, begin, begin + len(part)))
@@ -107,14 +111,16 @@ def _find(token: "Token", lines: Sequence[str], columns: dict[int, int]) -> list
 
 def _content(tokens: Iterable["Token"], prefixes: Sequence[str]) -> Content:
     """The content of inline tokens; ``prefixes`` stand before the second line of the text and those after it."""
-    nesting, following = ContentBuilder(), iter(prefixes)
+    nesting, following, is_alert = ContentBuilder(), iter(prefixes), False
     for token in tokens:
         kind = token.type
         if kind in ("text", "text_special"):
-            nesting.add(token.content)
+            for number, piece in enumerate(pieces := _EXTENSIONS.split(token.content)):
+                (nesting.place if number % 2 else nesting.add)(piece)
+            is_alert = pieces[1:2] == [token.content] and token.content[1] == "!"
         elif kind == "softbreak":
-            next(following, "")
-            nesting.add(" ")
+            prefix = next(following, "")
+            nesting.place(f"\n{prefix}") if is_alert else nesting.add(" ")
         elif kind == "hardbreak":
             nesting.place("\\\n" + next(following, ""), "\n")
         elif kind == "code_inline":
@@ -149,7 +155,8 @@ def _written(content: Content) -> str:
     parts = []
     for item in content:
         if isinstance(item, str):
-            parts.append(item if "://" in item else _SPECIAL.sub(r"\\\1", item))
+            escaped = item if "://" in item else _SPECIAL.sub(r"\\\1", item)
+            parts.append(re.sub(r"^(\d{1,9})(?=[.)]\s)", r"\1\\", escaped))  # not the number of a list
         elif item.tag[0] == "<" and not item.is_kept:  # an address in angle brackets
             parts.append("<" + "".join(map(str, item.content)) + ">")
         else:

@@ -110,6 +110,8 @@ def _paragraph(element: Element) -> Unit:
         unit.reason = "result of a formula"
     elif cell is not None and cell.get(f"{OFFICE}value-type", "string") != "string":
         unit.reason = "number"
+    elif next(element.iterancestors(f"{TEXT}deletion"), None) is not None:
+        unit.reason = "deleted text"
     return unit
 
 
@@ -223,6 +225,8 @@ def _literals_in(root: Element) -> Iterator[str]:
     for name in (each.get("name") or "" for each in root.iter(f"{X}tableColumn")):
         if _ESCAPED.search(name):
             yield from (name.casefold(), _ESCAPED.sub(lambda match: chr(int(match[1], 16)), name).casefold())
+    yield from (each.get("val", "").casefold() for each in root.iter(f"{X}filter", f"{X}customFilter"))
+    yield from (each.get(f"{TABLE}value", "").casefold() for each in root.iter(f"{TABLE}filter-condition"))
     formulas = [element.text or "" for element in root.iter(*_FORMULAS)]
     if root.tag.startswith(OFFICE):
         formulas += [each.get(name) or "" for each in root.iter(f"{TABLE}*") for name in _ODF_FORMULAS]
@@ -247,6 +251,8 @@ class _Archive(Archive):
         if not any(map(self.kind.parts.fullmatch, self.parts)):
             raise damaged(self.kind.what, "it has no text part")
         for name, content in self.parts.items():
+            if b"purl.oclc.org/ooxml" in content and name.endswith(".xml"):
+                raise UserError("The file is Strict Open XML.", f"Save it as an ordinary {ending} file.")
             if match := _EMBEDDED.fullmatch(name) if limit is None else None:
                 try:
                     inner = _Archive(content, match[1], target, leave, self._limit - self.num_bytes)

@@ -12,6 +12,8 @@ from nmt.extensions.documents.rest import parse_message, write_message
 from nmt.extensions.documents.segmentation import has_letters
 from nmt.extensions.documents.tags import Content, ContentBuilder, text_of
 
+_INSIDE = "\ue000"
+"""Stands for a space in a tag, at which no line ends."""
 _TAG = re.compile(r"(</?[A-Za-z][^<>]*>|\{\\[^{}]*\})")
 _SPEECH = re.compile(r"((?:^|\n)[ \t]*[-–—][ \t]*)")
 _CHARSET = re.compile(rb"""<meta[^<>]{1,1000}charset=["']?([\w-]{1,40})""", re.IGNORECASE)
@@ -101,6 +103,7 @@ def _in_lines(text: str, num_lines: int) -> str:
     """Wraps text into at most ``num_lines`` lines of about equal length."""
     if num_lines < 2:
         return text
+    text = _TAG.sub(lambda tag: tag[0].replace(" ", _INSIDE), text)
 
     def wrapped(width: int) -> list[str]:
         return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
@@ -108,7 +111,7 @@ def _in_lines(text: str, num_lines: int) -> str:
     shortest = max(-(-len(text) // num_lines), 1)
     widths = range(shortest, len(text) + 1)
     width = bisect_left(widths, True, key=lambda width: len(wrapped(width)) <= num_lines) + shortest
-    return "\n".join(wrapped(width))
+    return "\n".join(wrapped(width)).replace(_INSIDE, " ")
 
 
 class Gettext(DocumentFormat):

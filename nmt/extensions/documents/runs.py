@@ -43,7 +43,7 @@ A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 X = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 WORD = Dialect(
     W,
-    containers="hyperlink ins smartTag sdt fldSimple customXml dir bdo",
+    containers="hyperlink ins moveTo smartTag sdt fldSimple customXml dir bdo",
     starts="bookmarkStart commentRangeStart permStart",
     ends="bookmarkEnd commentRangeEnd permEnd",
     left_out="proofErr lastRenderedPageBreak softHyphen",
@@ -116,6 +116,8 @@ class Paragraph:
                 self._read_run(child, content)
             elif child.tag == self._text:
                 content.append(child.text or "")
+            elif child.tag in dialect.containers and "HYPERLINK" not in child.get(f"{W}instr", "HYPERLINK"):
+                content.append(self._kept([child]))
             elif child.tag in dialect.containers:
                 content.append(Node(child, self._read(_inner(child), depth), is_unique=True))
             elif child.tag not in dialect.left_out and child.tag != self._first:
@@ -124,9 +126,11 @@ class Paragraph:
         return content
 
     def _marks(self, child: Element) -> list[str]:
-        """Returns the marks of fields in a run."""
-        marks = child.iter(f"{W}fldChar") if child.tag == self._run else ()
-        return [mark.get(f"{W}fldCharType", "") for mark in marks]
+        """Returns the marks of fields in a run, or in a container that has only a part of a field."""
+        is_run = child.tag == self._run
+        places = child.iter(f"{W}fldChar") if is_run or child.tag in self._dialect.containers else ()
+        marks = [mark.get(f"{W}fldCharType", "") for mark in places]
+        return marks if is_run or not marks.count("begin") == marks.count("end") > 0 else []
 
     def _open_fields(self, elements: Sequence[Element]) -> set[int]:
         """Returns where the fields begin that don't end among the elements."""
@@ -139,13 +143,16 @@ class Paragraph:
                     begins.pop()
         return set(begins)
 
+    def _kept(self, elements: list[Element]) -> Node:
+        texts = (text.text or "" for each in elements for text in each.iter(self._text))
+        return Node(elements, ["".join(texts)], is_kept=True)
+
     def _field(self, field: list[Element], depth: int) -> Node:
         """Returns a field, whose runs depend on each other, so it is kept; of a link, the text is translated."""
         middle = next((n for n, each in enumerate(field) if "separate" in self._marks(each)), 0)
         command = "".join(text.text or "" for each in field[:middle] for text in each.iter(f"{W}instrText"))
         if not command.lstrip().startswith("HYPERLINK") or depth == MAX_LINKS:
-            texts = (text.text or "" for each in field for text in each.iter(self._text))
-            return Node(field, ["".join(texts)], is_kept=True)
+            return self._kept(field)
         content = self._read(field[middle + 1 : -1], depth + 1)
         return Node((field[: middle + 1], field[-1:]), content, is_unique=True)
 

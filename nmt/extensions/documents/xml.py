@@ -72,8 +72,10 @@ class Xliff(DocumentFormat):
             for text in ("".join(source.itertext()) for source in unit.findall(f"{namespace}source")):
                 self.leave(f"line {unit.sourceline}", text, "not to be translated, or has a translation")
         places = [root] if is_2 else list(root.iter(f"{namespace}file"))
+        name = "trgLang" if is_2 else "target-language"
         for place in places if target else ():
-            place.set("trgLang" if is_2 else "target-language", target)
+            if place.get(name, "").partition("-")[0] != target:  # en-GB is English, too
+                place.set(name, target)
         pairs = [pair for added in targets for pair in _join_pairs(added)]
         translate_units(units_of((block for added in targets for block in blocks_of(added, _xliff_kind)), {}), run)
         for wrapper, first, last in reversed(pairs):
@@ -84,7 +86,9 @@ class Xliff(DocumentFormat):
 def _add_target(unit: Element, namespace: str, is_2: bool) -> Element | None:
     """Adds a copy of the source as target; None if the unit has a target, or isn't to be translated."""
     source, existing = unit.find(f"{namespace}source"), unit.find(f"{namespace}target")
-    if source is None or unit.get("translate") == "no" or (existing is not None and "".join(existing.itertext())):
+    wishes = (each.get("translate") for each in (unit, *unit.iterancestors()))
+    is_left = next(filter(None, wishes), "yes") == "no"
+    if source is None or is_left or (existing is not None and "".join(existing.itertext())):
         return None
     if existing is not None:
         unit.remove(existing)

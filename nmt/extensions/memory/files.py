@@ -1,5 +1,6 @@
 """Files of translation memories: TMX 1.4 and CSV. Reading a written file restores all entries exactly."""
 
+import codecs
 import csv
 import io
 import re
@@ -13,7 +14,7 @@ from nmt.core.text import read_bytes
 from nmt.core.version import __version__
 from nmt.extensions.documents.elements import Element
 from nmt.extensions.documents.formats import decoded
-from nmt.extensions.documents.xml import parse_xml
+from nmt.extensions.documents.xml import local_name, parse_xml
 from nmt.extensions.memory.memory import Entry
 
 MAX_BYTES = 256 << 20
@@ -86,13 +87,15 @@ def read_limited(path: Path | str) -> bytes:
 
 def parse_tmx(data: bytes) -> Element:
     """Parses TMX, or other XML, whose document type may be that of TMX. Raises UserError as :func:`parse_xml` does."""
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        data = re.sub(r"^\s*<\?xml[^>]*>", "", data.decode("utf-16", "replace")).encode()
     return parse_xml(_DOCTYPE.sub(b"", data, count=1))
 
 
 def variants_of(unit: Element) -> Iterator[tuple[str, str]]:
     """Yields the code of the language and the text of each variant of a unit of TMX."""
-    for variant in unit.iter("tuv"):
-        if (segment := variant.find("seg")) is not None:
+    for variant in unit.iter("{*}tuv"):
+        if (segment := variant.find("{*}seg")) is not None:
             yield variant.get(_LANGUAGE) or variant.get("lang") or "", text_of(segment)
 
 
@@ -103,7 +106,7 @@ def _is_tmx(path: Path | str) -> bool:
 
 
 def _read_tmx(data: bytes, source: str, target: str) -> Iterator[Entry]:
-    for unit in parse_tmx(data).iter("tu"):
+    for unit in parse_tmx(data).iter("{*}tu"):
         texts: dict[str, str] = {}
         for code, text in variants_of(unit):
             texts.setdefault(_matching(code, (source, target)), text)
@@ -122,7 +125,7 @@ def text_of(segment: Element) -> str:
     """Returns the text of a segment without markup of another format."""
     text = segment.text or ""
     for child in segment:
-        if isinstance(child.tag, str) and child.tag not in _CODES:
+        if isinstance(child.tag, str) and local_name(child) not in _CODES:
             text += text_of(child)
         text += child.tail or ""
     return text

@@ -43,6 +43,8 @@ _TABLES = (
     "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND NOT "
     "(type = 'table' AND name IN ('words_data', 'words_idx', 'words_docsize', 'words_config'))"  # those of FTS5
 )
+_COUNT = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT 10000)"
+"""FTS5 stores words without accents, so that they are not found as terms of ``frequencies``."""
 _SIMILAR = (
     f"WHERE length(source) <= {2 * MAX_NEAR} AND id IN "
     f"(SELECT rowid FROM words WHERE words MATCH ? ORDER BY rank LIMIT {NUM_COMPARED})"
@@ -147,8 +149,8 @@ class TranslationMemory:
         if len(text) > MAX_NEAR:
             return None
         longest = sorted(dict.fromkeys(_WORD.findall(text.lower())), key=len, reverse=True)[:NUM_LONGEST]
-        counts = {word: self._select("SELECT doc FROM frequencies WHERE term = ?", word) for word in longest}
-        rarest = sorted((count[0][0], word) for word, count in counts.items() if count)[:NUM_RAREST]
+        counts = {word: self._select(_COUNT, f'"{word}"') for word in longest}
+        rarest = sorted((count[0][0], word) for word, count in counts.items() if count and count[0][0])[:NUM_RAREST]
         query = " OR ".join(f'"{word}"' for _, word in rarest)
         best, matcher = None, SequenceMatcher(None, "", text, autojunk=False)
         for entry in self._entries(_SIMILAR, query) if query else ():

@@ -110,7 +110,7 @@ def _csv_rows(path: Path, lines: Iterator[str]) -> Iterator[list[str]]:
     """Yields the cells of each row; between them are commas, or the semicolons or tabs of a first row of names."""
     first = next(lines, "")
     delimiter = next((mark for mark in ";\t" if mark in first and all(map(_is_name, first.split(mark)))), ",")
-    rows = csv.reader((line.replace("\r", " ") for line in chain([first], lines)), delimiter=delimiter)
+    rows = csv.reader((line.replace("\r", " ") + "\n" for line in chain([first], lines)), delimiter=delimiter)
     try:
         yield from rows
     except csv.Error as error:
@@ -148,9 +148,9 @@ def _language(code: str) -> str:
 
 
 def _tmx_units(root: Element) -> Iterator[dict[str, str]]:
-    header = root.find("header")
+    header = root.find("{*}header")
     first = _language(header.get("srclang") or "") if header is not None else ""
-    for unit in root.iter("tu"):
+    for unit in root.iter("{*}tu"):
         texts: dict[str, str] = {}
         for code, text in variants_of(unit):
             texts.setdefault(_language(code), text)

@@ -24,6 +24,7 @@ def test_tables() -> None:
     expected = source.replace('"Hund ""x"""', '"""x"" dog"').replace("der Hund, sieht", "sees Hund, the")
     assert translated("a.csv", source) == expected.replace('"der\r\nHund"', '"the\r\ndog"').replace("Katze", "cat")
     assert translated("a.csv", "a,b\nHund,Hund\n", "b") == "a,b\nHund,dog\n"
+    assert translated("a.csv", '"a, b, c";d\nHund, x;Hund\n') == '"a, b, c";d\nx Hund,;dog\n'
     assert translated("a.csv", "Hund,Hund\nHund,Hund\n", "2") == "Hund,dog\nHund,dog\n"  # without a line of names
     assert translated("a.tsv", 'x\tder Hund\n"Hund sieht\tder Hund\n') == 'x\tder Hund\n"sees ""Hund"\tdog the\n'
 
@@ -68,6 +69,7 @@ def test_yaml() -> None:
         .replace("[Katze und", "[and cat")
     )
     assert translated("a.yaml", YAML) == expected
+    assert translated("a.yaml", f"\ufeff{YAML}") == f"\ufeff{expected}"
     assert translated("a.yml", "a: der Hund\n---\nb: der Hund\n", "b") == "a: der Hund\n---\nb: dog the\n"
 
 

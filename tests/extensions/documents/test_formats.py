@@ -26,8 +26,10 @@ def test_text() -> None:
 def test_html() -> None:
     page = '<html lang="de"><body><p>Der <b>Hund</b></p></body></html>'
     assert translated("a.HTML", page) == '<html lang="en"><body><p><b>dog</b> the</p></body></html>'
-    latin = '<meta charset="latin-1"><p>Käse</p>'.encode("latin-1")
-    assert translate_document("a.htm", latin, translate) == latin
+    equivalent = '<meta http-equiv="Content-Type" content="text/html; charset=latin-1">'
+    for head in ('<meta charset="latin-1">', equivalent, f"<html><head>{equivalent}</head><body>"):
+        latin = f"{head}<p>Käse</p>".encode("latin-1")
+        assert translate_document("a.htm", latin, translate).startswith(latin)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +85,8 @@ def test_subtitles_keep_what_is_no_text() -> None:
     three = "1\n00:00:01,000 --> 00:00:02,000\nDer Hund\nKatze\nund schnell\n"
     lines = translated("a.srt", three).split("\n")[2:5]
     assert lines == ["quickly", "and cat", "dog the"]
+    coloured = '1\n00:00:01,000 --> 00:00:02,000\n<font color="red" size="20">Hund</font>\nKatze\n'
+    assert '<font color="red" size="20">dog</font>' in translated("a.srt", coloured)
 
 
 @pytest.mark.parametrize("charset", ["idna", "undefined", "punycode", "utf-16", "rot13", "cp037", "x" * 50, "mbcs"])
@@ -190,6 +194,9 @@ def test_xliff_2() -> None:
     assert '<segment state="translated">' in result
     assert '<target><pc id="1">dog</pc> the<ph id="2"/></target>' in result
     assert 'trgLang="en"' in result
+    assert 'trgLang="en-GB"' in translated("a.xliff", source.replace("srcLang", 'trgLang="en-GB" srcLang'))
+    kept = translated("a.xliff", source.replace('<unit id="u"', '<unit id="u" translate="no"'))
+    assert "<target" not in kept
 
 
 MARKDOWN = """---
@@ -232,10 +239,15 @@ def test_markdown() -> None:
         .replace("> Der Hund\n> sieht", "> sees dog the")
         .replace("* Hund\n  1. Katze [sieht][1]", "* dog\n  1. [sees][1] cat")
         .replace("| Hund | *Katze* |", "| dog | *cat* |")
-        .replace("| der  |", "| the  |")
+        .replace("| der  | a \\| b  |", "| the  | b \\| a  |")
     )
     assert translated("a.md", MARKDOWN) == expected
     assert translated("a.md", "\ufeff# Der Hund\n") == "\ufeff# dog the\n"
+    dialects = (
+        "- [x] Hund\n\nKatze[^1]\n\n> [!NOTE]\n> Hund\n\n[^1]: Der Hund\n\n1986\\. Hund\n\n|a|\n|-|\n|Hund \\| x|\n"
+    )
+    expected = dialects.replace("Katze", "cat").replace("Der Hund", "dog the").replace("Hund \\| x", "x \\| dog")
+    assert translated("a.md", dialects) == expected.replace("Hund", "dog")
 
 
 BOLD, LANG = "<w:rPr><w:b/></w:rPr>", '<w:rPr><w:lang w:val="de"/></w:rPr>'
@@ -255,6 +267,10 @@ FIELD = (
     '<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText>REF</w:instrText></w:r>'
     '<w:r><w:fldChar w:fldCharType="separate"/></w:r>' + run("7") + '<w:r><w:fldChar w:fldCharType="end"/></w:r>'
 )
+
+
+INSERTED = FIELD.replace("<w:r>", "<w:ins><w:r>").replace("</w:r>", "</w:r></w:ins>")  # one for each run
+SIMPLE, MOVED = f'<w:fldSimple w:instr="{{}}">{run("7")}</w:fldSimple>', "<w:moveTo>{}</w:moveTo>"
 
 
 def docx(paragraph: str) -> str:
@@ -279,8 +295,13 @@ def docx(paragraph: str) -> str:
         ),
         (run("Der Hund") + NOTE + run(" sieht"), run("sees dog") + NOTE + run(" the")),
         (run("Der ") + FIELD, FIELD + run(" the")),
+        (run("Der ") + INSERTED, INSERTED + run(" the")),
+        (run("Der ") + SIMPLE.format(" REF x"), SIMPLE.format(" REF x") + run(" the")),
+        (SIMPLE.format("HYPERLINK x").replace("7", "Hund") + run(" sieht"),
+         run("sees ") + SIMPLE.format("HYPERLINK x").replace("7", "dog")),
+        (run("Der ") + MOVED.format(run("Hund")), MOVED.format(run("dog")) + run(" the")),
     ],
-    ids=["plain", "divided", "bold", "link", "space", "footnote", "field"],
+    ids=["plain", "divided", "bold", "link", "space", "footnote", "field", "inserted", "simple", "address", "moved"],
 )  # fmt: skip
 def test_word(source: str, expected: str) -> None:
     assert docx(source) == expected
@@ -327,6 +348,7 @@ ENTITIES = (
         ("a.docx", b"PK", "not a Word document"),
         ("a.docx", packed({"other.xml": "<a/>"}), "no text part"),
         ("a.docx", packed({"word/document.xml": ENTITIES}), "document type"),
+        ("a.docx", packed({"word/document.xml": '<a xmlns="http://purl.oclc.org/ooxml/w"/>'}), "Strict Open XML"),
         ("a.xlsx", packed({"word/document.xml": "<a/>"}), "no text part"),
         ("a.epub", packed({"1.xhtml": ENTITIES}), "document type"),
         ("a.pptx", packed({"ppt/a.xml": "<!DOCTYPE a><a/>"}), "document type"),

@@ -50,16 +50,17 @@ def test_slides() -> None:
 
 
 def test_a_workbook_keeps_what_its_formulas_need() -> None:
-    texts = ("Der Hund", "Katze", "Und", "SKU-12", "nein", "Hund", "hund")
+    texts = ("Der Hund", "Katze", "Und", "SKU-12", "nein", "Hund", "hund", "ja")
     column = '<tableColumn name="{}"/>'.format
-    columns = [f"<table {X}>{column(a)}{column(b)}</table>" for a, b in (texts[2::-2], texts[5:])]
+    columns = [f"<table {X}>{column(a)}{column(b)}</table>" for a, b in (texts[2::-2], texts[5:7])]
     rich = "<si><r><rPr><b/></rPr><t>Der</t></r><r><t xml:space='preserve'> Hund sieht</t></r><rPh><t>x</t></rPh></si>"
     formula = '<c t="str"><f>IF(A1="Katze",Tab[Und],"x")</f><v>gut</v></c>'
     parts: Parts = {
         "xl/workbook.xml": f'<workbook {X}><sheet name="Hund"/></workbook>',
         "xl/sheet.xml": (
-            f'<worksheet {X}>{formula}<is><t>Der Hund</t></is><dataValidation promptTitle="Der Hund" error="und Katze">'
-            '<formula1>"Ja,Nein"</formula1></dataValidation><oddHeader>&amp;LHund &amp;&amp; Katze&amp;C&amp;12der '
+            f'<worksheet {X}><filter val="Ja"/>{formula}<is><t>Der Hund</t></is>'
+            '<dataValidation promptTitle="Der Hund" error="und Katze">'
+            '<formula1>"Nein,Nie"</formula1></dataValidation><oddHeader>&amp;LHund &amp;&amp; Katze&amp;C&amp;12der '
             "Hund &amp;P</oddHeader></worksheet>"
         ),
         "xl/sharedStrings.xml": f"<sst {X}>" + "".join(f"<si><t>{text}</t></si>" for text in texts) + f"{rich}</sst>",
@@ -80,8 +81,9 @@ def test_a_workbook_keeps_what_its_formulas_need() -> None:
     assert "dog the" in found["xl/comments1.xml"]
     compared, twice = "a formula compares with it", "two columns would have one name"
     assert reasons == {
-        "Hund": twice, "hund": twice, "SKU-12": "identifier", "Katze": compared, "nein": compared, "Und": compared,
-        'IF(A1="Katze",Tab[Und],"x")': "formula", '"Ja,Nein"': "formula", "gut": "result of a formula",
+        "Hund": twice, "hund": twice, "SKU-12": "identifier", "Katze": compared, "nein": compared, "ja": compared,
+        "Und": compared,
+        'IF(A1="Katze",Tab[Und],"x")': "formula", '"Nein,Nie"': "formula", "gut": "result of a formula",
         "Hund!$A$1": "formula",
     }  # fmt: skip
     with pytest.raises(UserError, match="csv, tsv, json, yaml and xml"):
@@ -103,13 +105,14 @@ def test_cells_and_fields_of_open_document() -> None:
     cells = cell('office:value-type="string"', "Der Hund") + cell('office:value-type="float"', "fünf Hund")
     cells += cell('table:formula="of:=IF([.A1]=&quot;Ja&quot;;1)"', "Hund sieht") + cell("", "ja")
     text = '<text:p>Der <text:page-number>1</text:page-number><text:s/>Hund <text:s text:c="3"/></text:p>'
-    text += "<text:p>Der Hund<text:tab/>17</text:p>"
+    text += "<text:p>Der Hund<text:tab/>17</text:p><text:deletion><text:p>Katze und</text:p></text:deletion>"
     found, reasons = translated(".ods", {"content.xml": f"<office:x {ODF}>{cells}{text}</office:x>"})
     assert cells.replace("Der Hund", "dog the").replace(" >", ">") in found["content.xml"]
     written = '<text:p>dog <text:page-number>1</text:page-number> the <text:s text:c="3"/></text:p>'
     assert f"{written}<text:p>dog the<text:tab/>17</text:p>" in found["content.xml"]
     compared = "a formula compares with it"
-    assert reasons == {"fünf Hund": "number", "ja": compared, "Hund sieht": "result of a formula"}
+    left = {"fünf Hund": "number", "ja": compared, "Hund sieht": "result of a formula", "Katze und": "deleted text"}
+    assert reasons == left
 
 
 def test_links_and_tables_of_contents_that_are_fields() -> None:

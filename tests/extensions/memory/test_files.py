@@ -35,7 +35,11 @@ def test_tmx_of_another_program(tmp_path: Path) -> None:
         '<ept i="1">&lt;/b></ept>.</seg></tuv><tuv lang="en"><seg>A dog.</seg></tuv><tuv xml:lang="en-GB">'
         "<seg>A hound.</seg></tuv></tu><tu><tuv xml:lang='de'><seg>Allein</seg></tuv></tu></body></tmx>"
     )
-    assert read_memory(path, "de", "en") == [Entry("Ein Hund.", "A dog.", "20200101T000000Z")]
+    expected = [Entry("Ein Hund.", "A dog.", "20200101T000000Z")]
+    assert read_memory(path, "de", "en") == expected
+    text = path.read_text().replace("<tmx", '<tmx xmlns="http://www.lisa.org/tmx14"')
+    path.write_text(text.replace("1.0?>", "1.0' encoding='UTF-16'?>"), "utf-16")
+    assert read_memory(path, "de", "en") == expected
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,8 @@ def test_near_matches(folder: Path) -> None:
         assert match is not None
         assert match[0].target == target
         assert 0.8 < match[1] < 1
+    memory.add([("Příští týden přijede děda.", "Grandpa comes next week.")])
+    assert memory.near("Příští týden přijede můj děda.") is not None
     assert memory.near("Zwei Frauen reden im Garten.") is None
     assert memory.near('"OR" NEAR( * ^') is None
     suggested = memory.suggest(_search([Request("Ein junger Hund schläft im Garten.")])[0])

@@ -26,7 +26,12 @@ XLIFF_2 = (
 
 @pytest.mark.parametrize(
     ("name", "text", "languages"),
-    [("a.tmx", TMX, ["en", "de"]), ("a.xlf", XLIFF_1, ["de", "en"]), ("a.xliff", XLIFF_2, ["de", "en"])],
+    [
+        ("a.tmx", TMX, ["en", "de"]),
+        ("b.tmx", TMX.replace("<tmx", '<tmx xmlns="x:y"'), ["en", "de"]),
+        ("a.xlf", XLIFF_1, ["de", "en"]),
+        ("a.xliff", XLIFF_2, ["de", "en"]),
+    ],
 )
 def test_units_have_both_languages_with_the_source_first(
     tmp_path: Path, name: str, text: str, languages: list[str]
