@@ -214,7 +214,7 @@ def encode_corpus(
             ) from None
     try:
         corpus = EncodedCorpus(directory)
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{directory} is damaged: {error}.", "Delete it: the corpus is then encoded anew.") from error
     if not len(corpus):
         counts = corpus.counts

@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Self
@@ -153,7 +153,8 @@ class GivenText(ParallelText):
     def __init__(self, pairs: Sequence[tuple[str, str]], name: str) -> None:
         self.name, self._pairs = name, pairs
         for number, pair in enumerate(pairs):
-            if len(pair) != 2 or not all(isinstance(side, str) for side in pair):
+            is_pair = isinstance(pair, Sized) and not isinstance(pair, str) and len(pair) == 2
+            if not is_pair or not all(isinstance(side, str) for side in pair):
                 raise UserError(f"{name}[{number}] is {pair!r}.", "Give pairs of strings: (source, target).")
 
     def __iter__(self) -> Iterator[tuple[str, str]]:

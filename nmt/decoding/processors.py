@@ -78,6 +78,19 @@ class Bounds(LogitsProcessor):
             _leave_only(logits_NV, num_tokens + 1 >= self._limit_B[sentence_N], torch.full_like(sentence_N, self._eos))
 
 
+class Spared(LogitsProcessor):
+    """A logits processor that changes nothing while a translation is given its prefix."""
+
+    def __init__(self, processor: LogitsProcessor, prefixes: Sequence[Sequence[int]]) -> None:
+        self._processor, self._length_B = processor, torch.tensor([len(prefix) for prefix in prefixes])
+
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
+        rows = (tokens_Nt.shape[1] - 1 < self._length_B.to(sentence_N.device)[sentence_N]).nonzero()[:, 0]
+        kept = logits_NV[rows]
+        self._processor(logits_NV, tokens_Nt, sentence_N, batch)
+        logits_NV[rows] = kept
+
+
 def _leave_only(logits_NV: Tensor, where_N: Tensor, token_N: Tensor) -> None:
     """Forbid all but one token in some rows."""
     rows = where_N.nonzero()[:, 0]
@@ -111,7 +124,9 @@ class ForbidPhrases(LogitsProcessor):
 
     def __init__(self, options: Any, vocabularies: Vocabularies) -> None:
         super().__init__(options, vocabularies)
-        self._phrases = [ids for phrase in options.phrases if (ids := vocabularies.target.encode(phrase))]
+        target = vocabularies.target
+        encoded = map(target.encode, options.phrases)
+        self._phrases = [ids for ids in encoded if ids and target.unk not in ids]  # others have no tokens of their own
 
     def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
         for phrase in self._phrases:

@@ -17,7 +17,7 @@ from nmt.decoding.constraints import LexicalConstraints, PhraseConstraints
 from nmt.decoding.graphed import RecordedSearch, is_plain
 from nmt.decoding.hypotheses import BeamObserver, Hypothesis, SearchBatch
 from nmt.decoding.parallel import map_by_length
-from nmt.decoding.processors import LOGITS_PROCESSORS, PROCESSORS, Bounds, LogitsProcessor, make_processors
+from nmt.decoding.processors import LOGITS_PROCESSORS, PROCESSORS, Bounds, LogitsProcessor, Spared, make_processors
 from nmt.decoding.ranking import LENGTH_PENALTIES, LENGTH_PENALTY, NO_MBR
 from nmt.metrics.table import check_metrics
 from nmt.models.contracts import Model
@@ -164,8 +164,10 @@ def search_batch(
         results = batch.fast_search(batch)
         if results is not None:
             return results
-    # The last processor overrules those before it.
-    processors = [*processors, Bounds([wanted.prefix for wanted in constraints], batch.limit_B, batch.target)]
+    prefixes = [wanted.prefix for wanted in constraints]
+    # The last processor overrules those before it, which must leave the tokens of a prefix possible.
+    processors = [Spared(each, prefixes) for each in processors] if any(prefixes) else processors
+    processors = [*processors, Bounds(prefixes, batch.limit_B, batch.target)]
     if batch.options.search == "sample":
         samples: list[list[Hypothesis]] = provided("sample", "decoding.search: sample")(batch, processors)
         return samples

@@ -129,7 +129,8 @@ def override(values: dict[str, Any], key: str, value: Any) -> None:
     """
     *groups, last = key.split(".")
     for group in groups:
-        inner = values.setdefault(group, {})
+        if (inner := values.get(group)) is None:
+            values[group] = inner = {}
         if group in COMPONENTS and isinstance(inner, str):
             values[group] = inner = {"type": inner}
         if not isinstance(inner, dict):

@@ -94,11 +94,12 @@ def as_mapping(choice: Any) -> Any:
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
-def validate(options: type[OptionsT], values: Mapping[str, Any], where: str) -> OptionsT:
+def validate(options: type[OptionsT], values: Mapping[str, Any], where: str, in_recipe: bool = False) -> OptionsT:
     """Check ``values`` against a group of options.
 
     Args:
         where: how a message names the place: a file, or ``FILE: model.encoder``.
+        in_recipe: ``where`` is the key of the group in a recipe.
 
     Raises:
         UserError: an unknown key (with the nearest known one), a wrong type, a value out of range.
@@ -106,7 +107,8 @@ def validate(options: type[OptionsT], values: Mapping[str, Any], where: str) -> 
     try:
         return options.model_validate(values)
     except ValidationError as error:
-        problems = [_describe(options, dict(problem)) for problem in error.errors()]
+        place = f"{where}." if in_recipe else ""
+        problems = [_describe(options, dict(problem), place) for problem in error.errors()]
         raise UserError(
             f"{where}: " + "; ".join(text for text, _ in problems),
             " ".join(dict.fromkeys(remedy for _, remedy in problems)),
@@ -116,7 +118,7 @@ def validate(options: type[OptionsT], values: Mapping[str, Any], where: str) -> 
 NO_KEYS = "Leave it out: there are no keys here. All keys of a group are replaced by --set 'KEY={type: …}'."
 
 
-def _describe(options: type[Options], problem: dict[str, Any]) -> tuple[str, str]:
+def _describe(options: type[Options], problem: dict[str, Any], place: str) -> tuple[str, str]:
     """Describes the problem with one key and its remedy, from one entry of pydantic's error list."""
     location = [part for part in problem["loc"] if isinstance(part, str)]
     group = _group_at(options, location[:-1])
@@ -125,7 +127,7 @@ def _describe(options: type[Options], problem: dict[str, Any]) -> tuple[str, str
         known = list(group.model_fields)
         return f"unknown key {key!r}", nearest(location[-1], known) if known else NO_KEYS
     if problem["type"] == "missing":
-        return f"the key {key!r} is missing", f"Add it to the recipe, or give --set {key}=…."
+        return f"the key {key!r} is missing", f"Add it to the recipe, or give --set {place}{key}=…."
     if problem["type"] == "value_error":
         return problem["msg"].removeprefix("Value error, "), "Change the recipe, or give --set KEY=VALUE."
     field = group.model_fields.get(location[-1]) if location else None

@@ -21,7 +21,7 @@ from nmt.metrics.table import score_text
 from nmt.recipe.load import default_output, load_recipe
 from nmt.recipe.options import OnResume, Options, groups_in
 from nmt.recipe.registry import TABLES, choices_of, hooks, provided
-from nmt.recipe.schema import Recipe
+from nmt.recipe.schema import Recipe, TrainingOptions
 from nmt.training.checkpoint import CheckpointFolder, read_state, step_of
 from nmt.training.data import Data, Pairs, prepare_data
 from nmt.training.distributed import ProcessGroup, seed_everything
@@ -153,30 +153,34 @@ def with_training(recipe: Recipe, **changes: Any) -> Recipe:
 def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[BatchTokens, Path | None]:
     """Checks a model directory; returns ``training.batch_tokens`` and the checkpoint to continue from."""
     checkpoints = CheckpointFolder(directory.path, recipe.training.keep_last, recipe.training.keep_best)
-    if not resume:
-        remedy = "choose another folder with -o."
-        if present := checkpoints.all():
-            raise UserError(
-                f"{directory} holds a training run already (at step {step_of(present[-1])}).",
-                f"Continue it by --resume, or {remedy}",
-            )
-        if directory.weights.exists():
-            raise UserError(f"{directory} holds a trained model already.", remedy.capitalize())
+    remedy = "choose another folder with -o."
+    if not resume and (present := checkpoints.all()):
+        raise UserError(
+            f"{directory} holds a training run already (at step {step_of(present[-1])}).",
+            f"Continue it by --resume, or {remedy}",
+        )
     checkpoint = checkpoints.newest_intact() if resume else None
     if checkpoint:
-        return _compared(recipe, directory), _before_fall(checkpoints, checkpoint, recipe.training.max_minutes)
+        return _compared(recipe, directory), _before_fall(checkpoints, checkpoint, recipe.training)
+    if directory.weights.exists():
+        what = "a trained model, but no checkpoint to resume from" if resume else "a trained model already"
+        raise UserError(f"{directory} holds {what}.", remedy.capitalize())
     if recipe.training.finetune_from:
         ModelDirectory(recipe.training.finetune_from).check()
     return recipe.training.batch_tokens, None
 
 
-def _before_fall(checkpoints: CheckpointFolder, newest: Path, max_minutes: float | None) -> Path:
+def _before_fall(checkpoints: CheckpointFolder, newest: Path, training: TrainingOptions) -> Path:
     """Returns the checkpoint from which the learning rate began to fall, if there is more time than it fell for.
 
     Those after it are deleted, because the run computes its later updates anew.
     """
-    before = checkpoints.before_fall()
+    before, max_minutes = checkpoints.before_fall(), training.max_minutes
     if not before or not max_minutes or max_minutes <= (read_state(newest).get("max_minutes") or max_minutes):
+        return newest
+    if training.max_steps:
+        warn("for more minutes, give --set training.max_steps=null --set training.schedule.lengths={}, too: the recipe "
+             f"ends at step {training.max_steps:,}.")  # fmt: skip
         return newest
     say(f"training.max_minutes was raised: going on from step {step_of(before[-1])}, where the learning rate was high")
     checkpoints.remove_after(before[-1])

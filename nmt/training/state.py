@@ -62,6 +62,11 @@ class RunState:
         """The weights that translate: their moving average, or those of the model."""
         return self.average.weights if self.average is not None else weights_of(self.model)
 
+    @property
+    def _moments(self) -> str:
+        """The name of the optimizer; those of Adam and AdamW are the same."""
+        return type(self.optimizer).__name__.removesuffix("W")
+
     def tensors(self, process_group: ProcessGroup) -> dict[str, Mapping[str, Tensor]]:
         """Returns the tensors besides the model's weights, by group and name; called in all ranks."""
         tensors: dict[str, Mapping[str, Tensor]] = {
@@ -78,6 +83,7 @@ class RunState:
     def values(self) -> dict[str, Any]:
         """Returns all other state, as JSON values."""
         return {name: part.state_dict() for name, part in self._parts().items()} | {
+            "optimizer": {self._moments: {}},
             "progress": asdict(self.progress),
             "divergence": asdict(self.divergence),
             "schedule": {self.schedule_type: self.schedule.state_dict()},
@@ -91,7 +97,10 @@ class RunState:
             UserError: a file is damaged, or doesn't belong to this run.
         """
         tensors, values = CheckpointFolder.load(checkpoint, self.model)
-        load_optimizer(self.optimizer, self.trained, tensors["optimizer"])
+        if self._moments in values.get("optimizer", [self._moments]):
+            load_optimizer(self.optimizer, self.trained, tensors["optimizer"])
+        else:
+            say(f"the moments of {self._moments} begin anew: the run had another optimizer")
         if self.lora is not None:
             self.lora.load(tensors["lora"])
         if self.average is not None:

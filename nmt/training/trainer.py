@@ -382,8 +382,10 @@ class Trainer:
             return "the last one of data.stages has ended"
         if p.seconds >= self._limit and p.step:  # a deadline can be over before the first update
             warmup = self.schedule.warmup_steps
-            return f"training.max_minutes ({o.max_minutes:g}) reached" + (
-                f" before the warm-up of {warmup:,} updates had ended" if p.step < warmup else ""
+            return (
+                (f"training.max_minutes ({o.max_minutes:g})" if o.max_minutes else "the deadline")
+                + " reached"
+                + (f" before the warm-up of {warmup:,} updates had ended" if p.step < warmup else "")
             )
         if o.patience and p.validations_without_gain >= o.patience:
             return f"no gain in {o.patience} validations (training.patience)"

@@ -64,7 +64,17 @@ class Glossary:
 
     def occurrences(self, source: str) -> list[tuple[Term, tuple[int, int]]]:
         """Returns the terms of a sentence in order, each with its characters ``source[begin:end]``."""
-        return [(self._terms[_key(match.group())], match.span()) for match in self._pattern.finditer(source)]
+        return [(self._term(match.group()), match.span()) for match in self._pattern.finditer(source)]
+
+    def _term(self, text: str) -> Term:
+        if (
+            term := self._terms.get(_key(text))
+        ) is None:  # the pattern takes more letters for the same, such as İ and i
+            text = " ".join(text.split())
+            term = next(
+                each for name, each in self._terms.items() if re.fullmatch(re.escape(name), text, re.IGNORECASE)
+            )
+        return term
 
     def terms_in(self, source: str) -> list[Term]:
         """Returns the terms of a sentence, in order, each once."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from unicodedata import normalize
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -69,6 +70,9 @@ class Request:
 
     def check(self, number: int, text: str) -> None:
         """Warn of phrases that are not in the translation: the vocabulary may have no tokens for them."""
+        begin, own = ("".join(normalize("NFKC", each).casefold().split()) for each in (self.prefix, text))
+        if not own.startswith(begin):
+            warn(f"line {number}: the translation does not begin with {self.prefix!r}.")
         for phrase in self.must_contain:
             if phrase not in text:
                 warn(f"line {number}: {phrase!r} could not be made part of the translation.")

@@ -89,6 +89,10 @@ def test_a_constraint_that_cannot_be_met_is_a_warning(tiny_model: Path, capfd: p
     (found,) = translator.translate([Request("Der Hund schläft.", must_contain=("Zweiundvierzig",))])
     assert found.text
     assert "line 1: 'Zweiundvierzig' could not be made part" in capfd.readouterr().err
+    translator.translate([Request("Der Hund schläft.", prefix=prefix) for prefix in ("\u2603 the", "the  dog")])
+    warnings = capfd.readouterr().err
+    assert "line 1: the translation does not begin with" in warnings
+    assert "line 2" not in warnings
 
 
 class UnknownAt(LogitsProcessor):

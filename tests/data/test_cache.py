@@ -122,6 +122,9 @@ def test_a_cache_that_somebody_cleaned_in_part_is_made_again(cache: Path) -> Non
     (folder / "meta.json").unlink()
     assert len(encode_corpus(text, vocabularies(), 9)) == 2
     assert json.loads((folder / "meta.json").read_text())["counts"]["kept"] == 2
+    (folder / "source.ids").unlink()
+    with pytest.raises(UserError, match="is damaged"):
+        encode_corpus(text, vocabularies(), 9)
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:

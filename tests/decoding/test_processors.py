@@ -13,9 +13,10 @@ from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.hypotheses import SearchBatch
-from nmt.decoding.processors import Bounds, ForbidPhrases, LogitsProcessor, NoRepeatNgram
+from nmt.decoding.processors import Bounds, ForbidPhrases, LogitsProcessor, NoRepeatNgram, Spared
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import DecodingOptions
+from nmt.translation.request import Request
 
 SOS, EOS, SIZE = 2, 3, 9
 WORDS = WordVocabulary([f"▁{i}" for i in range(4, SIZE)])
@@ -59,6 +60,20 @@ def test_a_prefix_comes_first_and_then_nothing_is_forced() -> None:
     assert allowed(processor, [[5, 6], [8, 8], [7, 7]]) == [REGULAR] * 3
 
 
+def test_a_prefix_may_have_what_processors_forbid() -> None:
+    prefixes, own = [[5, 6, 5], []], NoRepeatNgram(NoRepeatNgram.Options(size=1), BOTH)
+    processor = Spared(own, prefixes)
+    assert allowed(processor, [[5, 6], [5, 6]]) == [EVERYTHING, EVERYTHING - {5, 6}]
+    assert allowed(processor, [[5, 6, 5]], [0]) == [EVERYTHING - {5, 6}]
+
+
+@pytest.mark.parametrize("search", ["beam", "sample"])
+def test_a_translation_begins_with_a_prefix_that_repeats_itself(tiny_model: Path, search: str) -> None:
+    request, once = Request(LINE, prefix="the dog the dog"), {"no_repeat_ngram": {"size": 2}}
+    [found] = nmt.load(tiny_model, "cpu").translate([request], logits_processors=once, search=search)
+    assert found.text.startswith("the dog the dog")
+
+
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_no_ngram_comes_twice(size: int) -> None:
     draw, processor = random.Random(size), NoRepeatNgram(NoRepeatNgram.Options(size=size), BOTH)
@@ -78,6 +93,8 @@ def test_a_forbidden_phrase_is_stopped_at_its_last_token() -> None:
     assert allowed(processor, hypotheses) == [EVERYTHING - {8, 4}, EVERYTHING - {8, 6}, EVERYTHING - {8}]
     assert allowed(processor, [[5]]) == [EVERYTHING - {8, 6}]
     assert allowed(processor, [[]]) == [EVERYTHING - {8}]
+    of_unknown = ForbidPhrases(ForbidPhrases.Options(phrases=["unknown", "8 unknown"]), BOTH)
+    assert allowed(of_unknown, [[8]]) == [EVERYTHING]
 
 
 LINE = "Heute wartet der Hund auf den Zug."

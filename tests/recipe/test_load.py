@@ -93,6 +93,7 @@ def test_a_missing_recipe_suggests_the_nearest() -> None:
             "decoding.logits_processors.no_repeat_ngram.size=0",
             ["decoding.logits_processors.no_repeat_ngram", "'size' is 0"],
         ),
+        ("training.techniques={subword_sampling: {}}", ["--set training.techniques.subword_sampling.alpha=…"]),
         ("training.optimizer=sgd", ["training.optimizer.type: there is no optimizer 'sgd'"]),
         ("training.optimizer={betas: [0.9, x]}", ["training.optimizer: 'betas.1' is 'x'", "valid number"]),
         ("training.optimizer={type: adam, momentum: 0.5}", ["training.optimizer: unknown key 'momentum'"]),
@@ -217,6 +218,7 @@ def test_overrides_are_python_values_and_stay_as_they_are(recipe_file: Path) -> 
     found = load_recipe(recipe_file, {"model.encoder": encoder, "model.encoder.cell": "gru", "data.root": Path("a")})
     assert found.model.encoder == {"type": "recurrent", "cell": "gru"}
     assert found.data.root == Path("a")
+    assert load_recipe(found, {"training.lora": None, "training.lora.rank": 3}).training.lora is not None
     assert encoder == {"type": "recurrent"}
 
 

@@ -42,9 +42,9 @@ def test_without_validation_pairs_some_are_held_out(
     assert set(samples) <= set(pairs)
 
 
-@pytest.mark.parametrize("wrong", [("one side",), ("one", 2), ("a", "b", "c")])
+@pytest.mark.parametrize("wrong", [("one side",), ("one", 2), ("a", "b", "c"), "ab", None, 5])
 def test_what_is_no_pair_is_refused(make_recipe: RecipeMaker, wrong: Any) -> None:
-    with pytest.raises(UserError, match=r"valid\[1\] is \(") as caught:
+    with pytest.raises(UserError, match=r"valid\[1\] is ") as caught:
         open_texts(make_recipe(max_steps=1).data, [("a", "b")], [("a", "b"), wrong])
     assert "(source, target)" in caught.value.remedy
 

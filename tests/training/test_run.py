@@ -1,5 +1,6 @@
 """From a recipe to a model directory: what is learned, when it ends, what is written, what is refused."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,11 @@ def test_minutes_are_counted_over_all_resumes(make_recipe: RecipeMaker, tmp_path
     assert last_step(tmp_path, "max_minutes") == first
 
 
+def test_a_deadline_ends_a_run_without_a_number_of_minutes(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    train(make_recipe(max_steps=10_000), tmp_path, deadline=time.monotonic())
+    assert last_step(tmp_path, "the deadline reached") == 1
+
+
 def test_a_time_limit_inside_the_warm_up_is_named(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     schedule = {"type": "inverse_sqrt", "warmup_steps": 100_000}
     train(make_recipe(max_minutes=0.001, schedule=schedule), tmp_path)
@@ -167,14 +173,17 @@ def test_a_run_is_not_overwritten(make_recipe: RecipeMaker, tmp_path: Path) -> N
     for path in (tmp_path / "checkpoints").glob("*/*"):
         path.unlink()
         before.pop(path)
-    with pytest.raises(UserError, match="holds a trained model already"):
-        train(recipe, tmp_path)
+    for resume, message in ((False, "a trained model already"), (True, "no checkpoint to resume from")):
+        with pytest.raises(UserError, match=message):
+            train(recipe, tmp_path, resume=resume)
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
 
 @pytest.mark.quick("*ema*", "*batch_tokens*")
 @pytest.mark.parametrize(
-    "changes", [{"batch_tokens": 500}, {"precision": "fp16"}, {"ema": 0.9}, {"optimizer": "adamw"}], ids=str
+    "changes",
+    [{"batch_tokens": 500}, {"precision": "fp16"}, {"ema": 0.9}, {"optimizer": "adamw"}, {"optimizer": "muon"}],
+    ids=str,
 )
 def test_a_run_can_be_resumed_with_other_settings(
     make_recipe: RecipeMaker, tmp_path: Path, changes: dict[str, Any]
