@@ -103,7 +103,7 @@ ROOMS = (
 LIMITS = {
     "core": 1_452,
     "recipe": 1_244,
-    "data": 2_011,
+    "data": 2_016,
     "metrics": 424,
     "models": 2_998,
     "decoding": 1_389,
@@ -111,14 +111,14 @@ LIMITS = {
     "training": 4_012,
     "alignment": 1_010,
     "jobs": 263,
-    "translation": 1_608,
+    "translation": 1_616,
     "plotting": 927,
     "evaluation": 147,
-    "autotrain": 854,
-    "api": 156,
+    "autotrain": 855,
+    "api": 160,
     "quickstart": 218,
     "cli": 1_738,
-    "extensions": 26_885,
+    "extensions": 26_913,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

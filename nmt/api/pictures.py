@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 from nmt.alignment.links import Link, WordAlignment
 from nmt.api.run import Run
+from nmt.metrics.table import check_metrics
 from nmt.plotting.curves import XAxis, draw_runs
+from nmt.plotting.history import short_names
 from nmt.plotting.matrix import draw_matrix
 from nmt.plotting.style import Picture
 
@@ -28,4 +30,6 @@ def plot_alignment(
 
 def plot_runs(runs: Iterable[Run], x: XAxis = "updates", metric: str = "bleu") -> Picture:
     """Draws the curves of training runs; see :meth:`nmt.Run.plot`."""
-    return draw_runs({run.name: run.history for run in runs}, x, metric)
+    given = list(runs)
+    check_metrics([metric])
+    return draw_runs(dict(zip(short_names(given), (run.history for run in given), strict=True)), x, metric)

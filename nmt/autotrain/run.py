@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 from nmt.autotrain.prepared import Request, prepare
 from nmt.autotrain.texts import Pairs, Texts, read_texts
@@ -120,12 +121,12 @@ def report(output: Path, texts: Texts, before: Sequence[dict[str, Score]] = (), 
         warn("this model has hardly learned to translate. Give it more minutes: nmt train --resume --minutes M "
              f"-o {output}, or more text.")  # fmt: skip
     write_figure(draw_runs({output.name: read_history(output)}, "minutes", "chrf"), output / "curve.png")
-    source, target = texts.languages
+    (source, target), folder = texts.languages, quote(str(output))
     say(f"""
 The curve of training is {output / "curve.png"}. Next:
-  nmt translate {output} -i FILE.{source} -o FILE.{target}
-  nmt align {output} {output / "text" / f"valid.{source}"} --limit 3 -o alignment.png
-  nmt serve {output}""")
+  nmt translate {folder} -i FILE.{source} -o FILE.{target}
+  nmt align {folder} {folder}/text/valid.{source} --limit 3 -o alignment.png
+  nmt serve {folder}""")
 
 
 def _print_scores(title: str, scores: Mapping[str, Score], before: Sequence[Mapping[str, Score]]) -> None:

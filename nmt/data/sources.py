@@ -59,6 +59,13 @@ class ParallelText(ABC):
         return self
 
 
+def check_repeatable(*paths: Path) -> None:
+    """Raises UserError if text that is read repeatedly can be read once only."""
+    for path in paths:
+        if str(path) == "-" or (path.exists() and not path.is_file()):
+            raise UserError(f"{path} is not a regular file.", "Name a file: its text is read repeatedly.")
+
+
 class FileText(ParallelText):
     """Two files, plain or compressed; line n of one translates line n of the other."""
 
@@ -67,9 +74,7 @@ class FileText(ParallelText):
 
     @classmethod
     def open(cls, options: FilePair, split: str, languages: tuple[str, str]) -> Self:
-        for path in (options.source, options.target):
-            if path.exists() and not path.is_file():
-                raise UserError(f"{path} is not a regular file.", "Name a file: training reads its text repeatedly.")
+        check_repeatable(options.source, options.target)
         return cls(options.source, options.target)
 
     def __init__(self, source: Path, target: Path) -> None:

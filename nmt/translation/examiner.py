@@ -44,19 +44,27 @@ class Examiner:
             return
         with_links = bool(self.options.with_alignment)
         with_punctuation = self.options.with_alignment == "punctuation"
-        split = Words.split_punctuation if with_punctuation else Words.split
-        aligned = model.aligner.compared(
-            ((split(each.source), split(each.text)) for each in translations),
-            scores=any(each.needs_scores for each in requested),
-            posterior=with_links or needs_all,
-            margins_only=not needs_all,
-            known=known,
-        )
+        known = list(known)
+
+        def compared(split: Callable[[str], Words]) -> Iterator[Figures]:
+            aligned = model.aligner.compared(
+                ((split(each.source), split(each.text)) for each in translations),
+                scores=any(each.needs_scores for each in requested),
+                posterior=with_links or needs_all,
+                margins_only=not needs_all,
+                known=known,
+            )
+            return map(Figures._make, aligned)
+
+        of_links = compared(Words.split_punctuation if with_punctuation else Words.split)
+        # Examinations that read all figures are calibrated on words between spaces, whatever the links are of.
+        is_twofold = with_punctuation and needs_all
+        pairs = zip(of_links, compared(Words.split), strict=True) if is_twofold else ((each, each) for each in of_links)
         links = LinkOptions().resolved(model.aligner.lexicon is not None)
-        for translation, figures in zip(translations, map(Figures._make, aligned), strict=True):
+        for translation, (linked, figures) in zip(translations, pairs, strict=True):
             examined = _with_fields(translation, steps, figures)
             if with_links:
-                of_words = word_links(figures.compared_TS, links)
+                of_words = word_links(linked.compared_TS, links)
                 examined = replace(examined, alignment=of_words, with_punctuation=with_punctuation)
             yield examined
 

@@ -1,5 +1,6 @@
 """Pictures from Python: each function draws what the command of the same picture draws."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,13 @@ def test_an_alignment_has_its_title_and_gold_links(model: nmt.Translator) -> Non
         nmt.plot_alignment(alignment, gold=[(7, 0)])
 
 
-def test_heads_and_runs_are_pictures_of_the_model(model: nmt.Translator, tiny_model: Path) -> None:
+def test_heads_and_runs_are_pictures_of_the_model(model: nmt.Translator, tiny_model: Path, tmp_path: Path) -> None:
     heads = nmt.plot_heads(model, "Der Hund schläft.", "The dog sleeps.")
     runs = nmt.plot_runs([nmt.Run(tiny_model)])
     assert all(isinstance(picture, Picture) for picture in (heads, runs))
     assert "training loss" in [axes.get_title("left") for axes in runs.axes]
+    shutil.copytree(tiny_model, tmp_path / tiny_model.name)
+    both = nmt.plot_runs([nmt.Run(tiny_model), nmt.Run(tmp_path / tiny_model.name)])
+    assert len(both.axes[0].lines) == 2, "of folders with the same name"
+    with pytest.raises(nmt.UserError, match="no metric 'foo'"):
+        nmt.plot_runs([nmt.Run(tiny_model)], metric="foo")

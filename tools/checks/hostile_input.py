@@ -361,7 +361,7 @@ class Kinds:
             "compare": (
                 ["few.de", "few.en", "-r", "few.de"], ("--metrics", "--test", "--samples", "--buckets", "--html")
             ),
-            "average": (["model"], ("--last", "--best", "--steps", "--output")),
+            "average": (["model"], ("--last", "--best", "--output")),
             "inspect": (["lengths", "few.en", "-r", "few.de"], ("--metric", "--buckets", "--output")),
             "recipes": ([], ("--keys", "--nonsense")),
             "aer": (["links", "gold"], ("--possible",)),

@@ -20,7 +20,6 @@ from nmt.extensions.memory.memory import TranslationMemory
 
 TRAIN = "train recipe.yaml -o run -q --set training.max_steps=2"
 RESUME = "train recipe.yaml -o model --resume -q --set training.max_steps=6"
-AVERAGE = "average model --last 2 --replace"
 PAIRS = tuple(tuple(line.split(" | ")) for line in f"""\
 translate model -i few.en -o out | translate model -i few.de -o out
 translate model -i few.en -o out --resume | translate model -i few.en -o out --resume
@@ -35,7 +34,7 @@ translate model --score-only few.en few.de -o out | translate model -i few.en -o
 compare few.de few.en -r few.de --samples 20 --html out | align model few.en few.de -o out
 learn-vectors corpus/train.en -o out --epochs 1 | learn-vectors corpus/train.de -o out --epochs 1
 clean corpus/train.en corpus/train.de -o out | clean corpus/valid.en corpus/valid.de -o out
-average model --last 2 -o out | average model --steps 2,4 -o out
+average model --last 2 -o out | average model --best 2 -o out
 export model -o out --to huggingface | export model -o out --to huggingface
 export model -o out --to ctranslate2 | export model -o out --to huggingface
 export model -o out --to argos | export model -o out --to argos
@@ -44,11 +43,9 @@ export model -o out --to argos | export model -o out --to argos
 {TRAIN} | {TRAIN} --set seed=2
 {RESUME} | {RESUME}
 {RESUME} | translate model -i few.en -o out
-{RESUME} | {AVERAGE}
+{RESUME} | average model --last 2 -o out
 {RESUME} | export model -o out --to huggingface
-{AVERAGE} | translate model -i few.en -o out
-{AVERAGE} | {AVERAGE}
-{AVERAGE} | average model --last 2 -o out
+average model --last 2 -o out | average model --last 2 -o out
 learn-alignment model few.en few.de | learn-alignment model few.de few.de
 learn-alignment model few.en few.de | align model few.en few.de -o out
 learn-alignment model few.en few.de | calibrate model corpus/train.en corpus/train.de

@@ -158,7 +158,6 @@ def commands() -> list[Command]:
         Command("align to a page", 3, ["align", "model", *few, "--format", "html", "-o", "out", "-q"]),
         Command("learn-alignment", 4, ["learn-alignment", "out", *few, "-q"], changes=True),
         Command("average into a new folder", 3, ["average", "model", "--last", "2", "-o", "out"]),
-        Command("average in place", 3, ["average", "out", "--last", "2", "--replace"], changes=True),
     ]
 
 

@@ -21,6 +21,7 @@ from nmt.core.files import explained, remove_folder, rename, replacing, sha256
 from nmt.core.output import text_file
 from nmt.core.text import read_lines
 from nmt.core.version import __version__
+from nmt.data.sources import check_repeatable
 from nmt.extensions.cleaning import TEMPLATES
 from nmt.extensions.cleaning.base import NUM_EXAMPLES, Filter, FlaggedPairs, plural
 from nmt.extensions.cleaning.check import flag, make_filters, shorten
@@ -170,9 +171,9 @@ def clean(
     """
     if output.exists():
         raise UserError(f"{output} exists already.", "Name another folder with -o, or delete it.")
-    for path in chain(files, *tests):
-        if path.exists() and not path.is_file():
-            raise UserError(f"{path} is not a regular file.", "Name a file: its text is read repeatedly.")
+    check_repeatable(*chain(files, *tests))
+    if not output.absolute().parent.is_dir():
+        raise UserError(f"{output} can't be written: there is no folder {output.parent}.", "Create it.")
     of_earlier = hashlib.blake2b(b"".join(hashes.tobytes() for hashes in earlier)).hexdigest()
     begun = {"version": __version__, **settings.model_dump(mode="json"), "max_length": max_length, "before": of_earlier}
     with _partial(output, [*files, *chain(*tests)], begun) as partial:

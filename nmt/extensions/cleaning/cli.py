@@ -46,6 +46,7 @@ def check_data(
     pairs, test text in the training text, lines in the wrong language, UNK and too many pieces. The test text of a
     recipe is its validation text. The exit code is 1 if a problem is serious.
     """
+    from nmt.data.sources import check_repeatable
     from nmt.extensions.cleaning.check import check_pairs, read_vocabularies, recipe_pairs
     from nmt.extensions.cleaning.statistics import file_pairs
     from nmt.recipe.load import load_recipe, parse_settings
@@ -57,6 +58,7 @@ def check_data(
     elif settings:
         raise UserError("--set changes a recipe, but two files are named.", "Remove it, or name a recipe.")
     else:
+        check_repeatable(Path(source), Path(target), *map(Path, test or ()))
         pairs, held_out = file_pairs(source, target), None
     vocabularies, length = read_vocabularies(vocabulary) if vocabulary is not None else (None, None)
     with progress_bar("checking", None) as bar:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from nmt.autotrain.held_out import MARKS
 from nmt.core.text import read_lines
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
@@ -35,7 +36,8 @@ them."""
 NUM_SLOTS = 1 << 20
 """Number of counts, which are indexed by hashes so that memory doesn't grow with the text."""
 
-_WORDS = re.compile(r"\w+")
+WORDS = re.compile(rf"[\w{MARKS}]+")
+_LETTERS = re.compile(rf"[^\W\d_](?:[^\W\d_]|[{MARKS}\u200c\u200d])+")
 
 SMOOTHING = 0.02
 """Added to the count of each of NUM_OUTCOMES characters that can follow a context."""
@@ -229,7 +231,7 @@ def _describe(lines: list[str], vocabulary: Vocabulary | None) -> npt.NDArray[np
     rows["key"] = list(map(_key, lines))
     rows["words"] = [len(line.split()) for line in lines]
     rows["characters"] = [len(line) for line in lines]
-    rows["letters"] = [sum(map(len, re.findall(r"[^\W\d_]{2,}", line))) for line in lines]
+    rows["letters"] = [sum(map(len, _LETTERS.findall(line))) for line in lines]
     rows["decomposed"] = [not unicodedata.is_normalized("NFC", line) for line in lines]
     rows["composed"] = [not unicodedata.is_normalized("NFD", line) for line in lines] & ~rows["decomposed"]
     if vocabulary is not None:
@@ -261,7 +263,7 @@ def _exact(line: str) -> int:
 
 
 def _key(line: str) -> int:
-    return _hash(_WORDS.findall(line.casefold()))
+    return _hash(WORDS.findall(line.casefold()))
 
 
 def _hash(words: list[str]) -> int:

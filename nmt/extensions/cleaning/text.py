@@ -13,7 +13,7 @@ from nmt.core.compression import of_name
 from nmt.core.console import warn
 from nmt.core.errors import UserError, nearest
 from nmt.extensions.cleaning.base import Features, Filter, FlaggedPairs, LineFilter, PairFilter
-from nmt.extensions.cleaning.statistics import MIN_CHARACTERS, CorpusStatistics, Lines
+from nmt.extensions.cleaning.statistics import MIN_CHARACTERS, WORDS, CorpusStatistics, Lines
 from nmt.metrics.degenerate import loops
 from nmt.translation.languages import DETECTED_AS, language_identifier
 from nmt.translation.patterns import script
@@ -31,7 +31,6 @@ _ADDRESS = re.compile(r"(?:https?://|www\.)[^\s<>\"]+|(?<![\w.+-])[\w.+-]+@[\w-]
 _NUMBER = re.compile(r"\d+(?:[.,:\u00a0\u202f]\d+)*")
 # Thai, Lao, Burmese, Khmer, Chinese and Japanese are written without spaces between words.
 _WORD = re.compile(r"(?:[^\W_\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]|['’-])+")
-_WORDS = re.compile(r"\w+")
 
 MAX_JUDGED = 5000
 """Characters in which repetitions are looked for: no sentence is as long."""
@@ -109,8 +108,8 @@ class Copies(PairFilter):
     warning, serious = 0.01, 0.1
 
     def score(self, source: str, target: str) -> float:
-        words = _WORDS.findall(source.casefold())
-        if words != _WORDS.findall(target.casefold()):
+        words = WORDS.findall(source.casefold())
+        if words != WORDS.findall(target.casefold()):
             return 0.0
         return float(sum(any(c.isalpha() for c in word) for word in words) >= MIN_COPIED_WORDS)
 
@@ -148,7 +147,7 @@ class Numbers(PairFilter):
         return len(one ^ other) / len(one | other) if one != other else 0.0
 
     def _numbers(self, line: str) -> set[str]:
-        digits = (re.sub(r"\D", "", number) for number in _NUMBER.findall(line))
+        digits = ("".join(str(int(c)) for c in number if c.isdecimal()) for number in _NUMBER.findall(line))
         return {number for number in digits if len(number) >= self.options.digits}
 
 

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.word_model import Ids, WordModel
+from nmt.autotrain.held_out import MARKS
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.extensions.cleaning.base import Features, Filter, FlaggedPairs, Floats
@@ -22,7 +23,7 @@ MAX_LINKS = 10_000_000
 MAX_WORDS = 80
 
 # Scripts without spaces between words are split into characters.
-_WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]|\w+|[^\w\s]")
+_WORD = re.compile(rf"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]|[\w{MARKS}]+|[^\w\s]")
 
 
 class Alignment(Filter):

@@ -1,6 +1,7 @@
 """Packages for Argos Translate and LibreTranslate: a model in the format of CTranslate2 with its description."""
 
 import json
+import re
 import zipfile
 from collections.abc import Sequence
 from functools import partial
@@ -8,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.files import explained, replacing
 from nmt.core.version import __version__
@@ -48,6 +50,9 @@ class Argos(ExportTarget):
                 f"Argos Translate puts no language token in front of a line, which this model needs: {prefix[0]}.",
                 "Export it to another format, or import a model of one language pair.",
             )
+        target = translator.vocabularies.target
+        if any(map(re.compile("<0x[0-9A-F]{2}>").fullmatch, map(target.token, range(len(target))))):
+            warn("Argos Translate writes characters that the vocabulary lacks as their bytes, such as <0xE6>.")
         data = translator.recipe.data
         folder = f"translate-{data.source}_{data.target}-1_0"
         path = output if output.suffix == SUFFIX else output / f"{folder}{SUFFIX}"

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
@@ -356,5 +357,5 @@ class Onnx(ExportTarget):
             f"wrote {output}: {agreement}",
             *left_out(translator.recipe.decoding, CARRIED, "The runtime"),
             "Without PyTorch (pip install onnxruntime sentencepiece):\n",
-            f"python {output / 'translate.py'} < source > target",
+            f"python {quote(str(output / 'translate.py'))} < source > target",
         ]

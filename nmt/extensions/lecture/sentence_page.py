@@ -77,16 +77,14 @@ def scores_by_length(
     return {"sentences": len(sources), **scores}
 
 
-def read_gold(reference: Path, links: Path, lines: Sequence[str]) -> list[Gold]:
-    """Returns the references and the sure links of sentences.
+def read_gold(reference: Path, links: Path, places: Sequence[int]) -> list[Gold]:
+    """Returns the references and the sure links of the sentences at some lines, counted from 0.
 
     Raises:
         UserError: a file can't be read, or has fewer lines than there are sentences.
     """
     texts, found = list(read_lines(reference)), read_pharaoh(links)
     for path, count in ((reference, len(texts)), (links, len(found))):
-        if count < len(lines):
-            raise UserError(
-                f"{path} has {count:,} lines for {len(lines):,} sentences.", "Give a line for each sentence."
-            )
-    return [(text, sure) for text, (sure, _) in zip(texts, found, strict=False)]
+        if count <= places[-1]:
+            raise UserError(f"{path} has {count:,} lines, not {places[-1] + 1:,}.", "Give a line for each sentence.")
+    return [(texts[at], found[at][0]) for at in places]

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,4 +90,4 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
         with open_output(output) as file:
             file.write(recipe.to_yaml())
         say_wrote(output)
-        say(f"Train with: nmt train {output} -o runs/planned")
+        say(f"Train with: nmt train {quote(str(output))} -o runs/planned")

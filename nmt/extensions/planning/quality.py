@@ -98,7 +98,8 @@ class QualityCurve(NamedTuple):
         end = self.end + self.end_lexical * (profile.lexical - 50) / 10
         middle = self.middle - self.middle_familiar * (profile.familiar - 60) / 10
         middle = middle + self.middle_length * log(profile.num_tokens / 20)
-        return self.floor + (end - self.floor) / (1 + e ** (self.rate * (middle - log(max(num_updates, 1)))))
+        floor = min(self.floor, end)  # of a text that can hardly be translated
+        return floor + (end - floor) / (1 + e ** (self.rate * (middle - log(max(num_updates, 1)))))
 
 
 MUON = QualityCurve(62.0, 13.3, 4.33, 0.36, 2.36, 1.0, 18.2)

@@ -35,6 +35,8 @@ from nmt.translation.languages import name_of
 from nmt.translation.load import load
 from nmt.translation.translator import Translator
 
+Numbered = tuple[int, tuple[str, str]]
+"""The number of a line, and its pair."""
 LITTLE_TEXT = 100_000
 """Training pairs below which chrF++ comes before BLEU, which counts whole words only."""
 MAX_TRAIN = 1_000_000
@@ -75,10 +77,11 @@ def make_report(
     first.task.require("robustness")
     if len({(each.recipe.data.source, each.recipe.data.target) for each in translators}) > 1:
         raise UserError("The runs translate different languages.", "Report each system by itself.")
-    (test_name, pairs), train = _test_set(recipe, test), _training_text(recipe)
+    (test_name, numbered), train = _test_set(recipe, test), _training_text(recipe)
     metrics = metrics or (("chrf++", "bleu", "ter") if len(train) < LITTLE_TEXT else ("bleu", "chrf++", "ter"))
     check_metrics(metrics)
     on_work("translating")
+    pairs = [pair for _, pair in numbered]
     (sources, references), start = zip(*pairs, strict=True), time.perf_counter()
     texts = [[each.text for each in translator.translate(sources)] for translator in translators]
     speed = len(pairs) * len(runs) / (time.perf_counter() - start)
@@ -104,7 +107,7 @@ def make_report(
         tables=tables,
         signatures={METRICS[key].name: score.signature for key, score in scores[0].items()},
         is_little=metrics[0] == "chrf++" and 0 < len(train) < LITTLE_TEXT,
-        ranked=_ranked(metrics[0], pairs, texts[0], num_sentences),
+        ranked=_ranked(metrics[0], numbered, texts[0], num_sentences),
         word_differences=word_differences,
         **_training(runs, recipe, f"{speed:.1f} sentences a second on {describe_machine(first.model.device)}"),
     )
@@ -151,13 +154,13 @@ def overlap(pairs: Pairs, train: Pairs) -> tuple[FigureTable, list[str]]:
     return FigureTable(title, ["", "number", "share"], rows), [warning] if many else []
 
 
-def _test_set(recipe: Recipe, test: tuple[Path, Path] | None) -> tuple[str, Pairs]:
-    """Returns the name and the pairs of the test set or, if there is none, of the validation text."""
+def _test_set(recipe: Recipe, test: tuple[Path, Path] | None) -> tuple[str, list[Numbered]]:
+    """Returns the name and the pairs with text of the test set or, if there is none, of the validation text."""
     data, remedy = recipe.data, "Name a test set: --test SOURCE REFERENCE."
     if test is None and data.valid is None:
         raise UserError("The recipe has no validation text.", remedy)
     text = FileText(*test) if test is not None else open_text(data, data.valid or "")
-    if not (pairs := [pair for pair in text if all(side.strip() for side in pair)]):
+    if not (pairs := [(line, pair) for line, pair in enumerate(text, start=1) if all(map(str.strip, pair))]):
         raise UserError(f"{text.name} has no sentences.", remedy)
     return text.name, pairs
 
@@ -171,13 +174,15 @@ def _training_text(recipe: Recipe) -> list[tuple[str, str]]:
         return []
 
 
-def _ranked(metric: str, pairs: Pairs, texts: Texts, num_sentences: int) -> dict[str, list[dict[str, Any]]]:
+def _ranked(
+    metric: str, numbered: Sequence[Numbered], texts: Texts, num_sentences: int
+) -> dict[str, list[dict[str, Any]]]:
     """The best and the worst sentences with their scores."""
-    scorer, (sources, references) = METRICS[metric](), zip(*pairs, strict=True)
+    scorer, (sources, references) = METRICS[metric](), zip(*(pair for _, pair in numbered), strict=True)
     scores = scorer.sentence_scores(texts, [references], sources)
     rows = [
         {"title": f"line {line:,}: {scorer.name} {score:.{scorer.decimals}f}", "pair": pair, "translation": text}
-        for line, (score, pair, text) in enumerate(zip(scores, pairs, texts, strict=True), start=1)
+        for score, (line, pair), text in zip(scores, numbered, texts, strict=True)
     ]
     best = sorted(range(len(rows)), key=lambda n: scores[n] * (-1) ** scorer.higher_is_better)[:num_sentences]
     worst = sorted(range(len(rows)), key=lambda n: scores[n] * (-1) ** (not scorer.higher_is_better))[:num_sentences]

@@ -60,6 +60,13 @@ def rerank(options: RerankOptions, device: Device = "auto") -> None:
     direct = load(options.model_dir, device)
     backward = None if options.channel is None else reranking.load_reverse(direct, options.channel)
     of_target = None if options.language_model is None else load(options.language_model, device)
+    if backward is not None and not backward.vocabularies.source.tags:
+        own, other = ((each.recipe.data.source, each.recipe.data.target) for each in (direct, backward))
+        if own != other[::-1]:
+            message = f"{options.channel} translates from {other[0]} to {other[1]}, not from {own[1]} to {own[0]}."
+            raise UserError(message, "Give --channel a model of the other direction.")
+    if of_target is not None and of_target.task.name != "language_model":
+        raise UserError(f"{options.language_model} is no language model.", "Train one with a recipe of that task.")
     total = sum(len(each.texts) for each in candidates) * (3 - (backward, of_target).count(None))
     with progress_bar("scoring candidates", total) as bar:
         found = reranking.features(candidates, direct, backward, of_target, bar.counted)

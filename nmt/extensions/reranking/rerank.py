@@ -94,7 +94,7 @@ def features(
         [float(len(text.split())) for text in texts],
     )
     ends = np.cumsum([len(each.texts) for each in candidates])[:-1]
-    return np.split(np.array(columns).T, ends)
+    return np.split(np.array(columns).T, ends) if candidates else []
 
 
 def rerank(candidates: Sequence[Candidates], found: Sequence[Features], weights: Weights) -> list[str]:
@@ -114,6 +114,8 @@ def tune(candidates: Sequence[Candidates], found: Sequence[Features], references
     Raises:
         UserError: there are not as many references as sentences.
     """
+    if not candidates:
+        raise UserError("There are no sentences to tune on.", "Name n-best lists of validation text.")
     if len(references) != len(candidates):
         raise UserError(
             f"{len(candidates):,} sentences with candidates, but {len(references):,} references.",

@@ -1,6 +1,7 @@
 """``nmt backtranslate`` and ``nmt distill``."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ from nmt.core.console import print_table, progress_bar, say
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused
 from nmt.core.text import read_lines
-from nmt.data.sources import FileText
+from nmt.data.sources import FileText, check_repeatable
 from nmt.extensions.cleaning.pair_options import PairOptions
 from nmt.extensions.synthesis.synthesis import Synthesis, check_language, record, suffix_of, with_one_sample
 from nmt.extensions.synthesis.teacher import PROMPT, ChatTeacher, TeacherJob, TeacherOptions
@@ -116,9 +117,7 @@ def distill(
     if source is None:
         raise UserError("SOURCE is missing.", "Name the text to translate: nmt distill MODEL_DIR SOURCE.")
     if target is not None:
-        for path in (Path(source), target):
-            if path.exists() and not path.is_file():
-                raise UserError(f"{path} is not a regular file.", "Name a file: its text is read repeatedly.")
+        check_repeatable(Path(source), target)
         for _ in FileText(Path(source), target):
             pass  # of different lengths now rather than when all is translated
     if teacher.teacher is None:
@@ -213,7 +212,7 @@ def _write_pairs(
         print_table("", ("left out by", "pairs", ""), rows)
         say(
             f"wrote {output}: {report['pairs']:,} pairs of {total:,} lines, mean score {report['mean_score']}\n"
-            f"Train on them beside other text: nmt train SOURCE TARGET {output} --minutes M"
+            f"Train on them beside other text: nmt train SOURCE TARGET {quote(str(output))} --minutes M"
         )
 
     translate_lines(job, input, str(output.absolute()), resume, finish)

@@ -108,8 +108,9 @@ class Synthesis:
     def write(self, records: Path, output: Path, on_progress: Progress = lambda num_lines: None) -> dict[str, Any]:
         """Write a new folder, which appears when it is complete; the records are read repeatedly.
 
-        It has ``train.LANGUAGE`` for both sides, ``train.scores`` with the scores of these pairs, ``removed.jsonl``
-        with the other pairs and why they are left out, and ``report.json``.
+        It has ``train.LANGUAGE`` for both sides (``train.source`` and ``train.target`` of one language),
+        ``train.scores`` with the scores of these pairs, ``removed.jsonl`` with the other pairs and why they are left
+        out, and ``report.json``.
 
         Args:
             on_progress: called with the number of lines read since the last call, in each of three passes.
@@ -139,7 +140,8 @@ class Synthesis:
             "mean_score": round(float(scores[kept].mean()), 4),
             "settings": {**self.settings, **self.options.model_dump(), "noise": self.noise_seed is not None},
         }
-        names = [*(f"train.{end}{self.suffix}" for end in (*self.languages, "scores")), REMOVED, REPORT]
+        ends = self.languages if len(set(self.languages)) > 1 else ("source", "target")
+        names = [*(f"train.{end}{self.suffix}" for end in (*ends, "scores")), REMOVED, REPORT]
         with new_folder(output) as folder, ExitStack() as stack:
             files = (stack.enter_context(text_file(folder / name, output / name)) for name in names)
             *texts, left_out, report_file = files

@@ -261,6 +261,7 @@ def test_a_recipe_is_checked_with_its_settings(run_nmt: RunNmt, tiny_recipe: Pat
     [
         (("train.de", "missing.en"), "File not found"),
         (("empty", "empty"), "is empty"),
+        (("train.de", "-"), "- is not a regular file"),
         (("train.de", "train.en", "--vocabulary", "nowhere"), "There is no vocabulary"),
         (("train.de", "train.en", "--set", "seed=1"), "two files"),
         (("multi30k/transfromer",), "transformer"),

@@ -263,6 +263,7 @@ def test_the_lexicon_of_a_model_judges_pairs(sound: Pairs, tmp_path: Path) -> No
         ("numbers", "Im Jahr 1984 waren es 1.000", "In 1984 it was 1,000", False),
         ("numbers", "Im Jahr 1984", "In 1948", True),
         ("numbers", "zwei 12", "two twelve", False),
+        ("numbers", "भारत १९४७ में", "India in 1947", False),
         ("numbers", "120 Leute", "130 people", True),
         ("numbers", "120, 340 und 560", "120, 340 and 56", False),
         ("addresses", "Siehe www.example.org.", "See www.example.org", False),
@@ -311,11 +312,13 @@ def test_foreign_scripts_and_near_duplicates() -> None:
     assert flagged("foreign-script", pairs) == {50}
     assert flagged("near-duplicates", pairs) == {52}
     assert flagged("duplicate-pairs", pairs) == set()
+    assert flagged("near-duplicates", [("मैं जाता हूँ।", "I go."), ("मैं जाती हूँ।", "I go.")]) == set()
 
 
 def test_letters_are_counted_in_words_of_lines_of_ten_characters() -> None:
     lines = ["1234 5678", "1234 56789", "abcd 12345", "abc 123456", "a b c d e f"]
     assert flagged("few-letters", [(line, "x") for line in lines]) == {1, 3, 4}, "60 % themselves are allowed"
+    assert flagged("few-letters", [("मैं हर दिन पानी पीता हूँ।", "x"), ("ကျွန်တော် ရေသောက်သည်။", "x")]) == set()
 
 
 def test_a_ratio_of_lengths_differs_by_deviations_and_by_a_factor() -> None:

@@ -252,7 +252,7 @@ def test_a_package_for_argos_translate(run_nmt: RunNmt, trained: Path, lines: li
 
 
 def test_argos_translate_is_compared_with_the_limit_of_the_recipe_and_the_limit_is_named(
-    trained: Path, lines: list[str], tmp_path: Path
+    trained: Path, lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     limited = with_decoding(load(trained, "cpu"), max_length=4)
     compared, left_out = Argos().write(limited, tmp_path / "de-en.argosmodel", None, lines)
@@ -260,6 +260,11 @@ def test_argos_translate_is_compared_with_the_limit_of_the_recipe_and_the_limit_
     assert found
     assert int(found[1]) >= 80
     assert "max_length: 4" in left_out
+    assert "their bytes" not in capsys.readouterr().err
+    monkeypatch.setattr(type(limited.vocabularies.target), "token", lambda self, index: "<0x41>")
+    with pytest.raises(UserError, match="exists already"):
+        Argos().write(limited, tmp_path / "de-en.argosmodel", None, lines)
+    assert "their bytes" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -154,9 +154,10 @@ def test_gold_files_need_a_line_for_each_sentence(tmp_path: Path) -> None:
     for name, text in (("reference", "the cat\n\n"), ("links", "0-0 1?1\n\n")):
         (tmp_path / name).write_text(text, encoding="utf-8")
     files = tmp_path / "reference", tmp_path / "links"
-    assert read_gold(*files, [LINE, SECOND]) == [("the cat", {(0, 0)}), ("", set())]
-    with pytest.raises(UserError, match="reference has 2 lines for 3 sentences"):
-        read_gold(*files, [LINE] * 3)
+    assert read_gold(*files, [0, 1]) == [("the cat", {(0, 0)}), ("", set())]
+    assert read_gold(*files, [1]) == [("", set())], "of a source whose first line is blank"
+    with pytest.raises(UserError, match="reference has 2 lines, not 3"):
+        read_gold(*files, [0, 2])
 
 
 def test_what_a_page_can_not_show_is_refused(viewer: SentenceViewer, language_model: Path) -> None:

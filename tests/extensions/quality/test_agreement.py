@@ -42,3 +42,16 @@ def test_the_confidence_of_each_translation_has_its_own_agreement(tiny_model: Pa
         [1 / (1 + exp(0.5 - 2.5 * agreement)) for agreement in expected if agreement is not None], abs=1e-6
     )
     assert found[0].confidence < found[2].confidence
+
+
+def test_the_confidence_does_not_depend_on_the_words_of_the_links(tiny_model: Path, tmp_path: Path) -> None:
+    """Documents have links of punctuation marks, too."""
+    path = shutil.copytree(tiny_model, tmp_path / "model")
+    on_length = {"min_chrf": 50, "weights": {"length": 1.5, "mean_log_probability": 1.0}, "bias": -0.5}
+    (path / "calibration.json").write_text(json.dumps(on_length), "utf-8")
+    both = [
+        nmt.load(path, "cpu").translate(["Der Hund, die Katze: Wasser!"], with_confidence=True, with_alignment=links)[0]
+        for links in (True, "punctuation")
+    ]
+    assert both[0].confidence == pytest.approx(both[1].confidence)
+    assert both[0].alignment != both[1].alignment

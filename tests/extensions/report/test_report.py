@@ -55,6 +55,13 @@ def test_the_page_has_what_a_reviewer_asks(
     assert shown.pdf(format="A4").count(b"/Type /Page\n") <= 5
 
 
+def test_sentences_have_the_numbers_of_their_lines(tiny_model: Path, test_files: tuple[Path, Path]) -> None:
+    for file in test_files:
+        file.write_text("\n" + file.read_text("utf-8"), "utf-8")
+    page = make_report([tiny_model], test_files, device="cpu")
+    assert {*re.findall(r"line (\d)", page)} == {"2", "3"}
+
+
 def test_several_runs_have_a_spread_and_the_validation_text_is_named(tiny_model: Path, train_tiny: TrainTiny) -> None:
     other = train_tiny("training.max_steps=2", "seed=7")
     text = make_report([tiny_model, other], num_sentences=0, num_changed=0, device="cpu")

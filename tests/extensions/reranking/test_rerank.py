@@ -73,6 +73,8 @@ def test_weights_are_tuned_by_bleu() -> None:
     assert tune(candidates, features, [texts[1]]) == Weights(0.5, 0, 0)
     with pytest.raises(UserError, match="1 sentences with candidates, but 2 references"):
         tune(candidates, features, ["one", "two"])
+    with pytest.raises(UserError, match="no sentences"):
+        tune([], [], [])
 
 
 def test_reranking_by_the_command(
@@ -94,6 +96,14 @@ def test_reranking_by_the_command(
     tuned = run_nmt("rerank", tiny_model, nbest, "--language-model", language_model, "--tune", tiny_corpus / "val.en")
     assert "--channel-weight 0.0 --lm-weight" in tuned.stderr
     assert run_nmt("rerank", tiny_model, nbest).returncode == 2
+    for option, message in (
+        ("--channel", "translates from de to en, not from en to de"),
+        ("--language-model", "is no"),
+    ):
+        refused = run_nmt("rerank", tiny_model, nbest, option, tiny_model)
+        assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
+    nbest.write_text("")
+    assert run_nmt("rerank", tiny_model, nbest, *options).stdout == ""
 
 
 def tagged_model(train_tiny: TrainTiny, corpus: Path, tags: list[str]) -> nmt.Translator:

@@ -77,6 +77,10 @@ def test_filters_leave_out_what_they_should(tmp_path: Path) -> None:
     write("back", 0, min_score=-2.0)
     assert lines_of(tmp_path / "back" / "train.xx") == [target for _, target in good]
     assert write("all", 1)["removed"]["score"] == 0
+    paraphrases = Synthesis(("xx", "xx"), 1, PairOptions(drop_worst=0.0), {})
+    paraphrases.write(records, tmp_path / "paraphrases")
+    assert lines_of(tmp_path / "paraphrases" / "train.source")[: len(good)] == [source for source, _ in good]
+    assert lines_of(tmp_path / "paraphrases" / "train.target")[: len(good)] == [target for _, target in good]
     # of equal scores, the first lines
     assert write("worst", 1, drop_worst=0.25)["removed"]["score"] == 151
     assert lines_of(tmp_path / "worst" / "train.xx")[0] == good[150][0]

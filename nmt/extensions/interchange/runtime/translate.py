@@ -414,7 +414,7 @@ def main() -> None:
         lines = (line.rstrip("\r\n") for line in sys.stdin)
         for text in model.stream(lines, beam_size=given.beam_size, batch_size=given.batch_size):
             print(text, flush=True)
-    except FolderError as error:
+    except (FolderError, UnicodeDecodeError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 

@@ -53,6 +53,8 @@ def test_wrong_input_ends_with_a_message(folder: Path, tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert "must be 1 or more" in done.stderr
+    other = subprocess.run([*command, str(folder)], input=b"a \xff\n", capture_output=True, check=False)
+    assert (other.returncode, other.stderr[:21]) == (2, b"error: 'utf-8' codec ")
     with pytest.raises(FolderError, match="unknown option beams"):
         load(folder).translate(["a"], beams=3)
     config = json.loads((folder / "config.json").read_text("utf-8"))
