@@ -104,7 +104,7 @@ LIMITS = {
     "core": 1_452,
     "recipe": 1_244,
     "data": 2_016,
-    "metrics": 424,
+    "metrics": 429,
     "models": 2_998,
     "decoding": 1_389,
     "tasks": 246,
@@ -114,11 +114,11 @@ LIMITS = {
     "translation": 1_616,
     "plotting": 927,
     "evaluation": 147,
-    "autotrain": 855,
+    "autotrain": 861,
     "api": 160,
     "quickstart": 218,
     "cli": 1_738,
-    "extensions": 26_913,
+    "extensions": 26_915,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

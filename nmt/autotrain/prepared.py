@@ -209,9 +209,11 @@ def prepare(request: Request, folder: Path) -> Prepared:
         say(f"{len(texts.synthetic):,} synthetic pairs are trained on, too")
     known = texts.train + texts.synthetic
     if len(texts.train) < FEW_PAIRS:
+        has_more = texts.synthetic or request.start
         warn(
             f"{len(texts.train):,} pairs are few: expect a model that translates similar sentences and no others. Add "
-            "text of any kind in these languages or `nmt backtranslate`, or start from a trained model with --from."
+            "text of any kind in these languages"
+            + ("." if has_more else ", perhaps by `nmt backtranslate`, or start from a trained model with --from.")
         )
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)

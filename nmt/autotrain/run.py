@@ -71,8 +71,12 @@ def _resume(output: Path, minutes: float | None, on_event: Sink | None) -> Path:
         raise UserError(f"{output} holds no run that can be resumed.", "Leave out --resume.")
     recipe = load_recipe(directory.recipe)
     if minutes is not None:
+        before = read_history(output).summary()["minutes"] or 0
+        if minutes <= before:
+            raise UserError(f"The run has had {before:.1f} minutes.", "Give more: --minutes counts these, too.")
         schedule = dict(recipe.training.schedule) | {"lengths": {}}
-        recipe = with_training(recipe, max_minutes=minutes, max_steps=None, schedule=schedule)
+        # The estimate was for the former minutes.
+        recipe = with_training(recipe, max_minutes=minutes, max_steps=None, schedule=schedule, expected_score=None)
     train(recipe, output, resume=True, on_event=on_event)
     report(output, _read(output))
     return output

@@ -68,7 +68,7 @@ class Problems(list[UserError]):
         if len(self) == 1:
             raise self[0]
         if self:
-            lines = (f"{number}. {error.message} {error.remedy}" for number, error in enumerate(self, start=1))
+            lines = (f"{n}. {error.message.rstrip('.')}. {error.remedy}" for n, error in enumerate(self, start=1))
             raise UserError("\n".join((f"{where} has {len(self)} problems:", *lines)))
 
 

@@ -22,6 +22,10 @@ DESCRIPTIONS: dict[Kind, str] = {
     "short": "are far too short",
 }
 
+_OF_ONE = {
+    "loop": "repeats itself", "copy": "copies its source", "empty": "is empty", "long": "is far too long",
+    "short": "is far too short",
+}  # fmt: skip
 MAX_SHARE, MIN_SERIOUS = 0.03, 3
 """Minimum share and number for which the cause is the model rather than single sentences."""
 
@@ -114,7 +118,8 @@ class DegenerateCount:
         for kind, lines in self.lines.items():
             if lines:
                 first = ", ".join(f"{line:,}" for line in lines[:3]) + (" …" if len(lines) > 3 else "")
-                kinds.append(f"{len(lines):,} {DESCRIPTIONS[kind]} (line{'s' if len(lines) > 1 else ''} {first})")
+                described = DESCRIPTIONS[kind] if len(lines) > 1 else _OF_ONE[kind]
+                kinds.append(f"{len(lines):,} {described} (line{'s' if len(lines) > 1 else ''} {first})")
         share = f"{self.num_degenerate:,} of {self.num_lines:,} translations ({self.share:.1%})"
         return f"{share} look degenerate: {', '.join(kinds)}"
 

@@ -72,7 +72,10 @@ def test_two_files_and_minutes_give_a_tested_model_whose_recipe_repeats_it(
 
     with pytest.raises(UserError, match="holds a run already"):
         nmt.train(*text, output=run, minutes=0.1)
+    with pytest.raises(UserError, match=r"has had 0\.0 minutes"):
+        nmt.train(*text, output=run, minutes=0.001, resume=True)
     nmt.train(*text, output=run, minutes=0.08, resume=True)
+    assert nmt.load_recipe(run / "recipe.yaml").training.expected_score is None
     assert "done: " in capsys.readouterr().err
     tuned = nmt.train(*text, output=tmp_path / "tuned", minutes=0.02, start=run)
     assert nmt.load_recipe(tuned / "recipe.yaml").model.embedding_size == 32

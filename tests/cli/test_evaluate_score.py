@@ -65,8 +65,8 @@ def test_degenerate_output_is_warned_of(run_nmt: RunNmt, files: tuple[Path, Path
     files[0].write_text("The cat cat cat cat cat cat.\n\n")
     done = run_nmt("score", *files)
     assert done.returncode == 0
-    assert "out.en: 2 of 2 translations (100.0%) look degenerate: 1 repeat themselves (line 1)" in done.stderr
-    assert "1 are empty (line 2)" in done.stderr
+    assert "out.en: 2 of 2 translations (100.0%) look degenerate: 1 repeats itself (line 1)" in done.stderr
+    assert "1 is empty (line 2)" in done.stderr
 
 
 def test_what_is_the_reference_must_be_clear(run_nmt: RunNmt, files: tuple[Path, Path]) -> None:

@@ -93,7 +93,7 @@ def test_counts_name_the_first_lines() -> None:
     assert count.share == 5 / 8
     assert count.is_serious
     assert count.summary() == (
-        "5 of 8 translations (62.5%) look degenerate: 1 copy their source (line 3), 4 are empty (lines 2, 5, 6 …)"
+        "5 of 8 translations (62.5%) look degenerate: 1 copies its source (line 3), 4 are empty (lines 2, 5, 6 …)"
     )
     assert DegenerateCount().summary() == count_degenerate([GOOD]).summary() == ""
 

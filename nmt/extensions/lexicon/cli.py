@@ -48,6 +48,6 @@ def learn_alignment(
         rows = [(name, f"{share:.3f}", "yes" if name in names else "") for name, share in best_first]
         print_table("Attention heads", ("head", "agreement with all", "chosen"), rows)
     say(
-        f"{model_dir} reads heads {', '.join(names)} and knows {len(learned.lexicon):,} pairs of words, "
-        f"from {learned.num_pairs:,} sentence pairs"
+        f"{model_dir}: alignment from {', '.join(names)} and from a lexicon of {len(learned.lexicon):,} word pairs, "
+        f"learned from {learned.num_pairs:,} sentence pairs"
     )

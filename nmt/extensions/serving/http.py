@@ -143,7 +143,9 @@ def add_error_handlers(app: FastAPI) -> None:
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-        return error_response(400, f"Invalid request: {shortened(where)}: {shortened(first['msg'])}")
+        is_text = where == "body" and "json" not in request.headers.get("content-type", "")
+        message = "send JSON with the header Content-Type: application/json" if is_text else shortened(first["msg"])
+        return error_response(400, f"Invalid request: {shortened(where)}: {message}")
 
 
 def error_response(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:

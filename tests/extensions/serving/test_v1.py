@@ -118,6 +118,14 @@ def test_models_health_and_description(server: Any) -> None:
     assert {"/v1/translate", "/v1/align", "/v1/score", "/v1/models", "/v1/health", "/v1/intervene"} <= set(paths)
 
 
+def test_json_that_is_not_declared_is_explained(server: Any) -> None:
+    """curl -d declares a form."""
+    answer = server.request(
+        "/v1/translate", b'{"text": "a"}', headers={"Content-Type": "application/x-www-form-urlencoded"}
+    )
+    assert (answer.status, "with the header Content-Type: application/json" in answer.json["error"]) == (400, True)
+
+
 def test_the_page_of_the_api_needs_no_network(server: Any) -> None:
     page = server.request("/docs")
     text = page.body.decode()
