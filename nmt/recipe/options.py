@@ -125,7 +125,7 @@ def _describe(options: type[Options], problem: dict[str, Any], place: str) -> tu
     key = ".".join(shortened(str(part)) for part in problem["loc"] if part not in ("str", "FilePair"))
     if problem["type"] == "extra_forbidden":
         known = list(group.model_fields)
-        return f"unknown key {key!r}", nearest(location[-1], known) if known else NO_KEYS
+        return f"unknown key {key!r}", nearest(location[-1].replace("update", "step"), known) if known else NO_KEYS
     if problem["type"] == "missing":
         return f"the key {key!r} is missing", f"Add it to the recipe, or give --set {place}{key}=…."
     if problem["type"] == "value_error":

@@ -94,6 +94,7 @@ def test_a_missing_recipe_suggests_the_nearest() -> None:
             ["decoding.logits_processors.no_repeat_ngram", "'size' is 0"],
         ),
         ("training.techniques={subword_sampling: {}}", ["--set training.techniques.subword_sampling.alpha=…"]),
+        ("training.max_updates=5", ["unknown key 'training.max_updates'", "Did you mean 'max_steps'?"]),
         ("training.optimizer=sgd", ["training.optimizer.type: there is no optimizer 'sgd'"]),
         ("training.optimizer={betas: [0.9, x]}", ["training.optimizer: 'betas.1' is 'x'", "valid number"]),
         ("training.optimizer={type: adam, momentum: 0.5}", ["training.optimizer: unknown key 'momentum'"]),

@@ -13,7 +13,6 @@ from nmt.cli.translate import translate_lines
 from nmt.cli.translation_options import Precision, Resume
 from nmt.core.console import print_table, progress_bar, say
 from nmt.core.errors import UserError
-from nmt.core.files import check_unused
 from nmt.core.text import read_lines
 from nmt.data.sources import FileText, check_repeatable
 from nmt.extensions.cleaning.pair_options import PairOptions
@@ -136,7 +135,6 @@ def _ask_teacher(
     options: dict[str, Any],
 ) -> None:
     """Translate by an endpoint, filter and write."""
-    check_unused(output)
     if teacher.model is None:
         raise UserError("--teacher needs the name of a model.", "Give --model NAME.")
     pair_options = PairOptions(**{name: options.pop(name) for name in PairOptions.model_fields})
@@ -181,7 +179,6 @@ def _synthesize(
     noise: bool = False,
 ) -> None:
     """Translate, filter and write; ``translated`` is the side of the pairs that the model writes."""
-    check_unused(output)
     input, references = files
     check_language(input, translator.recipe)
     pair_options = PairOptions(**{name: options.pop(name) for name in PairOptions.model_fields})
@@ -204,6 +201,9 @@ def _synthesize(
 def _write_pairs(
     job: TranslationJob | TeacherJob, synthesis: Synthesis, input: str, output: Path, resume: bool
 ) -> None:
+    if output.exists():
+        raise UserError(f"{output} exists already.", "Name a new folder with -o, or delete it.")
+
     def finish(records: Path) -> None:
         with progress_bar("filtering", None) as bar:
             report = synthesis.write(records, output, bar.advance)

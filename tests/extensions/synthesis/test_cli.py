@@ -188,12 +188,14 @@ def test_the_translations_of_another_job_stay(run_nmt: RunNmt, corpus: Path, tmp
 def test_bad_input_gets_a_message(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
     mono, output = corpus / "mono.en", tmp_path / "out"
     (tmp_path / "empty.en").touch()
-    (tmp_path / "there").mkdir()
+    for name in ("there", "hollow"):
+        (tmp_path / name).mkdir()
     (tmp_path / "there" / "file").write_text("of another run")
     (tmp_path / "one.de").write_text("Eine Zeile\n")
     for arguments, expected in (
         (("backtranslate", MODEL, "-i", tmp_path / "empty.en", "-o", output), "nothing to translate"),
         (("backtranslate", MODEL, "-i", mono, "-o", tmp_path / "there"), "exists already"),
+        (("backtranslate", MODEL, "-i", mono, "-o", tmp_path / "hollow"), "exists already"),
         (("backtranslate", MODEL, "-i", mono, "-o", tmp_path / "no" / "folder"), "mkdir -p"),
         (("backtranslate", MODEL, "-i", corpus / "mono.de", "-o", output), "translates from en to de"),
         (("backtranslate", MODEL, "-i", mono, "-o", output, "--drop-worst", 1), "--drop-worst"),
@@ -205,5 +207,5 @@ def test_bad_input_gets_a_message(run_nmt: RunNmt, corpus: Path, tmp_path: Path)
         assert (done.returncode, done.stdout) == (2, ""), arguments
         assert expected in done.stderr, arguments
         assert "Traceback" not in done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.en", "one.de", "there"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.en", "hollow", "one.de", "there"]
     assert [path.name for path in (tmp_path / "there").iterdir()] == ["file"]
