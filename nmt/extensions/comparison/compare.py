@@ -119,9 +119,11 @@ def compare(
 
 
 def _verdict(test: MetricTest, system: str, degenerate: Mapping[str, DegenerateCount]) -> str:
-    """Returns the verdict about a system, with a remark if the translations of the one that is ahead are degenerate."""
+    """Returns the verdict about a system, with a remark if more of the translations of the better one are degenerate."""
     verdict, ahead = test.verdict(system), test.ahead(system)
-    if ahead is None or not degenerate[ahead].is_serious:
+    others = (degenerate[name].num_degenerate for name in (system, next(iter(test.scores))))
+    is_worse = ahead is not None and degenerate[ahead].num_degenerate > min(others)
+    if ahead is None or not (is_worse and test.differences[system].significant and degenerate[ahead].is_serious):
         return verdict
     counts = f"{degenerate[ahead].num_degenerate:,} of the {degenerate[ahead].num_lines:,} translations of {ahead}"
     return f"{verdict} However, {counts} look degenerate: a better score doesn't show that they are better."

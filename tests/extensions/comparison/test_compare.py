@@ -68,6 +68,10 @@ def test_the_verdict_on_a_system_that_is_ahead_says_that_its_translations_are_de
     verdicts = compare(test_set, CompareOptions(metrics=["bleu", "ter"], num_samples=100))["verdicts"]
     assert verdicts["loops"][0].startswith("loops is better by ")
     assert "20 of the 20 translations of loops look degenerate" in verdicts["loops"][0]
+    again = [*loops[:-1], REFERENCES[-1]]
+    both = compare(TestSet({"loops": loops, "again": again}, [REFERENCES]), CompareOptions(num_samples=100))["verdicts"]
+    assert "again is ahead by" in both["again"][0]
+    assert "However" not in both["again"][0], "as many of the other's are degenerate, and chance may decide"
     assert verdicts["loops"][1].startswith("other is better by ")  # less is better, and the other system is only wrong
     assert not any("degenerate" in verdict for verdict in (verdicts["loops"][1], *verdicts["sound"]))
 
