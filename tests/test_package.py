@@ -118,7 +118,7 @@ LIMITS = {
     "api": 160,
     "quickstart": 218,
     "cli": 1_738,
-    "extensions": 26_915,
+    "extensions": 26_921,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -1,7 +1,9 @@
 """Robustness against perturbed input: scores with each modifier applied to a test set, and a picture of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 
+from nmt.core.console import warnings_to
 from nmt.evaluation.scores import score_corpus
 from nmt.extensions.augmentation.modifiers import MODIFIERS, modified
 from nmt.metrics.table import METRICS, Score, directed_name
@@ -32,7 +34,9 @@ def robustness(
     for name in (AS_IT_IS, *names):
         changed = pairs if name == AS_IT_IS else modified(name, pairs, seed)
         sources, references = [source for source, _ in changed], [target for _, target in changed]
-        texts = [translation.text for translation in translator.translate(sources)]
+        # Warnings would name lines of changed text, which the user doesn't have.
+        with nullcontext() if name == AS_IT_IS else warnings_to(lambda message: None):
+            texts = [translation.text for translation in translator.translate(sources)]
         yield name, score_corpus(texts, [references], metrics, sources=sources)
 
 

@@ -119,7 +119,7 @@ def compare(
 
 
 def _verdict(test: MetricTest, system: str, degenerate: Mapping[str, DegenerateCount]) -> str:
-    """Returns the verdict about a system, with a remark if more of the translations of the better one are degenerate."""
+    """Returns the verdict about a system, with a remark if the better one has more degenerate translations."""
     verdict, ahead = test.verdict(system), test.ahead(system)
     others = (degenerate[name].num_degenerate for name in (system, next(iter(test.scores))))
     is_worse = ahead is not None and degenerate[ahead].num_degenerate > min(others)

@@ -9,6 +9,7 @@ import pytest
 from fixture_types import RunNmt
 
 import nmt
+from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.extensions.augmentation.robustness import AS_IT_IS, robustness
 from nmt.tasks import task_of
@@ -27,6 +28,13 @@ def test_a_copy_is_right_but_where_the_source_alone_is_changed(tiny_model: Path)
     assert found.pop("typos") < 90
     assert set(found) == {AS_IT_IS, "upper_case", "title_case", "no_end_punctuation", "noise", "join"}
     assert all(score == pytest.approx(100) for score in found.values())
+
+
+def test_warnings_name_no_lines_of_changed_text(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    translator, translate = copying(tiny_model), copying(tiny_model).translate
+    translator.translate = lambda lines: [warn("line 1 is long"), translate(lines)][1]
+    assert len(list(robustness(translator, PAIRS, ["bleu"]))) == 7
+    assert capsys.readouterr().err.count("line 1 is long") == 1
 
 
 def test_the_changes_hang_on_the_seed_alone(tiny_model: Path) -> None:
