@@ -99,7 +99,7 @@ def near_copies(held: Iterable[tuple[int, str]], others: Iterable[tuple[int, str
     numbered = [(number, set(_triples_of(text))) for number, text in held]
     counts = Counter(triple for _, own in numbered for triple in own)
     holders: dict[tuple[str, ...], list[int]] = {}
-    for at, (_, own) in enumerate(numbered):  # most have one of the rarest of them (Chaudhuri et al. 2006)
+    for at, (_, own) in enumerate(numbered):  # a text that has most of them has a rare one (Chaudhuri et al. 2006)
         for triple in sorted(own, key=counts.__getitem__)[: len(own) - int(MAX_SHARED * len(own))]:
             holders.setdefault(triple, []).append(at)
     for other, text in others:

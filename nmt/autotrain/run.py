@@ -17,6 +17,7 @@ from nmt.plotting.curves import draw_runs
 from nmt.plotting.history import read_history
 from nmt.plotting.style import write_figure
 from nmt.recipe.load import load_recipe
+from nmt.training.checkpoint import CheckpointFolder, read_state
 from nmt.training.events import Sink
 from nmt.training.run import train, with_training
 from nmt.translation.load import load
@@ -71,7 +72,8 @@ def _resume(output: Path, minutes: float | None, on_event: Sink | None) -> Path:
         raise UserError(f"{output} holds no run that can be resumed.", "Leave out --resume.")
     recipe = load_recipe(directory.recipe)
     if minutes is not None:
-        before = read_history(output).summary()["minutes"] or 0
+        states = map(read_state, CheckpointFolder(output).all()[-1:])
+        before = sum(state["progress"]["seconds"] / 60 for state in states if state)
         if minutes <= before:
             raise UserError(f"The run has had {before:.1f} minutes.", "Give more: --minutes counts these, too.")
         schedule = dict(recipe.training.schedule) | {"lengths": {}}

@@ -187,15 +187,16 @@ class ConsoleSink:
             case StageBegan():
                 say(f"{clock}  stage {event.stage} begins after step {step}")
             case Validated():
-                score = f"{self._scored(event.metric, event.score)}, " if event.score is not None else ""
+                of_end = " ({:.0f} expected at the end)"  # a bar has no room for it
+                score = f"{self._scored(event.metric, event.score, of_end)}, " if event.score is not None else ""
                 best = "  (best)" if event.best else ""
                 say(f"{clock}  step {step}: validation {score}loss {event.loss:.3f}{best}")
             case Warned() if event.message:
                 warn(event.message)
 
-    def _scored(self, metric: str, score: float) -> str:
-        expected = self._run.expected_score
-        return score_text(metric, score) + ("" if expected is None else f" of {expected:.0f}")
+    def _scored(self, metric: str, score: float, expected: str = " of {:.0f}") -> str:
+        at_the_end = self._run.expected_score
+        return score_text(metric, score) + ("" if at_the_end is None else expected.format(at_the_end))
 
     def _show(self, event: Updated) -> None:
         done = fraction_done(self._run, event)

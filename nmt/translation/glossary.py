@@ -67,13 +67,10 @@ class Glossary:
         return [(self._term(match.group()), match.span()) for match in self._pattern.finditer(source)]
 
     def _term(self, text: str) -> Term:
-        if (
-            term := self._terms.get(_key(text))
-        ) is None:  # the pattern takes more letters for the same, such as İ and i
-            text = " ".join(text.split())
-            term = next(
-                each for name, each in self._terms.items() if re.fullmatch(re.escape(name), text, re.IGNORECASE)
-            )
+        if (term := self._terms.get(_key(text))) is None:
+            # The pattern takes more letters for the same than the keys, such as İ and i.
+            text, found = " ".join(text.split()), self._terms.items()
+            term = next(each for name, each in found if re.fullmatch(re.escape(name), text, re.IGNORECASE))
         return term
 
     def terms_in(self, source: str) -> list[Term]:

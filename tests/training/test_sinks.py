@@ -128,7 +128,7 @@ def test_the_score_is_shown_beside_the_one_that_is_expected(capsys: pytest.Captu
         show = ConsoleSink(stack)
         show(replace(started(40), expected_score=62.6))
         show(Validated(step=10, seconds=5.0, score=41.25, **figures))
-    assert "step 10: validation chrF2 41.25 of 63, loss 1.500  (best)" in capsys.readouterr().err
+    assert "step 10: validation chrF2 41.25 (63 expected at the end), loss 1.500  (best)" in capsys.readouterr().err
 
 
 def test_a_log_file_never_gets_control_codes(
