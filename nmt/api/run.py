@@ -56,11 +56,14 @@ class Run(_Path):
         Args:
             metric: the validation metric to draw; by default the one that selects the best model.
         """
+        from nmt.metrics.table import check_metrics
         from nmt.plotting.curves import draw_runs
 
         history = self.history
         known = history.metrics
-        return draw_runs({self.name: history}, metric=metric or (known[0] if known else "bleu"))
+        if metric is not None:
+            check_metrics([metric])
+        return draw_runs({self.resolve().name: history}, metric=metric or (known[0] if known else "bleu"))
 
     def _repr_html_(self) -> str:
         """Returns the scores as a table and the curves as a picture, for notebooks."""
@@ -109,7 +112,12 @@ def train(
         nmt.train("texts.de", "texts.en", minutes=30).model.translate(["Ein Mann schläft."])
     """
     if minutes is None and is_recipe([recipe]):
-        output = others[0] if others else output
+        if start is not None or keep_all:
+            raise UserError("start= and keep_all= are for text.", "Set training.finetune_from by overrides=.")
+        outputs = [each for each in (*others, output) if each is not None]
+        if len(outputs) > 1:
+            raise UserError("With a recipe there is one model directory.", "Give one output=.")
+        output = outputs[0] if outputs else None
         run = training.train(
             recipe, output, overrides=overrides, resume=resume, pairs=pairs, valid=valid, on_event=on_event
         )

@@ -156,8 +156,8 @@ class GivenText(ParallelText):
     """Sentence pairs in memory. Raises UserError if an element is no pair of strings."""
 
     def __init__(self, pairs: Sequence[tuple[str, str]], name: str) -> None:
-        self.name, self._pairs = name, pairs
-        for number, pair in enumerate(pairs):
+        self.name, self._pairs = name, pairs if isinstance(pairs, Sequence) else list(pairs)
+        for number, pair in enumerate(self._pairs):
             is_pair = isinstance(pair, Sized) and not isinstance(pair, str) and len(pair) == 2
             if not is_pair or not all(isinstance(side, str) for side in pair):
                 raise UserError(f"{name}[{number}] is {pair!r}.", "Give pairs of strings: (source, target).")

@@ -166,7 +166,8 @@ def search_batch(
             return results
     prefixes = [wanted.prefix for wanted in constraints]
     # The last processor overrules those before it, which must leave the tokens of a prefix possible.
-    processors = [Spared(each, prefixes) for each in processors] if any(prefixes) else processors
+    if any(prefixes):
+        processors = [Spared(each, prefixes) if each.changes_scores else each for each in processors]
     processors = [*processors, Bounds(prefixes, batch.limit_B, batch.target)]
     if batch.options.search == "sample":
         samples: list[list[Hypothesis]] = provided("sample", "decoding.search: sample")(batch, processors)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt.core.errors import UserError
+from nmt.core.errors import UserError, shortened
 from nmt.core.output import STANDARD_STREAM
 from nmt.core.text import describe, read_lines
 from nmt.metrics.table import METRICS, References, Score, Texts, check_metrics
@@ -44,7 +44,11 @@ def score(
 
 def _sentences(text: str | Texts) -> list[str]:
     """Returns the sentences of an argument: a ``str`` is one sentence, not a sequence of letters."""
-    return [text] if isinstance(text, str) else [str(sentence) for sentence in text]
+    sentences = [text] if isinstance(text, str) else [getattr(sentence, "text", sentence) for sentence in text]
+    for number, sentence in enumerate(sentences, start=1):
+        if not isinstance(sentence, str):
+            raise UserError(f"Sentence {number:,} is {shortened(repr(sentence))}.", "Give one text for each sentence.")
+    return sentences
 
 
 def score_corpus(

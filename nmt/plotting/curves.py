@@ -47,5 +47,7 @@ def draw_runs(runs: Mapping[str, History], x: XAxis = "updates", metric: str = "
 def draw_legend(figure: Figure) -> None:
     """Draws a legend above the axes, in as many columns as there is room for."""
     handles, names = figure.axes[0].get_legend_handles_labels()
+    if not names:
+        return
     columns = max(1, int(12 * figure.get_figwidth() / scaled(1) / (8 + max(map(len, names)))))
     figure.legend(handles, names, loc="outside upper left", ncols=min(columns, len(names)))

@@ -120,7 +120,7 @@ def add_component(name: str, component: type, kind: str | None = None) -> None:
 
 def _add(row: Row) -> None:
     for number, known in enumerate(_added):
-        is_defined_again = known.component.__bases__ == row.component.__bases__
+        is_defined_again = known.component.__qualname__ == row.component.__qualname__
         if (known.kind, known.name, known.module) == (row.kind, row.name, row.module) and is_defined_again:
             _added[number] = row
             return

@@ -131,6 +131,8 @@ class WindowTranslation:
         processors: Sequence[LogitsProcessor],
     ) -> None:
         constraints = options.constraints
+        if options.n_best < 1:
+            raise UserError(f"n_best is {options.n_best}.", "Give 1 or more.")
         if options.n_best > decoding.beam_size:
             raise UserError(
                 f"{options.n_best} candidates can't come from {decoding.beam_size} hypotheses or samples.",

@@ -6,6 +6,7 @@ from typing import Any, overload
 from nmt.alignment.aligner import DEFAULT
 from nmt.alignment.extract import LinkOptions
 from nmt.alignment.links import WordAlignment
+from nmt.core.errors import UserError, shortened
 from nmt.core.text import in_windows
 from nmt.data.words import split_pairs
 from nmt.decoding.processors import LogitsProcessor
@@ -85,8 +86,13 @@ class Translator(LoadedModel):
         options = options.changed(**changes) if changes else options
         decoding = self.options(**options.decoding)
         translate, number = WindowTranslation(self, options, decoding, processors), first_line
-        for window in in_windows(lines, WINDOW * decoding.batch_size):
+        for window in in_windows([lines] if isinstance(lines, str) else lines, WINDOW * decoding.batch_size):
             requests = [Request(line) if isinstance(line, str) else line for line in window]
+            for line, request in enumerate(requests, start=number):
+                if not isinstance(request, Request):
+                    raise UserError(
+                        f"Line {line:,} is {shortened(repr(request))}, not text.", "Give texts or requests."
+                    )
             yield from translate(requests, range(number, number + len(requests)), on_progress)
             number += len(requests)
 

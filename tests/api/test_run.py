@@ -1,10 +1,12 @@
 """What a notebook does: train, look at the run, translate, align, score."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import nmt
+from nmt.plotting.curves import draw_runs
 from nmt.plotting.history import History
 
 
@@ -28,6 +30,26 @@ def test_a_run_has_its_history_and_draws_it(run: nmt.Run) -> None:
     assert "<th>validation loss step</th><td>4</td>" in page
     assert "dc:date" not in page, "a notebook that is run again is the same"
     assert "<svg" in page
+    with pytest.raises(nmt.UserError, match="no metric 'foo'"):
+        run.plot("foo")
+
+
+def test_a_run_in_the_current_folder_is_drawn(run: nmt.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Matplotlib has no legend for names that are empty or begin with an underscore."""
+    monkeypatch.chdir(run)
+    assert draw_runs({"_": nmt.Run(".").history}).axes
+    assert [text.get_text() for text in nmt.Run(".").plot().legends[0].get_texts()] == [run.name]
+
+
+@pytest.mark.parametrize(
+    ("others", "arguments"),
+    [((), {"start": "none"}), ((), {"keep_all": True}), (("a",), {"output": "b"}), (("a", "b"), {})],
+)
+def test_arguments_for_text_are_refused_with_a_recipe(
+    tiny_recipe: Path, others: tuple[str, ...], arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(nmt.UserError, match=r"are for text|one model directory"):
+        nmt.train(tiny_recipe, *others, **arguments)
 
 
 def test_a_text_is_one_sentence_and_a_list_is_many(run: nmt.Run) -> None:

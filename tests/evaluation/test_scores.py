@@ -1,5 +1,7 @@
 """Scores of translations from Python."""
 
+from typing import Any
+
 import pytest
 
 import nmt
@@ -22,6 +24,12 @@ def test_a_text_is_one_sentence_and_not_its_letters() -> None:
 def test_numbers_of_sentences_must_agree(hypotheses: list[str], references: list[str]) -> None:
     with pytest.raises(nmt.UserError, match=r"Different numbers of lines|Nothing to score"):
         nmt.score(hypotheses, references)
+
+
+@pytest.mark.parametrize("wrong", [None, ["A man sleeps."], float("nan")])
+def test_what_is_no_text_is_not_scored(wrong: Any) -> None:
+    with pytest.raises(nmt.UserError, match=r"Sentence 1 is (None|\[|nan)"):
+        nmt.score(["A man sleeps."], [wrong])
 
 
 def test_an_unknown_metric_is_refused() -> None:

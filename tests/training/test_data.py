@@ -42,6 +42,12 @@ def test_without_validation_pairs_some_are_held_out(
     assert set(samples) <= set(pairs)
 
 
+def test_pairs_may_be_an_iterator(make_recipe: RecipeMaker, pairs: list[tuple[str, str]]) -> None:
+    given: Any = zip(*zip(*pairs, strict=True), strict=True)
+    train, *_ = open_texts(make_recipe(max_steps=1).data, given, pairs)
+    assert [pair for text in train for pair in text] == pairs
+
+
 @pytest.mark.parametrize("wrong", [("one side",), ("one", 2), ("a", "b", "c"), "ab", None, 5])
 def test_what_is_no_pair_is_refused(make_recipe: RecipeMaker, wrong: Any) -> None:
     with pytest.raises(UserError, match=r"valid\[1\] is ") as caught:

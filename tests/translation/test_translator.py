@@ -80,6 +80,7 @@ def test_a_long_line_is_cut_where_the_model_has_never_been(
     ("options", "message"),
     [
         ({"n_best": 6}, "6 candidates can't come from 5 hypotheses"),
+        ({"n_best": 0}, "n_best is 0"),
         ({"beam_size": 0}, "'beam_size' is 0"),
         ({"beam_sise": 3}, "unknown key 'beam_sise'"),
         ({"length_penalty": "much"}, "decoding.length_penalty: there is no length penalty 'much'"),
@@ -88,6 +89,13 @@ def test_a_long_line_is_cut_where_the_model_has_never_been(
 def test_wrong_options(translator: Translator, options: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         translator.translate(["Der Hund."], **options)  # type: ignore[arg-type]
+
+
+def test_a_text_is_one_line_and_what_is_no_text_is_named(translator: Translator) -> None:
+    assert [each.source for each in translator.stream("Der Hund.")] == ["Der Hund."]
+    wrong: Any = ["Der Hund.", None]
+    with pytest.raises(UserError, match="Line 2 is None"):
+        translator.translate(wrong)
 
 
 def test_only_the_candidates_that_are_wanted_become_text(

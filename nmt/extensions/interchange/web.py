@@ -66,6 +66,8 @@ def _write_page(translator: Translator, folder: Path, quantization: str | None) 
     digest = hashlib.sha256("".join(f"{name} {sha256(folder / name)}\n" for name in names).encode())
     content = {"version": f"nmt-{digest.hexdigest()[:16]}", "files": names}
     (folder / "files.json").write_text(json.dumps(content), "utf-8")
+    with (folder / "offline.js").open("a", encoding="utf-8") as script:  # a browser reads the files again if it differs
+        script.write(f"// {content['version']}\n")
 
 
 def _add_runtime(folder: Path) -> None:

@@ -110,6 +110,7 @@ class TranslationMemory:
         """Closes the database."""
         if self._reader is not None:
             self._reader.close()
+            self._reader = None
 
     def add(self, entries: Iterable[Entry | tuple[str, str]]) -> int:
         """Adds corrections, all or none; one of a source that is there already takes the place of the older.
@@ -257,6 +258,8 @@ def _clean(text: str) -> str:
 
 def _checked(entry: Entry, now: str) -> tuple[str, str, str]:
     """Returns the values of an entry; raises UserError if a side is empty or too long."""
+    if not isinstance(entry.source, str) or not isinstance(entry.target, str):
+        raise UserError(f"The correction of {shortened(repr(entry.source))} is no text.", "Give both texts.")
     source, target = _clean(entry.source), _clean(entry.target)
     if not source or not target:
         raise UserError(f"The correction of {shortened(source or target)!r} has an empty side.", "Give both texts.")

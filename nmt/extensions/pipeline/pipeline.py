@@ -209,6 +209,11 @@ class TranslationPipeline:
                 problem = f"The model translates from {known[0]} to {known[1]}, not from {wanted[0]} to {wanted[1]}."
                 raise _also(ValueError)(problem, "Leave out src_lang and tgt_lang, or choose another model.")
             return self.model
+        if wanted == known and UNKNOWN not in wanted:
+            return self.model
+        if not self.model.has_own_searcher:
+            problem = "An ensemble or an exported model translates between the languages of its recipe alone."
+            raise _also(ValueError)(problem, "Leave out src_lang and tgt_lang.")
         if UNKNOWN in wanted:
             raise _also(ValueError)("Translation by this model needs src_lang and tgt_lang.", "Give both.")
         pair = vocabularies.source.between(vocabularies.target, *wanted)  # type: ignore[attr-defined]

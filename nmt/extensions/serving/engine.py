@@ -49,17 +49,14 @@ class _SentenceJob:
     settings: TranslationOptions
     request: Request
     on_partial: Callable[[str], None] | None
+    most: int
+    """Sentences of a batch."""
     is_bulk: bool = False
     future: "Future[Translation]" = field(default_factory=Future)
 
     @property
     def length(self) -> int:
         return len(self.request.source)
-
-    @property
-    def most(self) -> int:
-        """Sentences of a batch."""
-        return self.translator.options(**self.settings.decoding).batch_size
 
 
 @dataclass(eq=False)
@@ -147,10 +144,12 @@ class Engine:
 
         Raises:
             RuntimeError: the engine is closed.
+            UserError: an option of the search is wrong.
         """
-        functions = on_partial or {}
+        functions, most = on_partial or {}, translator.options(**settings.decoding).batch_size
         items = [
-            _SentenceJob(translator, settings, request, functions.get(i), is_bulk) for i, request in enumerate(requests)
+            _SentenceJob(translator, settings, request, functions.get(i), most, is_bulk)
+            for i, request in enumerate(requests)
         ]
         self._add(items)
         return [item.future for item in items]

@@ -351,6 +351,9 @@ def test_the_folder_is_complete_and_lists_its_files(
     web.Web().write(load(tiny_model, "cpu"), tmp_path / "other", None, [])
     other = json.loads((tmp_path / "other" / "files.json").read_text("utf-8"))
     assert other["version"] != listed["version"], "browsers keep the files of a version"
+    scripts = [(tmp_path / name / "offline.js").read_text("utf-8") for name in ("site", "other")]
+    assert scripts[0].endswith(f"// {listed['version']}\n"), "they look for a new version if the script differs"
+    assert scripts[0] != scripts[1]
 
 
 def test_another_package_is_refused(package: Path) -> None:

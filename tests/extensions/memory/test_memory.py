@@ -8,6 +8,7 @@ import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,6 +68,11 @@ def test_near_matches(folder: Path) -> None:
     memory.add([("Příští týden přijede děda.", "Grandpa comes next week.")])
     assert memory.near("Příští týden přijede můj děda.") is not None
     assert memory.near("Zwei Frauen reden im Garten.") is None
+    missing: Any = None
+    with pytest.raises(UserError, match="is no text"):
+        memory.add([("Ein Hund.", missing)])
+    memory.close()
+    assert memory.exact("Ein alter Hund schläft im Garten.") is not None, "it is opened again"
     assert memory.near('"OR" NEAR( * ^') is None
     suggested = memory.suggest(_search([Request("Ein junger Hund schläft im Garten.")])[0])
     assert suggested.text == "(Ein junger Hund schläft im Garten.)"

@@ -181,7 +181,10 @@ def test_messages(tiny_model: Path, models: Path, capsys: pytest.CaptureFixture[
     m2m100 = nmt.pipeline("translation_de_to_fr", model=models / "m2m_100", max_length=8, num_beams=1)
     assert m2m100(LINES[0]) != m2m100(LINES[0], tgt_lang="en")
     assert "text 1 has 10 tokens, and max_length leaves 6: its translation may be cut" in capsys.readouterr().err
+    ensemble = nmt.pipeline("translation_de_to_fr", model=models / "m2m_100", max_length=8, num_beams=1)
+    ensemble.model.has_own_searcher = False
     calls: dict[str, Callable[[], Any]] = {
+        "between the languages of its recipe alone": lambda: ensemble(LINES, tgt_lang="en"),
         "Text 2 is of the type int": lambda: pipe([LINES[0], 3]),
         r'of rows, \(row\["text"\] for row in rows\)': lambda: pipe([{"de": "x"}]),
         "doesn't support beams=2, forced_bos_token_id=5": lambda: pipe(LINES, forced_bos_token_id=5, beams=2),

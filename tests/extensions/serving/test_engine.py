@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nmt.core.errors import UserError
 from nmt.extensions.serving.engine import BULK_SHARE, Engine
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import Request
@@ -25,6 +26,12 @@ def engine(sizes: list[int]) -> Iterator[Engine]:
     started = Engine(lambda sentences, seconds: sizes.append(sentences))
     yield started
     started.close()
+
+
+def test_a_wrong_option_is_refused_and_the_engine_goes_on(engine: Engine, translator: Translator) -> None:
+    with pytest.raises(UserError, match="'beam_size' is 0"):
+        engine.submit(translator, [Request("a")], TranslationOptions(decoding={"beam_size": 0}))
+    assert engine.submit(translator, [Request("")], PLAIN)[0].result(30).text == ""
 
 
 def texts(futures: list[Future[Any]]) -> list[str]:

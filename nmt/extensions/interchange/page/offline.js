@@ -5,7 +5,8 @@ const load = fetch("files.json").then((response) => response.json());
 self.addEventListener("install", (event) => {
   event.waitUntil(
     load.then(async ({ version, files }) => {
-      await (await caches.open(version)).addAll(["./", "files.json", ...files]);
+      const requests = ["./", "files.json", ...files].map((file) => new Request(file, { cache: "reload" }));
+      await (await caches.open(version)).addAll(requests);
       await self.skipWaiting();
     }),
   );
