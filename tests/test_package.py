@@ -108,17 +108,17 @@ LIMITS = {
     "models": 2_998,
     "decoding": 1_390,
     "tasks": 246,
-    "training": 4_013,
+    "training": 4_018,
     "alignment": 1_010,
     "jobs": 263,
-    "translation": 1_621,
+    "translation": 1_634,
     "plotting": 929,
     "evaluation": 151,
     "autotrain": 863,
     "api": 168,
     "quickstart": 218,
     "cli": 1_738,
-    "extensions": 26_930,
+    "extensions": 26_938,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -17,6 +17,10 @@ INFLECTION = 3
 """Letters at the end of a word that inflection may add or change."""
 
 
+_WHOLE = r"(?<!\w)(?:%s)(?!\w)"
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+
+
 class Glossary:
     """Terms and their translations. Upper and lower case are the same; of overlapping terms the longest counts."""
 
@@ -25,8 +29,11 @@ class Glossary:
             _key(source): (source, target) for source, target in terms.items() if _key(source) and target.strip()
         }
         ordered = sorted(self._terms, key=len, reverse=True)
-        names = "|".join(re.sub(r"\\ ", r"\\s+", re.escape(name)) for name in ordered)
-        self._pattern = re.compile(rf"(?<!\w)(?:{names})(?!\w)" if names else r"(?!)", re.IGNORECASE)
+        patterns: dict[bool, list[str]] = {True: [], False: []}
+        for name in ordered:
+            patterns[_has_spaces(name)].append(re.sub(r"\\ ", r"\\s+", re.escape(name)))
+        whole, anywhere = ("|".join(patterns[has_spaces]) or r"(?!)" for has_spaces in (True, False))
+        self._pattern = re.compile(rf"{_WHOLE % whole}|{anywhere}", re.IGNORECASE)
 
     @classmethod
     def load(cls, path: Path) -> "Glossary":
@@ -97,4 +104,10 @@ def has_form(text: str, term: str) -> bool:
     for word in term.split():
         stem = word[: max(len(word) - INFLECTION + 1, min(len(word), 4))]
         words.append(rf"{re.escape(stem)}\w{{0,{len(word) - len(stem) + INFLECTION}}}")
-    return re.search(r"(?<!\w)" + r"\s+".join(words) + r"(?!\w)", text, re.IGNORECASE) is not None
+    pattern = r"\s+".join(words)
+    return re.search(_WHOLE % pattern if _has_spaces(term) else pattern, text, re.IGNORECASE) is not None
+
+
+def _has_spaces(term: str) -> bool:
+    """Returns whether a term is in a script with spaces between words, where it is found as whole words."""
+    return not any(_UNSPACED.match(letter) for letter in (term[:1], term[-1:]))

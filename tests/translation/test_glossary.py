@@ -23,6 +23,13 @@ def test_terms_are_found_as_whole_words_the_longest_first() -> None:
     assert sack.terms_in("die Katze im Sack, die Katze") == [("Katze im Sack", "pig in a poke"), ("Katze", "cat")]
 
 
+def test_terms_of_scripts_without_spaces_are_found_anywhere() -> None:
+    glossary = Glossary({"狗": "dog", "黑狗": "black dog", "Hund": "犬"})
+    assert [term for term, _ in glossary.terms_in("一只黑狗和狗在睡觉。Hunde")] == ["黑狗", "狗"]
+    assert glossary.missing("der Hund", "一只犬在睡觉。") == ()
+    assert glossary.missing("der Hund", "一只狗在睡觉。") == (("Hund", "犬"),)
+
+
 def test_terms_are_requested_with_the_sentences_that_have_them() -> None:
     asked = GLOSSARY.requested(
         Request("Der Hund läuft.", must_contain=("runs",), terms={"läuft": "runs", "Hund": "dog"})

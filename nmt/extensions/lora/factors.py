@@ -56,8 +56,9 @@ class Lora:
         a, b = self.factors[f"{name}.A"], self.factors[f"{name}.B"]
         whole, weight.grad = weight.grad, None  # nothing stays if the following runs out of memory
         assert whole is not None
-        for factor, gradient in ((a, b.detach().T @ whole), (b, whole @ a.detach().T)):
-            factor.grad = self._scale * gradient if factor.grad is None else factor.grad + self._scale * gradient
+        with torch.autocast(weight.device.type, enabled=False):  # in which truncation computes gradients
+            for factor, gradient in ((a, b.detach().T @ whole), (b, whole @ a.detach().T)):
+                factor.grad = self._scale * gradient if factor.grad is None else factor.grad + self._scale * gradient
 
     @torch.no_grad()
     def merge(self) -> None:

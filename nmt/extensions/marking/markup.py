@@ -13,6 +13,8 @@ from nmt.extensions.marking.doubts import AUTHOR, FIRST, LAST, MARK, MARK_BYTES,
 STYLE, FO = (f"{{urn:oasis:names:tc:opendocument:xmlns:{name}:1.0}}" for name in ("style", "xsl-fo-compatible"))
 COLOUR = "#ffff66"
 _PARAGRAPHS = (f"{TEXT}p", f"{TEXT}h")
+_INLINE = {f"{TEXT}{name}" for name in ("span", "a", "ruby", "ruby-base", "meta", "meta-field")}
+"""Elements whose text is that of the paragraph; the text of others is a field's, a note's, or of another paragraph."""
 MARKED = "nmt_doubt"
 """Name of the style of marked text."""
 _TAG = re.compile(r"""(<!--.*?-->|<[!/?A-Za-z](?:"[^"]*"|'[^']*'|[^>"'])*>)""", re.DOTALL)
@@ -74,7 +76,7 @@ class _Writer:
     def mark(self, element: Element) -> None:
         content = self._marked(element, element.text)
         for child in element:
-            if child.tag not in _PARAGRAPHS and isinstance(child.tag, str):
+            if child.tag in _INLINE:
                 self.mark(child)
             content += [child, *self._marked(element, child.tail)]
         clear(element)

@@ -135,7 +135,9 @@ def _changes(files: ModelDirectory, recipe: Recipe, share: float) -> dict[str, A
     def named(name: str) -> dict[str, Any]:
         return dict(zip(("source", "target"), map(str, _files(files.path / FOLDER, name)), strict=True))
 
-    corpora = [each.model_dump(mode="json") for each in recipe.data.corpora] or [{"name": "old", **named("old")}]
+    # The vocabulary has the new pieces already.
+    corpora = [each.model_dump(mode="json") | {"new_pieces": False} for each in recipe.data.corpora]
+    corpora = corpora or [{"name": "old", **named("old")}]
     weight = sum(corpus.get("weight", 1.0) for corpus in corpora) * share / (1 - share)
     return DEFAULTS | {
         "data.corpora": [*corpora, {"name": "corrections", **named("new"), "weight": weight}],

@@ -167,7 +167,7 @@ class TranslationMemory:
         found = {}
         for index, request in enumerate(requests):
             entry = self.exact(request.source) if request.source.strip() else None
-            text = entry.target if entry is not None else ""
+            text = " ".join(entry.target.split()) if entry is not None else ""  # one line, as all translations
             is_allowed = text.startswith(request.prefix) and not any(phrase in text for phrase in forbid)
             is_complete = all(phrase in text for phrase in request.must_contain)
             is_complete = is_complete and not Glossary(request.terms).missing(request.source, text)

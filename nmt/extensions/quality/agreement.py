@@ -6,6 +6,7 @@ section 3.2), with samples in place of dropout, which a model in a server or in 
 """
 
 from collections.abc import Sequence
+from itertools import islice
 
 from nmt.decoding.search import Query
 from nmt.metrics.table import METRICS
@@ -32,7 +33,7 @@ def agreements(
         for source, samples in zip(distinct, sampled, strict=True)
     }
     texts = [text for source in sources for text in of_source[source]]
-    repeated = [translation for translation in translations for _ in range(num_samples)]
-    scores = METRICS["chrf"]().sentence_scores(repeated, [texts]) if texts else []
-    starts = range(0, len(scores), num_samples)
-    return [sum(scores[start : start + num_samples]) / (100 * num_samples) for start in starts]
+    counts = [len(of_source[source]) for source in sources]  # a classifier has no more samples than labels
+    repeated = [text for text, count in zip(translations, counts, strict=True) for _ in range(count)]
+    scores = iter(METRICS["chrf"]().sentence_scores(repeated, [texts]) if texts else [])
+    return [sum(islice(scores, count)) / (100 * max(count, 1)) for count in counts]

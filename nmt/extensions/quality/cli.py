@@ -47,7 +47,8 @@ def calibrate(
     from nmt.translation.load import load
 
     translator = load(model_dir, device)
-    pairs = list(FileText(source, target))
+    current = translator.task.reader.current  # of a dialogue
+    pairs = [(line, current(reference)) for line, reference in FileText(source, target)]
     with progress_bar("translating", len(pairs)) as bar:
         examples = Examples.collect(translator, pairs, bar.advance, samples)
     found = fit(examples, ModelDirectory(model_dir), min_chrf)

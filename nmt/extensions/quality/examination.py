@@ -104,7 +104,8 @@ class QualityExamination(Examination):
         calibration = model.attached(calibration_of) if self.with_confidence else None
         sources, texts = [each.source for each in translations], [each.text for each in translations]
         agreed = iter(agreements(model, sources, texts, 0 if calibration is None else calibration.samples))
-        untagged = [text[model.vocabularies.source.after_tags(text) :] for text in sources]
+        current = [model.task.reader.current(text) for text in sources]
+        untagged = [text[model.vocabularies.source.after_tags(text) :] for text in current]
         further = zip(untagged, *(check(untagged, texts) for check in self._checks()), strict=True)
 
         def fields(translation: Translation, figures: Figures | None) -> Mapping[str, Any]:

@@ -73,6 +73,14 @@ def test_lora_changes_the_chosen_matrices_by_a_matrix_of_low_rank(
 
 
 @pytest.mark.slow
+def test_gradients_of_truncation_come_in_autocast(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
+    lora, techniques = {"rank": 2}, {"truncation": {"length": 3}}
+    recipe = make_recipe(
+        "transformer", finetune_from=trained, lora=lora, techniques=techniques, precision="bf16", max_steps=1
+    )
+    train(recipe, tmp_path / "run")
+
+
 def test_a_run_with_lora_resumes_exactly(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
     def recipe(steps: int) -> Recipe:
         lora: dict[str, Any] = {"rank": 3, "full": ["embedding"]}

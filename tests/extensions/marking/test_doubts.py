@@ -111,6 +111,14 @@ def test_open_document() -> None:
     assert re.search(':name="nmt_doubt" [^>]*family="text"', found[: found.index("<office:body>")])
 
 
+def test_fields_of_open_document_stay_as_they_are() -> None:
+    text = "<text:p>Der Hund <text:author-name>Anna</text:author-name> ruft.</text:p>"
+    body = f"<office:x {ODF}><office:body><office:text>{text}</office:text></office:body></office:x>"
+    found = unpacked(marked("a.odt", packed({"content.xml": body})))["content.xml"]
+    assert "<text:author-name>Anna</text:author-name>" in found
+    assert "nmt_doubt" in found
+
+
 def test_a_page_in_another_encoding() -> None:
     page = (
         '<html><head><meta charset="latin-1"><title>Der Hund</title></head><body><p title="é">Der <b>Hund</b> ruft é. '

@@ -68,6 +68,8 @@ def test_near_matches(folder: Path) -> None:
     memory.add([("Příští týden přijede děda.", "Grandpa comes next week.")])
     assert memory.near("Příští týden přijede můj děda.") is not None
     assert memory.near("Zwei Frauen reden im Garten.") is None
+    memory.add([("Zwei Zeilen.", "Two\nlines.")])
+    assert memory.recall([Request("Zwei Zeilen.")])[0].text == "Two lines.", "a translation is one line"
     missing: Any = None
     with pytest.raises(UserError, match="is no text"):
         memory.add([("Ein Hund.", missing)])

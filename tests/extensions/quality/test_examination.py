@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from nmt.data.dialogue import LineReader
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import LogitsProcessor
@@ -66,8 +67,11 @@ def test_a_tag_is_no_part_of_the_source() -> None:
     """The digit of a tag such as <2en> isn't lost."""
     lines = ["<2en> <2de> Hund 17", "Hund"]
     vocabulary = WordVocabulary.learn(lines, VocabularyOptions(type="word"), ["<2en>", "<2de>"], "")
-    without_attention: Any = SimpleNamespace(has_attention=False, vocabularies=SimpleNamespace(source=vocabulary))
+    task, vocabularies = SimpleNamespace(reader=LineReader(history_turns=1)), SimpleNamespace(source=vocabulary)
+    without_attention: Any = SimpleNamespace(has_attention=False, vocabularies=vocabularies, task=task)
     examine = Examiner(without_attention, TranslationOptions().changed(check=True))
+    [of_dialogue] = examine([Translation("Hund 17\tHund", "Dog", 0.0, [])])
+    assert of_dialogue.problems == {}, "the turns before aren't translated"
     texts = {"<2en> Hund 17": "Dog 17", "<2en> <2de> Hund 2": "Dog", "<2fr> Hund": "Dog"}
     found = [each.problems for each in examine([Translation(*pair, 0.0, []) for pair in texts.items()])]
     assert found[0] == {}

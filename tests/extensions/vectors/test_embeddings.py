@@ -84,6 +84,11 @@ def test_embeddings_start_from_vectors_and_stay_when_frozen(
     torch.testing.assert_close(hund, torch.full((size,), 0.5), atol=1e-4, rtol=0)
     torch.testing.assert_close(source_embedding(directory, "Katze"), torch.full((size,), -0.25), atol=1e-4, rtol=0)
 
+    tuned = nmt.train(
+        directory / "recipe.yaml", tmp_path / "tuned",
+        overrides={"training.finetune_from": directory, "training.learning_rate": 1e-30, "training.max_steps": 1},
+    )  # fmt: skip
+    assert torch.equal(source_embedding(tuned, "Hund"), hund), "what was trained stays"
     # The file isn't needed any more, and what was frozen stays so.
     vectors.unlink()
     nmt.train(directory / "recipe.yaml", directory, overrides={"training.max_steps": 10}, resume=True)
