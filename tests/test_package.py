@@ -108,7 +108,7 @@ LIMITS = {
     "models": 2_998,
     "decoding": 1_390,
     "tasks": 246,
-    "training": 4_018,
+    "training": 4_021,
     "alignment": 1_010,
     "jobs": 263,
     "translation": 1_634,
@@ -118,7 +118,7 @@ LIMITS = {
     "api": 168,
     "quickstart": 218,
     "cli": 1_738,
-    "extensions": 26_938,
+    "extensions": 26_941,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -114,6 +114,9 @@ def _train(
     """Trains in one of the processes of a run; see :func:`train`."""
     recipe, directory, process_group = run.recipe, run.directory, run.process_group
     seed_everything(recipe.seed)
+    if "__main__" in recipe.plugins:
+        warn("the model needs components of this program, which others can't load: define them in a module of their "
+             "own with COMPONENTS, and import it here.")  # fmt: skip
     data = prepare_data(recipe, pairs, valid, directory.path if run.checkpoint else None, process_group)
     model = make_model(recipe, data.vocabularies, is_new=not run.checkpoint).to(run.device)
     process_group.seed_per_rank(recipe.seed)

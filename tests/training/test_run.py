@@ -9,9 +9,11 @@ import torch
 from fixture_types import RecipeMaker
 from run_files import read_checkpoint, read_metrics
 
+import nmt
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build
+from nmt.models.cells.standard import GruCell
 from nmt.models.weights import load_weights, read_tensors
 from nmt.recipe.load import load_recipe
 from nmt.training.checkpoint import CheckpointFolder, step_of
@@ -99,6 +101,17 @@ def test_the_model_is_the_best_checkpoints_which_is_kept_whatever_the_rhythm_of_
     load_weights(model, tmp_path / "model.safetensors")
     validator = Validator(recipe, data, 64, "fp32")
     assert validator(model).loss == pytest.approx(best["loss"], abs=1e-4)
+
+
+def test_components_of_a_program_get_a_warning(
+    make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Mine(GruCell): ...
+
+    Mine.__module__ = "__main__"
+    nmt.register("cell", "of_a_program")(Mine)
+    train(make_recipe(max_steps=1), tmp_path, overrides={"model.encoder.cell": "of_a_program"})
+    assert "components of this program" in capsys.readouterr().err
 
 
 # when it ends

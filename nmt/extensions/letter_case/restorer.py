@@ -12,6 +12,7 @@ from functools import lru_cache
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.loaded import LoadedModel
+from nmt.translation.patterns import PLACEHOLDER, URL
 from nmt.translation.request import Request
 from nmt.translation.results import Translation
 
@@ -19,6 +20,8 @@ MIN_TITLE_WORDS = 3
 """Fewest words of a title: shorter lines in which each word begins with a capital are often names."""
 TITLE_CASE = frozenset({"en"})
 """Languages whose titles have a capital at the beginning of each word; others have titles like ordinary text."""
+_KEPT = re.compile(rf"{PLACEHOLDER} | {URL} | `", re.VERBOSE)
+"""Text whose letters must stay as they are."""
 _WORD = re.compile(r"[^\W\d_]+")
 _BEGIN = re.compile(r"(?<!\S)([^\w\s]*)(\w)")
 _END, _QUOTES = ".!?…:", " \t\"'„“”»«‹›()[]-–"
@@ -51,9 +54,9 @@ class CaseRestorer:
         self._key = lru_cache(1 << 16)(self._compute_key)
 
     def changed(self, request: Request) -> Request:
-        """Returns a request with an ordinary source; the same one if its source is, or if it has constraints."""
+        """Returns a request with an ordinary source; the same one if its source is, or has code, or for constraints."""
         begin, style = self._style(request.source)
-        if style is None or request.prefix or request.must_contain:
+        if style is None or request.prefix or request.must_contain or _KEPT.search(request.source):
             return request
         word = self._word_of_capitals if style is _upper else self._word_of_title
         return replace(request, source=request.source[:begin] + _WORD.sub(word, request.source[begin:]))

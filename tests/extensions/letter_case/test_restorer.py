@@ -40,6 +40,8 @@ def restorer(request: pytest.FixtureRequest) -> CaseRestorer:
         ("Der Hund", "Der Hund"),
         ("der Hund", "der Hund"),
         ("USA", "USA"),
+        ("Der Müder Hund {Name} Schläft", "Der Müder Hund {Name} Schläft"),
+        ("DER HUND `X_Y`", "DER HUND `X_Y`"),
         ("17 ... 犬", "17 ... 犬"),
         ("", ""),
     ],
