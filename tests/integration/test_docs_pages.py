@@ -93,7 +93,15 @@ def models(train_tiny: Callable[..., Path], tiny_corpus: Path, tmp_path_factory:
     folder = tmp_path_factory.mktemp("models")
     overrides = SMALL_TRANSFORMER | {"data.root": str(tiny_corpus)}
     ntm = "{type: ntm, hidden_size: 16, slot_size: 8}"
+    files = {language: tiny_corpus / f"train.{language}" for language in ("de", "en")}
+    corpora = [
+        f"{{name: {tag}, source: {files[source]}, target: {files[target]}, tag: <2{tag}>}}"
+        for tag, source, target in (("en", "de", "en"), ("sw", "en", "de"))
+    ]
+    valid = f"data.valid={{source: {tiny_corpus}/val.de, target: {tiny_corpus}/val.en}}"
+    tagged = f"data.corpora=[{', '.join(corpora)}]", valid, "data.root=null", "vocabulary.joint=true"
     return {
+        "news": train_tiny(*tagged, "training.max_steps=1", shared="docs_news"),  # of both directions
         "ntm": train_tiny("training.max_steps=1", f"model.encoder={ntm}", f"model.decoder={ntm}", shared="docs_ntm"),
         "words|rnn|lstm": train_tiny("training.max_steps=1", shared="docs_words"),
         "": nmt.train("multi30k/transformer", folder / "transformer", overrides=overrides),
