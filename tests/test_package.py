@@ -111,14 +111,14 @@ LIMITS = {
     "training": 4_021,
     "alignment": 1_010,
     "jobs": 263,
-    "translation": 1_634,
-    "plotting": 929,
+    "translation": 1_638,
+    "plotting": 930,
     "evaluation": 151,
     "autotrain": 863,
-    "api": 168,
+    "api": 163,
     "quickstart": 218,
     "cli": 1_738,
-    "extensions": 26_941,
+    "extensions": 26_935,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -56,13 +56,10 @@ class Run(_Path):
         Args:
             metric: the validation metric to draw; by default the one that selects the best model.
         """
-        from nmt.metrics.table import check_metrics
         from nmt.plotting.curves import draw_runs
 
         history = self.history
         known = history.metrics
-        if metric is not None:
-            check_metrics([metric])
         return draw_runs({self.resolve().name: history}, metric=metric or (known[0] if known else "bleu"))
 
     def _repr_html_(self) -> str:

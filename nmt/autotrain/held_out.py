@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from nmt.autotrain.texts import Pairs
+from nmt.translation.patterns import UNSPACED
 
 MAX_SHARE = 0.05
 """Largest share of the pairs that is held out for validation, and again for the test."""
@@ -18,11 +19,10 @@ MAX_SHARED = 0.8
 """Largest share of a held-out sentence's groups of words that one sentence for training may have."""
 CANDIDATES = 2
 """Candidates for each pair that is held out, because some are too similar to text for training."""
-_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
 MARKS = "".join(mark for mark in map(chr, range(0x300, 0x10000)) if unicodedata.category(mark).startswith("M"))
 """Vowel signs and accents, which stand inside words of many scripts and are no letters."""
-_LETTER = rf"[^\W\d_{_UNSPACED}]"
-_WORD = re.compile(rf"[{_UNSPACED}]|{_LETTER}+(?:[{MARKS}]+{_LETTER}*)*")
+_LETTER = rf"[^\W\d_{UNSPACED}]"
+_WORD = re.compile(rf"[{UNSPACED}]|{_LETTER}+(?:[{MARKS}]+{_LETTER}*)*")
 """A word, or a character of a script without spaces; no digits, in which versions of a sentence differ."""
 
 

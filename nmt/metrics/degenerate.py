@@ -22,7 +22,7 @@ DESCRIPTIONS: dict[Kind, str] = {
     "short": "are far too short",
 }
 
-_OF_ONE = {
+OF_ONE = {
     "loop": "repeats itself", "copy": "copies its source", "empty": "is empty", "long": "is far too long",
     "short": "is far too short",
 }  # fmt: skip
@@ -118,7 +118,7 @@ class DegenerateCount:
         for kind, lines in self.lines.items():
             if lines:
                 first = ", ".join(f"{line:,}" for line in lines[:3]) + (" …" if len(lines) > 3 else "")
-                described = DESCRIPTIONS[kind] if len(lines) > 1 else _OF_ONE[kind]
+                described = DESCRIPTIONS[kind] if len(lines) > 1 else OF_ONE[kind]
                 kinds.append(f"{len(lines):,} {described} (line{'s' if len(lines) > 1 else ''} {first})")
         share = f"{self.num_degenerate:,} of {self.num_lines:,} translations ({self.share:.1%})"
         return f"{share} look degenerate: {', '.join(kinds)}"

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from matplotlib.figure import Figure
 
-from nmt.metrics.table import METRICS, higher_is_better
+from nmt.metrics.table import METRICS, check_metrics, higher_is_better
 from nmt.plotting.history import History
 from nmt.plotting.style import Picture, curves_size, scaled, style, visible
 
@@ -15,6 +15,7 @@ XAxis = Literal["updates", "minutes"]
 
 def draw_runs(runs: Mapping[str, History], x: XAxis = "updates", metric: str = "bleu") -> Picture:
     """Draw the curves of training runs: a panel for each figure, and a dot at the best validation of each run."""
+    check_metrics([metric])
     panels = (  # title, event, figure, and what picks the best value
         ("training loss", "train", "loss", None),
         ("validation loss", "valid", "loss", min),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nmt.core.errors import UserError, shortened
 from nmt.core.text import read_lines
+from nmt.translation.patterns import UNSPACED
 from nmt.translation.request import Request
 
 Term = tuple[str, str]
@@ -18,7 +19,7 @@ INFLECTION = 3
 
 
 _WHOLE = r"(?<!\w)(?:%s)(?!\w)"
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 
 
 class Glossary:

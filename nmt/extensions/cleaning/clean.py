@@ -17,7 +17,7 @@ import yaml
 from pydantic import Field
 
 from nmt.core.errors import UserError
-from nmt.core.files import explained, remove_folder, rename, replacing, sha256
+from nmt.core.files import check_target, explained, remove_folder, rename, replacing, sha256
 from nmt.core.output import text_file
 from nmt.core.text import read_lines
 from nmt.core.version import __version__
@@ -172,8 +172,7 @@ def clean(
     if output.exists():
         raise UserError(f"{output} exists already.", "Name another folder with -o, or delete it.")
     check_repeatable(*chain(files, *tests))
-    if not output.absolute().parent.is_dir():
-        raise UserError(f"{output} can't be written: there is no folder {output.parent}.", "Create it.")
+    check_target(output)
     of_earlier = hashlib.blake2b(b"".join(hashes.tobytes() for hashes in earlier)).hexdigest()
     begun = {"version": __version__, **settings.model_dump(mode="json"), "max_length": max_length, "before": of_earlier}
     with _partial(output, [*files, *chain(*tests)], begun) as partial:

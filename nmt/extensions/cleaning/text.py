@@ -16,7 +16,7 @@ from nmt.extensions.cleaning.base import Features, Filter, FlaggedPairs, LineFil
 from nmt.extensions.cleaning.statistics import MIN_CHARACTERS, WORDS, CorpusStatistics, Lines
 from nmt.metrics.degenerate import loops
 from nmt.translation.languages import DETECTED_AS, language_identifier
-from nmt.translation.patterns import script
+from nmt.translation.patterns import UNSPACED, script
 
 # The second byte of a UTF-8 sequence, decoded as Latin-1 or Windows-1252.
 _CONTINUATION = "[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
@@ -29,8 +29,7 @@ INVISIBLE = re.compile("[\u200b\u2060\ufeff\u00ad]")
 # The lookbehind keeps the search linear in a line of dashes, each of which could begin an address otherwise.
 _ADDRESS = re.compile(r"(?:https?://|www\.)[^\s<>\"]+|(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+")
 _NUMBER = re.compile(r"\d+(?:[.,:\u00a0\u202f]\d+)*")
-# Thai, Lao, Burmese, Khmer, Chinese and Japanese are written without spaces between words.
-_WORD = re.compile(r"(?:[^\W_\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]|['’-])+")
+_WORD = re.compile(rf"(?:[^\W_{UNSPACED}]|['’-])+")
 
 MAX_JUDGED = 5000
 """Characters in which repetitions are looked for: no sentence is as long."""

@@ -17,13 +17,14 @@ from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.extensions.cleaning.base import Features, Filter, FlaggedPairs, Floats
 from nmt.extensions.cleaning.statistics import MIN_LINES, CorpusStatistics, Lines, Mask, median_and_deviation
+from nmt.translation.patterns import UNSPACED
 
 MAX_LINKS = 10_000_000
 """Pairs of words that Model 1 is trained on; of larger corpora it reads every nth sentence pair."""
 MAX_WORDS = 80
 
 # Scripts without spaces between words are split into characters.
-_WORD = re.compile(rf"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]|[\w{MARKS}]+|[^\w\s]")
+_WORD = re.compile(rf"[{UNSPACED}]|[\w{MARKS}]+|[^\w\s]")
 
 
 class Alignment(Filter):

@@ -54,7 +54,8 @@ class _Values(DocumentFormat):
     """Base class of formats whose values are places in the text of the file."""
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
-        text, wanted = decoded(data), list[Value]()
+        whole, wanted = decoded(data), list[Value]()
+        text = whole.removeprefix("\ufeff")
         for value in self.values(text):
             reason = value.reason or ("" if self.selection.has(*value.names) else "not in --translate-only")
             reason = reason or reason_to_leave(value.text, is_value=not self.selection.names or value.text[:1] == "=")
@@ -68,10 +69,10 @@ class _Values(DocumentFormat):
             translated = FORBIDDEN.sub("", as_text(content))
             written += [text[end : value.begin], value.write(translated)]
             end = value.end
-        return "".join([*written, text[end:]]).encode()
+        return "".join(["\ufeff" * (text != whole), *written, text[end:]]).encode()
 
     def values(self, text: str) -> Iterator[Value]:
-        """Yields the values that are text, in order.
+        """Yields the values that are text, in order; ``text`` has no byte order mark.
 
         Raises:
             UserError: the file is damaged.
@@ -86,12 +87,11 @@ class Table(_Values):
     """
 
     def values(self, text: str) -> Iterator[Value]:
-        begin = len(text) - len(text.removeprefix("\ufeff"))
-        first = re.sub(r'"[^"]*"', "", text[begin:].partition("\n")[0])  # separators outside of quotes
+        first = re.sub(r'"[^"]*"', "", text.partition("\n")[0])  # separators outside of quotes
         delimiter = "\t" if self.ending == ".tsv" else max(_DELIMITERS, key=first.count)
         d = re.escape(delimiter)
         field = re.compile(rf'("(?:[^"]|"")*+"(?=[{d}\r\n]|\Z)|[^{d}\r\n]*)({d}|\r\n|[\r\n]|\Z)')
-        header, column, is_first = list[str](), 0, True
+        header, column, is_first, begin = list[str](), 0, True, 0
         only = self.selection.names
         while begin < len(text):
             match = field.match(text, begin)
@@ -149,13 +149,12 @@ class Json(_Values):
     """Values of JSON; keys are kept."""
 
     def values(self, text: str) -> Iterator[Value]:
-        bare = text.removeprefix("\ufeff")
         try:
-            json.loads(bare)
+            json.loads(text)
         except (ValueError, RecursionError) as error:
             raise damaged("JSON", error) from None
         position, is_escaped = _Position(), text.isascii() and "\\u" in text
-        for match in _JSON.finditer(text, len(text) - len(bare)):
+        for match in _JSON.finditer(text):
             token = match[0]
             if token in "{[":
                 position.open(token == "{")
@@ -175,10 +174,8 @@ class Yaml(_Values):
         import yaml
 
         position, resolve = _Position(), cast(Any, yaml.SafeLoader("")).resolve
-        bare = text.removeprefix("\ufeff")
-        skipped = len(text) - len(bare)  # a mark that one of both loaders counts
         try:
-            for event in yaml.parse(bare, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            for event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
                 if isinstance(event, yaml.CollectionStartEvent):
                     position.open(isinstance(event, yaml.MappingStartEvent))
                 elif isinstance(event, yaml.CollectionEndEvent):
@@ -188,7 +185,7 @@ class Yaml(_Values):
                 elif isinstance(event, yaml.ScalarEvent) and (path := position.scalar(event.value)) is not None:
                     assert event.start_mark is not None
                     assert event.end_mark is not None
-                    span = event.start_mark.index + skipped, event.end_mark.index + skipped
+                    span = event.start_mark.index, event.end_mark.index
                     tag = event.tag or resolve(yaml.ScalarNode, event.value, event.implicit)
                     if tag in ("!", "tag:yaml.org,2002:str") and span[0] < span[1]:
                         source = text[slice(*span)]

@@ -18,6 +18,7 @@ from nmt.extensions.documents.markup import AROUND
 from nmt.extensions.documents.tags import KEPT
 from nmt.extensions.quality.check import END as SENTENCE_END
 from nmt.extensions.quality.check import lost_texts, severity
+from nmt.metrics.degenerate import OF_ONE
 from nmt.translation.results import Translation
 
 FIRST, SECOND, LAST = "\U0001fffe", "\U0001ffff", "\U0002fffe"
@@ -37,10 +38,7 @@ WRITERS = {
     ".xlsx": "office_open:mark_workbook",
 }
 """The functions that replace the characters in a file; each takes its content and the doubts."""
-_DEGENERATE = {
-    "loop": "repeats itself", "copy": "copies the source", "empty": "is empty", "long": "is far too long",
-    "short": "is far too short",
-}  # fmt: skip
+_DEGENERATE = {**OF_ONE, "copy": "copies the source"}
 _NAMES = {"numbers": "number", "urls": "address", "tags": "tag", "placeholders": "placeholder", "code": "code"}
 
 
