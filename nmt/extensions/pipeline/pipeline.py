@@ -82,6 +82,9 @@ def pipeline(
         device = "cpu" if device < 0 else f"cuda:{device}" if torch.cuda.is_available() else None
     chosen = next((str(dtype).removeprefix("torch.") for dtype in types if dtype not in (None, "auto")), "float32")
     where = {"device": "auto" if device is None else str(device), "precision": PRECISIONS.get(chosen, chosen)}
+    if isinstance(model, Translator) and not (device is None and tokenizer is None and types == [None, None]):
+        problem = "The translator has a device, a type and a vocabulary of its own."
+        raise _also(ValueError)(problem, "Leave out device, dtype and tokenizer, or load it with them: nmt.load.")
     translator = _load(model, tokenizer, options.pop("revision", None), where)
     return TranslationPipeline(match[0], translator, options)
 

@@ -196,6 +196,7 @@ def test_messages(tiny_model: Path, models: Path, capsys: pytest.CaptureFixture[
         "Unknown task 'summarization': nmt.pipeline": lambda: nmt.pipeline("summarization", model=tiny_model),
         "There is no folder 7": lambda: nmt.pipeline("translation", model=7),
         "There is no folder a": lambda: nmt.pipeline("translation", model="a" * 5000),
+        "The translator has a device": lambda: nmt.pipeline(model=nmt.load(tiny_model), dtype="bfloat16"),
     }
     for message, call in calls.items():
         with pytest.raises(UserError, match=message):
