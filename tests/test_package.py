@@ -118,7 +118,7 @@ LIMITS = {
     "api": 163,
     "quickstart": 218,
     "cli": 1_738,
-    "extensions": 26_935,
+    "extensions": 27_030,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

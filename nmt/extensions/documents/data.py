@@ -32,7 +32,13 @@ _JSON = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\]]|[^\s{}\[\],:"]+')
 _PLAIN = re.compile(r"[^\W\d_][^\n#:{}\[\],&*!|>'\"%@`]*")
 """Text that YAML reads as it is without quotation marks, unless it is a word such as ``no``."""
 _BLOCK = re.compile(r"[|>]([-+]?)\d?([-+]?)([^\n]*)\n([\n ]*)")
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s+(?:#.*\n\s*)*)+")
+"""The anchor and the tag of a value of YAML."""
 _DELIMITERS = ",;\t|"
+_DECLARED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
+"""Excel's first line of a table that tells the separator."""
+MAX_NAMES = 100_000
+"""Characters in which the first line of a table is looked for."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +93,13 @@ class Table(_Values):
     """
 
     def values(self, text: str) -> Iterator[Value]:
-        first = re.sub(r'"[^"]*"', "", text.partition("\n")[0])  # separators outside of quotes
+        declared = _DECLARED.match(text)
+        first = re.sub(r'"(?:[^"]|"")*"', "", text[:MAX_NAMES]).partition("\n")[0]  # separators outside of quotes
         delimiter = "\t" if self.ending == ".tsv" else max(_DELIMITERS, key=first.count)
+        delimiter = declared[1] if declared else delimiter
         d = re.escape(delimiter)
         field = re.compile(rf'("(?:[^"]|"")*+"(?=[{d}\r\n]|\Z)|[^{d}\r\n]*)({d}|\r\n|[\r\n]|\Z)')
-        header, column, is_first, begin = list[str](), 0, True, 0
+        header, column, is_first, begin = list[str](), 0, True, declared.end() if declared else 0
         only = self.selection.names
         while begin < len(text):
             match = field.match(text, begin)
@@ -185,7 +193,11 @@ class Yaml(_Values):
                 elif isinstance(event, yaml.ScalarEvent) and (path := position.scalar(event.value)) is not None:
                     assert event.start_mark is not None
                     assert event.end_mark is not None
-                    span = event.start_mark.index, event.end_mark.index
+                    begin, end = event.start_mark.index, event.end_mark.index
+                    if event.anchor or event.tag:
+                        match = _PROPERTIES.match(text, begin, end)
+                        begin = match.end() if match else begin
+                    span = begin, end
                     tag = event.tag or resolve(yaml.ScalarNode, event.value, event.implicit)
                     if tag in ("!", "tag:yaml.org,2002:str") and span[0] < span[1]:
                         source = text[slice(*span)]
@@ -207,7 +219,8 @@ def _yaml(text: str, source: str, style: str | None) -> str:
         lines = [f"{indent}{line}".rstrip(" ") for line in text.rstrip("\n").split("\n")]
         # Folding a line would change it: it is written as it is.
         return f"|{match[1]}{match[2]}{match[3]}\n{match[4].rpartition(chr(10))[0]}" + "\n".join(lines) + end
-    return json.dumps(text, ensure_ascii=False)
+    end = source[len(source.rstrip()) :] if style and style in "|>" else ""  # a block includes its last line end
+    return json.dumps(text, ensure_ascii=False) + end
 
 
 class Xml(DocumentFormat):

@@ -56,6 +56,8 @@ _OPAQUE = _names(
     "area audio base canvas col colgroup embed frame frameset iframe img input link map math meta object param picture "
     "source svg textarea track video wbr"
 )
+_VOID = ("wbr", "source", "track")
+"""Elements without content and end tag that the parser doesn't know as such."""
 _KEPT = _names("code kbd samp var")
 _UNIQUE = _names("a abbr button data dfn label q ruby time")
 
@@ -118,6 +120,8 @@ def translate_page(text: str, run: TranslateBlocks, target: str = "", leave: Lea
         result += "".join(map(written, root))
     for character, stand_in in private.items():
         result = result.replace(stand_in, spellings[character])
+    for name in _VOID:
+        result = result.replace(f"</{name}>", "")
     return result
 
 
@@ -137,6 +141,10 @@ def _parse_html(text: str) -> tuple[Element, bool]:
         raise UserError("The text can't be parsed as HTML.", "Send it as plain text.") from None
     if any("depth" in error.message for error in parser.error_log):
         raise UserError("The HTML has too many elements inside one another.", "Use at most 250 levels.")
+    for element in reversed(list(root.iter(*_VOID))):
+        for child in reversed(element):
+            element.addnext(child)
+        element.tail, element.text = (element.text or "") + (element.tail or ""), None
     return root, is_page
 
 
@@ -167,7 +175,8 @@ def _primary(tag: str) -> str:
 
 def is_left(element: Element) -> bool:
     """Returns whether the text of an element must not be translated."""
-    return element.get("translate") == "no" or "notranslate" in element.get("class", "").split()
+    is_marked = element.get("translate") == "no" or element.get("translatable") == "false"  # Android has the latter
+    return is_marked or "notranslate" in element.get("class", "").split()
 
 
 def html_blocks(root: Element) -> list[Block]:

@@ -65,7 +65,7 @@ FORMATS: Table[DocumentFormat] = Table(
         for place, endings in {
             "plain:PlainText": (".txt",),
             "plain:Html": (".html", ".htm"),
-            "plain:SubRip": (".srt",),
+            "plain:Subtitles": (".srt", ".vtt"),
             "office:Package": (".docx", ".pptx", ".xlsx", ".odt", ".odp", ".ods", ".epub"),
             "plain:Gettext": (".po",),
             "xml:Xliff": (".xliff", ".xlf"),

@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     from nmt.cli.translation_options import TranslateOptions
 
 _KEPT = "source", "translation", "alignment"
+OTHERS = {
+    **dict.fromkeys((".doc", ".docm", ".rtf", ".pdf", ".pages"), ".docx, .odt or .txt"),
+    **dict.fromkeys((".xls", ".xlsm", ".xlsb", ".numbers"), ".xlsx, .ods or .csv"),
+    **dict.fromkeys((".ppt", ".pptm", ".pps", ".ppsx", ".key"), ".pptx or .odp"),
+    **dict.fromkeys((".ass", ".ssa", ".sub"), ".srt or .vtt"),
+}
+"""Endings of documents that can't be translated, and what to save them as."""
+SAME = {".htm": ".html", ".yml": ".yaml", ".xlf": ".xliff"}
 
 
 def document_ending(path: Path | str, input_format: str | None = None) -> str | None:
@@ -34,10 +42,15 @@ def document_ending(path: Path | str, input_format: str | None = None) -> str | 
 
     Args:
         input_format: ``text`` or ``jsonl`` for lines, or an ending; None chooses by the name of the input.
+
+    Raises:
+        UserError: the name has an ending of :data:`OTHERS`.
     """
     name = Path(path)
     name = name.with_suffix("") if name.suffix in SUFFIXES else name
     ending = name.suffix.lower() if input_format is None else f".{input_format.lower().removeprefix('.')}"
+    if input_format is None and ending in OTHERS:
+        raise UserError(f"{path} is a document of a kind that can't be translated.", f"Save it as {OTHERS[ending]}.")
     has_lines = input_format is None and ending == ".txt"  # which is translated line by line unless it is named
     return ending if ending in FORMATS and not has_lines else None
 
@@ -169,6 +182,12 @@ class DocumentInput(InputFormat):
         assert ending is not None
         if ResumableOutput(output).partial is None:
             raise UserError("A document is written to a file.", "Name one with -o, or give --input-format text.")
+        other = document_ending(output)
+        if other is not None and SAME.get(other, other) != SAME.get(ending, ending):
+            raise UserError(
+                f"{output} would have the content of a {ending} file: documents aren't converted.",
+                f"Name a {ending} file with -o.",
+            )
         document = DocumentTranslator(job, path, ending)
         target = ResumableOutput(output, partial(document.write, output))
         return Work(document.job, iter(document.sentences), target, len(document.sentences), cls.unit)

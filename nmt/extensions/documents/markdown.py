@@ -13,6 +13,7 @@ from nmt.core.errors import UserError
 from nmt.extensions.documents.elements import TranslateBlocks
 from nmt.extensions.documents.formats import DocumentFormat, decoded
 from nmt.extensions.documents.tags import Content, ContentBuilder
+from nmt.translation.patterns import URL
 
 if TYPE_CHECKING:
     from markdown_it.rules_block import StateBlock
@@ -32,7 +33,8 @@ _INLINE = re.compile(rf"{_MARKS.pattern}|\n")
 """Characters with which inline markup or a line break can begin or end."""
 _EXTENSIONS = re.compile(r"(\[\^[^\]\s]+\]:?|^\[[ xX]\](?=\s)|^\[!\w+\]$)")
 """Markup of other dialects: a footnote, the box of a task, and the kind of an alert."""
-_SPECIAL = re.compile(r"([\\`*\[\]]|(?<!\w)_|_(?!\w)|<(?=[\w/!?])|&(?=#?\w+;)|^(?:#{1,6}|[-+>])(?=\s))")
+_SPECIAL = re.compile(rf"({URL})|[\\`*\[\]]|(?<!\w)_|_(?!\w)|<(?=[\w/!?])|&(?=#?\w+;)|^(?:#{{1,6}}|[-+>])(?=\s)")
+"""An address, which stays as it is, or characters that would be markup."""
 
 
 class Markdown(DocumentFormat):
@@ -68,6 +70,8 @@ def _reference(state: "StateBlock", begin: int, end: int, silent: bool) -> bool:
     """Rule of markdown-it for a reference, which looks through all lines of a block, so it gets a few of them only."""
     from markdown_it.rules_block.reference import reference
 
+    if state.src.startswith("[^", state.bMarks[begin] + state.tShift[begin]):  # a footnote
+        return False
     num_lines, state.lineMax = state.lineMax, min(state.lineMax, begin + MAX_REFERENCE)
     try:
         return reference(state, begin, end, silent)
@@ -155,7 +159,7 @@ def _written(content: Content) -> str:
     parts = []
     for item in content:
         if isinstance(item, str):
-            escaped = item if "://" in item else _SPECIAL.sub(r"\\\1", item)
+            escaped = _SPECIAL.sub(lambda match: match[0] if match[1] else f"\\{match[0]}", item)
             parts.append(re.sub(r"^(\d{1,9})(?=[.)]\s)", r"\1\\", escaped))  # not the number of a list
         elif item.tag[0] == "<" and not item.is_kept:  # an address in angle brackets
             parts.append("<" + "".join(map(str, item.content)) + ">")

@@ -241,20 +241,31 @@ class TagProjector:
         for boundary in range(len(self.words) + 1):
             before, after, num_common = self._around(boundary)
             first, second = self._waiting(boundary)
+            word = self.words[boundary] if boundary < len(self.words) else None
+            gap = word.gap if word else self.target.end
             for depth in range(len(before), num_common - 1, -1):
                 del opened[depth + 1 :]
-                opened[-1] += [_emptied(span) for span, parents in first if len(parents) == depth]
-            word = self.words[boundary] if boundary < len(self.words) else None
-            append_item(opened[-1], word.gap if word else self.target.end)
+                for span in (span for span, parents in first if len(parents) == depth):
+                    opened[-1] += [*self._space_around(span, is_wanted=boundary > 0), _emptied(span)]
+            append_item(opened[-1], gap)
             for depth in range(num_common, len(after) + 1):
                 for span in after[num_common:depth][-1:]:
                     node = Node(span.node.tag, [], span.node.is_unique)
                     opened[-1].append(node)
                     opened.append(node.content)
-                opened[-1] += [_emptied(span) for span, parents in second if len(parents) == depth]
+                for span in (span for span, parents in second if len(parents) == depth):
+                    opened[-1] += self._space_around(span, is_wanted=boundary > 0 and not gap)
+                    opened[-1].append(_emptied(span))
+                    opened[-1] += self._space_around(span, is_wanted=word is not None and (gap != "" or not boundary))
             for item in word.kept.content if word and word.kept else [word.text if word else ""]:
                 append_item(opened[-1], item)
         return opened[0]
+
+    def _space_around(self, span: Span, is_wanted: bool) -> Content:
+        """Returns a space for an element without text that has one on both sides, of which the gap is the other."""
+        text = self.source.text
+        is_between = span.begin == span.end and span.begin > 0 and text[span.begin - 1].isspace()
+        return [" "] if is_wanted and is_between and text[span.end : span.end + 1].isspace() else []
 
     def _waiting(self, boundary: int) -> tuple[list[Insertion], list[Insertion]]:
         """Returns insertions at the end of the elements before the boundary, and at the beginning of those after it."""

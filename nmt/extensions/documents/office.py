@@ -116,12 +116,16 @@ def _paragraph(element: Element) -> Unit:
 
 
 def _unfold(space: Element) -> None:
-    """Replaces an element that is a single space, which LibreOffice writes behind fields and links, by the space."""
-    parent, previous = space.getparent(), space.getprevious()
+    """Writes the first space of an element of spaces as text, which LibreOffice doesn't behind fields and links."""
+    parent, previous, number = space.getparent(), space.getprevious(), space.get(f"{TEXT}c", "1")
     before = (parent.text if previous is None else previous.tail) or ""
-    if space.get(f"{TEXT}c", "1") == "1" and not before.endswith(" ") and (before or previous is not None):
-        text = f"{before} {space.tail or ''}"
-        parent.remove(space)
+    if not before.endswith(" ") and (before or previous is not None) and number.isdecimal():
+        text = f"{before} "
+        if int(number) > 1:
+            space.set(f"{TEXT}c", str(int(number) - 1))
+        else:
+            text += space.tail or ""
+            parent.remove(space)
         if previous is None:
             parent.text = text
         else:
@@ -185,11 +189,12 @@ _SHEET_NAME = "name of a sheet, to which formulas refer"
 ATTRIBUTES: dict[str, dict[str, tuple[str, int | None]]] = {
     "{*}docPr": {"descr": ("", None), "title": ("", None)},
     "{*}cNvPr": {"descr": ("", None), "title": ("", None)},
+    f"{A}hlinkClick": {"tooltip": ("", None)},
     f"{W}hyperlink": {f"{W}tooltip": ("", 260)},
     f"{W}listItem": {f"{W}displayText": ("", None)},
     f"{X}hyperlink": {"tooltip": ("", 255), "display": ("", None)},
     f"{X}dataValidation": {"promptTitle": ("", 32), "prompt": ("", 255), "errorTitle": ("", 32), "error": ("", 225)},
-    f"{X}tableColumn": {"name": ("", 255)},
+    f"{X}tableColumn": {"name": ("", 255), "totalsRowLabel": ("", None)},
     f"{X}sheet": {"name": (_SHEET_NAME, None)},
     f"{TABLE}table": {f"{TABLE}name": (_SHEET_NAME, None)},
     f"{TABLE}table-cell": {f"{OFFICE}string-value": ("", None)},
@@ -316,9 +321,14 @@ class Package(DocumentFormat):
         by_source = dict(zip(sources, map(text_of, contents), strict=True))
         kept = set[str]()
         tables: dict[Element, dict[str, str]] = {}
-        for unit in (unit for _, unit in wanted if unit.element.tag == f"{X}tableColumn"):  # which differ in a table
-            name = text_of(unit.contents[0])
-            other = tables.setdefault(unit.element.getparent(), {}).setdefault(by_source[name].casefold(), name)
+        columns = [unit for _, unit in wanted if unit.element.tag == f"{X}tableColumn" and unit.attribute == "name"]
+        translated_columns = {unit.element for unit in columns}
+        for unit in columns:  # which differ in a table
+            name, table = text_of(unit.contents[0]), unit.element.getparent()
+            if table not in tables:
+                others = (each.get("name") or "" for each in table if each not in translated_columns)
+                tables[table] = {other.casefold(): other for other in others}
+            other = tables[table].setdefault(by_source[name].casefold(), name)
             kept |= {name, other} if other != name else set()
         remaining = iter(contents)
         for part, unit in wanted:
@@ -326,6 +336,8 @@ class Package(DocumentFormat):
             source, length = "".join(map(text_of, unit.contents)), sum(len(text_of(each)) for each in translated)
             if source in kept or (unit.limit is not None and length > unit.limit):
                 self.leave(part, source, "two columns would have one name" if source in kept else "too long")
+                if self.report is not None:
+                    self.report.num_texts -= 1  # which counted it as translated
             else:
                 unit.write(iter(translated))
 

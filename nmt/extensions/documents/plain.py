@@ -14,12 +14,14 @@ from nmt.extensions.documents.tags import Content, ContentBuilder, text_of
 
 _INSIDE = "\ue000"
 """Stands for a space in a tag, at which no line ends."""
-_TAG = re.compile(r"(</?[A-Za-z][^<>]*>|\{\\[^{}]*\})")
+_TAG = re.compile(r"(</?[A-Za-z][^<>]*>|<[\d:.]+>|\{\\[^{}]*\})")
+_MESSAGE = re.compile(r'^(?:msg|").*', re.MULTILINE)
 _SPEECH = re.compile(r"((?:^|\n)[ \t]*[-–—][ \t]*)")
 _CHARSET = re.compile(rb"""<meta[^<>]{1,1000}charset=["']?([\w-]{1,40})""", re.IGNORECASE)
 _CODECS = re.compile(r"utf-8|ascii|(iso8859|cp|koi8|mac|gb|big5|euc|shift_jis|windows).*")
 """Encodings that HTML may name. Python has others that aren't encodings of text, such as ``idna``."""
-_TIMES = re.compile(r"\s*\d{1,3}:\d\d:\d\d[,.]\d{1,3}\s*-->\s*\d{1,3}:\d\d:\d\d[,.]\d{1,3}(?:\s.*)?")
+_TIME = r"\s*(?:\d{1,3}:)?\d\d:\d\d[,.]\d{1,3}"
+_TIMES = re.compile(rf"{_TIME}\s*-->{_TIME}(?:\s.*)?")
 
 
 class PlainText(DocumentFormat):
@@ -56,8 +58,11 @@ def _encoding(head: bytes) -> str:
         return "utf-8"
 
 
-class SubRip(DocumentFormat):
-    """Subtitles: a cue is a number, its times, and lines of text up to an empty line before the next number.
+class Subtitles(DocumentFormat):
+    """Subtitles. A cue is its times, and lines of text.
+
+    The text of SubRip ends at an empty line before the number or the times of the next cue, that of WebVTT, which has
+    also notes and style sheets between cues, at the first empty line.
 
     Everything but the text is kept as it is. The lines of a cue are one text, unless each is the speech of another
     person.
@@ -66,7 +71,7 @@ class SubRip(DocumentFormat):
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
         text = decoded(data)
         lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
-        ranges = _cue_ranges(lines)
+        ranges = _cue_ranges(lines, is_web=self.ending == ".vtt")
         parts = [_SPEECH.split("\n".join(lines[begin:end])) for begin, end in ranges]
         sources = (part for cue in parts for part in cue[::2])
         contents = iter(run([parse_tags(" ".join(part.split()) if "\n" in part else part) for part in sources]))
@@ -80,13 +85,18 @@ class SubRip(DocumentFormat):
         return (result.replace("\n", "\r\n") if "\r\n" in text else result).encode()
 
 
-def _cue_ranges(lines: Sequence[str]) -> list[tuple[int, int]]:
+def _cue_ranges(lines: Sequence[str], is_web: bool) -> list[tuple[int, int]]:
     """Returns the first line of the text of each cue, and the line behind its last one.
 
     Raises:
-        UserError: there is text before the first cue.
+        UserError: there is text before the first cue, or not the header of WebVTT.
     """
     times = [number for number, line in enumerate(lines) if "-->" in line and _TIMES.fullmatch(line)]
+    if is_web:
+        if not lines[0].startswith("WEBVTT"):
+            raise damaged("a WebVTT file", f"expected WEBVTT, not {lines[0][:80]!r}")
+        empty = [*(number for number, line in enumerate(lines) if not line.strip()), len(lines)]
+        return [(n + 1, empty[bisect_left(empty, n)]) for n in times]
     heads = [n - 1 if n and lines[n - 1].strip().isdecimal() else n for n in times]
     first = heads[0] if heads else len(lines)
     if strange := next((line for line in lines[:first] if line.strip()), ""):
@@ -124,7 +134,8 @@ class Gettext(DocumentFormat):
         if "msgid" not in text or "\0" in text:
             raise damaged("a PO file", "it has no msgid")
         try:
-            catalogue = polib.pofile("\n" + text)  # text that begins so is never taken for a path
+            # Text that begins with a line end is never taken for a path.
+            catalogue = polib.pofile("\n" + text, wrapwidth=max(78, *map(len, _MESSAGE.findall(text))))
         except (OSError, ValueError, IndexError, AttributeError, KeyError) as error:
             raise damaged("a PO file", error) from None
         waiting = [e for e in catalogue if not e.obsolete and not e.translated() and "fuzzy" not in e.flags]
@@ -139,7 +150,7 @@ class Gettext(DocumentFormat):
             if entry.msgid_plural:
                 plural = next(messages)
                 numbers = sorted(entry.msgstr_plural) or [0, 1]
-                entry.msgstr_plural = {n: plural if n else first for n in numbers}
+                entry.msgstr_plural = {n: plural if n or len(numbers) == 1 else first for n in numbers}
             else:
                 entry.msgstr = first
             entry.flags.insert(0, "fuzzy")  # gettext's mark of a translation that a person has to check

@@ -16,7 +16,7 @@ _IGNORED = {"lang", "altLang", "noProof", "rPrChange", "dirty", "err", "smtClean
 """Properties of runs, as elements or attributes, that don't change their looks."""
 MAX_LINKS = 20
 """Links that are fields inside one another."""
-_SPACE = {"{http://www.w3.org/XML/1998/namespace}space": "preserve"}
+PRESERVED = {"{http://www.w3.org/XML/1998/namespace}space": "preserve"}
 
 
 class Dialect:
@@ -48,6 +48,7 @@ WORD = Dialect(
     ends="bookmarkEnd commentRangeEnd permEnd",
     left_out="proofErr lastRenderedPageBreak softHyphen",
     tab="\t",
+    ptab="\t",
     br="\n",
     cr="\n",
 )
@@ -186,7 +187,7 @@ class Paragraph:
     def _write(self, parent: Element, content: Content, properties: Element) -> None:
         for item in content:
             if isinstance(item, str):
-                text = parent.makeelement(self._text, {} if self._dialect is DRAWING else _SPACE)
+                text = parent.makeelement(self._text, {} if self._dialect is DRAWING else PRESERVED)
                 text.text = FORBIDDEN.sub("", item)
                 parent.append(self._wrapped(text, properties))
             elif isinstance(item.tag, list):

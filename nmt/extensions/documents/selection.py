@@ -15,7 +15,7 @@ _IDENTIFIER = re.compile(
     r"(?=\S*?(?:[\d_\\=#@{}<>|~^$]|[a-z][A-Z]|[A-Za-z]\.[A-Za-z]))[!-~]+"
     r"|\.{0,2}/[!-~]+|(?:application|audio|font|image|text|video)/[!-~]+|(?i:true|false|null|none|nan)"
 )
-_PLURAL = re.compile(r"\{\s*\w+\s*,\s*(?:plural|select|selectordinal)\s*,")
+PLURAL = re.compile(r"\{\s*\w+\s*,\s*(?:plural|select|selectordinal)\s*,")
 _LONGEST = 2_000
 """Characters of the longest text that may be an address or an identifier."""
 
@@ -37,7 +37,7 @@ def reason_to_leave(text: str, is_value: bool = False) -> str:
         return "address, placeholder or measure"
     if is_value and bare.startswith("="):
         return "formula"
-    if is_value and _PLURAL.search(bare):
+    if is_value and PLURAL.search(bare):
         return "message with plural forms"
     return "identifier" if is_value and _IDENTIFIER.fullmatch(bare) else ""
 

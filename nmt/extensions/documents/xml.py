@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from nmt.core.errors import UserError, extra, shortened
 from nmt.extensions.documents.elements import Element, Kind, TranslateBlocks, blocks_of, translate_units, units_of
 from nmt.extensions.documents.formats import DocumentFormat, damaged
+from nmt.extensions.documents.selection import PLURAL
 from nmt.extensions.documents.tags import MAX_DEPTH
 
 MAX_UNPACKED = 50 << 20
@@ -66,11 +67,14 @@ class Xliff(DocumentFormat):
         is_2 = root.get("version", "").startswith("2")
         targets = []
         for unit in list(root.iter(f"{namespace}segment" if is_2 else f"{namespace}trans-unit")):
-            if (added := _add_target(unit, namespace, is_2)) is not None:
+            texts = ["".join(source.itertext()) for source in unit.findall(f"{namespace}source")]
+            is_plural = any(map(PLURAL.search, texts))
+            if not is_plural and (added := _add_target(unit, namespace, is_2)) is not None:
                 targets.append(added)
                 continue
-            for text in ("".join(source.itertext()) for source in unit.findall(f"{namespace}source")):
-                self.leave(f"line {unit.sourceline}", text, "not to be translated, or has a translation")
+            reason = "message with plural forms" if is_plural else "not to be translated, or has a translation"
+            for text in texts:
+                self.leave(f"line {unit.sourceline}", text, reason)
         places = [root] if is_2 else list(root.iter(f"{namespace}file"))
         name = "trgLang" if is_2 else "target-language"
         for place in places if target else ():

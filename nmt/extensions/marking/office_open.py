@@ -8,7 +8,7 @@ from itertools import count
 from posixpath import dirname, join, normpath, relpath
 
 from nmt.extensions.documents.elements import Element, add
-from nmt.extensions.documents.runs import W, X
+from nmt.extensions.documents.runs import PRESERVED, W, X
 from nmt.extensions.documents.xml import Archive, parse_xml, write_xml
 from nmt.extensions.marking.doubts import AUTHOR, FIRST, MARK_BYTES, Doubt, divided
 
@@ -26,18 +26,22 @@ _AFTER_DRAWING = "legacyDrawingHF drawingHF picture oleObjects controls webPubli
 _TEXTS = "xl/sharedStrings.xml"
 _SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
 _CELL = re.compile(r"([A-Z]{1,3})(\d{1,7})")
+_NAMESPACES = (
+    'xmlns:v="urn:schemas-microsoft-com:vml" xmlns:o="urn:schemas-microsoft-com:office:office" '
+    'xmlns:x="urn:schemas-microsoft-com:office:excel"'
+)
 _DRAWING = (
-    '<xml xmlns:v="urn:schemas-microsoft-com:vml" xmlns:o="urn:schemas-microsoft-com:office:office" '
-    'xmlns:x="urn:schemas-microsoft-com:office:excel"><v:shapetype id="_x0000_t202" coordsize="21600,21600" '
-    'o:spt="202" path="m,l,21600r21600,l21600,xe"/></xml>'
+    f'<xml {_NAMESPACES}><v:shapetype id="_x0000_t202" coordsize="21600,21600" o:spt="202" '
+    'path="m,l,21600r21600,l21600,xe"/></xml>'
 )
 _SHAPE = (
-    '<v:shape type="#_x0000_t202" style="position:absolute;visibility:hidden" fillcolor="#ffffe1" o:insetmode="auto">'
+    f'<v:shape {_NAMESPACES} type="#_x0000_t202" style="position:absolute;visibility:hidden" fillcolor="#ffffe1" '
+    'o:insetmode="auto">'
     '<x:ClientData ObjectType="Note"><x:MoveWithCells/><x:SizeWithCells/><x:Anchor>{right},15,{row},2,{end},15,{below},'
     "4</x:Anchor><x:AutoFill>False</x:AutoFill><x:Row>{row}</x:Row><x:Column>{column}</x:Column></x:ClientData>"
     "</v:shape>"
 )
-"""The box of a comment, without which Excel has none."""
+"""The box of a comment, without which Excel has none. The drawing of another program may have other prefixes."""
 
 
 class _Package(Archive):
@@ -115,6 +119,9 @@ def _mark_paragraph(paragraph: Element, doubts: Sequence[Doubt], comment: Callab
     for text in list(paragraph.iter(f"{W}t")):
         run, pieces = text.getparent(), divided(text.text or "", doubts, doubt)
         if next(text.iterancestors(f"{W}p")) is not paragraph or (doubt is None and len(pieces) == 1):
+            continue
+        if len(pieces) == 1:  # perhaps one of several texts of a field
+            _highlight(run)
             continue
         for number, (following, piece) in enumerate(pieces):
             if number and comment is not None and doubt is not None:
@@ -221,7 +228,8 @@ def _comment_cells(package: _Package, sheet: str, comments: Mapping[str, str]) -
         elif text.find(f"{X}t") is not None:  # text without runs, which can have no more of it
             first = text.find(f"{X}t")
             add(text, f"{X}r").append(first)
-        add(add(text, f"{X}r"), f"{X}t").text = f"\n{comment}" if place in existing else comment
+        added = f"\n{comment}" if place in existing else comment
+        add(add(text, f"{X}r"), f"{X}t", PRESERVED, added)
     _draw(package, sheet, "".join(shapes).encode())
 
 

@@ -89,6 +89,44 @@ def test_subtitles_keep_what_is_no_text() -> None:
     assert '<font color="red" size="20">dog</font>' in translated("a.srt", coloured)
 
 
+def test_web_subtitles() -> None:
+    source = """WEBVTT - Hund
+
+NOTE Der Hund
+
+erster Hund
+00:01.000 --> 00:02.000 align:start
+<v Katze>Der Hund
+sieht
+
+STYLE
+Hund
+
+1:00:03.000 --> 1:00:04.000
+Hund <00:03.500>schnell"""
+    expected = source.replace("<v Katze>Der Hund\nsieht", "<v Katze>sees\ndog the")
+    assert translated("a.vtt", source) == expected.replace("Hund <00:03.500>schnell", "<00:03.500>quickly dog")
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "expected"),
+    [
+        ("a.html", "<p>der <img> Hund</p>", "<p>dog the <img></p>"),
+        ("a.html", "<p>der <wbr>Hund <b>sieht</b>.</p>", "<p><b>sees</b> <wbr>dog the.</p>"),
+        ("a.html", "<video><source><p>der Hund</p></video>", "<video><source><p>der Hund</p></video>"),
+        ("a.md", r"\<der\> Hund https://a.b/c_d_", "https://a.b/c_d_ dog \\<der>"),
+        ("a.md", "Hund[^1] der\n\n[^1]: https://a.org\n", "the dog[^1]\n\n[^1]: https://a.org\n"),
+        ("a.yaml", 'a: &x "der Hund"\nb: *x\nc: !!str\n  der Hund\n', 'a: &x "dog the"\nb: *x\nc: !!str\n  dog the\n'),
+        ("a.yaml", "a: &x |\n\n  der Hund\nb: *x\n", 'a: &x "\\ndog the\\n"\nb: *x\n'),
+        ("a.csv", '"x, y,\nz";b\nder Hund;Katze, und\n', '"x, y,\nz";b\ndog the;and Katze,\n'),
+        ("a.csv", "sep=|\na;b|c;d\nder Hund|Katze\n", "sep=|\na;b|c;d\ndog the|cat\n"),
+        ("a.xml", '<r><s translatable="false">Hund</s></r>', '<r><s translatable="false">Hund</s></r>'),
+    ],
+)  # fmt: skip
+def test_texts_in_their_places(name: str, source: str, expected: str) -> None:
+    assert translated(name, source).endswith(expected)
+
+
 @pytest.mark.parametrize("charset", ["idna", "undefined", "punycode", "utf-16", "rot13", "cp037", "x" * 50, "mbcs"])
 def test_encodings_that_html_may_not_name_are_ignored(charset: str) -> None:
     page = f'<meta charset="{charset}"><p>der Käse</p>'
@@ -126,6 +164,10 @@ msgstr[1] ""
         .replace('msgstr[1] ""', 'msgstr[1] "%d and cat"')
     )
     assert translated("a.po", source) == expected
+    long = "Katze " * 20
+    alone = source.replace('msgstr[1] ""\n', "").replace('"hound"', f'"{long}"')
+    alone_expected = expected.replace('msgstr[0] "cat"\nmsgstr[1]', "msgstr[0]").replace('"hound"', f'"{long}"')
+    assert translated("a.po", alone) == alone_expected  # of a language without plural, in long lines
 
 
 @pytest.mark.parametrize(
@@ -176,7 +218,9 @@ def test_hostile_files_are_read_or_refused(name: str, data: str) -> None:
 
 
 def test_xliff() -> None:
-    result = translated("a.xlf", XLIFF)
+    plural = '<trans-unit id="5"><source>{N, plural, other {Hund}}</source></trans-unit>'
+    result = translated("a.xlf", XLIFF.replace("</body>", f"{plural}</body>"))
+    assert plural in result
     target = '<target state="needs-review-translation">'
     assert f'{target}sees <g id="1">dog</g> the <x id="2"/></target>' in result
     inner = '<bx id="2" rid="r"/>sees<ex id="3" rid="r"/> <bpt id="1">[</bpt>dog<ept id="1">]</ept> the'
@@ -235,7 +279,7 @@ def test_markdown() -> None:
             'Der **Hund** sieht\n[Katze](https://a.org "T") und `Hund`.\\',
             '`Hund` and [cat](https://a.org "T") sees **dog** the.\\',
         )
-        .replace("Katze <b>sieht</b> ![Hund](x.png) <https://b.org>", "<https://b.org> <b>sees</b> ![Hund](x.png)cat")
+        .replace("Katze <b>sieht</b> ![Hund](x.png) <https://b.org>", "<https://b.org> <b>sees</b> ![Hund](x.png) cat")
         .replace("> Der Hund\n> sieht", "> sees dog the")
         .replace("* Hund\n  1. Katze [sieht][1]", "* dog\n  1. [sees][1] cat")
         .replace("| Hund | *Katze* |", "| dog | *cat* |")
@@ -294,6 +338,7 @@ def docx(paragraph: str) -> str:
             run("dog the") + TAB + run("cat") + BREAK + run("and"),
         ),
         (run("Der Hund") + NOTE + run(" sieht"), run("sees dog") + NOTE + run(" the")),
+        (run("Der") + TAB.replace("tab", "ptab") + run("Hund"), run("the") + TAB.replace("tab", "ptab") + run("dog")),
         (run("Der ") + FIELD, FIELD + run(" the")),
         (run("Der ") + INSERTED, INSERTED + run(" the")),
         (run("Der ") + SIMPLE.format(" REF x"), SIMPLE.format(" REF x") + run(" the")),
@@ -301,7 +346,8 @@ def docx(paragraph: str) -> str:
          run("sees ") + SIMPLE.format("HYPERLINK x").replace("7", "dog")),
         (run("Der ") + MOVED.format(run("Hund")), MOVED.format(run("dog")) + run(" the")),
     ],
-    ids=["plain", "divided", "bold", "link", "space", "footnote", "field", "inserted", "simple", "address", "moved"],
+    ids=["plain", "divided", "bold", "link", "space", "footnote", "tab", "field", "inserted", "simple", "address",
+         "moved"],
 )  # fmt: skip
 def test_word(source: str, expected: str) -> None:
     assert docx(source) == expected
@@ -341,6 +387,7 @@ ENTITIES = (
         ("a", b"", "can't be translated"),
         ("a.txt", b"\xff", "not UTF-8"),
         ("a.srt", b"1\nHund", "not a SubRip file"),
+        ("a.vtt", b"1\nHund", "not a WebVTT file"),
         ("a.po", __file__.encode(), "not a PO file"),  # and never a path
         ("a.xliff", b"<xliff", "not well-formed XML"),
         ("a.xliff", b"<a/>", "not XLIFF"),

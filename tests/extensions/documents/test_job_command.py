@@ -92,7 +92,8 @@ def test_a_document_that_has_changed_is_not_gone_on_with(
         (["-o", "out.html", "--format", "jsonl"], "are for lines"),
         (["-o", "out.html", "--input-format", "pdf"], "There is no input format 'pdf'"),
         (["-o", "out.html", "-i", "page.html"], "both name the input"),
-        (["-o", "out.html", "--input-format", "docx"], "not"),
+        (["-o", "out.docx", "--input-format", "docx"], "The file is not a Word document"),
+        (["-o", "out.docx"], "documents aren't converted"),
     ],
 )
 def test_what_documents_do_not_have(
@@ -101,6 +102,8 @@ def test_what_documents_do_not_have(
     done = run_nmt("translate", tiny_model, page, *options)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
+    done = run_nmt("translate", tiny_model, page.with_suffix(".pdf"), "-o", "out.html")
+    assert "Save it as .docx, .odt or .txt" in done.stderr
 
 
 @pytest.mark.slow

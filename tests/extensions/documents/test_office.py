@@ -52,9 +52,10 @@ def test_slides() -> None:
 def test_a_workbook_keeps_what_its_formulas_need() -> None:
     texts = ("Der Hund", "Katze", "Und", "SKU-12", "nein", "Hund", "hund", "ja")
     column = '<tableColumn name="{}"/>'.format
-    columns = [f"<table {X}>{column(a)}{column(b)}</table>" for a, b in (texts[2::-2], texts[5:7])]
+    names = (texts[2::-2], texts[5:7], ("quickly", "Schnell"))
+    columns = [f"<table {X}>{''.join(map(column, each))}</table>" for each in names]
     rich = "<si><r><rPr><b/></rPr><t>Der</t></r><r><t xml:space='preserve'> Hund sieht</t></r><rPh><t>x</t></rPh></si>"
-    formula = '<c t="str"><f>IF(A1="Katze",Tab[Und],"x")</f><v>gut</v></c>'
+    formula = '<c t="str"><f>IF(A1="Katze",Tab[Und],"quickly")</f><v>gut</v></c>'
     parts: Parts = {
         "xl/workbook.xml": f'<workbook {X}><sheet name="Hund"/></workbook>',
         "xl/sheet.xml": (
@@ -64,7 +65,7 @@ def test_a_workbook_keeps_what_its_formulas_need() -> None:
             "Hund &amp;P</oddHeader></worksheet>"
         ),
         "xl/sharedStrings.xml": f"<sst {X}>" + "".join(f"<si><t>{text}</t></si>" for text in texts) + f"{rich}</sst>",
-        "xl/table1.xml": columns[0], "xl/table2.xml": columns[1],
+        "xl/table1.xml": columns[0], "xl/table2.xml": columns[1], "xl/table3.xml": columns[2],
         "xl/charts/chart1.xml": f"<c:chart {C}><c:v>Der Hund</c:v><c:f>Hund!$A$1</c:f></c:chart>",
         "xl/comments1.xml": f"<comments {X}><text><r><t>Der Hund</t></r></text></comments>",
     }  # fmt: skip
@@ -77,13 +78,14 @@ def test_a_workbook_keeps_what_its_formulas_need() -> None:
     assert shared == ["dog the", *texts[1:], "sees dog ", "the"]
     assert found["xl/table1.xml"] == columns[0].replace("Der Hund", "dog the")  # as the cell of its head
     assert found["xl/table2.xml"] == columns[1]
+    assert found["xl/table3.xml"] == columns[2]
     assert "<c:v>dog the</c:v><c:f>Hund!$A$1</c:f>" in found["xl/charts/chart1.xml"]
     assert "dog the" in found["xl/comments1.xml"]
     compared, twice = "a formula compares with it", "two columns would have one name"
     assert reasons == {
         "Hund": twice, "hund": twice, "SKU-12": "identifier", "Katze": compared, "nein": compared, "ja": compared,
-        "Und": compared,
-        'IF(A1="Katze",Tab[Und],"x")': "formula", '"Nein,Nie"': "formula", "gut": "result of a formula",
+        "Und": compared, "quickly": compared, "Schnell": twice,
+        'IF(A1="Katze",Tab[Und],"quickly")': "formula", '"Nein,Nie"': "formula", "gut": "result of a formula",
         "Hund!$A$1": "formula",
     }  # fmt: skip
     with pytest.raises(UserError, match="csv, tsv, json, yaml and xml"):
@@ -105,10 +107,12 @@ def test_cells_and_fields_of_open_document() -> None:
     cells = cell('office:value-type="string"', "Der Hund") + cell('office:value-type="float"', "fünf Hund")
     cells += cell('table:formula="of:=IF([.A1]=&quot;Ja&quot;;1)"', "Hund sieht") + cell("", "ja")
     text = '<text:p>Der <text:page-number>1</text:page-number><text:s/>Hund <text:s text:c="3"/></text:p>'
+    text += '<text:p>Der<text:s text:c="3"/>Hund</text:p>'
     text += "<text:p>Der Hund<text:tab/>17</text:p><text:deletion><text:p>Katze und</text:p></text:deletion>"
     found, reasons = translated(".ods", {"content.xml": f"<office:x {ODF}>{cells}{text}</office:x>"})
     assert cells.replace("Der Hund", "dog the").replace(" >", ">") in found["content.xml"]
     written = '<text:p>dog <text:page-number>1</text:page-number> the <text:s text:c="3"/></text:p>'
+    written += '<text:p><text:s text:c="2"/>dog the</text:p>'
     assert f"{written}<text:p>dog the<text:tab/>17</text:p>" in found["content.xml"]
     compared = "a formula compares with it"
     left = {"fünf Hund": "number", "ja": compared, "Hund sieht": "result of a formula", "Katze und": "deleted text"}

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from archives import packed, unpacked
@@ -79,6 +80,17 @@ def test_runs_of_a_letter_are_divided() -> None:
     assert 'Target="comments1.xml"' in found["word/_rels/document.xml.rels"]
     assert 'PartName="/word/comments1.xml"' in found["[Content_Types].xml"]
     assert "commentRange" not in unpacked(marked("a.docx", packed(parts), limit=0.4))["word/document.xml"]
+
+
+def test_a_field_of_several_texts_is_highlighted() -> None:
+    kinds = ('<w:fldChar w:fldCharType="begin"/>', "<w:instrText>REF</w:instrText>", '<w:fldChar w:fldCharType="end"/>')
+    begin, code, end = (f"<w:r>{kind}</w:r>" for kind in kinds)
+    result = "<w:r><w:t>Bild</w:t><w:noBreakHyphen/><w:t>1</w:t></w:r>"
+    body = f"<w:r><w:t>Der Hund </w:t></w:r>{begin}{code}{begin.replace('begin', 'separate')}{result}{end}"
+    letter = f"<w:document {W}><w:p>{body}<w:r><w:t> ruft</w:t></w:r></w:p></w:document>"
+    found = unpacked(marked("a.docx", packed({"[Content_Types].xml": TYPES, "word/document.xml": letter})))
+    marking = '<w:rPr><w:highlight w:val="yellow"/></w:rPr>'
+    assert result.replace("<w:r>", f"<w:r>{marking}") in found["word/document.xml"]
 
 
 def test_comments_of_a_letter_stay() -> None:
@@ -163,6 +175,8 @@ def test_cells_of_a_workbook() -> None:
     assert places == [("0", "0"), ("2", "27")]
     texts = re.findall(r"<t(?: [^>]*)?>([^<]*)</t>", found["xl/c.xml"])
     assert texts == ["Gut", "\nconfidence 0.41", "confidence 0.41"]
+    assert 'xml:space="preserve">\nconfidence' in found["xl/c.xml"]
+    ElementTree.fromstring(found["xl/d.vml"].replace("<br>", ""))  # whatever prefixes it declared before
     assert found["xl/d.vml"].startswith("<xml><br><v:shape")
     assert found["xl/d.vml"].count("<v:shape ") == 1  # A1 has one
 
