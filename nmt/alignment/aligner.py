@@ -113,7 +113,7 @@ class AttentionAligner:
 
     def attended_words(self, line: str, target: Sequence[int]) -> list[str]:
         """For each token of a translation, given as ids, the source word that holds the piece of the highest weight."""
-        pieces = self.task.source_pieces(self.vocabularies.source, line, self.max_pieces)[: self.max_pieces]
+        pieces = self.task.reader.source_pieces(self.vocabularies.source, line, self.max_pieces)[: self.max_pieces]
         pair = _ids(pieces), target
         (forced,) = force_all(self.model, [pair], self.vocabularies, 1, self.heads.heads, scores=False)
         words = Words.split_punctuation(line)
@@ -145,7 +145,7 @@ class AttentionAligner:
         pairs = ((source, self.task.target_words(target)) for source, target in pairs)
         alignments = self.attended(pairs, all_heads, scores, warns, margins_only, known)
         if self.lexicon is None or not posterior:
-            is_balanced = posterior and options.resolved().method == "argmax"
+            is_balanced = posterior and options.method != "threshold"
             weights = ((found, balance(found.weights) if is_balanced else found.weights) for found in alignments)
             return ((found, weights_TS, weights_TS) for found, weights_TS in weights)
         alignments, again = tee(alignments)
@@ -188,7 +188,7 @@ class AttentionAligner:
                 yield self._in_words(pair, both, forced, all_heads)
 
     def _pieces(self, source: Words, target: Words) -> tuple[list[Piece], list[Piece]]:
-        pieces = self.task.source_pieces(self.vocabularies.source, source.text, self.max_pieces)
+        pieces = self.task.reader.source_pieces(self.vocabularies.source, source.text, self.max_pieces)
         return pieces, self.vocabularies.target.pieces(target.text)
 
     def _are_tags(self, pieces: Sequence[Piece]) -> list[bool]:

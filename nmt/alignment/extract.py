@@ -10,8 +10,8 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from nmt.alignment.link_options import ATTENTION, Symmetrization
 from nmt.alignment.link_options import LinkOptions as LinkOptions
-from nmt.alignment.link_options import Symmetrization
 from nmt.alignment.links import Link, Weights
 
 _NEIGHBOURS = ((0, -1), (-1, 0), (0, 1), (1, 0), (-1, -1), (1, -1), (-1, 1), (1, 1))
@@ -42,7 +42,6 @@ def word_links(weights: Weights, options: LinkOptions, backward: Weights | None 
         options: how links are chosen.
         backward: the same from a model of the other direction. [S_words, T_words]
     """
-    options = options.resolved()
     if backward is not None:
         weights = (weights + backward.T) / np.float32(2)
     forward = extract_links(weights, options)
@@ -54,9 +53,8 @@ def word_links(weights: Weights, options: LinkOptions, backward: Weights | None 
 
 def extract_links(weights: npt.NDArray[np.floating], options: LinkOptions) -> tuple[Link, ...]:
     """The links that target words choose from these weights, sorted. [T_words, S_words]"""
-    options = options.resolved()
     if options.method == "threshold":
-        targets, sources = np.nonzero(weights >= (options.threshold or 0.0))
+        targets, sources = np.nonzero(weights >= (options.threshold or ATTENTION))
     else:
         targets = np.flatnonzero(np.any(weights > 0, axis=1))
         sources = weights[targets].argmax(axis=1) if len(targets) else targets

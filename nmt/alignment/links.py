@@ -64,6 +64,17 @@ class WordAlignment:
     head_weights: Sequence[Weights] | None = None
     """Matrices like ``weights`` for every attention head of the model; None unless requested."""
 
+    def check_gold(self, links: Links) -> None:
+        """Raises UserError if a gold link is outside the pair."""
+        num_source, num_target = len(self.source), len(self.target)
+        for source, target in sorted(links):
+            if source >= num_source or target >= num_target:
+                raise UserError(
+                    f"gold link {source}-{target} is outside the pair of {num_source} source and {num_target} target "
+                    f"words that begins '{' '.join(self.source[:4])}'",
+                    "Tokenize the sentences as the gold is (`nmt align --tokenized`), with the gold source word first.",
+                )
+
 
 def parse_pharaoh(line: str, where: str = "the line") -> tuple[set[Link], set[Link]]:
     """Reads the links of one sentence pair: ``0-0 1-2 3?4``.

@@ -15,7 +15,6 @@ from nmt.autotrain.texts import Pairs
 from nmt.core.device import pick_device, pick_precision, use_tensor_cores
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
-from nmt.recipe.load import load_recipe
 from nmt.recipe.options import validate
 from nmt.recipe.schema import Recipe, VocabularyOptions
 from nmt.training.data import prepare_data
@@ -65,6 +64,8 @@ LEARNED_PER_MINUTE, LEARNED = 800_000, (400_000, 4_000_000)
 """Characters from which the vocabulary is learned for each minute, and their limits: 250,000 take a second."""
 DROPOUT = {5: 0.0, 10: 0.1, 25: 0.2}
 """Dropout for a run of up to this number of epochs; 0.3 for a longer one."""
+FALLING = {"type": "cosine", "stable_fraction": 0.5}
+"""The schedule of a run that has minutes, without its warm-up."""
 ENOUGH_EPOCHS = 30
 """Epochs after which more bring little."""
 NUM_VALIDATIONS, VALIDATION_UPDATES, VALIDATION_SHARE = (2, 8), 15, 0.1
@@ -132,8 +133,9 @@ class Encoded:
         num_tokens = sum(target + 1 for _, target in lengths) * len(pairs) // len(some)
         longest = sorted(map(max, lengths))
         max_length = min(max(longest[int(0.99 * (len(longest) - 1))], MAX_LENGTH[0]), MAX_LENGTH[1])
-        encoded = cls(num_tokens, max_length, some)
-        return replace(encoded, pairs=encoded.fitting(some, vocabularies) or encoded.fitting(pairs, vocabularies))
+        kept = [pair for pair, length in zip(some, lengths, strict=True) if min(length) and max(length) <= max_length]
+        encoded = cls(num_tokens, max_length, kept)
+        return encoded if kept else replace(encoded, pairs=encoded.fitting(pairs, vocabularies))
 
 
 def _lengths(pairs: Pairs, vocabularies: Vocabularies) -> list[tuple[int, int]]:
@@ -166,7 +168,7 @@ def training_options(model: Model, num_updates: int, minutes: float | None) -> d
     warmup_steps = min(max(num_updates // 20, 1), 300)
     rate, block_size = (0.003, None) if model.kind == "transformer" else (0.006, 128)
     learning_rate = round(rate * (128 / model.width) ** 0.5, 4)
-    schedule = {"type": "cosine", "stable_fraction": 0.5} if minutes else {"type": "plateau", "patience": 2}
+    schedule = FALLING if minutes else {"type": "plateau", "patience": 2}
     validations = num_validations(num_updates) if minutes else NUM_VALIDATIONS[1]
     end: dict[str, Any] = {"max_minutes": minutes} if minutes else {"patience": validations}
     return end | {
@@ -189,7 +191,7 @@ def _at_most(table: Mapping[int, Value], value: float, otherwise: Value) -> Valu
 
 def measure_speed(recipe: Recipe, pairs: Pairs) -> float:
     """Returns the seconds of an update of a recipe, measured on some pairs of its text."""
-    recipe = resolve(load_recipe(recipe, {"data.corpora": []}))
+    recipe = resolve(recipe, {"data.corpora": []})
     device = pick_device(recipe.device)
     use_tensor_cores(device)
     seed_everything(recipe.seed)

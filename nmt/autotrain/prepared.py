@@ -1,5 +1,6 @@
 """A text that is ready to be trained on, and what is chosen for it and for the minutes that there are."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from nmt.autotrain.choice import (
     model_options,
     training_options,
 )
-from nmt.autotrain.held_out import SIZES, hold_out, key_of, near_copies, sizes_of
+from nmt.autotrain.held_out import MIN_PAIRS, SIZES, hold_out, key_of, near_copies, sizes_of
 from nmt.autotrain.texts import Pairs, Texts, languages_of, read_texts
 from nmt.core.console import say, warn
 from nmt.core.errors import UserError
@@ -43,8 +44,9 @@ FEW_PAIRS, MAX_BYTES = 3_000, 4_192
 """Pairs below which a warning is given, and the longest line by which sentencepiece learns pieces."""
 TUNING_RATE = 0.0005
 """Highest learning rate of fine-tuning."""
-OTHER_TEXT = [["data"], *(["data", key] for key in ("root", "hub", "task", "text", "train", "valid", "corpora"))]
-"""Recipe keys of text, which would be trained on although some of it may be held out."""
+_OWN = "root", "hub", "task", "text", "train", "valid", "hold_out", "corpora"
+OWN_KEYS = [["data"], *(["data", key] for key in _OWN)]
+"""Recipe keys of text, which would be trained on although some of it may be held out, and of its division."""
 TAG, WEIGHT = "<bt>", 2.0
 """The token before synthetic sources (Caswell et al. 2019), and the most synthetic tokens for each of the others."""
 
@@ -64,6 +66,10 @@ class Request:
     """A model directory to fine-tune."""
     begun: float = field(default_factory=time.monotonic)
 
+    def __post_init__(self) -> None:
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise UserError(f"minutes is {self.minutes:g}.", "Give a positive number, or none.")
+
     @property
     def deadline(self) -> float | None:
         """Time of :func:`time.monotonic` at which training ends; None without a number of minutes."""
@@ -81,7 +87,8 @@ class Request:
         if not self.texts:
             raise UserError("There is no text and no recipe.", "Name two files, the source first, or a recipe.")
         languages = self.wanted or (languages_of(*self.texts[:2]) if len(self.texts) > 1 else None)
-        return Path("runs", "-".join(languages) if languages else self.texts[0].resolve().name.partition(".")[0])
+        name = self.texts[0].resolve().name.lstrip(".").partition(".")[0]
+        return Path("runs", "-".join(languages) if languages else name)
 
 
 @dataclass(frozen=True)
@@ -187,8 +194,13 @@ def prepare(request: Request, folder: Path) -> Prepared:
     Args:
         folder: where the text and the vocabulary are written.
     """
-    if others := [key for key in request.overrides if key.split(".")[:2] in OTHER_TEXT]:
-        raise UserError(f"{others[0]} names other text than the command.", "Leave it out, or name a recipe, not text.")
+    if others := [key for key in request.overrides if key.split(".")[:2] in OWN_KEYS]:
+        raise UserError(f"{others[0]} is chosen by the command.", "Leave it out, or name a recipe, not text.")
+    vocabulary = {k.partition(".")[2]: v for k, v in request.overrides.items() if k.startswith("vocabulary.")}
+    if isinstance(whole := request.overrides.get("vocabulary"), Mapping):
+        vocabulary = dict(whole) | vocabulary
+    if request.start and vocabulary:
+        raise UserError("A model that is fine-tuned keeps its vocabulary.", "Leave out vocabulary, or --from.")
     texts = read_texts(request.texts, request.wanted)
     names = " and ".join(texts.names)
     say(f"read {len(texts.train):,} pairs of sentences")
@@ -202,6 +214,7 @@ def prepare(request: Request, folder: Path) -> Prepared:
     if source == target:
         raise UserError(f"{names} are both called {source}.", "Set other names by --set data.source= and data.target=.")
     texts.languages = source, target
+    texts.valid, texts.test = ([p for p in own if all(map(str.strip, p))] for own in (texts.valid, texts.test))
     say(f"languages: {name_of(source)} to {name_of(target)}")
     _hold_out(texts)
     texts.synthetic = _unlike(texts.valid + texts.test, texts.synthetic)
@@ -218,18 +231,21 @@ def prepare(request: Request, folder: Path) -> Prepared:
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     if request.start:
-        vocabularies = Vocabularies.load(request.start)
-        options = load_recipe(ModelDirectory(request.start).recipe).vocabulary
+        before = load_recipe(ModelDirectory(request.start).recipe)
+        vocabularies, options = Vocabularies.load(request.start), before.vocabulary
+        if (before.data.target, before.data.source) == texts.languages:
+            warn(f"{request.start} translates in the other direction: give the files in its order to improve it.")
     else:
-        wanted = {k.partition(".")[2]: v for k, v in request.overrides.items() if k.startswith("vocabulary.")}
-        vocabularies, options = learn_vocabulary(known, wanted, request.minutes, [TAG] if texts.synthetic else [])
+        vocabularies, options = learn_vocabulary(known, vocabulary, request.minutes, [TAG] if texts.synthetic else [])
     vocabularies.save(folder)
     encoded = Encoded.read(known, vocabularies)
     if not encoded.pairs:
         raise UserError(f"{names} have no pair of up to {encoded.max_length} pieces.", "Write a sentence on each line.")
     if not encoded.fitting(texts.valid, vocabularies):
         texts.valid = encoded.pairs[: SIZES[0]]
-        warn("there are too few pairs to hold some out, so that the scores are those of text that the model has seen.")
+        few = len(known) < MIN_PAIRS
+        why = "there are too few pairs to hold some out" if few else "nearly all pairs are alike and none is held out"
+        warn(f"{why}: {'validation is' if texts.test else 'the scores are those'} of text that the model has seen.")
     for side, language in enumerate(texts.languages):
         for split in ("train", "valid", "test", *(["synthetic"] if texts.synthetic else [])):
             with open_output(folder / f"{split}.{language}") as file:

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 
+from nmt.autotrain.choice import FALLING
 from nmt.autotrain.prepared import Request, prepare
-from nmt.autotrain.texts import Pairs, Texts, read_texts
+from nmt.autotrain.texts import Pairs, Texts, line_pairs
 from nmt.core.console import print_table, say, warn
 from nmt.core.errors import UserError
+from nmt.core.files import remove_folder
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
 from nmt.evaluation.scores import score_corpus
@@ -41,55 +43,76 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
     Raises:
         UserError: the text can't be used, or ``output`` holds a run, or none to continue.
     """
-    output = output or request.default_output
+    directory = ModelDirectory(output or request.default_output)
     if resume:
-        return _resume(output, request.minutes, on_event)
-    if ModelDirectory(output).recipe.exists():
-        raise UserError(f"{output} holds a run already.", "Continue it by --resume, or choose another folder with -o.")
+        return _resume(directory, request, on_event)
     if request.start:
         ModelDirectory(request.start).check()
+    output, is_new = directory.path, not directory.path.exists()
     text = output / "text"
     if any(text.resolve() in (path.resolve(), *path.resolve().parents) for path in request.texts):
         raise UserError(f"{text} has the text that was given, and would be written.", "Name another folder with -o.")
-    is_new = not output.exists()
-    try:
-        prepared = prepare(request, text)
-        recipe, texts = prepared.choose(), prepared.texts
-    except BaseException:
-        if is_new:  # nothing was trained yet
-            shutil.rmtree(output, ignore_errors=True)
-        raise
-    general = _read(request.start) if request.start else Texts()
-    before = [_scores(request.start, given)[1] for given in (texts, general)] if request.start else []
-    train(recipe, output, on_event=on_event, deadline=request.deadline)
+    with directory.writing():
+        if directory.recipe.exists():
+            remedy = "Continue it by --resume, or choose another folder with -o."
+            raise UserError(f"{output} holds a run already.", remedy)
+        if text.exists() and any(text.iterdir()) and not any(text.glob("vocabulary.*")):  # which killed runs leave
+            raise UserError(f"{text} has files, and would be written.", "Name another folder with -o.")
+        remove_folder(text)
+        try:
+            prepared = prepare(request, text)
+            recipe, texts = prepared.choose(), prepared.texts
+        except BaseException:
+            remove_folder(text)
+            if is_new:  # nothing was trained yet
+                shutil.rmtree(output, ignore_errors=True)
+            raise
+        general = _read(request.start) if request.start else Texts()
+        before = [_scores(request.start, given)[1] for given in (texts, general)] if request.start else []
+        train(recipe, directory, on_event=on_event, deadline=request.deadline)
     report(output, texts, before, general)
     return output
 
 
-def _resume(output: Path, minutes: float | None, on_event: Sink | None) -> Path:
-    directory = ModelDirectory(output)
+def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) -> Path:
+    output, minutes = directory.path, request.minutes
     if not directory.recipe.exists() or not (output / "text").is_dir():
         raise UserError(f"{output} holds no run that can be resumed.", "Leave out --resume.")
     recipe = load_recipe(directory.recipe)
+    if request.start and Path(recipe.training.finetune_from or "") != request.start:
+        raise UserError(f"{output} wasn't fine-tuned from {request.start}.", "Leave out --from.")
+    if request.texts:
+        say(f"going on with the text in {output / 'text'}")
+    overrides = dict(request.overrides)
+    if Path(str(recipe.data.root)) != (root := (output / "text").absolute()):  # the model directory was moved
+        overrides["data.root"] = str(root)
     if minutes is not None:
         states = map(read_state, CheckpointFolder(output).all()[-1:])
         before = sum(state["progress"]["seconds"] / 60 for state in states if state)
         if minutes <= before:
             raise UserError(f"The run has had {before:.1f} minutes.", "Give more: --minutes counts these, too.")
-        schedule = dict(recipe.training.schedule) | {"lengths": {}}
+        options, schedule = recipe.training, dict(recipe.training.schedule)
+        if schedule["type"] != "cosine":  # the run had no minutes before
+            schedule = FALLING | {"warmup_steps": schedule["warmup_steps"]}
+        every = options.validate_every and max(1, round(options.validate_every * minutes / max(before, 0.001)))
         # The estimate was for the former minutes.
-        recipe = with_training(recipe, max_minutes=minutes, max_steps=None, schedule=schedule, expected_score=None)
-    train(recipe, output, resume=True, on_event=on_event)
+        recipe = with_training(
+            recipe, max_minutes=minutes, max_steps=None, patience=None, schedule=schedule | {"lengths": {}},
+            validate_every=every, expected_score=None,
+        )  # fmt: skip
+    train(recipe, directory, overrides=overrides, resume=True, on_event=on_event)
     report(output, _read(output))
     return output
 
 
 def _read(model: Path) -> Texts:
-    """Reads the text of a model that was trained on text files; that of another model is empty."""
+    """Reads the held-out text of a model that was trained on text files; that of another model is empty."""
     data = load_recipe(ModelDirectory(model).recipe).data
-    languages = data.source, data.target
-    texts = read_texts([model / "text"], languages) if (model / "text").is_dir() else Texts()
-    texts.languages = languages
+    texts = Texts(languages=(data.source, data.target))
+    for split in ("valid", "test"):
+        files = [model / "text" / f"{split}.{language}" for language in (data.source, data.target)]
+        if all(file.exists() for file in files):
+            setattr(texts, split, list(line_pairs(*files)))
     return texts
 
 
@@ -125,7 +148,7 @@ def report(output: Path, texts: Texts, before: Sequence[dict[str, Score]] = (), 
                  "docs/how-to/fine-tune.md.")  # fmt: skip
     if scores["chrf"].score < UNTRAINED:
         warn("this model has hardly learned to translate. Give it more minutes: nmt train --resume --minutes M "
-             f"-o {output}, or more text.")  # fmt: skip
+             f"-o {quote(str(output))} . Or give it more text.")  # fmt: skip
     write_figure(draw_runs({output.name: read_history(output)}, "minutes", "chrf"), output / "curve.png")
     (source, target), folder = texts.languages, quote(str(output))
     say(f"""

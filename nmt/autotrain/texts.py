@@ -18,6 +18,8 @@ MAX_PAIRS = 3_000_000
 TABLES = (".tsv", ".csv", ".jsonl", ".tmx", ".xlf", ".xliff")
 """Files of both languages, which an extension reads."""
 _CODE = re.compile(r"[a-z]{2,3}([-_]\w{2,8})?", re.IGNORECASE)
+_NO_CODES = frozenset(("src", "tgt", "trg", "ref", "hyp", "old", "new", "in", "out", "raw", "txt"))
+"""Ends of names that look like codes of languages."""
 
 Pairs = list[tuple[str, str]]
 Part = tuple[tuple[str, str], tuple[str, str] | None, Iterable[tuple[str, str]]]
@@ -95,7 +97,7 @@ def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Pa
             "Give two files, the source first, in which line n of one translates line n of the other.",
         )
     for source, target in zip(plain[::2], plain[1::2], strict=True):
-        yield (str(source), str(target)), languages_of(source, target), _line_pairs(source, target)
+        yield (str(source), str(target)), languages_of(source, target), line_pairs(source, target)
 
 
 def _without_compression(path: Path) -> str:
@@ -112,10 +114,12 @@ def languages_of(source: Path, target: Path) -> tuple[str, str] | None:
     both = next((pair for pair in zip(*map(reversed, names), strict=False) if pair[0] != pair[1]), ("", ""))
     begin = re.match(r"(.*[-_]).*\n\1", "\n".join(both))
     first, second = (part.removeprefix(begin[1] if begin else "") for part in both)
-    return (first, second) if _CODE.fullmatch(first) and _CODE.fullmatch(second) else None
+    are_codes = all(_CODE.fullmatch(each) and each.lower() not in _NO_CODES for each in (first, second))
+    return (first, second) if are_codes else None
 
 
-def _line_pairs(source: Path, target: Path) -> Iterable[tuple[str, str]]:
+def line_pairs(source: Path, target: Path) -> Iterable[tuple[str, str]]:
+    """Returns the pairs of two line-aligned files; raises UserError as :func:`read_texts`."""
     for path in (source, target):
         if exists(path) and not isfile(path):  # Path.exists raises OSError for a name that is too long
             raise UserError(f"{path} is not a regular file.", "Name a file of text.")

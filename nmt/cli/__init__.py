@@ -21,6 +21,3 @@ app.info.context_settings = {"help_option_names": ["-h", "--help"], "max_content
 
 @app.callback()
 def _program(quiet: Quiet = False, version: Version = False) -> None: ...
-
-
-__all__ = ["app"]

@@ -144,7 +144,7 @@ class AlignOptions:
         """Whether the options name attention heads, or show each of them."""
         return bool(self.grid or self.kind == "html" or self.heads or self.attention)
 
-    def check(self) -> None:
+    def check(self, links: LinkOptions) -> None:
         """Refuses options that don't go together, before a model is loaded.
 
         Raises:
@@ -164,6 +164,22 @@ class AlignOptions:
                 "Name one.",
             ),
             (is_picture and self.output == "-", f"A {kind} picture needs a file.", f"Give -o links.{kind}."),
+            (
+                self.gold is not None and kind in ("pharaoh", "json"),
+                f"--gold is shown in pictures and pages, not in {kind}.",
+                "Leave it out, or give -o links.png; nmt aer compares links with gold ones.",
+            ),
+            (self.numbers and not is_picture, f"--numbers is for pictures, and {kind} is none.", "Leave it out."),
+            (
+                links.symmetrize is not None and links.method == "threshold",
+                "--symmetrize has no effect with --method threshold.",
+                "Leave one out.",
+            ),
+            (
+                links.threshold is not None and links.method == "argmax",
+                "--threshold has no effect with --method argmax.",
+                "Leave one out.",
+            ),
             (self.grid and not is_picture, f"--grid draws a picture, and {kind} is none.", "Give -o heads.png."),
             (
                 self.lexicon_only and (uses_attention or not self.lexicon),
@@ -197,7 +213,7 @@ def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
     from nmt.alignment.heads import AlignmentHeads
     from nmt.alignment.links import read_pharaoh, write_alignments
 
-    options.check()
+    options.check(LinkOptions(**links))
     kind, output = options.kind, options.output
     render = provided("alignment page", "--format html") if kind == "html" else None
     translator = _load(options.model_dir, options, device)

@@ -101,6 +101,8 @@ def train(
             from nmt.autotrain.prepared import Request
             from nmt.autotrain.run import autotrain
 
+            if dry_run and resume:
+                raise UserError("--dry-run is for a new run.", "Leave out --resume.")
             request = Request([*map(Path, given)], minutes, overrides, keep_all, start, begun)
             if dry_run:
                 provided("plan", "--dry-run")(request)

@@ -138,14 +138,30 @@ class TranslateOptions:
         constraints = OutputConstraints(self.forbid or (), self.replace_unknown, lexicon)
         return TranslationOptions(self.n_best, self.format == "jsonl", constraints, decoding=self.decoding)
 
+    def _check_effects(self, translator: "Translator") -> None:
+        """Refuses options that have no effect without others."""
+        from nmt.core.errors import UserError
+
+        used = translator.options(**self.decoding)
+        needed = {
+            **dict.fromkeys(("temperature", "top_k", "top_p", "seed"), (used.search == "sample", "--search sample")),
+            "diversity": (used.beam_groups > 1, "--beam-groups"),
+            "unknown_lexicon": (self.replace_unknown, "--replace-unknown"),
+        }
+        for name, (has_effect, other) in needed.items():
+            if not has_effect and (self.decoding.get(name) is not None or getattr(self, name, None)):
+                raise UserError(f"--{name.replace('_', '-')} has an effect with {other} alone.", f"Give {other}, too.")
+
     def job(self, device: str) -> "TranslationJob":
         """Returns the job that the options describe."""
         from nmt.translation.glossary import Glossary
         from nmt.translation.job import TranslationJob
         from nmt.translation.request import Request
 
+        translator = self.translator(device)
+        self._check_effects(translator)
         job = TranslationJob(
-            self.translator(device),
+            translator,
             jsonl if self.format == "jsonl" else partial(_text, scores=self.scores),
             Request.from_json if self.input_format == "jsonl" else Request.from_text,
             self.translation,

@@ -1,18 +1,7 @@
-"""Model directories: the names of their files, checks of what is read from it, and its lock.
+"""Model directories: the names of their files (docs/reference/model-directory.md), checks of what is read, and a lock.
 
-    recipe.yaml                  the resolved recipe, with the version of the format
-    vocabulary.*                 what turns text into ids and back
-    model.safetensors            the weights that translate (the best by validation)
-    checkpoints/step-NNNNNN/     what a run resumes from
-    metrics.jsonl  tensorboard/  the log of the run
-    samples/                     validation translations over time
-    README.md                    the model card: languages, data, scores, use
-    alignment.json  lexicon.tsv  attention heads and word translations for alignment, where they were learned
-
-Extensions have files of their own there, whose names they choose (:meth:`ModelDirectory.file`).
-
-A directory can be moved, archived and loaded anywhere. It holds no code, and what is read from it is checked as data
-from a stranger: regular files inside the directory only, none of an unreasonable size.
+What is read from a directory is checked as data from a stranger: regular files inside the directory only, none of an
+unreasonable size. Extensions choose the names of their own files there (:meth:`ModelDirectory.file`).
 """
 
 import contextlib
@@ -59,6 +48,7 @@ class ModelDirectory:
         self.alignment, self.lexicon = self.path / "alignment.json", self.path / "lexicon.tsv"
         self.checkpoints, self.samples = self.path / "checkpoints", self.path / "samples"
         self.tensorboard = self.path / "tensorboard"
+        self._is_locked = False
 
     def __str__(self) -> str:
         return str(self.path)
@@ -107,13 +97,9 @@ class ModelDirectory:
         Raises:
             UserError: one is not a regular file, lies outside the folder, or is too large.
         """
-        if not isdir(self.path):  # also a name that is too long, for which the methods of Path raise
-            return
-        inside = self.path.resolve()
-        for pattern, limit in READ.items():
-            for file in sorted(self.path.glob(pattern)):
-                if file.exists() or file.is_symlink():  # a training run may remove a checkpoint meanwhile
-                    _check_file(file, inside, limit)
+        if isdir(self.path):  # not self.path.is_dir(), which raises for a name that is too long
+            for pattern, limit in READ.items():
+                self.file(pattern, limit)
 
     def _not_a_model_directory(self) -> UserError:
         inside = sorted(path.parent for path in self.path.glob(f"*/{self.recipe.name}")) if isdir(self.path) else []
@@ -130,18 +116,25 @@ class ModelDirectory:
     def writing(self) -> Iterator[None]:
         """Make the folder if need be, and keep other processes from writing into it while this context is open.
 
-        What a killed process has left under a temporary name is removed.
+        What a killed process has left under a temporary name is removed. Contexts of one object may be in each other.
 
         Raises:
             UserError: another process writes there, the folder can't be made, or see :meth:`check_files`.
         """
+        if self._is_locked:
+            yield
+            return
         with explained(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         self.check_files()
         with locked(self.path / ".lock", str(self.path)):
             for folder in (self.path, self.samples, self.checkpoints):
                 remove_unfinished(folder)
-            yield
+            self._is_locked = True
+            try:
+                yield
+            finally:
+                self._is_locked = False
 
 
 def _check_file(file: Path, directory: Path, limit: int | None) -> None:
@@ -152,7 +145,7 @@ def _check_file(file: Path, directory: Path, limit: int | None) -> None:
         status = resolved.stat()
     except (OSError, RuntimeError) as error:
         if isinstance(error, FileNotFoundError) and not file.is_symlink():
-            return  # another process has removed it meanwhile, as SQLite does with its journals
+            return  # another process has removed it meanwhile: a checkpoint of training, a journal of SQLite
         raise UserError(f"{file} can't be read: {getattr(error, 'strerror', None) or error}.", remedy) from None
     if not resolved.is_relative_to(directory):
         raise UserError(f"{file} is a link to {resolved}, outside the model directory.", remedy)

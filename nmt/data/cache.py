@@ -163,10 +163,6 @@ class EncodedCorpus:
     def __len__(self) -> int:
         return self.counts.kept
 
-    def pair(self, index: int) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]:
-        """Returns source and target ids of a pair, without SOS and EOS."""
-        return self.source[index], self.target[index]
-
 
 def cache_directory() -> Path:
     """Returns ``$NMT_CACHE``, or ``nmt`` in the user's cache folder."""

@@ -55,16 +55,13 @@ class LineReader:
                 f"{NEW_VOCABULARY}, or don't use context (--set data.history_turns=null).",
             )
 
-    def turns(self, line: str) -> list[str]:
-        """Splits a source line into the parts that are read one after another."""
-        return split_turns(line) if self.has_turns else [line]
-
-    def _read_turns(self, line: str) -> list[str]:
-        return split_turns(line, self.history_turns) if self.has_turns else [line]
+    def turns(self, line: str, context: int | None = None) -> list[str]:
+        """Splits a source line into the parts that are read one after another; see :func:`split_turns`."""
+        return split_turns(line, context) if self.has_turns else [line]
 
     def source_text(self, line: str) -> str:
         """Returns the part of a source line that is read."""
-        return TAB.join(self._read_turns(line))
+        return TAB.join(self.turns(line, self.history_turns))
 
     def current(self, line: str) -> str:
         """Returns the part of a line, source or target, that is translated."""
@@ -77,14 +74,14 @@ class LineReader:
 
     def source_ids(self, vocabulary: Vocabulary, line: str, limit: int | None = None) -> list[int]:
         """Returns the ids of a source line without EOS, or none if it has no translation because it is empty."""
-        *previous, current = map(vocabulary.encode, self._read_turns(line))
+        *previous, current = map(vocabulary.encode, self.turns(line, self.history_turns))
         separator = [] if vocabulary.separator is None else [vocabulary.separator]
         return _latest([*(ids + separator for ids in previous), current], limit)
 
     def source_pieces(self, vocabulary: Vocabulary, line: str, limit: int | None = None) -> list[Piece]:
         """Returns the ids of :meth:`source_ids` with their character positions in the line, which takes longer."""
         turns, begin = [], len(line) - len(self.source_text(line))
-        for text in self._read_turns(line):
+        for text in self.turns(line, self.history_turns):
             turns.append([Piece(i, begin + first, begin + last) for i, first, last in vocabulary.pieces(text)])
             begin += len(text) + len(TAB)
             if vocabulary.separator is not None and begin <= len(line):

@@ -3,7 +3,7 @@
 B counts the sentences still in the batch, k the hypotheses of each of G groups, L the rows that are not pruned.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Self
@@ -25,9 +25,6 @@ from nmt.recipe.schema import DecodingOptions
 
 MAX_IDLE = 1 / 8  # share of the batch that may be done before it is made smaller, which copies the state of the model
 BLOCK = 64  # tokens of the vocabulary whose maximum is computed together; maxima of blocks are cheap
-
-GroupChoice = Callable[[Tensor, Tensor, Tensor, int, DecodingOptions], tuple[Choice, Tensor]]
-"""Chooses the continuations of each group of hypotheses; see :func:`nmt.extensions.search.groups.choose_by_groups`."""
 
 
 @torch.no_grad()
@@ -161,7 +158,8 @@ class Beam(PerSource):
             best_BC, parent_BC, token_BC = top_continuations(logits_LV, offset_BK, count, live_L)
             return divide(best_BC, best_BC, parent_BC, token_BC, eos)[0]
         logits_BKV = of_all_rows(logits_LV, live_L, offset_BK)
-        choose: GroupChoice = provided("beam groups", "decoding.beam_groups")
+        choose = provided("beam groups", "decoding.beam_groups")
+        choice: Choice
         choice, self.penalty_BK = choose(logits_BKV, offset_BK, self.penalty_BK, eos, self.options)
         return choice
 

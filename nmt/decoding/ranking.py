@@ -8,8 +8,6 @@ from torch import Tensor
 from nmt.recipe.registry import Table, provided
 from nmt.recipe.schema import DecodingOptions
 
-LENGTH_PENALTY = "decoding.length_penalty"
-
 
 class LengthPenalty(ABC):
     """The score of a hypothesis as a function of its log-probability and its length.

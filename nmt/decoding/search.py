@@ -18,7 +18,7 @@ from nmt.decoding.graphed import RecordedSearch, is_plain
 from nmt.decoding.hypotheses import BeamObserver, Hypothesis, SearchBatch
 from nmt.decoding.parallel import map_by_length
 from nmt.decoding.processors import LOGITS_PROCESSORS, PROCESSORS, Bounds, LogitsProcessor, Spared, make_processors
-from nmt.decoding.ranking import LENGTH_PENALTIES, LENGTH_PENALTY, NO_MBR
+from nmt.decoding.ranking import LENGTH_PENALTIES, NO_MBR
 from nmt.metrics.table import check_metrics
 from nmt.models.contracts import Model
 from nmt.models.seq2seq import Seq2Seq
@@ -55,7 +55,7 @@ def check_components(options: DecodingOptions, problems: Problems) -> None:
     with problems:
         check_metrics([options.mbr], also=[NO_MBR])
     with problems:
-        LENGTH_PENALTIES.find(options.length_penalty, LENGTH_PENALTY)
+        LENGTH_PENALTIES.find(options.length_penalty, "decoding.length_penalty")
     with problems:
         LOGITS_PROCESSORS.choose_many(options.logits_processors, PROCESSORS)
 

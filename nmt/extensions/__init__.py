@@ -1,4 +1,4 @@
 """Extensions: each folder is attached by entry points, as another package would be, and can be deleted.
 
-``REQUIRES`` of an extension has the names of the other extensions that it imports.
+``REQUIRES`` of an extension that imports others has their names.
 """

@@ -143,8 +143,7 @@ def run(
     The output is complete, and has its final name, when the iterator is exhausted.
 
     Args:
-        output: file to write; its complete lines are the journal of the run.
-        resume: continue after the lines that a stopped run has written.
+        resume: continue after the complete lines that a stopped run has written.
         on_start: called with the number of lines that are done, and how many of them are computed again.
         on_progress: called with the number of lines that were computed since the last call.
 

@@ -14,18 +14,15 @@ from nmt.data.dialogue import TAB, current_turn
 
 Kind = Literal["loop", "copy", "empty", "long", "short"]
 
-DESCRIPTIONS: dict[Kind, str] = {
-    "loop": "repeat themselves",
-    "copy": "copy their source",
-    "empty": "are empty",
-    "long": "are far too long",
-    "short": "are far too short",
+DESCRIPTIONS: dict[Kind, tuple[str, str]] = {
+    "loop": ("repeats itself", "repeat themselves"),
+    "copy": ("copies its source", "copy their source"),
+    "empty": ("is empty", "are empty"),
+    "long": ("is far too long", "are far too long"),
+    "short": ("is far too short", "are far too short"),
 }
+"""Predicates of one translation and of several."""
 
-OF_ONE = {
-    "loop": "repeats itself", "copy": "copies its source", "empty": "is empty", "long": "is far too long",
-    "short": "is far too short",
-}  # fmt: skip
 MAX_SHARE, MIN_SERIOUS = 0.03, 3
 """Minimum share and number for which the cause is the model rather than single sentences."""
 
@@ -118,7 +115,7 @@ class DegenerateCount:
         for kind, lines in self.lines.items():
             if lines:
                 first = ", ".join(f"{line:,}" for line in lines[:3]) + (" …" if len(lines) > 3 else "")
-                described = DESCRIPTIONS[kind] if len(lines) > 1 else OF_ONE[kind]
+                described = DESCRIPTIONS[kind][len(lines) > 1]
                 kinds.append(f"{len(lines):,} {described} (line{'s' if len(lines) > 1 else ''} {first})")
         share = f"{self.num_degenerate:,} of {self.num_lines:,} translations ({self.share:.1%})"
         return f"{share} look degenerate: {', '.join(kinds)}"

@@ -123,7 +123,7 @@ class _NoInitialisation(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, given = getattr(func, "__name__", ""), (*args, *(kwargs or {}).values())
-        is_initial = name.endswith("_") and not name.endswith("__")
+        is_initial = name.endswith("_") and not name.endswith("__") and name != "requires_grad_"
         if given and is_initial and _is_parameter(given[0]):
             return given[0]  # torch.nn.init gives its tensor by name
         return func(*args, **(kwargs or {}))

@@ -10,6 +10,8 @@ from nmt.metrics.table import METRICS, check_metrics, higher_is_better
 from nmt.plotting.history import History
 from nmt.plotting.style import Picture, curves_size, scaled, style, visible
 
+MAX_SCALE = 1.3
+"""Size of the text, compared with that of a page, above which an axis has fewer numbers."""
 XAxis = Literal["updates", "minutes"]
 
 
@@ -38,6 +40,7 @@ def draw_runs(runs: Mapping[str, History], x: XAxis = "updates", metric: str = "
             axes.set_title(title)
             values = np.concatenate([line.get_ydata() for line in axes.lines])
             axes.set_visible(values.size > 0)  # no run has this figure
+            axes.locator_params(axis="x", nbins=4 if scaled(1) > MAX_SCALE else 6)
             if name == "gradient_norm" and values.size:  # a single spike would flatten everything else
                 axes.set_ylim(0, 1.5 * float(np.quantile(values, 0.98)))
         figure.supxlabel(x)
@@ -47,7 +50,8 @@ def draw_runs(runs: Mapping[str, History], x: XAxis = "updates", metric: str = "
 
 def draw_legend(figure: Figure) -> None:
     """Draws a legend above the axes, in as many columns as there is room for."""
-    handles, names = figure.axes[0].get_legend_handles_labels()
+    handles = [line for line in figure.axes[0].lines if not str(line.get_label()).startswith("_child")]
+    names = [str(line.get_label()) for line in handles]  # which may begin with "_"
     if not names:
         return
     columns = max(1, int(12 * figure.get_figwidth() / scaled(1) / (8 + max(map(len, names)))))

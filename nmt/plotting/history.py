@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from safetensors import SafetensorError, safe_open
 
 from nmt.core.console import warn
@@ -16,7 +15,7 @@ from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
 from nmt.core.model_directory import ModelDirectory
 from nmt.metrics.table import LOSS, METRICS, higher_is_better
-from nmt.recipe import yaml12
+from nmt.recipe.load import read_yaml
 
 MAX_FIGURE = 1e39
 """Larger figures are no output of a run, whose tensors have at most 32 bits, and sums of them could overflow."""
@@ -114,7 +113,8 @@ def read_history(directory: Path) -> History:
         except (ValueError, TypeError, KeyError):
             damaged.append(number)
     if damaged:
-        warn(f"{path}: left out {len(damaged)} that can't be read as events, the first on line {damaged[0]}.")
+        lines = f"{len(damaged)} line{'s' * (len(damaged) > 1)}"
+        warn(f"{path}: left out {lines} that can't be read as events, the first on line {damaged[0]}.")
     if not events:
         if damaged:
             raise UserError(f"{path} holds no line that can be read as an event.", "Copy it from the run again.")
@@ -151,10 +151,9 @@ def short_names(directories: Sequence[Path]) -> list[str]:
 def _recipe(directory: Path) -> dict[str, Any]:
     """Returns the recipe of a model directory; nothing where it can't be read."""
     try:
-        recipe = yaml12.load(ModelDirectory(directory).recipe.read_text("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        return read_yaml(ModelDirectory(directory).recipe)
+    except UserError:
         return {}
-    return recipe if isinstance(recipe, dict) else {}
 
 
 def _count_parameters(directory: Path) -> int | None:

@@ -63,10 +63,7 @@ def draw_matrix(
     their ponder steps, stand below the matrix, those of target words on its right.
 
     Args:
-        alignment: words, weights [T, S] and links.
-        gold: sure and possible links to lay over it.
-        title: a line above the picture.
-        numbers: write the weights into their cells.
+        title, numbers: a line above the picture; whether the weights are written into the cells.
         scale: the label of the scale of colours.
 
     Raises:
@@ -105,17 +102,7 @@ def plot_alignments(
     """Draw many sentence pairs: a PDF with a page for each, or a PNG or SVG file for each.
 
     A single pair is written to ``path`` itself; the files of several pairs have the number of the pair in their name.
-    A pair with more than MAX_WORDS words on a side is left out, with a warning.
-
-    Args:
-        alignments: the alignments to draw; may be a generator.
-        path: PNG, SVG or PDF by the suffix.
-        gold: sure and possible links of each pair, in order.
-        numbers: write the weights into their cells.
-        draw: draws a pair: :func:`draw_matrix`, or what an extension provides.
-
-    Returns:
-        The files written.
+    A pair with more than MAX_WORDS words on a side is left out, with a warning. Returns the files written.
 
     Raises:
         UserError: as :func:`draw_matrix` and :func:`nmt.plotting.style.write_figures`; or there is no pair that can be
@@ -148,23 +135,10 @@ def plot_alignments(
 
 
 def shown_words(alignment: WordAlignment, gold: GoldLinks | None) -> tuple[list[str], list[str]]:
-    """Source and target words as a picture can show them.
-
-    Raises:
-        UserError: a gold link is outside the pair.
-    """
-    num_source, num_target = len(alignment.source), len(alignment.target)
-    for source, target in sorted(gold[0] | gold[1]) if gold is not None else []:
-        if source >= num_source or target >= num_target:
-            raise UserError(
-                f"gold link {source}-{target} is outside the pair of {num_source} source and {num_target} "
-                f"target words that begins '{' '.join(alignment.source[:4])}'",
-                "Tokenize the sentences as the gold is (`nmt align --tokenized`), and give the gold source word first.",
-            )
+    """Source and target words as a picture can show them; raises UserError if a gold link is outside the pair."""
+    if gold is not None:
+        alignment.check_gold(gold[0] | gold[1])
     return list(map(visible, alignment.source)), list(map(visible, alignment.target))
-
-
-# --- parts of an alignment ---------------------------------------------------------------------------------
 
 
 def draw_weights(

@@ -81,9 +81,6 @@ _JOINERS = frozenset("\u200c\u200d" + "".join(map(chr, range(0xFE00, 0xFE10))))
 _NOT_FOR_TEXT = ("Last Resort", "STIX", "DejaVu Sans Display", "DejaVu Serif Display", "cm")
 _warned: set[str] = set()
 
-
-# --- themes ----------------------------------------------------------------------------------------------
-
 DARK_COLOURS = {
     INK: "#f2f2f2", FAINT_INK: "#aab2bd", GRID: "#3a424d", "#ffffff": "#15191f", "#000000": "#f2f2f2",
     "#0072b2": "#4aa8e8", "#d55e00": "#ff8a3d", "#009e73": "#2fcf9f", "#cc79a7": "#e79cc6", "#e69f00": "#ffc145",
@@ -205,9 +202,6 @@ def style(texts: Iterable[str] = ()) -> Iterator[None]:
         yield
 
 
-# --- words and fonts -------------------------------------------------------------------------------------
-
-
 def visible(text: str) -> str:
     """The text with control and format characters as escapes (``\\u200b``), cut to MAX_WORD_LENGTH characters."""
     text = text if len(text) <= MAX_WORD_LENGTH else text[: MAX_WORD_LENGTH - 1] + "…"
@@ -245,9 +239,6 @@ def _characters(family: str) -> frozenset[str]:
     except (ValueError, OSError, RuntimeError):  # a font removed or broken since matplotlib listed it
         return frozenset()
     return frozenset(map(chr, face.get_charmap()))
-
-
-# --- matrices of cells -----------------------------------------------------------------------------------
 
 
 def panels(num_rows: int, num_columns: int, width: float, height: float) -> tuple[Picture, list[list[Axes]]]:
@@ -288,11 +279,8 @@ def draw_cells(
 
 
 def draw_colour_bar(axes: Axes, label: str, left: float) -> float:
-    """Draws the scale of the shades, this number of cells from the left of the axes, and up to 1.4 inches high.
-
-    Returns:
-        Its height in cells.
-    """
+    """Draws the scale of the shades, this number of cells from the left of the axes, and up to 1.4 inches high. Returns
+    its height in cells."""
     num_rows, cell = axes.get_ylim()[0], cell_size(axes)
     height = min(1.4, max(num_rows * cell, 0.9)) / cell
     bar = inset(axes, left + 0.16 / cell, 0, scaled(0.09) / cell, height)
@@ -317,9 +305,6 @@ def font_size(axes: Axes) -> float:
     return min(cell_size(axes) * 72 * 0.6, scaled(11))
 
 
-# --- files -----------------------------------------------------------------------------------------------
-
-
 def suffix_of(path: Path) -> str:
     """The picture format by the name of the file: ``.png``, ``.svg`` or ``.pdf``.
 
@@ -341,14 +326,11 @@ def write_figure(figure: Figure, path: Path) -> None:
 
 
 def write_figures(figures: Iterable[tuple[int | None, Figure]], path: Path) -> list[Path]:
-    """Write figures as PNG, SVG or PDF by the suffix: a PDF has a page for each, PNG and SVG a file for each.
+    """Write figures as PNG, SVG or PDF by the suffix: a PDF has a page for each, PNG and SVG a file. Returns the files.
 
     Args:
         figures: may be a generator; one figure is held at a time. The number of a figure becomes part of the file's
             name: ``links-0001.png`` for ``links.png``; None leaves the name as it is.
-
-    Returns:
-        The files written.
 
     Raises:
         UserError: the suffix is unknown, or a file cannot be written.

@@ -9,8 +9,7 @@ from typing import Any
 from nmt.alignment.aer import score_files as score_links
 from nmt.alignment.links import WordAlignment, format_pharaoh, write_alignments
 from nmt.core import console
-from nmt.core.errors import UserError
-from nmt.core.files import explained
+from nmt.core.files import check_unused, explained
 from nmt.core.jsonlines import parse_object
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
@@ -28,26 +27,16 @@ TRAINED_BLEU = 90.0
 
 
 def quickstart(output: Path, overrides: Mapping[str, Any] = {}) -> dict[str, Any]:
-    """Train, translate, score, align and plot.
+    """Trains, translates, scores, aligns and plots; returns the figures, which are those in ``quickstart.json``.
 
     Writes into ``output``: ``data/`` (the corpus, with its true alignments), ``model/`` (a model directory),
-    ``test.translated.de``, ``test.links``, ``plots/`` and ``quickstart.json``.
-
-    Args:
-        output: made if it doesn't exist, and empty if it does.
-        overrides: keys of the recipe ``quickstart`` and their values.
-
-    Returns:
-        The figures, which are those in ``quickstart.json``.
-
-    Raises:
-        UserError: ``output`` holds something already or can't be written, or an override is wrong.
+    ``test.translated.de``, ``test.links``, ``plots/`` and ``quickstart.json``. Raises UserError if it holds something
+    already or can't be written, or an override is wrong.
     """
     started = time.perf_counter()
     overrides = {"data.root": str(output / "data"), **overrides}
     resolve("quickstart", overrides)  # refuses wrong values before anything is written
-    if output.is_dir() and any(output.iterdir()):
-        raise UserError(f"{output} is not empty.", "Choose another folder with -o, or delete that one.")
+    check_unused(output)
     corpus = splits()
     _write_corpus(output / "data", corpus)
     console.say(f"wrote {len(corpus['train']):,} English-German pairs of the embedded corpus to {output / 'data'}")

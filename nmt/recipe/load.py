@@ -35,10 +35,7 @@ def load_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] = {}) ->
 
 
 def read_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] = {}) -> tuple[str, dict[str, Any]]:
-    """Reads the keys of a recipe without checking them, and applies overrides.
-
-    Returns:
-        What messages call the recipe, and its keys.
+    """Returns what messages call a recipe, and its keys, with overrides applied and not checked.
 
     Raises:
         UserError: no such recipe, not YAML, a plugin that is missing, or a newer format.

@@ -129,7 +129,7 @@ def _describe(options: type[Options], problem: dict[str, Any], place: str) -> tu
     if problem["type"] == "missing":
         return f"the key {key!r} is missing", f"Add it to the recipe, or give --set {place}{key}=…."
     if problem["type"] == "value_error":
-        return problem["msg"].removeprefix("Value error, "), "Change the recipe, or give --set KEY=VALUE."
+        return problem["msg"].removeprefix("Value error, "), "Change one of these options."
     field = group.model_fields.get(location[-1]) if location else None
     about = f" ({field.description})" if field is not None and field.description else ""
     message = "this must be a group of keys" if problem["type"] == "model_type" else problem["msg"]

@@ -28,8 +28,6 @@ from nmt.recipe.options import ChoiceOf, Options, as_mapping, validate
 
 GROUP = "nmt.components"
 """The group of entry points that declare components; those of one kind have the group ``nmt.components.KIND``."""
-OWN = "nmt"
-"""The distribution whose components need no plugin."""
 
 KINDS = (
     "attention",
@@ -248,6 +246,12 @@ class WrittenOut(dict[str, Any], Generic[T]):
         self.choice = choice
 
 
+def object_at(place: str) -> Any:
+    """Returns the object of a place ``module:name``, whose module is imported."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
 class Table(Mapping[str, type[T]], Generic[T]):
     """The components of one kind, by the name that a recipe uses: those of nmt and those of plugins.
 
@@ -266,14 +270,7 @@ class Table(Mapping[str, type[T]], Generic[T]):
     @cached_property
     def builtin(self) -> dict[str, type[T]]:
         """The rows of nmt."""
-        rows: dict[str, type[T]] = {}
-        for name, row in self._given.items():
-            if isinstance(row, str):
-                module, _, attribute = row.partition(":")
-                rows[name] = getattr(importlib.import_module(module), attribute)
-            else:
-                rows[name] = row
-        return rows
+        return {name: object_at(row) if isinstance(row, str) else row for name, row in self._given.items()}
 
     def _rows(self) -> dict[str, type[T]]:
         rows, owners = dict(self.builtin), dict.fromkeys(self.builtin, "nmt")
@@ -375,7 +372,7 @@ def required_plugins(values: Any) -> dict[str, str]:
     """The plugins whose components a recipe names: module to distribution."""
     names, rows = set(_texts(values)), dict[type, Row]()
     for row in (*chain.from_iterable(map(_installed, (None, *TABLES))), *_added):
-        if row.name in names and row.distribution != OWN:
+        if row.name in names and row.distribution != "nmt":
             rows.setdefault(row.component, row)  # it can be both installed and in a module that the user names
     return {row.module: row.distribution for row in rows.values()}
 

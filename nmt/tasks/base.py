@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from nmt.core.errors import UserError
 from nmt.data.dialogue import LineReader
-from nmt.data.vocabulary.base import NEW_VOCABULARY, Piece, Vocabulary
+from nmt.data.vocabulary.base import NEW_VOCABULARY
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.sentencepiece import MAX_LINES
 from nmt.data.words import Words
@@ -21,7 +21,7 @@ NO_SENTENCES = "The modifiers change sentences and their translations.", "Name a
 
 
 class Task:
-    """Encodes lines, learns vocabularies, searches and decodes for one kind of model.
+    """Reads lines, learns vocabularies and searches for one kind of model.
 
     This base class translates sentences. A subclass overrides what its kind of model does differently and gets a row in
     :data:`nmt.tasks.TASKS`; no other code asks which kind of model it works with. A class from an outside package is
@@ -75,8 +75,6 @@ class Task:
         if feature in self.refused:
             raise UserError(*self.refused[feature])
 
-    # Vocabularies
-
     def vocabulary_lines(self, options: VocabularyOptions) -> int | None:
         """Returns the maximum number of pairs that vocabularies are learned from; None for all."""
         return None if options.type == "word" or self.has_labels else MAX_LINES // (2 if options.joint else 1)
@@ -101,33 +99,9 @@ class Task:
                 f"{NEW_VOCABULARY}.",
             )
 
-    # Lines
-
-    def encode_source(self, vocabulary: Vocabulary, line: str, limit: int | None = None) -> list[int]:
-        """Returns the ids of a source line without EOS; none if there is nothing to do.
-
-        Args:
-            limit: maximum number of ids above which context, if there is any, is dropped.
-        """
-        return self.reader.source_ids(vocabulary, line, limit)
-
-    def source_pieces(self, vocabulary: Vocabulary, line: str, limit: int | None = None) -> list[Piece]:
-        """Returns the ids of :meth:`encode_source` with their character positions in the line."""
-        return self.reader.source_pieces(vocabulary, line, limit)
-
-    def encode_target(self, vocabulary: Vocabulary, line: str) -> list[int]:
-        """Returns the ids of a target line without SOS and EOS."""
-        return vocabulary.encode(self.reader.current(line))
-
-    def decode(self, vocabulary: Vocabulary, ids: Sequence[int]) -> str:
-        """Returns the output line of target ids."""
-        return vocabulary.decode(ids)
-
     def target_words(self, target: Words) -> Words:
         """Returns the units of a target line that are aligned with source words."""
         return target
-
-    # Search
 
     def search(
         self, batch: SearchBatch, processors: Sequence[LogitsProcessor], constraints: Sequence[LexicalConstraints]

@@ -23,9 +23,7 @@ SUMS = "SHA256SUMS"
 class CheckpointFolder:
     """``checkpoints/step-NNNNNN/``: weights.safetensors, training.safetensors, state.json and SHA256SUMS.
 
-    Args:
-        keep_last: how many of the newest stay.
-        keep_best: how many of the best by validation stay beside them.
+    ``keep_last`` of the newest stay, and beside them ``keep_best`` of the best by validation.
     """
 
     def __init__(self, directory: Path, keep_last: int = 2, keep_best: int = 1) -> None:

@@ -147,8 +147,7 @@ def prepare_data(
     The training techniques of the recipe read the vocabularies, and say what batches have beside the ids.
 
     Args:
-        pairs: sentence pairs to train on, in place of the text that the recipe names.
-        valid: such pairs for validation.
+        pairs, valid: as in :func:`nmt.train`.
         resumed: the model directory whose vocabularies are to be used again.
         process_group: the processes of the run; one of them does the work.
     """

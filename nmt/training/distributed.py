@@ -273,14 +273,11 @@ class ProcessGroup:
         except RuntimeError as error:  # DistBackendError is one
             if not isinstance(error, dist.DistError) and not any(sign in str(error) for sign in _LOST):
                 raise
-            raise self._lost() from None
-
-    def _lost(self) -> UserError:
-        return UserError(
-            f"Process {self.rank} has lost the others: one of them has ended, or has not answered for "
-            f"{PATIENCE.total_seconds() / 60:.0f} minutes.",
-            "The message of that process has the reason. The last checkpoint is intact: resume with --resume.",
-        )
+            raise UserError(
+                f"Process {self.rank} has lost the others: one of them has ended, or has not answered for "
+                f"{PATIENCE.total_seconds() / 60:.0f} minutes.",
+                "The message of that process has the reason. The last checkpoint is intact: resume with --resume.",
+            ) from None
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
         """Returns every ``size``-th item, so that work sorted by length is divided evenly."""

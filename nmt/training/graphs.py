@@ -26,7 +26,6 @@ Figures = dict[str, Tensor]
 """``nll``, the summed -log p of the target, and the extra losses by name."""
 HasGradient = tuple[bool, ...]
 """Whether each trained parameter has a gradient."""
-Shape = tuple[int, int, int]
 
 
 def constant_scaler(device: torch.device) -> torch.amp.GradScaler:
@@ -47,16 +46,14 @@ def records_graphs(objective: Objective, options: TrainingOptions) -> bool:
     return options.cuda_graphs and objective.model.device.type == "cuda" and not uncapturable(objective)
 
 
-def uncapturable(objective: Objective) -> str:
-    """Returns the module or technique that no graph can hold, as its attribute ``capturable`` says; empty without one.
+def uncapturable(objective: Objective) -> bool:
+    """Returns whether no graph can hold a module or technique, as its attribute ``capturable`` says.
 
     A graph repeats the operations of one batch, so what is computed may not depend on values, on the number of the
     update, or on anything that the CPU draws or reads.
     """
-    for name, part in (*objective.model.named_modules(), *objective.techniques.items()):
-        if not getattr(part, "capturable", True):
-            return name or type(part).__name__
-    return ""
+    parts = (*objective.model.modules(), *objective.techniques.values())
+    return not all(getattr(part, "capturable", True) for part in parts)
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ class DeviceGradients:
         self._write_copies = self._convert_weights
         self._one_over_tokens = torch.zeros((), device=self._device)
         self._examples = sorted(examples, key=lambda batch: batch.num_positions, reverse=True)[:MOST_SHAPES]
-        self._recorded: dict[Shape, _Recorded] = {}
+        self._recorded: dict[tuple[int, int, int], _Recorded] = {}
         self.record = (record or CudaGraphs(self._device)) if examples else None
 
     def begin(self, num_tokens: int) -> None:
@@ -201,14 +198,8 @@ class DeviceGradients:
 class DeviceUpdate:
     """Clips gradients and changes weights on an accelerator, as one graph if the gradients have graphs.
 
-    A graph needs an optimizer with the option ``capturable`` of PyTorch, whose learning rate can be a tensor.
-
-    Args:
-        optimizer: of the parameters.
-        scaler: of the loss; it leaves out an update whose gradient isn't finite.
-        parameters: those that are trained.
-        clip_norm: the greatest norm of the gradient.
-        record: runs a function and returns what repeats it; None to start each operation.
+    A graph needs an optimizer with the option ``capturable`` of PyTorch, whose learning rate can be a tensor; without
+    ``record`` each operation is started. The scaler leaves out an update whose gradient isn't finite.
     """
 
     def __init__(

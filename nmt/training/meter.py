@@ -19,9 +19,6 @@ LONG = 200
 """Number of consecutive updates above the threshold before a warning."""
 
 
-NO_FIGURES = torch.empty(0)
-
-
 @dataclass
 class Update:
     """Figures of an update, and on an accelerator a tensor of those that haven't been read."""
@@ -31,7 +28,7 @@ class Update:
     tokens: int
     positions: int
     padding: int
-    figures: Tensor = NO_FIGURES
+    figures: Tensor = field(default_factory=lambda: torch.empty(0))
     """Norm of the gradient, summed -log p of the target, and the extra losses."""
     names: Sequence[str] = ()
     """Names of the extra losses."""

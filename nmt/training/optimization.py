@@ -217,6 +217,9 @@ class Schedule:
     def after_update(self, step: int, seconds: float, limit: float) -> None:
         """Is called after each update of a run that ends after ``limit`` seconds and not after a number of updates."""
 
+    def lengthen(self, step: int, seconds: float, limit: float) -> None:
+        """Is called before the first update of a run that went on for fewer seconds than ``limit`` before."""
+
     def begins_to_fall(self, step: int) -> bool:
         """Returns whether the rate stays high until update ``step`` and falls from then on, to the end of the run."""
         return False
@@ -314,6 +317,10 @@ class Cosine(Schedule):
         marks.append((step, seconds))
         updates_left = (limit - seconds) * (step - first) / (seconds - start)
         self.lengths[step] = step + max(1, round(updates_left))
+
+    def lengthen(self, step: int, seconds: float, limit: float) -> None:
+        self.lengths = {step: step + max(1, round((limit - seconds) * step / max(seconds, 1e-9)))}
+        self._has_ended = False
 
     def begins_to_fall(self, step: int) -> bool:
         return bool(self.lengths) and self.done(step) < self.options.stable_fraction <= self.done(step + 1)

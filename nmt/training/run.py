@@ -72,7 +72,7 @@ class TrainingRun:
 
 def train(
     recipe: str | Path | Recipe,
-    output: str | Path | None = None,
+    output: str | Path | ModelDirectory | None = None,
     *,
     overrides: Mapping[str, Any] = {},
     resume: bool = False,
@@ -81,26 +81,13 @@ def train(
     on_event: Sink | None = None,
     deadline: float | None = None,
 ) -> Path:
-    """Trains a model and writes a model directory.
+    """Trains the model of a recipe; returns the path of its model directory. See :func:`nmt.train` for the others.
 
     Args:
-        recipe: a path, the name of a shipped recipe, or a recipe.
-        output: the model directory, which is made if it doesn't exist. None for runs/NAME, by the name of the recipe.
-        overrides: recipe keys and their values, such as ``{"training.max_epochs": 3}``.
-        resume: continue from the last checkpoint in ``output``, or begin if there is none.
-        pairs: (source, target) sentences to train on, in place of the text that the recipe names.
-        valid: such pairs for validation; without them, but with ``pairs``, some of those are held out.
-        on_event: called with each event of the run; :mod:`nmt.training.events` lists them.
         deadline: time of :func:`time.monotonic` at which training ends, in place of ``training.max_minutes``.
-
-    Returns:
-        The path of the model directory; from :func:`nmt.train`, a :class:`nmt.Run`, which is one.
-
-    Raises:
-        UserError: the recipe or the text can't be used; the message says what to do.
-        Interrupted: Ctrl-C or SIGTERM, after a checkpoint was saved.
     """
-    directory = ModelDirectory(output if output is not None else default_output(recipe))
+    output = default_output(recipe) if output is None else output
+    directory = output if isinstance(output, ModelDirectory) else ModelDirectory(output)
     with TrainingRun.open(resolve(recipe, overrides), directory, resume) as run:
         if resume and run.checkpoint is None:
             say("no checkpoint to resume from: starting at the beginning")

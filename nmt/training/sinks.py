@@ -45,10 +45,9 @@ def open_sinks(directory: ModelDirectory, tensorboard: bool, on_event: Sink | No
         UserError: TensorBoard isn't installed, or not the extension that writes for it.
     """
     with contextlib.ExitStack() as stack:
-        sinks: list[Sink] = [metrics_file(directory.metrics), ConsoleSink(stack)]
+        sinks: list[Sink] = [metrics_file(directory.metrics), ConsoleSink(stack), sample_files(directory.samples)]
         if tensorboard:
             sinks.append(provided("TensorBoard", "training.tensorboard")(directory.tensorboard, stack))
-        sinks += [sample_files(directory.samples)]
         sinks += [observation_file(directory, name) for name in OBSERVERS]
         sinks += [on_event] if on_event is not None else []
 

@@ -20,7 +20,7 @@ from nmt.models.weights import read_tensors, save_weights, weights_of
 from nmt.recipe.registry import provided
 from nmt.recipe.schema import Recipe
 from nmt.training import events
-from nmt.training.checkpoint import CheckpointFolder, damage, training_tensors
+from nmt.training.checkpoint import CheckpointFolder, damage, read_state, training_tensors
 from nmt.training.distributed import REPEATED, SINGLE_PROCESS, Interrupted, Interrupts, ProcessGroup
 from nmt.training.events import Event, Sink
 from nmt.training.graphs import DeviceGradients, DeviceUpdate, computes_on_device, constant_scaler, records_graphs
@@ -42,16 +42,11 @@ NUM_SAMPLES = 5
 
 
 class Trainer:
-    """Trains a model directory.
+    """Trains a model directory, which holds recipe and vocabulary already.
 
     Args:
-        recipe: it chooses the optimizer and the schedule.
-        objective: the model, on its device, and its loss.
-        batches: the endless stream of training batches.
-        validator: measures the model; None where there is nothing to validate on.
-        directory: the model directory, already holding recipe and vocabulary.
-        emit: takes the events of the run.
-        process_group: the processes that train this model together.
+        objective: on the device of the run.
+        validator: None where there is nothing to validate on.
     """
 
     def __init__(
@@ -365,6 +360,9 @@ class Trainer:
         """Resumes from a checkpoint."""
         self.state.load(checkpoint, self.process_group.rank)
         self._last_checkpoint = None if self.progress.validation_due else self.progress.step
+        progress, before = self.progress, read_state(checkpoint).get("max_minutes")
+        if self.ends_by_time and progress.step and 60 * (before or 0) < self._limit < math.inf:
+            self.schedule.lengthen(progress.step, progress.seconds, self._limit)
         # After a kill, model.safetensors may be newer than the checkpoint.
         best = self.checkpoints.at(self.progress.best_step)
         if self.process_group.is_main and self.progress.best is not None and best.is_dir() and not damage(best):

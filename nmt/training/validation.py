@@ -220,7 +220,7 @@ class Validator:
 
     def _best(self, hypotheses: Sequence[Hypothesis], source: str) -> str:
         """Returns the translation that ``nmt translate`` gives for the hypotheses of a line."""
-        texts = [self._task.decode(self._vocabularies.target, hypothesis.ids) for hypothesis in hypotheses]
+        texts = [self._vocabularies.target.decode(hypothesis.ids) for hypothesis in hypotheses]
         return texts[mbr_order(texts, self._decoding.mbr, source)[0]] if texts else ""
 
 

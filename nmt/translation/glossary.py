@@ -29,7 +29,8 @@ class Glossary:
         self._terms = {
             _key(source): (source, target) for source, target in terms.items() if _key(source) and target.strip()
         }
-        ordered = sorted(self._terms, key=len, reverse=True)
+        names = (" ".join(source.split()) for source, _ in self._terms.values())
+        ordered = sorted(names, key=len, reverse=True)
         patterns: dict[bool, list[str]] = {True: [], False: []}
         for name in ordered:
             patterns[_has_spaces(name)].append(re.sub(r"\\ ", r"\\s+", re.escape(name)))
@@ -77,8 +78,9 @@ class Glossary:
     def _term(self, text: str) -> Term:
         if (term := self._terms.get(_key(text))) is None:
             # The pattern takes more letters for the same than the keys, such as İ and i.
-            text, found = " ".join(text.split()), self._terms.items()
-            term = next(each for name, each in found if re.fullmatch(re.escape(name), text, re.IGNORECASE))
+            text, terms = " ".join(text.split()), self._terms.values()
+            names = ((" ".join(each[0].split()), each) for each in terms)
+            term = next(each for name, each in names if re.fullmatch(re.escape(name), text, re.IGNORECASE))
         return term
 
     def terms_in(self, source: str) -> list[Term]:

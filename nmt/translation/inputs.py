@@ -13,9 +13,6 @@ from nmt.recipe.registry import Table
 if TYPE_CHECKING:
     from nmt.translation.job import TranslationJob
 
-LINES = ("text", "jsonl")
-"""Names of the formats whose lines are translated one by one."""
-
 
 @dataclass(frozen=True)
 class Work:
@@ -31,7 +28,7 @@ class Work:
 
 
 class InputFormat:
-    """A format of input, which is read as lines; this one is text.
+    """A format of input, which is read as lines; this one is text or JSON whose lines are translated one by one.
 
     An extension derives a class, which reads sentences of a document as lines, and attaches it by an entry point of the
     group ``nmt.components.input_format``.
@@ -42,12 +39,12 @@ class InputFormat:
     @classmethod
     def names(cls) -> list[str]:
         """Returns the names that ``--input-format`` takes."""
-        return [*LINES]
+        return ["text", "jsonl"]
 
     @classmethod
     def reads(cls, path: Path | str, name: str | None) -> bool:
         """Returns whether an input has this format, by its name or by the one that was given."""
-        return name in LINES
+        return name in cls.names()
 
     @classmethod
     def check(cls, path: Path | str, options: Any) -> None:
@@ -73,7 +70,7 @@ class InputFormat:
         return Work(job, read_lines(path), ResumableOutput(output))
 
 
-INPUT_FORMATS: Table[InputFormat] = Table("input format", InputFormat, {})
+INPUT_FORMATS: Table[InputFormat] = Table("input format", InputFormat, {"lines": InputFormat})
 
 
 def format_of(path: Path | str, name: str | None = None) -> type[InputFormat]:
@@ -85,12 +82,10 @@ def format_of(path: Path | str, name: str | None = None) -> type[InputFormat]:
     Raises:
         UserError: there is no such format.
     """
-    if name in LINES:
-        return InputFormat
     formats = [*INPUT_FORMATS.values()]
     found = next((each for each in formats if each.reads(path, name)), None)
     if found is None and name is not None:
-        names = ", ".join([*LINES, *(known for each in formats for known in each.names())])
+        names = ", ".join(known for each in formats for known in each.names())
         remedy = f"Give one of {names}. If it belongs to a plugin, give --plugin MODULE."
         raise UserError(f"There is no input format {name!r}.", remedy)
     return found or InputFormat

@@ -30,7 +30,7 @@ def name_of(code: str) -> str:
 
 @cache
 def language_identifier() -> Any:
-    """Returns the identifier of py3langid (Lui & Baldwin 2012); ImportError if it isn't installed."""
+    """Returns the identifier of py3langid (Lui & Baldwin 2012)."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -106,8 +106,8 @@ class LoadedModel:
 
         There may be more than ``max_pieces`` of them: the callers decide whether to cut or to refuse such a line.
         """
-        return self.task.encode_source(self.vocabularies.source, line, self.max_pieces)
+        return self.task.reader.source_ids(self.vocabularies.source, line, self.max_pieces)
 
     def encode_target(self, line: str) -> list[int]:
         """The ids of a translation, without SOS and EOS; of a dialogue, those of the current turn."""
-        return self.task.encode_target(self.vocabularies.target, line)
+        return self.vocabularies.target.encode(self.task.reader.current(line))

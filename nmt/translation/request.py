@@ -19,6 +19,8 @@ from nmt.translation.results import Candidate
 
 FULL_STOPS = frozenset((".", "!", "?", "…", "...", "。", "！", "？", "।", "؟", "።", "։"))
 """Punctuation marks that end sentences."""
+INVISIBLE = dict.fromkeys((0xAD, 0x2060, 0xFEFF))
+"""Soft hyphens, word joiners and byte order marks, for ``str.translate``."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class Request:
     """Phrases that the translation contains, word for word, in a place that the search chooses."""
     terms: Mapping[str, str] = field(default_factory=dict)
     """Translations of terms of the source, which stand in their places: see :mod:`nmt.translation.glossary`."""
+
+    def __post_init__(self) -> None:
+        """Takes out characters that only tell where a line may be broken: a vocabulary divides words there."""
+        object.__setattr__(self, "source", self.source.translate(INVISIBLE))
 
     @classmethod
     def from_text(cls, line: str, number: int) -> "Request":

@@ -59,6 +59,7 @@ class LineSearch:
                 most = self._translator.max_pieces
                 warn(f"line {number} has {len(ids):,} pieces: only the first {most} are translated.")
         self._check_tags(requests, numbers)
+        encoded = [ids if request.source.strip() else [] for ids, request in zip(encoded, requests, strict=True)]
         filled = [index for index, ids in enumerate(encoded) if ids]
         on_progress(len(requests) - len(filled))
         query = Query(
@@ -78,7 +79,11 @@ class LineSearch:
             found.append(candidates or [NO_CANDIDATE])
         if any(request.terms for request in requests):
             place_terms = provided("terms", "A request with terms")
-            found = place_terms(self._translator, requests, numbers, found, options, self._without_terms)
+            placed = place_terms(self._translator, requests, numbers, found, options, self._without_terms)
+            found = [
+                before if after is before else self._constraints.allowed(number, [*after, *before])
+                for number, before, after in zip(numbers, found, placed, strict=True)
+            ]
         return found
 
     def _without_terms(
@@ -101,7 +106,7 @@ class LineSearch:
     def _candidate(self, hypothesis: Hypothesis, line: str) -> Candidate:
         translator = self._translator
         vocabulary, ids = translator.vocabularies.target, hypothesis.ids
-        text = translator.task.decode(vocabulary, ids)
+        text = vocabulary.decode(ids)
         if self._constraints.replace_unknown and vocabulary.unk in ids:
             attended = translator.aligner.attended_words(line, ids)
             words = {at: self._constraints.translated(attended[at]) for at, i in enumerate(ids) if i == vocabulary.unk}
@@ -113,11 +118,6 @@ class LineSearch:
 
 class WindowTranslation:
     """Translates windows of lines: lets extensions change the requests, searches, and examines what was found.
-
-    Args:
-        options: what all lines have in common.
-        decoding: the options of the search.
-        processors: logits processors, beside those that the options name.
 
     Raises:
         UserError: the options exclude each other, or the model doesn't support one.

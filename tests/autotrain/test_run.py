@@ -20,6 +20,7 @@ from nmt.autotrain.choice import (
 )
 from nmt.autotrain.prepared import Request, prepare
 from nmt.core.errors import UserError
+from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import read_lines
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.weights import read_tensors
@@ -72,11 +73,18 @@ def test_two_files_and_minutes_give_a_tested_model_whose_recipe_repeats_it(
 
     with pytest.raises(UserError, match="holds a run already"):
         nmt.train(*text, output=run, minutes=0.1)
-    with pytest.raises(UserError, match=r"has had 0\.0 minutes"):
+    with pytest.raises(UserError, match=r"has had 0\.\d minutes"):
         nmt.train(*text, output=run, minutes=0.001, resume=True)
-    nmt.train(*text, output=run, minutes=0.08, resume=True)
-    assert nmt.load_recipe(run / "recipe.yaml").training.expected_score is None
-    assert "done: " in capsys.readouterr().err
+    step = nmt.load_recipe(run / "recipe.yaml").training.max_steps
+    moved = run.rename(tmp_path / "moved")
+    moved_run = nmt.train(*text, output=moved, minutes=0.5, resume=True, overrides={"training.clip_norm": 7.0})
+    trained = nmt.load_recipe(moved_run / "recipe.yaml").training
+    assert trained.expected_score is None
+    assert (trained.max_steps or 0) > 3 * (step or 0)  # however much longer than before
+    output = capsys.readouterr()
+    assert "max_minutes (0.5) reached" in output.err or "fallen to its end" in output.err
+    assert "training.clip_norm is 7.0, was " in output.err
+    run = nmt.Run(moved)
     tuned = nmt.train(*text, output=tmp_path / "tuned", minutes=0.02, start=run)
     assert nmt.load_recipe(tuned / "recipe.yaml").model.embedding_size == 32
     shown = capsys.readouterr().out
@@ -256,11 +264,13 @@ def test_the_minutes_of_a_command_include_its_imports(run_nmt: RunNmt, monkeypat
         (["EN", "DE", "--set", "model.width=3", "--minutes", "1", "-o", "run"], "model.width"),
         (["EN", "DE", "--set", "vocabulary.size=[2]", "--minutes", "1", "-o", "run"], "'size' is [2]: input should be"),
         (["EN", "DE", "--set", "vocabulary.size=0", "--minutes", "1", "-o", "run"], "'size' is 0: input should be"),
-        (["EN", "DE", "--set", "data.train=all", "-o", "run"], "data.train names other text than the command"),
-        (["EN", "DE", "--set", "data={train: all}", "-o", "run"], "data names other text than the command"),
+        (["EN", "DE", "--set", "data.train=all", "-o", "run"], "data.train is chosen by the command"),
+        (["EN", "DE", "--set", "data={train: all}", "-o", "run"], "data is chosen by the command"),
         (["quickstart", "--minutes", "3"], "are for text files"),
         (["none.tsv", "--minutes", "3"], "File not found: none.tsv"),
         ([], "no text and no recipe"),
+        (["EN", "DE", "--dry-run", "--resume"], "is for a new run"),
+        (["EN", "DE", "--from", "x"], "x is not a model directory"),
     ],
 )
 def test_what_cannot_be_trained_on_is_refused(
@@ -305,12 +315,18 @@ def test_a_run_does_not_write_over_the_text_that_is_given(text: tuple[Path, Path
         path.write_bytes(given.read_bytes())
     with pytest.raises(UserError, match="has the text that was given"):
         nmt.train(tmp_path / "text", output=tmp_path, minutes=0.02)
+    with pytest.raises(UserError, match="has files, and would be written"):
+        nmt.train(*text, output=tmp_path, minutes=0.02)
+    with ModelDirectory(tmp_path / "busy").writing(), pytest.raises(UserError, match="another process"):
+        nmt.train(*text, output=tmp_path / "busy", minutes=0.02)
     assert files[0].read_bytes() == text[0].read_bytes()
+    with pytest.raises(UserError, match="minutes is nan"):
+        nmt.train(*text, output=tmp_path / "new", minutes=float("nan"))
 
 
-@pytest.mark.parametrize("line", ["", "word " * 3000])
+@pytest.mark.parametrize(("line", "is_seen"), [("", False), ("word " * 3000, True)])
 def test_validation_text_that_is_unusable_is_replaced(
-    text: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str
+    text: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, is_seen: bool
 ) -> None:
     for path in text:
         lines = list(read_lines(path))[:60]
@@ -318,8 +334,8 @@ def test_validation_text_that_is_unusable_is_replaced(
         (tmp_path / f"valid{path.suffix}").write_text(f"{line}\n" * 3, "utf-8")
     prepared = prepare(Request([tmp_path], 1.0), tmp_path / "text")
     assert prepared.texts.valid
-    assert set(prepared.texts.valid) <= set(prepared.texts.train)
-    assert "text that the model has seen" in capsys.readouterr().err
+    assert bool(set(prepared.texts.valid) & set(prepared.texts.train)) == is_seen
+    assert ("text that the model has seen" in capsys.readouterr().err) == is_seen
 
 
 def test_text_without_a_pair_that_can_be_trained_on_is_refused(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ def write(folder: Path, **files: str) -> None:
         ("a.csv", "German;English\n" + "".join(f"{s};{t}\n".replace(" ", "\r") for s, t in PAIRS), ("de", "en")),
         ("a.csv", "de,en\n" + "".join(f'"{s}","{t}"\n'.replace(" ", "\n") for s, t in PAIRS), ("de", "en")),
         ("a.csv", "de,en\n\n" + "".join(f'"{s}","{t}"\n,\n' for s, t in PAIRS), ("de", "en")),
+        ("a.csv", "DE, EN\n" + "".join(f"{s},{t}\n" for s, t in PAIRS), ("de", "en")),
+        ("a.jsonl", "".join(json.dumps({"de": s, "en": t}) + "\n\n" for s, t in [("x", None), *PAIRS]), ("de", "en")),
         ("a.tsv", "id\tde\ten\n" + "".join(f"7\t{s}\t{t}\n" for s, t in PAIRS), ("de", "en")),
     ],
 )
@@ -133,6 +135,7 @@ def test_text_that_cannot_be_read_is_refused(tmp_path: Path, names: list[str], m
         ("app.pt-BR", "app.en", ("pt-BR", "en")),
         ("german.txt", "english.txt.zst", None),
         ("x.txt", "y.txt", None),
+        ("text.src", "text.tgt", None),
         ("text.1", "text.2", None),
         ("a/text", "b/text", None),
     ],

@@ -148,6 +148,10 @@ LEXICON_ONLY = ("--lexicon-only uses no attention",)
         ("--lexicon-only --grid -o heads.png", LEXICON_ONLY),
         ("--lexicon-only -o look.html", LEXICON_ONLY),
         ("--lexicon-only --heads attention", LEXICON_ONLY),
+        ("--gold x.gold", ("--gold is shown in pictures and pages",)),
+        ("--numbers -o look.html", ("--numbers is for pictures",)),
+        ("--method threshold --symmetrize union", ("--symmetrize has no effect",)),
+        ("--method argmax --threshold 0.2", ("--threshold has no effect",)),
     ],
 )
 def test_what_does_not_go_together(

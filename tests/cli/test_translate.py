@@ -318,6 +318,9 @@ def test_work_of_another_job_is_not_gone_on_with(
         (["--interactive", "-i", "x"], "--interactive"),
         (["--interactive", "-o", "x"], "--interactive"),
         (["--score-only", "a", "b", "--resume"], "--score-only"),
+        (["--top-k", "5"], "--top-k has an effect with --search sample alone"),
+        (["--diversity", "3"], "Give --beam-groups, too"),
+        (["--unknown-lexicon", __file__], "Give --replace-unknown, too"),
     ],
 )
 def test_what_does_not_go_together(run_nmt: RunNmt, tiny_model: Path, options: list[str], expected: str) -> None:

@@ -84,6 +84,24 @@ def test_a_forbidden_phrase_is_avoided(run_nmt: RunNmt, tiny_model: Path) -> Non
     assert "the garden" not in after
 
 
+@pytest.mark.extension("terms")
+def test_a_forbidden_phrase_is_avoided_for_a_term(tiny_model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    request = Request("Der Hund schläft im Garten.", terms={"Garten": "park"})
+    options = {"constraints": OutputConstraints(forbid=["park"])}
+    (found,) = nmt.load(tiny_model, "cpu").stream([request], **options)
+    assert "park" not in found.text
+    assert "'park' has no place in the translation" in capfd.readouterr().err
+
+
+def test_soft_hyphens_and_lines_without_text(tiny_model: Path) -> None:
+    translator = nmt.load(tiny_model, "cpu")
+    plain = "Der Hund schläft im Garten."
+    given = [plain, plain.replace("un", "u\u00adn").replace("ar", "a\u2060r"), "\u00ad\ufeff", "\x85"]
+    first, second, *empty = (each.text for each in translator.translate(given))
+    assert first == second
+    assert empty == ["", ""]
+
+
 def test_a_constraint_that_cannot_be_met_is_a_warning(tiny_model: Path, capfd: pytest.CaptureFixture[str]) -> None:
     translator = nmt.load(tiny_model, "cpu")
     (found,) = translator.translate([Request("Der Hund schläft.", must_contain=("Zweiundvierzig",))])

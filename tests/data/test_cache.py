@@ -47,7 +47,7 @@ def vocabularies(words: Sequence[str] = WORDS) -> Vocabularies:
 
 
 def ids(corpus: EncodedCorpus) -> list[tuple[list[int], list[int]]]:
-    return [tuple(side.tolist() for side in corpus.pair(index)) for index in range(len(corpus))]  # type: ignore[misc]
+    return [tuple(side[index].tolist() for side in corpus.sides) for index in range(len(corpus))]  # type: ignore[misc]
 
 
 def test_empty_and_long_pairs_are_dropped_counted_and_leave_the_line_numbers_right() -> None:

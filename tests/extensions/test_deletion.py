@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def requiring(name: str) -> set[str]:
     """Returns an extension and those that can't do without it."""
     found = {name}
     for other in EXTENSIONS:
-        required = __import__(f"nmt.extensions.{other}", fromlist=["REQUIRES"]).REQUIRES
+        required = getattr(import_module(f"nmt.extensions.{other}"), "REQUIRES", ())
         found |= requiring(other) if name in required else set()
     return found
 

@@ -33,7 +33,7 @@ def imported_extensions(code: str) -> Iterator[str]:
 
 
 def requirements(name: str) -> tuple[str, ...]:
-    declared: tuple[str, ...] = import_module(f"nmt.extensions.{name}").REQUIRES
+    declared: tuple[str, ...] = getattr(import_module(f"nmt.extensions.{name}"), "REQUIRES", ())
     return declared
 
 

@@ -36,6 +36,8 @@ def test_every_panel_has_every_run_in_a_style_of_its_own() -> None:
         assert len({(line.get_color(), line.get_linestyle()) for line in curves(axes)}) == 9
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == [f"run {number}" for number in range(9)]
+    hidden = draw_runs({"_": make_history("_")})
+    assert [text.get_text() for text in hidden.legends[0].get_texts()] == ["_"]
 
 
 @pytest.mark.parametrize(("x", "factor"), [("updates", 1.0), ("minutes", 3 / 60)])

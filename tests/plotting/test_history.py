@@ -123,4 +123,4 @@ def test_lines_with_impossible_figures_are_left_out(
 ) -> None:
     found = read_history(write_log(tmp_path / "run", train_line(10, 5.0, padding=0.1), line, line)).summary()
     assert (found["updates"], found["minutes"], found["training_loss"], found["padding"]) == (10, 1.0, 5.0, 0.1)
-    assert "left out 2 that can't be read as events, the first on line 2" in capsys.readouterr().err
+    assert "left out 2 lines that can't be read as events, the first on line 2" in capsys.readouterr().err

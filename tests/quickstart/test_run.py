@@ -68,7 +68,7 @@ def test_what_is_there_is_not_overwritten(short_quickstart: RunNmt, tmp_path: Pa
     (tmp_path / "data" / "train.en").write_text("mine\n")
     done = short_quickstart("-o", tmp_path)
     assert done.returncode == 2
-    assert f"{tmp_path} is not empty" in done.stderr
+    assert f"{tmp_path} exists already" in done.stderr
     assert "-o" in done.stderr
     assert (tmp_path / "data" / "train.en").read_text() == "mine\n"
 

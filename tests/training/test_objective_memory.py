@@ -25,7 +25,8 @@ def test_an_update_in_parts_is_the_update_at_once(
     recipe = make_recipe("luong", max_steps=1, accumulate=2, batch_tokens=128, label_smoothing=0.1, ema=0.5)
     whole, data = make_trainer(recipe, tmp_path / "whole")
     parts, _ = make_trainer(recipe, tmp_path / "parts")
-    pairs = sorted((data.train[0].corpus.pair(i) for i in range(data.num_pairs)), key=lambda pair: len(pair[0]))
+    source, target = data.train[0].corpus.sides
+    pairs = sorted(((source[i], target[i]) for i in range(data.num_pairs)), key=lambda pair: len(pair[0]))
     group = [make_batch(pairs[:15], data.vocabularies), make_batch(pairs[15:], data.vocabularies)]
     whole.train_step(iter(group))
     with memory_for(size(group[1]) // 3, error, where, monkeypatch) as tried:

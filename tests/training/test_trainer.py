@@ -49,7 +49,8 @@ def test_a_run_in_two_parts_is_the_run_in_one(make_recipe: RecipeMaker, tmp_path
 def test_gradients_of_several_batches_add_up_to_those_of_one(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     """Batches of different sizes: each token counts the same, in whichever batch it stands."""
     data = prepare_data(make_recipe(max_steps=1))
-    pairs = [data.train[0].corpus.pair(index) for index in range(12)]
+    source, target = data.train[0].corpus.sides
+    pairs = [(source[index], target[index]) for index in range(12)]
     whole = [make_batch(pairs, data.vocabularies)]
     parts = [make_batch(pairs[:3], data.vocabularies), make_batch(pairs[3:], data.vocabularies)]
     gradients = []

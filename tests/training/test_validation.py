@@ -157,7 +157,7 @@ def test_held_out_pairs_are_measured_on_their_own_text(make_recipe: RecipeMaker,
     assert data.train[0].held_out.tolist() == data.valid.indices.tolist()
     assert data.num_pairs == 48
     for index, source, reference in zip(data.valid.indices, data.valid.sources, data.valid.references, strict=True):
-        pair = data.train[0].corpus.pair(index)
+        pair = [side[index] for side in data.train[0].corpus.sides]
         assert data.vocabularies.source.decode(pair[0].tolist()) == source
         assert data.vocabularies.target.decode(pair[1].tolist()) == reference
         assert source.split()[-1] == reference.split()[-1]

@@ -19,6 +19,10 @@ def test_terms_are_found_as_whole_words_the_longest_first() -> None:
     assert GLOSSARY.terms_in("Hundert Katzen") == []
     letters = Glossary({"das Wasser": "water", "Istanbul": "Istanbul", "µm": "micron"})  # the same but for their case
     assert [term for term, _ in letters.terms_in("DAS  Waſſer, İstanbul, 5 μm")] == ["das Wasser", "Istanbul", "µm"]
+    dotted = Glossary({"İstanbul": "Istanbul"})
+    assert [text for text in ("İstanbul", "istanbul", "ankara") if dotted.terms_in(f"in {text}.")] == [
+        "İstanbul", "istanbul"
+    ]  # fmt: skip
     sack = Glossary({"Katze": "cat", "Katze im Sack": "pig in a poke"})
     assert sack.terms_in("die Katze im Sack, die Katze") == [("Katze im Sack", "pig in a poke"), ("Katze", "cat")]
 

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt.core.errors import UserError
-from nmt.data.vocabulary.base import Vocabulary
 from nmt.translation.load import load
 from nmt.translation.translator import Translator
 
@@ -101,13 +100,14 @@ def test_a_text_is_one_line_and_what_is_no_text_is_named(translator: Translator)
 def test_only_the_candidates_that_are_wanted_become_text(
     translator: Translator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decoded, decode = list[object](), translator.task.decode
+    target = translator.vocabularies.target
+    decoded, decode = list[object](), target.decode
 
-    def noted(vocabulary: Vocabulary, ids: Sequence[int]) -> str:
+    def noted(ids: Sequence[int]) -> str:
         decoded.append(ids)
-        return decode(vocabulary, ids)
+        return decode(ids)
 
-    monkeypatch.setattr(translator.task, "decode", noted)
+    monkeypatch.setattr(target, "decode", noted)
     cases: list[tuple[int, dict[str, Any]]]
     cases = [(1, {}), (2, {"n_best": 2})]
     for wanted, options in cases:

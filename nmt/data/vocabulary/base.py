@@ -65,9 +65,7 @@ class Vocabulary(ABC):
     def pieces(self, text: str) -> list[Piece]:
         """Returns the ids of :meth:`encode` with their characters."""
         tags = self.tags_of(text)
-        if not tags:
-            return self._pieces(text)
-        start = tags[-1].end
+        start = tags[-1].end if tags else 0
         pieces = [Piece(i, start + begin, start + end) for i, begin, end in self._pieces(text[start:])]
         return tags + pieces if pieces else []
 

@@ -1,3 +1,1 @@
 """Networks for algorithmic tasks: the neural Turing machine, adaptive computation time, and the tasks themselves."""
-
-REQUIRES: tuple[str, ...] = ()

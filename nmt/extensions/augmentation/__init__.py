@@ -1,3 +1,1 @@
 """Augmentation: modifiers of training sentences, and the robustness of a model against such changes."""
-
-REQUIRES: tuple[str, ...] = ()

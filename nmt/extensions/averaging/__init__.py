@@ -1,3 +1,1 @@
 """The mean of the weights of checkpoints, or of a fine-tuned model and its origin."""
-
-REQUIRES = ()

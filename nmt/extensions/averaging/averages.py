@@ -79,11 +79,10 @@ def _choose(directory: Path, last: int | None, best: int | None) -> list[Path]:
         raise UserError("The mean of one checkpoint is that checkpoint.", "Name two at least.")
     chosen = folder.all()[-count:] if best is None else folder.best()[:count]
     if len(chosen) < count:
-        kind = "checkpoints" if best is None else "checkpoints that were validated"
-        raise UserError(
-            f"{directory} holds {len(chosen)} {kind}, not {count}.",
-            "Ask for fewer, or train with a larger training.keep_last.",
-        )
+        kind = ("" if best is None else "validated ") + f"checkpoint{'s' * (len(chosen) != 1)}"
+        fewer = "Ask for fewer, or train" if len(chosen) > 1 else "Train"
+        remedy = f"{fewer} with a larger training.keep_last."
+        raise UserError(f"{directory} holds {len(chosen)} {kind}, not {count}.", remedy)
     return sorted(chosen, key=step_of)
 
 

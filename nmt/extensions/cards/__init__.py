@@ -1,3 +1,1 @@
 """The model card of a model directory."""
-
-REQUIRES = ()

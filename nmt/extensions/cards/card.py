@@ -7,7 +7,6 @@ stays.
 
 import hashlib
 import re
-from pathlib import Path
 
 from nmt.core.files import explained
 from nmt.core.model_directory import ModelDirectory
@@ -40,7 +39,7 @@ def write_card(files: ModelDirectory, recipe: Recipe, data: Data, texts: Texts, 
     modules = [module for module, distribution in recipe.plugins.items() if not distribution]
     text = render(
         "card.md.j2",
-        Path(__file__).parent / "templates",
+        __file__,
         modules=modules,
         plugin_options="".join(f" --plugin {module}" for module in modules),
         recipe=recipe,

@@ -106,7 +106,7 @@ class ClockworkCell(Cell):
     """
 
     class Options(Options):
-        num_modules: int = Field(4, ge=1, le=1000, description="modules of equal size, with periods 1, 2, 4, …")
+        num_modules: int = Field(4, ge=1, le=32, description="modules of equal size, with periods 1, 2, 4, …")
 
     averageable = False
     period_D: Tensor

@@ -1,3 +1,1 @@
 """Classifiers of sentences and documents."""
-
-REQUIRES: tuple[str, ...] = ()

@@ -22,7 +22,6 @@ from nmt.core.output import text_file
 from nmt.core.text import read_lines
 from nmt.core.version import __version__
 from nmt.data.sources import check_repeatable
-from nmt.extensions.cleaning import TEMPLATES
 from nmt.extensions.cleaning.base import NUM_EXAMPLES, Filter, FlaggedPairs, plural
 from nmt.extensions.cleaning.check import flag, make_filters, shorten
 from nmt.extensions.cleaning.statistics import NO_HASHES, CorpusStatistics, PairHashes, PairSource, Progress, file_pairs
@@ -192,7 +191,7 @@ def clean(
             report = job.report()
             _write_settings(settings, filters, folder, output)
             with text_file(folder / REPORT, output / REPORT) as file:
-                file.write(render("clean.html.j2", TEMPLATES, report=report, plural=plural))
+                file.write(render("clean.html.j2", __file__, report=report, plural=plural))
         with explained(output):
             rename(partial / RESULT, output)
     return report

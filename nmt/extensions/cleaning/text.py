@@ -182,11 +182,7 @@ class Language(Filter):
 
     def prepare(self, statistics: CorpusStatistics) -> None:
         self._codes: list[str | None] = [None, None]
-        try:
-            self._identifier = language_identifier()
-        except ImportError:
-            warn("py3langid is not installed, so that a third language is hardly noticed: pip install 'nmt[clean]'.")
-            return
+        self._identifier = language_identifier()
         for index, given in enumerate((self.options.source, self.options.target)):
             name = statistics.sides[index].name
             packed = of_name(name)

@@ -1,3 +1,1 @@
 """The metrics COMET and CometKiwi, by the package unbabel-comet."""
-
-REQUIRES = ()

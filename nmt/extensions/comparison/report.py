@@ -9,14 +9,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nmt.autotrain.held_out import MARKS
 from nmt.core.console import print_table
-from nmt.extensions.comparison import TEMPLATES
 from nmt.extensions.comparison.significance import LEVEL
 from nmt.metrics.table import METRICS, directed_name
 from nmt.plotting.templates import render
+from nmt.translation.patterns import UNSPACED
 
 # Scripts without spaces differ character by character.
-_WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|\w+(?:['’\-]\w+)*|[^\w\s]")
+_WORD = re.compile(rf"[{UNSPACED}][{MARKS}]*|[\w{MARKS}]+(?:['’\-][\w{MARKS}]+)*|[^\w\s]")
+METHOD = (
+    "Paired approximate randomisation; intervals by bootstrap. A difference is called significant where p < "
+    f"{LEVEL}: other sentences of the same kind would show it, too. Each p is for its own pair; of many systems one "
+    "may pass by luck."
+)
 
 
 class FigureTable(NamedTuple):
@@ -85,15 +91,6 @@ def change_text(changes: dict[str, Any], sentence: dict[str, Any]) -> str:
     return f"line {sentence['line']}: {changes['metric']} {scores}"
 
 
-def method_text(found: dict[str, Any]) -> str:
-    """Describes the tests in sentences."""
-    return (
-        "Paired approximate randomisation; intervals by bootstrap. A difference is called significant where p < "
-        f"{LEVEL}: other sentences of the same kind would show it, too. Each p is for its own pair; of many systems "
-        "one may pass by luck."
-    )
-
-
 def word_differences(text: str, other: str) -> list[tuple[str, bool]]:
     """A text cut where it begins and ends to agree with another one; joined, the parts are the text.
 
@@ -114,9 +111,9 @@ def word_differences(text: str, other: str) -> list[tuple[str, bool]]:
 def to_html(found: dict[str, Any]) -> str:
     """One page that holds everything and loads nothing; the template calls the functions of this module."""
     tables = (scores_table, length_table, words_table, ngram_tables)
-    texts = (counts_text, change_text, method_text, word_differences)
+    texts = (counts_text, change_text, word_differences)
     functions = {function.__name__: function for function in (*tables, *texts)}
-    return render("compare.html.j2", TEMPLATES, found=found, metrics=METRICS, **functions)
+    return render("compare.html.j2", __file__, found=found, metrics=METRICS, method=METHOD, **functions)
 
 
 def print_comparison(found: dict[str, Any]) -> None:
@@ -139,7 +136,7 @@ def print_comparison(found: dict[str, Any]) -> None:
             for sentence in changes[kind]:
                 console.print(f"\n{change_text(changes, sentence)}", style=style)
                 console.print(_sentence(sentence, baseline, name))
-    console.print(f"\n{method_text(found)}", style="dim")
+    console.print(f"\n{METHOD}", style="dim")
     for key, signature in found["signatures"].items():
         console.print(f"{METRICS[key].name}: {signature}", style="dim", soft_wrap=True)
 

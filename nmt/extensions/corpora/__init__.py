@@ -1,3 +1,1 @@
 """Training on several corpora at a time (`data.corpora`), by weight and in stages."""
-
-REQUIRES: tuple[str, ...] = ()

@@ -1,3 +1,1 @@
 """Explanations of log-probabilities that are not finite."""
-
-REQUIRES: tuple[str, ...] = ()

@@ -22,10 +22,7 @@ from nmt.decoding.processors import LogitsProcessor
 def explained_search(
     batch: SearchBatch, tokens_Nt: Tensor, sentence_B: Tensor, processors: Sequence[LogitsProcessor]
 ) -> BrokenModel:
-    """Returns the error for a step of a search whose log-probabilities are not finite.
-
-    ``tokens_Nt`` is what the hypotheses have read, and ``sentence_B`` are the sentences that are still searched.
-    """
+    """See :func:`nmt.decoding.finite.explained_search`."""
     sentence_N = sentence_B.repeat_interleave(len(tokens_Nt) // len(sentence_B))
 
     def logits() -> Tensor:
@@ -58,8 +55,7 @@ def explained_search(
 
 
 def explained_model(is_sound: Callable[[], bool], device: torch.device) -> BrokenModel:
-    """Returns the error for results of a model that are not finite. ``is_sound`` computes them once more, and returns
-    whether they are finite."""
+    """See :func:`nmt.decoding.finite.explained_model`."""
     with _Origin() as origin:
         is_sound()
     if torch.is_autocast_enabled(device.type):

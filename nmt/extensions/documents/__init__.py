@@ -1,3 +1,1 @@
 """Documents and markup: text is taken out, translated, and put back with its formatting."""
-
-REQUIRES: tuple[str, ...] = ()

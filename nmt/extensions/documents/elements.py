@@ -68,9 +68,7 @@ _MANY_ATTRIBUTES = re.compile(
     r"""<[a-zA-Z][^\s<>]*+(?:\s++[^\s=>"']++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s>"']++))?+){1001}"""
 )
 _PAGE = re.compile(r"<(?:!doctype|html|head|body)\b", re.IGNORECASE)
-_KEPT_IN_HTML = re.compile(
-    rf"{KEPT.pattern}|[&<>\u00a0\u00ad\u200b-\u200f\u2007\u202f©®™°§¶†‡•←-⇿×÷±≠≤≥≈∞]", re.VERBOSE
-)
+_KEPT_IN_HTML = re.compile(rf"{KEPT.pattern}|[&<>\u00a0\u200b-\u200f\u2007\u202f©®™°§¶†‡•←-⇿×÷±≠≤≥≈∞]", re.VERBOSE)
 
 
 def translate_html(text: str, translate: Translate, language: str = "en", target: str = "") -> str:
@@ -155,22 +153,22 @@ def public_code(code: str) -> str:
 
 def declare_language(page: Element, target: str) -> None:
     """Changes the attributes of a page that tell its language; see :func:`translate_page`."""
-    language = _primary(target)
+    language = primary(target)
     if language not in NAMES:
         return
-    before = _primary(page.get("lang") or page.get("xml:lang") or page.get(XML_LANGUAGE) or "")
+    before = primary(page.get("lang") or page.get("xml:lang") or page.get(XML_LANGUAGE) or "")
     for element in page.iter() if before else ():
         for name in ("lang", "xml:lang", XML_LANGUAGE):
-            is_same = _primary(element.get(name) or "") == before
+            is_same = primary(element.get(name) or "") == before
             if is_same and not any(map(is_left, [element, *element.iterancestors()])):
                 element.set(name, public_code(target.lower()))
     if language in RIGHT_TO_LEFT or "dir" in page.attrib:
         page.set("dir", "rtl" if language in RIGHT_TO_LEFT else "ltr")
 
 
-def _primary(tag: str) -> str:
+def primary(tag: str) -> str:
     """Returns the language of a tag, which may have a script, a region and so on, too."""
-    return tag.partition("-")[0].strip().lower()
+    return re.split("[-_]", tag.strip().lower())[0]
 
 
 def is_left(element: Element) -> bool:

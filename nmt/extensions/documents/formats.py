@@ -164,7 +164,7 @@ def sentences_of_document(
     def collect(blocks: Sequence[Content], **_: object) -> list[Content]:
         nonlocal length
         for block in blocks:
-            sentences = sentences_in([block], source)
+            sentences = sentences_in(block, source)
             found.extend(sentences)
             length += sum(map(len, sentences))
             if length >= limit:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from nmt.extensions.documents.segmentation import Segment, Translate, has_letters, split_sentences, translated
 from nmt.extensions.documents.tags import KEPT, Content, Node, SourceText, Span, append_item, free_text, text_of
 from nmt.extensions.documents.target import AlignedTarget, longest_run, words_within
+from nmt.translation.request import INVISIBLE
 
 Insertion = tuple[Span, list[Span]]
 """An element without words, and the elements around it."""
@@ -60,10 +61,9 @@ def translate_content(
     return [[item for _ in block for item in next(remaining)] for block in divided]
 
 
-def sentences_in(blocks: Sequence[Content], language: str = "en") -> list[str]:
+def sentences_in(block: Content, language: str = "en") -> list[str]:
     """Returns the sentences that :func:`translate_content` translates, in order."""
-    parts = [part for block in blocks for part in _divided(block)]
-    return [segment.text for part in parts for segment in _segments(part, language) if segment.is_sentence]
+    return [each.text for part in _divided(block) for each in _segments(part, language) if each.is_sentence]
 
 
 def _segments(part: Content, language: str) -> list[Segment]:
@@ -73,11 +73,20 @@ def _segments(part: Content, language: str) -> list[Segment]:
     return [Segment(each.text, each.is_sentence and any(map(str.isalpha, each.text))) for each in segments]
 
 
+def _visible(content: Content) -> Content:
+    """Returns content without the characters that requests leave out; its kept elements stay as they are."""
+    for item in content:
+        if isinstance(item, Node) and not item.is_kept:
+            item.content = _visible(item.content)
+    return [item.translate(INVISIBLE) if isinstance(item, str) else item for item in content]
+
+
 def _divided(block: Content) -> list[Content]:
     """Divides long content outside of its elements, after sentences or between words, and words of ``MAX_PART``.
 
     Time grows with the square of the length of a part.
     """
+    block = _visible(block)
     if sum(len(item) if isinstance(item, str) else 100 for item in block) < MAX_PART:
         return [block]
     parts, length = list[Content]([[]]), 0

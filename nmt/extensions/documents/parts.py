@@ -34,6 +34,7 @@ def chained(first: Translation, second: Translation) -> Translation:
         second,
         source=first.source,
         score=first.score + second.score,
+        n_best=[replace(each, score=first.score + each.score) for each in second.n_best],
         alignment=links,
         fields=dict(second.fields) | merged_fields([first, second]),
     )

@@ -1,3 +1,1 @@
 """Hierarchical networks: words of a turn or a sentence, then turns or sentences."""
-
-REQUIRES: tuple[str, ...] = ()

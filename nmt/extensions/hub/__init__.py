@@ -1,3 +1,1 @@
 """Data sets of the Hugging Face hub as a source of text."""
-
-REQUIRES: tuple[str, ...] = ()

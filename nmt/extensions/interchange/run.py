@@ -139,14 +139,7 @@ class ExportedSearcher:
 
 
 def open_exported(translator: Translator, quantization: Quantization | None = None) -> ExportedModel:
-    """Exports a model to a folder that is deleted again, and opens it.
-
-    Args:
-        translator, quantization: see :func:`nmt.extensions.interchange.ct2.export`.
-
-    Raises:
-        UserError: the model can't be exported, or ctranslate2 isn't installed or can't load it.
-    """
+    """Exports a model to a folder that is deleted again, and opens it; arguments and errors are those of ``export``."""
     with TemporaryDirectory() as scratch:
         export(translator, Path(scratch) / "model", quantization)
         return ExportedModel(Path(scratch) / "model", translator)

@@ -10,7 +10,6 @@ from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import read_lines
-from nmt.extensions.lecture import TEMPLATES
 from nmt.metrics.table import METRICS
 from nmt.plotting.history import read_history, short_names
 from nmt.plotting.templates import embedded, render
@@ -40,7 +39,7 @@ def render_film(directory: Path) -> str:
         "frames": [frame | {"epoch": bisect_right(ends, frame["step"] - 1) + 1} for frame in frames],
     }
     return render(
-        "film.html.j2", TEMPLATES, title=f"Training timeline: {short_names([directory])[0]}", data=embedded(data)
+        "film.html.j2", __file__, title=f"Training timeline: {short_names([directory])[0]}", data=embedded(data)
     )
 
 

@@ -110,7 +110,7 @@ class Film(Observer):
         """Returns text, tokens, their probabilities given the tokens before, and attention of a target."""
         vocabulary = self._vocabularies.target
         return {
-            "text": " ".join(self._task.decode(vocabulary, target).split()),
+            "text": " ".join(vocabulary.decode(target).split()),
             "tokens": [vocabulary.token(i) for i in (*target, vocabulary.eos)],
             "p": [round(p, 4) for p in forced.log_probability_T.exp().nan_to_num(0).tolist()],
             "attention": packed(forced.weights_HTS.mean(0).cpu().numpy()) if forced.weights_HTS is not None else None,

@@ -21,7 +21,6 @@ from typing import Any
 
 from nmt.alignment.links import GoldLinks, WordAlignment
 from nmt.core.errors import UserError
-from nmt.extensions.lecture import TEMPLATES
 from nmt.plotting.templates import embedded, packed, render
 from nmt.translation.translator import Translator
 
@@ -55,7 +54,7 @@ def alignment_page(
     shown = [_sentence(candidates, gold[n] if gold is not None else None) for n, candidates in enumerate(sentences)]
     return render(
         "align.html.j2",
-        TEMPLATES,
+        __file__,
         title=f"Word alignments, {languages.source} → {languages.target}",
         description=f"{len(sentences):,} sentences of {Path(source).name} with {translations}.",
         data=embedded({"heads": [f"{mean}, which links come from", *names], "sentences": shown}),
@@ -63,6 +62,8 @@ def alignment_page(
 
 
 def _sentence(candidates: Sequence[WordAlignment], gold: GoldLinks | None) -> dict[str, Any]:
+    if gold is not None:
+        candidates[0].check_gold(gold[0] | gold[1])
     links = None if gold is None else {"sure": sorted(gold[0]), "possible": sorted(gold[1] - gold[0])}
     return {"source": candidates[0].source, "gold": links, "candidates": [_candidate(a) for a in candidates]}
 

@@ -198,7 +198,7 @@ class SentenceViewer:
         return {**self._summary(hypothesis), "tokens": tokens[first:], "p": p_T[first : len(tokens)].tolist()}
 
     def _summary(self, hypothesis: Hypothesis) -> Json:
-        text = " ".join(self.translator.task.decode(self._target, hypothesis.ids).split())
+        text = " ".join(self._target.decode(hypothesis.ids).split())
         return {"text": text, "log_p": hypothesis.log_probability, "score": hypothesis.score}
 
     def _tokens(self, ids: Ids) -> list[str]:
@@ -352,7 +352,7 @@ class SentenceViewer:
         if not replaceable_attention(self.translator.model.decoder):
             return None
         task, vocabulary = self.translator.task, self.translator.vocabularies.source
-        words_of = Words.split(line).of_pieces(task.source_pieces(vocabulary, line))
+        words_of = Words.split(line).of_pieces(task.reader.source_pieces(vocabulary, line))
         linked, pieces = set(links), self._target.pieces(reference)
         targets = Words.split(reference).of_pieces(pieces)
         places = tuple(tuple(s for s, word in enumerate(words_of) if (word, t) in linked) for t in targets)

@@ -13,7 +13,6 @@ from nmt.alignment.links import read_pharaoh
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.evaluation.scores import TestSet, read_aligned
-from nmt.extensions.lecture import TEMPLATES
 from nmt.extensions.lecture.sentence import Gold, Json, SentenceViewer
 from nmt.plotting.templates import embedded, render, rounded
 from nmt.recipe.registry import provided
@@ -45,15 +44,13 @@ def render_page(
     if not sentences:
         raise UserError("There is no sentence to show.", "Give TEXT, --input FILE, or text on standard input.")
     data = {"models": [viewer.describe() for viewer in viewers], "sentences": sentences, "lengths": lengths}
-    return render("sentence.html.j2", TEMPLATES, title=title, data=embedded(rounded(data)), is_live=False)
+    return render("sentence.html.j2", __file__, title=title, data=embedded(rounded(data)), is_live=False)
 
 
 def render_live_page() -> str:
     """Returns the page of a server, which gets its sentences from ``/v1/inspect``."""
     data: Json = {"models": [], "sentences": []}
-    return render(
-        "sentence.html.j2", TEMPLATES, title="How a sentence is translated", data=embedded(data), is_live=True
-    )
+    return render("sentence.html.j2", __file__, title="How a sentence is translated", data=embedded(data), is_live=True)
 
 
 def scores_by_length(

@@ -1,3 +1,1 @@
 """Lines in capitals and titles, which are translated as ordinary text."""
-
-REQUIRES = ()

@@ -47,8 +47,8 @@ def as_title(text: str) -> str:
 class CaseRestorer:
     """Changes lines in capitals and titles to ordinary text, and writes their translations as the lines are written."""
 
-    def __init__(self, vocabulary: Vocabulary, target: str) -> None:
-        self._vocabulary = vocabulary
+    def __init__(self, vocabulary: Vocabulary, target: str, has_labels: bool = False) -> None:
+        self._vocabulary, self._has_labels = vocabulary, has_labels
         self._as_title: Callable[[str], str] = as_title if target.lower() in TITLE_CASE else str
         self._scores: dict[str, float] = getattr(vocabulary, "scores", dict)()
         self._key = lru_cache(1 << 16)(self._compute_key)
@@ -66,6 +66,8 @@ class CaseRestorer:
         style = self._style(request.source)[1] if translation.source != request.source else None
         if style is None:
             return translation
+        if self._has_labels:  # which are written as in the vocabulary
+            return replace(translation, source=request.source)
         n_best = [replace(candidate, text=style(candidate.text)) for candidate in translation.n_best]
         return replace(translation, source=request.source, text=style(translation.text), n_best=n_best)
 
@@ -111,4 +113,4 @@ def case_restorer(translator: LoadedModel, options: DecodingOptions) -> CaseRest
 
 
 def _restorer_of(translator: LoadedModel) -> CaseRestorer:
-    return CaseRestorer(translator.vocabularies.source, translator.recipe.data.target)
+    return CaseRestorer(translator.vocabularies.source, translator.recipe.data.target, translator.task.has_labels)

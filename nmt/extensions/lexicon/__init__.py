@@ -1,3 +1,1 @@
 """Attention heads and a lexicon for word alignment, learned from parallel text, and alignment by the lexicon."""
-
-REQUIRES = ()

@@ -1,3 +1,1 @@
 """LoRA: fine-tuning that trains two thin matrices in place of each weight matrix."""
-
-REQUIRES = ()

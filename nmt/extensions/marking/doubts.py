@@ -8,7 +8,6 @@ by what a format has for highlighting.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any
 
 from nmt.core.console import say
@@ -18,7 +17,8 @@ from nmt.extensions.documents.markup import AROUND
 from nmt.extensions.documents.tags import KEPT
 from nmt.extensions.quality.check import END as SENTENCE_END
 from nmt.extensions.quality.check import lost_texts, severity
-from nmt.metrics.degenerate import OF_ONE
+from nmt.metrics.degenerate import DESCRIPTIONS
+from nmt.recipe.registry import object_at
 from nmt.translation.results import Translation
 
 FIRST, SECOND, LAST = "\U0001fffe", "\U0001ffff", "\U0002fffe"
@@ -38,7 +38,7 @@ WRITERS = {
     ".xlsx": "office_open:mark_workbook",
 }
 """The functions that replace the characters in a file; each takes its content and the doubts."""
-_DEGENERATE = {**OF_ONE, "copy": "copies the source"}
+_DEGENERATE = {kind: of_one for kind, (of_one, _) in DESCRIPTIONS.items()} | {"copy": "copies the source"}
 _NAMES = {"numbers": "number", "urls": "address", "tags": "tag", "placeholders": "placeholder", "code": "code"}
 
 
@@ -76,8 +76,7 @@ class Marks(Revision):
         return replace(translation, fields={**translation.fields, AROUND: (f"{FIRST}{number}{SECOND}", LAST)})
 
     def document(self, content: bytes, ending: str) -> bytes:
-        module, _, name = WRITERS[ending].partition(":")
-        content = getattr(import_module(f"nmt.extensions.marking.{module}"), name)(content, self.doubts)
+        content = object_at(f"nmt.extensions.marking.{WRITERS[ending]}")(content, self.doubts)
         if not self.doubts:
             say("No sentence is marked.")
             return content

@@ -12,7 +12,7 @@ from nmt.core.errors import UserError, shortened
 from nmt.core.output import open_output
 from nmt.core.text import read_bytes
 from nmt.core.version import __version__
-from nmt.extensions.documents.elements import Element
+from nmt.extensions.documents.elements import XML_LANGUAGE, Element, primary
 from nmt.extensions.documents.formats import decoded
 from nmt.extensions.documents.xml import local_name, parse_xml
 from nmt.extensions.memory.memory import Entry
@@ -29,7 +29,6 @@ _HEADER = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<tmx version="1.4">\n<header creationtool="nmt" creationtoolversion="'
     f'{__version__}" segtype="sentence" o-tmf="nmt" adminlang="en" srclang=%s datatype="plaintext"/>\n<body>\n'
 )
-_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
 def write_memory(entries: Iterable[Entry], path: Path | str, source: str, target: str) -> int:
@@ -96,7 +95,7 @@ def variants_of(unit: Element) -> Iterator[tuple[str, str]]:
     """Yields the code of the language and the text of each variant of a unit of TMX."""
     for variant in unit.iter("{*}tuv"):
         if (segment := variant.find("{*}seg")) is not None:
-            yield variant.get(_LANGUAGE) or variant.get("lang") or "", text_of(segment)
+            yield variant.get(XML_LANGUAGE) or variant.get("lang") or "", text_of(segment)
 
 
 def _is_tmx(path: Path | str) -> bool:
@@ -118,7 +117,7 @@ def _matching(code: str, languages: Iterable[str]) -> str:
     """Returns the language of a code such as ``de-DE``: the same, or with the same first part; otherwise empty."""
     code = code.lower().replace("_", "-")
     known = {language.lower(): language for language in languages}
-    return known.get(code) or known.get(code.partition("-")[0], "")
+    return known.get(code) or known.get(primary(code), "")
 
 
 def text_of(segment: Element) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 from nmt.core.errors import UserError, shortened
 from nmt.core.model_directory import ModelDirectory
 from nmt.translation.glossary import Glossary
-from nmt.translation.request import Request
+from nmt.translation.request import INVISIBLE, Request
 from nmt.translation.results import Candidate, Translation
 
 MAX_CHARACTERS, MAX_ENTRIES, MAX_NEAR = 20_000, 1_000_000, 1_000
@@ -252,8 +252,8 @@ def _count(connection: sqlite3.Connection) -> int:
 
 
 def _clean(text: str) -> str:
-    """Returns a text without the characters that TMX can't contain, and white space around it."""
-    return _ILLEGAL.sub("", text).replace("\r\n", "\n").replace("\r", "\n").strip()
+    """Returns a text without the characters that TMX can't contain or requests leave out, and white space around it."""
+    return _ILLEGAL.sub("", text).translate(INVISIBLE).replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def _checked(entry: Entry, now: str) -> tuple[str, str, str]:

@@ -1,3 +1,1 @@
 """New pieces for trained vocabularies (`new_pieces` of a corpus)."""
-
-REQUIRES: tuple[str, ...] = ()

@@ -1,3 +1,1 @@
 """Estimates of quality before a model is trained, and the largest batch that fits on a GPU."""
-
-REQUIRES = ()

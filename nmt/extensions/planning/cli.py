@@ -1,6 +1,7 @@
 """``nmt plan``, which is ``nmt train --dry-run``."""
 
 import shutil
+import time
 from pathlib import Path
 from shlex import quote
 from tempfile import TemporaryDirectory
@@ -25,7 +26,7 @@ def plan(
     minutes: Annotated[
         float | None,
         typer.Option(
-            metavar="M", min=1, max=MAX_MINUTES, help="Minutes that training may take.", show_default="5 to 80"
+            metavar="M", min=0.5, max=MAX_MINUTES, help="Minutes that training may take.", show_default="5 to 80"
         ),
     ] = None,
     output: Annotated[
@@ -61,6 +62,7 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
     with TemporaryDirectory(prefix="nmt-plan-") as scratch:
         prepared = prepare(request, Path(scratch))
         recipe, vocabularies = prepared.choose(), Vocabularies.load(Path(scratch))
+        prepared_in = time.monotonic() - request.begun
         if output is not None:
             text = Path(f"{output}.text").absolute()
             with explained(text):
@@ -71,8 +73,9 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
     rows: list[dict[str, Any]] = [
         {"model": model.kind, "width": model.width,
          "update": model.update, "optimizer": optimizer,
-         "chrf": [expected_chrf(profile, model.worth * model.num_updates(60 * m), optimizer) for m in minutes]}
-        for model in prepared.models
+         "chrf": [expected_chrf(profile, model.worth * model.num_updates(60 * m - prepared_in), optimizer)
+                  for m in minutes]}
+        for model in (prepared.models if request.start is None else ())  # the figures are for training from nothing
         for optimizer in UPDATES
     ]  # fmt: skip
     if as_json:
@@ -84,8 +87,9 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
             [f"{r['model']} {r['width']}", f"{60 / r['update']:,.0f}", r["optimizer"], *(f"{c:.0f}" for c in r["chrf"])]
             for r in rows
         ]
-        print_table("", heads, texts)
-        say(f"The chrF of a run may well be {ERROR:g} above or below its estimate.")
+        if texts:
+            print_table("", heads, texts)
+            say(f"The chrF of a run may well be {ERROR:g} above or below its estimate.")
     if output is not None:
         with open_output(output) as file:
             file.write(recipe.to_yaml())

@@ -1,3 +1,1 @@
 """The check, the repair and the confidence of translations."""
-
-REQUIRES: tuple[str, ...] = ()

@@ -29,7 +29,7 @@ def agreements(
     distinct = list(dict.fromkeys(sources))
     sampled = model.searcher(Query([encode(source)[: model.max_pieces] for source in distinct], options))
     of_source = {
-        source: [" ".join(model.task.decode(vocabulary, each.ids).split()) for each in samples]
+        source: [" ".join(vocabulary.decode(each.ids).split()) for each in samples]
         for source, samples in zip(distinct, sampled, strict=True)
     }
     texts = [text for source in sources for text in of_source[source]]

@@ -98,7 +98,7 @@ def make_report(
     found += [f"{summary}."] if (summary := count_degenerate(texts[0], sources, references).summary()) else []
     return render(
         "report.html.j2",
-        Path(__file__).parent / "templates",
+        __file__,
         title=f"{name_of(recipe.data.source)} to {name_of(recipe.data.target)}: {names[0]}",
         test=(test_name, len(pairs)),
         num_train=len(train),

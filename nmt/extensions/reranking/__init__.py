@@ -1,3 +1,1 @@
 """Reranking of candidates by several models."""
-
-REQUIRES: tuple[str, ...] = ()

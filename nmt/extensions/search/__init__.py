@@ -1,3 +1,1 @@
 """Other ways to search: random samples, diverse beams, and language models (shallow fusion)."""
-
-REQUIRES: tuple[str, ...] = ()

@@ -7,7 +7,6 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from nmt.extensions.serving import TEMPLATES
 from nmt.plotting.templates import render
 
 Json = Mapping[str, Any]
@@ -19,7 +18,7 @@ def api_page(*specifications: Json) -> str:
     Args:
         specifications: of OpenAPI 3 with bodies of JSON, or of Swagger 2 with values of a form.
     """
-    return render("api.html.j2", TEMPLATES, specifications=specifications, operations=_operations, prose=_prose)
+    return render("api.html.j2", __file__, specifications=specifications, operations=_operations, prose=_prose)
 
 
 def _operations(specification: Json) -> Iterator[tuple[str, str, Json, list[tuple[str, str, str, str]]]]:

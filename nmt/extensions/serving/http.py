@@ -55,6 +55,8 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         start, status = time.monotonic(), 0
+        if scope["method"] == "HEAD":  # the answer of GET, whose body the server leaves out
+            scope = {**scope, "method": "GET"}
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status

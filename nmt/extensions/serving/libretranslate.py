@@ -297,10 +297,7 @@ def _language(service: Service, values: dict[str, Any], side: str) -> str:
         raise ApiError(400, f"Invalid request: missing {side} parameter")
     if side == "source" and code.strip().lower() == "auto":
         return "auto"
-    found = service.router.find(code)
-    if found is None:
-        raise ApiError(400, f"{shortened(code)} is not supported")
-    return found
+    return service.language(code)
 
 
 def _num_alternatives(values: dict[str, Any]) -> int:

@@ -1,7 +1,7 @@
 """Documents in processes of their own, which have limits of memory and processor time and can be ended.
 
 The process reads, divides and writes the document. It sends sentences, a few at a time, and receives translations.
-Messages are JSON, each after its length in four bytes.
+Messages are lines of JSON; a document is in base64.
 """
 
 import json
@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Any, NoReturn
@@ -74,8 +75,7 @@ class DocumentProcess:
         assert answers is not None
         self.is_reusable = False
         with _end_is_error():
-            _send(requests, job)
-            _send_bytes(requests, data)
+            _send(requests, [job, b64encode(data).decode()])
             kind, *values = _receive(answers)
         while kind == "sentences":
             found = translate(values[0])
@@ -87,8 +87,7 @@ class DocumentProcess:
         self.is_reusable = values.pop()
         if kind == "error":
             raise UserError(*values)
-        with _end_is_error():
-            return _receive_bytes(answers)
+        return b64decode(values[0])
 
 
 @contextmanager
@@ -135,25 +134,15 @@ class DocumentProcesses:
 
 
 def _send(file: IO[bytes], message: Any) -> None:
-    _send_bytes(file, json.dumps(message).encode())
-
-
-def _send_bytes(file: IO[bytes], data: bytes) -> None:
-    file.write(len(data).to_bytes(4, "big"))
-    file.write(data)
+    file.write(json.dumps(message).encode() + b"\n")
     file.flush()
 
 
 def _receive(file: IO[bytes]) -> Any:
-    return json.loads(_receive_bytes(file))
-
-
-def _receive_bytes(file: IO[bytes]) -> bytes:
-    size = file.read(4)
-    data = file.read(int.from_bytes(size, "big"))
-    if len(size) < 4 or len(data) < int.from_bytes(size, "big"):
+    line = file.readline()
+    if not line.endswith(b"\n"):
         raise EOFError
-    return data
+    return json.loads(line)
 
 
 # In the process
@@ -169,9 +158,9 @@ def _work(plugins: Sequence[str]) -> NoReturn:
     _limit_memory()
     with suppress(EOFError, OSError):
         while True:
-            job, data = _receive(requests), _receive_bytes(requests)
+            job, data = _receive(requests)
             _limit_time()
-            _answer(job, data, requests, answers)
+            _answer(job, b64decode(data), requests, answers)
     os._exit(0)
 
 
@@ -203,8 +192,7 @@ def _answer(job: dict[str, Any], data: bytes, requests: IO[bytes], answers: IO[b
     except Exception as error:
         _send(answers, ["failure", type(error).__name__])
     else:
-        _send(answers, ["document", _is_small()])
-        _send_bytes(answers, result)
+        _send(answers, ["document", b64encode(result).decode(), _is_small()])
 
 
 def _limit_memory() -> None:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-import torch
 from fastapi import Request as HttpRequest
 
 from nmt.core.errors import UserError, shortened
@@ -246,7 +245,7 @@ class Service:
         self.rate = RateLimit(self.limits.rate_limit)
         self.detector, self.metrics = Detector(self.router.codes, self.router.named.values()), Metrics()
         devices = {model.model.device for model in self.router.named.values()}
-        threads = independent_threads(devices.pop()) if len(devices) == 1 else (1, torch.get_num_threads())
+        threads = independent_threads(devices.pop()) if len(devices) == 1 else None
         self.engine = Engine(self.metrics.on_batch, threads=threads)
         self._threads = ThreadPoolExecutor(NUM_THREADS, "nmt-request")
         self._large_threads = ThreadPoolExecutor(NUM_LARGE_THREADS, "nmt-large")
@@ -272,18 +271,19 @@ class Service:
             memory.close()
         self.closing.close()
 
+    def language(self, given: str) -> str:
+        """Returns the code of a language as the models have it; raises ApiError if they don't have it."""
+        if (code := self.router.find(given)) is None:
+            raise ApiError(400, f"{shortened(given)} is not supported")
+        return code
+
     def route(self, source: str, target: str, name: str | None = None) -> list[Translator]:
         """Returns the models that translate from one language to another, one after another; or the one of this name.
 
         Raises:
             ApiError: one of the languages is unknown, there is no way between them, or the model has another direction.
         """
-        codes = []
-        for given in (source, target):
-            code = self.router.find(given)
-            if code is None:
-                raise ApiError(400, f"{shortened(given)} is not supported")
-            codes.append(code)
+        codes = [self.language(source), self.language(target)]
         if name is not None and codes[0] != codes[1]:
             model = self.router.named.get(name)
             if model is None or direction(model) != tuple(codes):

@@ -1,3 +1,1 @@
 """Folders of shards, and the executors that do them."""
-
-REQUIRES: tuple[str, ...] = ()

@@ -11,7 +11,6 @@ from pydantic import Field
 
 from nmt.core.errors import UserError, extra
 from nmt.extensions.shards.workers import (
-    CORES,
     Executor,
     JobFactory,
     LocalExecutor,
@@ -34,7 +33,7 @@ class RayExecutor(Executor):
     class Options(groups.Options):
         address: str = Field("auto", description="the cluster: HOST:PORT, auto, or local for a new one")
 
-    def __init__(self, options: Options, num_workers: int | None, device: str, cores_each: int = CORES) -> None:
+    def __init__(self, options: Options, num_workers: int | None, device: str, cores_each: int) -> None:
         self._ray = _connected(options.address)
         resources = self._ray.cluster_resources()
         cpus, gpus = resources.get("CPU", 1), int(resources.get("GPU", 0)) if device in ("auto", "cuda") else 0

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from nmt.extensions.shards.workers import Job, Step
     from nmt.translation.job import TranslationJob
 
+CORES = 4
+"""Cores of a machine for each worker: more than four batches at a time wait for Python's lock."""
 NUM_REPORTED = 256
 """Lines of a shard after which a worker reports them."""
 
@@ -30,7 +32,6 @@ class ShardOptions(AddedOptions):
         if not check_is_folder(input, ray=self.ray, executor=self.executor):
             return False
         from nmt.extensions.shards import shards
-        from nmt.extensions.shards.workers import CORES
         from nmt.translation.inputs import format_of
 
         found, executor = shards_and_executor(
@@ -65,9 +66,6 @@ def _settings(options: TranslateOptions) -> dict[str, Any]:
         settings |= {} if isinstance(added, ShardOptions) else added.changes()
     for name in ("decoding", "added"):
         del settings[name]
-    for name in ("glossary", "engine"):
-        if settings[name] in (None, "torch"):  # earlier journals don't have it
-            del settings[name]
     return settings
 
 

@@ -25,9 +25,6 @@ from nmt.core.console import warnings_to
 from nmt.core.errors import UserError
 from nmt.recipe import registry as plugins
 
-CORES = 4
-"""Cores of a machine for each worker by default: more than four batches at a time wait for Python's lock."""
-
 Step = tuple[str, Any]
 Job = Callable[[Any], Iterator[Step]]
 JobFactory = Callable[[int], Job]
@@ -70,7 +67,7 @@ class Executor(ABC):
     num_workers: int
 
     @abstractmethod
-    def __init__(self, options: Any, num_workers: int | None, device: str, cores_each: int = CORES) -> None: ...
+    def __init__(self, options: Any, num_workers: int | None, device: str, cores_each: int) -> None: ...
 
     @abstractmethod
     def start_worker(self, make: JobFactory, number: int) -> Handle:
@@ -146,7 +143,7 @@ class LocalProcess:
 class LocalExecutor(Executor):
     """Processes of this machine, which share its cores."""
 
-    def __init__(self, options: Any, num_workers: int | None, device: str, cores_each: int = CORES) -> None:
+    def __init__(self, options: Any, num_workers: int | None, device: str, cores_each: int) -> None:
         cores = int(os.environ.get("OMP_NUM_THREADS") or _num_cores())
         self.num_workers = num_workers or num_gpus(device) or max(1, cores // cores_each)
         self._num_threads = max(1, cores // self.num_workers)

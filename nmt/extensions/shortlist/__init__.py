@@ -1,3 +1,1 @@
 """Search among the translations of the source words (`decoding.shortlist`)."""
-
-REQUIRES: tuple[str, ...] = ()

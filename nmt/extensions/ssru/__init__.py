@@ -1,3 +1,1 @@
 """The SSRU decoder, for fast translation by small models."""
-
-REQUIRES: tuple[str, ...] = ()

@@ -1,3 +1,1 @@
 """Training techniques: those of the lectures, for small data, and for alignment."""
-
-REQUIRES = ()

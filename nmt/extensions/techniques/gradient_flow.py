@@ -64,11 +64,11 @@ def record_layers(model: nn.Module) -> list[Recorded]:
     Raises:
         UserError: the model has none.
     """
-    layers = [module for module in model.modules() if isinstance(module, nn.RNN)]
+    layers = [module for module in model.modules() if isinstance(module, nn.RNN) and module.weight_hh_l0.requires_grad]
     if not layers:
         raise UserError(
-            "training.techniques.gradient_flow is for plain recurrent networks, and this model has none.",
-            "Use cell: rnn_tanh or rnn_relu in an encoder, or leave gradient_flow out.",
+            "training.techniques.gradient_flow is for plain recurrent networks, and this model trains none.",
+            "Use cell: rnn_tanh or rnn_relu in an encoder without truncation, or leave gradient_flow out.",
         )
     recorded: list[Recorded] = []
 

@@ -7,7 +7,7 @@ Shapes: B sentences, H heads, T target and S source positions, EOS counted.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
@@ -30,7 +30,6 @@ from nmt.data.buffers import Rows, ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, ParallelIds
 from nmt.data.dialogue import LineReader
 from nmt.data.sources import ParallelText
-from nmt.data.vocabulary.base import Piece
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import Words, split_pairs
 from nmt.extensions.techniques.learned_links import LearnedLinks
@@ -245,16 +244,8 @@ class LinkFile:
                 )
         source = Words.join([Words(tag, ()), source], "")
         read = self._reader.source_pieces(self._vocabularies.source, source.text, self._max_length)
-        of_source = _pieces_of_words(source, read)
-        of_target = _pieces_of_words(target, self._vocabularies.target.pieces(target.text))
-        linked = [(s, t) for i, j in sorted(sure | possible) for s in of_source[i] for t in of_target[j]]
-        return np.array(linked, dtype=np.int64).reshape(-1, 2)
-
-
-def _pieces_of_words(words: Words, pieces: Sequence[Piece]) -> Sequence[list[int]]:
-    """Returns the positions of the pieces of each word."""
-    positions: list[list[int]] = [[] for _ in words.words]
-    for position, word in enumerate(words.of_pieces(pieces)):
-        if word >= 0:
-            positions[word].append(position)
-    return positions
+        written = self._vocabularies.target.pieces(target.text)
+        is_linked = np.zeros((len(source.words) + 1, len(target.words) + 1), dtype=bool)  # the last ones are no words
+        for link in sure | possible:
+            is_linked[link] = True
+        return np.argwhere(is_linked[np.ix_(source.of_pieces(read), target.of_pieces(written))])

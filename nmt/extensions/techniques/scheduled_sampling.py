@@ -36,6 +36,8 @@ class ScheduledSampling(Technique):
         def _is_a_probability(self) -> "ScheduledSampling.Options":
             if self.schedule != "inverse_sigmoid" and self.k > 1:
                 raise ValueError(f"scheduled sampling by {self.schedule!r} needs k of at most 1, not {self.k:g}")
+            if self.schedule in ("constant", "linear") and self.floor > self.k:
+                raise ValueError(f"scheduled sampling by {self.schedule!r} needs a floor of at most k ({self.k:g})")
             return self
 
     options: Options
@@ -72,7 +74,8 @@ def mixed_inputs(model: Seq2Seq, batch: Batch, probability: float) -> Tensor:
     true_BT = batch.target_input_BT
     if probability >= 1:
         return true_BT
-    is_true_BT = torch.rand(true_BT.shape, device=true_BT.device) < probability
+    is_padding_BT = true_BT == model.decoder.embedding.pad
+    is_true_BT = (torch.rand(true_BT.shape, device=true_BT.device) < probability) | is_padding_BT
     start, end = int(true_BT[0, 0]), int(batch.target_output_BT[0, batch.target_length_B[0] - 1])
     never = [model.decoder.embedding.pad, start, end]
     state = model.start(batch.source_BS, batch.source_length_B)

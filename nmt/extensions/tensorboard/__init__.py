@@ -1,3 +1,1 @@
 """TensorBoard as a sink of the events of a training run, for ``training.tensorboard``."""
-
-REQUIRES = ()

@@ -10,7 +10,8 @@ from nmt.core.errors import UserError, shortened
 from nmt.core.jsonlines import parse_object
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.data.sources import one_line
-from nmt.extensions.documents.elements import Element
+from nmt.extensions.documents.elements import Element, primary
+from nmt.extensions.documents.xml import local_name
 from nmt.extensions.memory.files import parse_tmx, read_limited, text_of, variants_of
 from nmt.translation.languages import NAMES
 
@@ -37,11 +38,14 @@ def read_table(
         UserError: it is damaged or empty, or it isn't clear which columns are source and target.
     """
     rows = _rows(path, kind, wanted)
-    first = next(rows, None)
-    if first is None:
+    first: Mapping[str, str] = {}
+    for first in rows:
+        if len(first) > 1:  # others have no translation
+            break
+    if not first:
         raise UserError(f"{path} has no pairs of sentences.", "Check the file.")
     columns = _columns(path, list(first), wanted)
-    source, target = (_CODES.get(name.lower(), name) for name in columns)
+    source, target = (_CODES.get(name.strip().lower(), name.lower() if name.isupper() else name) for name in columns)
     languages = (source, target) if _CODE.fullmatch(source) and _CODE.fullmatch(target) else None
     return languages, ((one_line(row.get(columns[0], "")), one_line(row.get(columns[1], ""))) for row in (first, *rows))
 
@@ -71,7 +75,8 @@ def _columns(path: Path, names: Sequence[str], wanted: tuple[str, str] | None) -
 
 def _is_name(cell: str) -> bool:
     """Returns whether a cell of a table can be the name of a column: of a language, its code, or a side of a pair."""
-    return cell.lower() in (*_SIDES, *_CODES) or (bool(_CODE.fullmatch(cell)) and re.split("[-_]", cell)[0] in NAMES)
+    cell = cell.strip().lower()
+    return cell in (*_SIDES, *_CODES) or (bool(_CODE.fullmatch(cell)) and primary(cell) in NAMES)
 
 
 def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Mapping[str, str]]:
@@ -80,6 +85,8 @@ def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Map
         yield from translation_units(path)
     elif kind == ".jsonl":
         for number, line in enumerate(read_lines(path, max_bytes=MAX_RECORD_BYTES), start=1):
+            if not line.strip():
+                continue
             try:
                 row = parse_object(line)
                 values = row["translation"] if isinstance(row.get("translation"), dict) else row
@@ -134,34 +141,26 @@ def translation_units(path: Path) -> Iterator[dict[str, str]]:
         root = parse_tmx(data)
     except UserError as error:
         raise UserError(f"{path}: {error.message}", error.remedy) from None
-    if (units := {"tmx": _tmx_units, "xliff": _xliff_units}.get(_name(root))) is None:
-        raise UserError(f"{path} is neither TMX nor XLIFF, but {_name(root)}.", "Write two line-aligned files.")
+    if (units := {"tmx": _tmx_units, "xliff": _xliff_units}.get(local_name(root))) is None:
+        raise UserError(f"{path} is neither TMX nor XLIFF, but {local_name(root)}.", "Write two line-aligned files.")
     yield from units(root)
-
-
-def _name(element: Element) -> str:
-    return str(element.tag).rpartition("}")[2]
-
-
-def _language(code: str) -> str:
-    return code.partition("-")[0].partition("_")[0].lower()
 
 
 def _tmx_units(root: Element) -> Iterator[dict[str, str]]:
     header = root.find("{*}header")
-    first = _language(header.get("srclang") or "") if header is not None else ""
+    first = primary(header.get("srclang") or "") if header is not None else ""
     for unit in root.iter("{*}tu"):
         texts: dict[str, str] = {}
         for code, text in variants_of(unit):
-            texts.setdefault(_language(code), text)
+            texts.setdefault(primary(code), text)
         yield dict(sorted(texts.items(), key=lambda text: text[0] != first))
 
 
 def _xliff_units(root: Element) -> Iterator[dict[str, str]]:
     for file in root.iter("{*}file"):
-        source = _language(file.get("source-language") or root.get("srcLang") or "source")
-        target = _language(file.get("target-language") or root.get("trgLang") or "target")
+        source = primary(file.get("source-language") or root.get("srcLang") or "source")
+        target = primary(file.get("target-language") or root.get("trgLang") or "target")
         for unit in file.iter("{*}trans-unit", "{*}segment"):
-            texts = {_name(side): text_of(side) for side in unit.iterchildren("{*}source", "{*}target")}
+            texts = {local_name(side): text_of(side) for side in unit.iterchildren("{*}source", "{*}target")}
             if len(texts) == 2:
                 yield {source: texts["source"], target: texts["target"]}

@@ -1,3 +1,1 @@
 """Word vectors: first embeddings of a model, word2vec, and maps of words."""
-
-REQUIRES: tuple[str, ...] = ()

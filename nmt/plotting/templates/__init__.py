@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 
-def render(template: str, folder: Path | None = None, /, **values: Any) -> str:
+def render(template: str, module: str, /, **values: Any) -> str:
     """Renders a template.
 
     Args:
-        folder: the folder of an extension's templates, styles and scripts, which is searched before this one.
+        module: a file; the folder ``templates`` beside it, with styles and scripts, is searched before this one.
         values: by the names that the template uses; all text in them is escaped in HTML. A missing one is an error.
     """
     from nmt.core.version import __version__
 
-    return _environment(folder).get_template(template).render(nmt_version=__version__, **values)
+    return _environment(module).get_template(template).render(nmt_version=__version__, **values)
 
 
 def embedded(data: Any) -> "Markup":
@@ -56,12 +56,12 @@ def packed(weights: "npt.NDArray[np.floating]") -> str:
 
 
 @cache
-def _environment(folder: Path | None) -> "Environment":
+def _environment(module: str) -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     shared = Path(__file__).parent
-    folders = [shared] if folder is None else [folder, shared]
+    folders = [Path(module).parent / "templates", shared]
     made = Environment(
         loader=FileSystemLoader(folders),
         autoescape=lambda name: name is not None and name.endswith(".html.j2"),

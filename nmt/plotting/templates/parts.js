@@ -12,10 +12,11 @@ const parts = (() => {
     if (text !== undefined) made.textContent = text;
     return made;
   };
+  const $ = (id) => document.getElementById(id);
   const number = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
   const percent = (p) => p >= 0.0995 ? `${Math.round(100 * p)}%` : p >= 0.001 ? `${(100 * p).toFixed(1)}%` : "<0.1%";
   // A token that begins a word carries a mark for the space before it.
-  const shown = (token) => token === "</s>" ? "⟨end⟩" : token.startsWith("▁") ? token.slice(1) || "␣" : `·${token}`;
+  const shown = (token) => token === "</s>" ? "⟨end⟩" : token === "<unk>" ? "⟨unknown⟩" : token.startsWith("▁") ? token.slice(1) || "␣" : `·${token}`;
   const fillSelect = (select, names) => select.replaceChildren(...names.map((name, index) => Object.assign(element("option", name), { value: index })));
 
   // Which tokens are not in the longest common subsequence with others.
@@ -30,18 +31,21 @@ const parts = (() => {
     return differs;
   }
 
+  // A bar for the probability of a token.
+  function addBar(made, probability) {
+    const bar = element("i");
+    bar.style.setProperty("--probability", probability);
+    made.append(bar);
+    made.title = `probability ${percent(probability)}`;
+  }
+
   // Tokens with bars for their probabilities; those that differ from other tokens are underlined.
   function pieces(tokens, probabilities, other, from = -1) {
     const made = element("span", undefined, "pieces"), isOther = other && differences(tokens, other);
     tokens.forEach((token, t) => {
       const differs = isOther && (isOther[t] || t === from);
       const piece = element("span", shown(token), `piece${differs ? " differs" : ""}${t < from ? " same" : ""}`);
-      if (probabilities) {
-        const bar = element("i");
-        bar.style.setProperty("--probability", probabilities[t]);
-        piece.append(bar);
-        piece.title = `probability ${percent(probabilities[t])}`;
-      }
+      if (probabilities) addBar(piece, probabilities[t]);
       made.append(piece);
     });
     return made;
@@ -126,5 +130,5 @@ const parts = (() => {
     return (x) => first + (last - first) * Math.max(0, Math.min(1, (x - left) / (width - left - right)));
   }
 
-  return { element, svg, number, percent, shown, fillSelect, pieces, unpack, fillMatrix, chart };
+  return { $, element, svg, number, percent, shown, fillSelect, addBar, pieces, unpack, fillMatrix, chart };
 })();

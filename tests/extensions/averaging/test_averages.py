@@ -87,7 +87,7 @@ def test_the_best_are_those_of_validation(
 def test_the_best_are_looked_for_among_those_on_disk(copied: Path, tmp_path: Path) -> None:
     shutil.rmtree(copied / "checkpoints" / "step-000008")
     assert average_checkpoints(copied, tmp_path / "mean", best=2) == [4, 12]
-    with pytest.raises(UserError, match="holds 2 checkpoints that were validated, not 3"):
+    with pytest.raises(UserError, match="holds 2 validated checkpoints, not 3"):
         average_checkpoints(copied, tmp_path / "more", best=3)
 
 

@@ -230,7 +230,6 @@ def test_a_pair_does_not_explain_itself() -> None:
 
 
 def test_third_languages_are_told_by_the_name_of_the_file(pairs: Pairs) -> None:
-    pytest.importorskip("py3langid")
     pairs[50] = (pairs[50][0], "Trois éléphants marchent dans l'eau avec un groupe de personnes.")
     assert 50 in flagged("language", pairs)
     assert len(flagged("language", pairs)) <= 0.01 * len(pairs)

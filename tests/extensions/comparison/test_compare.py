@@ -125,6 +125,8 @@ def test_word_differences_keep_the_text() -> None:
     assert [part for part, same in parts if not same] == [",", "an orange", "."]
     assert "".join(part for part, _ in parts) == "A man,  in an orange hat."
     assert word_differences("same text", "same text") == [("same text", True)]
+    hindi = word_differences("वह किताब पढ़ता है", "वह कताब पढ़ता है")  # whose vowel signs are no letters
+    assert hindi == [("वह ", True), ("किताब", False), (" पढ़ता है", True)]
     assert word_differences("", "x") == []
     assert [part for part, same in word_differences("我很喜欢你", "我喜欢他") if not same] == ["很", "你"]
 

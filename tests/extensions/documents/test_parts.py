@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from nmt.extensions.documents.parts import handed_on, in_parts
+from nmt.extensions.documents.parts import chained, handed_on, in_parts
 from nmt.translation.request import Request
-from nmt.translation.results import Translation
+from nmt.translation.results import Candidate, Translation
 
 
 @pytest.mark.parametrize("with_punctuation", [True, False])
@@ -24,6 +24,12 @@ def test_terms_are_phrases_where_no_links_are_known_or_stay_where_nothing_was_tr
     before = Translation("Der Dachs", "The badger", 0.0, [])
     assert handed_on(request, before) == Request("The badger", must_contain=("oui", "blaireau"))
     assert handed_on(request, Translation("Der Dachs", "Der Dachs", 0.0, [])) is request
+
+
+def test_the_score_of_a_chain_is_that_of_its_first_candidate() -> None:
+    first, second = (Translation("a", "b", score, [], [Candidate("b", score, [])]) for score in (-1.0, -2.0))
+    found = chained(first, second)
+    assert found.score == found.n_best[0].score == -3
 
 
 def test_each_part_of_a_long_sentence_has_the_terms() -> None:

@@ -14,7 +14,7 @@ import torch
 import nmt
 from nmt.core.errors import UserError
 from nmt.decoding.ranking import LENGTH_PENALTIES, length_normalised
-from nmt.extensions.lecture import TEMPLATES
+from nmt.extensions import lecture
 from nmt.extensions.lecture.attribution import attribution_shares
 from nmt.extensions.lecture.sentence import SentenceViewer
 from nmt.extensions.lecture.sentence_page import read_gold, render_page
@@ -212,7 +212,7 @@ def test_the_tree_is_stepped_by_keys_and_buttons(opened: Any, view: Any) -> None
 
 
 def test_the_page_has_each_length_penalty() -> None:
-    script = (TEMPLATES / "sentence.js").read_text("utf-8")
+    script = Path(lecture.__file__).with_name("templates").joinpath("sentence.js").read_text("utf-8")
     [table] = re.findall(r"const LENGTH_PENALTIES = \{\n(.*?)^  \};", script, re.MULTILINE | re.DOTALL)
     assert re.findall(r"^    (\w+): ", table, re.MULTILINE) == list(LENGTH_PENALTIES.builtin)
 

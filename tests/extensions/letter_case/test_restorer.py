@@ -1,5 +1,6 @@
 """Lines in capitals and titles become ordinary text, and their translations are written like them."""
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -61,6 +62,8 @@ def test_all_candidates_are_written_like_the_line(restorer: CaseRestorer) -> Non
         found = Translation(restorer.changed(request).source, "A dog", 0.0, [], [Candidate("A dog", 0.0, [])])
         restored = restorer.restored(request, found)
         assert (restored.source, restored.text, restored.n_best[0].text) == (line, text, text)
+    labels = CaseRestorer(restorer._vocabulary, "label", has_labels=True)
+    assert labels.restored(Request("DER HUND SCHLÄFT"), replace(found, source="der Hund schläft")).text == "A dog"
     assert as_title('a (small) dog\'s "nose"') == 'A (Small) Dog\'s "Nose"'
 
 

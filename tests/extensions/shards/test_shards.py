@@ -70,7 +70,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.mark.posix
 def test_the_shard_of_a_killed_worker_is_done_again(four: list[Shard], uppercase: JobFactory) -> None:
     four[0].output.parent.mkdir()
-    found = list(steps(four, LocalExecutor(None, 2, "cpu"), uppercase))
+    found = list(steps(four, LocalExecutor(None, 2, "cpu", 1), uppercase))
     assert sorted(shard.name for shard, (kind, _) in found if shard and kind == "lost") == ["b"]
     assert sorted(shard.name for shard, (kind, _) in found if shard and kind == "done") == ["a", "b", "c", "d"]
     for shard in four:
@@ -217,7 +217,7 @@ def test_what_cannot_be_done_is_explained_and_nothing_is_written(
 def test_ray_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'nmt\[ray\]'"):
-        RayExecutor(RayExecutor.Options(address="local"), None, "cpu")
+        RayExecutor(RayExecutor.Options(address="local"), None, "cpu", 1)
 
 
 def test_a_journal_has_one_writer_and_survives_a_kill_while_it_is_written(four: list[Shard], tmp_path: Path) -> None:

@@ -124,3 +124,5 @@ def test_a_layer_that_the_loss_does_not_depend_on_is_refused() -> None:
 def test_a_model_without_plain_layers_is_refused() -> None:
     with pytest.raises(UserError, match="plain recurrent"):
         record_layers(nn.LSTM(3, 4))
+    with pytest.raises(UserError, match="trains none"):
+        record_layers(nn.RNN(3, 4).requires_grad_(False))

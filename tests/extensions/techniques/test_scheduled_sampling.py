@@ -32,6 +32,8 @@ def test_the_schedules_are_those_of_the_paper(values: dict[str, Any], update: in
 def test_a_probability_above_one_is_refused() -> None:
     with pytest.raises(ValueError, match="at most 1"):
         ScheduledSampling.Options(schedule="exponential", k=1.5)
+    with pytest.raises(ValueError, match="floor of at most k"):
+        ScheduledSampling.Options(schedule="constant", k=0.2, floor=0.9)
 
 
 @pytest.mark.parametrize("decoder", sorted(DECODERS.keys() - {"classifier"}))
@@ -48,6 +50,7 @@ def test_own_words_are_drawn_after_the_words_read_so_far(decoder: str) -> None:
     logits_BTV = model.decoder.output(unrolled.features_BTD)
     logits_BTV[:, :, [WORDS.target.pad, WORDS.target.sos, WORDS.target.eos]] = float("-inf")
     drawn_BT = logits_BTV[:, :-1].gather(2, inputs_BT[:, 1:, None])[:, :, 0]
+    assert torch.equal(inputs_BT == WORDS.target.pad, batch.target_input_BT == WORDS.target.pad)
     own = drawn_BT > logits_BTV[:, :-1].amax(2) - 8  # less likely ones are drawn once in thousands of times
     true = inputs_BT[:, 1:] == batch.target_input_BT[:, 1:]
     assert (own | true).all()

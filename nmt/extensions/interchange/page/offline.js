@@ -1,12 +1,14 @@
 // Keeps the files of the folder, so that the page works without a network. A new export has another version.
 
+// All folders of a server share their caches.
+const own = `nmt ${self.registration.scope} `;
 const load = fetch("files.json").then((response) => response.json());
 
 self.addEventListener("install", (event) => {
   event.waitUntil(
     load.then(async ({ version, files }) => {
       const requests = ["./", "files.json", ...files].map((file) => new Request(file, { cache: "reload" }));
-      await (await caches.open(version)).addAll(requests);
+      await (await caches.open(own + version)).addAll(requests);
       await self.skipWaiting();
     }),
   );
@@ -15,7 +17,7 @@ self.addEventListener("install", (event) => {
 self.addEventListener("activate", (event) => {
   event.waitUntil(
     load.then(async ({ version }) => {
-      const others = (await caches.keys()).filter((key) => key.startsWith("nmt-") && key !== version);
+      const others = (await caches.keys()).filter((key) => key.startsWith(own) && key !== own + version);
       await Promise.all(others.map((key) => caches.delete(key)));
       await self.clients.claim();
     }),
@@ -24,5 +26,8 @@ self.addEventListener("activate", (event) => {
 
 self.addEventListener("fetch", (event) => {
   if (event.request.method !== "GET") return;
-  event.respondWith(caches.match(event.request, { ignoreSearch: true }).then((found) => found ?? fetch(event.request)));
+  event.respondWith(load.then(async ({ version }) => {
+    const found = await (await caches.open(own + version)).match(event.request, { ignoreSearch: true });
+    return found ?? fetch(event.request);
+  }));
 });

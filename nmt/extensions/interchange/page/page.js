@@ -2,6 +2,7 @@
 
 const $ = (id) => document.getElementById(id);
 const SPACE = "\u2581";
+const UNSPACED = new Set(["zh", "zt", "ja", "th", "lo", "km", "my"]);
 const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
 let newest = 0, isReady = false, hasFailed = false, shown = [];
 
@@ -16,14 +17,12 @@ const nameOf = (code) => {
 
 /** Divides text into sentences; returns the sentences, and for each line how many it has. */
 function sentencesOf(text, language) {
-  const isKnown = globalThis.Intl?.Segmenter, found = [], counts = [];
+  const found = [], counts = [];
   for (const line of text.split(/\r?\n/)) {
     let parts = [line];
-    if (isKnown) {
-      try {
-        parts = [...new Intl.Segmenter(language, { granularity: "sentence" }).segment(line)].map((each) => each.segment.trim());
-      } catch { /* not a language code: the line is one sentence */ }
-    }
+    try {
+      parts = [...new Intl.Segmenter(language, { granularity: "sentence" }).segment(line)].map((each) => each.segment.trim());
+    } catch { /* not a language code, or a browser that divides no text: the line is one sentence */ }
     parts = parts.filter(Boolean);
     counts.push(parts.length);
     found.push(...parts);
@@ -103,7 +102,7 @@ function show(results, counts, milliseconds) {
   const lines = [], views = [];
   let at = 0;
   for (const count of counts) {
-    lines.push(results.slice(at, at + count).map((each) => each.text).join(" "));
+    lines.push(results.slice(at, at + count).map((each) => each.text).join(UNSPACED.has(shown.languages?.[1]) ? "" : " "));
     at += count;
   }
   $("translation").value = lines.join("\n");

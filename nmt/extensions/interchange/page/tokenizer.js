@@ -32,9 +32,6 @@ function* fields(bytes) {
     } else if (kind === 5) {
       value = view.getFloat32(at, true);
       at += 4;
-    } else if (kind === 1) {
-      value = view.getFloat64(at, true);
-      at += 8;
     } else {
       throw new Error("The vocabulary is not a sentencepiece model.");
     }

@@ -23,17 +23,13 @@ async function bytesOf(url, onBytes = () => {}) {
   });
   if (!response.ok) throw new Error(`${url} can't be loaded (status ${response.status}).`);
   const chunks = [];
-  let size = 0;
   for (const reader = response.body.getReader(); ; ) {
     const { done, value } = await reader.read();
     if (done) break;
     chunks.push(value);
-    size += value.length;
     onBytes(value.length);
   }
-  const bytes = new Uint8Array(size);
-  chunks.reduce((at, chunk) => (bytes.set(chunk, at), at + chunk.length), 0);
-  return bytes;
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
 const int64 = (values, shape) => new ort.Tensor("int64", BigInt64Array.from(values, BigInt), shape);

@@ -125,9 +125,9 @@ def _fairseq(directory: Path, config: Config, settings: Mapping[str, Any], sourc
     hidden = [i for name, i in ids.items() if name in ("<s>", "<mask>")]
     sides = [
         _vocabulary(
-            directory / FAIRSEQ_MODEL, pieces, config, sos=first, languages=languages, prefix=before, hidden=hidden
+            directory / FAIRSEQ_MODEL, pieces, config, sos=sos, languages=languages, prefix=before, hidden=hidden
         )
-        for first, before in ((sos, [prefix]), (sos, []))
+        for before in ([prefix], [])
     ]
     start = config.eos_token_id if config.decoder_start_token_id is None else config.decoder_start_token_id
     return Tokenizer(Vocabularies(*sides), (source, target), start)

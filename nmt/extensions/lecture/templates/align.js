@@ -1,7 +1,6 @@
 (() => {
-  const { element, svg, fillSelect, unpack } = parts;
+  const { $, element, svg, fillSelect, addBar, unpack } = parts;
   const data = JSON.parse(document.getElementById("data").textContent);
-  const $ = (id) => document.getElementById(id);
   const state = { sentence: 0, candidate: 0, head: 0, side: null, word: -1, held: false };
   const sides = { source: [], target: [] };
   let cells = [], columns = [], rows = [];
@@ -47,12 +46,7 @@
       const button = element("button", text, "word");
       button.type = "button";
       button.tabIndex = index ? -1 : 0;
-      if (probabilities) {
-        const bar = element("i");
-        bar.style.setProperty("--probability", probabilities[index]);
-        button.append(bar);
-        button.title = `probability ${probabilities[index].toFixed(2)}`;
-      }
+      if (probabilities) addBar(button, probabilities[index]);
       button.addEventListener("pointerenter", () => { if (!state.held) choose(side, index); });
       button.addEventListener("pointerleave", () => { if (!state.held) choose(null, -1); });
       button.addEventListener("focus", () => { if (!state.held) choose(side, index); });
@@ -142,7 +136,7 @@
     const head = element("tr");
     head.append(element("th", "candidate"), element("th", "translation"), element("th", "log-probability"));
     const body = candidates.map((item, index) => {
-      const tr = element("tr"), pick = element("button", `${index + 1}`), first = element("td", undefined, "buttons");
+      const tr = element("tr"), pick = element("button", `${index + 1}`), first = element("td"), buttons = element("span", undefined, "buttons");
       pick.type = "button";
       pick.setAttribute("aria-label", `show candidate ${index + 1}`);
       pick.addEventListener("click", () => {
@@ -150,7 +144,8 @@
         draw();
         $("candidates").querySelectorAll("button")[index].focus();
       });
-      first.append(pick);
+      buttons.append(pick);
+      first.append(buttons);
       const text = element("td", item.target.join(" "));
       text.dir = "auto";
       tr.append(first, text, element("td", item.score === null ? "" : item.score.toFixed(3)));

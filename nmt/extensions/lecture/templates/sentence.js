@@ -1,11 +1,10 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const $ = (id) => document.getElementById(id);
   const state = { sentence: 0, model: 0, phase: 0, word: 0, heads: data.models.map(() => 0) };
   const [PARENT, STEP, TOKEN, LOG_P, FATE, SCORE, TEXT] = [0, 1, 2, 3, 4, 5, 6];
   const BOX = 40, ROW = 52, TOP = 26, GAP = 44;
 
-  const { element, svg, number, percent, shown, fillSelect, pieces, unpack, fillMatrix, chart } = parts;
+  const { $, element, svg, number, percent, shown, fillSelect, addBar, pieces, unpack, fillMatrix, chart } = parts;
   const signed = (value) => (value > 0 ? "+" : "") + number(value);
   const sentence = () => data.sentences[state.sentence];
   const view = () => sentence().views[state.model];
@@ -24,7 +23,7 @@
           element("span", `log p ${number(hypothesis.log_p)}, score ${number(hypothesis.score)}`, "note"));
         list.append(element("dt", label), what);
       };
-      add(`Beam search, ${search.beam_size} hypotheses`, own.best);
+      add(search.beam_size > 1 ? `Beam search, ${search.beam_size} hypotheses` : "Greedy search", own.best);
       const isSame = own.greedy.text === own.best.text;
       add(isSame ? "Greedy search: the same" : "Greedy search", own.greedy, own.best.tokens);
       if (index === state.model && data.models.length > 1) card.setAttribute("aria-current", "true");
@@ -94,8 +93,7 @@
   function drawStep() {
     const { nodes } = view().beam, step = currentStep(), column = nodes.map((_, index) => index).filter((index) => nodes[index][STEP] === step);
     const count = (fate) => column.filter((index) => nodes[index][FATE] === fate).length;
-    const names = { kept: "kept", finished: "finished", dropped: "dropped", pruned: "pruned", stopped: "stopped" };
-    const fates = Object.keys(names).filter(count).map((fate) => `${count(fate)} ${names[fate]}`).join(", ");
+    const fates = ["kept", "finished", "dropped", "pruned", "stopped"].filter(count).map((fate) => `${count(fate)} ${fate}`).join(", ");
     const isEnd = state.phase === 2 * numSteps();
     $("status").textContent = step < 0 ? `Before step 1: one empty hypothesis. The beam holds ${options().beam_size}.`
       : `Step ${step + 1} of ${numSteps()}: ` + (isChosen(step) ? `${fates}.` : `the ${column.length} best continuations of ${step ? "the hypotheses" : "the start"} are considered.`) +
@@ -177,12 +175,7 @@
     place.dir = "auto";
     place.replaceChildren(...tokens.map((token, t) => {
       const made = element(onChoose ? "button" : "span", shown(token), "word");
-      if (probabilities) {
-        const bar = element("i");
-        bar.style.setProperty("--probability", probabilities[t]);
-        made.append(bar);
-        made.title = `probability ${percent(probabilities[t])}`;
-      }
+      if (probabilities) addBar(made, probabilities[t]);
       if (!onChoose) return made;
       made.type = "button";
       made.tabIndex = t ? -1 : 0;
@@ -321,7 +314,7 @@
       const figure = element("div"), top = element("p", undefined, "head"), area = element("div", undefined, "scroll"), name = data.models[index].name;
       figure.append(element("h3", name), top, area);
       const isBlind = !own.attention || own.attention[0].is_attribution;
-      if (isBlind) figure.insertBefore(element("p", "This model has no attention: its decoder sees the source through one vector."), top);
+      if (isBlind) figure.insertBefore(element("p", "This model has no attention over the source tokens."), top);
       if (!own.attention) { top.remove(); area.remove(); return figure; }
       const select = element("select"), table = element("table", undefined, "matrix");
       const group = Object.assign(element("optgroup"), { label: "Attribution" });
