@@ -252,6 +252,15 @@ def own_model(tiny_model: Path, tmp_path: Path) -> Path:
     return shutil.copytree(tiny_model, tmp_path / "model")
 
 
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    """Two files of a pair that ``tiny_model`` knows, nothing, and another pair."""
+    source, target = tmp_path / "test.de", tmp_path / "test.en"
+    source.write_text("Der Hund schläft im Garten.\n\nHeute trinkt die Katze kaltes Wasser.\n", encoding="utf-8")
+    target.write_text("The dog sleeps in the garden.\n\nToday the cat drinks cold water.\n", encoding="utf-8")
+    return source, target
+
+
 @pytest.fixture(scope="session")
 def bytes_model(train_tiny: TrainTiny) -> Path:
     """A model of subword pieces and, for what is in no piece, bytes; hardly trained. Don't write into it."""
@@ -341,9 +350,9 @@ def make_recipe(tiny_corpus: Path) -> RecipeMaker:
 
 @pytest.fixture(scope="session")
 def run_nmt() -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """``run_nmt("score", "-", file, stdin="…")``: the program as a process runs it, but inside this one."""
+    """``run_nmt("score", "-", file, stdin="…", check=True)``: the program as a process runs it, but inside this one."""
 
-    def run(*arguments: object, stdin: str | bytes = b"") -> "subprocess.CompletedProcess[str]":
+    def run(*arguments: object, stdin: str | bytes = b"", check: bool = False) -> "subprocess.CompletedProcess[str]":
         from nmt.__main__ import main
 
         given = stdin.encode() if isinstance(stdin, str) else stdin
@@ -362,6 +371,7 @@ def run_nmt() -> Callable[..., "subprocess.CompletedProcess[str]"]:
             except SystemExit as leaving:
                 code = leaving.code or 0
         written = [streams[name].buffer.getvalue().decode() for name in ("stdout", "stderr")]
+        assert not (check and code), written
         return subprocess.CompletedProcess(list(map(str, arguments)), int(str(code)), *written)
 
     return run

@@ -118,7 +118,7 @@ LIMITS = {
     "api": 163,
     "quickstart": 207,
     "cli": 1_769,
-    "extensions": 26_912,
+    "extensions": 26_913,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

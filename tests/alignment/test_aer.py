@@ -52,9 +52,8 @@ def test_files_of_unequal_length_give_both_counts(tmp_path: Path) -> None:
     two.write_text("0-0\n0-0\n")
     three.write_text("0-0\n0-0\n\n")
     for call in (lambda: score_files(two, three), lambda: score_files(three, three, two)):
-        with pytest.raises(UserError, match=r"two has 2 lines, .*three has 3") as error:
+        with pytest.raises(UserError, match=r"two has 2 lines, .*three has 3.*\n.*a line for each sentence pair"):
             call()
-        assert "a line for each sentence pair" in error.value.remedy
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "0?0\n"])

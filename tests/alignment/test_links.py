@@ -70,11 +70,8 @@ def test_parse_pharaoh(line: str, sure: set[Link], possible: set[Link]) -> None:
 
 @pytest.mark.parametrize("bad", ["0:1", "-1-2", "1-", "1--2", "a-b", "1-2-3", "0-0,1-1", "²-1", "9" * 5000 + "-0"])
 def test_parse_pharaoh_names_the_place_and_the_bad_link(bad: str) -> None:
-    with pytest.raises(UserError) as error:
+    with pytest.raises(UserError, match=rf"^gold\.txt, line 7: '{bad[:40]}.{{,39}}\n.*i-j"):
         parse_pharaoh(f"0-0 {bad}", where="gold.txt, line 7")
-    assert error.value.message.startswith(f"gold.txt, line 7: '{bad[:40]}")
-    assert len(error.value.message) < 100
-    assert "i-j" in error.value.remedy
 
 
 @given(links_sets)

@@ -1,11 +1,10 @@
 """``nmt train`` with text files: a tested model, a recipe that repeats it, fine-tuning, and messages."""
 
-import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixture_types import RunNmt
 
 import nmt
 from nmt.autotrain.choice import (
@@ -27,7 +26,6 @@ from nmt.models.weights import read_tensors
 from nmt.quickstart.embedded_corpus import splits
 from nmt.recipe.load import load_recipe
 
-RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 TINY = {"model.encoder.num_layers": 1, "model.decoder.num_layers": 1, "model.embedding_size": 32,
         "model.encoder.num_heads": 1, "model.decoder.num_heads": 1}  # fmt: skip
 
@@ -240,8 +238,7 @@ def test_synthetic_pairs_are_trained_on_and_none_is_held_out(text: tuple[Path, P
 
 
 def test_a_dry_run_trains_nothing(text: tuple[Path, Path], run_nmt: RunNmt, tmp_path: Path) -> None:
-    done = run_nmt("train", *text, "--minutes", "5", "--dry-run", "-o", tmp_path / "run")
-    assert done.returncode == 0, done.stderr
+    done = run_nmt("train", *text, "--minutes", "5", "--dry-run", "-o", tmp_path / "run", check=True)
     assert "updates a minute" in done.stdout
     assert not (tmp_path / "run").exists()
 

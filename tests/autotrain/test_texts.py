@@ -28,7 +28,7 @@ def write(folder: Path, **files: str) -> None:
         ("a.csv", "German;English\n" + "".join(f"{s};{t}\n".replace(" ", "\r") for s, t in PAIRS), ("de", "en")),
         ("a.csv", "de,en\n" + "".join(f'"{s}","{t}"\n'.replace(" ", "\n") for s, t in PAIRS), ("de", "en")),
         ("a.csv", "de,en\n\n" + "".join(f'"{s}","{t}"\n,\n' for s, t in PAIRS), ("de", "en")),
-        ("a.csv", "DE, EN\n" + "".join(f"{s},{t}\n" for s, t in PAIRS), ("de", "en")),
+        ("a.csv", "DE, EN\n" + "".join(f'"{s}","{t}"\n' for s, t in PAIRS), ("de", "en")),
         ("a.jsonl", "".join(json.dumps({"de": s, "en": t}) + "\n\n" for s, t in [("x", None), *PAIRS]), ("de", "en")),
         ("a.tsv", "id\tde\ten\n" + "".join(f"7\t{s}\t{t}\n" for s, t in PAIRS), ("de", "en")),
     ],

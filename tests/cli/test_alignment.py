@@ -10,14 +10,6 @@ from fixture_types import RunNmt
 from refusals import refused
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> tuple[Path, Path]:
-    source, target = tmp_path / "test.de", tmp_path / "test.en"
-    source.write_text("Der Hund schläft im Garten.\n\nHeute trinkt die Katze kaltes Wasser.\n", encoding="utf-8")
-    target.write_text("The dog sleeps in the garden.\n\nToday the cat drinks cold water.\n", encoding="utf-8")
-    return source, target
-
-
 def links(line: str) -> list[tuple[int, int]]:
     return [(int(i), int(j)) for i, j in (link.split("-") for link in line.split())]
 
@@ -179,8 +171,7 @@ def test_heads_are_chosen_once(
     layers = "{type: transformer, num_layers: 1, num_heads: 4, feed_forward_size: 32}"
     settings = (f"model.encoder={layers}", f"model.decoder={layers}")
     model = train_tiny("training.max_steps=3", *settings)
-    done = run_nmt("learn-alignment", model, tiny_corpus / "train.de", tiny_corpus / "train.en")
-    assert done.returncode == 0
+    done = run_nmt("learn-alignment", model, tiny_corpus / "train.de", tiny_corpus / "train.en", check=True)
     assert "Attention heads" in done.stdout
     chosen = json.loads((model / "alignment.json").read_text())
     assert chosen["attention"] == "output"
@@ -213,6 +204,5 @@ def test_aer_warns_where_a_file_counts_words_from_one(run_nmt: RunNmt, tmp_path:
     assert run_nmt("aer", from_zero, from_zero, "--possible", few).stderr == ""
     assert run_nmt("aer", from_one, from_one).stderr == "", "whatever they count from, they agree"
     for files in ((from_zero, from_one), (from_one, from_zero), (from_zero, from_zero, "--possible", from_one)):
-        done = run_nmt("aer", *files)
-        assert done.returncode == 0
+        done = run_nmt("aer", *files, check=True)
         assert f"{from_one} seems to count words from 1" in done.stderr

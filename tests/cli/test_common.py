@@ -33,8 +33,7 @@ def test_a_shell_completes(words: str, expected: list[str], run_nmt: RunNmt, mon
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_of_a_shell_is_printed(shell: str, run_nmt: RunNmt, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
-    done = run_nmt("--show-completion", shell)
-    assert done.returncode == 0
+    done = run_nmt("--show-completion", shell, check=True)
     assert f"complete_{shell}" in done.stdout
 
 

@@ -21,8 +21,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_text_shows_figures_and_signatures(run_nmt: RunNmt, files: tuple[Path, Path]) -> None:
-    done = run_nmt("score", *files, "--metrics", "chrf, bleu")
-    assert done.returncode == 0
+    done = run_nmt("score", *files, "--metrics", "chrf, bleu", check=True)
     chrf, _, bleu, signature = done.stdout.splitlines()
     assert chrf.startswith("chrF2 = ")
     assert bleu.startswith("BLEU = ")
@@ -63,8 +62,7 @@ def test_a_table_of_systems_with_signatures_below(run_nmt: RunNmt, two_systems: 
 
 def test_degenerate_output_is_warned_of(run_nmt: RunNmt, files: tuple[Path, Path]) -> None:
     files[0].write_text("The cat cat cat cat cat cat.\n\n")
-    done = run_nmt("score", *files)
-    assert done.returncode == 0
+    done = run_nmt("score", *files, check=True)
     assert "out.en: 2 of 2 translations (100.0%) look degenerate: 1 repeats itself (line 1)" in done.stderr
     assert "1 is empty (line 2)" in done.stderr
 

@@ -8,8 +8,7 @@ from run_files import read_metrics
 
 
 def test_the_table_has_a_column_a_run(run_nmt: RunNmt, tiny_model: Path, vanilla_model: Path) -> None:
-    done = run_nmt("inspect", "run", tiny_model, vanilla_model)
-    assert done.returncode == 0
+    done = run_nmt("inspect", "run", tiny_model, vanilla_model, check=True)
     [updates] = [line for line in done.stdout.splitlines() if line.startswith("updates")]
     assert updates.split() == ["updates", "200", "1"]
     assert "max_steps (200)" in done.stdout
@@ -17,8 +16,7 @@ def test_the_table_has_a_column_a_run(run_nmt: RunNmt, tiny_model: Path, vanilla
 
 
 def test_json_holds_the_figures_and_curves_go_to_a_file(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
-    done = run_nmt("inspect", "run", tiny_model, "--json", "-o", tmp_path / "curves.png", "--x", "minutes")
-    assert done.returncode == 0
+    done = run_nmt("inspect", "run", tiny_model, "--json", "-o", tmp_path / "curves.png", "--x", "minutes", check=True)
     [run] = json.loads(done.stdout)["runs"]
     assert run["bleu"] == max(line["bleu"] for line in read_metrics(tiny_model, "valid"))
     assert run["updates"] == 200

@@ -38,8 +38,7 @@ HOSTILE = [
 @pytest.mark.parametrize("name", ["tiny_model", "bytes_model"])
 def test_hostile_lines_keep_their_places(run_nmt: RunNmt, request: pytest.FixtureRequest, name: str) -> None:
     model = request.getfixturevalue(name)
-    done = run_nmt("translate", model, stdin="\n".join(HOSTILE))
-    assert done.returncode == 0
+    done = run_nmt("translate", model, stdin="\n".join(HOSTILE), check=True)
     assert run_nmt("translate", model, stdin="\n".join(HOSTILE) + "\n").stdout == done.stdout
     lines = done.stdout.split("\n")
     assert lines.pop() == ""
@@ -257,8 +256,7 @@ def test_a_stopped_run_goes_on(
     if how == signal.SIGINT:
         assert f"3 lines are kept in {partial}" in messages
         assert shlex.join(["nmt", *map(str, arguments), "--resume"]) in messages
-    done = run_nmt(*arguments, "--resume", stdin=(tiny_corpus / "train.de").read_text("utf-8"))
-    assert done.returncode == 0, done.stderr
+    done = run_nmt(*arguments, "--resume", stdin=(tiny_corpus / "train.de").read_text("utf-8"), check=True)
     assert f"3 lines are in {partial} already" in done.stderr
     assert output.read_text("utf-8").splitlines() == whole
     assert not partial.exists()
@@ -271,10 +269,7 @@ def test_bad_input_keeps_what_came_before_it(
     source, output, partial = tmp_path / "in.de", tmp_path / "out.en", tmp_path / "out.en.partial"
     source.write_bytes(b"".join([*lines[:7], b"B\xe4cker\n", *lines[8:]]))
     command = ["translate", tiny_model, "-i", source, "-o", output]
-    done = run_nmt(*command)
-    assert done.returncode == 2
-    assert f"{source}, line 8: not UTF-8" in done.stderr
-    assert f"7 lines are kept in {partial}" in done.stderr
+    refused(run_nmt(*command), f"{source}, line 8: not UTF-8", f"7 lines are kept in {partial}")
     refused(run_nmt(*command), "Give --resume to continue")
     source.write_bytes(b"".join(lines))
     assert run_nmt(*command, "--resume").returncode == 0

@@ -61,11 +61,9 @@ def test_the_format_is_told_by_content_and_parts_are_joined(tmp_path: Path, pack
 def test_damage_is_an_error_not_a_short_text(tmp_path: Path, suffix: str, pack: Pack, damage: Pack) -> None:
     path = tmp_path / f"text{suffix}"
     path.write_bytes(damage(pack(CONTENT)))
-    with pytest.raises(UserError, match="is a truncated or damaged") as caught:
-        list(read_lines(path))
-    assert str(path) in caught.value.message
     program = {".gz": "gzip", ".xz": "xz", ".zst": "zstd"}[suffix]
-    assert f"`{program} -t` checks it" in caught.value.remedy
+    with pytest.raises(UserError, match=f"{path} is a truncated or damaged .*\n.*`{program} -t` checks it"):
+        list(read_lines(path))
 
 
 def test_an_output_is_compressed_as_its_name_says(tmp_path: Path, suffix: str) -> None:
@@ -105,9 +103,8 @@ def test_without_the_package_a_message_names_it(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(builtins, "__import__", without_zstd)
     path = tmp_path / "text.zst"
-    with pytest.raises(UserError, match=r"backports\.zstd") as caught, open_output(path):
+    with pytest.raises(UserError, match=r"backports\.zstd.*\n.*nmt\[zstd\]"), open_output(path):
         pass
-    assert "nmt[zstd]" in caught.value.remedy
     with pytest.raises(UserError, match=r"backports\.zstd"):
         ResumableOutput(path)
     assert not list(tmp_path.iterdir())
@@ -123,9 +120,10 @@ def test_a_small_file_that_expands_without_bound_is_refused(
     path = tmp_path / "bomb"
     path.write_bytes(pack(b"\n" * (1 << 23)))
     read: list[str] = []
-    with pytest.raises(UserError, match="expands to far more bytes or lines than text does") as caught:
+    with pytest.raises(
+        UserError, match=r"expands to far more bytes or lines than text does.*\n.*NMT_MAX_COMPRESSION_RATIO"
+    ):
         read.extend(read_lines(path))
-    assert "NMT_MAX_COMPRESSION_RATIO" in caught.value.remedy
     assert len(read) < 10 * path.stat().st_size + (1 << 17), "before much work was done for the lines"
     path.write_bytes(pack(b"\n" * (1 << 16)))
     assert sum(1 for _ in read_lines(path)) == 1 << 16, "a short text may repeat itself"

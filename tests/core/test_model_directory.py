@@ -71,9 +71,8 @@ def test_a_strange_file_is_refused_before_it_is_read(
 def test_weights_that_are_not_finite_are_refused(tiny_model: Path, tmp_path: Path, value: float) -> None:
     copy = shutil.copytree(tiny_model, tmp_path / "model")
     name = spoil(copy / "model.safetensors", value=value)
-    with pytest.raises(UserError, match="not finite") as caught:
+    with pytest.raises(UserError, match=f"not finite.*{name}"):
         nmt.load(copy, "cpu")
-    assert name in caught.value.message
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next_writer(tmp_path: Path) -> None:

@@ -48,11 +48,8 @@ def test_dash_is_standard_input_whatever_the_locale(
 )
 def test_not_utf8_names_file_line_and_byte(tmp_path: Path, content: bytes, line: str, byte: str, remedy: str) -> None:
     path = written(tmp_path, content)
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match=f"{path}, {line}:.*{byte}.*\n.*{remedy}"):
         list(read_lines(path))
-    assert f"{path}, {line}:" in caught.value.message
-    assert byte in caught.value.message
-    assert remedy in caught.value.remedy
 
 
 def test_missing_file_suggests_the_nearest(tmp_path: Path) -> None:
@@ -152,9 +149,8 @@ def test_unwritable_places_are_refused_at_once(tmp_path: Path) -> None:
         tmp_path / ("x" * 300): "too long",
     }
     for path, reason in refusals.items():
-        with pytest.raises(UserError, match=reason) as caught, open_output(path):
+        with pytest.raises(UserError, match=f"{path}.*{reason}"), open_output(path):
             pytest.fail("the block must not be entered")
-        assert str(path) in caught.value.message
 
 
 def test_a_read_only_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,9 +185,8 @@ def test_a_line_has_a_longest_length_that_can_be_raised(
     path = written(tmp_path, b"eins\n" + b"a" * limit + end)
     assert [len(line) for line in read_lines(path)] == [4, limit]
     written(tmp_path, b"eins\na" + b"a" * limit + end)
-    with pytest.raises(UserError, match=rf"line 2: longer than {limit:,} bytes") as caught:
+    with pytest.raises(UserError, match=rf"line 2: longer than {limit:,} bytes.*\n.*NMT_MAX_LINE_BYTES"):
         list(read_lines(path))
-    assert "NMT_MAX_LINE_BYTES" in caught.value.remedy
     monkeypatch.setenv("NMT_MAX_LINE_BYTES", "400000")
     assert len(list(read_lines(path))) == 2
 

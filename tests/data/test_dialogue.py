@@ -146,9 +146,8 @@ def test_dialogues_from_files(tmp_path: Path) -> None:
 def test_a_tab_separated_file_of_dialogues_is_refused(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("en\tde\na\tb\n", encoding="utf-8")
     assert list(open_text(options(tmp_path, None), "train")) == [("a", "b")]
-    with pytest.raises(UserError, match="tabs between columns") as caught:
+    with pytest.raises(UserError, match=r"tabs between columns.*\n.*train\.en and train\.de"):
         open_text(options(tmp_path, 2), "train")
-    assert "train.en and train.de" in caught.value.remedy
 
 
 def test_an_encoded_corpus_of_dialogues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,8 +56,7 @@ def test_only_decoders_that_can_do_without_a_source_are_built(words: Vocabularie
 
 def test_perplexity_per_token_and_per_word(run_nmt: RunNmt, language_model: Path, tiny_corpus: Path) -> None:
     english = (tiny_corpus / "val.en").read_text().splitlines()
-    done = run_nmt("score", "--perplexity", language_model, tiny_corpus / "val.en", "--json")
-    assert done.returncode == 0, done.stderr
+    done = run_nmt("score", "--perplexity", language_model, tiny_corpus / "val.en", "--json", check=True)
     found = json.loads(done.stdout)
     scored = list(nmt.load(language_model).score([("", line) for line in english]))
     total = sum(sum(pair.token_log_probabilities) for pair in scored)
@@ -81,8 +80,7 @@ def test_the_model_card_is_that_of_a_language_model(language_model: Path) -> Non
 
 def test_perplexity_of_a_translation_needs_its_source(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path) -> None:
     refused(run_nmt("score", "--perplexity", tiny_model, tiny_corpus / "train.en"), "-s FILE")
-    done = run_nmt("score", "--perplexity", tiny_model, tiny_corpus / "train.en", "-s", tiny_corpus / "train.de")
-    assert done.returncode == 0
+    run_nmt("score", "--perplexity", tiny_model, tiny_corpus / "train.en", "-s", tiny_corpus / "train.de", check=True)
 
 
 def test_a_language_model_translates_nothing(run_nmt: RunNmt, language_model: Path, train_tiny: TrainTiny) -> None:

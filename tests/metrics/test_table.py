@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from fixture_types import RunNmt, TrainTiny
 from length_error import SOURCES, LengthError
+from refusals import refused
 from run_files import read_metrics
 from sacrebleu.metrics import BLEU, CHRF, TER
 
@@ -86,40 +87,33 @@ def test_ter_refuses_a_line_that_would_take_all_memory(run_nmt: RunNmt, tmp_path
     paths = [tmp_path / "hypothesis", tmp_path / "reference"]
     for number, path in enumerate(paths):
         path.write_text("a b c d\n" + "a " * (5_000 if number == long else 4) + "\n")
-    done = run_nmt("score", *paths)
-    assert done.returncode == 2
-    assert "Line 2 has 5,000 words: TER compares lines of at most 2,000" in done.stderr
-    assert "--metrics bleu,chrf" in done.stderr
+    message = "Line 2 has 5,000 words: TER compares lines of at most 2,000"
+    refused(run_nmt("score", *paths), message, "--metrics bleu,chrf")
 
 
 def test_different_numbers_of_lines(hypothesis: Path, tmp_path: Path) -> None:
     short = write_lines(tmp_path / "short.de", REFERENCES[:3])
-    with pytest.raises(UserError, match="Different numbers of lines") as caught:
+    with pytest.raises(UserError, match=f"Different numbers of lines: {hypothesis} has 4, {short} has 3"):
         score_files(hypothesis, short)
-    assert f"{hypothesis} has 4, {short} has 3" in caught.value.message
     with pytest.raises(UserError, match="the hypothesis has 1, reference 1 has 2"):
         score_corpus(["a"], [["a", "b"]])
 
 
 def test_unknown_names_suggest_the_nearest() -> None:
-    with pytest.raises(UserError, match="'blue'") as caught:
+    with pytest.raises(UserError, match=r"'blue'.*\n.*Did you mean 'bleu'\?"):
         score_corpus(["a"], [["a"]], ["blue"])
-    assert "Did you mean 'bleu'?" in caught.value.remedy
-    with pytest.raises(UserError, match="'bertscore'") as caught:
+    with pytest.raises(UserError, match=r"'bertscore'.*\nChoose among bleu, chrf, ter, accuracy"):
         score_corpus(["a"], [["a"]], ["bertscore"])
-    assert caught.value.remedy.startswith("Choose among bleu, chrf, ter, accuracy")
     with pytest.raises(UserError, match="No metric"):
         score_corpus(["a"], [["a"]], [])
-    with pytest.raises(UserError, match="'13b'") as caught:
+    with pytest.raises(UserError, match=r"'13b'.*\n.*Did you mean '13a'\?"):
         score_corpus(["a"], [["a"]], ["bleu"], tokenize="13b")
-    assert "Did you mean '13a'?" in caught.value.remedy
 
 
 def test_a_tokenizer_that_lacks_its_package_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sacrebleu.tokenizers.tokenizer_ja_mecab.MeCab", None)
-    with pytest.raises(UserError, match="'ja-mecab' can't be used") as caught:
+    with pytest.raises(UserError, match=r"(?s)'ja-mecab' can't be used.*\n.*13a"):
         score_corpus(["a"], [["a"]], ["bleu"], tokenize="ja-mecab")
-    assert "13a" in caught.value.remedy
 
 
 def test_the_private_names_of_sacrebleu_that_are_used_exist() -> None:
@@ -194,7 +188,6 @@ def test_a_model_is_selected_by_an_outside_metric(train_tiny: TrainTiny) -> None
 
 @pytest.mark.usefixtures("registered")
 def test_an_unknown_metric_is_refused_before_the_run(tiny_recipe: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"'lengt_error'") as caught:
+    with pytest.raises(UserError, match=r"'lengt_error'.*\nDid you mean 'length_error'\?"):
         nmt.train(tiny_recipe, tmp_path / "run", overrides={"training.metric": "lengt_error"})
-    assert caught.value.remedy.startswith("Did you mean 'length_error'?")
     assert not (tmp_path / "run").exists()

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from nmt.models.attention import CosineAttention, MultiHeadAttention, biased_softmax, mask_bias, padding_bias
+from nmt.models.attention import CosineAttention, MultiHeadAttention, biased_softmax, padding_bias
 from nmt.models.build import ATTENTIONS, make_attention
 from nmt.models.contracts import Attention, Memory
 from nmt.models.layers import length_mask
@@ -115,17 +115,6 @@ def test_multi_head_attention_equals_pytorchs(memory_width: int | None, torch_at
     )
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(weights, expected_weights, atol=1e-6, rtol=1e-5)
-
-
-def test_causal_self_attention_equals_pytorchs(torch_attention: TorchAttention) -> None:
-    torch.manual_seed(23)
-    ours = MultiHeadAttention(8, 4, dropout=0.0)
-    theirs = torch_attention(ours)
-    x_BTD = torch.randn(2, 5, 8)
-    future = torch.ones(5, 5, dtype=torch.bool).triu(1)
-    expected, _ = theirs(x_BTD, x_BTD, x_BTD, attn_mask=future)
-    found, _ = ours(x_BTD, ours.project(x_BTD), mask_bias(~future))
-    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
 
 
 def test_dropout_of_attention_weights_only_in_training() -> None:

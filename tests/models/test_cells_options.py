@@ -33,7 +33,7 @@ def gate_blocks(cell: Any) -> list[Tensor]:
 
 
 def radius(weight: Tensor) -> float:
-    return float(torch.linalg.eigvals(weight).abs().max())
+    return float(torch.linalg.eigvals(weight.double()).abs().max())
 
 
 # How weights start

@@ -5,15 +5,7 @@ import math
 import pytest
 import torch
 
-from nmt.models.layers import (
-    Dropout,
-    Embedding,
-    Positions,
-    byte_mask,
-    length_mask,
-    reverse_within,
-    sinusoids,
-)
+from nmt.models.layers import Dropout, Embedding, Positions, byte_mask, reverse_within, sinusoids
 
 
 @pytest.mark.parametrize(
@@ -44,20 +36,6 @@ def test_rows_get_masks_of_their_own_and_a_seed_repeats_them() -> None:
     assert not torch.equal(first, second)
     torch.manual_seed(44)
     assert torch.equal(dropout(torch.ones(3, 50)), first)
-
-
-def test_nothing_happens_in_eval_mode_or_at_rate_zero() -> None:
-    x = torch.randn(20, 20)
-    assert torch.equal(Dropout(0.5).eval()(x), x)
-    assert torch.equal(Dropout(0.0)(x), x)
-
-
-def test_the_gradient_goes_through_the_same_mask() -> None:
-    torch.manual_seed(45)
-    x = torch.ones(10, 10, requires_grad=True)
-    dropped = Dropout(0.4)(x)
-    dropped.sum().backward()
-    assert torch.equal(x.grad, dropped.detach())
 
 
 @pytest.mark.parametrize("size", [8, 7])
@@ -102,10 +80,6 @@ def test_an_embedding_is_scaled_and_pad_is_zero_and_stays_so() -> None:
     assert gradient is not None
     assert not gradient[3].any()
     assert gradient[1].any()
-
-
-def test_the_length_mask_is_true_before_the_length() -> None:
-    assert length_mask(torch.tensor([2, 0, 3]), 3).tolist() == [[True, True, False], [False] * 3, [True] * 3]
 
 
 def test_reversal_leaves_padding_in_place() -> None:

@@ -18,8 +18,9 @@ def test_a_file_larger_than_memory_is_refused_with_its_size(tmp_path: Path) -> N
     limits = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (1 << 35, limits[1]))
     try:
-        with pytest.raises(UserError, match=r"model.safetensors has 68,719,476,736 bytes, for which memory") as refused:
+        with pytest.raises(
+            UserError, match=r"model.safetensors has 68,719,476,736 bytes, for which memory.*\n.*ulimit -v"
+        ):
             read_tensors(path)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limits)
-    assert "ulimit -v" in refused.value.remedy

@@ -123,9 +123,9 @@ def test_target_words_run_down_and_source_words_along_the_top() -> None:
 
 
 def test_gold_of_another_tokenization_is_refused() -> None:
-    with pytest.raises(UserError, match="gold link 0-3 is outside the pair of 3 source and 3 target") as error:
+    message = r"gold link 0-3 is outside the pair of 3 source and 3 target.*\n.*--tokenized"
+    with pytest.raises(UserError, match=message):
         draw_matrix(HOUSE, gold=(set(), {(0, 3)}))
-    assert "--tokenized" in error.value.remedy
 
 
 def test_the_file_of_one_pair_has_the_name_itself_and_no_number(tmp_path: Path) -> None:

@@ -76,9 +76,8 @@ def test_figures_are_pages_of_a_pdf_and_numbered_files_otherwise(tmp_path: Path)
 
 def test_bad_paths_are_refused(tmp_path: Path) -> None:
     for name in ("links", "links.jpg"):
-        with pytest.raises(UserError, match=name) as error:
+        with pytest.raises(UserError, match=rf"{name}.*\n.*\.png, \.svg, \.pdf"):
             write_figure(Figure(), tmp_path / name)
-        assert ".png, .svg, .pdf" in error.value.remedy
     for suffix in ("png", "pdf"):
         with pytest.raises(UserError, match="can't be written"):
             write_figure(Figure(), tmp_path / "missing" / f"links.{suffix}")
@@ -180,9 +179,8 @@ def test_dark_slides_have_light_text_on_a_dark_ground(name: str, tmp_path: Path)
 
 
 def test_a_theme_ends_with_its_context_and_must_exist() -> None:
-    with pytest.raises(UserError, match="no theme 'beamer'") as caught, nmt.theme("beamer"):
+    with pytest.raises(UserError, match=r"no theme 'beamer'.*\n.*slides-dark"), nmt.theme("beamer"):
         pass
-    assert "slides-dark" in caught.value.remedy
     with pytest.raises(KeyError), theme("slides"):
         raise KeyError
     assert smallest_font(DRAW["matrix"]()) == smallest_font(drawn("matrix", "paper"))
@@ -193,7 +191,6 @@ def test_a_command_draws_in_a_theme(tiny_model: Path, run_nmt: RunNmt, tmp_path:
     (tmp_path / "a.de").write_text("Der Hund schläft.\n", encoding="utf-8")
     for name in ("paper", "slides-dark"):
         picture = tmp_path / f"{name}.svg"
-        done = run_nmt("align", tiny_model, tmp_path / "a.de", tmp_path / "a.de", "-o", picture, "--theme", name)
-        assert done.returncode == 0, done.stderr
+        run_nmt("align", tiny_model, tmp_path / "a.de", tmp_path / "a.de", "-o", picture, "--theme", name, check=True)
         sizes[name] = max(float(size) for size in re.findall(r"font(?:-size)?: ([\d.]+)px", picture.read_text("utf-8")))
     assert sizes["slides-dark"] > 1.5 * sizes["paper"]

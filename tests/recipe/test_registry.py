@@ -52,9 +52,8 @@ def test_kinds_are_those_of_all_tables(repo_root: Path) -> None:
 
 
 def test_a_kind_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(UserError, match="There is no kind of component 'metrics'") as caught:
+    with pytest.raises(UserError, match=r"There is no kind of component 'metrics'.*\nDid you mean 'metric'\?$"):
         nmt.register("metrics", "mine")(GruCell)
-    assert caught.value.remedy == "Did you mean 'metric'?"
 
 
 @pytest.mark.slow

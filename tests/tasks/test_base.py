@@ -49,9 +49,8 @@ def test_a_recipe_has_one_task_which_names_the_metric(changes: dict[str, Any], n
 
 
 def test_a_task_that_is_named_must_be_there() -> None:
-    with pytest.raises(UserError, match="there is no task 'taging'") as caught:
+    with pytest.raises(UserError, match=r"there is no task 'taging'.*\n.*--plugin"):
         resolve(recipe_of().model_copy(update={"task": "taging"}))
-    assert "--plugin" in caught.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -63,7 +62,6 @@ def test_a_task_that_is_named_must_be_there() -> None:
     ],
 )
 def test_a_feature_that_does_not_go_with_a_task_is_refused(changes: dict[str, Any], feature: str, message: str) -> None:
-    with pytest.raises(UserError, match=message) as caught:
+    with pytest.raises(UserError, match=rf"{message}.*\n."):
         task_of(recipe_of(**changes)).require(feature)
-    assert caught.value.remedy
     task_of(recipe_of()).require(feature)  # translation can do all of them

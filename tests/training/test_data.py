@@ -50,9 +50,8 @@ def test_pairs_may_be_an_iterator(make_recipe: RecipeMaker, pairs: list[tuple[st
 
 @pytest.mark.parametrize("wrong", [("one side",), ("one", 2), ("a", "b", "c"), "ab", None, 5])
 def test_what_is_no_pair_is_refused(make_recipe: RecipeMaker, wrong: Any) -> None:
-    with pytest.raises(UserError, match=r"valid\[1\] is ") as caught:
+    with pytest.raises(UserError, match=r"valid\[1\] is .*\n.*\(source, target\)"):
         open_texts(make_recipe(max_steps=1).data, [("a", "b")], [("a", "b"), wrong])
-    assert "(source, target)" in caught.value.remedy
 
 
 def test_a_line_break_in_memory_is_a_space_and_changes_the_fingerprint(make_recipe: RecipeMaker) -> None:
@@ -68,9 +67,8 @@ def test_files_for_training_are_not_validated_on_a_data_set_of_the_hub(
 ) -> None:
     files = {"source": tiny_corpus / "train.de", "target": tiny_corpus / "train.en"}
     options = make_recipe(max_steps=1, recipe={"data": {"root": None, "hub": "anybody/multi30k", "train": files}}).data
-    with pytest.raises(UserError, match="'val' of the data set anybody/multi30k") as caught:
+    with pytest.raises(UserError, match=r"'val' of the data set anybody/multi30k.*\n.*data\.valid=null"):
         open_texts(options)
-    assert "data.valid=null" in caught.value.remedy
     assert open_texts(options.model_copy(update={"valid": None}))[1] is None
 
 

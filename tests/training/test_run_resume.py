@@ -96,10 +96,8 @@ def test_what_a_run_cannot_go_on_with_is_refused(make_recipe: RecipeMaker, tmp_p
         "training.metric is 'bleu', was 'loss'": {"metric": "bleu"},
     }
     for message, changes in cases.items():
-        with pytest.raises(UserError) as caught:
+        with pytest.raises(UserError, match=rf"(?s){message}.*\n.*recipe\.yaml"):
             train(make_recipe(max_steps=2, **changes), tmp_path, resume=True)
-        assert message in caught.value.message
-        assert "recipe.yaml" in caught.value.remedy
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
 

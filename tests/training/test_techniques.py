@@ -129,9 +129,8 @@ def test_a_backward_pass_from_outside_takes_the_place_of_ours(train_tiny: Callab
 
 @pytest.mark.usefixtures("outside")
 def test_an_unknown_technique_or_option_is_refused_with_the_nearest(train_tiny: Callable[..., Path]) -> None:
-    with pytest.raises(UserError, match="no training technique 'everythin'") as caught:
+    with pytest.raises(UserError, match=r"no training technique 'everythin'.*\n.*everything"):
         train_tiny("training.techniques.everythin={}")
-    assert "everything" in caught.value.remedy
     with pytest.raises(UserError, match=r"training\.techniques\.everything: .*unknown key 'steps'"):
         train_tiny("training.techniques.everything.steps=5")
 

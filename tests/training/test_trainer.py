@@ -166,11 +166,9 @@ def test_a_loss_that_stays_non_finite_ends_the_run_and_the_checkpoint_is_good(
 ) -> None:
     options = {"max_steps": 16, "checkpoint_every": 1, "validate_every": 16}
     spoil_loss(monkeypatch, range(5, 999))
-    with pytest.raises(
-        UserError, match=rf"not finite in {MAX_SKIPPED + 1} updates in a row.*nan at update 15"
-    ) as caught:
+    message = rf"not finite in {MAX_SKIPPED + 1} updates in a row.*nan at update 15.*\n.*Lower training\.learning_rate"
+    with pytest.raises(UserError, match=message):
         train(make_recipe(**options), tmp_path)
-    assert "Lower training.learning_rate" in caught.value.remedy
     assert [line["step"] for line in read_metrics(tmp_path, "skip")] == list(range(5, 16))
     assert "the loss of update 5 is not finite: the update is left out" in " ".join(capsys.readouterr().err.split())
     monkeypatch.undo()

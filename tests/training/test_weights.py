@@ -1,6 +1,5 @@
 """Runs that start from the weights of a trained model, and parts of it that stay as they are."""
 
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -70,9 +69,8 @@ def test_a_model_of_sentences_reads_context_after_fine_tuning_with_a_new_vocabul
 ) -> None:
     recipe: dict[str, Any] = {"data": {"history_turns": 1}}
     options = {"finetune_from": trained, "max_steps": 1}
-    with pytest.raises(UserError, match="no token that separates turns") as caught:
+    with pytest.raises(UserError, match=r"no token that separates turns.*\n.*training\.new_vocabulary to true"):
         train(make_recipe("luong", recipe=recipe, **options), tmp_path / "without")
-    assert "training.new_vocabulary to true" in caught.value.remedy
     tuned = train(make_recipe("luong", recipe=recipe, new_vocabulary=True, **options), tmp_path / "tuned")
     assert Vocabularies.load(tuned).source.separator is not None
 
@@ -140,9 +138,8 @@ def test_a_run_whose_average_is_not_finite_is_not_resumed(make_recipe: RecipeMak
 def test_what_can_t_be_started_from_is_refused_and_nothing_is_written(
     make_recipe: RecipeMaker, trained: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match="not a model directory") as caught:
+    with pytest.raises(UserError, match=rf"not a model directory.*\n.*{trained}"):
         train(make_recipe("luong", finetune_from=tmp_path, max_steps=1), tmp_path / "new")
-    assert str(trained) in caught.value.remedy
     assert [path.name for path in (tmp_path / "new").iterdir()] == [".lock"]
     wider = {"model": {"embedding_size": 36, "encoder": {"type": "recurrent", "hidden_size": 20}}}
     wider["model"]["decoder"] = {"type": "luong", "hidden_size": 20, "attention": {"type": "additive", "size": 7}}
@@ -174,13 +171,12 @@ def test_parts_are_selected_by_components_of_their_names() -> None:
 @pytest.mark.parametrize(
     ("training", "message"),
     [
-        ({"freeze": ["encodr"]}, r"training\.freeze: the model has no part 'encodr'\. .*encoder\.layers\.0\.attention"),
+        ({"freeze": ["encodr"]}, r"training\.freeze: the model has no part 'encodr'\..*encoder\.layers\.0\.attention"),
         ({"freeze": ["encoder", "decoder"]}, "leaves no weight to train"),
     ],
 )
 def test_parts_that_are_not_there_are_refused(
     make_recipe: RecipeMaker, tmp_path: Path, training: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match=f"(?s){message}"):
         train(make_recipe("transformer", max_steps=1, **training), tmp_path / "run")
-    assert re.search(message, f"{caught.value.message} {caught.value.remedy}")

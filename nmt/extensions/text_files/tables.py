@@ -45,7 +45,8 @@ def read_table(
     if not first:
         raise UserError(f"{path} has no pairs of sentences.", "Check the file.")
     columns = _columns(path, list(first), wanted)
-    source, target = (_CODES.get(name.strip().lower(), name.lower() if name.isupper() else name) for name in columns)
+    bare = [name.strip().lower() if name.isupper() else name.strip() for name in columns]
+    source, target = (_CODES.get(name.lower(), name) for name in bare)
     languages = (source, target) if _CODE.fullmatch(source) and _CODE.fullmatch(target) else None
     return languages, ((one_line(row.get(columns[0], "")), one_line(row.get(columns[1], ""))) for row in (first, *rows))
 

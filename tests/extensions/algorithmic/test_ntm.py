@@ -1,5 +1,6 @@
 """The neural Turing machine: its memory against the equations, its encoder and its decoder."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from nmt.models.layers import length_mask
 from nmt.models.networks.recurrence import StackOptions
 from nmt.models.seq2seq import Seq2Seq
 
-ROWS, SLOTS, WIDTH, HEADS, SHIFTS = 3, 7, 4, 2, 3
+ROWS, SLOTS, WIDTH, HEADS = 3, 7, 4, 2
 SIZES = (7, 4, 1)
 """Real slots of each row; one of a single slot is its own neighbour."""
 MASK_NC = length_mask(torch.tensor(SIZES), SLOTS)
@@ -27,6 +28,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 def by_shifting(weights_C: Tensor, shift_R: Tensor) -> Tensor:
+    """Equation 8, on a ring as large as the sentence's own memory."""
     reach = len(shift_R) // 2
     return sum(share * weights_C.roll(offset) for share, offset in zip(shift_R, range(-reach, reach + 1), strict=True))
 
@@ -45,25 +47,15 @@ def test_a_blank_memory_is_read_evenly() -> None:
     assert_rows(weights, [[torch.full((size,), 1 / size, dtype=torch.float64)] * HEADS for size in SIZES])
 
 
-@pytest.mark.parametrize("max_shift", [0, 1, 2, 5])
-def test_circular_shift(max_shift: int) -> None:
-    """Equation 8, on a ring as large as the sentence's own memory."""
-    weights = random(ROWS, HEADS, SLOTS, seed=1).masked_fill(~MASK_NC[:, None], float("-inf")).softmax(2)
-    shift = random(ROWS, HEADS, 2 * max_shift + 1).softmax(2)
-    found = ntm.circular_shift(weights, shift, ntm.make_ring(torch.tensor(SIZES), SLOTS, max_shift))
-    expected = [[by_shifting(weights[n, h, :size], shift[n, h]) for h in range(HEADS)] for n, size in enumerate(SIZES)]
-    assert_rows(found, expected)
-
-
 def test_sharpening_even_weights_by_a_high_power_stays_finite() -> None:
     even = torch.full((1, 1, 4000), 1 / 4000)
     sharp = ntm.sharpen(even, torch.full((1, 1), 500.0))
     torch.testing.assert_close(sharp, even)
 
 
-def make_machine() -> NTMCell:
+def make_machine(max_shift: int = 1) -> NTMCell:
     torch.manual_seed(7)
-    options = HeadOptions(slot_size=WIDTH, num_read_heads=HEADS, num_write_heads=HEADS)
+    options = HeadOptions(slot_size=WIDTH, num_read_heads=HEADS, num_write_heads=HEADS, max_shift=max_shift)
     controller = StackOptions.model_validate({"cell": "rnn_tanh", "hidden_size": 5})
     machine = NTMCell(controller, options, 3).double()
     for parameter in machine.parameters():
@@ -71,9 +63,10 @@ def make_machine() -> NTMCell:
     return machine
 
 
-def head_by_hand(given_X: Tensor, slots_CW: Tensor, previous_C: Tensor) -> tuple[Tensor, Tensor]:
+def head_by_hand(given_X: Tensor, num_shifts: int, slots_CW: Tensor, previous_C: Tensor) -> tuple[Tensor, Tensor]:
     """Weights of one head from what the controller gives it, and what is left of that."""
-    key_W, (strength, gate), shift_R, (gamma,), extra = given_X.split((WIDTH, 2, SHIFTS, 1, len(given_X) - WIDTH - 6))
+    sizes = (WIDTH, 2, num_shifts, 1, len(given_X) - WIDTH - num_shifts - 3)
+    key_W, (strength, gate), shift_R, (gamma,), extra = given_X.split(sizes)
     content_C = (F.softplus(strength) * F.cosine_similarity(key_W[None], slots_CW)).softmax(0)
     weights_C = gate.sigmoid() * content_C + (1 - gate.sigmoid()) * previous_C
     powers_C = by_shifting(weights_C, shift_R.softmax(0)) ** (1 + F.softplus(gamma))
@@ -81,8 +74,9 @@ def head_by_hand(given_X: Tensor, slots_CW: Tensor, previous_C: Tensor) -> tuple
 
 
 @torch.no_grad()
-def test_three_steps_of_a_machine_from_the_equations() -> None:
-    machine = make_machine()
+@pytest.mark.parametrize("max_shift", [0, 1, 2, 5])
+def test_three_steps_of_a_machine_from_the_equations(max_shift: int) -> None:
+    machine, head = make_machine(max_shift), partial(head_by_hand, num_shifts=2 * max_shift + 1)
     (cell,) = machine.controller.cells
     state = machine.start((random(ROWS, 1, 5),), random(ROWS, SLOTS, WIDTH, seed=1), torch.tensor(SIZES))
     x_TND = random(3, ROWS, 3, seed=5)
@@ -97,14 +91,14 @@ def test_three_steps_of_a_machine_from_the_equations() -> None:
             gates = cell.input_weights[0] @ x_ND[n] + cell.input_weights[1] @ reads[n].flatten()
             hidden[n] = (gates + cell.hidden_weight @ hidden[n] + cell.bias).tanh()
             given = machine.writers.control(hidden[n]).view(2, -1)
-            heads = [head_by_hand(given[h], slots[n], writing[n][h]) for h in range(2)]
+            heads = [head(given[h], slots_CW=slots[n], previous_C=writing[n][h]) for h in range(2)]
             writing[n] = [weights_C for weights_C, _ in heads]
             for weights_C, extra in heads:
                 slots[n] = slots[n] * (1 - weights_C[:, None] * extra[:WIDTH].sigmoid())
             for weights_C, extra in heads:
                 slots[n] = slots[n] + weights_C[:, None] * extra[WIDTH:]
             given = machine.readers.control(hidden[n]).view(2, -1)
-            reading[n] = [head_by_hand(given[h], slots[n], reading[n][h])[0] for h in range(2)]
+            reading[n] = [head(given[h], slots_CW=slots[n], previous_C=reading[n][h])[0] for h in range(2)]
             reads[n] = torch.stack(reading[n]) @ slots[n]
             torch.testing.assert_close(state.memory_NCW[n, : SIZES[n]], slots[n], atol=1e-9, rtol=0)
             expected = torch.cat((hidden[n], reads[n].flatten()))

@@ -49,8 +49,7 @@ def test_the_command_has_a_table_json_and_a_picture(
     files = [tmp_path / f"test.{side}" for side in ("de", "en")]
     for path in files:
         path.write_text("".join((tiny_corpus / f"train{path.suffix}").read_text("utf-8").splitlines(True)[:8]), "utf-8")
-    done = run_nmt("inspect", "robustness", tiny_model, *files, "-o", tmp_path / "bars.png")
-    assert done.returncode == 0, done.stderr
+    done = run_nmt("inspect", "robustness", tiny_model, *files, "-o", tmp_path / "bars.png", check=True)
     assert "no end punctuation" in done.stdout
     assert "chrF" in done.stdout
     assert (tmp_path / "bars.png").read_bytes().startswith(b"\x89PNG")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from fixture_types import RecipeMaker, RunNmt, TrainTiny
 from refusals import refused
-from saved_weights import weights
+from saved_weights import spoil, weights
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
@@ -131,14 +131,6 @@ def test_checkpoints_of_other_shapes_are_refused(tmp_path: Path, change: str) ->
 @pytest.fixture
 def trained(make_recipe: RecipeMaker, tmp_path: Path) -> Path:
     return train(make_recipe("luong", max_steps=30), tmp_path / "trained")
-
-
-def spoil(path: Path) -> str:
-    """Puts NaN into a tensor of a file; returns the tensor's name."""
-    tensors = read_tensors(path)
-    name = min(tensors)
-    save_weights(tensors | {name: torch.full_like(tensors[name], torch.nan)}, path)
-    return name
 
 
 def test_the_average_with_the_origin_lies_between_both(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:

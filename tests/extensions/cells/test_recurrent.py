@@ -7,25 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.core.errors import UserError
 from nmt.data.batch import Batch
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import build
 from nmt.models.networks.recurrence import CellStack, Recurrence, StackOptions
 from nmt.models.weights import read_tensors
-from nmt.recipe.schema import ModelOptions
-
-SIZE = 12
-RECURRENT = {"type": "recurrent", "hidden_size": SIZE}
-BAHDANAU = {"type": "bahdanau", "hidden_size": SIZE}
-
-
-def stack(cell: Any, num_layers: int = 1, size: int = SIZE) -> StackOptions:
-    return StackOptions.model_validate({"cell": cell, "hidden_size": size, "num_layers": num_layers})
-
-
-def radius(weight: Tensor) -> float:
-    return float(torch.linalg.eigvals(weight.double()).abs().max())
+from tests.models.test_build import refused
+from tests.models.test_cells_options import BAHDANAU, RECURRENT, SIZE, radius, stack
 
 
 @pytest.mark.parametrize("gamma", [1.001, 2.0, 100.0])
@@ -113,11 +100,7 @@ def test_training_moves_all_but_the_echo_states_and_saves_them(train_tiny: Any) 
 def test_wrong_options_are_named(
     joint_vocabularies: Vocabularies, cell: dict[str, Any], problem: str, remedy: str
 ) -> None:
-    options = ModelOptions(encoder={**RECURRENT, "cell": cell}, decoder=BAHDANAU, embedding_size=8)
-    with pytest.raises(UserError) as caught:
-        build(options, joint_vocabularies)
-    assert problem in caught.value.message
-    assert remedy in caught.value.remedy
+    refused(joint_vocabularies, {**RECURRENT, "cell": cell}, BAHDANAU, problem, remedy)
 
 
 def test_the_cells_of_a_new_depth_gated_stack_do_not_grow_from_layer_to_layer() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from fixture_types import RunNmt
+from refusals import refused
 
 from nmt.alignment.word_model import WordModel
 from nmt.core.errors import UserError
@@ -56,8 +57,7 @@ def test_noise_goes_and_good_pairs_stay(
     spoilt = next(n for n in range(20, 90) if "ä" in sound[n][1])
     pairs[spoilt] = (f"\u200b{sound[spoilt][0]}", sound[spoilt][1].encode().decode("cp1252"))
     output = tmp_path / "clean"
-    done = run_nmt("clean", *write(pairs), "-o", output)
-    assert done.returncode == 0, done.stderr
+    done = run_nmt("clean", *write(pairs), "-o", output, check=True)
     removed, repaired = records(output / "removed.jsonl"), records(output / "repaired.jsonl")
     for index, (name, _) in noise.items():
         assert name in removed[index + 1]["filters"], (name, removed.get(index + 1))
@@ -102,15 +102,14 @@ def test_the_written_settings_do_the_same_again(run_nmt: RunNmt, write: Write, s
 def test_pairs_of_every_test_set_go(run_nmt: RunNmt, write: Write, sound: Pairs, tmp_path: Path) -> None:
     long = [pair for pair in sound if len(pair[0].split()) > 6]
     tests = [f"--test={source},{target}" for source, target in (write([long[3]], "a"), write([long[5]], "b"))]
-    done = run_nmt("clean", *write(sound), "-o", tmp_path / "clean", *tests)
-    assert done.returncode == 0, done.stderr
+    run_nmt("clean", *write(sound), "-o", tmp_path / "clean", *tests, check=True)
     reasons = {line: record["filters"] for line, record in records(tmp_path / "clean" / "removed.jsonl").items()}
     lines = [line for line, filters in reasons.items() if "test-pairs-in-train" in filters]
     assert [sound[line - 1] for line in lines] == sorted([long[3], long[5]], key=sound.index)
 
 
 FILTER_FILES = {
-    "filters: {copy: {}}": "there is no filter 'copy'. Did you mean 'copies'?",
+    "filters: {copy: {}}": "there is no filter 'copy'.\nDid you mean 'copies'?",
     "filters: {length-ratio: {limit: -1}}": "limit",
     "filters: {": "line 1",
     "filters: {copies: 3}": "copies",
@@ -142,10 +141,7 @@ def test_bad_input_is_one_message_and_nothing_is_written(
     Path("full").mkdir()
     Path("filters.yaml").write_text(arguments[-1], "utf-8")
     given = ["filters.yaml" if argument in FILTER_FILES else argument for argument in arguments]
-    done = run_nmt("clean", "-o", "new", *given)
-    assert done.returncode == 2, done.stdout
-    assert expected in done.stderr.replace("\n", " ")
-    assert "Traceback" not in done.stderr
+    refused(run_nmt("clean", "-o", "new", *given), expected)
     assert {path.name for path in Path().iterdir()} == {*files, "full", "filters.yaml"}
     assert not list(Path("full").iterdir())
 
@@ -178,11 +174,10 @@ def test_a_stopped_run_goes_on_and_writes_the_same(
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
         try:
-            with pytest.raises(UserError, match=r"out/train.* can't be written: file too large") as caught:
+            with pytest.raises(UserError, match=r"out/train.* can't be written: file too large.*\nFree some space"):
                 run(tmp_path / "out", settings)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        assert "Free some space" in caught.value.remedy
     else:
         render = Mock(side_effect=KeyboardInterrupt) if kind == "killed at the end" else clean.render
         with patch.object(clean, "render", render), pytest.raises(KeyboardInterrupt):

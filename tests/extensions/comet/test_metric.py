@@ -74,13 +74,11 @@ def test_the_user_names_another_model(
 @pytest.mark.usefixtures("models")
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NMT_COMET", "some/model")
-    with pytest.raises(UserError, match=r"'some/model' can't be loaded") as caught:
+    with pytest.raises(UserError, match=r"""'some/model' can't be loaded.*\n.*download_model\("some/model"\)'"""):
         metric.Comet()
-    assert 'download_model("some/model")\'' in caught.value.remedy
     monkeypatch.setenv("NMT_COMET", "no/such/model.ckpt")
-    with pytest.raises(UserError, match="can't be loaded") as caught:
+    with pytest.raises(UserError, match=r"can't be loaded.*\nCheck the path"):
         metric.Comet()
-    assert caught.value.remedy.startswith("Check the path")
     monkeypatch.setitem(sys.modules, "comet", None)
     metric._scorer.cache_clear()
     with pytest.raises(UserError, match="package comet is not installed"):

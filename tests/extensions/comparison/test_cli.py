@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import sacrebleu
 from fixture_types import RunNmt
+from refusals import refused
 
 REFERENCE = ["the dog sees a zebra in the zoo", "a small cat sleeps here"] * 12
 BETTER = ["the dog sees a zebra in the zoo", "a small cat rests here"] * 12
@@ -74,8 +75,7 @@ def test_rare_words_are_those_of_the_training_text(run_nmt: RunNmt, command: lis
 def test_lengths_by_source(run_nmt: RunNmt, texts: dict[str, Path], tmp_path: Path) -> None:
     picture = tmp_path / "lengths.svg"
     options = ["-r", texts["reference"], "-s", texts["source"], "--buckets", "5", "-o", picture]
-    done = run_nmt("inspect", "lengths", texts["worse"], texts["better"], *options)
-    assert done.returncode == 0
+    done = run_nmt("inspect", "lengths", texts["worse"], texts["better"], *options, check=True)
     assert f"wrote {picture}" in done.stderr
     row = next(line for line in done.stdout.splitlines() if line.startswith("6+"))
     bleu = [sacrebleu.corpus_bleu(text[::2], [REFERENCE[::2]]).score for text in (WORSE, BETTER)]
@@ -104,7 +104,4 @@ def test_lengths_by_source(run_nmt: RunNmt, texts: dict[str, Path], tmp_path: Pa
     ],
 )
 def test_bad_usage(run_nmt: RunNmt, texts: dict[str, Path], arguments: list[str], expected: str) -> None:
-    done = run_nmt(*(texts.get(argument, argument) for argument in arguments))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("Error: ")
-    assert expected in done.stderr
+    refused(run_nmt(*(texts.get(argument, argument) for argument in arguments)), expected)

@@ -6,9 +6,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import length_error
 import pytest
 import sacrebleu
 
+import nmt
 from nmt.core.errors import UserError
 from nmt.evaluation.scores import TestSet, read_test_set
 from nmt.extensions.comparison.compare import (
@@ -21,7 +23,7 @@ from nmt.extensions.comparison.compare import (
     word_classes,
 )
 from nmt.extensions.comparison.report import to_html, word_differences
-from nmt.extensions.comparison.significance import SufficientStatistics
+from nmt.extensions.comparison.significance import SufficientStatistics, paired_test
 
 REFERENCES = ["the dog sees a zebra .", "a cat sleeps .", "the dog runs in the park .", "Tom & <b>Ann</b> eat ."] * 5
 OLD = ["the dog sees a horse .", "a cat sleeps .", "the cat runs in park .", "Tom & <i>Ann</i> eat ."] * 5
@@ -204,3 +206,30 @@ def test_systems_have_the_names_of_their_files_or_paths(tmp_path: Path) -> None:
     assert list(read_test_set([a, other], [reference]).systems) == [str(a), str(other)]
     with pytest.raises(UserError, match="No metric is named"):
         compare(test_set, CompareOptions(metrics=[]))
+
+
+@pytest.fixture
+def registered() -> None:
+    nmt.add_component("length_error", length_error.LengthError)
+
+
+BY_SOURCE = TestSet(length_error.SYSTEMS, [length_error.REFERENCES], length_error.SOURCES)
+
+
+@pytest.mark.usefixtures("registered")
+def test_systems_are_compared_by_a_metric_from_outside_that_needs_the_source() -> None:
+    test = paired_test(SufficientStatistics("length_error", BY_SOURCE), 200)
+    difference = test.differences["better"]
+    assert difference.value == -1
+    assert difference.significant
+    assert test.verdict("better").startswith("better is better by 1.000 LenErr")
+
+
+@pytest.mark.usefixtures("registered")
+def test_comparisons_and_lengths_have_it() -> None:
+    found = compare(BY_SOURCE, CompareOptions(metrics=["length_error"], sentence_metric="length_error"))
+    assert found["systems"]["better"]["scores"]["length_error"]["score"] == 0.5
+    assert found["changes"]["better"]["num_better"] == 20
+    assert "1.500 ± " in to_html(found)
+    rows = length_scores(BY_SOURCE, [SufficientStatistics("length_error", BY_SOURCE)], [4])
+    assert [row["scores"]["length_error"]["base"] for row in rows] == [1.5]

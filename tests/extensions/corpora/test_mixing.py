@@ -38,19 +38,6 @@ def corpus(folder: Path, name: str = "all", source: str = "de", target: str = "e
 # the stream
 
 
-@pytest.fixture
-def texts(tmp_path: Path) -> dict[str, FileText]:
-    """Three corpora of uneven lengths and sizes."""
-    rng, found = np.random.default_rng(0), {}
-    for name, size in (("a", 300), ("b", 80), ("c", 30)):
-        words = [f"{name}{number}" for number in range(size)]
-        for language in ("de", "en"):
-            lines = [" ".join([word] * rng.integers(1, 12)) for word in words]
-            (tmp_path / f"{name}.{language}").write_text("".join(f"{line}\n" for line in lines))
-        found[name] = FileText(tmp_path / f"{name}.de", tmp_path / f"{name}.en")
-    return found
-
-
 STAGES = [
     StageOptions(name="start", corpora={"a": 3, "b": 1}, until="b 1"),
     StageOptions(name="middle", corpora={"c": 1.5, "b": 0.5, "a": 1}, until="c 2"),
@@ -59,7 +46,15 @@ STAGES = [
 
 
 @pytest.fixture
-def stream(texts: dict[str, FileText]) -> Callable[..., InterleavedBatches]:
+def stream(tmp_path: Path) -> Callable[..., InterleavedBatches]:
+    """Of three corpora of uneven lengths and sizes."""
+    rng, texts = np.random.default_rng(0), {}
+    for name, size in (("a", 300), ("b", 80), ("c", 30)):
+        words = [f"{name}{number}" for number in range(size)]
+        for language in ("de", "en"):
+            lines = [" ".join([word] * rng.integers(1, 12)) for word in words]
+            (tmp_path / f"{name}.{language}").write_text("".join(f"{line}\n" for line in lines))
+        texts[name] = FileText(tmp_path / f"{name}.de", tmp_path / f"{name}.en")
     vocabularies = train_vocabularies(VocabularyOptions(type="word"), itertools.chain(*texts.values()))
     encoded = {name: encode_corpus(text, vocabularies, 99) for name, text in texts.items()}
 
@@ -244,9 +239,8 @@ def test_tags_are_read_in_front_of_a_text_and_nowhere_else(
 
 def test_a_tag_with_the_name_of_a_special_piece_is_refused(tiny_corpus: Path) -> None:
     text = FileText(tiny_corpus / "train.de", tiny_corpus / "train.en")
-    with pytest.raises(UserError, match=r"The tag </s> is a special piece") as caught:
+    with pytest.raises(UserError, match=r"The tag </s> is a special piece.*\n."):
         train_vocabularies(VocabularyOptions(), text, tags=["</s>"])
-    assert caught.value.remedy
 
 
 def test_a_tag_is_in_front_of_the_current_turn_of_a_dialogue(tmp_path: Path, make_recipe: RecipeMaker) -> None:

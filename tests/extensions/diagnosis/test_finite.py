@@ -111,9 +111,10 @@ def test_the_layer_that_is_not_finite_is_named(
         lambda: force_all(model, pairs, words, 1),
         lambda: force_all(model, pairs, words, 1, margins_only=True),
     ):
-        with pytest.raises(BrokenModel, match=f"The {message} are not finite: .*{re.escape(layer)}") as caught:
+        with pytest.raises(
+            BrokenModel, match=rf"The {message} are not finite: .*{re.escape(layer)}.*\n.*learning_rate"
+        ):
             compute()
-        assert "learning_rate" in caught.value.remedy
 
 
 @pytest.mark.parametrize("options", [{"beam_size": 3}, {"beam_size": 2, "search": "sample"}], ids=str)
@@ -123,11 +124,9 @@ def test_a_precision_that_is_too_narrow_is_named(
     model = broken(make_system("transformer"), "decoder.layers.1.feed_forward.out", 1e6)
     query = Query(SOURCES, DecodingOptions(max_length=5, **options))
     assert ModelSearcher(model, words)(query)
-    with pytest.raises(BrokenModel) as caught:
+    message = r"works in float32, but not in float16.*decoder\.layers\.1\.feed_forward\.out.*\n.*--precision fp32"
+    with pytest.raises(BrokenModel, match=message):
         ModelSearcher(model, words, precision="fp16")(query)
-    assert "works in float32, but not in float16" in caught.value.message
-    assert "decoder.layers.1.feed_forward.out" in caught.value.message
-    assert "--precision fp32" in caught.value.remedy
 
 
 @pytest.mark.parametrize("options", [{"beam_size": 3}, {"beam_size": 2, "search": "sample"}], ids=str)

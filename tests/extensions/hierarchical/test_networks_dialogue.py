@@ -46,18 +46,14 @@ def dialogues() -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def train(tmp_path_factory: pytest.TempPathFactory) -> TrainTiny:
     folder = tmp_path_factory.mktemp("dialogues")
     for split, lines in (("train", dialogues()), ("val", dialogues()[::5])):
         for side, language in enumerate(("en", "de")):
             text = "".join(f"{pair[side]}\n" for pair in lines)
             (folder / f"{split}.{language}").write_text(text, encoding="utf-8")
     (folder / "recipe.yaml").write_text(RECIPE.replace("ROOT", str(folder)), encoding="utf-8")
-    return folder
 
-
-@pytest.fixture(scope="module")
-def train(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainTiny:
     def run(*settings: str) -> Path:
         return nmt.train(
             folder / "recipe.yaml", tmp_path_factory.mktemp("run") / "model", overrides=parse_settings(settings)
@@ -124,8 +120,7 @@ def test_an_alignment_of_a_dialogue_has_both_levels(hierarchical: Path, run_nmt:
     source, target = tmp_path / "a.en", tmp_path / "a.de"
     source.write_text("Oh!\tI see the cat.\tYes.\tIs it old?\nIt is big.\n", encoding="utf-8")
     target.write_text("Ich sehe sie.\tIst sie alt?\nEr ist groß.\n", encoding="utf-8")
-    done = run_nmt("align", hierarchical, source, target, "--format", "json")
-    assert done.returncode == 0
+    done = run_nmt("align", hierarchical, source, target, "--format", "json", check=True)
     first, second = map(json.loads, done.stdout.splitlines())
     assert first["target"] == ["Ist", "sie", "alt?"]
     assert first["turns"] == [0, 1, 1, 1, 1, 2, 3, 3, 3]
@@ -166,6 +161,7 @@ def test_inspection_reads_a_dialogue_with_its_separators(train: TrainTiny) -> No
 
 def test_a_vocabulary_without_a_separator_is_refused(train: TrainTiny) -> None:
     plain = train("training.max_steps=1", "data.history_turns=null")
-    with pytest.raises(UserError, match=r"data\.history_turns is set, but the vocabulary") as caught:
+    with pytest.raises(
+        UserError, match=r"data\.history_turns is set, but the vocabulary.*\n.*data\.history_turns=null"
+    ):
         train(f"vocabulary.path={plain}")
-    assert "data.history_turns=null" in caught.value.remedy

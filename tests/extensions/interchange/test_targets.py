@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fixture_types import RunNmt
+from refusals import refused
 
 import nmt
 from nmt.extensions.interchange.targets import ExportTarget
@@ -23,14 +24,11 @@ class Card(ExportTarget):
 def test_a_target_has_a_default_type_of_weights(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
     nmt.add_component("card", Card)
     for given, stored in ((), "int8"), (("--quantization", "float32"), "None"):
-        done = run_nmt("export", tiny_model, "-o", tmp_path / "card.txt", "--to", "card", *given)
-        assert done.returncode == 0, done.stderr
+        run_nmt("export", tiny_model, "-o", tmp_path / "card.txt", "--to", "card", *given, check=True)
         assert (tmp_path / "card.txt").read_text("utf-8") == stored
 
 
 def test_an_unknown_format_is_refused_with_the_nearest(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
     done = run_nmt("export", tiny_model, "-o", tmp_path / "out", "--format", "argus")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "--to: there is no export target 'argus'" in done.stderr
-    assert "argos" in done.stderr
+    refused(done, "--to: there is no export target 'argus'", "argos")
     assert not (tmp_path / "out").exists()

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import random
+import re
 import shutil
 import subprocess
 import tarfile
@@ -31,7 +32,7 @@ from nmt.extensions.interchange.runtime import translate as runtime
 from nmt.extensions.interchange.web import PAGE, RUNTIME, RUNTIME_FILES
 from nmt.translation.load import load
 from tests.extensions.interchange.huggingface_folders import SIZE as SIZE_OF_FOLDERS
-from tests.extensions.interchange.huggingface_folders import lines_of, strange_lines, write_folder
+from tests.extensions.interchange.huggingface_folders import lines_of, strange_lines, train_sentencepiece, write_folder
 from tests.extensions.interchange.runtime.test_translate_search import Stub
 from tests.extensions.windows import silent_window
 
@@ -59,14 +60,11 @@ KINDS: dict[str, dict[str, object]] = {
     "no prefix": {"add_dummy_prefix": False, "normalization_rule_name": "nfkc"},
 }  # fmt: skip
 """Options of sentencepiece."""
-QUICK = ("unigram", "bpe")
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(NODE is None, reason="needs Node.js")
-@pytest.mark.parametrize(
-    "name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in KINDS if name not in QUICK)]
-)
+@pytest.mark.parametrize("name", KINDS)
 def test_the_tokenizer_is_that_of_sentencepiece(name: str, tmp_path: Path) -> None:
     plain = lines_of("de", 1000)
     content = io.BytesIO()
@@ -193,13 +191,9 @@ def search_of(first: int | None, **changes: Any) -> dict[str, Any]:
 
 
 def page_search(folder: Path, cases: list[dict[str, Any]], broken: bool) -> Any:
-    content = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines_of("de", 100)), model_writer=content, vocab_size=100, minloglevel=2
-    )
     side = {"file": "model", "pad": PAD, "sos": SOS, "eos": EOS, "tags": {}, "hidden": []}
     config = {"source": side, "target": side, "num_positions": 12, "max_pieces": 99, "state": {"state": [0]}}
-    model = base64.b64encode(content.getvalue()).decode()
+    model = base64.b64encode(train_sentencepiece(("de",), 100, "unigram")).decode()
     given = {"config": config, "model": model, "sources": SOURCES, "cases": cases, "size": SIZE, "broken": broken}
     given |= {"never": [PAD, SOS]}
     return config, in_node(folder, SEARCH, given)
@@ -357,9 +351,8 @@ def test_the_folder_is_complete_and_lists_its_files(
 
 
 def test_another_package_is_refused(package: Path) -> None:
-    with pytest.raises(UserError, match="is not the package onnxruntime-web") as caught:
+    with pytest.raises(UserError, match=r"is not the package onnxruntime-web.*\n.*npm pack onnxruntime-web@"):
         web._package()
-    assert "npm pack onnxruntime-web@" in caught.value.remedy
 
 
 def test_without_npm_the_message_says_where_the_package_belongs(
@@ -367,9 +360,8 @@ def test_without_npm_the_message_says_where_the_package_belongs(
 ) -> None:
     package.unlink()
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match="npm is needed to download onnxruntime-web") as caught:
+    with pytest.raises(UserError, match=f"npm is needed to download onnxruntime-web.*\n.*{re.escape(str(package))}"):
         web._package()
-    assert str(package) in caught.value.remedy
 
 
 @pytest.mark.slow

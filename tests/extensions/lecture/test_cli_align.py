@@ -9,18 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixture_types import RunNmt
+from refusals import refused
 
 import nmt
 from nmt.data.words import Words
 from nmt.extensions.lecture.attribution import attribution_shares
-
-
-@pytest.fixture
-def pair(tmp_path: Path) -> tuple[Path, Path]:
-    source, target = tmp_path / "test.de", tmp_path / "test.en"
-    source.write_text("Der Hund schläft im Garten.\n\nHeute trinkt die Katze kaltes Wasser.\n", encoding="utf-8")
-    target.write_text("The dog sleeps in the garden.\n\nToday the cat drinks cold water.\n", encoding="utf-8")
-    return source, target
 
 
 def test_links_come_from_an_attribution(
@@ -50,16 +43,14 @@ def test_an_attribution_has_no_heads(
     run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], options: tuple[str, ...]
 ) -> None:
     done = run_nmt("align", tiny_model, *pair, "--attribution", "leave_one_out", *options)
-    assert done.returncode == 2
-    assert "replaces the attention heads" in " ".join(done.stderr.split())
+    refused(done, "replaces the attention heads")
 
 
 def test_a_page_holds_words_heads_and_candidates(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
     source, gold = tmp_path / "in.de", tmp_path / "gold"
     source.write_text("Der Hund schläft im Garten.\nDie Katze sieht den Mond.\n", encoding="utf-8")
     gold.write_text("0-0 1-1\n0-0 1?1\n", encoding="utf-8")
-    done = run_nmt("align", tiny_model, source, "-o", tmp_path / "look.html", "--n-best", "2", "--gold", gold)
-    assert done.returncode == 0, done.stderr
+    run_nmt("align", tiny_model, source, "-o", tmp_path / "look.html", "--n-best", "2", "--gold", gold, check=True)
     page = (tmp_path / "look.html").read_text("utf-8")
     data = json.loads(re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)[0])
     assert data["heads"] == ["attention, which links come from", "attention"]
@@ -75,6 +66,4 @@ def test_a_page_holds_words_heads_and_candidates(run_nmt: RunNmt, tiny_model: Pa
 
 def test_candidates_are_for_pages_alone(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "in.de").write_text("Der Hund.\n", encoding="utf-8")
-    done = run_nmt("align", tiny_model, tmp_path / "in.de", "--n-best", "2")
-    assert done.returncode == 2
-    assert "--n-best is for pages" in done.stderr
+    refused(run_nmt("align", tiny_model, tmp_path / "in.de", "--n-best", "2"), "--n-best is for pages")

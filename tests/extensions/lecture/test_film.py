@@ -67,9 +67,8 @@ def test_what_is_no_frame_is_left_out(run: Path, capsys: pytest.CaptureFixture[s
     assert "<!-- other" not in render_film(run)
     assert data_of(render_film(run))["frames"][0]["sentences"][0]["text"] == "<!-- other -->"
     (run / "film.jsonl").unlink()
-    with pytest.raises(UserError, match="has no film") as caught:
+    with pytest.raises(UserError, match=r"(?s)has no film.*training\.observers\.film"):
         render_film(run)
-    assert "training.observers.film" in str(caught.value)
 
 
 @pytest.fixture
@@ -96,11 +95,9 @@ def test_the_scrubber_goes_through_the_frames_by_keys_and_buttons(opened: Any) -
 
     assert opened.text_content("#status") == "update 9 of 9, epoch 2, validation BLEU 20.00, loss 3.00"
     assert shown() == ("a 9", "--probability: 0.8;")
-    opened.focus("#frame")
-    opened.keyboard.press("ArrowLeft")
+    opened.press("#frame", "ArrowLeft")
     assert shown() == ("a 6", "--probability: 0.4;")
-    opened.focus("#play")
-    opened.keyboard.press("Home")
+    opened.press("#play", "Home")
     assert opened.text_content("#status").startswith("update 3 of 9, epoch 1")
     assert shown() == ("a 3", "--probability: 0.1;")
     assert opened.is_disabled("#back")
@@ -117,8 +114,7 @@ def test_attention_and_gradients_are_those_of_the_frame(opened: Any) -> None:
     assert opened.eval_on_selector_all("#matrix tbody td", shares) == [1, 0, 0, 1]
     assert opened.locator("#gradients polyline.past").count() == 3  # two frames before, and the range of the axis
     assert "80% at the last word, 20% 1 words before" in opened.get_attribute("#gradients", "aria-label")
-    opened.focus("#frame")
-    opened.keyboard.press("Home")
+    opened.press("#frame", "Home")
     assert opened.locator("#gradients polyline.past").count() == 1
     assert opened.locator("#score circle").count() == 3
 

@@ -135,8 +135,7 @@ def test_lines_are_as_thick_as_the_weights(opened: Any) -> None:
 
 @pytest.mark.slow
 def test_it_works_by_keyboard(opened: Any) -> None:
-    opened.focus("#target .word >> nth=0")
-    opened.keyboard.press("ArrowRight")
+    opened.press("#target .word >> nth=0", "ArrowRight")
     opened.keyboard.press("Enter")
     assert linked(opened, "source") == ["Hund"]
     opened.hover("#target .word >> nth=3")  # a word that is held stays

@@ -248,8 +248,7 @@ def test_another_length_penalty_ranks_the_finished_hypotheses_at_once(opened: An
 
 @pytest.mark.slow
 def test_a_token_shows_its_attention_and_its_alternatives(opened: Any, view: Any) -> None:
-    opened.focus("#target .word >> nth=0")
-    opened.keyboard.press("ArrowRight")
+    opened.press("#target .word >> nth=0", "ArrowRight")
     assert opened.evaluate("document.activeElement.getAttribute('aria-pressed')") == "true"
     texts = opened.locator("#alternatives li p:nth-child(2)").all_text_contents()
     assert texts == [view["best"]["text"], *(other["text"] for other in view["alternatives"][1])]
@@ -267,8 +266,7 @@ def test_a_token_shows_its_attention_and_its_alternatives(opened: Any, view: Any
 @pytest.mark.slow
 def test_every_number_of_a_step_is_shown(opened: Any, view: Any) -> None:
     numbers = view["numbers"]
-    opened.focus("#target .word >> nth=0")
-    opened.keyboard.press("ArrowRight")
+    opened.press("#target .word >> nth=0", "ArrowRight")
     opened.click("#numbers-title")
     weights = opened.locator("#numbers tr td.result:nth-last-child(1)").all_text_contents()
     assert [float(text) for text in weights[: len(view["source"])]] == pytest.approx(
@@ -285,8 +283,7 @@ def test_every_number_of_a_step_is_shown(opened: Any, view: Any) -> None:
 
 @pytest.mark.slow
 def test_every_number_of_the_cell_is_shown(opened: Any, view: Any) -> None:
-    opened.focus("#target .word >> nth=0")
-    opened.keyboard.press("ArrowRight")
+    opened.press("#target .word >> nth=0", "ArrowRight")
     opened.click("#cell-title")
     assert opened.locator("#cell tbody th").all_text_contents() == ["ht−1", "Ct−1", "i", "f", "o", "C̃", "ht", "Ct"]
     shown = opened.locator("#cell tbody tr:nth-child(4) td").all_text_contents()
@@ -301,10 +298,8 @@ def test_every_number_of_the_cell_is_shown(opened: Any, view: Any) -> None:
 @pytest.mark.slow
 def test_attention_to_a_word_and_missing_heads_are_shown(opened: Any, view: Any) -> None:
     best, found = view["best"], view["interventions"]
-    opened.focus("#target .word >> nth=0")
-    opened.keyboard.press("ArrowRight")
-    opened.focus("#source .word >> nth=0")
-    opened.keyboard.press("ArrowRight")
+    opened.press("#target .word >> nth=0", "ArrowRight")
+    opened.press("#source .word >> nth=0", "ArrowRight")
     assert f"“{best['tokens'][1].strip('▁')}”" in opened.text_content("#attended h3")
     *_, text, log_p = found["steps"][1][2]
     assert f"{log_p:.2f}".replace("-", "−") in opened.text_content("#attended")

@@ -60,9 +60,8 @@ def test_learning_finds_what_attention_alone_does_not() -> None:
 def test_a_full_disk_is_reported_with_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nmt.extensions.lexicon.learning.TemporaryFile", lambda: open("/dev/full", "w+b", buffering=0))  # noqa: SIM115
     pairs = [aligned("der Hund", "the dog", [[0.9, 0.1], [0.1, 0.9]])] * 3
-    with pytest.raises(UserError, match=r"can't be kept in .*: No space left on device") as caught:
+    with pytest.raises(UserError, match=r"can't be kept in .*: No space left on device.*\n.*TMPDIR"):
         learn_lexicon(pairs)
-    assert "TMPDIR" in caught.value.remedy
 
 
 def test_probabilities_are_shares_of_the_counts_and_a_little_of_every_word() -> None:

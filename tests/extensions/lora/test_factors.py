@@ -1,6 +1,5 @@
 """LoRA: what is trained, what stays, and exact resumes."""
 
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -108,9 +107,8 @@ def test_a_run_with_lora_resumes_exactly(make_recipe: RecipeMaker, trained: Path
 def test_parts_that_are_not_there_are_refused(
     make_recipe: RecipeMaker, tmp_path: Path, training: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match=f"(?s){message}"):
         train(make_recipe("transformer", max_steps=1, **training), tmp_path / "run")
-    assert re.search(message, f"{caught.value.message} {caught.value.remedy}")
 
 
 def test_several_processes_are_refused(make_recipe: RecipeMaker, tmp_path: Path) -> None:

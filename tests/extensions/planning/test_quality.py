@@ -64,16 +64,14 @@ def test_more_updates_and_easier_text_are_better() -> None:
 @pytest.mark.slow
 def test_the_command_estimates_and_writes_a_recipe(tiny_corpus: Path, run_nmt: RunNmt, tmp_path: Path) -> None:
     given = [tiny_corpus / "train.de", tiny_corpus / "train.en", "--minutes", "5"]
-    done = run_nmt("plan", *given, "--json", "-o", tmp_path / "plan.yaml")
-    assert done.returncode == 0, done.stderr
+    done = run_nmt("plan", *given, "--json", "-o", tmp_path / "plan.yaml", check=True)
     plan = json.loads(done.stdout)
     assert plan["minutes"] == [5]
     assert {row["optimizer"] for row in plan["rows"]} == {"adam", "muon"}
     assert all(0 < row["chrf"][0] < 100 and row["update"] > 0 for row in plan["rows"])
     recipe = load_recipe(tmp_path / "plan.yaml")
     assert (recipe.data.source, recipe.data.target) == ("de", "en")
-    done = run_nmt("train", tmp_path / "plan.yaml", "-o", tmp_path / "run", "--set", "training.max_steps=3")
-    assert done.returncode == 0, done.stderr
+    run_nmt("train", tmp_path / "plan.yaml", "-o", tmp_path / "run", "--set", "training.max_steps=3", check=True)
 
 
 @pytest.mark.parametrize(

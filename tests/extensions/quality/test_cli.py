@@ -6,27 +6,27 @@ from pathlib import Path
 
 import pytest
 from fixture_types import RunNmt
+from refusals import refused
 
 LINES = "Der Hund schläft im Garten.\n\nGarten schläft Wasser um Lied Zug Bäcker.\n"
 
 
-@pytest.fixture(scope="module")
-def calibrated(
-    tiny_model: Path, mixed_text: tuple[Path, Path], run_nmt: RunNmt, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A copy of the tiny model."""
-    model = shutil.copytree(tiny_model, tmp_path_factory.mktemp("calibrated") / "model")
-    done = run_nmt("calibrate", model, *mixed_text, "--min-chrf", "90", "--samples", 2)
-    assert done.returncode == 0, done.stderr
+def test_calibrated_confidence_tells_known_text_from_other_text(
+    tiny_model: Path, tiny_corpus: Path, run_nmt: RunNmt, tmp_path: Path
+) -> None:
+    """Calibrated on the training text, and once more with the words of the sources in reverse order."""
+    source, target = ((tiny_corpus / f"train.{side}").read_text("utf-8").splitlines() for side in ("de", "en"))
+    odd_source = [" ".join(reversed(line.split())) for line in source]
+    files = tmp_path / "x.de", tmp_path / "x.en"
+    files[0].write_text("\n".join(source + odd_source) + "\n", "utf-8")
+    files[1].write_text("\n".join(target + target) + "\n", "utf-8")
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    done = run_nmt("calibrate", model, *files, "--min-chrf", "90", "--samples", 2, check=True)
     assert "expected calibration error of words" in " ".join(done.stderr.split())
     written = json.loads((model / "calibration.json").read_text("utf-8"))
     assert written["samples"] == 2
     assert "agreement" in written["weights"]
-    return model
-
-
-def test_confidence_tells_known_text_from_other_text(calibrated: Path, run_nmt: RunNmt) -> None:
-    done = run_nmt("translate", calibrated, "--format", "jsonl", "--confidence", "--abstain", "0.6", stdin=LINES)
+    done = run_nmt("translate", model, "--format", "jsonl", "--confidence", "--abstain", "0.6", stdin=LINES)
     good, empty, odd = map(json.loads, done.stdout.splitlines())
     assert good["confidence"] > 0.6 > odd["confidence"]
     words = [sum(each["word_confidences"]) / len(each["word_confidences"]) for each in (good, odd)]
@@ -36,7 +36,7 @@ def test_confidence_tells_known_text_from_other_text(calibrated: Path, run_nmt: 
     assert "abstained" not in good
     assert (odd["translation"], odd["abstained"]) == ("", True)
     assert odd["n_best"][0]["translation"]
-    text = run_nmt("translate", calibrated, "--abstain", "0.6", stdin=LINES).stdout
+    text = run_nmt("translate", model, "--abstain", "0.6", stdin=LINES).stdout
     assert text == good["translation"] + "\n\n\n"
 
 
@@ -60,13 +60,9 @@ def test_repair_works_in_text(tiny_model: Path, run_nmt: RunNmt) -> None:
 def test_confidence_that_cannot_be_had_is_refused(
     tiny_model: Path, run_nmt: RunNmt, arguments: list[str], message: str
 ) -> None:
-    done = run_nmt("translate", tiny_model, *arguments, stdin=LINES)
-    assert done.returncode == 2
-    assert message in " ".join(done.stderr.split())
+    refused(run_nmt("translate", tiny_model, *arguments, stdin=LINES), message)
 
 
 def test_few_pairs_are_refused(tiny_model: Path, tiny_corpus: Path, run_nmt: RunNmt) -> None:
-    done = run_nmt("calibrate", tiny_model, tiny_corpus / "val.de", tiny_corpus / "val.en")
-    assert done.returncode == 2
-    assert "too few" in done.stderr
+    refused(run_nmt("calibrate", tiny_model, tiny_corpus / "val.de", tiny_corpus / "val.en"), "too few")
     assert not (tiny_model / "calibration.json").exists()

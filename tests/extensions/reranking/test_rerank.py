@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fixture_types import RunNmt, TrainTiny
+from refusals import refused
 
 import nmt
 from nmt.core.errors import UserError
@@ -83,8 +84,7 @@ def test_reranking_by_the_command(
     nbest = tmp_path / "nbest.jsonl"
     run_nmt("translate", tiny_model, "-i", tiny_corpus / "val.de", "--n-best", 4, "--format", "jsonl", "-o", nbest)
     options = ("--language-model", language_model, "--lm-weight", 3, "--word-weight", 0)
-    done = run_nmt("rerank", tiny_model, nbest, *options)
-    assert done.returncode == 0, done.stderr
+    done = run_nmt("rerank", tiny_model, nbest, *options, check=True)
     translator, lm = nmt.load(tiny_model), nmt.load(language_model)
     for line, best in zip(nbest.read_text().splitlines(), done.stdout.splitlines(), strict=True):
         values = json.loads(line)
@@ -100,8 +100,7 @@ def test_reranking_by_the_command(
         ("--channel", "translates from de to en, not from en to de"),
         ("--language-model", "is no"),
     ):
-        refused = run_nmt("rerank", tiny_model, nbest, option, tiny_model)
-        assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
+        refused(run_nmt("rerank", tiny_model, nbest, option, tiny_model), message)
     nbest.write_text("")
     assert run_nmt("rerank", tiny_model, nbest, *options).stdout == ""
 

@@ -89,8 +89,7 @@ def test_words_show_what_they_are_aligned_with(page: Any, translator: Translator
     assert texts(page, ".from .linked") == [source[s] for s, t in found.alignment or () if t == 2]
     page.hover("h1")
     assert texts(page, ".linked") == []
-    page.focus(".from .word >> nth=0")
-    page.keyboard.press("ArrowRight")
+    page.press(".from .word >> nth=0", "ArrowRight")
     assert texts(page, ".to .linked") == [target[t] for s, t in found.alignment or () if s == 1]
     assert "probability" in page.get_attribute(".to .word >> nth=0", "title")
 
@@ -213,11 +212,9 @@ def test_problems_are_marked_explained_and_repaired(page: Any) -> None:
         "The translation repeats itself",
     ]
     assert "83 % confidence" in page.text_content(".sentence >> nth=0")
-    page.focus("#jump")
-    page.keyboard.press("Enter")
+    page.press("#jump", "Enter")
     assert page.evaluate("document.activeElement.textContent") == "17"
-    page.focus("text=Repair")
-    page.keyboard.press("Enter")
+    page.press("text=Repair", "Enter")
     page.wait_for_selector("#status >> text=changed")
     assert page.text_content("#output") == f"{right} He sleeps."
     assert texts(page, ".suspect") == []

@@ -113,15 +113,12 @@ def test_a_permalink_shows_its_sentence_and_interventions_are_computed(opened: A
     best = server.request("/v1/inspect", {"text": LINE, "alternatives": 0}).json["view"]["best"]
     assert opened.input_value("#text") == LINE
     assert opened.locator("#target .word").count() == len(best["tokens"])
-    opened.focus("#target .word >> nth=0")
-    opened.keyboard.press("ArrowRight")
-    opened.focus("#source .word >> nth=0")
-    opened.keyboard.press("Enter")
+    opened.press("#target .word >> nth=0", "ArrowRight")
+    opened.press("#source .word >> nth=0", "Enter")
     opened.wait_for_selector("#attended strong")
     [found] = intervene(server, {"kind": "word", "to": 0, "step": 1}).json["results"]
     assert f"{found['log_p']:.2f}".replace("-", "−") in opened.text_content("#attended")
-    opened.focus("#compute")
-    opened.keyboard.press("Enter")
+    opened.press("#compute", "Enter")
     opened.wait_for_selector("#changes tbody tr")
     opened.fill("#text", "Die Katze schläft.")
     opened.keyboard.press("Enter")

@@ -126,8 +126,7 @@ def translated_one_by_one(run_nmt: RunNmt, model: Path, texts: Path) -> dict[str
     expected = texts.with_name("expected")
     expected.mkdir()
     for path in texts.iterdir():
-        done = run_nmt("translate", model, "-i", path, "-o", expected / path.name, *OPTIONS)
-        assert done.returncode == 0
+        run_nmt("translate", model, "-i", path, "-o", expected / path.name, *OPTIONS, check=True)
     return contents(expected)
 
 
@@ -139,8 +138,7 @@ def test_a_folder_is_translated_as_its_files_although_a_worker_is_killed(
     monkeypatch.setattr("nmt.extensions.shards.shards.ESTIMATE_AFTER", 0.0)
     output = texts.with_name("out")
     command = ("translate", tiny_model, "-i", texts, "-o", output, *OPTIONS)
-    done = run_nmt(*command, "--workers", 1, "--plugin", "killer")
-    assert done.returncode == 0, done.stderr
+    done = run_nmt(*command, "--workers", 1, "--plugin", "killer", check=True)
     assert done.stderr.startswith("translating 2 shards: 240 lines, workers: 1\n")
     assert "about 0:00:" in done.stderr
     assert "a worker was lost (killed by SIGKILL); long.txt is done again" in " ".join(done.stderr.split())
@@ -257,16 +255,14 @@ def test_shards_are_cleaned_as_one_corpus_where_pairs_are_compared(run_nmt: RunN
         (tmp_path / f"all.{language}").write_text(everything)
     whole = run_nmt("clean", tmp_path / "all.de", tmp_path / "all.en", "-o", tmp_path / "whole")
     command = ("clean", tmp_path / "de", tmp_path / "en", "-o", tmp_path / "clean", "--workers", 1)
-    done = run_nmt(*command)
-    assert done.returncode == 0, done.stderr
+    done = run_nmt(*command, check=True)
     assert sorted(done.stdout.splitlines()) == sorted(whole.stdout.splitlines())
     assert "30 of 36 pairs are kept" in done.stdout
     for language in ("de", "en"):
         kept = "".join((tmp_path / "clean" / n / f"{n}.{language}").read_text() for n in "012")
         assert kept == (tmp_path / "whole" / f"all.{language}").read_text()
     # The folder of the first shard is that of the plain command; again, nothing is left to do.
-    alone = run_nmt("clean", tmp_path / "de" / "0.de", tmp_path / "en" / "0.en", "-o", tmp_path / "alone")
-    assert alone.returncode == 0
+    run_nmt("clean", tmp_path / "de" / "0.de", tmp_path / "en" / "0.en", "-o", tmp_path / "alone", check=True)
     assert contents(tmp_path / "alone") == contents(tmp_path / "clean" / "0")
     again = run_nmt(*command)
     assert (again.stdout, "of which 3 are done" in again.stderr) == (done.stdout, True)

@@ -1,6 +1,7 @@
 """Search among a part of the vocabulary."""
 
 import shutil
+from dataclasses import replace
 from itertools import chain
 from math import inf
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from searches import search_all
+from shouting import LINES, SHOUTED, job
 from torch import Tensor
 
 import nmt
@@ -25,6 +27,7 @@ from nmt.models.build import build
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
 from nmt.translation.load import Ensemble
+from nmt.translation.options import TranslationOptions
 
 WORDS = WordVocabulary([f"▁w{i}" for i in range(12)])
 BOTH = Vocabularies(WORDS, WORDS)
@@ -116,3 +119,13 @@ def test_translator_needs_a_lexicon_and_uses_it(tiny_model: Path, tmp_path: Path
     found = translator.translate(sources, shortlist=1, n_best=3)
     tokens = {token for each in found for candidate in each.n_best for token in candidate.tokens}
     assert tokens <= {translator.vocabularies.target.token(i) for i in allowed}
+
+
+def test_with_a_shortlist_lines_of_an_earlier_run_need_only_be_similar() -> None:
+    options = TranslationOptions(decoding={"shortlist": 10})
+    with_shortlist = replace(job(), options=options)
+    similar = [f"{line} here" for line in SHOUTED]
+    assert with_shortlist.skip(iter(LINES), similar, "out.partial")[0] == len(LINES)
+    for own, done in ((job(), similar), (with_shortlist, ["other text"] * len(LINES))):
+        with pytest.raises(UserError, match=r"out\.partial comes from another job"):
+            own.skip(iter(LINES), done, "out.partial")

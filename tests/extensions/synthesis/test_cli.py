@@ -26,8 +26,7 @@ SHORT = ("--max-length", 8)
 
 def test_pairs_are_the_lines_and_their_translations(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
     penalty = ("--length-penalty", "average", "--alpha", 1, *SHORT)
-    done = run_nmt("backtranslate", MODEL, "-i", corpus / "mono.en", "-o", tmp_path / "bt", *penalty)
-    assert done.returncode == 0, done.stderr
+    done = run_nmt("backtranslate", MODEL, "-i", corpus / "mono.en", "-o", tmp_path / "bt", *penalty, check=True)
     made = run_nmt("translate", MODEL, "-i", corpus / "mono.en", "--scores", *penalty).stdout.splitlines()
     expected = [(*made.split("\t")[::-1], line) for made, line in zip(made, lines_of(corpus / "mono.en"), strict=True)]
     removed = [json.loads(line) for line in lines_of(tmp_path / "bt" / "removed.jsonl")]
@@ -147,8 +146,7 @@ def whole(run_nmt: RunNmt, corpus: Path, tmp_path_factory: pytest.TempPathFactor
             return kept(self, records, *others)
 
         patch.setattr(Synthesis, "write", write)
-        done = run_nmt("backtranslate", MODEL, "-i", corpus / "mono.en", "-o", folder / "bt", *SMALL_WINDOWS)
-        assert done.returncode == 0
+        run_nmt("backtranslate", MODEL, "-i", corpus / "mono.en", "-o", folder / "bt", *SMALL_WINDOWS, check=True)
     return folder
 
 
@@ -170,8 +168,7 @@ def test_wherever_it_was_stopped(
     partial.write_bytes(b"".join(records[:num_lines]) + b'{"sour')
     command = ("backtranslate", MODEL, "-i", corpus / "mono.en", "-o", tmp_path / "bt", *SMALL_WINDOWS)
     done = run_nmt(*command[:-1], "--resume", "--min-score", -1e-6)  # the filter can be changed
-    assert done.returncode == 2
-    assert f"kept in {partial}" in done.stderr
+    refused(done, f"kept in {partial}")
     assert partial.read_bytes() == b"".join(records)
     assert translated == [1] * min(num_lines, 5) + windows  # those of the whole run, for the same digits of scores
     assert run_nmt(*command, "--resume").returncode == 0

@@ -55,17 +55,6 @@ def text(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def reverse(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that claims to translate from German to English."""
-    path = tmp_path_factory.mktemp("reverse") / "de-en"
-    shutil.copytree(MODEL, path)
-    recipe = (path / "recipe.yaml").read_text("utf-8")
-    recipe = recipe.replace("source: en\n  target: de", "source: de\n  target: en")
-    (path / "recipe.yaml").write_text(recipe, "utf-8")
-    return path
-
-
 @pytest.fixture
 def distill(run_nmt: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path) -> RunNmt:
     """``distill("good", "--parallel", 4, code=2)``: asks a model of the server; the folder ``made`` is written."""
@@ -120,9 +109,12 @@ def test_failures_are_retried_and_requests_are_parallel(distill: RunNmt, endpoin
 
 
 @pytest.mark.slow
-def test_the_reverse_model_chooses_and_filters(
-    distill: RunNmt, endpoint: Endpoint, text: Path, reverse: Path, tmp_path: Path
-) -> None:
+def test_the_reverse_model_chooses_and_filters(distill: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path) -> None:
+    """It claims to translate from German to English."""
+    reverse = shutil.copytree(MODEL, tmp_path / "de-en")
+    recipe = (reverse / "recipe.yaml").read_text("utf-8")
+    recipe = recipe.replace("source: en\n  target: de", "source: de\n  target: en")
+    (reverse / "recipe.yaml").write_text(recipe, "utf-8")
     distill("good", "--reverse", reverse, "--beam-size", 3, "--drop-worst", 0.5, languages=False)
     assert endpoint.requests()[0]["body"].items() >= {"n": 3, "temperature": 1.0, "seed": 1}.items()
     scorer = nmt.load(reverse, "cpu")

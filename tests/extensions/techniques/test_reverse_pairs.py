@@ -105,9 +105,8 @@ def test_a_fraction_of_the_epochs_needs_their_number(train_tiny: TrainTiny, opti
 def test_pairs_that_can_not_be_turned_are_refused(changes: dict[str, Any], message: str, remedy: str) -> None:
     values = {"joint": True, "separator": None, "tags": {}} | changes
     vocabularies: Any = SimpleNamespace(joint=values.pop("joint"), source=SimpleNamespace(**values))
-    with pytest.raises(UserError, match=message) as caught:
+    with pytest.raises(UserError, match=rf"{message}.*\n.*{remedy}"):
         turned(vocabularies, 1)
-    assert remedy in caught.value.remedy
 
 
 def test_taught_attention_is_refused(train_tiny: TrainTiny, tiny_corpus: Path) -> None:

@@ -161,9 +161,8 @@ def test_a_word_with_unk_or_bytes_keeps_its_pieces(tmp_path: Path, text: FileTex
 
 @pytest.mark.parametrize("kind", ["word", "character"])
 def test_words_and_characters_have_no_other_pieces(text: FileText, kind: str) -> None:
-    with pytest.raises(UserError, match="no other pieces") as caught:
+    with pytest.raises(UserError, match=r"no other pieces.*\n.*unigram or bpe"):
         sampler_of(vocabularies_of(text, kind), 0.2)
-    assert "unigram or bpe" in caught.value.remedy
 
 
 def test_a_full_disk_is_said(text: FileText, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,9 +172,8 @@ def test_a_full_disk_is_said(text: FileText, monkeypatch: pytest.MonkeyPatch) ->
     vocabularies = vocabularies_of(text)
     corpus = encode_corpus(text, vocabularies, 99)
     monkeypatch.setattr("tempfile.TemporaryFile", full)
-    with pytest.raises(UserError, match="No space left on device") as caught:
+    with pytest.raises(UserError, match=r"No space left on device.*\n.*TMPDIR"):
         sampler_of(vocabularies, 0.2).read_epoch(corpus.sides, 1, 0)
-    assert "TMPDIR" in caught.value.remedy
 
 
 # in training

@@ -46,9 +46,8 @@ def test_exact_spelling_comes_before_lower_case(tmp_path: Path, header: str) -> 
 )
 def test_what_is_wrong_is_said(tmp_path: Path, content: str, message: str, remedy: str) -> None:
     (tmp_path / "vectors.txt").write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match=message) as caught:
+    with pytest.raises(UserError, match=rf"{message}.*\n.*{remedy}"):
         read_vectors(tmp_path / "vectors.txt", VOCABULARY, 3)
-    assert remedy in str(caught.value.remedy)
 
 
 @torch.no_grad()

@@ -93,8 +93,7 @@ def test_words_of_a_model_and_of_a_file_are_shown(
     picture = tmp_path / "words.svg"
     shown = ("inspect", "words", vectors, "king", "--analogy", "man,woman,king", "-o", picture)
     assert run_nmt(*shown, "--count", 1).returncode == 2  # two words make no map
-    done = run_nmt(*shown, "--count", 2)
-    assert done.returncode == 0, done.stderr
+    done = run_nmt(*shown, "--count", 2, check=True)
     assert "woman - man + king" in done.stdout
     assert ">prince<" in picture.read_text("utf-8")
     found = json.loads(run_nmt("inspect", "words", tiny_model, "the", "--side", "target", "--json").stdout)

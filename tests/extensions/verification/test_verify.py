@@ -26,8 +26,7 @@ EXACT = [
 
 
 def test_a_sound_model_passes(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path) -> None:
-    done = run_nmt("verify", tiny_model, tiny_corpus / "train.de", tiny_corpus / "train.en", "--limit", 12)
-    assert done.returncode == 0, done.stdout
+    done = run_nmt("verify", tiny_model, tiny_corpus / "train.de", tiny_corpus / "train.en", "--limit", 12, check=True)
     assert "FAILED" not in done.stdout
     rows = done.stdout.splitlines()
     for name in EXACT:

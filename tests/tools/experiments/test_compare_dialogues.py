@@ -31,30 +31,19 @@ def dialogue(number: int) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.fixture(scope="module")
-def converted(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("chat")
-    for name, numbers in (("train", range(60)), ("dev", range(100, 103))):
-        (folder / f"{name}.json").write_text(json.dumps({f"d{n}": dialogue(n) for n in numbers}), encoding="utf-8")
-    command = [
-        sys.executable,
-        repo_root / "tools" / "corpora" / "chat_corpus.py",
-        folder / "train.json",
-        folder / "dev.json",
-    ]
-    done = subprocess.run(
-        [*command, "-o", folder / "chat", "--context", "2"], capture_output=True, text=True, check=True
-    )
-    assert "train.en, .de, .speaker: 40 lines" in done.stdout
-    assert done.stderr == ""
-    return folder / "chat"
-
-
 def lines(path: Path) -> list[str]:
     return path.read_text("utf-8").split("\n")[:-1]
 
 
-def test_turns_stand_behind_those_before_them_in_both_languages(converted: Path) -> None:
+def test_turns_stand_behind_those_before_them_in_both_languages(repo_root: Path, tmp_path: Path) -> None:
+    for name, numbers in (("train", range(60)), ("dev", range(100, 103))):
+        (tmp_path / f"{name}.json").write_text(json.dumps({f"d{n}": dialogue(n) for n in numbers}), encoding="utf-8")
+    command = [sys.executable, repo_root / "tools" / "corpora" / "chat_corpus.py"]
+    command += [tmp_path / "train.json", tmp_path / "dev.json", "-o", tmp_path / "chat", "--context", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "train.en, .de, .speaker: 40 lines" in done.stdout
+    assert done.stderr == ""
+    converted = tmp_path / "chat"
     assert lines(converted / "train.en")[:5] == [
         "Hi 0!",
         "Hi 0!\tYes 0.",

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from fixture_types import BuildOnce, RunNmt
+from refusals import refused
 from safetensors.torch import load_file, save_file
 
 import nmt
@@ -75,8 +76,7 @@ def test_an_exported_model_is_the_imported_one(
 ) -> None:
     folder, imported = shared_folder(case, build_once), imported_model(case, build_once)
     monkeypatch.setattr("nmt.extensions.interchange.check.NUM_LINES", 3)
-    done = run_nmt("export", imported, "--to", "huggingface", "-o", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
+    done = run_nmt("export", imported, "--to", "huggingface", "-o", tmp_path / "out", check=True)
     assert "from transformers import" in done.stderr
     prefix = ">>eng<< " if case == "marian_codes" else ""
     assert f'batch = tokenizer(["{prefix}…"]' in done.stderr
@@ -99,8 +99,7 @@ def test_an_imported_model_is_an_ordinary_one(run_nmt: RunNmt, build_once: Build
     for language in ("de", "en"):
         (tmp_path / f"train.{language}").write_text("\n".join(lines_of(language, 100)) + "\n", "utf-8")
     source, target = tmp_path / "train.de", tmp_path / "train.en"
-    done = run_nmt("import", "huggingface", shared_folder("marian", build_once), "-o", model)
-    assert done.returncode == 0, done.stderr
+    run_nmt("import", "huggingface", shared_folder("marian", build_once), "-o", model, check=True)
     for command in (
         ["translate", model, "-i", source, "-o", tmp_path / "out", "--device", "cpu"],
         ["verify", model, source, target, "--limit", "10"],
@@ -111,8 +110,7 @@ def test_an_imported_model_is_an_ordinary_one(run_nmt: RunNmt, build_once: Build
          "--set", "training.batch_tokens=500", "--set", "decoding.max_length=20"],
         ["export", tuned, "--to", "huggingface", "-o", tmp_path / "hf"],
     ):  # fmt: skip
-        done = run_nmt(*command)
-        assert done.returncode == 0, (command, done.stderr, done.stdout)
+        run_nmt(*command, check=True)
     assert len((tmp_path / "out").read_text("utf-8").splitlines()) == 100
     pairs = list(zip(lines_of("de", 40), lines_of("en", 40), strict=True))
     before, after = (
@@ -205,9 +203,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
 ) -> None:
     folder = write_folder(tmp_path / "folder")
     change(folder)
-    done = run_nmt("import", "huggingface", folder, "-o", tmp_path / "model")
-    assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    assert message in done.stderr
+    refused(run_nmt("import", "huggingface", folder, "-o", tmp_path / "model"), message)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
@@ -217,9 +213,7 @@ def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(run_nmt: RunNmt
     folder = write_folder(tmp_path / "folder")
     (folder / (name if "-of-" not in name else "model.safetensors")).unlink()
     os.mkfifo(folder / name)
-    done = run_nmt("import", "huggingface", folder, "-o", tmp_path / "model")
-    assert done.returncode == 2
-    assert f"{name} is not a regular file" in done.stderr
+    refused(run_nmt("import", "huggingface", folder, "-o", tmp_path / "model"), f"{name} is not a regular file")
 
 
 @pytest.mark.slow
@@ -263,9 +257,7 @@ def test_the_search_is_that_of_generation_config_and_then_of_config(
 def test_an_unknown_language_is_refused_with_the_nearest(run_nmt: RunNmt, tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "folder", **CASES["nllb"])
     done = run_nmt("import", "huggingface", folder, "-o", tmp_path / "model", "--source-language", "deu_Latin")
-    assert done.returncode == 2
-    assert "--source-language: the model has no language 'deu_Latin'" in done.stderr
-    assert "Did you mean 'deu_Latn'?" in done.stderr
+    refused(done, "--source-language: the model has no language 'deu_Latin'", "Did you mean 'deu_Latn'?")
 
 
 if __name__ == "__main__" and "--write" in sys.argv:

@@ -14,16 +14,12 @@ pytestmark = pytest.mark.slow  # an export to ONNX takes long; its networks and 
 
 
 @pytest.fixture
-def model(onnx_folder: Path) -> Path:
-    return onnx_folder / "model"
-
-
-@pytest.fixture
 def folder(onnx_folder: Path) -> Path:
     return onnx_folder / "onnx"
 
 
-def test_the_file_in_the_folder_translates_without_torch_and_nmt(folder: Path, model: Path, tiny_corpus: Path) -> None:
+def test_the_file_in_the_folder_translates_without_torch_and_nmt(onnx_folder: Path, tiny_corpus: Path) -> None:
+    folder = onnx_folder / "onnx"
     text = (tiny_corpus / "val.de").read_text("utf-8") + "\n  Der  Hund\u2028schläft.\n"
     code = (
         "import runpy, sys, atexit\n"
@@ -37,7 +33,7 @@ def test_the_file_in_the_folder_translates_without_torch_and_nmt(folder: Path, m
     assert {"torch", "nmt", "transformers"} & set(done.stderr.split()) == set()
     assert "onnxruntime" in done.stderr.split()
     lines = text.removesuffix("\n").split("\n")
-    expected = [translation.text for translation in load(model, "cpu").translate(lines, beam_size=2)]
+    expected = [translation.text for translation in load(onnx_folder / "model", "cpu").translate(lines, beam_size=2)]
     assert done.stdout.removesuffix("\n").split("\n") == expected
 
 

@@ -1,6 +1,7 @@
-"""Hostile requests, and the end of the server."""
+"""Hostile requests, the end of the server, and which models are served."""
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,14 @@ from typing import IO, Any
 
 import pytest
 import serve_sessions
+import yaml
+from refusals import refused
 
+from nmt.core.errors import UserError
+from nmt.extensions.serving import app
+from nmt.extensions.serving.app import load_models, serve
+from nmt.extensions.serving.service import Service
+from nmt.translation.translator import Translator
 from tests.extensions.serving.conftest import LINE, Server
 
 
@@ -95,9 +103,7 @@ def test_a_missing_extra_is_named(run_nmt: Any, monkeypatch: pytest.MonkeyPatch,
     for name in [name for name in sys.modules if name.startswith("nmt.extensions.serving")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "fastapi", None)
-    done = run_nmt("serve", tiny_model)
-    assert done.returncode == 2
-    assert "pip install 'nmt[serve]'" in done.stderr
+    refused(run_nmt("serve", tiny_model), "pip install 'nmt[serve]'")
 
 
 def test_bad_usage(run_nmt: Any, tiny_model: Path, tmp_path: Path, server: Any) -> None:
@@ -109,6 +115,36 @@ def test_bad_usage(run_nmt: Any, tiny_model: Path, tmp_path: Path, server: Any) 
         ([tiny_model, "--port", port], "Cannot listen"),
         ([tiny_model, "--api-keys", empty], "has no API key"),
     ):
-        done = run_nmt("serve", *arguments)
-        assert done.returncode == 2
-        assert message in done.stderr
+        refused(run_nmt("serve", *arguments), message)
+
+
+def test_a_folder_stands_for_the_models_in_it(tiny_model: Path, tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        shutil.copytree(tiny_model, tmp_path / "runs" / name)
+    (tmp_path / "runs" / "unfinished").mkdir()
+    shutil.copy(tiny_model / "recipe.yaml", tmp_path / "runs" / "unfinished")
+    (tmp_path / "runs" / "notes.txt").write_text("a\n")
+    models = load_models([tmp_path / "runs", tiny_model], "cpu", "torch")
+    assert [model.directory for model in models] == [tmp_path / "runs" / "a", tmp_path / "runs" / "b", tiny_model]
+
+
+def test_a_folder_without_models_is_refused(tmp_path: Path) -> None:
+    for name in (tmp_path, tmp_path / "nowhere", tmp_path / ("x" * 5000)):
+        with pytest.raises(UserError, match="not a model directory"):
+            load_models([name], "cpu", "torch")
+
+
+def test_a_signal_before_the_server_runs_stops_it(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "say", lambda text: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr("sys.setswitchinterval", lambda seconds: None)
+    serve(Service([translator]), "127.0.0.1", 0)  # would run for ever
+
+
+def test_compose_serves_the_folder_that_it_mounts(repo_root: Path, run_nmt: Any) -> None:
+    service = yaml.safe_load((repo_root / "compose.yaml").read_text("utf-8"))["services"]["nmt"]
+    [volume] = service["volumes"]
+    host, inside, *mode = volume.split(":")
+    assert (host, inside) == ("./runs", service["command"][0])
+    assert mode == []  # corrections are written into the folders
+    refused(run_nmt("serve", repo_root / "tests" / "nowhere", *service["command"][1:]), "not a model directory")
+    assert f":{inside}:ro nmt {inside}" in (repo_root / "Dockerfile").read_text("utf-8")
