@@ -111,14 +111,14 @@ LIMITS = {
     "training": 3_994,
     "alignment": 1_019,
     "jobs": 262,
-    "translation": 1_641,
+    "translation": 1_646,
     "plotting": 889,
     "evaluation": 151,
     "autotrain": 908,
     "api": 163,
     "quickstart": 207,
     "cli": 1_769,
-    "extensions": 26_913,
+    "extensions": 26_916,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -1,7 +1,7 @@
 """Terms of a glossary: which ones a sentence has, and whether its translation has theirs."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,9 +91,13 @@ class Glossary:
         """Returns the terms of the source that the translation has in no form."""
         return tuple(term for term in self.terms_in(source) if not has_form(translation, term[1]))
 
-    def requested(self, request: Request) -> Request:
-        """Returns a request with the terms of its source; those that it has already count more."""
-        terms = dict(self.terms_in(request.source)) | dict(request.terms)
+    def requested(self, request: Request, current: Callable[[str], str] = str) -> Request:
+        """Returns a request with the terms of its source; those that it has already count more.
+
+        Args:
+            current: returns the part of a source that is translated.
+        """
+        terms = dict(self.terms_in(current(request.source))) | dict(request.terms)
         return replace(request, terms=terms) if terms else request
 
 

@@ -113,7 +113,8 @@ class TranslationJob:
         )
         requests = [self.read(line, number) for number, line in enumerate(window, start=first_line)]
         if self.glossary is not None:
-            requests = [*map(self.glossary.requested, requests)]
+            current = self.translator.task.reader.current
+            requests = [self.glossary.requested(request, current) for request in requests]
         for stage in self.stages:
             search = partial(stage, search=search, translator=self.translator, options=self.options)
         yield from search(requests)

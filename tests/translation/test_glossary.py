@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from nmt.core.errors import UserError
+from nmt.data.dialogue import LineReader
 from nmt.translation.glossary import Glossary
 from nmt.translation.request import Request
 
@@ -39,6 +40,8 @@ def test_terms_are_requested_with_the_sentences_that_have_them() -> None:
         Request("Der Hund läuft.", must_contain=("runs",), terms={"läuft": "runs", "Hund": "dog"})
     )
     assert asked == Request("Der Hund läuft.", must_contain=("runs",), terms={"Hund": "dog", "läuft": "runs"})
+    turns = Request("Der Hund.\tDie Katze.")
+    assert GLOSSARY.requested(turns, LineReader(1).current).terms == {"Katze": "cat"}
     plain = Request("Nichts")
     assert GLOSSARY.requested(plain) is plain
 

@@ -162,7 +162,10 @@ def _drafts(translator: LoadedModel, requests: Sequence[Request], texts: Sequenc
     for request, (source, target), (*_, compared_TS) in zip(requests, pairs, aligner.compared(pairs), strict=True):
         glossary, links, slots = Glossary(request.terms), set(word_links(compared_TS, options)), list[_Slot]()
         missing = glossary.missing(request.source, target.text)
+        context = len(request.source) - len(translator.task.reader.current(request.source))
         for term, (begin, end) in glossary.occurrences(request.source):
+            if begin < context:  # in a turn before
+                continue
             words = [s for s, at in enumerate(source.spans) if at[0] < end and at[1] > begin]
             place = _place(words, target, links, compared_TS) if term in missing else None
             if place is not None and place[0] >= len(request.prefix):

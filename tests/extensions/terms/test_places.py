@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nmt.alignment.lexicon import Lexicon
+from nmt.data.dialogue import LineReader
 from nmt.data.words import Words
 from nmt.extensions.terms.places import place_terms
 from nmt.recipe.schema import DecodingOptions
@@ -28,7 +29,8 @@ def fake(lexicon: Lexicon | None = None, links: Sequence[tuple[int, int]] = (), 
             yield None, weights_TS, weights_TS
 
     aligner = SimpleNamespace(lexicon=lexicon, compared=compared)
-    return SimpleNamespace(aligner=aligner, options=DecodingOptions, has_attention=has_attention)
+    task = SimpleNamespace(reader=LineReader(history_turns=3))
+    return SimpleNamespace(aligner=aligner, options=DecodingOptions, has_attention=has_attention, task=task)
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +56,8 @@ def test_a_term_is_in_the_place_of_the_word_that_it_replaces() -> None:
     assert placed(fake(), Request(SOURCE, terms={"DOG": "Köter"}), FREE) == "Das Mädchen sieht den Köter."
     both = Request("The dog sees the dog.", terms={"dog": "Köter", "sees": "erblickt"})
     assert placed(fake(), both, "Der Hund sieht den Hund.") == "Der Köter erblickt den Köter."
+    dialogue, links = Request("a dog\tthe dog", terms={"dog": "Köter"}), [(0, 0), (1, 0), (2, 0), (3, 1)]
+    assert placed(fake(links=links), dialogue, "den Hund") == "den Köter"
 
 
 def test_at_the_beginning_a_term_has_a_capital_as_the_word_had() -> None:
