@@ -23,6 +23,7 @@ from nmt.training.checkpoint import CheckpointFolder, read_state
 from nmt.training.events import Sink
 from nmt.training.run import train, with_training
 from nmt.translation.load import load
+from nmt.translation.translator import Translator
 
 NUM_RESAMPLES, NUM_SHOWN = 300, 5
 UNTRAINED, MAX_LOSS = 20.0, 1.0
@@ -68,7 +69,8 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
                 shutil.rmtree(output, ignore_errors=True)
             raise
         general = _read(request.start) if request.start else Texts()
-        before = [_scores(request.start, given)[1] for given in (texts, general)] if request.start else []
+        start = load(request.start) if request.start else None
+        before = [_scores(start, given)[1] for given in (texts, general)] if start else []
         train(recipe, directory, on_event=on_event, deadline=request.deadline)
     report(output, texts, before, general)
     return output
@@ -116,12 +118,12 @@ def _read(model: Path) -> Texts:
     return texts
 
 
-def _scores(model: Path, texts: Texts) -> tuple[list[str], dict[str, Score]]:
+def _scores(model: Translator, texts: Texts) -> tuple[list[str], dict[str, Score]]:
     """Translates the test set, or the validation set without one; returns translations and scores, none of no text."""
     pairs: Pairs = texts.test or texts.valid
     if not pairs:
         return [], {}
-    translations = [t.text for t in load(model).translate([source for source, _ in pairs])]
+    translations = [t.text for t in model.translate([source for source, _ in pairs])]
     resamples = NUM_RESAMPLES if len(pairs) > 1 else 0
     return translations, score_corpus(translations, [[target for _, target in pairs]], num_resamples=resamples)
 
@@ -134,14 +136,15 @@ def report(output: Path, texts: Texts, before: Sequence[dict[str, Score]] = (), 
     """
     assert texts.languages is not None
     pairs = texts.test or texts.valid
-    translations, scores = _scores(output, texts)
+    model = load(output)
+    translations, scores = _scores(model, texts)
     with open_output(output / f"test.translated.{texts.languages[1]}") as file:
         file.writelines(f"{text}\n" for text in translations)
     for at in range(0, len(pairs), max(1, len(pairs) // NUM_SHOWN))[:NUM_SHOWN]:
         say(f"\nsource:      {pairs[at][0]}\ntranslation: {translations[at]}\nreference:   {pairs[at][1]}")
     _print_scores(f"{len(pairs):,} {'held-out' if texts.test else 'validation'} sentences", scores, before[:1])
     if general is not None and general.test:
-        after = _scores(output, general)[1]
+        after = _scores(model, general)[1]
         _print_scores("the test of the model that was fine-tuned", after, before[1:])
         if after["chrf"].score < before[1]["chrf"].score - MAX_LOSS:
             warn("the model has become worse on its former text. To avoid it, mix in some of that text: see "
