@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from nmt.alignment.links import Link, WordAlignment
 from nmt.api.run import Run
+from nmt.core.errors import UserError
 from nmt.plotting.curves import XAxis, draw_runs
 from nmt.plotting.history import short_names
 from nmt.plotting.matrix import draw_matrix
@@ -29,5 +30,7 @@ def plot_alignment(
 
 def plot_runs(runs: Iterable[Run], x: XAxis = "updates", metric: str = "bleu") -> Picture:
     """Draws the curves of training runs; see :meth:`nmt.Run.plot`."""
-    given = list(runs)
+    given = [Run(run) for run in runs]
+    if not given:
+        raise UserError("There is no run to draw.", "Give one or more: nmt.plot_runs([nmt.Run(FOLDER)]).")
     return draw_runs(dict(zip(short_names(given), (run.history for run in given), strict=True)), x, metric)

@@ -119,8 +119,10 @@ def train(
             recipe, output, overrides=overrides, resume=resume, pairs=pairs, valid=valid, on_event=on_event
         )
         return Run(run)
-    if isinstance(recipe, Recipe) or pairs is not None or valid is not None:
+    if isinstance(recipe, Recipe):
         raise UserError("minutes= is for files of text.", "Set training.max_minutes by overrides=.")
+    if pairs is not None or valid is not None:
+        raise UserError("pairs= and valid= are for a recipe.", "Leave them out, or name a recipe.")
     from nmt.autotrain.prepared import Request
     from nmt.autotrain.run import autotrain  # which imports matplotlib
 

@@ -27,7 +27,7 @@ from nmt.core.files import explained
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.recipe.load import load_recipe, override
+from nmt.recipe.load import load_recipe, override, shipped_recipes
 from nmt.recipe.options import validate
 from nmt.recipe.registry import hooks
 from nmt.recipe.schema import Recipe, VocabularyOptions
@@ -69,6 +69,10 @@ class Request:
     def __post_init__(self) -> None:
         if self.minutes is not None and not 0 < self.minutes < math.inf:
             raise UserError(f"minutes is {self.minutes:g}.", "Give a positive number, or none.")
+        first = self.texts[0] if self.texts else Path()
+        if not first.exists() and (first.suffix in (".yaml", ".yml") or first.as_posix() in shipped_recipes()):
+            remedy = "Name its folder by -o, and minutes by --set training.max_minutes=M."
+            raise UserError(f"{first} is a recipe, which is trained without text beside it.", remedy)
 
     @property
     def deadline(self) -> float | None:
@@ -116,8 +120,10 @@ class Prepared:
             "decoding": {"length_penalty": "word_reward", "alpha": 0.7},
         }  # fmt: skip
         if self.texts.synthetic:
-            real, more = ({"name": name, "source": f"{name}.{source}", "target": f"{name}.{target}"}
-                          for name in ("train", "synthetic"))  # fmt: skip
+            # Whole paths: a file of the same name in the current folder would be preferred.
+            files = {name: [str(self.folder / f"{name}.{side}") for side in (source, target)]
+                     for name in ("train", "synthetic")}  # fmt: skip
+            real, more = ({"name": name, "source": own[0], "target": own[1]} for name, own in files.items())
             weight = round(min(WEIGHT, len(self.texts.synthetic) / len(self.texts.train)), 3)
             values["data"]["corpora"] = [real, more | {"weight": weight, "tag": None if request.start else TAG}]
         if request.start:

@@ -1,9 +1,11 @@
 """``nmt train TEXT… --minutes M``: from text files to a model, its scores and its picture in a number of minutes."""
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from nmt.autotrain.choice import FALLING
 from nmt.autotrain.prepared import Request, prepare
@@ -50,28 +52,32 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
     if request.start:
         ModelDirectory(request.start).check()
     output, is_new = directory.path, not directory.path.exists()
-    text = output / "text"
+    text, unfinished = output / "text", output / ".text-unfinished"  # the mark of a run that has written no recipe
     if any(text.resolve() in (path.resolve(), *path.resolve().parents) for path in request.texts):
         raise UserError(f"{text} has the text that was given, and would be written.", "Name another folder with -o.")
     with directory.writing():
         if directory.recipe.exists():
             remedy = "Continue it by --resume, or choose another folder with -o."
             raise UserError(f"{output} holds a run already.", remedy)
-        if text.exists() and any(text.iterdir()) and not any(text.glob("vocabulary.*")):  # which killed runs leave
-            raise UserError(f"{text} has files, and would be written.", "Name another folder with -o.")
+        if os.path.lexists(text) and not unfinished.exists() and not (text.is_dir() and not any(text.iterdir())):
+            raise UserError(f"{text} exists, and would be written.", "Name another folder with -o.")
+        unfinished.touch()
         remove_folder(text)
         try:
             prepared = prepare(request, text)
             recipe, texts = prepared.choose(), prepared.texts
         except BaseException:
             remove_folder(text)
+            unfinished.unlink(missing_ok=True)
             if is_new:  # nothing was trained yet
                 shutil.rmtree(output, ignore_errors=True)
             raise
         general = _read(request.start) if request.start else Texts()
         start = load(request.start) if request.start else None
         before = [_scores(start, given)[1] for given in (texts, general)] if start else []
+        del start
         train(recipe, directory, on_event=on_event, deadline=request.deadline)
+        unfinished.unlink()
     report(output, texts, before, general)
     return output
 
@@ -81,6 +87,7 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
     if not directory.recipe.exists() or not (output / "text").is_dir():
         raise UserError(f"{output} holds no run that can be resumed.", "Leave out --resume.")
     recipe = load_recipe(directory.recipe)
+    (output / ".text-unfinished").unlink(missing_ok=True)
     if request.start and Path(recipe.training.finetune_from or "") != request.start:
         raise UserError(f"{output} wasn't fine-tuned from {request.start}.", "Leave out --from.")
     if request.texts:
@@ -88,19 +95,24 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
     overrides = dict(request.overrides)
     if Path(str(recipe.data.root)) != (root := (output / "text").absolute()):  # the model directory was moved
         overrides["data.root"] = str(root)
+        corpora = [each.model_dump(mode="json") for each in recipe.data.corpora]
+        names = [{side: str(root / Path(each[side]).name) for side in ("source", "target")} for each in corpora]
+        overrides["data.corpora"] = [each | own for each, own in zip(corpora, names, strict=True)]
     if minutes is not None:
         states = map(read_state, CheckpointFolder(output).all()[-1:])
         before = sum(state["progress"]["seconds"] / 60 for state in states if state)
         if minutes <= before:
             raise UserError(f"The run has had {before:.1f} minutes.", "Give more: --minutes counts these, too.")
         options, schedule = recipe.training, dict(recipe.training.schedule)
-        if schedule["type"] != "cosine":  # the run had no minutes before
-            schedule = FALLING | {"warmup_steps": schedule["warmup_steps"]}
-        every = options.validate_every and max(1, round(options.validate_every * minutes / max(before, 0.001)))
+        is_open = options.max_minutes is None and schedule["type"] == "plateau"  # the run had no minutes before
+        schedule = FALLING | {"warmup_steps": schedule["warmup_steps"]} if is_open else schedule
+        lengths: dict[str, Any] = {"lengths": {}} if schedule["type"] == "cosine" else {}
+        former = options.max_minutes or before or minutes
+        every = options.validate_every and max(1, round(options.validate_every * minutes / former))
         # The estimate was for the former minutes.
         recipe = with_training(
-            recipe, max_minutes=minutes, max_steps=None, patience=None, schedule=schedule | {"lengths": {}},
-            validate_every=every, expected_score=None,
+            recipe, max_minutes=minutes, max_steps=None, schedule=schedule | lengths, validate_every=every,
+            patience=None if is_open else options.patience, expected_score=None,
         )  # fmt: skip
     train(recipe, directory, overrides=overrides, resume=True, on_event=on_event)
     report(output, _read(output))

@@ -72,7 +72,7 @@ def read_texts(paths: Sequence[Path], wanted: tuple[str, str] | None = None) -> 
 
 def _in(folder: Path, *names: str) -> Sequence[Path]:
     """Returns the files of a split in a folder, without the scores that ``nmt backtranslate`` writes beside them."""
-    files = [path for name in names for path in sorted(folder.glob(f"{name}.*")) if path.suffix != ".scores"]
+    files = [path for name in names for path in sorted(folder.glob(f"{name}.*")) if ".scores" not in path.suffixes]
     if not files and "train" in names:
         raise UserError(f"{folder} has no files train.*.", "Name the files, or call them train.de and train.en.")
     return files

@@ -4,7 +4,7 @@ import inspect
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import is_dataclass
 from functools import wraps
@@ -271,6 +271,17 @@ def on_screen(output: str) -> bool:
 def is_terminal(stream: TextIO | None) -> bool:
     """Python has None in place of a standard stream that is closed."""
     return stream is not None and stream.isatty()
+
+
+def given_in(options: Any, names: Iterable[str]) -> list[str]:
+    """Returns the names of those options of a dataclass that aren't the defaults."""
+    return [name for name in names if getattr(options, name) != options.__dataclass_fields__[name].default]
+
+
+def refuse_options(names: Sequence[str], beside: str) -> None:
+    """Raises UserError if there are options that have no effect beside another one."""
+    if names:
+        raise UserError(f"--{names[0].replace('_', '-')} has no effect beside {beside}.", "Leave it out.")
 
 
 def command_to_resume() -> str:

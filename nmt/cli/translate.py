@@ -16,8 +16,10 @@ from nmt.cli.common import (
     command,
     command_to_resume,
     components_in,
+    given_in,
     is_terminal,
     on_screen,
+    refuse_options,
 )
 from nmt.cli.help import INPUT_AND_OUTPUT, MACHINE, OF_DECODING, SEARCH
 from nmt.cli.schema import options_of
@@ -214,6 +216,10 @@ def _work_is_kept(target: "ResumableOutput", unit: str) -> Iterator[None]:
 def _score(options: TranslateOptions, files: tuple[str, str], output: str, device: str) -> None:
     from nmt.data.sources import FileText
 
+    effective = ("length_penalty", "alpha", "batch_size")
+    searched = [name for name, value in options.decoding.items() if value is not None and name not in effective]
+    others = ("ensemble", "n_best", "scores", "forbid", "replace_unknown", "unknown_lexicon", "glossary")
+    refuse_options([*searched, *given_in(options, others)], "--score-only")
     translator = options.translator(device)
     pairs = FileText(*map(Path, files))
     with progress_bar("scoring", None, not on_screen(output)) as bar, open_output(output) as file:

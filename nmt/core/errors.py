@@ -84,6 +84,6 @@ def shortened(text: str, limit: int = 100) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A remedy for a misspelt word: the most similar known one, or all of them where none is similar."""
-    known, word = list(known), word[:100]
+    known, word = list(known), str(word)[:100]
     close = difflib.get_close_matches(word, known, n=1) or difflib.get_close_matches(word.lower(), known, n=1)
     return f"Did you mean {close[0]!r}?" if close else f"Choose among {', '.join(known)}."

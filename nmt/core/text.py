@@ -30,6 +30,9 @@ _PAUSE = 0.01
 """Seconds without input after which a live writer is thought to wait for us; ``cat`` never rests so long."""
 _LONGEST_WAIT = 0.5  # seconds after which the first line of a window needn't wait any longer for others
 
+INVISIBLE = dict.fromkeys((0xAD, 0x2060, 0xFEFF))
+"""Soft hyphens, word joiners and byte order marks, for ``str.translate``: a vocabulary would divide words there."""
+
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 

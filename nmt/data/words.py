@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Self
 
 from nmt.core.errors import UserError
+from nmt.core.text import INVISIBLE
 from nmt.data.dialogue import SENTENCES, TAB, LineReader
 from nmt.data.vocabulary.base import Piece
 from nmt.data.vocabulary.words import WordVocabulary
@@ -91,6 +92,13 @@ class Words:
 MAX_CELLS = 1 << 24  # largest product of the words of both sides; a cell takes about 20 bytes during alignment
 
 
+def checked_pair(pair: Sequence[str], number: int) -> tuple[str, str]:
+    """Returns the texts of a pair as a model reads them; raises UserError if it isn't two texts."""
+    if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
+        raise UserError(f"Pair {number:,} isn't two texts.", 'Give pairs: [("SOURCE", "TARGET"), …].')
+    return pair[0].translate(INVISIBLE), pair[1]
+
+
 def split_pairs(
     pairs: Iterable[tuple[str, str]], tokenized: bool, split_punctuation: bool, reader: LineReader = SENTENCES
 ) -> Iterator[tuple[Words, Words]]:
@@ -107,9 +115,7 @@ def split_pairs(
         return Words.split_punctuation(text) if split_punctuation else Words.split(text)
 
     for number, pair in enumerate(pairs, start=1):
-        if isinstance(pair, str) or len(pair) != 2:
-            raise UserError(f"Pair {number:,} isn't two texts.", 'Give pairs: [("SOURCE", "TARGET"), …].')
-        source, target = pair
+        source, target = checked_pair(pair, number)
         both = words(source), words(reader.current(target))
         if len(both[0].words) * len(both[1].words) > MAX_CELLS:
             counts = " and ".join(f"{len(side.words):,}" for side in both)

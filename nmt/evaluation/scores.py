@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nmt.core.console import warn
 from nmt.core.errors import UserError, shortened
 from nmt.core.output import STANDARD_STREAM
 from nmt.core.text import describe, read_lines
@@ -134,7 +135,12 @@ def read_test_set(
         names = paths
     if len(set(names)) < len(names):
         raise UserError(f"{Counter(names).most_common(1)[0][0]} is named twice.", "Name each system once.")
-    texts = iter(read_aligned([*systems, *references, *([source] if source is not None else [])]))
+    given = read_aligned([*systems, *references, *([source] if source is not None else [])])
+    has_tabs = [any("\t" in line for line in text) for text in given]
+    if any(has_tabs[len(systems) : len(systems) + len(references)]) and not any(has_tabs[: len(systems)]):
+        warn("the reference has tabs, as dialogues have, and the translations have none: compare with the last turns "
+             "alone, such as `awk -F'\\t' '{print $NF}' REFERENCE` writes them.")  # fmt: skip
+    texts = iter(given)
     return TestSet({name: next(texts) for name in names}, [next(texts) for _ in references], next(texts, None))
 
 

@@ -1,11 +1,12 @@
 """Training curves: pictures with a line for each run."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from nmt.core.errors import UserError
 from nmt.metrics.table import METRICS, check_metrics, higher_is_better
 from nmt.plotting.history import History
 from nmt.plotting.style import Picture, curves_size, scaled, style, visible
@@ -18,6 +19,8 @@ XAxis = Literal["updates", "minutes"]
 def draw_runs(runs: Mapping[str, History], x: XAxis = "updates", metric: str = "bleu") -> Picture:
     """Draw the curves of training runs: a panel for each figure, and a dot at the best validation of each run."""
     check_metrics([metric])
+    if x not in get_args(XAxis):
+        raise UserError(f"There is no axis {x!r}.", f"Choose one of {', '.join(get_args(XAxis))}.")
     panels = (  # title, event, figure, and what picks the best value
         ("training loss", "train", "loss", None),
         ("validation loss", "valid", "loss", min),

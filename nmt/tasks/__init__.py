@@ -31,7 +31,10 @@ class Dialogue(Task):
             "Use `nmt translate`.",
         ),
         "robustness": NO_SENTENCES,
-        "reverse alignment": ("A model of dialogues aligns in one direction only.", "Leave out the reverse model."),
+        "reverse alignment": (
+            "Dialogues are translated in one direction only.",
+            "Name models of sentences, or leave it out.",
+        ),
         "lexicon alignment": ("A model of dialogues aligns by its attention.", "Leave out --lexicon-only."),
     }
 

@@ -16,7 +16,7 @@ from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import search_batch
 from nmt.recipe.schema import Recipe, VocabularyOptions
 
-NO_SENTENCES = "The modifiers change sentences and their translations.", "Name a model of sentences."
+NO_SENTENCES = "This is for models that translate sentence by sentence.", "Name a model of sentences."
 """The refusal of what perturbs sentences and compares their translations."""
 
 

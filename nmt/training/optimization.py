@@ -319,7 +319,10 @@ class Cosine(Schedule):
         self.lengths[step] = step + max(1, round(updates_left))
 
     def lengthen(self, step: int, seconds: float, limit: float) -> None:
-        self.lengths = {step: step + max(1, round((limit - seconds) * step / max(seconds, 1e-9)))}
+        length = step + max(1, round((limit - seconds) * step / max(seconds, 1e-9)))
+        # A rate that falls goes on from its value, and one that has fallen is raised again.
+        is_falling = not self._has_ended and self.done(step) > self.options.stable_fraction
+        self.lengths = self.lengths | {step: length} if is_falling else {step: length}
         self._has_ended = False
 
     def begins_to_fall(self, step: int) -> bool:

@@ -19,7 +19,7 @@ from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_weights, weights_of
 from nmt.recipe.load import load_recipe
 from nmt.recipe.registry import provided
-from nmt.recipe.schema import Recipe
+from nmt.recipe.schema import Recipe, VectorOptions
 
 NAMED = 4
 """Maximum number of new parts that a message names."""
@@ -35,11 +35,11 @@ def make_model(recipe: Recipe, vocabularies: Vocabularies, is_new: bool) -> Seq2
     if training.finetune_from is not None and is_new:
         copy_weights(training.finetune_from, model, vocabularies)
     if recipe.model.vectors.source or recipe.model.vectors.target:
-        is_untrained = is_new
+        trained = VectorOptions()
         if training.finetune_from is not None and is_new:  # a model that began with them has trained them
-            before = load_recipe(ModelDirectory(training.finetune_from).recipe).model.vectors
-            is_untrained = before != recipe.model.vectors
-        provided("word vectors", "The key model.vectors")(model, recipe.model, vocabularies, is_untrained)
+            trained = load_recipe(ModelDirectory(training.finetune_from).recipe).model.vectors
+        use = provided("word vectors", "The key model.vectors")
+        use(model, recipe.model, vocabularies, trained if is_new else recipe.model.vectors)
     if training.freeze:
         freeze(model, training.freeze)
     return model

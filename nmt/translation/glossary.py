@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nmt.core.errors import UserError, shortened
-from nmt.core.text import read_lines
+from nmt.core.text import INVISIBLE, read_lines
 from nmt.translation.patterns import UNSPACED
 from nmt.translation.request import Request
 
@@ -27,7 +27,9 @@ class Glossary:
 
     def __init__(self, terms: Mapping[str, str]) -> None:
         self._terms = {
-            _key(source): (source, target) for source, target in terms.items() if _key(source) and target.strip()
+            _key(source): (source, target)
+            for source, target in ((each.translate(INVISIBLE), target) for each, target in terms.items())
+            if _key(source) and target.strip()
         }
         names = (" ".join(source.split()) for source, _ in self._terms.values())
         ordered = sorted(names, key=len, reverse=True)

@@ -1,7 +1,14 @@
 """English names of languages, and their identification."""
 
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nmt.core.compression import SUFFIXES
+from nmt.core.errors import UserError
+
+if TYPE_CHECKING:
+    from nmt.recipe.schema import DataOptions
 
 _NAMES = (
     "af Afrikaans,am Amharic,ar Arabic,az Azerbaijani,be Belarusian,bg Bulgarian,bn Bengali,bs Bosnian,ca Catalan,"
@@ -26,6 +33,16 @@ DETECTED_AS = {"pb": "pt", "zt": "zh", "nb": "no"}  # names of py3langid for som
 def name_of(code: str) -> str:
     """Returns the English name of a language, or the code if no name is known."""
     return NAMES.get(code, code)
+
+
+def check_language(path: Path | str, data: "DataOptions") -> None:
+    """Raises UserError if the name of a file to translate ends in the language that the model translates into."""
+    name = Path(path).with_suffix("") if Path(path).suffix in SUFFIXES else Path(path)
+    if data.source != data.target and name.suffix == f".{data.target}":
+        raise UserError(
+            f"{path} seems to be {data.target}, but the model translates from {data.source} to {data.target}.",
+            f"Name a model that translates from {data.target}, or the file in {data.source}.",
+        )
 
 
 @cache

@@ -28,7 +28,8 @@ def load(
         model_dir: a folder that ``nmt train`` wrote.
         device: auto, cpu, cuda, …
         precision: fp32, bf16, fp16, or auto for the fastest one of the hardware.
-        ensemble: model directories with the same vocabularies, whose probabilities are averaged in.
+        ensemble: model directories with the same vocabularies, whose probabilities are averaged in by search; scores
+            and alignments of given translations are those of ``model_dir``.
 
     Raises:
         UserError: it isn't a model directory, is incomplete, damaged, or from a newer nmt; an unknown option; an
@@ -39,8 +40,14 @@ def load(
     computed_in = pick_precision(precision, where)
     recipe, vocabularies, model = read_model(model_dir, where)
     models = [model]
-    for other in ensemble:
-        _, own, another = read_model(other, where)
+    for other in [ensemble] if isinstance(ensemble, str | Path) else ensemble:
+        its, own, another = read_model(other, where)
+        if (its.data.source, its.data.target) != (recipe.data.source, recipe.data.target):
+            raise UserError(
+                f"{other} translates from {its.data.source} to {its.data.target}, and {model_dir} from "
+                f"{recipe.data.source} to {recipe.data.target}.",
+                "Name models of one direction.",
+            )
         if own.fingerprint != vocabularies.fingerprint:
             raise UserError(
                 f"{other} has another vocabulary than {model_dir}.",

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from nmt.core.console import warn
 from nmt.core.errors import UserError
-from nmt.core.text import read_lines
+from nmt.core.text import INVISIBLE, read_lines
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.constraints import LexicalConstraints
@@ -19,8 +19,6 @@ from nmt.translation.results import Candidate
 
 FULL_STOPS = frozenset((".", "!", "?", "…", "...", "。", "！", "？", "।", "؟", "።", "։"))
 """Punctuation marks that end sentences."""
-INVISIBLE = dict.fromkeys((0xAD, 0x2060, 0xFEFF))
-"""Soft hyphens, word joiners and byte order marks, for ``str.translate``."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Request:
     """Translations of terms of the source, which stand in their places: see :mod:`nmt.translation.glossary`."""
 
     def __post_init__(self) -> None:
-        """Takes out characters that only tell where a line may be broken: a vocabulary divides words there."""
+        """Takes out characters that only tell where a line may be broken."""
         object.__setattr__(self, "source", self.source.translate(INVISIBLE))
 
     @classmethod
@@ -109,12 +107,16 @@ class OutputConstraints:
         options = ForbidPhrases.Options(phrases=list(self.forbid))
         return [ForbidPhrases(options, vocabularies)] if self.forbid else []
 
+    def permitted(self, candidates: list[Candidate]) -> list[Candidate]:
+        """The candidates without forbidden phrases."""
+        return [c for c in candidates if not any(phrase in c.text for phrase in self.forbid)]
+
     def allowed(self, number: int, candidates: list[Candidate]) -> list[Candidate]:
         """The candidates without forbidden phrases; all, with a warning, where none would be left.
 
         Search forbids a phrase in the tokens that the vocabulary divides it into; this finds it in others, too.
         """
-        kept = [c for c in candidates if not any(phrase in c.text for phrase in self.forbid)]
+        kept = self.permitted(candidates)
         if candidates and not kept:
             warn(f"line {number}: every candidate contains a forbidden phrase; a wider beam has more candidates.")
         return kept or candidates

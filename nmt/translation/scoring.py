@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from nmt.core.console import warn
 from nmt.core.device import autocast
 from nmt.core.text import in_windows
+from nmt.data.words import checked_pair
 from nmt.decoding.forced import force_all
 from nmt.decoding.ranking import length_normalised
 from nmt.recipe.schema import DecodingOptions
@@ -19,6 +20,7 @@ def scores(translator: LoadedModel, pairs: Iterable[tuple[str, str]], options: D
     """
     vocabularies, first_line = translator.vocabularies, 1
     for window in in_windows(pairs, WINDOW * options.batch_size):
+        window = [checked_pair(pair, number) for number, pair in enumerate(window, first_line)]
         encoded = [(translator.encode_source(source), translator.encode_target(target)) for source, target in window]
         fits = [max(len(source), len(target)) <= translator.max_pieces for source, target in encoded]
         whole = [ids for ids, fit in zip(encoded, fits, strict=True) if fit]

@@ -83,6 +83,8 @@ class Translator(LoadedModel):
             changes: changes of the options, as :meth:`TranslationOptions.changed` takes them.
         """
         self.task.require("translation")
+        if not isinstance(lines, Iterable):
+            raise UserError(f"{shortened(repr(lines))} is no text.", "Give a text, or an iterable of texts.")
         options = options.changed(**changes) if changes else options
         decoding = self.options(**options.decoding)
         translate, number = WindowTranslation(self, options, decoding, processors), first_line

@@ -38,6 +38,10 @@ def test_a_run_in_the_current_folder_is_drawn(run: nmt.Run, monkeypatch: pytest.
     """Matplotlib has no legend for names that are empty or begin with an underscore."""
     monkeypatch.chdir(run)
     assert draw_runs({"_": nmt.Run(".").history}).axes
+    assert nmt.plot_runs(["."]).axes  # type: ignore[list-item]
+    for runs, x, message in (([], "updates", "no run"), (["."], "hours", "no axis 'hours'")):
+        with pytest.raises(nmt.UserError, match=message):
+            nmt.plot_runs(runs, x)  # type: ignore[arg-type]
     assert [text.get_text() for text in nmt.Run(".").plot().legends[0].get_texts()] == [run.name]
 
 
@@ -58,6 +62,11 @@ def test_a_text_is_one_sentence_and_a_list_is_many(run: nmt.Run) -> None:
     many = run.model.translate([line, ""])
     assert isinstance(one, nmt.Translation)
     assert one == called == many[0]
+    with pytest.raises(nmt.UserError, match="None is no text"):
+        run.model.translate(None)  # type: ignore[call-overload]
+    for pair in (("a", None), "ab", (line, one)):
+        with pytest.raises(nmt.UserError, match="Pair 1 isn't two texts"):
+            list(run.model.score([pair]))  # type: ignore[list-item]
     assert (one.source, str(one)) == (line, one.text)
     assert [translation.source for translation in many] == [line, ""]
     assert line in many._repr_html_()

@@ -1,5 +1,6 @@
 """``nmt train`` with text files: a tested model, a recipe that repeats it, fine-tuning, and messages."""
 
+import gzip
 import time
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from nmt.autotrain.prepared import Request, prepare
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import read_lines
+from nmt.data.opening import open_corpus
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.weights import read_tensors
 from nmt.quickstart.embedded_corpus import splits
@@ -237,6 +239,21 @@ def test_synthetic_pairs_are_trained_on_and_none_is_held_out(text: tuple[Path, P
     assert set(Vocabularies.load(run).source.tags) == {"<bt>"}
 
 
+def test_synthetic_pairs_are_read_from_the_run_wherever_it_is_started(
+    text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in text:
+        (tmp_path / f"train{path.suffix}").write_bytes(path.read_bytes())
+        (tmp_path / "more").mkdir(exist_ok=True)
+        (tmp_path / "more" / f"train{path.suffix}.gz").write_bytes(gzip.compress(b"Neu\n"))
+    (tmp_path / "more" / "train.scores.gz").write_bytes(gzip.compress(b"0.5\n"))
+    files = [tmp_path / f"train{path.suffix}" for path in text]
+    prepared = prepare(Request([*files, tmp_path / "more"], 1.0), tmp_path / "run" / "text")
+    recipe = prepared.recipe(prepared.candidates[0], 10)
+    assert len(list(open_corpus(recipe.data, recipe.data.corpora[0]))) == len(prepared.texts.train) < 300
+
+
 def test_a_dry_run_trains_nothing(text: tuple[Path, Path], run_nmt: RunNmt, tmp_path: Path) -> None:
     done = run_nmt("train", *text, "--minutes", "5", "--dry-run", "-o", tmp_path / "run", check=True)
     assert "updates a minute" in done.stdout
@@ -268,6 +285,7 @@ def test_the_minutes_of_a_command_include_its_imports(run_nmt: RunNmt, monkeypat
         ([], "no text and no recipe"),
         (["EN", "DE", "--dry-run", "--resume"], "is for a new run"),
         (["EN", "DE", "--from", "x"], "x is not a model directory"),
+        (["multi30k/luong", "runs/luong"], "multi30k/luong is a recipe"),
     ],
 )
 def test_what_cannot_be_trained_on_is_refused(
@@ -312,7 +330,10 @@ def test_a_run_does_not_write_over_the_text_that_is_given(text: tuple[Path, Path
         path.write_bytes(given.read_bytes())
     with pytest.raises(UserError, match="has the text that was given"):
         nmt.train(tmp_path / "text", output=tmp_path, minutes=0.02)
-    with pytest.raises(UserError, match="has files, and would be written"):
+    with pytest.raises(UserError, match="text exists, and would be written"):
+        nmt.train(*text, output=tmp_path, minutes=0.02)
+    (tmp_path / "text" / "vocabulary.txt").write_text("own", "utf-8")
+    with pytest.raises(UserError, match="text exists"):
         nmt.train(*text, output=tmp_path, minutes=0.02)
     with ModelDirectory(tmp_path / "busy").writing(), pytest.raises(UserError, match="another process"):
         nmt.train(*text, output=tmp_path / "busy", minutes=0.02)

@@ -181,6 +181,8 @@ def test_heads_are_chosen_once(
     by_name = run_nmt("align", model, *pair, "--heads", ",".join(chosen["heads"])).stdout
     assert run_nmt("align", model, *pair).stdout == by_name
     (model / "alignment.json").write_text('{"heads": ["1:3"], "attention": "input"}')
+    swapped = run_nmt("learn-alignment", model, tiny_corpus / "train.en", tiny_corpus / "train.de")
+    refused(swapped, "seems to be en, but the model translates from de to en")
     again = run_nmt("learn-alignment", model, *pair)
     assert (again.returncode, again.stdout) == (0, "")
     assert "alignment from 1:3 and from a lexicon of" in again.stderr

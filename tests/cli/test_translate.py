@@ -314,6 +314,8 @@ def test_work_of_another_job_is_not_gone_on_with(
         (["--interactive", "-o", "x"], "--interactive"),
         (["--score-only", "a", "b", "--resume"], "--score-only"),
         (["--top-k", "5"], "--top-k has an effect with --search sample alone"),
+        (["--score-only", "a", "b", "--n-best", "3"], "--n-best has no effect beside --score-only"),
+        (["--score-only", "a", "b", "--mbr", "chrf"], "--mbr has no effect beside --score-only"),
         (["--diversity", "3"], "Give --beam-groups, too"),
         (["--unknown-lexicon", __file__], "Give --replace-unknown, too"),
     ],

@@ -1,6 +1,7 @@
 """The options of ``nmt translate`` that say how to search, as a user sees them."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -28,6 +29,14 @@ def test_an_ensemble_of_a_model_with_itself_is_that_model(run_nmt: RunNmt, tiny_
     alone = lines(run_nmt("translate", tiny_model, "--scores", stdin=SOURCE))
     together = lines(run_nmt("translate", tiny_model, "--scores", "--ensemble", tiny_model, stdin=SOURCE))
     assert [line.split("\t")[1] for line in together] == [line.split("\t")[1] for line in alone]
+
+
+def test_an_ensemble_has_one_direction(tiny_model: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(tiny_model, tmp_path / "other"))
+    recipe = (other / "recipe.yaml").read_text("utf-8")
+    (other / "recipe.yaml").write_text(recipe.replace("source: de", "source: fr"), "utf-8")
+    with pytest.raises(nmt.UserError, match=r"translates from fr to en, and .* from de to en"):
+        nmt.load(tiny_model, "cpu", ensemble=other)
 
 
 def test_an_ensemble_needs_one_vocabulary(run_nmt: RunNmt, tiny_model: Path, bytes_model: Path) -> None:

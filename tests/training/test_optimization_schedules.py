@@ -127,6 +127,33 @@ def test_the_rate_falls_to_its_end_in_time_whatever_the_speed(
     assert sum(schedule.begins_to_fall(step) for step in range(len(rates))) == 1
 
 
+@pytest.mark.parametrize("longer", [2, 30, 600])
+def test_a_run_that_is_given_more_time_goes_on_until_it_is_over(longer: int) -> None:
+    """However much longer it is: an estimate for the time before would end it at once."""
+    options = Cosine.Options(stable_fraction=0.5, warmup_steps=10)
+    first = Cosine(options, 1.0, None)
+    rates = list[float]()
+    while not first.begins_to_fall(len(rates)):
+        rates.append(first.at(len(rates) + 1))
+        first.after_update(len(rates), float(len(rates)), 100.0)
+    schedule, limit = Cosine(options, 1.0, None), 100.0 * longer
+    schedule.load_state_dict(first.state_dict())
+    schedule.lengthen(len(rates), float(len(rates)), limit)
+    while len(rates) < limit and not schedule.end:
+        rates.append(schedule.at(len(rates) + 1))
+        schedule.after_update(len(rates), float(len(rates)), limit)
+    assert len(rates) == pytest.approx(limit, rel=0.02)
+    assert rates[int(0.4 * limit)] == 1.0
+    assert rates[-1] < 0.01
+    repeated = Cosine(options.model_copy(update={"lengths": schedule.lengths}), 1.0, None)
+    assert [repeated.at(step) for step in range(1, len(rates) + 1)] == rates
+    plain = Cosine(options.model_copy(update={"stable_fraction": 0.0}), 1.0, None)
+    plain.lengths = {10: 100}
+    before = plain.at(50)
+    plain.lengthen(50, 50.0, 1000.0)
+    assert plain.at(51) == pytest.approx(before, abs=0.01)  # a rate that falls goes on from its value
+
+
 def test_the_recipe_of_a_run_repeats_it_and_more_minutes_continue_before_the_rate_fell(
     tiny_recipe: Path, tmp_path: Path
 ) -> None:

@@ -8,16 +8,20 @@ from nmt.cli.common import show_json
 from nmt.core.console import print_table
 from nmt.core.errors import UserError
 from nmt.data.sources import FileText
+from nmt.tasks.base import Task
 from nmt.translation.load import load
 from nmt.translation.results import ScoredPair
 
 
-def perplexity(pairs: Iterable[ScoredPair], name: str) -> dict[str, float]:
+def perplexity(pairs: Iterable[ScoredPair], name: str, task: Task | None = None) -> dict[str, float]:
     """Returns the perplexity of the targets of pairs, exp of the mean of -log p, by two units.
 
     Perplexities per token of models with different vocabularies can't be compared, those per word (separated by white
     space) can. The end of each sentence, which is predicted too, counts as a token and as a word. Pairs without a score
     are left out.
+
+    Args:
+        task: of the model: of a dialogue the current turn counts, and a label has no end.
 
     Raises:
         UserError: no pair has a score.
@@ -27,7 +31,8 @@ def perplexity(pairs: Iterable[ScoredPair], name: str) -> dict[str, float]:
         if pair.log_probability is not None:
             log_probability += pair.log_probability
             num_tokens += len(pair.tokens)
-            num_words += len(pair.target.split()) + 1
+            target = pair.target if task is None else task.reader.current(pair.target)
+            num_words += len(target.split()) + (task is None or not task.has_labels)
     if not num_tokens:
         raise UserError(f"{name} has no text to measure.", "Give a file with at least one line.")
     means = {"per_token": exp(-log_probability / num_tokens), "per_word": exp(-log_probability / num_words)}
@@ -43,7 +48,7 @@ def score_perplexity(model_dir: Path, files: list[str], source: str | None, devi
         )
     # A language model ignores the source; the text itself stands in for it.
     texts = {name: FileText(Path(source or name), Path(name)) for name in files}
-    results = {name: perplexity(translator.score(text), name) for name, text in texts.items()}
+    results = {name: perplexity(translator.score(text), name, translator.task) for name, text in texts.items()}
     if as_json:
         show_json(results[files[0]] if len(files) == 1 else results)
         return

@@ -35,6 +35,7 @@ _BLOCK = re.compile(r"[|>]([-+]?)\d?([-+]?)([^\n]*)\n([\n ]*)")
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+(?:#.*\n\s*)*)+")
 """The anchor and the tag of a value of YAML."""
 _DELIMITERS = ",;\t|"
+_QUOTED = re.compile(rf'(?<![^{_DELIMITERS}])"(?:[^"]|"")*"')
 _DECLARED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 """Excel's first line of a table that tells the separator."""
 MAX_NAMES = 100_000
@@ -94,7 +95,7 @@ class Table(_Values):
 
     def values(self, text: str) -> Iterator[Value]:
         declared = _DECLARED.match(text)
-        first = re.sub(r'"(?:[^"]|"")*"', "", text[:MAX_NAMES]).partition("\n")[0]  # separators outside of quotes
+        first = _QUOTED.sub("", text[:MAX_NAMES]).partition("\n")[0]  # separators outside of quotes
         delimiter = "\t" if self.ending == ".tsv" else max(_DELIMITERS, key=first.count)
         delimiter = declared[1] if declared else delimiter
         d = re.escape(delimiter)
@@ -235,8 +236,10 @@ class Xml(DocumentFormat):
             parent = element.getparent()
             paths[element] = path = f"{paths[parent]}.{local_name(element)}" if parent in paths else local_name(element)
             units += self._attributes(element, path)
-            if parent in inside or not isinstance(element.tag, str) or is_left(element):
-                inside |= {element} if parent in inside else set()
+            if not isinstance(element.tag, str):
+                continue
+            if parent in inside or is_left(element):
+                inside.add(element)
                 continue
             texts = [element.text, *(child.tail for child in element)]
             is_named, has_text = self.selection.has(path), any(map(str.strip, filter(None, texts)))

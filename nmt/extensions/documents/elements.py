@@ -58,6 +58,8 @@ _OPAQUE = _names(
 )
 _VOID = ("wbr", "source", "track")
 """Elements without content and end tag that the parser doesn't know as such."""
+_EMPTY = "\U000ffffd"
+"""The text of such an element until the page is written, which tells its end tag from one in a script."""
 _KEPT = _names("code kbd samp var")
 _UNIQUE = _names("a abbr button data dfn label q ruby time")
 
@@ -119,7 +121,7 @@ def translate_page(text: str, run: TranslateBlocks, target: str = "", leave: Lea
     for character, stand_in in private.items():
         result = result.replace(stand_in, spellings[character])
     for name in _VOID:
-        result = result.replace(f"</{name}>", "")
+        result = result.replace(f"{_EMPTY}</{name}>", "")
     return result
 
 
@@ -142,7 +144,7 @@ def _parse_html(text: str) -> tuple[Element, bool]:
     for element in reversed(list(root.iter(*_VOID))):
         for child in reversed(element):
             element.addnext(child)
-        element.tail, element.text = (element.text or "") + (element.tail or ""), None
+        element.tail, element.text = (element.text or "") + (element.tail or ""), _EMPTY
     return root, is_page
 
 

@@ -4,6 +4,7 @@ Files are untrusted: sizes are limited before and after unpacking, XML has no en
 loaded from elsewhere or executed. The server adds limits of memory and processor time.
 """
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import PurePosixPath
@@ -210,7 +211,8 @@ def decoded(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
+        encoding = "UTF-16" if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "LATIN1"
         raise UserError(
             f"The file is not UTF-8 (byte {error.start + 1:,} is 0x{data[error.start]:02x}).",
-            "Save it as UTF-8, for example with `iconv -f LATIN1 -t UTF-8`.",
+            f"Save it as UTF-8, for example with `iconv -f {encoding} -t UTF-8`.",
         ) from None

@@ -50,7 +50,10 @@ def document_ending(path: Path | str, input_format: str | None = None) -> str | 
     name = name.with_suffix("") if name.suffix in SUFFIXES else name
     ending = name.suffix.lower() if input_format is None else f".{input_format.lower().removeprefix('.')}"
     if input_format is None and ending in OTHERS:
-        raise UserError(f"{path} is a document of a kind that can't be translated.", f"Save it as {OTHERS[ending]}.")
+        raise UserError(
+            f"{path} is a document of a kind that can't be translated.",
+            f"Save it as {OTHERS[ending]}, or give --input-format text for lines.",
+        )
     has_lines = input_format is None and ending == ".txt"  # which is translated line by line unless it is named
     return ending if ending in FORMATS and not has_lines else None
 
@@ -182,8 +185,8 @@ class DocumentInput(InputFormat):
         assert ending is not None
         if ResumableOutput(output).partial is None:
             raise UserError("A document is written to a file.", "Name one with -o, or give --input-format text.")
-        other = document_ending(output)
-        if other is not None and SAME.get(other, other) != SAME.get(ending, ending):
+        other = Path(output).suffix.lower()
+        if (other in FORMATS or other in OTHERS) and SAME.get(other, other) != SAME.get(ending, ending):
             raise UserError(
                 f"{output} would have the content of a {ending} file: documents aren't converted.",
                 f"Name a {ending} file with -o.",

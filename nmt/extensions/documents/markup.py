@@ -12,10 +12,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from nmt.core.text import INVISIBLE
 from nmt.extensions.documents.segmentation import Segment, Translate, has_letters, split_sentences, translated
 from nmt.extensions.documents.tags import KEPT, Content, Node, SourceText, Span, append_item, free_text, text_of
 from nmt.extensions.documents.target import AlignedTarget, longest_run, words_within
-from nmt.translation.request import INVISIBLE
 
 Insertion = tuple[Span, list[Span]]
 """An element without words, and the elements around it."""

@@ -15,7 +15,8 @@ from nmt.extensions.documents.tags import Content, ContentBuilder, text_of
 _INSIDE = "\ue000"
 """Stands for a space in a tag, at which no line ends."""
 _TAG = re.compile(r"(</?[A-Za-z][^<>]*>|<[\d:.]+>|\{\\[^{}]*\})")
-_MESSAGE = re.compile(r'^(?:msg|").*', re.MULTILINE)
+_MESSAGE = re.compile(r"^msg.*", re.MULTILINE)
+_AMPERSAND = re.compile(r"&(?!#?\w+;)")
 _SPEECH = re.compile(r"((?:^|\n)[ \t]*[-–—][ \t]*)")
 _CHARSET = re.compile(rb"""<meta[^<>]{1,1000}charset=["']?([\w-]{1,40})""", re.IGNORECASE)
 _CODECS = re.compile(r"utf-8|ascii|(iso8859|cp|koi8|mac|gb|big5|euc|shift_jis|windows).*")
@@ -69,16 +70,18 @@ class Subtitles(DocumentFormat):
     """
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
-        text = decoded(data)
+        text, is_web = decoded(data), self.ending == ".vtt"
         lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
-        ranges = _cue_ranges(lines, is_web=self.ending == ".vtt")
+        ranges = _cue_ranges(lines, is_web)
         parts = [_SPEECH.split("\n".join(lines[begin:end])) for begin, end in ranges]
         sources = (part for cue in parts for part in cue[::2])
+        sources = (part.replace("&amp;", "&") if is_web else part for part in sources)
         contents = iter(run([parse_tags(" ".join(part.split()) if "\n" in part else part) for part in sources]))
         written, done = [], 0
         for (begin, end), cue in zip(ranges, parts, strict=True):
             for number in range(0, len(cue), 2):
-                cue[number] = _in_lines(as_text(next(contents)), cue[number].strip("\n").count("\n") + 1)
+                result_text = _in_lines(as_text(next(contents)), cue[number].strip("\n").count("\n") + 1)
+                cue[number] = _AMPERSAND.sub("&amp;", result_text) if is_web else result_text
             written += [*lines[done:begin], *["".join(cue)] * (begin < end)]
             done = end
         result = "\ufeff" * text.startswith("\ufeff") + "\n".join([*written, *lines[done:]])
@@ -95,8 +98,8 @@ def _cue_ranges(lines: Sequence[str], is_web: bool) -> list[tuple[int, int]]:
     if is_web:
         if not lines[0].startswith("WEBVTT"):
             raise damaged("a WebVTT file", f"expected WEBVTT, not {lines[0][:80]!r}")
-        empty = [*(number for number, line in enumerate(lines) if not line.strip()), len(lines)]
-        return [(n + 1, empty[bisect_left(empty, n)]) for n in times]
+        ends = sorted({*times, *(number for number, line in enumerate(lines) if not line.strip()), len(lines)})
+        return [(n + 1, ends[bisect_left(ends, n + 1)]) for n in times]
     heads = [n - 1 if n and lines[n - 1].strip().isdecimal() else n for n in times]
     first = heads[0] if heads else len(lines)
     if strange := next((line for line in lines[:first] if line.strip()), ""):

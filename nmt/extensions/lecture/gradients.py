@@ -93,6 +93,9 @@ def _norms(model: Seq2Seq, pairs: Pairs, vocabularies: Vocabularies) -> npt.NDAr
     hook = model.encoder.embedding.register_forward_hook(catch)
     # The recurrent kernels of cuDNN have a backward pass in training mode only, which would add dropout.
     with hook, torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-        gradients = torch.autograd.grad(batch_loss(model, batch).smoothed, caught)
+        loss = batch_loss(model, batch).smoothed
+        if any(each.shape[:2] != batch.source_BS.shape for each in caught):
+            raise UserError("The model doesn't embed the source words one by one.", "Name a model of sentences.")
+        gradients = torch.autograd.grad(loss, caught)
     norms: npt.NDArray[np.float64] = sum(gradients).norm(dim=2).double().cpu().numpy()  # type: ignore[union-attr]
     return norms

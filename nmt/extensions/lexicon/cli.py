@@ -29,9 +29,11 @@ def learn_alignment(
     from nmt.alignment.heads import AlignmentHeads
     from nmt.core.model_directory import ModelDirectory
     from nmt.data.sources import FileText
+    from nmt.translation.languages import check_language
     from nmt.translation.load import load
 
     translator = load(model_dir, device)
+    check_language(source, translator.recipe.data)
     if heads is not None or attention is not None:
         chosen = AlignmentHeads.of(translator.model.decoder, heads, attention)
         chosen.save(ModelDirectory(model_dir).alignment, translator.model.decoder)

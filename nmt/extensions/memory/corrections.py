@@ -45,6 +45,8 @@ DEFAULTS: dict[str, Any] = {
     "vocabulary.path": None, "data.stages": [], "data.train": "train", "data.task": None,
 }  # fmt: skip
 """Recipe keys of fine-tuning; the learning rate is half of the recipe's."""
+OTHER_MODEL = "training.finetune_from", "training.new_vocabulary", "data.source", "data.target", "task"
+"""Keys that can't change, beside those of the model and the vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,9 @@ def learn_corrections(directory: Path, overrides: Mapping[str, Any] = {}, share:
     compare_by = provided("paired test", "nmt learn-corrections")
     files = ModelDirectory(directory)
     files.check()
+    for key in overrides:
+        if key.split(".")[0] in ("model", "vocabulary") or key in OTHER_MODEL:
+            raise UserError(f"{key} would make another model.", "Leave it out, or train in another folder (-o).")
     folder = files.path / FOLDER
     with files.writing():
         recipe = load_recipe(files.recipe, overrides)

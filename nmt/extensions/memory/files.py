@@ -138,7 +138,12 @@ def _read_csv(data: bytes, source: str, target: str) -> Iterator[Entry]:
             f"Line 1 is {shortened(','.join(header))!r}, not the languages of the columns.",
             f"Begin with a line {source},{target}.",
         )
-    for row in rows:
+    for row in filter(None, rows):
+        if not len(header) - header.count("changed") <= len(row) <= len(header):
+            raise UserError(
+                f"Line {rows.line_num:,} has {len(row)} columns, but line 1 has {len(header)}.",
+                "Put quotes around text with commas.",
+            )
         values = dict(zip(header, row, strict=False))
         yield Entry(values.get(source, ""), values.get(target, ""), values.get("changed", ""))
 

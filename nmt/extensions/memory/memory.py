@@ -20,8 +20,9 @@ from typing import Any
 
 from nmt.core.errors import UserError, shortened
 from nmt.core.model_directory import ModelDirectory
+from nmt.core.text import INVISIBLE
 from nmt.translation.glossary import Glossary
-from nmt.translation.request import INVISIBLE, Request
+from nmt.translation.request import Request
 from nmt.translation.results import Candidate, Translation
 
 MAX_CHARACTERS, MAX_ENTRIES, MAX_NEAR = 20_000, 1_000_000, 1_000

@@ -6,6 +6,7 @@ Errors are those of nmt and of the types that transformers raised, so programs t
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,6 +52,15 @@ def _also(*kinds: type[Exception]) -> Any:
     return type(kinds[0].__name__, (UserError, *kinds), {"__str__": Exception.__str__})  # that of KeyError has quotes
 
 
+@contextmanager
+def _as_value_errors() -> Iterator[None]:
+    """Raises errors that are of no other type as a ValueError, too."""
+    try:
+        yield
+    except UserError as error:
+        raise error if type(error) is not UserError else _also(ValueError)(error.message, error.remedy) from None
+
+
 def pipeline(
     task: str | None = None, model: Any = None, tokenizer: Any = None, **options: Any
 ) -> "TranslationPipeline":
@@ -85,7 +95,8 @@ def pipeline(
     if isinstance(model, Translator) and not (device is None and tokenizer is None and types == [None, None]):
         problem = "The translator has a device, a type and a vocabulary of its own."
         raise _also(ValueError)(problem, "Leave out device, dtype and tokenizer, or load it with them: nmt.load.")
-    translator = _load(model, tokenizer, options.pop("revision", None), where)
+    with _as_value_errors():
+        translator = _load(model, tokenizer, options.pop("revision", None), where)
     return TranslationPipeline(match[0], translator, options)
 
 
@@ -187,8 +198,9 @@ class TranslationPipeline:
         """
         given = {**self._options, **{name: value for name, value in options.items() if value is not None}}
         languages, num_results, decoding = read_call(given)
-        translator = self._between(*languages)
-        checked = translator.options(**decoding)
+        with _as_value_errors():
+            translator = self._between(*languages)
+            checked = translator.options(**decoding)
         if num_results > checked.beam_size:
             problem = f"num_return_sequences ({num_results}) is larger than num_beams ({checked.beam_size})."
             raise _also(ValueError)(problem, f"Give num_beams={num_results} or more.")

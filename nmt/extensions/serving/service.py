@@ -329,9 +329,10 @@ class Service:
     ) -> tuple[list[Segment], list[str]]:
         """Returns the segments of a text, and its sentences, each with the tags that hold for it.
 
-        A text that the memory has as a whole is one sentence.
+        A text that the memory has as a whole is one sentence, and so are the turns of a dialogue.
         """
-        is_whole = not is_split or self.recalls(route, text)
+        has_turns = bool(route) and route[0].task.reader.has_turns
+        is_whole = not is_split or has_turns or self.recalls(route, text)
         segments = [Segment(text, True)] if is_whole else split_sentences(text, language)
         sentences = [segment.text for segment in segments if segment.is_sentence]
         return segments, with_tags(sentences, route[0].vocabularies.source) if route else sentences

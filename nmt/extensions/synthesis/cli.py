@@ -16,11 +16,11 @@ from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.sources import FileText, check_repeatable
 from nmt.extensions.cleaning.pair_options import PairOptions
-from nmt.extensions.synthesis.synthesis import Synthesis, check_language, record, suffix_of, with_one_sample
+from nmt.extensions.synthesis.synthesis import Synthesis, record, suffix_of, with_one_sample
 from nmt.extensions.synthesis.teacher import PROMPT, ChatTeacher, TeacherJob, TeacherOptions
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.job import TranslationJob
-from nmt.translation.languages import name_of
+from nmt.translation.languages import check_language, name_of
 from nmt.translation.load import load
 from nmt.translation.options import TranslationOptions
 from nmt.translation.translator import Translator
@@ -180,7 +180,7 @@ def _synthesize(
 ) -> None:
     """Translate, filter and write; ``translated`` is the side of the pairs that the model writes."""
     input, references = files
-    check_language(input, translator.recipe)
+    check_language(input, translator.recipe.data)
     pair_options = PairOptions(**{name: options.pop(name) for name in PairOptions.model_fields})
     decoding = with_one_sample(translator, options) if references is None else options
     effective, data = translator.options(**decoding), translator.recipe.data

@@ -28,7 +28,6 @@ from nmt.extensions.cleaning.check import flag, make_filters
 from nmt.extensions.cleaning.pair_options import PairOptions
 from nmt.extensions.cleaning.statistics import CorpusStatistics, Mask, PairSource, Progress
 from nmt.metrics.table import METRICS
-from nmt.recipe.schema import Recipe
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
@@ -57,21 +56,6 @@ def with_one_sample(translator: Translator, decoding: dict[str, Any]) -> dict[st
 def suffix_of(path: Path | str) -> str:
     """Returns the end of the name of a compressed file, such as ``.zst``; empty for another file."""
     return compression.suffix if (compression := of_name(path)) else ""
-
-
-def check_language(path: Path | str, recipe: Recipe) -> None:
-    """Refuse a file to translate whose name ends in the language that the model translates into.
-
-    Raises:
-        UserError: it does.
-    """
-    name = str(path).removesuffix(suffix_of(path))
-    source, target = recipe.data.source, recipe.data.target
-    if source != target and Path(name).suffix == f".{target}":
-        raise UserError(
-            f"{path} seems to be {target}, but the model translates from {source} to {target}.",
-            f"Name a model that translates from {target}, or the file in {source}.",
-        )
 
 
 def noised(line: str, random: np.random.Generator) -> str:

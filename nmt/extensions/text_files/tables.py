@@ -40,7 +40,7 @@ def read_table(
     rows = _rows(path, kind, wanted)
     first: Mapping[str, str] = {}
     for first in rows:
-        if len(first) > 1:  # others have no translation
+        if len(first) > 1 and (kind not in UNITS or set(wanted or first) <= set(first)):  # others have no translation
             break
     if not first:
         raise UserError(f"{path} has no pairs of sentences.", "Check the file.")
@@ -116,9 +116,12 @@ def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Map
 
 def _csv_rows(path: Path, lines: Iterator[str]) -> Iterator[list[str]]:
     """Yields the cells of each row; between them are commas, or the semicolons or tabs of a first row of names."""
-    first = next(lines, "")
-    delimiter = next((mark for mark in ";\t" if mark in first and all(map(_is_name, first.split(mark)))), ",")
-    rows = csv.reader((line.replace("\r", " ") + "\n" for line in chain([first], lines)), delimiter=delimiter)
+    first, declared = next(lines, ""), ""
+    if first.lower().startswith("sep=") and len(first) == 5:  # Excel's first line
+        first, declared = next(lines, ""), first[-1]
+    bare = first.replace('"', "")
+    found = next((mark for mark in ";\t" if mark in bare and all(map(_is_name, bare.split(mark)))), ",")
+    rows = csv.reader((line.replace("\r", " ") + "\n" for line in chain([first], lines)), delimiter=declared or found)
     try:
         yield from rows
     except csv.Error as error:

@@ -20,13 +20,17 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.contracts import Decoder, Encoder
 from nmt.models.layers import Embedding
 from nmt.models.seq2seq import Seq2Seq
-from nmt.recipe.schema import ModelOptions
+from nmt.recipe.schema import ModelOptions, VectorOptions
 
 Vector = npt.NDArray[np.float32]
 
 
-def use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularies, is_new: bool) -> None:
-    """Initialises embeddings from word vectors and freezes them, as the recipe says."""
+def use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularies, trained: VectorOptions) -> None:
+    """Initialises embeddings from word vectors and freezes them, as the recipe says.
+
+    Args:
+        trained: the files with which the weights of the model began, which has trained them.
+    """
     sides: dict[str, tuple[Path | None, Encoder | Decoder, Vocabulary]] = {
         "source": (options.vectors.source, model.encoder, vocabularies.source),
         "target": (options.vectors.target, model.decoder, vocabularies.target),
@@ -35,7 +39,7 @@ def use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularie
         if path is None:
             continue
         embedding = module.embedding
-        if is_new:
+        if path != getattr(trained, side):
             with progress_bar(f"reading {path.name}", None):
                 ids, vectors, num_words = read_vectors(path, vocabulary, options.embedding_size)
             set_vectors(embedding, torch.from_numpy(ids), torch.from_numpy(vectors))

@@ -94,6 +94,7 @@ def test_training_moves_all_but_the_echo_states_and_saves_them(train_tiny: Any) 
         ({"type": "time_skip", "delays": [1]}, "'delays.0' is 1", "delays"),
         ({"type": "echo_state", "spectral_radius": 1.0}, "'spectral_radius' is 1.0", "'spectral_radius'"),
         ({"type": "echo_state", "init": "orthogonal"}, "unknown key 'init'", "input_scale"),
+        ({"type": "clockwork", "num_modules": 64}, "less than or equal to 32", "num_modules"),
         ({"type": "clockwork", "num_modules": 5}, "hidden_size 12 is no multiple of 5 modules", "Change"),
     ],
 )

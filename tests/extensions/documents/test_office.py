@@ -56,7 +56,7 @@ def test_slides() -> None:
 
 def test_a_workbook_keeps_what_its_formulas_need() -> None:
     texts = ("Der Hund", "Katze", "Und", "SKU-12", "nein", "Hund", "hund", "ja")
-    column = '<tableColumn name="{}"/>'.format
+    column = '<tableColumn name="{}" totalsRowLabel="Der Rest"/>'.format
     names = (texts[2::-2], texts[5:7], ("quickly", "Schnell"))
     columns = [f"<table {X}>{''.join(map(column, each))}</table>" for each in names]
     rich = "<si><r><rPr><b/></rPr><t>Der</t></r><r><t xml:space='preserve'> Hund sieht</t></r><rPh><t>x</t></rPh></si>"
@@ -81,9 +81,9 @@ def test_a_workbook_keeps_what_its_formulas_need() -> None:
     assert "<oddHeader>&amp;Lcat &amp;&amp; dog&amp;C&amp;12&amp;P dog the</oddHeader>" in found["xl/sheet.xml"]
     shared = re.findall(r"<t[^>]*>(.*?)</t>", found["xl/sharedStrings.xml"])
     assert shared == ["dog the", *texts[1:], "sees dog ", "the"]
-    assert found["xl/table1.xml"] == columns[0].replace("Der Hund", "dog the")  # as the cell of its head
-    assert found["xl/table2.xml"] == columns[1]
-    assert found["xl/table3.xml"] == columns[2]
+    first, *others = (each.replace("Der Rest", "Rest the") for each in columns)
+    assert found["xl/table1.xml"] == first.replace("Der Hund", "dog the")  # as the cell of its head
+    assert [found["xl/table2.xml"], found["xl/table3.xml"]] == others
     assert "<c:v>dog the</c:v><c:f>Hund!$A$1</c:f>" in found["xl/charts/chart1.xml"]
     assert "dog the" in found["xl/comments1.xml"]
     compared, twice = "a formula compares with it", "two columns would have one name"

@@ -68,6 +68,8 @@ def test_text_is_never_markup() -> None:
 def test_no_sentences_and_gold_for_fewer_are_refused() -> None:
     with pytest.raises(UserError, match="no sentence pairs"):
         page([])
+    with pytest.raises(UserError, match="gold link 0-9 is outside the pair"):
+        page(sentences(), [({(0, 9)}, {(0, 9)})] * 2)
     with pytest.raises(UserError, match="only 1 lines of gold"):
         page(sentences(), GOLD[:1])
 

@@ -42,6 +42,14 @@ def test_what_is_kept(on_corrections: str, on_other: str, is_better: bool) -> No
     assert _outcome(on_corrections, on_other).is_better == is_better
 
 
+@pytest.mark.parametrize(
+    "key", ["model.encoder.num_layers", "vocabulary.size", "training.finetune_from", "data.source"]
+)
+def test_another_model_is_refused(own_model: Path, key: str) -> None:
+    with pytest.raises(UserError, match=f"{key} would make another model"):
+        learn_corrections(own_model, {key: 2})
+
+
 def test_too_few_corrections(own_model: Path) -> None:
     nmt.TranslationMemory(own_model).add([("Der Hund.", "The dog.")])
     with pytest.raises(UserError, match="has 1 corrections, too few"):

@@ -49,6 +49,8 @@ def test_tmx_of_another_program(tmp_path: Path) -> None:
         ("a.tmx", "<tmx><body>", "not well-formed"),
         ("a.csv", 'de,en\n"a,b\n', "is damaged"),
         ("a.csv", "", "not the languages"),
+        ("a.csv", "de,en\nHund, groß,dog\n", "Line 2 has 3 columns, but line 1 has 2"),
+        ("a.csv", "de,en\nHund\n", "Line 2 has 1 columns"),
         ("a.csv", "de,en\nHund,dog\n" + "a," * 600_000, r"Line 3 has 1,200,000 characters, more than 1,048,576"),
         ("a.po", "", "no file of a translation memory"),
     ],

@@ -199,8 +199,9 @@ def test_messages(tiny_model: Path, models: Path, capsys: pytest.CaptureFixture[
         "The translator has a device": lambda: nmt.pipeline(model=nmt.load(tiny_model), dtype="bfloat16"),
     }
     for message, call in calls.items():
-        with pytest.raises(UserError, match=message):
+        with pytest.raises(UserError, match=message) as raised:
             call()
+        assert isinstance(raised.value, KeyError | OSError | TypeError | ValueError)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def test_the_command_estimates_and_writes_a_recipe(tiny_corpus: Path, run_nmt: R
     ("arguments", "message"),
     [
         (["-o", "plan.yaml"], "Give --minutes"),
-        (["--minutes", "0.5"], "minutes"),
+        (["--minutes", "0.4"], "minutes"),
         (["--minutes", "1e308"], "less than or equal to 527040"),
         (["--set", "nothing"], "has no '='"),
     ],

@@ -245,6 +245,8 @@ def test_every_answer_has_cors_headers_and_errors_are_json(server: Any) -> None:
         assert "Access-Control-Allow-Credentials" not in answer.headers
     assert set(server.request("/nowhere").json) == {"error"}
     assert server.request("/health", {}, method="POST").status == 405
+    head = server.request("/health", method="HEAD")
+    assert (head.status, head.body) == (200, b"")
     assert server.request("/suggest", form={"q": "a"}).status == 403
 
 

@@ -85,7 +85,8 @@ def test_embeddings_start_from_vectors_and_stay_when_frozen(
 
     tuned = nmt.train(
         directory / "recipe.yaml", tmp_path / "tuned",
-        overrides={"training.finetune_from": directory, "training.learning_rate": 1e-30, "training.max_steps": 1},
+        overrides={"training.finetune_from": directory, "training.learning_rate": 1e-30, "training.max_steps": 1,
+                   "model.vectors.freeze": not freeze},
     )  # fmt: skip
     assert torch.equal(source_embedding(tuned, "Hund"), hund), "what was trained stays"
     # The file isn't needed any more, and what was frozen stays so.

@@ -26,8 +26,11 @@ self.addEventListener("activate", (event) => {
 
 self.addEventListener("fetch", (event) => {
   if (event.request.method !== "GET") return;
-  event.respondWith(load.then(async ({ version }) => {
-    const found = await (await caches.open(own + version)).match(event.request, { ignoreSearch: true });
-    return found ?? fetch(event.request);
-  }));
+  event.respondWith((async () => { // without files.json, which may be out of reach
+    for (const key of (await caches.keys()).filter((each) => each.startsWith(own))) {
+      const found = await (await caches.open(key)).match(event.request, { ignoreSearch: true });
+      if (found) return found;
+    }
+    return fetch(event.request);
+  })());
 });
