@@ -103,22 +103,22 @@ ROOMS = (
 LIMITS = {
     "core": 1_448,
     "recipe": 1_238,
-    "data": 2_013,
+    "data": 2_008,
     "metrics": 426,
     "models": 2_998,
     "decoding": 1_386,
     "tasks": 223,
-    "training": 3_997,
-    "alignment": 1_019,
+    "training": 3_995,
+    "alignment": 1_018,
     "jobs": 262,
     "translation": 1_678,
     "plotting": 892,
     "evaluation": 157,
-    "autotrain": 929,
+    "autotrain": 932,
     "api": 168,
     "quickstart": 207,
     "cli": 1_788,
-    "extensions": 26_954,
+    "extensions": 26_956,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

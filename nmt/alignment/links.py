@@ -30,7 +30,6 @@ GoldLinks = tuple[Links, Links]  # sure and possible links of a sentence pair
 _PHARAOH_LINK = re.compile(r"([0-9]{1,9})([-?p])([0-9]{1,9})")
 
 Weights = npt.NDArray[np.float32]
-TextFormat = Literal["pharaoh", "json"]
 
 # Unescaped, these would end a line for readers that split at every Unicode line break, or (lone
 # surrogates) could not be written as UTF-8.
@@ -132,7 +131,7 @@ def _rounded(weights: Weights) -> list[list[float]]:
     return [[round(weight, 4) for weight in row] for row in weights.tolist()]
 
 
-def write_alignments(alignments: Iterable[WordAlignment], format: TextFormat, stream: TextIO) -> None:
+def write_alignments(alignments: Iterable[WordAlignment], format: Literal["pharaoh", "json"], stream: TextIO) -> None:
     """Write one line for each sentence pair, so that line numbers stay those of the input.
 
     Args:

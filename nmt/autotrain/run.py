@@ -47,6 +47,9 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
         UserError: the text can't be used, or ``output`` holds a run, or none to continue.
     """
     directory = ModelDirectory(output or request.default_output)
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        remedy = "Start one, or start the recipe.yaml that it writes with torchrun."
+        raise UserError("Text is prepared and trained on in one process.", remedy)
     if resume:
         return _resume(directory, request, on_event)
     if request.start:

@@ -32,11 +32,6 @@ class Words:
         return tuple(self.text[begin:end] for begin, end in self.spans)
 
     @classmethod
-    def whole(cls, text: str) -> Self:
-        """A text that is one word."""
-        return cls(text, ((0, len(text)),) if text else ())
-
-    @classmethod
     def split(cls, text: str) -> Self:
         """The words of raw text, separated by white space."""
         return cls(text, tuple(match.span() for match in re.finditer(r"\S+", text)))

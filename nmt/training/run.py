@@ -33,8 +33,6 @@ from nmt.training.trainer import Trainer
 from nmt.training.validation import Validator
 from nmt.training.weights import make_model
 
-BatchTokens = int | Literal["auto"]
-
 
 @dataclass(frozen=True)
 class TrainingRun:
@@ -140,7 +138,7 @@ def with_training(recipe: Recipe, **changes: Any) -> Recipe:
     return recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)})
 
 
-def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[BatchTokens, Path | None]:
+def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[int | Literal["auto"], Path | None]:
     """Checks a model directory; returns ``training.batch_tokens`` and the checkpoint to continue from."""
     checkpoints = CheckpointFolder(directory.path, recipe.training.keep_last, recipe.training.keep_best)
     remedy = "choose another folder with -o."
@@ -177,7 +175,7 @@ def _before_fall(checkpoints: CheckpointFolder, newest: Path, training: Training
     return before[-1]
 
 
-def _compared(recipe: Recipe, directory: ModelDirectory) -> BatchTokens:
+def _compared(recipe: Recipe, directory: ModelDirectory) -> int | Literal["auto"]:
     """Compares a recipe with that of the run to resume; reports or refuses differences.
 
     Returns:

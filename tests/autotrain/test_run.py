@@ -323,7 +323,9 @@ def test_a_text_that_is_refused_leaves_nothing_and_can_be_tried_again(
     assert {path.suffix for path in (output / "text").glob("train.*")} == {".xy", ".de"}
 
 
-def test_a_run_does_not_write_over_the_text_that_is_given(text: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_run_does_not_write_over_the_text_that_is_given(
+    text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = [tmp_path / "text" / f"train.{path.suffix[1:]}" for path in text]
     files[0].parent.mkdir()
     for path, given in zip(files, text, strict=True):
@@ -340,6 +342,9 @@ def test_a_run_does_not_write_over_the_text_that_is_given(text: tuple[Path, Path
     assert files[0].read_bytes() == text[0].read_bytes()
     with pytest.raises(UserError, match="minutes is nan"):
         nmt.train(*text, output=tmp_path / "new", minutes=float("nan"))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="in one process"):
+        nmt.train(*text, output=tmp_path / "new", minutes=0.02)
 
 
 @pytest.mark.parametrize(("line", "is_seen"), [("", False), ("word " * 3000, True)])

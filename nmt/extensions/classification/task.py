@@ -55,7 +55,8 @@ class Classification(Task):
         return train_vocabularies(options, pairs, self.reader.has_turns, tags, terms, LabelVocabulary.of)
 
     def target_words(self, target: Words) -> Words:
-        return Words.whole(target.text.strip())
+        label = target.text.strip()
+        return Words(label, ((0, len(label)),) if label else ())
 
     @torch.inference_mode()
     def search(

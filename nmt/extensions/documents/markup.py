@@ -273,7 +273,8 @@ class TagProjector:
     def _space_around(self, span: Span, is_wanted: bool) -> Content:
         """Returns a space for an element without text that has one on both sides, of which the gap is the other."""
         text = self.source.text
-        is_between = span.begin == span.end and span.begin > 0 and text[span.begin - 1].isspace()
+        is_empty = not text[span.begin : span.end].strip()
+        is_between = is_empty and span.begin > 0 and text[span.begin - 1].isspace()
         return [" "] if is_wanted and is_between and text[span.end : span.end + 1].isspace() else []
 
     def _waiting(self, boundary: int) -> tuple[list[Insertion], list[Insertion]]:

@@ -112,6 +112,8 @@ Hund <00:03.500>schnell"""
     ("name", "source", "expected"),
     [
         ("a.html", "<p>der <img> Hund</p>", "<p>dog the <img></p>"),
+        ("a.html", "<p>der <b> <img> </b> Hund</p>", "<p>dog the <b><img></b></p>"),
+        ("a.html", "<p>der Hund <b> <img> </b> sieht</p>", "<p>sees dog <b><img></b> the</p>"),
         ("a.html", "<p>der <wbr>Hund <b>sieht</b>.</p>", "<p><b>sees</b> <wbr>dog the.</p>"),
         ("a.html", "<video><source><p>der Hund</p></video>", "<video><source><p>der Hund</p></video>"),
         ("a.md", r"\<der\> Hund https://a.b/c_d_", "https://a.b/c_d_ dog \\<der>"),
