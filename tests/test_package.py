@@ -114,7 +114,7 @@ LIMITS = {
     "translation": 1_678,
     "plotting": 892,
     "evaluation": 157,
-    "autotrain": 932,
+    "autotrain": 934,
     "api": 168,
     "quickstart": 207,
     "cli": 1_788,

@@ -95,12 +95,14 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
         raise UserError(f"{output} wasn't fine-tuned from {request.start}.", "Leave out --from.")
     if request.texts:
         say(f"going on with the text in {output / 'text'}")
-    overrides = dict(request.overrides)
     if Path(str(recipe.data.root)) != (root := (output / "text").absolute()):  # the model directory was moved
-        overrides["data.root"] = str(root)
         corpora = [each.model_dump(mode="json") for each in recipe.data.corpora]
         names = [{side: str(root / Path(each[side]).name) for side in ("source", "target")} for each in corpora]
-        overrides["data.corpora"] = [each | own for each, own in zip(corpora, names, strict=True)]
+        moved = [each | own for each, own in zip(corpora, names, strict=True)]
+        recipe = load_recipe(recipe, {"data.root": str(root), "data.corpora": moved})
+        with directory.writing(), open_output(directory.recipe) as file:
+            file.write(recipe.to_yaml())
+        say(f"the run was moved: its text is in {root}")
     if minutes is not None:
         states = map(read_state, CheckpointFolder(output).all()[-1:])
         before = sum(state["progress"]["seconds"] / 60 for state in states if state)
@@ -117,7 +119,7 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
             recipe, max_minutes=minutes, max_steps=None, schedule=schedule | lengths, validate_every=every,
             patience=None if is_open else options.patience, expected_score=None,
         )  # fmt: skip
-    train(recipe, directory, overrides=overrides, resume=True, on_event=on_event)
+    train(recipe, directory, overrides=request.overrides, resume=True, on_event=on_event)
     report(output, _read(output))
     return output
 
