@@ -111,14 +111,14 @@ LIMITS = {
     "training": 3_995,
     "alignment": 1_018,
     "jobs": 262,
-    "translation": 1_678,
+    "translation": 1_679,
     "plotting": 892,
     "evaluation": 157,
     "autotrain": 934,
     "api": 168,
     "quickstart": 207,
-    "cli": 1_788,
-    "extensions": 26_956,
+    "cli": 1_798,
+    "extensions": 26_970,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -70,7 +70,7 @@ class Request:
         if self.minutes is not None and not 0 < self.minutes < math.inf:
             raise UserError(f"minutes is {self.minutes:g}.", "Give a positive number, or none.")
         first = self.texts[0] if self.texts else Path()
-        if not first.exists() and (first.suffix in (".yaml", ".yml") or first.as_posix() in shipped_recipes()):
+        if first.suffix in (".yaml", ".yml") or (not first.exists() and first.as_posix() in shipped_recipes()):
             remedy = "Name its folder by -o, and minutes by --set training.max_minutes=M."
             raise UserError(f"{first} is a recipe, which is trained without text beside it.", remedy)
 

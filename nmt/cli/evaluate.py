@@ -100,7 +100,7 @@ def score(
 
     files = [hypothesis, *(options.others or [])]
     if options.perplexity is not None:
-        others = ("metrics", "reference", "confidence", "confusion", "tokenize")
+        others = ("metrics", "reference", "confidence", "confusion", "tokenize", "resamples")
         refuse_options(given_in(options, others), "--perplexity")
         score_perplexity = provided("perplexity", "--perplexity")
         score_perplexity(options.perplexity, files, options.source, options.device, options.as_json)

@@ -218,8 +218,18 @@ def _score(options: TranslateOptions, files: tuple[str, str], output: str, devic
 
     effective = ("length_penalty", "alpha", "batch_size")
     searched = [name for name, value in options.decoding.items() if value is not None and name not in effective]
-    others = ("ensemble", "n_best", "scores", "forbid", "replace_unknown", "unknown_lexicon", "glossary")
-    refuse_options([*searched, *given_in(options, others)], "--score-only")
+    others = [
+        "ensemble",
+        "n_best",
+        "scores",
+        "forbid",
+        "replace_unknown",
+        "unknown_lexicon",
+        "glossary",
+        "input_format",
+    ]
+    added = [name for each in options.added for name in each.changes()]
+    refuse_options([*searched, *given_in(options, others), *added], "--score-only")
     translator = options.translator(device)
     pairs = FileText(*map(Path, files))
     with progress_bar("scoring", None, not on_screen(output)) as bar, open_output(output) as file:

@@ -88,10 +88,10 @@ MAX_CELLS = 1 << 24  # largest product of the words of both sides; a cell takes 
 
 
 def checked_pair(pair: Sequence[str], number: int) -> tuple[str, str]:
-    """Returns the texts of a pair as a model reads them; raises UserError if it isn't two texts."""
+    """Returns the texts of a pair as a model reads them, with as many words; raises UserError if it isn't two texts."""
     if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
         raise UserError(f"Pair {number:,} isn't two texts.", 'Give pairs: [("SOURCE", "TARGET"), …].')
-    return pair[0].translate(INVISIBLE), pair[1]
+    return re.sub(r"\S+", lambda word: word[0].translate(INVISIBLE) or word[0], pair[0]), pair[1]
 
 
 def split_pairs(

@@ -136,7 +136,7 @@ def read_test_set(
     if len(set(names)) < len(names):
         raise UserError(f"{Counter(names).most_common(1)[0][0]} is named twice.", "Name each system once.")
     given = read_aligned([*systems, *references, *([source] if source is not None else [])])
-    has_tabs = [any("\t" in line for line in text) for text in given]
+    has_tabs = [2 * sum("\t" in line for line in text) > len(text) for text in given]
     if any(has_tabs[len(systems) : len(systems) + len(references)]) and not any(has_tabs[: len(systems)]):
         warn("the reference has tabs, as dialogues have, and the translations have none: compare with the last turns "
              "alone, such as `awk -F'\\t' '{print $NF}' REFERENCE` writes them.")  # fmt: skip

@@ -42,11 +42,12 @@ def load(
     models = [model]
     for other in [ensemble] if isinstance(ensemble, str | Path) else ensemble:
         its, own, another = read_model(other, where)
-        if (its.data.source, its.data.target) != (recipe.data.source, recipe.data.target):
+        if not vocabularies.source.tags and (its.data.target, its.data.source) == (
+            recipe.data.source,
+            recipe.data.target,
+        ):
             raise UserError(
-                f"{other} translates from {its.data.source} to {its.data.target}, and {model_dir} from "
-                f"{recipe.data.source} to {recipe.data.target}.",
-                "Name models of one direction.",
+                f"{other} translates in the other direction than {model_dir}.", "Name models of one direction."
             )
         if own.fingerprint != vocabularies.fingerprint:
             raise UserError(

@@ -81,7 +81,7 @@ class LineSearch:
             place_terms = provided("terms", "A request with terms")
             placed = place_terms(self._translator, requests, numbers, found, options, self._without_terms)
             found = [
-                before if after is before else self._constraints.permitted(after) or before
+                before if after is before else self._constraints.permitted([*after, *before]) or before
                 for number, before, after in zip(numbers, found, placed, strict=True)
             ]
         return found

@@ -83,7 +83,7 @@ class Translator(LoadedModel):
             changes: changes of the options, as :meth:`TranslationOptions.changed` takes them.
         """
         self.task.require("translation")
-        if not isinstance(lines, Iterable):
+        if not any(hasattr(lines, name) for name in ("__iter__", "__getitem__")):
             raise UserError(f"{shortened(repr(lines))} is no text.", "Give a text, or an iterable of texts.")
         options = options.changed(**changes) if changes else options
         decoding = self.options(**options.decoding)

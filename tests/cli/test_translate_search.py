@@ -34,8 +34,9 @@ def test_an_ensemble_of_a_model_with_itself_is_that_model(run_nmt: RunNmt, tiny_
 def test_an_ensemble_has_one_direction(tiny_model: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(tiny_model, tmp_path / "other"))
     recipe = (other / "recipe.yaml").read_text("utf-8")
-    (other / "recipe.yaml").write_text(recipe.replace("source: de", "source: fr"), "utf-8")
-    with pytest.raises(nmt.UserError, match=r"translates from fr to en, and .* from de to en"):
+    reverse = recipe.replace("source: de", "source: xx").replace("target: en", "target: de")
+    (other / "recipe.yaml").write_text(reverse.replace("source: xx", "source: en"), "utf-8")
+    with pytest.raises(nmt.UserError, match="translates in the other direction"):
         nmt.load(tiny_model, "cpu", ensemble=other)
 
 
@@ -99,6 +100,10 @@ def test_a_forbidden_phrase_is_avoided_for_a_term(tiny_model: Path, capfd: pytes
     options = {"constraints": OutputConstraints(forbid=["park"])}
     (found,) = nmt.load(tiny_model, "cpu").stream([request], **options)
     assert "park" not in found.text
+    options = {"n_best": 3, "constraints": OutputConstraints()}
+    (found,) = nmt.load(tiny_model, "cpu").stream([request], **options)
+    assert "park" in found.text
+    assert len(found.n_best) == 3
     assert "'park' has no place in the translation" in capfd.readouterr().err
 
 

@@ -46,9 +46,7 @@ def document_ending(path: Path | str, input_format: str | None = None) -> str | 
     Raises:
         UserError: the name has an ending of :data:`OTHERS`.
     """
-    name = Path(path)
-    name = name.with_suffix("") if name.suffix in SUFFIXES else name
-    ending = name.suffix.lower() if input_format is None else f".{input_format.lower().removeprefix('.')}"
+    ending = _ending(Path(path)) if input_format is None else f".{input_format.lower().removeprefix('.')}"
     if input_format is None and ending in OTHERS:
         raise UserError(
             f"{path} is a document of a kind that can't be translated.",
@@ -56,6 +54,11 @@ def document_ending(path: Path | str, input_format: str | None = None) -> str | 
         )
     has_lines = input_format is None and ending == ".txt"  # which is translated line by line unless it is named
     return ending if ending in FORMATS and not has_lines else None
+
+
+def _ending(path: Path) -> str:
+    """Returns the ending of a name, without that of its compression."""
+    return (path.with_suffix("") if path.suffix in SUFFIXES else path).suffix.lower()
 
 
 class Revision:
@@ -185,8 +188,9 @@ class DocumentInput(InputFormat):
         assert ending is not None
         if ResumableOutput(output).partial is None:
             raise UserError("A document is written to a file.", "Name one with -o, or give --input-format text.")
-        other = Path(output).suffix.lower()
-        if (other in FORMATS or other in OTHERS) and SAME.get(other, other) != SAME.get(ending, ending):
+        given, other = (_ending(Path(each)) for each in (path, output))  # --input-format may say what both are
+        is_other = (other in FORMATS or other in OTHERS) and SAME.get(other, other) != SAME.get(ending, ending)
+        if is_other and other != given:
             raise UserError(
                 f"{output} would have the content of a {ending} file: documents aren't converted.",
                 f"Name a {ending} file with -o.",

@@ -16,7 +16,7 @@ _INSIDE = "\ue000"
 """Stands for a space in a tag, at which no line ends."""
 _TAG = re.compile(r"(</?[A-Za-z][^<>]*>|<[\d:.]+>|\{\\[^{}]*\})")
 _MESSAGE = re.compile(r"^msg.*", re.MULTILINE)
-_AMPERSAND = re.compile(r"&(?!#?\w+;)")
+_AMPERSAND, _ESCAPED = (re.compile(rf"{mark}(?!#?\w+;)") for mark in ("&", "&amp;"))
 _SPEECH = re.compile(r"((?:^|\n)[ \t]*[-–—][ \t]*)")
 _CHARSET = re.compile(rb"""<meta[^<>]{1,1000}charset=["']?([\w-]{1,40})""", re.IGNORECASE)
 _CODECS = re.compile(r"utf-8|ascii|(iso8859|cp|koi8|mac|gb|big5|euc|shift_jis|windows).*")
@@ -75,7 +75,7 @@ class Subtitles(DocumentFormat):
         ranges = _cue_ranges(lines, is_web)
         parts = [_SPEECH.split("\n".join(lines[begin:end])) for begin, end in ranges]
         sources = (part for cue in parts for part in cue[::2])
-        sources = (part.replace("&amp;", "&") if is_web else part for part in sources)
+        sources = (_ESCAPED.sub("&", part) if is_web else part for part in sources)
         contents = iter(run([parse_tags(" ".join(part.split()) if "\n" in part else part) for part in sources]))
         written, done = [], 0
         for (begin, end), cue in zip(ranges, parts, strict=True):

@@ -33,7 +33,8 @@ def learn_alignment(
     from nmt.translation.load import load
 
     translator = load(model_dir, device)
-    check_language(source, translator.recipe.data)
+    if not translator.vocabularies.source.tags:  # others have several directions
+        check_language(source, translator.recipe.data)
     if heads is not None or attention is not None:
         chosen = AlignmentHeads.of(translator.model.decoder, heads, attention)
         chosen.save(ModelDirectory(model_dir).alignment, translator.model.decoder)

@@ -45,7 +45,9 @@ DEFAULTS: dict[str, Any] = {
     "vocabulary.path": None, "data.stages": [], "data.train": "train", "data.task": None,
 }  # fmt: skip
 """Recipe keys of fine-tuning; the learning rate is half of the recipe's."""
-OTHER_MODEL = "training.finetune_from", "training.new_vocabulary", "data.source", "data.target", "task"
+OTHER_MODEL = {f"data.{name}" for name in ("source", "target", "history_turns")} | {
+    "task", "training.finetune_from", "training.new_vocabulary"
+}  # fmt: skip
 """Keys that can't change, beside those of the model and the vocabulary."""
 
 
@@ -85,7 +87,8 @@ def learn_corrections(directory: Path, overrides: Mapping[str, Any] = {}, share:
     files = ModelDirectory(directory)
     files.check()
     for key in overrides:
-        if key.split(".")[0] in ("model", "vocabulary") or key in OTHER_MODEL:
+        is_part = key.split(".")[0] in ("model", "vocabulary") and not key.endswith("dropout")
+        if is_part or key in OTHER_MODEL:
             raise UserError(f"{key} would make another model.", "Leave it out, or train in another folder (-o).")
     folder = files.path / FOLDER
     with files.writing():

@@ -139,7 +139,7 @@ def _read_csv(data: bytes, source: str, target: str) -> Iterator[Entry]:
             f"Begin with a line {source},{target}.",
         )
     for row in filter(None, rows):
-        if not len(header) - header.count("changed") <= len(row) <= len(header):
+        if not len(header) - (header[-1:] == ["changed"]) <= len(row) <= len(header):
             raise UserError(
                 f"Line {rows.line_num:,} has {len(row)} columns, but line 1 has {len(header)}.",
                 "Put quotes around text with commas.",

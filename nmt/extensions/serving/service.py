@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from nmt.core.errors import UserError, shortened
 from nmt.decoding.parallel import independent_threads
 from nmt.extensions.documents.elements import public_code
 from nmt.extensions.documents.parts import chained, handed_on, in_parts, joined, unchanged
-from nmt.extensions.documents.segmentation import Segment, split_sentences, with_tags
+from nmt.extensions.documents.segmentation import Segment, has_letters, split_sentences, with_tags
 from nmt.extensions.memory.memory import TranslationMemory
 from nmt.extensions.serving.engine import Engine
 from nmt.extensions.serving.languages import Detector, ModelRouter, direction
@@ -329,11 +330,14 @@ class Service:
     ) -> tuple[list[Segment], list[str]]:
         """Returns the segments of a text, and its sentences, each with the tags that hold for it.
 
-        A text that the memory has as a whole is one sentence, and so are the turns of a dialogue.
+        A text that the memory has as a whole is one sentence, and so is each line of a dialogue, with its turns.
         """
-        has_turns = bool(route) and route[0].task.reader.has_turns
-        is_whole = not is_split or has_turns or self.recalls(route, text)
-        segments = [Segment(text, True)] if is_whole else split_sentences(text, language)
+        if not is_split or self.recalls(route, text):
+            segments = [Segment(text, True)]
+        elif route and route[0].task.reader.has_turns:
+            segments = [Segment(line, has_letters(line)) for line in re.split(r"(\r?\n)", text) if line]
+        else:
+            segments = split_sentences(text, language)
         sentences = [segment.text for segment in segments if segment.is_sentence]
         return segments, with_tags(sentences, route[0].vocabularies.source) if route else sentences
 

@@ -172,7 +172,9 @@ class Job:
         if send is not None and not body.glossary:  # which translates some sentences twice
             on_partial = lambda at, text: send("partial", {"index": at, "text": text})  # noqa: E731
         requests = [Sentence(text, body.prefix, tuple(body.must_contain)) for text in texts]
-        requested = [*map(self._glossary.requested, requests)]
+        requested = [
+            self._glossary.requested(each, route[0].task.reader.current if route else str) for each in requests
+        ]
         found = context.translate(route, requested, self._settings(route), on_partial)
         memory = self._service.memories.get(route[-1]) if body.suggest and len(route) == 1 else None
         if memory is not None:

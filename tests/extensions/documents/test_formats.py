@@ -125,8 +125,8 @@ Hund <00:03.500>schnell"""
         ("a.xml", '<r><s translatable="false">der <b>Hund</b></s></r>', 'translatable="false">der <b>Hund</b></s></r>'),
         ("a.html", "<script>'<source></source>'</script><p>Hund", "<script>'<source></source>'</script><p>dog</p>"),
         ("a.csv", 'der (5");b\nder Hund;der "Hund" sieht\n', 'der (5");b\ndog the;"sees ""Hund"" the"\n'),
-        ("a.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\nHund &amp; Katze\n00:02.000 --> 00:03.000\nHund",
-         "cat &amp; dog\n00:02.000 --> 00:03.000\ndog"),
+        ("a.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\nHund &amp; Katze &amp;lt;\n00:02.000 --> 00:03.000\nHund",
+         "&amp;lt; cat &amp; dog\n00:02.000 --> 00:03.000\ndog"),
     ],
 )  # fmt: skip
 def test_texts_in_their_places(name: str, source: str, expected: str) -> None:

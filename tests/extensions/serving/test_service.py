@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 
 import nmt
 from nmt.core.errors import UserError
+from nmt.data.dialogue import LineReader
 from nmt.extensions.documents.parts import in_parts
 from nmt.extensions.serving import service
 from nmt.extensions.serving.engine import Engine
@@ -55,6 +57,14 @@ def test_routes_are_direct_or_by_way_of_a_third_language(translator: Translator)
     assert several.models["de", "en"] is translator
     with pytest.raises(UserError, match="no model"):
         ModelRouter([])
+
+
+def test_each_line_of_a_dialogue_is_one_text_with_its_turns(translator: Translator) -> None:
+    model = SimpleNamespace(task=SimpleNamespace(reader=LineReader(2)), vocabularies=translator.vocabularies)
+    here: Any = SimpleNamespace(recalls=lambda route, text: False)
+    segments, texts = Service.divided(here, [model], "Hallo.\tJa. Gut.\n\nNein.\tDoch.", "de")  # type: ignore[list-item]
+    assert texts == ["Hallo.\tJa. Gut.", "Nein.\tDoch."]
+    assert [segment.text for segment in segments if not segment.is_sentence] == ["\n", "\n"]
 
 
 def test_a_model_whose_results_are_not_finite_is_a_fault_of_the_server(serve: Any, translator: Translator) -> None:
