@@ -196,7 +196,8 @@ def test_a_page_runs(
     shutil.copytree(tiny_corpus, "FOLDER")
     known = " ".join(names for start, names in BEGINS_WITH.items() if page.startswith(start)).split()
     for path in sorted(Path("FOLDER").iterdir()):
-        put_in_place(f"chat/{path.stem}.{'prompt' if path.suffix == '.de' else 'response'}", tiny_corpus, models, known)
+        for suffix in (path.suffix, ".prompt" if path.suffix == ".de" else ".response"):
+            put_in_place(f"chat/{path.stem}{suffix}", tiny_corpus, models, known)
     todo = runnable(page)
     written = names_written(todo)
     with ExitStack() as stack:
