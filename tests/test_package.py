@@ -101,9 +101,9 @@ ROOMS = (
 """The folders of nmt: each imports from itself and from those before it (docs/reference/code-layout.md)."""
 
 LIMITS = {
-    "core": 1_448,
+    "core": 1_455,
     "recipe": 1_238,
-    "data": 2_008,
+    "data": 2_011,
     "metrics": 426,
     "models": 2_998,
     "decoding": 1_386,
@@ -111,14 +111,14 @@ LIMITS = {
     "training": 3_995,
     "alignment": 1_018,
     "jobs": 262,
-    "translation": 1_679,
+    "translation": 1_678,
     "plotting": 892,
     "evaluation": 157,
-    "autotrain": 934,
+    "autotrain": 951,
     "api": 168,
     "quickstart": 207,
-    "cli": 1_798,
-    "extensions": 26_970,
+    "cli": 1_793,
+    "extensions": 26_966,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -74,6 +74,12 @@ class Request:
             remedy = "Name its folder by -o, and minutes by --set training.max_minutes=M."
             raise UserError(f"{first} is a recipe, which is trained without text beside it.", remedy)
 
+    @cached_property
+    def trained(self) -> Recipe:
+        """The recipe of the model to fine-tune."""
+        assert self.start is not None
+        return load_recipe(ModelDirectory(self.start).recipe)
+
     @property
     def deadline(self) -> float | None:
         """Time of :func:`time.monotonic` at which training ends; None without a number of minutes."""
@@ -127,7 +133,7 @@ class Prepared:
             weight = round(min(WEIGHT, len(self.texts.synthetic) / len(self.texts.train)), 3)
             values["data"]["corpora"] = [real, more | {"weight": weight, "tag": None if request.start else TAG}]
         if request.start:
-            trained = load_recipe(ModelDirectory(request.start).recipe).model_dump(mode="json")
+            trained = request.trained.model_dump(mode="json")
             values |= {key: trained[key] for key in ("model", "decoding")}
             values["vocabulary"] = trained["vocabulary"] | {"path": None}
             values["training"].update(finetune_from=str(request.start), learning_rate=TUNING_RATE, optimizer="adam")
@@ -237,7 +243,7 @@ def prepare(request: Request, folder: Path) -> Prepared:
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     if request.start:
-        before = load_recipe(ModelDirectory(request.start).recipe)
+        before = request.trained
         vocabularies, options = Vocabularies.load(request.start), before.vocabulary
         if (before.data.target, before.data.source) == texts.languages:
             warn(f"{request.start} translates in the other direction: give the files in its order to improve it.")

@@ -21,12 +21,15 @@ from nmt.plotting.curves import draw_runs
 from nmt.plotting.history import read_history
 from nmt.plotting.style import write_figure
 from nmt.recipe.load import load_recipe
+from nmt.recipe.schema import Recipe
 from nmt.training.checkpoint import CheckpointFolder, read_state
 from nmt.training.events import Sink
 from nmt.training.run import train, with_training
 from nmt.translation.load import load
 from nmt.translation.translator import Translator
 
+UNFINISHED = ".text-unfinished"
+"""Name of the mark of a run that has written text and no recipe."""
 NUM_RESAMPLES, NUM_SHOWN = 300, 5
 UNTRAINED, MAX_LOSS = 20.0, 1.0
 """chrF below which a model doesn't translate, and the loss of chrF on its former text that a warning needs."""
@@ -55,7 +58,7 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
     if request.start:
         ModelDirectory(request.start).check()
     output, is_new = directory.path, not directory.path.exists()
-    text, unfinished = output / "text", output / ".text-unfinished"  # the mark of a run that has written no recipe
+    text, unfinished = output / "text", output / UNFINISHED
     if any(text.resolve() in (path.resolve(), *path.resolve().parents) for path in request.texts):
         raise UserError(f"{text} has the text that was given, and would be written.", "Name another folder with -o.")
     with directory.writing():
@@ -90,38 +93,50 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
     if not directory.recipe.exists() or not (output / "text").is_dir():
         raise UserError(f"{output} holds no run that can be resumed.", "Leave out --resume.")
     recipe = load_recipe(directory.recipe)
-    (output / ".text-unfinished").unlink(missing_ok=True)
+    (output / UNFINISHED).unlink(missing_ok=True)
     if request.start and Path(recipe.training.finetune_from or "") != request.start:
         raise UserError(f"{output} wasn't fine-tuned from {request.start}.", "Leave out --from.")
     if request.texts:
         say(f"going on with the text in {output / 'text'}")
-    if Path(str(recipe.data.root)) != (root := (output / "text").absolute()):  # the model directory was moved
-        corpora = [each.model_dump(mode="json") for each in recipe.data.corpora]
-        names = [{side: str(root / Path(each[side]).name) for side in ("source", "target")} for each in corpora]
-        moved = [each | own for each, own in zip(corpora, names, strict=True)]
-        recipe = load_recipe(recipe, {"data.root": str(root), "data.corpora": moved})
-        with directory.writing(), open_output(directory.recipe) as file:
-            file.write(recipe.to_yaml())
-        say(f"the run was moved: its text is in {root}")
+    if Path(str(recipe.data.root)) != (output / "text").absolute():
+        recipe = _moved(directory, recipe)
     if minutes is not None:
-        states = map(read_state, CheckpointFolder(output).all()[-1:])
-        before = sum(state["progress"]["seconds"] / 60 for state in states if state)
-        if minutes <= before:
-            raise UserError(f"The run has had {before:.1f} minutes.", "Give more: --minutes counts these, too.")
-        options, schedule = recipe.training, dict(recipe.training.schedule)
-        is_open = options.max_minutes is None and schedule["type"] == "plateau"  # the run had no minutes before
-        schedule = FALLING | {"warmup_steps": schedule["warmup_steps"]} if is_open else schedule
-        lengths: dict[str, Any] = {"lengths": {}} if schedule["type"] == "cosine" else {}
-        former = options.max_minutes or before or minutes
-        every = options.validate_every and max(1, round(options.validate_every * minutes / former))
-        # The estimate was for the former minutes.
-        recipe = with_training(
-            recipe, max_minutes=minutes, max_steps=None, schedule=schedule | lengths, validate_every=every,
-            patience=None if is_open else options.patience, expected_score=None,
-        )  # fmt: skip
+        recipe = _longer(output, recipe, minutes)
     train(recipe, directory, overrides=request.overrides, resume=True, on_event=on_event)
     report(output, _read(output))
     return output
+
+
+def _moved(directory: ModelDirectory, recipe: Recipe) -> Recipe:
+    """Returns the recipe of a model directory that was moved with the places of its text, which it gets."""
+    root = (directory.path / "text").absolute()
+    corpora = [each.model_dump(mode="json") for each in recipe.data.corpora]
+    names = [{side: str(root / Path(each[side]).name) for side in ("source", "target")} for each in corpora]
+    moved = [each | own for each, own in zip(corpora, names, strict=True)]
+    recipe = load_recipe(recipe, {"data.root": str(root), "data.corpora": moved})
+    with directory.writing(), open_output(directory.recipe) as file:
+        file.write(recipe.to_yaml())
+    say(f"the run was moved: its text is in {root}")
+    return recipe
+
+
+def _longer(output: Path, recipe: Recipe, minutes: float) -> Recipe:
+    """Returns the recipe of a run with another number of minutes; raises UserError if the run has had as many."""
+    states = map(read_state, CheckpointFolder(output).all()[-1:])
+    before = sum(state["progress"]["seconds"] / 60 for state in states if state)
+    if minutes <= before:
+        raise UserError(f"The run has had {before:.1f} minutes.", "Give more: --minutes counts these, too.")
+    options, schedule = recipe.training, dict(recipe.training.schedule)
+    is_open = options.max_minutes is None and schedule["type"] == "plateau"  # the run had no minutes before
+    schedule = FALLING | {"warmup_steps": schedule["warmup_steps"]} if is_open else schedule
+    lengths: dict[str, Any] = {"lengths": {}} if schedule["type"] == "cosine" else {}
+    former = options.max_minutes or before or minutes
+    every = options.validate_every and max(1, round(options.validate_every * minutes / former))
+    # The estimate was for the former minutes.
+    return with_training(
+        recipe, max_minutes=minutes, max_steps=None, schedule=schedule | lengths, validate_every=every,
+        patience=None if is_open else options.patience, expected_score=None,
+    )  # fmt: skip
 
 
 def _read(model: Path) -> Texts:

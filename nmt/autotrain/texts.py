@@ -7,7 +7,7 @@ from itertools import islice
 from os.path import exists, isdir, isfile
 from pathlib import Path
 
-from nmt.core.compression import SUFFIXES
+from nmt.core.compression import SUFFIXES, uncompressed
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.sources import VALIDATION_NAMES
@@ -81,7 +81,7 @@ def _in(folder: Path, *names: str) -> Sequence[Path]:
 def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Part]:
     plain = []
     for path in paths:
-        if (kind := Path(_without_compression(path)).suffix.lower()) in TABLES:
+        if (kind := uncompressed(path).suffix.lower()) in TABLES:
             read = provided("table of text", f"Training on {kind} files")
             yield (f"the source in {path}", f"the target in {path}"), *read(path, kind, wanted)
         elif path.suffix in (".bz2", ".zip", ".7z"):
@@ -89,7 +89,7 @@ def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Pa
         else:
             plain.append(path)
     if wanted and len(plain) == 2:
-        plain.sort(key=lambda path: _without_compression(path).endswith(wanted[1]))
+        plain.sort(key=lambda path: uncompressed(path).name.endswith(wanted[1]))
     if len(plain) % 2:
         next(read_lines(plain[-1]), None)  # raises the error of a missing file
         raise UserError(
@@ -100,17 +100,13 @@ def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Pa
         yield (str(source), str(target)), languages_of(source, target), line_pairs(source, target)
 
 
-def _without_compression(path: Path) -> str:
-    return path.name.removesuffix(path.suffix) if path.suffix in SUFFIXES else path.name
-
-
 def languages_of(source: Path, target: Path) -> tuple[str, str] | None:
     """Returns the languages that two file names tell: the last parts between full stops in which they differ.
 
     Those of ``texts.de`` and ``texts.en.gz`` are ``de`` and ``en``, and so are those of ``news_de.txt`` and
     ``news_en.txt``.
     """
-    names = [_without_compression(path).split(".") for path in (source, target)]
+    names = [uncompressed(path).name.split(".") for path in (source, target)]
     both = next((pair for pair in zip(*map(reversed, names), strict=False) if pair[0] != pair[1]), ("", ""))
     begin = re.match(r"(.*[-_]).*\n\1", "\n".join(both))
     first, second = (part.removeprefix(begin[1] if begin else "") for part in both)

@@ -213,7 +213,8 @@ def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
     from nmt.alignment.heads import AlignmentHeads
     from nmt.alignment.links import read_pharaoh, write_alignments
 
-    options.check(LinkOptions(**links))
+    chosen = LinkOptions(**links)
+    options.check(chosen)
     kind, output = options.kind, options.output
     render = provided("alignment page", "--format html") if kind == "html" else None
     translator = _load(options.model_dir, options, device)
@@ -241,7 +242,7 @@ def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
             all_heads=options.grid or kind == "html",
             scores=kind in ("json", "html"),
             lexicon_only=options.lexicon_only,
-            links=LinkOptions(**links),
+            links=chosen,
         )
         alignments = bar.counted(alignments)
         if kind == "pharaoh" or kind == "json":

@@ -273,15 +273,17 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def given_in(options: Any, names: Iterable[str]) -> list[str]:
-    """Returns the names of those options of a dataclass that aren't the defaults."""
-    return [name for name in names if getattr(options, name) != options.__dataclass_fields__[name].default]
+def refuse_options(beside: str, options: Any, names: Iterable[str], others: Iterable[str] = ()) -> None:
+    """Raises UserError if options are given that have no effect beside another one.
 
-
-def refuse_options(names: Sequence[str], beside: str) -> None:
-    """Raises UserError if there are options that have no effect beside another one."""
-    if names:
-        raise UserError(f"--{names[0].replace('_', '-')} has no effect beside {beside}.", "Leave it out.")
+    Args:
+        options: a dataclass of options.
+        names: of those in it without an effect, which must have their defaults.
+        others: of further options without an effect that are given.
+    """
+    given = (name for name in names if getattr(options, name) != options.__dataclass_fields__[name].default)
+    if found := [*others, *given]:
+        raise UserError(f"--{found[0].replace('_', '-')} has no effect beside {beside}.", "Leave it out.")
 
 
 def command_to_resume() -> str:

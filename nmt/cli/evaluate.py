@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli.common import AsJson, Device, command, given_in, names_in, refuse_options, say_wrote, show_json
+from nmt.cli.common import AsJson, Device, command, names_in, refuse_options, say_wrote, show_json
 from nmt.core.console import print_table, warn
 from nmt.core.errors import UserError
 from nmt.recipe.registry import provided
@@ -101,7 +101,7 @@ def score(
     files = [hypothesis, *(options.others or [])]
     if options.perplexity is not None:
         others = ("metrics", "reference", "confidence", "confusion", "tokenize", "resamples")
-        refuse_options(given_in(options, others), "--perplexity")
+        refuse_options("--perplexity", options, others)
         score_perplexity = provided("perplexity", "--perplexity")
         score_perplexity(options.perplexity, files, options.source, options.device, options.as_json)
         return

@@ -16,7 +16,6 @@ from nmt.cli.common import (
     command,
     command_to_resume,
     components_in,
-    given_in,
     is_terminal,
     on_screen,
     refuse_options,
@@ -218,18 +217,11 @@ def _score(options: TranslateOptions, files: tuple[str, str], output: str, devic
 
     effective = ("length_penalty", "alpha", "batch_size")
     searched = [name for name, value in options.decoding.items() if value is not None and name not in effective]
-    others = [
-        "ensemble",
-        "n_best",
-        "scores",
-        "forbid",
-        "replace_unknown",
-        "unknown_lexicon",
-        "glossary",
-        "input_format",
-    ]
+    others = (
+        "ensemble", "n_best", "scores", "forbid", "replace_unknown", "unknown_lexicon", "glossary", "input_format",
+    )  # fmt: skip
     added = [name for each in options.added for name in each.changes()]
-    refuse_options([*searched, *given_in(options, others), *added], "--score-only")
+    refuse_options("--score-only", options, others, [*searched, *added])
     translator = options.translator(device)
     pairs = FileText(*map(Path, files))
     with progress_bar("scoring", None, not on_screen(output)) as bar, open_output(output) as file:

@@ -40,6 +40,13 @@ COMPRESSIONS = (
 
 SUFFIXES = tuple(compression.suffix for compression in COMPRESSIONS)
 
+
+def uncompressed(path: Path | str) -> Path:
+    """Returns a path without the suffix of a compressed file."""
+    path = Path(path)
+    return path.with_suffix("") if path.suffix in SUFFIXES else path
+
+
 MAGIC_BYTES = max(len(magic) for compression in COMPRESSIONS for magic in compression.magics)
 
 FREE_BYTES = 1 << 22

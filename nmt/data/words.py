@@ -91,7 +91,10 @@ def checked_pair(pair: Sequence[str], number: int) -> tuple[str, str]:
     """Returns the texts of a pair as a model reads them, with as many words; raises UserError if it isn't two texts."""
     if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
         raise UserError(f"Pair {number:,} isn't two texts.", 'Give pairs: [("SOURCE", "TARGET"), …].')
-    return re.sub(r"\S+", lambda word: word[0].translate(INVISIBLE) or word[0], pair[0]), pair[1]
+    source, target = pair
+    if source.translate(INVISIBLE) != source:  # of few lines
+        source = re.sub(r"\S+", lambda word: word[0].translate(INVISIBLE) or word[0], source)
+    return source, target
 
 
 def split_pairs(

@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nmt.core.compression import SUFFIXES
+from nmt.core.compression import uncompressed
 from nmt.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def name_of(code: str) -> str:
 
 def check_language(path: Path | str, data: "DataOptions") -> None:
     """Raises UserError if the name of a file to translate ends in the language that the model translates into."""
-    name = Path(path).with_suffix("") if Path(path).suffix in SUFFIXES else Path(path)
-    if data.source != data.target and name.suffix == f".{data.target}":
+    if data.source != data.target and uncompressed(path).suffix == f".{data.target}":
         raise UserError(
             f"{path} seems to be {data.target}, but the model translates from {data.source} to {data.target}.",
             f"Name a model that translates from {data.target}, or the file in {data.source}.",

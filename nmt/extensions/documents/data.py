@@ -36,7 +36,7 @@ _PROPERTIES = re.compile(r"(?:[&!]\S*\s+(?:#.*\n\s*)*)+")
 """The anchor and the tag of a value of YAML."""
 _DELIMITERS = ",;\t|"
 _QUOTED = re.compile(rf'(?<![^{_DELIMITERS}])"(?:[^"]|"")*"')
-_DECLARED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
+DECLARED = re.compile(r"sep=(.)\r?(?:\n|\Z)", re.IGNORECASE)
 """Excel's first line of a table that tells the separator."""
 MAX_NAMES = 100_000
 """Characters in which the first line of a table is looked for."""
@@ -94,7 +94,7 @@ class Table(_Values):
     """
 
     def values(self, text: str) -> Iterator[Value]:
-        declared = _DECLARED.match(text)
+        declared = DECLARED.match(text)
         first = _QUOTED.sub("", text[:MAX_NAMES]).partition("\n")[0]  # separators outside of quotes
         delimiter = "\t" if self.ending == ".tsv" else max(_DELIMITERS, key=first.count)
         delimiter = declared[1] if declared else delimiter

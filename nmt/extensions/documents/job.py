@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from nmt.alignment.links import json_line
-from nmt.core.compression import SUFFIXES
+from nmt.core.compression import uncompressed
 from nmt.core.console import say, warn
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
@@ -46,7 +46,7 @@ def document_ending(path: Path | str, input_format: str | None = None) -> str | 
     Raises:
         UserError: the name has an ending of :data:`OTHERS`.
     """
-    ending = _ending(Path(path)) if input_format is None else f".{input_format.lower().removeprefix('.')}"
+    ending = uncompressed(path).suffix.lower() if input_format is None else f".{input_format.lower().removeprefix('.')}"
     if input_format is None and ending in OTHERS:
         raise UserError(
             f"{path} is a document of a kind that can't be translated.",
@@ -54,11 +54,6 @@ def document_ending(path: Path | str, input_format: str | None = None) -> str | 
         )
     has_lines = input_format is None and ending == ".txt"  # which is translated line by line unless it is named
     return ending if ending in FORMATS and not has_lines else None
-
-
-def _ending(path: Path) -> str:
-    """Returns the ending of a name, without that of its compression."""
-    return (path.with_suffix("") if path.suffix in SUFFIXES else path).suffix.lower()
 
 
 class Revision:
@@ -188,7 +183,8 @@ class DocumentInput(InputFormat):
         assert ending is not None
         if ResumableOutput(output).partial is None:
             raise UserError("A document is written to a file.", "Name one with -o, or give --input-format text.")
-        given, other = (_ending(Path(each)) for each in (path, output))  # --input-format may say what both are
+        # With --input-format both may have the same other ending.
+        given, other = (uncompressed(each).suffix.lower() for each in (path, output))
         is_other = (other in FORMATS or other in OTHERS) and SAME.get(other, other) != SAME.get(ending, ending)
         if is_other and other != given:
             raise UserError(

@@ -16,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from nmt.core.compression import SUFFIXES
+from nmt.core.compression import uncompressed
 from nmt.core.console import Bar, progress_bar, say, warn
 from nmt.core.errors import UserError
 from nmt.core.files import explained, lock_file, remove_unfinished, sha256, sync
@@ -96,10 +96,7 @@ def _files(folder: Path, is_only: bool) -> dict[str, Path]:
     for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
         if not path.is_file():
             raise UserError(f"{path} is not a file.", f"Keep only shards in {folder}, or name a folder in it.")
-        name = path.name
-        if not is_only:
-            name = next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
-            name = Path(name).stem
+        name = path.name if is_only else uncompressed(path).stem
         if name in found:
             raise UserError(f"{found[name]} and {path} are the same shard, {name}.", "Give them other names.")
         found[name] = path

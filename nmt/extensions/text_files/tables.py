@@ -10,6 +10,7 @@ from nmt.core.errors import UserError, shortened
 from nmt.core.jsonlines import parse_object
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.data.sources import one_line
+from nmt.extensions.documents.data import DECLARED
 from nmt.extensions.documents.elements import Element, primary
 from nmt.extensions.documents.xml import local_name
 from nmt.extensions.memory.files import parse_tmx, read_limited, text_of, variants_of
@@ -116,12 +117,14 @@ def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Map
 
 def _csv_rows(path: Path, lines: Iterator[str]) -> Iterator[list[str]]:
     """Yields the cells of each row; between them are commas, or the semicolons or tabs of a first row of names."""
-    first, declared = next(lines, ""), ""
-    if first.lower().startswith("sep=") and len(first) == 5:  # Excel's first line
-        first, declared = next(lines, ""), first[-1]
+    first = next(lines, "")
+    if declared := DECLARED.match(first):
+        first = next(lines, "")
     bare = first.replace('"', "")
     found = next((mark for mark in ";\t" if mark in bare and all(map(_is_name, bare.split(mark)))), ",")
-    rows = csv.reader((line.replace("\r", " ") + "\n" for line in chain([first], lines)), delimiter=declared or found)
+    rows = csv.reader(
+        (line.replace("\r", " ") + "\n" for line in chain([first], lines)), delimiter=declared[1] if declared else found
+    )
     try:
         yield from rows
     except csv.Error as error:
