@@ -24,7 +24,7 @@ def main() -> None:
     # PyTorch's warnings in C++ show stacks of the machine that it was built on; what matters is in our messages.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
-    _ignore_full_standard_error()
+    _prepare_standard_streams()
     interrupts: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -99,12 +99,16 @@ class _Messages(io.FileIO):
             return len(memoryview(content).cast("B"))
 
 
-def _ignore_full_standard_error() -> None:
+def _prepare_standard_streams() -> None:
+    """Standard output and error are UTF-8, as all files are, unless they are a terminal, which has its own encoding."""
     with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, or a stream that is no file
-        if sys.stderr.fileno() == 2:
+        if not sys.stdout.isatty():
+            sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        if sys.stderr.fileno() == 2 and not sys.stderr.isatty():
             sys.stderr.flush()
             buffer = io.BufferedWriter(_Messages(sys.stderr))
-            sys.stderr = io.TextIOWrapper(buffer, sys.stderr.encoding, sys.stderr.errors, line_buffering=True)
+            sys.stderr = io.TextIOWrapper(buffer, "utf-8", sys.stderr.errors, line_buffering=True)
 
 
 def _discard_output() -> None:

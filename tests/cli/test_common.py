@@ -2,12 +2,16 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from fixture_types import RunNmt
 from refusals import refused
 
+from nmt.__main__ import _prepare_standard_streams
 from nmt.cli.common import command_to_resume
 from nmt.core.limits import LIMITS
 
@@ -81,3 +85,19 @@ def test_errors_of_the_system_have_a_message_and_an_exit_code(
 def test_the_command_that_resumes_can_be_given_to_a_shell(given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["nmt", *given])
     assert command_to_resume() == "nmt translate 'my model' --resume"
+
+
+@pytest.mark.extension("editors")
+def test_output_that_is_no_terminal_is_utf_8_whatever_the_locale() -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONPATH": os.pathsep.join(sys.path)}
+    for argument, shown in (("--keys", "τ"), ("模型", "模型")):
+        command = [sys.executable, "-m", "nmt", "recipes", argument]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, check=False)
+        assert shown in done.stdout + done.stderr
+
+
+def test_messages_to_a_terminal_pass_through_its_own_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Mock(isatty=lambda: True, fileno=lambda: 2, encoding="utf-8", errors="strict")
+    monkeypatch.setattr(sys, "stderr", terminal)
+    _prepare_standard_streams()
+    assert sys.stderr is terminal, "bytes to the file descriptor of a console of Windows aren't read as UTF-8"
