@@ -4,13 +4,12 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from nmt.autotrain.choice import FALLING
 from nmt.autotrain.prepared import Request, prepare
 from nmt.autotrain.texts import Pairs, Texts, line_pairs
-from nmt.core.console import print_table, say, warn
+from nmt.core.console import print_table, quoted, say, warn
 from nmt.core.errors import UserError
 from nmt.core.files import remove_folder
 from nmt.core.model_directory import ModelDirectory
@@ -183,9 +182,9 @@ def report(output: Path, texts: Texts, before: Sequence[dict[str, Score]] = (), 
                  "docs/how-to/fine-tune.md.")  # fmt: skip
     if scores["chrf"].score < UNTRAINED:
         warn("this model has hardly learned to translate. Give it more minutes: nmt train --resume --minutes M "
-             f"-o {quote(str(output))} . Or give it more text.")  # fmt: skip
+             f"-o {quoted(output)} . Or give it more text.")  # fmt: skip
     write_figure(draw_runs({output.name: read_history(output)}, "minutes", "chrf"), output / "curve.png")
-    (source, target), folder = texts.languages, quote(str(output))
+    (source, target), folder = texts.languages, quoted(output)
     say(f"""
 The curve of training is {output / "curve.png"}. Next:
   nmt translate {folder} -i FILE.{source} -o FILE.{target}

@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -15,7 +14,7 @@ import typer
 
 from nmt.cli.groups import ENTRY_POINTS, LazyGroup
 from nmt.cli.help import APPEARANCE, INPUT_AND_OUTPUT, LINKS, MACHINE
-from nmt.core.console import be_quiet, say
+from nmt.core.console import be_quiet, quoted, say
 from nmt.core.errors import NUMBERS, UserError, is_possible_number
 from nmt.core.version import __version__
 
@@ -288,7 +287,7 @@ def refuse_options(beside: str, options: Any, names: Iterable[str], others: Iter
 
 def command_to_resume() -> str:
     """The command line of this process with ``--resume``, for a shell."""
-    return shlex.join(["nmt", *(argument for argument in sys.argv[1:] if argument != "--resume"), "--resume"])
+    return quoted("nmt", *(argument for argument in sys.argv[1:] if argument != "--resume"), "--resume")
 
 
 @contextmanager

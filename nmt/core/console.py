@@ -1,5 +1,8 @@
 """Messages, progress bars and tables. Everything but results goes to stderr."""
 
+import os
+import shlex
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,6 +59,12 @@ def say(message: str) -> None:
     _last_message = time.monotonic()
     if not _quiet:
         stderr.print(message, markup=False, soft_wrap=True)
+
+
+def quoted(*words: object) -> str:
+    """Returns words as a command line for the shell of the system; cmd.exe knows no single quotes."""
+    texts = list(map(str, words))
+    return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
 
 
 def silent_for() -> float:

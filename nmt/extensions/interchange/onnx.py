@@ -18,7 +18,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
@@ -27,6 +26,7 @@ import torch
 from torch import nn
 
 import nmt.extensions.interchange.runtime.translate as runtime
+from nmt.core.console import quoted
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused, new_folder
 from nmt.core.version import __version__
@@ -357,5 +357,5 @@ class Onnx(ExportTarget):
             f"wrote {output}: {agreement}",
             *left_out(translator.recipe.decoding, CARRIED, "The runtime"),
             "Without PyTorch (pip install onnxruntime sentencepiece):\n",
-            f"python {quote(str(output / 'translate.py'))} < source > target",
+            f"python {quoted(output / 'translate.py')} < source > target",
         ]

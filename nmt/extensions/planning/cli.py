@@ -3,7 +3,6 @@
 import shutil
 import time
 from pathlib import Path
-from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,7 @@ import typer
 
 from nmt.cli.common import AsJson, Settings, command, say_wrote, show_json
 from nmt.cli.train import MAX_MINUTES
-from nmt.core.console import print_table, say
+from nmt.core.console import print_table, quoted, say
 from nmt.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -94,4 +93,4 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
         with open_output(output) as file:
             file.write(recipe.to_yaml())
         say_wrote(output)
-        say(f"Train with: nmt train {quote(str(output))} -o runs/planned")
+        say(f"Train with: nmt train {quoted(output)} -o runs/planned")

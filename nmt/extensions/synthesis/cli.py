@@ -1,7 +1,6 @@
 """``nmt backtranslate`` and ``nmt distill``."""
 
 from pathlib import Path
-from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +10,7 @@ from nmt.cli.help import CONTENT, FILTERING, INPUT_AND_OUTPUT, LARGE_LANGUAGE_MO
 from nmt.cli.schema import options_of
 from nmt.cli.translate import translate_lines
 from nmt.cli.translation_options import Precision, Resume
-from nmt.core.console import print_table, progress_bar, say
+from nmt.core.console import print_table, progress_bar, quoted, say
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.sources import FileText, check_repeatable
@@ -212,7 +211,7 @@ def _write_pairs(
         print_table("", ("left out by", "pairs", ""), rows)
         say(
             f"wrote {output}: {report['pairs']:,} pairs of {total:,} lines, mean score {report['mean_score']}\n"
-            f"Train on them beside other text: nmt train SOURCE TARGET {quote(str(output))} --minutes M"
+            f"Train on them beside other text: nmt train SOURCE TARGET {quoted(output)} --minutes M"
         )
 
     translate_lines(job, input, str(output.absolute()), resume, finish)
