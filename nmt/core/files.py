@@ -12,6 +12,7 @@ import platform
 import secrets
 import shutil
 import stat
+import time
 import zlib
 from collections.abc import Iterator
 from functools import cache
@@ -64,8 +65,21 @@ def rename(complete: Path, path: Path) -> None:
     sync(complete)
     if complete.is_file() and path.exists():
         shutil.copymode(path, complete)
-    os.replace(complete, path)
+    move(complete, path)
     sync(path.parent)
+
+
+def move(path: Path, target: Path) -> None:
+    """``os.replace``, repeated on Windows while a virus scanner or an indexer reads what is moved."""
+    waits = [0.1, 0.5, 2.0, 5.0] if os.name == "nt" else []
+    while True:
+        try:
+            os.replace(path, target)
+            return
+        except PermissionError:
+            if not waits:
+                raise
+            time.sleep(waits.pop(0))
 
 
 def _temporary(path: Path) -> Path:
@@ -112,7 +126,7 @@ def remove_folder(path: Path) -> None:
     """Delete a folder that no reader may see half of: it loses its name first. Failures to delete are ignored."""
     temporary = _temporary(path)
     with contextlib.suppress(OSError):
-        os.replace(path, temporary)
+        move(path, temporary)
         _remove(temporary)
 
 

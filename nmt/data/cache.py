@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.core.errors import UserError
-from nmt.core.files import shared, sync
+from nmt.core.files import move, shared, sync
 from nmt.core.jsonlines import read_object
 from nmt.data.batch import Joined, indices_of_runs
 from nmt.data.sources import ParallelText
@@ -202,7 +202,7 @@ def encode_corpus(
                 _write(Path(temporary), text, vocabularies, max_length, on_progress, annotations)
                 if not (directory / "meta.json").is_file():  # or another process was faster
                     shutil.rmtree(directory, ignore_errors=True)
-                    os.replace(temporary, directory)
+                    move(Path(temporary), directory)
         except OSError as error:
             raise UserError(
                 f"The encoded corpus can't be written to {directory}: {error.strerror or error}.",

@@ -1,7 +1,6 @@
 """Checkpoints, which contain the complete state of a run, written atomically and without pickle."""
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from nmt.core.console import warn
 from nmt.core.errors import UserError
-from nmt.core.files import explained, remove_folder, remove_unfinished, replacing, sha256, sync
+from nmt.core.files import explained, move, remove_folder, remove_unfinished, replacing, sha256, sync
 from nmt.core.jsonlines import read_object
 from nmt.core.model_directory import ModelDirectory
 from nmt.models.weights import check_finite, load_weights, read_tensors, write_tensors
@@ -96,7 +95,7 @@ class CheckpointFolder:
             final = newer.with_name(newer.name.replace("newer", "step", 1))
             remove_folder(final)
             with explained(final):
-                os.replace(newer, final)
+                move(newer, final)
                 sync(self._folder)
 
     def newest_intact(self) -> Path | None:
@@ -116,7 +115,7 @@ class CheckpointFolder:
                 for path in damaged:
                     aside = path.with_name(path.name.replace("step", "damaged", 1))
                     remove_folder(aside)
-                    os.replace(path, aside)
+                    move(path, aside)
                 self._prune()
                 return checkpoint
             warn(f"{checkpoint} is damaged ({wrong}): going back to the checkpoint before it.")

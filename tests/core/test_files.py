@@ -7,6 +7,8 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -54,3 +56,12 @@ def test_a_pipe_that_its_reader_has_closed_is_no_failure_to_write(tmp_path: Path
         raise BrokenPipeError
     with pytest.raises(UserError, match="out can't be written: no space"), explained(tmp_path / "out"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_what_windows_holds_for_a_moment_is_renamed_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace, sleep = Mock(side_effect=[PermissionError] * 3 + [None]), Mock()
+    monkeypatch.setattr("nmt.core.files.os", SimpleNamespace(**vars(os) | {"name": "nt", "replace": replace}))
+    monkeypatch.setattr("nmt.core.files.time", SimpleNamespace(sleep=sleep))
+    with replacing(tmp_path / "out") as temporary:
+        temporary.touch()
+    assert (replace.call_count, sleep.call_count) == (4, 3)
