@@ -240,7 +240,7 @@ def _decode(raw: bytes, label: str, line_number: int, errors: str) -> str:
         raise UserError(
             f"{label}, line {line_number:,}: not UTF-8 (byte {error.start + 1:,} of the line is "
             f"0x{raw[error.start]:02x}).",
-            f"Convert the text, for example with `iconv -f {encoding} -t UTF-8`"
+            f"Save the text as UTF-8 in an editor, or convert it, for example with `iconv -f {encoding} -t UTF-8`"
             + ("." if is_utf16 else ", naming the encoding that it really has."),
         ) from error
 
@@ -249,7 +249,7 @@ def _cannot_read(path: Path | str, error: OSError) -> UserError:
     label = describe(path)
     if isinstance(error, FileNotFoundError):
         return UserError(f"File not found: {label}.", _nearest_name(Path(path)))
-    if isinstance(error, IsADirectoryError):
+    if isinstance(error, IsADirectoryError) or os.path.isdir(path):  # Windows refuses to open one for its permissions
         return UserError(f"{label} is a folder, not a file.", "Name a file in it.")
     if isinstance(error, PermissionError):
         return UserError(f"No permission to read {label}.", "Change its permissions, or copy it.")

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_dash_is_standard_input_whatever_the_locale(
 @pytest.mark.parametrize(
     ("content", "line", "byte", "remedy"),
     [
-        (b"gut\nsch\xf6n\n", "line 2", "byte 4 of the line is 0xf6", "-f LATIN1"),
+        (b"gut\nsch\xf6n\n", "line 2", "byte 4 of the line is 0xf6", "in an editor.* -f LATIN1"),
         (b"gut\n" * 1200 + b"\xff\n", "line 1,201", "byte 1 of the line is 0xff", "iconv"),
         ("gut\n".encode("utf-16"), "line 1", "0xff", "-f UTF-16"),
         (b"\xed\xa0\x80\n", "line 1", "byte 1 ", "iconv"),
@@ -50,6 +51,12 @@ def test_not_utf8_names_file_line_and_byte(tmp_path: Path, content: bytes, line:
     path = written(tmp_path, content)
     with pytest.raises(UserError, match=f"{path}, {line}:.*{byte}.*\n.*{remedy}"):
         list(read_lines(path))
+
+
+def test_a_folder_that_windows_refuses_to_open_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builtins.open", Mock(side_effect=PermissionError))
+    with pytest.raises(UserError, match="is a folder, not a file"):
+        list(read_lines(tmp_path))
 
 
 def test_missing_file_suggests_the_nearest(tmp_path: Path) -> None:
