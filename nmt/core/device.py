@@ -19,6 +19,7 @@ R = TypeVar("R")
 Precision = Literal["fp32", "bf16", "fp16"]
 TYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """The type of matrix products in each precision."""
+WITHOUT_FLOAT64 = {"mps"}
 KEPT_BYTES = 256 << 20
 KEPT_KERNELS = 64
 
@@ -136,6 +137,11 @@ def product_dtype(operand: torch.Tensor) -> torch.dtype:
     """The type in which a product with a tensor is computed: that of autocast, else that of the tensor."""
     device = operand.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else operand.dtype
+
+
+def float64_device(device: torch.device) -> torch.device:
+    """Where to compute in float64 for a device: there, or on the CPU for a device without that type."""
+    return torch.device("cpu") if device.type in WITHOUT_FLOAT64 else device
 
 
 def random_numbers_kept(device: torch.device) -> contextlib.AbstractContextManager[None]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from nmt.core.device import product_dtype
+from nmt.core.device import float64_device, product_dtype
 from nmt.models.gpu_kernels import gpu_kernels
 
 LayerT = TypeVar("LayerT", bound=nn.Module)
@@ -192,6 +192,7 @@ def sinusoids(
       D/2 - 1, all sines come before the cosines, and the first token has position 2.
     """
     dtype, half = torch.float64 if kind == "sinusoidal_halves" else torch.float32, size // 2
+    final, device = device, float64_device(device) if device and dtype == torch.float64 else device
     position = torch.arange(num_positions, device=device, dtype=dtype)[:, None]
     if kind == "sinusoidal_fairseq":
         position, exponent = position + 2, torch.arange(half, device=device, dtype=dtype)
@@ -204,7 +205,7 @@ def sinusoids(
         code[:, 0::2], code[:, 1::2] = sines, cosines
     else:
         code[:, : sines.shape[1]], code[:, sines.shape[1] : sines.shape[1] + half] = sines, cosines
-    return code
+    return code.to(final)
 
 
 class Positions(nn.Module):

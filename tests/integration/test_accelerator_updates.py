@@ -54,9 +54,16 @@ def test_updates_of_one_shape_have_the_same_operations(name: str) -> None:
         assert not found["waits"]
 
 
-def in_process(*arguments: Any) -> dict[str, Any]:
-    """What :func:`measure` returns in a process of its own."""
-    command = [sys.executable, __file__, json.dumps(arguments)]
+@needs_backend
+@pytest.mark.extension("search")
+def test_a_device_without_float64_samples_what_the_cpu_samples() -> None:
+    found = in_process(function="sample_without_float64")
+    assert found["accel"] == found["cpu"]
+
+
+def in_process(*arguments: Any, function: str = "measure") -> dict[str, Any]:
+    """What a function of this file returns in a process of its own."""
+    command = [sys.executable, __file__, function, json.dumps(arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -148,9 +155,28 @@ def measure(recipe: str, optimizer: str = "adam", layers: dict[str, Any] | None 
     return found | {"waits_of_reading": sum(pretend_accelerator.waits.values())}
 
 
+def sample_without_float64() -> dict[str, Any]:
+    """Samples, and the position code that other toolkits compute in float64, by device."""
+    import pretend_accelerator
+
+    import nmt
+    from nmt.core.device import WITHOUT_FLOAT64
+    from nmt.models.layers import sinusoids
+
+    pretend_accelerator.missing.add(torch.float64)
+    WITHOUT_FLOAT64.add("accel")
+    found: dict[str, Any] = {}
+    for device in ("cpu", "accel"):
+        model = nmt.load(RECIPES.parent / "tests" / "golden" / "models" / "transformer", device)
+        samples = model.translate(["Sie schläft."], search="sample", beam_size=3, top_k=9)[0].n_best
+        code = sinusoids(9, 8, torch.device(device), "sinusoidal_halves")
+        found[device] = [[each.text for each in samples], code.tolist()]
+    return found
+
+
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).parents[1] / "support"))
     import pretend_accelerator
 
     pretend_accelerator.register()
-    print(json.dumps(measure(*json.loads(sys.argv[1]))))
+    print(json.dumps(globals()[sys.argv[1]](*json.loads(sys.argv[2]))))

@@ -28,6 +28,7 @@ WAITS = ("aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "a
 GIVES_CPU_SIZES = ("aten::_pack_padded_sequence", "aten::_pad_packed_sequence")
 TAKES_CPU_TENSORS = ("aten::copy_", *GIVES_CPU_SIZES)
 
+missing: set[torch.dtype] = set()  # types that the device doesn't have
 waits: Counter[str] = Counter()
 """How often each line of nmt made the CPU wait for the device."""
 uploads: Counter[str] = Counter()
@@ -41,6 +42,8 @@ class AccelTensor(Tensor):
 
     @staticmethod
     def __new__(cls, real: Tensor) -> "AccelTensor":
+        if real.dtype in missing:
+            raise TypeError(f"the device has no {real.dtype}, in {_line()}")
         tensor: AccelTensor = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
             cls,
             real.shape,

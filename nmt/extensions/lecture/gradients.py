@@ -97,5 +97,5 @@ def _norms(model: Seq2Seq, pairs: Pairs, vocabularies: Vocabularies) -> npt.NDAr
         if any(each.shape[:2] != batch.source_BS.shape for each in caught):
             raise UserError("The model doesn't embed the source words one by one.", "Name a model of sentences.")
         gradients = torch.autograd.grad(loss, caught)
-    norms: npt.NDArray[np.float64] = sum(gradients).norm(dim=2).double().cpu().numpy()  # type: ignore[union-attr]
+    norms: npt.NDArray[np.float64] = sum(gradients).norm(dim=2).cpu().double().numpy()  # type: ignore[union-attr]
     return norms

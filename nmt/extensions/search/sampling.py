@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nmt.core.device import float64_device
 from nmt.decoding.finite import explained_search, is_valid
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
@@ -25,7 +26,8 @@ def sample(batch: SearchBatch, processors: Sequence[LogitsProcessor]) -> list[li
     num_samples, device = options.beam_size, batch.source_BS.device
     longest = int(batch.limit_B.max())
     rows = zip(batch.source_BS.tolist(), batch.source_length_B.tolist(), strict=True)
-    uniform_NT = torch.cat([uniform_numbers(options.seed, ids[:n], num_samples, longest) for ids, n in rows]).to(device)
+    uniform_NT = torch.cat([uniform_numbers(options.seed, ids[:n], num_samples, longest) for ids, n in rows])
+    uniform_NT = uniform_NT.to(float64_device(device))
     sentence_N = torch.arange(len(batch.source_BS), device=device).repeat_interleave(num_samples)
     state = model.start(batch.source_BS, batch.source_length_B).reorder(sentence_N)
     tokens_Nt = torch.full((len(sentence_N), 1), target.sos, device=device)
@@ -39,7 +41,7 @@ def sample(batch: SearchBatch, processors: Sequence[LogitsProcessor]) -> list[li
         model_log_p_LV = logits_LV.log_softmax(1)
         for processor in processors:
             processor(logits_LV, tokens_Nt[live_L], sentence_N[live_L], batch)
-        token_L = draw(logits_LV, uniform_NT[live_L, step], options)
+        token_L = draw(logits_LV, uniform_NT[live_L.to(uniform_NT.device), step], options)
         token_N = torch.full_like(sentence_N, target.eos).index_copy(0, live_L, token_L)
         log_p_N = log_p_N.index_add(0, live_L, model_log_p_LV.gather(1, token_L[:, None])[:, 0])
         num_invalid = (~is_valid(logits_LV.amax(1) + log_p_N[live_L])).sum()
@@ -72,13 +74,14 @@ def draw(logits_NV: Tensor, uniform_N: Tensor, options: DecodingOptions) -> Tens
     """A token for each row, from its distribution at a temperature, truncated by ``top_k`` and ``top_p``. [N]
 
     ``top_k`` keeps the k likeliest (Fan et al. 2018); ``top_p`` as few of the likeliest as have together a
-    probability of p or more (Holtzman et al. 2020). C counts the candidates that may be drawn.
+    probability of p or more (Holtzman et al. 2020). C counts the candidates that may be drawn. It is computed where
+    ``uniform_N`` is.
     """
     is_cut, count = options.top_k is not None or options.top_p < 1, logits_NV.shape[1]
     logits_NC, token_NC = logits_NV, torch.arange(count, device=logits_NV.device).expand_as(logits_NV)
     if is_cut:  # without a limit the order doesn't matter, and sorting would take most of the time of a step
         logits_NC, token_NC = logits_NV.topk(min(options.top_k or count, count), dim=1)
-    p_NC = (logits_NC.double() / options.temperature).softmax(1)
+    p_NC = (logits_NC.to(uniform_N.device).double() / options.temperature).softmax(1)
     if is_cut:
         p_NC = p_NC.masked_fill(p_NC.cumsum(1) - p_NC >= options.top_p, 0.0)
     up_to_NC = p_NC.cumsum(1)
@@ -86,4 +89,4 @@ def draw(logits_NV: Tensor, uniform_N: Tensor, options: DecodingOptions) -> Tens
     # Rounding may carry the product up to the sum, past the end of what is possible.
     drawn_N1 = (uniform_N[:, None] * total_N1).minimum(total_N1.nextafter(torch.zeros_like(total_N1)))
     chosen_N1 = torch.searchsorted(up_to_NC, drawn_N1, right=True).clamp(max=logits_NC.shape[1] - 1)
-    return token_NC.gather(1, chosen_N1)[:, 0]
+    return token_NC.gather(1, chosen_N1.to(token_NC.device))[:, 0]
