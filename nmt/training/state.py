@@ -162,14 +162,12 @@ def load_optimizer(
 
 def random_tensors(device: torch.device) -> dict[str, Tensor]:
     """Returns the states of torch's random generators."""
-    tensors = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        tensors["cuda"] = torch.cuda.get_rng_state(device)
-    return tensors
+    own = {} if device.type == "cpu" else {device.type: torch.get_device_module(device).get_rng_state(device)}
+    return {"cpu": torch.get_rng_state()} | own
 
 
 def load_random(tensors: Mapping[str, Tensor], device: torch.device) -> None:
     """Restores the states of :func:`random_tensors`."""
     torch.set_rng_state(tensors["cpu"])
-    if device.type == "cuda" and "cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["cuda"], device)
+    if device.type != "cpu" and device.type in tensors:
+        torch.get_device_module(device).set_rng_state(tensors[device.type], device)

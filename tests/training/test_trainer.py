@@ -22,8 +22,17 @@ from nmt.models.weights import weights_of
 from nmt.training import objective as objective_module
 from nmt.training.data import prepare_data
 from nmt.training.run import train
+from nmt.training.state import load_random, random_tensors
 from nmt.training.trainer import MAX_SKIPPED, Trainer
 from nmt.training.validation import Validator
+
+
+def test_a_checkpoint_keeps_the_random_numbers_of_a_mac(monkeypatch: pytest.MonkeyPatch) -> None:
+    device, states = torch.device("mps"), [torch.zeros(3, dtype=torch.uint8)]
+    monkeypatch.setattr("torch.mps.get_rng_state", lambda device: states[0])
+    monkeypatch.setattr("torch.mps.set_rng_state", lambda state, device: states.append(state))
+    load_random(random_tensors(device), device)
+    assert states[1] is states[0]
 
 
 def assert_identical(ours: Any, theirs: Any) -> None:
