@@ -111,15 +111,15 @@ class Objective(nn.Module):
         return token_loss(features_BTD, output, target_BT, length_B, self._smoothing, self._logits_losses)
 
 
-_CPU_MESSAGES = ("not enough memory", "can't allocate memory", "Cannot allocate memory")
-"""Messages of PyTorch's CPU allocator for exhausted memory, in a plain RuntimeError."""
+_OOM_MESSAGES = ("not enough memory", "can't allocate memory", "Cannot allocate memory", "MPS backend out of memory")
+"""Messages of PyTorch's allocators of the CPU and of MPS for exhausted memory, in a plain RuntimeError."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Returns whether an allocation failed, on a GPU or on the CPU."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(message in str(error) for message in _CPU_MESSAGES)
+    return isinstance(error, RuntimeError) and any(message in str(error) for message in _OOM_MESSAGES)
 
 
 def split_on_oom(

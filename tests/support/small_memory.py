@@ -23,6 +23,7 @@ ERRORS = {
         "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
         "allocate 8000000000000 bytes. Error code 12 (Cannot allocate memory)"
     ),
+    "MPS": RuntimeError("MPS backend out of memory (MPS allocated: 5.56 GB, max allowed: 6.80 GB)."),
     "Python": MemoryError(),
 }
 

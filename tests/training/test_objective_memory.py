@@ -16,7 +16,7 @@ from nmt.training.run import train
 from nmt.training.state import optimizer_tensors
 
 
-@pytest.mark.quick("GPU-*")
+@pytest.mark.quick("GPU-*", "MPS-forward")
 @pytest.mark.parametrize("where", ["forward", "backward"])
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
 def test_an_update_in_parts_is_the_update_at_once(
