@@ -151,6 +151,6 @@ def _zstd() -> Any:
         except ImportError:
             raise UserError(
                 "Zstandard files (.zst) need Python 3.14 or the package backports.zstd, which is not installed.",
-                "pip install 'nmt[zstd]', or use .gz or .xz.",
+                'pip install "nmt[zstd]", or use .gz or .xz.',
             ) from None
     return zstd

@@ -27,7 +27,7 @@ def extra(name: str, end: str = "") -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise UserError(f"The package {error.name} is not installed.", f"pip install 'nmt[{name}]'{end}") from None
+        raise UserError(f"The package {error.name} is not installed.", f'pip install "nmt[{name}]"{end}') from None
 
 
 SMALLEST_NUMBER, LARGEST_NUMBER = 2.0**-126, (2 - 2.0**-23) * 2.0**127

@@ -279,7 +279,7 @@ class TrainingOptions(Options):
         description="what is recorded at each validation, by name with its options; {film: {}}: how some sentences are "
         "translated, for `nmt inspect film`",
     )
-    tensorboard: bool = Field(False, description="write tensorboard/ too (pip install 'nmt[tensorboard]')")
+    tensorboard: bool = Field(False, description='write tensorboard/ too (pip install "nmt[tensorboard]")')
 
     @model_validator(mode="after")
     def _has_an_end(self) -> "TrainingOptions":

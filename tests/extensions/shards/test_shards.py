@@ -214,7 +214,7 @@ def test_what_cannot_be_done_is_explained_and_nothing_is_written(
 
 def test_ray_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match=r"pip install 'nmt\[ray\]'"):
+    with pytest.raises(UserError, match=r'pip install "nmt\[ray\]"'):
         RayExecutor(RayExecutor.Options(address="local"), None, "cpu", 1)
 
 

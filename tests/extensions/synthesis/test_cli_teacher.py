@@ -171,7 +171,7 @@ def test_the_budget_ends_a_run_that_can_be_resumed(distill: RunNmt, endpoint: En
 
 def test_a_missing_client_is_reported(distill: RunNmt, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx2", None)
-    assert "pip install 'nmt[teacher]'" in " ".join(distill("good", code=2).stderr.split())
+    assert 'pip install "nmt[teacher]"' in " ".join(distill("good", code=2).stderr.split())
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def test_learning_needs_gensim_and_frequent_words(text: Path, tmp_path: Path, mo
     with pytest.raises(UserError, match="no word occurs 1000 times"):
         learn_vectors([text], tmp_path / "v", Word2VecOptions(min_count=1000))
     monkeypatch.setitem(sys.modules, "gensim.models", None)
-    with pytest.raises(UserError, match=r"pip install 'nmt\[vectors\]'"):
+    with pytest.raises(UserError, match=r'pip install "nmt\[vectors\]"'):
         learn_vectors([text], tmp_path / "v", Word2VecOptions())
     assert not (tmp_path / "v").exists()
 
