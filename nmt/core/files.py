@@ -209,13 +209,32 @@ def locked(path: Path, what: str) -> Iterator[None]:
     """
     with explained(path):
         file = path.open("ab")
-    with file:
+    with file, _locked_on_windows(file, what):
         lock_file(file, what)
         yield
 
 
+@contextlib.contextmanager
+def _locked_on_windows(file: IO[Any], what: str) -> Iterator[None]:
+    """Locks the first byte, which nobody else can then read: not for files with content."""
+    try:
+        import msvcrt
+    except ImportError:
+        yield
+        return
+    lock: Any = msvcrt  # whose functions other systems don't declare
+    try:
+        lock.locking(file.fileno(), lock.LK_NBLCK, 1)
+    except PermissionError:
+        raise in_use(what) from None
+    try:
+        yield
+    finally:
+        lock.locking(file.fileno(), lock.LK_UNLCK, 1)
+
+
 def lock_file(file: IO[Any], what: str) -> None:
-    """Lock an open file until it is closed; see :func:`locked`."""
+    """Lock an open file with content until it is closed, where the system has advisory locks; see :func:`locked`."""
     try:
         import fcntl
     except ImportError:  # Windows has no advisory locks

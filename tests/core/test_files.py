@@ -13,7 +13,7 @@ from unittest.mock import Mock
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.core.files import check_unused, explained, new_folder, replacing
+from nmt.core.files import check_unused, explained, locked, new_folder, replacing
 
 
 def test_what_a_killed_process_left_is_deleted_by_the_next_success(tmp_path: Path) -> None:
@@ -65,3 +65,12 @@ def test_what_windows_holds_for_a_moment_is_renamed_later(tmp_path: Path, monkey
     with replacing(tmp_path / "out") as temporary:
         temporary.touch()
     assert (replace.call_count, sleep.call_count) == (4, 3)
+
+
+def test_one_process_at_a_time_writes_a_folder_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locking, path = Mock(side_effect=[None, PermissionError, None]), tmp_path / ".lock"
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.setitem(sys.modules, "msvcrt", Mock(locking=locking))
+    with locked(path, "first"), pytest.raises(UserError, match="second is being written"), locked(path, "second"):
+        pass
+    assert locking.call_count == 3, "the last one unlocks"
