@@ -1,10 +1,13 @@
 """The model card that a run writes when it ends."""
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 from fixture_types import RecipeMaker
 from run_files import read_metrics
 
+import nmt
 from nmt.training.run import train
 
 
@@ -23,3 +26,11 @@ def test_the_model_card_states_the_run_and_is_kept_when_it_was_edited(make_recip
     (tmp_path / "README.md").write_text(edited, "utf-8")
     train(make_recipe(max_steps=4, validate_every=2, metric="bleu"), tmp_path, resume=True)
     assert (tmp_path / "README.md").read_text("utf-8") == edited
+
+
+@pytest.mark.parametrize("options", [{"freeze": ["encoder"]}, {"lora": {"rank": 2}}], ids=["freeze", "lora"])
+def test_the_model_card_counts_weights_that_were_not_trained(
+    make_recipe: RecipeMaker, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    run = train(make_recipe("transformer", max_steps=1, **options), tmp_path)
+    assert f", {nmt.load(run).model.num_parameters:,} parameters |" in (run / "README.md").read_text("utf-8")
