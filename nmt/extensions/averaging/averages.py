@@ -114,9 +114,15 @@ def average_with_origin(directory: Path, share: float, output: Path) -> None:
     """
     check_unused(output)
     recipe, vocabularies, model = read_model(directory, torch.device("cpu"))
-    if recipe.training.finetune_from is None:
+    origin = recipe.training.finetune_from
+    if origin is None:
         raise UserError(f"{directory} was not fine-tuned from another model.", "Name a run that was fine-tuned.")
+    if not origin.is_dir():
+        raise UserError(
+            f"{directory} was fine-tuned from {origin}, which doesn't exist here.",
+            f"Start where it was trained, or correct training.finetune_from in {directory / 'recipe.yaml'}.",
+        )
     tuned = {name: weight.clone() for name, weight in weights_of(model).items()}
-    copy_weights(recipe.training.finetune_from, model, vocabularies, spells_new=False)
+    copy_weights(origin, model, vocabularies, spells_new=False)
     mean = {name: torch.lerp(tuned[name], weight, share) for name, weight in weights_of(model).items()}
     write_model(ModelDirectory(directory), mean, output)

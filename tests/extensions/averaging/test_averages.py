@@ -147,6 +147,9 @@ def test_the_average_with_the_origin_lies_between_both(make_recipe: RecipeMaker,
         average_with_origin(tuned, 0.25, tmp_path / "mean")
     with pytest.raises(UserError, match="was not fine-tuned"):
         average_with_origin(trained, 0.25, tmp_path / "other")
+    trained.rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"was fine-tuned from .*trained, which doesn't exist"):
+        average_with_origin(tuned, 0.25, tmp_path / "other")
 
 
 def test_weights_that_are_not_finite_are_not_averaged(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
