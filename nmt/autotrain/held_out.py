@@ -26,7 +26,9 @@ _WORD = re.compile(rf"[{UNSPACED}]|{_LETTER}+(?:[{MARKS}]+{_LETTER}*)*")
 """A word, or a character of a script without spaces; no digits, in which versions of a sentence differ."""
 
 
-def hold_out(pairs: Pairs, num_valid: int, num_test: int, seed: int) -> tuple[Pairs, Pairs, Pairs]:
+def hold_out(
+    pairs: Pairs, num_valid: int, num_test: int, seed: int, seen: Sequence[tuple[str, str]] = ()
+) -> tuple[Pairs, Pairs, Pairs]:
     """Divides a text into pairs for training, validation and test.
 
     Pairs whose source or target is the same but for case, digits and punctuation stay together, and so do those of
@@ -34,13 +36,15 @@ def hold_out(pairs: Pairs, num_valid: int, num_test: int, seed: int) -> tuple[Pa
 
     Args:
         num_valid, num_test: the most pairs to hold out; fewer where most of the text is alike.
+        seen: further text for training, which isn't in the result.
     """
     wanted = num_valid + num_test
     if not wanted:
         return pairs, [], []
-    keys = [tuple(map(key_of, pair)) for pair in pairs]
+    keys = [tuple(map(key_of, pair)) for pair in (*pairs, *seen)]
     groups = _alike(keys)
-    order = list(dict.fromkeys(groups))
+    own, known = groups[: len(pairs)], set(groups[len(pairs) :])
+    order = [group for group in dict.fromkeys(own) if group not in known]
     random.Random(seed).shuffle(order)
     sizes, candidates, count = Counter(groups), set[int](), 0
     for group in order:
@@ -63,8 +67,8 @@ def hold_out(pairs: Pairs, num_valid: int, num_test: int, seed: int) -> tuple[Pa
             parts[part].add(group)
             held[part] += sizes[group]
     both = parts[0] | parts[1]
-    train = [pair for pair, group in zip(pairs, groups, strict=True) if group not in both]
-    valid, test = ([pair for pair, group in zip(pairs, groups, strict=True) if group in part] for part in parts)
+    train = [pair for pair, group in zip(pairs, own, strict=True) if group not in both]
+    valid, test = ([pair for pair, group in zip(pairs, own, strict=True) if group in part] for part in parts)
     return train, valid, test
 
 

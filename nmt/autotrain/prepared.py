@@ -20,7 +20,7 @@ from nmt.autotrain.choice import (
     training_options,
 )
 from nmt.autotrain.held_out import MIN_PAIRS, SIZES, hold_out, key_of, near_copies, sizes_of
-from nmt.autotrain.texts import Pairs, Texts, languages_of, read_texts
+from nmt.autotrain.texts import Pairs, Texts, languages_of, line_pairs, read_texts
 from nmt.core.console import say, warn
 from nmt.core.errors import UserError
 from nmt.core.files import explained
@@ -79,6 +79,11 @@ class Request:
         """The recipe of the model to fine-tune."""
         assert self.start is not None
         return load_recipe(ModelDirectory(self.start).recipe)
+
+    @cached_property
+    def former(self) -> Texts:
+        """The text of the model to fine-tune."""
+        return text_of(self.start) if self.start else Texts()
 
     @property
     def deadline(self) -> float | None:
@@ -228,8 +233,14 @@ def prepare(request: Request, folder: Path) -> Prepared:
     texts.languages = source, target
     texts.valid, texts.test = ([p for p in own if all(map(str.strip, p))] for own in (texts.valid, texts.test))
     say(f"languages: {name_of(source)} to {name_of(target)}")
-    _hold_out(texts)
-    texts.synthetic = _unlike(texts.valid + texts.test, texts.synthetic)
+    if test := request.former.test:
+        num_read, texts.train = len(texts.train), _unlike(test, texts.train)
+        if not texts.train:
+            raise UserError(f"{names} have only text on which {request.start} is tested.", "Give other text.")
+        if num_left_out := num_read - len(texts.train):
+            say(f"left out {num_left_out:,} pairs like those on which {request.start} is tested")
+    _hold_out(texts, request.former)
+    texts.synthetic = _unlike(texts.valid + texts.test + test, texts.synthetic)
     if texts.synthetic:
         say(f"{len(texts.synthetic):,} synthetic pairs are trained on, too")
     known = texts.train + texts.synthetic
@@ -256,7 +267,7 @@ def prepare(request: Request, folder: Path) -> Prepared:
     if not encoded.fitting(texts.valid, vocabularies):
         texts.valid = encoded.pairs[: SIZES[0]]
         few = len(known) < MIN_PAIRS
-        why = "there are too few pairs to hold some out" if few else "nearly all pairs are alike and none is held out"
+        why = "too few pairs to hold some out" if few else "nearly all pairs are alike or known and none is held out"
         warn(f"{why}: {'validation is' if texts.test else 'the scores are those'} of text that the model has seen.")
     for side, language in enumerate(texts.languages):
         for split in ("train", "valid", "test", *(["synthetic"] if texts.synthetic else [])):
@@ -266,11 +277,23 @@ def prepare(request: Request, folder: Path) -> Prepared:
     return Prepared(request, texts, options, encoded, folder.absolute())
 
 
-def _hold_out(texts: Texts) -> None:
-    """Holds out text for the splits that were not given."""
-    sizes = sizes_of(len(texts.train))
+def text_of(model: Path) -> Texts:
+    """Reads the text of a model that was trained on text files; that of another model is empty."""
+    data = load_recipe(ModelDirectory(model).recipe).data
+    texts = Texts(languages=(data.source, data.target))
+    for split in ("train", "valid", "test"):
+        files = [model / "text" / f"{split}.{language}" for language in (data.source, data.target)]
+        if all(file.exists() for file in files):
+            setattr(texts, split, list(line_pairs(*files)))
+    return texts
+
+
+def _hold_out(texts: Texts, former: Texts) -> None:
+    """Holds out text for the splits that were not given, none that a model to fine-tune was trained on."""
+    seen = former.train if former.languages == texts.languages else []
+    sizes = sizes_of(len(texts.train) - sum(map(set(seen).__contains__, texts.train)))
     num_valid, num_test = (0 if own else size for own, size in zip((texts.valid, texts.test), sizes, strict=True))
-    texts.train, valid, test = hold_out(texts.train, num_valid, num_test, seed=1)
+    texts.train, valid, test = hold_out(texts.train, num_valid, num_test, 1, seen)
     texts.valid, texts.test = texts.valid or valid, texts.test or test
     if valid or test:
         say(f"held out {len(valid):,} pairs for validation and {len(test):,} for the test, none like one for training")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nmt.autotrain.choice import FALLING
-from nmt.autotrain.prepared import Request, prepare
-from nmt.autotrain.texts import Pairs, Texts, line_pairs
+from nmt.autotrain.prepared import Request, prepare, text_of
+from nmt.autotrain.texts import Pairs, Texts
 from nmt.core.console import print_table, quoted, say, warn
 from nmt.core.errors import UserError
 from nmt.core.files import remove_folder
@@ -77,13 +77,12 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
             if is_new:  # nothing was trained yet
                 shutil.rmtree(output, ignore_errors=True)
             raise
-        general = _read(request.start) if request.start else Texts()
         start = load(request.start) if request.start else None
-        before = [_scores(start, given)[1] for given in (texts, general)] if start else []
+        before = [_scores(start, given)[1] for given in (texts, request.former)] if start else []
         del start
         train(recipe, directory, on_event=on_event, deadline=request.deadline)
         unfinished.unlink()
-    report(output, texts, before, general)
+    report(output, texts, before, request.former)
     return output
 
 
@@ -102,7 +101,7 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
     if minutes is not None:
         recipe = _longer(output, recipe, minutes)
     train(recipe, directory, overrides=request.overrides, resume=True, on_event=on_event)
-    report(output, _read(output))
+    report(output, text_of(output))
     return output
 
 
@@ -136,17 +135,6 @@ def _longer(output: Path, recipe: Recipe, minutes: float) -> Recipe:
         recipe, max_minutes=minutes, max_steps=None, schedule=schedule | lengths, validate_every=every,
         patience=None if is_open else options.patience, expected_score=None,
     )  # fmt: skip
-
-
-def _read(model: Path) -> Texts:
-    """Reads the held-out text of a model that was trained on text files; that of another model is empty."""
-    data = load_recipe(ModelDirectory(model).recipe).data
-    texts = Texts(languages=(data.source, data.target))
-    for split in ("valid", "test"):
-        files = [model / "text" / f"{split}.{language}" for language in (data.source, data.target)]
-        if all(file.exists() for file in files):
-            setattr(texts, split, list(line_pairs(*files)))
-    return texts
 
 
 def _scores(model: Translator, texts: Texts) -> tuple[list[str], dict[str, Score]]:

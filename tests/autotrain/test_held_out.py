@@ -51,6 +51,15 @@ def test_repeated_and_nearly_repeated_sentences_are_not_divided() -> None:
     assert not [pair for pair in (*valid, *test) if long in pair[0]]
 
 
+def test_no_pair_like_text_that_a_model_was_trained_on_is_held_out() -> None:
+    pairs = [sentence(n) for n in range(400)]
+    seen = [(source.upper(), "?") for source, _ in pairs[:150]]
+    seen += [("!", f"{target} {target}") for _, target in pairs[150:200]]
+    train, valid, test = hold_out(pairs, 20, 30, seed=1, seen=seen)
+    assert (len(train), len(valid), len(test)) == (350, 20, 30)
+    assert {*valid, *test} <= {*pairs[200:]}
+
+
 def test_sentences_of_all_scripts_are_held_out_and_vowel_signs_tell_them_apart() -> None:
     def sentences(letters: str) -> list[str]:
         words = [f"{one}{other}" for one in letters for other in letters]

@@ -92,6 +92,32 @@ def test_two_files_and_minutes_give_a_tested_model_whose_recipe_repeats_it(
     assert "the test of the model that was fine-tuned" in shown
 
 
+@pytest.fixture(scope="module")
+def general(text: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> nmt.Run:
+    """A model of the first 200 pairs of the text."""
+    folder = tmp_path_factory.mktemp("general")
+    files = [folder / path.name for path in text]
+    for path, file in zip(text, files, strict=True):
+        file.write_text("".join(f"{line}\n" for line in [*read_lines(path)][:200]), "utf-8")
+    return nmt.train(*files, output=folder / "run", minutes=0.02, overrides=TINY)
+
+
+def test_a_model_is_fine_tuned_on_none_of_its_test_and_scored_on_none_of_its_text(
+    text: tuple[Path, Path], general: nmt.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepared = prepare(Request(text, 1.0, start=general), tmp_path / "text")
+    assert "pairs like those on which" in capsys.readouterr().err
+    before = {split: {*zip(*(read_lines(general / "text" / f"{split}.{side}") for side in ("en", "de")), strict=True)}
+              for split in ("train", "test")}  # fmt: skip
+    assert len(before["test"]) == 10
+    assert not before["test"] & {*prepared.texts.train}
+    assert before["train"] <= {*prepared.texts.train}
+    assert len(prepared.texts.test) == len(prepared.texts.valid) == 5, "a share of the new pairs"
+    assert not before["train"] & {*prepared.texts.test, *prepared.texts.valid}
+    with pytest.raises(UserError, match="only text on which"):
+        prepare(Request([general / "text" / f"test.{side}" for side in ("en", "de")], start=general), tmp_path)
+
+
 def test_few_pairs_are_trained_on_and_it_is_said_what_to_expect(
     text: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
