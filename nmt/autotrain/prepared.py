@@ -141,7 +141,9 @@ class Prepared:
             trained = request.trained.model_dump(mode="json")
             values |= {key: trained[key] for key in ("model", "decoding")}
             values["vocabulary"] = trained["vocabulary"] | {"path": None}
-            values["training"].update(finetune_from=str(request.start), learning_rate=TUNING_RATE, optimizer="adam")
+            values["training"].update(
+                finetune_from=str(request.start.absolute()), learning_rate=TUNING_RATE, optimizer="adam"
+            )
         for key, value in request.overrides.items():
             override(values, key, value)
         return validate(Recipe, values, "the recipe that was chosen")

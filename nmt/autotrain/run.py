@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,7 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
             if is_new:  # nothing was trained yet
                 shutil.rmtree(output, ignore_errors=True)
             raise
-        start = load(request.start) if request.start else None
-        before = [_scores(start, given)[1] for given in (texts, request.former)] if start else []
-        del start
+        before = _scores_before(request.start, texts, request.former) if request.start else []
         train(recipe, directory, on_event=on_event, deadline=request.deadline)
         unfinished.unlink()
     report(output, texts, before, request.former)
@@ -92,7 +91,8 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
         raise UserError(f"{output} holds no run that can be resumed.", "Leave out --resume.")
     recipe = load_recipe(directory.recipe)
     (output / UNFINISHED).unlink(missing_ok=True)
-    if request.start and Path(recipe.training.finetune_from or "") != request.start:
+    start = recipe.training.finetune_from
+    if request.start and (not start or start.resolve() != request.start.resolve()):
         raise UserError(f"{output} wasn't fine-tuned from {request.start}.", "Leave out --from.")
     if request.texts:
         say(f"going on with the text in {output / 'text'}")
@@ -100,8 +100,13 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
         recipe = _moved(directory, recipe)
     if minutes is not None:
         recipe = _longer(output, recipe, minutes)
+    texts, before, general = text_of(output), list[dict[str, Score]](), Texts()
+    if start:
+        with suppress(UserError):  # nothing else needs the model, which may be gone
+            former = text_of(start)
+            before, general = _scores_before(start, texts, former), former
     train(recipe, directory, overrides=request.overrides, resume=True, on_event=on_event)
-    report(output, text_of(output))
+    report(output, texts, before, general)
     return output
 
 
@@ -145,6 +150,12 @@ def _scores(model: Translator, texts: Texts) -> tuple[list[str], dict[str, Score
     translations = [t.text for t in model.translate([source for source, _ in pairs])]
     resamples = NUM_RESAMPLES if len(pairs) > 1 else 0
     return translations, score_corpus(translations, [[target for _, target in pairs]], num_resamples=resamples)
+
+
+def _scores_before(start: Path, texts: Texts, former: Texts) -> list[dict[str, Score]]:
+    """Returns the scores of a model to fine-tune, on the text to come and on its former text."""
+    model = load(start)
+    return [_scores(model, given)[1] for given in (texts, former)]
 
 
 def report(output: Path, texts: Texts, before: Sequence[dict[str, Score]] = (), general: Texts | None = None) -> None:

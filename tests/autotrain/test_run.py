@@ -118,6 +118,27 @@ def test_a_model_is_fine_tuned_on_none_of_its_test_and_scored_on_none_of_its_tex
         prepare(Request([general / "text" / f"test.{side}" for side in ("en", "de")], start=general), tmp_path)
 
 
+@pytest.mark.slow
+def test_a_fine_tuned_model_is_resumed_in_any_folder_and_compared_with_the_one_before(
+    text: tuple[Path, Path],
+    general: nmt.Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(general.parent)
+    nmt.train(*text, output=tmp_path / "tuned", minutes=0.02, start=general.name)
+    assert load_recipe(tmp_path / "tuned" / "recipe.yaml").training.finetune_from == Path(general)
+    first = capsys.readouterr().out
+    assert "the test of the model that was fine-tuned" in first
+    monkeypatch.chdir(tmp_path)
+    start = Path("..", *general.relative_to(tmp_path.parent).parts)
+    nmt.train(*text, output=tmp_path / "tuned", resume=True, start=start)
+    assert capsys.readouterr().out == first
+    with pytest.raises(UserError, match="wasn't fine-tuned from"):
+        nmt.train(*text, output=tmp_path / "tuned", resume=True, start=tmp_path)
+
+
 def test_few_pairs_are_trained_on_and_it_is_said_what_to_expect(
     text: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
