@@ -28,7 +28,8 @@ RETRIED = (408, 409, 425, 429)
 """Status codes that are retried, as are all from 500 up."""
 NO_SCORE = -100.0
 """Score of a candidate that is too long for the reverse model."""
-_REASONING = re.compile(r"<think>.*?</think>", re.DOTALL)
+_REASONING = re.compile(r"\A.*</think>|<think>.*", re.DOTALL)
+"""Some servers leave out the beginning, which is the end of the prompt, and some answers never come to the end."""
 
 
 class TeacherOptions(Options):

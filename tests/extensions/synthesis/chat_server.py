@@ -12,6 +12,8 @@ choices  answers with JSON of another form
 broken   always gives 503
 cut      reports that its answers were cut off
 wordy    reasons first, and answers in two lines
+late     the same, but the beginning of the reasoning is part of the prompt
+endless  reasons only
 ======== =============================================================================================
 """
 
@@ -90,6 +92,10 @@ class Handler(BaseHTTPRequestHandler):
             contents = [f"{contents[0]} {body.get('seed')}"]
         if kind == "wordy":
             contents = [f"<think>\nHmm.\n</think>\n\n{each}\nund\tso " for each in contents]
+        if kind == "late":
+            contents = [f"Hmm.\n</think>\n\n{each}\nund\tso" for each in contents]
+        if kind == "endless":
+            contents = [f"<think>\nHmm. {each}?" for each in contents]
         end = "length" if kind == "cut" else "stop"
         choices = [{"message": {"role": "assistant", "content": each}, "finish_reason": end} for each in contents]
         return self.answer(200, json.dumps({"choices": choices, "usage": {"total_tokens": 10 * len(choices)}}))

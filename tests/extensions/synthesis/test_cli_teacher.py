@@ -143,9 +143,11 @@ def test_samples_of_servers_that_give_one_choice(distill: RunNmt, endpoint: Endp
 
 @pytest.mark.slow
 def test_answers_become_lines(distill: RunNmt, tmp_path: Path) -> None:
-    distill("wordy")
-    assert all(line.endswith(" und so") and "Hmm" not in line for line in lines_of(tmp_path / "made" / "train.de"))
-    assert "most of them by 'empty'" in distill("cut", output="cut", code=2).stderr
+    for kind in ("wordy", "late"):
+        distill(kind, output=kind)
+        assert all(line.endswith(" und so") and "Hmm" not in line for line in lines_of(tmp_path / kind / "train.de"))
+    for kind in ("cut", "endless"):
+        assert "most of them by 'empty'" in distill(kind, output=kind, code=2).stderr
 
 
 @pytest.mark.slow
