@@ -26,6 +26,8 @@ MAX_RETRIES, FIRST_DELAY, MAX_DELAY = 6, 0.5, 60.0
 """Further attempts after a failed request; seconds before the first of them, doubled each time; maximum of these."""
 RETRIED = (408, 409, 425, 429)
 """Status codes that are retried, as are all from 500 up."""
+CUT_OFF = ("length", "content_filter")
+"""Reasons to finish of answers that are incomplete."""
 NO_SCORE = -100.0
 """Score of a candidate that is too long for the reverse model."""
 _REASONING = re.compile(r"\A.*</think>|<think>.*", re.DOTALL)
@@ -120,8 +122,8 @@ class ChatTeacher:
             choices = [
                 (choice["message"]["content"] or "", choice.get("finish_reason")) for choice in answer["choices"]
             ]
-            texts = ["" if end == "length" else " ".join(_REASONING.sub("", text).split()) for text, end in choices]
-            tokens = int((answer.get("usage") or {}).get("total_tokens", 0))
+            texts = ["" if end in CUT_OFF else " ".join(_REASONING.sub("", text).split()) for text, end in choices]
+            tokens = int((answer.get("usage") or {}).get("total_tokens") or 0)
             if not texts:
                 raise ValueError
         except (ValueError, KeyError, TypeError, AttributeError):

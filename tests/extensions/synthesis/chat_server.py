@@ -11,6 +11,7 @@ html     answers with a page
 choices  answers with JSON of another form
 broken   always gives 503
 cut      reports that its answers were cut off
+filter   reports that its answers were cut off by a filter, and a number of tokens that isn't known
 wordy    reasons first, and answers in two lines
 late     the same, but the beginning of the reasoning is part of the prompt
 endless  reasons only
@@ -96,9 +97,10 @@ class Handler(BaseHTTPRequestHandler):
             contents = [f"Hmm.\n</think>\n\n{each}\nund\tso" for each in contents]
         if kind == "endless":
             contents = [f"<think>\nHmm. {each}?" for each in contents]
-        end = "length" if kind == "cut" else "stop"
+        end = {"cut": "length", "filter": "content_filter"}.get(kind, "stop")
+        tokens = None if kind == "filter" else 10 * len(contents)
         choices = [{"message": {"role": "assistant", "content": each}, "finish_reason": end} for each in contents]
-        return self.answer(200, json.dumps({"choices": choices, "usage": {"total_tokens": 10 * len(choices)}}))
+        return self.answer(200, json.dumps({"choices": choices, "usage": {"total_tokens": tokens}}))
 
 
 if __name__ == "__main__":

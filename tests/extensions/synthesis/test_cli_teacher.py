@@ -146,7 +146,7 @@ def test_answers_become_lines(distill: RunNmt, tmp_path: Path) -> None:
     for kind in ("wordy", "late"):
         distill(kind, output=kind)
         assert all(line.endswith(" und so") and "Hmm" not in line for line in lines_of(tmp_path / kind / "train.de"))
-    for kind in ("cut", "endless"):
+    for kind in ("cut", "filter", "endless"):
         assert "most of them by 'empty'" in distill(kind, output=kind, code=2).stderr
 
 
