@@ -112,6 +112,8 @@ def distill(
         if target is not None:
             raise UserError(f"MODEL_DIR {model_dir} and --teacher are both given.", "Leave one of them out.")
         source, target = str(model_dir), None if source is None else Path(source)
+    elif given := teacher.model_dump(exclude_defaults=True):
+        raise UserError(f"--{next(iter(given))} has no effect without --teacher.", "Give --teacher, or leave it out.")
     if source is None:
         raise UserError("SOURCE is missing.", "Name the text to translate: nmt distill MODEL_DIR SOURCE.")
     if target is not None:

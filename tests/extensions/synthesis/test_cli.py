@@ -199,6 +199,7 @@ def test_bad_input_gets_a_message(run_nmt: RunNmt, corpus: Path, tmp_path: Path)
         (("backtranslate", MODEL, "-i", mono, "-o", output, "--min-score", 0.5), "--min-score"),
         (("distill", MODEL, mono, tmp_path / "one.de", "-o", output), f"has {NUM_LINES} lines"),
         (("distill", MODEL, mono, tmp_path, "-o", output), "not a regular file"),
+        (("distill", MODEL, mono, "-o", output, "--reverse", MODEL), "--reverse has no effect without --teacher"),
     ):
         done = run_nmt(*arguments)
         assert (done.returncode, done.stdout) == (2, ""), arguments
