@@ -17,7 +17,7 @@ from nmt.data.sources import FileText, check_repeatable
 from nmt.extensions.cleaning.pair_options import PairOptions
 from nmt.extensions.synthesis.synthesis import Synthesis, record, suffix_of, with_one_sample
 from nmt.extensions.synthesis.teacher import PROMPT, ChatTeacher, TeacherJob, TeacherOptions
-from nmt.recipe.schema import DecodingOptions
+from nmt.recipe.schema import DataOptions, DecodingOptions
 from nmt.translation.job import TranslationJob
 from nmt.translation.languages import check_language, name_of
 from nmt.translation.load import load
@@ -158,6 +158,7 @@ def _ask_teacher(
             "--languages must be those of source and target, and of --reverse.",
             "Write, for example, --languages de,en.",
         )
+    check_language(files[0], DataOptions(source=languages[0], target=languages[1]))
     prompt = "".join(f"{line}\n" for line in read_lines(teacher.prompt)) if teacher.prompt else PROMPT
     if "{text}" not in prompt:
         raise UserError(f"{teacher.prompt} doesn't contain {{text}}.", "Write {text} where the line is to stand.")

@@ -205,6 +205,7 @@ def test_an_endpoint_that_fails_gives_one_message(
         (["--teacher", "http://x", "--model", "m"], "--languages must be those of source and target"),
         (["--teacher", "http://x", "--model", "m", "--languages", "en,de", "--alpha", 1], "--alpha has no effect"),
         (["--teacher", "http://x", "--model", "m", "--languages", "en,de", "--min-score", -1], "--min-score needs"),
+        (["--teacher", "http://x", "--model", "m", "--languages", "de,en"], "mono.en seems to be en"),
         ([], "SOURCE is missing"),
     ],
 )
