@@ -10,6 +10,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pydantic import Field
 from nmt.alignment.links import json_line
 from nmt.core.errors import UserError, extra, shortened
 from nmt.core.jsonlines import parse_object
+from nmt.core.model_directory import ModelDirectory
 from nmt.recipe.options import Options
 from nmt.translation.translator import Translator
 
@@ -137,10 +139,11 @@ class ChatTeacher:
         self.tokens += tokens
         return texts, tokens
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """Returns a short hash of all inputs on which answers depend."""
-        settings = [self.options.model, self.prompt, self.fields, self.num_samples]
+        """Returns a short hash of all inputs on which answers and their scores depend."""
+        settings: list[Any] = [self.options.model, self.prompt, self.fields, self.num_samples]
+        settings += [ModelDirectory(self.options.reverse).digest()] if self.options.reverse else []
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -235,7 +238,7 @@ class TeacherJob:
                 self.teacher.tokens += int(record["tokens"])
             except (ValueError, KeyError, TypeError, StopIteration):
                 raise UserError(
-                    f"{name}, line {num_done:,} is not of this text, model, prompt and options.",
+                    f"{name}, line {num_done:,} is not of this text, model, prompt, reverse model and options.",
                     "Give those of the run that was stopped, or delete the file to start again.",
                 ) from None
         return num_done, []

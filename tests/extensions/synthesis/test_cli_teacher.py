@@ -108,13 +108,20 @@ def test_failures_are_retried_and_requests_are_parallel(distill: RunNmt, endpoin
     assert 1 < max(request["active"] for request in requests if request["body"]["model"] == "good") <= 4
 
 
-@pytest.mark.slow
-def test_the_reverse_model_chooses_and_filters(distill: RunNmt, endpoint: Endpoint, text: Path, tmp_path: Path) -> None:
-    """It claims to translate from German to English."""
-    reverse = shutil.copytree(MODEL, tmp_path / "de-en")
-    recipe = (reverse / "recipe.yaml").read_text("utf-8")
+@pytest.fixture
+def reverse(tmp_path: Path) -> Path:
+    """A model that claims to translate from German to English."""
+    folder = shutil.copytree(MODEL, tmp_path / "de-en")
+    recipe = (folder / "recipe.yaml").read_text("utf-8")
     recipe = recipe.replace("source: en\n  target: de", "source: de\n  target: en")
-    (reverse / "recipe.yaml").write_text(recipe, "utf-8")
+    (folder / "recipe.yaml").write_text(recipe, "utf-8")
+    return folder
+
+
+@pytest.mark.slow
+def test_the_reverse_model_chooses_and_filters(
+    distill: RunNmt, endpoint: Endpoint, text: Path, reverse: Path, tmp_path: Path
+) -> None:
     distill("good", "--reverse", reverse, "--beam-size", 3, "--drop-worst", 0.5, languages=False)
     assert endpoint.requests()[0]["body"].items() >= {"n": 3, "temperature": 1.0, "seed": 1}.items()
     scorer = nmt.load(reverse, "cpu")
@@ -160,11 +167,16 @@ def test_a_prompt_of_ones_own(distill: RunNmt, endpoint: Endpoint, text: Path, t
 
 
 @pytest.mark.slow
-def test_the_budget_ends_a_run_that_can_be_resumed(distill: RunNmt, endpoint: Endpoint, tmp_path: Path) -> None:
+def test_the_budget_ends_a_run_that_can_be_resumed(
+    distill: RunNmt, endpoint: Endpoint, reverse: Path, tmp_path: Path
+) -> None:
     stopped = distill("good", "--parallel", 1, "--budget", 100, code=2)
     assert "The budget of 100 tokens is used up: 100 were needed so far" in stopped.stderr
     assert len(endpoint.requests()) == 10
     assert not (tmp_path / "made").exists()
+    refused(
+        distill("good", "--reverse", reverse, "--resume", code=2), "line 1 is not of this text, model, prompt, reverse"
+    )
     distill("good", "--parallel", 1, "--budget", 110, "--resume", code=2)
     assert len(endpoint.requests()) == 11
     distill("good", "--parallel", 1, "--resume")
