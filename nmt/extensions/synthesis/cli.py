@@ -1,5 +1,6 @@
 """``nmt backtranslate`` and ``nmt distill``."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -196,7 +197,8 @@ def _synthesize(
         suffix_of(input),
     )
     n_best = 1 if references is None else effective.beam_size
-    job = TranslationJob(translator, record, options=TranslationOptions(n_best, decoding=decoding)).in_processes(input)
+    translation_options = TranslationOptions(n_best, decoding=decoding)
+    job = TranslationJob(translator, partial(record, translator), options=translation_options).in_processes(input)
     _write_pairs(job, synthesis, input, output, resume)
 
 

@@ -40,9 +40,12 @@ NOISE, MAX_SHIFT, FILLER = 0.1, 3, "<blank>"
 """Probability that a word is deleted, and that it is replaced by the filler; places that a word moves by at most."""
 
 
-def record(translation: Translation) -> str:
-    """A line of JSON with the source and, for each candidate, its text and its score."""
+def record(translator: Translator, translation: Translation) -> str:
+    """A line of JSON with the source and, for each candidate, its text and its score. A line that was cut has none:
+    its translation is that of its beginning."""
     candidates = [[c.text, round(c.log_probability / (len(c.tokens) + 1), 6)] for c in translation.n_best]
+    if len(translator.encode_source(translation.source)) > translator.max_pieces:
+        candidates = [["", 0.0]]
     return json_line({"source": translation.source, "candidates": candidates})
 
 

@@ -130,6 +130,16 @@ def test_compressed_text_gives_compressed_pairs(run_nmt: RunNmt, corpus: Path, t
         assert gzip.decompress(packed) == (tmp_path / "plain" / name).read_bytes()
 
 
+def test_the_translation_of_the_beginning_of_a_line_is_no_pair(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
+    lines = lines_of(corpus / "mono.en")
+    (tmp_path / "text.en").write_text("\n".join([*lines[:3], " ".join(lines)]), "utf-8")
+    options = ("--drop-worst", 0, "--beam-size", 1, *SHORT)
+    done = run_nmt("distill", MODEL, tmp_path / "text.en", "-o", tmp_path / "out", *options, check=True)
+    assert "line 4 has" in done.stderr
+    assert lines_of(tmp_path / "out" / "train.en") == lines[:3]
+    assert [json.loads(line)["filters"] for line in lines_of(tmp_path / "out" / "removed.jsonl")] == [["empty"]]
+
+
 SMALL_WINDOWS = (*SHORT, "--batch-size", 2, "--search", "sample", "--noise")
 """32 lines are translated together."""
 
