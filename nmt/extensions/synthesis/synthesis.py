@@ -116,9 +116,11 @@ class Synthesis:
         kept = ~np.any(list(removed.values()), axis=0)
         if not kept.any():
             worst = max(removed, key=lambda name: int(removed[name].sum()))
+            can_change = "Resume with another --min-score or --drop-worst (--resume)"
+            remedy = can_change if worst == SCORE else "Name another model or another text"
             raise UserError(
                 f"All {len(kept):,} pairs would be left out, most of them by {worst!r}.",
-                f"Resume with another --min-score or --drop-worst (--resume); the translations are kept in {records}.",
+                f"{remedy}; the translations are kept in {records}.",
             )
         report = {
             "lines": len(kept),

@@ -199,8 +199,10 @@ def test_bad_input_gets_a_message(run_nmt: RunNmt, corpus: Path, tmp_path: Path)
         (tmp_path / name).mkdir()
     (tmp_path / "there" / "file").write_text("of another run")
     (tmp_path / "one.de").write_text("Eine Zeile\n")
+    (tmp_path / "blank.en").write_text("\n \n")
     for arguments, expected in (
         (("backtranslate", MODEL, "-i", tmp_path / "empty.en", "-o", output), "nothing to translate"),
+        (("backtranslate", MODEL, "-i", tmp_path / "blank.en", "-o", tmp_path / "b"), "Name another model or another t"),
         (("backtranslate", MODEL, "-i", mono, "-o", tmp_path / "there"), "exists already"),
         (("backtranslate", MODEL, "-i", mono, "-o", tmp_path / "hollow"), "exists already"),
         (("backtranslate", MODEL, "-i", mono, "-o", tmp_path / "no" / "folder"), "mkdir -p"),
@@ -215,5 +217,6 @@ def test_bad_input_gets_a_message(run_nmt: RunNmt, corpus: Path, tmp_path: Path)
         assert (done.returncode, done.stdout) == (2, ""), arguments
         assert expected in done.stderr, arguments
         assert "Traceback" not in done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.en", "hollow", "one.de", "there"]
+    there = ["b.partial", "blank.en", "empty.en", "hollow", "one.de", "there"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == there
     assert [path.name for path in (tmp_path / "there").iterdir()] == ["file"]
