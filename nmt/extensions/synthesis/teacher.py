@@ -76,11 +76,11 @@ class ChatTeacher:
             body = {"model": self.options.model, "messages": [message], **self.fields}
             if self.num_samples > 1:
                 body |= {"n": self.num_samples - len(texts), "seed": body["seed"] + len(texts)}
-            found, used = await self._answer(client, body)
+            found, used = await self._answer(client, body, line)
             texts, tokens = texts + found, tokens + used
         return texts[: self.num_samples] or [""], tokens
 
-    async def _answer(self, client: Any, body: dict[str, Any]) -> tuple[list[str], int]:
+    async def _answer(self, client: Any, body: dict[str, Any], line: str) -> tuple[list[str], int]:
         """Returns the texts of one answer and its number of tokens; repeats requests that fail."""
         import httpx2
 
@@ -113,8 +113,10 @@ class ChatTeacher:
             if attempt < MAX_RETRIES:
                 await asyncio.sleep(delay)
         raise UserError(
-            f"{self.options.teacher} gave no translation after {attempt + 1} attempts: {failure}.",
-            "Check --teacher, --model, --timeout and the variable OPENAI_API_KEY; then go on with --resume.",
+            f"{self.options.teacher} gave no translation of {shortened(line)!r} after {attempt + 1} attempts: "
+            f"{failure}.",
+            "Check --teacher, --model, --timeout and the variable OPENAI_API_KEY, or empty this line if the server "
+            "refuses it alone; then go on with --resume.",
         )
 
     def _parse(self, content: bytes) -> tuple[list[str], int]:

@@ -15,6 +15,7 @@ filter   reports that its answers were cut off by a filter, and a number of toke
 wordy    reasons first, and answers in two lines
 late     the same, but the beginning of the reasoning is part of the prompt
 endless  reasons only
+strict   refuses lines that have more than 60 characters
 ======== =============================================================================================
 """
 
@@ -62,6 +63,8 @@ class Handler(BaseHTTPRequestHandler):
     def reply(self, body: dict[str, Any], kind: str, text: str) -> None:
         if self.path != "/v1/chat/completions" or kind == "unknown":
             return self.answer(404, '{"error": {"message": "no such model"}}')
+        if kind == "strict" and len(text.rpartition("\n\n")[2]) > 60:
+            return self.answer(400, "too long")
         if kind == "html":
             return self.answer(200, "<html>Welcome</html>")
         if kind == "choices":

@@ -202,7 +202,10 @@ def test_bad_input_gets_a_message(run_nmt: RunNmt, corpus: Path, tmp_path: Path)
     (tmp_path / "blank.en").write_text("\n \n")
     for arguments, expected in (
         (("backtranslate", MODEL, "-i", tmp_path / "empty.en", "-o", output), "nothing to translate"),
-        (("backtranslate", MODEL, "-i", tmp_path / "blank.en", "-o", tmp_path / "b"), "Name another model or another t"),
+        (
+            ("backtranslate", MODEL, "-i", tmp_path / "blank.en", "-o", tmp_path / "b"),
+            "Name another model or another t",
+        ),
         (("backtranslate", MODEL, "-i", mono, "-o", tmp_path / "there"), "exists already"),
         (("backtranslate", MODEL, "-i", mono, "-o", tmp_path / "hollow"), "exists already"),
         (("backtranslate", MODEL, "-i", mono, "-o", tmp_path / "no" / "folder"), "mkdir -p"),

@@ -183,6 +183,20 @@ def test_the_budget_ends_a_run_that_can_be_resumed(
     assert len(endpoint.requests()) == NUM_LINES - 1
 
 
+@pytest.mark.slow
+def test_a_line_that_the_server_refuses_is_named_and_can_be_emptied(
+    run_nmt: RunNmt, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    text, long = tmp_path / "text.en", "A sentence of this length is refused by the server, and it alone is named."
+    teacher = ("--teacher", endpoint.url, "--model", "strict", "--languages", "en,de", "-o", tmp_path / "made")
+    for lines, code in ((["A dog.", "A cat.", long, "A cow."], 2), (["A dog.", "A cat.", "", "A cow."], 0)):
+        text.write_text("\n".join(lines), "utf-8")
+        done = run_nmt("distill", text, *teacher, "--resume")
+        assert done.returncode == code, done.stderr
+        assert (f"gave no translation of '{long[:20]}" in done.stderr) == (code == 2)
+    assert lines_of(tmp_path / "made" / "train.en") == ["A dog.", "A cat.", "A cow."]
+
+
 def test_a_missing_client_is_reported(distill: RunNmt, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx2", None)
     assert 'pip install "nmt[teacher]"' in " ".join(distill("good", code=2).stderr.split())
@@ -194,8 +208,8 @@ def test_a_missing_client_is_reported(distill: RunNmt, monkeypatch: pytest.Monke
     [
         ("html", "answered with status 200, but not with a chat completion: '<html>Welcome</html>'"),
         ("choices", "answered with status 200, but not with a chat completion"),
-        ("unknown", 'gave no translation after 1 attempts: status 404: {"error": {"message": "no such model"}}'),
-        ("broken", "gave no translation after 3 attempts: status 503: overloaded"),
+        ("unknown", 'after 1 attempts: status 404: {"error": {"message": "no such model"}}'),
+        ("broken", "after 3 attempts: status 503: overloaded"),
     ],
 )
 def test_an_endpoint_that_fails_gives_one_message(
@@ -211,7 +225,7 @@ def test_an_endpoint_that_fails_gives_one_message(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--teacher", "http://127.0.0.1:9/v1", "--model", "m", "--languages", "en,de"], "gave no translation after 1"),
+        (["--teacher", "http://127.0.0.1:9/v1", "--model", "m", "--languages", "en,de"], "after 1 attempts"),
         (["--teacher", "localhost", "--model", "m", "--languages", "en,de"], "is not a URL"),
         (["--teacher", "http://x", "--languages", "en,de"], "--teacher needs the name of a model"),
         (["--teacher", "http://x", "--model", "m"], "--languages must be those of source and target"),
