@@ -197,6 +197,11 @@ def test_a_line_that_the_server_refuses_is_named_and_can_be_emptied(
     assert lines_of(tmp_path / "made" / "train.en") == ["A dog.", "A cat.", "A cow."]
 
 
+def test_a_key_that_no_header_can_have_is_reported(distill: RunNmt, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "Schlüssel")
+    refused(distill("good", code=2), "OPENAI_API_KEY has characters that are not ASCII")
+
+
 def test_a_missing_client_is_reported(distill: RunNmt, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx2", None)
     assert 'pip install "nmt[teacher]"' in " ".join(distill("good", code=2).stderr.split())
