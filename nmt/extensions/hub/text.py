@@ -66,7 +66,8 @@ def _reach_hub(name: str) -> None:
 class HubText(ParallelText):
     """A split of a data set that the ``datasets`` library loads, by its name on the hub or from a folder.
 
-    A row has a column for each language, or a column ``translation`` that maps languages to text.
+    A row has a column for each language, or a column ``translation`` that maps languages to text. Text that is missing
+    is empty; a UserError is raised for what is not text.
     """
 
     class Options(groups.Options):
@@ -78,9 +79,11 @@ class HubText(ParallelText):
         self._languages = languages
         self._rows = load_split(options.name, options.config, split)
         columns = self._rows.column_names
-        self._nested = "translation" in columns
-        if self._nested:
-            columns = list(self._rows[0]["translation"]) if len(self._rows) else list(self._languages)
+        cells = (row["translation"] for row in self._rows) if "translation" in columns else ()
+        first = next(filter(None, cells), None)
+        self._nested = isinstance(first, dict)
+        if isinstance(first, dict):
+            columns = list(first)
         missing = [language for language in self._languages if language not in columns]
         if missing:
             raise UserError(
@@ -89,10 +92,16 @@ class HubText(ParallelText):
             )
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        source, target = self._languages
-        for row in self._rows:
-            texts = row["translation"] if self._nested else row
-            yield one_line(texts[source] or ""), one_line(texts[target] or "")
+        for number, row in enumerate(self._rows, start=1):
+            texts = (row["translation"] or {}) if self._nested else row
+            sides = [texts.get(language) for language in self._languages]
+            if other := [side for side in sides if not isinstance(side, str | None)]:
+                raise UserError(
+                    f"{self.name}, row {number:,}: {other[0]!r} is not text.",
+                    "Name two columns of text as data.source and data.target.",
+                )
+            source, target = (one_line(side or "") for side in sides)
+            yield source, target
 
     def fingerprint(self) -> str:
         return digest(f"{self._rows._fingerprint}{self._languages}")

@@ -48,6 +48,20 @@ def test_line_breaks_and_missing_text_in_a_data_set_do_no_harm(tmp_path: Path) -
     assert list(opened(tmp_path)) == [("eins zwei drei", "one"), ("", "two")]
 
 
+def test_columns_that_are_not_text_are_refused_and_one_of_text_may_be_called_translation(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("de,en,translation\neins,1,one\nzwei,2,two\n", "utf-8")
+    with pytest.raises(UserError, match=r"(?s)row 1: 1 is not text.*data\.source and data\.target"):
+        list(opened(tmp_path))
+    assert list(opened(tmp_path, target="translation")) == [("eins", "one"), ("zwei", "two")]
+
+
+def test_rows_without_translations_are_empty_pairs(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(
+        '{"translation": null}\n{"translation": {"de": "eins", "en": "one"}}\n', "utf-8"
+    )
+    assert list(opened(tmp_path)) == [("", ""), ("eins", "one")]
+
+
 def test_a_single_saved_data_set_is_for_training_and_not_for_validation_too(tmp_path: Path) -> None:
     datasets.Dataset.from_list([{"de": de, "en": en} for de, en in PAIRS]).save_to_disk(tmp_path)
     assert list(opened(tmp_path)) == PAIRS
