@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from nmt.core.console import say, warn
-from nmt.core.errors import UserError
+from nmt.core.errors import UserError, shortened
 from nmt.data.sources import ParallelText, aliases, digest, one_line
 from nmt.recipe import options as groups
 
@@ -27,10 +27,10 @@ def load_split(name: str, config: str | None, split: str) -> Any:
                 _reach_hub(name)
             loaded = datasets.load_dataset(name, config)
     except Exception as error:  # the library raises a dozen kinds, all of them about the user's data set
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = " ".join(str(error).splitlines()[:2]) or type(error).__name__  # the second one has what can be chosen
         raise UserError(
-            f"The data set {name!r} can't be loaded: {first_line}",
-            "Check the name and the connection, or use files of your own: --set data.root=FOLDER "
+            f"The data set {name!r} can't be loaded: {shortened(reason, 400)}",
+            "Check the name, hub_config and the connection, or use files of your own: --set data.root=FOLDER "
             "with train.LANGUAGE and val.LANGUAGE in it.",
         ) from None
     if not isinstance(loaded, dict):

@@ -74,6 +74,15 @@ def test_a_data_set_that_does_not_exist_is_explained(tmp_path: Path) -> None:
         opened(tmp_path / "nothing")
 
 
+def test_a_data_set_with_several_configurations_names_them(tmp_path: Path) -> None:
+    configs = [f"- config_name: {name}\n  data_files: {name}.jsonl\n" for name in ("old", "new")]
+    for name in ("old", "new"):
+        (tmp_path / f"{name}.jsonl").write_text('{"de": "eins", "en": "one"}\n', "utf-8")
+    (tmp_path / "README.md").write_text(f"---\nconfigs:\n{''.join(configs)}---\n", "utf-8")
+    with pytest.raises(UserError, match=r"(?s)available configs: \['old', 'new'\].*hub_config"):
+        opened(tmp_path)
+
+
 @pytest.mark.slow
 def test_a_hub_that_does_not_answer_is_given_up_in_bounded_time(python: Path, tmp_path: Path) -> None:
     """The server accepts connections and is silent; the libraries alone would try again for minutes."""
