@@ -74,8 +74,9 @@ class ExportedModel:
         CTranslate2 knows the length penalties ``none`` and ``average``. With another one, its beam search has
         ``average`` with alpha 1, and its hypotheses are ranked by the penalty of the options.
         """
-        limits, skipped = max_lengths(lengths(sources), options).tolist(), len(self._prefix)
-        alpha = length_penalty(options).exponent
+        limits = (max_lengths(lengths(sources), options) - 1).clamp(1, self._longest).tolist()  # without EOS
+        longest = max(limits, default=1)  # one limit for all sentences of a call
+        alpha, skipped = length_penalty(options).exponent, len(self._prefix)
         found = self._translate_batch(
             sources,
             beam_size=options.beam_size,
@@ -85,20 +86,29 @@ class ExportedModel:
             return_scores=True,
             use_vmap=options.shortlist is not None,
             max_batch_size=options.batch_size,
-            max_decoding_length=skipped + min(max(limits, default=1), self._longest),  # one for all sentences of a call
+            max_decoding_length=skipped + longest,
         )
-        results = []
-        for of_sentence, limit in zip(found, limits, strict=True):
+        results: list[list[Hypothesis]] = []
+        for source, of_sentence, limit in zip(sources, found, limits, strict=True):
+            targets = [[self._ids[token] for token in tokens[skipped:]] for tokens in of_sentence.hypotheses]
+            cut = [(source, ids) for ids in targets if len(ids) >= limit]
+            if cut and limit < longest:
+                results += self.search([source], options)
+                continue
+            ends = iter(self.score(cut) if cut else ())  # EOS counts as in nmt; CTranslate2 leaves it out there
             hypotheses = [
-                self._hypothesis(tokens[skipped : skipped + limit], score * (len(tokens) + 1) ** alpha, options)
-                for tokens, score in zip(of_sentence.hypotheses, of_sentence.scores, strict=True)
+                self._hypothesis(
+                    ids, sum(next(ends)) if len(ids) >= limit else score * (skipped + len(ids) + 1) ** alpha, options
+                )
+                for ids, score in zip(targets, of_sentence.scores, strict=True)
             ]
             results.append(sorted(hypotheses, key=lambda each: -each.score))
         return results
 
-    def _hypothesis(self, tokens: Sequence[str], log_probability: float, options: DecodingOptions) -> Hypothesis:
-        score = length_normalised(options, torch.tensor(log_probability), len(tokens) + 1)
-        return Hypothesis([self._ids[token] for token in tokens], float(score), log_probability)
+    @staticmethod
+    def _hypothesis(ids: list[int], log_probability: float, options: DecodingOptions) -> Hypothesis:
+        score = length_normalised(options, torch.tensor(log_probability), len(ids) + 1)
+        return Hypothesis(ids, float(score), log_probability)
 
     def score(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[list[float]]:
         """Returns log-probabilities of the tokens and EOS of given translations: ids of source and target."""
