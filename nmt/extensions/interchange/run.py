@@ -24,7 +24,7 @@ from nmt.translation.translator import Translator
 PATIENCE = {"first": 1.0, "likely": 1.0, "exact": 2.0}
 """Patience of CTranslate2's beam search, which stops when ``patience * beam_size`` hypotheses are finished, for each
 ``early_stopping``: 1 is the same as ``first``, and nearer to ``likely`` than 2, which takes 1.25 times as long."""
-SEARCHED = ("search", "beam_groups", "coverage_penalty", "logits_processors")
+SEARCHED = ("search", "beam_groups", "coverage_penalty", "prune", "logits_processors")
 """Options whose plain values the searches of exported models need; PyTorch searches with others."""
 QUANTIZATIONS: dict[str, Quantization | None] = {
     "fp32": None, "auto": None, "bf16": "bfloat16", "fp16": "float16", "int8": "int8",
@@ -128,8 +128,8 @@ class ExportedSearcher:
 
     Args:
         search: returns the best translations of encoded sentences by beam search, best first.
-        fallback: does the searches that exported models don't have: with constraints, logits processors, sampling, beam
-            groups or a coverage penalty.
+        fallback: does the searches that exported models don't have: with constraints, logits processors, sampling,
+            pruning, beam groups or a coverage penalty.
     """
 
     is_stepwise = False

@@ -108,7 +108,7 @@ def test_with_the_rule_of_ctranslate2_the_candidates_are_the_same(trained: Path,
     own = load(trained, "cpu")
     exported, plain = exported_translator(own), {"n_best": 4, "beam_size": 4, "early_stopping": "first"}
     limits = [{"max_length": 3}, {"max_length_ratio": 0.5, "max_length_extra": 1}]  # of all lines, and of each its own
-    for options in (plain, *(plain | limit for limit in limits)):
+    for options in (plain, plain | {"prune": 1.0}, *(plain | limit for limit in limits)):
         for here, there in zip(own.translate(lines, **options), exported.translate(lines, **options), strict=True):
             assert [candidate.text for candidate in here.n_best] == [candidate.text for candidate in there.n_best]
             assert [c.score for c in here.n_best] == pytest.approx([c.score for c in there.n_best], abs=1e-4)
