@@ -86,6 +86,7 @@ class ExportedModel:
             return_scores=True,
             use_vmap=options.shortlist is not None,
             max_batch_size=options.batch_size,
+            max_input_length=0,
             max_decoding_length=skipped + longest,
         )
         results: list[list[Hypothesis]] = []
@@ -116,6 +117,7 @@ class ExportedModel:
         found = self._model.score_batch(
             [self._tokens(source) for source, _ in pairs],
             [self._prefix + [target.token(i) for i in ids] for _, ids in pairs],
+            max_input_length=0,
         )
         return [list(result.log_probs)[len(self._prefix) :] for result in found]
 

@@ -114,6 +114,17 @@ def test_with_the_rule_of_ctranslate2_the_candidates_are_the_same(trained: Path,
             assert [c.score for c in here.n_best] == pytest.approx([c.score for c in there.n_best], abs=1e-4)
 
 
+def test_a_line_is_read_as_far_as_nmt_reads_it(trained: Path) -> None:
+    translator = load(trained, "cpu")
+    data = translator.recipe.data.model_copy(update={"max_length": 1000})
+    translator = translator.replaced(recipe=translator.recipe.model_copy(update={"data": data}))
+    line = "der Hund sieht den Mond. " * 120
+    assert 1024 < len(translator.encode_source(line)) < translator.max_pieces
+    options = {"beam_size": 2, "early_stopping": "first", "max_length": 5}
+    exported = exported_translator(translator)
+    assert exported(line, **options).score == pytest.approx(translator(line, **options).score, abs=1e-4)
+
+
 @pytest.mark.extension("shortlist")
 def test_a_shortlist_is_that_of_nmt(
     trained: Path, lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
