@@ -189,6 +189,8 @@ class CTranslate2Engine(Engine):
     ) -> Translator:
         if ensemble:
             raise UserError("CTranslate2 searches with one model.", "Remove --ensemble or --engine.")
+        if device not in ("auto", "cpu"):
+            raise UserError(f"CTranslate2 searches on the CPU, and not on {device}.", "Remove --device or --engine.")
         return exported_translator(load(model_dir, "cpu"), quantization=QUANTIZATIONS[precision])
 
 

@@ -310,6 +310,8 @@ def test_nmt_translate_searches_with_it(trained: Path, lines: list[str], tmp_pat
     assert sum(map(eq, ours, theirs)) >= len(lines) - 2  # an endless one is cut elsewhere
     done = run_nmt("translate", trained, *options, "--engine", "ctranslate2", "--ensemble", trained)
     refused(done, "Remove --ensemble or --engine.")
+    done = run_nmt("translate", trained, *options, "--engine", "ctranslate2", "--device", "cuda")
+    refused(done, "Remove --device or --engine.")
 
 
 @pytest.mark.slow
