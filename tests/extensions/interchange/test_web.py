@@ -163,7 +163,8 @@ for (const { first, ...options } of cases) {
   const translator = new Translator({ ...config, first, decoding: options }, [encoder, step], files);
   translator.source.encode = (line) => sources[line];
   try {
-    results.push((await translator.translate(Object.keys(sources))).map(({ ids, score }) => [ids, score]));
+    const lines = Object.keys(sources).map((line) => `\\ufeff${line}\\u00ad`);
+    results.push((await translator.translate(lines)).map(({ ids, score }) => [ids, score]));
   } catch (error) {
     results.push(error.message);
   }

@@ -7,6 +7,7 @@ import { openVocabulary } from "./tokenizer.js";
 // What a search reads of step.onnx; as in runtime/translate.py.
 const SHORTLIST = "shortlist.bin";
 const BEST = ["end", "best.value", "best.parent", "best.token"];
+const INVISIBLE = /[\u00ad\u2060\ufeff]/g;
 const NOT_FINITE = "The model gives log-probabilities that are not finite: its weights are damaged or too large for their type. Export it again.";
 
 // Scores of hypotheses by their log-probabilities and lengths, EOS counted, as in nmt/decoding/ranking.py.
@@ -109,7 +110,8 @@ export class Translator {
    */
   async translate(lines, changes = {}, onProgress = () => {}) {
     const options = { ...this.config.decoding, ...changes };
-    const whole = lines.map((line) => this.source.encode(line)), sources = whole.map((ids) => ids.slice(0, this.config.max_pieces));
+    const whole = lines.map((line) => this.source.encode(line.replace(INVISIBLE, "")));
+    const sources = whole.map((ids) => ids.slice(0, this.config.max_pieces));
     const results = sources.map((source, i) => ({ source, isCut: source.length < whole[i].length, ids: [], text: "", score: 0 }));
     const order = [...sources.keys()].filter((i) => sources[i].length).sort((a, b) => sources[b].length - sources[a].length);
     let done = lines.length - order.length;

@@ -30,6 +30,8 @@ Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
 TAG, MARIAN_TAG = re.compile(r"\s*(<[^<>\s]+>)\s*"), re.compile(r"(>>[^<>\s]+<<)")
 SPACE = "\u2581"
+INVISIBLE = dict.fromkeys((0xAD, 0x2060, 0xFEFF))
+"""Soft hyphens, word joiners and byte order marks, which nmt leaves out of a line, too."""
 WINDOW = 16
 """Batches that are read before they are sorted by length and translated."""
 LENGTH_PENALTIES: dict[str, Callable[[Any, Any, float], Any]] = {
@@ -196,7 +198,7 @@ class Model:
             yield from self._translated(window, options)
 
     def _translated(self, lines: Sequence[str], options: Mapping[str, Any]) -> Iterator[str]:
-        encoded = [self.encode(line)[: self.config["max_pieces"]] for line in lines]
+        encoded = [self.encode(line.translate(INVISIBLE))[: self.config["max_pieces"]] for line in lines]
         found = iter(self.search([ids for ids in encoded if ids], **options))
         for ids in encoded:
             hypotheses = next(found) if ids else []

@@ -20,7 +20,7 @@ def folder(onnx_folder: Path) -> Path:
 
 def test_the_file_in_the_folder_translates_without_torch_and_nmt(onnx_folder: Path, tiny_corpus: Path) -> None:
     folder = onnx_folder / "onnx"
-    text = (tiny_corpus / "val.de").read_text("utf-8") + "\n  Der  Hund\u2028schläft.\n"
+    text = (tiny_corpus / "val.de").read_text("utf-8") + "\n  Der  Hu\ufeffnd\u2028schl\u00adäft.\n"
     code = (
         "import runpy, sys, atexit\n"
         "atexit.register(lambda: print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr))\n"
