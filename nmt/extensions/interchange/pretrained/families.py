@@ -137,15 +137,16 @@ def read_config(directory: Path) -> tuple[Family, Config]:
         raise UserError(f"{path}: model_type is {kind!r}, which nmt can't represent.", f"It imports {known}.")
     family = FAMILIES[kind]
     generation = directory / "generation_config.json"
-    values = family.defaults | values | (read_json(generation) if generation.is_file() else {})
-    values = {key: value for key, value in values.items() if value is not None}
+    parts = (family.defaults, values, read_json(generation) if generation.is_file() else {})
+    values = {key: value for part in parts for key, value in part.items() if value is not None}
     try:
         return family, Config.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        key = first["loc"][0]
+        key = str(first["loc"][0])
+        where = path if parts[-1].get(key) is None else generation
         raise UserError(
-            f"{path}: {key} is {values.get(str(key))!r}, which nmt can't represent: {first['msg']}.",
+            f"{where}: {key} is {values.get(key)!r}, which nmt can't represent: {first['msg']}.",
             "Check the download, or choose another model.",
         ) from None
 

@@ -181,6 +181,10 @@ FC1 = "model.encoder.layers.1.fc1.weight"
             marks=pytest.mark.posix,  # Windows doesn't tell
         ),
         (with_keys("config.json", length_penalty=float("inf")), "length_penalty is inf"),
+        (
+            lambda folder: write_json(folder / "generation_config.json", {"num_beams": "many"}),
+            "generation_config.json: num_beams is 'many'",
+        ),
         (with_keys("config.json", vocab_size=100), "doesn't fit the weights"),
         (with_keys("config.json", pad_token_id=3), "pad_token_id is 3"),
         (with_keys("config.json", decoder_start_token_id=0), "decoder_start_token_id"),
@@ -240,6 +244,7 @@ def test_one_embedding_for_both_sides_may_have_an_output_layer_of_its_own(tmp_pa
     [
         ({"num_beams": 3, "length_penalty": 0.6, "early_stopping": True}, (3, "average", 0.6, "first")),
         ({"early_stopping": "never"}, (6, "average", 2.0, "exact")),
+        ({"num_beams": None, "length_penalty": None, "pad_token_id": None}, (6, "average", 2.0, "likely")),
         (None, (6, "average", 2.0, "likely")),
     ],
 )
