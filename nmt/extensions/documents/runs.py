@@ -14,8 +14,8 @@ from nmt.extensions.documents.tags import Content, Node
 
 _IGNORED = {"lang", "altLang", "noProof", "rPrChange", "dirty", "err", "smtClean"}
 """Properties of runs, as elements or attributes, that don't change their looks."""
-MAX_LINKS = 20
-"""Links that are fields inside one another."""
+MAX_LINKS = 8
+"""Links that are fields, and ranges such as bookmarks, inside one another."""
 PRESERVED = {"{http://www.w3.org/XML/1998/namespace}space": "preserve"}
 
 
@@ -24,7 +24,7 @@ class Dialect:
 
     Args:
         containers: elements with runs in them.
-        starts, ends: elements that stand at the beginning and at the end of the paragraph in the translation.
+        starts, ends: elements around a range; without partners, they are put around the translation of the paragraph.
         breaks: the white space that elements stand for.
     """
 
@@ -59,8 +59,8 @@ SHEET = Dialect(X, left_out="rPh phoneticPr")
 class Paragraph:
     """A paragraph and its content.
 
-    The tag of a node is an element; for a field that is kept a list of elements, and for a link that is a field a pair
-    of lists: the elements before its text and those after it.
+    The tag of a node is an element; for a field that is kept a list of elements, and for a link that is a field, or a
+    range, a pair of lists: the elements before its text and those after it.
     """
 
     def __init__(self, element: Element, dialect: Dialect) -> None:
@@ -98,9 +98,13 @@ class Paragraph:
     def _read(self, children: Iterable[Element], depth: int = 0) -> Content:
         content: Content = []
         field, elements, dialect = list[Element](), list(children), self._dialect
-        open_fields, num_open, is_head = self._open_fields(elements), 0, False
+        (open_fields, innermost), num_open, is_head, end = self._open_fields(elements), 0, False, 0
+        ends = {(each.tag, each.get(f"{W}id")): n for n, each in enumerate(elements) if each.tag in dialect.ends}
         for number, child in enumerate(elements):
-            marks = self._marks(child)
+            if number < end:
+                continue
+            marks, name = self._marks(child), str(child.tag).replace("Start", "End")
+            last = ends.get((name, child.get(f"{W}id")), 0) if child.tag in dialect.starts and depth < MAX_LINKS else 0
             is_head = is_head or number in open_fields
             if is_head:  # of a field that covers several paragraphs, such as a table of contents
                 self.starts.append(child)
@@ -111,6 +115,9 @@ class Paragraph:
                 if num_open <= 0:
                     content.append(self._field(field, depth))
                     field, num_open = [], 0
+            elif last > number and innermost[number] == innermost[last]:
+                inside, end = self._read(elements[number + 1 : last], depth + 1), last + 1
+                content.append(Node(([child], [elements[last]]), inside, is_unique=True))
             elif child.tag in dialect.starts | dialect.ends or "end" in marks:
                 (self.starts if child.tag in dialect.starts else self.ends).append(child)
             elif child.tag == self._run:
@@ -133,26 +140,27 @@ class Paragraph:
         marks = [mark.get(f"{W}fldCharType", "") for mark in places]
         return marks if is_run or not marks.count("begin") == marks.count("end") > 0 else []
 
-    def _open_fields(self, elements: Sequence[Element]) -> set[int]:
-        """Returns where the fields begin that don't end among the elements."""
-        begins = list[int]()
+    def _open_fields(self, elements: Sequence[Element]) -> tuple[set[int], list[int]]:
+        """Returns where the fields begin that don't end among the elements, and the innermost field of each."""
+        begins, innermost = list[int](), list[int]()
         for number, child in enumerate(elements):
             for mark in self._marks(child):
                 if mark == "begin":
                     begins.append(number)
                 elif mark == "end" and begins:
                     begins.pop()
-        return set(begins)
+            innermost.append(begins[-1] if begins else -1)
+        return set(begins), innermost
 
     def _kept(self, elements: list[Element]) -> Node:
         texts = (text.text or "" for each in elements for text in each.iter(self._text))
         return Node(elements, ["".join(texts)], is_kept=True)
 
     def _field(self, field: list[Element], depth: int) -> Node:
-        """Returns a field, whose runs depend on each other, so it is kept; of a link, the text is translated."""
+        """Returns a field, whose runs depend on each other, so it is kept; the text of links and contents isn't."""
         middle = next((n for n, each in enumerate(field) if "separate" in self._marks(each)), 0)
         command = "".join(text.text or "" for each in field[:middle] for text in each.iter(f"{W}instrText"))
-        if not command.lstrip().startswith("HYPERLINK") or depth == MAX_LINKS:
+        if not command.lstrip().startswith(("HYPERLINK", "TOC")) or depth == MAX_LINKS:
             return self._kept(field)
         content = self._read(field[middle + 1 : -1], depth + 1)
         return Node((field[: middle + 1], field[-1:]), content, is_unique=True)

@@ -301,7 +301,8 @@ def test_markdown() -> None:
 
 
 BOLD, LANG = "<w:rPr><w:b/></w:rPr>", '<w:rPr><w:lang w:val="de"/></w:rPr>'
-START, END = '<w:pPr><w:jc w:val="center"/></w:pPr><w:bookmarkStart w:id="1"/>', '<w:bookmarkEnd w:id="1"/>'
+CENTRED = '<w:pPr><w:jc w:val="center"/></w:pPr>'
+START, END = '<w:bookmarkStart w:id="1"/>', '<w:bookmarkEnd w:id="1"/>'
 TAB, BREAK, NOTE = (f"<w:r><w:{name}/></w:r>" for name in ("tab", "br", 'footnoteReference w:id="2"'))
 
 
@@ -338,7 +339,12 @@ def docx(paragraph: str) -> str:
         (run("Der Hund"), run("dog the")),
         (run("Der ", LANG) + run("Hu") + run("nd"), run("dog the")),
         (run("Der ") + run("Hund", BOLD) + run(" sieht."), run("sees ") + run("dog", BOLD) + run(" the.")),
-        (START + link("Hund") + END + run(" sieht"), START + run("sees ") + link("dog") + END),
+        (CENTRED + START + link("Hund") + END + run(" sieht"), CENTRED + run("sees ") + START + link("dog") + END),
+        (
+            START + run("Der Hund ") + FIELD + END + run(" sieht"),
+            run("sees ") + START + FIELD + run(" dog the") + END,
+        ),
+        (END + START + run("Der Hund"), START + run("dog the") + END),
         (
             run("Der Hund") + TAB + run("Katze") + BREAK + run("und"),
             run("dog the") + TAB + run("cat") + BREAK + run("and"),
@@ -352,8 +358,8 @@ def docx(paragraph: str) -> str:
          run("sees ") + SIMPLE.format("HYPERLINK x").replace("7", "dog")),
         (run("Der ") + MOVED.format(run("Hund")), MOVED.format(run("dog")) + run(" the")),
     ],
-    ids=["plain", "divided", "bold", "link", "space", "footnote", "tab", "field", "inserted", "simple", "address",
-         "moved"],
+    ids=["plain", "divided", "bold", "link", "range", "not a range", "space", "footnote", "tab", "field", "inserted",
+         "simple", "address", "moved"],
 )  # fmt: skip
 def test_word(source: str, expected: str) -> None:
     assert docx(source) == expected

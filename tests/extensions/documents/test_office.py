@@ -135,6 +135,8 @@ def test_links_and_tables_of_contents_that_are_fields() -> None:
     marks = re.compile(r'fldCharType="\w+"|instrText>\w+')
     assert marks.findall(found["word/document.xml"]) == marks.findall(document)
     assert reasons == {"TOC": "field", "HYPERLINK x": "field"}
+    document = f"<w:document {W}><w:p>{head.format('TOC')}{run.format('Der Hund')}{end}</w:p></w:document>"
+    assert ">dog the<" in translated(".docx", {"word/document.xml": document})[0]["word/document.xml"]
 
 
 def test_a_book() -> None:
