@@ -266,9 +266,25 @@ class TagProjector:
                     opened[-1] += self._space_around(span, is_wanted=boundary > 0 and not gap)
                     opened[-1].append(_emptied(span))
                     opened[-1] += self._space_around(span, is_wanted=word is not None and (gap != "" or not boundary))
-            for item in word.kept.content if word and word.kept else [word.text if word else ""]:
+            head, items, tail = self._divided_word(boundary) if word else ("", [], "")
+            if head:
+                opened[-2].insert(-1, head)
+            for item in items:
                 append_item(opened[-1], item)
+            append_item(opened[-2 if tail else -1], tail)
         return opened[0]
+
+    def _divided_word(self, t: int) -> tuple[str, Content, str]:
+        """Returns the content of a word, with the text before and behind an element in it, such as an exponent."""
+        word, path = self.words[t], self.paths[t]
+        near = self.paths[max(t - 1, 0) : t] + self.paths[t + 1 : t + 2]
+        if word.kept is None and len(set(word.sources)) == 1 and path and all(path[-1] not in each for each in near):
+            (begin, end), span = self.target.source_words[word.sources[0]], path[-1]
+            part = self.source.text[max(begin, span.begin) : min(end, span.end)]
+            head, found, tail = (str.rpartition if begin < span.begin else str.partition)(word.text, part or word.text)
+            if found and (head != "", tail != "") == (begin < span.begin, span.end < end):
+                return head, [found], tail
+        return "", word.kept.content if word.kept else [word.text], ""
 
     def _space_around(self, span: Span, is_wanted: bool) -> Content:
         """Returns a space for an element without text that has one on both sides, of which the gap is the other."""
