@@ -54,7 +54,7 @@ _BLOCKS = _names(
 _SKIPPED = _names("hr noscript pre script style template")
 _OPAQUE = _names(
     "area audio base canvas col colgroup embed frame frameset iframe img input link map math meta object param picture "
-    "source svg textarea track video wbr"
+    "rp rt source svg textarea track video wbr"
 )
 _VOID = ("wbr", "source", "track")
 """Elements without content and end tag that the parser doesn't know as such."""

@@ -138,7 +138,7 @@ def _odf_kind(element: Element) -> Kind:
         return "inline" if name in ("span", "meta") else "unique"
     if name in ("tab", "line-break"):
         return "break"
-    return "kept" if element.text and not len(element) and name else "opaque"  # fields, such as a page number
+    return "kept" if element.text and not len(element) and name not in ("", "ruby-text") else "opaque"  # fields
 
 
 def _page_margin(element: Element) -> Unit:

@@ -113,14 +113,17 @@ def test_cells_and_fields_of_open_document() -> None:
     cells += cell('table:formula="of:=IF([.A1]=&quot;Ja&quot;;1)"', "Hund sieht") + cell("", "ja")
     text = '<text:p>Der <text:page-number>1</text:page-number><text:s/>Hund <text:s text:c="3"/></text:p>'
     text += '<text:p>Der<text:s text:c="3"/>Hund</text:p>'
+    ruby = "<text:ruby><text:ruby-base>{}</text:ruby-base><text:ruby-text>hu</text:ruby-text></text:ruby>".format
+    text += f"<text:p>{ruby('Hund')} sieht</text:p>"
     text += "<text:p>Der Hund<text:tab/>17</text:p><text:deletion><text:p>Katze und</text:p></text:deletion>"
     found, reasons = translated(".ods", {"content.xml": f"<office:x {ODF}>{cells}{text}</office:x>"})
     assert cells.replace("Der Hund", "dog the").replace(" >", ">") in found["content.xml"]
     written = '<text:p>dog <text:page-number>1</text:page-number> the <text:s text:c="3"/></text:p>'
-    written += '<text:p><text:s text:c="2"/>dog the</text:p>'
+    written += f'<text:p><text:s text:c="2"/>dog the</text:p><text:p>sees {ruby("dog")}</text:p>'
     assert f"{written}<text:p>dog the<text:tab/>17</text:p>" in found["content.xml"]
     compared = "a formula compares with it"
     left = {"fünf Hund": "number", "ja": compared, "Hund sieht": "result of a formula", "Katze und": "deleted text"}
+    left["hu"] = "field or code"
     assert reasons == left
 
 
