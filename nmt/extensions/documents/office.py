@@ -235,6 +235,7 @@ def _literals_in(root: Element) -> Iterator[str]:
     formulas = [element.text or "" for element in root.iter(*_FORMULAS)]
     if root.tag.startswith(OFFICE):
         formulas += [each.get(name) or "" for each in root.iter(f"{TABLE}*") for name in _ODF_FORMULAS]
+        formulas += [value for each in root.iter("{*}condition", "{*}map") for value in each.values()]
     for match in (match for formula in formulas for match in _LITERAL.finditer(formula)):
         text = (match[1] or match[2] or "").replace('""', '"')
         yield from (part.strip().lstrip("@").casefold() for part in (text, *text.split(",")))

@@ -122,6 +122,12 @@ def test_cells_and_fields_of_open_document() -> None:
     written += f'<text:p><text:s text:c="2"/>dog the</text:p><text:p>sees {ruby("dog")}</text:p>'
     assert f"{written}<text:p>dog the<text:tab/>17</text:p>" in found["content.xml"]
     compared = "a formula compares with it"
+    space = 'xmlns:c="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"'
+    style = 'xmlns:s="urn:oasis:names:tc:opendocument:xmlns:style:1.0" s:condition="cell-content()=&quot;Katze&quot;"'
+    formats = f'<c:condition {space} c:value="contains-text(&quot;Der Hund&quot;)"/><s:map {style}/>'
+    cells = cell("", "Der Hund") + cell("", "Katze") + cell("", "und")
+    conditional, _ = translated(".ods", {"content.xml": f"<office:x {ODF}>{formats}{cells}</office:x>"})
+    assert cells.replace(">und", ">and").replace(" >", ">") in conditional["content.xml"]
     left = {"fünf Hund": "number", "ja": compared, "Hund sieht": "result of a formula", "Katze und": "deleted text"}
     left["hu"] = "field or code"
     assert reasons == left
