@@ -66,6 +66,7 @@ PACKAGES = {
     ".epub": _Format("an EPUB book", re.compile(r".*\.(?:xhtml|html?|opf|ncx)")),
 }
 _PROPERTIES = re.compile(r"docProps/core\.xml|meta\.xml")
+_PROGRAM, _APPLICATION = "docProps/app.xml", re.compile(rb"(<Application>)[^<]*")
 _EMBEDDED = re.compile(r".*/embeddings/[^/]+(\.docx|\.pptx|\.xlsx)")
 """Documents in documents, such as the numbers of a chart."""
 _ENTITY = re.compile(rb"&([A-Za-z]\w{1,30};)")
@@ -106,9 +107,7 @@ def _paragraph(element: Element) -> Unit:
     units = units_of(blocks_of(element, _odf_kind, {f"{TEXT}tab": "\t"}, collapse=True), {})
     [unit] = units or [Unit(element, [], lambda contents: None)]  # all letters may be in elements within it
     cell = element.getparent()
-    if cell is not None and cell.get(f"{TABLE}formula"):
-        unit.reason = "result of a formula"
-    elif cell is not None and cell.get(f"{OFFICE}value-type", "string") != "string":
+    if cell is not None and cell.get(f"{OFFICE}value-type", "string") != "string":
         unit.reason = "number"
     elif next(element.iterancestors(f"{TEXT}deletion"), None) is not None:
         unit.reason = "deleted text"
@@ -211,8 +210,6 @@ def _units_in(root: Element) -> Iterator[Unit]:
         for element in root.iter(name):
             for key in attributes.keys() & element.keys():
                 reason, limit = attributes[key]
-                if key == f"{OFFICE}string-value" and element.get(f"{TABLE}formula"):
-                    reason = "result of a formula"
                 yield Unit.of_value(element, key, reason, limit)
     if root.tag == f"{XHTML}html":
         yield from units_of(html_blocks(root), {})
@@ -272,6 +269,7 @@ class _Archive(Archive):
             elif self.kind.parts.fullmatch(name) or _PROPERTIES.fullmatch(name):
                 is_book = self.kind is PACKAGES[".epub"]
                 root = parse_xml(_ENTITY.sub(_numeric, content) if is_book else content, may_have_type=is_book)
+                _compute_again(root)
                 units = list[tuple[str, Unit]]()
                 for unit in _units_in(root):
                     units.append((name, unit))
@@ -287,6 +285,18 @@ class _Archive(Archive):
                     self.units += units
 
 
+def _compute_again(root: Element) -> None:
+    """Has Excel compute the results of formulas again, and LibreOffice those that are texts of an ODS file."""
+    for settings in root.iter(f"{X}calcPr"):
+        settings.set("fullCalcOnLoad", "1")
+    for cell in root.iter(f"{TABLE}table-cell"):
+        if cell.get(f"{TABLE}formula") and cell.get(f"{OFFICE}value-type", "string") == "string":
+            for name in ("value-type", "string-value"):
+                cell.attrib.pop(f"{OFFICE}{name}", None)
+            for paragraph in cell.findall(f"{TEXT}p"):
+                cell.remove(paragraph)
+
+
 def _numeric(match: re.Match[bytes]) -> bytes:
     """Returns a character of HTML as one that XML knows."""
     name = match[1].decode()
@@ -299,6 +309,8 @@ class Package(DocumentFormat):
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
         archive = _Archive(data, self.ending, target, self.leave)
+        if archive.kind.has_cells and _PROGRAM in archive.parts:  # LibreOffice trusts results of Excel and its own
+            archive.parts[_PROGRAM] = _APPLICATION.sub(rb"\1nmt", archive.parts[_PROGRAM])
         if self.report is not None:
             self._report(archive)
         wanted = []
