@@ -89,11 +89,11 @@ def find_shards(folders: Sequence[Path], output: Path) -> list[Shard]:
 
 
 def _files(folder: Path, is_only: bool) -> dict[str, Path]:
-    """The files of a folder by the names of their shards; hidden ones are not counted."""
+    """The files of a folder by the names of their shards, without hidden ones and those of Word for open files."""
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}.", "Name a folder of shards, or two files.")
     found: dict[str, Path] = {}
-    for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
+    for path in sorted(path for path in folder.iterdir() if not path.name.startswith((".", "~$"))):
         if not path.is_file():
             raise UserError(f"{path} is not a file.", f"Keep only shards in {folder}, or name a folder in it.")
         name = path.name if is_only else uncompressed(path).stem
@@ -217,7 +217,12 @@ def run(
         UserError: of a shard, or a shard has cost several workers. Finished shards remain.
     """
     with contextlib.closing(executor), contextlib.ExitStack() as stack:
-        sizes = {shard: num_lines(shard) for shard in shards}
+        sizes = dict[Shard, int]()
+        for each in shards:
+            try:
+                sizes[each] = num_lines(each)
+            except UserError as error:
+                raise _explained(each, error) from None
         journal = stack.enter_context(Journal.open(output, settings))
         todo = {shard: sizes[shard] for shard in journal.left(shards, output)}
         done = f", of which {len(shards) - len(todo):,} are done" if len(todo) < len(shards) else ""

@@ -110,6 +110,11 @@ def test_a_folder_has_documents_and_text(run_nmt: RunNmt, tiny_model: Path, page
     page.rename(folder / "page.html")
     (folder / "lines.de").write_text("Der Hund schläft im Garten.\n", encoding="utf-8")
     (folder / "lines.txt").write_text("Der Hund schläft im Garten.\n", encoding="utf-8")
+    (folder / "~$letter.docx").touch()  # as Word does
+    (folder / "letter.docx").touch()
+    done = run_nmt("translate", tiny_model, "-i", folder, "-o", output)
+    assert "letter.docx: The file is not a Word document" in done.stderr
+    (folder / "letter.docx").unlink()
     done = run_nmt("translate", tiny_model, "-i", folder, "-o", output, "--workers", "1", check=True)
     assert "3 shards: 5 lines" in done.stderr
     assert (output / "page.html").read_text("utf-8") == TRANSLATED
