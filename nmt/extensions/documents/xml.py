@@ -174,6 +174,9 @@ class Archive:
         self._what, self._members, self.num_bytes = what, dict[str, zipfile.ZipInfo](), 0
         self.parts, self.trees = dict[str, bytes](), dict[str, Element]()
         self._limit = limit = MAX_UNPACKED if limit is None else limit
+        locked = UserError("The file has a password, or is of an Office before 2007.", "Save it again without one.")
+        if data.startswith(b"\xd0\xcf\x11\xe0"):
+            raise locked
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as packed:
                 members = packed.infolist()
@@ -190,6 +193,8 @@ class Archive:
                         content = file.read(limit - self.num_bytes + 1)
                     self._members[member.filename], self.parts[member.filename] = member, content
                     self.num_bytes += len(content)
+                    if member.filename == "META-INF/manifest.xml" and b":encryption-data" in content:
+                        raise locked
                     if self.num_bytes > limit:
                         raise UserError(f"The file has more than {limit:,} bytes when unpacked.", "Split the file.")
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as e:

@@ -405,6 +405,8 @@ ENTITIES = (
         ("a.xliff", b"<a/>", "not XLIFF"),
         ("a.xliff", ENTITIES.encode(), "document type"),
         ("a.docx", b"PK", "not a Word document"),
+        ("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "has a password"),
+        ("a.odt", packed({"content.xml": b"\0", "META-INF/manifest.xml": "<m:encryption-data/>"}), "has a password"),
         ("a.docx", packed({"other.xml": "<a/>"}), "no text part"),
         ("a.docx", packed({"word/document.xml": ENTITIES}), "document type"),
         ("a.docx", packed({"word/document.xml": '<a xmlns="http://purl.oclc.org/ooxml/w"/>'}), "Strict Open XML"),
