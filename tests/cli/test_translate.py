@@ -322,3 +322,9 @@ def test_work_of_another_job_is_not_gone_on_with(
 )
 def test_what_does_not_go_together(run_nmt: RunNmt, tiny_model: Path, options: list[str], expected: str) -> None:
     refused(run_nmt("translate", tiny_model, *options, stdin="Hund\n"), expected)
+
+
+def test_the_input_is_not_written_over(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path]) -> None:
+    before = pair[0].read_bytes()
+    refused(run_nmt("translate", tiny_model, pair[0], "-o", pair[0]), "is the input, which would be lost")
+    assert pair[0].read_bytes() == before
