@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 _KEPT = "source", "translation", "alignment"
 OTHERS = {
-    **dict.fromkeys((".doc", ".docm", ".rtf", ".pdf", ".pages"), ".docx, .odt or .txt"),
-    **dict.fromkeys((".xls", ".xlsm", ".xlsb", ".numbers"), ".xlsx, .ods or .csv"),
-    **dict.fromkeys((".ppt", ".pptm", ".pps", ".ppsx", ".key"), ".pptx or .odp"),
+    **dict.fromkeys((".doc", ".docm", ".dotx", ".rtf", ".ott", ".fodt", ".pdf", ".pages"), ".docx, .odt or .txt"),
+    **dict.fromkeys((".xls", ".xlsm", ".xlsb", ".xltx", ".ots", ".fods", ".numbers"), ".xlsx, .ods or .csv"),
+    **dict.fromkeys((".ppt", ".pptm", ".pps", ".ppsx", ".potx", ".otp", ".fodp", ".key"), ".pptx or .odp"),
     **dict.fromkeys((".ass", ".ssa", ".sub"), ".srt or .vtt"),
+    ".tmx": ".xliff",
 }
 """Endings of documents that can't be translated, and what to save them as."""
 SAME = {".htm": ".html", ".yml": ".yaml", ".xlf": ".xliff"}

@@ -10,7 +10,7 @@ from refusals import refused
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.extensions.documents.job import DocumentTranslator, _read_record
+from nmt.extensions.documents.job import DocumentTranslator, _read_record, document_ending
 from nmt.translation.job import TranslationJob
 
 PAGE = (
@@ -101,6 +101,9 @@ def test_what_documents_do_not_have(
     assert message in done.stderr
     done = run_nmt("translate", tiny_model, page.with_suffix(".pdf"), "-o", "out.html")
     assert "Save it as .docx, .odt or .txt" in done.stderr
+    for ending, others in ((".fodt", ".docx, .odt or .txt"), (".tmx", ".xliff")):
+        with pytest.raises(UserError, match=f"Save it as {others}"):
+            document_ending(f"a{ending}")
 
 
 @pytest.mark.slow
