@@ -111,7 +111,8 @@ class Technique:
         raise NotImplementedError
 
     def extra_losses(self, batch: Batch, output: DecoderOutput, total: Tensor) -> dict[str, Tensor]:
-        """Losses by name, summed over the batch; each is added to the total, and shown as a mean over target tokens.
+        """Losses by name, the same names for each batch, summed over the batch; each is added to the total, and shown
+        as a mean over target tokens.
 
         Args:
             batch: as the model has read it, with all passes.

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -174,7 +174,7 @@ class Trainer:
             add = partial(self._add_on_device, self._on_device, update)
             self._on_device.begin(tokens)
         else:
-            add = partial(self._add_gradient, tokens)
+            add = partial(self._add_gradient, update)
         sums = split_on_oom(group, add, self._make_room)
         if self._on_device is not None:
             # Reading a number would wait for the accelerator. Its scaler leaves out an update that isn't finite, and
@@ -186,8 +186,8 @@ class Trainer:
         else:
             self.scaler.unscale_(self.optimizer)
             norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self._clip_norm)
-            (total,) = self.process_group.all_reduce("sum", sums.item())
-            if is_applied := self._count(update, total / tokens, norm.item()):
+            figures = self.process_group.all_reduce("sum", *sums.tolist())
+            if is_applied := self._count(update, norm.item(), figures):
                 for parameters in self.optimizer.param_groups:
                     parameters["lr"] = self.schedule.at(step)
                 self.scaler.step(self.optimizer)
@@ -204,12 +204,14 @@ class Trainer:
         if self.ends_by_time:
             self.schedule.after_update(step, self.progress.seconds, self._limit)
 
-    def _count(self, update: Update, loss: float, gradient_norm: float) -> bool:
-        """Counts an update; returns whether its loss and gradient are finite."""
+    def _count(self, update: Update, gradient_norm: float, figures: Sequence[float]) -> bool:
+        """Counts an update by its summed -log p and extra losses; returns whether its loss and gradient are finite."""
+        loss = figures[0] / update.tokens
         is_finite = math.isfinite(loss) and math.isfinite(gradient_norm)
         if is_finite:
             self.progress.skipped_in_a_row = 0
             self.meter.count(update.tokens, update.positions, update.padding, loss, gradient_norm)
+            self.meter.count_extra(dict(zip(update.names, figures[1:], strict=True)))
             if update.step > self.schedule.warmup_steps and self.divergence.update(loss):
                 message, values = self.divergence.report(self.progress.best_step)
                 ahead = update.step - self.progress.step
@@ -225,9 +227,8 @@ class Trainer:
         """Reads the figures of updates from an accelerator, and counts them."""
         unread, self._unread = self._unread, []
         figures = torch.stack([update.figures for update in unread]).tolist() if unread else []
-        for update, (norm, nll, *extra) in zip(unread, figures, strict=True):
-            self.meter.count_extra(dict(zip(update.names, extra, strict=True)))
-            self._count(update, nll / update.tokens, norm)
+        for update, (norm, *sums) in zip(unread, figures, strict=True):
+            self._count(update, norm, sums)
         self._read_at = time.perf_counter()
 
     def _add_on_device(self, gradients: DeviceGradients, update: Update, batch: Batch, is_last: bool) -> Tensor:
@@ -236,22 +237,21 @@ class Trainer:
         update.names = list(figures)[1:]
         return torch.stack(list(figures.values()))
 
-    def _add_gradient(self, num_tokens: int, batch: Batch, is_last: bool) -> Tensor:
-        """Adds the gradient of a batch; returns its summed -log p."""
+    def _add_gradient(self, update: Update, batch: Batch, is_last: bool) -> Tensor:
+        """Adds the gradient of a batch; returns its summed -log p and the extra losses."""
 
         def scaled(loss: Tensor) -> Tensor:
             # So that the mean over ranks is the mean over the tokens of all ranks.
-            return self.scaler.scale(loss * (self.process_group.size / num_tokens))
+            return self.scaler.scale(loss * (self.process_group.size / update.tokens))
 
         batch = batch.to(self.device)
         if self._objective.own_backward:
-            return self._objective.add_gradient(batch, self.progress.step, scaled)
+            return self._objective.add_gradient(batch, self.progress.step, scaled)[None]
         with nullcontext() if is_last else self.process_group.no_sync(self.objective):
             loss: BatchLoss = self.objective(batch, self.progress.step)
             torch.autograd.backward(scaled(loss.total))
-        # The extra losses of the other ranks are taken to equal those of this one.
-        self.meter.count_extra({name: float(value) * self.process_group.size for name, value in loss.extra.items()})
-        return loss.nll
+        update.names = list(loss.extra)
+        return torch.stack([loss.nll, *loss.extra.values()])
 
     def _make_room(self, batch: Batch) -> None:
         """Drops the gradients of an update after a batch that didn't fit in memory."""

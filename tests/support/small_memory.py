@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,12 @@ def memory_for(most: int, error: Exception, where: str, monkeypatch: pytest.Monk
     with monkeypatch.context() as patch:
         patch.setattr(Objective, "forward", forward)
         yield tried
+
+
+def give_loss_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes -log p an extra loss, too, which is shown and not trained on."""
+    real = Objective.forward
+    monkeypatch.setattr(Objective, "forward", lambda *args: replace(loss := real(*args), extra={"same": loss.nll}))
 
 
 def make_trainer(recipe: Recipe, directory: Path) -> tuple[Trainer, Data]:

@@ -77,13 +77,18 @@ SAMPLED = {
     "techniques": {"subword_sampling": {"alpha": 0.2}},
 }
 """Each rank draws the pieces of an epoch by itself: the ranks must agree on where batches begin."""
+GUIDED = {"techniques": {"guided_alignment": {"links": "learned"}}, "log_every": 1}
 
 
 @pytest.mark.quick("sampled")
 @pytest.mark.parametrize(
     ("accumulate", "changes"),
-    [(1, {"metric": "bleu"}), (2, {}), pytest.param(1, SAMPLED, marks=pytest.mark.extension("techniques"))],
-    ids=["bleu", "accumulate", "sampled"],
+    [
+        (1, {"metric": "bleu"}),
+        (2, {}),
+        *(pytest.param(1, changes, marks=pytest.mark.extension("techniques")) for changes in (SAMPLED, GUIDED)),
+    ],
+    ids=["bleu", "accumulate", "sampled", "guided"],
 )
 def test_two_processes_are_one_with_twice_the_batches(
     write_recipe: Any, start: Any, zygote: Any, tmp_path: Path, accumulate: int, changes: dict[str, Any]
@@ -104,7 +109,7 @@ def test_two_processes_are_one_with_twice_the_batches(
     assert two["batches"] == one["batches"]
     for event in ("train", "epoch", "valid"):
         for theirs, ours in zip(read_metrics(alone, event), read_metrics(together, event), strict=True):
-            for key in ("step", "epoch", "loss", "gradient_norm", "padding", "best"):
+            for key in ("step", "epoch", "loss", "gradient_norm", "padding", "best", "alignment"):
                 assert ours.get(key) == pytest.approx(theirs.get(key), abs=2e-4)
     samples = [sorted((directory / "samples").glob("*")) for directory in (alone, together)]
     assert [path.read_text("utf-8") for path in samples[0]] == [path.read_text("utf-8") for path in samples[1]]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from fixture_types import RecipeMaker
 from run_files import read_metrics
-from small_memory import ERRORS, make_trainer, memory_for, size
+from small_memory import ERRORS, give_loss_twice, make_trainer, memory_for, size
 
 from nmt.core.errors import UserError
 from nmt.data.batch import make_batch
@@ -22,6 +22,7 @@ from nmt.training.state import optimizer_tensors
 def test_an_update_in_parts_is_the_update_at_once(
     make_recipe: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, where: str
 ) -> None:
+    give_loss_twice(monkeypatch)
     recipe = make_recipe("luong", max_steps=1, accumulate=2, batch_tokens=128, label_smoothing=0.1, ema=0.5)
     whole, data = make_trainer(recipe, tmp_path / "whole")
     parts, _ = make_trainer(recipe, tmp_path / "parts")
@@ -37,6 +38,7 @@ def test_an_update_in_parts_is_the_update_at_once(
     torch.testing.assert_close(*moments, rtol=1e-4, atol=1e-7)  # of the gradient; the step magnifies rounding
     torch.testing.assert_close(weights_of(parts.model), weights_of(whole.model), rtol=1e-3, atol=1e-5)
     assert parts.meter.loss == pytest.approx(whole.meter.loss)
+    assert parts.meter.extra["same"] == pytest.approx(parts.meter.nll)
     assert parts.progress.step == 1
 
 

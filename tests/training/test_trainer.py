@@ -11,7 +11,7 @@ import torch
 from fixture_types import RecipeMaker
 from r_drop import RDrop  # of examples/
 from run_files import assert_same_run, read_checkpoint, read_metrics
-from small_memory import make_trainer
+from small_memory import give_loss_twice, make_trainer
 from torch import Tensor
 
 import nmt
@@ -158,6 +158,7 @@ def test_an_update_that_is_not_finite_is_left_out(
     make_recipe: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil_loss(monkeypatch, range(2, 4))
+    give_loss_twice(monkeypatch)
     trainer, _ = make_trainer(make_recipe(max_steps=9, ema=0.9), tmp_path)
     batches, weights = iter(trainer.batches), []
     for _ in range(4):
@@ -168,6 +169,7 @@ def test_an_update_that_is_not_finite_is_left_out(
     assert any(not torch.equal(weights[2][name], weights[3][name]) for name in weights[2])
     assert trainer.progress.step == 4
     assert trainer.progress.skipped_in_a_row == 0
+    assert trainer.meter.extra["same"] == pytest.approx(trainer.meter.nll)
 
 
 def test_a_loss_that_stays_non_finite_ends_the_run_and_the_checkpoint_is_good(
