@@ -15,6 +15,7 @@ from nmt.recipe.registry import Table
 from nmt.recipe.schema import TrainingOptions
 
 Parameters = list[nn.Parameter]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 ESTIMATE_EVERY, MEASURED_SHARE, MIN_MEASURED = 0.02, 0.1, 5
 """Share of a run's minutes between two estimates of its length, share in which the speed of updates is measured, and
@@ -52,7 +53,7 @@ class Adam(Optimizer):
     """Adam (Kingma & Ba 2015), with weight decay as an L2 penalty in the gradient."""
 
     class Options(groups.Options):
-        betas: tuple[float, float] = Field((0.9, 0.98), description="decay of the means of gradients and squares")
+        betas: tuple[Decay, Decay] = Field((0.9, 0.98), description="decay of the means of gradients and squares")
         eps: float = Field(1e-9, gt=0, description="added to the denominator")
         weight_decay: float = Field(0.0, ge=0, description="strength of the decay of weights towards zero")
 
@@ -77,7 +78,7 @@ class Muon(Optimizer):
     """
 
     class Options(AdamW.Options):
-        momentum: float = Field(0.95, ge=0, lt=1, description="decay of the mean of the gradients of matrices")
+        momentum: Decay = Field(0.95, description="decay of the mean of the gradients of matrices")
         update_rms: float = Field(
             0.4, gt=0, description="root mean square of an update of a matrix, as a multiple of the learning rate"
         )

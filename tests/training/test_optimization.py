@@ -9,6 +9,7 @@ from saved_weights import changed, weights
 from torch import Tensor, nn
 
 import nmt
+from nmt.core.errors import UserError
 from nmt.models.weights import read_tensors
 from nmt.training.graphs import DeviceUpdate, constant_scaler
 from nmt.training.optimization import make_optimizer
@@ -126,6 +127,13 @@ def test_muon_trains_the_matrices_of_layers_and_resumes_exactly(tiny_recipe: Pat
     with_momentum = {name.removesuffix("/momentum") for name in moments if name.endswith("/momentum")}
     assert with_momentum
     assert not any("embedding" in name or "output" in name or "bias" in name for name in with_momentum)
+
+
+@pytest.mark.parametrize("betas", [[0.9, 1.5], [0.9, 1.0], [-0.1, 0.9]], ids=str)
+@pytest.mark.parametrize("kind", ["adam", "muon"])
+def test_means_that_would_not_decay_are_refused(kind: str, betas: list[float]) -> None:
+    with pytest.raises(UserError, match=r"training\.optimizer: 'betas\.[01]' is"):
+        made({"type": kind, "betas": betas})
 
 
 def test_a_name_stands_for_an_optimizer_with_its_defaults() -> None:
