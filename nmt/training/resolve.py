@@ -108,6 +108,9 @@ def _complete(recipe: Recipe, components: Mapping[str, Any], problems: Problems)
     if schedule and schedule.choice.component.needs_end and not has_end:
         remedy = "Set training.max_minutes, training.max_steps or training.max_epochs."
         problems.add(UserError(f"{SCHEDULE} {schedule['type']!r} must know its end.", remedy))
+    if schedule and schedule.get("min_learning_rate", 0) > training.learning_rate:
+        remedy = "Lower it, or raise training.learning_rate."
+        problems.add(UserError(f"{SCHEDULE}.min_learning_rate is above training.learning_rate.", remedy))
     if task is None or problems:  # conditions between components have no meaning yet
         return None
     groups: dict[str, Any] = {"model": recipe.model, "training": training}

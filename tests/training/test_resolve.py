@@ -24,6 +24,14 @@ def test_all_errors_are_reported_at_once(tiny_recipe: Path) -> None:
     assert "\n2. " in caught.value.message
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+def test_a_lowest_rate_above_the_highest_is_refused(tiny_recipe: Path, schedule: str) -> None:
+    rates = {"training.schedule": {"type": schedule, "min_learning_rate": 0.5}, "training.learning_rate": 0.5}
+    resolve(tiny_recipe, rates)
+    with pytest.raises(UserError, match=r"min_learning_rate is above training\.learning_rate"):
+        resolve(tiny_recipe, rates | {"training.learning_rate": 0.1})
+
+
 @pytest.mark.extension("techniques")
 def test_conditions_between_parts_are_reported_at_once(tiny_recipe: Path) -> None:
     wrong = {
