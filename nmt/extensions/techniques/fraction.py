@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.recipe.schema import Recipe
 
@@ -12,7 +13,11 @@ def check_fraction(fraction: float, recipe: Recipe, key: str) -> Iterable[UserEr
         yield UserError(f"{key} is a fraction of training.max_epochs, which is not set.", "Set training.max_epochs.")
 
 
-def epochs_of(fraction: float, recipe: Recipe) -> int:
-    """Returns how many epochs a fraction of ``training.max_epochs`` is, rounded down."""
+def epochs_of(fraction: float, recipe: Recipe, key: str) -> int:
+    """Returns how many epochs a fraction of ``training.max_epochs`` is, rounded down. Warns if there is none."""
     assert recipe.training.max_epochs is not None
-    return int(fraction * recipe.training.max_epochs)
+    epochs = int(round(fraction * recipe.training.max_epochs, 6))  # 0.58 * 50 is less than 29
+    if epochs == 0:
+        number = recipe.training.max_epochs
+        warn(f"{key} is {fraction:g}: of {number} training.max_epochs that is less than one, so it has no effect.")
+    return epochs

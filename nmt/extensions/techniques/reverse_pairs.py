@@ -18,6 +18,7 @@ from nmt.recipe import options as groups
 from nmt.recipe.schema import Recipe
 from nmt.training.techniques import Technique
 
+FRACTION = "training.techniques.reverse_pairs.fraction"
 _STREAM = 1
 """Separates these random numbers from others of the same seed and epoch."""
 
@@ -40,11 +41,11 @@ class ReversePairs(Technique):
 
     def __init__(self, options: Options, recipe: Recipe) -> None:
         super().__init__(options, recipe)
-        self._num_epochs = epochs_of(options.fraction, recipe)
+        self._num_epochs = epochs_of(options.fraction, recipe, FRACTION)
 
     @classmethod
     def check(cls, options: Options, recipe: Recipe) -> Iterable[UserError]:
-        yield from check_fraction(options.fraction, recipe, "training.techniques.reverse_pairs.fraction")
+        yield from check_fraction(options.fraction, recipe, FRACTION)
         if any("terms" in corpus.modifiers for corpus in recipe.data.corpora):
             yield UserError(
                 "training.techniques.reverse_pairs can't turn pairs round in which the source has given terms.",

@@ -33,6 +33,8 @@ from nmt.recipe import options as groups
 from nmt.recipe.schema import Recipe
 from nmt.training.techniques import Technique
 
+FRACTION = "training.techniques.subword_sampling.fraction"
+
 CHUNK = 10_000
 """Sentences that are sampled at a time."""
 
@@ -66,11 +68,11 @@ class SubwordSampling(Technique):
 
     def __init__(self, options: Options, recipe: Recipe) -> None:
         super().__init__(options, recipe)
-        self._num_epochs = epochs_of(options.fraction, recipe) if options.fraction < 1 else None
+        self._num_epochs = epochs_of(options.fraction, recipe, FRACTION) if options.fraction < 1 else None
 
     @classmethod
     def check(cls, options: Options, recipe: Recipe) -> Iterable[UserError]:
-        return check_fraction(options.fraction, recipe, "training.techniques.subword_sampling.fraction")
+        return check_fraction(options.fraction, recipe, FRACTION)
 
     def setup_data(self, vocabularies: Vocabularies) -> None:
         source = segmentations(vocabularies.source, self.options.alpha)

@@ -79,11 +79,14 @@ def test_a_batch_has_pairs_of_both_directions(tmp_path: Path) -> None:
     assert np.mean(mixed) > 0.9
 
 
-@pytest.mark.parametrize(("fraction", "max_epochs", "expected"), [(0.5, 1, 0), (0.5, 3, 1), (0.9, 3, 2), (0.25, 8, 2)])
+@pytest.mark.parametrize(
+    ("fraction", "max_epochs", "expected"), [(0.5, 1, 0), (0.5, 3, 1), (0.9, 3, 2), (0.25, 8, 2), (0.58, 50, 29)]
+)
 def test_a_fraction_of_the_epochs_leaves_one(
-    corpus: EncodedCorpus, fraction: float, max_epochs: int, expected: int
+    corpus: EncodedCorpus, fraction: float, max_epochs: int, expected: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     technique = technique_of(fraction, max_epochs)
+    assert ("reverse_pairs.fraction is 0.5: of 1 training.max_epochs" in capsys.readouterr().err) is (expected == 0)
     changed = [technique.read_epoch(corpus.sides, 1, epoch) != corpus.sides for epoch in range(max_epochs)]
     assert changed == [True] * expected + [False] * (max_epochs - expected)
 
