@@ -36,6 +36,8 @@ class ScheduledSampling(Technique):
         def _is_a_probability(self) -> "ScheduledSampling.Options":
             if self.schedule != "inverse_sigmoid" and self.k > 1:
                 raise ValueError(f"scheduled sampling by {self.schedule!r} needs k of at most 1, not {self.k:g}")
+            if self.schedule in ("constant", "exponential") and "k" not in self.model_fields_set:
+                raise ValueError(f"scheduled sampling by {self.schedule!r} needs k: with 1 all words are the true ones")
             if self.schedule in ("constant", "linear") and self.floor > self.k:
                 raise ValueError(f"scheduled sampling by {self.schedule!r} needs a floor of at most k ({self.k:g})")
             return self

@@ -140,7 +140,7 @@ def test_a_label_outside_the_set_is_named(train: TrainTiny, run_nmt: RunNmt, cla
         ({}, [("a", "x")] * 9, "has 1 different lines; a classifier needs 2 to 8,000 labels"),
         ({"vocabulary.size": 8}, [("a", f"x{i}") for i in range(9)], "has 9 different lines"),
         (
-            {"training.techniques": {"scheduled_sampling": {"schedule": "constant"}}},
+            {"training.techniques": {"scheduled_sampling": {"schedule": "constant", "k": 0.5}}},
             PAIRS,
             "doesn't go with the task classification",
         ),

@@ -36,6 +36,13 @@ def test_a_probability_above_one_is_refused() -> None:
         ScheduledSampling.Options(schedule="constant", k=0.2, floor=0.9)
 
 
+@pytest.mark.parametrize("schedule", ["constant", "exponential"])
+def test_a_schedule_that_would_stay_at_one_needs_its_number(schedule: str) -> None:
+    with pytest.raises(ValueError, match="needs k"):
+        ScheduledSampling.Options(schedule=schedule)
+    assert ScheduledSampling.Options(schedule=schedule, k=1).k == 1  # a recipe of before has it
+
+
 @pytest.mark.parametrize("decoder", sorted(DECODERS.keys() - {"classifier"}))
 def test_own_words_are_drawn_after_the_words_read_so_far(decoder: str) -> None:
     """With a very sharp output the draw is the likeliest word; each must follow from all inputs before it."""
