@@ -352,7 +352,7 @@ class Plateau(Schedule):
 
     class Options(Schedule.Options):
         factor: float = Field(0.5, gt=0, lt=1, description="what the rate is multiplied by")
-        patience: int = Field(2, ge=0, description="validations without a gain before it is")
+        patience: int = Field(2, ge=0, description="validations in a row without a gain that don't change it")
         min_learning_rate: float = Field(0.0, ge=0, description="training stops below this rate")
 
     options: Options

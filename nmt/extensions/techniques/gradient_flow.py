@@ -29,7 +29,10 @@ TINY = 1e-12
 
 
 class GradientFlow(Technique):
-    """The penalty for the plain recurrent layers that PyTorch's kernels compute."""
+    """The penalty for the plain recurrent layers that PyTorch's kernels compute.
+
+    A decoder that reads its attention or its own output at each step is computed by steps, and has none.
+    """
 
     order = 40
 

@@ -126,3 +126,18 @@ def test_a_model_without_plain_layers_is_refused() -> None:
         record_layers(nn.LSTM(3, 4))
     with pytest.raises(UserError, match="trains none"):
         record_layers(nn.RNN(3, 4).requires_grad_(False))
+
+
+@pytest.mark.parametrize(
+    ("decoder", "has_penalty"),
+    [({"type": "recurrent"}, 1), ({"type": "luong"}, 1), ({"type": "luong", "input_feeding": True}, 0), ({}, 0)],
+    ids=str,
+)
+def test_decoders_that_attend_before_they_step_have_none(decoder: dict[str, Any], has_penalty: int) -> None:
+    """As docs/how-to/training-techniques.md says."""
+    encoder = {"type": "recurrent", "cell": "rnn_tanh", "hidden_size": 16}
+    model = small_model(encoder, {**encoder, "type": "bahdanau", **decoder}).train()
+    recorded = record_layers(model)
+    batch = make_batch([([5, 6], [7, 8])], WORDS)
+    model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
+    assert len(recorded) == 1 + has_penalty
