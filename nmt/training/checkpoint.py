@@ -1,6 +1,7 @@
 """Checkpoints, which contain the complete state of a run, written atomically and without pickle."""
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,9 +36,9 @@ class CheckpointFolder:
         return sorted((path for path in complete if path.name.removeprefix("step-").isdecimal()), key=step_of)
 
     def best(self) -> list[Path]:
-        """Returns the validated checkpoints, best first; ties: oldest first."""
-        measured = [(metric, path) for path in self.all() if (metric := _metric(path)) is not None]
-        return [path for _, path in sorted(measured, key=lambda pair: (-pair[0], step_of(pair[1])))]
+        """Returns the validated checkpoints, best first; ties: lowest loss first, then oldest."""
+        ranked = [(rank, path) for path in self.all() if (rank := _rank(path)) is not None]
+        return [path for _, path in sorted(ranked, key=lambda pair: (pair[0], step_of(pair[1])))]
 
     def at(self, step: int) -> Path:
         """Returns the path of the checkpoint of a step."""
@@ -181,11 +182,12 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("step-"))
 
 
-def _metric(checkpoint: Path) -> float | None:
-    """Returns the validation figure that ranks a checkpoint, negated if lower is better."""
+def _rank(checkpoint: Path) -> tuple[float, float] | None:
+    """Returns the validation figure of a checkpoint, negated if higher is better, and its loss."""
     try:
         measured = read_state(checkpoint)["validation"]
-        return float(measured["value"] if measured["higher_is_better"] else -measured["value"])
+        value, loss = float(measured["value"]), measured.get("loss")
+        return -value if measured["higher_is_better"] else value, math.inf if loss is None else loss
     except (ValueError, KeyError, TypeError):  # damaged, or there was no validation
         return None
 

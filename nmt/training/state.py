@@ -30,6 +30,7 @@ class Progress:
     best: float | None = None
     """Best validation figure so far, by ``training.metric``."""
     best_step: int = 0
+    best_loss: float | None = None
     validations_without_gain: int = 0
     validation_due: bool = False
     """Whether the run was stopped before the validation of this update ended."""

@@ -310,10 +310,11 @@ class Trainer:
             return False
         self._measured = result
         self.progress.validation_due = False
-        improved = result.beats(self.progress.best)
+        progress = self.progress
+        improved = result.beats(progress.best, progress.best_loss)
         if improved:
-            self.progress.best, self.progress.best_step = result.value, self.progress.step
-        self.progress.validations_without_gain = 0 if improved else self.progress.validations_without_gain + 1
+            progress.best, progress.best_step, progress.best_loss = result.value, progress.step, result.loss
+        progress.validations_without_gain = 0 if improved else progress.validations_without_gain + 1
         self.schedule.after_validation(improved)
         data = self.validator.data
         shown = zip(data.sources, result.translations[:NUM_SAMPLES], data.references, strict=False)

@@ -67,14 +67,17 @@ class Validation:
         return self.degenerate.is_serious and self.loss < LEARNED * self.entropy
 
     def figures(self) -> dict[str, Any]:
-        """Returns the figures that rank a checkpoint: ``value`` (None if it isn't finite) and ``higher_is_better``."""
-        value = self.value if math.isfinite(self.value) else None
-        return {"value": value, "higher_is_better": higher_is_better(self.metric)}
+        """Returns what ranks a checkpoint: ``value`` and ``loss`` (None if not finite), and ``higher_is_better``."""
+        value, loss = (figure if math.isfinite(figure) else None for figure in (self.value, self.loss))
+        return {"value": value, "loss": loss, "higher_is_better": higher_is_better(self.metric)}
 
-    def beats(self, best: float | None) -> bool:
-        """Whether the value is better than the best so far; one that isn't finite never is."""
+    def beats(self, best: float | None, loss: float | None = None) -> bool:
+        """Whether the value is better than the best so far, whose loss decides between equal scores, such as a BLEU of
+        0 at the beginning; a value that isn't finite never is."""
         if best is None or not math.isfinite(self.value):
             return math.isfinite(self.value)
+        if self.value == best and loss is not None:
+            return self.loss < loss
         return self.value > best if higher_is_better(self.metric) else self.value < best
 
 

@@ -181,3 +181,8 @@ def test_held_out_pairs_are_measured_on_their_own_text(make_recipe: RecipeMaker,
 )
 def test_what_is_better(metric: str, loss: float, score: float | None, best: float | None, better: bool) -> None:
     assert Validation(loss, metric, score).beats(best) is better
+
+
+@pytest.mark.parametrize(("before", "better"), [(5.1, True), (5.0, False), (4.9, False), (None, False)])
+def test_the_loss_decides_between_equal_scores(before: float | None, better: bool) -> None:
+    assert Validation(5.0, "bleu", 0.0).beats(0.0, before) is better
