@@ -13,6 +13,7 @@ from nmt.core.errors import UserError
 from nmt.models.build import read_model
 from nmt.models.contracts import Model, State, StepOutput
 from nmt.recipe.registry import Table
+from nmt.tasks import task_of
 from nmt.translation.translator import Translator
 
 
@@ -33,7 +34,7 @@ def load(
 
     Raises:
         UserError: it isn't a model directory, is incomplete, damaged, or from a newer nmt; an unknown option; an
-            ensemble whose vocabularies differ.
+            ensemble whose tasks or vocabularies differ.
     """
     where = pick_device(device)
     manage_memory()
@@ -42,6 +43,8 @@ def load(
     models = [model]
     for other in [ensemble] if isinstance(ensemble, str | Path) else ensemble:
         its, own, another = read_model(other, where)
+        if (name := task_of(its).name) != (wanted := task_of(recipe).name):
+            raise UserError(f"The task of {other} is {name}, and that of {model_dir} is {wanted}.", "Leave it out.")
         if not vocabularies.source.tags and (its.data.target, its.data.source) == (
             recipe.data.source,
             recipe.data.target,

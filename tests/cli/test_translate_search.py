@@ -45,6 +45,11 @@ def test_an_ensemble_needs_one_vocabulary(run_nmt: RunNmt, tiny_model: Path, byt
     refused(done, "another vocabulary", "vocabulary.path")
 
 
+def test_an_ensemble_has_one_task(run_nmt: RunNmt, tiny_model: Path, language_model: Path) -> None:
+    done = run_nmt("translate", tiny_model, "--ensemble", language_model, stdin=SOURCE)
+    refused(done, "language_model, and that of", "translation")
+
+
 @pytest.mark.extension("terms")
 def test_constraints_come_with_the_lines(run_nmt: RunNmt, tiny_model: Path) -> None:
     asked = [
