@@ -228,7 +228,7 @@ def components_in(texts: Sequence[str], option: str, example: str) -> dict[str, 
     """Returns components and their options from YAML such as ``NAME`` or ``NAME: {KEY: VALUE}``.
 
     Raises:
-        UserError: a text has another form; the message names the option and an example.
+        UserError: a text has another form, or a component is named twice; the message names the option.
     """
     import yaml
 
@@ -243,7 +243,10 @@ def components_in(texts: Sequence[str], option: str, example: str) -> dict[str, 
         values = {values: None} if isinstance(values, str) else values
         if not isinstance(values, dict) or not all(isinstance(value, dict | None) for value in values.values()):
             raise UserError(f"{option} {text!r} is not NAME: OPTIONS.", f"Write YAML such as {option} '{example}'.")
-        found |= {str(name): value or {} for name, value in values.items()}
+        for name, value in values.items():
+            if str(name) in found:
+                raise UserError(f"{option} names {name} twice.", "Give all its options at once.")
+            found[str(name)] = value or {}
     return found
 
 

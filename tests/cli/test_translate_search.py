@@ -50,6 +50,11 @@ def test_an_ensemble_has_one_task(run_nmt: RunNmt, tiny_model: Path, language_mo
     refused(done, "language_model, and that of", "translation")
 
 
+def test_a_logits_processor_is_named_once(run_nmt: RunNmt) -> None:
+    given = [text for word in "ab" for text in ("--logits-processor", f"forbid_phrases: {{phrases: [{word}]}}")]
+    refused(run_nmt("translate", "nowhere", *given), "forbid_phrases twice")
+
+
 @pytest.mark.extension("terms")
 def test_constraints_come_with_the_lines(run_nmt: RunNmt, tiny_model: Path) -> None:
     asked = [
