@@ -197,16 +197,14 @@ class Beam(PerSource):
             return torch.zeros_like(self.score_BK)
         return self.options.coverage_penalty * log_coverage(self.coverage_BKS, self.mask_BS)
 
-    def _scores_so_far(self, log_p_BK: Tensor) -> Tensor:
-        """Returns the scores of the unfinished hypotheses, given their log-probabilities. [B, K]"""
-        return length_normalised(self.options, log_p_BK, self.length - 1) + self._coverage_penalty()
-
     def _prune(self, prune_B1: Tensor) -> None:
         """Drop the hypotheses that are worse than the best one of their group by more than the threshold (Freitag &
         Al-Onaizan 2017), and those that would score less than the best finished one if they were better by it."""
         log_p_BGk = torch.unflatten(self.score_BK, 1, (self.options.beam_groups, -1))
         is_worse_BK = (log_p_BGk < log_p_BGk.amax(2, keepdim=True) - prune_B1[:, None]).flatten(1)
-        is_worse_BK |= self._scores_so_far(self.score_BK + prune_B1) < self.finished.score_BK[:, :1]
+        # Without the coverage penalty, which the tokens to come make smaller.
+        score_BK = length_normalised(self.options, self.score_BK + prune_B1, self.length - 1)
+        is_worse_BK |= score_BK < self.finished.score_BK[:, :1]
         self.score_BK = self.score_BK.masked_fill(is_worse_BK, -inf)
 
     def drop_done(self) -> Tensor:
@@ -221,7 +219,8 @@ class Beam(PerSource):
             # At best, the remaining tokens cost nothing, up to the limit.
             enough_B &= length_normalised(self.options, best_B, self.limit_B) <= self.finished.score_BK[:, -1]
         elif self.options.early_stopping == "likely":
-            enough_B &= self._scores_so_far(self.score_BK).amax(1) <= self.finished.score_BK[:, 0]
+            so_far_BK = length_normalised(self.options, self.score_BK, self.length - 1) + self._coverage_penalty()
+            enough_B &= so_far_BK.amax(1) <= self.finished.score_BK[:, 0]
         # The limit ends the search whatever the scores are.
         done_B = enough_B | best_B.isneginf() | (self.length > self.limit_B)
         self.score_BK = self.score_BK.masked_fill(done_B[:, None], -inf)

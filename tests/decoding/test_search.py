@@ -244,6 +244,20 @@ def test_coverage_is_part_of_the_score(make_system: Callable[[str], Seq2Seq], wo
             assert hypothesis.score == pytest.approx(expected, abs=1e-3)
 
 
+@torch.no_grad()
+def test_a_hypothesis_that_has_not_covered_its_source_yet_is_not_pruned(
+    make_system: Callable[[str], Seq2Seq], words: Vocabularies
+) -> None:
+    model, sources = make_system("bahdanau"), [[4, 9, 7, 5, 12, 6, 8], [10, 4], [5, 5, 6, 11]]
+    for parameter in model.parameters():
+        parameter.mul_(5)
+    limits = {"max_length_ratio": 1.0, "max_length_extra": 6}
+    options = DecodingOptions(beam_size=4, coverage_penalty=50.0, **limits)
+    wide = options.model_copy(update={"prune": 100.0})  # more than any two log-probabilities differ by
+    whole, pruned = (search_all(model, sources, words, each) for each in (options, wide))
+    assert [[h.ids for h in hypotheses] for hypotheses in pruned] == [[h.ids for h in hs] for hs in whole]
+
+
 def test_a_model_without_attention_has_no_coverage(make_system: Callable[[str], Seq2Seq], words: Vocabularies) -> None:
     with pytest.raises(UserError, match="coverage penalty"):
         search_all(make_system("vanilla"), [[4, 9]], words, DecodingOptions(coverage_penalty=0.4))
