@@ -102,6 +102,10 @@ class OutputConstraints:
     unknown_lexicon: Mapping[str, str] = field(default_factory=dict)
     """Translations of these source words; others are copied."""
 
+    def __post_init__(self) -> None:
+        if not all(phrase.strip() for phrase in self.forbid):
+            raise UserError("A forbidden phrase is empty.", "Leave it out.")
+
     def processors(self, vocabularies: Vocabularies) -> list[LogitsProcessor]:
         """The logits processors that keep search from the forbidden phrases, as far as tokens can tell."""
         options = ForbidPhrases.Options(phrases=list(self.forbid))

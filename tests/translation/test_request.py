@@ -23,6 +23,12 @@ def test_search_gets_the_marks_that_end_sentences_with_phrases() -> None:
     assert not Request("a", prefix="dog").constraints(vocabulary).full_stops
 
 
+@pytest.mark.parametrize("phrase", ["", "  "])
+def test_an_empty_phrase_can_not_be_forbidden(phrase: str) -> None:
+    with pytest.raises(UserError, match="forbidden phrase is empty"):
+        OutputConstraints(["dog", phrase])
+
+
 def test_a_lexicon_is_pairs_and_of_several_lines_with_a_word_the_first_counts(tmp_path: Path) -> None:
     path = tmp_path / "lexicon"
     path.write_text("Hund\tdog\tNOUN\n\n Katze \t cat \nHund\thound\n", encoding="utf-8")
