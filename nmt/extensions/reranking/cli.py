@@ -58,6 +58,7 @@ def rerank(options: RerankOptions, device: Device = "auto") -> None:
         raise UserError("There is nothing to rerank by.", "Give --channel, --language-model, or both.")
     candidates = list(reranking.read_candidates(options.n_best))
     direct = load(options.model_dir, device)
+    direct.task.require("translation")
     backward = None if options.channel is None else reranking.load_reverse(direct, options.channel)
     of_target = None if options.language_model is None else load(options.language_model, device)
     if backward is not None and not backward.vocabularies.source.tags:

@@ -101,6 +101,7 @@ def test_reranking_by_the_command(
         ("--language-model", "is no"),
     ):
         refused(run_nmt("rerank", tiny_model, nbest, option, tiny_model), message)
+    refused(run_nmt("rerank", language_model, nbest, "--language-model", language_model), "it reads no source")
     nbest.write_text("")
     assert run_nmt("rerank", tiny_model, nbest, *options).stdout == ""
 
