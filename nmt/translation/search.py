@@ -93,14 +93,19 @@ class LineSearch:
         return self([replace(request, terms={}) for request in requests], numbers, options)
 
     def _check_tags(self, requests: Sequence[Request], numbers: Sequence[int]) -> None:
-        """Tell, once, of a line that seems to begin with a tag which a model with tags hasn't."""
-        known = self._translator.vocabularies.source.tags
-        if not known or self._translator.has_warned_of_tags:
+        """Tell, once, of a line that seems to begin with a tag which a model with tags hasn't, or that has none where
+        all training lines had one."""
+        translator, corpora = self._translator, self._translator.recipe.data.corpora
+        known, needs_tag = translator.vocabularies.source.tags, bool(corpora) and all(each.tag for each in corpora)
+        if not known or translator.has_warned_of_tags:
             return
         for number, request in zip(numbers, requests, strict=True):
-            if (tag := TAG.match(request.source)) and tag[1] not in known:
-                self._translator.has_warned_of_tags = True
-                warn(f"line {number} begins with {tag[1]}, which isn't a tag of the model: {', '.join(sorted(known))}.")
+            line = translator.task.reader.current(request.source)
+            tag = TAG.match(line)
+            if (tag[1] not in known) if tag else (needs_tag and line.strip()):
+                translator.has_warned_of_tags = True
+                begin = f"{tag[1]}, which isn't a tag" if tag else "no tag"
+                warn(f"line {number} begins with {begin} of the model: {', '.join(sorted(known))}.")
                 return
 
     def _candidate(self, hypothesis: Hypothesis, line: str) -> Candidate:

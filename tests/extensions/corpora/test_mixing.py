@@ -286,10 +286,20 @@ def test_a_tag_has_no_links(both_ways: Path, tiny_corpus: Path, split_punctuatio
 def test_a_tag_that_the_model_lacks_is_told_once(both_ways: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = nmt.load(both_ways, "cpu")
     for _ in range(2):
-        model.translate(["<2de> dog", "dog", "<2fr> dog", "<2it> dog"])
+        model.translate(["<2de> dog", "<2fr> dog", "<2it> dog"])
     text = " ".join(capsys.readouterr().err.split())
     assert text.count("isn't a tag of the model") == 1
-    assert "line 3 begins with <2fr>, which isn't a tag of the model: <2de>, <2en>." in text
+    assert "line 2 begins with <2fr>, which isn't a tag of the model: <2de>, <2en>." in text
+
+
+def test_a_line_without_a_tag_is_told_once(both_ways: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = nmt.load(both_ways, "cpu")
+    model.translate(["<2de> dog", "", "dog", "dog"])
+    assert capsys.readouterr().err.split("\n")[0].endswith("line 3 begins with no tag of the model: <2de>, <2en>.")
+    corpora = [model.recipe.data.corpora[0], model.recipe.data.corpora[1].model_copy(update={"tag": None})]
+    data = model.recipe.data.model_copy(update={"corpora": corpora})
+    model.replaced(recipe=model.recipe.model_copy(update={"data": data})).translate(["dog"])
+    assert capsys.readouterr().err == "", "one of the training texts has no tag"
 
 
 def test_an_unknown_word_is_never_replaced_by_a_tag(both_ways: Path, tiny_corpus: Path) -> None:
