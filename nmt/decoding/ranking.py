@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from math import inf
 
 from torch import Tensor
 
@@ -76,7 +77,8 @@ def length_normalised(options: DecodingOptions, log_probability: Tensor, length:
     """Returns the scores of hypotheses of ``length`` tokens, EOS counted, by the penalty of the options."""
     # new_full runs on the device; a tensor made of a Python number would be copied to it, at each step.
     length = length.to(log_probability) if isinstance(length, Tensor) else log_probability.new_full((), length)
-    return length_penalty(options)(log_probability, length)
+    score = length_penalty(options)(log_probability, length)
+    return score.masked_fill(log_probability.isneginf(), -inf)  # also where the length to the power of alpha overflows
 
 
 NO_MBR = "none"

@@ -41,6 +41,13 @@ def test_a_score_does_not_fall_with_the_length(name: str) -> None:
     assert bool((scores.expand(49).diff() >= 0).all())
 
 
+@pytest.mark.parametrize("name", list(LENGTH_PENALTIES))
+def test_what_is_impossible_scores_least_under_any_penalty(name: str) -> None:
+    options = DecodingOptions(length_penalty=name, alpha=1000.0)
+    possible, impossible = length_normalised(options, torch.tensor([-6.0, -torch.inf]), 9).tolist()
+    assert possible > impossible == -torch.inf
+
+
 def test_the_page_of_the_search_shows_the_formula_of_each_penalty(repo_root: Path) -> None:
     page = (repo_root / "docs" / "concepts" / "seq2seq.md").read_text("utf-8")
     shown = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", page)  # links as their text
