@@ -135,6 +135,10 @@ def _conflicts(recipe: Recipe, task: str) -> Iterator[UserError]:
             "training.lora trains no embeddings, but training.new_vocabulary and new_pieces make new ones.",
             "Set training.lora.full to [embedding, output].",
         )
+    for key in ("lora", "new_vocabulary"):
+        if getattr(recipe.training, key) and not recipe.training.finetune_from:
+            remedy = "Name a trained model as training.finetune_from, or leave it out."
+            yield UserError(f"training.{key} is for a model that is fine-tuned.", remedy)
     if has_new_pieces and recipe.training.new_vocabulary:
         yield UserError(
             "data.corpora: new_pieces adds to the trained vocabulary, but training.new_vocabulary makes another one.",

@@ -32,5 +32,6 @@ def test_the_model_card_states_the_run_and_is_kept_when_it_was_edited(make_recip
 def test_the_model_card_counts_weights_that_were_not_trained(
     make_recipe: RecipeMaker, tmp_path: Path, options: dict[str, Any]
 ) -> None:
-    run = train(make_recipe("transformer", max_steps=1, **options), tmp_path)
+    base = train(make_recipe("transformer", max_steps=1), tmp_path / "base")
+    run = train(make_recipe("transformer", finetune_from=base, max_steps=1, **options), tmp_path / "tuned")
     assert f", {nmt.load(run).model.num_parameters:,} parameters |" in (run / "README.md").read_text("utf-8")

@@ -105,14 +105,20 @@ def test_a_run_with_lora_resumes_exactly(make_recipe: RecipeMaker, trained: Path
     ],
 )
 def test_parts_that_are_not_there_are_refused(
-    make_recipe: RecipeMaker, tmp_path: Path, training: dict[str, Any], message: str
+    make_recipe: RecipeMaker, trained: Path, tmp_path: Path, training: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=f"(?s){message}"):
-        train(make_recipe("transformer", max_steps=1, **training), tmp_path / "run")
+        train(make_recipe("transformer", finetune_from=trained, max_steps=1, **training), tmp_path / "run")
 
 
-def test_several_processes_are_refused(make_recipe: RecipeMaker, tmp_path: Path) -> None:
-    resolved = resolve(make_recipe("transformer", lora={}, max_steps=1))
+@pytest.mark.parametrize("key", ["lora", "new_vocabulary"])
+def test_a_new_model_is_refused(make_recipe: RecipeMaker, key: str) -> None:
+    with pytest.raises(UserError, match=rf"training\.{key} is for a model that is fine-tuned"):
+        resolve(make_recipe("transformer", max_steps=1), {f"training.{key}": {"rank": 2} if key == "lora" else True})
+
+
+def test_several_processes_are_refused(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
+    resolved = resolve(make_recipe("transformer", finetune_from=trained, lora={}, max_steps=1))
     data = prepare_data(resolved)
     objective = Objective(build(resolved.model, data.vocabularies), resolved.training, "fp32")
     with pytest.raises(UserError, match=r"training\.lora works in one process alone"):

@@ -1,0 +1,39 @@
+"""The techniques that `nmt train TEXTS` chooses."""
+
+from typing import Any
+
+from nmt.core.console import say
+from nmt.core.device import pick_device
+from nmt.recipe.schema import Recipe
+from nmt.training.run import with_training
+
+MAX_UPDATES = 20_000
+"""Updates of a run that is long enough for attention to form by itself."""
+TAUGHT, WEIGHT = ("bahdanau", "luong", "transformer"), 0.3
+"""Decoders whose attention is taught, and the weight of the alignment loss of a head."""
+MIN_VOCABULARY = 4000
+"""Pieces of a vocabulary of which an update computes a sample in less time."""
+
+
+def with_techniques(recipe: Recipe, num_updates: int) -> Recipe:
+    """Returns a recipe that was chosen for a text, with attention taught by learned links and a sampled softmax.
+
+    On a GPU an update takes so little time that attention forms in seconds, and CUDA graphs are worth more.
+    """
+    model, given = recipe.model, recipe.training.techniques
+    is_short = num_updates <= MAX_UPDATES and pick_device(recipe.device).type == "cpu"
+    if model.decoder["type"] not in TAUGHT or not is_short or recipe.training.finetune_from:
+        return recipe
+    guided: dict[str, Any] = {"links": "learned", "weight": WEIGHT, "embeddings": model.tie == "all"}
+    if "num_heads" in model.decoder:  # one in each layer
+        guided["head"] = ",".join(f"{layer}:1" for layer in range(1, 1 + model.decoder["num_layers"]))
+    chosen = {"guided_alignment": guided}
+    if recipe.vocabulary.size >= MIN_VOCABULARY:
+        chosen["sampled_softmax"] = {}
+    if given.keys() - chosen:
+        return recipe  # they may not go together
+    if "guided_alignment" not in given:
+        say("attention is taught by word links that are learned from the text (guided_alignment)")
+    if "sampled_softmax" in chosen.keys() - given:
+        say("an update computes the targets of its batch and a sample of the other pieces (sampled_softmax)")
+    return with_training(recipe, techniques=chosen | given)
