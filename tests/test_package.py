@@ -101,24 +101,24 @@ ROOMS = (
 """The folders of nmt: each imports from itself and from those before it (docs/reference/code-layout.md)."""
 
 LIMITS = {
-    "core": 1_455,
+    "core": 1_503,
     "recipe": 1_238,
     "data": 2_011,
     "metrics": 426,
-    "models": 2_998,
-    "decoding": 1_386,
+    "models": 2_999,
+    "decoding": 1_387,
     "tasks": 223,
-    "training": 3_995,
+    "training": 4_035,
     "alignment": 1_018,
     "jobs": 262,
-    "translation": 1_678,
+    "translation": 1_690,
     "plotting": 892,
     "evaluation": 157,
-    "autotrain": 951,
+    "autotrain": 978,
     "api": 168,
     "quickstart": 207,
-    "cli": 1_793,
-    "extensions": 26_966,
+    "cli": 1_797,
+    "extensions": 27_138,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -22,6 +22,9 @@ from nmt.models.seq2seq import Seq2Seq
 LogitsLoss = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Maps log-probabilities [N, P, V] of N positions in P passes to a loss and its gradient in the logits [N, P, V]."""
 
+ClassSample = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+"""See :meth:`nmt.training.techniques.Technique.sample_classes`."""
+
 CHUNK = 512
 """Number of rows of logits that exist at a time on a CPU, whose caches they fit: target positions times passes."""
 
@@ -182,6 +185,7 @@ def token_loss(
     target_length_B: Tensor,
     smoothing: float,
     logits_losses: Sequence[LogitsLoss] = (),
+    sample_classes: ClassSample | None = None,
 ) -> TokenLoss:
     """Returns the loss of a batch, without PAD.
 
@@ -190,6 +194,7 @@ def token_loss(
             times as many rows as targets, one pass above the other.
         target_length_B: how many of each row are real.
         logits_losses: added to the sum over passes.
+        sample_classes: chooses the part of the vocabulary that is computed; None for all of it.
     """
     real_N = length_mask(target_length_B, target_BT.shape[1]).flatten()
     # One pass above the other becomes an axis of passes, and the positions of all sentences one axis.
@@ -200,10 +205,16 @@ def token_loss(
         features_PND, target_N = features_PND.index_select(1, index_N), target_N.index_select(0, index_N)
     features_NPD = features_PND.transpose(0, 1).contiguous()  # the passes of a position side by side
     features_NPD = features_NPD.to(product_dtype(features_NPD))
+    weight_VD: Tensor = output.weight_VD
+    bias_V: Tensor = output.bias_V
+    if sample_classes is not None:
+        class_C, added_C = sample_classes(target_N, len(weight_VD))
+        weight_VD, bias_V = weight_VD.index_select(0, class_C), bias_V.index_select(0, class_C) + added_C
+        target_N = torch.searchsorted(class_C, target_N)
     smoothed, nll = _linear_cross_entropy(
         features_NPD,
-        output.weight_VD,
-        output.bias_V,
+        weight_VD,
+        bias_V,
         target_N,
         None if leaves_out else real_N,
         smoothing,

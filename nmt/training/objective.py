@@ -52,6 +52,14 @@ class Objective(nn.Module):
         self._num_passes = max((technique.num_passes for technique in self._all), default=1)
         self._need_weights = any(technique.needs_weights for technique in self._all)
         self._logits_losses = [technique.logits_loss for technique in self._all if technique.has("logits_loss")]
+        sampling = (technique.sample_classes for technique in self._all if technique.has("sample_classes"))
+        self._sample_classes = next(sampling, None)
+        if self._sample_classes and self._logits_losses:
+            names = [name for name, technique in self.techniques.items() if technique.has("logits_loss")]
+            raise UserError(
+                f"training.techniques.{names[0]} needs the probabilities of the whole vocabulary.",
+                "Leave it out, or the technique that samples from the vocabulary (sampled_softmax).",
+            )
         self._smoothing = options.label_smoothing
 
     def forward(self, batch: Batch, update: int = 0) -> BatchLoss:
@@ -107,8 +115,8 @@ class Objective(nn.Module):
         return batch
 
     def _token_loss(self, features_BTD: Tensor, target_BT: Tensor, length_B: Tensor) -> TokenLoss:
-        output = self.model.decoder.output
-        return token_loss(features_BTD, output, target_BT, length_B, self._smoothing, self._logits_losses)
+        targets = self.model.decoder.output, target_BT, length_B, self._smoothing
+        return token_loss(features_BTD, *targets, self._logits_losses, self._sample_classes)
 
 
 _OOM_MESSAGES = ("not enough memory", "can't allocate memory", "Cannot allocate memory", "MPS backend out of memory")

@@ -102,6 +102,14 @@ class Technique:
         """The batch that is trained on. ``update`` counts from 0."""
         return batch
 
+    def sample_classes(self, target_N: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+        """The classes of the output layer that a batch computes, (C,), its targets among them, in ascending order.
+
+        Returns:
+            The classes, and what is added to the logit of each.
+        """
+        raise NotImplementedError
+
     def logits_loss(self, log_p_NPV: Tensor) -> tuple[Tensor, Tensor]:
         """A loss on the distributions of N target positions, summed over positions and passes, and its gradient.
 

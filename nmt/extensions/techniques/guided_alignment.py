@@ -20,8 +20,6 @@ from torch import Tensor
 
 from nmt.alignment.heads import AlignmentHeads
 from nmt.alignment.links import LINKS, parse_pharaoh
-from nmt.core.console import say
-from nmt.core.device import pick_device
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import read_lines
@@ -37,13 +35,7 @@ from nmt.models.contracts import Decoder, DecoderOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe import options as groups
 from nmt.recipe.schema import DataOptions, Recipe
-from nmt.training.run import with_training
 from nmt.training.techniques import Technique
-
-MAX_UPDATES = 20_000
-"""Updates of a run that is long enough for attention to form by itself."""
-TAUGHT, WEIGHT = ("bahdanau", "luong", "transformer"), 0.3
-"""Decoders whose attention `nmt train TEXTS` teaches, and the weight of the alignment loss of a head."""
 
 
 class GuidedAlignment(Technique):
@@ -126,22 +118,6 @@ class GuidedAlignment(Technique):
         assert output.weights_BHTS is not None
         links_BTS = self._learned.mask(batch) if self._learned else links_mask(batch).to(total.device)
         return {"alignment": self.options.weight * alignment_loss(output.weights_BHTS, links_BTS, self._heads)}
-
-
-def guided_recipe(recipe: Recipe, num_updates: int) -> Recipe:
-    """Returns a recipe that was chosen for a text, with attention that is taught by learned links, if it can be.
-
-    On a GPU an update takes so little time that attention forms in seconds, and CUDA graphs are worth more.
-    """
-    model, training = recipe.model, recipe.training
-    is_short = num_updates <= MAX_UPDATES and pick_device(recipe.device).type == "cpu"
-    if model.decoder["type"] not in TAUGHT or not is_short or training.techniques or training.finetune_from:
-        return recipe
-    say("attention is taught by word links that are learned from the text (guided_alignment)")
-    guided = {"links": "learned", "weight": WEIGHT, "embeddings": model.tie == "all"}
-    if "num_heads" in model.decoder:  # one in each layer
-        guided["head"] = ",".join(f"{layer}:1" for layer in range(1, 1 + model.decoder["num_layers"]))
-    return with_training(recipe, techniques={"guided_alignment": guided})
 
 
 def alignment_loss(weights_BHTS: Tensor, links_BTS: Tensor, heads: AlignmentHeads) -> Tensor:
