@@ -120,16 +120,16 @@ def report(figures: Mapping[str, Any], output: Path) -> bool:
         console.warn(
             f"the quickstart did not succeed: training was stopped by its time limit ({ended}), so the "
             "figures above are those of a model that is not trained. The machine is too slow or busy with other work. "
-            f"Continue with: nmt train quickstart -o {model} --set data.root={data} "
-            "--set training.max_minutes=20 --resume"
+            f"Continue with: nmt train quickstart -o {console.quoted(model)} "
+            f"--set {console.quoted(f'data.root={data}')} --set training.max_minutes=20 --resume"
         )
         return False
     console.say(
         f"""The pictures are in {output / "plots"}, the translations in {output / "test.translated.de"}.
 
 Try next:
-  echo "The old teacher buys a red book." | nmt translate {model}
-  nmt align {model} {data / "test.en"} {data / "test.de"} -o links.png --limit 5
+  echo "The old teacher buys a red book." | nmt translate {console.quoted(model)}
+  nmt align {console.quoted(model, data / "test.en", data / "test.de")} -o links.png --limit 5
   nmt train multi30k/bahdanau -o runs/bahdanau    # real text; your own: --set data.root=FOLDER
   nmt recipes                                     # all recipes"""
     )

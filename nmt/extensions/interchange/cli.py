@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from nmt.cli.common import ModelDir, NewFolder, command, group
-from nmt.core.console import say
+from nmt.core.console import quoted, say
 
 import_group = group(
     "import", "Import pretrained models of other toolkits.", {"huggingface": f"{__name__}:huggingface"}
@@ -39,7 +39,7 @@ def huggingface(
     from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
 
     files = import_huggingface(directory, output, source_language, target_language)
-    say(f"wrote {files}; see how it translates: nmt translate {files} -i FILE")
+    say(f"wrote {files}; see how it translates: nmt translate {quoted(files)} -i FILE")
 
 
 @command(

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from nmt.core.console import progress_bar, say
+from nmt.core.console import progress_bar, quoted, say
 from nmt.core.errors import UserError
 from nmt.core.files import explained, new_folder, remove_folder, replacing, sha256
 from nmt.core.model_directory import ModelDirectory
@@ -118,7 +118,7 @@ def _write_texts(files: ModelDirectory, recipe: Recipe) -> None:
     if len(pairs) < MIN_CORRECTIONS or not all(parts.values()):
         raise UserError(
             f"{files} has {len(pairs):,} corrections, too few to learn from and to test with.",
-            f"Collect at least {MIN_CORRECTIONS}, or import some with `nmt memory {files} --import FILE`.",
+            f"Collect at least {MIN_CORRECTIONS}, or import some with `nmt memory {quoted(files)} --import FILE`.",
         )
     if recipe.data.valid is None:
         raise UserError(
