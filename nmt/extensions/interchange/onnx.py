@@ -169,8 +169,10 @@ def _quantized(network: Any, path: Path) -> Any:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    vectors = {weight.name for weight in network.graph.initializer if len(weight.dims) < 2}  # of additive attention
+    kept = [node.name for node in network.graph.node if node.op_type == "MatMul" and node.input[1] in vectors]
     with _silent():
-        quantize_dynamic(network, path, ["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8)
+        quantize_dynamic(network, path, ["MatMul", "Gemm"], True, weight_type=QuantType.QInt8, nodes_to_exclude=kept)
     network = onnx.load(path)
     graph = network.graph
     of_kernels = {name for node in graph.node if node.op_type in GATES for name in node.input[1:3]}
@@ -215,10 +217,11 @@ def _quantize_table(graph: Any, table: Any) -> None:
     for node in readers:
         replaced, rows, of_rows, steps = [node], quantized, scale, list[Any]()
         if node.op_type == "Gather":
-            rows, of_rows = (f"{node.output[0]}_{part}" for part in ("quantized", "scale"))
+            rows, of_rows = (f"{node.output[0]}_{part}" for part in ("rows", "scales"))
             steps += [("Gather", [quantized, node.input[1]], [rows]), ("Gather", [scale, node.input[1]], [of_rows])]
-            if user_of[node.output[0]].op_type == "Transpose":
-                replaced.append(user_of[node.output[0]])
+            user = user_of[node.output[0]]
+            if user.op_type == "Transpose" and user_of[user.output[0]].op_type == "MatMul":  # not of an encoder
+                replaced.append(user)
         if replaced[-1].op_type == "Transpose":  # of the output layer
             replaced.append(user_of[replaced[-1].output[0]])
             features, of_features, zero, columns, of_columns, sums, of_sums = (

@@ -120,6 +120,17 @@ def test_8_bits_are_smaller_and_nothing_else_is_offered(
     assert not (tmp_path / "half").exists()
 
 
+@pytest.mark.slow
+def test_additive_attention_and_embeddings_that_a_cell_reads_are_stored_in_8_bits(
+    train_tiny: TrainTiny, tmp_path: Path
+) -> None:
+    translator = load(train_tiny(*MODELS["bahdanau"], "training.max_steps=2"), "cpu")
+    export_onnx(translator, tmp_path / "out", "int8")
+    pairs = list(translator.score([("Der Hund sieht den Mond.", "The dog sees the moon.")]))
+    [found] = OnnxModel(tmp_path / "out").score(ids_of(pairs, translator))
+    assert found == pytest.approx(pairs[0].token_log_probabilities, abs=0.05)
+
+
 def test_other_models_are_refused_and_a_missing_package_is_named(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
