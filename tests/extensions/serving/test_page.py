@@ -264,6 +264,20 @@ def test_it_is_accessible(page: Any, scheme: str, width: int) -> None:
 
 
 @pytest.mark.slow
+def test_a_chosen_translation_that_comes_late_changes_no_newer_text(page: Any, english: Callable[[str], str]) -> None:
+    late: list[Any] = []
+    page.click(".sentence summary")
+    page.route("**/v1/translate", lambda route: late.append(route), times=1)
+    page.click(".best button >> nth=0")
+    page.fill("#input", newer := "Heute trinkt die Katze kaltes Wasser.")
+    page.wait_for_selector(f"#output >> text={english(newer)}")
+    with page.expect_response("**/v1/translate"):
+        late[0].continue_()
+    page.wait_for_timeout(200)
+    assert page.text_content("#output") == english(newer)
+
+
+@pytest.mark.slow
 def test_a_correction_is_saved_and_used(browser: Any, serve: Callable[..., Any], own_model: Path) -> None:
     nmt.TranslationMemory(own_model).add([(LINE.replace("müde", "alte"), "The old baker.")])
     with silent_window(browser, f"{serve(nmt.load(own_model), feedback=True).url}/") as page:

@@ -370,18 +370,19 @@
   }
 
   async function replace(index, prefix, changes = {}, status = "changed") {
-    const old = state.answer.sentences[index], start = within(index);
+    const { answer } = state, old = answer.sentences[index];
     try {
       const body = request(old.source, { ...state.asked, split: false, prefix, ...changes });
       const [sentence] = (await call("v1/translate", body)).translations[0].sentences;
-      const text = state.answer.text;
-      state.answer.text = text.slice(0, start) + sentence.translation + text.slice(start + old.translation.length);
+      if (state.answer !== answer || answer.sentences[index] !== old) return;  // the text has changed since
+      const start = within(index), { text } = answer;
+      answer.text = text.slice(0, start) + sentence.translation + text.slice(start + old.translation.length);
       if (prefix || changes.check) delete sentence.confidence;  // it is that of translations which the model chose
       if (prefix && sentence.problems?.unsupported) {  // nor is what the user has chosen a problem
         const chosen = new Set(words(prefix));
         sentence.problems.unsupported = sentence.problems.unsupported.filter((word) => !chosen.has(word));
       }
-      state.answer.sentences[index] = sentence;
+      answer.sentences[index] = sentence;
       show(sentence.repaired === false ? "nothing better was found" : status);
       $("sentences").children[index]?.querySelector(".to .word")?.focus();
       await addProbabilities();
