@@ -278,6 +278,19 @@ def test_a_chosen_translation_that_comes_late_changes_no_newer_text(page: Any, e
 
 
 @pytest.mark.slow
+def test_a_word_that_is_dragged_within_the_text_is_moved(page: Any) -> None:
+    x, y = (page.locator("#input").bounding_box()[side] + 25 for side in "xy")
+    page.mouse.dblclick(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y, steps=5)
+    page.mouse.move(x + 90, y, steps=5)
+    page.mouse.up()
+    moved = page.input_value("#input")
+    assert moved != LINE
+    assert sorted(moved.replace(" ", "")) == sorted(LINE.replace(" ", ""))
+
+
+@pytest.mark.slow
 def test_a_correction_is_saved_and_used(browser: Any, serve: Callable[..., Any], own_model: Path) -> None:
     nmt.TranslationMemory(own_model).add([(LINE.replace("müde", "alte"), "The old baker.")])
     with silent_window(browser, f"{serve(nmt.load(own_model), feedback=True).url}/") as page:

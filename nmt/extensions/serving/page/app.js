@@ -624,14 +624,14 @@
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") closeMenu(true); });
   document.addEventListener("pointerdown", (event) => { if (!$("menu").contains(event.target)) closeMenu(); });
   const pane = $("input").closest(".pane");
-  document.addEventListener("dragover", (event) => { event.preventDefault(); pane.classList.add("over"); });
+  const hasFiles = ({ dataTransfer }) => dataTransfer.types.includes("Files");  // the browser itself moves words of a field
+  document.addEventListener("dragover", (event) => { if (hasFiles(event)) { event.preventDefault(); pane.classList.add("over"); } });
   document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) pane.classList.remove("over"); });
   document.addEventListener("drop", (event) => {
+    if (!hasFiles(event)) return;
     event.preventDefault();
     pane.classList.remove("over");
-    const files = [...event.dataTransfer.files];
-    if (files.length) files.forEach(translateFile);
-    else { $("input").value = event.dataTransfer.getData("text"); later(0); }
+    [...event.dataTransfer.files].forEach(translateFile);
   });
   start();
 })();
