@@ -291,6 +291,18 @@ def test_a_word_that_is_dragged_within_the_text_is_moved(page: Any) -> None:
 
 
 @pytest.mark.slow
+def test_another_server_does_not_get_the_key(page: Any) -> None:
+    answer = {"json": {"translations": [{"text": "x"}]}, "headers": {"Access-Control-Allow-Origin": "*"}}
+    page.route("http://other.test/**", lambda route: route.fulfill(**answer))
+    page.evaluate("document.querySelector('#key').value = 'secret'")
+    page.check("#compare")
+    page.fill("#server", "http://other.test")
+    with page.expect_request("http://other.test/**") as asked:
+        page.press("#server", "Enter")
+    assert "authorization" not in asked.value.headers
+
+
+@pytest.mark.slow
 def test_a_correction_is_saved_and_used(browser: Any, serve: Callable[..., Any], own_model: Path) -> None:
     nmt.TranslationMemory(own_model).add([(LINE.replace("müde", "alte"), "The old baker.")])
     with silent_window(browser, f"{serve(nmt.load(own_model), feedback=True).url}/") as page:

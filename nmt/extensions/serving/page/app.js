@@ -22,9 +22,9 @@
   // The server
 
   async function call(path, body, { base = "", signal } = {}) {
-    const headers = {}, key = $("key").value;
+    const headers = {}, key = $("key").value;  // of this server: others don't see it
     // A header has bytes: each character stands for one of the key in UTF-8.
-    if (key) headers.Authorization = `Bearer ${String.fromCharCode(...new TextEncoder().encode(key))}`;
+    if (key && !base) headers.Authorization = `Bearer ${String.fromCharCode(...new TextEncoder().encode(key))}`;
     if (body && !(body instanceof FormData)) headers["Content-Type"] = "application/json";
     const sent = body instanceof FormData || !body ? body : JSON.stringify(body);
     const answer = await fetch(base + path, { method: body ? "POST" : "GET", headers, body: sent, signal }).catch((error) => {
