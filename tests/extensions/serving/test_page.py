@@ -70,6 +70,7 @@ def test_the_languages_are_remembered(browser: Any, serve: Callable[..., Any], t
         assert window.is_hidden("#problem")
         window.reload()
     fill()
+    assert window.is_enabled("#swap"), "the language has been detected"
     window.fill("#input", "Die Katze sieht den Mond.")
     window.select_option("#target", "de")
     window.wait_for_selector("#problem >> text=The text is in German already")

@@ -143,6 +143,7 @@
     $("output").textContent = answer ? answer.text : "";
     $("output").lang = $("target").value;
     $("status").textContent = status;
+    $("swap").disabled = $("source").value === "auto" && !answer;
     const suspect = answer ? answer.sentences.filter((sentence) => problemsOf(sentence).length).length : 0;
     $("jump").hidden = !suspect;
     $("jump").textContent = `⚠ Problems in ${suspect} of ${answer?.sentences.length} sentence${answer?.sentences.length > 1 ? "s" : ""}`;
@@ -544,7 +545,6 @@
     const codes = (known ? known.targets.filter((code) => code !== known.code) : state.languages.map(({ code }) => code));
     $("target").replaceChildren(...codes.map((code) => option(code, nameOf(code))));
     if (codes.includes(wanted)) $("target").value = wanted;
-    $("swap").disabled = $("source").value === "auto" && !state.answer;
     fillModels();
     store("languages", [$("source").value, $("target").value]);
   }
