@@ -30,9 +30,9 @@
     const answer = await fetch(base + path, { method: body ? "POST" : "GET", headers, body: sent, signal }).catch((error) => {
       throw error.name === "AbortError" ? error : new Error("The server does not answer. Check the connection, and whether it is running.");
     });
-    const found = await answer.json().catch(() => ({ error: `${answer.status} ${answer.statusText}` }));
-    if (!answer.ok) throw new Error(found.error || answer.statusText);
-    return found;
+    const found = await answer.json().catch((error) => { if (error.name === "AbortError") throw error; });
+    if (answer.ok && found) return found;
+    throw new Error(found?.error || `This is no answer of nmt: ${answer.status} ${answer.statusText}. Check the address, and the programs on the way to the server.`);
   }
 
   function request(text, changes = {}) {
