@@ -171,10 +171,12 @@ def test_history_glossary_and_curl(page: Any, server: Any) -> None:
     command = page.evaluate("navigator.clipboard.readText()")
     assert command.startswith(f"curl {server.url}/v1/translate -H 'Content-Type: application/json'")
     assert '"glossary":{"Bäcker":"neighbour"}' in command
+    page.evaluate("localStorage['nmt.history'] = localStorage['nmt.history'].replaceAll('\"de\"', '\"fr\"')")
     page.reload()
     page.click("#history-section summary")
     page.click("#history .open >> nth=0")
     page.wait_for_selector(".to .word")
+    assert page.input_value("#source") == "auto", "no model translates from French now"
     assert page.input_value("#input") == LINE
     page.click("#forget")
     assert texts(page, "#history li") == []

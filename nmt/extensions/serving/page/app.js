@@ -501,6 +501,7 @@
       remove.setAttribute("aria-label", `Delete “${entry.text.slice(0, 40)}” from the history`);
       open.addEventListener("click", () => {
         $("source").value = entry.source;
+        if ($("source").selectedIndex < 0) $("source").value = "auto";  // a language of models that were served before
         fillTargets(entry.target);
         $("input").value = entry.text;
         later(0);
