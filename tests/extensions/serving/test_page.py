@@ -198,7 +198,7 @@ def test_problems_are_marked_explained_and_repaired(page: Any) -> None:
         if asked[-1]["check"] == "repair":
             first = sentence("Er hat 17 Hunde.", right, problems={}, repaired=True, confidence=0.2)
         rest = [sentence("Er schläft.", "He sleeps.", problems={})] if asked[-1]["text"] == source else []
-        sentences = [first, *rest]
+        sentences = [*[sentence("Er schläft.", "He sleeps.")] * (len(asked[-1]["text"]) // 300 * 40), first, *rest]
         text = " ".join(each["translation"] for each in sentences)
         route.fulfill(json={"translations": [{"text": text, "source": "de", "sentences": sentences}]})
 
@@ -217,6 +217,12 @@ def test_problems_are_marked_explained_and_repaired(page: Any) -> None:
     assert "83 % confidence" in page.text_content(".sentence >> nth=0")
     page.press("#jump", "Enter")
     assert page.evaluate("document.activeElement.textContent") == "17"
+    page.fill("#input", " ".join([*["Er schläft."] * 40, source]))
+    page.wait_for_selector("#jump >> text=Problems in 1 of 41 sentences")
+    page.press("#jump", "Enter")
+    assert page.evaluate("document.activeElement.textContent") == "17", "beyond the sentences that are shown otherwise"
+    page.fill("#input", source)
+    page.wait_for_selector("#jump >> text=Problems in 1 of 2 sentences")
     page.press("text=Repair", "Enter")
     page.wait_for_selector("#status >> text=changed")
     assert page.text_content("#output") == f"{right} He sleeps."

@@ -144,11 +144,12 @@
     $("output").lang = $("target").value;
     $("status").textContent = status;
     $("swap").disabled = $("source").value === "auto" && !answer;
-    const suspect = answer ? answer.sentences.filter((sentence) => problemsOf(sentence).length).length : 0;
+    const suspects = answer ? answer.sentences.flatMap((sentence, at) => (problemsOf(sentence).length ? [at] : [])) : [];
+    const suspect = suspects.length;
     $("jump").hidden = !suspect;
     $("jump").textContent = `⚠ Problems in ${suspect} of ${answer?.sentences.length} sentence${answer?.sentences.length > 1 ? "s" : ""}`;
     $("details").hidden = !answer || !answer.sentences.length;
-    const shown = answer ? answer.sentences.slice(0, MAX_SENTENCES) : [];
+    const shown = answer ? answer.sentences.slice(0, Math.max(MAX_SENTENCES, (suspects[0] ?? 0) + 1)) : [];
     $("sentences").replaceChildren(...shown.map(drawSentence));
     if (answer && answer.sentences.length > shown.length) {
       $("sentences").append(element("p", `The first ${shown.length} of ${answer.sentences.length} sentences.`, "note"));
