@@ -108,6 +108,12 @@ def test_another_word_is_chosen_by_keyboard(page: Any) -> None:
     assert page.evaluate("document.activeElement.textContent") == "tired"
     page.keyboard.press("Enter")
     page.wait_for_selector("#menu [role=option]")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    assert page.is_hidden("#menu")
+    assert page.evaluate("document.activeElement.textContent") == "tired"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#menu [role=option]")
     page.keyboard.press("Enter")
     page.wait_for_selector("#status >> text=changed")
     assert page.text_content("#output").split()[:2] == ["The", choices[0]]

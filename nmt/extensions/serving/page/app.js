@@ -623,7 +623,7 @@
   [$("server"), $("beam")].forEach((field) => field.addEventListener("change", () => later(0)));
   $("forget").addEventListener("click", () => { store("history", []); drawHistory(); document.querySelector("#history-section summary").focus(); });
   $("file").addEventListener("change", () => { [...$("file").files].forEach(translateFile); $("file").value = ""; });
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape") closeMenu(true); });
+  document.addEventListener("keydown", (event) => { if (["Escape", "Tab"].includes(event.key)) closeMenu(true); });
   document.addEventListener("pointerdown", (event) => { if (!$("menu").contains(event.target)) closeMenu(); });
   const pane = $("input").closest(".pane");
   const hasFiles = ({ dataTransfer }) => dataTransfer.types.includes("Files");  // the browser itself moves words of a field
