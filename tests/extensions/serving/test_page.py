@@ -90,6 +90,10 @@ def test_words_show_what_they_are_aligned_with(page: Any, translator: Translator
     assert texts(page, ".from .linked") == [source[s] for s, t in found.alignment or () if t == 2]
     page.hover("h1")
     assert texts(page, ".linked") == []
+    page.click(".sentence summary")
+    spoken = "all => all.map(each => each.closest('[lang]').lang)"
+    parts = "#input, #output, .from, .to, .best span:first-child"
+    assert page.eval_on_selector_all(parts, spoken)[:5] == ["de", "en", "de", "en", "en"]
     page.press(".from .word >> nth=0", "ArrowRight")
     assert texts(page, ".to .linked") == [target[t] for s, t in found.alignment or () if s == 1]
     assert "probability" in page.get_attribute(".to .word >> nth=0", "title")

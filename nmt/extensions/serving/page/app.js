@@ -141,7 +141,8 @@
     state.held = null;
     $("output").classList.remove("waiting");
     $("output").textContent = answer ? answer.text : "";
-    $("output").lang = $("target").value;
+    $("input").lang = answer ? state.asked.source : "";
+    $("output").lang = $("output-2").lang = $("menu").lang = $("target").value;
     $("status").textContent = status;
     $("swap").disabled = $("source").value === "auto" && !answer;
     const suspects = answer ? answer.sentences.flatMap((sentence, at) => (problemsOf(sentence).length ? [at] : [])) : [];
@@ -208,6 +209,7 @@
       line.setAttribute("role", "group");
       line.setAttribute("aria-label", label);
       line.dir = "auto";
+      line.lang = state.asked[side === "from" ? "source" : "target"];
       words(text).forEach((word, at) => {
         const button = element("button", word, "word");
         button.type = "button";
@@ -314,6 +316,7 @@
       use.addEventListener("click", () => replace(index, candidate.translation));
       const text = element("span");
       text.dir = "auto";
+      text.lang = state.asked.target;
       text.append(...marked(sentence.translation, candidate.translation));
       item.append(text, " ", element("span", candidate.score.toFixed(2), "note"), " ", use);
       list.append(item);
