@@ -24,12 +24,13 @@ from nmt.core.errors import BrokenModel, UserError, shortened
 from nmt.extensions.serving.limits import ApiError
 from nmt.extensions.serving.service import Service
 
-CORS = {
+HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
     "Access-Control-Expose-Headers": "Authorization",
     "Access-Control-Allow-Methods": "GET, POST",
     "Access-Control-Max-Age": "1728000",
+    "Cache-Control": "no-cache",  # otherwise browsers keep the files of a page after nmt was replaced
 }
 HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[\w.-]*)(?::\d{0,5})?", re.ASCII)
 """A value of the header ``Host``: a name or an address, and a port (RFC 9110, section 7.2); empty for no name."""
@@ -45,7 +46,7 @@ logger = logging.getLogger("nmt.extensions.serving")
 
 
 class RequestMiddleware:
-    """ASGI middleware: CORS headers on every answer, a limit of size and time for every body, and figures."""
+    """ASGI middleware: headers of every answer, a limit of size and time for every body, and figures."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app, self._limits, self._metrics = app, service.limits, service.metrics
@@ -62,7 +63,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message).update(CORS)
+                MutableHeaders(scope=message).update(HEADERS)
             body = message.get("body", b"")
             last = max(len(body) - 1, 0) // PART * PART
             try:
