@@ -129,6 +129,15 @@ def test_a_permalink_shows_its_sentence_and_interventions_are_computed(opened: A
     assert opened.input_value("#text") == LINE
 
 
+@pytest.mark.slow
+def test_keys_have_any_letters(browser: Any, serve: Callable[..., Any], translator: Translator) -> None:
+    with silent_window(browser, f"{serve(translator, keys=('ключ',)).url}/sentence") as window:
+        window.fill("#key", "ключ")
+        window.fill("#text", LINE)
+        window.press("#text", "Enter")
+        window.wait_for_selector("#target .word")
+
+
 @pytest.mark.quick("<script>*")
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", "שלום עולם", "Der Hund. " * 500 + "Ein"])
 def test_any_text_is_shown_or_refused_in_words(browser: Any, server: Any, text: str) -> None:

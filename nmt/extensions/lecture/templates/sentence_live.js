@@ -5,8 +5,8 @@ function live(page) {
   const model = () => data.models[state.model].name;
 
   async function call(path, body) {
-    const headers = body ? { "Content-Type": "application/json" } : {};
-    if ($("key").value) headers.Authorization = `Bearer ${$("key").value}`;
+    const headers = body ? { "Content-Type": "application/json" } : {}, key = new TextEncoder().encode($("key").value);
+    if (key.length) headers.Authorization = `Bearer ${String.fromCharCode(...key)}`;  // a header has bytes
     const answer = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) }).catch(() => {
       throw new Error("The server does not answer. Check the connection, and whether it is running.");
     });
@@ -58,7 +58,7 @@ function live(page) {
       }));
       $("models").hidden = models.length < 2;
       $("key-label").hidden = !settings.apiKeys;
-    } catch (error) { $("ask-status").textContent = `The server does not answer: ${error.message}`; return; }
+    } catch (error) { $("ask-status").textContent = error.message; return; }
     read();
   }
 
