@@ -120,6 +120,12 @@ def test_a_permalink_shows_its_sentence_and_interventions_are_computed(opened: A
     assert f"{found['log_p']:.2f}".replace("-", "−") in opened.text_content("#attended")
     opened.press("#compute", "Enter")
     opened.wait_for_selector("#changes tbody tr")
+    late: list[Any] = []
+    opened.route("**/v1/intervene", lambda route: late.append(route), times=1)
+    opened.press("#compute", "Enter")
+    opened.press("#target .word >> nth=1", "ArrowRight")
+    late[0].continue_()
+    opened.wait_for_selector("#changes-status:empty", state="attached")
     opened.fill("#text", "Die Katze schläft.")
     opened.keyboard.press("Enter")
     opened.wait_for_selector("#source >> text=Katze")

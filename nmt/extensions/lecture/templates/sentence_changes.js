@@ -2,7 +2,7 @@
 function interventions(page) {
   const { $, element, pieces, shown, percent, number, signed } = page;
   let position = null;  // of the source, which all attention of the chosen step goes to; -1 for equal weights
-  let asked = 0;
+  let asked = 0, computed = 0;  // the newest step, and the newest table of changes
   const GROUPS = [["off", "a head is switched off"], ["head", "the heads of a layer look where one of them looks"],
     ["uniform", "all attention is uniform"], ["skip", "a layer is left out"]];
 
@@ -98,7 +98,7 @@ function interventions(page) {
   }
 
   async function drawWhole() {
-    const group = $("group").value, changes = whole(), turn = ++asked, table = $("changes"), wanted = changes.filter(({ kind }) => kind === group);
+    const group = $("group").value, changes = whole(), turn = ++computed, table = $("changes"), wanted = changes.filter(({ kind }) => kind === group);
     const head = element("thead"), line = element("tr"), body = element("tbody");
     ["change", "log p of the translation", "the translation’s tokens under the change", "translation found"].forEach((name) => line.append(Object.assign(element("th", name), { scope: "col" })));
     head.append(line);
@@ -107,10 +107,10 @@ function interventions(page) {
       if (page.ask) { $("changes-status").textContent = "computing …"; results = await page.ask(wanted); }
       else results = page.view().interventions.whole.filter((_, index) => changes[index].kind === group);
     } catch (error) {
-      $("changes-status").textContent = error.message;
+      if (turn === computed) $("changes-status").textContent = error.message;
       return;
     }
-    if (turn !== asked && page.ask) return;
+    if (turn !== computed) return;
     $("changes-status").textContent = "";
     body.append(...wanted.map((change, index) => row({ label: label(change), result: results[index] })));
     table.replaceChildren(head, body);
@@ -131,11 +131,17 @@ function interventions(page) {
       element("dt", "Translation that the model finds with that attention"), found);
   }
 
+  function forget() {
+    computed++;
+    $("changes").replaceChildren();
+    $("changes-status").textContent = "";
+  }
+
   function draw() {
     position = null;
     const kinds = new Set(whole().map(({ kind }) => kind)), can = canIntervene() && kinds.size > 0;
     $("changes-section").hidden = !can;
-    $("changes").replaceChildren();
+    forget();
     $("attended").replaceChildren();
     const before = $("group").value;
     $("group").replaceChildren(...GROUPS.filter(([kind]) => kinds.has(kind)).map(([kind, name]) => Object.assign(element("option", name), { value: kind })));
@@ -146,7 +152,7 @@ function interventions(page) {
   }
 
   $("uniform").addEventListener("click", () => attendTo(position === -1 ? null : -1));
-  $("group").addEventListener("change", () => { if (page.ask) $("changes").replaceChildren(); else drawWhole(); });
+  $("group").addEventListener("change", () => { if (page.ask) forget(); else drawWhole(); });
   $("compute").addEventListener("click", drawWhole);
   return { draw, drawStep, sourceWords };
 }
