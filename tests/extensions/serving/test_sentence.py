@@ -139,9 +139,12 @@ def test_a_permalink_shows_its_sentence_and_interventions_are_computed(opened: A
 def test_keys_have_any_letters(browser: Any, serve: Callable[..., Any], translator: Translator) -> None:
     with silent_window(browser, f"{serve(translator, keys=('ключ',)).url}/sentence") as window:
         window.fill("#key", "ключ")
+        window.press("body", "ArrowRight")
         window.fill("#text", LINE)
         window.press("#text", "Enter")
         window.wait_for_selector("#target .word")
+        window.go_back()
+        window.wait_for_selector("#results", state="hidden")
 
 
 @pytest.mark.quick("<script>*")

@@ -408,7 +408,7 @@
   $("alpha").addEventListener("input", rank);
   $("own").addEventListener("click", () => { ownPenalty(); rank(); });
   document.addEventListener("keydown", (event) => {
-    if (event.target.matches("input, select, summary") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.matches("input, select, summary") || event.ctrlKey || event.metaKey || event.altKey || !data.sentences.length) return;
     const phase = { ArrowRight: state.phase + 1, ArrowLeft: state.phase - 1, Home: 0, End: Infinity }[event.key];
     const isElsewhere = event.target.matches("[role=region]") && event.target !== $("tree-scroll");
     if (phase !== undefined && !isElsewhere) { event.preventDefault(); go(phase); }
