@@ -379,11 +379,16 @@ def test_the_page_translates_with_an_imported_model_as_nmt_does(kind: str, brows
     lines = [line for line in strange_lines(100)[::3] if line.strip() and "\n" not in line] + lines_of("de", 20)
     lines = [line for line in lines if "." not in line[:-1]]
     with served(site) as address, silent_window(browser, address) as window:
+        window.press("#source", "Control+Enter")
         window.wait_for_selector("[data-ready]", timeout=120_000)
         window.fill("#source", "\n".join(lines))
         window.click("#translate")
         window.wait_for_selector("#status:has-text('Nothing left')", timeout=120_000)
         texts = window.input_value("#translation").split("\n")
+        window.fill("#source", "")
+        window.click("#translate")
+        window.wait_for_selector("#status:has-text('0 sentences')")
+        assert window.input_value("#translation") == ""
     assert texts == [result.text for result in translator.translate(lines, restore_case=False)]
 
 

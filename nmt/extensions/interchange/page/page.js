@@ -116,8 +116,8 @@ function show(results, counts, milliseconds) {
 }
 
 function translate() {
+  if (!isReady) return;
   const [sentences, counts] = sentencesOf($("source").value, shown.languages[0]);
-  if (!isReady || !sentences.length) return;
   const number = ++newest;
   shown.requests.set(number, { counts, start: performance.now() });
   $("translate").disabled = true;
