@@ -185,4 +185,12 @@ $("copy").addEventListener("click", async () => {
   }
   status("The translation was copied.");
 });
-if ("serviceWorker" in navigator) navigator.serviceWorker.register("offline.js").catch(() => {}); // only over HTTPS or localhost
+if ("serviceWorker" in navigator) { // only over HTTPS or localhost
+  navigator.serviceWorker.register("offline.js").catch(() => {});
+  if (navigator.serviceWorker.controller) { // this page came from the browser's copy of an export
+    navigator.serviceWorker.addEventListener("controllerchange", () => {
+      if ($("source").value) $("title").textContent += " (a new version is here: reload the page)";
+      else location.reload();
+    });
+  }
+}
