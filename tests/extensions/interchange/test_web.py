@@ -407,8 +407,10 @@ def served(folder: Path) -> Iterator[str]:
     handler = partial(Handler, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, ThreadPoolExecutor(1) as threads:
         threads.submit(server.serve_forever)
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-        server.shutdown()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/"
+        finally:  # also after a failed test, which would wait for ever otherwise
+            server.shutdown()
 
 
 class Handler(SimpleHTTPRequestHandler):
