@@ -121,9 +121,7 @@ def test_8_bits_are_smaller_and_nothing_else_is_offered(
 
 
 @pytest.mark.slow
-def test_additive_attention_and_embeddings_that_a_cell_reads_are_stored_in_8_bits(
-    train_tiny: TrainTiny, tmp_path: Path
-) -> None:
+def test_additive_attention_is_exported_in_8_bits(train_tiny: TrainTiny, tmp_path: Path) -> None:
     translator = load(train_tiny(*MODELS["bahdanau"], "training.max_steps=2"), "cpu")
     export_onnx(translator, tmp_path / "out", "int8")
     pairs = list(translator.score([("Der Hund sieht den Mond.", "The dog sees the moon.")]))

@@ -46,6 +46,14 @@ def texts(page: Any, selector: str) -> list[str]:
 @pytest.mark.slow
 def test_it_translates_while_typing(page: Any, english: Callable[[str], str]) -> None:
     assert page.text_content("#output") == english(LINE)
+    x, y = (page.locator("#input").bounding_box()[side] + 25 for side in "xy")
+    page.mouse.dblclick(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 90, y, steps=9)
+    page.mouse.up()
+    moved = page.input_value("#input")
+    assert moved != LINE
+    assert sorted(moved.replace(" ", "")) == sorted(LINE.replace(" ", "")), "a word is dragged to another place"
     page.fill("#input", f"{LINE}\n\n{LINE}")
     page.wait_for_selector(".sentence >> nth=1")
     assert page.text_content("#output") == f"{english(LINE)}\n\n{english(LINE)}"
@@ -115,7 +123,6 @@ def test_another_word_is_chosen_by_keyboard(page: Any) -> None:
     page.wait_for_selector("#menu [role=option]")
     page.keyboard.press("Tab")
     page.keyboard.press("Shift+Tab")
-    assert page.is_hidden("#menu")
     assert page.evaluate("document.activeElement.textContent") == "tired"
     page.keyboard.press("Enter")
     page.wait_for_selector("#menu [role=option]")
@@ -153,6 +160,13 @@ def test_two_models_of_a_direction_are_side_by_side(
         assert [window.text_content(field) for field in ("#output", "#output-2")] == texts
         window.select_option("#model", names[1])
         window.wait_for_function("text => document.querySelector('#output').textContent === text", arg=texts[1])
+        answer = {"json": {"translations": [{"text": "x"}]}, "headers": {"Access-Control-Allow-Origin": "*"}}
+        window.route("http://other.test/**", lambda route: route.fulfill(**answer))
+        window.evaluate("document.querySelector('#key').value = 'secret'")
+        window.fill("#server", "http://other.test")
+        with window.expect_request("http://other.test/**") as asked:
+            window.press("#server", "Enter")
+        assert "authorization" not in asked.value.headers, "the key is not for others"
 
 
 @pytest.mark.slow
@@ -228,18 +242,16 @@ def test_problems_are_marked_explained_and_repaired(page: Any) -> None:
     assert "83 % confidence" in page.text_content(".sentence >> nth=0")
     page.press("#jump", "Enter")
     assert page.evaluate("document.activeElement.textContent") == "17"
-    page.fill("#input", " ".join([*["Er schläft."] * 40, source]))
-    page.wait_for_selector("#jump >> text=Problems in 1 of 41 sentences")
-    page.press("#jump", "Enter")
-    assert page.evaluate("document.activeElement.textContent") == "17", "beyond the sentences that are shown otherwise"
-    page.fill("#input", source)
-    page.wait_for_selector("#jump >> text=Problems in 1 of 2 sentences")
     page.press("text=Repair", "Enter")
     page.wait_for_selector("#status >> text=changed")
     assert page.text_content("#output") == f"{right} He sleeps."
     assert texts(page, ".suspect") == []
     assert page.is_hidden("#jump")
     assert "confidence" not in page.text_content(".sentence >> nth=0")
+    page.fill("#input", " ".join([*["Er schläft."] * 40, source]))
+    page.wait_for_selector("#jump >> text=Problems in 1 of 41 sentences")
+    page.press("#jump", "Enter")
+    assert page.evaluate("document.activeElement.textContent") == "17", "beyond the sentences that are shown otherwise"
 
 
 @pytest.mark.slow
@@ -298,31 +310,6 @@ def test_a_chosen_translation_that_comes_late_changes_no_newer_text(page: Any, e
         late[0].continue_()
     page.wait_for_timeout(200)
     assert page.text_content("#output") == english(newer)
-
-
-@pytest.mark.slow
-def test_a_word_that_is_dragged_within_the_text_is_moved(page: Any) -> None:
-    x, y = (page.locator("#input").bounding_box()[side] + 25 for side in "xy")
-    page.mouse.dblclick(x, y)
-    page.mouse.down()
-    page.mouse.move(x + 60, y, steps=5)
-    page.mouse.move(x + 90, y, steps=5)
-    page.mouse.up()
-    moved = page.input_value("#input")
-    assert moved != LINE
-    assert sorted(moved.replace(" ", "")) == sorted(LINE.replace(" ", ""))
-
-
-@pytest.mark.slow
-def test_another_server_does_not_get_the_key(page: Any) -> None:
-    answer = {"json": {"translations": [{"text": "x"}]}, "headers": {"Access-Control-Allow-Origin": "*"}}
-    page.route("http://other.test/**", lambda route: route.fulfill(**answer))
-    page.evaluate("document.querySelector('#key').value = 'secret'")
-    page.check("#compare")
-    page.fill("#server", "http://other.test")
-    with page.expect_request("http://other.test/**") as asked:
-        page.press("#server", "Enter")
-    assert "authorization" not in asked.value.headers
 
 
 @pytest.mark.slow
