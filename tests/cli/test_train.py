@@ -46,9 +46,6 @@ def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on(
     assert read_metrics(output, "end")[-1]["step"] == step + 3
 
 
-# nmt recipes
-
-
 def test_recipes_are_listed_and_each_can_be_read(run_nmt: RunNmt) -> None:
     lines = run_nmt("recipes").stdout.splitlines()
     assert [line.split()[0] for line in lines] == list(shipped_recipes())

@@ -138,9 +138,6 @@ def test_a_reader_that_leaves_early_is_no_error_to_shout_about(python: Path, tin
     assert process.returncode == 141  # as if SIGPIPE had ended it
 
 
-# --score-only
-
-
 def test_scores_of_given_translations(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, tmp_path: Path) -> None:
     source, target = tiny_corpus / "train.de", tiny_corpus / "train.en"
     done = run_nmt("translate", tiny_model, "--score-only", source, target)
@@ -176,9 +173,6 @@ def test_a_pair_without_a_score_keeps_its_line(run_nmt: RunNmt, tiny_model: Path
     assert [row["score"] is None for row in rows] == [False, True, False]
 
 
-# precision
-
-
 @pytest.mark.quick("bf16")
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_other_precisions_translate_as_well(
@@ -192,9 +186,6 @@ def test_other_precisions_translate_as_well(
     assert done.stdout != exact, "scores show that something else was computed"
     translations = [line.split("\t")[1] for line in done.stdout.splitlines()]
     assert sum(a == b for a, b in zip(translations, expected, strict=True)) >= 38
-
-
-# as a stream, in a conversation, and after a stop
 
 
 @pytest.mark.parametrize("options", [[], ["--format", "jsonl"]])
@@ -221,9 +212,6 @@ def test_a_conversation(run_nmt: RunNmt, tiny_model: Path) -> None:
     assert done.returncode == 0
     assert done.stdout == "".join(f"en> {translation}\n" for translation in TRANSLATIONS)
     assert done.stderr == "de> " * 5 + "\n"
-
-
-# stopped and taken up
 
 
 @pytest.fixture

@@ -24,9 +24,6 @@ def written(folder: Path, content: bytes) -> Path:
     return path
 
 
-# reading
-
-
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_dash_is_standard_input_whatever_the_locale(
     monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]
@@ -85,9 +82,6 @@ def test_unreadable_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("builtins.open", refuse)  # the superuser reads anything
     with pytest.raises(UserError, match=f"permission to read {path}"):
         list(read_lines(path))
-
-
-# writing
 
 
 def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:

@@ -36,9 +36,6 @@ def test_a_batch_may_fill_its_budget_exactly() -> None:
     assert [len(batch) for batch in plan_batches(lengths_N, lengths_N, 9)] == [1, 1, 1, 1]
 
 
-# the stream
-
-
 @pytest.fixture
 def corpus(tmp_path: Path) -> Corpus:
     """60 different pairs of uneven lengths."""
@@ -126,8 +123,6 @@ def test_a_state_from_smaller_batches_goes_on_with_the_next_epoch(corpus: Corpus
     assert {**large.state_dict(), "corpus": ""} == {"epoch": 1, "pool": 0, "position": 0, "corpus": ""}
     assert len(take(large, 2)) == 2
 
-
-# made ahead
 
 NO_CPU = torch.device("meta")
 """Batches are made in advance for every device but a CPU."""

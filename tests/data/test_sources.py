@@ -141,9 +141,6 @@ def test_a_fingerprint_changes_with_text_and_direction_and_nothing_else(tmp_path
     assert not set(fingerprints()) & set(before)
 
 
-# data sets of the `datasets` library
-
-
 def test_files_win_over_the_hub(tmp_path: Path) -> None:
     write_files(tmp_path)
     assert list(open_text(options(tmp_path, hub="no/such-set"), "train")) == PAIRS
@@ -156,9 +153,6 @@ def test_what_is_no_text_is_refused_before_its_digest(tmp_path: Path) -> None:
         file.truncate(1 << 40)  # sparse: takes no space, but reading all of it takes many minutes
     with pytest.raises(UserError, match="line 1: longer than"):
         FileText(path, path).fingerprint()
-
-
-# text sources that a recipe names
 
 
 def test_the_sources_of_nmt_can_be_named_like_outside_ones(tmp_path: Path) -> None:

@@ -66,9 +66,6 @@ def test_output_survives_a_failure(run_nmt: RunNmt, tiny_model: Path, tmp_path: 
     assert list(tmp_path.iterdir()) == [output]
 
 
-# the model directory
-
-
 def test_no_model_directory(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     refused(run_nmt("translate", tmp_path / "nowhere"), "no such folder", "nmt train")
@@ -108,9 +105,6 @@ def test_weights_of_another_model(
     (model / "recipe.yaml").write_text(text.replace("hidden_size: 32", "hidden_size: 4000"), "utf-8")
     monkeypatch.delattr("nmt.models.build.build")  # it is noticed before memory is taken
     refused(run_nmt("translate", model), "model.safetensors holds the weights of another model", "parameters")
-
-
-# translate, align, score, aer
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,6 @@ from nmt.recipe.load import load_recipe
 PACKAGE = Path(__file__).parents[2] / "examples" / "plugin_package"
 
 
-# an installed package
-
 COMPONENTS = {
     "cell": ["model.encoder={type: recurrent, cell: mgu, hidden_size: 16}"],
     "others": [
@@ -164,8 +162,6 @@ def test_components_of_a_package_keep_the_contracts(
         if len(scored.tokens) == len(expected.tokens) + 1:  # the translation had ended by itself
             assert scored.score == pytest.approx(expected.score, abs=1e-4)
 
-
-# a module that the user names
 
 MODULE = """
 from nmt.models.cells import GruCell

@@ -31,9 +31,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("properties")
 
 
-# Batches
-
-
 class ShuffledIds(WordVocabulary):
     """Special ids elsewhere than nmt would put them, as in a foreign sentencepiece model."""
 
@@ -99,8 +96,6 @@ def test_a_batch_is_padded_sentences_and_its_halves_are_batches(drawn: list[tupl
     assert [as_lists(half) for half in batch.halves()] == [as_lists(half) for half in halves]
 
 
-# Lines
-
 CHUNKS = [b"\n", b"\r\n", b"\r", b"\xef\xbb\xbf", b"\x1f\x8b", b"\xff", b"\xc3", b"\x00", b"a ", "\u2028ü".encode()]
 some_bytes = st.lists(st.sampled_from(CHUNKS), max_size=12).map(b"".join) | st.binary(max_size=40)
 
@@ -128,8 +123,6 @@ def test_any_bytes_are_read_line_by_line(folder: Path, content: bytes, pack: boo
     else:
         assert list(read_lines(path)) == [line.decode() for line in expected]
 
-
-# Vocabularies
 
 TEXT = ["Der Hund sieht den Mond, nicht wahr?", "„Wo ist der Bahnhof?“, fragte sie um 7.30 Uhr.", "Öl übertrifft Grüße"]
 SIZES = {"unigram": 46, "bpe": 90, "character": 1000, "word": 1000}
@@ -182,8 +175,6 @@ def test_a_word_vocabulary_of_any_text_is_read_as_it_was_written(lines: list[str
     assert [again.encode(line) for line in lines] == [vocabulary.encode(line) for line in lines]
     assert [again.token(i) for i in range(len(again))] == [vocabulary.token(i) for i in range(len(vocabulary))]
 
-
-# Recipes
 
 WORDS_OF_YAML = ["no", "1e3", "null", "~", "0x1f", "1_000", "12:30:45", "2024-01-01", "- a", "a: b", "#", "<<", "="]
 scalars = st.sampled_from(WORDS_OF_YAML) | yaml_text | st.integers() | st.booleans() | st.none()

@@ -27,9 +27,6 @@ def random_cell(choice: Any, input_sizes: Sequence[int] = (INPUT,), layer: int =
     return cell
 
 
-# The equations, in NumPy
-
-
 def sigmoid(x: Vector) -> Vector:
     return 1 / (1 + np.exp(-x))
 
@@ -196,9 +193,6 @@ def read_by_loops(
     return outputs, states
 
 
-# One step
-
-
 def torch_weights(cell: Cell) -> dict[str, Tensor]:
     """The weights of PyTorch's cell that computes the same: other orders of gates, and GRU's z is 1 - z there."""
     order, sign = {"LstmCell": ([0, 1, 3, 2], [1, 1, 1, 1]), "GruCell": ([0, 1, 2], [1, -1, 1])}.get(
@@ -215,9 +209,6 @@ def torch_weights(cell: Cell) -> dict[str, Tensor]:
         "bias_ih": torch.zeros_like(cell.bias),
         "bias_hh": rearranged(cell.bias),  # inside the reset gate, for a GRU
     }
-
-
-# Stacks and sequences
 
 
 def stack_options(choice: Any, **others: Any) -> StackOptions:

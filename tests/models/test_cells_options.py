@@ -36,9 +36,6 @@ def radius(weight: Tensor) -> float:
     return float(torch.linalg.eigvals(weight.double()).abs().max())
 
 
-# How weights start
-
-
 @pytest.mark.parametrize("kind", INITIALISED)
 def test_orthogonal_recurrent_weights(kind: str) -> None:
     for block in gate_blocks({"type": kind, "init": "orthogonal"}):
@@ -104,9 +101,6 @@ def test_eigenvalues_of_weights_that_will_be_loaded_are_not_computed(
         Recurrence(stack(cell), 5)
     with _NoInitialisation():
         Recurrence(stack(cell), 5)
-
-
-# How states start
 
 
 @torch.no_grad()

@@ -108,8 +108,6 @@ def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, suf
         path.write_bytes(b"old")
 
 
-# themes
-
 WORDS = ("The", "old", "teacher", "buys", "a", "red", "book", ".")
 LINKS = tuple((word, word) for word in range(len(WORDS)))
 ALIGNMENT = WordAlignment(WORDS, WORDS, np.eye(len(WORDS), dtype=np.float32) * 0.9 + 0.01, LINKS)

@@ -56,9 +56,6 @@ def test_a_missing_recipe_suggests_the_nearest() -> None:
         load_recipe("x" * 100_000)
 
 
-# mistakes
-
-
 @pytest.mark.parametrize(
     ("setting", "parts"),
     [
@@ -178,9 +175,6 @@ def test_an_impossible_value_is_refused_with_a_short_message(
         resolve(load_recipe(recipe_file, {key: value}))
     assert len(str(caught.value)) < 10_000
     assert key.split(".")[-1][:50] in str(caught.value)
-
-
-# --set
 
 
 @pytest.mark.parametrize(

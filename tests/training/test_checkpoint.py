@@ -96,9 +96,6 @@ def test_what_was_not_finished_is_no_checkpoint_and_is_cleared_away(tmp_path: Pa
     assert not (checkpoints / ".nmt-1-00000000.tmp").exists()
 
 
-# the best, the newest, the damaged
-
-
 def save_validated(folder: CheckpointFolder, higher_is_better: bool, values: dict[int, float | None]) -> None:
     for step, value in values.items():
         validation = {"value": value, "higher_is_better": higher_is_better}

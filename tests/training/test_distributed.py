@@ -227,9 +227,6 @@ def test_torchrun_starts_it_and_passes_ctrl_c_on(write_recipe: Any, tmp_path: Pa
     assert CheckpointFolder(directory).all()
 
 
-# signals
-
-
 @pytest.mark.posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_is_noted_and_the_second_acts_as_before(number: signal.Signals) -> None:

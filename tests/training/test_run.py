@@ -22,8 +22,6 @@ from nmt.training.resolve import resolve
 from nmt.training.run import train
 from nmt.training.validation import Validator
 
-# what is written
-
 
 def test_the_model_directory_holds_what_the_design_says_and_nothing_pickled(
     make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path
@@ -114,9 +112,6 @@ def test_components_of_a_program_get_a_warning(
     assert "components of this program" in capsys.readouterr().err
 
 
-# when it ends
-
-
 def last_step(directory: Path, reason: str) -> int:
     line = read_metrics(directory)[-1]
     assert line["event"] == "end"
@@ -172,9 +167,6 @@ def test_the_last_update_is_validated_even_where_a_checkpoint_was_due(make_recip
     train(make_recipe(max_steps=6, checkpoint_every=3, validate_every=4), tmp_path)
     assert [line["step"] for line in read_metrics(tmp_path, "valid")] == [4, 6]
     assert read_checkpoint(tmp_path, 6)[2]["progress"]["best_step"] == 6
-
-
-# what is refused, and what is never lost
 
 
 def test_a_run_is_not_overwritten(make_recipe: RecipeMaker, tmp_path: Path) -> None:

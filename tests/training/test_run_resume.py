@@ -30,9 +30,6 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().err.split())
 
 
-# damage
-
-
 def test_a_damaged_checkpoint_is_passed_over_and_the_run_ends_as_if_nothing_had_happened(
     make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,9 +78,6 @@ def test_a_state_of_another_type_is_refused(make_recipe: RecipeMaker, tmp_path: 
         train(make_recipe(max_steps=2, checkpoint_every=1), tmp_path, resume=True)
 
 
-# another recipe
-
-
 def test_what_a_run_cannot_go_on_with_is_refused(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     train(make_recipe(max_steps=1), tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
@@ -128,9 +122,6 @@ def test_another_training_text_is_said(
     assert "the training text isn't the one that the run was started with" in said(capsys)
 
 
-# the log
-
-
 def test_the_log_goes_back_to_the_checkpoint(tmp_path: Path) -> None:
     validated = partial(Validated, loss=1.0, metric="loss", score=None, degenerate=DegenerateCount(), best=True)
     with open_sinks(ModelDirectory(tmp_path), tensorboard=False) as emit:
@@ -151,9 +142,6 @@ def test_the_log_goes_back_to_the_checkpoint(tmp_path: Path) -> None:
         emit(Started(name="resume", step=4, seconds=8, total_steps=9, max_minutes=None, validation_due=True))
     logged = [(line["event"], line["step"]) for line in read_metrics(tmp_path)]
     assert logged == [("valid", 2), ("resume", 4), ("resume", 4)]
-
-
-# a signal during validation
 
 
 @pytest.mark.quick("in the middle-loss")

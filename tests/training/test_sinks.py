@@ -74,9 +74,6 @@ def test_a_film_of_a_long_run_is_covered_evenly(tmp_path: Path, monkeypatch: pyt
     assert not (tmp_path / "metrics.jsonl").exists()
 
 
-# the console
-
-
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

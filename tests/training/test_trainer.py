@@ -139,9 +139,6 @@ def test_low_precision_learns_about_the_same(
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
 
 
-# trouble
-
-
 def spoil_loss(monkeypatch: pytest.MonkeyPatch, calls: range) -> None:
     """Make the loss NaN in some calls, counted from 1."""
     real, count = objective_module.token_loss, iter(range(1, 1000))

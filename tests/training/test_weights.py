@@ -147,9 +147,6 @@ def test_what_can_t_be_started_from_is_refused_and_nothing_is_written(
         train(make_recipe("luong", recipe=wider, finetune_from=trained, max_steps=1), tmp_path / "wider")
 
 
-# frozen parts
-
-
 def test_frozen_parts_keep_their_weights(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     trained = train(make_recipe("transformer", max_steps=20), tmp_path / "trained")
     frozen = ["encoder", "decoder.embedding", "feed_forward"]

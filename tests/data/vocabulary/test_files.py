@@ -70,9 +70,6 @@ def test_the_special_ids_are_first(vocabulary: Vocabulary) -> None:
     assert (vocabulary.pad, vocabulary.unk, vocabulary.sos, vocabulary.eos) == (0, 1, 2, 3)
 
 
-# words
-
-
 def words_of(vocabulary: Vocabulary) -> list[str]:
     return [vocabulary.token(index) for index in range(4, len(vocabulary))]
 
@@ -108,9 +105,6 @@ def test_the_size_counts_the_specials_and_keeps_the_most_frequent() -> None:
 )
 def test_words_are_split_at_spaces_and_punctuation(text: str, words: list[str]) -> None:
     assert [word for word, _, _ in WordVocabulary.split(text)] == words
-
-
-# joint and separate, saving and loading
 
 
 @pytest.mark.parametrize("kind", SIZES)
@@ -150,9 +144,6 @@ def test_a_sentencepiece_model_with_ids_of_its_own_works(tmp_path: Path) -> None
     assert vocabulary.decode([vocabulary.sos, *ids, vocabulary.eos, vocabulary.pad, vocabulary.pad]) == text
     assert min(ids) > 3
     assert "⁇" in vocabulary.decode(vocabulary.encode("☃ Hund"))
-
-
-# what is refused
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
@@ -223,9 +214,6 @@ def test_what_is_wrong_with_the_text_is_told_as_it_is(kind: str) -> None:
 
     with pytest.raises(UserError, match=r"^train\.de, line 7: not UTF-8\.$"):
         train_vocabularies(VocabularyOptions(type=kind, size=SIZES[kind]), pairs())
-
-
-# vocabularies of other packages
 
 
 class Letters(WordVocabulary):

@@ -125,9 +125,6 @@ def test_checkpoints_of_other_shapes_are_refused(tmp_path: Path, change: str) ->
         mean_weights(paths)
 
 
-# a model and its origin
-
-
 @pytest.fixture
 def trained(make_recipe: RecipeMaker, tmp_path: Path) -> Path:
     return train(make_recipe("luong", max_steps=30), tmp_path / "trained")

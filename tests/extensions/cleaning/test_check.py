@@ -56,9 +56,6 @@ def test_sound_text_has_nothing_but_notes(sound: Pairs, write: Write) -> None:
     assert english.mean_words == pytest.approx(sum(lengths) / 1200)
 
 
-# counts and repeats
-
-
 def test_empty_lines(pairs: Pairs, write: Write) -> None:
     pairs[3], pairs[4] = ("", "etwas"), ("  ", "")
     (finding,) = found(check(write(pairs)), "empty")
@@ -87,9 +84,6 @@ def test_test_text_in_the_training_text(pairs: Pairs, write: Write) -> None:
     assert found(report, "short-test-pairs-in-train")[0].count == 1
     assert lines_of(found(report, "test-sources-in-train")[0]) == [long[5] + 1]
     assert not report.is_sound
-
-
-# languages and alignment
 
 
 def test_lines_in_the_wrong_language(pairs: Pairs, write: Write) -> None:
@@ -128,9 +122,6 @@ def test_a_missing_line_is_noticed_and_placed(pairs: Pairs, write: Write) -> Non
     first, last = (int(number.replace(",", "")) for number in numbers)
     assert first <= 503
     assert last > 1200
-
-
-# encodings
 
 
 @pytest.mark.parametrize(
@@ -178,9 +169,6 @@ def test_examples_are_one_short_line() -> None:
     assert len(shorten("x" * 500)) == 101
 
 
-# vocabularies and recipes
-
-
 def test_unknown_words_and_pairs_that_are_too_long(write: Write) -> None:
     vocabulary = WordVocabulary(["▁a", "▁b"])
     files = write([("a b a", "a b c"), ("a a a a", "a")])
@@ -217,9 +205,6 @@ def test_a_recipe_names_training_and_validation_text(tmp_path: Path, tiny_recipe
         (tmp_path / f"{split}.en").write_text("Good day today.\nHello you.\n")
     train, _ = recipe_pairs(load_recipe(tiny_recipe, {"data.root": tmp_path, "data.history_turns": 1}))
     assert list(train.read()) == [("Guten Tag heute.", "Good day today."), ("Hallo du.", "Hello you.")]
-
-
-# the command
 
 
 def test_sound_text_ends_with_0(run_nmt: RunNmt, tiny_corpus: Path, tiny_model: Path) -> None:

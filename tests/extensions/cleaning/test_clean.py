@@ -36,9 +36,6 @@ def flagged(name: str, pairs: Pairs, names: tuple[str, str] = ("train.en", "trai
     return {int(i) for _, found in flag(statistics, make_filters({name: options})) for i in found.indices}
 
 
-# the command
-
-
 def test_noise_goes_and_good_pairs_stay(
     run_nmt: RunNmt, write: Write, sound: Pairs, pairs: Pairs, tmp_path: Path
 ) -> None:
@@ -146,9 +143,6 @@ def test_bad_input_is_one_message_and_nothing_is_written(
     assert not list(Path("full").iterdir())
 
 
-# stopped in the middle
-
-
 @pytest.mark.quick("killed at the end")
 @pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files, as a full disk does")
 @pytest.mark.parametrize("kind", ["killed among the filters", "killed at the end", "full disk"])
@@ -193,9 +187,6 @@ def test_a_stopped_run_goes_on_and_writes_the_same(
     for path in (tmp_path / "whole").iterdir():
         assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes(), path.name
     assert not (tmp_path / "out.partial").exists()
-
-
-# filters
 
 
 def test_misaligned_pairs_are_found_by_the_corpus_itself(sound: Pairs, pairs: Pairs) -> None:
@@ -343,9 +334,6 @@ def test_the_deviation_is_that_of_a_normal_distribution() -> None:
     values = np.random.default_rng(1).normal(3, 2, 20_000)
     values[:100] = 1e6
     assert median_and_deviation(values) == pytest.approx((3, 2), rel=0.03)
-
-
-# repairs
 
 
 @pytest.mark.parametrize("line", ["Grüße aus Köln", "l’été – déjà", "Привет, мир", "naïve „café“ 20 °C"])

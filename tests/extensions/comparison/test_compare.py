@@ -78,9 +78,6 @@ def test_the_verdict_on_a_system_that_is_ahead_says_that_its_translations_are_de
     assert not any("degenerate" in verdict for verdict in (verdicts["loops"][1], *verdicts["sound"]))
 
 
-# words
-
-
 def test_word_classes_by_hand() -> None:
     """rare stands once in the training text, the 30 times, new never."""
     counts = Counter(["rare"] + ["the"] * 30)
@@ -102,9 +99,6 @@ def test_ngrams_gained_and_lost(found: dict[str, Any]) -> None:
     assert any("zebra" in change["words"] for change in changes["gained"])
     assert all(change["baseline"] < change["system"] <= change["reference"] for change in changes["gained"])
     assert len(found["changes"]["<new>"]["gained"]) == 10
-
-
-# sentences
 
 
 def test_changed_sentences_are_ranked_by_sentence_score(found: dict[str, Any]) -> None:
@@ -131,9 +125,6 @@ def test_word_differences_keep_the_text() -> None:
     assert hindi == [("वह ", True), ("किताब", False), (" पढ़ता है", True)]
     assert word_differences("", "x") == []
     assert [part for part, same in word_differences("我很喜欢你", "我喜欢他") if not same] == ["很", "你"]
-
-
-# reports
 
 
 def test_json_has_every_figure(found: dict[str, Any]) -> None:
@@ -189,9 +180,6 @@ def test_tables_of_the_page_can_be_read_aloud(found: dict[str, Any]) -> None:
     assert ("scope", "row") in page.attributes
     assert ("lang", "en") in page.attributes
     assert page.tags.count("h1") == 1
-
-
-# reading
 
 
 def test_systems_have_the_names_of_their_files_or_paths(tmp_path: Path) -> None:

@@ -35,9 +35,6 @@ def corpus(folder: Path, name: str = "all", source: str = "de", target: str = "e
     return {"name": name, **files, **options}
 
 
-# the stream
-
-
 STAGES = [
     StageOptions(name="start", corpora={"a": 3, "b": 1}, until="b 1"),
     StageOptions(name="middle", corpora={"c": 1.5, "b": 0.5, "a": 1}, until="c 2"),
@@ -191,9 +188,6 @@ def test_a_corpus_that_is_new_begins_and_one_that_is_gone_is_told(
     single.load_state_dict(before.state_dict())
 
 
-# the vocabulary
-
-
 def numbered(name: str, size: int) -> GivenText:
     return GivenText([(f"{name} {i}", "x") for i in range(size)], name)
 
@@ -207,9 +201,6 @@ def test_the_sample_is_by_weight_and_the_same_again() -> None:
     assert pairs == list(sample) == list(Sample(texts, weights, seed=3))
     assert pairs != list(Sample(texts, weights, seed=4))
     assert len(list(Sample(texts, weights, limit=1000))) == pytest.approx(1000, rel=0.1)
-
-
-# tags
 
 
 @pytest.mark.parametrize(("kind", "size"), [("word", 200), ("unigram", 55), ("bpe", 55), ("character", 60)])
@@ -309,9 +300,6 @@ def test_an_unknown_word_is_never_replaced_by_a_tag(both_ways: Path, tiny_corpus
     assert not {"<", "2en", ">", ""} & set(words)
 
 
-# runs
-
-
 def test_one_corpus_trains_as_data_train_does(make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"max_epochs": 2, "log_every": 1, "batch_tokens": 320}
     options["techniques"] = {"guided_alignment": {"links": "learned"}}
@@ -350,9 +338,6 @@ def test_stages_follow_each_other_and_training_ends_with_the_last_one(
     assert "the last one of data.stages has ended" in text
     state = json.loads((max((tmp_path / "checkpoints").glob("step-*")) / "state.json").read_text("utf-8"))
     assert state["batches"]["corpora"]["back"]["epoch"] >= 2
-
-
-# bad input
 
 
 ONE = "{name: one, source: FOLDER/train.de, target: FOLDER/train.en}"

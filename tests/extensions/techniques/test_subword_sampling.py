@@ -176,9 +176,6 @@ def test_a_full_disk_is_said(text: FileText, monkeypatch: pytest.MonkeyPatch) ->
         sampler_of(vocabularies, 0.2).read_epoch(corpus.sides, 1, 0)
 
 
-# in training
-
-
 def stream(
     corpus: EncodedCorpus, vocabularies: Vocabularies, share: tuple[int, int] = (0, 1), num_epochs: int | None = None
 ) -> TrainingBatches:
