@@ -130,8 +130,6 @@ def test_a_reader_that_leaves_early_is_no_error_to_shout_about(python: Path, tin
     many.write_text(SENTENCES[0] + "\n" * 300_000, encoding="utf-8")
     command = [python, "-m", "nmt", "translate", tiny_model, "-i", many]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
         assert process.stdout.readline().decode() == TRANSLATIONS[0] + "\n"
         process.stdout.close()
         assert process.stderr.read() == b""
@@ -192,9 +190,6 @@ def test_other_precisions_translate_as_well(
 def test_a_program_that_waits_for_its_answer_gets_it(python: Path, tiny_model: Path, options: list[str]) -> None:
     command = [python, "-m", "nmt", "translate", tiny_model, *options]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
         for source, translation in zip(SENTENCES, TRANSLATIONS, strict=True):
             process.stdin.write(f"{source}\n\n".encode())
             process.stdin.flush()
@@ -229,8 +224,6 @@ def test_a_stopped_run_goes_on(
     output, partial = tmp_path / "out put.en", tmp_path / "out put.en.partial"
     arguments = ["translate", tiny_model, "-o", output]
     with subprocess.Popen([python, "-m", "nmt", *arguments], stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdin is not None
-        assert process.stderr is not None
         process.stdin.write("".join((tiny_corpus / "train.de").read_text("utf-8").splitlines(True)[:3]).encode())
         process.stdin.flush()
         while not (partial.exists() and partial.read_bytes().count(b"\n") == 3):

@@ -67,7 +67,6 @@ def test_ids_are_those_of_the_pieces_and_pieces_stand_where_they_say(
 
 @given(LINES, st.integers(0, 4))
 def test_ids_are_the_turns_with_separators_between(line: str, context: int) -> None:
-    assert WORDS.separator is not None
     turns = [WORDS.encode(turn) for turn in line.split("\t")][-context - 1 :]
     expected = [token for turn in turns[:-1] for token in (*turn, WORDS.separator)] + turns[-1]
     assert LineReader(context).source_ids(WORDS, line) == (expected if turns[-1] else [])
@@ -94,7 +93,6 @@ def test_without_context_a_tab_is_white_space(vocabulary: Vocabulary) -> None:
 
 def test_the_separator_is_an_id_that_no_text_gives(vocabulary: Vocabulary) -> None:
     separator = vocabulary.separator
-    assert separator is not None
     assert vocabulary.token(separator) == SEPARATOR
     assert len({separator, vocabulary.pad, vocabulary.unk, vocabulary.sos, vocabulary.eos}) == 5
     for text in (SEPARATOR, f"Hello {SEPARATOR} dog", "a\tb", f"▁{SEPARATOR}"):

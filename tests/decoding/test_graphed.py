@@ -68,7 +68,6 @@ def by_beam_search(batch: SearchBatch) -> list[list[Hypothesis]]:
 
 
 def assert_same(found: list[list[Hypothesis]] | None, expected: list[list[Hypothesis]]) -> None:
-    assert found is not None
     assert list(map(len, found)) == list(map(len, expected))
     for ours, theirs in zip(chain(*found), chain(*expected), strict=True):
         assert ours.ids == theirs.ids
@@ -105,7 +104,6 @@ def test_graphs_of_a_gpu_find_what_beam_search_finds(name: str, words: Vocabular
         source_BS, length_B, limit_B = batch.source_BS.cuda(), batch.source_length_B.cuda(), batch.limit_B.cuda()
         batch = replace(batch, source_BS=source_BS, source_length_B=length_B, limit_B=limit_B)
         found = search(batch)
-        assert found is not None
         for ours, theirs in zip(found, by_beam_search(batch), strict=True):
             assert ours[0].score == pytest.approx(theirs[0].score, abs=1e-3)
 

@@ -33,8 +33,7 @@ def imported_extensions(code: str) -> Iterator[str]:
 
 
 def requirements(name: str) -> tuple[str, ...]:
-    declared: tuple[str, ...] = getattr(import_module(f"nmt.extensions.{name}"), "REQUIRES", ())
-    return declared
+    return getattr(import_module(f"nmt.extensions.{name}"), "REQUIRES", ())
 
 
 @pytest.mark.parametrize("name", NAMES)

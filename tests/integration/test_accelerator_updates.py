@@ -66,8 +66,7 @@ def in_process(*arguments: Any, function: str = "measure") -> dict[str, Any]:
     command = [sys.executable, __file__, function, json.dumps(arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 NO_KERNEL = ("aten::detach", "aten::_unsafe_view", "aten::_reshape_alias", "aten::empty", "aten::new_empty")

@@ -256,8 +256,6 @@ class Session:
         return self
 
     def run(self, step: Code) -> None:
-        assert self._python.stdin is not None
-        assert self._python.stdout is not None
         print(json.dumps([str(ROOT / step.page), step.line, step.text]), file=self._python.stdin, flush=True)
         done = self._python.stdout.readline()
         assert done, f"{step}: {step.text}\n{Path('session.log').read_text('utf-8')}"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from fixture_types import RunNmt
 from refusals import refused
 from run_files import read_metrics
@@ -134,10 +135,7 @@ def test_an_installed_package_adds_components_to_every_command(
 
 
 def load_recipe_text(model: Path) -> dict[str, Any]:
-    import yaml
-
-    values: dict[str, Any] = yaml.safe_load((model / "recipe.yaml").read_text("utf-8"))
-    return values
+    return yaml.safe_load((model / "recipe.yaml").read_text("utf-8"))
 
 
 @pytest.mark.quick("others")

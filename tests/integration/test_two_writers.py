@@ -57,7 +57,6 @@ def test_a_model_directory_has_one_writer(
         "learn-alignment": [directory, tiny_corpus / "val.de", tiny_corpus / "val.en"],
     }
     with another_process(python, "-c", HOLD, directory) as holder:
-        assert holder.stdout is not None
         assert holder.stdout.readline() == "ready\n"
         refused(run_nmt(command, *arguments[command]), "run is being written by another process.")
         assert content(directory) == before
@@ -68,7 +67,6 @@ def test_a_model_directory_has_one_writer(
 def test_a_translation_has_one_writer(tiny_model: Path, run_nmt: RunNmt, python: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     with another_process(python, "-m", "nmt", "translate", tiny_model, "-o", output) as first:
-        assert first.stdin is not None
         first.stdin.write("Der Hund schläft.\n")
         first.stdin.flush()
         while not output.with_name("out.partial").exists():

@@ -118,11 +118,8 @@ def test_a_tokenizer_that_lacks_its_package_says_so(monkeypatch: pytest.MonkeyPa
 
 def test_the_private_names_of_sacrebleu_that_are_used_exist() -> None:
     """sacreBLEU has no public names for sufficient statistics; pyproject.toml bounds its version for that reason."""
-    from sacrebleu.metrics.base import Metric as Base
-
     for name in SACREBLEU:
         implementation = METRICS[name]().implementation
-        assert isinstance(implementation, Base)
         (statistics,) = implementation._extract_corpus_statistics(["a b c d e"], [["a b c d f"]])
         by_sum = implementation._aggregate_and_compute([2 * np.array(statistics)])
         assert by_sum.score == pytest.approx(implementation.corpus_score(["a b c d e"] * 2, [["a b c d f"] * 2]).score)
@@ -134,7 +131,6 @@ def test_confidence_is_that_of_sacrebleu() -> None:
         expected = metric.corpus_score(HYPOTHESES, [REFERENCES], n_bootstrap=50)
         score = score_corpus(HYPOTHESES, [REFERENCES], [name], num_resamples=50)[name]
         assert score.signature == str(metric.get_signature())
-        assert score.confidence is not None
         found = (score.confidence["mean"], score.confidence["half_width"])
         assert found == pytest.approx((expected._mean, expected._ci), abs=1e-4)
 
@@ -167,7 +163,6 @@ def test_the_corpus_score_of_an_outside_metric_is_the_mean_and_has_an_interval()
     scores = score_corpus(length_error.SYSTEMS["base"], references, names, num_resamples=100, sources=SOURCES)
     found = scores["length_error"]
     assert (found.score, found.signature) == (1.5, "LenErr|bs:100|seed:12345")
-    assert found.confidence is not None
     assert 0 < found.confidence["half_width"] < 0.5
     with pytest.raises(UserError, match="'length_error' needs the source"):
         score_corpus(["a"], [["a"]], names)

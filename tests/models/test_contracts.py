@@ -205,15 +205,13 @@ MARKS = {name: [pytest.mark.slow] if name in SLOW else [] for name in CASES}
 
 @pytest.fixture(scope="module", params=[pytest.param(case, id=name, marks=MARKS[name]) for name, case in CASES.items()])
 def case(request: pytest.FixtureRequest) -> Case:
-    chosen: Case = request.param
-    return chosen
+    return request.param
 
 
 @pytest.fixture(scope="module")
 def model(case: Case, make_model: Any) -> Seq2Seq:
     encoder, decoder, others = case
-    made: Seq2Seq = make_model(encoder, decoder, **others)
-    return made
+    return make_model(encoder, decoder, **others)
 
 
 def run(model: Seq2Seq, batch: Batch) -> tuple[Tensor, Tensor | None]:
@@ -340,7 +338,6 @@ def test_neither_batch_mates_nor_what_stands_in_the_padding_change_anything(
         alone, own_weights = run(model, make_batch([(source, target)], joint_vocabularies))
         assert_close(together[row, : len(target) + 1], alone[0])
         if weights_BHTS is not None:
-            assert own_weights is not None
             assert_close(weights_BHTS[row, :, : len(target) + 1, : len(source) + 1], own_weights[0])
 
 

@@ -62,7 +62,6 @@ def test_positions_go_on_where_the_last_call_stopped() -> None:
 
 def test_learned_positions_last_beyond_their_number() -> None:
     positions = Positions(6, "learned", max_positions=3)
-    assert positions.learned is not None
     code = positions.learned.weight
     found = positions(torch.zeros(1, 4, 6), start=1)[0]
     torch.testing.assert_close(found, code[[1, 2, 2, 2]])
@@ -77,7 +76,6 @@ def test_an_embedding_is_scaled_and_pad_is_zero_and_stays_so() -> None:
     assert not plain(ids)[0, 1].any()
     scaled(ids).sum().backward()
     gradient = plain.weight.grad
-    assert gradient is not None
     assert not gradient[3].any()
     assert gradient[1].any()
 

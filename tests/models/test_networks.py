@@ -39,7 +39,6 @@ def assert_unrolls_to(model: Seq2Seq, encoded: EncoderOutput, features: list[Ten
     found = model.decoder.unroll(TARGET, encoded, need_weights=True)
     torch.testing.assert_close(found.features_BTD[0], torch.stack(features), atol=1e-6, rtol=1e-5)
     if weights:
-        assert found.weights_BHTS is not None
         torch.testing.assert_close(found.weights_BHTS[0, 0], torch.stack(weights), atol=1e-6, rtol=1e-5)
 
 
@@ -162,13 +161,11 @@ def test_transformer(make_model: MakeModel, torch_attention: Any, norm: str, sca
         theirs.linear1, theirs.linear2 = ours.feed_forward.inner, ours.feed_forward.out
         for name, part in parts.items():
             setattr(theirs, name, part)
-        made: nn.Module = theirs.eval()
-        return made
+        return theirs.eval()
 
     def embedded(part: Any, ids: Tensor) -> Tensor:
         factor = 4.0 if scale else 1.0
-        total: Tensor = part.embedding.weight[ids] * factor + sinusoids(ids.shape[1], 16)
-        return total
+        return part.embedding.weight[ids] * factor + sinusoids(ids.shape[1], 16)
 
     shape = {"dropout": 0.0, "batch_first": True, "norm_first": norm == "pre"}
     encoder, decoder = model.encoder, model.decoder

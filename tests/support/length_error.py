@@ -20,6 +20,5 @@ class LengthError(Metric):
     def sentence_scores(
         self, hypotheses: Sequence[str], references: Sequence[Sequence[str]], sources: Sequence[str] | None = None
     ) -> list[float]:
-        assert sources is not None
         given = zip(hypotheses, references[0], sources, strict=True)
         return [abs(len(text) - (len(reference) + len(source)) / 2) for text, reference, source in given]

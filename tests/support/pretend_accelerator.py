@@ -38,8 +38,6 @@ uploads: Counter[str] = Counter()
 class AccelTensor(Tensor):
     """A tensor of the device: a CPU tensor, and the description of itself as one of another device."""
 
-    content: Tensor
-
     @staticmethod
     def __new__(cls, real: Tensor) -> "AccelTensor":
         if real.dtype in missing:

@@ -16,8 +16,6 @@ def load_tool(repo_root: Path) -> LoadTool:
     def load(name: str) -> ModuleType:
         path = repo_root / "tools" / f"{name}.py"
         spec = importlib.util.spec_from_file_location(f"tool_{path.stem}", path)
-        assert spec is not None
-        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module  # dataclasses look their module up
         with pytest.MonkeyPatch.context() as patch:

@@ -45,7 +45,6 @@ class Everything(Technique):
 
     num_passes = 2
     needs_weights = True
-    options: Options
 
     def __init__(self, options: Options, recipe: Recipe) -> None:
         super().__init__(options, recipe)
@@ -70,7 +69,6 @@ class Everything(Technique):
         return -weight * entropy_NP1.sum(), weight * p_NPV * (log_p_NPV + entropy_NP1)
 
     def extra_losses(self, batch: Batch, output: DecoderOutput, total: Tensor) -> dict[str, Tensor]:
-        assert output.weights_BHTS is not None
         assert len(batch.annotations["word_counts"]) == len(output.weights_BHTS)
         assert total.requires_grad
         self.calls["words"] += sum(int(rows.sum()) for rows in batch.annotations["word_counts"]) // 2

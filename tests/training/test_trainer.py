@@ -111,7 +111,6 @@ def _gradients_of_step(trainer: Trainer, batches: Iterator[Any]) -> dict[str, Te
 
 def test_the_moving_average_follows_its_formula(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     trainer, _ = make_trainer(make_recipe(max_steps=9, ema=0.3), tmp_path)
-    assert trainer.average is not None
     expected = {name: weight.clone() for name, weight in weights_of(trainer.model).items()}
     batches = iter(trainer.batches)
     for step in range(1, 5):

@@ -108,9 +108,7 @@ def test_only_the_candidates_that_are_wanted_become_text(
         return decode(ids)
 
     monkeypatch.setattr(target, "decode", noted)
-    cases: list[tuple[int, dict[str, Any]]]
-    cases = [(1, {}), (2, {"n_best": 2})]
-    for wanted, options in cases:
+    for wanted, options in ((1, {}), (2, {"n_best": 2})):
         decoded.clear()
         translator.translate("der Hund", beam_size=4, **options)
         assert len(decoded) == wanted

@@ -31,7 +31,6 @@ def test_the_equations_of_pooling(pooling: str, encoder: str, make_model: Callab
             e_S = np.tanh(h_SD @ w["attention.key.weight"].T + constant_A) @ w["attention.score.weight"][0]
             a_S = np.exp(e_S) / np.exp(e_S).sum()
             c_D = a_S @ h_SD
-            assert unrolled.weights_BHTS is not None
             np.testing.assert_allclose(unrolled.weights_BHTS[row, 0, 0, :length], a_S, atol=1e-6)
         else:
             c_D = h_SD.mean(axis=0) if pooling == "mean" else h_SD.max(axis=0)

@@ -194,7 +194,6 @@ def test_a_recipe_names_training_and_validation_text(tmp_path: Path, tiny_recipe
     recipe = load_recipe(tiny_recipe)
     train, valid = recipe_pairs(recipe)
     assert train.names == ("train.de", "train.en")
-    assert valid is not None
     assert sum(1 for _ in valid.read()) == 8
     assert check_pairs(train, valid).num_pairs == 40
     corpora = [{"name": name, "tsv": f"{name}.tsv"} for name in "ab"]

@@ -154,10 +154,7 @@ def tokenizer_of(type: str, **options: object) -> tuple[SentencePieceVocabulary,
     """A joint vocabulary, and its ``tokenizer.json``."""
     pairs = list(zip(lines_of("de", 500), lines_of("en", 500), strict=True))
     vocabulary = nmt.train_vocabularies(VocabularyOptions(type=type, size=500, **options), pairs).source  # type: ignore[arg-type]
-    assert isinstance(vocabulary, SentencePieceVocabulary)
-    content = fast_tokenizer(vocabulary)
-    assert content is not None
-    return vocabulary, content
+    return vocabulary, fast_tokenizer(vocabulary)
 
 
 @pytest.mark.slow

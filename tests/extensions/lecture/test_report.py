@@ -92,13 +92,11 @@ def test_it_is_accessible(opened: Any, scheme: str, width: int) -> None:
 
 def shares(window: Any, side: str) -> list[float]:
     script = "words => words.map(word => Number(word.style.getPropertyValue('--share')))"
-    found: list[float] = window.eval_on_selector_all(f"#{side} .word", script)
-    return found
+    return window.eval_on_selector_all(f"#{side} .word", script)
 
 
 def linked(window: Any, side: str) -> list[str]:
-    found: list[str] = window.eval_on_selector_all(f"#{side} .linked", "words => words.map(word => word.textContent)")
-    return found
+    return window.eval_on_selector_all(f"#{side} .linked", "words => words.map(word => word.textContent)")
 
 
 @pytest.mark.slow
@@ -155,8 +153,7 @@ def test_it_works_by_keyboard(opened: Any) -> None:
 def test_words_of_a_right_to_left_script_run_from_right_to_left(opened: Any) -> None:
     def lefts(side: str) -> list[float]:
         script = "words => words.map(word => word.getBoundingClientRect().left)"
-        found: list[float] = opened.eval_on_selector_all(f"#{side} .word", script)
-        return found
+        return opened.eval_on_selector_all(f"#{side} .word", script)
 
     opened.select_option("#sentence", "1")
     assert lefts("source")[0] > lefts("source")[1]

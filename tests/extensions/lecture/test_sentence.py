@@ -118,7 +118,6 @@ def test_a_step_that_attends_to_one_word_leaves_the_tokens_before_it(viewer: Sen
     source = viewer.translator.encode_source(LINE)
     [[hypothesis, *_]] = viewer.search(source, [()], viewer.options)
     weights_HTS = viewer.force(source, hypothesis.ids).weights_HTS
-    assert weights_HTS is not None
     t, s = divmod(int(weights_HTS[0].argmax()), weights_HTS.shape[2])
     assert found["steps"][t][s + 1][1] == pytest.approx(best["p"][t], abs=1.5 * (1 - float(weights_HTS[0, t, s])))
 

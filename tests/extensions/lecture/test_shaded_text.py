@@ -19,10 +19,8 @@ def test_words_have_their_weight_within_the_sentence_and_sentences_their_own() -
     assert texts.keys() == {*WORDS, "0.20", "0.80", "Sentence 1: agent"}
     for word, weight in zip(WORDS, (0.75, 0.25, 0.125, 0.75, 0.0625), strict=True):
         patch = texts[word].get_bbox_patch()
-        assert patch is not None
         assert patch.get_facecolor() == pytest.approx(SHADES(weight), abs=0.02)
     patch = texts["0.80"].get_bbox_patch()
-    assert patch is not None
     assert patch.get_facecolor() == pytest.approx(DIAGNOSTIC_SHADES(0.8), abs=0.02)
     rows = [texts[word].get_position()[1] for word in WORDS]
     assert rows == [0, 0, -LINE, -LINE, -LINE]

@@ -166,7 +166,6 @@ def test_cells_of_a_workbook() -> None:
     filled = re.findall(r'<c r="(\w+)"(?: t="\w+")? s="(\d)"', found["xl/worksheets/sheet1.xml"])
     assert filled == [("A1", "2"), ("AB3", "3")]
     identifier = re.search(r'<legacyDrawing r:id="(nmt\d+)"/><tableParts', found["xl/worksheets/sheet1.xml"])
-    assert identifier is not None
     pattern = '<fill><patternFill patternType="solid"><fgColor rgb="FFFFFF66"/></patternFill></fill>'
     assert pattern in found["xl/styles.xml"]
     assert '<xf fontId="3" fillId="1" applyFill="1"/><xf fillId="1" applyFill="1"/>' in found["xl/styles.xml"]

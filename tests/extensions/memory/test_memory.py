@@ -62,7 +62,6 @@ def test_near_matches(folder: Path) -> None:
     texts = {"Ein junger Hund schläft im Garten.": "An old dog sleeps.", "私は犬が好きです。": "I like cats."}
     for source, target in texts.items():
         match = memory.near(source)
-        assert match is not None
         assert match[0].target == target
         assert 0.8 < match[1] < 1
     memory.add([("Příští týden přijede děda.", "Grandpa comes next week.")])
@@ -148,7 +147,6 @@ def test_a_killed_writer_loses_nothing(folder: Path, python: Path) -> None:
         "for i in itertools.count(): memory.add([(f'source {i}', 'target')]); print(i, flush=True)"
     )
     process = subprocess.Popen([python, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
     for _ in range(20):
         last = int(process.stdout.readline())
     process.send_signal(signal.SIGUSR1)  # as SIGKILL

@@ -18,7 +18,6 @@ def test_figures_are_those_of_examples_outside_the_fold(tmp_path: Path) -> None:
     examples = Examples(rows, [100.0 * ok for ok in acceptable], [[row] for row in words], [[ok] for ok in acceptable])
     found = calibrate(examples, ModelDirectory(tmp_path), 50)
     fitted = Calibration.load(tmp_path / "calibration.json")
-    assert fitted.words is not None
     assert fitted.probability({"coverage": 1}) > 0.9 < fitted.words.probability({"link": 1})
     # The four other folds don't tell what a 1 means: its examples get the share of acceptable ones among theirs.
     assert max(each.confidence for each in found.bins) < 0.6

@@ -25,7 +25,6 @@ def traced(translator: Translator, lines: list[str], **decoding: int) -> tuple[S
     requests, options = [Request(line) for line in lines], translator.options(**decoding)  # type: ignore[arg-type]
     search = LineSearch(translator, UNCONSTRAINED, ())
     trace = trace_of(translator, requests, options, ())
-    assert trace is not None
     found = search(requests, range(1, len(lines) + 1), options, observer=trace)
     vocabulary = translator.vocabularies.target
     id_of = {vocabulary.token(i): i for i in range(len(vocabulary))}
@@ -45,8 +44,6 @@ def test_figures_are_those_of_forced_decoding(translator: Translator, german: li
             continue
         assert known[0] == ids
         num_compared += 1
-        assert known[1].weights_HTS is not None
-        assert forced.weights_HTS is not None
         torch.testing.assert_close(known[1].log_probability_T, forced.log_probability_T, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(known[1].margin_T, forced.margin_T, atol=1e-4, rtol=1e-4)
         attention_TS, num_read = forced.weights_HTS.mean(0), len(source) + 1  # EOS counted

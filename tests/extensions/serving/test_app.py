@@ -38,7 +38,6 @@ def test_script_and_lone_surrogates_in_text_are_text(server: Any) -> None:
 def started(*command: Any) -> tuple[subprocess.Popen[str], IO[str], Server]:
     """Returns the process of a server, its messages after the first one, and what sends requests to it."""
     process = subprocess.Popen([*command, "--port", "0"], stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
     message = process.stderr.readline()
     url = re.search(r"http://\S+", message)
     assert url, message

@@ -39,8 +39,7 @@ def page(browser: Any, server: Any) -> Iterator[Any]:
 
 
 def texts(page: Any, selector: str) -> list[str]:
-    found: list[str] = page.eval_on_selector_all(selector, "all => all.map(each => each.textContent)")
-    return found
+    return page.eval_on_selector_all(selector, "all => all.map(each => each.textContent)")
 
 
 @pytest.mark.slow

@@ -35,7 +35,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, repo_root: Path) -> Iterato
     log = tmp_path_factory.mktemp("server") / "log"
     program = repo_root / "tests" / "extensions" / "synthesis" / "chat_server.py"
     process = subprocess.Popen([sys.executable, str(program), str(MODEL), str(log)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
     yield Endpoint(int(process.stdout.readline()), log)
     process.kill()
     process.wait()

@@ -71,9 +71,7 @@ def letters() -> SentencePieceVocabulary:
 
 
 def subwords(words: list[str], kind: str, size: int) -> SentencePieceVocabulary:
-    made = train_vocabularies(VocabularyOptions(type=kind, size=size), [(word, word) for word in words]).source
-    assert isinstance(made, SentencePieceVocabulary)
-    return made
+    return train_vocabularies(VocabularyOptions(type=kind, size=size), [(word, word) for word in words]).source
 
 
 @pytest.mark.parametrize("sentence", ["abab", "ab ba", "bab a"])
@@ -128,7 +126,6 @@ def test_without_variation_the_pieces_are_the_likeliest(text: FileText, kind: st
 def test_turns_vary_between_separators_that_stay(dialogues: ReadText) -> None:
     vocabularies = vocabularies_of(dialogues, size=70)
     separator = vocabularies.source.separator
-    assert separator is not None
     corpus = encode_corpus(dialogues, vocabularies, 99)
     source, _ = sampler_of(vocabularies, 0.2).read_epoch(corpus.sides, 1, 0)
 

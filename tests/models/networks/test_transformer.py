@@ -9,7 +9,7 @@ import torch
 from nmt.data.batch import Batch
 from nmt.models.build import ENCODERS
 from nmt.models.contracts import StepOutput
-from nmt.models.networks.transformer import CROWDED, TransformerState
+from nmt.models.networks.transformer import CROWDED
 from nmt.models.seq2seq import Seq2Seq
 
 BEAM = 4
@@ -19,14 +19,12 @@ LAYERS = {"num_heads": 2, "feed_forward_size": 24, "max_positions": 150}
 @pytest.fixture(params=[name for name in ("transformer", "universal_transformer") if name in ENCODERS])
 def model(request: pytest.FixtureRequest, make_model: Any) -> Seq2Seq:
     kind = {"type": request.param, **LAYERS}
-    built: Seq2Seq = make_model(kind, kind)
-    return built
+    return make_model(kind, kind)
 
 
 def search(model: Seq2Seq, batch: Batch, picks_tBK: torch.Tensor, crowded_at: int) -> list[torch.Tensor]:
     """The logits of each step of a search whose hypotheses continue those that were picked; the last one's slots."""
     state = model.start(batch.source_BS, batch.source_length_B)
-    assert isinstance(state, TransformerState)
     state = replace(state, crowded_at=crowded_at)
     first_B1 = torch.arange(len(batch.source_BS))[:, None]
     state = state.reorder(first_B1.expand(-1, BEAM).flatten())
@@ -36,7 +34,6 @@ def search(model: Seq2Seq, batch: Batch, picks_tBK: torch.Tensor, crowded_at: in
         output = model.step(token_N, state)
         logits.append(output.logits_NV)
         state = output.state.reorder((first_B1 * BEAM + picks_BK).flatten())
-        assert isinstance(state, TransformerState)
     return [*logits, torch.tensor(state.caches[0].num_slots)]
 
 
