@@ -183,6 +183,13 @@ def tiny_corpus(build_once: BuildOnce) -> Path:
     return build_once("tiny_corpus", build)
 
 
+@pytest.fixture
+def tiny_pairs(tiny_corpus: Path) -> list[tuple[str, str]]:
+    """The training pairs of the tiny corpus."""
+    sides = [(tiny_corpus / f"train.{side}").read_text("utf-8").splitlines() for side in ("de", "en")]
+    return list(zip(*sides, strict=True))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Encoded corpora go to a folder of this session, never to the user's cache."""

@@ -1,7 +1,6 @@
 """Forced decoding against a computation of its own: scores, links, batches, cut sentences."""
 
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -117,19 +116,17 @@ def test_a_long_side_is_cut_and_reported(translator: Translator, capsys: pytest.
 
 @pytest.mark.extension("lexicon")
 def test_the_lexicon_alone_aligns_without_the_model(
-    tiny_model: Path, tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_model: Path, tiny_pairs: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By words alone the links of the training text are nearly those that its attention gives."""
-    model = Path(shutil.copytree(tiny_model, tmp_path / "copy"))
-    translator, text = load(model, "cpu"), [(tiny_corpus / f"train.{side}").read_text("utf-8") for side in ("de", "en")]
-    pairs = list(zip(*(side.splitlines() for side in text), strict=True))
+    translator = load(own_model, "cpu")
     with pytest.raises(UserError, match="no lexicon"):
-        translator.align(pairs, lexicon_only=True)
-    translator.learn_alignment(pairs)
-    by_attention = list(translator.align(pairs, split_punctuation=True))
+        translator.align(tiny_pairs, lexicon_only=True)
+    translator.learn_alignment(tiny_pairs)
+    by_attention = list(translator.align(tiny_pairs, split_punctuation=True))
     monkeypatch.setattr("nmt.alignment.aligner.force_all", None)
     monkeypatch.setattr(translator.vocabularies.target, "pieces", None)
-    found = list(translator.align(pairs, split_punctuation=True, lexicon_only=True))
+    found = list(translator.align(tiny_pairs, split_punctuation=True, lexicon_only=True))
     same = sum(len(set(a.links) & set(b.links)) for a, b in zip(found, by_attention, strict=True))
     assert same > 0.85 * sum(len(a.links) for a in by_attention)
     for alignment, other in zip(found, by_attention, strict=True):

@@ -1,7 +1,6 @@
 """``nmt align`` and ``nmt aer`` as a user sees them."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,32 +97,27 @@ def test_punctuation_marks_can_be_words(run_nmt: RunNmt, tiny_model: Path, pair:
     assert row["target"] == ["The", "dog", "sleeps", "in", "the", "garden", "."]
 
 
-@pytest.fixture
-def model_copy(tiny_model: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(tiny_model, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints")))
-
-
 @pytest.mark.extension("lexicon")
-def test_what_is_learned_is_used_from_then_on(run_nmt: RunNmt, model_copy: Path, tiny_corpus: Path) -> None:
+def test_what_is_learned_is_used_from_then_on(run_nmt: RunNmt, own_model: Path, tiny_corpus: Path) -> None:
     train = (tiny_corpus / "train.de", tiny_corpus / "train.en")
-    before = run_nmt("align", model_copy, *train, "--format", "json").stdout
-    done = run_nmt("learn-alignment", model_copy, *train)
+    before = run_nmt("align", own_model, *train, "--format", "json").stdout
+    done = run_nmt("learn-alignment", own_model, *train)
     assert (done.returncode, done.stdout) == (0, "")
     assert "from 40 sentence pairs" in done.stderr
-    lexicon = (model_copy / "lexicon.tsv").read_text("utf-8").splitlines()
+    lexicon = (own_model / "lexicon.tsv").read_text("utf-8").splitlines()
     assert next(line for line in lexicon if line.startswith("hund\t")).startswith("hund\tdog\t")
-    after = run_nmt("align", model_copy, *train, "--format", "json").stdout
+    after = run_nmt("align", own_model, *train, "--format", "json").stdout
     assert after != before
     weights = [[json.loads(line)["weights"] for line in text.splitlines()] for text in (before, after)]
     assert weights[0] == weights[1], "pictures must go on showing the attention"
-    assert run_nmt("align", model_copy, *train, "--format", "json", "--no-lexicon").stdout == before
-    alone = run_nmt("align", model_copy, *train, "--lexicon-only", "--format", "json").stdout
+    assert run_nmt("align", own_model, *train, "--format", "json", "--no-lexicon").stdout == before
+    alone = run_nmt("align", own_model, *train, "--lexicon-only", "--format", "json").stdout
     rows = [json.loads(line) for line in alone.splitlines()]
     assert [row["score"] for row in rows] == [None] * 40
     assert all(sum(of_word) == pytest.approx(1, abs=1e-3) for row in rows for of_word in row["weights"])
     for options, scale in (((), ">attention<"), (("--lexicon-only",), ">link probability<")):
-        run_nmt("align", model_copy, *train, *options, "--limit", 1, "-o", model_copy / "link.svg")
-        assert scale in (model_copy / "link.svg").read_text("utf-8")
+        run_nmt("align", own_model, *train, *options, "--limit", 1, "-o", own_model / "link.svg")
+        assert scale in (own_model / "link.svg").read_text("utf-8")
 
 
 GRID = ("--grid draws a picture", "Give -o heads.png")
@@ -153,15 +147,15 @@ def test_what_does_not_go_together(
 
 
 @pytest.mark.extension("lexicon")
-def test_heads_are_named_and_remembered(run_nmt: RunNmt, model_copy: Path, pair: tuple[Path, Path]) -> None:
-    plain = run_nmt("align", model_copy, *pair).stdout
-    read = run_nmt("align", model_copy, *pair, "--heads", "attention", "--attention", "input")
+def test_heads_are_named_and_remembered(run_nmt: RunNmt, own_model: Path, pair: tuple[Path, Path]) -> None:
+    plain = run_nmt("align", own_model, *pair).stdout
+    read = run_nmt("align", own_model, *pair, "--heads", "attention", "--attention", "input")
     assert (read.returncode, read.stderr) == (0, "")
     assert read.stdout != plain
-    run_nmt("learn-alignment", model_copy, *pair, "--attention", "input")
-    assert json.loads((model_copy / "alignment.json").read_text()) == {"heads": ["attention"], "attention": "input"}
-    assert run_nmt("align", model_copy, *pair, "--no-lexicon").stdout == read.stdout
-    refused(run_nmt("align", model_copy, *pair, "--heads", "3:1"), "no attention head '3:1'")
+    run_nmt("learn-alignment", own_model, *pair, "--attention", "input")
+    assert json.loads((own_model / "alignment.json").read_text()) == {"heads": ["attention"], "attention": "input"}
+    assert run_nmt("align", own_model, *pair, "--no-lexicon").stdout == read.stdout
+    refused(run_nmt("align", own_model, *pair, "--heads", "3:1"), "no attention head '3:1'")
 
 
 @pytest.mark.extension("lexicon")
@@ -190,11 +184,11 @@ def test_heads_are_chosen_once(
 
 @pytest.mark.extension("lexicon")
 def test_learning_needs_attention_and_text(
-    run_nmt: RunNmt, vanilla_model: Path, model_copy: Path, pair: tuple[Path, Path], tmp_path: Path
+    run_nmt: RunNmt, vanilla_model: Path, own_model: Path, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
     refused(run_nmt("learn-alignment", vanilla_model, *pair), "no attention")
     (tmp_path / "empty").write_text("\n\n")
-    done = run_nmt("learn-alignment", model_copy, tmp_path / "empty", tmp_path / "empty")
+    done = run_nmt("learn-alignment", own_model, tmp_path / "empty", tmp_path / "empty")
     refused(done, "no sentence pair to learn from")
 
 

@@ -1,7 +1,6 @@
 """The options of ``nmt translate`` that say how to search, as a user sees them."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -31,13 +30,12 @@ def test_an_ensemble_of_a_model_with_itself_is_that_model(run_nmt: RunNmt, tiny_
     assert [line.split("\t")[1] for line in together] == [line.split("\t")[1] for line in alone]
 
 
-def test_an_ensemble_has_one_direction(tiny_model: Path, tmp_path: Path) -> None:
-    other = Path(shutil.copytree(tiny_model, tmp_path / "other"))
-    recipe = (other / "recipe.yaml").read_text("utf-8")
-    reverse = recipe.replace("source: de", "source: xx").replace("target: en", "target: de")
-    (other / "recipe.yaml").write_text(reverse.replace("source: xx", "source: en"), "utf-8")
+def test_an_ensemble_has_one_direction(tiny_model: Path, own_model: Path) -> None:
+    recipe = (own_model / "recipe.yaml").read_text("utf-8")
+    reverse = recipe.replace("source: de\n  target: en", "source: en\n  target: de")
+    (own_model / "recipe.yaml").write_text(reverse, "utf-8")
     with pytest.raises(nmt.UserError, match="translates in the other direction"):
-        nmt.load(tiny_model, "cpu", ensemble=other)
+        nmt.load(tiny_model, "cpu", ensemble=own_model)
 
 
 def test_an_ensemble_needs_one_vocabulary(run_nmt: RunNmt, tiny_model: Path, bytes_model: Path) -> None:

@@ -1,7 +1,6 @@
 """A model directory: what is refused before anything of it is read, and two processes that write into one."""
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,24 +54,22 @@ def test_the_digest_depends_on_recipe_vocabularies_and_weights_alone(tmp_path: P
     ["recipe.yaml", "vocabulary.*", "metrics.jsonl", "samples/step-*.txt", "checkpoints/step-*/state.json"],
 )
 def test_a_strange_file_is_refused_before_it_is_read(
-    run_nmt: RunNmt, tiny_model: Path, tiny_recipe: Path, tmp_path: Path, change: Callable[[Path], None], message: str,
+    run_nmt: RunNmt, own_model: Path, tiny_recipe: Path, change: Callable[[Path], None], message: str,
     name: str,
 ) -> None:  # fmt: skip
-    copy = shutil.copytree(tiny_model, tmp_path / "model")
-    file = min(copy.glob(name))
+    file = min(own_model.glob(name))
     change(file)
     for arguments in (
-        ["translate", copy], ["inspect", "run", copy], ["train", tiny_recipe, "-o", copy, "--resume"],
+        ["translate", own_model], ["inspect", "run", own_model], ["train", tiny_recipe, "-o", own_model, "--resume"],
     ):  # fmt: skip
         refused(run_nmt(*arguments), message, file.name)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_weights_that_are_not_finite_are_refused(tiny_model: Path, tmp_path: Path, value: float) -> None:
-    copy = shutil.copytree(tiny_model, tmp_path / "model")
-    name = spoil(copy / "model.safetensors", value=value)
+def test_weights_that_are_not_finite_are_refused(own_model: Path, value: float) -> None:
+    name = spoil(own_model / "model.safetensors", value=value)
     with pytest.raises(UserError, match=f"not finite.*{name}"):
-        nmt.load(copy, "cpu")
+        nmt.load(own_model, "cpu")
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next_writer(tmp_path: Path) -> None:

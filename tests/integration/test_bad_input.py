@@ -86,25 +86,23 @@ def test_no_model_directory(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -
     ],
 )
 def test_damaged_model_directory(
-    run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, file: str, content: bytes | None, expected: str
+    run_nmt: RunNmt, own_model: Path, file: str, content: bytes | None, expected: str
 ) -> None:
-    model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
-    (model / file).unlink()
+    (own_model / file).unlink()
     if content is not None:
-        (model / file).write_bytes(content)
-    refused(run_nmt("translate", model, stdin="Der Hund.\n"), expected)
+        (own_model / file).write_bytes(content)
+    refused(run_nmt("translate", own_model, stdin="Der Hund.\n"), expected)
 
 
 def test_weights_of_another_model(
-    run_nmt: RunNmt, tiny_model: Path, bytes_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_nmt: RunNmt, own_model: Path, bytes_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
-    shutil.copy(bytes_model / "model.safetensors", model / "model.safetensors")
-    refused(run_nmt("translate", model, stdin="Der Hund.\n"), str(model / "model.safetensors"))
-    text = (model / "recipe.yaml").read_text("utf-8")
-    (model / "recipe.yaml").write_text(text.replace("hidden_size: 32", "hidden_size: 4000"), "utf-8")
+    shutil.copy(bytes_model / "model.safetensors", own_model / "model.safetensors")
+    refused(run_nmt("translate", own_model, stdin="Der Hund.\n"), str(own_model / "model.safetensors"))
+    text = (own_model / "recipe.yaml").read_text("utf-8")
+    (own_model / "recipe.yaml").write_text(text.replace("hidden_size: 32", "hidden_size: 4000"), "utf-8")
     monkeypatch.delattr("nmt.models.build.build")  # it is noticed before memory is taken
-    refused(run_nmt("translate", model), "model.safetensors holds the weights of another model", "parameters")
+    refused(run_nmt("translate", own_model), "model.safetensors holds the weights of another model", "parameters")
 
 
 @pytest.mark.parametrize(

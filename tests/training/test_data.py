@@ -13,39 +13,33 @@ from nmt.training.data import MAX_HELD_OUT, open_texts, prepare_data
 from nmt.training.events import Event, Validated
 
 
-@pytest.fixture
-def pairs(tiny_corpus: Path) -> list[tuple[str, str]]:
-    sides = [(tiny_corpus / f"train.{language}").read_text("utf-8").splitlines() for language in ("de", "en")]
-    return list(zip(*sides, strict=True))
-
-
 def test_pairs_in_memory_train_as_those_of_files(
-    make_recipe: RecipeMaker, pairs: list[tuple[str, str]], tmp_path: Path
+    make_recipe: RecipeMaker, tiny_pairs: list[tuple[str, str]], tmp_path: Path
 ) -> None:
     recipe = make_recipe(max_steps=4, recipe={"data": {"valid": "train"}})
     nowhere = {"data.root": str(tmp_path / "nowhere")}
     files = nmt.train(recipe, tmp_path / "files")
-    memory = nmt.train(recipe, tmp_path / "memory", overrides=nowhere, pairs=pairs, valid=pairs)
+    memory = nmt.train(recipe, tmp_path / "memory", overrides=nowhere, pairs=tiny_pairs, valid=tiny_pairs)
     assert (memory / "model.safetensors").read_bytes() == (files / "model.safetensors").read_bytes()
     assert (memory / "vocabulary.txt").read_text("utf-8") == (files / "vocabulary.txt").read_text("utf-8")
 
 
 def test_without_validation_pairs_some_are_held_out(
-    make_recipe: RecipeMaker, pairs: list[tuple[str, str]], tmp_path: Path
+    make_recipe: RecipeMaker, tiny_pairs: list[tuple[str, str]], tmp_path: Path
 ) -> None:
     seen: list[Event] = []
     recipe = make_recipe(max_steps=1, metric="bleu")
-    nmt.train(recipe, tmp_path / "run", pairs=pairs, on_event=seen.append)
+    nmt.train(recipe, tmp_path / "run", pairs=tiny_pairs, on_event=seen.append)
     [validated] = [event for event in seen if isinstance(event, Validated)]
     samples = [(sample.source, sample.reference) for sample in validated.samples]
-    assert len(samples) == int(MAX_HELD_OUT * len(pairs))
-    assert set(samples) <= set(pairs)
+    assert len(samples) == int(MAX_HELD_OUT * len(tiny_pairs))
+    assert set(samples) <= set(tiny_pairs)
 
 
-def test_pairs_may_be_an_iterator(make_recipe: RecipeMaker, pairs: list[tuple[str, str]]) -> None:
-    given: Any = zip(*zip(*pairs, strict=True), strict=True)
-    train, *_ = open_texts(make_recipe(max_steps=1).data, given, pairs)
-    assert [pair for text in train for pair in text] == pairs
+def test_pairs_may_be_an_iterator(make_recipe: RecipeMaker, tiny_pairs: list[tuple[str, str]]) -> None:
+    given: Any = zip(*zip(*tiny_pairs, strict=True), strict=True)
+    train, *_ = open_texts(make_recipe(max_steps=1).data, given, tiny_pairs)
+    assert [pair for text in train for pair in text] == tiny_pairs
 
 
 @pytest.mark.parametrize("wrong", [("one side",), ("one", 2), ("a", "b", "c"), "ab", None, 5])

@@ -21,10 +21,10 @@ from nmt.training.distributed import ProcessGroup
 from nmt.training.validation import Validation, Validator
 
 
-def make_model(recipe: Recipe) -> tuple[Seq2Seq, Data]:
+def with_model(recipe: Recipe) -> tuple[Recipe, Seq2Seq, Data]:
     torch.manual_seed(3)
     data = prepare_data(recipe)
-    return build(recipe.model, data.vocabularies), data
+    return recipe, build(recipe.model, data.vocabularies), data
 
 
 def measure(recipe: Recipe, data: Data, model: Seq2Seq, batch_tokens: int = 64) -> Validation:
@@ -52,8 +52,7 @@ def reference_loss(model: Seq2Seq, data: Data) -> float:
 @pytest.mark.parametrize("system", ["vanilla", "bahdanau", "luong", "luong with feeding", "transformer"])
 @pytest.mark.parametrize("batch_tokens", [1, 40, 4096])
 def test_the_loss_is_the_mean_over_target_tokens(make_recipe: RecipeMaker, system: str, batch_tokens: int) -> None:
-    recipe = make_recipe(system, dropout=0.3, label_smoothing=0.2, max_steps=1)
-    model, data = make_model(recipe)
+    recipe, model, data = with_model(make_recipe(system, dropout=0.3, label_smoothing=0.2, max_steps=1))
     model.eval()
     expected = reference_loss(model, data)
     model.train()
@@ -63,8 +62,8 @@ def test_the_loss_is_the_mean_over_target_tokens(make_recipe: RecipeMaker, syste
 @pytest.mark.quick("BLEU")
 @pytest.mark.parametrize("metric", [BLEU, CHRF, TER])
 def test_the_score_is_that_of_the_first_sentences_translated_by_beam(make_recipe: RecipeMaker, metric: Any) -> None:
-    recipe = make_recipe("transformer", max_steps=1, metric=metric.__name__.lower(), validation_size=5)
-    model, data = make_model(recipe)
+    name = metric.__name__.lower()
+    recipe, model, data = with_model(make_recipe("transformer", max_steps=1, metric=name, validation_size=5))
     model.eval()
     result = measure(recipe, data, model)
     found = search_all(model, [data.valid.corpus.source[i] for i in range(5)], data.vocabularies, recipe.decoding)
@@ -82,8 +81,7 @@ def test_two_processes_together_find_what_one_finds(make_recipe: RecipeMaker, me
             found[self.rank] = value
             return [found[rank] for rank in sorted(found)]
 
-    recipe = make_recipe("transformer", max_steps=1, metric=metric, validation_size=5)
-    model, data = make_model(recipe)
+    recipe, model, data = with_model(make_recipe("transformer", max_steps=1, metric=metric, validation_size=5))
     last, first = (Validator(recipe, data, 64, "fp32", Rank(rank, 2))(model) for rank in (1, 0))
     alone = measure(recipe, data, model)
     assert last is None  # the other has not measured yet
@@ -93,8 +91,7 @@ def test_two_processes_together_find_what_one_finds(make_recipe: RecipeMaker, me
 
 
 def test_a_model_has_learned_when_its_loss_is_half_of_the_entropy_of_the_tokens(make_recipe: RecipeMaker) -> None:
-    recipe = make_recipe("transformer", max_steps=1, metric="bleu", validation_size=5)
-    model, data = make_model(recipe)
+    recipe, model, data = with_model(make_recipe("transformer", max_steps=1, metric="bleu", validation_size=5))
     vocabulary, references = data.vocabularies.target, data.valid.references
     counts = Counter(token for line in references for token in [*vocabulary.encode(line), vocabulary.eos])
     p = [count / counts.total() for count in counts.values()]
@@ -109,8 +106,7 @@ def test_a_model_has_learned_when_its_loss_is_half_of_the_entropy_of_the_tokens(
 def test_a_stop_ends_the_search_of_a_validation_between_two_steps(
     make_recipe: RecipeMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = make_recipe("transformer", max_steps=1, metric="bleu", validation_size=5)
-    model, data = make_model(recipe)
+    recipe, model, data = with_model(make_recipe("transformer", max_steps=1, metric="bleu", validation_size=5))
     num_steps, step = 0, Seq2Seq.step
 
     def counted(*arguments: Any) -> Any:
@@ -128,8 +124,7 @@ def test_a_stop_ends_the_search_of_a_validation_between_two_steps(
 
 
 def test_the_model_and_the_random_state_are_left_as_they_were(make_recipe: RecipeMaker) -> None:
-    recipe = make_recipe("luong", dropout=0.5, max_steps=1, metric="bleu", validation_size=5)
-    model, data = make_model(recipe)
+    recipe, model, data = with_model(make_recipe("luong", dropout=0.5, max_steps=1, metric="bleu", validation_size=5))
     for mode in (True, False):
         model.train(mode)
         before = torch.get_rng_state()

@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -223,17 +222,14 @@ def test_third_languages_are_told_by_the_name_of_the_file(pairs: Pairs) -> None:
     assert 50 in flagged("language", pairs, names=("train.en.gz", "train.de.gz"))
 
 
-def test_two_models_judge_pairs(tiny_model: Path, tiny_corpus: Path, tmp_path: Path) -> None:
+def test_two_models_judge_pairs(tiny_model: Path, own_model: Path, tiny_pairs: Pairs) -> None:
     """The model of the other direction is the same one with other names: it shows only that both are asked."""
-    sides = [(tiny_corpus / f"train.{side}").read_text("utf-8").splitlines() for side in ("de", "en")]
-    pairs = list(zip(*sides, strict=True))
-    pairs[7] = (pairs[7][0], pairs[20][1])
-    backward = shutil.copytree(tiny_model, tmp_path / "backward")
-    recipe = (backward / "recipe.yaml").read_text("utf-8").replace("source: de", "source: en")
-    (backward / "recipe.yaml").write_text(recipe.replace("target: en", "target: de"), "utf-8")
-    assert flagged("cross-entropy", pairs, forward=tiny_model, backward=backward, limit=0.0)
+    tiny_pairs[7] = (tiny_pairs[7][0], tiny_pairs[20][1])
+    recipe = (own_model / "recipe.yaml").read_text("utf-8").replace("source: de", "source: en")
+    (own_model / "recipe.yaml").write_text(recipe.replace("target: en", "target: de"), "utf-8")
+    assert flagged("cross-entropy", tiny_pairs, forward=tiny_model, backward=own_model, limit=0.0)
     with pytest.raises(UserError, match="backward de to en"):
-        flagged("cross-entropy", pairs, forward=tiny_model, backward=tiny_model)
+        flagged("cross-entropy", tiny_pairs, forward=tiny_model, backward=tiny_model)
 
 
 def test_the_lexicon_of_a_model_judges_pairs(sound: Pairs, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +15,12 @@ from nmt.data.words import Words
 from nmt.extensions.lecture.attribution import attribution_shares
 
 
-def test_links_come_from_an_attribution(
-    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path
-) -> None:
-    model = shutil.copytree(tiny_model, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints"))
+def test_links_come_from_an_attribution(run_nmt: RunNmt, own_model: Path, pair: tuple[Path, Path]) -> None:
     # Attention would be read a step after the prediction of a word, and an attribution concerns the prediction itself.
-    (model / "alignment.json").write_text('{"heads": ["attention"], "attention": "input"}', "utf-8")
-    done = run_nmt("align", model, *pair, "--attribution", "leave_one_out", "--format", "json", "--limit", 1)
+    (own_model / "alignment.json").write_text('{"heads": ["attention"], "attention": "input"}', "utf-8")
+    done = run_nmt("align", own_model, *pair, "--attribution", "leave_one_out", "--format", "json", "--limit", 1)
     found = json.loads(done.stdout)
-    translator = nmt.load(model, "cpu")
+    translator = nmt.load(own_model, "cpu")
     line, reference = (path.read_text("utf-8").splitlines()[0] for path in pair)
     pieces = translator.encode_source(line), translator.encode_target(reference)
     shares_TS = attribution_shares(translator.model, translator.vocabularies, *pieces, "leave_one_out")

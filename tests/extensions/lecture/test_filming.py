@@ -25,17 +25,15 @@ def frames_of(directory: Path) -> list[dict[str, Any]]:
 @pytest.mark.quick("vanilla")
 @pytest.mark.parametrize("system", ["bahdanau", "transformer", "vanilla"])
 def test_a_frame_has_what_the_model_of_that_moment_gives(
-    make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, system: str
+    make_recipe: RecipeMaker, tiny_pairs: list[tuple[str, str]], tmp_path: Path, system: str
 ) -> None:
     options: dict[str, Any] = {"max_steps": 12, "validate_every": 12, "observers": {"film": {"sentences": 2}}}
-    train(make_recipe(system, recipe={"data": {"root": str(tiny_corpus), "valid": "train"}}, **options), tmp_path)
+    train(make_recipe(system, recipe={"data": {"valid": "train"}}, **options), tmp_path)
     [frame] = frames_of(tmp_path)
     assert (frame["event"], frame["step"]) == ("film", 12)
     translator = nmt.load(tmp_path, "cpu")
-    sides = [(tiny_corpus / f"train.{side}").read_text("utf-8").splitlines() for side in ("de", "en")]
-    pairs = list(zip(*sides, strict=True))
     heads = translator.model.decoder.alignment_heads if translator.has_attention else ()
-    for sentence, (source, target) in zip(frame["sentences"], pairs[:2], strict=True):
+    for sentence, (source, target) in zip(frame["sentences"], tiny_pairs[:2], strict=True):
         reference = sentence["reference"]
         assert (sentence["text"], reference["text"]) == (source, target)
         assert sentence["translation"]["text"] == translator(source).text
@@ -50,7 +48,7 @@ def test_a_frame_has_what_the_model_of_that_moment_gives(
         weights_TS = packed.reshape(len(reference["tokens"]), len(sentence["source"])) / 255
         np.testing.assert_allclose(weights_TS, forced.weights_HTS.detach().mean(0), atol=0.003)
         np.testing.assert_allclose(weights_TS.sum(1), 1, atol=0.03)
-    mean_T = nmt.gradient_norms(translator, pairs, "tiny").mean_T
+    mean_T = nmt.gradient_norms(translator, tiny_pairs, "tiny").mean_T
     assert frame["gradients"] == pytest.approx((mean_T / mean_T.sum()).tolist(), rel=1e-3)
 
 

@@ -1,7 +1,6 @@
 """The agreement of translations with samples of the model."""
 
 import json
-import shutil
 from math import exp
 from pathlib import Path
 
@@ -29,11 +28,10 @@ def test_it_is_the_mean_chrf_against_the_samples(tiny_model: Path) -> None:
     assert agreements(model, [], [], 4) == []
 
 
-def test_the_confidence_of_each_translation_has_its_own_agreement(tiny_model: Path, tmp_path: Path) -> None:
-    path = shutil.copytree(tiny_model, tmp_path / "model")
+def test_the_confidence_of_each_translation_has_its_own_agreement(own_model: Path) -> None:
     alone = {"min_chrf": 50, "weights": {"agreement": 2.5}, "bias": -0.5, "samples": 3}
-    (path / "calibration.json").write_text(json.dumps(alone), "utf-8")
-    model = nmt.load(path, "cpu")
+    (own_model / "calibration.json").write_text(json.dumps(alone), "utf-8")
+    model = nmt.load(own_model, "cpu")
     found = model.translate(
         ["Garten schläft Wasser um Lied Zug Bäcker.", "", "Heute trinkt die Katze kaltes Wasser."], with_confidence=True
     )
@@ -44,14 +42,11 @@ def test_the_confidence_of_each_translation_has_its_own_agreement(tiny_model: Pa
     assert found[0].confidence < found[2].confidence
 
 
-def test_the_confidence_does_not_depend_on_the_words_of_the_links(tiny_model: Path, tmp_path: Path) -> None:
+def test_the_confidence_does_not_depend_on_the_words_of_the_links(own_model: Path) -> None:
     """Documents have links of punctuation marks, too."""
-    path = shutil.copytree(tiny_model, tmp_path / "model")
     on_length = {"min_chrf": 50, "weights": {"length": 1.5, "mean_log_probability": 1.0}, "bias": -0.5}
-    (path / "calibration.json").write_text(json.dumps(on_length), "utf-8")
-    both = [
-        nmt.load(path, "cpu").translate(["Der Hund, die Katze: Wasser!"], with_confidence=True, with_alignment=links)[0]
-        for links in (True, "punctuation")
-    ]
+    (own_model / "calibration.json").write_text(json.dumps(on_length), "utf-8")
+    model, lines = nmt.load(own_model, "cpu"), ["Der Hund, die Katze: Wasser!"]
+    both = [model.translate(lines, with_confidence=True, with_alignment=links)[0] for links in (True, "punctuation")]
     assert both[0].confidence == pytest.approx(both[1].confidence)
     assert both[0].alignment != both[1].alignment

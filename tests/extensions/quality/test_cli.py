@@ -1,7 +1,6 @@
 """``nmt calibrate``, and the options of ``nmt translate`` that use what it writes."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ LINES = "Der Hund schläft im Garten.\n\nGarten schläft Wasser um Lied Zug Bäc
 
 
 def test_calibrated_confidence_tells_known_text_from_other_text(
-    tiny_model: Path, tiny_corpus: Path, run_nmt: RunNmt, tmp_path: Path
+    own_model: Path, tiny_corpus: Path, run_nmt: RunNmt, tmp_path: Path
 ) -> None:
     """Calibrated on the training text, and once more with the words of the sources in reverse order."""
     source, target = ((tiny_corpus / f"train.{side}").read_text("utf-8").splitlines() for side in ("de", "en"))
@@ -20,13 +19,12 @@ def test_calibrated_confidence_tells_known_text_from_other_text(
     files = tmp_path / "x.de", tmp_path / "x.en"
     files[0].write_text("\n".join(source + odd_source) + "\n", "utf-8")
     files[1].write_text("\n".join(target + target) + "\n", "utf-8")
-    model = shutil.copytree(tiny_model, tmp_path / "model")
-    done = run_nmt("calibrate", model, *files, "--min-chrf", "90", "--samples", 2, check=True)
+    done = run_nmt("calibrate", own_model, *files, "--min-chrf", "90", "--samples", 2, check=True)
     assert "expected calibration error of words" in " ".join(done.stderr.split())
-    written = json.loads((model / "calibration.json").read_text("utf-8"))
+    written = json.loads((own_model / "calibration.json").read_text("utf-8"))
     assert written["samples"] == 2
     assert "agreement" in written["weights"]
-    done = run_nmt("translate", model, "--format", "jsonl", "--confidence", "--abstain", "0.6", stdin=LINES)
+    done = run_nmt("translate", own_model, "--format", "jsonl", "--confidence", "--abstain", "0.6", stdin=LINES)
     good, empty, odd = map(json.loads, done.stdout.splitlines())
     assert good["confidence"] > 0.6 > odd["confidence"]
     words = [sum(each["word_confidences"]) / len(each["word_confidences"]) for each in (good, odd)]
@@ -36,7 +34,7 @@ def test_calibrated_confidence_tells_known_text_from_other_text(
     assert "abstained" not in good
     assert (odd["translation"], odd["abstained"]) == ("", True)
     assert odd["n_best"][0]["translation"]
-    text = run_nmt("translate", model, "--abstain", "0.6", stdin=LINES).stdout
+    text = run_nmt("translate", own_model, "--abstain", "0.6", stdin=LINES).stdout
     assert text == good["translation"] + "\n\n\n"
 
 
