@@ -75,10 +75,7 @@ def test_every_command_refuses_a_line_that_is_too_long(
 def test_errors_of_the_system_have_a_message_and_an_exit_code(
     run_nmt: RunNmt, monkeypatch: pytest.MonkeyPatch, number: int, message: str
 ) -> None:
-    def fail(**options: str) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr("nmt.cli.app", fail)
+    monkeypatch.setattr("nmt.cli.app", Mock(side_effect=OSError(number, os.strerror(number))))
     refused(run_nmt(), message)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain, product
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -216,11 +217,9 @@ def test_memory_of_recorded_steps_is_bounded(
 def test_a_step_that_cant_be_recorded_is_searched_as_usual_after_one_warning(
     words: Vocabularies, make_system: MakeSystem, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(step: Callable[[], None]) -> Callable[[], None]:
-        raise torch.OutOfMemoryError("no memory for a graph")
-
     model = make_system("transformer")
     batch = make_batch(model, words, beam_size=3)
+    refuse = Mock(side_effect=torch.OutOfMemoryError("no memory for a graph"))
     fast = replace(batch, fast_search=RecordedSearch(model, refuse))
     assert by_beam_search(fast) == by_beam_search(fast) == by_beam_search(batch)
     assert capsys.readouterr().err.count("no memory for a graph") == 1
@@ -243,11 +242,7 @@ def test_numbers_that_are_not_finite_are_explained_by_beam_search(words: Vocabul
 @pytest.mark.extension("terms")
 @pytest.mark.extension("search")
 def test_what_a_recorded_step_lacks_is_searched_as_usual(words: Vocabularies, make_system: MakeSystem) -> None:
-    model = make_system("transformer")
-
-    def unexpected(batch: SearchBatch) -> None:
-        raise AssertionError(f"{batch.options} are for the ordinary search")
-
+    model, unexpected = make_system("transformer"), Mock(side_effect=AssertionError("it is for the ordinary search"))
     for options in ({"search": "sample"}, {"beam_groups": 2}, {"prune": 2.0}, {"coverage_penalty": 0.2}):
         by_beam_search(replace(make_batch(model, words, beam_size=2, **options), fast_search=unexpected))
     batch = replace(make_batch(model, words, beam_size=2), fast_search=unexpected)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from refusals import refused
@@ -65,13 +66,8 @@ def test_a_run_that_is_stopped_is_resumed(
     memory = nmt.TranslationMemory(own_model)
     memory.add([(f"Der Hund {i} schläft.", f"The dog {i} sleeps.") for i in range(120)])
     before = sha256(own_model / "model.safetensors")
-
     real = corrections._compare
-
-    def stop(*arguments: Any) -> Outcome:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(corrections, "_compare", stop)
+    monkeypatch.setattr(corrections, "_compare", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         learn_corrections(own_model, STEPS)
     tuned = sha256(own_model / "corrections" / "run" / "model.safetensors")

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from unittest.mock import Mock
 
 import pytest
 
@@ -49,11 +50,8 @@ def test_errors_of_documents_leave_the_process_usable(processes: DocumentProcess
 
 
 def test_errors_of_the_translator_are_raised(processes: DocumentProcesses) -> None:
-    def fail(sentences: Sequence[str]) -> list[Translation]:
-        raise TimeoutError
-
     with pytest.raises(TimeoutError), processes.process() as lent:
-        lent.translate("a.txt", b"a", fail, "en", "de")
+        lent.translate("a.txt", b"a", Mock(side_effect=TimeoutError), "en", "de")
     assert lent not in processes._idle
 
 

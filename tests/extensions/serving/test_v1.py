@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -89,15 +90,10 @@ def test_stream(server: Any, translator: Translator) -> None:
 def test_a_search_that_ends_at_the_time_limit_by_itself_is_the_last_event(
     serve: Callable[..., Any], translator: Translator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def translate(*arguments: Any, **options: Any) -> Any:
-        raise TimeoutError
-
-    monkeypatch.setattr(RequestContext, "translate", translate)
+    monkeypatch.setattr(RequestContext, "translate", Mock(side_effect=TimeoutError))
     answer = serve(translator, time_limit=7).request("/v1/translate", {"text": LINE, **DIRECTION, "stream": True})
-    assert (answer.status, answer.json) == (
-        504,
-        {"error": "Cannot translate text: the time limit of 7 seconds was exceeded"},
-    )
+    error = "Cannot translate text: the time limit of 7 seconds was exceeded"
+    assert (answer.status, answer.json) == (504, {"error": error})
 
 
 def test_align_and_score(server: Any, translator: Translator) -> None:

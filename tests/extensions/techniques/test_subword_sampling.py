@@ -4,6 +4,7 @@ import itertools
 import math
 from collections import Counter, defaultdict
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -163,12 +164,9 @@ def test_words_and_characters_have_no_other_pieces(text: FileText, kind: str) ->
 
 
 def test_a_full_disk_is_said(text: FileText, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full() -> None:
-        raise OSError(28, "No space left on device")
-
     vocabularies = vocabularies_of(text)
     corpus = encode_corpus(text, vocabularies, 99)
-    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    monkeypatch.setattr("tempfile.TemporaryFile", Mock(side_effect=OSError(28, "No space left on device")))
     with pytest.raises(UserError, match=r"No space left on device.*\n.*TMPDIR"):
         sampler_of(vocabularies, 0.2).read_epoch(corpus.sides, 1, 0)
 
