@@ -14,20 +14,6 @@ from fixture_types import RunNmt
 from refusals import refused
 
 
-@pytest.mark.parametrize(
-    ("setting", "expected"),
-    [
-        ("training.learning_rat=0.1", ["'training.learning_rat'", "'learning_rate'?"]),
-        ("training.max_steps", ["--set"]),
-        ("data.root=nowhere", ["nowhere"]),
-        ("vocabulary.path=none.model", ["none.model"]),
-    ],
-)
-def test_wrong_setting(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path, setting: str, expected: list[str]) -> None:
-    command = ("train", tiny_recipe, "-o", tmp_path / "run", "-q", "--set=training.max_steps=1")
-    refused(run_nmt(*command, f"--set={setting}"), *expected)
-
-
 @pytest.mark.parametrize("command", [["train"], ["recipes"], ["translate"], ["recipes", "--keys"], ["inspect", "run"]])
 def test_name_of_100_000_characters(run_nmt: RunNmt, command: list[str]) -> None:
     done = run_nmt(*command, "x" * 100_000)
@@ -56,14 +42,6 @@ def test_full_disk_behind_standard_streams(python: Path, tmp_path: Path) -> None
             command = [python, "-m", "nmt", *arguments]
             silent = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=full)
             assert (silent.returncode, bool(silent.stdout)) == (code, code == 0)
-
-
-def test_output_survives_a_failure(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
-    output = tmp_path / "out.en"
-    output.write_text("precious\n")
-    refused(run_nmt("translate", tiny_model, "-i", tmp_path / "missing.de", "-o", output), "missing.de")
-    assert output.read_text() == "precious\n"
-    assert list(tmp_path.iterdir()) == [output]
 
 
 def test_no_model_directory(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
@@ -150,9 +128,3 @@ def test_wrong_usage(run_nmt: RunNmt, arguments: list[str], expected: str) -> No
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
     assert expected.lower() in done.stderr.lower()
-
-
-def test_the_real_process_says_the_same(python: Path, tmp_path: Path) -> None:
-    command = [python, "-m", "nmt", "translate", str(tmp_path / "nowhere")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    refused(done, "nowhere is not a model directory")

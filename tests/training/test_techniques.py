@@ -123,16 +123,3 @@ def test_a_backward_pass_from_outside_takes_the_place_of_ours(train_tiny: Callab
     assert halved["gradient_norm"] == pytest.approx(plain["gradient_norm"] / 2, rel=1e-3)
     with pytest.raises(UserError, match="doesn't go with"):
         train_tiny(*settings, "training.techniques={halved: {}, everything: {}}")
-
-
-@pytest.mark.usefixtures("outside")
-def test_an_unknown_technique_or_option_is_refused_with_the_nearest(train_tiny: Callable[..., Path]) -> None:
-    with pytest.raises(UserError, match=r"no training technique 'everythin'.*\n.*everything"):
-        train_tiny("training.techniques.everythin={}")
-    with pytest.raises(UserError, match=r"training\.techniques\.everything: .*unknown key 'steps'"):
-        train_tiny("training.techniques.everything.steps=5")
-
-
-def test_null_turns_a_technique_off(train_tiny: Callable[..., Path]) -> None:
-    on = train_tiny("training.max_steps=1", "training.techniques.truncation=null")
-    assert "techniques: {}" in (on / "recipe.yaml").read_text()
