@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
 from itertools import chain
@@ -131,26 +130,6 @@ def test_each_folder_stays_within_its_limit(repo_root: Path) -> None:
     assert {room: size for room, size in sizes.items() if size > LIMITS[room]} == {}
 
 
-@cache
-def nodes_of(path: Path) -> list[ast.Import | ast.ImportFrom]:
-    """The import statements of a file, at any depth."""
-    nodes = ast.walk(ast.parse(path.read_text("utf-8")))
-    return [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
-
-
-def imports_of(path: Path) -> Iterator[str]:
-    """Names of the modules of nmt that a file imports, at any depth and in every form."""
-    for node in nodes_of(path):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.startswith("nmt."))
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path} has a relative import"
-            if node.module == "nmt":
-                yield from (f"nmt.{alias.name}" for alias in node.names)
-            elif (node.module or "").startswith("nmt."):
-                yield str(node.module)
-
-
 def test_imports_point_one_way() -> None:
     package = Path(nmt.__file__).parent
     assert {path.name for path in package.glob("*.py")} == {"__init__.py", "__main__.py"}, "modules stand in folders"
@@ -158,7 +137,7 @@ def test_imports_point_one_way() -> None:
     wrong = set()
     for path in package.rglob("*/*.py"):
         name = path.relative_to(package)
-        for imported in imports_of(path):
+        for imported in filter(re.compile(r"nmt\.").match, names_in(path)):
             room = imported.split(".")[1]
             assert room in ranks, f"{name} imports {imported}"
             if ranks[room] > ranks[name.parts[0]]:
@@ -178,14 +157,17 @@ def test_no_two_files_import_each_other() -> None:
     list(TopologicalSorter(graph).static_order())  # raises CycleError
 
 
-def names_in(path: Path) -> Iterator[str]:
-    """Names of the modules of nmt that a file imports, or imports names from."""
-    for node in nodes_of(path):
+@cache
+def names_in(path: Path) -> list[str]:
+    """Names of the modules that a file imports, at any depth, and of what it imports from them."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path} has a relative import"
+            names += (str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names))
+    return names
 
 
 def test_the_page_of_the_layout_has_every_folder(repo_root: Path) -> None:

@@ -3,7 +3,6 @@
 import gzip
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,12 +22,6 @@ from nmt.recipe.schema import VocabularyOptions
 
 unicode_text = st.text(st.characters(codec="utf-8"), max_size=30)
 yaml_text = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=30)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """For files of examples: hypothesis refuses ``tmp_path``, which all examples of a test would share."""
-    return tmp_path_factory.mktemp("properties")
 
 
 class ShuffledIds(WordVocabulary):
@@ -108,9 +101,9 @@ def lines_of(content: bytes) -> list[bytes]:
 
 @given(some_bytes, st.booleans())
 @example(b"\xef\xbb\xbf", False)
-def test_any_bytes_are_read_line_by_line(folder: Path, content: bytes, pack: bool) -> None:
+def test_any_bytes_are_read_line_by_line(tmp_path_factory: pytest.TempPathFactory, content: bytes, pack: bool) -> None:
     assume(pack or not content.startswith(b"\x1f\x8b"))
-    path = folder / "lines.txt"
+    path = tmp_path_factory.getbasetemp() / "properties.txt"  # hypothesis refuses ``tmp_path``
     path.write_bytes(gzip.compress(content) if pack else content)
     expected = lines_of(content)
     read = list(read_lines(path, keep_invalid=True))

@@ -168,12 +168,9 @@ def nested(row: Row) -> Case:
     return options.pop("encoder"), options.pop("decoder"), options
 
 
-def name_of(row: Row) -> str:
-    return " ".join(row.get(kind, "-") for kind in KINDS)
-
-
 ROWS = pairwise()
-CASES: dict[str, Case] = {f"{number} {name_of(row)}": nested(row) for number, row in enumerate(ROWS)}
+NAMES = [" ".join(row.get(kind, "-") for kind in KINDS) for row in ROWS]
+CASES: dict[str, Case] = {f"{number} {NAMES[number]}": nested(row) for number, row in enumerate(ROWS)}
 SLOW = set[str]()
 """Random models of which the ordinary run has every component in another one."""
 _known = {(side, name) for side, names in (("encoder", REAL_ENCODERS), ("decoder", DECODERS)) for name in names}

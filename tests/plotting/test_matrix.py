@@ -41,13 +41,6 @@ def pixels(figure: Figure) -> npt.NDArray[np.uint8]:
     return np.asarray(Image.open(file))
 
 
-def matrix_pixels(figure: Figure) -> npt.NDArray[np.uint8]:
-    """The cells alone: what stands around them is outside of the figure until it is written."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    return np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-
-
 def shades(axes: Axes) -> npt.NDArray[np.float64]:
     (mesh,) = (artist for artist in axes.collections if isinstance(artist, QuadMesh))
     return np.asarray(mesh.get_array())
@@ -116,7 +109,9 @@ def test_nothing_drawn_is_cut_off() -> None:
 def test_target_words_run_down_and_source_words_along_the_top() -> None:
     weights = np.array([[0, 0], [0, 0], [0, 1]], np.float32)
     figure = draw_matrix(WordAlignment(("s0", "s1"), ("t0", "t1", "t2"), weights, ()))
-    picture = matrix_pixels(figure)
+    canvas = FigureCanvasAgg(figure)  # of the cells alone: the rest is outside of the figure until it is written
+    canvas.draw()
+    picture = np.asarray(canvas.buffer_rgba())
     row, column = np.median(np.argwhere((picture[..., 2] > 70) & (picture[..., 0] < 30)), axis=0)
     assert column / picture.shape[1] == pytest.approx(0.75, abs=0.02)
     assert row / picture.shape[0] == pytest.approx(5 / 6, abs=0.02)

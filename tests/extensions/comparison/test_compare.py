@@ -193,16 +193,11 @@ def test_systems_have_the_names_of_their_files_or_paths(tmp_path: Path) -> None:
         compare(test_set, CompareOptions(metrics=[]))
 
 
-@pytest.fixture
-def registered() -> None:
-    nmt.add_component("length_error", length_error.LengthError)
-
-
 BY_SOURCE = TestSet(length_error.SYSTEMS, [length_error.REFERENCES], length_error.SOURCES)
 
 
-@pytest.mark.usefixtures("registered")
 def test_systems_are_compared_by_a_metric_from_outside_that_needs_the_source() -> None:
+    nmt.add_component("length_error", length_error.LengthError)
     test = paired_test(SufficientStatistics("length_error", BY_SOURCE), 200)
     difference = test.differences["better"]
     assert difference.value == -1
@@ -210,8 +205,8 @@ def test_systems_are_compared_by_a_metric_from_outside_that_needs_the_source() -
     assert test.verdict("better").startswith("better is better by 1.000 LenErr")
 
 
-@pytest.mark.usefixtures("registered")
 def test_comparisons_and_lengths_have_it() -> None:
+    nmt.add_component("length_error", length_error.LengthError)
     found = compare(BY_SOURCE, CompareOptions(metrics=["length_error"], sentence_metric="length_error"))
     assert found["systems"]["better"]["scores"]["length_error"]["score"] == 0.5
     assert found["changes"]["better"]["num_better"] == 20

@@ -4,21 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
-
-import pytest
-from fixture_types import LoadTool
-
-
-@pytest.fixture(scope="module")
-def chat_corpus(load_tool: LoadTool) -> ModuleType:
-    return load_tool("corpora/chat_corpus")
-
-
-@pytest.fixture(scope="module")
-def compare_dialogues(load_tool: LoadTool) -> ModuleType:
-    return load_tool("experiments/compare_dialogues")
 
 
 def dialogue(number: int) -> list[dict[str, Any]]:
