@@ -304,10 +304,7 @@ ATTENTION = {"type": "additive", "size": 32}
 TRANSFORMER = {"type": "transformer", "num_layers": 1, "num_heads": 4, "feed_forward_size": 128}
 
 SYSTEMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "vanilla": (
-        {**RNN, "cell": "lstm", "reverse": True},
-        {**RNN, "cell": "lstm", "hidden_size": 96, "bridge": "copy"},
-    ),
+    "vanilla": ({**RNN, "cell": "lstm", "reverse": True}, {**RNN, "cell": "lstm", "hidden_size": 96, "bridge": "copy"}),
     "bahdanau": (RNN, {**RNN, "type": "bahdanau", "attention": ATTENTION}),
     "luong": (RNN, {**RNN, "type": "luong", "attention": {"type": "general"}}),
     "luong with feeding": (RNN, {**RNN, "type": "luong", "attention": {"type": "general"}, "input_feeding": True}),

@@ -25,9 +25,7 @@ def test_hand_computed() -> None:
 
 
 @given(st.lists(st.tuples(links_sets, links_sets, links_sets), max_size=4))
-def test_sure_links_are_possible_whether_repeated_or_not(
-    rows: list[tuple[set[Link], set[Link], set[Link]]],
-) -> None:
+def test_sure_links_are_possible_whether_repeated_or_not(rows: list[tuple[set[Link], set[Link], set[Link]]]) -> None:
     predicted, sure, possible = ([row[i] for row in rows] for i in range(3))
     both = [s | p for s, p in zip(sure, possible, strict=True)]
     score = score_links(predicted, sure, possible)

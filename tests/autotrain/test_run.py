@@ -48,15 +48,8 @@ def test_two_files_and_minutes_give_a_tested_model_whose_recipe_repeats_it(
 ) -> None:
     run = nmt.train(*text, output=tmp_path / "run", minutes=0.04, overrides=TINY)
     output = capsys.readouterr()
-    for shown in (
-        "read 300 pairs",
-        "English to German",
-        "held out",
-        "updates a minute",
-        "expected after",
-        "reference:",
-    ):
-        assert shown in output.err
+    shown = ["read 300 pairs", "English to German", "held out", "updates a minute", "expected after", "reference:"]
+    assert [part for part in shown if part not in output.err] == []
     assert "BLEU" in output.out
     assert "chrF" in output.out
     parts = [set(read_lines(run / "text" / f"{split}.en")) for split in ("train", "valid", "test")]
@@ -114,12 +107,9 @@ def test_a_model_is_fine_tuned_on_none_of_its_test_and_scored_on_none_of_its_tex
 
 @pytest.mark.slow
 def test_a_fine_tuned_model_is_resumed_in_any_folder_and_compared_with_the_one_before(
-    text: tuple[Path, Path],
-    general: nmt.Run,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    text: tuple[Path, Path], general: nmt.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:
+) -> None:  # fmt: skip
     monkeypatch.chdir(general.parent)
     nmt.train(*text, output=tmp_path / "tuned", minutes=0.02, start=general.name)
     tuned = load_recipe(tmp_path / "tuned" / "recipe.yaml")
@@ -332,13 +322,9 @@ def test_the_minutes_of_a_command_include_its_imports(run_nmt: RunNmt, monkeypat
     ],
 )
 def test_what_cannot_be_trained_on_is_refused(
-    text: tuple[Path, Path],
-    run_nmt: RunNmt,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str],
+    text: tuple[Path, Path], run_nmt: RunNmt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str],
     message: str,
-) -> None:
+) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     names = {"EN": text[0], "DE": text[1]}
     if arguments[:2] == ["DE", "EN"]:  # German under the name of English
@@ -405,10 +391,7 @@ def test_validation_text_that_is_unusable_is_replaced(
 
 
 def test_text_without_a_pair_that_can_be_trained_on_is_refused(tmp_path: Path) -> None:
-    for line, message in (
-        (" ", "no pair of lines with text"),
-        ("a b c d e f g h " * 900, "text of up to 4,192 bytes"),
-    ):
+    for line, message in ((" ", "no pair of lines with text"), ("a b c d e f g h " * 900, "text of up to 4,192 bytes")):
         for language in ("de", "en"):
             (tmp_path / f"a.{language}").write_text(f"{line}{language}\n" * 3 if line != " " else " \n" * 3, "utf-8")
         with pytest.raises(UserError, match=message):

@@ -50,8 +50,7 @@ def test_the_digest_depends_on_recipe_vocabularies_and_weights_alone(tmp_path: P
     [(replace_by_fifo, "not a regular file"), (link_outside, "outside the model directory"), (make_huge, "bytes")],
 )
 @pytest.mark.parametrize(
-    "name",
-    ["recipe.yaml", "vocabulary.*", "metrics.jsonl", "samples/step-*.txt", "checkpoints/step-*/state.json"],
+    "name", ["recipe.yaml", "vocabulary.*", "metrics.jsonl", "samples/step-*.txt", "checkpoints/step-*/state.json"]
 )
 def test_a_strange_file_is_refused_before_it_is_read(
     run_nmt: RunNmt, own_model: Path, tiny_recipe: Path, change: Callable[[Path], None], message: str,

@@ -117,11 +117,7 @@ def test_wrong_input(
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
-    [
-        (["translate"], "MODEL_DIR"),
-        (["translate", "m", "--beem-size", "3"], "--beem-size"),
-        (["trian"], "trian"),
-    ],
+    [(["translate"], "MODEL_DIR"), (["translate", "m", "--beem-size", "3"], "--beem-size"), (["trian"], "trian")],
 )
 def test_wrong_usage(run_nmt: RunNmt, arguments: list[str], expected: str) -> None:
     done = run_nmt(*arguments)

@@ -188,11 +188,7 @@ CASES |= {
         {"type": "recurrent", "cell": {"type": cell}, "num_layers": 2, "bridge": bridge},
         {"tie": tie},
     )
-    for bridge, cell, tie in (
-        ("zero", "lstm", "none"),
-        ("learned", "clockwork", "all"),
-        ("zero", "gru", "target"),
-    )
+    for bridge, cell, tie in (("zero", "lstm", "none"), ("learned", "clockwork", "all"), ("zero", "gru", "target"))
     if cell in CELLS
 }
 CASES["language model transformer"] = {"type": NO_ENCODER}, {"type": "transformer"}, {"tie": "all"}
@@ -317,10 +313,7 @@ def test_logits_of_some_rows_are_those_among_all(model: Seq2Seq, batch: Batch) -
 
 @torch.no_grad()
 def test_neither_batch_mates_nor_what_stands_in_the_padding_change_anything(
-    model: Seq2Seq,
-    batch: Batch,
-    sentence_pairs: list[tuple[list[int], list[int]]],
-    joint_vocabularies: Vocabularies,
+    model: Seq2Seq, batch: Batch, sentence_pairs: list[tuple[list[int], list[int]]], joint_vocabularies: Vocabularies
 ) -> None:
     model = deepcopy(model).double()  # halting and rectifiers amplify what float32 rounds differently
     source_real = length_mask(batch.source_length_B, batch.source_BS.shape[1])

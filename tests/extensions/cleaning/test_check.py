@@ -14,14 +14,7 @@ from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.extensions.cleaning.base import LineFilter
-from nmt.extensions.cleaning.check import (
-    DataReport,
-    Finding,
-    check_pairs,
-    read_vocabularies,
-    recipe_pairs,
-    shorten,
-)
+from nmt.extensions.cleaning.check import DataReport, Finding, check_pairs, read_vocabularies, recipe_pairs, shorten
 from nmt.extensions.cleaning.statistics import file_pairs
 from nmt.extensions.cleaning.table import FILTERS
 from nmt.recipe.load import load_recipe

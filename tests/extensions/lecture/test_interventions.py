@@ -184,11 +184,7 @@ def test_a_shared_copy_has_the_same_weights_and_hooks_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     "decoder",
-    [
-        {**RECURRENT, "type": "bahdanau", "attention": {"type": "hierarchical"}},
-        {**RECURRENT, "type": "ntm"},
-        RECURRENT,
-    ],
+    [{**RECURRENT, "type": "bahdanau", "attention": {"type": "hierarchical"}}, {**RECURRENT, "type": "ntm"}, RECURRENT],
 )
 def test_attention_that_is_not_one_softmax_is_left_alone(decoder: dict[str, Any]) -> None:
     encoder = {**RECURRENT, "type": "hierarchical"} if "attention" in decoder else RECURRENT
