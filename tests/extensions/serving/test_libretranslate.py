@@ -89,14 +89,6 @@ def test_lines_are_kept_and_line_ends_of_forms_made_equal(server: Any, english: 
     assert again.json["translatedText"] == answer
 
 
-def test_addresses_and_placeholders_are_kept(server: Any) -> None:
-    text = f"{LINE} https://x.org/a?b=c {{name}}\nm@x.org: {LINE}"
-    answer = server.translate(text).json["translatedText"]
-    for kept in ("https://x.org/a?b=c", "{name}", "m@x.org"):
-        assert answer.count(kept) == 1
-    assert answer.count("\n") == 1
-
-
 def test_alternatives_are_unique_and_without_the_first(server: Any, translator: Translator) -> None:
     answer = server.translate(LINE, alternatives=3).json
     candidates = [c.text for c in translator.translate([LINE], n_best=4)[0].n_best]
