@@ -77,10 +77,13 @@ class History:
             "ended": self.events.get("end", [{}])[-1].get("reason"),  # None while it runs, or where it was killed
         }
         measured = {name: (name, max if higher_is_better(name) else min) for name in self.metrics}
+        loss_at = dict(zip(*self.series("valid", "loss"), strict=True))
         for name, (figure, best) in ({"validation_loss": ("loss", min)} | measured).items():
             steps, values = self.series("valid", figure)
             found[name] = best(values, default=None)
-            found[f"{name}_step"] = int(steps[values.index(found[name])]) if values else None
+            equal = [step for step, value in zip(steps, values, strict=True) if value == found[name]]
+            # As in training, the loss decides between equal scores.
+            found[f"{name}_step"] = int(min(equal, key=lambda step: loss_at.get(step, math.inf))) if equal else None
         return found
 
 

@@ -47,6 +47,7 @@ OTHER_BLOCKS = {
     "yaml": "recipes and filters, which test_docs.py checks",
     "text": "output",
     "json": "a job of Kubernetes",
+    "powershell": "commands of Windows",
     "bash": "a job of Slurm",
     "ini": "a service of systemd",
     "toml": "the entry points of a package; test_plugins.py installs one",
