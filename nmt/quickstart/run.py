@@ -130,7 +130,7 @@ def report(figures: Mapping[str, Any], output: Path) -> bool:
 Try next:
   echo "The old teacher buys a red book." | nmt translate {console.quoted(model)}
   nmt align {console.quoted(model, data / "test.en", data / "test.de")} -o links.png --limit 5
-  nmt train multi30k/bahdanau -o runs/bahdanau    # real text; your own: --set data.root=FOLDER
-  nmt recipes                                     # all recipes"""
+  nmt train texts.de texts.en --minutes 30 -o runs/de-en    # two files of your own
+  nmt recipes                                               # systems to train on real text"""
     )
     return True
