@@ -128,7 +128,7 @@ def translate(
     once. The output is named FILE.partial until it is complete; --resume continues a run that was stopped.
 
     If the input is a folder, each file in it gives a file of the same name in the folder of the output. Several
-    processes, or workers on Ray, do so at a time, and the same command goes on after a stop.
+    processes, or workers on Ray, translate the files, and the same command continues after a stop.
     """
     task = task.checked()
     if logits_processor:

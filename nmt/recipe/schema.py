@@ -312,13 +312,13 @@ class DecodingOptions(Options):
         "one scores no better than the best finished one now (likely), or than the last of these at any length (exact)",
     )
     prune: float | None = Field(
-        None, gt=0, description="drop unfinished hypotheses whose log p is lower than that of the best one by more"
+        None, gt=0, description="drop unfinished hypotheses whose log p is further than this below the best one"
     )
     beam_groups: int = Field(1, ge=1, description="diverse beam search: groups that the beam is divided into")
     diversity: float = Field(0.5, ge=0, description="diverse beam search: penalty for a token that another group chose")
     temperature: float = Field(1.0, gt=0, description="sample: below 1, likely tokens become likelier")
     top_k: int | None = Field(None, ge=1, description="sample: only from this many likeliest tokens")
-    top_p: float = Field(1.0, gt=0, le=1, description="sample: only from the likeliest tokens with this probability")
+    top_p: float = Field(1.0, gt=0, le=1, description="sample: only from likeliest tokens that sum to this probability")
     seed: int = Field(1, ge=0, description="sample: a seed gives the same samples of the same line, wherever it stands")
     mbr: Annotated[str, ChoiceOf("metric")] = Field(
         "none", description="minimum Bayes risk: choose the candidate most like the others by this metric (chrf, bleu)"

@@ -33,7 +33,7 @@ class ReportOptions:
     "nmt report runs/seed-1 runs/seed-2 runs/seed-3 --test test.de test.en",
 )
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Model directories of one system, one a seed.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Model directories of one system, one per seed.")],
     options: ReportOptions,
     device: Device = "auto",
 ) -> None:

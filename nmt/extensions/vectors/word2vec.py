@@ -21,7 +21,7 @@ class Word2VecOptions(Options):
         "skip-gram", description="predict the neighbours of a word (skip-gram) or the word from their mean (cbow)"
     )
     size: int = Field(256, ge=1, le=10_000, description="numbers of a vector: model.embedding_size of the recipe")
-    window: int = Field(5, ge=1, le=1000, description="most words between a word and a neighbour, and one")
+    window: int = Field(5, ge=1, le=1000, description="distance up to which words are neighbours")
     negative: int = Field(5, ge=1, le=1000, description="negative sampling: words drawn for each real neighbour")
     min_count: int = Field(2, ge=1, description="rarer words get no vector")
     epochs: int = Field(20, ge=1, le=100_000, description="how often the text is read")
