@@ -15,8 +15,7 @@ from nmt.core.console import print_table, progress_bar, quoted, say
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.sources import FileText, check_repeatable
-from nmt.extensions.cleaning.pair_options import PairOptions
-from nmt.extensions.synthesis.synthesis import Synthesis, record, suffix_of, with_one_sample
+from nmt.extensions.synthesis.synthesis import PairOptions, Synthesis, record, suffix_of, with_one_sample
 from nmt.extensions.synthesis.teacher import PROMPT, ChatTeacher, TeacherJob, TeacherOptions
 from nmt.recipe.schema import DataOptions, DecodingOptions
 from nmt.translation.job import TranslationJob

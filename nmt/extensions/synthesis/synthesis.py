@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from nmt.alignment.links import json_line
 from nmt.core.compression import of_name
@@ -25,9 +26,9 @@ from nmt.core.output import text_file
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.extensions.cleaning.base import Floats
 from nmt.extensions.cleaning.check import flag, make_filters
-from nmt.extensions.cleaning.pair_options import PairOptions
 from nmt.extensions.cleaning.statistics import CorpusStatistics, Mask, PairSource, Progress
 from nmt.metrics.table import METRICS
+from nmt.recipe.options import Options
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
@@ -38,6 +39,13 @@ REMOVED, REPORT = "removed.jsonl", "report.json"
 
 NOISE, MAX_SHIFT, FILLER = 0.1, 3, "<blank>"
 """Probability that a word is deleted, and that it is replaced by the filler; places that a word moves by at most."""
+
+
+class PairOptions(Options):
+    """Limits for pairs that a model has made, in ``nmt backtranslate`` and ``nmt distill``."""
+
+    min_score: float | None = Field(None, le=0, description="leave out pairs with a lower mean log p of a token")
+    drop_worst: float = Field(0.05, ge=0, lt=1, description="leave out this share of the pairs: the lowest mean log p")
 
 
 def record(translator: Translator, translation: Translation) -> str:

@@ -12,9 +12,8 @@ import pytest
 from fixture_types import RunNmt
 from refusals import refused
 
-from nmt.extensions.cleaning.pair_options import PairOptions
 from nmt.extensions.synthesis import synthesis
-from nmt.extensions.synthesis.synthesis import FILLER, Synthesis, noised
+from nmt.extensions.synthesis.synthesis import FILLER, PairOptions, Synthesis, noised
 from nmt.metrics.table import METRICS
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
