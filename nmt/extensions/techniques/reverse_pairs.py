@@ -13,39 +13,32 @@ from pydantic import Field
 from nmt.core.errors import UserError
 from nmt.data.cache import ParallelIds, Sentences
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.extensions.techniques.fraction import check_fraction, epochs_of
+from nmt.extensions.techniques.fraction import FirstEpochs
 from nmt.recipe import options as groups
 from nmt.recipe.schema import Recipe
-from nmt.training.techniques import Technique
 
-FRACTION = "training.techniques.reverse_pairs.fraction"
 _STREAM = 1
 """Separates these random numbers from others of the same seed and epoch."""
 
 
-class ReversePairs(Technique):
+class ReversePairs(FirstEpochs):
     """Reverses half of the pairs, sampled anew in each epoch.
 
     So an epoch is as long as one in a single direction, and two of them read every pair once each way on average; the
     paper reads both ways in one.
     """
 
+    key = "training.techniques.reverse_pairs"
     order = 20
-    incompatible_with = ("task.classification",)
-    capturable = True
 
     class Options(groups.Options):
         fraction: float = Field(
             0.35, gt=0, lt=1, description="of max_epochs, the first ones, in which half of the pairs are turned round"
         )
 
-    def __init__(self, options: Options, recipe: Recipe) -> None:
-        super().__init__(options, recipe)
-        self._num_epochs = epochs_of(options.fraction, recipe, FRACTION)
-
     @classmethod
     def check(cls, options: Options, recipe: Recipe) -> Iterable[UserError]:
-        yield from check_fraction(options.fraction, recipe, FRACTION)
+        yield from super().check(options, recipe)
         if any("terms" in corpus.modifiers for corpus in recipe.data.corpora):
             yield UserError(
                 "training.techniques.reverse_pairs can't turn pairs round in which the source has given terms.",
@@ -70,7 +63,7 @@ class ReversePairs(Technique):
             )
 
     def read_epoch(self, sides: ParallelIds, seed: int, epoch: int) -> ParallelIds:
-        if epoch >= self._num_epochs:
+        if epoch >= self.num_epochs:
             return sides
         source, target = sides
         # Not the numbers that order the epoch: they would put all turned pairs of a length side by side.

@@ -16,7 +16,7 @@ import random
 import tempfile
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -28,12 +28,8 @@ from nmt.data.cache import ParallelIds, Rows, Sentences
 from nmt.data.vocabulary.base import SPACE
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
-from nmt.extensions.techniques.fraction import check_fraction, epochs_of
+from nmt.extensions.techniques.fraction import FirstEpochs
 from nmt.recipe import options as groups
-from nmt.recipe.schema import Recipe
-from nmt.training.techniques import Technique
-
-FRACTION = "training.techniques.subword_sampling.fraction"
 
 CHUNK = 10_000
 """Sentences that are sampled at a time."""
@@ -46,12 +42,11 @@ Word = tuple[int, ...]
 Ids = npt.NDArray[np.int64]
 
 
-class SubwordSampling(Technique):
+class SubwordSampling(FirstEpochs):
     """Samples the segmentation of the training text anew in each epoch."""
 
+    key = "training.techniques.subword_sampling"
     order = 10
-    incompatible_with = ("task.classification",)
-    capturable = True
 
     class Options(groups.Options):
         alpha: float = Field(
@@ -66,21 +61,13 @@ class SubwordSampling(Technique):
 
     options: Options
 
-    def __init__(self, options: Options, recipe: Recipe) -> None:
-        super().__init__(options, recipe)
-        self._num_epochs = epochs_of(options.fraction, recipe, FRACTION) if options.fraction < 1 else None
-
-    @classmethod
-    def check(cls, options: Options, recipe: Recipe) -> Iterable[UserError]:
-        return check_fraction(options.fraction, recipe, FRACTION)
-
     def setup_data(self, vocabularies: Vocabularies) -> None:
         source = segmentations(vocabularies.source, self.options.alpha)
         target = source if vocabularies.joint else segmentations(vocabularies.target, self.options.alpha)
         self._segmentations = source, target
 
     def read_epoch(self, sides: ParallelIds, seed: int, epoch: int) -> ParallelIds:
-        if self._num_epochs is not None and epoch >= self._num_epochs:
+        if epoch >= self.num_epochs:
             return sides
         (source, target), (of_source, of_target) = sides, self._segmentations
         return _vary(source, of_source, seed, epoch, 0), _vary(target, of_target, seed, epoch, 1)
