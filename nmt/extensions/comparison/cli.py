@@ -77,19 +77,20 @@ def compare(
     most. SACREBLEU_SEED sets another seed.
     """
     from nmt.evaluation.scores import read_test_set
-    from nmt.extensions.comparison.compare import CompareOptions
     from nmt.extensions.comparison.compare import compare as run
     from nmt.extensions.comparison.report import print_comparison, to_html
 
-    chosen = CompareOptions(
-        tuple(names_in(options.metrics)),
+    limits = limits_of(options.buckets)
+    found = run(
+        read_test_set(systems, options.reference or [], options.source),
+        options.train,
+        names_in(options.metrics),
         options.samples,
         options.sentences_by,
         options.sentences,
         options.tokenize,
-        limits_of(options.buckets),
+        limits,
     )
-    found = run(read_test_set(systems, options.reference or [], options.source), chosen, options.train)
     if options.html is not None:
         with open_output(options.html) as file:
             file.write(to_html(found))

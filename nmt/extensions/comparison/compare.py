@@ -10,7 +10,7 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -38,42 +38,36 @@ MAX_ORDER, NUM_NGRAMS = 4, 10
 """The longest n-grams that are compared, and how many are listed."""
 
 
-@dataclass(frozen=True)
-class CompareOptions:
-    """Options of a comparison."""
-
-    metrics: Sequence[str] = ("bleu", "chrf", "ter")
-    num_samples: int = NUM_TRIALS
-    """Trials of the paired test."""
-    sentence_metric: str = "chrf"
-    """Ranks the sentences that got better and worse."""
-    num_sentences: int = 10
-    """Shown of each."""
-    tokenize: str | None = None
-    limits: Sequence[int] = LENGTHS
-    """Limits of the length buckets."""
-
-
 def compare(
-    test_set: TestSet, options: CompareOptions | None = None, train: Path | str | None = None
+    test_set: TestSet,
+    train: Path | str | None = None,
+    metrics: Sequence[str] = ("bleu", "chrf", "ter"),
+    num_samples: int = NUM_TRIALS,
+    sentence_metric: str = "chrf",
+    num_sentences: int = 10,
+    tokenize: str | None = None,
+    limits: Sequence[int] = LENGTHS,
 ) -> dict[str, Any]:
     """Compare all systems with the first.
 
     Args:
         test_set: of two systems or more.
         train: text in the target language in which words are counted; the first reference when None.
+        num_samples: trials of the paired test.
+        sentence_metric: ranks the sentences that got better and worse.
+        num_sentences: shown of each.
+        limits: of the length buckets.
 
     Returns:
         The object of ``nmt compare --json``.
     """
-    options, reference = options or CompareOptions(), test_set.references[0]
-    baseline, *others = test_set.systems
+    reference, (baseline, *others) = test_set.references[0], test_set.systems
     if not others:
         raise UserError("A comparison needs two systems or more.", "Name the translations of each: A.en B.en.")
-    for names in (options.metrics, [options.sentence_metric]):
+    for names in (metrics, [sentence_metric]):
         check_metrics(names, test_set.source is not None)
-    statistics = [SufficientStatistics(key, test_set, options.tokenize) for key in options.metrics]
-    tests = {s.key: paired_test(s, options.num_samples) for s in statistics}
+    statistics = [SufficientStatistics(key, test_set, tokenize) for key in metrics]
+    tests = {s.key: paired_test(s, num_samples) for s in statistics}
     texts_of = test_set.systems
     degenerate = {name: count_degenerate(texts, test_set.source, reference) for name, texts in texts_of.items()}
     systems, warnings = {}, []
@@ -85,11 +79,11 @@ def compare(
         systems[name] = {"scores": scores, "degenerate": degenerate[name].lines}
         if summary := degenerate[name].summary():
             warnings.append(f"{name}: {summary}.")
-    metric = METRICS[options.sentence_metric](options.tokenize)
+    metric = METRICS[sentence_metric](tokenize)
     sentence_scores = {
         name: metric.sentence_scores(texts, test_set.references, test_set.source) for name, texts in texts_of.items()
     }
-    tokens_of = Bleu(options.tokenize).tokens
+    tokens_of = Bleu(tokenize).tokens
     tokens = {name: list(map(tokens_of, texts)) for name, texts in texts_of.items()}
     tokens_of_reference = list(map(tokens_of, reference))
     counted = map(tokens_of, read_lines(train)) if train is not None else tokens_of_reference
@@ -103,13 +97,13 @@ def compare(
         "systems": systems,
         "warnings": warnings,
         "verdicts": {name: [_verdict(test, name, degenerate) for test in tests.values()] for name in others},
-        "lengths": length_scores(test_set, statistics, options.limits),
+        "lengths": length_scores(test_set, statistics, limits),
         "words": {
             "counted_in": Path(describe(train)).name if train is not None else "the reference",
             "classes": word_classes(tokens, tokens_of_reference, Counter(chain.from_iterable(counted))),
         },
         "changes": {
-            name: _sentence_changes(test_set, name, metric, sentence_scores, options.num_sentences)
+            name: _sentence_changes(test_set, name, metric, sentence_scores, num_sentences)
             | ngram_changes(tokens[baseline], tokens[name], tokens_of_reference)
             for name in others
         },

@@ -14,7 +14,6 @@ import nmt
 from nmt.core.errors import UserError
 from nmt.evaluation.scores import TestSet, read_test_set
 from nmt.extensions.comparison.compare import (
-    CompareOptions,
     compare,
     length_scores,
     ngram_changes,
@@ -32,8 +31,8 @@ NEW = ["the dog sees a zebra .", "a dog sleeps .", "the dog runs in the park .",
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
-    options = CompareOptions(num_samples=100, num_sentences=9, limits=[5])
-    return compare(TestSet({"old": OLD, "<new>": NEW}, [REFERENCES], REFERENCES), options)
+    test_set = TestSet({"old": OLD, "<new>": NEW}, [REFERENCES], REFERENCES)
+    return compare(test_set, num_samples=100, num_sentences=9, limits=[5])
 
 
 def test_ranges_have_labels() -> None:
@@ -67,11 +66,11 @@ def test_the_verdict_on_a_system_that_is_ahead_says_that_its_translations_are_de
         *["a cat sleeps sleeps sleeps sleeps sleeps sleeps"] * 3,
     ] * 5
     test_set = TestSet({"other": ["x y"] * 20, "loops": loops, "sound": NEW}, [REFERENCES])
-    verdicts = compare(test_set, CompareOptions(metrics=["bleu", "ter"], num_samples=100))["verdicts"]
+    verdicts = compare(test_set, metrics=["bleu", "ter"], num_samples=100)["verdicts"]
     assert verdicts["loops"][0].startswith("loops is better by ")
     assert "20 of the 20 translations of loops look degenerate" in verdicts["loops"][0]
     again = [*loops[:-1], REFERENCES[-1]]
-    both = compare(TestSet({"loops": loops, "again": again}, [REFERENCES]), CompareOptions(num_samples=100))["verdicts"]
+    both = compare(TestSet({"loops": loops, "again": again}, [REFERENCES]), num_samples=100)["verdicts"]
     assert "again is ahead by" in both["again"][0]
     assert "However" not in both["again"][0], "as many of the other's are degenerate, and chance may decide"
     assert verdicts["loops"][1].startswith("other is better by ")  # less is better, and the other system is only wrong
@@ -190,7 +189,7 @@ def test_systems_have_the_names_of_their_files_or_paths(tmp_path: Path) -> None:
     assert (test_set.source, test_set.measured_by) == (["a line"], "source")
     assert list(read_test_set([a, other], [reference]).systems) == [str(a), str(other)]
     with pytest.raises(UserError, match="No metric is named"):
-        compare(test_set, CompareOptions(metrics=[]))
+        compare(test_set, metrics=[])
 
 
 BY_SOURCE = TestSet(length_error.SYSTEMS, [length_error.REFERENCES], length_error.SOURCES)
@@ -207,7 +206,7 @@ def test_systems_are_compared_by_a_metric_from_outside_that_needs_the_source() -
 
 def test_comparisons_and_lengths_have_it() -> None:
     nmt.add_component("length_error", length_error.LengthError)
-    found = compare(BY_SOURCE, CompareOptions(metrics=["length_error"], sentence_metric="length_error"))
+    found = compare(BY_SOURCE, metrics=["length_error"], sentence_metric="length_error")
     assert found["systems"]["better"]["scores"]["length_error"]["score"] == 0.5
     assert found["changes"]["better"]["num_better"] == 20
     assert "1.500 ± " in to_html(found)
