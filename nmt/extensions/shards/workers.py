@@ -144,7 +144,8 @@ class LocalExecutor(Executor):
     """Processes of this machine, which share its cores."""
 
     def __init__(self, options: Any, num_workers: int | None, device: str, cores_each: int) -> None:
-        cores = int(os.environ.get("OMP_NUM_THREADS") or _num_cores())
+        available = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+        cores = int(os.environ.get("OMP_NUM_THREADS") or len(available))
         self.num_workers = num_workers or num_gpus(device) or max(1, cores // cores_each)
         self._num_threads = max(1, cores // self.num_workers)
 
@@ -156,10 +157,6 @@ class LocalExecutor(Executor):
     def ready(self, workers: Sequence[LocalProcess]) -> list[LocalProcess]:
         found = connection.wait([worker.connection for worker in workers])
         return [worker for worker in workers if worker.connection in found]
-
-
-def _num_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def num_gpus(device: str) -> int:
