@@ -170,10 +170,7 @@ def parse_tags(text: str) -> Content:
     """Returns text with tags as content; a tag without its partner becomes a place in the text."""
     nesting = ContentBuilder()
     for number, part in enumerate(_TAG.split(text)):
-        if number % 2:
-            nesting.tag(part)
-        else:
-            nesting.add(part)
+        (nesting.tag if number % 2 else nesting.add)(part)
     return nesting.content()
 
 

@@ -73,14 +73,8 @@ class RequestMiddleware:
             except Exception as error:  # the server has refused the rest of the request and closed the connection
                 raise ClientDisconnect from error
 
-        if not _has_sound_host(scope):
-            await error_response(400, "Invalid request: the header Host")(scope, receive, send_with_headers)
-            return
-        if scope["method"] == "OPTIONS":
-            await Response()(scope, receive, send_with_headers)
-            return
-        if len(scope["headers"]) > MAX_HEADERS:
-            await error_response(431, "Invalid request: too many headers")(scope, receive, send_with_headers)
+        if (early := _early_answer(scope)) is not None:
+            await early(scope, receive, send_with_headers)
             return
         try:
             await self._app(scope, self._limited(scope, receive), send_with_headers)
@@ -120,12 +114,15 @@ class RequestMiddleware:
         return limited
 
 
-def _has_sound_host(scope: Scope) -> bool:
-    """Returns whether a request names one host, as HTTP/1.1 wants it (RFC 9112, section 3.2), or none in HTTP/1.0."""
+def _early_answer(scope: Scope) -> Response | None:
+    """Returns the answer to what is refused for its headers, and to OPTIONS; None for other requests."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
-    if not hosts:
-        return bool(scope["http_version"] == "1.0")
-    return len(hosts) == 1 and HOST.fullmatch(hosts[0]) is not None
+    # One host, as HTTP/1.1 wants it (RFC 9112, section 3.2), or none in HTTP/1.0.
+    if not (len(hosts) == 1 and HOST.fullmatch(hosts[0]) if hosts else scope["http_version"] == "1.0"):
+        return error_response(400, "Invalid request: the header Host")
+    if scope["method"] == "OPTIONS":
+        return Response()
+    return error_response(431, "Invalid request: too many headers") if len(scope["headers"]) > MAX_HEADERS else None
 
 
 def add_error_handlers(app: FastAPI) -> None:
