@@ -129,7 +129,7 @@ def _text_prefix(translator: Translator) -> str:
 
 
 class TransformersModel:
-    """A folder that :func:`export_huggingface` wrote, run by transformers on the CPU.
+    """An :class:`Exported` folder that :func:`export_huggingface` wrote, run by transformers on the CPU.
 
     Args:
         directory: the folder.
@@ -166,10 +166,7 @@ class TransformersModel:
 
     @torch.inference_mode()
     def score(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[list[float]]:
-        """Returns log-probabilities of the tokens and EOS of given translations: ids of source and target.
-
-        Tokens for which the model has no position are left out, and so are those of a source that is too long.
-        """
+        """Tokens for which the model has no position are left out, and so are those of a source that is too long."""
         scores, longest = list[list[float]](), self._num_positions - len(self._start) + 1
         for source, target in pairs:
             if len(source) >= self._num_positions:

@@ -313,7 +313,7 @@ def _explained() -> Iterator[None]:
 
 
 class OnnxModel:
-    """A folder that :func:`export_onnx` wrote, run by :mod:`nmt.extensions.interchange.runtime`.
+    """An :class:`Exported` folder that :func:`export_onnx` wrote, run by :mod:`nmt.extensions.interchange.runtime`.
 
     Raises:
         UserError: the folder can't be loaded.
@@ -336,7 +336,6 @@ class OnnxModel:
         return [[Hypothesis(*each) for each in of_sentence] for of_sentence in found]
 
     def score(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[list[float]]:
-        """Returns log-probabilities of the tokens and EOS of given translations: ids of source and target."""
         with _explained():
             return [self.model.score(list(map(int, source)), list(map(int, target))) for source, target in pairs]
 

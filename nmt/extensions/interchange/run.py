@@ -35,7 +35,7 @@ CARRIED = {**PLAIN, **ONE_LIMIT, "length_penalty": ("none", "average"), "early_s
 
 
 class ExportedModel:
-    """A folder that :func:`nmt.extensions.interchange.ct2.export` wrote, run by CTranslate2 on the CPU.
+    """An :class:`Exported` folder that :func:`export` wrote, run by CTranslate2 on the CPU.
 
     Args:
         directory: the folder, which is only read now.
@@ -60,7 +60,6 @@ class ExportedModel:
         torch.set_num_threads(threads)  # CTranslate2 sets the number that OpenMP has for the whole process
 
     def translate(self, sources: Sequence[Ids]) -> list[list[int]]:
-        """Returns the best translation of each encoded sentence, as the program finds it that users are shown."""
         found = self._translate_batch(sources, max_batch_size=32, **self._decoding)
         return [[self._ids[token] for token in each.hypotheses[0][len(self._prefix) :]] for each in found]
 
@@ -112,7 +111,6 @@ class ExportedModel:
         return Hypothesis(ids, float(score), log_probability)
 
     def score(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[list[float]]:
-        """Returns log-probabilities of the tokens and EOS of given translations: ids of source and target."""
         target = self._vocabularies.target
         found = self._model.score_batch(
             [self._tokens(source) for source, _ in pairs],

@@ -131,7 +131,7 @@ class _IntervenedState(State):
 
 
 class IntervenedModel:
-    """A model under interventions, for search; made by :func:`intervened`."""
+    """A :class:`nmt.models.contracts.Model` under interventions, for search; made by :func:`intervened`."""
 
     def __init__(self, model: Seq2Seq, interventions: Sequence[Intervention]) -> None:
         self._model, self._interventions = model, tuple(interventions)
@@ -141,13 +141,11 @@ class IntervenedModel:
         self._position = -1
 
     def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:
-        """See :class:`nmt.models.contracts.Model`."""
         self._rows, self._position = list(self._interventions), -1
         rows = _Rows(torch.arange(len(source_BS), device=source_BS.device))
         return _IntervenedState(self._model.start(source_BS, source_length_B), rows, 0)
 
     def step(self, token_N: Tensor, state: Any, need_weights: bool = False, rows: Tensor | None = None) -> StepOutput:
-        """See :class:`nmt.models.contracts.Model`."""
         self._rows = [self._interventions[index] for index in state.rows.index_B.tolist()]
         self._position = state.position
         output = self._model.step(token_N, state.state, need_weights, rows)
