@@ -192,9 +192,8 @@ def _foreign_letters(source: str, translation: str) -> str:
     if translation.isascii() and _LATIN.search(source):
         return ""
     known = set(_WORD.findall(source))
-    words = [
-        word for word in _WORD.findall(translation) if word not in known
-    ]  # code that is kept says nothing of a script
+    # Code that is kept says nothing of a script.
+    words = [word for word in _WORD.findall(translation) if word not in known]
     letters = [letter for word in words for letter in word if letter.isalpha()]
     counts = Counter[str]()
     for letter, count in Counter(letters).items():
