@@ -1,8 +1,11 @@
 // Parts that the pages of translations share: numbers, tokens with probabilities, matrices of attention, charts.
 const parts = (() => {
-  const element = (tag, text, name) => {
+  // The content is a text or a list of nodes.
+  const element = (tag, content, name) => {
     const made = document.createElement(tag);
-    if (text !== undefined) made.textContent = text;
+    if (tag === "button") made.type = "button";
+    if (Array.isArray(content)) made.append(...content);
+    else if (content !== undefined) made.textContent = content;
     if (name) made.className = name;
     return made;
   };
@@ -62,17 +65,10 @@ const parts = (() => {
   function fillMatrix(table, source, tokens, weight) {
     const key = JSON.stringify([source, tokens]);
     if (table.dataset.key !== key) {
-      const top = element("thead"), line = element("tr"), body = element("tbody");
-      line.append(element("td", "", "corner"));
-      source.forEach((token) => { const th = element("th"); th.scope = "col"; th.append(element("span", shown(token))); line.append(th); });
-      top.append(line);
-      body.append(...tokens.map((token) => {
-        const tr = element("tr"), th = element("th", shown(token));
-        th.scope = "row";
-        tr.append(th, ...source.map(() => element("td")));
-        return tr;
-      }));
-      table.replaceChildren(top, body);
+      const heading = (content, scope) => Object.assign(element("th", content), { scope });
+      const line = element("tr", [element("td", "", "corner"), ...source.map((token) => heading([element("span", shown(token))], "col"))]);
+      const lines = tokens.map((token) => element("tr", [heading(shown(token), "row"), ...source.map(() => element("td"))]));
+      table.replaceChildren(element("thead", [line]), element("tbody", lines));
       table.dataset.key = key;
     }
     tokens.forEach((token, t) => {

@@ -44,7 +44,6 @@
   function drawWords(side, words, probabilities) {
     sides[side] = words.map((text, index) => {
       const button = element("button", text, "word");
-      button.type = "button";
       button.tabIndex = index ? -1 : 0;
       if (probabilities) addBar(button, probabilities[index]);
       button.addEventListener("pointerenter", () => { if (!state.held) choose(side, index); });
@@ -72,37 +71,20 @@
 
   function drawMatrix() {
     const { source } = sentence(), { target, links } = candidate(), gold = sentence().gold;
-    const head = element("tr"), top = element("thead"), body = element("tbody");
-    head.append(element("td", "", "corner"));
-    columns = source.map((word) => {
-      const th = element("th");
-      th.scope = "col";
-      th.append(element("span", word));
-      th.title = word;
-      head.append(th);
-      return th;
-    });
-    top.append(head);
-    cells = [];
-    rows = target.map((word, t) => {
-      const tr = element("tr"), th = element("th", word);
-      th.scope = "row";
-      th.title = word;
-      tr.append(th);
-      cells.push(source.map((_, s) => {
-        const td = element("td", has(links, s, t) ? "●" : "");
-        if (gold && state.candidate === 0) {
-          if (has(gold.sure, s, t)) td.className = "sure";
-          else if (has(gold.possible, s, t)) td.className = "possible";
-        }
-        td.addEventListener("pointerenter", () => { if (!state.held) choose("target", t); });
-        tr.append(td);
-        return td;
-      }));
-      body.append(tr);
-      return th;
-    });
-    $("matrix").replaceChildren(top, body);
+    const heading = (content, scope, title) => Object.assign(element("th", content), { scope, title });
+    columns = source.map((word) => heading([element("span", word)], "col", word));
+    rows = target.map((word) => heading(word, "row", word));
+    cells = target.map((_, t) => source.map((_, s) => {
+      const td = element("td", has(links, s, t) ? "●" : "");
+      if (gold && state.candidate === 0) {
+        if (has(gold.sure, s, t)) td.className = "sure";
+        else if (has(gold.possible, s, t)) td.className = "possible";
+      }
+      td.addEventListener("pointerenter", () => { if (!state.held) choose("target", t); });
+      return td;
+    }));
+    const head = element("tr", [element("td", "", "corner"), ...columns]), lines = rows.map((th, t) => element("tr", [th, ...cells[t]]));
+    $("matrix").replaceChildren(element("thead", [head]), element("tbody", lines));
     $("legend").textContent = "The shade is the attention, a dot a link" +
       (gold ? ", a frame a true link (dotted: a possible one)." : ".");
   }
@@ -133,22 +115,18 @@
   function drawCandidates() {
     const { candidates } = sentence();
     $("candidates-section").hidden = candidates.length < 2;
-    const head = element("tr");
-    head.append(element("th", "candidate"), element("th", "translation"), element("th", "log-probability"));
+    const head = element("tr", ["candidate", "translation", "log-probability"].map((name) => element("th", name)));
     const body = candidates.map((item, index) => {
-      const tr = element("tr"), pick = element("button", `${index + 1}`), first = element("td"), buttons = element("span", undefined, "buttons");
-      pick.type = "button";
+      const pick = element("button", `${index + 1}`), text = element("td", item.target.join(" "));
       pick.setAttribute("aria-label", `show candidate ${index + 1}`);
       pick.addEventListener("click", () => {
         Object.assign(state, { candidate: index, side: null, word: -1, held: false });
         draw();
         $("candidates").querySelectorAll("button")[index].focus();
       });
-      buttons.append(pick);
-      first.append(buttons);
-      const text = element("td", item.target.join(" "));
       text.dir = "auto";
-      tr.append(first, text, element("td", item.score === null ? "" : item.score.toFixed(3)));
+      const first = element("td", [element("span", [pick], "buttons")]), score = item.score === null ? "" : item.score.toFixed(3);
+      const tr = element("tr", [first, text, element("td", score)]);
       if (index === state.candidate) tr.setAttribute("aria-current", "true");
       return tr;
     });

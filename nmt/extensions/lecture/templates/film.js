@@ -56,10 +56,9 @@
     $("first").disabled = $("back").disabled = state.frame === 0;
     $("last").disabled = $("forward").disabled = state.frame === last;
     $("all").replaceChildren(...now.sentences.map((each) => {
-      const item = element("li"), found = element("span", each.translation.text || "(nothing)");
+      const found = element("span", each.translation.text || "(nothing)");
       found.dir = "auto";
-      item.append(found, element("span", each.text, "note"));
-      return item;
+      return element("li", [found, element("span", each.text, "note")]);
     }));
     drawCharts();
   }

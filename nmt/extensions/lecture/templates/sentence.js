@@ -17,10 +17,9 @@
       const facts = [description, `${(parameters / 1e6).toPrecision(3)} million parameters`].filter(Boolean).join("; ");
       card.append(title, element("p", facts, "note"), list);
       const add = (label, hypothesis, other) => {
-        const what = element("dd");
+        const what = element("dd", [element("span", hypothesis.text), pieces(hypothesis.tokens, hypothesis.p, other),
+          element("span", `log p ${number(hypothesis.log_p)}, score ${number(hypothesis.score)}`, "note")]);
         what.dir = "auto";
-        what.append(element("span", hypothesis.text), pieces(hypothesis.tokens, hypothesis.p, other),
-          element("span", `log p ${number(hypothesis.log_p)}, score ${number(hypothesis.score)}`, "note"));
         list.append(element("dt", label), what);
       };
       add(search.beam_size > 1 ? `Beam search, ${search.beam_size} hypotheses` : "Greedy search", own.best);
@@ -100,14 +99,12 @@
         (isEnd ? " The search is over." : "");
     $("first").disabled = $("back").disabled = state.phase === 0;
     $("last").disabled = $("forward").disabled = isEnd;
-    const head = element("tr");
-    ["rank", "hypothesis", "token", "log p", "what happens"].forEach((name) => head.append(element("th", name)));
-    $("step").replaceChildren(head, ...column.map((index, rank) => {
-      const tr = element("tr"), node = nodes[index], words = element("td", text(index));
+    const head = ["rank", "hypothesis", "token", "log p", "what happens"].map((name) => element("th", name));
+    $("step").replaceChildren(element("tr", head), ...column.map((index, rank) => {
+      const node = nodes[index], words = element("td", text(index));
       words.dir = "auto";
-      tr.append(element("td", rank + 1), words, element("td", percent(ownP(node))), element("td", number(node[LOG_P], 3)),
-        element("td", isChosen(step) ? reason(node) : "is considered"));
-      return tr;
+      return element("tr", [element("td", rank + 1), words, element("td", percent(ownP(node))), element("td", number(node[LOG_P], 3)),
+        element("td", isChosen(step) ? reason(node) : "is considered")]);
     }));
     $("step-title").textContent = step < 0 ? "Continuations of this step" : `Continuations of step ${step + 1} as a table`;
   }
@@ -144,14 +141,12 @@
   const winner = () => ranked()[0][1];
 
   function rank() {
-    const head = element("tr"), { nodes, best } = view().beam;
-    ["rank", "translation", "length", "log p", "score"].forEach((name) => head.append(element("th", name)));
-    $("finished").replaceChildren(head, ...ranked().map(([value, index], place) => {
-      const tr = element("tr", undefined, place ? "" : "first"), words = element("td", nodes[index][TEXT]);
+    const { nodes, best } = view().beam, head = ["rank", "translation", "length", "log p", "score"].map((name) => element("th", name));
+    $("finished").replaceChildren(element("tr", head), ...ranked().map(([value, index], place) => {
+      const words = element("td", nodes[index][TEXT]), figures = [nodes[index][STEP] + 1, number(nodes[index][LOG_P], 3), number(value, 3)];
       words.dir = "auto";
       if (index === best) words.append(element("span", " (the model’s choice)", "note"));
-      tr.append(element("td", place + 1), words, element("td", nodes[index][STEP] + 1), element("td", number(nodes[index][LOG_P], 3)), element("td", number(value, 3)));
-      return tr;
+      return element("tr", [element("td", place + 1), words, ...figures.map((figure) => element("td", figure))], place ? "" : "first");
     }));
     $("alpha-value").textContent = number(Number($("alpha").value));
     $("alpha").disabled = $("penalty").value === "none";
@@ -177,7 +172,6 @@
       const made = element(onChoose ? "button" : "span", shown(token), "word");
       if (probabilities) addBar(made, probabilities[t]);
       if (!onChoose) return made;
-      made.type = "button";
       made.tabIndex = t ? -1 : 0;
       made.setAttribute("aria-pressed", "false");
       made.addEventListener("click", () => onChoose(t));
@@ -259,18 +253,14 @@
   }
 
   function numberTable(table, width, results, rows) {
-    const head = element("tr"), body = element("tbody"), top = element("thead");
-    head.append(element("th", "vector"), ...Array.from({ length: width }, (_, d) => element("th", d + 1)), ...results);
-    top.append(head);
-    body.append(...rows);
-    table.replaceChildren(top, body);
+    const head = [element("th", "vector"), ...Array.from({ length: width }, (_, d) => element("th", d + 1)), ...results];
+    table.replaceChildren(element("thead", [element("tr", head)]), element("tbody", rows));
   }
 
   function numberRow(name, cells, results = [], kind = "") {
-    const tr = element("tr"), th = name instanceof Node ? name : element("th", name);
+    const th = name instanceof Node ? name : element("th", name);
     th.scope = "row";
-    tr.append(th, ...cells.map((value) => element("td", number(value), kind)), ...results.map((value) => element("td", number(value, 3), "result")));
-    return tr;
+    return element("tr", [th, ...cells.map((value) => element("td", number(value), kind)), ...results.map((value) => element("td", number(value, 3), "result"))]);
   }
 
   function drawNumbers(t) {
@@ -342,26 +332,21 @@
 
   function drawLengths() {
     const { whole, rows, sentences, signature } = data.lengths, names = Object.keys(whole), [key] = Object.keys(rows[0].scores);
-    const kind = (index) => `k${index % 4}`, table = $("lengths-table"), top = element("thead"), body = element("tbody");
+    const kind = (index) => `k${index % 4}`;
     $("lengths-section").hidden = false;
     $("lengths-note").textContent = `${sentences.toLocaleString("en")} sentences; a length is the number of words of the source. ${signature}`;
     chart($("lengths"), names.map((name, index) => ({ xs: rows.map((_, at) => at), ys: rows.map((row) => row.scores[key][name]), kind: kind(index) })),
       { xLabel: "words of the source", xTicks: rows.map(({ label }) => label), low: 0 });
     $("lengths-keys").replaceChildren(...names.map((name, index) => {
-      const item = element("li"), sample = svg("svg", { viewBox: "0 0 35 14", "aria-hidden": "true" });
+      const sample = svg("svg", { viewBox: "0 0 35 14", "aria-hidden": "true" });
       sample.append(svg("line", { class: `line ${kind(index)}`, x1: 0, x2: 35, y1: 7, y2: 7 }));
-      item.append(sample, name);
-      return item;
+      return element("li", [sample, name]);
     }));
-    const line = (cells, heading) => {
-      const tr = element("tr");
-      tr.append(...cells.map((text, at) => Object.assign(element(at && !heading ? "td" : "th", text), at && !heading ? {} : { scope: heading ? "col" : "row" })));
-      return tr;
-    };
-    top.append(line(["words", "sentences", ...names], true));
+    const line = (cells, heading) => element("tr", cells.map((text, at) =>
+      Object.assign(element(at && !heading ? "td" : "th", text), at && !heading ? {} : { scope: heading ? "col" : "row" })));
     const scored = (label, count, of) => line([label, count.toLocaleString("en"), ...names.map((name) => number(of[name], 1))]);
-    body.append(...rows.map((row) => scored(row.label, row.sentences, row.scores[key])), scored("all", sentences, whole));
-    table.replaceChildren(top, body);
+    const body = [...rows.map((row) => scored(row.label, row.sentences, row.scores[key])), scored("all", sentences, whole)];
+    $("lengths-table").replaceChildren(element("thead", [line(["words", "sentences", ...names], true)]), element("tbody", body));
   }
 
   // What is shown

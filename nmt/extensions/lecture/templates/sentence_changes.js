@@ -79,7 +79,7 @@ function interventions(page) {
   // Heads and layers
 
   function row({ label: name, result }) {
-    const { best } = page.view(), tr = element("tr"), th = element("th", name), own = element("td"), after = element("td");
+    const { best } = page.view(), th = element("th", name), own = element("td"), after = element("td");
     const logP = result.own.reduce((sum, p) => sum + Math.log(Math.max(p, 1e-9)), 0);
     th.scope = "row";
     own.dir = after.dir = "auto";
@@ -93,15 +93,12 @@ function interventions(page) {
     const isSame = result.text === best.text;
     if (isSame) after.append(element("span", "the same", "note"));
     else after.append(element("span", result.text), pieces(result.tokens, result.p, best.tokens));
-    tr.append(th, element("td", signed(logP - best.log_p)), own, after);
-    return tr;
+    return element("tr", [th, element("td", signed(logP - best.log_p)), own, after]);
   }
 
   async function drawWhole() {
     const group = $("group").value, changes = whole(), turn = ++computed, table = $("changes"), wanted = changes.filter(({ kind }) => kind === group);
-    const head = element("thead"), line = element("tr"), body = element("tbody");
-    ["change", "log p of the translation", "the translation’s tokens under the change", "translation found"].forEach((name) => line.append(Object.assign(element("th", name), { scope: "col" })));
-    head.append(line);
+    const head = ["change", "log p of the translation", "the translation’s tokens under the change", "translation found"];
     let results;
     try {
       if (page.ask) { $("changes-status").textContent = "computing …"; results = await page.ask(wanted); }
@@ -112,8 +109,8 @@ function interventions(page) {
     }
     if (turn !== computed) return;
     $("changes-status").textContent = "";
-    body.append(...wanted.map((change, index) => row({ label: label(change), result: results[index] })));
-    table.replaceChildren(head, body);
+    const line = element("tr", head.map((name) => Object.assign(element("th", name), { scope: "col" })));
+    table.replaceChildren(element("thead", [line]), element("tbody", wanted.map((change, index) => row({ label: label(change), result: results[index] }))));
   }
 
   // Links of a reference

@@ -52,9 +52,8 @@ function live(page) {
     try {
       const [{ models }, settings] = await Promise.all([call("v1/models"), call("frontend/settings")]);
       $("models").append(...models.map(({ name }) => {
-        const label = element("label"), input = Object.assign(element("input"), { type: "checkbox", value: name });
-        label.append(input, name);
-        return label;
+        const input = Object.assign(element("input"), { type: "checkbox", value: name });
+        return element("label", [input, name]);
       }));
       $("models").hidden = models.length < 2;
       $("key-label").hidden = !settings.apiKeys;

@@ -10,9 +10,12 @@
     try { return JSON.parse(localStorage.getItem(`nmt.${name}`)) ?? otherwise; } catch { return otherwise; }
   };
   const store = (name, value) => { try { localStorage.setItem(`nmt.${name}`, JSON.stringify(value)); } catch { /* full or forbidden */ } };
-  const element = (tag, text, name) => {
+  // The content is a text or a list of nodes and texts.
+  const element = (tag, content, name) => {
     const made = document.createElement(tag);
-    if (text !== undefined) made.textContent = text;
+    if (tag === "button") made.type = "button";
+    if (Array.isArray(content)) made.append(...content);
+    else if (content !== undefined) made.textContent = content;
     if (name) made.className = name;
     return made;
   };
@@ -179,18 +182,13 @@
   }
 
   function drawProblems(problems, index, canRepair) {
-    const section = element("div", undefined, "suspicious"), list = element("ul"), repair = element("button", "Repair");
-    problems.forEach(({ message, texts }) => {
-      const item = element("li", message), named = element("bdi");
-      named.textContent = texts.map((text) => (text === "</s>" ? "the end" : text)).join(", ");
-      if (texts[0]) item.append(": ", named);
-      list.append(item);
+    const repair = element("button", "Repair"), items = problems.map(({ message, texts }) => {
+      const named = element("bdi", texts.map((text) => (text === "</s>" ? "the end" : text)).join(", "));
+      return element("li", texts[0] ? [message, ": ", named] : message);
     });
-    repair.type = "button";
     repair.title = "Search for a translation without these problems";
     repair.addEventListener("click", () => replace(index, "", { check: "repair" }));
-    section.append(list, ...(canRepair ? [repair] : []));
-    return section;
+    return element("div", [element("ul", items), ...(canRepair ? [repair] : [])], "suspicious");
   }
 
   function drawSentence(sentence, index) {
@@ -212,7 +210,6 @@
       line.lang = state.asked[side === "from" ? "source" : "target"];
       words(text).forEach((word, at) => {
         const button = element("button", word, "word");
-        button.type = "button";
         button.tabIndex = at ? -1 : 0;
         const notes = problems.filter((each) => each.side === side && each.texts.some((text) => each.fits(word, text))).map(({ message }) => message);
         if (notes.length) { button.classList.add("suspect"); describe(button, notes.join("; ")); }
@@ -257,20 +254,21 @@
   // The entry of the translation memory: the translation itself, or that of a similar sentence.
   function drawMemory({ memory, translation }, index) {
     if (memory.similarity === 1) return element("p", "From the translation memory", "note memory");
-    const line = element("p", `Similar sentence (${Math.round(100 * memory.similarity)} %): `, "memory"), use = element("button", "Use");
-    use.type = "button";
-    use.setAttribute("aria-label", `Use “${memory.translation}”`);
-    use.addEventListener("click", () => replace(index, memory.translation));
-    const text = element("span");
+    const text = element("span", [`${memory.source} → `, ...marked(translation, memory.translation)]);
     text.dir = "auto";
-    text.append(`${memory.source} → `, ...marked(translation, memory.translation));
-    line.append(text, " ", use);
-    return line;
+    const title = `Similar sentence (${Math.round(100 * memory.similarity)} %): `;
+    return element("p", [title, text, " ", useButton(memory.translation, index)], "memory");
+  }
+
+  function useButton(translation, index) {
+    const use = element("button", "Use");
+    use.setAttribute("aria-label", `Use “${translation}”`);
+    use.addEventListener("click", () => replace(index, translation));
+    return use;
   }
 
   function drawCorrection(sentence, index) {
-    const section = element("details"), text = element("textarea", sentence.translation), save = element("button", "Save");
-    save.type = "button";
+    const text = element("textarea", sentence.translation), save = element("button", "Save");
     text.rows = 2;
     text.dir = "auto";
     text.setAttribute("aria-label", "Corrected translation");
@@ -281,8 +279,7 @@
         await replace(index, "", {}, "saved");
       } catch (error) { save.disabled = false; complain(error.message); }
     });
-    section.append(element("summary", "Correct"), text, " ", save);
-    return section;
+    return element("details", [element("summary", "Correct"), text, " ", save]);
   }
 
   function addBar(button, probability) {
@@ -304,23 +301,16 @@
   }
 
   function drawCandidates(sentence, index, others) {
-    const section = element("details"), list = element("ol", undefined, "best");
-    section.append(element("summary", `${others.length} other translation${others.length > 1 ? "s" : ""}`), list);
+    const list = element("ol", others.map((candidate) => {
+      const text = element("span", marked(sentence.translation, candidate.translation));
+      text.dir = "auto";
+      text.lang = state.asked.target;
+      return element("li", [text, " ", element("span", candidate.score.toFixed(2), "note"), " ", useButton(candidate.translation, index)]);
+    }), "best");
+    const section = element("details", [element("summary", `${others.length} other translation${others.length > 1 ? "s" : ""}`), list]);
     section.open = stored("open", false);
     section.addEventListener("toggle", () => store("open", section.open));
     list.start = 2;
-    others.forEach((candidate) => {
-      const item = element("li"), use = element("button", "Use");
-      use.type = "button";
-      use.setAttribute("aria-label", `Use “${candidate.translation}”`);
-      use.addEventListener("click", () => replace(index, candidate.translation));
-      const text = element("span");
-      text.dir = "auto";
-      text.lang = state.asked.target;
-      text.append(...marked(sentence.translation, candidate.translation));
-      item.append(text, " ", element("span", candidate.score.toFixed(2), "note"), " ", use);
-      list.append(item);
-    });
     return section;
   }
 
@@ -424,10 +414,9 @@
 
   function drawMenu(index) {
     $("menu").replaceChildren(...options.map((option, i) => {
-      const item = element("div");
+      const item = element("div", [element("span", option.word), element("small", option.rest ? `… ${option.rest}` : "")]);
       item.id = `option-${i}`;
       item.setAttribute("role", "option");
-      item.append(element("span", option.word), element("small", option.rest ? `… ${option.rest}` : ""));
       [...item.children].forEach((part) => { part.dir = "auto"; });
       item.addEventListener("pointerenter", () => select(i));
       item.addEventListener("click", () => choose(index, i));
@@ -499,8 +488,7 @@
 
   function drawHistory() {
     $("history").replaceChildren(...stored("history", []).map((entry, index) => {
-      const item = element("li"), open = element("button", undefined, "open"), remove = element("button", "Delete");
-      open.type = remove.type = "button";
+      const open = element("button", undefined, "open"), remove = element("button", "Delete");
       [entry.text, entry.translation].forEach((text) => { const line = element("span", text); line.dir = "auto"; open.append(line); });
       remove.setAttribute("aria-label", `Delete “${entry.text.slice(0, 40)}” from the history`);
       open.addEventListener("click", () => {
@@ -516,8 +504,7 @@
         drawHistory();
         ($("history").children[Math.min(index, $("history").children.length - 1)]?.querySelector(".open") ?? $("forget")).focus();
       });
-      item.append(open, remove);
-      return item;
+      return element("li", [open, remove]);
     }));
     $("forget").hidden = !$("history").children.length;
   }
