@@ -12,10 +12,9 @@
 
   function drawCards() {
     $("cards").replaceChildren(...sentence().views.map((own, index) => {
-      const { name, description, parameters, options: search } = data.models[index], card = element("div", undefined, "card");
-      const list = element("dl"), title = element("h3", name);
+      const { name, description, parameters, options: search } = data.models[index], list = element("dl");
       const facts = [description, `${(parameters / 1e6).toPrecision(3)} million parameters`].filter(Boolean).join("; ");
-      card.append(title, element("p", facts, "note"), list);
+      const card = element("div", [element("h3", name), element("p", facts, "note"), list], "card");
       const add = (label, hypothesis, other) => {
         const what = element("dd", [element("span", hypothesis.text), pieces(hypothesis.tokens, hypothesis.p, other),
           element("span", `log p ${number(hypothesis.log_p)}, score ${number(hypothesis.score)}`, "note")]);
@@ -218,16 +217,13 @@
     $("alternatives-title").textContent = !others ? "" : `What if something else stood in place of “${shown(best.tokens[t])}”?`;
     const choices = others ? [{ text: best.text, log_p: best.log_p, score: best.score, tokens: best.tokens.slice(t), p: best.p.slice(t) }, ...others] : [];
     $("alternatives").replaceChildren(...choices.map((other, index) => {
-      const item = element("li", undefined, index ? "" : "own"), title = element("p"), facts = element("p", undefined, "note"), line = element("p");
-      title.append(element("strong", shown(other.tokens[0])), ` ${percent(other.p[0])}` + (index ? "" : ", the model’s choice"));
-      line.dir = "auto";
-      line.append(pieces([...best.tokens.slice(0, t), ...other.tokens], [...best.p.slice(0, t), ...other.p], index ? best.tokens : null, t));
-      facts.textContent = `log p ${number(other.log_p)}` + (index ? ` (${signed(other.log_p - best.log_p)})` : "") +
-        `, score ${number(other.score)}` + (index ? ` (${signed(other.score - best.score)})` : "");
+      const title = element("p", [element("strong", shown(other.tokens[0])), ` ${percent(other.p[0])}` + (index ? "" : ", the model’s choice")]);
+      const line = element("p", [pieces([...best.tokens.slice(0, t), ...other.tokens], [...best.p.slice(0, t), ...other.p], index ? best.tokens : null, t)]);
       const whole = element("p", other.text);
-      whole.dir = "auto";
-      item.append(title, whole, line, facts);
-      return item;
+      whole.dir = line.dir = "auto";
+      const facts = `log p ${number(other.log_p)}` + (index ? ` (${signed(other.log_p - best.log_p)})` : "") +
+        `, score ${number(other.score)}` + (index ? ` (${signed(other.score - best.score)})` : "");
+      return element("li", [title, whole, line, element("p", facts, "note")], index ? "" : "own");
     }));
   }
 
@@ -246,9 +242,8 @@
       return [title, listing];
     }));
     return (name, at) => {
-      const made = element("th"), link = Object.assign(element("a", name), { href: `#${place}-${Math.min(at, sources.length - 1)}` });
-      made.append(sources.length ? link : name);
-      return made;
+      const link = Object.assign(element("a", name), { href: `#${place}-${Math.min(at, sources.length - 1)}` });
+      return element("th", [sources.length ? link : name]);
     };
   }
 

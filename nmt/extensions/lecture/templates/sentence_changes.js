@@ -66,12 +66,10 @@ function interventions(page) {
     }
     if (turn !== asked) return;
     if (!found) { box.replaceChildren(title, element("p", "This page holds the tokens with the most attention only: nmt serve computes the others.", "note")); return; }
-    const change = element("p"), text = element("p", found.text), line = element("p");
-    change.append("The probability of ", element("strong", shown(best.tokens[t])), ` goes from ${percent(best.p[t])} to `, element("strong", percent(found.own)),
-      found.token === best.tokens[t] ? "; it is still the most probable token." : `; the most probable token is “${shown(found.token)}” with ${percent(found.p)}.`);
-    const isSame = found.text === best.text;
+    const change = element("p", ["The probability of ", element("strong", shown(best.tokens[t])), ` goes from ${percent(best.p[t])} to `, element("strong", percent(found.own)),
+      found.token === best.tokens[t] ? "; it is still the most probable token." : `; the most probable token is “${shown(found.token)}” with ${percent(found.p)}.`]);
+    const isSame = found.text === best.text, text = element("p", found.text), line = element("p", [pieces(found.tokens, null, best.tokens, isSame ? -1 : t)]);
     text.dir = line.dir = "auto";
-    line.append(pieces(found.tokens, null, best.tokens, isSame ? -1 : t));
     box.replaceChildren(title, change, element("p", isSame ? "The translation stays the same." : "The translation goes on so:", "note"),
       ...(isSame ? [] : [text, line]), element("p", `log p ${number(found.log_p)} (${signed(found.log_p - best.log_p)})`, "note"));
   }
