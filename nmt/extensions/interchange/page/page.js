@@ -62,16 +62,11 @@ function wordWeights(result, [sources, sourceIndex], [targets, targetIndex]) {
 function sentenceView(result) {
   const source = wordsOf(result.sourcePieces), target = wordsOf(result.targetPieces);
   const weights = wordWeights(result, source, target);
-  const view = document.createElement("div");
-  view.className = "sentence";
+  const view = Object.assign(document.createElement("div"), { className: "sentence" });
   const line = (words, language, side) => {
-    const paragraph = document.createElement("p");
-    paragraph.lang = language;
-    paragraph.dir = "auto";
+    const paragraph = Object.assign(document.createElement("p"), { lang: language, dir: "auto" });
     const spans = words.map((word, i) => {
-      const span = document.createElement("span");
-      span.textContent = word;
-      span.className = "word";
+      const span = Object.assign(document.createElement("span"), { textContent: word, className: "word" });
       if (side === "target") {
         span.tabIndex = 0;
         span.setAttribute("role", "button");
