@@ -210,7 +210,7 @@ def _add_files(routes: APIRouter, service: Service) -> None:
         terms = values.get("glossary") or ""
         if not isinstance(terms, str):
             raise ApiError(400, "Invalid request: glossary parameter is not text")
-        glossary, missing = Glossary.parse(terms), set[Term]()
+        glossary, missing = await run_in_threadpool(Glossary.parse, terms), set[Term]()
 
         def work(context: RequestContext) -> bytes:
             with service.documents.process() as process, context.cancels(process.end):

@@ -97,7 +97,8 @@ def router(service: Service) -> APIRouter:
         service.check_size(texts)
         if body.split and (body.prefix or body.must_contain):
             raise ApiError(400, "Invalid request: prefix and must_contain need split=false, for single sentences")
-        jobs = [Job(service, body, text) for text in texts]
+        glossary = await run_in_threadpool(Glossary, body.glossary)  # a large one takes a second
+        jobs = [Job(service, body, text, glossary) for text in texts]
         if not body.stream:
             found = await service.run(request, jobs, num_characters=sum(map(len, texts)))
             return JSONResponse({"translations": found})
@@ -156,9 +157,8 @@ def router(service: Service) -> APIRouter:
 class Job:
     """One text of a request, with the options of its translation."""
 
-    def __init__(self, service: Service, body: TranslateBody, text: str) -> None:
-        self._service, self._body, self._text = service, body, text
-        self._glossary = Glossary(body.glossary)
+    def __init__(self, service: Service, body: TranslateBody, text: str, glossary: Glossary) -> None:
+        self._service, self._body, self._text, self._glossary = service, body, text, glossary
 
     def __call__(self, context: RequestContext, send: Callable[[str, Any], None] | None = None) -> dict[str, Any]:
         """The object of this text in the answer; ``send`` gets the events of a stream, each with its name and data."""

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from nmt.extensions.serving.http import admit
 from nmt.extensions.serving.service import Service
 from nmt.extensions.serving.v1 import Job, Model, Text, TranslateBody
+from nmt.translation.glossary import Glossary
 from nmt.translation.languages import NAMES
 
 CODES = {name.lower(): code for code, name in NAMES.items()}  # by English names
@@ -38,7 +39,8 @@ def router(service: Service) -> APIRouter:
         named = (body.source_language or "auto", body.target_language)
         source, target = (CODES.get(language.strip().lower(), language) for language in named)
         own = TranslateBody(text=body.text, source=source, target=target, model=body.model)
-        [found] = await service.run(request, [Job(service, own, body.text)], num_characters=len(body.text))
+        job = Job(service, own, body.text, Glossary({}))
+        [found] = await service.run(request, [job], num_characters=len(body.text))
         route = service.route(found["source"], target, body.model)
         name = next((name for name, model in service.router.named.items() if model in route[-1:]), "")
         common = {"id": f"transl-{uuid.uuid4().hex}", "created": int(time.time()), "model": name}

@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 import nmt
 from nmt.alignment.links import to_json
 from nmt.extensions.quality.confidence import Calibration, Regression
+from nmt.extensions.serving import v1
 from nmt.extensions.serving.service import RequestContext
+from nmt.translation.glossary import Glossary
 from nmt.translation.translator import Translator
 from tests.extensions.serving.conftest import DIRECTION, LINE
 
@@ -55,6 +58,15 @@ def test_constraints(server: Any, translator: Translator) -> None:
     [found] = server.ask(text=LINE, glossary={"hund": "cat", "Mond": "sun"})
     assert "cat" in found["text"]
     assert "missing" not in found["sentences"][0]
+
+
+def test_other_requests_do_not_wait_for_a_large_glossary(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_by = list[str]()
+    name = lambda: made_by.append(threading.current_thread().name)  # noqa: E731
+    monkeypatch.setattr(v1, "Glossary", lambda terms: name() or Glossary(terms))
+    body = {"text": [LINE] * 3, "glossary": {"Hund": "cat"}, **DIRECTION}
+    assert len(server.request("/v1/translate", body).json["translations"]) == 3
+    assert [name.startswith("AnyIO worker") for name in made_by] == [True]  # once, and not in the event loop
 
 
 def test_problems_are_named_and_repaired(server: Any, translator: Translator) -> None:
