@@ -31,12 +31,13 @@ class Glossary:
             for source, target in ((each.translate(INVISIBLE), target) for each, target in terms.items())
             if _key(source) and target.strip()
         }
-        names = (" ".join(source.split()) for source, _ in self._terms.values())
-        ordered = sorted(names, key=len, reverse=True)
-        patterns: dict[bool, list[str]] = {True: [], False: []}
-        for name in ordered:
-            patterns[_has_spaces(name)].append(re.sub(r"\\ ", r"\\s+", re.escape(name)))
-        whole, anywhere = ("|".join(patterns[has_spaces]) or r"(?!)" for has_spaces in (True, False))
+        names = ((" ".join(term[0].split()), term) for term in self._terms.values())
+        patterns: dict[bool, list[tuple[str, Term]]] = {True: [], False: []}
+        for name, term in sorted(names, key=lambda named: len(named[0]), reverse=True):
+            pattern = re.sub(r"\\ ", r"\\s+", re.escape(name)) + "()"  # the empty group tells which term was found
+            patterns[_has_spaces(name)].append((pattern, term))
+        self._ordered = [term for _, term in patterns[True] + patterns[False]]
+        whole, anywhere = ("|".join(p for p, _ in patterns[has_spaces]) or r"(?!)" for has_spaces in (True, False))
         self._pattern = re.compile(rf"{_WHOLE % whole}|{anywhere}", re.IGNORECASE)
 
     @classmethod
@@ -75,15 +76,11 @@ class Glossary:
 
     def occurrences(self, source: str) -> list[tuple[Term, tuple[int, int]]]:
         """Returns the terms of a sentence in order, each with its characters ``source[begin:end]``."""
-        return [(self._term(match.group()), match.span()) for match in self._pattern.finditer(source)]
+        return [(self._term(match), match.span()) for match in self._pattern.finditer(source)]
 
-    def _term(self, text: str) -> Term:
-        if (term := self._terms.get(_key(text))) is None:
-            # The pattern takes more letters for the same than the keys, such as İ and i.
-            text, terms = " ".join(text.split()), self._terms.values()
-            names = ((" ".join(each[0].split()), each) for each in terms)
-            term = next(each for name, each in names if re.fullmatch(re.escape(name), text, re.IGNORECASE))
-        return term
+    def _term(self, match: re.Match[str]) -> Term:
+        # The pattern takes more letters for the same than the keys, such as İ and i.
+        return self._terms.get(_key(match.group())) or self._ordered[(match.lastindex or 0) - 1]
 
     def terms_in(self, source: str) -> list[Term]:
         """Returns the terms of a sentence, in order, each once."""

@@ -1,5 +1,6 @@
 """Which terms of a glossary sentences have, and which of them their translations lack."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,16 @@ def test_terms_are_found_as_whole_words_the_longest_first() -> None:
     assert [text for text in ("İstanbul", "istanbul", "ankara") if dotted.terms_in(f"in {text}.")] == [
         "İstanbul", "istanbul"
     ]  # fmt: skip
+    several = Glossary({"狗": "dog", "Hund": "dog", "das Haus": "house", "Haus": "home"})
+    assert [term for term, _ in several.terms_in("daſ Hauſ, 狗, HUND, daſ  Haus")] == ["das Haus", "狗", "Hund"]
     sack = Glossary({"Katze": "cat", "Katze im Sack": "pig in a poke"})
     assert sack.terms_in("die Katze im Sack, die Katze") == [("Katze im Sack", "pig in a poke"), ("Katze", "cat")]
+
+
+def test_terms_that_only_the_pattern_takes_for_the_same_are_found_in_little_time() -> None:
+    glossary, start = Glossary({f"w{number}ss": "x" for number in range(2_000)}), time.process_time()
+    assert glossary.terms_in("w1999ſſ " * 200) == [("w1999ss", "x")]
+    assert time.process_time() - start < 5
 
 
 def test_terms_of_scripts_without_spaces_are_found_anywhere() -> None:
