@@ -21,7 +21,8 @@ UNSEEN = 1.0
 Probabilities = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 
-_EDGES = re.compile(r"^\W+|\W+$")
+EDGES = re.compile(r"^\W+|(?<!\W)\W+$")
+"""What is no letter or digit at the edges of a word."""
 
 
 class Lexicon:
@@ -123,4 +124,4 @@ def _numbers(words: Sequence[str], known: dict[str, int]) -> Ids:
 @lru_cache(1 << 16)
 def word_key(word: str) -> str:
     """A word as the lexicon has it; a punctuation mark on its own is a word, too."""
-    return _EDGES.sub("", word.lower()) or word
+    return EDGES.sub("", word.lower()) or word

@@ -1,10 +1,10 @@
 """Sentences that are translated in parts, because they are too long for a model, or by two models in turn."""
 
-import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 
+from nmt.alignment.lexicon import EDGES
 from nmt.data.words import Words
 from nmt.translation.examination import merged_fields
 from nmt.translation.glossary import Glossary
@@ -57,7 +57,7 @@ def handed_on(request: Request, before: Translation) -> Request:
         words = [t for s, t in before.alignment if source[s][0] < end and source[s][1] > begin]
         if words:
             phrase = text[target[min(words)][0] : target[max(words)][1]]
-            terms[re.sub(r"^\W+|\W+$", "", phrase)] = term[1]
+            terms[EDGES.sub("", phrase)] = term[1]
     return replace(request, source=text, terms=terms)
 
 

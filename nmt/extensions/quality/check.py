@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nmt.alignment.lexicon import Lexicon
+from nmt.alignment.lexicon import EDGES, Lexicon
 from nmt.alignment.links import WordAlignment
 from nmt.data.dialogue import TAB
 from nmt.metrics.degenerate import degenerate
@@ -33,13 +33,14 @@ _EXACT = {
 _MAY_BE_EXACT = re.compile(r"[`<{%@]|//|www")
 """Is in every text that one of the patterns matches; most sentences have none."""
 _MARKED = re.compile(r"`[^`]*`")
-_EDGES = re.compile(r"^\W+|\W+$")
 _WORD = re.compile(r"\w+")
 _LATIN = re.compile(r"[A-Za-z]")
+_END = ".!?…।؟።։"
 _SENTENCE_END = re.compile(
-    r"""(?<!\w\.\w)(?<!\b\d)(?<!\b\d\d)[.!?…।؟።։]+["»”’')\]]*(?=\s+[^\sa-zà-öø-ÿ]|\s*$)|[。！？]+"""
+    rf"""(?<![{_END}]{{2}})(?<!\w\.\w)(?<!\b\d)(?<!\b\d\d)[{_END}]++["»”’')\]]*+(?=\s+[^\sa-zà-öø-ÿ]|\s*$)|[。！？]+"""
 )
-"""Marks that end a sentence: no lower-case letter follows, and no day of a month or initials are before."""
+"""Marks that end a sentence: no lower-case letter follows, and no day of a month or initials are before. In a row of
+marks the search begins at the first two only, since from the others it would end alike."""
 _NUMBER = re.compile(r"\d+(?:[.,:/\u00a0\u202f]\d+)*")
 LEAST_COVERAGE = 0.08
 """Coverage below which a source word is uncovered; chosen on validation text of Multi30k."""
@@ -114,7 +115,7 @@ def word_problems(alignment: WordAlignment, source: str, lexicon: Lexicon | None
     found: dict[str, list[str]] = {}
     if alignment.margins is None or not alignment.target:  # too long for the model
         return found
-    words = [_EDGES.sub("", word) for word in alignment.source]
+    words = [EDGES.sub("", word) for word in alignment.source]
     coverage_S = alignment.weights.sum(axis=0)  # 0 for tags and what was cut
     missing_S = (coverage_S > 0) & (coverage_S < LEAST_COVERAGE)
     uncovered = [words[s] for s in np.flatnonzero(missing_S) if len(words[s]) >= MIN_LETTERS and words[s].isalpha()]

@@ -1,5 +1,6 @@
 """What a translation loses or adds is found."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt.alignment.lexicon import Lexicon
+from nmt.alignment.lexicon import Lexicon, word_key
 from nmt.alignment.links import WordAlignment
 from nmt.data.words import Words
-from nmt.extensions.quality.check import END, lost_texts, merged, problems, severity, word_problems
+from nmt.extensions.quality.check import END, lost_texts, merged, problems, sentences, severity, word_problems
 from nmt.translation.load import load
 
 
@@ -82,6 +83,14 @@ def test_a_lexicon_excuses_words_without_a_translation_and_words_whose_translati
     assert word_problems(alignment, " ".join(words), lexicon) == {"uncovered": ["window"]}
     answer = replace(alignment, turns=(0, 0, 0, 1, 1, 1))
     assert word_problems(answer, " ".join(words), lexicon) == {}, "an answer doesn't translate the turns of a dialogue"
+
+
+def test_a_row_of_marks_takes_time_that_grows_with_its_length() -> None:
+    start = time.process_time()
+    row = f"a{'.' * 20_000}{{ 5."
+    assert sentences(f"{row}. B. 5. Mai") == [f"{row}.", "B.", "5. Mai"]
+    assert word_key(f"A{'!' * 20_000}a!") == f"a{'!' * 20_000}a"
+    assert time.process_time() - start < 2
 
 
 def test_lost_code_is_required_by_repair() -> None:
