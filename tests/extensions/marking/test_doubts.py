@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from backwards import translate
 
 from nmt.extensions.documents.formats import translate_document
 from nmt.extensions.marking.doubts import FIRST, LAST, SECOND, Marks, reasons_of
+from nmt.extensions.marking.markup import mark_html
 from nmt.translation.results import Translation
 from tests.extensions.documents.conftest import ODF, W, X
 
@@ -130,6 +132,11 @@ def test_fields_of_open_document_stay_as_they_are() -> None:
     found = unpacked(marked("a.odt", packed({"content.xml": body})))["content.xml"]
     assert "<text:author-name>Anna</text:author-name>" in found
     assert "nmt_doubt" in found
+
+
+def test_a_script_of_unfinished_tags_takes_time_that_grows_with_its_length() -> None:
+    page, start = b"<p>a</p><script>" + b"<a" * 20_000 + b"'</script>", time.process_time()
+    assert (mark_html(page, []), time.process_time() - start < 2) == (page, True)
 
 
 def test_a_page_in_another_encoding() -> None:
