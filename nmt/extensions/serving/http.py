@@ -191,6 +191,13 @@ def check_key(service: Service, request: Request, key: object = None) -> None:
         raise ApiError(403, "Invalid API key")
 
 
+def admit_correction(service: Service, request: Request, key: object = None) -> None:
+    """:func:`admit`; without API keys also refuse the pages of other sites, which any reader's browser may send."""
+    admit(service, request, key)
+    if not service.api_keys and request.headers.get("sec-fetch-site") == "cross-site":
+        raise ApiError(403, "Corrections from pages of other sites need an API key: see nmt serve --api-keys")
+
+
 def _address(request: Request) -> str:
     return request.client.host if request.client is not None else ""
 

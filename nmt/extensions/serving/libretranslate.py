@@ -23,7 +23,7 @@ from nmt.extensions.documents.formats import FORMATS
 from nmt.extensions.documents.markup import translate_content
 from nmt.extensions.documents.segmentation import translated
 from nmt.extensions.documents.tags import KEPT, text_of
-from nmt.extensions.serving.http import admit, read_values, without_surrogates
+from nmt.extensions.serving.http import admit, admit_correction, read_values, without_surrogates
 from nmt.extensions.serving.languages import described
 from nmt.extensions.serving.limits import ApiError
 from nmt.extensions.serving.service import RequestContext, Service, wide_beam
@@ -140,7 +140,8 @@ def router(service: Service) -> APIRouter:
 
     @routes.post("/suggest")
     async def suggest(request: Request) -> Response:
-        values = await _values(service, request)
+        values = await read_values(request)
+        admit_correction(service, request, values.get("api_key"))
         if service.takes_corrections:
             for name in ("q", "s"):
                 if not isinstance(values.get(name), str) or not values[name].strip():

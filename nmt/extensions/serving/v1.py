@@ -15,7 +15,7 @@ from nmt.alignment.links import to_json
 from nmt.extensions.documents.elements import public_code
 from nmt.extensions.documents.segmentation import translated
 from nmt.extensions.quality.examination import is_calibrated
-from nmt.extensions.serving.http import admit
+from nmt.extensions.serving.http import admit, admit_correction
 from nmt.extensions.serving.languages import described, direction
 from nmt.extensions.serving.limits import ApiError, time_limit
 from nmt.extensions.serving.service import RequestContext, Service, wide_beam
@@ -110,7 +110,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/feedback")
     async def feedback(request: Request, body: FeedbackBody) -> Response:
         """Add a corrected translation to the memory of the model, which then translates the text by it."""
-        admit(service, request)
+        admit_correction(service, request)
         await run_in_threadpool(service.correct, body.source, body.target, body.text, body.translation, body.model)
         return JSONResponse({"success": True})
 
