@@ -55,6 +55,11 @@ class Argos(ExportTarget):
             warn("Argos Translate writes characters that the vocabulary lacks as their bytes, such as <0xE6>.")
         data = translator.recipe.data
         folder = f"translate-{data.source}_{data.target}-1_0"
+        if re.search(r"[/\\]", folder):
+            raise UserError(
+                f"The languages {data.source} and {data.target} are no codes: the file would lie in another folder.",
+                "Correct data.source and data.target in recipe.yaml, if you trust the model.",
+            )
         path = output if output.suffix == SUFFIX else output / f"{folder}{SUFFIX}"
         if path.exists():
             raise UserError(f"{path} exists already.", "Name another file with -o, or delete it.")

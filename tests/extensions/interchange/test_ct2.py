@@ -276,6 +276,15 @@ def test_argos_translate_is_compared_with_the_limit_of_the_recipe_and_the_limit_
     assert "their bytes" in capsys.readouterr().err
 
 
+def test_a_package_for_argos_translate_has_no_paths_of_a_recipe(trained: Path, tmp_path: Path) -> None:
+    translator = load(trained, "cpu")
+    data = translator.recipe.data.model_copy(update={"source": "x/../../evil"})
+    strange = translator.replaced(recipe=translator.recipe.model_copy(update={"data": data}))
+    with pytest.raises(UserError, match=r"x/\.\./\.\./evil and en are no codes"):
+        Argos().write(strange, tmp_path / "a" / "b", None, [])
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "token"), [("marian_codes", ">>eng<<"), ("nllb", "deu_Latn")])
 def test_argos_translate_has_no_language_tokens(name: str, token: str, build_once: BuildOnce, tmp_path: Path) -> None:
