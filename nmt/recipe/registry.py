@@ -22,7 +22,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic.fields import FieldInfo
 
-from nmt.core.console import warn
+from nmt.core.console import quoted, warn
 from nmt.core.errors import UserError, nearest, shortened
 from nmt.recipe.options import ChoiceOf, Options, as_mapping, validate
 
@@ -407,7 +407,8 @@ def check_plugins(required: Mapping[str, str], where: str) -> None:
         rows = chain(_added, chain.from_iterable(map(_installed, _entry_points())))
         if all(row.module != module for row in rows):
             package = f" of the package {distribution}" if distribution else ""
-            remedy = f"Install the package: pip install {distribution}" if distribution else f"Give --plugin {module}"
+            name = quoted(distribution or module)
+            remedy = f"Install the package: pip install {name}" if distribution else f"Give --plugin {name}"
             raise UserError(
                 f"{where} needs the plugin {module}{package}, which is not loaded.",
                 f"{remedy}. A plugin runs code: take it only from a source that you trust.",

@@ -220,6 +220,8 @@ def test_a_recipe_never_causes_an_import(module: str, tiny_recipe: Path, tmp_pat
     (tmp_path / f"{module}.py").write_text("raise SystemExit('imported')")
     with pytest.raises(UserError, match=f"the recipe needs the plugin {module} of the package evil"):
         load_recipe(load_recipe(tiny_recipe), {"plugins": {module: "evil"}})
+    with pytest.raises(UserError, match=r": pip install 'x; rm -rf y'\."):
+        load_recipe(load_recipe(tiny_recipe), {"plugins": {module: "x; rm -rf y"}})
 
 
 @pytest.mark.parametrize(
