@@ -79,17 +79,18 @@ def key_of(text: str) -> str:
 
 def _alike(keys: Sequence[tuple[str, ...]]) -> list[int]:
     """Returns the group of each pair: the place of the first pair that it shares a side with, directly or by others."""
-    parents, first = list(range(len(keys))), dict[tuple[int, str], int]()
+    parents = list(range(len(keys)))
 
     def root(at: int) -> int:
         while parents[at] != at:
             parents[at] = at = parents[parents[at]]
         return at
 
-    for at, key in enumerate(keys):
-        for side, text in enumerate(key):
-            letters = text.replace(" ", "")  # a hyphen or a character of no width may divide a word
-            before, own = sorted((root(first.setdefault((side, letters), at)), root(at)))
+    for side in (0, 1):
+        first = dict[str, int]()
+        for at, key in enumerate(keys):
+            letters = key[side].replace(" ", "")  # a hyphen or a character of no width may divide a word
+            before, own = sorted((root(first.setdefault(letters, at)), root(at)))
             parents[own] = before
     return [root(at) for at in range(len(keys))]
 

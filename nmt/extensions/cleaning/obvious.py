@@ -70,7 +70,7 @@ def _error(pair: tuple[str, str], scripts: Sequence[str | None], ratio: float) -
     if max(map(len, pair)) >= MIN_CHARACTERS and abs(_log_ratio(pair) - ratio) > log(MAX_RATIO):
         return "lengths that don't fit"
     for text, main in zip(pair, scripts, strict=True):
-        letters = [letter for letter in text if letter.isalpha()]
+        letters = list(filter(str.isalpha, text))
         if main is not None and len(letters) >= MIN_SCRIPT and main not in map(script, letters):  # ends at the first
             return "another script"
     return ""
