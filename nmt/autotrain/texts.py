@@ -8,6 +8,7 @@ from os.path import exists, isdir, isfile
 from pathlib import Path
 
 from nmt.core.compression import SUFFIXES, uncompressed
+from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.sources import VALIDATION_NAMES
@@ -59,14 +60,17 @@ def read_texts(paths: Sequence[Path], wanted: tuple[str, str] | None = None) -> 
     given += [("synthetic", _in(folder, "train")) for folder in folders]
     texts = Texts()
     for split, files in given:
+        own: Pairs = getattr(texts, split)
         for names, languages, pairs in _parts(files, wanted or (texts.languages if split == "synthetic" else None)):
             if texts.languages and languages and languages != texts.languages:
                 directions = f"{'-'.join(languages)}, not {'-'.join(texts.languages)} as the text before"
                 raise UserError(f"{names[1]} is {directions}.", "Give texts of one direction, the source first.")
             texts.languages = texts.languages or languages
             texts.names = texts.names if texts.train else names
-            own: Pairs = getattr(texts, split)
-            own += islice(pairs, MAX_PAIRS - len(own))
+            own += islice(pairs, MAX_PAIRS + 1 - len(own))
+        if len(own) > MAX_PAIRS:
+            del own[MAX_PAIRS:]
+            warn(f"only the first {MAX_PAIRS:,} pairs are used. Train a recipe, which reads text of any size, on all.")
     return texts
 
 
@@ -121,7 +125,7 @@ def line_pairs(source: Path, target: Path) -> Iterable[tuple[str, str]]:
             raise UserError(f"{path} is not a regular file.", "Name a file of text.")
     if exists(source) and exists(target) and source.samefile(target):
         raise UserError(f"{source} is given as the source and as the target.", "Give the translations, too.")
-    sources, targets = (list(islice(read_lines(path), MAX_PAIRS)) for path in (source, target))
+    sources, targets = (list(islice(read_lines(path), MAX_PAIRS + 1)) for path in (source, target))
     if len(sources) != len(targets):
         where = "".join(f"; {find(sources, targets)}" for find in hooks("lengths_differ"))
         raise UserError(

@@ -61,6 +61,21 @@ def test_several_files_are_one_text_and_may_be_compressed(tmp_path: Path) -> Non
         read_texts([paths[0], paths[1], paths[3], paths[2]])
 
 
+def test_it_is_said_that_a_text_has_more_pairs_than_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nmt.autotrain.texts.MAX_PAIRS", 2)
+    write(tmp_path, a__de="eins\nzwei\n", a__en="one\ntwo\n", b__de="drei\nvier\n", b__en="three\nfour\n")
+    first, second = ([tmp_path / f"{name}.{side}" for side in ("de", "en")] for name in "ab")
+    assert read_texts(first).train == [("eins", "one"), ("zwei", "two")]
+    assert "only the first" not in capsys.readouterr().err
+    assert read_texts([*first, *second]).train == [("eins", "one"), ("zwei", "two")]
+    assert capsys.readouterr().err.count("only the first 2 pairs are used") == 1
+    write(tmp_path, c__de="1\n2\n3\n", c__en="1\n2\n")
+    with pytest.raises(UserError, match="has 3 lines, but"):
+        read_texts([tmp_path / "c.de", tmp_path / "c.en"])
+
+
 def test_a_folder_has_its_splits(tmp_path: Path) -> None:
     write(tmp_path, train__de="eins\n", train__en="one\n", dev__de="zwei\n", dev__en="two\n", test__tsv="drei\tthree\n")
     texts = read_texts([tmp_path])
