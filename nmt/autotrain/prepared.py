@@ -279,6 +279,17 @@ def prepare(request: Request, folder: Path) -> Prepared:
     return Prepared(request, texts, options, encoded, folder.absolute())
 
 
+def moved(recipe: Recipe, folder: Path) -> Recipe:
+    """Returns a recipe that was chosen for a text, whose files are now in another folder."""
+    corpora = [each.model_dump(mode="json") for each in recipe.data.corpora]
+    for corpus in corpora:
+        corpus |= {side: str(folder / Path(corpus[side]).name) for side in ("source", "target")}
+    changes: dict[str, Any] = {"data.root": str(folder), "data.corpora": corpora}
+    if recipe.vocabulary.path == recipe.data.root:  # not one that was given, nor that of the model to fine-tune
+        changes["vocabulary.path"] = str(folder)
+    return load_recipe(recipe, changes)
+
+
 def text_of(model: Path) -> Texts:
     """Reads the text of a model that was trained on text files; that of another model is empty."""
     data = load_recipe(ModelDirectory(model).recipe).data

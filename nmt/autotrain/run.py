@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.autotrain.choice import FALLING
-from nmt.autotrain.prepared import Request, prepare, text_of
+from nmt.autotrain.prepared import Request, moved, prepare, text_of
 from nmt.autotrain.texts import Pairs, Texts
 from nmt.core.console import print_table, quoted, say, warn
 from nmt.core.errors import UserError
@@ -113,10 +113,7 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
 def _moved(directory: ModelDirectory, recipe: Recipe) -> Recipe:
     """Returns the recipe of a model directory that was moved with the places of its text, which it gets."""
     root = (directory.path / "text").absolute()
-    corpora = [each.model_dump(mode="json") for each in recipe.data.corpora]
-    names = [{side: str(root / Path(each[side]).name) for side in ("source", "target")} for each in corpora]
-    moved = [each | own for each, own in zip(corpora, names, strict=True)]
-    recipe = load_recipe(recipe, {"data.root": str(root), "data.corpora": moved})
+    recipe = moved(recipe, root)
     with directory.writing(), open_output(directory.recipe) as file:
         file.write(recipe.to_yaml())
     say(f"the run was moved: its text is in {root}")

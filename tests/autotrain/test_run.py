@@ -18,7 +18,7 @@ from nmt.autotrain.choice import (
     num_validations,
     training_options,
 )
-from nmt.autotrain.prepared import Request, prepare
+from nmt.autotrain.prepared import Request, moved, prepare
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import read_lines
@@ -285,6 +285,9 @@ def test_synthetic_pairs_are_read_from_the_run_wherever_it_is_started(
     prepared = prepare(Request([*files, tmp_path / "more"], 1.0), tmp_path / "run" / "text")
     recipe = prepared.recipe(prepared.candidates[0], 10)
     assert len(list(open_corpus(recipe.data, recipe.data.corpora[0]))) == len(prepared.texts.train) < 300
+    there = (tmp_path / "run").rename(tmp_path / "moved") / "text"
+    assert moved(recipe, there).vocabulary.path == there
+    assert list(open_corpus(recipe.data, moved(recipe, there).data.corpora[0])) == prepared.texts.train
 
 
 def test_a_dry_run_trains_nothing(text: tuple[Path, Path], run_nmt: RunNmt, tmp_path: Path) -> None:

@@ -51,12 +51,11 @@ def plan(
 
 def show_plan(request: "Request", output: Path | None = None, as_json: bool = False) -> None:
     """Shows what would be chosen for a text, and the quality to expect; see :func:`plan`."""
-    from nmt.autotrain.prepared import prepare
+    from nmt.autotrain.prepared import moved, prepare
     from nmt.core.files import explained
     from nmt.core.output import open_output
     from nmt.data.vocabulary.files import Vocabularies
     from nmt.extensions.planning.quality import ERROR, UPDATES, TextProfile, expected_chrf
-    from nmt.recipe.load import load_recipe
 
     with TemporaryDirectory(prefix="nmt-plan-") as scratch:
         prepared = prepare(request, Path(scratch))
@@ -66,7 +65,7 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
             text = Path(f"{output}.text").absolute()
             with explained(text):
                 shutil.copytree(scratch, text, dirs_exist_ok=True)
-            recipe = load_recipe(recipe, {"data.root": str(text), "vocabulary.path": str(text)})
+            recipe = moved(recipe, text)
     profile = TextProfile.read(prepared.texts.train, vocabularies, prepared.texts.synthetic)
     minutes = [request.minutes] if request.minutes else MINUTES
     rows: list[dict[str, Any]] = [

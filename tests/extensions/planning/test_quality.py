@@ -63,7 +63,9 @@ def test_more_updates_and_easier_text_are_better() -> None:
 
 @pytest.mark.slow
 def test_the_command_estimates_and_writes_a_recipe(tiny_corpus: Path, run_nmt: RunNmt, tmp_path: Path) -> None:
-    given = [tiny_corpus / "train.de", tiny_corpus / "train.en", "--minutes", "5"]
+    for name in ("de", "en"):  # synthetic text
+        (tmp_path / f"train.{name}").write_text(f"{name}\n", "utf-8")
+    given = [tiny_corpus / "train.de", tiny_corpus / "train.en", tmp_path, "--minutes", "5"]
     done = run_nmt("plan", *given, "--json", "-o", tmp_path / "plan.yaml", check=True)
     plan = json.loads(done.stdout)
     assert plan["minutes"] == [5]
