@@ -114,8 +114,8 @@ class Encoded:
 
     @property
     def epoch(self) -> float:
-        """Updates of an epoch."""
-        return self.num_tokens / BATCH_TOKENS
+        """Updates of an epoch: at least one, however short the text is."""
+        return max(1.0, self.num_tokens / BATCH_TOKENS)
 
     def dropout(self, num_updates: int) -> float:
         """Returns the dropout for a number of updates."""

@@ -162,6 +162,7 @@ def test_a_vocabulary_of_a_long_text_is_learned_from_some_of_it_and_spells_the_r
 def test_dropout_grows_with_the_epochs_from_none() -> None:
     encoded = Encoded(num_tokens=100 * BATCH_TOKENS, max_length=150, pairs=[])
     assert [encoded.dropout(100 * epochs) for epochs in (2, 8, 20, 40)] == [0.0, 0.1, 0.2, 0.3]
+    assert Encoded(num_tokens=100, max_length=150, pairs=[]).dropout(4) == 0.0, "an epoch is an update or more"
 
 
 def test_an_encoder_that_names_no_dropout_can_be_set(
