@@ -83,7 +83,7 @@ _MAX_PIECES = re.compile(r"vocabulary\.size=(\d+) or less")
 def learn_vocabulary(
     pairs: Pairs, wanted: Mapping[str, Any] = {}, minutes: float | None = None, tags: Sequence[str] = ()
 ) -> tuple[Vocabularies, VocabularyOptions]:
-    """Returns a joint vocabulary, as large as suits the text or as it gives, and its options.
+    """Returns a joint vocabulary, as large as suits the text or as it gives, or one that exists, and its options.
 
     Of a long text, pairs at equal distances are read, for as many characters as there are minutes for; characters that
     are not among them are spelled as bytes. The options in ``wanted`` take the place of those that are chosen.
@@ -92,6 +92,8 @@ def learn_vocabulary(
     every = max(1, round(sum(len(source) + len(target) for source, target in pairs) / limit))
     chosen = {"size": _at_most(VOCABULARY_SIZES, len(pairs), 8000), "byte_fallback": every > 1}
     options = validate(VocabularyOptions, {**chosen, **wanted}, "vocabulary")
+    if options.path:
+        return Vocabularies.load(options.path), options
     try:
         return train_vocabularies(options, pairs[::every], tags=tags), options
     except UserError as error:

@@ -165,6 +165,12 @@ def test_dropout_grows_with_the_epochs_from_none() -> None:
     assert Encoded(num_tokens=100, max_length=150, pairs=[]).dropout(4) == 0.0, "an epoch is an update or more"
 
 
+def test_a_vocabulary_that_is_named_is_measured_and_used(text: tuple[Path, Path], tmp_path: Path) -> None:
+    learn_vocabulary([("der Hund", "the dog")] * 60)[0].save(tmp_path)
+    prepared = prepare(Request(text, 1.0, {"vocabulary.path": str(tmp_path)}), tmp_path / "text")
+    assert prepared.encoded == Encoded.read(prepared.texts.train, Vocabularies.load(tmp_path))
+
+
 def test_an_encoder_that_names_no_dropout_can_be_set(
     text: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
