@@ -40,8 +40,8 @@ LONG_MINUTES = 80.0
 END_SHARE, END_SECONDS = 0.02, 6.0
 """Share of the minutes, and seconds beside (fewer for a run of less than two minutes), that are left for the last
 validation and the test."""
-FEW_PAIRS, MAX_BYTES = 3_000, 4_192
-"""Pairs below which a warning is given, and the longest line by which sentencepiece learns pieces."""
+FEW_PAIRS, FEW_UPDATES, MAX_BYTES = 3_000, 50, 4_192
+"""Pairs and updates below which a warning is given, and the longest line by which sentencepiece learns pieces."""
 TUNING_RATE = 0.0005
 """Highest learning rate of fine-tuning."""
 _OWN = "root", "hub", "task", "text", "train", "valid", "hold_out", "corpora"
@@ -196,7 +196,9 @@ class Prepared:
             f"({60 / model.update:,.0f} updates a minute){wide}\ntraining: {recipe.training.optimizer['type']}, about "
             f"{num_updates / epoch:.0f} epochs" + (f"; dropout {encoder['dropout']}" if "dropout" in encoder else "")
         )
-        for estimate in () if self.request.start else hooks("quality_expected"):
+        if is_short := num_updates < FEW_UPDATES and not self.request.start:
+            warn("a new model hardly learns anything in so few updates: give it more minutes.")
+        for estimate in () if is_short or self.request.start else hooks("quality_expected"):
             vocabularies = Vocabularies.load(self.folder)
             chrf, error = estimate(self.texts, vocabularies, model.worth * num_updates)
             low, high = max(0, chrf - error), min(100, chrf + error)

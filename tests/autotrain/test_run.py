@@ -48,7 +48,7 @@ def test_two_files_and_minutes_give_a_tested_model_whose_recipe_repeats_it(
 ) -> None:
     run = nmt.train(*text, output=tmp_path / "run", minutes=0.04, overrides=TINY)
     output = capsys.readouterr()
-    shown = ["read 300 pairs", "English to German", "held out", "updates a minute", "expected after", "reference:"]
+    shown = ["read 300 pairs", "English to German", "held out", "updates a minute", "reference:"]
     assert [part for part in shown if part not in output.err] == []
     assert "BLEU" in output.out
     assert "chrF" in output.out
@@ -163,6 +163,18 @@ def test_dropout_grows_with_the_epochs_from_none() -> None:
     encoded = Encoded(num_tokens=100 * BATCH_TOKENS, max_length=150, pairs=[])
     assert [encoded.dropout(100 * epochs) for epochs in (2, 8, 20, 40)] == [0.0, 0.1, 0.2, 0.3]
     assert Encoded(num_tokens=100, max_length=150, pairs=[]).dropout(4) == 0.0, "an epoch is an update or more"
+
+
+@pytest.mark.parametrize(("seconds", "is_known"), [(0.1, True), (2.0, False)])
+def test_nothing_is_expected_of_a_few_updates(
+    text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    seconds: float, is_known: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("nmt.autotrain.prepared.measure_speed", lambda *_: seconds)
+    recipe = prepare(Request(text, 1.0), tmp_path).choose()
+    errors = capsys.readouterr().err
+    assert ("expected after" in errors) == (recipe.training.expected_score is not None) == is_known
+    assert ("hardly learns anything" in errors) == (not is_known)
 
 
 def test_a_vocabulary_that_is_named_is_measured_and_used(text: tuple[Path, Path], tmp_path: Path) -> None:
