@@ -204,7 +204,7 @@ class Prepared:
             low, high = max(0, chrf - error), min(100, chrf + error)
             say(f"expected after {minutes:g} min: chrF {chrf:.0f} on such text, most likely {low:.0f} to {high:.0f}")
             recipe = with_training(recipe, expected_score=round(chrf, 3) if recipe.training.metric == "chrf" else None)
-        for change in hooks("recipe_chosen"):
+        for change in () if "training.techniques" in self.request.overrides else hooks("recipe_chosen"):
             recipe = change(recipe, num_updates)
         return recipe
 

@@ -166,12 +166,13 @@ def test_dropout_grows_with_the_epochs_from_none() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "is_known"), [(0.1, True), (2.0, False)])
-def test_nothing_is_expected_of_a_few_updates(
+def test_nothing_is_expected_of_a_few_updates_and_no_techniques_are_added_to_those_that_are_given(
     text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     seconds: float, is_known: bool,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("nmt.autotrain.prepared.measure_speed", lambda *_: seconds)
-    recipe = prepare(Request(text, 1.0), tmp_path).choose()
+    recipe = prepare(Request(text, 1.0, {"training.techniques": {}}), tmp_path).choose()
+    assert not recipe.training.techniques
     errors = capsys.readouterr().err
     assert ("expected after" in errors) == (recipe.training.expected_score is not None) == is_known
     assert ("hardly learns anything" in errors) == (not is_known)
