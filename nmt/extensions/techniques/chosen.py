@@ -4,6 +4,7 @@ from typing import Any
 
 from nmt.core.console import say
 from nmt.core.device import pick_device
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.recipe.schema import Recipe
 from nmt.training.run import with_training
 
@@ -28,7 +29,8 @@ def with_techniques(recipe: Recipe, num_updates: int) -> Recipe:
     if "num_heads" in model.decoder:  # one in each layer
         guided["head"] = ",".join(f"{layer}:1" for layer in range(1, 1 + model.decoder["num_layers"]))
     chosen = {"guided_alignment": guided}
-    if recipe.vocabulary.size >= MIN_VOCABULARY:
+    path = recipe.vocabulary.path  # its size in the recipe is a limit that characters and words may be far from
+    if path and len(Vocabularies.load(path).target) >= MIN_VOCABULARY:
         chosen["sampled_softmax"] = {}
     if given.keys() - chosen:
         return recipe  # they may not go together
