@@ -139,7 +139,8 @@ class Prepared:
             values["data"]["corpora"] = [real, more | {"weight": weight, "tag": None if request.start else TAG}]
         if request.start:
             trained = request.trained.model_dump(mode="json")
-            values |= {key: trained[key] for key in ("model", "decoding")}
+            values |= {key: trained[key] for key in ("model", "decoding", "task")}
+            values["data"]["history_turns"] = trained["data"]["history_turns"]
             values["vocabulary"] = trained["vocabulary"] | {"path": None}
             values["training"].update(
                 finetune_from=str(request.start.absolute()), learning_rate=TUNING_RATE, optimizer="adam"

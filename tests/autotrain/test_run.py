@@ -1,6 +1,7 @@
 """``nmt train`` with text files: a tested model, a recipe that repeats it, fine-tuning, and messages."""
 
 import gzip
+import shutil
 import time
 from pathlib import Path
 
@@ -103,6 +104,11 @@ def test_a_model_is_fine_tuned_on_none_of_its_test_and_scored_on_none_of_its_tex
     assert not before["train"] & {*prepared.texts.test, *prepared.texts.valid}
     with pytest.raises(UserError, match="only text on which"):
         prepare(Request([general / "text" / f"test.{side}" for side in ("en", "de")], start=general), tmp_path)
+    dialogues = shutil.copytree(general, tmp_path / "dialogues")
+    recipe = load_recipe(dialogues / "recipe.yaml", {"data.history_turns": 2, "task": "dialogue"})
+    (dialogues / "recipe.yaml").write_text(recipe.to_yaml(), "utf-8")
+    tuned = prepare(Request(text, 1.0, start=dialogues), tmp_path / "turns").recipe(RECURRENT[0], 10)
+    assert (tuned.data.history_turns, tuned.task) == (2, "dialogue"), "it reads as many turns as before"
 
 
 @pytest.mark.slow
