@@ -44,7 +44,7 @@ FEW_PAIRS, FEW_UPDATES, MAX_BYTES = 3_000, 50, 4_192
 """Pairs and updates below which a warning is given, and the longest line by which sentencepiece learns pieces."""
 TUNING_RATE = 0.0005
 """Highest learning rate of fine-tuning."""
-_OWN = "root", "hub", "task", "text", "train", "valid", "hold_out", "corpora"
+_OWN = "root", "hub", "task", "text", "train", "valid", "hold_out", "corpora", "history_turns"
 OWN_KEYS = [["data"], *(["data", key] for key in _OWN)]
 """Recipe keys of text, which would be trained on although some of it may be held out, and of its division."""
 TAG, WEIGHT = "<bt>", 2.0

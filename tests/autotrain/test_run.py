@@ -341,6 +341,7 @@ def test_the_minutes_of_a_command_include_its_imports(run_nmt: RunNmt, monkeypat
         (["EN", "DE", "--set", "vocabulary.size=[2]", "--minutes", "1", "-o", "run"], "'size' is [2]: input should be"),
         (["EN", "DE", "--set", "vocabulary.size=0", "--minutes", "1", "-o", "run"], "'size' is 0: input should be"),
         (["EN", "DE", "--set", "data.train=all", "-o", "run"], "data.train is chosen by the command"),
+        (["EN", "DE", "--set", "data.history_turns=1", "-o", "run"], "data.history_turns is chosen by the command"),
         (["EN", "DE", "--set", "data={train: all}", "-o", "run"], "data is chosen by the command"),
         (["quickstart", "--minutes", "3"], "are for text files"),
         (["none.tsv", "--minutes", "3"], "File not found: none.tsv"),
