@@ -269,7 +269,8 @@ class _Archive(Archive):
             elif self.kind.parts.fullmatch(name) or _PROPERTIES.fullmatch(name):
                 is_book = self.kind is PACKAGES[".epub"]
                 root = parse_xml(_ENTITY.sub(_numeric, content) if is_book else content, may_have_type=is_book)
-                _compute_again(root)
+                if self.kind.has_cells:  # Writer doesn't compute the formulas of its tables again
+                    _compute_again(root)
                 units = list[tuple[str, Unit]]()
                 for unit in _units_in(root):
                     units.append((name, unit))

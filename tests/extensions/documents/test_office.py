@@ -122,6 +122,9 @@ def test_cells_and_fields_of_open_document() -> None:
     found, reasons = translated(".ods", {"content.xml": f"<office:x {ODF}>{cells}{text}</office:x>"})
     cells = cells.replace("><text:p>Hund sieht</text:p></table:table-cell>", "/>")  # to be computed again
     assert cells.replace("Der Hund", "dog the").replace(" >", ">") in found["content.xml"]
+    table = cell('table:formula="ooow:&lt;A1&gt;" office:value-type="string"', "3")  # Writer doesn't compute it again
+    of_text, _ = translated(".odt", {"content.xml": f"<office:x {ODF}>{table}<text:p>Der Hund</text:p></office:x>"})
+    assert f"{table}<text:p>dog the<" in of_text["content.xml"]
     written = '<text:p>dog <text:page-number>1</text:page-number> the <text:s text:c="3"/></text:p>'
     written += f'<text:p><text:s text:c="2"/>dog the</text:p><text:p>sees {ruby("dog")}</text:p>'
     assert f"{written}<text:p>dog the<text:tab/>17</text:p>" in found["content.xml"]
