@@ -35,6 +35,7 @@ HEAD = '<!DOCTYPE html>\n<html lang="de"><head><meta charset="utf-8"><title>'
         ("Der <code>Hund</code> sieht", "sees <code>Hund</code> the"),
         ("5 m<sup>2</sup> und H<sub>2</sub>O", "H<sub>2</sub>O and m<sup>2</sup> 5"),
         ("der <b>H</b>und sieht", "sees <b>dog</b> the"),
+        ("der <b>Schm</b><i></i><b>idt</b> sieht", "sees <b>Schmidt</b> the<i></i><b></b>"),
         ("Der <ruby>Hund<rt>und</rt></ruby> sieht", "sees <ruby>dog<rt>und</rt></ruby> the"),
         ('Der <span translate="no">Hund</span> sieht', 'sees <span translate="no">Hund</span> the'),
         ("<script>Hund</script><style>Katze</style>der Hund", "<script>Hund</script><style>Katze</style>dog the"),
