@@ -194,7 +194,11 @@ def check_key(service: Service, request: Request, key: object = None) -> None:
 def admit_correction(service: Service, request: Request, key: object = None) -> None:
     """:func:`admit`; without API keys also refuse the pages of other sites, which any reader's browser may send."""
     admit(service, request, key)
-    if not service.api_keys and request.headers.get("sec-fetch-site") == "cross-site":
+    headers = request.headers
+    site, host = headers.get("origin", "").partition("://")[2], headers.get("host", "")
+    # Browsers tell sites apart in the first header, which they leave out without HTTPS but for their own machine.
+    is_other = headers.get("sec-fetch-site", "cross-site" if "origin" in headers and site != host else "")
+    if not service.api_keys and is_other == "cross-site":
         raise ApiError(403, "Corrections from pages of other sites need an API key: see nmt serve --api-keys")
 
 

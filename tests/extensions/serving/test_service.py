@@ -252,6 +252,9 @@ def test_corrections_answer_at_once(own_model: Path, serve: Callable[..., Any]) 
     server = serve(nmt.load(own_model), feedback=True)
     for path in ("/v1/feedback", "/suggest"):  # a form of a page that a browser on the server's machine has opened
         assert server.request(path, correction, headers={"Sec-Fetch-Site": "cross-site"}).status == 403
+        assert server.request(path, correction, headers={"Origin": "http://other.org"}).status == 403  # without HTTPS
+    own = {"Origin": "http://localhost", "Host": "localhost"}
+    assert server.request("/v1/feedback", correction, headers=own).status == 200
     assert server.request("/v1/feedback", correction).json == {"success": True}
     [found] = server.ask(text=text, alignment=True)
     assert found["text"] == "The dog sleeps inside."
