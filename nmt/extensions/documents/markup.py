@@ -280,10 +280,8 @@ class TagProjector:
         near = self.paths[max(t - 1, 0) : t] + self.paths[t + 1 : t + 2]
         if word.kept is None and len(set(word.sources)) == 1 and path and all(path[-1] not in each for each in near):
             (begin, end), span = self.target.source_words[word.sources[0]], path[-1]
-            siblings = [
-                each for each in (path[-2].children if path[1:] else self.source.spans) if each.begin < each.end
-            ]
-            if any(begin < each.end == span.begin or span.end == each.begin < end for each in siblings):
+            siblings = path[-2].children if path[1:] else self.source.spans
+            if any(begin < a.end == span.begin or span.end == a.begin < end for a in siblings if a.begin < a.end):
                 return "", [word.text], ""  # the word is divided between elements, of which it gets the first
             part = self.source.text[max(begin, span.begin) : min(end, span.end)]
             head, found, tail = (str.rpartition if begin < span.begin else str.partition)(word.text, part or word.text)
