@@ -117,7 +117,9 @@ class Paragraph:
                     field, num_open = [], 0
             elif last > number and innermost[number] == innermost[last]:
                 inside, end = self._read(elements[number + 1 : last], depth + 1), last + 1
-                content.append(Node(([child], [elements[last]]), inside, is_unique=True))
+                tags = [{piece.tag for piece in run} - {self._properties} for run in elements[end : end + 1]]
+                end += tags == [{f"{W}commentReference"}]  # LibreOffice wants it behind the range
+                content.append(Node(([child], elements[last:end]), inside, is_unique=True))
             elif child.tag in dialect.starts | dialect.ends or "end" in marks:
                 (self.starts if child.tag in dialect.starts else self.ends).append(child)
             elif child.tag == self._run:

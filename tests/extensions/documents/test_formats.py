@@ -304,6 +304,10 @@ BOLD, LANG = "<w:rPr><w:b/></w:rPr>", '<w:rPr><w:lang w:val="de"/></w:rPr>'
 CENTRED = '<w:pPr><w:jc w:val="center"/></w:pPr>'
 START, END = '<w:bookmarkStart w:id="1"/>', '<w:bookmarkEnd w:id="1"/>'
 TAB, BREAK, NOTE = (f"<w:r><w:{name}/></w:r>" for name in ("tab", "br", 'footnoteReference w:id="2"'))
+ABOUT, COMMENT = (
+    '<w:commentRangeStart w:id="1"/>',
+    '<w:commentRangeEnd w:id="1"/><w:r><w:commentReference w:id="1"/></w:r>',
+)
 
 
 def run(text: str, properties: str = "") -> str:
@@ -344,6 +348,7 @@ def docx(paragraph: str) -> str:
             START + run("Der Hund ") + FIELD + END + run(" sieht"),
             run("sees ") + START + FIELD + run(" dog the") + END,
         ),
+        (ABOUT + run("Der Hund") + COMMENT + run(" sieht"), run("sees ") + ABOUT + run("dog the") + COMMENT),
         (END + START + run("Der Hund"), START + run("dog the") + END),
         (
             run("Der Hund") + TAB + run("Katze") + BREAK + run("und"),
@@ -358,8 +363,8 @@ def docx(paragraph: str) -> str:
          run("sees ") + SIMPLE.format("HYPERLINK x").replace("7", "dog")),
         (run("Der ") + MOVED.format(run("Hund")), MOVED.format(run("dog")) + run(" the")),
     ],
-    ids=["plain", "divided", "bold", "link", "range", "not a range", "space", "footnote", "tab", "field", "inserted",
-         "simple", "address", "moved"],
+    ids=["plain", "divided", "bold", "link", "range", "comment", "not a range", "space", "footnote", "tab", "field",
+         "inserted", "simple", "address", "moved"],
 )  # fmt: skip
 def test_word(source: str, expected: str) -> None:
     assert docx(source) == expected
