@@ -103,7 +103,8 @@ def _prepare_standard_streams() -> None:
     """Standard output and error are UTF-8, as all files are, unless they are a terminal, which has its own encoding."""
     with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, or a stream that is no file
         if not sys.stdout.isatty():
-            sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
+            errors = sys.stdout.errors  # names of files that aren't UTF-8 pass in the C locale
+            sys.stdout.reconfigure(encoding="utf-8", errors=errors, newline="\n")  # type: ignore[union-attr]
     with contextlib.suppress(AttributeError, OSError, ValueError):
         if sys.stderr.fileno() == 2 and not sys.stderr.isatty():
             sys.stderr.flush()

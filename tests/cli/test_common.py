@@ -1,6 +1,7 @@
 """Shell completion and limits of input that all commands share."""
 
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -95,6 +96,14 @@ def test_output_that_is_no_terminal_is_utf_8_whatever_the_locale() -> None:
         command = [sys.executable, "-m", "nmt", "recipes", argument]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, check=False)
         assert shown in done.stdout + done.stderr
+
+
+def test_output_keeps_how_it_handles_what_is_not_utf_8(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = io.TextIOWrapper(io.BytesIO(), "ascii", "surrogateescape")  # as in the C locale
+    monkeypatch.setattr(sys, "stdout", output)
+    monkeypatch.setattr(sys, "stderr", Mock(isatty=lambda: True))
+    _prepare_standard_streams()
+    assert (output.encoding, output.errors) == ("utf-8", "surrogateescape")
 
 
 def test_messages_to_a_terminal_pass_through_its_own_stream(monkeypatch: pytest.MonkeyPatch) -> None:
