@@ -306,8 +306,10 @@ def text_of(model: Path) -> Texts:
 
 def _hold_out(texts: Texts, former: Texts) -> None:
     """Holds out text for the splits that were not given, none that a model to fine-tune was trained on."""
-    seen = former.train if former.languages == texts.languages else []
-    sizes = sizes_of(len(texts.train) - sum(map(set(seen).__contains__, texts.train)))
+    known = set(former.train).intersection(texts.train)
+    # Between other languages only pairs that are the same count: texts of many languages may share one side.
+    seen = former.train if former.languages == texts.languages else [*known]
+    sizes = sizes_of(len(texts.train) - sum(map(known.__contains__, texts.train)))
     num_valid, num_test = (0 if own else size for own, size in zip((texts.valid, texts.test), sizes, strict=True))
     texts.train, valid, test = hold_out(texts.train, num_valid, num_test, 1, seen)
     texts.valid, texts.test = texts.valid or valid, texts.test or test

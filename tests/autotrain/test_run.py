@@ -102,6 +102,9 @@ def test_a_model_is_fine_tuned_on_none_of_its_test_and_scored_on_none_of_its_tex
     assert before["train"] <= {*prepared.texts.train}
     assert len(prepared.texts.test) == len(prepared.texts.valid) == 5, "a share of the new pairs"
     assert not before["train"] & {*prepared.texts.test, *prepared.texts.valid}
+    renamed = [shutil.copyfile(path, tmp_path / f"text{path.suffix}x") for path in text]
+    prepared = prepare(Request(renamed, 1.0, start=general), tmp_path / "renamed")
+    assert not before["train"] & {*prepared.texts.test, *prepared.texts.valid}, "its languages have other names"
     with pytest.raises(UserError, match="only text on which"):
         prepare(Request([general / "text" / f"test.{side}" for side in ("en", "de")], start=general), tmp_path)
     dialogues = shutil.copytree(general, tmp_path / "dialogues")
