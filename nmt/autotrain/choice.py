@@ -93,7 +93,8 @@ def learn_vocabulary(
     chosen = {"size": _at_most(VOCABULARY_SIZES, len(pairs), 8000), "byte_fallback": every > 1}
     options = validate(VocabularyOptions, {**chosen, **wanted}, "vocabulary")
     if options.path:
-        return Vocabularies.load(options.path), options
+        named = Vocabularies.load(options.path)
+        return named, options.model_copy(update={"joint": named.joint})
     try:
         return train_vocabularies(options, pairs[::every], tags=tags), options
     except UserError as error:

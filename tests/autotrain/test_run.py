@@ -191,6 +191,9 @@ def test_a_vocabulary_that_is_named_is_measured_and_used(text: tuple[Path, Path]
     learn_vocabulary([("der Hund", "the dog")] * 60)[0].save(tmp_path)
     prepared = prepare(Request(text, 1.0, {"vocabulary.path": str(tmp_path)}), tmp_path / "text")
     assert prepared.encoded == Encoded.read(prepared.texts.train, Vocabularies.load(tmp_path))
+    learn_vocabulary([("der Hund", "the dog")] * 60, {"joint": False})[0].save(tmp_path)
+    prepared = prepare(Request(text, 1.0, {"vocabulary.path": str(tmp_path)}), tmp_path / "text")
+    assert prepared.recipe(RECURRENT[0], 10).model.tie == "target", "all embeddings can't be those of two vocabularies"
 
 
 def test_an_encoder_that_names_no_dropout_can_be_set(
