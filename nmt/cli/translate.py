@@ -79,7 +79,8 @@ class Task:
         if self.file is not None and self.input != "-":
             raise UserError("FILE and --input both name the input.", "Give one of them.")
         task = replace(self, file=None, input=self.file or self.input)
-        if Path(task.input).is_file() and Path(task.output).exists() and Path(task.input).samefile(task.output):
+        source, target = Path(task.input), Path(task.output)
+        if task.output != "-" and source.is_file() and target.exists() and source.samefile(target):
             raise UserError(f"{task.output} is the input, which would be lost.", "Name another file with -o.")
         for name, is_given in (("--score-only", self.score_only is not None), ("--interactive", self.interactive)):
             names_files = task.input != "-" or task.resume

@@ -305,7 +305,12 @@ def test_what_does_not_go_together(run_nmt: RunNmt, tiny_model: Path, options: l
     refused(run_nmt("translate", tiny_model, *options, stdin="Hund\n"), expected)
 
 
-def test_the_input_is_not_written_over(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path]) -> None:
+def test_the_input_is_not_written_over(
+    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pair[0].parent)
+    Path("-").touch()
+    assert run_nmt("translate", tiny_model, stdin="Hund\n").returncode == 0, "- is standard input, not a file"
     before = pair[0].read_bytes()
     refused(run_nmt("translate", tiny_model, pair[0], "-o", pair[0]), "is the input, which would be lost")
     assert pair[0].read_bytes() == before
