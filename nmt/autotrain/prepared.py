@@ -293,11 +293,11 @@ def moved(recipe: Recipe, folder: Path) -> Recipe:
     return load_recipe(recipe, changes)
 
 
-def text_of(model: Path) -> Texts:
-    """Reads the text of a model that was trained on text files; that of another model is empty."""
+def text_of(model: Path, splits: Sequence[str] = ("train", "valid", "test")) -> Texts:
+    """Reads parts of the text of a model that was trained on text files; that of another model is empty."""
     data = load_recipe(ModelDirectory(model).recipe).data
     texts = Texts(languages=(data.source, data.target))
-    for split in ("train", "valid", "test"):
+    for split in splits:
         files = [model / "text" / f"{split}.{language}" for language in (data.source, data.target)]
         if all(file.exists() for file in files):
             setattr(texts, split, list(line_pairs(*files)))

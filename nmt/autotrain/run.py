@@ -31,6 +31,7 @@ from nmt.translation.translator import Translator
 UNFINISHED = ".text-unfinished"
 """Name of the mark of a run that has written text and no recipe."""
 NUM_RESAMPLES, NUM_SHOWN = 300, 5
+HELD_OUT = "valid", "test"
 UNTRAINED, MAX_LOSS = 20.0, 1.0
 """chrF below which a model doesn't translate, and the loss of chrF on its former text that a warning needs."""
 
@@ -100,10 +101,10 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
         recipe = _moved(directory, recipe)
     if minutes is not None:
         recipe = _longer(output, recipe, minutes)
-    texts, before, general = text_of(output), list[dict[str, Score]](), Texts()
+    texts, before, general = text_of(output, HELD_OUT), list[dict[str, Score]](), Texts()
     if start:
         with suppress(UserError):  # nothing else needs the model, which may be gone
-            former = text_of(start)
+            former = text_of(start, HELD_OUT)
             before, general = _scores_before(start, texts, former), former
     train(recipe, directory, overrides=request.overrides, resume=True, on_event=on_event)
     report(output, texts, before, general)

@@ -4,6 +4,7 @@ import gzip
 import shutil
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from fixture_types import RunNmt
@@ -20,6 +21,7 @@ from nmt.autotrain.choice import (
     training_options,
 )
 from nmt.autotrain.prepared import Request, moved, prepare
+from nmt.autotrain.texts import line_pairs
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import read_lines
@@ -128,7 +130,10 @@ def test_a_fine_tuned_model_is_resumed_in_any_folder_and_compared_with_the_one_b
     assert "the test of the model that was fine-tuned" in first
     monkeypatch.chdir(tmp_path)
     start = Path("..", *general.relative_to(tmp_path.parent).parts)
+    read = Mock(wraps=line_pairs)
+    monkeypatch.setattr("nmt.autotrain.prepared.line_pairs", read)
     nmt.train(*text, output=tmp_path / "tuned", resume=True, start=start)
+    assert {call.args[0].stem for call in read.mock_calls} == {"valid", "test"}, "text for training can be long"
     assert capsys.readouterr().out == first
     with pytest.raises(UserError, match="wasn't fine-tuned from"):
         nmt.train(*text, output=tmp_path / "tuned", resume=True, start=tmp_path)
