@@ -325,3 +325,13 @@ def test_a_correction_is_saved_and_used(browser: Any, serve: Callable[..., Any],
         page.wait_for_selector("#status >> text=saved")
         page.wait_for_selector(".memory.note")
         assert page.text_content("#output") == "The tired baker sees the moon."
+        late: list[Any] = []
+        page.route("**/v1/feedback", lambda route: late.append(route), times=1)
+        page.click("summary:text('Correct')")
+        page.click("button:text('Save')")
+        page.fill("#input", "")
+        page.wait_for_selector("#output:empty", state="attached")
+        with page.expect_response("**/v1/feedback"):
+            late[0].continue_()
+        page.wait_for_timeout(200)
+        assert page.is_hidden("#problem"), "the text has changed since"

@@ -276,7 +276,7 @@
       save.disabled = true;
       try {
         await call("v1/feedback", { ...state.asked, text: sentence.source, translation: text.value });
-        await replace(index, "", {}, "saved");
+        if (state.answer?.sentences[index] === sentence) await replace(index, "", {}, "saved");
       } catch (error) { save.disabled = false; complain(error.message); }
     });
     return element("details", [element("summary", "Correct"), text, " ", save]);
