@@ -143,8 +143,12 @@ def test_keys_have_any_letters(browser: Any, serve: Callable[..., Any], translat
         window.fill("#text", LINE)
         window.press("#text", "Enter")
         window.wait_for_selector("#target .word")
+        window.route("**/v1/inspect", lambda route: None)
+        window.press("#text", "Enter")
+        window.wait_for_selector("#ask-status:not(:empty)")
         window.go_back()
         window.wait_for_selector("#results", state="hidden")
+        assert window.text_content("#ask-status") == ""
 
 
 @pytest.mark.quick("<script>*")

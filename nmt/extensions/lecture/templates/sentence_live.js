@@ -22,6 +22,7 @@ function live(page) {
 
   async function ask() {
     const text = $("text").value.trim(), names = chosen(), own = ++turn;
+    $("ask-status").textContent = "";
     if (!text) { $("results").hidden = $("copy").hidden = true; return; }
     if (!names.length) { $("ask-status").textContent = "Choose a model."; return; }
     $("ask-status").textContent = "computing …";
