@@ -238,14 +238,7 @@ def prepare(request: Request, folder: Path) -> Prepared:
     texts.languages = source, target
     texts.valid, texts.test = ([p for p in own if all(map(str.strip, p))] for own in (texts.valid, texts.test))
     say(f"languages: {name_of(source)} to {name_of(target)}")
-    if test := request.former.test:
-        num_read, texts.train = len(texts.train), _unlike(test, texts.train)
-        if not texts.train:
-            raise UserError(f"{names} have only text on which {request.start} is tested.", "Give other text.")
-        if num_left_out := num_read - len(texts.train):
-            say(f"left out {num_left_out:,} pairs like those on which {request.start} is tested")
-    _hold_out(texts, request.former)
-    texts.synthetic = _unlike(texts.valid + texts.test + test, texts.synthetic)
+    _hold_out(texts, request)
     if texts.synthetic:
         say(f"{len(texts.synthetic):,} synthetic pairs are trained on, too")
     known = texts.train + texts.synthetic
@@ -259,9 +252,8 @@ def prepare(request: Request, folder: Path) -> Prepared:
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     if request.start:
-        before = request.trained
-        vocabularies, options = Vocabularies.load(request.start), before.vocabulary
-        if (before.data.target, before.data.source) == texts.languages:
+        vocabularies, options = Vocabularies.load(request.start), request.trained.vocabulary
+        if (request.trained.data.target, request.trained.data.source) == texts.languages:
             warn(f"{request.start} translates in the other direction: give the files in its order to improve it.")
     else:
         vocabularies, options = learn_vocabulary(known, vocabulary, request.minutes, [TAG] if texts.synthetic else [])
@@ -304,8 +296,15 @@ def text_of(model: Path, splits: Sequence[str] = ("train", "valid", "test")) -> 
     return texts
 
 
-def _hold_out(texts: Texts, former: Texts) -> None:
-    """Holds out text for the splits that were not given, none that a model to fine-tune was trained on."""
+def _hold_out(texts: Texts, request: Request) -> None:
+    """Holds out text for the splits that were not given; leaves out what a model to fine-tune is tested on."""
+    former, names = request.former, " and ".join(texts.names)
+    if former.test:
+        num_read, texts.train = len(texts.train), _unlike(former.test, texts.train)
+        if not texts.train:
+            raise UserError(f"{names} have only text on which {request.start} is tested.", "Give other text.")
+        if num_left_out := num_read - len(texts.train):
+            say(f"left out {num_left_out:,} pairs like those on which {request.start} is tested")
     known = set(former.train).intersection(texts.train)
     # Between other languages only pairs that are the same count: texts of many languages may share one side.
     seen = former.train if former.languages == texts.languages else [*known]
@@ -315,6 +314,7 @@ def _hold_out(texts: Texts, former: Texts) -> None:
     texts.valid, texts.test = texts.valid or valid, texts.test or test
     if valid or test:
         say(f"held out {len(valid):,} pairs for validation and {len(test):,} for the test, none like one for training")
+    texts.synthetic = _unlike(texts.valid + texts.test + former.test, texts.synthetic)
 
 
 def _unlike(held_out: Pairs, pairs: Pairs) -> Pairs:
