@@ -11,7 +11,8 @@ from pydantic import Field
 
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
-from nmt.core.text import MAX_RECORD_BYTES, read_lines
+from nmt.core.output import STANDARD_STREAM
+from nmt.core.text import MAX_RECORD_BYTES, describe, read_lines
 from nmt.data.dialogue import SENTENCES, LineReader
 from nmt.recipe import options as groups
 from nmt.recipe.schema import FilePair
@@ -78,6 +79,8 @@ class FileText(ParallelText):
         return cls(options.source, options.target)
 
     def __init__(self, source: Path, target: Path) -> None:
+        if str(source) == str(target) == STANDARD_STREAM:
+            raise UserError("Only one side can come from standard input.", "Name a file for the other.")
         self.name = f"{source} and {target}"
         self.files = (source, target)
 
@@ -89,7 +92,7 @@ class FileText(ParallelText):
                 longer = number + 1 + sum(1 for _ in lines)
                 counts = (number, longer) if left is None else (longer, number)
                 raise UserError(
-                    f"{source} has {counts[0]} lines, but {target} has {counts[1]}.",
+                    f"{describe(source)} has {counts[0]} lines, but {describe(target)} has {counts[1]}.",
                     "Line n of one file must translate line n of the other: align the files first.",
                 )
             yield left, right

@@ -84,6 +84,11 @@ def test_different_numbers_of_lines_are_both_named(tmp_path: Path, longer: str, 
         list(open_text(options(tmp_path), "train"))
 
 
+def test_both_sides_cannot_come_from_standard_input() -> None:
+    with pytest.raises(UserError, match="Only one side can come from standard input"):
+        FileText(Path("-"), Path("-"))
+
+
 @pytest.mark.parametrize("stored", ["val", "valid", "validation", "dev"])
 @pytest.mark.parametrize("kind", ["files", "tsv"])
 def test_any_name_of_the_validation_split_will_do(tmp_path: Path, stored: str, kind: str) -> None:

@@ -67,6 +67,8 @@ def test_perplexity_per_token_and_per_word(run_nmt: RunNmt, language_model: Path
     assert 1 < found["per_token"] < 20  # of about 40 words: it has learnt something
     table = run_nmt("score", "--perplexity", language_model, tiny_corpus / "val.en")
     assert f"{found['per_word']:.2f}" in table.stdout
+    piped = run_nmt("score", "--perplexity", language_model, "-", "--json", stdin="\n".join(english), check=True)
+    assert json.loads(piped.stdout) == found
 
 
 @pytest.mark.extension("cards")

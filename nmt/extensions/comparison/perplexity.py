@@ -7,6 +7,7 @@ from pathlib import Path
 from nmt.cli.common import show_json
 from nmt.core.console import print_table
 from nmt.core.errors import UserError
+from nmt.core.text import read_lines
 from nmt.data.sources import FileText
 from nmt.tasks.base import Task
 from nmt.translation.load import load
@@ -46,9 +47,10 @@ def score_perplexity(model_dir: Path, files: list[str], source: str | None, devi
         raise UserError(
             f"{model_dir} translates: a text has a perplexity given its source.", "Give the source text by -s FILE."
         )
-    # A language model ignores the source; the text itself stands in for it.
-    texts = {name: FileText(Path(source or name), Path(name)) for name in files}
-    results = {name: perplexity(translator.score(text), name, translator.task) for name, text in texts.items()}
+    results = {}
+    for name in files:  # a language model ignores the source; the text itself stands in for it
+        pairs = FileText(Path(source), Path(name)) if source else ((line, line) for line in read_lines(name))
+        results[name] = perplexity(translator.score(pairs), name, translator.task)
     if as_json:
         show_json(results[files[0]] if len(files) == 1 else results)
         return
