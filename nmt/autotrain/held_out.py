@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from nmt.autotrain.texts import Pairs
-from nmt.translation.patterns import UNSPACED
+from nmt.core.text import UNSPACED
 
 MAX_SHARE = 0.05
 """Largest share of the pairs that is held out for validation, and again for the test."""

@@ -33,6 +33,9 @@ _LONGEST_WAIT = 0.5  # seconds after which the first line of a window needn't wa
 INVISIBLE = dict.fromkeys((0xAD, 0x2060, 0xFEFF))
 """Soft hyphens, word joiners and byte order marks, for ``str.translate``: a vocabulary would divide words there."""
 
+UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+"""Thai, Lao, Burmese, Khmer, Chinese and Japanese, which have no spaces between words: a class of characters."""
+
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 

@@ -6,6 +6,7 @@ TER ignores case. The signature records all of this. A metric works in validatio
 risk decoding.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,13 +19,14 @@ import numpy.typing as npt
 
 from nmt.core.console import warn
 from nmt.core.errors import UserError, nearest
+from nmt.core.text import UNSPACED
 from nmt.recipe.registry import Table
 
 MAX_TER_WORDS = 2_000
 """Longest line that TER compares: its memory grows with the square of the words, and its time faster."""
 
 TOKENIZED_LINES = 100
-"""Number of translations that end in a separate full stop from which a text counts as tokenised, as in sacreBLEU."""
+"""Number of different translations that end in a separate full stop from which a text counts as tokenised."""
 
 LOSS = "loss"
 """The value of ``training.metric`` that selects models by validation loss. It is not a row of ``METRICS``."""
@@ -147,13 +149,18 @@ class SacreBleuMetric(Metric):
         return Score(self.name, float(result.score), self.signature, details)
 
 
-@cache
-def _warn_of_tokens() -> None:
-    """Shows the warning once in a process, however often a run validates."""
-    warn(
-        f"{TOKENIZED_LINES} translations or more end in ' .': the text is tokenised, and its BLEU can't be compared "
-        "with that of raw text. Train on and score raw text, or compare only figures of the same tokenisation."
-    )
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+MAX_LETTERS = 6  # mean number of such letters between spaces above which a text isn't divided into words
+
+TOKENIZED = (
+    f"{TOKENIZED_LINES} translations or more end in ' .': the text is tokenised, and its BLEU can't be compared "
+    "with that of raw text. Train on and score raw text, or compare only figures of the same tokenisation."
+)
+UNDIVIDED = (
+    "the references have no spaces between words: BLEU counts whole phrases as words. Give --tokenize zh, ja-mecab or "
+    "char where texts are scored, and choose chrf for training.metric and decoding.mbr."
+)
+_warn_once = cache(warn)  # in a process, however often a run validates
 
 
 class Bleu(SacreBleuMetric):
@@ -162,7 +169,7 @@ class Bleu(SacreBleuMetric):
     name, kind = "BLEU", "BLEU"
 
     def __init__(self, tokenize: str | None = None) -> None:
-        super().__init__()
+        super().__init__(tokenize)
         from sacrebleu.metrics.bleu import BLEU
 
         if tokenize is not None and tokenize not in BLEU.TOKENIZERS:
@@ -177,10 +184,13 @@ class Bleu(SacreBleuMetric):
                 "Install what it needs, or score with the default, 13a.",
             ) from error
 
-    def corpus_score(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> Score:
-        if sum(text.endswith(" .") for text in hypotheses) >= TOKENIZED_LINES:
-            _warn_of_tokens()
-        return super().corpus_score(hypotheses, references, sources)
+    def statistics(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> FloatArray:
+        if sum(text.endswith(" .") for text in set(hypotheses)) >= TOKENIZED_LINES:
+            _warn_once(TOKENIZED)
+        num_letters = 0 if self.tokenize else sum(len(_UNSPACED.findall(text)) for text in references[0])
+        if num_letters > MAX_LETTERS * sum(len(text.split()) for text in references[0]):
+            _warn_once(UNDIVIDED)
+        return super().statistics(hypotheses, references, sources)
 
     def tokens(self, text: str) -> tuple[str, ...]:
         """The words of a text as BLEU counts them."""

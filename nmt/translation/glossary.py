@@ -6,8 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nmt.core.errors import UserError, shortened
-from nmt.core.text import INVISIBLE, read_lines
-from nmt.translation.patterns import UNSPACED
+from nmt.core.text import INVISIBLE, UNSPACED, read_lines
 from nmt.translation.request import Request
 
 Term = tuple[str, str]

@@ -7,9 +7,6 @@ from unicodedata import east_asian_width, name
 URL = r"""(?:(?:https?|ftp)://|www\.)[^\s<>"']*[^\s<>"'.,;:!?()\[\]{}«»“”]"""
 """Pattern of web addresses, without the punctuation at their end."""
 
-UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
-"""Thai, Lao, Burmese, Khmer, Chinese and Japanese, which have no spaces between words: a class of characters."""
-
 PLACEHOLDER = r"""\{\{[^{}\n]{1,60}\}\} | \$?\{[^{}\n]{0,60}\} | %\([^()\n]{1,60}\)[a-z] | (?<!%)%%(?!%)
     | %(?:\d{1,9}\$)?[-+\#0]{0,5}\d{0,9}(?:\.\d{1,9})?l{0,2}[sdifuxXeEgGcr@](?!\w)"""
 """Pattern (verbose) of placeholders: ``{name}``, ``%(name)s``, ``%1$s``."""

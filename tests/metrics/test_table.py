@@ -138,14 +138,32 @@ def test_confidence_is_that_of_sacrebleu() -> None:
 def test_tokenised_text_is_reported_once_in_terms_of_nmt(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    table._warn_of_tokens.cache_clear()
+    table._warn_once.cache_clear()
     shown = []
     for count in (99, 100, 100):
-        lines = ["Ein Mann schläft ."] * count
-        METRICS["bleu"]().corpus_score(lines, [lines])
+        lines = [f"{number} Männer schlafen ." for number in range(count)]
+        METRICS["bleu"]().statistics(lines, [lines])  # what nmt compare resamples
         shown.append(capfd.readouterr().err.count("tokenised"))
     assert [bool(count) for count in shown] == [False, True, False]
     assert not caplog.records  # sacreBLEU's own message names an option of its own
+
+
+@pytest.mark.parametrize(
+    ("line", "tokenize", "is_reported"),
+    [
+        ("今天天气很好，我们去公园散步。", None, True),
+        ("วันนี้อากาศดีมาก", None, True),
+        ("今天天气很好，我们去公园散步。", "zh", False),
+        ("今天 天气 很 好 ， 我们 去 公园 散步 。", None, False),
+        ("오늘은 날씨가 아주 좋습니다.", None, False),
+    ],
+)
+def test_bleu_of_text_without_spaces_needs_a_tokenizer(
+    capfd: pytest.CaptureFixture[str], line: str, tokenize: str | None, is_reported: bool
+) -> None:
+    table._warn_once.cache_clear()
+    score_corpus([line], [[line]], ["bleu"], tokenize)
+    assert ("no spaces between words" in capfd.readouterr().err) == is_reported
 
 
 # a metric from outside, not sacreBLEU's, that needs the source: one class and one row, and every command has it

@@ -12,11 +12,12 @@ from pydantic import Field
 from nmt.core.compression import of_name
 from nmt.core.console import warn
 from nmt.core.errors import UserError, nearest
+from nmt.core.text import UNSPACED
 from nmt.extensions.cleaning.base import Features, Filter, FlaggedPairs, LineFilter, PairFilter
 from nmt.extensions.cleaning.statistics import MIN_CHARACTERS, WORDS, CorpusStatistics, Lines
 from nmt.metrics.degenerate import loops
 from nmt.translation.languages import DETECTED_AS, language_identifier
-from nmt.translation.patterns import UNSPACED, script
+from nmt.translation.patterns import script
 
 # The second byte of a UTF-8 sequence, decoded as Latin-1 or Windows-1252.
 _CONTINUATION = "[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"

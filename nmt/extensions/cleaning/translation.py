@@ -15,9 +15,9 @@ from nmt.alignment.word_model import Ids, WordModel
 from nmt.autotrain.held_out import MARKS
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
+from nmt.core.text import UNSPACED
 from nmt.extensions.cleaning.base import Features, Filter, FlaggedPairs, Floats
 from nmt.extensions.cleaning.statistics import MIN_LINES, CorpusStatistics, Lines, Mask, median_and_deviation
-from nmt.translation.patterns import UNSPACED
 
 MAX_LINKS = 10_000_000
 """Pairs of words that Model 1 is trained on; of larger corpora it reads every nth sentence pair."""

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from nmt.autotrain.held_out import MARKS
 from nmt.core.console import print_table
+from nmt.core.text import UNSPACED
 from nmt.extensions.comparison.significance import LEVEL
 from nmt.metrics.table import METRICS, directed_name
 from nmt.plotting.templates import render
-from nmt.translation.patterns import UNSPACED
 
 # Scripts without spaces differ character by character.
 _WORD = re.compile(rf"[{UNSPACED}][{MARKS}]*|[\w{MARKS}]+(?:['’\-][\w{MARKS}]+)*|[^\w\s]")
