@@ -160,9 +160,10 @@ def _test_set(recipe: Recipe, test: tuple[Path, Path] | None) -> tuple[str, list
     if test is None and data.valid is None:
         raise UserError("The recipe has no validation text.", remedy)
     text = FileText(*test) if test is not None else open_text(data, data.valid or "")
-    if not (pairs := [(line, pair) for line, pair in enumerate(text, start=1) if all(map(str.strip, pair))]):
+    lines = list(enumerate(text, start=1))
+    if not (pairs := [(line, pair) for line, pair in lines if all(map(str.strip, pair))]):
         raise UserError(f"{text.name} has no sentences.", remedy)
-    return text.name, pairs
+    return text.name + (f" (left out, because a side is empty: {n:,})" if (n := len(lines) - len(pairs)) else ""), pairs
 
 
 def _training_text(recipe: Recipe) -> list[tuple[str, str]]:

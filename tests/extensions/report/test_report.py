@@ -60,6 +60,8 @@ def test_sentences_have_the_numbers_of_their_lines(tiny_model: Path, test_files:
         file.write_text("\n" + file.read_text("utf-8"), "utf-8")
     page = make_report([tiny_model], test_files, device="cpu")
     assert {*re.findall(r"line (\d)", page)} == {"2", "3"}
+    assert "2 sentences of" in page
+    assert "left out, because a side is empty: 1)" in page  # nmt score counts it
 
 
 def test_several_runs_have_a_spread_and_the_validation_text_is_named(tiny_model: Path, train_tiny: TrainTiny) -> None:
