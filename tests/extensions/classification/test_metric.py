@@ -2,6 +2,7 @@
 
 import pytest
 
+from nmt.core.errors import UserError
 from nmt.evaluation.scores import score_corpus
 from nmt.metrics.table import METRICS
 
@@ -14,6 +15,8 @@ def test_accuracy_and_macro_f1_of_labels() -> None:
     f1 = {"a": 2 * 2 / (3 + 3), "b": 2 * 1 / (1 + 2), "c": 2 * 1 / (2 + 1)}
     assert scores["macro_f1"].score == pytest.approx(100 * sum(f1.values()) / 3)
     assert score_corpus(["no label"], [["a"]], ["macro_f1"])["macro_f1"].score == 0
+    with pytest.raises(UserError, match="one reference"):
+        score_corpus(found, [wanted, found], ["macro_f1"])
 
 
 def test_macro_f1_of_a_sample_is_the_mean_over_the_labels_that_its_reference_has() -> None:
