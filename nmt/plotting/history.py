@@ -45,10 +45,10 @@ class History:
     def summary(self) -> dict[str, Any]:
         """Returns the figures of ``nmt inspect run --json``; None for those that the log lacks.
 
-        Training losses include label smoothing, which has a floor above zero. Speed is the median over the lines of
-        the log, padding and waiting are means. The best validation loss and the best score of each metric are there
-        under their names, and the updates that they were found at as ``NAME_step``. The score of a plugin's metric is
-        left out with a warning if the plugin isn't loaded.
+        Losses are without label smoothing. Speed is the median over the lines of the log, padding and waiting are
+        means. The best validation loss and the best score of each metric are there under their names, and the updates
+        that they were found at as ``NAME_step``. Scores of a plugin's metric that isn't loaded are left out, with a
+        warning.
         """
         recipe = _recipe(self.directory)
         training = recipe.get("training")
