@@ -337,7 +337,8 @@ class DecodingOptions(Options):
     max_length_extra: int = Field(20, ge=1, le=100_000, description="tokens added to max_length_ratio times the source")
     restore_case: bool = Field(
         True,
-        description="translate lines in capitals and titles as ordinary text, and write their translation as they are",
+        description="translate lines in capitals and titles as ordinary text, and write their translation as they are; "
+        "validation reads them as they are",
     )
     batch_size: int = Field(64, ge=1, le=100_000, description="sentences translated at once")
 

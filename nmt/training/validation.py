@@ -222,7 +222,7 @@ class Validator:
         return [self._best(*pair) for pair in zip(hypotheses, texts, strict=True)]
 
     def _best(self, hypotheses: Sequence[Hypothesis], source: str) -> str:
-        """Returns the translation that ``nmt translate`` gives for the hypotheses of a line."""
+        """Returns what ``nmt translate --no-restore-case`` gives for the hypotheses of a line."""
         texts = [self._vocabularies.target.decode(hypothesis.ids) for hypothesis in hypotheses]
         return texts[mbr_order(texts, self._decoding.mbr, source)[0]] if texts else ""
 

@@ -5,6 +5,8 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from fixture_types import TrainTiny
+from run_files import read_metrics
 
 import nmt
 from nmt.data.sources import GivenText
@@ -91,3 +93,18 @@ def test_capitals_keep_the_number_of_words(restorer: CaseRestorer, text: str) ->
     written = restorer.restored(request, found).text
     assert written != text
     assert len(Words.split_punctuation(written).words) == len(Words.split_punctuation(text).words)
+
+
+def test_validation_reads_capitals_as_they_are(train_tiny: TrainTiny, tiny_corpus: Path, tmp_path: Path) -> None:
+    """As the guide says, its score is that of translations without restored case."""
+    pairs = [(tiny_corpus / f"train.{side}").read_text("utf-8").upper().splitlines()[:20] for side in ("de", "en")]
+    for side, lines in zip(("de", "en"), pairs, strict=True):
+        (tmp_path / f"capitals.{side}").write_text("\n".join(lines), "utf-8")
+    files = f"{{source: {tmp_path}/capitals.de, target: {tmp_path}/capitals.en}}"
+    run = train_tiny("training.max_steps=60", f"data.valid={files}", "training.metric=chrf")
+    last, model = read_metrics(run, "valid")[-1], nmt.load(run)
+    scores = [
+        nmt.score([each.text for each in model.translate(pairs[0], restore_case=restore)], pairs[1])["chrf"].score
+        for restore in (False, True)
+    ]
+    assert scores[0] == pytest.approx(last["chrf"], abs=1e-4) != pytest.approx(scores[1], abs=1)
