@@ -25,6 +25,8 @@ from nmt.recipe.registry import Table
 MAX_TER_WORDS = 2_000
 """Longest line that TER compares: its memory grows with the square of the words, and its time faster."""
 
+CHUNK = 1000  # number of sentences whose statistics sacreBLEU computes at a time
+
 TOKENIZED_LINES = 100
 """Number of different translations that end in a separate full stop from which a text counts as tokenised."""
 
@@ -134,7 +136,9 @@ class SacreBleuMetric(Metric):
         return str(self.implementation.get_signature())
 
     def statistics(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> FloatArray:
-        return np.array(self.implementation._extract_corpus_statistics(hypotheses, references), np.float64)
+        parts = (slice(start, start + CHUNK) for start in range(0, max(len(hypotheses), 1), CHUNK))
+        extract = self.implementation._extract_corpus_statistics  # has the n-grams of all its references in memory
+        return np.concatenate([np.array(extract(hypotheses[at], [r[at] for r in references]), float) for at in parts])
 
     def score_from(self, totals_F: FloatArray) -> float:
         return float(self.implementation._aggregate_and_compute([totals_F]).score)

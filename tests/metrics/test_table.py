@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 import length_error
 import numpy as np
@@ -123,6 +124,17 @@ def test_the_private_names_of_sacrebleu_that_are_used_exist() -> None:
         (statistics,) = implementation._extract_corpus_statistics(["a b c d e"], [["a b c d f"]])
         by_sum = implementation._aggregate_and_compute([2 * np.array(statistics)])
         assert by_sum.score == pytest.approx(implementation.corpus_score(["a b c d e"] * 2, [["a b c d f"] * 2]).score)
+
+
+@pytest.mark.parametrize("name", SACREBLEU)
+def test_a_long_text_is_scored_in_parts_as_a_whole(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    references, implementation = [REFERENCES, HYPOTHESES[::-1]], METRICS[name]().implementation
+    expected, read = implementation.corpus_score(HYPOTHESES, references), type(implementation)._cache_references
+    monkeypatch.setattr(table, "CHUNK", 3)
+    with patch.object(type(implementation), "_cache_references", autospec=True, side_effect=read) as cached:
+        score = METRICS[name]().corpus_score(HYPOTHESES, references)
+    assert (score.score, score.signature) == (expected.score, str(implementation.get_signature()))
+    assert [len(call.args[1][0]) for call in cached.mock_calls] == [3, 1], "n-grams of all would fill the memory"
 
 
 @pytest.mark.extension("comparison")
