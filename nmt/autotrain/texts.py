@@ -7,7 +7,7 @@ from itertools import islice
 from os.path import exists, isdir, isfile
 from pathlib import Path
 
-from nmt.core.compression import SUFFIXES, uncompressed
+from nmt.core.compression import uncompressed
 from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
@@ -88,8 +88,6 @@ def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Pa
         if (kind := uncompressed(path).suffix.lower()) in TABLES:
             read = provided("table of text", f"Training on {kind} files")
             yield (f"the source in {path}", f"the target in {path}"), *read(path, kind, wanted)
-        elif path.suffix in (".bz2", ".zip", ".7z"):
-            raise UserError(f"{path} can't be decompressed.", f"Unpack it, or compress it as {', '.join(SUFFIXES)}.")
         else:
             plain.append(path)
     if wanted and len(plain) == 2:

@@ -38,6 +38,7 @@ UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
 
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_OTHER_FORMATS = (b"PK\3\4", b"7z\xbc\xaf\x27\x1c", *(b"BZh%d1AY&SY" % level for level in range(1, 10)))
 
 
 class Lines(Iterator[str]):
@@ -84,6 +85,9 @@ class Lines(Iterator[str]):
             with _open_binary(path) as self._stream:
                 raw_lines = iter(partial(self._stream.readline, self._max_bytes + 3), b"")
                 for line_number, raw in enumerate(raw_lines, start=1):
+                    if line_number == 1 and raw.startswith(_OTHER_FORMATS):
+                        remedy = f"Unpack it, or compress the text in it as {', '.join(SUFFIXES)}."
+                        raise UserError(f"{label} is a file of bzip2, zip or 7-Zip, which can't be read.", remedy)
                     if len(raw) > self._max_bytes and len(raw.rstrip(b"\r\n")) > self._max_bytes:
                         raise UserError(
                             f"{label}, line {line_number:,}: longer than {self._max_bytes:,} bytes.",

@@ -128,7 +128,6 @@ def test_it_is_said_where_two_files_part(tmp_path: Path) -> None:
         (["empty.tsv"], "has no pairs"),
         (["one.jsonl"], "first row of .* has only de, but two columns are needed"),
         (["quotes.csv"], "line 1: field larger than field limit"),
-        (["a.de.bz2", "a.en"], "can't be decompressed"),
         (["x" * 300, "a.en"], "File name too long"),
     ],
 )

@@ -1,5 +1,6 @@
 """Lines come in as they stand in the file and go out whole; failures name the file and line."""
 
+import bz2
 import gzip
 import io
 import os
@@ -48,6 +49,14 @@ def test_not_utf8_names_file_line_and_byte(tmp_path: Path, content: bytes, line:
     path = written(tmp_path, content)
     with pytest.raises(UserError, match=f"{path}, {line}:.*{byte}.*\n.*{remedy}"):
         list(read_lines(path))
+
+
+@pytest.mark.parametrize(
+    "content", [bz2.compress(b"gut\n"), b"PK\3\4\n", b"7z\xbc\xaf\x27\x1c\n"], ids=["bzip2", "zip", "7-Zip"]
+)
+def test_formats_that_are_not_read_are_no_text(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(UserError, match=r"text\.de is a file of bzip2, zip or 7-Zip.*\n.*as \.gz, \.xz, \.zst"):
+        list(read_lines(written(tmp_path, content), keep_invalid=True))
 
 
 def test_missing_file_suggests_the_nearest(tmp_path: Path) -> None:
