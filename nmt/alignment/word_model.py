@@ -29,8 +29,9 @@ class WordModel:
         self._size = num_targets
         frequency = np.bincount(np.concatenate(targets), minlength=num_targets)
         self._share = np.maximum(frequency, 1) / max(frequency.sum(), 1)
-        source, target, lengths = _links(sources, targets)
-        self._keys, inverse = np.unique(source * num_targets + target, return_inverse=True)
+        keys, lengths = _links(sources, targets, num_targets)
+        self._keys, inverse = np.unique(keys, return_inverse=True)
+        del keys
         of_source, of_target = np.divmod(self._keys, num_targets)
         shapes = [(len(words), len(other)) for words, other in zip(sources, targets, strict=True)]
         priors = {shape: _nearness(*shape, diagonal).ravel() for shape in set(shapes)} if diagonal else {}
@@ -64,8 +65,8 @@ class WordModel:
             sources, targets: as in the constructor, each with a word at least.
             counted: whether a pair is one of those that the model was trained on.
         """
-        source, target, lengths = _links(sources, targets)
-        key = source * self._size + target
+        key, lengths = _links(sources, targets, self._size)
+        source, target = np.divmod(key, self._size)
         at = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
         counts = np.where(self._keys[at] == key, self._counts[at], 0.0)
         totals = self._totals[np.minimum(source, len(self._totals) - 1)]
@@ -80,12 +81,10 @@ class WordModel:
         return means
 
 
-def _links(sources: Sequence[Ids], targets: Sequence[Ids]) -> tuple[Ids, Ids, Ids]:
-    """All pairs of a source word, or the empty one, and a target word; the number of them for each target word."""
-    source = [np.tile(np.append(0, words), len(other)) for words, other in zip(sources, targets, strict=True)]
-    target = [np.repeat(other, len(words) + 1) for words, other in zip(sources, targets, strict=True)]
-    lengths = [np.full(len(other), len(words) + 1) for words, other in zip(sources, targets, strict=True)]
-    return np.concatenate(source), np.concatenate(target), np.concatenate(lengths)
+def _links(sources: Sequence[Ids], targets: Sequence[Ids], num_targets: int) -> tuple[Ids, Ids]:
+    """Pairs of a source word, or the empty one, and a target word, in one number; how many each target word has."""
+    pairs = [(np.append(0, s) * num_targets + t[:, None]).ravel() for s, t in zip(sources, targets, strict=True)]
+    return np.concatenate(pairs), np.repeat([len(s) + 1 for s in sources], list(map(len, targets)))
 
 
 def _starts(lengths: Ids) -> Ids:

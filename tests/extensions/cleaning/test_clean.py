@@ -3,6 +3,7 @@
 import json
 import random
 import sys
+import tracemalloc
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,14 @@ def test_a_pair_does_not_explain_itself() -> None:
     assert outside[2] > inside[2]
     assert inside[0] > inside[2]
     assert inside[0] == inside[1]
+
+
+def test_memory_of_a_pair_of_words() -> None:
+    source, target = np.random.default_rng(1).integers(1, 30, (2, 500, 20))
+    tracemalloc.start()
+    WordModel(list(source), list(target), 30)
+    assert tracemalloc.get_traced_memory()[1] < 57 * 500 * 20 * 21, "66 bytes before"
+    tracemalloc.stop()
 
 
 def test_third_languages_are_told_by_the_name_of_the_file(pairs: Pairs) -> None:
