@@ -223,9 +223,9 @@ def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
         translator.aligner.heads = heads
     backward = _load(options.reverse, options, device) if options.reverse is not None else None
     limits = {"html": MAX_IN_PAGE, "pharaoh": None, "json": None}
+    limit = options.limit or limits.get(kind, MAX_PICTURES)
     groups: Iterable[Sequence[tuple[str, str]]] = islice(
-        _pairs(translator, options.source, options.target, options.n_best),
-        options.limit or limits.get(kind, MAX_PICTURES),
+        _pairs(translator, options.source, options.target, options.n_best, limit is None), limit
     )
     groups = list(groups) if kind == "html" else groups  # a page holds all it shows
     true_links = read_pharaoh(options.gold) if options.gold is not None else None
@@ -283,7 +283,7 @@ def _load(model_dir: Path, options: AlignOptions, device: str) -> "Translator":
 
 
 def _pairs(
-    translator: "Translator", source: str, target: str | None, n_best: int
+    translator: "Translator", source: str, target: str | None, n_best: int, of_all: bool
 ) -> Iterator[Sequence[tuple[str, str]]]:
     """Each source line with the given target, or with the model's own translations, the best first."""
     if target is None:
@@ -294,7 +294,8 @@ def _pairs(
         return ([(t.source, candidate.text) for candidate in t.n_best] for t in found)
     from nmt.data.sources import FileText
 
-    return ([pair] for pair in FileText(Path(source), Path(target)))
+    text = FileText(Path(source), Path(target))
+    return ([pair] for pair in (text.checked() if of_all else text))
 
 
 def _draw_function(translator: "Translator", options: AlignOptions) -> "Draw":

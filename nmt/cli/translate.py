@@ -226,7 +226,7 @@ def _score(options: TranslateOptions, files: tuple[str, str], output: str, devic
     added = [name for each in options.added for name in each.changes()]
     refuse_options("--score-only", options, others, [*searched, *added])
     translator = options.translator(device)
-    pairs = FileText(*map(Path, files))
+    pairs = FileText(*map(Path, files)).checked()
     with progress_bar("scoring", None, not on_screen(output)) as bar, open_output(output) as file:
         for pair in bar.counted(translator.score(pairs, **options.decoding)):
             score = "nan" if pair.score is None else f"{pair.score:.4f}"

@@ -97,6 +97,13 @@ class FileText(ParallelText):
                 )
             yield left, right
 
+    def checked(self) -> Self:
+        """Returns the text; raises the UserErrors of its reading before long work, and not amid it."""
+        if all(path.is_file() for path in self.files):  # others can be read once only
+            for _ in self:
+                pass
+        return self
+
     def fingerprint(self) -> str:
         return digest("", *self.files)
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from fixture_types import RunNmt
@@ -75,6 +76,20 @@ def test_a_pair_whose_matrix_would_not_fit_is_refused(
     done = run_nmt(command, tiny_model, tmp_path / "long", tmp_path / "long")
     assert done.returncode == 2
     assert "Pair 2 has 16,000 and 16,000 words: too many to align." in done.stderr
+
+
+@pytest.mark.extension
+@pytest.mark.parametrize(
+    "work", ["align @", "learn-alignment @", "translate @ --score-only", "score --perplexity @ -s"]
+)
+def test_text_is_read_to_its_end_before_work(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, work: str) -> None:
+    paths = tmp_path / "a.de", tmp_path / "b.en"
+    for path, count in zip(paths, (5000, 4999), strict=True):
+        path.write_text("Hund\n" * count)
+    assert run_nmt("align", tiny_model, *paths, "--limit", 9).returncode == 0, "the rest is not needed"
+    with patch("nmt.data.vocabulary.base.Vocabulary.encode", side_effect=AssertionError):
+        done = run_nmt(*work.replace("@", str(tiny_model)).split(), *paths)
+    refused(done, f"{paths[0]} has 5000 lines, but {paths[1]} has 4999.", "align the files")
 
 
 def test_aer_of_a_file_against_itself_and_against_gold(run_nmt: RunNmt, tmp_path: Path) -> None:

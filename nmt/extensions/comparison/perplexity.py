@@ -47,10 +47,12 @@ def score_perplexity(model_dir: Path, files: list[str], source: str | None, devi
         raise UserError(
             f"{model_dir} translates: a text has a perplexity given its source.", "Give the source text by -s FILE."
         )
-    results = {}
-    for name in files:  # a language model ignores the source; the text itself stands in for it
-        pairs = FileText(Path(source), Path(name)) if source else ((line, line) for line in read_lines(name))
-        results[name] = perplexity(translator.score(pairs), name, translator.task)
+    # A language model ignores the source; the text itself stands in for it.
+    texts: dict[str, Iterable[tuple[str, str]]] = {
+        name: FileText(Path(source), Path(name)).checked() if source else ((line, line) for line in read_lines(name))
+        for name in files
+    }
+    results = {name: perplexity(translator.score(text), name, translator.task) for name, text in texts.items()}
     if as_json:
         show_json(results[files[0]] if len(files) == 1 else results)
         return

@@ -41,7 +41,7 @@ def learn_alignment(
     with progress_bar("aligning", None) as bar:
 
         def pairs() -> Iterator[tuple[str, str]]:
-            yield from bar.counted(FileText(source, target))
+            yield from bar.counted(FileText(source, target).checked())
             bar.update(0, "learning the lexicon")
 
         learned = translator.learn_alignment(pairs(), tokenized)

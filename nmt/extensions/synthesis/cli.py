@@ -118,8 +118,7 @@ def distill(
         raise UserError("SOURCE is missing.", "Name the text to translate: nmt distill MODEL_DIR SOURCE.")
     if target is not None:
         check_repeatable(Path(source), target)
-        for _ in FileText(Path(source), target):
-            pass  # of different lengths now rather than when all is translated
+        FileText(Path(source), target).checked()
     if teacher.teacher is None:
         _synthesize(load(model_dir, device, precision), 1, (source, target), output, resume, options)
         return
