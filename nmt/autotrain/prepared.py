@@ -21,7 +21,7 @@ from nmt.autotrain.choice import (
 )
 from nmt.autotrain.held_out import MIN_PAIRS, SIZES, hold_out, key_of, near_copies, sizes_of
 from nmt.autotrain.texts import Pairs, Texts, languages_of, line_pairs, read_texts
-from nmt.core.console import say, warn
+from nmt.core.console import progress_bar, say, warn
 from nmt.core.errors import UserError
 from nmt.core.files import explained
 from nmt.core.model_directory import ModelDirectory
@@ -210,6 +210,7 @@ class Prepared:
         return recipe
 
 
+@progress_bar("preparing the text", None)
 def prepare(request: Request, folder: Path) -> Prepared:
     """Reads the text, drops what are no translations, holds some out, and learns the vocabulary; says what it did.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt.cli.common import AsJson, Device, command, names_in, refuse_options, say_wrote, show_json
-from nmt.core.console import print_table, warn
+from nmt.core.console import print_table, progress_bar, warn
 from nmt.core.errors import UserError
 from nmt.recipe.registry import provided
 
@@ -119,12 +119,12 @@ def score(
     references, sources = test_set.references, test_set.source
     if options.confusion is not None:
         _draw_confusion(test_set, options.confusion)
-    found = {
-        system: score_corpus(
-            texts, references, names, options.tokenize, options.resamples if options.confidence else 0, sources
-        )
-        for system, texts in test_set.systems.items()
-    }
+    resamples = options.resamples if options.confidence else 0
+    with progress_bar("scoring", None):
+        found = {
+            system: score_corpus(texts, references, names, options.tokenize, resamples, sources)
+            for system, texts in test_set.systems.items()
+        }
     if options.as_json:
         objects = [{name: s.to_json() for name, s in scores.items()} for scores in found.values()]
         show_json(objects[0] if len(files) == 1 else dict(zip(files, objects, strict=True)))

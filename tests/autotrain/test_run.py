@@ -4,7 +4,7 @@ import gzip
 import shutil
 import time
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import pytest
 from fixture_types import RunNmt
@@ -43,6 +43,12 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     for name, lines in (("en", [pair.source for pair in pairs]), ("de", [pair.target for pair in pairs])):
         (folder / f"all.{name}").write_text("".join(f"{line}\n" for line in lines), "utf-8")
     return folder / "all.en", folder / "all.de"
+
+
+def test_the_preparation_of_a_text_is_shown(text: tuple[Path, Path], tmp_path: Path) -> None:
+    with patch("nmt.core.console.Progress") as progress:
+        prepare(Request(text, 1.0), tmp_path / "text")
+    assert "preparing the text" in str(progress.mock_calls)
 
 
 @pytest.mark.slow

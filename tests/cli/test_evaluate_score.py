@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import sacrebleu
@@ -35,6 +36,13 @@ def two_systems(files: tuple[Path, Path], tmp_path: Path) -> tuple[Path, Path, P
     other.write_text("The cat sat on a mat.\nA hound runs through the green grass.\n")
     paraphrase.write_text("A cat sat on the mat.\nA dog runs through green grass.\n")
     return files[0], other, files[1], paraphrase
+
+
+@pytest.mark.parametrize("command", ["score", pytest.param("compare", marks=pytest.mark.extension("comparison"))])
+def test_long_work_is_shown(run_nmt: RunNmt, two_systems: tuple[Path, Path, Path, Path], command: str) -> None:
+    with patch("nmt.core.console.Progress") as progress:
+        run_nmt(command, *two_systems[:2], "-r", two_systems[2], check=True)
+    assert {"score": "scoring", "compare": "comparing"}[command] in str(progress.mock_calls)
 
 
 def test_several_systems_and_references(run_nmt: RunNmt, two_systems: tuple[Path, Path, Path, Path]) -> None:

@@ -9,7 +9,7 @@ import typer
 from nmt.cli.common import AsJson, command, names_in, say_wrote, show_json
 from nmt.cli.evaluate import METRICS, Metrics, References, Tokenize
 from nmt.cli.inspect import Curves
-from nmt.core.console import print_table, warn
+from nmt.core.console import print_table, progress_bar, warn
 from nmt.core.errors import UserError
 from nmt.core.output import open_output
 
@@ -81,16 +81,17 @@ def compare(
     from nmt.extensions.comparison.report import print_comparison, to_html
 
     limits = limits_of(options.buckets)
-    found = run(
-        read_test_set(systems, options.reference or [], options.source),
-        options.train,
-        names_in(options.metrics),
-        options.samples,
-        options.sentences_by,
-        options.sentences,
-        options.tokenize,
-        limits,
-    )
+    with progress_bar("comparing", None):
+        found = run(
+            read_test_set(systems, options.reference or [], options.source),
+            options.train,
+            names_in(options.metrics),
+            options.samples,
+            options.sentences_by,
+            options.sentences,
+            options.tokenize,
+            limits,
+        )
     if options.html is not None:
         with open_output(options.html) as file:
             file.write(to_html(found))
