@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 from pydantic import Field
 
+from nmt.core.console import say
 from nmt.core.errors import UserError
 from nmt.core.files import check_target, explained, remove_folder, rename, replacing, sha256
 from nmt.core.output import text_file
@@ -214,6 +215,10 @@ def _partial(output: Path, files: Sequence[Path], settings: Mapping[str, Any]) -
         except UserError as error:
             if not isinstance(error.__cause__, OSError):  # the text or the settings have to change
                 remove_folder(folder)
+            raise
+        except KeyboardInterrupt:
+            if any(folder.glob("*.npz")):
+                say(f"what has been judged is kept in {folder}: the same command goes on with the rest")
             raise
     remove_folder(folder)
 

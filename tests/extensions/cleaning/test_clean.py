@@ -147,8 +147,9 @@ def test_bad_input_is_one_message_and_nothing_is_written(
 @pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files, as a full disk does")
 @pytest.mark.parametrize("kind", ["killed among the filters", "killed at the end", "full disk"])
 def test_a_stopped_run_goes_on_and_writes_the_same(
-    write: Write, sound: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+    write: Write, sound: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], kind: str,
+) -> None:  # fmt: skip
     files, settings = write([*sound[:700], ("a", ""), *sound[:3]]), CleanSettings.read(None)
     monkeypatch.setattr("nmt.extensions.cleaning.statistics.BATCH_SIZE", 100)
     run, judged, read = partial(clean.clean, (files[0], files[1])), list[int](), PairFilter.read
@@ -177,6 +178,7 @@ def test_a_stopped_run_goes_on_and_writes_the_same(
         with patch.object(clean, "render", render), pytest.raises(KeyboardInterrupt):
             run(tmp_path / "out", settings)
     assert not (tmp_path / "out").exists()
+    assert ("goes on with the rest" in capsys.readouterr().err) == kind.startswith("killed")
     for name, other in (("max_length", {"max_length": 20}), ("before", {"earlier": (np.ones(1, np.uint64),) * 2})):
         with pytest.raises(UserError, match=rf"out\.partial was begun with another {name}: "):
             run(tmp_path / "out", settings, **other)
