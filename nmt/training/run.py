@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from nmt.core.console import say, warn
 from nmt.core.device import Precision, manage_memory, pick_device, pick_precision, use_tensor_cores
 from nmt.core.errors import UserError
 from nmt.core.files import explained
+from nmt.core.jsonlines import read_object
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
 from nmt.metrics.table import score_text
@@ -124,7 +125,7 @@ def _train(
         if deadline is not None:
             trainer.end_in(deadline - time.monotonic())
         if process_group.is_main:
-            _describe(directory, recipe, data)
+            _describe(directory, recipe, data, {head.short_name for head in model.decoder.heads})
         reason = trainer.run()
         if process_group.is_main:
             _complete(directory, recipe, data, trainer)
@@ -252,9 +253,16 @@ def _write_recipe(directory: ModelDirectory, recipe: Recipe) -> None:
         file.write(recipe.to_yaml())
 
 
-def _describe(directory: ModelDirectory, recipe: Recipe, data: Data) -> None:
-    """Writes the files that are needed to read the weights."""
+def _describe(directory: ModelDirectory, recipe: Recipe, data: Data, heads: set[str]) -> None:
+    """Writes the files that are needed to read the weights, and their word alignment, which fine-tuning leaves in the
+    heads where it was."""
     _write_recipe(directory, recipe)
+    if (start := recipe.training.finetune_from) and not directory.alignment.exists():
+        with suppress(OSError, ValueError, TypeError, KeyError):  # there is no such file, or a damaged one
+            before = ModelDirectory(start).alignment
+            if heads >= {*read_object(before)["heads"]}:
+                with open_output(directory.alignment) as file:
+                    file.write(before.read_text("utf-8"))
     with explained(directory.path):
         data.vocabularies.save(directory.path)
     for hook in hooks("data_prepared"):

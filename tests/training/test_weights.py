@@ -52,6 +52,25 @@ def test_what_both_models_have_is_taken_and_the_rest_is_new(
     assert same < set(other)
 
 
+def test_word_alignment_is_read_where_the_trained_model_has_it(
+    make_recipe: RecipeMaker, trained: Path, tmp_path: Path
+) -> None:
+    options = {"finetune_from": trained, "max_steps": 1}
+    for name, written, is_kept in (
+        ("tuned", '{"heads": ["attention"], "attention": "input"}\n', True),
+        ("no such head", '{"heads": ["2:1"], "attention": "input"}\n', False),
+        ("damaged", "{", False),
+    ):
+        (trained / "alignment.json").write_text(written)
+        tuned = train(make_recipe("luong", **options), tmp_path / name)
+        assert (tuned / "alignment.json").exists() == is_kept
+    chosen = '{"heads": ["attention"], "attention": "output"}\n'
+    (tmp_path / "tuned" / "alignment.json").write_text(chosen)
+    (trained / "alignment.json").write_text('{"heads": ["attention"], "attention": "input"}\n')
+    train(make_recipe("luong", **options | {"max_steps": 2}), tmp_path / "tuned", resume=True)
+    assert (tmp_path / "tuned" / "alignment.json").read_text() == chosen, "what `nmt learn-alignment` found stays"
+
+
 def test_the_vocabulary_is_that_of_the_trained_model(
     make_recipe: RecipeMaker, tiny_corpus: Path, trained: Path, tmp_path: Path
 ) -> None:
