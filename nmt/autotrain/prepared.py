@@ -31,6 +31,7 @@ from nmt.recipe.load import load_recipe, override, shipped_recipes
 from nmt.recipe.options import validate
 from nmt.recipe.registry import hooks
 from nmt.recipe.schema import Recipe, VocabularyOptions
+from nmt.tasks import task_of
 from nmt.training.resolve import resolve
 from nmt.training.run import with_training
 from nmt.translation.languages import name_of
@@ -219,6 +220,8 @@ def prepare(request: Request, folder: Path) -> Prepared:
     """
     if others := [key for key in request.overrides if key.split(".")[:2] in OWN_KEYS]:
         raise UserError(f"{others[0]} is chosen by the command.", "Leave it out, or name a recipe, not text.")
+    if request.start and ((task := task_of(request.trained)).has_labels or not task.reads_source):
+        raise UserError(f"{request.start} does not translate.", "Name it in a recipe, as training.finetune_from.")
     vocabulary = {k.partition(".")[2]: v for k, v in request.overrides.items() if k.startswith("vocabulary.")}
     if isinstance(whole := request.overrides.get("vocabulary"), Mapping):
         vocabulary = dict(whole) | vocabulary

@@ -1,9 +1,11 @@
 """``nmt train`` with text files: a tested model, a recipe that repeats it, fine-tuning, and messages."""
 
 import gzip
+import json
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock, patch
 
 import pytest
@@ -29,7 +31,7 @@ from nmt.data.opening import open_corpus
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.weights import read_tensors
 from nmt.quickstart.embedded_corpus import splits
-from nmt.recipe.load import load_recipe
+from nmt.recipe.load import load_recipe, read_recipe
 
 TINY = {"model.encoder.num_layers": 1, "model.decoder.num_layers": 1, "model.embedding_size": 32,
         "model.encoder.num_heads": 1, "model.decoder.num_heads": 1}  # fmt: skip
@@ -143,6 +145,19 @@ def test_a_fine_tuned_model_is_resumed_in_any_folder_and_compared_with_the_one_b
     assert capsys.readouterr().out == first
     with pytest.raises(UserError, match="wasn't fine-tuned from"):
         nmt.train(*text, output=tmp_path / "tuned", resume=True, start=tmp_path)
+
+
+@pytest.mark.parametrize("model", [{"encoder": None}, {"decoder": {"type": "classifier"}, "tie": "none"}])
+def test_a_model_that_does_not_translate_is_refused_before_anything_is_written(
+    text: tuple[Path, Path], tiny_model: Path, tmp_path: Path, model: dict[str, Any]
+) -> None:
+    (start := tmp_path / "start").mkdir()
+    recipe = read_recipe(tiny_model / "recipe.yaml")[1] | {"task": None}
+    recipe["model"] |= model
+    (start / "recipe.yaml").write_text(json.dumps(recipe), "utf-8")
+    with pytest.raises(UserError, match="start does not translate"):
+        prepare(Request(text, 1.0, start=start), tmp_path / "text")
+    assert not (tmp_path / "text").exists()
 
 
 def test_few_pairs_are_trained_on_and_it_is_said_what_to_expect(
