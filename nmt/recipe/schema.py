@@ -228,10 +228,10 @@ class TrainingOptions(Options):
         4096, description="padded positions of the longer side in a batch; auto: the most that fit on the GPU"
     )
     accumulate: int = Field(1, ge=1, le=10_000, description="batches whose gradients are added up for one update")
-    finetune_from: Path | None = Field(
+    finetune_from: Annotated[Path | None, FIXED] = Field(
         None, description="a model directory whose weights and vocabulary a new run starts from: fine-tuning"
     )
-    new_vocabulary: bool = Field(
+    new_vocabulary: Annotated[bool, FIXED] = Field(
         False,
         description="with finetune_from: make a vocabulary; pieces that the trained model has keep their embeddings",
     )

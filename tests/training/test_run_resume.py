@@ -88,6 +88,7 @@ def test_what_a_run_cannot_go_on_with_is_refused(make_recipe: RecipeMaker, tmp_p
         "model.encoder.type is 'transformer', was 'recurrent'": {"system": "transformer"},
         "model.decoder.attention.type is 'dot', was 'general'": {"recipe": {"model": {"decoder": decoder}}},
         "training.metric is 'bleu', was 'loss'": {"metric": "bleu"},
+        "training.finetune_from is 'other', was None": {"finetune_from": "other"},
     }
     for message, changes in cases.items():
         with pytest.raises(UserError, match=rf"(?s){message}.*\n.*recipe\.yaml"):
