@@ -49,7 +49,7 @@ class TokenLoss:
 class _LinearCrossEntropy(torch.autograd.Function):
     """Sum of the smoothed cross-entropy of softmax(features Wᵀ + b) over N positions.
 
-    With ε spread evenly over the V classes (Szegedy et al. 2016), the loss of a position is
+    With ε spread evenly over the V classes (Szegedy et al. 2016), or as ``share_V`` says, the loss of a position is
     (1 - ε) (-log p_y) + ε/V Σ_v (-log p_v), and its gradient in the logits p - (1 - ε) onehot(y) - ε/V. The second
     part is linear in the features, so it is left out of the logits and added to the sums. This minimises passes over
     the vocabulary, which are in the type of the logits.
@@ -68,6 +68,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         real_N: Tensor | None,
         smoothing: float,
         logits_losses: Sequence[LogitsLoss],
+        share_V: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         # Autocast doesn't reach into a custom function, so its type is applied by hand.
         dtype = features_NPD.dtype
@@ -123,9 +124,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 ones_1R[0, :num_rows] = real_R
             grad_bias += (ones_1R @ grad)[0]  # several times faster than a sum over rows
         if smoothing:  # -ε/V Σ_v logit_v, over all positions at once
-            u_V = torch.full_like(bias, 1 / len(bias), dtype=wide)
+            u_V = torch.full_like(bias, 1 / len(bias), dtype=wide) if share_V is None else share_V.to(wide)
             sum_D = features_NPD.sum((0, 1), dtype=wide)
-            if weight.is_cpu:
+            if weight.is_cpu or share_V is not None:
                 mean_weight_D, mean_bias = u_V @ weight.to(wide), u_V @ bias.to(wide)
             else:  # without converting them
                 mean_weight_D, mean_bias = weight.mean(0, dtype=wide), bias.mean(dtype=wide)
@@ -149,7 +150,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             features * scale.to(features.dtype),
             (weight * scale).to(ctx.dtypes[0]),
             (bias * scale).to(ctx.dtypes[1]),
-            *(None,) * 5,
+            *(None,) * 6,
         )
 
 
@@ -207,10 +208,12 @@ def token_loss(
     features_NPD = features_NPD.to(product_dtype(features_NPD))
     weight_VD: Tensor = output.weight_VD
     bias_V: Tensor = output.bias_V
+    share_V = None
     if sample_classes is not None:
         class_C, added_C = sample_classes(target_N, len(weight_VD))
         weight_VD, bias_V = weight_VD.index_select(0, class_C), bias_V.index_select(0, class_C) + added_C
         target_N = torch.searchsorted(class_C, target_N)
+        share_V = added_C.exp() / len(output.weight_VD)  # of the words that a class stands for
     smoothed, nll = _linear_cross_entropy(
         features_NPD,
         weight_VD,
@@ -219,6 +222,7 @@ def token_loss(
         None if leaves_out else real_N,
         smoothing,
         logits_losses,
+        share_V,
     )
     return TokenLoss(smoothed, nll)
 

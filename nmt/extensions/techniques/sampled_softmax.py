@@ -3,6 +3,7 @@
 An update computes the logits of the words that are targets in its batch, and of others that are drawn from the rest of
 the vocabulary, all with the same probability. Each of these stands for (V - number of targets) / (number drawn) words,
 whose logarithm is added to its logit. The sum of exp(logit) over the vocabulary is thereby estimated without bias.
+Label smoothing gives a class as many parts as it stands for words.
 """
 
 import math

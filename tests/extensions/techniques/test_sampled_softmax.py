@@ -36,9 +36,9 @@ class Problem:
         self.target_BT = torch.randint(4, VOCABULARY, (2, 5))
         self.length_B = torch.tensor([5, 3])
 
-    def loss(self, size: int | None) -> TokenLoss:
+    def loss(self, size: int | None, smoothing: float = 0.0) -> TokenLoss:
         sample = None if size is None else sampler(size).sample_classes
-        given = self.features_BTD, self.output, self.target_BT, self.length_B, 0.0
+        given = self.features_BTD, self.output, self.target_BT, self.length_B, smoothing
         return token_loss(*given, sample_classes=sample)
 
     def gradients(self, loss: TokenLoss) -> tuple[Tensor, ...]:
@@ -72,6 +72,24 @@ def test_the_normaliser_is_right_on_average() -> None:
     expected = math.exp(problem.loss(None).nll.item())
     assert sum(draws) / len(draws) == pytest.approx(expected, rel=0.05)
     assert max(draws) > 1.1 * min(draws)
+
+
+def test_label_smoothing_is_spread_over_the_whole_vocabulary_on_average() -> None:
+    problem = Problem()
+    problem.length_B = torch.tensor([5, 5])
+
+    def effect(size: int | None, draw: int) -> Tensor:
+        gradients = []
+        for smoothing in (0.0, 0.5):
+            torch.manual_seed(draw)  # the same sample
+            gradients.append(problem.gradients(problem.loss(size, smoothing))[2])
+        return gradients[1] - gradients[0]
+
+    expected, found = effect(None, 0), torch.stack([effect(1, draw) for draw in range(100)])
+    is_target_V = torch.zeros(VOCABULARY, dtype=torch.bool)
+    is_target_V[problem.target_BT] = True
+    torch.testing.assert_close(found[:, is_target_V], expected[is_target_V].expand(100, -1), rtol=1e-4, atol=0)
+    assert found[:, ~is_target_V].mean().item() == pytest.approx(expected[~is_target_V].mean().item(), rel=1e-4)
 
 
 def test_training_computes_a_sample_and_validation_all_words(
