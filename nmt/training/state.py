@@ -101,7 +101,7 @@ class RunState:
         if self._moments in values.get("optimizer", [self._moments]):
             load_optimizer(self.optimizer, self.trained, tensors["optimizer"])
         else:
-            say(f"the moments of {self._moments} begin anew: the run had another optimizer")
+            say("the moments begin anew: the run had another optimizer")
         if self.lora is not None:
             self.lora.load(tensors["lora"])
         if self.average is not None:

@@ -106,6 +106,8 @@ def test_other_changes_are_said(make_recipe: RecipeMaker, tmp_path: Path, capsys
     assert "resuming with other settings: model.encoder.dropout is 0.1, was 0.0;" in message
     assert "training.learning_rate is 0.02, was 0.01" in message
     assert "max_steps is" not in message
+    train(make_recipe(max_steps=4, optimizer="muon"), tmp_path, resume=True)
+    assert "the moments begin anew" in said(capsys)
 
 
 def test_another_training_text_is_said(
