@@ -1,8 +1,10 @@
 """Terms of a glossary: which ones a sentence has, and whether its translation has theirs."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from nmt.core.errors import UserError, shortened
@@ -15,9 +17,6 @@ Term = tuple[str, str]
 MAX_TERMS = 20_000
 INFLECTION = 3
 """Letters at the end of a word that inflection may add or change."""
-
-
-_WHOLE = r"(?<!\w)(?:%s)(?!\w)"
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 
 
@@ -25,19 +24,16 @@ class Glossary:
     """Terms and their translations. Upper and lower case are the same; of overlapping terms the longest counts."""
 
     def __init__(self, terms: Mapping[str, str]) -> None:
-        self._terms = {
-            _key(source): (source, target)
-            for source, target in ((each.translate(INVISIBLE), target) for each, target in terms.items())
-            if _key(source) and target.strip()
-        }
-        names = ((" ".join(term[0].split()), term) for term in self._terms.values())
-        patterns: dict[bool, list[tuple[str, Term]]] = {True: [], False: []}
-        for name, term in sorted(names, key=lambda named: len(named[0]), reverse=True):
-            pattern = re.sub(r"\\ ", r"\\s+", re.escape(name)) + "()"  # the empty group tells which term was found
-            patterns[_has_spaces(name)].append((pattern, term))
-        self._ordered = [term for _, term in patterns[True] + patterns[False]]
-        whole, anywhere = ("|".join(p for p, _ in patterns[has_spaces]) or r"(?!)" for has_spaces in (True, False))
-        self._pattern = re.compile(rf"{_WHOLE % whole}|{anywhere}", re.IGNORECASE)
+        texts = ((each.translate(INVISIBLE), target) for each, target in terms.items())
+        self._terms = {_key(source): (source, target) for source, target in texts if _key(source) and target.strip()}
+        own = reversed(self._terms.values())  # so that the first of those that differ in case counts
+        self._folded = {"".join(map(_folded, " ".join(term[0].split()))): term for term in own}
+        self._keys, self._longest = sorted(self._folded), max(map(len, self._folded), default=0)
+        self._shorter, last = dict[str, str](), ""  # the longest other key that each begins with
+        for key in self._keys:
+            while not key.startswith(last):
+                last = self._shorter[last]
+            self._shorter[key], last = last, key
 
     @classmethod
     def load(cls, path: Path) -> "Glossary":
@@ -75,11 +71,23 @@ class Glossary:
 
     def occurrences(self, source: str) -> list[tuple[Term, tuple[int, int]]]:
         """Returns the terms of a sentence in order, each with its characters ``source[begin:end]``."""
-        return [(self._term(match), match.span()) for match in self._pattern.finditer(source)]
-
-    def _term(self, match: re.Match[str]) -> Term:
-        # The pattern takes more letters for the same than the keys, such as İ and i.
-        return self._terms.get(_key(match.group())) or self._ordered[(match.lastindex or 0) - 1]
+        # A pattern of all terms would try each at each place, for minutes, while other threads wait.
+        places, found, end = [match.start() for match in re.finditer(r"\s+|\S|\Z", source)], {}, 0
+        text = "".join(_folded(source[place]) for place in places[:-1])
+        is_word = [letter.isalnum() or letter == "_" for letter in f" {text} "]  # of the letter before each place
+        for begin in range(len(text)):
+            before = bisect_right(self._keys, text[begin : begin + self._longest]) if begin >= end else 0
+            key = self._keys[before - 1] if before else ""
+            while key and not (
+                text.startswith(key, begin)
+                and not (_has_spaces(key) and is_word[begin] | is_word[begin + len(key) + 1])
+            ):
+                key = self._shorter[key]
+            if key:
+                end = begin + len(key)
+                found[places[begin], places[end]] = key
+        # Some terms, such as ılık and ilik, differ in more than case.
+        return [(self._terms.get(_key(source[slice(*at)])) or self._folded[key], at) for at, key in found.items()]
 
     def terms_in(self, source: str) -> list[Term]:
         """Returns the terms of a sentence, in order, each once."""
@@ -103,6 +111,13 @@ def _key(term: str) -> str:
     return " ".join(term.lower().split())
 
 
+@cache
+def _folded(letter: str) -> str:
+    """Returns the same for all that patterns take for the same letter, such as s, S and ſ."""
+    upper = letter.upper()
+    return " " if letter.isspace() else (upper if len(upper) == 1 else letter).lower()[0]
+
+
 def has_form(text: str, term: str) -> bool:
     """Returns whether a text has a term with words that may end differently."""
     words = []
@@ -110,7 +125,7 @@ def has_form(text: str, term: str) -> bool:
         stem = word[: max(len(word) - INFLECTION + 1, min(len(word), 4))]
         words.append(rf"{re.escape(stem)}\w{{0,{len(word) - len(stem) + INFLECTION}}}")
     pattern = r"\s+".join(words)
-    return re.search(_WHOLE % pattern if _has_spaces(term) else pattern, text, re.IGNORECASE) is not None
+    return re.search(rf"(?<!\w){pattern}(?!\w)" if _has_spaces(term) else pattern, text, re.IGNORECASE) is not None
 
 
 def _has_spaces(term: str) -> bool:

@@ -35,6 +35,13 @@ def test_terms_that_only_the_pattern_takes_for_the_same_are_found_in_little_time
     glossary, start = Glossary({f"w{number}ss": "x" for number in range(2_000)}), time.process_time()
     assert glossary.terms_in("w1999ſſ " * 200) == [("w1999ss", "x")]
     assert time.process_time() - start < 5
+    alike, start = (
+        Glossary({f"{'a ' * (97 - number % 50)}{number}": "x" for number in range(1_000)}),
+        time.process_time(),
+    )
+    assert alike.terms_in(f"{'a ' * 2_500} 999") == [(f"{'a ' * 48}999", "x")]
+    assert time.process_time() - start < 1
+    assert [term for term, _ in Glossary({"ılık": "warm", "ilik": "marrow"}).terms_in("Ilık, ilik")] == ["ılık", "ilik"]
 
 
 def test_terms_of_scripts_without_spaces_are_found_anywhere() -> None:
