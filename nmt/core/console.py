@@ -34,6 +34,7 @@ _silent = False
 _last_message = time.monotonic()
 _on_warning: Callable[[str], None] | None = None
 
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}  # which terminals obey
 ROOMY = 120  # characters of a terminal that has room for the figures and a bar
 
 SPEED_PERIOD = 300.0
@@ -58,7 +59,7 @@ def say(message: str) -> None:
     global _last_message
     _last_message = time.monotonic()
     if not _quiet:
-        stderr.print(message, markup=False, soft_wrap=True)
+        stderr.print(message.translate(_CONTROLS), markup=False, soft_wrap=True)
 
 
 def quoted(*words: object) -> str:
@@ -82,7 +83,7 @@ def warn(message: str) -> None:
     if _on_warning is not None:
         _on_warning(message)
     elif not _silent:
-        stderr.print(f"Warning: {message}", style="yellow", markup=False, soft_wrap=True)
+        stderr.print(f"Warning: {message.translate(_CONTROLS)}", style="yellow", markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -98,9 +99,9 @@ def warnings_to(function: Callable[[str], None]) -> Iterator[None]:
 
 def show_error(error: UserError) -> None:
     """Shows an error in red, and its remedy."""
-    stderr.print(f"Error: {error.message}", style="bold red", markup=False, soft_wrap=True)
+    stderr.print(f"Error: {error.message.translate(_CONTROLS)}", style="bold red", markup=False, soft_wrap=True)
     if error.remedy:
-        stderr.print(error.remedy, markup=False, soft_wrap=True)
+        stderr.print(error.remedy.translate(_CONTROLS), markup=False, soft_wrap=True)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
@@ -109,9 +110,9 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str 
     stdout = Console(highlight=False, markup=False, emoji=False)
     table = Table(box=box.SIMPLE_HEAD if stdout.is_terminal else None, pad_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(Text(column), justify="right" if index else "left", overflow="fold")
+        table.add_column(Text(column.translate(_CONTROLS)), justify="right" if index else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        table.add_row(*(Text(cell.translate(_CONTROLS)) if isinstance(cell, str) else cell for cell in row))
     if title:
         stdout.print(f"\n{title}", style="bold")
     if not stdout.is_terminal:
