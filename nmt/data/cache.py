@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress
+from os.path import isfile
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self
 
@@ -192,17 +193,18 @@ def encode_corpus(
     for annotation in annotations:
         key += f" {annotation.name} {annotation.width} {annotation.fingerprint()}"
     directory = cache_directory() / "corpora" / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
-    if not (directory / "meta.json").is_file():
+    if not isfile(directory / "meta.json"):  # not is_file(), which raises where the folder can't be read
         try:
             directory.parent.mkdir(parents=True, exist_ok=True)
             with (
                 shared(directory.parent),
                 tempfile.TemporaryDirectory(".tmp", ".nmt-", directory.parent, ignore_cleanup_errors=True) as temporary,
             ):
-                _write(Path(temporary), text, vocabularies, max_length, on_progress, annotations)
-                if not (directory / "meta.json").is_file():  # or another process was faster
+                (written := Path(temporary, "ids")).mkdir()  # others may read it, unlike the folder that it is in
+                _write(written, text, vocabularies, max_length, on_progress, annotations)
+                if not isfile(directory / "meta.json"):  # or another process was faster
                     shutil.rmtree(directory, ignore_errors=True)
-                    move(Path(temporary), directory)
+                    move(written, directory)
         except OSError as error:
             raise UserError(
                 f"The encoded corpus can't be written to {directory}: {error.strerror or error}.",

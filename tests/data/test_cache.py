@@ -1,8 +1,12 @@
 """Encoded corpora: what is dropped, and when the cache is used, renewed or refused."""
 
+import errno
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -135,3 +139,23 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     assert cache_directory() == Path("/two/nmt")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_directory() == Path.home() / ".cache" / "nmt"
+
+
+@pytest.mark.posix
+def test_a_cache_of_several_users_is_read_by_all_or_refused_with_a_message(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode_corpus(text := Text([("a", "b")]), vocabularies(), 3)
+    [folder] = entries(cache)
+    assert folder.stat().st_mode == cache.stat().st_mode  # as the umask has it
+    real = os.stat
+
+    def stat(path: Any, *args: Any, **options: Any) -> os.stat_result:
+        if str(path).startswith(f"{folder}{os.sep}"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    monkeypatch.setattr("nmt.data.cache.move", Mock(side_effect=OSError(errno.ENOTEMPTY, "Directory not empty")))
+    with pytest.raises(UserError, match=r"(?s)can't be written.*NMT_CACHE"):
+        encode_corpus(text, vocabularies(), 3)
