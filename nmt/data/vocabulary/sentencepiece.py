@@ -25,7 +25,8 @@ class SentencePieceVocabulary(Vocabulary):
         self._processor = sentencepiece.SentencePieceProcessor()
         try:
             self._processor.LoadFromSerializedProto(proto)
-        except (RuntimeError, OSError):
+            list(map(self.token, range(len(self))))  # each is UTF-8
+        except (RuntimeError, OSError, UnicodeDecodeError):
             raise UserError("This is not a sentencepiece model.", "Name a .model file made by sentencepiece.") from None
         self.pad, self.unk = self._processor.pad_id(), self._processor.unk_id()
         self.sos, self.eos = self._processor.bos_id(), self._processor.eos_id()

@@ -244,3 +244,11 @@ def test_an_outside_vocabulary_is_learned_saved_and_loaded(train_tiny: TrainTiny
     assert [found.source.token(i) for i in ids] == ["▁D", "e", "r", "▁H", "u", "n", "d"]
     assert found.source.decode(ids) == "Der Hund"
     assert load_recipe(directory / "recipe.yaml").plugins == {__name__: ""}  # without it the model can't be loaded
+
+
+def test_a_sentencepiece_model_with_a_piece_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    """It was damaged, or made to stop a server at the first sentence that has the piece."""
+    content = train("bpe").source.to_bytes()
+    (path := tmp_path / "vocabulary.model").write_bytes(content.replace("ä".encode(), b"\xff\xff", 1))
+    with pytest.raises(UserError, match=r"vocabulary\.model: This is not a sentencepiece model"):
+        Vocabularies.load(path)
