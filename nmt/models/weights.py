@@ -85,14 +85,15 @@ def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
     broken = [name for name, tensor in weights.items() if not _is_finite(tensor)]
     if broken:
         raise UserError(
-            f"{path} holds numbers that are not finite, in {broken[0]!r} ({len(broken)} of {len(weights)} tensors).",
-            "The training run has diverged or the file is damaged: use another checkpoint, or train again.",
+            f"{path} holds numbers that are not finite floats, in {broken[0]!r} ({len(broken)} of {len(weights)}).",
+            "The run has diverged, or the file is damaged or quantised: use another checkpoint, or train again.",
         )
 
 
 def _is_finite(tensor: Tensor) -> bool:
-    """Returns whether all numbers are finite, without the temporary tensors of ``isfinite``."""
-    return not tensor.numel() or all(bool(end.isfinite()) for end in tensor.aminmax())  # NaN is both ends
+    """Returns whether all numbers are finite, without the temporary tensors of ``isfinite``: NaN is both ends."""
+    is_known = tensor.is_floating_point() and tensor.itemsize > 1  # not quantised, nor complex
+    return is_known and (not tensor.numel() or all(bool(end.isfinite()) for end in tensor.aminmax()))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

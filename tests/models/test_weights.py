@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from nmt.core.errors import UserError
-from nmt.models.weights import read_tensors
+from nmt.models.weights import read_tensors, read_weights, write_tensors
 
 
 @pytest.mark.posix
@@ -24,3 +25,10 @@ def test_a_file_larger_than_memory_is_refused_with_its_size(tmp_path: Path) -> N
             read_tensors(path)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.complex64, torch.uint16, torch.int8], ids=str)
+def test_numbers_of_types_that_no_model_is_saved_in_are_refused(tmp_path: Path, dtype: torch.dtype) -> None:
+    write_tensors({"layer.weight": torch.ones(2, 3).to(dtype)}, path := tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match=r"not finite floats, in 'layer\.weight'.*\n.*quantised"):
+        read_weights(path)
