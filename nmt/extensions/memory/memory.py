@@ -223,7 +223,7 @@ class TranslationMemory:
 
     def _connect(self) -> sqlite3.Connection:
         """Opens the database, and makes its tables if there are none. A database with other tables is refused."""
-        mode = "rwc" if os.access(self.path.parent, os.W_OK) else "ro&immutable=1"
+        mode = "rwc" if os.access(self.path.parent, os.W_OK) else "ro"
         with self._errors():
             address = f"{self.path.resolve().as_uri()}?mode={mode}"
             connection = sqlite3.connect(address, SECONDS, isolation_level=None, check_same_thread=False, uri=True)

@@ -123,6 +123,17 @@ def test_bytes_in_place_of_the_text_of_an_entry_are_refused_wherever_it_is_read(
             memory.exact("Ein alter Hund schläft.")
 
 
+def test_a_reader_without_write_access_sees_what_others_write(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = TranslationMemory(folder)
+    writer.add([(f"Satz {i}.", "old") for i in range(1000)])
+    with monkeypatch.context() as patched:
+        patched.setattr("os.access", lambda path, mode: False)  # as of a read-only volume
+        reader = TranslationMemory(folder)
+        assert reader.exact("Satz 5.").target == "old"
+    writer.add([("Satz 5.", "new"), *((f"Neu {i}.", "x" * 200) for i in range(1000))])
+    assert [reader.exact("Satz 5.").target, len(list(reader))] == ["new", 2000]
+
+
 def test_many_writers_lose_nothing(folder: Path) -> None:
     start = threading.Barrier(4)
 
