@@ -126,6 +126,7 @@ class TranslationMemory:
         checked = (_checked(each if isinstance(each, Entry) else Entry(*each), now) for each in entries)
         with self._errors(), contextlib.closing(self._connect()) as connection:
             connection.create_function("split", 1, lambda source: " ".join(_WORD.findall(source)))
+            connection.execute("PRAGMA cache_spill = OFF")  # readers wait for the commit alone, not for the entries
             connection.execute("BEGIN IMMEDIATE")
             before, last = connection.total_changes, _count(connection)  # nothing is deleted: ids are 1, 2 and so on
             connection.executemany(_UPSERT, checked)

@@ -134,6 +134,14 @@ def test_a_reader_without_write_access_sees_what_others_write(folder: Path, monk
     assert [reader.exact("Satz 5.").target, len(list(reader))] == ["new", 2000]
 
 
+def test_readers_do_not_wait_while_many_entries_are_added(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SECONDS", 0.1)
+    reader = TranslationMemory(folder)
+    reader.add([("Satz.", "Sentence.")])
+    pairs = ((f"{i} {reader.exact('Satz.').target} {'x' * 1000}", "y" * 1000) for i in range(4000))
+    assert TranslationMemory(folder).add(pairs) == 4000
+
+
 def test_many_writers_lose_nothing(folder: Path) -> None:
     start = threading.Barrier(4)
 
