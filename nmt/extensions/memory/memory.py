@@ -98,6 +98,8 @@ class TranslationMemory:
         files.check()
         self.path, self._lock = files.file("memory.sqlite*"), threading.Lock()
         self._reader: sqlite3.Connection | None = None
+        self._inode = 0
+        """Of the file that the reader has open."""
         self._select("SELECT 1")
 
     def __len__(self) -> int:
@@ -218,8 +220,11 @@ class TranslationMemory:
     def _select(self, query: str, *values: str) -> list[Any]:
         """Returns the rows of a query; none as long as there is no database."""
         with self._errors(), self._lock:
-            if self._reader is None and self.path.exists():
-                self._reader = self._connect()
+            inode = self.path.stat().st_ino if self.path.exists() else 0
+            if inode != self._inode:  # the file was deleted, or another one has taken its place
+                self.close()
+            if self._reader is None and inode:
+                self._reader, self._inode = self._connect(), inode
             return self._reader.execute(query, values).fetchall() if self._reader is not None else []
 
     def _connect(self) -> sqlite3.Connection:

@@ -142,6 +142,19 @@ def test_readers_do_not_wait_while_many_entries_are_added(folder: Path, monkeypa
     assert TranslationMemory(folder).add(pairs) == 4000
 
 
+@pytest.mark.posix
+def test_a_file_that_is_replaced_or_deleted_is_not_read_any_more(folder: Path) -> None:
+    memory = TranslationMemory(folder)
+    memory.add([("a", "old")])
+    backup = shutil.copyfile(memory.path, folder / "backup")
+    assert memory.exact("a").target == "old"
+    memory.path.unlink()
+    assert memory.exact("a") is None
+    backup.rename(memory.path)
+    memory.add([("a", "new")])
+    assert memory.exact("a").target == "new"
+
+
 def test_many_writers_lose_nothing(folder: Path) -> None:
     start = threading.Barrier(4)
 
