@@ -41,7 +41,7 @@ def is_possible_number(value: float) -> bool:
 
 
 class BrokenModel(UserError):
-    """A model computes results that are not finite: no input is wrong, but the model or a setting."""
+    """No input is wrong, but the model, a file beside it or a setting: results are not finite, a memory is damaged."""
 
 
 class Problems(list[UserError]):

@@ -18,7 +18,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-from nmt.core.errors import UserError, shortened
+from nmt.core.errors import BrokenModel, UserError, shortened
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import INVISIBLE
 from nmt.translation.glossary import Glossary
@@ -214,7 +214,7 @@ class TranslationMemory:
         rows = self._select(f"SELECT source, target, changed FROM entries {condition}", *values)
         if not all(isinstance(value, str) for row in rows for value in row):
             message = f"{self.path} is damaged: a column of an entry is not text."
-            raise UserError(message, "Restore the file from a backup, or delete it and import the corrections again.")
+            raise BrokenModel(message, "Restore the file from a backup, or delete it and import the corrections again.")
         return [Entry(*row) for row in rows]
 
     def _select(self, query: str, *values: str) -> list[Any]:
@@ -242,7 +242,7 @@ class TranslationMemory:
                 connection.execute("COMMIT")
             if {row[0] for row in connection.execute(_TABLES)} != set(SCHEMA):
                 connection.close()
-                raise UserError(f"{self.path} is not a translation memory of this version.", "Move it elsewhere.")
+                raise BrokenModel(f"{self.path} is not a translation memory of this version.", "Move it elsewhere.")
         return connection
 
     @contextlib.contextmanager
@@ -251,7 +251,7 @@ class TranslationMemory:
             yield
         except sqlite3.Error as error:
             remedy = "Check that the folder can be written; restore or delete the file if it is damaged."
-            raise UserError(f"{self.path} can't be used: {error}.", remedy) from None
+            raise BrokenModel(f"{self.path} can't be used: {error}.", remedy) from None
 
 
 def _count(connection: sqlite3.Connection) -> int:

@@ -276,6 +276,8 @@ def test_corrections_answer_at_once(own_model: Path, serve: Callable[..., Any]) 
     missing = server.request("/suggest", {"q": "a", **DIRECTION})
     assert (missing.status, missing.json["error"]) == (400, "Invalid request: missing s parameter")
     assert server.request("/frontend/settings").json["suggestions"]
+    (own_model / "memory.sqlite").write_bytes(b"nonsense" * 1000)  # no request is to blame for that
+    assert [server.translate("a").status, server.request("/v1/feedback", correction).status] == [500, 500]
 
 
 def test_corrections_with_an_api_key(own_model: Path, serve: Callable[..., Any]) -> None:
