@@ -152,12 +152,15 @@ class EncodedCorpus:
 
         def read(name: str, suffix: str, dtype: str, width: int | None = None) -> Rows:
             offsets = _mapped(directory / f"{name}.offsets", np.int64, empty=False)
-            return Rows.mapped(directory / f"{name}.{suffix}", dtype, offsets, width)
+            path, size = directory / f"{name}.{suffix}", offsets[-1] * np.dtype(dtype).itemsize * (width or 1)
+            if len(offsets) != len(self.lines) + 1 or path.stat().st_size != size:
+                raise ValueError(f"{path.name} does not fit the other files")
+            return Rows.mapped(path, dtype, offsets, width)
 
         self.counts = Counts(**meta["counts"])
+        self.lines: npt.NDArray[np.int64] = _mapped(directory / "lines", np.int64, empty=not self.counts.kept)
         self.source, self.target = (read(side, "ids", meta["dtype"]) for side in ("source", "target"))
         self.sides: ParallelIds = self.source, self.target
-        self.lines: npt.NDArray[np.int64] = _mapped(directory / "lines", np.int64, empty=not self.counts.kept)
         self.annotations = {name: read(name, "int32", "int32", n) for name, n in meta["annotations"].items()}
         """Annotations of each pair, by name. [num_rows, width]"""
 

@@ -126,6 +126,12 @@ def test_a_cache_that_somebody_cleaned_in_part_is_made_again(cache: Path) -> Non
     (folder / "meta.json").unlink()
     assert len(encode_corpus(text, vocabularies(), 9)) == 2
     assert json.loads((folder / "meta.json").read_text())["counts"]["kept"] == 2
+    for name in ("lines", "source.ids", "target.ids", "source.offsets"):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: len(content) // 16 * 8])
+        with pytest.raises(UserError, match="is damaged"):
+            encode_corpus(text, vocabularies(), 9)
+        (folder / name).write_bytes(content)
     (folder / "source.ids").unlink()
     with pytest.raises(UserError, match="is damaged"):
         encode_corpus(text, vocabularies(), 9)
