@@ -289,6 +289,8 @@ def _most_alike(items: Sequence[_SentenceJob], wanted: _SentenceJob, size: int) 
 
 def _answer(future: "Future[Any]", function: Callable[[], Any]) -> None:
     """Give a future the result of a function or its error; one that was cancelled stays so."""
+    if future.cancelled():  # nobody waits for it any more
+        return
     with contextlib.suppress(InvalidStateError):
         try:
             result = function()

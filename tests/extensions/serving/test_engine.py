@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import pytest
@@ -84,6 +85,15 @@ def test_what_is_cancelled_during_its_batch_is_not_searched_to_its_end(
     release.set()
     assert texts([futures[1]]) == [translator.translate([german[1]])[0].text]
     assert len(partial) == 1
+
+
+def test_a_call_that_is_cancelled_before_its_turn_is_not_made(engine: Engine, hold: Hold) -> None:
+    release, made = hold(engine), list[int]()
+    futures = [engine.call(partial(made.append, number)) for number in range(2)]
+    futures[0].cancel()
+    release.set()
+    futures[1].result(30)
+    assert made == [1]
 
 
 def test_partial_translations_grow(engine: Engine, translator: Translator, german: list[str]) -> None:
