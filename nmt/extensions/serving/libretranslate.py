@@ -251,7 +251,11 @@ class _Files:
         """Keeps a file. Returns a random name for it."""
         key = f"{uuid.uuid4()}.{name[-100:]}"
         path = self._folder / key[:36]
-        path.write_bytes(content)
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise ApiError(507, f"The translated file can't be kept: {str(error.strerror).lower()}") from error
         self._files[key] = time.monotonic(), len(content), path
         oldest, num_bytes = time.monotonic() - KEPT_SECONDS, 0
         for number, (other, (added, size, path)) in enumerate(reversed(list(self._files.items()))):

@@ -1,6 +1,7 @@
 """The API of LibreTranslate, as its clients use it."""
 
 import contextlib
+import errno
 import gc
 import logging
 import threading
@@ -341,4 +342,12 @@ def test_translated_files_take_a_bounded_space(tmp_path: Path, monkeypatch: pyte
         with contextlib.suppress(ApiError):
             kept.append(len(files.find(name).read_bytes()))
     assert kept == [100, 850]
+
+    def filling(path: Path, content: bytes) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", filling)
+    with pytest.raises(ApiError, match="can't be kept: no space left on device"):
+        files.add("b.txt", b"b")
     assert len(list(tmp_path.iterdir())) == 2
