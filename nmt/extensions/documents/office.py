@@ -76,6 +76,7 @@ _CODE = re.compile(r'(&(?:"[^"]*"|K[\dA-Fa-f]{6}|\d{1,3}|.))', re.DOTALL)
 """Codes in headers and footers of a workbook, ECMA-376 18.3.1.46."""
 _ESCAPED = re.compile(r"_x([\dA-Fa-f]{4})_")
 """A character in XML of Office, ECMA-376 22.9.2.19."""
+_RETURN = re.compile(rb"(?<!_x005F)_x000D_")
 _FORMULAS = [
     *(f"{X}{name}" for name in ("f", "formula", "formula1", "formula2", "calculatedColumnFormula", "definedName")),
     "{http://schemas.microsoft.com/office/excel/2006/main}f",
@@ -268,6 +269,7 @@ class _Archive(Archive):
                 self.literals |= inner.literals
             elif self.kind.parts.fullmatch(name) or _PROPERTIES.fullmatch(name):
                 is_book = self.kind is PACKAGES[".epub"]
+                content = _RETURN.sub(b"&#13;", content) if self.kind.has_cells else content  # of lines from Windows
                 root = parse_xml(_ENTITY.sub(_numeric, content) if is_book else content, may_have_type=is_book)
                 if self.kind.has_cells:  # Writer doesn't compute the formulas of its tables again
                     _compute_again(root)

@@ -100,6 +100,14 @@ def test_a_workbook_keeps_what_its_formulas_need() -> None:
         translate_document("a.xlsx", packed(parts), translate, only=["Hund"])
 
 
+def test_the_escaped_end_of_a_line_in_a_cell_is_no_text() -> None:
+    texts = "<si><t>Der Hund_x000D_\nDie Katze</t></si><si><t>Kopf_x000D_\nHund</t></si>"
+    table = f'<table {X}><tableColumn name="Kopf_x000D__x000A_Hund"/></table>'
+    found, reasons = translated(".xlsx", {"xl/sharedStrings.xml": f"<sst {X}>{texts}</sst>", "xl/table1.xml": table})
+    assert "dog the&#13;\ncat Die<" in found["xl/sharedStrings.xml"]
+    assert reasons["Kopf Hund"] == "a formula compares with it"  # it is the name of the column, which stays
+
+
 def test_the_workbook_of_a_chart_is_translated_with_it() -> None:
     document = f"<w:document {W}><w:p><w:r><w:t>Der Hund</w:t></w:r></w:p></w:document>"
     inner = packed({"xl/sharedStrings.xml": f"<sst {X}><si><t>Der Hund</t></si></sst>"})
