@@ -180,6 +180,10 @@ def prepare_data(
                 "to null to hold out training pairs, or to {source: FILE, target: FILE}."
             )
         held_out = validation_set(valid_text, encoded_valid, np.arange(len(encoded_valid)))
+        has_tag = (vocabularies.source.tags_of(task.reader.current(line)) for line in held_out.sources)
+        if options.corpora and all(corpus.tag for corpus in options.corpora) and not all(has_tag):
+            tags = ", ".join(symbols_of(options.corpora)[0])
+            warn(f"{valid_text.name}: source lines have no tag, with which all training lines begin: {tags}.")
     else:
         parts[0], held_out = _hold_out(recipe, train_texts[0], encoded[0])
     for technique, part in product(techniques.values(), parts):

@@ -427,3 +427,15 @@ def test_pairs_are_held_out_of_the_first_corpus(make_recipe: RecipeMaker, tiny_c
     found = prepare_data(make_recipe(max_steps=1, recipe={"data": data}))
     assert [len(part) for part in found.train] == [38, 40]
     assert all(source.startswith("<2en> ") for source in found.valid.sources)
+
+
+def test_validation_text_without_the_tags_of_all_training_text_is_warned_of(
+    make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "val.de").write_text("<2en> Der Hund\n<2en> Die Katze\n", "utf-8")
+    (tmp_path / "val.en").write_text("The dog\nThe cat\n", "utf-8")
+    tagged = {side: str(tmp_path / f"val.{code}") for side, code in (("source", "de"), ("target", "en"))}
+    for valid, tag, is_warned in (("val", "<2en>", True), (tagged, "<2en>", False), ("val", None, False)):
+        corpora = [corpus(tiny_corpus, tag="<2en>"), corpus(tiny_corpus, "more", tag=tag)]
+        prepare_data(make_recipe(max_steps=1, recipe={"data": {"corpora": corpora, "valid": valid}}))
+        assert ("have no tag, with which all training lines begin: <2en>." in capsys.readouterr().err) == is_warned
