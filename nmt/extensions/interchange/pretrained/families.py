@@ -109,6 +109,7 @@ class Config(BaseModel):
     num_beams: int = Field(1, ge=1, le=1000)
     length_penalty: float = Field(1.0, ge=0)
     early_stopping: bool | str | None = False
+    no_repeat_ngram_size: int = Field(0, ge=0)
 
     @property
     def target_size(self) -> int:

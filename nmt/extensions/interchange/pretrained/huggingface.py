@@ -106,6 +106,7 @@ def _recipe(
             beam_size=config.num_beams if config.num_beams > 1 else 5,
             alpha=config.length_penalty,
             early_stopping=EARLY_STOPPING.get(config.early_stopping, "likely"),
+            logits_processors={"no_repeat_ngram": {"size": size}} if (size := config.no_repeat_ngram_size) else {},
         ),
     )
     return resolve(recipe)
