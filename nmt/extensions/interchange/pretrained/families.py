@@ -102,7 +102,9 @@ class Config(BaseModel):
     vocab_size: int = Field(50265, ge=4, le=10_000_000)
     decoder_vocab_size: int | None = Field(None, ge=4, le=10_000_000)
     pad_token_id: int = 1
-    eos_token_id: int = 2
+    eos_token_id: Annotated[
+        int, BeforeValidator(lambda ids: ids[0] if isinstance(ids, list) and len(ids) == 1 else ids)
+    ] = 2
     decoder_start_token_id: int | None = None
     share_encoder_decoder_embeddings: bool = True
     tie_word_embeddings: bool = True

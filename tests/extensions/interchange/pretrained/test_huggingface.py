@@ -259,9 +259,9 @@ def test_the_search_is_that_of_generation_config_and_then_of_config(
     assert (decoding.beam_size, decoding.length_penalty, decoding.alpha, decoding.early_stopping) == expected
 
 
-def test_repeated_ngrams_are_forbidden_as_generation_config_says(tmp_path: Path) -> None:
+def test_repeated_ngrams_and_eos_are_those_of_generation_config(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "folder")
-    write_json(folder / "generation_config.json", {"no_repeat_ngram_size": 2})
+    write_json(folder / "generation_config.json", {"no_repeat_ngram_size": 2, "eos_token_id": [0]})
     decoding = nmt.load(import_huggingface(folder, tmp_path / "model").path, "cpu").recipe.decoding
     assert decoding.logits_processors == {"no_repeat_ngram": {"size": 2}}
 
