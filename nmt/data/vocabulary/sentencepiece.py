@@ -156,8 +156,8 @@ def _explained(problem: str, size: int, where: str, is_limit: bool) -> UserError
         return UserError(message, f"Give --set vocabulary.size={limit[1]} or less.")
     if smallest := re.search(r"smaller than required_chars\. (\d+) vs (\d+)", problem):
         room = f"leaves room for {size - len(SPECIALS)} more" if is_limit else f"is {size}"
-        message = f"{where} has {smallest[2]} different characters and specials, but vocabulary.size {room}."
-        return UserError(message, "Raise vocabulary.size, or lower vocabulary.character_coverage.")
+        message = f"{where} needs {smallest[2]} pieces for characters and specials, but vocabulary.size {room}."
+        return UserError(message, "Raise it, or lower vocabulary.character_coverage; byte_fallback takes 256 pieces.")
     if "sentences_.empty()" in problem or "Input corpus is empty" in problem:
         return no_text(where)
     message = f"sentencepiece can't make a vocabulary from {where}: {problem}"

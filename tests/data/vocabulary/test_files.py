@@ -160,8 +160,10 @@ def test_a_size_beyond_what_the_text_gives_names_the_limit_and_the_limit_works(k
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
 def test_a_size_below_the_alphabet_names_it(kind: str) -> None:
-    with pytest.raises(UserError, match=r"(?s)different characters.*vocabulary\.size is 10.*Raise"):
+    with pytest.raises(UserError, match=r"(?s)for characters and specials.*vocabulary\.size is 10.*Raise"):
         train(kind, size=10)
+    with pytest.raises(UserError, match=r"needs 3\d\d pieces for.*\n.*byte_fallback takes 256"):
+        train(kind, size=120, byte_fallback=True)
 
 
 @pytest.mark.parametrize("kind", SIZES)
