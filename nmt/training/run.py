@@ -116,8 +116,9 @@ def _train(
         sink = stack.enter_context(sinks) if process_group.is_main else lambda event: None
         trainer = Trainer(recipe, objective, batches, validator, directory.path, sink, process_group)
         processes = f"{process_group.size} processes, " if process_group.size > 1 else ""
+        num_trained = sum(each.numel() for each in trainer.trained.values() if each.requires_grad)
         say(
-            f"{model.num_parameters:,} parameters, {data.num_pairs:,} training pairs in "
+            f"{num_trained:,} parameters, {data.num_pairs:,} training pairs in "
             f"{len(batches)} batches an epoch, {processes}{run.device.type} {run.precision}"
         )
         if run.checkpoint:

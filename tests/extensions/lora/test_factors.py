@@ -1,5 +1,6 @@
 """LoRA: what is trained, what stays, and exact resumes."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,10 @@ def test_lora_changes_the_chosen_matrices_by_a_matrix_of_low_rank(
     assert found - matrices == {"decoder.norm.weight", "decoder.norm.bias"}
     for name in matrices:
         assert torch.linalg.matrix_rank(after[name] - before[name], atol=1e-5) <= 2
-    assert f"LoRA of rank 2 in {len(matrices)} matrices" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert f"LoRA of rank 2 in {len(matrices)} matrices" in said
+    [(num_trained, num_told)] = re.findall(r": ([\d,]+) of [\d,]+ are trained\n([\d,]+) parameters", said)
+    assert num_trained == num_told
     assert load(tuned, "cpu").translate(["eins zwei"])  # a model directory as any other
 
 
