@@ -1,7 +1,7 @@
 """A trained model with its vocabularies, as all parts of a translation use it."""
 
 from collections.abc import Callable
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
@@ -54,7 +54,11 @@ class LoadedModel:
         self.has_own_searcher = searcher is None
         self.searcher: Searcher = searcher or self.search_with(model)
         self.has_warned_of_tags = False
-        self._attached: dict[Callable[[Any], Any], Any] = {}
+        self._attached: dict[Callable[[Any], Any] | int, Any] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what another process needs; what extensions keep is made anew there."""
+        return self.__dict__ | {"_attached": {}}
 
     @cached_property
     def aligner(self) -> AttentionAligner:
@@ -79,9 +83,7 @@ class LoadedModel:
 
     def search_with(self, model: Model) -> Searcher:
         """Returns a searcher for this translator that PyTorch computes with a model or an ensemble."""
-        return ModelSearcher(
-            model, self.vocabularies, self.task.search, self.precision, lru_cache(self._make_shortlist), repeats=True
-        )
+        return ModelSearcher(model, self.vocabularies, self.task.search, self.precision, self._shortlist, repeats=True)
 
     def replaced(self, **changes: Any) -> Self:
         """Returns a translator with other arguments of the constructor, such as ``recipe`` or ``searcher``."""
@@ -96,10 +98,11 @@ class LoadedModel:
         """
         return changed(self.recipe.decoding, decoding)
 
-    def _make_shortlist(self, size: int) -> ShortlistSearch:
-        make = provided("shortlist", "decoding.shortlist")
-        search: ShortlistSearch = make(self.aligner.lexicon, self.vocabularies, size)
-        return search
+    def _shortlist(self, size: int) -> ShortlistSearch:
+        if size not in self._attached:
+            make = provided("shortlist", "decoding.shortlist")
+            self._attached[size] = make(self.aligner.lexicon, self.vocabularies, size)
+        return cast("ShortlistSearch", self._attached[size])
 
     def encode_source(self, line: str) -> list[int]:
         """The ids of a source line as the model reads it, without EOS; a dialogue keeps its separators.

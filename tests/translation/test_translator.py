@@ -1,5 +1,6 @@
 """The translator: text in, text out, whatever the text is."""
 
+import pickle
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
@@ -131,3 +132,10 @@ def test_threads_get_what_a_single_one_gets(tiny_model: Path, precision: str) ->
     alone = [translate(job) for job in jobs]
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(translate, jobs)) == alone
+
+
+def test_another_process_can_have_the_translator(translator: Translator) -> None:
+    lines = ["DER HUND SCHLÄFT IM GARTEN.", "Heute trinkt die Katze kaltes Wasser."]
+    found = translator.translate(lines, beam_size=2)  # and what extensions keep for it
+    assert translator.align([(lines[1], found[1].text)])
+    assert pickle.loads(pickle.dumps(translator)).translate(lines, beam_size=2) == found

@@ -112,7 +112,7 @@ def test_translator_needs_a_lexicon_and_uses_it(own_model: Path) -> None:
         translator.translate(["ein Hund"], shortlist=3)
     sources = ["ein Hund läuft", "zwei Männer"]
     translator.learn_alignment([(line, line) for line in sources])
-    allowed = translator._make_shortlist(1).candidates([translator.encode_source(line) for line in sources])
+    allowed = translator._shortlist(1).candidates([translator.encode_source(line) for line in sources])
     found = translator.translate(sources, shortlist=1, n_best=3)
     tokens = {token for each in found for candidate in each.n_best for token in candidate.tokens}
     assert tokens <= {translator.vocabularies.target.token(i) for i in allowed}
