@@ -121,6 +121,8 @@ def _train(
             f"{num_trained:,} parameters, {data.num_pairs:,} training pairs in "
             f"{len(batches)} batches an epoch, {processes}{run.device.type} {run.precision}"
         )
+        if 0 < (trainer.schedule.total_steps or 0) < (warmup := trainer.schedule.warmup_steps):
+            warn(f"the run ends in the warm-up of {warmup:,} updates: lower training.schedule.warmup_steps.")
         if run.checkpoint:
             trainer.resume(run.checkpoint)
         if deadline is not None:

@@ -144,6 +144,15 @@ def test_a_time_limit_inside_the_warm_up_is_named(make_recipe: RecipeMaker, tmp_
     assert "before the warm-up of 100,000 updates had ended" in read_metrics(tmp_path, "end")[0]["reason"]
 
 
+@pytest.mark.parametrize(("warmup_steps", "is_told"), [(3, True), (2, False)])
+def test_a_run_of_fewer_updates_than_the_warm_up_is_told_so_at_its_start(
+    make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str], warmup_steps: int, is_told: bool
+) -> None:
+    train(make_recipe(max_steps=2, schedule={"warmup_steps": warmup_steps}), tmp_path)
+    told = "ends in the warm-up of 3 updates: lower training.schedule.warmup_steps.\n"
+    assert (told in capsys.readouterr().err) == is_told
+
+
 def test_patience_ends_a_run_that_gains_nothing_even_across_a_resume(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     """No update changes anything at this rate, so the first validation stays the best."""
     options = {"learning_rate": 1e-30, "validate_every": 2}
