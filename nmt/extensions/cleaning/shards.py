@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nmt.core.console import progress_bar
+from nmt.core.console import progress_bar, warn
 from nmt.core.files import remove_folder, sha256
 from nmt.extensions.cleaning.clean import CleanSettings, clean, repaired
 from nmt.extensions.cleaning.statistics import NO_HASHES, Hashes, PairHashes, file_pairs, pair_hashes
@@ -36,13 +36,17 @@ def clean_shards(
     Raises:
         UserError: of :func:`nmt.extensions.shards.shards.run`, or of ``clean``.
     """
+    sizes = {shard: shard.num_lines() for shard in found}  # of different lengths now rather than later
+    if empty := [shard.name for shard, size in sizes.items() if not size]:
+        warn(f"{', '.join(empty)}: no lines, so nothing is written.")
+    found = [shard for shard, size in sizes.items() if size] or found
     compared = any(settings.filters.get(name) is not None for name in COMPARED)
     earlier = _earlier(_hashes(found, settings, executor)) if compared else {}
     make = partial(_start_cleaning, settings, tests, max_length, earlier)
     of_tests = [sha256(path) for pair in tests for path in pair]
     options = {**settings.model_dump(mode="json"), "test": of_tests, "max_length": max_length}
     total: dict[str, Any] = {"pairs": 0, "kept": 0, "repaired": 0, "removed": {}}
-    for result in shards.run(found, output, options, executor, make, "cleaning"):
+    for result in shards.run(found, output, options, executor, make, "cleaning", sizes.__getitem__):
         for name in ("pairs", "kept", "repaired"):
             total[name] += result[name]
         for name, counts in result["removed"].items():
@@ -54,8 +58,6 @@ def clean_shards(
 
 def _hashes(found: Sequence[Shard], settings: CleanSettings, executor: Executor) -> dict[str, PairHashes]:
     """The hashes of each shard, by its name and in the order of the shards."""
-    for shard in found:
-        shard.num_lines()  # of different lengths now rather than later
     results: dict[str, PairHashes] = {}
     with progress_bar("comparing shards", len(found)) as bar:
         for done, (kind, value) in shards.steps(found, executor, partial(_start_hashing, settings)):

@@ -246,6 +246,7 @@ def test_shards_are_cleaned_as_one_corpus_where_pairs_are_compared(run_nmt: RunN
         [*pairs[:10], pairs[3], ("", "nothing")],
         [*pairs[10:20], pairs[4], (pairs[5][0].upper(), pairs[5][1])],  # of an earlier shard, and nearly so
         [*pairs[20:], pairs[12], ("Kopie & Kopie & Kopie", "Kopie & Kopie & Kopie")],
+        [],
     ]
     for language, side in (("de", 0), ("en", 1)):
         (tmp_path / language).mkdir()
@@ -258,6 +259,7 @@ def test_shards_are_cleaned_as_one_corpus_where_pairs_are_compared(run_nmt: RunN
     done = run_nmt(*command, check=True)
     assert sorted(done.stdout.splitlines()) == sorted(whole.stdout.splitlines())
     assert "30 of 36 pairs are kept" in done.stdout
+    assert "3: no lines, so nothing is written" in done.stderr
     for language in ("de", "en"):
         kept = "".join((tmp_path / "clean" / n / f"{n}.{language}").read_text() for n in "012")
         assert kept == (tmp_path / "whole" / f"all.{language}").read_text()
