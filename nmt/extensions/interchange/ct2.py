@@ -82,7 +82,7 @@ def check_exportable(
     if type(decoder) not in networks.get(type(encoder), ()):  # subclasses are others
         raise UserError(
             f"{claim}; this model has the encoder {kinds.encoder['type']} and the decoder {kinds.decoder['type']}.",
-            "Train a Transformer: add --set model.encoder.type=transformer to nmt train with text, or use nmt distill.",
+            "Train a Transformer by --set model.encoder.type=transformer (in recipes the decoder too), or nmt distill.",
         )
     for vocabulary in (translator.vocabularies.source, translator.vocabularies.target):
         if not isinstance(vocabulary, SentencePieceVocabulary | PretrainedVocabulary):

@@ -297,7 +297,7 @@ def test_what_can_not_be_exported(
     run_nmt: RunNmt, bytes_model: Path, train_tiny: TrainTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message = "CTranslate2 runs Transformers; this model has the encoder recurrent and the decoder bah"
-    refused(run_nmt("export", bytes_model, "-o", tmp_path / "out"), message)
+    refused(run_nmt("export", bytes_model, "-o", tmp_path / "out"), message, "the decoder too")
     words = load(train_tiny("training.max_steps=1", *transformer(layers=1)), "cpu")
     with pytest.raises(UserError, match="sentencepiece vocabularies"):
         export(words, tmp_path / "out")
