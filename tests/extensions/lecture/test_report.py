@@ -134,6 +134,17 @@ def test_lines_are_as_thick_as_the_weights(opened: Any) -> None:
 
 
 @pytest.mark.slow
+def test_paper_has_the_whole_picture(opened: Any) -> None:
+    opened.set_viewport_size({"width": 150, "height": 800})
+    opened.emulate_media(media="print")
+    opened.select_option("#picture", label="lines")
+    assert opened.locator(".scroll >> nth=0").evaluate("box => getComputedStyle(box).overflowX") == "visible"
+    place, box = opened.locator("#lines").bounding_box(), opened.locator("#lines-section").bounding_box()
+    assert place["width"] <= box["width"]
+    assert opened.locator("#lines text >> nth=-1").bounding_box()["y"] < place["y"] + place["height"]
+
+
+@pytest.mark.slow
 def test_it_works_by_keyboard(opened: Any) -> None:
     opened.press("#target .word >> nth=0", "ArrowRight")
     opened.keyboard.press("Enter")

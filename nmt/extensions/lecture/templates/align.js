@@ -100,8 +100,7 @@
       return row.map((own) => (x += own) - own / 2);
     });
     rows.forEach((row, side) => row.forEach((text, index) => text.setAttribute("x", middles[side][index])));
-    picture.setAttribute("width", width);
-    picture.setAttribute("height", height);
+    for (const [name, value] of Object.entries({ width, height, viewBox: `0 0 ${width} ${height}` })) picture.setAttribute(name, value);
     target.forEach((word, t) => source.forEach((other, s) => {
       const share = weight(s, t);
       if (share < 0.02) return;
