@@ -135,8 +135,11 @@ def test_lines_are_as_thick_as_the_weights(opened: Any) -> None:
 
 @pytest.mark.slow
 def test_paper_has_the_whole_picture(opened: Any) -> None:
+    cell = "cell => [getComputedStyle(cell).backgroundColor, getComputedStyle(cell).printColorAdjust]"
+    [light, _] = opened.locator("#matrix td >> nth=1").evaluate(cell)
     opened.set_viewport_size({"width": 150, "height": 800})
-    opened.emulate_media(media="print")
+    opened.emulate_media(media="print", color_scheme="dark")
+    assert opened.locator("#matrix td >> nth=1").evaluate(cell) == [light, "exact"]
     opened.select_option("#picture", label="lines")
     assert opened.locator(".scroll >> nth=0").evaluate("box => getComputedStyle(box).overflowX") == "visible"
     place, box = opened.locator("#lines").bounding_box(), opened.locator("#lines-section").bounding_box()
