@@ -207,6 +207,23 @@ def test_history_glossary_and_curl(page: Any, server: Any) -> None:
 
 
 @pytest.mark.slow
+def test_two_tabs_share_glossary_and_history(browser: Any, server: Any) -> None:
+    with browser.new_context() as context:
+        own, other = context.new_page(), context.new_page()
+        for tab, text in ((own, LINE), (other, "Heute trinkt die Katze kaltes Wasser.")):
+            tab.goto(f"{server.url}/")
+            tab.fill("#input", text)
+            tab.wait_for_selector(".to .word")
+            tab.click("#glossary-section summary")
+            tab.click("#history-section summary")
+        own.fill("#glossary", "Bäcker\tneighbour\n")
+        other.wait_for_selector("#glossary-count >> text=1 term")
+        assert other.input_value("#glossary") == own.input_value("#glossary"), "the other tab adds to it"
+        own.click("#history li:has-text('Katze') >> text=Delete")
+        assert [LINE in entry for tab in (own, other) for entry in texts(tab, "#history li")] == [True, True]
+
+
+@pytest.mark.slow
 def test_problems_are_marked_explained_and_repaired(page: Any) -> None:
     """The answers are those of a server whose model loses a number and prefers another word."""
     source, wrong, right = "Er hat 17 Hunde. Er schläft.", "He has dogs long.", "He has 17 dogs."

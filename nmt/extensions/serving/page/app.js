@@ -613,6 +613,7 @@
   [$("server"), $("beam")].forEach((field) => field.addEventListener("change", () => later(0)));
   $("forget").addEventListener("click", () => { store("history", []); drawHistory(); document.querySelector("#history-section summary").focus(); });
   $("file").addEventListener("change", () => { [...$("file").files].forEach(translateFile); $("file").value = ""; });
+  addEventListener("storage", () => { $("glossary").value = stored("glossary", ""); drawHistory(); count(); });  // of another tab
   document.addEventListener("keydown", (event) => { if (["Escape", "Tab"].includes(event.key)) closeMenu(true); });
   document.addEventListener("pointerdown", (event) => { if (!$("menu").contains(event.target)) closeMenu(); });
   const pane = $("input").closest(".pane");
