@@ -326,6 +326,15 @@ def test_a_chosen_translation_that_comes_late_changes_no_newer_text(page: Any, e
         late[0].continue_()
     page.wait_for_timeout(200)
     assert page.text_content("#output") == english(newer)
+    page.route("**/v1/score", lambda route: late.append(route))
+    page.click(".best button >> nth=0")
+    page.wait_for_selector("#status >> text=changed")
+    page.fill("#input", LINE)
+    page.wait_for_selector(f"#output >> text={english(LINE)}")
+    with page.expect_response("**/v1/score"):
+        late[1].continue_()
+    page.wait_for_timeout(200)
+    assert texts(page, ".to .word i") == [], "the probabilities are those of the words before"
 
 
 @pytest.mark.slow

@@ -346,6 +346,7 @@
         if (token.startsWith("▁") || !found.length) found.push(0);
         found[found.length - 1] += logs[t];
       });
+      if (state.answer?.sentences[i] !== shown[i]) return;  // the text has changed since
       if (found.length !== words(shown[i].translation).length || isRestored(shown[i])) return;
       shown[i].probabilities = found.map(Math.exp);
       const buttons = $("sentences").children[i]?.querySelectorAll(".to .word") ?? [];
