@@ -125,7 +125,9 @@ def test_another_word_is_chosen_by_keyboard(page: Any) -> None:
     assert page.evaluate("document.activeElement.textContent") == "tired"
     page.keyboard.press("Enter")
     page.wait_for_selector("#menu [role=option]")
-    page.keyboard.press("Enter")
+    with page.expect_request("**/v1/translate") as asked:
+        page.keyboard.press("Enter")
+    assert len(asked.value.post_data_json["prefix"].split()) == 3, "the next word, before which the chosen one ends"
     page.wait_for_selector("#status >> text=changed")
     assert page.text_content("#output").split()[:2] == ["The", choices[0]]
 

@@ -404,7 +404,8 @@
         const own = words(candidate.translation), word = own[at];
         if (!word || seen.has(word) || own.slice(0, at).join(" ") !== given.join(" ")) return;
         seen.add(word);
-        options.push({ word, prefix: [...given, word].join(" "), rest: own.slice(at + 1, at + 5).join(" "), score: candidate.score });
+        // With the next word, as the pieces of a word may be the beginning of another: "house" of "houses".
+        options.push({ word, prefix: own.slice(0, at + 2).join(" "), rest: own.slice(at + 1, at + 5).join(" "), score: candidate.score });
       });
       drawMenu(index);
       place(button);
