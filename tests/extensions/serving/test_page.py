@@ -23,6 +23,7 @@ def test_the_page_is_served_and_loads_nothing_from_elsewhere(server: Any) -> Non
     parts = [page.body.decode(), *(server.request(f"/{path}").body.decode() for path in found)]
     assert {server.request(f"/{path}").headers["Cache-Control"] for path in ("", *found)} == {"no-cache"}
     assert not any(re.findall(r"https?://|@import|\burl\(", part) for part in parts)
+    assert "<noscript>" in parts[0]
     assert server.request("/page/../app.py").status == 404
     assert server.request("/page/nothing").status == 404
 
