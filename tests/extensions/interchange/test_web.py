@@ -378,6 +378,10 @@ def test_the_page_translates_with_an_imported_model_as_nmt_does(kind: str, brows
         window.click("#translate")
         window.wait_for_selector("#status:has-text('Nothing left')", timeout=120_000)
         texts = window.input_value("#translation").split("\n")
+        window.fill("#beam", "")
+        window.click("#translate")
+        assert window.evaluate("document.activeElement.matches('#beam:invalid')"), "the browser asks for a number"
+        window.fill("#beam", "5")
         window.fill("#source", "")
         window.click("#translate")
         window.wait_for_selector("#status:has-text('0 sentences')")
