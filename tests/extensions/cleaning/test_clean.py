@@ -25,6 +25,7 @@ from nmt.extensions.cleaning.clean import REPAIRS, CleanSettings, repair_mojibak
 from nmt.extensions.cleaning.statistics import CorpusStatistics, Lines, PairSource, median_and_deviation
 from nmt.extensions.cleaning.text import Numbers
 from tests.extensions.cleaning.conftest import Pairs, Write
+from tests.extensions.windows import silent_window
 
 
 def records(path: Path) -> dict[int, dict[str, Any]]:
@@ -70,6 +71,15 @@ def test_noise_goes_and_good_pairs_stay(
     assert "der Hund der Hund" in page
     assert "<svg" in page
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clean", "train.de", "train.en"]
+
+
+@pytest.mark.slow
+def test_the_report_fits_a_small_screen(
+    browser: Any, run_nmt: RunNmt, write: Write, pairs: Pairs, tmp_path: Path
+) -> None:
+    run_nmt("clean", *write(pairs), "-o", tmp_path / "clean", check=True)
+    with silent_window(browser, (tmp_path / "clean/report.html").as_uri(), 320) as window:
+        assert window.locator("svg").count()
 
 
 def test_the_written_settings_do_the_same_again(run_nmt: RunNmt, write: Write, sound: Pairs, tmp_path: Path) -> None:
