@@ -172,6 +172,8 @@ def test_words_of_a_right_to_left_script_run_from_right_to_left(opened: Any) -> 
     opened.select_option("#sentence", "1")
     assert lefts("source")[0] > lefts("source")[1]
     assert lefts("target")[0] < lefts("target")[1]
+    style = "all => all.map(each => getComputedStyle(each).unicodeBidi)"
+    assert set(opened.eval_on_selector_all("#matrix thead span, #matrix tbody th", style)) == {"plaintext"}
 
 
 @pytest.mark.slow
