@@ -50,13 +50,13 @@ def alignment_page(
     languages, names = translator.recipe.data, [head.name for head in translator.model.decoder.heads]
     chosen = [names[head] for head in translator.aligner.heads.heads]
     mean = chosen[0] if len(chosen) == 1 else f"mean of {len(chosen)} heads"
-    translations = Path(target).name if target else "the model's own translations"
+    others = Path(target).name if target else "the model's own translations"
     shown = [_sentence(candidates, gold[n] if gold is not None else None) for n, candidates in enumerate(sentences)]
     return render(
         "align.html.j2",
         __file__,
         title=f"Word alignments, {languages.source} → {languages.target}",
-        description=f"{len(sentences):,} sentences of {Path(source).name} with {translations}.",
+        description=f"{len(sentences):,} sentence{'s' * (len(sentences) > 1)} of {Path(source).name} with {others}.",
         data=embedded({"heads": [f"{mean}, which links come from", *names], "sentences": shown}),
     )
 

@@ -61,6 +61,7 @@ def test_the_page_carries_words_links_and_weights() -> None:
 def test_text_is_never_markup() -> None:
     html = page(sentences())
     assert "2 sentences of &lt;of&gt; a test with the model" in html
+    assert "1 sentence of" in page(sentences()[:1])
     assert "<b>bellt" not in html
     assert html.count("</script>") == 2
 
