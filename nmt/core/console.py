@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich import box
 from rich.console import Console
@@ -18,7 +18,6 @@ from rich.progress import (
     SpinnerColumn,
     Task,
     TaskID,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -28,13 +27,27 @@ from rich.text import Text
 from nmt.core.errors import UserError
 
 Item = TypeVar("Item")
-stderr = Console(stderr=True, highlight=False, emoji=False)
+
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
+"""For ``str.translate``: what terminals obey, as it is shown."""
+
+
+class Screen(Console):
+    """Shows texts as they are, and control characters by their codes, also in tables and bars."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(text.translate(CONTROLS), **options)
+
+
+stderr = Screen(stderr=True)
 _quiet = False
 _silent = False
 _last_message = time.monotonic()
 _on_warning: Callable[[str], None] | None = None
 
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}  # which terminals obey
 ROOMY = 120  # characters of a terminal that has room for the figures and a bar
 
 SPEED_PERIOD = 300.0
@@ -59,7 +72,7 @@ def say(message: str) -> None:
     global _last_message
     _last_message = time.monotonic()
     if not _quiet:
-        stderr.print(message.translate(_CONTROLS), markup=False, soft_wrap=True)
+        stderr.print(message, soft_wrap=True)
 
 
 def quoted(*words: object) -> str:
@@ -83,7 +96,7 @@ def warn(message: str) -> None:
     if _on_warning is not None:
         _on_warning(message)
     elif not _silent:
-        stderr.print(f"Warning: {message.translate(_CONTROLS)}", style="yellow", markup=False, soft_wrap=True)
+        stderr.print(f"Warning: {message}", style="yellow", soft_wrap=True)
 
 
 @contextmanager
@@ -99,24 +112,24 @@ def warnings_to(function: Callable[[str], None]) -> Iterator[None]:
 
 def show_error(error: UserError) -> None:
     """Shows an error in red, and its remedy."""
-    stderr.print(f"Error: {error.message.translate(_CONTROLS)}", style="bold red", markup=False, soft_wrap=True)
+    stderr.print(f"Error: {error.message}", style="bold red", soft_wrap=True)
     if error.remedy:
-        stderr.print(error.remedy.translate(_CONTROLS), markup=False, soft_wrap=True)
+        stderr.print(error.remedy, soft_wrap=True)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
     """A table on standard output: with a rule on a terminal, and in a pipe or file as aligned text of any width. The
     first column is text, the others are figures; ``title`` may be empty."""
-    stdout = Console(highlight=False, markup=False, emoji=False)
+    stdout = Screen()
     table = Table(box=box.SIMPLE_HEAD if stdout.is_terminal else None, pad_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(Text(column.translate(_CONTROLS)), justify="right" if index else "left", overflow="fold")
+        table.add_column(column, justify="right" if index else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell.translate(_CONTROLS)) if isinstance(cell, str) else cell for cell in row))
+        table.add_row(*row)
     if title:
         stdout.print(f"\n{title}", style="bold")
     if not stdout.is_terminal:
-        stdout = Console(highlight=False, emoji=False, width=100_000)
+        stdout.width = 100_000
     stdout.print(table)
 
 
@@ -152,15 +165,15 @@ def progress_bar(description: str, total: float | None, visible: bool = True) ->
 
     A ``total`` below 10 is shown in percent; one that isn't known (None) as a spinner.
     """
-    columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.description}")]
+    columns: list[str | ProgressColumn] = [SpinnerColumn(), "{task.description}"]
     roomy = stderr.width >= ROOMY
     if total is None:
         columns += [_CountColumn(), TimeElapsedColumn()]
     else:
         columns += [BarColumn(bar_width=24)] if roomy else []
-        columns += [MofNCompleteColumn() if total >= 10 else TextColumn(" {task.percentage:.0f} %")]
+        columns += [MofNCompleteColumn() if total >= 10 else " {task.percentage:.0f} %"]
         columns += [TimeElapsedColumn()] if roomy else []
-        columns += [TextColumn("left"), TimeRemainingColumn()]
+        columns += ["left", TimeRemainingColumn()]
     off = not (visible and draws_bars())
     with Progress(
         *columns, console=stderr, transient=True, disable=off, speed_estimate_period=SPEED_PERIOD

@@ -2,7 +2,8 @@
 
 import pytest
 
-from nmt.core.console import print_table, say, show_error, warn
+from nmt.core import console
+from nmt.core.console import Screen, print_table, progress_bar, say, show_error, warn
 from nmt.core.errors import UserError
 
 
@@ -19,7 +20,15 @@ def test_texts_of_strangers_give_no_orders_to_the_terminal(capsys: pytest.Captur
     show_error(UserError(f"File not found: {name}.", f"Did you mean\n{name}?"))
     say(name)
     warn(name)
-    print_table("", ("text", name), [(name, "1.0")])
+    print_table(name, ("text", name), [(name, "1.0")])
     shown = "".join(capsys.readouterr())
-    assert shown.count(r"\x1b]0;title\x07\x1b[31m\x9b2J.txt") == 6
+    assert shown.count(r"\x1b]0;title\x07\x1b[31m\x9b2J.txt") == 7
     assert not {"\x1b", "\x07", "\x9b"}.intersection(shown)
+
+
+def test_a_bar_shows_its_text_as_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "draws_bars", lambda: True)
+    monkeypatch.setattr(console, "stderr", Screen(stderr=True, width=100, force_terminal=True, force_interactive=True))
+    with progress_bar("reading [/red]\x07.vec", None):
+        pass
+    assert r"reading [/red]\x07.vec" in capsys.readouterr().err

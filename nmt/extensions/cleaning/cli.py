@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from nmt.cli.common import AsJson, Settings, command, show_json
-from nmt.core.console import print_table, progress_bar, say
+from nmt.core.console import Screen, print_table, progress_bar, say
 from nmt.core.errors import UserError
 from nmt.extensions.shards.cli import ExecutorName, Ray, Workers, check_is_folder, shards_and_executor
 
@@ -78,7 +77,7 @@ def _show_report(report: "DataReport") -> None:
         for s in report.sides
     ]
     print_table("", [f"{report.num_pairs:,} pairs", "words", "mean", "median", "longest"], rows)
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = Screen()
     console.print(f"{report.median_ratio:.2f} target characters per source character (median)")
     for finding in report.findings:
         console.print()

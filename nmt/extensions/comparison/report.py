@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from nmt.autotrain.held_out import MARKS
-from nmt.core.console import print_table
+from nmt.core.console import CONTROLS, Screen, print_table
 from nmt.core.text import UNSPACED
 from nmt.extensions.comparison.significance import LEVEL
 from nmt.metrics.table import METRICS, directed_name
@@ -118,7 +117,7 @@ def to_html(found: dict[str, Any]) -> str:
 
 def print_comparison(found: dict[str, Any]) -> None:
     """For a person: coloured on a terminal, plain in a pipe, 80 columns wide in both."""
-    console, baseline = Console(highlight=False, markup=False, emoji=False), found["baseline"]
+    console, baseline = Screen(), found["baseline"]
     for name, verdicts in found["verdicts"].items():
         if len(found["verdicts"]) > 1:
             console.print(f"{name} against {baseline}", style="bold")
@@ -148,9 +147,9 @@ def _sentence(sentence: dict[str, Any], baseline: str, system: str) -> Table:
     grid.add_column(overflow="fold")
     for side in ("source", "reference"):
         if sentence[side] is not None:
-            grid.add_row(side, Text(sentence[side]))
+            grid.add_row(side, sentence[side])
     for name, text in ((baseline, sentence["baseline"]), (system, sentence["system"])):
-        parts = word_differences(text, sentence["reference"])
+        parts = word_differences(text.translate(CONTROLS), sentence["reference"])
         marked = [part if same else (f"[{part}]", "red") for part, same in parts]
-        grid.add_row(Text(name), Text.assemble(*marked))
+        grid.add_row(name, Text.assemble(*marked))
     return grid

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from nmt.cli.common import Device, ModelDir, command
-from nmt.core.console import print_table, progress_bar
+from nmt.core.console import Screen, print_table, progress_bar
 from nmt.core.errors import UserError
 
 NUM_EXAMPLES = 3
@@ -43,7 +42,7 @@ def verify(
         checks = list(bar.counted(run(model_dir, sources, targets, device)))
     rows = [(c.name, f"{c.num_lines}", f"{c.num_ties}", f"{len(c.differences)}", c.verdict) for c in checks]
     print_table("", ("what is changed", "lines", "ties", "different", ""), rows)
-    screen = Console(highlight=False, markup=False, emoji=False)
+    screen = Screen()
     for check in checks:
         for line, usual, other in check.differences[:NUM_EXAMPLES]:
             text = f"{check.name}, line {line}:\n  usual: {usual}\n  now:   {other}"
