@@ -4,6 +4,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence, Sized
 from itertools import zip_longest
+from os.path import exists, isfile
 from pathlib import Path
 from typing import Any, Self
 
@@ -63,7 +64,7 @@ class ParallelText(ABC):
 def check_repeatable(*paths: Path) -> None:
     """Raises UserError if text that is read repeatedly can be read once only."""
     for path in paths:
-        if str(path) == "-" or (path.exists() and not path.is_file()):
+        if str(path) == STANDARD_STREAM or (exists(path) and not isfile(path)):
             raise UserError(f"{path} is not a regular file.", "Name a file: its text is read repeatedly.")
 
 
@@ -99,7 +100,7 @@ class FileText(ParallelText):
 
     def checked(self) -> Self:
         """Returns the text; raises the UserErrors of its reading before long work, and not amid it."""
-        if all(path.is_file() for path in self.files):  # others can be read once only
+        if all(isfile(path) and str(path) != STANDARD_STREAM for path in self.files):  # others are read once only
             for _ in self:
                 pass
         return self

@@ -1,6 +1,7 @@
 """Parallel text comes out the same from every kind of source, and what is wrong with it is named."""
 
 import gzip
+import io
 import lzma
 from collections.abc import Iterable
 from pathlib import Path
@@ -53,6 +54,18 @@ def test_every_form_of_file_gives_the_same_pairs(tmp_path: Path, kind: str, form
     text = open_text(options(tmp_path), "train")
     assert list(text) == PAIRS
     assert list(text) == PAIRS, "it can be read again"
+
+
+def test_standard_input_and_names_that_cannot_be_are_no_files_to_read_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_files(tmp_path)
+    (tmp_path / "-").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO((tmp_path / "train.de").read_bytes())))
+    assert list(FileText(Path("-"), Path("train.en")).checked()) == PAIRS
+    with pytest.raises(UserError, match="can't be read"):
+        list(FileText(Path(300 * "x"), Path("train.en")).checked())
 
 
 def test_files_are_sought_in_the_root_unless_the_current_folder_has_them(
