@@ -4,7 +4,9 @@ import gzip
 import io
 import lzma
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -89,8 +91,7 @@ def compressed(file: BinaryIO, name: Path | str) -> BinaryIO:
 
 def check_available(name: Path | str) -> None:
     """Raises UserError if the package that compresses a file of this name is missing."""
-    compression = of_name(name)
-    if compression is not None and compression.suffix == ".zst":
+    if str(name).endswith(".zst"):
         _zstd()
 
 
@@ -143,14 +144,10 @@ def _open(compression: Compression, packed: Any, mode: Any) -> Any:
 
 
 def _zstd() -> Any:
-    try:
-        from compression import zstd  # Python 3.14
-    except ImportError:
-        try:
-            from backports import zstd
-        except ImportError:
-            raise UserError(
-                "Zstandard files (.zst) need Python 3.14 or the package backports.zstd, which is not installed.",
-                'pip install "nmt[zstd]", or use .gz or .xz.',
-            ) from None
-    return zstd
+    for name in ("compression.zstd", "backports.zstd"):
+        with suppress(ImportError):
+            return import_module(name)
+    raise UserError(
+        "Zstandard files (.zst) need Python 3.14 or the package backports.zstd, which is not installed.",
+        'pip install "nmt[zstd]", or use .gz or .xz.',
+    )

@@ -28,17 +28,14 @@ from nmt.core.errors import UserError
 
 Item = TypeVar("Item")
 
-CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
-"""For ``str.translate``: what terminals obey, as it is shown."""
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}  # which terminals obey
 
 
 class Screen(Console):
     """Shows texts as they are, and control characters by their codes, also in tables and bars."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(highlight=False, markup=False, emoji=False, **options)
-
     def render_str(self, text: str, **options: Any) -> Text:
+        options |= dict.fromkeys(("emoji", "markup", "highlight"), False)
         return super().render_str(text.translate(CONTROLS), **options)
 
 
@@ -170,9 +167,8 @@ def progress_bar(description: str, total: float | None, visible: bool = True) ->
     if total is None:
         columns += [_CountColumn(), TimeElapsedColumn()]
     else:
-        columns += [BarColumn(bar_width=24)] if roomy else []
-        columns += [MofNCompleteColumn() if total >= 10 else " {task.percentage:.0f} %"]
-        columns += [TimeElapsedColumn()] if roomy else []
+        figures = MofNCompleteColumn() if total >= 10 else " {task.percentage:.0f} %"
+        columns += [BarColumn(bar_width=24), figures, TimeElapsedColumn()] if roomy else [figures]
         columns += ["left", TimeRemainingColumn()]
     off = not (visible and draws_bars())
     with Progress(

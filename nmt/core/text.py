@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from nmt.core.compression import MAGIC_BYTES, SUFFIXES, DamagedError, TooCompressedError, of_content
 from nmt.core.errors import UserError
@@ -62,9 +62,6 @@ class Lines(Iterator[str]):
         self._max_bytes = max_bytes or limit("NMT_MAX_LINE_BYTES")
         self._errors = "surrogateescape" if keep_invalid else "strict"
         self._decoded = self._read(path)
-
-    def __iter__(self) -> Self:
-        return self
 
     def __next__(self) -> str:
         return next(self._decoded)
@@ -225,15 +222,12 @@ def _standard_input() -> Iterator[io.BufferedReader]:
     raw = getattr(sys.stdin, "buffer", None)
     if raw is None:
         raise UserError("Standard input can't be read: it is closed.", "Name an input file instead of '-'.")
-    if isinstance(raw, io.BufferedReader):
-        yield raw
-        return
-    # tests and notebooks put other streams in its place
-    stream = io.BufferedReader(raw)
+    stream = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)  # of tests and notebooks
     try:
         yield stream
     finally:
-        stream.detach()
+        if stream is not raw:
+            stream.detach()
 
 
 def _decode(raw: bytes, label: str, line_number: int, errors: str) -> str:

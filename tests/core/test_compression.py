@@ -1,6 +1,5 @@
 """Compressed text is read like plain text, written by the name of the file, and refused where it is damaged."""
 
-import builtins
 import contextlib
 import gzip
 import lzma
@@ -94,14 +93,8 @@ def test_a_stopped_run_goes_on_in_plain_text_and_compresses_at_the_end(tmp_path:
 
 
 def test_without_the_package_a_message_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = builtins.__import__
-
-    def without_zstd(name: str, *arguments: Any) -> Any:
-        if name.split(".")[0] in ("backports", "compression"):
-            raise ImportError(name)
-        return original(name, *arguments)
-
-    monkeypatch.setattr(builtins, "__import__", without_zstd)
+    for name in ("backports.zstd", "compression.zstd"):
+        monkeypatch.setitem(sys.modules, name, None)
     path = tmp_path / "text.zst"
     with pytest.raises(UserError, match=r"backports\.zstd.*\n.*nmt\[zstd\]"), open_output(path):
         pass
