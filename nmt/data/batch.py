@@ -145,9 +145,9 @@ class Joined:
         return torch.from_numpy(padded_BL)
 
 
-def pad(sentences: Sequence[Ids], vocabulary: Vocabulary, *, sos: bool = False, eos: bool = False) -> Tensor:
-    """Stack sentences, with SOS before and EOS after where asked, padded to the longest. [B, longest]"""
-    return Joined.of(sentences).padded(vocabulary, sos=sos, eos=eos)
+def pad(sentences: Sequence[Ids], vocabulary: Vocabulary, *, eos: bool = False) -> Tensor:
+    """Stack sentences, with EOS after each where asked, padded to the longest. [B, longest]"""
+    return Joined.of(sentences).padded(vocabulary, eos=eos)
 
 
 def lengths(sentences: Sequence[Ids]) -> Tensor:

@@ -33,7 +33,8 @@ def choose_shapes(source_length_N: Lengths, target_length_N: Lengths, most: int 
     pairs_P2, count_P = np.unique(np.stack([source_length_N, target_length_N], 1), axis=0, return_counts=True)
     shapes_K2 = _divided(pairs_P2, count_P, FIRST_SHAPES)
     while True:
-        assigned_P, shapes_K2 = _assigned(pairs_P2, shapes_K2)
+        shapes_K2 = shapes_K2[np.argsort(shapes_K2.sum(1), kind="stable")]
+        assigned_P = holds(pairs_P2, shapes_K2).argmax(1)  # the shortest shape that holds each sentence
         used_K = np.unique(assigned_P)
         # A shape needs to be only as long as its longest sentences.
         shapes_K2 = np.array([pairs_P2[assigned_P == k].max(0) for k in used_K])
@@ -76,12 +77,6 @@ def _best_cut(pairs_P2: Lengths, count_P: Lengths, cell: Lengths) -> tuple[int, 
             end = end_M[saved.argmax()]
             best, parts = int(saved.max()), [order[:end], order[end:]]
     return best, parts
-
-
-def _assigned(pairs_P2: Lengths, shapes_K2: Lengths) -> tuple[Lengths, Lengths]:
-    """The shortest shape that holds each sentence, as its number among the shapes in order of their size."""
-    shapes_K2 = shapes_K2[np.argsort(shapes_K2.sum(1), kind="stable")]
-    return holds(pairs_P2, shapes_K2).argmax(1), shapes_K2
 
 
 def holds(lengths_N2: Lengths, shapes_K2: Lengths) -> npt.NDArray[np.bool_]:

@@ -124,14 +124,10 @@ class _NoInitialisation(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, given = getattr(func, "__name__", ""), (*args, *(kwargs or {}).values())
         is_initial = name.endswith("_") and not name.endswith("__") and name != "requires_grad_"
-        if given and is_initial and _is_parameter(given[0]):
+        changed = (given[0], getattr(given[0], "_base", None)) if given else ()  # a gate's matrix can be a view
+        if is_initial and any(isinstance(each, nn.Parameter) for each in changed):
             return given[0]  # torch.nn.init gives its tensor by name
         return func(*args, **(kwargs or {}))
-
-
-def _is_parameter(value: Any) -> bool:
-    """Returns whether a value is a parameter or a view of one, such as the matrix of a gate."""
-    return isinstance(value, nn.Parameter) or isinstance(getattr(value, "_base", None), nn.Parameter)
 
 
 def read_model(directory: str | Path, device: torch.device) -> tuple[Recipe, Vocabularies, Seq2Seq]:
@@ -175,14 +171,9 @@ def _assembled(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
         model = Seq2Seq(encoder, decoder_class(decoder_options, parts))
     except ValueError as error:
         raise UserError(f"model: {error}.", "Change model.encoder or model.decoder in the recipe.") from None
-    if options.init == "xavier":
-        _xavier(model)
-    return model
-
-
-def _xavier(model: nn.Module) -> None:
-    """Glorot & Bengio 2010 for every matrix but the embeddings, the output layer and what a cell's options decide."""
+    # Glorot & Bengio 2010: not for embeddings, the output layer and what a cell's options decide.
     kept = table_ids(model) | {id(weight) for weight in initialised_weights(model)}
-    for parameter in model.parameters():
+    for parameter in model.parameters() if options.init == "xavier" else ():
         if parameter.dim() > 1 and parameter.requires_grad and id(parameter) not in kept:
             nn.init.xavier_uniform_(parameter)
+    return model

@@ -131,14 +131,11 @@ class LayerNorm(nn.LayerNorm):
         """
         if (kernels := gpu_kernels(x)) is not None and self.weight.dtype == x.dtype:
             return kernels.norm(x, self.weight, self.bias, self.eps)
-        return x, self._plain(x)
-
-    def _plain(self, x: Tensor) -> Tensor:
         if x.device.type == "cpu":
-            return super().forward(x)
+            return x, super().forward(x)
         weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
         with torch.autocast(x.device.type, enabled=False):
-            return nn.functional.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+            return x, nn.functional.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
 
 
 class Embedding(nn.Module):

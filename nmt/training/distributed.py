@@ -120,12 +120,6 @@ def _torchrun_variables() -> tuple[int, int, int]:
     return int(values[0]), int(size), int(values[2])
 
 
-def _end_with_torchrun() -> None:
-    """Lets Linux send SIGTERM to this process if torchrun, which has started it, is killed."""
-    if sys.platform == "linux" and "TORCHELASTIC_RUN_ID" in os.environ:
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG; the training loop saves a checkpoint and stops
-
-
 class ProcessGroup:
     """The processes of a run, from the point of view of one of them."""
 
@@ -150,7 +144,9 @@ class ProcessGroup:
         on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
         if group.rank:
             be_silent()
-        _end_with_torchrun()
+        if sys.platform == "linux" and "TORCHELASTIC_RUN_ID" in os.environ:
+            # SIGTERM, by which training saves a checkpoint and stops, if torchrun is killed (PR_SET_PDEATHSIG).
+            ctypes.CDLL(None).prctl(1, signal.SIGTERM)
         with group._failures_told():
             has_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun already runs it
             group._store, *_ = next(rendezvous("env://", timeout=timedelta(minutes=1) if has_store else PATIENCE))

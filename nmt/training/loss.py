@@ -85,7 +85,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_weight, grad_bias = torch.zeros_like(weight, dtype=wide), torch.zeros_like(bias, dtype=wide)
         smoothed = features_NPD.new_zeros((), dtype=wide)
         nll = torch.zeros_like(smoothed)
-        chunk = max(1, _chunk_rows(weight) // num_passes)
+        chunk = max(1, (CHUNK if weight.is_cpu else max(CHUNK, GPU_LOGITS // len(weight))) // num_passes)
         room = _padded_rows(min(chunk, num_positions) * num_passes)
         logits_RV, p_RV = features_NPD.new_empty(2, room, len(weight))  # of all chunks: new memory is slow
         for start in range(0, num_positions, chunk):
@@ -165,11 +165,6 @@ def _log_normaliser(logits_RV: Tensor, p_RV: Tensor, logit_R: Tensor, index_R: T
     if p_RV.dtype == torch.float16:
         return logits_RV.amax(1).to(wide) - p_RV.amax(1).to(wide).log()
     return logit_R - p_RV.view(-1)[index_R].to(wide).clamp_(min=torch.finfo(wide).tiny).log_()
-
-
-def _chunk_rows(weight_VD: Tensor) -> int:
-    """Number of rows of logits that are computed at a time."""
-    return CHUNK if weight_VD.device.type == "cpu" else max(CHUNK, GPU_LOGITS // len(weight_VD))
 
 
 def _padded_rows(num_rows: int) -> int:

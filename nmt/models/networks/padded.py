@@ -48,7 +48,9 @@ def run_padded(
     parts = start if isinstance(start, tuple) else (start,)
     has_flag = isinstance(kernel, nn.LSTM) and not (x_BTD.is_cpu and bool(is_real_BT.all()))
     if has_flag:
-        x_BTD = _with_flag(x_BTD, ~is_real_BT)
+        is_padding_BT1 = ~is_real_BT[:, :, None]
+        flags_BTF = F.pad(is_padding_BT1.to(x_BTD.dtype), (0, NUM_FLAGS - 1))
+        x_BTD = torch.cat((x_BTD.masked_fill(is_padding_BT1, 0), flags_BTF), dim=2)
     outputs, finals = [], []
     for way, parameters in enumerate(kernel.all_weights):
         read_BTD = reverse_within(x_BTD, length_B) if way else x_BTD
@@ -64,12 +66,6 @@ def run_padded(
         outputs.append(reverse_within(output_BTD, length_B) if way else output_BTD)
     output_BTD = torch.cat(outputs, dim=2).masked_fill(~is_real_BT[:, :, None], 0)
     return output_BTD, tuple(torch.cat(ways) for ways in zip(*finals, strict=True))
-
-
-def _with_flag(x_BTD: Tensor, is_padding_BT: Tensor) -> Tensor:
-    """An input with the flag of padding beside it, and zeros in the padding."""
-    flags_BTF = F.pad(is_padding_BT[:, :, None].to(x_BTD.dtype), (0, NUM_FLAGS - 1))
-    return torch.cat((x_BTD.masked_fill(is_padding_BT[:, :, None], 0), flags_BTF), dim=2)
 
 
 def _for_flag(weights: Sequence[Tensor]) -> list[Tensor]:
