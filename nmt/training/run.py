@@ -194,8 +194,10 @@ def _compared(recipe: Recipe, directory: ModelDirectory) -> int | Literal["auto"
     if batch_tokens == "auto":
         batch_tokens = before.training.batch_tokens
     changes: dict[OnResume, list[str]] = {rule: [] for rule in OnResume}
-    now = recipe.model_dump(mode="json")
-    now["training"]["batch_tokens"] = batch_tokens
+    start, own = recipe.training.finetune_from, before.training.finetune_from
+    if start and own and start.resolve() == own.resolve():  # a folder has several names
+        start = own
+    now = with_training(recipe, batch_tokens=batch_tokens, finetune_from=start).model_dump(mode="json")
     for rule, change in _changes(Recipe.model_fields, before.model_dump(mode="json"), now):
         changes[rule].append(change)
     if changes[OnResume.FIXED]:

@@ -67,7 +67,8 @@ def test_word_alignment_is_read_where_the_trained_model_has_it(
     chosen = '{"heads": ["attention"], "attention": "output"}\n'
     (tmp_path / "tuned" / "alignment.json").write_text(chosen)
     (trained / "alignment.json").write_text('{"heads": ["attention"], "attention": "input"}\n')
-    train(make_recipe("luong", **options | {"max_steps": 2}), tmp_path / "tuned", resume=True)
+    options |= {"finetune_from": trained / ".." / trained.name, "max_steps": 2}  # the same folder by another name
+    train(make_recipe("luong", **options), tmp_path / "tuned", resume=True)
     assert (tmp_path / "tuned" / "alignment.json").read_text() == chosen, "what `nmt learn-alignment` found stays"
 
 
