@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
+from os.path import commonprefix
 from pathlib import Path
 
 from nmt.core.errors import UserError, shortened
@@ -29,6 +30,7 @@ class Glossary:
         own = reversed(self._terms.values())  # so that the first of those that differ in case counts
         self._folded = {"".join(map(_folded, " ".join(term[0].split()))): term for term in own}
         self._keys, self._longest = sorted(self._folded), max(map(len, self._folded), default=0)
+        self._whole = set(filter(_has_spaces, self._keys))
         self._shorter, last = dict[str, str](), ""  # the longest other key that each begins with
         for key in self._keys:
             while not key.startswith(last):
@@ -76,12 +78,11 @@ class Glossary:
         text = "".join(_folded(source[place]) for place in places[:-1])
         is_word = [letter.isalnum() or letter == "_" for letter in f" {text} "]  # of the letter before each place
         for begin in range(len(text)):
-            before = bisect_right(self._keys, text[begin : begin + self._longest]) if begin >= end else 0
-            key = self._keys[before - 1] if before else ""
-            while key and not (
-                text.startswith(key, begin)
-                and not (_has_spaces(key) and is_word[begin] | is_word[begin + len(key) + 1])
-            ):
+            is_passed = begin < end or (is_word[begin] and len(self._whole) == len(self._keys))
+            rest = "" if is_passed else text[begin : begin + self._longest]
+            key = self._keys[before - 1] if (before := bisect_right(self._keys, rest)) else ""
+            num_equal = len(commonprefix((key, rest)))  # noqa: RUF071 - of letters
+            while len(key) > num_equal or (key in self._whole and is_word[begin] | is_word[begin + len(key) + 1]):
                 key = self._shorter[key]
             if key:
                 end = begin + len(key)

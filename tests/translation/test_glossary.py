@@ -41,6 +41,9 @@ def test_terms_that_only_the_pattern_takes_for_the_same_are_found_in_little_time
     )
     assert alike.terms_in(f"{'a ' * 2_500} 999") == [(f"{'a ' * 48}999", "x")]
     assert time.process_time() - start < 1
+    alike, start = Glossary({"a" * number: "x" for number in range(1, 800)}), time.process_time()
+    assert alike.terms_in("a" * 4_000 + " b" * 500) == []
+    assert time.process_time() - start < 3
     assert [term for term, _ in Glossary({"ılık": "warm", "ilik": "marrow"}).terms_in("Ilık, ilik")] == ["ılık", "ilik"]
 
 
