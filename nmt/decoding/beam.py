@@ -39,7 +39,9 @@ def beam_search(
     results: list[list[Hypothesis]] = [[] for _ in batch.source_BS]
     while len(beam.sentence_B):
         batch.before_step()
-        tokens_Nt, sentence_N, live_L = beam.tokens_BKt.flatten(0, 1), beam.sentence_N, beam.live_rows()
+        tokens_Nt, sentence_N = beam.tokens_BKt.flatten(0, 1), beam.sentence_N
+        # The rows that are continued; None stands for all, without pruning.
+        live_L = None if beam.prune_B is None else beam.score_BK.flatten().isfinite().nonzero()[:, 0]
         needs_weights = beam.coverage_BKS is not None or batch.observer is not None
         output = model.step(tokens_Nt[:, -1], state, needs_weights, live_L)  # the last token of each hypothesis
         logits_LV = output.logits_NV.float()
@@ -140,10 +142,6 @@ class Beam(PerSource):
     @property
     def sentence_N(self) -> Tensor:
         return self.sentence_B.repeat_interleave(self.options.beam_size)
-
-    def live_rows(self) -> Tensor | None:
-        """Rows (indices into N) of the hypotheses that are continued; None, which stands for all, without pruning."""
-        return None if self.prune_B is None else self.score_BK.flatten().isfinite().nonzero()[:, 0]
 
     def offsets(self, normaliser_L: Tensor, live_L: Tensor | None) -> Tensor:
         """Returns the log-probability so far, less the normaliser of the logits. [B, K]"""

@@ -313,10 +313,7 @@ def suffix_of(path: Path) -> str:
     """
     suffix = path.suffix.lower()
     if suffix not in METADATA:
-        raise UserError(
-            f"unknown picture format: {path}",
-            f"End the name in one of {', '.join(METADATA)}.",
-        )
+        raise UserError(f"unknown picture format: {path}", f"End the name in one of {', '.join(METADATA)}.")
     return suffix
 
 
