@@ -85,8 +85,7 @@ class Glossary:
             while len(key) > num_equal or (key in self._whole and is_word[begin] | is_word[begin + len(key) + 1]):
                 key = self._shorter[key]
             if key:
-                end = begin + len(key)
-                found[places[begin], places[end]] = key
+                found[places[begin], places[end := begin + len(key)]] = key
         # Some terms, such as ılık and ilik, differ in more than case.
         return [(self._terms.get(_key(source[slice(*at)])) or self._folded[key], at) for at, key in found.items()]
 
