@@ -33,7 +33,7 @@ def make_model(recipe: Recipe, vocabularies: Vocabularies, is_new: bool) -> Seq2
     training = recipe.training
     model = build(recipe.model, vocabularies, 1 if training.lora else 4)  # weights, gradient and two moments
     if training.finetune_from is not None and is_new:
-        copy_weights(training.finetune_from, model, vocabularies)
+        say(copy_weights(training.finetune_from, model, vocabularies))
     if recipe.model.vectors.source or recipe.model.vectors.target:
         trained = VectorOptions()
         if training.finetune_from is not None and is_new:  # a model that began with them has trained them
@@ -45,8 +45,8 @@ def make_model(recipe: Recipe, vocabularies: Vocabularies, is_new: bool) -> Seq2
     return model
 
 
-def copy_weights(directory: Path, model: Seq2Seq, vocabularies: Vocabularies, spells_new: bool = True) -> None:
-    """Copies each weight of a trained model with the same name and shape, and reports the others.
+def copy_weights(directory: Path, model: Seq2Seq, vocabularies: Vocabularies, spells_new: bool = True) -> str:
+    """Copies each weight of a trained model with the same name and shape; returns a message that names the others.
 
     With the same recipe that is fine-tuning. Where the recipes differ, as in an encoder that reads further turns of a
     dialogue, what both have in common starts trained, and the rest as it is. With another vocabulary, embeddings and
@@ -81,7 +81,7 @@ def copy_weights(directory: Path, model: Seq2Seq, vocabularies: Vocabularies, sp
     parts = list(dict.fromkeys(name.rpartition(".")[0] for name in new))
     further = f" and {len(parts) - NAMED} more" if len(parts) > NAMED else ""
     rest = f"; new: {', '.join(parts[:NAMED])}{further}" if new else ""
-    say(f"starting from {directory}: {share:.0%} of the weights{rest}")
+    return f"starting from {directory}: {share:.0%} of the weights{rest}"
 
 
 class Factors(Protocol):

@@ -129,10 +129,14 @@ def trained(make_recipe: RecipeMaker, tmp_path: Path) -> Path:
     return train(make_recipe("luong", max_steps=30), tmp_path / "trained")
 
 
-def test_the_average_with_the_origin_lies_between_both(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
+def test_the_average_with_the_origin_lies_between_both(
+    make_recipe: RecipeMaker, trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     options = {"finetune_from": trained, "max_steps": 5, "learning_rate": 0.01}
     tuned = train(make_recipe("luong", **options), tmp_path / "tuned")
+    capfd.readouterr()
     average_with_origin(tuned, 0.25, tmp_path / "mean")
+    assert capfd.readouterr().err == "", "nothing is started from a model"
     old, new, mean = weights(trained), weights(tuned), weights(tmp_path / "mean")
     assert mean.keys() == new.keys()
     for name, weight in mean.items():
