@@ -199,7 +199,7 @@ def measure_speed(recipe: Recipe, pairs: Pairs) -> float:
     use_tensor_cores(device)
     seed_everything(recipe.seed)
     data = prepare_data(recipe, pairs, pairs[:2])
-    model = make_model(recipe, data.vocabularies, is_new=True).to(device)
+    model = make_model(recipe, data.vocabularies, is_new=False).to(device)  # any weights take as long
     objective = Objective(model, recipe.training, pick_precision(recipe.training.precision, device), data.techniques)
     batch_tokens = recipe.training.batch_tokens
     batches = data.batches(BATCH_TOKENS if batch_tokens == "auto" else batch_tokens, recipe.seed)

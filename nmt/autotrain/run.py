@@ -73,13 +73,13 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
         try:
             prepared = prepare(request, text)
             recipe, texts = prepared.choose(), prepared.texts
+            before = _scores_before(request.start, texts, request.former) if request.start else []
         except BaseException:
             remove_folder(text)
             unfinished.unlink(missing_ok=True)
             if is_new:  # nothing was trained yet
                 shutil.rmtree(output, ignore_errors=True)
             raise
-        before = _scores_before(request.start, texts, request.former) if request.start else []
         train(recipe, directory, on_event=on_event, deadline=request.deadline)
         unfinished.unlink()
     report(output, texts, before, request.former)

@@ -133,16 +133,17 @@ def test_a_fine_tuned_model_is_resumed_in_any_folder_and_compared_with_the_one_b
     nmt.train(*text, output=tmp_path / "tuned", minutes=0.02, start=general.name)
     tuned = load_recipe(tmp_path / "tuned" / "recipe.yaml")
     assert (tuned.training.finetune_from, tuned.model.embedding_size) == (Path(general), 32)
-    first = capsys.readouterr().out
-    assert "before" in first
-    assert "the test of the model that was fine-tuned" in first
+    first = capsys.readouterr()
+    assert "before" in first.out
+    assert "the test of the model that was fine-tuned" in first.out
+    assert first.err.count("starting from") == 1
     monkeypatch.chdir(tmp_path)
     start = Path("..", *general.relative_to(tmp_path.parent).parts)
     read = Mock(wraps=line_pairs)
     monkeypatch.setattr("nmt.autotrain.prepared.line_pairs", read)
     nmt.train(*text, output=tmp_path / "tuned", resume=True, start=start)
     assert {call.args[0].stem for call in read.mock_calls} == {"valid", "test"}, "text for training can be long"
-    assert capsys.readouterr().out == first
+    assert capsys.readouterr().out == first.out
     with pytest.raises(UserError, match="wasn't fine-tuned from"):
         nmt.train(*text, output=tmp_path / "tuned", resume=True, start=tmp_path)
 
