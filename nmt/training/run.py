@@ -19,7 +19,7 @@ from nmt.core.jsonlines import read_object
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
 from nmt.metrics.table import score_text
-from nmt.recipe.load import default_output, load_recipe
+from nmt.recipe.load import default_output
 from nmt.recipe.options import OnResume, Options, groups_in
 from nmt.recipe.registry import TABLES, choices_of, hooks, provided
 from nmt.recipe.schema import Recipe, TrainingOptions
@@ -186,7 +186,7 @@ def _compared(recipe: Recipe, directory: ModelDirectory) -> int | Literal["auto"
         ``training.batch_tokens``, with ``auto`` replaced by the number that the run has found.
     """
     try:
-        before = load_recipe(directory.recipe)
+        before = resolve(directory.recipe)  # with the options that nmt has got since
     except UserError as error:
         warn(f"the recipe that the run was started with can't be read, so nothing is compared: {error.message}")
         return recipe.training.batch_tokens

@@ -1,6 +1,7 @@
 """Resuming: from which checkpoint, with which recipe, and with a log that doesn't double back."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -108,6 +109,14 @@ def test_other_changes_are_said(make_recipe: RecipeMaker, tmp_path: Path, capsys
     assert "max_steps is" not in message
     train(make_recipe(max_steps=4, optimizer="muon"), tmp_path, resume=True)
     assert "the moments begin anew" in said(capsys)
+
+
+def test_a_run_from_before_an_option_was_added_is_resumed(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    train(make_recipe(max_steps=1), tmp_path)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(re.sub(r" +attend_embeddings: .*\n", "", recipe.read_text("utf-8")), "utf-8")
+    train(recipe, tmp_path, resume=True, overrides={"training.max_steps": 2})
+    assert steps(tmp_path)[-1] == 2
 
 
 def test_another_training_text_is_said(
