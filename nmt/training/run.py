@@ -157,8 +157,14 @@ def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[int 
     if directory.weights.exists():
         what = "a trained model, but no checkpoint to resume from" if resume else "a trained model already"
         raise UserError(f"{directory} holds {what}.", remedy.capitalize())
-    if recipe.training.finetune_from:
-        ModelDirectory(recipe.training.finetune_from).check()
+    if start := recipe.training.finetune_from:
+        ModelDirectory(start).check()
+        with suppress(UserError):  # its weights are used wherever they fit
+            recipes = resolve(ModelDirectory(start).recipe), recipe
+            old, now = (r.model_dump(mode="json", include={"model"}, exclude={"model": {"vectors"}}) for r in recipes)
+            changes = _changes(Recipe.model_fields, old, now)
+            if other := "; ".join(change for rule, change in changes if rule is OnResume.FIXED):
+                warn(f"the model differs from that of {start}, whose weights it takes where they fit: {other}.")
     return recipe.training.batch_tokens, None
 
 
@@ -242,12 +248,10 @@ def _fields_inside(field: FieldInfo, value: Mapping[str, Any]) -> Mapping[str, F
 
 def _find_batch_tokens(recipe: Recipe, data: Data, objective: Objective, process_group: ProcessGroup) -> int:
     """Returns ``training.batch_tokens`` as a number."""
-    if (given := recipe.training.batch_tokens) != "auto":
-        batch_tokens = given
-    else:
+    if (batch_tokens := recipe.training.batch_tokens) == "auto":
         find = provided("batch size", "training.batch_tokens: auto")
         make_batches = partial(data.batches, seed=recipe.seed, process_group=process_group)
-        batch_tokens = min(process_group.gather(find(objective, make_batches, 3 if recipe.training.ema else 2)))
+        batch_tokens = int(min(process_group.gather(find(objective, make_batches, 3 if recipe.training.ema else 2))))
     if data.longest > batch_tokens:
         warn(f"the longest sentence has {data.longest} positions, more than training.batch_tokens ({batch_tokens}).")
     return batch_tokens

@@ -35,11 +35,10 @@ def make_model(recipe: Recipe, vocabularies: Vocabularies, is_new: bool) -> Seq2
     if training.finetune_from is not None and is_new:
         say(copy_weights(training.finetune_from, model, vocabularies))
     if recipe.model.vectors.source or recipe.model.vectors.target:
-        trained = VectorOptions()
+        trained = VectorOptions() if is_new else recipe.model.vectors
         if training.finetune_from is not None and is_new:  # a model that began with them has trained them
             trained = load_recipe(ModelDirectory(training.finetune_from).recipe).model.vectors
-        use = provided("word vectors", "The key model.vectors")
-        use(model, recipe.model, vocabularies, trained if is_new else recipe.model.vectors)
+        provided("word vectors", "The key model.vectors")(model, recipe.model, vocabularies, trained)
     if training.freeze:
         freeze(model, training.freeze)
     return model
@@ -48,9 +47,8 @@ def make_model(recipe: Recipe, vocabularies: Vocabularies, is_new: bool) -> Seq2
 def copy_weights(directory: Path, model: Seq2Seq, vocabularies: Vocabularies, spells_new: bool = True) -> str:
     """Copies each weight of a trained model with the same name and shape; returns a message that names the others.
 
-    With the same recipe that is fine-tuning. Where the recipes differ, as in an encoder that reads further turns of a
-    dialogue, what both have in common starts trained, and the rest as it is. With another vocabulary, embeddings and
-    the output layer are carried over piece by piece.
+    Where the recipes differ, as in an encoder that reads further turns of a dialogue, the rest stays as it is. With
+    another vocabulary, embeddings and the output layer are carried over piece by piece.
 
     Args:
         spells_new: whether a piece that the trained model lacks begins as the mean of those that spell it; False: it
@@ -64,23 +62,20 @@ def copy_weights(directory: Path, model: Seq2Seq, vocabularies: Vocabularies, sp
     if before.fingerprint != vocabularies.fingerprint:
         carry_over = provided("weights by piece", "Fine-tuning with another vocabulary")
         carry_over(trained, model, vocabularies, before, spells_new)
-    taken, new = [], []
+    named = dict(model.named_parameters())
+    taken = {name: each for name, each in named.items() if name in trained and trained[name].shape == each.shape}
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name in trained and trained[name].shape == parameter.shape:
-                parameter.copy_(trained[name])
-                taken.append(parameter)
-            else:
-                new.append(name)
-    if not any(parameter.dim() > 1 for parameter in taken):  # biases of the output layer fit any model
+        for name, parameter in taken.items():
+            parameter.copy_(trained[name])
+    if not any(parameter.dim() > 1 for parameter in taken.values()):  # biases of the output layer fit any model
         raise UserError(
             f"training.finetune_from: {directory} has no weight matrix in common with this recipe's model.",
             "Name a model of the same kind and sizes (see its recipe.yaml), or leave training.finetune_from out.",
         )
-    share = sum(parameter.numel() for parameter in taken if parameter.requires_grad) / model.num_parameters
-    parts = list(dict.fromkeys(name.rpartition(".")[0] for name in new))
+    share = sum(parameter.numel() for parameter in taken.values() if parameter.requires_grad) / model.num_parameters
+    parts = list(dict.fromkeys(name.rpartition(".")[0] for name in named if name not in taken))
     further = f" and {len(parts) - NAMED} more" if len(parts) > NAMED else ""
-    rest = f"; new: {', '.join(parts[:NAMED])}{further}" if new else ""
+    rest = f"; new: {', '.join(parts[:NAMED])}{further}" if parts else ""
     return f"starting from {directory}: {share:.0%} of the weights{rest}"
 
 
@@ -135,9 +130,8 @@ def freeze(model: nn.Module, parts: list[str]) -> None:
     Raises:
         UserError: the model doesn't have one of the parts, or nothing would be trained.
     """
-    frozen = select(model, parts, "training.freeze")
     named = dict(model.named_parameters())
-    for name in frozen:
+    for name in select(model, parts, "training.freeze"):
         named[name].requires_grad_(False)
     if not any(parameter.requires_grad for parameter in named.values()):
         raise UserError("training.freeze leaves no weight to train.", "Leave one of its parts out.")

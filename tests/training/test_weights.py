@@ -52,6 +52,18 @@ def test_what_both_models_have_is_taken_and_the_rest_is_new(
     assert same < set(other)
 
 
+def test_options_of_the_model_that_change_no_shape_are_warned_of(
+    make_recipe: RecipeMaker, trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    change = {"model": {"scale_embeddings": True}}
+    for name, recipe, is_warned in (("same", {}, False), ("other", change, True)):
+        train(make_recipe("luong", 0.3, recipe, finetune_from=trained, max_steps=1), tmp_path / name)
+        message = " ".join(capfd.readouterr().err.split())
+        assert "100% of the weights" in message
+        assert ("model.scale_embeddings is True, was False" in message) == is_warned
+        assert ("Warning: the model differs" in message) == is_warned, "dropout is no difference"
+
+
 def test_word_alignment_is_read_where_the_trained_model_has_it(
     make_recipe: RecipeMaker, trained: Path, tmp_path: Path
 ) -> None:
