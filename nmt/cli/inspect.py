@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from nmt.cli.common import AsJson, command, group, say_wrote, show_json
-from nmt.core.console import print_table
+from nmt.core.console import print_table, warn
 
 Curves = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="A picture: .png, .svg or .pdf.")]
 Limit = Annotated[int, typer.Option(metavar="N", min=1, help="Use only the first N lines.")]
@@ -47,7 +47,9 @@ def run(
         from nmt.plotting.curves import draw_runs
         from nmt.plotting.style import write_figure
 
-        metric = metrics[0] if metrics else "bleu"
+        metric, *others = metrics or ["bleu"]
+        if others:
+            warn(f"the curves show {metric}, which not all of these runs have; the table has {', '.join(others)}, too.")
         write_figure(draw_runs(dict(zip(names, histories, strict=True)), x, metric), output)
         say_wrote(output)
 

@@ -21,3 +21,10 @@ def test_json_holds_the_figures_and_curves_go_to_a_file(run_nmt: RunNmt, tiny_mo
     assert run["bleu"] == max(line["bleu"] for line in read_metrics(tiny_model, "valid"))
     assert run["updates"] == 200
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_metric_that_the_curves_lack_is_warned_of(run_nmt: RunNmt, own_model: Path, tiny_model: Path) -> None:
+    (log := own_model / "metrics.jsonl").write_text(log.read_text("utf-8").replace('"bleu"', '"chrf"'), "utf-8")
+    done = run_nmt("inspect", "run", tiny_model, own_model, "-o", own_model / "curves.png", check=True)
+    assert "Warning: the curves show bleu, which not all of these runs have; the table has chrf" in done.stderr
+    assert "Warning" not in run_nmt("inspect", "run", tiny_model, "-o", own_model / "curves.png", check=True).stderr
