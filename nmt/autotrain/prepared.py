@@ -138,14 +138,12 @@ class Prepared:
             real, more = ({"name": name, "source": own[0], "target": own[1]} for name, own in files.items())
             weight = round(min(WEIGHT, len(self.texts.synthetic) / len(self.texts.train)), 3)
             values["data"]["corpora"] = [real, more | {"weight": weight, "tag": None if request.start else TAG}]
-        if request.start:
+        if start := request.start:
             trained = request.trained.model_dump(mode="json")
             values |= {key: trained[key] for key in ("model", "decoding", "task")}
             values["data"]["history_turns"] = trained["data"]["history_turns"]
             values["vocabulary"] = trained["vocabulary"] | {"path": None}
-            values["training"].update(
-                finetune_from=str(request.start.absolute()), learning_rate=TUNING_RATE, optimizer="adam"
-            )
+            values["training"].update(finetune_from=start.absolute(), learning_rate=TUNING_RATE, optimizer="adam")
         for key, value in request.overrides.items():
             override(values, key, value)
         return validate(Recipe, values, "the recipe that was chosen")
@@ -259,6 +257,9 @@ def prepare(request: Request, folder: Path) -> Prepared:
         vocabularies, options = Vocabularies.load(request.start), request.trained.vocabulary
         if (request.trained.data.target, request.trained.data.source) == texts.languages:
             warn(f"{request.start} translates in the other direction: give the files in its order to improve it.")
+        tags = [corpus.tag for corpus in request.trained.data.corpora]
+        if tags and all(tags) and not all(vocabularies.source.tags_of(task.reader.current(line)) for line, _ in known):
+            warn(f"{request.start} reads lines that begin with a tag, as {tags[0]}, and not all source lines have one.")
     else:
         vocabularies, options = learn_vocabulary(known, vocabulary, request.minutes, [TAG] if texts.synthetic else [])
     vocabularies.save(folder)

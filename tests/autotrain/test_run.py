@@ -122,6 +122,12 @@ def test_a_model_is_fine_tuned_on_none_of_its_test_and_scored_on_none_of_its_tex
     (dialogues / "recipe.yaml").write_text(recipe.to_yaml(), "utf-8")
     tuned = prepare(Request(text, 1.0, start=dialogues), tmp_path / "turns").recipe(RECURRENT[0], 10)
     assert (tuned.data.history_turns, tuned.task) == (2, "dialogue"), "it reads as many turns as before"
+    capsys.readouterr()
+    corpus = {"name": "one", "source": "a", "target": "b", "tag": "<2de>"}
+    recipe = load_recipe(general / "recipe.yaml", {"data.corpora": [corpus]})
+    (dialogues / "recipe.yaml").write_text(recipe.to_yaml(), "utf-8")
+    prepare(Request(text, 1.0, start=dialogues), tmp_path / "tags")
+    assert "begin with a tag, as <2de>, and not all source lines" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.slow
