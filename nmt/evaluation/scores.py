@@ -75,11 +75,10 @@ def score_corpus(
     scores = {}
     for name in metrics:
         metric = METRICS[name](tokenize)
-        score = metric.corpus_score(hypotheses, references, sources)
+        rows_NF = metric.statistics(hypotheses, references, sources)
+        scores[name] = metric.score_of(rows_NF)
         if num_resamples > 1:
-            add_interval = provided("confidence interval", "--confidence")
-            score = add_interval(metric, score, metric.statistics(hypotheses, references, sources), num_resamples)
-        scores[name] = score
+            scores[name] = provided("confidence interval", "--confidence")(metric, scores[name], rows_NF, num_resamples)
     return scores
 
 
@@ -131,8 +130,7 @@ def read_test_set(
         raise UserError("No reference is named.", "Give the reference translations: -r FILE.")
     paths = [describe(path) for path in systems]
     names = [Path(path).name for path in paths]
-    if len(set(names)) < len(names):
-        names = paths
+    names = paths if len(set(names)) < len(names) else names
     if len(set(names)) < len(names):
         raise UserError(f"{Counter(names).most_common(1)[0][0]} is named twice.", "Name each system once.")
     given = read_aligned([*systems, *references, *([source] if source is not None else [])])

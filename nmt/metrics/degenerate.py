@@ -73,10 +73,9 @@ def loops(text: str) -> bool:
     It does with one word five times in a row or two to twelve words three times, apart from case and punctuation, and
     with 1 to 30 characters five times, which contain a letter and are at least 20 characters in all.
     """
-    if _WORD_LOOP.search(" ".join(_WORD.findall(text.lower()))):
-        return True
+    words = " ".join(_WORD.findall(text.lower()))
     repetitions = (match for match in _CHARACTER_LOOP.finditer(text) if any(c.isalpha() for c in match[1]))
-    return any(len(match[0]) >= _MIN_CHARACTER_LOOP for match in repetitions)
+    return bool(_WORD_LOOP.search(words)) or any(len(match[0]) >= _MIN_CHARACTER_LOOP for match in repetitions)
 
 
 @dataclass
@@ -113,10 +112,9 @@ class DegenerateCount:
             return ""
         kinds = []
         for kind, lines in self.lines.items():
-            if lines:
-                first = ", ".join(f"{line:,}" for line in lines[:3]) + (" …" if len(lines) > 3 else "")
-                described = DESCRIPTIONS[kind][len(lines) > 1]
-                kinds.append(f"{len(lines):,} {described} (line{'s' if len(lines) > 1 else ''} {first})")
+            if count := len(lines):
+                first = ", ".join(f"{line:,}" for line in lines[:3]) + (" …" if count > 3 else "")
+                kinds.append(f"{count:,} {DESCRIPTIONS[kind][count > 1]} (line{'s' * (count > 1)} {first})")
         share = f"{self.num_degenerate:,} of {self.num_lines:,} translations ({self.share:.1%})"
         return f"{share} look degenerate: {', '.join(kinds)}"
 

@@ -107,8 +107,7 @@ class Metric(ABC):
 
         Paired tests and confidence intervals resample them, so that no text is scored twice.
         """
-        scores_N = np.array(self.sentence_scores(hypotheses, references, sources), np.float64)
-        return np.stack([scores_N, np.ones_like(scores_N)], axis=1)
+        return np.array([(score, 1) for score in self.sentence_scores(hypotheses, references, sources)], np.float64)
 
     def score_from(self, totals_F: FloatArray) -> float:
         """The corpus score of sentences whose :meth:`statistics` add up to ``totals_F``."""
@@ -116,8 +115,11 @@ class Metric(ABC):
 
     def corpus_score(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> Score:
         """The score of the corpus."""
-        score = self.score_from(self.statistics(hypotheses, references, sources).sum(axis=0))
-        return Score(self.name, score, self.signature, decimals=self.decimals)
+        return self.score_of(self.statistics(hypotheses, references, sources))
+
+    def score_of(self, statistics_NF: FloatArray) -> Score:
+        """The score of a corpus whose :meth:`statistics` are known."""
+        return Score(self.name, self.score_from(statistics_NF.sum(axis=0)), self.signature, decimals=self.decimals)
 
 
 class SacreBleuMetric(Metric):
@@ -147,8 +149,8 @@ class SacreBleuMetric(Metric):
         statistics_NF = self.statistics(hypotheses, references)
         return [float(self._by_sentence._aggregate_and_compute([row_F]).score) for row_F in statistics_NF]
 
-    def corpus_score(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> Score:
-        result = self.implementation._aggregate_and_compute(self.statistics(hypotheses, references))
+    def score_of(self, statistics_NF: FloatArray) -> Score:
+        result = self.implementation._aggregate_and_compute(statistics_NF)
         details = str(result).removeprefix(f"{result.name} = {result.score:.2f}").strip()
         return Score(self.name, float(result.score), self.signature, details)
 
