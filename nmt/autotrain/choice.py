@@ -4,7 +4,7 @@ import re
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
@@ -114,6 +114,7 @@ class Encoded:
     """Pieces of the longest sentences that are trained on: all but the longest hundredth, within :data:`MAX_LENGTH`."""
     pairs: Pairs
     """Some pairs that are no longer."""
+    seconds: float = field(default=0.0, compare=False)  # in which training will encode the whole text
 
     @property
     def epoch(self) -> float:
@@ -131,13 +132,13 @@ class Encoded:
 
     @classmethod
     def read(cls, pairs: Pairs, vocabularies: Vocabularies) -> "Encoded":
-        some = pairs[:: max(1, len(pairs) // NUM_ENCODED)]
+        begun, some = time.monotonic(), pairs[:: max(1, len(pairs) // NUM_ENCODED)]
         lengths = _lengths(some, vocabularies)
         num_tokens = sum(target + 1 for _, target in lengths) * len(pairs) // len(some)
         longest = sorted(map(max, lengths))
         max_length = min(max(longest[int(0.99 * (len(longest) - 1))], MAX_LENGTH[0]), MAX_LENGTH[1])
         kept = [pair for pair, length in zip(some, lengths, strict=True) if min(length) and max(length) <= max_length]
-        encoded = cls(num_tokens, max_length, kept)
+        encoded = cls(num_tokens, max_length, kept, (time.monotonic() - begun) * len(pairs) / len(some))
         return encoded if kept else replace(encoded, pairs=encoded.fitting(pairs, vocabularies))
 
 

@@ -177,7 +177,7 @@ class Prepared:
     def choose(self) -> Recipe:
         """Chooses the model and the number of updates; says why, and what is to be expected."""
         models, deadline, minutes = self.models, self.request.deadline, self.request.minutes
-        seconds = deadline - time.monotonic() if deadline else 60 * LONG_MINUTES
+        seconds = deadline - time.monotonic() - self.encoded.seconds if deadline else 60 * LONG_MINUTES
         model, epoch = models[0], self.encoded.epoch
         for larger in models[1:]:
             model = larger if larger.num_updates(seconds) >= larger.least_over(model, epoch) else model
@@ -197,7 +197,7 @@ class Prepared:
             f"{num_updates / epoch:.0f} epochs" + (f"; dropout {encoder['dropout']}" if "dropout" in encoder else "")
         )
         if is_short := num_updates < FEW_UPDATES and not self.request.start:
-            warn("a new model hardly learns anything in so few updates: give it more minutes.")
+            warn("a new model hardly learns anything in so few updates: give it more minutes, or part of a long text.")
         for estimate in () if is_short or self.request.start else hooks("quality_expected"):
             vocabularies = Vocabularies.load(self.folder)
             chrf, error = estimate(self.texts, vocabularies, model.worth * num_updates)

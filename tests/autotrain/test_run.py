@@ -4,6 +4,7 @@ import gzip
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, patch
@@ -218,6 +219,18 @@ def test_nothing_is_expected_of_a_few_updates_and_no_techniques_are_added_to_tho
     errors = capsys.readouterr().err
     assert ("expected after" in errors) == (recipe.training.expected_score is not None) == is_known
     assert ("hardly learns anything" in errors) == (not is_known)
+
+
+def test_the_time_that_a_text_takes_to_encode_is_none_to_train_in(
+    text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nmt.autotrain.prepared.measure_speed", lambda *_: 0.1)
+    prepared = prepare(Request(text, 1.0), tmp_path)
+    assert 0 < prepared.encoded.seconds < 60
+    replace(prepared, encoded=replace(prepared.encoded, seconds=90.0)).choose()
+    errors = capsys.readouterr().err
+    assert "about 1 updates" in errors
+    assert "give it more minutes, or part of a long text" in errors
 
 
 def test_a_vocabulary_that_is_named_is_measured_and_used(text: tuple[Path, Path], tmp_path: Path) -> None:
