@@ -87,6 +87,8 @@ class ResumableOutput:
             with open_output(self._path) as stream:
                 yield stream
             return
+        if resume and self._finish is None and self._final.is_file() and not self.partial.exists():
+            self.partial = self._final  # complete, unless it is of another job or the input has grown
         output = Output(self._open_partial(self.partial, resume), str(self.partial))
         try:
             yield output
@@ -127,16 +129,13 @@ class ResumableOutput:
             return file
 
 
-def _ignore(*counts: int) -> None: ...
-
-
 def run(
     job: LineJob[ResultT],
     input: Iterator[str],
     output: ResumableOutput,
     resume: bool,
-    on_start: Callable[[int, int], None] = _ignore,
-    on_progress: Callable[[int], None] = _ignore,
+    on_start: Callable[[int, int], None] = lambda done, again: None,
+    on_progress: Callable[[int], None] = lambda lines: None,
 ) -> Iterator[ResultT]:
     """Writes the output of a job, and yields each result when its line is written.
 

@@ -287,6 +287,19 @@ def test_work_of_another_job_is_not_gone_on_with(
     assert not output.exists()
 
 
+def test_a_complete_output_is_not_made_again(
+    run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, tmp_path: Path, whole: list[str]
+) -> None:
+    output, other = tmp_path / "out", "Something else.\n" * 3
+    command = ["translate", tiny_model, "-i", tiny_corpus / "train.de", "-o", output, "--resume"]
+    output.write_text("".join(f"{line}\n" for line in whole), "utf-8")
+    assert f"{len(whole)} lines are in {output} already" in run_nmt(*command, check=True).stderr
+    assert output.read_text("utf-8").splitlines() == whole
+    output.write_text(other)
+    refused(run_nmt(*command), f"{output} comes from another job")
+    assert (output.read_text(), [*tmp_path.iterdir()]) == (other, [output])
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
