@@ -4,8 +4,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache
-from os.path import commonprefix
+from functools import lru_cache
 from pathlib import Path
 
 from nmt.core.errors import UserError, shortened
@@ -29,8 +28,8 @@ class Glossary:
         self._terms = {_key(source): (source, target) for source, target in texts if _key(source) and target.strip()}
         own = reversed(self._terms.values())  # so that the first of those that differ in case counts
         self._folded = {"".join(map(_folded, " ".join(term[0].split()))): term for term in own}
-        self._keys, self._longest = sorted(self._folded), max(map(len, self._folded), default=0)
-        self._whole = set(filter(_has_spaces, self._keys))
+        self._keys, self._longest = ["", *sorted(self._folded)], max(map(len, self._folded), default=0)
+        self._initials = {key[:1] for key in self._keys}, {key[:1] for key in self._keys if not _has_spaces(key)}
         self._shorter, last = dict[str, str](), ""  # the longest other key that each begins with
         for key in self._keys:
             while not key.startswith(last):
@@ -74,18 +73,21 @@ class Glossary:
     def occurrences(self, source: str) -> list[tuple[Term, tuple[int, int]]]:
         """Returns the terms of a sentence in order, each with its characters ``source[begin:end]``."""
         # A pattern of all terms would try each at each place, for minutes, while other threads wait.
-        places, found, end = [match.start() for match in re.finditer(r"\s+|\S|\Z", source)], {}, 0
-        text = "".join(_folded(source[place]) for place in places[:-1])
+        places = [match.start() for match in re.finditer(r"\s+|\S|\Z", source if self._folded else "")]
+        text, found, end = "".join(_folded(source[place]) for place in places[:-1]), {}, 0
         is_word = [letter.isalnum() or letter == "_" for letter in f" {text} "]  # of the letter before each place
-        for begin in range(len(text)):
-            is_passed = begin < end or (is_word[begin] and len(self._whole) == len(self._keys))
-            rest = "" if is_passed else text[begin : begin + self._longest]
-            key = self._keys[before - 1] if (before := bisect_right(self._keys, rest)) else ""
-            num_equal = len(commonprefix((key, rest)))  # noqa: RUF071 - of letters
-            while len(key) > num_equal or (key in self._whole and is_word[begin] | is_word[begin + len(key) + 1]):
+        for begin, letter in enumerate(text):
+            if begin < end or letter not in self._initials[is_word[begin]]:  # of words or within them
+                continue
+            key = self._keys[bisect_right(self._keys, text[begin : begin + self._longest]) - 1]
+            while key and not (
+                text.startswith(key, begin)
+                and not (is_word[begin] | is_word[begin + len(key) + 1] and _has_spaces(key))
+            ):
                 key = self._shorter[key]
             if key:
-                found[places[begin], places[end := begin + len(key)]] = key
+                end = begin + len(key)
+                found[places[begin], places[end]] = key
         # Some terms, such as ılık and ilik, differ in more than case.
         return [(self._terms.get(_key(source[slice(*at)])) or self._folded[key], at) for at, key in found.items()]
 
@@ -111,7 +113,7 @@ def _key(term: str) -> str:
     return " ".join(term.lower().split())
 
 
-@cache
+@lru_cache(10_000)
 def _folded(letter: str) -> str:
     """Returns the same for all that patterns take for the same letter, such as s, S and ſ."""
     upper = letter.upper()
