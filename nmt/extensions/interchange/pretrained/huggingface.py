@@ -18,7 +18,7 @@ from nmt.extensions.interchange.pretrained.files import INCOMPLETE, read_stored
 from nmt.extensions.interchange.pretrained.names import BIAS, counterpart, is_redundant
 from nmt.extensions.interchange.pretrained.tokenizers import read_tokenizer
 from nmt.models.build import parameter_shapes
-from nmt.models.weights import write_tensors
+from nmt.models.weights import check_finite, write_tensors
 from nmt.recipe.schema import (
     DataOptions,
     DecodingOptions,
@@ -142,9 +142,8 @@ def _weights(
                     "Take config.json, the weights and the tokenizer from the same model.",
                 )
         weight = there.read([stored[each] for each in names])
+        check_finite({each: stored[each] for each in names} | {name: weight}, directory)
         weights[name] = weight.clone() if is_shared else weight
-        if not weight.isfinite().all():
-            raise UserError(f"{directory}: the tensor {names[0]!r} holds numbers that are not finite.", INCOMPLETE)
     rest = sorted(name for name in stored.keys() - used if not is_redundant(name))
     if rest:
         raise UserError(

@@ -187,9 +187,9 @@ def _sentencepiece_pieces(path: Path) -> list[str]:
     processor = sentencepiece.SentencePieceProcessor()
     try:
         processor.LoadFromSerializedProto(read_content(path))
-    except RuntimeError:
+        return [processor.id_to_piece(i) for i in range(processor.get_piece_size())]
+    except (RuntimeError, UnicodeDecodeError):
         raise UserError(f"{path} is not a sentencepiece model.", INCOMPLETE) from None
-    return [processor.id_to_piece(i) for i in range(processor.get_piece_size())]
 
 
 def _added_tokens(directory: Path) -> tuple[dict[str, int], list[str]]:

@@ -193,7 +193,8 @@ FC1 = "model.encoder.layers.1.fc1.weight"
         (with_tensors(lambda tensors: tensors.pop(FC1)), f"lack the tensor '{FC1}'"),
         (with_tensors(lambda tensors: tensors.update(more=torch.zeros(2, 2))), "unexpected tensor 'more'"),
         (with_tensors(lambda tensors: tensors.update({FC1: torch.zeros(48, 31)})), "shape (48, 31), not (48, 32)"),
-        (with_tensors(lambda tensors: tensors[FC1][-1].fill_(torch.nan)), f"'{FC1}' holds numbers that are not finite"),
+        (with_tensors(lambda tensors: tensors[FC1][-1].fill_(torch.nan)), f"not finite floats, in '{FC1}'"),
+        (with_tensors(lambda tensors: tensors.update({FC1: tensors[FC1].to(torch.int8)})), "damaged or quantised"),
         (truncated("model.safetensors"), "model.safetensors is damaged"),
         (truncated("config.json"), "config.json is not JSON"),
         (truncated("source.spm"), "source.spm is not a sentencepiece model"),
@@ -270,6 +271,11 @@ def test_an_unknown_language_is_refused_with_the_nearest(run_nmt: RunNmt, tmp_pa
     folder = write_folder(tmp_path / "folder", **CASES["nllb"])
     done = run_nmt("import", "huggingface", folder, "-o", tmp_path / "model", "--source-language", "deu_Latin")
     refused(done, "--source-language: the model has no language 'deu_Latin'", "Did you mean 'deu_Latn'?")
+    path = folder / "sentencepiece.bpe.model"
+    path.write_bytes(path.read_bytes().replace("ä".encode(), b"\xff\xff", 1))  # a piece that is not UTF-8
+    refused(
+        run_nmt("import", "huggingface", folder, "-o", tmp_path / "model"), f"{path.name} is not a sentencepiece model"
+    )
 
 
 if __name__ == "__main__" and "--write" in sys.argv:
