@@ -98,8 +98,7 @@ class TranslationMemory:
         files.check()
         self.path, self._lock = files.file("memory.sqlite*"), threading.Lock()
         self._reader: sqlite3.Connection | None = None
-        self._inode = 0
-        """Of the file that the reader has open."""
+        self._inode: int | None = None  # of the file that the reader has open
         self._select("SELECT 1")
 
     def __len__(self) -> int:
@@ -220,10 +219,10 @@ class TranslationMemory:
     def _select(self, query: str, *values: str) -> list[Any]:
         """Returns the rows of a query; none as long as there is no database."""
         with self._errors(), self._lock:
-            inode = self.path.stat().st_ino if self.path.exists() else 0
+            inode = self.path.stat().st_ino if self.path.exists() else None  # 0 on some network drives
             if inode != self._inode:  # the file was deleted, or another one has taken its place
                 self.close()
-            if self._reader is None and inode:
+            if self._reader is None and inode is not None:
                 self._reader, self._inode = self._connect(), inode
             return self._reader.execute(query, values).fetchall() if self._reader is not None else []
 
