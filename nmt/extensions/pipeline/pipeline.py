@@ -161,8 +161,8 @@ def read_call(given: Mapping[str, Any]) -> tuple[tuple[str, str], int, dict[str,
         decoding |= {"length_penalty": "average", "alpha": values["length_penalty"]}
     if "early_stopping" in values:
         decoding["early_stopping"] = EARLY_STOPPING.get(str(values["early_stopping"]), values["early_stopping"])
-    if size := decoding.pop("no_repeat_ngram_size", 0):
-        decoding["logits_processors"] = {"no_repeat_ngram": {"size": size}}
+    if (size := decoding.pop("no_repeat_ngram_size", None)) is not None:  # 0 turns that of an imported model off
+        decoding["logits_processors"] = {"no_repeat_ngram": {"size": size}} if size else {}
     if unsupported := decoding.keys() - DecodingOptions.model_fields.keys():
         named = ", ".join(f"{name}={shortened(repr(decoding[name]))}" for name in sorted(unsupported))
         problem = f"nmt.pipeline doesn't support {named}."

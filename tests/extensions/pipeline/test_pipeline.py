@@ -23,6 +23,7 @@ from torch.utils.data import ConcatDataset
 
 import nmt
 from nmt.core.errors import UserError
+from nmt.extensions.pipeline.pipeline import read_call
 
 STORED = Path(__file__).with_name("transformers.json")
 LINES = ["Ein Mann schläft.", "Zwei  Hunde spielen\nim Schnee.", "Die Frau liest ein altes Buch."]
@@ -161,6 +162,7 @@ def test_models_of_nmt(tiny_model: Path) -> None:
     assert pipe(LINES) == pipe(tuple(LINES)) == expected
     assert pipe("", num_return_sequences=2) == [{"translation_text": ""}] * 2
     nmt.pipeline("translation", model=translator, tgt_lang="eng_Latn")  # a code of another standard
+    assert read_call({"no_repeat_ngram_size": 0})[2] == {"logits_processors": {}}, "those of the recipe don't apply"
 
     def lines() -> Iterator[str]:
         for line in LINES:
