@@ -224,6 +224,16 @@ def test_two_tabs_share_glossary_and_history(browser: Any, server: Any) -> None:
         assert other.input_value("#glossary") == own.input_value("#glossary"), "the other tab adds to it"
         own.click("#history li:has-text('Katze') >> text=Delete")
         assert [LINE in entry for tab in (own, other) for entry in texts(tab, "#history li")] == [True, True]
+        own.evaluate("() => { Storage.prototype.setItem = () => { throw Error(); }; }")  # it is full
+        own.fill("#glossary", "Hund\thound")
+        other.click("#compare")
+        other.route("**/v1/translate", lambda route: "beam_size" in route.request.post_data or route.continue_())
+        other.fill("#input", "Ein Hund.")
+        own.wait_for_selector("#history li:has-text('Ein Hund.')")
+        assert own.input_value("#glossary") == "Hund\thound"
+        other.fill("#input", "")
+        other.wait_for_timeout(500)
+        assert not other.is_visible("#problem")
 
 
 @pytest.mark.slow

@@ -333,7 +333,7 @@
 
   // Of the words of each sentence, from those of their tokens; a model that can't score leaves them out.
   async function addProbabilities(signal) {
-    const shown = state.answer.sentences.slice(0, MAX_SENTENCES);
+    const shown = state.answer?.sentences.slice(0, MAX_SENTENCES) ?? [];  // none if the text was deleted since
     let scores;
     try {
       const pairs = shown.map((sentence) => [sentence.source, sentence.translation]);
@@ -615,7 +615,11 @@
   [$("server"), $("beam")].forEach((field) => field.addEventListener("change", () => later(0)));
   $("forget").addEventListener("click", () => { store("history", []); drawHistory(); document.querySelector("#history-section summary").focus(); });
   $("file").addEventListener("change", () => { [...$("file").files].forEach(translateFile); $("file").value = ""; });
-  addEventListener("storage", () => { $("glossary").value = stored("glossary", ""); drawHistory(); count(); });  // of another tab
+  addEventListener("storage", ({ key }) => {  // of another tab; where the storage is full, the own glossary isn't there
+    if (key === "nmt.glossary") $("glossary").value = stored("glossary", "");
+    drawHistory();
+    count();
+  });
   document.addEventListener("keydown", (event) => { if (["Escape", "Tab"].includes(event.key)) closeMenu(true); });
   document.addEventListener("pointerdown", (event) => { if (!$("menu").contains(event.target)) closeMenu(); });
   const pane = $("input").closest(".pane");
