@@ -171,9 +171,14 @@ def _assembled(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
         model = Seq2Seq(encoder, decoder_class(decoder_options, parts))
     except ValueError as error:
         raise UserError(f"model: {error}.", "Change model.encoder or model.decoder in the recipe.") from None
-    # Glorot & Bengio 2010: not for embeddings, the output layer and what a cell's options decide.
+    if options.init == "xavier":
+        _xavier(model)
+    return model
+
+
+def _xavier(model: nn.Module) -> None:
+    """Glorot & Bengio 2010 for every matrix but the embeddings, the output layer and what a cell's options decide."""
     kept = table_ids(model) | {id(weight) for weight in initialised_weights(model)}
-    for parameter in model.parameters() if options.init == "xavier" else ():
+    for parameter in model.parameters():
         if parameter.dim() > 1 and parameter.requires_grad and id(parameter) not in kept:
             nn.init.xavier_uniform_(parameter)
-    return model

@@ -19,7 +19,7 @@ from nmt.tasks import choose_task
 from nmt.tasks.base import Task
 from nmt.training.data import CORPORA, MODIFIERS
 from nmt.training.optimization import OPTIMIZER, OPTIMIZERS, SCHEDULE, SCHEDULES
-from nmt.training.techniques import IN_FORWARD, TECHNIQUES
+from nmt.training.techniques import IN_FORWARD, TECHNIQUES, Technique
 from nmt.training.techniques import KEY as TECHNIQUE
 from nmt.training.validation import OBSERVER, OBSERVERS
 
@@ -148,12 +148,15 @@ def _conflicts(recipe: Recipe, task: str) -> Iterator[UserError]:
         yield from technique.check(options, recipe)
         others = [other for other in technique.incompatible_with if "." not in other and other in techniques]
         if technique.has("backward"):
-            # What takes part in the forward pass would be left out.
-            in_forward = {n for n, (t, _) in techniques.items() if t.num_passes > 1 or any(map(t.has, IN_FORWARD))}
-            others += [other for other in techniques if other in in_forward - {name}]
+            others += [other for other, (another, _) in techniques.items() if other != name and _in_forward(another)]
         conflicts = [f"{TECHNIQUE}.{other}" for other in others]
         keys = [key for key in technique.incompatible_with if "." in key]
         conflicts += [f"the task {task}" for key in keys if key == f"task.{task}"]
         conflicts += [key for key in keys if not key.startswith("task.") and attrgetter(key)(recipe)]
         if conflicts:
             yield UserError(f"{TECHNIQUE}.{name} doesn't go with {conflicts[0]}.", "Leave out one of them.")
+
+
+def _in_forward(technique: type[Technique]) -> bool:
+    """Returns whether a technique takes part in the forward pass, which another backward pass leaves out."""
+    return technique.num_passes > 1 or any(map(technique.has, IN_FORWARD))
