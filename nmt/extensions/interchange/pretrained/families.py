@@ -109,7 +109,7 @@ class Config(BaseModel):
     share_encoder_decoder_embeddings: bool = True
     tie_word_embeddings: bool = True
     num_beams: int = Field(1, ge=1, le=1000)
-    length_penalty: float = Field(1.0, ge=0)
+    length_penalty: float = Field(1.0, ge=0, le=1_000_000)
     early_stopping: bool | str | None = False
     no_repeat_ngram_size: int = Field(0, ge=0)
 

@@ -19,15 +19,8 @@ from nmt.extensions.interchange.pretrained.names import BIAS, counterpart, is_re
 from nmt.extensions.interchange.pretrained.tokenizers import read_tokenizer
 from nmt.models.build import parameter_shapes
 from nmt.models.weights import check_finite, write_tensors
-from nmt.recipe.schema import (
-    DataOptions,
-    DecodingOptions,
-    EarlyStopping,
-    ModelOptions,
-    Recipe,
-    TrainingOptions,
-    VocabularyOptions,
-)
+from nmt.recipe.options import validate
+from nmt.recipe.schema import EarlyStopping, ModelOptions, Recipe
 from nmt.training.objective import is_out_of_memory
 from nmt.training.resolve import resolve
 
@@ -92,24 +85,26 @@ def _recipe(
     family: Family, config: Config, model: ModelOptions, languages: tuple[str, str], vocabularies: Vocabularies
 ) -> Recipe:
     """Returns a recipe that translates as the model is meant to, and with which it can be fine-tuned."""
-    recipe = Recipe(
-        description=f"imported {family.model_class}",
-        data=DataOptions(
-            source=languages[0], target=languages[1], max_length=min(MAX_LENGTH, config.max_position_embeddings // 2)
-        ),
-        vocabulary=VocabularyOptions(type="pretrained", size=len(vocabularies.target), joint=vocabularies.share_ids),
-        model=model,
-        training=TrainingOptions(
-            max_epochs=3, learning_rate=3e-5, schedule={"type": "inverse_sqrt", "warmup_steps": 500}, batch_tokens=2048
-        ),
-        decoding=DecodingOptions(
-            beam_size=config.num_beams if config.num_beams > 1 else 5,
-            alpha=config.length_penalty,
-            early_stopping=EARLY_STOPPING.get(config.early_stopping, "likely"),
-            logits_processors={"no_repeat_ngram": {"size": size}} if (size := config.no_repeat_ngram_size) else {},
-        ),
-    )
-    return resolve(recipe)
+    values = {
+        "description": f"imported {family.model_class}",
+        "data": {
+            "source": languages[0], "target": languages[1],
+            "max_length": min(MAX_LENGTH, config.max_position_embeddings // 2),
+        },
+        "vocabulary": {"type": "pretrained", "size": len(vocabularies.target), "joint": vocabularies.share_ids},
+        "model": model,
+        "training": {
+            "max_epochs": 3, "learning_rate": 3e-5, "schedule": {"type": "inverse_sqrt", "warmup_steps": 500},
+            "batch_tokens": 2048,
+        },
+        "decoding": {
+            "beam_size": config.num_beams if config.num_beams > 1 else 5,
+            "alpha": config.length_penalty,
+            "early_stopping": EARLY_STOPPING.get(config.early_stopping, "likely"),
+            "logits_processors": {"no_repeat_ngram": {"size": size}} if (size := config.no_repeat_ngram_size) else {},
+        },
+    }  # fmt: skip
+    return resolve(validate(Recipe, values, "the recipe of the imported model"))
 
 
 def _weights(

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from nmt.core.errors import UserError, nearest
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.extensions.interchange.pretrained.families import Config
@@ -154,8 +156,9 @@ def _vocabulary(path: Path, pieces: list[str], config: Config, **ids: Any) -> Pr
             **ids,
         )
         return PretrainedVocabulary(table)
-    except ValueError as error:
-        raise UserError(f"{path.parent}: the tokenizer doesn't fit the weights: {error}.", INCOMPLETE) from None
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UserError(f"{path.parent}: the tokenizer doesn't fit the weights: {reason}.", INCOMPLETE) from None
     except UserError:
         raise UserError(f"{path} is not a sentencepiece model.", INCOMPLETE) from None
 
@@ -196,16 +199,14 @@ def _added_tokens(directory: Path) -> tuple[dict[str, int], list[str]]:
     """Returns the added tokens that a file gives with their ids, and the names of additional special tokens."""
     files = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
     whole, settings, special = (read_json(directory / name) if (directory / name).is_file() else {} for name in files)
-    added: dict[str, int] = {}
-    for entry in whole.get("added_tokens") or ():
-        if isinstance(entry, dict) and isinstance(entry.get("id"), int):
-            added[str(entry.get("content"))] = entry["id"]
-    for index, entry in (settings.get("added_tokens_decoder") or {}).items():
-        if isinstance(entry, dict) and index.isdecimal():
-            added.setdefault(str(entry.get("content")), int(index))
     keys = ("additional_special_tokens", "extra_special_tokens")
     lists = [values.get(key) for values in (special, settings) for key in keys]
-    names = [name["content"] if isinstance(name, dict) else str(name) for each in lists for name in each or ()]
+    try:
+        added = {str(entry["content"]): int(i) for i, entry in (settings.get("added_tokens_decoder") or {}).items()}
+        added |= {str(entry["content"]): int(entry["id"]) for entry in whole.get("added_tokens") or ()}
+        names = [str(name["content"] if isinstance(name, dict) else name) for each in lists for name in each or ()]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise UserError(f"{directory}: the added tokens in {' or '.join(files)} are damaged.", INCOMPLETE) from None
     return added, [name for name in dict.fromkeys(names) if LANGUAGE.fullmatch(name)]
 
 

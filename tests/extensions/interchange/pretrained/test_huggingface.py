@@ -15,6 +15,7 @@ from refusals import refused
 from safetensors.torch import load_file, save_file
 
 import nmt
+from nmt.core.errors import UserError
 from nmt.decoding.forced import force_all
 from nmt.extensions.interchange.huggingface import export_huggingface
 from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
@@ -181,6 +182,9 @@ FC1 = "model.encoder.layers.1.fc1.weight"
             marks=pytest.mark.posix,  # Windows doesn't tell
         ),
         (with_keys("config.json", length_penalty=float("inf")), "length_penalty is inf"),
+        (with_keys("config.json", length_penalty=1e308), "length_penalty is 1e+308"),
+        (with_keys("config.json", decoder_start_token_id=999), "fit the weights: an id is none of"),
+        (with_keys("tokenizer_config.json", target_lang="d" * 2000), "at most 1,000 characters"),
         (
             lambda folder: write_json(folder / "generation_config.json", {"num_beams": "many"}),
             "generation_config.json: num_beams is 'many'",
@@ -210,6 +214,13 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
     change(folder)
     refused(run_nmt("import", "huggingface", folder, "-o", tmp_path / "model"), message)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize("added", [{"added_tokens_decoder": [1]}, {"extra_special_tokens": [{"x": 1}]}])
+def test_damaged_lists_of_added_tokens_are_refused(added: dict[str, Any], tmp_path: Path) -> None:
+    with_keys("tokenizer_config.json", **added)(folder := write_folder(tmp_path / "folder", **CASES["nllb"]))
+    with pytest.raises(UserError, match=r"the added tokens in .* are damaged"):
+        import_huggingface(folder, tmp_path / "model")
 
 
 @pytest.mark.posix
