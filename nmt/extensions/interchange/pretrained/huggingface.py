@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nmt.core.console import warn
 from nmt.core.device import total_memory
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused, new_folder
@@ -75,9 +76,12 @@ def _import(directory: Path, output: Path, source_language: str | None, target_l
         files.recipe.write_text(recipe.to_yaml(), "utf-8")
         vocabularies.save(temporary)
         write_tensors(weights, files.weights)
-        card = directory / CARD  # it names the licence
-        if card.is_file() and card.stat().st_size <= (READ[CARD] or 0):
+        card, here = directory / CARD, directory.resolve()  # the card names the licence
+        folders = (here, (here / "../../blobs").resolve())  # the cache of Hugging Face has links to the second
+        if card.is_file() and card.stat().st_size <= (READ[CARD] or 0) and card.resolve().parent in folders:
             shutil.copyfile(card, files.card)
+        elif card.is_symlink():
+            warn(f"{card} is not copied: it is a link out of the folder, or to a file that is too large.")
     return ModelDirectory(output)
 
 

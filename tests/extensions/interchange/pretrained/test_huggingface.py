@@ -224,6 +224,16 @@ def test_damaged_lists_of_added_tokens_are_refused(added: dict[str, Any], tmp_pa
 
 
 @pytest.mark.posix
+@pytest.mark.parametrize(("place", "is_copied"), [("models/blobs/12ab", True), ("secret", False)])
+def test_the_card_is_copied_from_the_folder_and_the_cache_alone(tmp_path: Path, place: str, is_copied: bool) -> None:
+    folder = write_folder(tmp_path / "models/snapshots/34cd")
+    (linked := tmp_path / place).parent.mkdir(exist_ok=True)
+    linked.write_text("a card", "utf-8")
+    (folder / "README.md").symlink_to(linked)
+    assert import_huggingface(folder, tmp_path / "model").card.is_file() == is_copied
+
+
+@pytest.mark.posix
 @pytest.mark.parametrize("name", ["config.json", "vocab.json", "target.spm", "model-00001-of-00001.safetensors"])
 def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(run_nmt: RunNmt, tmp_path: Path, name: str) -> None:
     folder = write_folder(tmp_path / "folder")
