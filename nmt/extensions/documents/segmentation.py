@@ -57,12 +57,14 @@ def split_sentences(text: str, language: str = "en") -> list[Segment]:
 
 
 def translated(segments: Sequence[Segment], translations: Iterator[str]) -> list[str]:
-    """The text of each segment in the translation. Sentences that nothing separates, as in Chinese, get a space."""
-    texts: list[str] = []
-    for number, segment in enumerate(segments):
+    """The text of each segment in the translation. The space between sentences is that of the script before it."""
+    texts, edge = list[str](), Segment("", False)
+    for before, segment, after in zip((edge, *segments), segments, (*segments[1:], edge), strict=False):
         text = next(translations) if segment.is_sentence else segment.text
-        if segment.is_sentence and number and segments[number - 1].is_sentence and ends_narrow(texts[-1]):
+        if before.is_sentence and segment.is_sentence and ends_narrow(texts[-1]):
             text = f" {text}"
+        elif before.is_sentence and after.is_sentence and not (text.strip(" ") or ends_narrow(texts[-1])):
+            text = "" if ends_narrow(before.text) else text
         texts.append(text)
     return texts
 

@@ -45,6 +45,12 @@ def test_space_and_empty_lines_are_kept() -> None:
 def test_sentences_without_space_between_them_get_one() -> None:
     assert translate_text("これです。それです。", by(lambda _: "It is."), "ja") == "It is. It is."
     assert translate_text("これです。それです。", by(str.upper), "ja") == "これです。それです。"
+    assert translate_text("これです。それです。", by(lambda _: "네"), "ja") == "네 네"
+    assert translate_text("これです。それです。", by(lambda _: "Yes 🙂"), "ja") == "Yes 🙂 Yes 🙂"
+
+
+def test_sentences_of_scripts_without_spaces_lose_the_space_between_them() -> None:
+    assert translate_text("It is.  It is. 3\nNo. Yes. ", by(lambda _: "是。")) == "是。是。 3\n是。是。 "
 
 
 def test_tags_hold_until_others_come() -> None:
