@@ -53,7 +53,10 @@ class Markdown(DocumentFormat):
         tokens = parser.parse("\n".join(lines))
         found: list[tuple[list[tuple[int, int, int]], Content, bool]] = []
         columns: dict[int, int] = {}
-        for before, token in pairwise(tokens):
+        for before, token in pairwise(tokens[:1] + tokens):
+            if token.type in ("fence", "code_block", "html_block"):
+                line = (token.map or [0])[0] + front.count("\n") + 1
+                self.leave(f"line {line}, {token.type}", token.content, "code or not to be translated")
             if token.type == "inline" and token.children and (places := _find(token, lines, columns)):
                 breaks = [lines[row][:begin] for row, begin, _ in places[1:]]
                 found.append((places, _content(token.children, breaks), before.type in ("td_open", "th_open")))

@@ -60,6 +60,9 @@ def test_the_report_names_the_element_of_text_behind_a_comment() -> None:
     report = report_on("a.html", b"<p>Ein Hund</p><pre>laut <!-- oder leise --> Hund</pre>")
     places = [each["where"] for each in report.to_json(report)["left_alone"]]
     assert places == ["line 1, pre"] * 2
+    report = report_on("a.md", b"---\na: b\n---\n```\nlaut\n```\nEin Hund\n\n    leise\n\n<p>Hund</p>\n")
+    places = [each["where"] for each in report.to_json(report)["left_alone"]]
+    assert places == ["line 4, fence", "line 9, code_block", "line 11, html_block"]
 
 
 def test_subtitles() -> None:
