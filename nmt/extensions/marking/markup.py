@@ -17,7 +17,8 @@ _INLINE = {f"{TEXT}{name}" for name in ("span", "a", "ruby", "ruby-base", "meta"
 """Elements whose text is that of the paragraph; the text of others is a field's, a note's, or of another paragraph."""
 MARKED = "nmt_doubt"
 """Name of the style of marked text."""
-_TAG = re.compile(r"""(<!--.*?-->|<[!/?A-Za-z](?:"[^"]*"|'[^']*'|[^<>"'])*>)""", re.DOTALL)
+_CODE = r"<(?i:script|style)\b.*?(?=</(?i:script|style)|\Z)"
+_TAG = re.compile(rf"""(<!--.*?(?:-->|\Z)|{_CODE}|<[!/?A-Za-z](?:"[^"]*"|'[^']*'|[^<>"'])*>)""", re.DOTALL)
 _WITHOUT_MARKUP = re.compile(r"<(/?)(title|option|textarea|script|style)\b", re.IGNORECASE)
 """Elements that can't have an element in their text."""
 
