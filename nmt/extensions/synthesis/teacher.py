@@ -94,9 +94,7 @@ class ChatTeacher:
             try:
                 response = await client.post(f"{str(self.options.teacher).rstrip('/')}/chat/completions", json=body)
             except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-                raise UserError(
-                    f"--teacher {self.options.teacher} is not a URL: {error}.", "Write http://HOST:PORT/v1."
-                ) from None
+                raise UserError(f"--teacher is not a URL: {error}.", "Write http://HOST:PORT/v1.") from None
             except httpx2.TransportError as error:
                 failure = f"{type(error).__name__} {error}".strip()
                 if isinstance(error, httpx2.ConnectError) and not self._has_answered:
@@ -113,8 +111,7 @@ class ChatTeacher:
             if attempt < MAX_RETRIES:
                 await asyncio.sleep(delay)
         raise UserError(
-            f"{self.options.teacher} gave no translation of {shortened(line)!r} after {attempt + 1} attempts: "
-            f"{failure}.",
+            f"The teacher gave no translation of {shortened(line)!r} after {attempt + 1} attempts: {failure}.",
             "Check --teacher, --model, --timeout and the variable OPENAI_API_KEY, or empty this line if the server "
             "refuses it alone; then go on with --resume.",
         )
@@ -132,12 +129,12 @@ class ChatTeacher:
                 raise ValueError
         except (ValueError, KeyError, TypeError, AttributeError):
             raise UserError(
-                f"{self.options.teacher} answered with status 200, but not with a chat completion: "
+                f"The teacher answered with status 200, but not with a chat completion: "
                 f"{shortened(content.decode('utf-8', 'replace'))!r}.",
                 "Give --teacher the base URL of OpenAI's chat API, which often ends in /v1.",
             ) from None
         if self.options.budget and not tokens:
-            raise UserError(f"{self.options.teacher} doesn't report usage.total_tokens.", "Leave out --budget.")
+            raise UserError("The teacher doesn't report usage.total_tokens.", "Leave out --budget.")
         self.tokens += tokens
         return texts, tokens
 

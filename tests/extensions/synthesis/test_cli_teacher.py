@@ -229,7 +229,7 @@ def test_an_endpoint_that_fails_gives_one_message(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--teacher", "http://127.0.0.1:9/v1", "--model", "m", "--languages", "en,de"], "after 1 attempts"),
+        (["--teacher", "http://u:pass@127.0.0.1:9/v1", "--model", "m", "--languages", "en,de"], "after 1 attempts"),
         (["--teacher", "localhost", "--model", "m", "--languages", "en,de"], "is not a URL"),
         (["--teacher", "http://x", "--languages", "en,de"], "--teacher needs the name of a model"),
         (["--teacher", "http://x", "--model", "m"], "--languages must be those of source and target"),
@@ -242,5 +242,6 @@ def test_an_endpoint_that_fails_gives_one_message(
 def test_options_that_do_not_fit_are_refused(
     run_nmt: RunNmt, text: Path, tmp_path: Path, arguments: list[object], message: str
 ) -> None:
-    refused(run_nmt("distill", text, *arguments, "-o", tmp_path / "made"), message)
+    refused(done := run_nmt("distill", text, *arguments, "-o", tmp_path / "made"), message)
+    assert "u:pass" not in done.stderr
     assert not list(tmp_path.iterdir())
