@@ -162,7 +162,7 @@ def _test_set(recipe: Recipe, test: tuple[Path, Path] | None) -> tuple[str, list
     text = FileText(*test) if test is not None else open_text(data, data.valid or "")
     lines = list(enumerate(text, start=1))
     if not (pairs := [(line, pair) for line, pair in lines if all(map(str.strip, pair))]):
-        raise UserError(f"{text.name} has no sentences.", remedy)
+        raise UserError(f"There are no sentences in {text.name}.", remedy)
     return text.name + (f" (left out, because a side is empty: {n:,})" if (n := len(lines) - len(pairs)) else ""), pairs
 
 
