@@ -1,5 +1,5 @@
 (() => {
-  const { $, element, svg, fillSelect, addBar, unpack } = parts;
+  const { $, element, svg, number, fillSelect, addBar, unpack } = parts;
   const data = JSON.parse(document.getElementById("data").textContent);
   const state = { sentence: 0, candidate: 0, head: 0, side: null, word: -1, held: false };
   const sides = { source: [], target: [] };
@@ -60,7 +60,7 @@
         const by = { [forward]: 1, [backward]: -1 }[event.key];
         if (by === undefined) return;
         const next = sides[side][index + by];
-        if (next) { state.held = false; next.focus(); }
+        if (next) { state.held = false; button.tabIndex = -1; next.tabIndex = 0; next.focus(); }
         event.preventDefault();
       });
       return button;
@@ -124,7 +124,7 @@
         $("candidates").querySelectorAll("button")[index].focus();
       });
       text.dir = "auto";
-      const first = element("td", [element("span", [pick], "buttons")]), score = item.score === null ? "" : item.score.toFixed(3);
+      const first = element("td", [element("span", [pick], "buttons")]), score = item.score === null ? "" : number(item.score, 3);
       const tr = element("tr", [first, text, element("td", score)]);
       if (index === state.candidate) tr.setAttribute("aria-current", "true");
       return tr;
