@@ -113,7 +113,8 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
 
 def _moved(directory: ModelDirectory, recipe: Recipe) -> Recipe:
     """Returns the recipe of a model directory that was moved with the places of its text, which it gets."""
-    recipe = moved(recipe, root := (directory.path / "text").absolute())
+    root = (directory.path / "text").absolute()
+    recipe = moved(recipe, root)
     with directory.writing(), open_output(directory.recipe) as file:
         file.write(recipe.to_yaml())
     say(f"the run was moved: its text is in {root}")

@@ -115,7 +115,8 @@ def test_jsonl_of_a_model_without_attention_has_no_alignment(run_nmt: RunNmt, va
 
 
 def test_quiet_stands_before_or_after_the_command(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path) -> None:
-    command = ["train", tiny_recipe, "--set", "training.max_steps=1", "-o"]
+    settings = ["training.max_steps=1", "training.schedule.warmup_steps=0"]
+    command = ["train", tiny_recipe, *(part for each in settings for part in ("--set", each)), "-o"]
     loud = run_nmt(*command, tmp_path / "loud")
     assert "done: training.max_steps (1) reached" in loud.stderr
     for arguments in (["--quiet", *command, tmp_path / "before"], [*command, tmp_path / "after", "--quiet"]):
