@@ -97,6 +97,5 @@ def _compute(task: Any) -> tuple[Any, list[str]]:
         with num_done.get_lock():
             num_done.value += amount
 
-    messages: list[str] = []
-    with warnings_to(messages.append):
+    with warnings_to((messages := list[str]()).append):
         return function(task, count), messages

@@ -66,10 +66,9 @@ class ResumableOutput:
         return sum(1 for _ in self._raw_lines())
 
     def _raw_lines(self) -> Iterator[bytes]:
-        if self.partial is None or not self.partial.exists():
-            return
-        with explained(self.partial), self.partial.open("rb") as file:
-            yield from (line for line in file if line.endswith(b"\n"))
+        if self.partial is not None and self.partial.exists():
+            with explained(self.partial), self.partial.open("rb") as file:
+                yield from (line for line in file if line.endswith(b"\n"))
 
     @contextlib.contextmanager
     def open(self, resume: bool) -> Iterator[TextIO]:
@@ -88,7 +87,7 @@ class ResumableOutput:
                 yield stream
             return
         if resume and self._finish is None and self._final.is_file() and not self.partial.exists():
-            self.partial = self._final  # complete, unless it is of another job or the input has grown
+            self.partial = self._final if self._final.stat().st_size else self.partial  # complete, or of another job
         output = Output(self._open_partial(self.partial, resume), str(self.partial))
         try:
             yield output
@@ -123,8 +122,10 @@ class ResumableOutput:
                     f"{partial} holds {num_lines:,} lines of a run that was stopped.",
                     "Give --resume to continue after them, or delete the file to start again.",
                 )
-            file.seek(sum(map(len, self._raw_lines())))
-            file.truncate()  # an incomplete last line
+            end = file.seek(sum(map(len, self._raw_lines())))
+            if partial == self._final and file.read(1):  # an editor has left it, or another program
+                raise UserError(f"The last line of {partial} has no end.", "End it, or delete the file to start again.")
+            file.truncate(end)  # an incomplete last line
             undo.pop_all()
             return file
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -299,6 +300,12 @@ def test_a_complete_output_is_not_made_again(
     output.write_text(other)
     refused(run_nmt(*command), f"{output} comes from another job")
     assert (output.read_text(), [*tmp_path.iterdir()]) == (other, [output])
+    output.write_text("Notes without end")
+    refused(run_nmt(*command), f"The last line of {output} has no end")
+    assert output.read_text() == "Notes without end"
+    output.write_text("")
+    run_nmt("translate", tiny_model, "-i", os.devnull, "-o", output, "--resume", check=True)
+    assert [*tmp_path.iterdir()] == [output], "of no lines, an empty file is complete"
 
 
 @pytest.mark.parametrize(
