@@ -107,7 +107,7 @@ class Metric(ABC):
 
         Paired tests and confidence intervals resample them, so that no text is scored twice.
         """
-        return np.array([(score, 1) for score in self.sentence_scores(hypotheses, references, sources)], np.float64)
+        return np.array([(s, 1.0) for s in self.sentence_scores(hypotheses, references, sources)]).reshape(-1, 2)
 
     def score_from(self, totals_F: FloatArray) -> float:
         """The corpus score of sentences whose :meth:`statistics` add up to ``totals_F``."""

@@ -196,6 +196,7 @@ def test_the_corpus_score_of_an_outside_metric_is_the_mean_and_has_an_interval()
     found = scores["length_error"]
     assert (found.score, found.signature) == (1.5, "LenErr|bs:100|seed:12345")
     assert 0 < found.confidence["half_width"] < 0.5
+    assert METRICS["length_error"]().statistics([], [[]], []).shape == (0, 2)
     with pytest.raises(UserError, match="'length_error' needs the source"):
         score_corpus(["a"], [["a"]], names)
 
