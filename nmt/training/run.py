@@ -19,7 +19,7 @@ from nmt.core.jsonlines import read_object
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
 from nmt.metrics.table import score_text
-from nmt.recipe.load import default_output
+from nmt.recipe.load import default_output, load_recipe
 from nmt.recipe.options import OnResume, Options, groups_in
 from nmt.recipe.registry import TABLES, choices_of, hooks, provided
 from nmt.recipe.schema import Recipe, TrainingOptions
@@ -162,8 +162,7 @@ def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[int 
         with suppress(UserError):  # its weights are used wherever they fit
             recipes = resolve(ModelDirectory(start).recipe), recipe
             old, now = (r.model_dump(mode="json", include={"model"}, exclude={"model": {"vectors"}}) for r in recipes)
-            changes = _changes(Recipe.model_fields, old, now)
-            if other := "; ".join(change for rule, change in changes if rule is OnResume.FIXED):
+            if other := "; ".join(c for rule, c in _changes(Recipe.model_fields, old, now) if rule is OnResume.FIXED):
                 warn(f"the model differs from that of {start}, whose weights it takes where they fit: {other}.")
     return recipe.training.batch_tokens, None
 
@@ -192,12 +191,13 @@ def _compared(recipe: Recipe, directory: ModelDirectory) -> int | Literal["auto"
         ``training.batch_tokens``, with ``auto`` replaced by the number that the run has found.
     """
     try:
-        before = resolve(directory.recipe)  # with the options that nmt has got since
+        before = load_recipe(directory.recipe)
     except UserError as error:
         warn(f"the recipe that the run was started with can't be read, so nothing is compared: {error.message}")
         return recipe.training.batch_tokens
-    batch_tokens = recipe.training.batch_tokens
-    if batch_tokens == "auto":
+    with suppress(UserError):  # of a plugin that isn't given any more
+        before = resolve(before)  # with the options that nmt has got since
+    if (batch_tokens := recipe.training.batch_tokens) == "auto":
         batch_tokens = before.training.batch_tokens
     changes: dict[OnResume, list[str]] = {rule: [] for rule in OnResume}
     start, own = recipe.training.finetune_from, before.training.finetune_from

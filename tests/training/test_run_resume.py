@@ -117,6 +117,9 @@ def test_a_run_from_before_an_option_was_added_is_resumed(make_recipe: RecipeMak
     recipe.write_text(re.sub(r" +attend_embeddings: .*\n", "", recipe.read_text("utf-8")), "utf-8")
     train(recipe, tmp_path, resume=True, overrides={"training.max_steps": 2})
     assert steps(tmp_path)[-1] == 2
+    recipe.write_text(recipe.read_text("utf-8").replace("techniques: {}", "techniques: {of_a_plugin: {}}"), "utf-8")
+    with pytest.raises(UserError, match="scale_embeddings is True, was False"):
+        train(make_recipe(recipe={"model": {"scale_embeddings": True}}, max_steps=3), tmp_path, resume=True)
 
 
 def test_another_training_text_is_said(
