@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
-from unicodedata import category, east_asian_width, name
+from unicodedata import east_asian_width, name
 
 URL = r"""(?:(?:https?|ftp)://|www\.)[^\s<>"']*[^\s<>"'.,;:!?()\[\]{}«»“”]"""
 """Pattern of web addresses, without the punctuation at their end."""
@@ -22,8 +22,8 @@ def script(letter: str) -> str:
 
 
 def ends_narrow(text: str) -> bool:
-    """Returns whether the text ends in a character that has a space behind it; not so in Chinese and Japanese."""
-    return east_asian_width(c := text[-1:] or "x") not in "WF" or category(c) in ("So", "Sk") or script(c) == "HANGUL"
+    """Returns whether the text has a space behind it: not after Chinese and Japanese (⺀…), but after emojis (🀀…)."""
+    return east_asian_width(c := text[-1:] or "x") not in "WF" or c < "⺀" or "🀀" <= c < "𠀀" or script(c) == "HANGUL"
 
 
 def side_by_side(sentences: Iterable[str]) -> str:
