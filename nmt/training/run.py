@@ -224,7 +224,7 @@ def _changes(
     rule: OnResume = OnResume.FREE,
 ) -> Iterator[tuple[OnResume, str]]:
     """Yields the differences between two groups of options, each with the rule for resuming."""
-    for key in dict.fromkeys((*now, *before)):
+    for key in dict.fromkeys((*now, *before)) if before.get("type") == now.get("type") else ["type"]:
         old, new, field = before.get(key), now.get(key), fields.get(key, FieldInfo())
         own = next((mark for mark in field.metadata if isinstance(mark, OnResume)), rule)
         if isinstance(old, Mapping) and isinstance(new, Mapping):

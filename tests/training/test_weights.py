@@ -62,6 +62,9 @@ def test_options_of_the_model_that_change_no_shape_are_warned_of(
         assert "100% of the weights" in message
         assert ("model.scale_embeddings is True, was False" in message) == is_warned
         assert ("Warning: the model differs" in message) == is_warned, "dropout is no difference"
+    train(make_recipe("transformer", finetune_from=trained, max_steps=1), tmp_path / "another")
+    message = " ".join(capfd.readouterr().err.split())
+    assert "type is 'transformer', was 'recurrent'; model.decoder.type is 'transformer', was 'luong'." in message
 
 
 def test_word_alignment_is_read_where_the_trained_model_has_it(
