@@ -71,18 +71,18 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
         unfinished.touch()
         remove_folder(text)
         try:
-            prepared = prepare(request, text)
-            recipe, texts = prepared.choose(), prepared.texts
-            before = _scores_before(request.start, texts, request.former) if request.start else []
+            recipe = (prepared := prepare(request, text)).choose()
+            before = _scores_before(request.start, prepared.texts, request.former) if request.start else []
+            train(recipe, directory, on_event=on_event, deadline=request.deadline)
         except BaseException:
-            remove_folder(text)
-            unfinished.unlink(missing_ok=True)
-            if is_new:  # nothing was trained yet
+            if not directory.recipe.exists():  # nothing was trained yet
+                remove_folder(text)
+                unfinished.unlink(missing_ok=True)
+            if is_new and not directory.recipe.exists():
                 shutil.rmtree(output, ignore_errors=True)
             raise
-        train(recipe, directory, on_event=on_event, deadline=request.deadline)
         unfinished.unlink()
-    report(output, texts, before, request.former)
+    report(output, prepared.texts, before, request.former)
     return output
 
 
