@@ -141,8 +141,9 @@ def _weights(
                     "Take config.json, the weights and the tokenizer from the same model.",
                 )
         weight = there.read([stored[each] for each in names])
-        check_finite({each: stored[each] for each in names} | {name: weight}, directory)
         weights[name] = weight.clone() if is_shared else weight
+    check_finite({name: stored[name] for name in sorted(used)}, directory)
+    check_finite(weights, directory)  # of float64 that float32 can't hold
     rest = sorted(name for name in stored.keys() - used if not is_redundant(name))
     if rest:
         raise UserError(

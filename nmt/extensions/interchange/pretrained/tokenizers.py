@@ -205,7 +205,7 @@ def _added_tokens(directory: Path) -> tuple[dict[str, int], list[str]]:
         added = {str(entry["content"]): int(i) for i, entry in (settings.get("added_tokens_decoder") or {}).items()}
         added |= {str(entry["content"]): int(entry["id"]) for entry in whole.get("added_tokens") or ()}
         names = [str(name["content"] if isinstance(name, dict) else name) for each in lists for name in each or ()]
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
         raise UserError(f"{directory}: the added tokens in {' or '.join(files)} are damaged.", INCOMPLETE) from None
     return added, [name for name in dict.fromkeys(names) if LANGUAGE.fullmatch(name)]
 
