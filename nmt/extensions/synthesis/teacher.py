@@ -93,8 +93,8 @@ class ChatTeacher:
             delay = min(MAX_DELAY, FIRST_DELAY * 2**attempt) * random.uniform(0.5, 1)
             try:
                 response = await client.post(f"{str(self.options.teacher).rstrip('/')}/chat/completions", json=body)
-            except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-                raise UserError(f"--teacher is not a URL: {error}.", "Write http://HOST:PORT/v1.") from None
+            except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):  # whose text may quote a part of a password
+                raise UserError("--teacher is not a URL.", "Write http://HOST:PORT/v1.") from None
             except httpx2.TransportError as error:
                 failure = f"{type(error).__name__} {error}".strip()
                 if isinstance(error, httpx2.ConnectError) and not self._has_answered:
