@@ -150,8 +150,10 @@ def test_paper_has_the_whole_picture(opened: Any) -> None:
 
 @pytest.mark.slow
 def test_it_works_by_keyboard(opened: Any) -> None:
-    opened.press("#target .word >> nth=0", "ArrowRight")
-    assert opened.locator("#target .word").evaluate_all("words => words.map((each) => each.tabIndex)")[:2] == [-1, 0]
+    opened.focus("#target .word >> nth=2")  # as a click does
+    opened.press("#target .word >> nth=2", "ArrowLeft")
+    stops = opened.locator("#target .word").evaluate_all("words => words.map((each) => each.tabIndex)")
+    assert stops[:3] == [-1, 0, -1]
     assert "−2.500" in opened.text_content("#candidates")
     opened.keyboard.press("Enter")
     assert linked(opened, "source") == ["Hund"]

@@ -48,7 +48,10 @@
       if (probabilities) addBar(button, probabilities[index]);
       button.addEventListener("pointerenter", () => { if (!state.held) choose(side, index); });
       button.addEventListener("pointerleave", () => { if (!state.held) choose(null, -1); });
-      button.addEventListener("focus", () => { if (!state.held) choose(side, index); });
+      button.addEventListener("focus", () => {
+        sides[side].forEach((each) => { each.tabIndex = each === button ? 0 : -1; });
+        if (!state.held) choose(side, index);
+      });
       button.addEventListener("click", () => {
         const same = state.held && state.side === side && state.word === index;
         state.held = !same;
@@ -60,7 +63,7 @@
         const by = { [forward]: 1, [backward]: -1 }[event.key];
         if (by === undefined) return;
         const next = sides[side][index + by];
-        if (next) { state.held = false; button.tabIndex = -1; next.tabIndex = 0; next.focus(); }
+        if (next) { state.held = false; next.focus(); }
         event.preventDefault();
       });
       return button;
