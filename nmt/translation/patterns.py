@@ -17,13 +17,13 @@ _SCRIPTS = dict.fromkeys(("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "BOPOMOFO
 @lru_cache(1 << 14)
 def script(letter: str) -> str:
     """Returns the script of a letter by its Unicode name; Chinese and kana are one, as Japanese mixes them."""
-    first = name(letter, "").partition(" ")[0]
-    return _SCRIPTS.get(first, "LATIN" if first == "FULLWIDTH" else first)
+    return _SCRIPTS.get(first := name(letter, "").partition(" ")[0], "LATIN" if first == "FULLWIDTH" else first)
 
 
 def ends_narrow(text: str) -> bool:
     """Returns whether the text has a space behind it: not after Chinese and Japanese (⺀…), but after emojis (🀀…)."""
-    return east_asian_width(c := text[-1:] or "x") not in "WF" or c < "⺀" or "🀀" <= c < "𠀀" or script(c) == "HANGUL"
+    c = text.rstrip("\"'”’…—)")[-1:] or "x"  # the letter or mark before these, which all scripts have
+    return east_asian_width(c) not in "WF" or c < "⺀" or "🀀" <= c < "𠀀" or script(c) == "HANGUL"
 
 
 def side_by_side(sentences: Iterable[str]) -> str:

@@ -52,6 +52,9 @@ def test_sentences_without_space_between_them_get_one() -> None:
 def test_sentences_of_scripts_without_spaces_lose_the_space_between_them() -> None:
     assert translate_text("It is.  It is. 3\nNo. Yes. ", by(lambda _: "是。")) == "是。是。 3\n是。是。 "
     assert translate_text("It is. It is.", by(lambda _: "東京㈱")) == "東京㈱東京㈱", "a symbol, but no emoji"
+    for end in ("”", '"', "’", "…", "——", "(好)"):
+        assert translate_text("It is. It is.", by(lambda _, end=end: f"是。{end}")) == f"是。{end}" * 2
+    assert translate_text("これです。それです。", by(lambda _: "“Yes.”"), "ja") == "“Yes.” “Yes.”"
 
 
 def test_tags_hold_until_others_come() -> None:
