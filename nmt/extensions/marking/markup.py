@@ -17,10 +17,10 @@ _INLINE = {f"{TEXT}{name}" for name in ("span", "a", "ruby", "ruby-base", "meta"
 """Elements whose text is that of the paragraph; the text of others is a field's, a note's, or of another paragraph."""
 MARKED = "nmt_doubt"
 """Name of the style of marked text."""
-_CODE = r"<(?i:script|style)\b.*?(?=</(?i:script|style)|\Z)"
-_TAG = re.compile(rf"""(<!--.*?(?:-->|\Z)|{_CODE}|<[!/?A-Za-z](?:"[^"]*"|'[^']*'|[^<>"'])*>)""", re.DOTALL)
-_WITHOUT_MARKUP = re.compile(r"<(/?)(title|option|textarea|script|style)\b", re.IGNORECASE)
-"""Elements that can't have an element in their text."""
+_NAMES = ("title", "option", "textarea", "script", "style")
+_WITHOUT_MARKUP = "|".join(rf"<(?i:{name})\b.*?(?=</(?i:{name})|\Z)" for name in _NAMES)
+"""Elements that can't have an element in their text, and their text."""
+_TAG = re.compile(rf"""(<!--.*?(?:-->|\Z)|{_WITHOUT_MARKUP}|<[!/?A-Za-z](?:"[^"]*"|'[^']*'|[^<>"'])*>)""", re.DOTALL)
 
 
 def mark_html(data: bytes, doubts: Sequence[Doubt]) -> bytes:
@@ -28,16 +28,14 @@ def mark_html(data: bytes, doubts: Sequence[Doubt]) -> bytes:
     for character in (FIRST, SECOND, LAST):  # of an encoding that lacks them
         data = data.replace(f"&#{ord(character)};".encode(), character.encode())
     doubt: Doubt | None = None
-    result, can_mark = list[str](), True
+    result = list[str]()
     for number, piece in enumerate(_TAG.split(data.decode("utf-8", "surrogateescape"))):
         if number % 2:
-            if element := _WITHOUT_MARKUP.match(piece):
-                can_mark = element[1] == "/"
             result.append(MARK.sub("", piece))
             continue
         parts = divided(piece, doubts, doubt)
         for doubt, part in parts:
-            if doubt is not None and can_mark and part.strip():
+            if doubt is not None and part.strip():
                 title = escape(doubt.comment).encode("ascii", "xmlcharrefreplace").decode()  # for any encoding
                 result.append(f'<mark title="{title}">{part}</mark>')
             else:
