@@ -49,14 +49,14 @@ class Markdown(DocumentFormat):
         parser.block.ruler.at("reference", _reference, {"alt": []})
         parser.inline.ruler.at("text", _text)
         front = match.group() if (match := _FRONT_MATTER.match(text)) else ""
-        lines = text[len(front) :].replace("\r\n", "\n").split("\n")
+        lines, first = text[len(front) :].replace("\r\n", "\n").split("\n"), front.count("\n") + 1
         tokens = parser.parse("\n".join(lines))
         found: list[tuple[list[tuple[int, int, int]], Content, bool]] = []
         columns: dict[int, int] = {}
         for before, token in pairwise(tokens[:1] + tokens):
             if token.type in ("fence", "code_block", "html_block"):
-                line = (token.map or [0])[0] + front.count("\n") + 1
-                self.leave(f"line {line}, {token.type}", token.content, "code or not to be translated")
+                place = f"line {(token.map or [0])[0] + first}, {token.type}"
+                self.leave(place, token.content, "code or not to be translated")
             if token.type == "inline" and token.children and (places := _find(token, lines, columns)):
                 breaks = [lines[row][:begin] for row, begin, _ in places[1:]]
                 found.append((places, _content(token.children, breaks), before.type in ("td_open", "th_open")))
