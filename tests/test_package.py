@@ -110,14 +110,14 @@ LIMITS = {
     "training": 4_045,
     "alignment": 1_018,
     "jobs": 261,
-    "translation": 1_703,
+    "translation": 1_704,
     "plotting": 892,
     "evaluation": 155,
-    "autotrain": 1_003,
+    "autotrain": 1_004,
     "api": 168,
     "quickstart": 207,
     "cli": 1_801,
-    "extensions": 27_163,
+    "extensions": 27_162,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

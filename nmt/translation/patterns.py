@@ -17,7 +17,8 @@ _SCRIPTS = dict.fromkeys(("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "BOPOMOFO
 @lru_cache(1 << 14)
 def script(letter: str) -> str:
     """Returns the script of a letter by its Unicode name; Chinese and kana are one, as Japanese mixes them."""
-    return _SCRIPTS.get(first := name(letter, "").partition(" ")[0], "LATIN" if first == "FULLWIDTH" else first)
+    first = name(letter, "").partition(" ")[0]
+    return _SCRIPTS.get(first, "LATIN" if first == "FULLWIDTH" else first)
 
 
 def ends_narrow(text: str) -> bool:
