@@ -178,6 +178,12 @@ def describe(path: Path | str) -> str:
     return "standard input" if str(path) == STANDARD_STREAM else str(path)
 
 
+def check_standard_input(*paths: Path | str) -> None:
+    """Raises UserError if more than one of the files is standard input, which has only one text."""
+    if list(map(str, paths)).count(STANDARD_STREAM) > 1:
+        raise UserError("Only one side can come from standard input.", "Name a file for the other.")
+
+
 def count_lines(path: Path | str) -> int | None:
     """The number of lines of a plain file, without moving in it; None for what can be read only once, or is packed."""
     with contextlib.ExitStack() as stack:

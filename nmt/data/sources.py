@@ -13,7 +13,7 @@ from pydantic import Field
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
 from nmt.core.output import STANDARD_STREAM
-from nmt.core.text import MAX_RECORD_BYTES, describe, read_lines
+from nmt.core.text import MAX_RECORD_BYTES, check_standard_input, describe, read_lines
 from nmt.data.dialogue import SENTENCES, LineReader
 from nmt.recipe import options as groups
 from nmt.recipe.schema import FilePair
@@ -80,8 +80,7 @@ class FileText(ParallelText):
         return cls(options.source, options.target)
 
     def __init__(self, source: Path, target: Path) -> None:
-        if str(source) == str(target) == STANDARD_STREAM:
-            raise UserError("Only one side can come from standard input.", "Name a file for the other.")
+        check_standard_input(source, target)
         self.name = f"{source} and {target}"
         self.files = (source, target)
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from nmt.core.console import warn
 from nmt.core.errors import UserError, shortened
-from nmt.core.output import STANDARD_STREAM
-from nmt.core.text import describe, read_lines
+from nmt.core.text import check_standard_input, describe, read_lines
 from nmt.metrics.table import METRICS, References, Score, Texts, check_metrics
 from nmt.recipe.registry import provided
 
@@ -148,8 +147,7 @@ def read_aligned(paths: Sequence[Path | str]) -> list[list[str]]:
     Raises:
         UserError: the numbers of lines differ, there are none, or two are to come from standard input.
     """
-    if sum(str(path) == STANDARD_STREAM for path in paths) > 1:
-        raise UserError("Only one side can come from standard input.", "Name a file for the other.")
+    check_standard_input(*paths)
     texts = [list(read_lines(path)) for path in paths]
     check_lengths({describe(path): len(text) for path, text in zip(paths, texts, strict=True)})
     return texts
