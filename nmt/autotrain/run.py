@@ -71,15 +71,16 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
         unfinished.touch()
         remove_folder(text)
         try:
-            recipe = (prepared := prepare(request, text)).choose()
+            prepared = prepare(request, text)
+            recipe = prepared.choose()
             before = _scores_before(request.start, prepared.texts, request.former) if request.start else []
             train(recipe, directory, on_event=on_event, deadline=request.deadline)
         except BaseException:
             if not directory.recipe.exists():  # nothing was trained yet
                 remove_folder(text)
                 unfinished.unlink(missing_ok=True)
-            if is_new and not directory.recipe.exists():
-                shutil.rmtree(output, ignore_errors=True)
+                if is_new:
+                    shutil.rmtree(output, ignore_errors=True)
             raise
         unfinished.unlink()
     report(output, prepared.texts, before, request.former)

@@ -86,8 +86,9 @@ class ResumableOutput:
             with open_output(self._path) as stream:
                 yield stream
             return
-        if resume and self._finish is None and self._final.is_file() and not self.partial.exists():
-            self.partial = self._final if self._final.stat().st_size else self.partial  # complete, or of another job
+        has_lines = self._final.is_file() and self._final.stat().st_size
+        if resume and has_lines and self._finish is None and not self.partial.exists():
+            self.partial = self._final  # complete, unless it is of another job or the input has grown
         output = Output(self._open_partial(self.partial, resume), str(self.partial))
         try:
             yield output
