@@ -328,54 +328,6 @@ class Kinds:
         ))  # fmt: skip
         return Case("model", command, prepare, f"{name} changed with {seed}")
 
-    def option(self, rng: random.Random) -> Case:
-        values = (
-            "-1",
-            "0",
-            "1e9",
-            "nan",
-            "x",
-            "",
-            "1" * 30,
-            "../..",
-            "/dev/full",
-            "/proc/self/mem",
-            "\udcff",
-            "-",
-            "a,b,,",
-            "3,1,2",
-        )
-        commands: dict[str, tuple[list[str], tuple[str, ...]]] = {
-            "translate": (
-                ["model", "-i", "few.en"],
-                ("--beam-size", "--n-best", "--batch-size", "--length-penalty", "--search", "--max-length", "--top-k",
-                 "--top-p", "--temperature", "--seed", "--ensemble", "--forbid", "--output", "--format", "--precision",
-                 "--device"),
-            ),
-            "align": (
-                ["model", "few.en", "few.de"],
-                ("--format", "--output", "--reverse", "--heads", "--method", "--threshold", "--gold", "--limit",
-                 "--symmetrize"),
-            ),
-            "score": (["few.de", "few.de"], ("--metrics", "--tokenize", "--resamples", "--reference")),
-            "compare": (
-                ["few.de", "few.en", "-r", "few.de"], ("--metrics", "--test", "--samples", "--buckets", "--html")
-            ),
-            "average": (["model"], ("--last", "--best", "--output")),
-            "inspect": (["lengths", "few.en", "-r", "few.de"], ("--metric", "--buckets", "--output")),
-            "recipes": ([], ("--keys", "--nonsense")),
-            "aer": (["links", "gold"], ("--possible",)),
-        }  # fmt: skip
-        name = rng.choice(list(commands))
-        positional, options = commands[name]
-        given = [
-            part
-            for option in rng.sample(options, min(len(options), rng.randrange(1, 3)))
-            for part in (option, rng.choice(values))
-        ]
-        positional = [rng.choice(values) if rng.random() < 0.1 else part for part in positional]
-        return Case("option", [name, *positional, *given])
-
     def input(self, rng: random.Random) -> Case:
         content = changed_bytes((self.base / "few.en").read_bytes(), rng)
         extra = rng.choice(

@@ -37,8 +37,8 @@ from hostile_texts import TextKinds, make_texts
 from warm_python import warm_python
 
 INPUT_KINDS = (
-    "recipe", "setting", "corpus", "links", "model", "option", "input", "command", "text", "place", "environment",
-    "record", "document",
+    "recipe", "setting", "corpus", "links", "model", "input", "command", "text", "place", "environment", "record",
+    "document",
 )  # fmt: skip
 FILE_KINDS = ("bomb", "line", "export", "plan", "corrections", "together")
 """Kinds whose honest input is another one."""

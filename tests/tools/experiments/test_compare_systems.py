@@ -1,45 +1,16 @@
-"""The table of every system: who is in it, on what terms, and that nothing is done twice or lost."""
+"""The table of every system: who is in it, and on what terms."""
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from fixture_types import LoadTool
 
 from nmt.recipe.load import load_recipe, parse_settings
 
-TINY = (
-    "device=cpu",
-    "training.precision=fp32",
-    "training.max_steps=3",
-    "vocabulary.type=word",
-    "model.embedding_size=16",
-    "model.encoder.hidden_size=16",
-    "model.decoder.hidden_size=16",
-)
-
-
-@pytest.fixture(scope="module")
-def compare_systems(load_tool: Callable[[str], ModuleType]) -> ModuleType:
-    return load_tool("experiments/compare_systems")
-
-
-@pytest.fixture
-def run(compare_systems: ModuleType, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """The tool on the tiny corpus, whose validation split stands in for a test split."""
-    settings = [argument for setting in TINY for argument in ("--set", setting)]
-
-    def run(*arguments: object) -> None:
-        given = [tiny_corpus, "--test", "val", *settings, *arguments]
-        monkeypatch.setattr(sys, "argv", ["compare_systems.py", *map(str, given)])
-        compare_systems.main()
-
-    return run
-
 
 @pytest.mark.extension("comparison")
-def test_every_recipe_of_the_folder_is_a_system_on_equal_terms(compare_systems: ModuleType, repo_root: Path) -> None:
+def test_every_recipe_of_the_folder_is_a_system_on_equal_terms(load_tool: LoadTool, repo_root: Path) -> None:
+    compare_systems = load_tool("experiments/compare_systems")
     systems = compare_systems.all_systems()
     folder = {path.stem for path in (repo_root / "recipes" / "systems").glob("*.yaml")}
     assert set(systems) == {"vanilla", "bahdanau", "luong", "transformer_256"} | folder
