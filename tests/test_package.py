@@ -17,8 +17,6 @@ import yaml
 import nmt
 from nmt.recipe.registry import entry_points_in
 
-HEAVY = {"torch", "numpy", "datasets", "sacrebleu", "sentencepiece", "matplotlib", "safetensors", "pandas"}
-
 
 def modules_after(code: str) -> set[str]:
     """Names of the modules that a fresh interpreter has loaded after running some code."""
@@ -31,12 +29,6 @@ def modules_after(code: str) -> set[str]:
 def imported_by(code: str) -> set[str]:
     """Top-level packages that a fresh interpreter has loaded after running some code."""
     return {name.split(".")[0] for name in modules_after(code)}
-
-
-def test_importing_the_package_is_light() -> None:
-    modules = imported_by("import nmt")
-    assert "nmt" in modules
-    assert HEAVY & modules == set()
 
 
 @pytest.fixture(scope="module")
@@ -176,21 +168,6 @@ def test_the_page_of_the_layout_has_every_folder(repo_root: Path) -> None:
     assert set(re.findall(r"^\| `nmt/(\w+)/` \|", page, re.MULTILINE)) == folders
     tools = {path.name for path in (repo_root / "tools").iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert set(re.findall(r"^\| `tools/(\w+)/` \|", page, re.MULTILINE)) == tools
-
-
-def test_the_page_of_the_layout_names_what_is_there(repo_root: Path) -> None:
-    page = (repo_root / "docs" / "reference" / "code-layout.md").read_text("utf-8")
-
-    def is_deleted(path: str) -> bool:
-        folder = re.match("nmt/extensions/\\w+/", path)
-        return folder is not None and not (repo_root / folder[0]).is_dir()
-
-    places = re.findall(r"^\| [^|]+ \| `(\w+)` in `(nmt/[\w/]+\.py)`", page, re.MULTILINE)
-    assert len(places) > 10
-    for name, path in (place for place in places if not is_deleted(place[1])):
-        assert re.search(rf"^(?:class |def )?{name}\b", (repo_root / path).read_text("utf-8"), re.MULTILINE), name
-    for path in re.findall(r"`(nmt/[\w./]+\.\w+)`", page):
-        assert is_deleted(path) or (repo_root / path).is_file(), path
 
 
 def test_tests_mirror_the_package_and_the_tools(repo_root: Path) -> None:

@@ -112,7 +112,9 @@ def row_of(name: str) -> str:
     return f"| `{name.rpartition('.')[2]}` | `{path}` | {summary} |"
 
 
-@pytest.mark.parametrize("page", ["reference/a-line-and-a-batch.md", "tutorials/read-the-code.md"])
+@pytest.mark.parametrize(
+    "page", ["reference/a-line-and-a-batch.md", "reference/code-layout.md", "tutorials/read-the-code.md"]
+)
 def test_pages_about_the_code_name_files_and_functions_that_exist(page: str) -> None:
     text = (ROOT / "docs" / page).read_text("utf-8")
     named = re.findall(r"`(nmt/[\w/]+\.py)(?::([\w.]+))?`", text)
@@ -123,8 +125,8 @@ def test_pages_about_the_code_name_files_and_functions_that_exist(page: str) -> 
         assert not name or pkgutil.resolve_name(f"{module.__name__}:{name}"), file
     for row in re.findall(r"^\|.*`nmt/.*$", text, re.MULTILINE):  # the names in a row are in the row's files
         code = "".join((ROOT / file).read_text("utf-8") for file in re.findall(r"`(nmt/[\w/]+\.py)`", row))
-        for name in re.findall(r"`(?:\w+\.)?(\w+)`", row):
-            assert re.search(rf"^ *(?:class|def) {name}\b", code, re.MULTILINE), (name, row)
+        for name in re.findall(r"`(?:[A-Z]\w*\.)?(\w+)`", row):
+            assert re.search(rf"^ *(?:class |def )?{name}\b", code, re.MULTILINE), (name, row)
 
 
 @on_each_page(NOT_RUN_LINES)
