@@ -1,11 +1,10 @@
-"""Shell completion and limits of input that all commands share."""
+"""What all commands share: shell completion, messages about errors of the system, and standard streams."""
 
 import errno
 import io
 import os
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -15,7 +14,6 @@ from refusals import refused
 
 from nmt.__main__ import _prepare_standard_streams
 from nmt.cli.common import command_to_resume
-from nmt.core.limits import LIMITS
 
 
 @pytest.mark.parametrize(
@@ -34,34 +32,6 @@ def test_a_shell_completes(words: str, expected: list[str], run_nmt: RunNmt, mon
     monkeypatch.setenv("COMP_WORDS", words)
     monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
     assert run_nmt().stdout.split() == expected
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_script_of_a_shell_is_printed(shell: str, run_nmt: RunNmt, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
-    done = run_nmt("--show-completion", shell, check=True)
-    assert f"complete_{shell}" in done.stdout
-
-
-@pytest.mark.quick("translate*", "aer*", "score*")
-@pytest.mark.parametrize(
-    "command",
-    [
-        "align MODEL IN IN",
-        pytest.param("learn-alignment MODEL IN IN", marks=pytest.mark.extension("lexicon")),
-        "translate MODEL -i IN",
-        "aer IN IN",
-        "score IN IN",
-    ],
-)
-def test_every_command_refuses_a_line_that_is_too_long(
-    run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "IN").write_text("0-0\n" + "a " * (LIMITS["NMT_MAX_LINE_BYTES"] // 2) + "b\n", encoding="utf-8")
-    done = run_nmt(*(str(tiny_model) if word == "MODEL" else word for word in command.split()))
-    assert done.returncode == 2
-    assert f"IN, line 2: longer than {LIMITS['NMT_MAX_LINE_BYTES']:,} bytes." in done.stderr
 
 
 @pytest.mark.parametrize(

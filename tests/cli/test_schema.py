@@ -25,13 +25,10 @@ def test_every_key_of_decoding_is_an_option_with_its_description(run_nmt: RunNmt
     [
         ("--temperature", "0", "greater than 0"),
         ("--top-p", "1.5", "less than or equal to 1"),
-        ("--beam-size", "0", "greater than or equal to 1"),
         ("--beam-size", "2.5", "--beam-size"),
         ("--alpha", "inf", "finite number"),
         ("--search", "beem", "beam"),
         ("--prune", "1e200", "--prune 1e+200 can't be represented in float32"),
-        ("--diversity", "1.7e308", "--diversity 1.7e+308 can't be represented in float32"),
-        ("--temperature", "1e-200", "--temperature 1e-200 can't be represented in float32"),
     ],
 )
 def test_a_value_out_of_range_is_refused_before_a_model_is_loaded(

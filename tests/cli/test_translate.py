@@ -1,6 +1,5 @@
 """``nmt translate`` as a user sees it: what goes in, what comes out, and what it says when it can't."""
 
-import gzip
 import json
 import os
 import shlex
@@ -51,29 +50,20 @@ def test_hostile_lines_keep_their_places(run_nmt: RunNmt, request: pytest.Fixtur
         assert alone.stdout == f"\n{translation}\n", source
 
 
-def test_degenerate_output_is_told_of_at_the_end(run_nmt: RunNmt, tiny_model: Path) -> None:
-    good = run_nmt("translate", tiny_model, stdin="\n".join(SENTENCES))
+def test_degenerate_output_is_told_of_at_the_end(translate: RunNmt) -> None:
+    good = translate(stdin="\n".join(SENTENCES))
     assert "degenerate" not in good.stderr
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nmt.metrics.degenerate.degenerate", lambda text, source, reference: "loop")
-        few = run_nmt("translate", tiny_model, stdin="\n".join(SENTENCES[:2]))
-        many = run_nmt("translate", tiny_model, "-q", stdin="\n".join([SENTENCES[0]] * 20))
+        few = translate(stdin="\n".join(SENTENCES[:2]))
+        many = translate("-q", stdin="\n".join([SENTENCES[0]] * 20))
     assert few.stderr == ""  # who translates two sentences looks at them
     assert many.stderr.startswith("Warning: 20 of 20 translations (100.0%) look degenerate: 20 repeat themselves")
     assert len(many.stdout.splitlines()) == 20
 
 
-def test_files_in_and_out(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
-    source, output = tmp_path / "in.de.gz", tmp_path / "out.en"
-    source.write_bytes(gzip.compress(("\n".join(SENTENCES) + "\n").encode()))
-    done = run_nmt("translate", tiny_model, "-i", source, "-o", output)
-    assert (done.returncode, done.stdout) == (0, "")
-    assert output.read_text("utf-8").splitlines() == TRANSLATIONS
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.de.gz", "out.en"]
-
-
-def test_n_best_with_scores(run_nmt: RunNmt, tiny_model: Path) -> None:
-    done = run_nmt("translate", tiny_model, "--n-best", 3, "--scores", stdin=f"{SENTENCES[0]}\n\n{SENTENCES[1]}\n")
+def test_n_best_with_scores(translate: RunNmt) -> None:
+    done = translate("--n-best", 3, "--scores", stdin=f"{SENTENCES[0]}\n\n{SENTENCES[1]}\n")
     lines = [line.split("\t") for line in done.stdout.splitlines()]
     assert lines[1] == ["0.0000", ""]
     for line, translation in ((lines[0], TRANSLATIONS[0]), (lines[2], TRANSLATIONS[1])):
@@ -82,14 +72,12 @@ def test_n_best_with_scores(run_nmt: RunNmt, tiny_model: Path) -> None:
         assert texts[0] == translation
         assert scores == sorted(scores, reverse=True)
         assert max(scores) < 0
-    plain = run_nmt("translate", tiny_model, "--n-best", 3, stdin=f"{SENTENCES[0]}\n")
+    plain = translate("--n-best", 3, stdin=f"{SENTENCES[0]}\n")
     assert plain.stdout.rstrip("\n").split("\t") == lines[0][1::2]
 
 
-def test_jsonl_has_the_documented_schema(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
-    done = run_nmt(
-        "translate", tiny_model, "--format", "jsonl", "--n-best", 2, stdin=f"{SENTENCES[0]}\n\n{HOSTILE[7]}\n"
-    )
+def test_jsonl_has_the_documented_schema(run_nmt: RunNmt, translate: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    done = translate("--format", "jsonl", "--n-best", 2, stdin=f"{SENTENCES[0]}\n\n{HOSTILE[7]}\n")
     assert len(done.stdout.splitlines()) == 3, "a line break of Unicode in the source mustn't break the line"
     first, empty, hostile = map(json.loads, done.stdout.splitlines())
     for row in (first, empty, hostile):
@@ -138,18 +126,18 @@ def test_a_reader_that_leaves_early_is_no_error_to_shout_about(python: Path, tin
     assert process.returncode == 141  # as if SIGPIPE had ended it
 
 
-def test_scores_of_given_translations(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, tmp_path: Path) -> None:
+def test_scores_of_given_translations(translate: RunNmt, tiny_corpus: Path, tmp_path: Path) -> None:
     source, target = tiny_corpus / "train.de", tiny_corpus / "train.en"
-    done = run_nmt("translate", tiny_model, "--score-only", source, target)
+    done = translate("--score-only", source, target)
     assert (done.returncode, done.stderr) == (0, "")
-    searched = run_nmt("translate", tiny_model, "-i", source, "--scores").stdout.splitlines()
+    searched = translate("-i", source, "--scores").stdout.splitlines()
     for scored, translated in zip(done.stdout.splitlines(), searched, strict=True):
         (score, text), (expected, translation) = scored.split("\t"), translated.split("\t")
         assert text == translation
         assert float(score) == pytest.approx(float(expected), abs=2e-4)
     output = tmp_path / "scores.jsonl"
     options = ("--format", "jsonl", "-o", output, "--length-penalty", "average", "--alpha", 1)
-    assert run_nmt("translate", tiny_model, "--score-only", source, target, *options).returncode == 0
+    assert translate("--score-only", source, target, *options).returncode == 0
     rows = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
     assert len(rows) == 40
     for row in rows:
@@ -162,26 +150,24 @@ def test_scores_of_given_translations(run_nmt: RunNmt, tiny_model: Path, tiny_co
         assert row["score"] == pytest.approx(row["log_probability"] / len(row["tokens"]), abs=1e-5)
 
 
-def test_a_pair_without_a_score_keeps_its_line(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_pair_without_a_score_keeps_its_line(translate: RunNmt, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("Hund\nHund\n\n", encoding="utf-8")
     (tmp_path / "b").write_text("dog\n" + "dog " * 1000 + "\n\n", encoding="utf-8")
     files = ("--score-only", tmp_path / "a", tmp_path / "b")
-    done = run_nmt("translate", tiny_model, *files)
+    done = translate(*files)
     assert [line.split("\t")[0] == "nan" for line in done.stdout.splitlines()] == [False, True, False]
     assert "line 2 has 1,000 pieces" in done.stderr
-    rows = [json.loads(line) for line in run_nmt("translate", tiny_model, *files, "--format=jsonl").stdout.splitlines()]
+    rows = [json.loads(line) for line in translate(*files, "--format=jsonl").stdout.splitlines()]
     assert [row["score"] is None for row in rows] == [False, True, False]
 
 
 @pytest.mark.quick("bf16")
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_other_precisions_translate_as_well(
-    run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, precision: str
-) -> None:
+def test_other_precisions_translate_as_well(translate: RunNmt, tiny_corpus: Path, precision: str) -> None:
     source, expected = tiny_corpus / "train.de", (tiny_corpus / "train.en").read_text("utf-8").splitlines()
-    exact = run_nmt("translate", tiny_model, "-i", source, "--scores").stdout
-    assert run_nmt("translate", tiny_model, "-i", source, "--scores", "--precision", "fp32").stdout == exact
-    done = run_nmt("translate", tiny_model, "-i", source, "--scores", "--precision", precision)
+    exact = translate("-i", source, "--scores").stdout
+    assert translate("-i", source, "--scores", "--precision", "fp32").stdout == exact
+    done = translate("-i", source, "--scores", "--precision", precision)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout != exact, "scores show that something else was computed"
     translations = [line.split("\t")[1] for line in done.stdout.splitlines()]
@@ -204,16 +190,16 @@ def test_a_program_that_waits_for_its_answer_gets_it(python: Path, tiny_model: P
     assert process.returncode == 0
 
 
-def test_a_conversation(run_nmt: RunNmt, tiny_model: Path) -> None:
-    done = run_nmt("translate", tiny_model, "--interactive", stdin="\n".join([SENTENCES[0], "", *SENTENCES[1:]]) + "\n")
+def test_a_conversation(translate: RunNmt) -> None:
+    done = translate("--interactive", stdin="\n".join([SENTENCES[0], "", *SENTENCES[1:]]) + "\n")
     assert done.returncode == 0
     assert done.stdout == "".join(f"en> {translation}\n" for translation in TRANSLATIONS)
     assert done.stderr == "de> " * 5 + "\n"
 
 
 @pytest.fixture
-def whole(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path) -> list[str]:
-    return run_nmt("translate", tiny_model, "-i", tiny_corpus / "train.de").stdout.splitlines()
+def whole(translate: RunNmt, tiny_corpus: Path) -> list[str]:
+    return translate("-i", tiny_corpus / "train.de").stdout.splitlines()
 
 
 @pytest.mark.quick("SIGKILL")
@@ -246,29 +232,29 @@ def test_a_stopped_run_goes_on(
 
 
 def test_bad_input_keeps_what_came_before_it(
-    run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, tmp_path: Path, whole: list[str]
+    translate: RunNmt, tiny_corpus: Path, tmp_path: Path, whole: list[str]
 ) -> None:
     lines = (tiny_corpus / "train.de").read_bytes().splitlines(keepends=True)
     source, output, partial = tmp_path / "in.de", tmp_path / "out.en", tmp_path / "out.en.partial"
     source.write_bytes(b"".join([*lines[:7], b"B\xe4cker\n", *lines[8:]]))
-    command = ["translate", tiny_model, "-i", source, "-o", output]
-    refused(run_nmt(*command), f"{source}, line 8: not UTF-8", f"7 lines are kept in {partial}")
-    refused(run_nmt(*command), "Give --resume to continue")
+    command = ["-i", source, "-o", output]
+    refused(translate(*command), f"{source}, line 8: not UTF-8", f"7 lines are kept in {partial}")
+    refused(translate(*command), "Give --resume to continue")
     source.write_bytes(b"".join(lines))
-    assert run_nmt(*command, "--resume").returncode == 0
+    assert translate(*command, "--resume").returncode == 0
     assert output.read_text("utf-8").splitlines() == whole
 
 
 @pytest.mark.quick("options0")
 @pytest.mark.parametrize("options", [["--format", "jsonl", "--n-best", "2"], ["--scores"]])
 def test_figures_and_formats_are_resumed(
-    run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, tmp_path: Path, options: list[str]
+    translate: RunNmt, tiny_corpus: Path, tmp_path: Path, options: list[str]
 ) -> None:
     output, partial = tmp_path / "out", tmp_path / "out.partial"
-    command = ["translate", tiny_model, "-i", tiny_corpus / "val.de", *options]
-    whole = run_nmt(*command).stdout
+    command = ["-i", tiny_corpus / "val.de", *options]
+    whole = translate(*command).stdout
     partial.write_text("".join(whole.splitlines(keepends=True)[:5]) + "half a li", encoding="utf-8")
-    assert run_nmt(*command, "-o", output, "--resume").returncode == 0
+    assert translate(*command, "-o", output, "--resume").returncode == 0
     assert output.read_text("utf-8") == whole
 
 
@@ -280,31 +266,31 @@ def test_figures_and_formats_are_resumed(
     ],
 )
 def test_work_of_another_job_is_not_gone_on_with(
-    run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, tmp_path: Path, kept: list[str], message: str
+    translate: RunNmt, tiny_corpus: Path, tmp_path: Path, kept: list[str], message: str
 ) -> None:
     output, partial = tmp_path / "out", tmp_path / "out.partial"
     partial.write_text("".join(f"{line}\n" for line in kept))
-    refused(run_nmt("translate", tiny_model, "-i", tiny_corpus / "train.de", "-o", output, "--resume"), message)
+    refused(translate("-i", tiny_corpus / "train.de", "-o", output, "--resume"), message)
     assert partial.read_text().splitlines() == kept
     assert not output.exists()
 
 
 def test_a_complete_output_is_not_made_again(
-    run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, tmp_path: Path, whole: list[str]
+    translate: RunNmt, tiny_corpus: Path, tmp_path: Path, whole: list[str]
 ) -> None:
     output, other = tmp_path / "out", "Something else.\n" * 3
-    command = ["translate", tiny_model, "-i", tiny_corpus / "train.de", "-o", output, "--resume"]
+    command = ["-i", tiny_corpus / "train.de", "-o", output, "--resume"]
     output.write_text("".join(f"{line}\n" for line in whole), "utf-8")
-    assert f"{len(whole)} lines are in {output} already" in run_nmt(*command, check=True).stderr
+    assert f"{len(whole)} lines are in {output} already" in translate(*command, check=True).stderr
     assert output.read_text("utf-8").splitlines() == whole
     output.write_text(other)
-    refused(run_nmt(*command), f"{output} comes from another job")
+    refused(translate(*command), f"{output} comes from another job")
     assert (output.read_text(), [*tmp_path.iterdir()]) == (other, [output])
     output.write_text("Notes without end")
-    refused(run_nmt(*command), f"The last line of {output} has no end")
+    refused(translate(*command), f"The last line of {output} has no end")
     assert output.read_text() == "Notes without end"
     output.write_text("")
-    run_nmt("translate", tiny_model, "-i", os.devnull, "-o", output, "--resume", check=True)
+    translate("-i", os.devnull, "-o", output, "--resume", check=True)
     assert [*tmp_path.iterdir()] == [output], "of no lines, an empty file is complete"
 
 
@@ -322,16 +308,16 @@ def test_a_complete_output_is_not_made_again(
         (["--unknown-lexicon", __file__], "Give --replace-unknown, too"),
     ],
 )
-def test_what_does_not_go_together(run_nmt: RunNmt, tiny_model: Path, options: list[str], expected: str) -> None:
-    refused(run_nmt("translate", tiny_model, *options, stdin="Hund\n"), expected)
+def test_what_does_not_go_together(translate: RunNmt, options: list[str], expected: str) -> None:
+    refused(translate(*options, stdin="Hund\n"), expected)
 
 
 def test_the_input_is_not_written_over(
-    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    translate: RunNmt, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(pair[0].parent)
     Path("-").touch()
-    assert run_nmt("translate", tiny_model, stdin="Hund\n").returncode == 0, "- is standard input, not a file"
+    assert translate(stdin="Hund\n").returncode == 0, "- is standard input, not a file"
     before = pair[0].read_bytes()
-    refused(run_nmt("translate", tiny_model, pair[0], "-o", pair[0]), "is the input, which would be lost")
+    refused(translate(pair[0], "-o", pair[0]), "is the input, which would be lost")
     assert pair[0].read_bytes() == before

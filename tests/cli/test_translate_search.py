@@ -24,9 +24,9 @@ def lines(done: "subprocess.CompletedProcess[str]") -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_an_ensemble_of_a_model_with_itself_is_that_model(run_nmt: RunNmt, tiny_model: Path) -> None:
-    alone = lines(run_nmt("translate", tiny_model, "--scores", stdin=SOURCE))
-    together = lines(run_nmt("translate", tiny_model, "--scores", "--ensemble", tiny_model, stdin=SOURCE))
+def test_an_ensemble_of_a_model_with_itself_is_that_model(translate: RunNmt, tiny_model: Path) -> None:
+    alone = lines(translate("--scores", stdin=SOURCE))
+    together = lines(translate("--scores", "--ensemble", tiny_model, stdin=SOURCE))
     assert [line.split("\t")[1] for line in together] == [line.split("\t")[1] for line in alone]
 
 
@@ -38,13 +38,13 @@ def test_an_ensemble_has_one_direction(tiny_model: Path, own_model: Path) -> Non
         nmt.load(tiny_model, "cpu", ensemble=own_model)
 
 
-def test_an_ensemble_needs_one_vocabulary(run_nmt: RunNmt, tiny_model: Path, bytes_model: Path) -> None:
-    done = run_nmt("translate", tiny_model, "--ensemble", bytes_model, stdin=SOURCE)
+def test_an_ensemble_needs_one_vocabulary(translate: RunNmt, bytes_model: Path) -> None:
+    done = translate("--ensemble", bytes_model, stdin=SOURCE)
     refused(done, "another vocabulary", "vocabulary.path")
 
 
-def test_an_ensemble_has_one_task(run_nmt: RunNmt, tiny_model: Path, language_model: Path) -> None:
-    done = run_nmt("translate", tiny_model, "--ensemble", language_model, stdin=SOURCE)
+def test_an_ensemble_has_one_task(translate: RunNmt, language_model: Path) -> None:
+    done = translate("--ensemble", language_model, stdin=SOURCE)
     refused(done, "language_model, and that of", "translation")
 
 
@@ -54,7 +54,7 @@ def test_a_logits_processor_is_named_once(run_nmt: RunNmt) -> None:
 
 
 @pytest.mark.extension("terms")
-def test_constraints_come_with_the_lines(run_nmt: RunNmt, tiny_model: Path) -> None:
+def test_constraints_come_with_the_lines(translate: RunNmt) -> None:
     asked = [
         {"source": "Der Hund schläft im Garten.", "prefix": "Today"},
         {"source": "Die Katze trinkt kaltes Wasser.", "must_contain": ["the moon"]},
@@ -62,43 +62,43 @@ def test_constraints_come_with_the_lines(run_nmt: RunNmt, tiny_model: Path) -> N
         {"source": "Das Kind hört ein altes Lied."},
     ]
     given = "".join(json.dumps(request, ensure_ascii=False) + "\n" for request in asked)
-    prefix, phrase, empty, free = lines(run_nmt("translate", tiny_model, "--input-format", "jsonl", stdin=given))
+    prefix, phrase, empty, free = lines(translate("--input-format", "jsonl", stdin=given))
     assert prefix.startswith("Today")
     assert "the moon" in phrase
     assert empty == ""
-    assert [free] == lines(run_nmt("translate", tiny_model, stdin="Das Kind hört ein altes Lied.\n"))
+    assert [free] == lines(translate(stdin="Das Kind hört ein altes Lied.\n"))
 
 
 @pytest.mark.extension("terms")
-def test_a_glossary(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_glossary(translate: RunNmt, tmp_path: Path) -> None:
     line = "Der Hund schläft im Garten."
-    [free] = lines(run_nmt("translate", tiny_model, stdin=f"{line}\n"))
+    [free] = lines(translate(stdin=f"{line}\n"))
     (tmp_path / "terms.tsv").write_text("Hund\tbloodhound\nMond\tsun\n", "utf-8")
-    given = "translate", tiny_model, "--glossary", tmp_path / "terms.tsv"
-    assert lines(run_nmt(*given, stdin=f"{line}\n")) == [free.replace("dog", "bloodhound")]
+    given = "--glossary", tmp_path / "terms.tsv"
+    assert lines(translate(*given, stdin=f"{line}\n")) == [free.replace("dog", "bloodhound")]
     assert "dog" in free
     own = json.dumps({"source": line, "terms": {"Hund": "hound"}})
-    assert lines(run_nmt(*given, "--input-format", "jsonl", stdin=own + "\n")) == [free.replace("dog", "hound")]
+    assert lines(translate(*given, "--input-format", "jsonl", stdin=own + "\n")) == [free.replace("dog", "hound")]
 
 
 @pytest.mark.parametrize(
     "line", ["Der Hund.", '{"text": "x"}', "[1]", '{"source": 1}', '{"source": "", "must_contain": "x"}']
 )
-def test_a_line_that_is_no_request_is_named(run_nmt: RunNmt, tiny_model: Path, line: str) -> None:
-    done = run_nmt("translate", tiny_model, "--input-format", "jsonl", stdin='{"source": "Ja."}\n' + line + "\n")
+def test_a_line_that_is_no_request_is_named(translate: RunNmt, line: str) -> None:
+    done = translate("--input-format", "jsonl", stdin='{"source": "Ja."}\n' + line + "\n")
     refused(done, "line 2")
 
 
-def test_what_jsonl_wrote_can_be_read_again(run_nmt: RunNmt, tiny_model: Path) -> None:
-    written = run_nmt("translate", tiny_model, "--format", "jsonl", stdin=SOURCE)
-    again = run_nmt("translate", tiny_model, "--format", "jsonl", "--input-format", "jsonl", stdin=written.stdout)
+def test_what_jsonl_wrote_can_be_read_again(translate: RunNmt) -> None:
+    written = translate("--format", "jsonl", stdin=SOURCE)
+    again = translate("--format", "jsonl", "--input-format", "jsonl", stdin=written.stdout)
     assert lines(again) == lines(written)
 
 
-def test_a_forbidden_phrase_is_avoided(run_nmt: RunNmt, tiny_model: Path) -> None:
-    (before,) = lines(run_nmt("translate", tiny_model, stdin="Der Hund schläft im Garten.\n"))
+def test_a_forbidden_phrase_is_avoided(translate: RunNmt) -> None:
+    (before,) = lines(translate(stdin="Der Hund schläft im Garten.\n"))
     assert "the garden" in before
-    (after,) = lines(run_nmt("translate", tiny_model, "--forbid", "the garden", stdin="Der Hund schläft im Garten.\n"))
+    (after,) = lines(translate("--forbid", "the garden", stdin="Der Hund schläft im Garten.\n"))
     assert "the garden" not in after
 
 

@@ -13,6 +13,8 @@ import pytest
 from fixture_types import RunNmt
 from refusals import refused
 
+from nmt.core.limits import LIMITS
+
 
 @pytest.mark.parametrize("command", [["train"], ["recipes"], ["translate"], ["recipes", "--keys"], ["inspect", "run"]])
 def test_name_of_100_000_characters(run_nmt: RunNmt, command: list[str]) -> None:
@@ -60,7 +62,6 @@ def test_no_model_directory(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -
         ("model.safetensors", b"\xff" * 99, "model.safetensors"),
         ("vocabulary.source.txt", None, "vocabulary"),
         ("vocabulary.source.txt", b"no\nvocabulary\n", "vocabulary"),
-        ("recipe.yaml", b"format_version: 99\nsomething_new: 3\n", "format version 99"),
     ],
 )
 def test_damaged_model_directory(
@@ -83,35 +84,50 @@ def test_weights_of_another_model(
     refused(run_nmt("translate", own_model), "model.safetensors holds the weights of another model", "parameters")
 
 
+TOO_LONG = f"long, line 2: longer than {LIMITS['NMT_MAX_LINE_BYTES']:,} bytes."
+TOO_WIDE = "Pair 2 has 16,000 and 16,000 words: too many to align."
+needs_lexicon = pytest.mark.extension("lexicon")
+
+
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("command", "expected"),
     [
-        (["translate", "MODEL", "-i", "vla.de"], ["File not found: vla.de", "val.de?"]),
-        (["translate", "MODEL", "-i", "val.de", "-o", "no/out.en"], ["no folder", "mkdir"]),
-        (["translate", "MODEL", "-i", "val.de", "--score-only", "val.de", "val.de"], ["--input"]),
-        (
-            ["translate", "MODEL", "--score-only", "val.de", "train.en", "-o", "links"],
-            ["val.de has 8 lines", "train.en has 40"],
-        ),
-        (["align", "VANILLA", "val.de", "val.en"], ["no attention", "multi30k/bahdanau"]),
-        (["align", "MODEL", "val.de", "--format", "png"], ["-o links.png"]),
-        (["align", "MODEL", "val.de", "--tokenized"], ["TARGET"]),
-        (["align", "MODEL", "val.de", "val.en", "-o", "no/links.png"], ["folder"]),
-        (["align", "m", "a", "b", "--limit", "1" * 30], ["--limit 1111", "too large"]),
-        (["score", "val.de", "train.en"], ["val.de has 8", "train.en has 40"]),
-        (["score", "empty", "empty"], ["empty"]),
-        (["aer", "bad", "good"], ["bad, line 2", "'1:1'"]),
+        ("translate MODEL -i vla.de", ["File not found: vla.de", "val.de?"]),
+        ("translate MODEL -i val.de -o no/out.en", ["no folder", "mkdir"]),
+        ("translate MODEL -i val.de --score-only val.de val.de", ["--input"]),
+        ("translate MODEL -i long -o links", [TOO_LONG]),
+        ("align VANILLA val.de val.en", ["no attention", "multi30k/bahdanau"]),
+        ("align MODEL val.de --format png", ["-o links.png"]),
+        ("align MODEL val.de --tokenized", ["TARGET"]),
+        ("align MODEL val.de val.en -o no/links.png", ["folder"]),
+        (f"align m a b --limit {'1' * 30}", ["--limit 1111", "too large"]),
+        ("align MODEL long long", [TOO_LONG]),
+        ("align MODEL wide wide -o links", [TOO_WIDE]),
+        pytest.param("learn-alignment MODEL long long", [TOO_LONG], marks=needs_lexicon),
+        pytest.param("learn-alignment MODEL wide wide", [TOO_WIDE], marks=needs_lexicon),
+        ("score val.de train.en", ["val.de has 8", "train.en has 40"]),
+        ("score empty empty", ["empty"]),
+        ("score long long", [TOO_LONG]),
+        ("aer bad good", ["bad, line 2", "'1:1'"]),
+        ("aer long long", [TOO_LONG]),
     ],
 )
 def test_wrong_input(
     run_nmt: RunNmt, tiny_model: Path, vanilla_model: Path, tiny_corpus: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: list[str],
+    monkeypatch: pytest.MonkeyPatch, command: str, expected: list[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(shutil.copytree(tiny_corpus, tmp_path / "corpus"))
-    for name, content in {"empty": "", "good": "0-0\n1-1\n", "bad": "0-0\n1:1\n"}.items():
+    files = {
+        "empty": "",
+        "good": "0-0\n1-1\n",
+        "bad": "0-0\n1:1\n",
+        "long": "0-0\n" + "a " * (LIMITS["NMT_MAX_LINE_BYTES"] // 2) + "b\n",
+        "wide": "a b\n" + "a " * 16_000 + "\n",
+    }
+    for name, content in files.items():
         Path(name).write_text(content)
     models = {"MODEL": tiny_model, "VANILLA": vanilla_model}
-    refused(run_nmt(*(models.get(word, word) for word in arguments)), *expected)
+    refused(run_nmt(*(models.get(word, word) for word in command.split())), *expected)
     assert not Path("links").exists()
 
 
