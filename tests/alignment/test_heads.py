@@ -40,13 +40,6 @@ def test_an_unknown_head_is_refused(decoder: Decoder, name: str) -> None:
         AlignmentHeads.of(decoder, f"1:1,{name}")
 
 
-def test_the_model_directory_remembers(decoder: Decoder, tmp_path: Path) -> None:
-    path, heads = tmp_path / "alignment.json", AlignmentHeads((3, 0), "input")
-    assert AlignmentHeads.load(path, decoder) == AlignmentHeads.of(decoder)
-    heads.save(path, decoder)
-    assert AlignmentHeads.load(path, decoder) == heads
-
-
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"heads": "2:1"}', '{"heads": [1], "attention": "input"}'])
 def test_a_damaged_file_is_named(decoder: Decoder, tmp_path: Path, content: str) -> None:
     (tmp_path / "alignment.json").write_text(content)

@@ -21,8 +21,6 @@ def test_an_alignment_has_its_title_and_gold_links(model: nmt.Translator) -> Non
     assert axes.get_title("left") == "A title"
     frames = [patch for patch in axes.patches if patch.get_facecolor()[3] == 0]
     assert len(frames) == 2
-    with pytest.raises(nmt.UserError, match="gold link 7-0"):
-        nmt.plot_alignment(alignment, gold=[(7, 0)])
 
 
 def test_heads_and_runs_are_pictures_of_the_model(model: nmt.Translator, tiny_model: Path, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 import nmt
-from nmt.plotting.curves import draw_runs
 from nmt.plotting.history import History
 
 
@@ -35,9 +34,7 @@ def test_a_run_has_its_history_and_draws_it(run: nmt.Run) -> None:
 
 
 def test_a_run_in_the_current_folder_is_drawn(run: nmt.Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Matplotlib has no legend for names that are empty or begin with an underscore."""
     monkeypatch.chdir(run)
-    assert draw_runs({"_": nmt.Run(".").history}).axes
     assert nmt.plot_runs(["."]).axes  # type: ignore[list-item]
     for runs, x, message in (([], "updates", "no run"), (["."], "hours", "no axis 'hours'")):
         with pytest.raises(nmt.UserError, match=message):

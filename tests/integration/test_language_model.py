@@ -1,44 +1,18 @@
-"""Language models: their probabilities, perplexity, shallow fusion in search, and reranking of n-best lists."""
+"""Language models: their decoders, perplexity, model card, and what they are refused for."""
 
 import json
 import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 from fixture_types import RunNmt, TrainTiny
 from refusals import refused
-from torch import nn
 
 import nmt
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import DECODERS
-
-
-def test_the_probability_of_a_text_is_a_product_over_its_tokens(words: Vocabularies) -> None:
-    """An Elman network with a learned first state, step by step in NumPy."""
-    model = make_lm(words, type="recurrent", cell="rnn_tanh", hidden_size=6, bridge="learned")
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.5)
-    weights = {name: value.detach().numpy() for name, value in model.decoder.named_parameters()}
-    [input_name] = [name for name in weights if name.endswith("weight_ih_l0")]
-    layer = input_name.removesuffix("weight_ih_l0")
-    ids, targets = [2, 5, 9, 4], [5, 9, 4, 3]
-    h_D = weights["first_state.learned.parts.0"]
-    expected = []
-    for token, following in zip(ids, targets, strict=True):
-        bias = weights[f"{layer}bias_ih_l0"] + weights[f"{layer}bias_hh_l0"]
-        x_D = model.decoder.embedding.weight[token].detach().numpy()
-        h_D = np.tanh(weights[f"{layer}weight_ih_l0"] @ x_D + weights[f"{layer}weight_hh_l0"] @ h_D + bias)
-        logits_V = weights["output.weight_VD"] @ h_D + weights["output.bias_V"]
-        expected.append(logits_V[following] - np.log(np.exp(logits_V).sum()))
-    with torch.no_grad():
-        output = model(torch.tensor([[7, 3]]), torch.tensor([2]), torch.tensor([ids]))
-        log_p_TV = model.decoder.output(output.features_BTD[0]).log_softmax(-1)
-    assert log_p_TV[range(4), targets].tolist() == pytest.approx(expected, abs=1e-5)
 
 
 def make_lm(vocabularies: Vocabularies, **decoder: Any) -> Any:

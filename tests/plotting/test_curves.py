@@ -36,7 +36,7 @@ def test_every_panel_has_every_run_in_a_style_of_its_own() -> None:
         assert len({(line.get_color(), line.get_linestyle()) for line in curves(axes)}) == 9
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == [f"run {number}" for number in range(9)]
-    hidden = draw_runs({"_": make_history("_")})
+    hidden = draw_runs({"_": make_history("_")})  # Matplotlib hides such names
     assert [text.get_text() for text in hidden.legends[0].get_texts()] == ["_"]
 
 

@@ -112,8 +112,6 @@ def test_runs_are_named_by_as_little_as_tells_them_apart(tmp_path: Path, paths: 
         '{"event": "train", "step": 1e400, "seconds": 1}',
         '{"event": "train", "step": 1, "seconds": 1e308}',
         '{"event": "train", "step": 1, "seconds": 1, "padding": 1e308}',
-        '{"event": "train", "step": 1, "seconds": 1, "loss": 1' + "0" * 400 + "}",
-        '{"event": "train", "step": ' + "[" * 3000 + "]" * 3000 + ', "seconds": 1}',
         '["event", "step"]',
         '{"event": "end", "step": "x", "seconds": 1, "reason": "enough"}',
     ],

@@ -60,7 +60,6 @@ def test_a_missing_recipe_suggests_the_nearest() -> None:
     ("setting", "parts"),
     [
         ("trainig.max_steps=1", ["unknown key 'trainig'", "Did you mean 'training'?"]),
-        ("data.surce=de", ["unknown key 'data.surce'", "Did you mean 'source'?"]),
         ("data.train={sorce: a, target: b}", ["unknown key 'data.train.sorce'", "Did you mean 'source'?"]),
         ("model.encoder.hiden_size=3", ["unknown key 'hiden_size'", "Did you mean 'hidden_size'?"]),
         (
@@ -92,11 +91,11 @@ def test_a_missing_recipe_suggests_the_nearest() -> None:
         ),
         ("training.techniques={subword_sampling: {}}", ["--set training.techniques.subword_sampling.alpha=…"]),
         ("training.max_updates=5", ["unknown key 'training.max_updates'", "Did you mean 'max_steps'?"]),
+        ("training.metric=blue", ["no metric 'blue'", "Did you mean 'bleu'?"]),
         ("training.optimizer=sgd", ["training.optimizer.type: there is no optimizer 'sgd'"]),
         ("training.optimizer={betas: [0.9, x]}", ["training.optimizer: 'betas.1' is 'x'", "valid number"]),
         ("training.optimizer={type: adam, momentum: 0.5}", ["training.optimizer: unknown key 'momentum'"]),
         ("training.schedule=linear", ["there is no schedule 'linear'"]),
-        ("training.schedule={type: constant, stable_fraction: 0.5}", ["unknown key 'stable_fraction'"]),
         ("training.schedule={type: cosine, stable_fraction: 1}", ["less than 1"]),
         ("training={schedule: cosine, patience: 3}", ["'cosine' must know its end"]),
         ("seed.deep=3", ["'seed' is {'deep': 3}"]),
@@ -181,7 +180,6 @@ def test_an_impossible_value_is_refused_with_a_short_message(
     ("setting", "value"),
     [
         ("training.learning_rate=1e-3", 0.001),
-        ("training.learning_rate=.5", 0.5),
         ("training.max_steps=1e3", 1000),
         ("training.clip_norm=", None),
         ("training.optimizer.betas=[0.8, 1e-1]", [0.8, 0.1]),
