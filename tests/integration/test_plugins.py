@@ -49,29 +49,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-RUN = """
-import json, sys
-from nmt.__main__ import main
-for arguments in json.loads(sys.argv[1]):
-    sys.argv = ["nmt", *arguments]
-    try:
-        main()
-    except SystemExit as leaving:
-        if leaving.code:
-            raise
-"""
-
-
-def in_process(python: Path, installed: Path | None, *commands: list[object]) -> "subprocess.CompletedProcess[str]":
-    """Commands in a process of their own, with a folder of installed packages."""
+def in_process(python: Path, installed: Path | None, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    """A command in a process of its own, with a folder of installed packages."""
     folders = [Path(__file__).parents[2], *([installed] if installed else [])]
-    return subprocess.run(
-        [python, "-c", RUN, json.dumps(commands, default=str)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, folders))},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, folders))}
+    command = [python, "-m", "nmt", *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
@@ -81,18 +64,24 @@ def in_process(python: Path, installed: Path | None, *commands: list[object]) ->
 def test_an_installed_package_adds_components_to_every_command(
     python: Path, installed: Path, tiny_recipe: Path, tiny_corpus: Path, tmp_path: Path
 ) -> None:
+    def run(*arguments: object) -> str:
+        done = in_process(python, installed, *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     model, output = tmp_path / "model", tmp_path / "out.en"
     source, target = tiny_corpus / "train.de", tiny_corpus / "train.en"
-    processor = "decoding.logits_processors={min_length: {ratio: 3}}"
-    training = [
+    settings = [
+        "training.max_steps=3",
+        "training.log_every=1",
+        "training.learning_rate=0.001",
         "training.metric=word_recall",
         "training.techniques.activation_decay={weight: 1}",
-        "training.log_every=1",
+        "training.schedule={type: linear, warmup_steps: 1, end_fraction: 0.5}",
+        "decoding.logits_processors={min_length: {ratio: 3}}",
+        *COMPONENTS["others"],
     ]
-    training += ["training.schedule={type: linear, warmup_steps: 1, end_fraction: 0.5}", "training.learning_rate=0.001"]
-    changes = [f"--set={change}" for change in ("training.max_steps=3", processor, *training, *COMPONENTS["others"])]
-    done = in_process(python, installed, ["train", tiny_recipe, "-o", model, *changes])
-    assert done.returncode == 0, done.stderr
+    run("train", tiny_recipe, "-o", model, *(f"--set={setting}" for setting in settings))
     assert "pip install nmt nmt-example\n" in (model / "README.md").read_text("utf-8")
     modules = [f"nmt_example.{name}" for name in ("attention", "decoders", "encoders", "logits_processors")]
     assert load_recipe_text(model)["plugins"] == dict.fromkeys(modules, "nmt-example"), "what translating needs"
@@ -101,37 +90,31 @@ def test_an_installed_package_adds_components_to_every_command(
     assert all(row["activation_decay"] > 0 for row in updates)
     assert [row["word_recall"] >= 0 for row in read_metrics(model, "valid")] == [True]
 
+    translate = ["translate", model, "-i", source, "-o", output]
+    run(*translate)
+    texts = [path.read_text("utf-8").splitlines() for path in (source, output)]
+    assert all(len(translation.split()) >= 2 * len(line.split()) for line, translation in zip(*texts, strict=True))
+    assert len(run("align", model, source, target).splitlines()) == 40
+    scores = run("score", output, target, "--metrics", "word_recall,bleu", "--json")
+    assert json.loads(scores).keys() == {"word_recall", "bleu"}
+    compare = ["compare", output, source, "-r", target, "--metrics", "word_recall", "--samples", 40, "--json"]
+    assert '"word_recall"' in run(*compare)
+    assert "words back" in run("inspect", "gradients", model, "--pairs", source, target)
+    assert re.fullmatch(r"\d+ weights\n", run("count-weights", model))
+    run("export", model, "-o", tmp_path / "weights.npz", "--format", "numpy")
+    with np.load(tmp_path / "weights.npz") as arrays:
+        assert arrays["encoder.convolution.weight"].dtype == np.float32
+
     loud = [tmp_path / f"loud{path.suffix}" for path in (source, target)]
     for path, quiet in zip(loud, (source, target), strict=True):
         path.write_text(f"DAS IST {path.suffix.upper()} UND SEHR LAUT\n{quiet.read_text('utf-8')}", "utf-8")
-    translate = ["translate", model, "-i", source, "-o", output]
-    done = in_process(
-        python,
-        installed,
-        translate,
-        ["align", model, source, target, "-o", tmp_path / "links"],
-        ["score", output, target, "--metrics", "word_recall,bleu", "--json"],
-        ["compare", output, source, "-r", target, "--metrics", "word_recall", "--samples", 40, "--json"],
-        ["inspect", "gradients", model, "--pairs", source, target],
-        ["count-weights", model],
-        ["export", model, "-o", tmp_path / "weights.npz", "--format", "numpy"],
-        ["clean", *loud, "-o", tmp_path / "clean"],
-    )
-    assert done.returncode == 0, done.stderr
-    assert len((tmp_path / "links").read_text().splitlines()) == 40
-    texts = [path.read_text("utf-8").splitlines() for path in (source, output)]
-    assert all(len(translation.split()) >= 2 * len(line.split()) for line, translation in zip(*texts, strict=True))
-    with np.load(tmp_path / "weights.npz") as arrays:
-        assert arrays["encoder.convolution.weight"].dtype == np.float32
+    run("clean", *loud, "-o", tmp_path / "clean")
     removed = [json.loads(line) for line in (tmp_path / "clean" / "removed.jsonl").read_text("utf-8").splitlines()]
     assert [row["line"] for row in removed if "shouting" in row["filters"]] == [1]
-    scores, comparison, gradients = done.stdout.splitlines()[:3]
-    assert json.loads(scores).keys() == {"word_recall", "bleu"}
-    assert '"word_recall"' in comparison
-    assert "words back" in gradients
-    assert re.search(r"^\d+ weights$", done.stdout, re.MULTILINE)
 
-    refused(in_process(python, None, translate), "recipe.yaml needs the plugin nmt_example.", "pip install nmt-example")
+    refused(
+        in_process(python, None, *translate), "recipe.yaml needs the plugin nmt_example.", "pip install nmt-example"
+    )
 
 
 def load_recipe_text(model: Path) -> dict[str, Any]:
