@@ -5,6 +5,7 @@ import json
 import shutil
 import time
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, patch
@@ -46,6 +47,14 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     for name, lines in (("en", [pair.source for pair in pairs]), ("de", [pair.target for pair in pairs])):
         (folder / f"all.{name}").write_text("".join(f"{line}\n" for line in lines), "utf-8")
     return folder / "all.en", folder / "all.de"
+
+
+def beginning(text: tuple[Path, Path], num_pairs: int, folder: Path, name: str = "begin") -> list[Path]:
+    """Two files of the first pairs of the text."""
+    files = [folder / f"{name}{path.suffix}" for path in text]
+    for path, file in zip(text, files, strict=True):
+        file.write_text("".join(f"{line}\n" for line in islice(read_lines(path), num_pairs)), "utf-8")
+    return files
 
 
 def test_the_preparation_of_a_text_is_shown(text: tuple[Path, Path], tmp_path: Path) -> None:
@@ -95,10 +104,7 @@ def test_two_files_and_minutes_give_a_tested_model_whose_recipe_repeats_it(
 def general(text: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> nmt.Run:
     """A model of the first 200 pairs of the text."""
     folder = tmp_path_factory.mktemp("general")
-    files = [folder / path.name for path in text]
-    for path, file in zip(text, files, strict=True):
-        file.write_text("".join(f"{line}\n" for line in [*read_lines(path)][:200]), "utf-8")
-    return nmt.train(*files, output=folder / "run", minutes=0.02, overrides=TINY)
+    return nmt.train(*beginning(text, 200, folder), output=folder / "run", minutes=0.02, overrides=TINY)
 
 
 def test_a_model_is_fine_tuned_on_none_of_its_test_and_scored_on_none_of_its_text(
@@ -175,11 +181,7 @@ def test_a_model_that_does_not_translate_is_refused_before_anything_is_written(
 def test_few_pairs_are_trained_on_and_it_is_said_what_to_expect(
     text: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = []
-    for path in text:
-        files.append(tmp_path / path.name)
-        files[-1].write_text("".join(f"{line}\n" for line in list(read_lines(path))[:3]), "utf-8")
-    nmt.train(*files, output=tmp_path / "run", minutes=0.02, overrides=TINY)
+    nmt.train(*beginning(text, 3, tmp_path), output=tmp_path / "run", minutes=0.02, overrides=TINY)
     errors = capsys.readouterr().err
     assert "3 pairs are few" in errors
     assert "too few pairs to hold some out" in errors
@@ -457,9 +459,7 @@ def test_a_run_does_not_write_over_the_text_that_is_given(
 def test_validation_text_that_is_unusable_is_replaced(
     text: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, is_seen: bool
 ) -> None:
-    for path in text:
-        lines = list(read_lines(path))[:60]
-        (tmp_path / f"train{path.suffix}").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    for path in beginning(text, 60, tmp_path, "train"):
         (tmp_path / f"valid{path.suffix}").write_text(f"{line}\n" * 3, "utf-8")
     prepared = prepare(Request([tmp_path], 1.0), tmp_path / "text")
     assert prepared.texts.valid

@@ -191,8 +191,7 @@ def test_a_program_that_waits_for_its_answer_gets_it(python: Path, tiny_model: P
 
 
 def test_a_conversation(translate: RunNmt) -> None:
-    done = translate("--interactive", stdin="\n".join([SENTENCES[0], "", *SENTENCES[1:]]) + "\n")
-    assert done.returncode == 0
+    done = translate("--interactive", stdin="\n".join([SENTENCES[0], "", *SENTENCES[1:]]) + "\n", check=True)
     assert done.stdout == "".join(f"en> {translation}\n" for translation in TRANSLATIONS)
     assert done.stderr == "de> " * 5 + "\n"
 

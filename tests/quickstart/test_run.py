@@ -22,9 +22,7 @@ def short_quickstart(run_nmt: RunNmt, monkeypatch: pytest.MonkeyPatch) -> RunNmt
 
 def test_everything_is_written(short_quickstart: RunNmt, run_nmt: RunNmt, tmp_path: Path) -> None:
     output = tmp_path / "my quickstart"
-    done = short_quickstart("-o", output)
-    assert done.returncode == 0, done.stderr
-
+    done = short_quickstart("-o", output, check=True)
     figures = json.loads((output / "quickstart.json").read_text("utf-8"))
     assert {"bleu", "chrf", "aer", "seconds", "training_seconds", "sentences_per_second"} <= set(figures)
     assert 0 <= figures["bleu"] <= 100
@@ -67,10 +65,7 @@ def test_a_run_that_its_time_limit_stops_is_no_success(short_quickstart: RunNmt,
 def test_what_is_there_is_not_overwritten(short_quickstart: RunNmt, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train.en").write_text("mine\n")
-    done = short_quickstart("-o", tmp_path)
-    assert done.returncode == 2
-    assert f"{tmp_path} exists already" in done.stderr
-    assert "-o" in done.stderr
+    refused(short_quickstart("-o", tmp_path), f"{tmp_path} exists already", "-o")
     assert (tmp_path / "data" / "train.en").read_text() == "mine\n"
 
 
