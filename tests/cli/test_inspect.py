@@ -20,6 +20,7 @@ def test_json_holds_the_figures_and_curves_go_to_a_file(run_nmt: RunNmt, tiny_mo
     [run] = json.loads(done.stdout)["runs"]
     assert run["bleu"] == max(line["bleu"] for line in read_metrics(tiny_model, "valid"))
     assert run["updates"] == 200
+    assert "learns the tiny corpus by heart" in run["description"]
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 

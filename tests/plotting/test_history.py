@@ -7,10 +7,7 @@ from typing import Any
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import build
 from nmt.plotting.history import read_histories, read_history, short_names
-from nmt.recipe.load import load_recipe
 
 
 def train_line(step: int, loss: float | None, **others: Any) -> dict[str, Any]:
@@ -59,14 +56,6 @@ def test_the_figures_of_a_run(tmp_path: Path) -> None:
         "peak_memory_mb": 310,
         "ended": "enough",
     }
-
-
-def test_recipe_and_parameters_come_from_the_model_directory(tiny_model: Path) -> None:
-    found = read_history(tiny_model).summary()
-    model = build(load_recipe(tiny_model / "recipe.yaml").model, Vocabularies.load(tiny_model))
-    assert found["parameters"] == model.num_parameters
-    assert "by heart" in found["description"]
-    assert found["ended"] == "training.max_steps (200) reached"
 
 
 def test_a_loss_that_was_not_finite_is_no_point_of_the_curve(tmp_path: Path) -> None:
