@@ -61,7 +61,6 @@ def test_no_model_directory(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -
         ("model.safetensors", None, "model.safetensors"),
         ("model.safetensors", b"\xff" * 99, "model.safetensors"),
         ("vocabulary.source.txt", None, "vocabulary"),
-        ("vocabulary.source.txt", b"no\nvocabulary\n", "vocabulary"),
     ],
 )
 def test_damaged_model_directory(
