@@ -8,26 +8,53 @@ from nmt.metrics.degenerate import DegenerateCount, count_degenerate, degenerate
 
 GOOD = "Two men are standing on a red bridge and look at the river."
 SOURCE = "Zwei Männer stehen auf einer roten Brücke und schauen auf den Fluss."
+CHINESE = "两个男人站在一座红色的桥上看着河。"
+CHANT = "Olé olé olé olé olé olé!"
+TURNS = "\t".join(["Guten Tag, ich hätte gern einen Tisch für zwei Personen am Freitag."] * 4)
+LONG = " ".join(f"Wort{n}" for n in range(30))
+HUNDRED = "x" * 100
 
 
 @pytest.mark.parametrize(
-    ("text", "kind"),
+    ("text", "source", "reference", "kind"),
     [
-        (GOOD, None),
-        ("", "empty"),
-        (" \t ", "empty"),
-        (SOURCE, "copy"),
-        (SOURCE.upper(), "copy"),
-        ("Two men are a red red red red red bridge.", "loop"),
-        ("in front of a fence, in front of a fence, in front of a fence", "loop"),
-        ("他在他在他在他在他在他在他在他在他在他在他在", "loop"),
-        ("No, no, no, no!", None),
-        ("Very, very good. - - - - - - - - - -", None),
-        ("One two three four. " + " ".join(f"word{n} and" for n in range(60)), "long"),
+        (GOOD, SOURCE, None, None),
+        ("", SOURCE, None, "empty"),
+        (" \t ", SOURCE, None, "empty"),
+        (SOURCE, SOURCE, None, "copy"),
+        (SOURCE.upper(), SOURCE, None, "copy"),
+        (SOURCE, f"{GOOD}\t{SOURCE}", None, "copy"),
+        ("Two men are a red red red red red bridge.", SOURCE, None, "loop"),
+        ("in front of a fence, in front of a fence, in front of a fence", SOURCE, None, "loop"),
+        ("他在他在他在他在他在他在他在他在他在他在他在", SOURCE, None, "loop"),
+        ("No, no, no, no!", SOURCE, None, None),
+        ("Very, very good. - - - - - - - - - -", SOURCE, None, None),
+        ("One two three four. " + " ".join(f"word{n} and" for n in range(60)), SOURCE, None, "long"),
+        # Too short is measured by the reference, and else by the source; an answer to several turns may be short.
+        ("A word.", LONG, None, "short"),
+        ("A word.", LONG, "A short word.", None),
+        ("A word.", None, LONG, "short"),
+        ("A word.", None, None, None),
+        ("Ok.", TURNS, None, None),
+        # What the source or the reference does is no fault.
+        (CHANT, None, None, "loop"),
+        (CHANT, "Olé olé olé olé olé olé, singen sie.", None, None),
+        (CHANT, SOURCE, CHANT, None),
+        (SOURCE, SOURCE, SOURCE, None),
+        ("", "", None, None),
+        ("New York City", "New York City", None, None),
+        # Lengths are extreme beyond four times and eighty bytes; scripts of many bytes are not.
+        ("y" * 480, None, HUNDRED, None),
+        ("y" * 481, None, HUNDRED, "long"),
+        ("ü" * 241, None, HUNDRED, "long"),
+        (HUNDRED, None, "y" * 480, None),
+        (HUNDRED, None, "y" * 481, "short"),
+        (CHINESE, GOOD * 3, None, None),
+        (GOOD * 3, CHINESE * 3, None, None),
     ],
 )
-def test_what_is_wrong(text: str, kind: str | None) -> None:
-    assert degenerate(text, SOURCE) == kind
+def test_what_is_wrong(text: str, source: str | None, reference: str | None, kind: str | None) -> None:
+    assert degenerate(text, source, reference) == kind
 
 
 @pytest.mark.parametrize(
@@ -54,36 +81,6 @@ def test_the_rule_of_repetitions(text: str, expected: bool) -> None:
     assert loops(text) is expected
 
 
-def test_too_short_is_measured_by_the_reference_and_else_by_the_source() -> None:
-    long = " ".join(f"Wort{n}" for n in range(30))
-    assert degenerate("A word.", long) == "short"
-    assert degenerate("A word.", long, "A short word.") is None
-    assert degenerate("A word.", None, long) == "short"
-    assert degenerate("A word.") is None
-
-
-def test_what_the_source_or_reference_does_is_no_fault() -> None:
-    chant = "Olé olé olé olé olé olé!"
-    assert degenerate(chant) == "loop"
-    assert degenerate(chant, "Olé olé olé olé olé olé, singen sie.") is None
-    assert degenerate(chant, SOURCE, chant) is None
-    assert degenerate(SOURCE, SOURCE, SOURCE) is None
-    assert degenerate("", "") is None
-    assert degenerate("", "etwas") == "empty"
-    assert degenerate("New York City", "New York City") is None
-
-
-def test_an_answer_to_several_turns_may_be_short() -> None:
-    turns = "\t".join(["Guten Tag, ich hätte gern einen Tisch für zwei Personen am Freitag."] * 4)
-    assert degenerate("Ok.", turns) is None
-    assert degenerate(SOURCE, f"{GOOD}\t{SOURCE}") == "copy"
-
-
-def test_scripts_of_many_bytes_are_not_called_short_or_long() -> None:
-    assert degenerate("两个男人站在一座红色的桥上看着河。", GOOD * 3) is None
-    assert degenerate(GOOD * 3, "两个男人站在一座红色的桥上看着河。" * 3) is None
-
-
 def test_counts_name_the_first_lines() -> None:
     texts = [GOOD, "", SOURCE, GOOD, "", "", "", GOOD]
     count = count_degenerate(texts, [SOURCE] * len(texts))
@@ -108,15 +105,6 @@ def test_real_references_and_training_text_are_good(shared_data: Path, split: st
     assert len(de) >= 1000
     assert count_degenerate(en, de).num_degenerate == 0
     assert count_degenerate(de, en, de).num_degenerate == 0
-
-
-def test_lengths_are_extreme_beyond_four_times_and_eighty_bytes() -> None:
-    reference = "x" * 100
-    assert degenerate("y" * 480, None, reference) is None
-    assert degenerate("y" * 481, None, reference) == "long"
-    assert degenerate(reference, None, "y" * 480) is None
-    assert degenerate(reference, None, "y" * 481) == "short"
-    assert degenerate("ü" * 241, None, reference) == "long", "bytes, not characters"
 
 
 def test_it_is_serious_from_three_lines_and_above_three_per_cent() -> None:
