@@ -215,18 +215,6 @@ def test_misaligned_pairs_are_found_by_the_corpus_itself(sound: Pairs, pairs: Pa
     assert flagged("alignment", without_words) == set()
 
 
-def test_a_pair_does_not_explain_itself() -> None:
-    """Words that occur in one pair alone say nothing about it; Model 1 by hand for words that others explain."""
-    sources = [np.array([1]), np.array([1]), np.array([2])]
-    targets = [np.array([1]), np.array([1]), np.array([2])]
-    model = WordModel(sources, targets, 3)
-    inside = model.scores(sources, targets, np.ones(3, bool))
-    outside = model.scores(sources, targets, np.zeros(3, bool))
-    assert outside[2] > inside[2]
-    assert inside[0] > inside[2]
-    assert inside[0] == inside[1]
-
-
 def test_memory_of_a_pair_of_words() -> None:
     source, target = np.random.default_rng(1).integers(1, 30, (2, 500, 20))
     tracemalloc.start()

@@ -340,8 +340,10 @@ def test_stages_follow_each_other_and_training_ends_with_the_last_one(
     assert state["batches"]["corpora"]["back"]["epoch"] >= 2
 
 
-ONE = "{name: one, source: FOLDER/train.de, target: FOLDER/train.en}"
-TWO = ONE.replace("one", "two")
+ENTRY = "{name: one, source: FOLDER/train.de, target: FOLDER/train.en}"
+ONE = f"data.corpora=[{ENTRY}]"
+TWO = f"data.corpora=[{ENTRY}, {ENTRY.replace('one', 'two')}]"
+TAGGED = ONE.replace("}]", ", tag: <2en>}]")
 
 
 @pytest.mark.parametrize(
@@ -351,49 +353,36 @@ TWO = ONE.replace("one", "two")
         (["data.corpora=[{name: one, tsv: x, tag: 2de}]"], ["data.corpora.0.tag", "<2de>"]),
         (["data.corpora=[{name: a, tsv: x, modifiers: {typos: 0.6, title_case: 0.6}}]"], ["sum of more than 1"]),
         (["data.corpora=[{name: a, tsv: x, modifiers: {typos: 1}}]", "data.history_turns=2"], ["not dialogues"]),
-        ([f"data.corpora=[{ONE}, {ONE}]"], ["two corpora have the name 'one'"]),
-        ([f"data.corpora=[{ONE}]", "data.train=other"], ["leave out data.train"]),
-        ([f"data.corpora=[{ONE}, {TWO}]", "data.stages=[{name: x, corpora: {tow: 1}}]"], ["stage x reads 'tow'"]),
+        ([f"data.corpora=[{ENTRY}, {ENTRY}]"], ["two corpora have the name 'one'"]),
+        ([ONE, "data.train=other"], ["leave out data.train"]),
+        ([TWO, "data.stages=[{name: x, corpora: {tow: 1}}]"], ["stage x reads 'tow'"]),
         (["data.stages=[{name: x, corpora: {one: 1}}]"], ["but data.corpora has no corpora at all"]),
-        ([f"data.corpora=[{ONE}]", "data.stages=[{name: x, corpora: {one: 1}, until: one}]"], ["NAME EPOCHS"]),
+        ([ONE, "data.stages=[{name: x, corpora: {one: 1}, until: one}]"], ["NAME EPOCHS"]),
         (
-            [f"data.corpora=[{ONE}, {TWO}]", "data.stages=[{name: x, corpora: {one: 1}, until: two 1}]"],
-            ["stage x would never end: it doesn't read 'two'"],
+            [TWO, "data.stages=[{name: x, corpora: {one: 1}, until: two 1}]"],
+            ["x would never end: it doesn't read 'two'"],
         ),
         (
-            [f"data.corpora=[{ONE}]", "data.stages=[{name: x, corpora: {one: 1}}, {name: y, corpora: {one: 1}}]"],
+            [ONE, "data.stages=[{name: x, corpora: {one: 1}}, {name: y, corpora: {one: 1}}]"],
             ["stage x would never end: give it until, such as 'one 1'"],
         ),
         (
-            [f"data.corpora=[{ONE}]", "data.stages=[{name: x, corpora: {one: 1}, until: one 1}, "
-             "{name: x, corpora: {one: 1}}]"],
+            [ONE, "data.stages=[{name: x, corpora: {one: 1}, until: one 1}, {name: x, corpora: {one: 1}}]"],
             ["two stages have the name 'x'"],
         ),
         (
-            [f"data.corpora=[{ONE}, {TWO}]", "training.techniques={guided_alignment: {links: FOLDER/train.de}}"],
+            [TWO, "training.techniques={guided_alignment: {links: FOLDER/train.de}}"],
             ["needs links of each training text", "Set training.techniques.guided_alignment.links to learned"],
         ),
         (
-            [f"data.corpora=[{ONE}]", "training.techniques={guided_alignment: {}}"],
+            [ONE, "training.techniques={guided_alignment: {}}"],
             ["needs links of each training text", "nmt align", "by links: FILE of each of data.corpora"],
         ),
         (["data.corpora=[{name: a, tsv: x, modifiers: {terms: 0.1}}]"], ["terms of a needs its links", "nmt align"]),
-        (
-            ["data.corpora=[{name: a, source: FOLDER/train.de, target: FOLDER/train.en, links: no.links}]"],
-            ["File not found: no.links"],
-        ),
-        (
-            ["data.corpora=[{name: one, source: FOLDER/train.de, target: FOLDER/train.en, tag: <2en>}]",
-             "training.techniques={reverse_pairs: {fraction: 0.5}}", "training.max_epochs=2", "vocabulary.joint=true"],
-            ["reverse_pairs can't turn pairs with tags round"],
-        ),
-        (
-            ["data.corpora=[{name: one, source: FOLDER/train.de, target: FOLDER/train.en, tag: <2en>}]",
-             "vocabulary.path=MODEL"],
-            ["the tag <2en>, which the vocabulary lacks", "vocabulary.path"],
-        ),
+        ([ONE.replace("}]", ", links: no.links}]")], ["File not found: no.links"]),
+        ([TAGGED, "vocabulary.path=MODEL"], ["the tag <2en>, which the vocabulary lacks", "vocabulary.path"]),
     ],
-)  # fmt: skip
+)
 def test_bad_input_has_one_message_with_a_remedy(
     run_nmt: RunNmt, tiny_recipe: Path, tiny_corpus: Path, tiny_model: Path, tmp_path: Path, settings: list[str],
     parts: list[str],

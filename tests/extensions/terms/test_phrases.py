@@ -1,4 +1,4 @@
-"""Phrases that must appear, prefixes and forbidden phrases, for made-up and for real models."""
+"""Phrases that must appear, and prefixes, for made-up and for real models."""
 
 from collections.abc import Callable
 from math import inf
@@ -7,14 +7,12 @@ from typing import Any
 import pytest
 import torch
 from searches import search_all
-from torch import Tensor
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Choice
-from nmt.decoding.processors import ForbidPhrases
 from nmt.extensions.terms.phrases import BeamAllocation
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions
@@ -39,12 +37,6 @@ def options(**changes: Any) -> DecodingOptions:
     return DecodingOptions(**{"beam_size": 6, "max_length_ratio": 1.0, "max_length_extra": 3, **changes})
 
 
-def forbidding(phrases: list[list[int]]) -> ForbidPhrases:
-    processor = ForbidPhrases(ForbidPhrases.Options(phrases=[]), BOTH)
-    processor._phrases = phrases  # UNK, which may be among them, can't be written as text
-    return processor
-
-
 def contains(ids: list[int], phrase: Any) -> bool:
     return any(ids[i : i + len(phrase)] == list(phrase) for i in range(len(ids)))
 
@@ -64,33 +56,11 @@ def test_every_translation_says_what_it_must(model: Seq2Seq) -> None:
             assert not all(contains(before[0].ids, phrase) for phrase in (*wanted.phrases, wanted.prefix) if phrase)
 
 
-def test_the_score_stays_that_of_the_model(model: Seq2Seq) -> None:
-    found = search_all(model, SOURCES, BOTH, options(), constraints=WANTED)
-    for source, hypotheses in zip(SOURCES, found, strict=True):
-        assert hypotheses
-        for hypothesis in hypotheses:
-            source_BS, length_B = torch.tensor([[*source, WORDS.eos]]), torch.tensor([len(source) + 1])
-            with torch.no_grad():
-                unrolled = model(source_BS, length_B, torch.tensor([[WORDS.sos, *hypothesis.ids]]))
-                log_p_TV: Tensor = model.decoder.output(unrolled.features_BTD)[0].log_softmax(-1)
-            said = [*hypothesis.ids, WORDS.eos]
-            assert hypothesis.log_probability == pytest.approx(float(log_p_TV[range(len(said)), said].sum()), abs=1e-3)
-
-
 def test_a_phrase_that_is_said_anyway_changes_nothing(model: Seq2Seq) -> None:
     (free,) = search_all(model, SOURCES[:1], BOTH, options(beam_size=1, max_length_extra=3 + 2))
     wanted = LexicalConstraints(phrases=[free[0].ids[1:3]])  # for which the translation may be two tokens longer
     (bound,) = search_all(model, SOURCES[:1], BOTH, options(), constraints=[wanted])
     assert max(h.log_probability for h in bound) >= free[0].log_probability - 1e-4
-
-
-def test_forbidden_phrases_are_avoided(model: Seq2Seq) -> None:
-    (free,) = search_all(model, SOURCES[:1], BOTH, options())
-    phrases = [free[0].ids[:2], [free[0].ids[-1]]]
-    (found,) = search_all(model, SOURCES[:1], BOTH, options(), processors=[forbidding(phrases)])
-    assert found
-    for hypothesis in found:
-        assert not any(contains(hypothesis.ids, phrase) for phrase in phrases)
 
 
 @pytest.mark.extension("search")
@@ -164,11 +134,3 @@ def test_a_translation_without_its_phrases_ends_only_where_there_is_no_other() -
     assert chosen([[5, 4], [5, 8]], limit, False) == ([0, 1], [])
     assert chosen([[5, 4], [5, 8]], limit, True) == ([], [])
     assert chosen([[5, 4], [6, 7]], limit, False) == ([1], [])
-
-
-def test_where_no_translation_can_say_it_there_is_one_without_it(model: Seq2Seq) -> None:
-    wanted = LexicalConstraints(phrases=[[6, 7]])
-    forbidden = [forbidding([[6, 7]])]
-    (found,) = search_all(model, SOURCES[:1], BOTH, options(), constraints=[wanted], processors=forbidden)
-    assert found
-    assert not any(contains(hypothesis.ids, [6, 7]) for hypothesis in found)
