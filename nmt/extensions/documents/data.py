@@ -195,14 +195,12 @@ class Yaml(_Values):
                     assert event.start_mark is not None
                     assert event.end_mark is not None
                     begin, end = event.start_mark.index, event.end_mark.index
-                    if event.anchor or event.tag:
-                        match = _PROPERTIES.match(text, begin, end)
-                        begin = match.end() if match else begin
-                    span = begin, end
+                    if match := _PROPERTIES.match(text, begin, end):
+                        begin = match.end()
                     tag = event.tag or resolve(yaml.ScalarNode, event.value, event.implicit)
-                    if tag in ("!", "tag:yaml.org,2002:str") and span[0] < span[1]:
-                        source = text[slice(*span)]
-                        yield Value((path,), *span, event.value, partial(_yaml, source=source, style=event.style))
+                    if tag in ("!", "tag:yaml.org,2002:str") and begin < end:
+                        write = partial(_yaml, source=text[begin:end], style=event.style)
+                        yield Value((path,), begin, end, event.value, write)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise damaged("YAML", " ".join(str(error).split())) from None
 
