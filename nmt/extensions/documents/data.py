@@ -244,7 +244,7 @@ class Xml(DocumentFormat):
             if is_named and (has_text or self.selection.names):
                 inside.add(element)
                 keeps_space = element.get("{http://www.w3.org/XML/1998/namespace}space") == "preserve"
-                if not len(element) and "<" in element.text:  # escaped markup, such as in a CDATA section
+                if not len(element) and "<" in (element.text or ""):  # escaped markup, such as in a CDATA section
                     blocks.append(Unit(element, [parse_tags(element.text)], partial(_write_escaped, element)))
                     continue
                 blocks += units_of(blocks_of(element, _kind, collapse=not keeps_space), {})

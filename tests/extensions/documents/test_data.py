@@ -93,12 +93,12 @@ def test_values_with_any_characters_can_be_read_again(texts: Sequence[str], is_f
 def test_xml() -> None:
     source = (
         '<?xml version="1.0"?>\n<!DOCTYPE r SYSTEM "r.dtd"><!-- der Hund --><r xml:space="preserve"><s name="Hund">'
-        'Der <b>Hund</b> sieht</s><i translate="no">der Hund</i><n>12</n><k>a_b</k>'
+        'Der <b>Hund</b> sieht</s><i translate="no">der Hund</i><n>12</n><n/><k>a_b</k>'
         '<p title="der Hund">Katze<c/> und</p></r>'
     )
     result = translated("a.xml", source)
     assert '<!DOCTYPE r SYSTEM "r.dtd">' in result
-    assert '<s name="Hund">sees <b>dog</b> the</s><i translate="no">der Hund</i><n>12</n><k>a_b</k>' in result
+    assert '<s name="Hund">sees <b>dog</b> the</s><i translate="no">der Hund</i><n>12</n><n/><k>a_b</k>' in result
     assert '<p title="der Hund">and cat<c/></p>' in result
     some = translated("a.xml", source, "r/p/@title", "n")
     assert '<p title="dog the">Katze<c/> und</p>' in some

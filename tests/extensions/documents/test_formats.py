@@ -123,6 +123,7 @@ Hund <00:03.500>schnell"""
         ("a.csv", '"x, y,\nz";b\nder Hund;Katze, und\n', '"x, y,\nz";b\ndog the;and Katze,\n'),
         ("a.csv", "sep=|\na;b|c;d\nder Hund|Katze\n", "sep=|\na;b|c;d\ndog the|cat\n"),
         ("a.xml", '<r><s translatable="false">der <b>Hund</b></s></r>', 'translatable="false">der <b>Hund</b></s></r>'),
+        ("a.xml", "<r><s>Der &lt;b>Hund&lt;/b></s></r>", "<s>&lt;b&gt;dog&lt;/b&gt; the</s></r>"),
         ("a.html", "<script>'<source></source>'</script><p>Hund", "<script>'<source></source>'</script><p>dog</p>"),
         ("a.csv", 'der (5");b\nder Hund;der "Hund" sieht\n', 'der (5");b\ndog the;"sees ""Hund"" the"\n'),
         ("a.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\nHund &amp; Katze &amp;lt;\n00:02.000 --> 00:03.000\nHund",
