@@ -123,15 +123,6 @@ def test_what_is_refused(name: str, text: str, only: list[str], message: str) ->
         translate_document(name, text.encode(), translate, only=only)
 
 
-def test_aliases_of_yaml_are_not_expanded() -> None:
-    lines = [
-        "a: &a [Hund]",
-        *(f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True)),
-    ]
-    loop = "\n".join([*lines, "j: &j [*j, Katze]\n"])
-    assert translated("a.yaml", loop) == loop.replace("Hund", "dog").replace("Katze", "cat")
-
-
 @pytest.mark.parametrize(
     ("text", "as_value", "in_prose"),
     [

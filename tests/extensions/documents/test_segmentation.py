@@ -36,12 +36,6 @@ def test_segments_are_the_text(text: str) -> None:
     assert all(segment.text == segment.text.strip() for segment in segments if segment.is_sentence)
 
 
-def test_space_and_empty_lines_are_kept() -> None:
-    text = "  One. Two.\r\n\r\n\tThree\u2028four  \n"
-    assert translate_text(text, by(str.upper)) == text.upper()
-    assert translate_text("", by(str.upper)) == ""
-
-
 def test_sentences_without_space_between_them_get_one() -> None:
     assert translate_text("これです。それです。", by(lambda _: "It is."), "ja") == "It is. It is."
     assert translate_text("これです。それです。", by(str.upper), "ja") == "これです。それです。"
