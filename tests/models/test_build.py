@@ -76,9 +76,9 @@ def test_tied_weights_are_the_same_tensor_and_counted_once(
     joint_vocabularies: Vocabularies, separate_vocabularies: Vocabularies, make_model: Any
 ) -> None:
     models = {
-        "none": make_model(TRANSFORMER, TRANSFORMER, separate_vocabularies, tie="none", embedding_size=8),
-        "target": make_model(TRANSFORMER, TRANSFORMER, separate_vocabularies, tie="target", embedding_size=8),
-        "all": make_model(TRANSFORMER, TRANSFORMER, joint_vocabularies, tie="all", embedding_size=8),
+        "none": make_model(TRANSFORMER, TRANSFORMER, vocabularies=separate_vocabularies, tie="none", embedding_size=8),
+        "target": make_model(TRANSFORMER, TRANSFORMER, vocabularies=separate_vocabularies, tie="target", embedding_size=8),
+        "all": make_model(TRANSFORMER, TRANSFORMER, tie="all", embedding_size=8),
     }
     for tie, model in models.items():
         source, target = model.encoder.embedding.weight, model.decoder.embedding.weight

@@ -1,6 +1,7 @@
 """A vocabulary of made-up words and the models built on it."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -36,17 +37,7 @@ def separate_vocabularies(joint_vocabularies: Vocabularies) -> Vocabularies:
 @pytest.fixture(scope="session")
 def make_model(joint_vocabularies: Vocabularies) -> MakeModel:
     """Builds a model in eval mode from an encoder's and a decoder's options, and any other of the model."""
-
-    def make(
-        encoder: dict[str, Any],
-        decoder: dict[str, Any],
-        vocabularies: Vocabularies = joint_vocabularies,
-        seed: int = 1,
-        **others: Any,
-    ) -> Seq2Seq:
-        return small_model(encoder, decoder, vocabularies, seed, **others)
-
-    return make
+    return partial(small_model, vocabularies=joint_vocabularies, seed=1)
 
 
 @pytest.fixture(scope="session")
