@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from tests.tools.conftest import load_tool as load_tool
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:

@@ -3,7 +3,6 @@
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 from nmt.recipe.schema import Recipe
 
@@ -11,4 +10,3 @@ RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 TrainTiny = Callable[..., Path]
 RecipeMaker = Callable[..., Recipe]
 BuildOnce = Callable[[str, Callable[[Path], object]], Path]
-LoadTool = Callable[[str], ModuleType]

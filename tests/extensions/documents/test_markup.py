@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from unittest.mock import Mock
 
+import markup_quality as tool
 import pytest
 from backwards import WORDS, translate, translated
-from fixture_types import LoadTool
 
 from nmt.core.errors import UserError
 from nmt.extensions.documents.elements import translate_html
@@ -145,8 +145,7 @@ def test_text_without_white_space_is_divided(word: str, end: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("corpus", "least"), [("embedded", 0.99), ("gold", 0.97)])
-def test_known_links_bring_tags_back(corpus: str, least: float, load_tool: LoadTool, shared_data: Path) -> None:
-    tool = load_tool("experiments/markup_quality")
+def test_known_links_bring_tags_back(corpus: str, least: float, shared_data: Path) -> None:
     pairs = tool.embedded_pairs() if corpus == "embedded" else tool.gold_pairs(shared_data / "gold", "de", "en")
     known = tool.measure(pairs, tool.known_links, 300)
     assert known.f1 > least
@@ -154,5 +153,5 @@ def test_known_links_bring_tags_back(corpus: str, least: float, load_tool: LoadT
 
 
 @pytest.mark.slow
-def test_random_documents_stay_legal(load_tool: LoadTool) -> None:
-    assert load_tool("experiments/markup_quality").check_documents(150) == []
+def test_random_documents_stay_legal() -> None:
+    assert tool.check_documents(150) == []
