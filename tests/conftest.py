@@ -49,8 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from nmt.core.device import pick_precision
 
         pick_precision("bf16", torch.device("cpu"))
-        for name in ("small_systems", "made_up_models"):
-            config.pluginmanager.import_plugin(name)
+        config.pluginmanager.import_plugin("small_systems")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,7 +14,6 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import Bounds, ForbidPhrases, LogitsProcessor, NoRepeatNgram, Spared
-from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.request import Request
 
@@ -41,8 +40,6 @@ def allowed(
 
 
 EVERYTHING = set(range(SIZE))
-
-
 REGULAR = EVERYTHING - {WORDS.pad, WORDS.sos}
 
 
@@ -113,20 +110,6 @@ def test_processors_of_a_call_replace_those_of_the_recipe(tiny_model: Path) -> N
     assert translator.translate([LINE], logits_processors={}) == [plain]
 
 
-@pytest.mark.parametrize(
-    ("chosen", "message"),
-    [
-        ({"no_repeat_ngrams": {}}, "no logits processor 'no_repeat_ngrams'"),
-        ({"no_repeat_ngram": {"size": 0}}, "logits_processors.no_repeat_ngram: 'size' is 0"),
-        ({"no_repeat_ngram": {"length": 3}}, "unknown key 'length'"),
-    ],
-)
-def test_wrong_processors_are_refused(tiny_model: Path, chosen: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        nmt.load(tiny_model, "cpu").translate([LINE], logits_processors=chosen)
-
-
-def test_a_wrong_processor_of_a_recipe_is_refused_before_training(tiny_recipe: Path, tmp_path: Path) -> None:
-    changes = {"decoding.logits_processors": {"mine": {}}, "training.max_steps": 1}
-    with pytest.raises(UserError, match="no logits processor 'mine'"):
-        nmt.train(load_recipe(tiny_recipe, changes), tmp_path / "run")
+def test_a_wrong_processor_of_a_call_is_refused(tiny_model: Path) -> None:
+    with pytest.raises(UserError, match="no logits processor 'no_repeat_ngrams'"):
+        nmt.load(tiny_model, "cpu").translate([LINE], logits_processors={"no_repeat_ngrams": {}})

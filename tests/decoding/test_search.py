@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from searches import search_all
+from small_systems import WORDS, system
 from table_model import TableModel
 from torch.profiler import ProfilerActivity, profile
 
@@ -16,11 +17,11 @@ from nmt.core.errors import UserError
 from nmt.data.batch import make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
+from nmt.decoding.beam import log_coverage, top_continuations
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.ranking import length_normalised
 from nmt.decoding.search import ModelSearcher, Query
-from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions
 
 TOY = WordVocabulary(["▁ja", "▁nein"])
@@ -226,17 +227,40 @@ def test_a_sentence_that_ends_early_leaves_the_batch_and_the_others_alone() -> N
     assert len(together[0][0].ids) > len(together[1][0].ids)
 
 
+@pytest.mark.parametrize("num_pieces", [2, 5, 63, 64, 65, 1000])
+@pytest.mark.parametrize("count", [1, 2, 10, 24])
+def test_the_best_continuations_are_those_of_a_sort(num_pieces: int, count: int) -> None:
+    generator = torch.Generator().manual_seed(num_pieces + count)
+    logits = torch.randn(3, 4, num_pieces, generator=generator)
+    logits[1, :, ::2] = float("-inf")
+    offset = torch.randn(3, 4, generator=generator)
+    offset[2, 1:] = float("-inf")
+    found, hypothesis, piece = top_continuations(logits.flatten(0, 1), offset, count)
+    everything = (logits + offset[:, :, None]).flatten(1).sort(dim=1, descending=True)
+    count = min(count, 4 * num_pieces)
+    torch.testing.assert_close(found, everything.values[:, :count])
+    finite = found.isfinite()
+    where = (hypothesis * num_pieces + piece)[finite]
+    assert torch.equal(where, everything.indices[:, :count][finite])
+    assert piece.max() < num_pieces
+    assert hypothesis.max() < 4
+
+
+def test_the_coverage_of_a_word_that_nobody_looked_at_is_finite() -> None:
+    assert log_coverage(torch.zeros(1, 1, 3), torch.ones(1, 3, dtype=torch.bool)).isfinite().all()
+
+
 @torch.no_grad()
-@pytest.mark.parametrize("system", ["bahdanau", "transformer"])
-def test_coverage_is_part_of_the_score(make_system: Callable[[str], Seq2Seq], words: Vocabularies, system: str) -> None:
+@pytest.mark.parametrize("name", ["bahdanau", "transformer"])
+def test_coverage_is_part_of_the_score(name: str) -> None:
     """Against the weights of the forced translation."""
-    model, sources = make_system(system), [[4, 9, 7, 5, 12], [10, 4], [], [9]]
+    model, sources = system(name), [[4, 9, 7, 5, 12], [10, 4], [], [9]]
     for parameter in model.parameters():
         parameter.mul_(3)  # so that attention isn't even, and hypotheses look at different words
     options = DecodingOptions(beam_size=4, max_length_ratio=1.0, max_length_extra=6, coverage_penalty=0.4)
-    for source, hypotheses in zip(sources, search_all(model, sources, words, options), strict=True):
+    for source, hypotheses in zip(sources, search_all(model, sources, WORDS, options), strict=True):
         for hypothesis in hypotheses:
-            batch = make_batch([(source, hypothesis.ids)], words)
+            batch = make_batch([(source, hypothesis.ids)], WORDS)
             weights_BHTS = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, True).weights_BHTS
             covered_S = weights_BHTS[0, list(model.alignment_heads)].mean(0).sum(0)
             penalty = 0.4 * float(covered_S.clamp(max=1.0).log().sum())
@@ -245,28 +269,26 @@ def test_coverage_is_part_of_the_score(make_system: Callable[[str], Seq2Seq], wo
 
 
 @torch.no_grad()
-def test_a_hypothesis_that_has_not_covered_its_source_yet_is_not_pruned(
-    make_system: Callable[[str], Seq2Seq], words: Vocabularies
-) -> None:
-    model, sources = make_system("bahdanau"), [[4, 9, 7, 5, 12, 6, 8], [10, 4], [5, 5, 6, 11]]
+def test_a_hypothesis_that_has_not_covered_its_source_yet_is_not_pruned() -> None:
+    model, sources = system("bahdanau"), [[4, 9, 7, 5, 12, 6, 8], [10, 4], [5, 5, 6, 11]]
     for parameter in model.parameters():
         parameter.mul_(5)
     limits = {"max_length_ratio": 1.0, "max_length_extra": 6}
     options = DecodingOptions(beam_size=4, coverage_penalty=50.0, **limits)
     wide = options.model_copy(update={"prune": 100.0})  # more than any two log-probabilities differ by
-    whole, pruned = (search_all(model, sources, words, each) for each in (options, wide))
+    whole, pruned = (search_all(model, sources, WORDS, each) for each in (options, wide))
     assert [[h.ids for h in hypotheses] for hypotheses in pruned] == [[h.ids for h in hs] for hs in whole]
 
 
-def test_a_model_without_attention_has_no_coverage(make_system: Callable[[str], Seq2Seq], words: Vocabularies) -> None:
+def test_a_model_without_attention_has_no_coverage() -> None:
     with pytest.raises(UserError, match="coverage penalty"):
-        search_all(make_system("vanilla"), [[4, 9]], words, DecodingOptions(coverage_penalty=0.4))
+        search_all(system("vanilla"), [[4, 9]], WORDS, DecodingOptions(coverage_penalty=0.4))
 
 
-def test_in_bfloat16_weights_are_converted_once(make_system: Callable[[str], Seq2Seq], words: Vocabularies) -> None:
-    model = make_system("transformer")
+def test_in_bfloat16_weights_are_converted_once() -> None:
+    model = system("transformer")
     shape = list(model.decoder.output.weight_VD.shape)
-    searcher = ModelSearcher(model, words, precision="bf16")
+    searcher = ModelSearcher(model, WORDS, precision="bf16")
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as recorded:
         ((best, *_),) = searcher(Query([[4, 9, 7]], DecodingOptions(beam_size=2, max_length=8)))
     assert len(best.ids) > 2

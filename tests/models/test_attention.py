@@ -116,19 +116,6 @@ def test_multi_head_attention_equals_pytorchs(memory_width: int | None, torch_at
     torch.testing.assert_close(weights, expected_weights, atol=1e-6, rtol=1e-5)
 
 
-def test_dropout_of_attention_weights_only_in_training() -> None:
-    torch.manual_seed(25)
-    attention = MultiHeadAttention(8, 2, dropout=0.5)
-    x_BTD = torch.randn(2, 5, 8)
-    first, _ = attention(x_BTD, attention.project(x_BTD), torch.zeros(1))
-    second, _ = attention(x_BTD, attention.project(x_BTD), torch.zeros(1))
-    assert not torch.allclose(first, second)
-    attention.eval()
-    first, _ = attention(x_BTD, attention.project(x_BTD), torch.zeros(1))
-    second, _ = attention(x_BTD, attention.project(x_BTD), torch.zeros(1))
-    assert torch.equal(first, second)
-
-
 @pytest.mark.parametrize("length", [1, 12, 16, 31, 32, 40])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
 def test_softmax_of_any_number_of_scores(length: int, dtype: torch.dtype) -> None:

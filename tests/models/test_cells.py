@@ -265,38 +265,30 @@ def test_a_stack_steps_by_the_equations(choice: Any, residual: bool) -> None:
 
 
 @every_cell
-@pytest.mark.parametrize("directions", [1, 2])
-def test_a_layer_reads_a_padded_batch_by_the_equations(choice: Any, directions: int) -> None:
-    """As an encoder does it: each sentence to its own end, in both directions, from a given state."""
+@pytest.mark.parametrize(
+    ("directions", "num_layers", "residual"),
+    [(1, 1, False), (2, 1, False), (1, 3, False), (1, 3, True)],
+    ids=["one layer", "both directions", "three layers", "three layers, residual"],
+)
+def test_a_padded_batch_is_read_by_the_equations(choice: Any, directions: int, num_layers: int, residual: bool) -> None:
+    """As an encoder does it: each sentence to its own end, from a given state."""
     torch.manual_seed(15)
-    recurrence, ways = recurrence_of(choice, directions, num_layers=1)
+    recurrence, ways = recurrence_of(choice, directions, num_layers, residual)
     x_BTD = torch.randn(ROWS, max(LENGTHS), INPUT, dtype=torch.float64)
-    width = directions * HIDDEN
-    state = tuple(torch.randn(ROWS, 1, width, dtype=torch.float64) for _ in range(recurrence.num_states))
+    shape = ROWS, num_layers, directions * HIDDEN
+    state = tuple(torch.randn(shape, dtype=torch.float64) for _ in range(recurrence.num_states))
     outputs_BTD, final = recurrence(x_BTD, state, torch.tensor(LENGTHS))
     for row, length in enumerate(LENGTHS):
-        words = x_BTD[row, :length].numpy()
-        first = [[[part[row, 0].view(directions, -1)[way].numpy() for part in state]] for way in range(directions)]
-        read = [read_by_loops(cells, words[:: 1 - 2 * way], first[way]) for way, cells in enumerate(ways)]
-        turned = [outputs[:: 1 - 2 * way] for way, (outputs, _) in enumerate(read)]
-        assert_near(outputs_BTD[row, :length], np.concatenate(turned, axis=1))
+        words, outputs = x_BTD[row, :length].numpy(), []
+        for way, cells in enumerate(ways):
+            units = slice(way * HIDDEN, (way + 1) * HIDDEN)
+            first = [[part[row, layer, units].numpy() for part in state] for layer in range(num_layers)]
+            read, states = read_by_loops(cells, words[:: 1 - 2 * way], first, residual)
+            outputs.append(read[:: 1 - 2 * way])
+            for part in range(recurrence.num_states):
+                assert_near(final[part][row, :, units], [parts[part] for parts in states[-1]])
+        assert_near(outputs_BTD[row, :length], np.concatenate(outputs, axis=1))
         assert not outputs_BTD[row, length:].any()
-        for part in range(recurrence.num_states):
-            assert_near(final[part][row, 0], np.concatenate([states[-1][0][part] for _, states in read]))
-
-
-@every_cell
-@pytest.mark.parametrize("residual", [False, True])
-def test_layers_read_what_those_below_found(choice: Any, residual: bool) -> None:
-    torch.manual_seed(16)
-    recurrence, (cells,) = recurrence_of(choice, 1, num_layers=3, residual=residual)
-    x_BTD = torch.randn(ROWS, max(LENGTHS), INPUT, dtype=torch.float64)
-    outputs_BTD, final = recurrence(x_BTD, length_B=torch.tensor(LENGTHS))
-    for row, length in enumerate(LENGTHS):
-        expected, states = read_by_loops(cells, x_BTD[row, :length].numpy(), residual=residual)
-        assert_near(outputs_BTD[row, :length], expected)
-        for part in range(recurrence.num_states):
-            assert_near(final[part][row], [parts[part] for parts in states[-1]])
 
 
 @pytest.mark.skipif("depth_gated" not in CELLS, reason="the extension cells was deleted")

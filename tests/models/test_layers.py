@@ -1,11 +1,11 @@
-"""Layers that the models share: dropout, layer drop, embeddings and positions."""
+"""Layers that the models share: dropout, embeddings and positions."""
 
 import math
 
 import pytest
 import torch
 
-from nmt.models.layers import Dropout, Embedding, Positions, byte_mask, reverse_within, sinusoids
+from nmt.models.layers import Embedding, Positions, byte_mask, sinusoids
 
 
 @pytest.mark.parametrize(
@@ -26,16 +26,6 @@ def test_elements_are_dropped_independently() -> None:
     for distance in (1, 2, 3, 4, 5, 6, 7, 8, 16):
         together = float((dropped[distance:] * dropped[:-distance]).mean())
         assert together == pytest.approx(0.25, abs=0.01), f"distance {distance}"
-
-
-def test_rows_get_masks_of_their_own_and_a_seed_repeats_them() -> None:
-    dropout = Dropout(0.5)
-    torch.manual_seed(44)
-    first, second = dropout(torch.ones(3, 50)), dropout(torch.ones(3, 50))
-    assert not torch.equal(first[0], first[1])
-    assert not torch.equal(first, second)
-    torch.manual_seed(44)
-    assert torch.equal(dropout(torch.ones(3, 50)), first)
 
 
 @pytest.mark.parametrize("size", [8, 7])
@@ -78,9 +68,3 @@ def test_an_embedding_is_scaled_and_pad_is_zero_and_stays_so() -> None:
     gradient = plain.weight.grad
     assert not gradient[3].any()
     assert gradient[1].any()
-
-
-def test_reversal_leaves_padding_in_place() -> None:
-    x_BSD = torch.tensor([[1, 2, 3, 0, 0], [4, 5, 6, 7, 8], [9, -1, -2, -3, -4]])[:, :, None]
-    found = reverse_within(x_BSD, torch.tensor([3, 5, 1]))[:, :, 0].tolist()
-    assert found == [[3, 2, 1, 0, 0], [8, 7, 6, 5, 4], [9, -1, -2, -3, -4]]

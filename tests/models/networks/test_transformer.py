@@ -8,7 +8,6 @@ import torch
 
 from nmt.data.batch import Batch
 from nmt.models.build import ENCODERS
-from nmt.models.contracts import StepOutput
 from nmt.models.networks.transformer import CROWDED
 from nmt.models.seq2seq import Seq2Seq
 
@@ -58,21 +57,3 @@ def test_slots_grow_with_the_length_and_not_with_the_hypotheses_that_were_given_
     assert 100 <= search(model, batch, picks_tBK, CROWDED)[-1] < 2 * 100 + BEAM
     alone_tBK = torch.arange(BEAM).expand(50, len(batch.source_BS), BEAM)
     assert search(model, batch, alone_tBK, CROWDED)[-1] == 50 * BEAM
-
-
-@torch.no_grad()
-def test_two_continuations_of_a_state_leave_each_other_alone(model: Seq2Seq, batch: Batch) -> None:
-    """After three tokens a cache has room behind its slots, where both would write."""
-
-    def read(tokens: tuple[int, ...], state: Any) -> StepOutput:
-        for token in tokens:
-            output = model.step(torch.full_like(batch.source_length_B, token), state)
-            state = output.state
-        return output
-
-    start = model.start(batch.source_BS, batch.source_length_B)
-    shared = read((4, 5, 6), start).state
-    continued = {token: read((token,), shared).state for token in (7, 8)}
-    for token, state in continued.items():
-        expected = read((4, 5, 6, token, 9), start)
-        torch.testing.assert_close(read((9,), state).logits_NV, expected.logits_NV)
