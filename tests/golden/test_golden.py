@@ -2,45 +2,41 @@
 
 - ``losses.json``: of every shipped recipe, and of the training techniques that no recipe turns on, the loss and the
   gradient norm of 8 updates and the validation loss after them (fp32, CPU, one thread, seed 1, smaller networks).
-- ``models/NAME/``: small trained model directories, and in ``expected.jsonl`` what they give. They are the proof that
-  a model directory of a released format still loads and still translates in the same way. Until the first release
-  their ``recipe.yaml`` is edited where keys are renamed; from then on they stay as they are.
+- ``models/NAME/``: small trained model directories, and in ``expected.jsonl`` what they give for some lines of the
+  corpus and some hard ones. They are the proof that a model directory of a released format still loads and still
+  translates in the same way. Until the first release their ``recipe.yaml`` is edited where keys are renamed; from then
+  on they stay as they are. Each was trained by its recipe, on the first 12,000 training pairs.
 
 The data come from the embedded corpus. Where a recipe key is renamed, ``SMALL``, ``SIZES`` and ``TECHNIQUES`` are the
 places to edit. Where a change of results is intended, the values are written again, and the commit says why::
 
-    OMP_NUM_THREADS=1 python tests/golden/test_golden.py --write-losses [NAME ...]
-    OMP_NUM_THREADS=1 python tests/golden/test_golden.py --write-expected
-    OMP_NUM_THREADS=1 python tests/golden/test_golden.py --train-models    # new weights, for a new format alone
+    NMT_WRITE_GOLDEN=1 pytest tests/golden
+    NMT_WRITE_GOLDEN=1 pytest 'tests/golden/test_golden.py::test_losses_are_the_same[systems/gru]'
 """
 
-import argparse
-import contextlib
 import json
 import os
-import shutil
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 import pytest
-import torch
 import yaml
+from extensions import skipped_without_its_extension
+from fixture_types import RunNmt
 
 import nmt
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.quickstart.embedded_corpus import AlignedPair, splits
+from nmt.quickstart.embedded_corpus import splits
 from nmt.recipe.schema import VocabularyOptions
 
 HERE = Path(__file__).resolve().parent
 RECIPES = HERE.parent.parent / "recipes"
+LOSSES = HERE / "losses.json"
+WRITES = "NMT_WRITE_GOLDEN" in os.environ
+"""Whether the values that are found take the place of those that are stored."""
 NUM_UPDATES = 8
 
 SMALL: dict[str, Any] = {
@@ -90,18 +86,12 @@ CASES += [f"technique/{name}" for name in TECHNIQUES]
 MODELS = ("bahdanau", "transformer")
 """Model directories: one with a moving average, and one with a head that was taught word alignment."""
 
-HARD_LINES = [
-    "",
-    "Zażółć gęślą jaźń 東京 \U0001f600!",
-    "the the the the the the the the",
-    "   Two  spaces , and a tab\t.",
-]
-"""Source lines beside those of the corpus."""
 
-
-def write_corpus(folder: Path, num_train: int = 600) -> dict[str, list[AlignedPair]]:
-    """Write sentence pairs (en, de), their word links, and dialogues (chat/) into ``folder``."""
-    corpus = splits(train=num_train)
+@pytest.fixture(scope="session")
+def golden_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with sentence pairs (en, de), their word links, dialogues (chat/) and labels."""
+    folder = tmp_path_factory.mktemp("golden_corpus")
+    corpus = splits(train=600)
     for name, pairs in (("train", corpus["train"]), ("val", corpus["valid"][:50])):
         _write_lines(folder / f"{name}.en", [pair.source for pair in pairs])
         _write_lines(folder / f"{name}.de", [pair.target for pair in pairs])
@@ -122,7 +112,7 @@ def write_corpus(folder: Path, num_train: int = 600) -> dict[str, list[AlignedPa
         _write_lines(folder / "labels" / f"{name}.text", [text for sides in both for text, _ in sides])
         _write_lines(folder / "labels" / f"{name}.language", [language for sides in both for _, language in sides])
         _write_lines(folder / "chat" / f"{name}.response", [turns[-1].source for turns in [*until[1:], until[0]]])
-    return corpus
+    return folder
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:
@@ -177,8 +167,7 @@ def golden_losses(name: str, corpus: Path, folder: Path) -> dict[str, Any]:
         place[last] = deepcopy(value)  # the key of another case may lie within it
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe, allow_unicode=True), encoding="utf-8")
-    with _one_thread():
-        directory = nmt.train(path, folder / "model")
+    directory = nmt.train(path, folder / "model")
     events = [json.loads(line) for line in (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     trained = [event for event in events if event["event"] == "train"]
     assert [event["step"] for event in trained] == list(range(1, NUM_UPDATES + 1))
@@ -189,31 +178,7 @@ def golden_losses(name: str, corpus: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _nmt(*arguments: object) -> None:
-    """Run a command in this process."""
-    from nmt.__main__ import main
-
-    code: object = 0
-    with pytest.MonkeyPatch.context() as patch, _one_thread():
-        patch.setattr(sys, "argv", ["nmt", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as leaving:
-            code = leaving.code
-    assert not code, f"nmt {arguments[0]} ended with exit code {code}"
-
-
-def outputs(model: Path, pairs: Sequence[tuple[str, str]], folder: Path) -> list[dict[str, Any]]:
+def outputs(run_nmt: RunNmt, model: Path, pairs: Sequence[tuple[str, str]], folder: Path) -> list[dict[str, Any]]:
     """For each pair of source and reference: its translations, the reference's score, and their word alignment."""
     source, reference, written = folder / "pairs.en", folder / "pairs.de", folder / "written.jsonl"
     _write_lines(source, [pair[0] for pair in pairs])
@@ -226,26 +191,19 @@ def outputs(model: Path, pairs: Sequence[tuple[str, str]], folder: Path) -> list
     }
     found: list[dict[str, Any]] = [{} for _ in pairs]
     for name, command in commands.items():
-        _nmt(*command)
+        run_nmt(*command, check=True)
         for values, line in zip(found, written.read_text(encoding="utf-8").splitlines(), strict=True):
             values[name] = json.loads(line)
     return found
 
 
-def _approximately(value: Any, absolute: float) -> Any:
+def _approximately(value: Any) -> Any:
     """The same nested value, with floats that compare with a tolerance."""
     if isinstance(value, dict):
-        return {key: _approximately(inner, absolute) for key, inner in value.items()}
+        return {key: _approximately(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_approximately(inner, absolute) for inner in value]
-    return pytest.approx(value, rel=1e-4, abs=absolute) if isinstance(value, float) else value
-
-
-@pytest.fixture(scope="session")
-def golden_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("golden_corpus")
-    write_corpus(folder)
-    return folder
+        return [_approximately(inner) for inner in value]
+    return pytest.approx(value, rel=1e-4, abs=1e-4) if isinstance(value, float) else value
 
 
 @pytest.fixture(scope="module")
@@ -278,80 +236,34 @@ def _vocabularies_made_once() -> Iterator[None]:
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.usefixtures("_vocabularies_made_once")
 def test_losses_are_the_same(name: str, golden_corpus: Path, tmp_path: Path) -> None:
-    expected = json.loads((HERE / "losses.json").read_text(encoding="utf-8"))[name]
-    from extensions import skipped_without_its_extension  # not found where this file runs as a program
-
     with skipped_without_its_extension():
         found = golden_losses(name, golden_corpus, tmp_path)
+    losses = json.loads(LOSSES.read_text(encoding="utf-8"))
+    if WRITES:
+        losses[name] = found
+        lines = [f"{json.dumps(case)}: {json.dumps(losses[case])}" for case in CASES if case in losses]
+        LOSSES.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    expected = losses[name]
     assert found["loss"] == pytest.approx(expected["loss"], rel=1e-4, abs=2e-4)
     assert found["gradient_norm"] == pytest.approx(expected["gradient_norm"], rel=2e-3, abs=2e-3)
     assert found["valid"] == pytest.approx(expected["valid"], rel=1e-4, abs=2e-4)
 
 
 def test_every_case_has_losses_and_no_other() -> None:
-    stored = set(json.loads((HERE / "losses.json").read_text(encoding="utf-8")))
+    stored = set(json.loads(LOSSES.read_text(encoding="utf-8")))
     missing, left_over = sorted(set(CASES) - stored), sorted(stored - set(CASES))
-    assert not missing, f"run: OMP_NUM_THREADS=1 python {__file__} --write-losses {' '.join(missing)}"
+    assert not missing, f"write them by NMT_WRITE_GOLDEN=1 pytest '{__file__}::test_losses_are_the_same[{missing[0]}]'"
     assert not left_over, f"remove {left_over} from losses.json"
 
 
 @pytest.mark.quick("bahdanau")
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_directory_gives_the_same_output(name: str, tmp_path: Path) -> None:
-    lines = (HERE / "models" / name / "expected.jsonl").read_text(encoding="utf-8").splitlines()
-    expected = [json.loads(line) for line in lines]
+def test_a_model_directory_gives_the_same_output(name: str, run_nmt: RunNmt, tmp_path: Path) -> None:
+    path = HERE / "models" / name / "expected.jsonl"
+    expected = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     pairs = [(line["score"]["source"], line["score"]["target"]) for line in expected]
-    assert outputs(HERE / "models" / name, pairs, tmp_path) == _approximately(expected, 1e-4)
-
-
-def _write_losses(chosen: Sequence[str], work: Path) -> None:
-    write_corpus(work / "corpus")
-    path = HERE / "losses.json"
-    losses = json.loads(path.read_text(encoding="utf-8")) if chosen else {}
-    for name in chosen or CASES:
-        (work / name).mkdir(parents=True)
-        losses[name] = golden_losses(name, work / "corpus", work / name)
-    lines = [f"{json.dumps(name)}: {json.dumps(losses[name])}" for name in CASES if name in losses]
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-
-
-def _train_models(work: Path) -> None:
-    """Train the models anew, each by its own recipe."""
-    write_corpus(work, num_train=12_000)
-    for name in MODELS:
-        with contextlib.chdir(work):  # recipe.yaml holds relative paths
-            trained = nmt.train(HERE / "models" / name / "recipe.yaml", name).resolve()
-        shutil.rmtree(HERE / "models" / name, ignore_errors=True)
-        unneeded = shutil.ignore_patterns("checkpoints", "samples", "metrics.jsonl", "*.html", "*.png")
-        shutil.copytree(trained, HERE / "models" / name, ignore=unneeded)
-
-
-def _write_expected(work: Path) -> None:
-    test = write_corpus(work)["test"][:20]
-    references = [pair.target for pair in test]
-    pairs = [(pair.source, pair.target) for pair in test]
-    pairs += list(zip(HARD_LINES, references, strict=False))
-    for name in MODELS:
-        found = outputs(HERE / "models" / name, pairs, work)
-        lines = [json.dumps(line, ensure_ascii=False) for line in found]
-        _write_lines(HERE / "models" / name / "expected.jsonl", lines)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write-losses", nargs="*", metavar="NAME")
-    parser.add_argument("--train-models", action="store_true")
-    parser.add_argument("--write-expected", action="store_true")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as work:
-        os.environ["NMT_CACHE"] = f"{work}/cache"
-        if options.write_losses is not None:
-            _write_losses(options.write_losses, Path(work))
-        if options.train_models:
-            _train_models(Path(work))
-        if options.train_models or options.write_expected:
-            _write_expected(Path(work))
-
-
-if __name__ == "__main__":
-    main()
+    found = outputs(run_nmt, HERE / "models" / name, pairs, tmp_path)
+    if WRITES:
+        _write_lines(path, [json.dumps(line, ensure_ascii=False) for line in found])
+    else:
+        assert found == _approximately(expected)
