@@ -72,7 +72,6 @@ def crashes(work: Callable[[Path], Any], before: Path, scratch: Path) -> Iterato
         exit_code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         assert exit_code in (0, 9)
         yield folder
-    print(f"{number - 1} operations", file=sys.stderr)
 
 
 def save(folder: Path, step: int, value: float) -> None:
@@ -112,7 +111,6 @@ def test_no_operation_of_saving_a_checkpoint_can_lose_the_last_one(zygote: Any, 
     code += f"tests['crash_while_saving'](pathlib.Path({str(tmp_path)!r}), {step})\nos._exit(0)"
     messages = tmp_path / "messages"
     assert zygote.wait(zygote.start(messages, [], before=code)) == 0, messages.read_text()[-3000:]
-    print(messages.read_text()[-200:])
 
 
 @pytest.mark.slow

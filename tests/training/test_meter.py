@@ -1,9 +1,7 @@
 """The loss that runs away is noticed, and nothing else is taken for it."""
 
-import json
 import math
 import random
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -50,17 +48,6 @@ def test_a_loss_that_rises_and_stays_is_noticed_once(level: float) -> None:
     losses = [learning_curve(step) if step < 5000 else level + rng.gauss(0, 0.3) for step in range(9000)]
     (step,) = noticed(losses)
     assert 5000 + LONG <= step <= 5000 + LONG + 2 * HORIZON
-
-
-def test_a_saved_state_goes_on_alike() -> None:
-    rng = random.Random(1)
-    losses = [(2.0 if step < 500 else 4.0) + rng.gauss(0, 0.3) for step in range(1500)]
-    for stop in (0, 20, 600, 750):
-        first = Divergence()
-        found = [first.update(loss) for loss in losses[:stop]]
-        second = Divergence(**json.loads(json.dumps(asdict(first))))  # as a checkpoint holds it
-        found += [second.update(loss) for loss in losses[stop:]]
-        assert [step for step, said in enumerate(found, start=1) if said] == noticed(losses)
 
 
 def test_a_run_says_that_its_loss_ran_away(

@@ -134,13 +134,3 @@ def test_muon_trains_the_matrices_of_layers_and_resumes_exactly(tiny_recipe: Pat
 def test_means_that_would_not_decay_are_refused(kind: str, betas: list[float]) -> None:
     with pytest.raises(UserError, match=r"training\.optimizer: 'betas\.[01]' is"):
         made({"type": kind, "betas": betas})
-
-
-def test_a_name_stands_for_an_optimizer_with_its_defaults() -> None:
-    def resolved(**changes: Any) -> dict[str, Any]:
-        return resolve("systems/lstm", {f"training.{key}": value for key, value in changes.items()}).training.optimizer
-
-    named = {"type": "adamw", "betas": [0.9, 0.98], "eps": 1e-9, "weight_decay": 0}
-    assert resolved(optimizer="adamw") == named
-    assert resolved()["type"] == "adam"
-    assert resolved(optimizer={"weight_decay": 0.1}) == {**named, "type": "adam", "weight_decay": 0.1}

@@ -1,6 +1,7 @@
 """A recipe is resolved in one place, which reports all its errors."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,25 @@ def test_all_errors_are_reported_at_once(tiny_recipe: Path) -> None:
         assert part in caught.value.message
     assert f"{tiny_recipe} has " in caught.value.message
     assert "\n2. " in caught.value.message
+
+
+INVERSE_SQRT = {"type": "inverse_sqrt", "warmup_steps": 1000}
+ADAM = {"type": "adam", "betas": [0.9, 0.98], "eps": 1e-9, "weight_decay": 0}
+
+
+@pytest.mark.parametrize(
+    ("key", "choice", "written"),
+    [
+        ("schedule", "inverse_sqrt", INVERSE_SQRT),
+        ("schedule", {"type": "inverse_sqrt"}, INVERSE_SQRT),
+        ("schedule", {"warmup_steps": 1000}, INVERSE_SQRT),
+        ("optimizer", "adamw", ADAM | {"type": "adamw"}),
+        ("optimizer", {"weight_decay": 0.1}, ADAM | {"weight_decay": 0.1}),
+    ],
+    ids=str,
+)
+def test_a_name_and_a_mapping_mean_the_same_and_defaults_are_filled_in(key: str, choice: Any, written: Any) -> None:
+    assert getattr(resolve("systems/lstm", {f"training.{key}": choice}).training, key) == written
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])

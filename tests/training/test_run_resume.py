@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.metrics.degenerate import DegenerateCount
 from nmt.training.checkpoint import CheckpointFolder, step_of
-from nmt.training.distributed import Interrupted, Interrupts
+from nmt.training.distributed import Interrupted
 from nmt.training.events import Ended, Sample, Started, Validated
 from nmt.training.run import train
 from nmt.training.sinks import open_sinks
@@ -176,17 +177,14 @@ def test_a_signal_ends_a_validation_and_resuming_makes_up_for_it(
         def signalled() -> bool:
             asked.append(True)
             if len(asked) == 2:
-                interrupts[0]._receive(2, None)
+                signal.raise_signal(signal.SIGINT)
             return stop()
 
         return real(self, model, signalled if validations.pop(0) == at else stop)
 
-    interrupts: list[Interrupts] = []
     validations = [3, 6, 9]
-    enter = Interrupts.__enter__
     with monkeypatch.context() as patch:
         patch.setattr(Validator, "__call__", interrupted)
-        patch.setattr(Interrupts, "__enter__", lambda self: interrupts.append(self) or enter(self))
         with pytest.raises(Interrupted, match="SIGINT"):
             train(recipe, broken)
     assert len(asked) == 2, "it ended after the batch in which the signal came"
