@@ -159,7 +159,7 @@ def _fused_attention(kernel: Any) -> Any:
 
 
 def _attention(
-    query: Any, key: Any, value: Any, bias: Any = None, rate: float = 0.0, is_causal: bool = False, *_: Any, **__: Any
+    query: Any, key: Any, value: Any, bias: Any = None, rate: float = 0.0, is_causal: bool = False, *_: Any
 ) -> tuple[Any, ...]:
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     output, normaliser = kernel(*map(_on_cpu, (query, key, value)), 0.0, is_causal, attn_mask=_on_cpu(bias))
@@ -168,18 +168,8 @@ def _attention(
     return AccelTensor(output), AccelTensor(normaliser), nothing, nothing, *sizes, nothing, nothing, nothing
 
 
-def _attention_backward(
-    grad: Any,
-    query: Any,
-    key: Any,
-    value: Any,
-    bias: Any,
-    wanted: Any,
-    output: Any,
-    normaliser: Any,
-    *rest: Any,
-    **_: Any,
-) -> tuple[Any, ...]:
+def _attention_backward(*arguments: Any) -> tuple[Any, ...]:
+    grad, query, key, value, bias, _, output, normaliser, *rest = arguments
     is_causal = rest[5]
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
     tensors = map(_on_cpu, (grad, query, key, value, output, normaliser))
