@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nmt.core.console import warn
 from nmt.core.errors import UserError
-from nmt.core.files import explained, move, remove_folder, remove_unfinished, replacing, sha256, sync
+from nmt.core.files import explained, move, remove_folder, replacing, sha256, sync
 from nmt.core.jsonlines import read_object
 from nmt.core.model_directory import ModelDirectory
 from nmt.models.weights import check_finite, load_weights, read_tensors, write_tensors
@@ -55,7 +55,6 @@ class CheckpointFolder:
                 :meth:`nmt.training.validation.Validation.figures`), and one with ``state["keep"]`` is not deleted.
         """
         final = self.at(step)
-        self.tidy()
         with explained(final):
             self._folder.mkdir(parents=True, exist_ok=True)
         # The same update, saved once more: never a moment without a complete checkpoint of it.
@@ -90,8 +89,7 @@ class CheckpointFolder:
                 remove_folder(path)
 
     def tidy(self) -> None:
-        """Removes unfinished files of a killed process, and renames a checkpoint that was saved again."""
-        remove_unfinished(self._folder)
+        """Renames a checkpoint that was saved again."""
         for newer in self._folder.glob("newer-*"):
             final = newer.with_name(newer.name.replace("newer", "step", 1))
             remove_folder(final)
