@@ -1,6 +1,5 @@
 """Score functions and multi-head attention against their equations and against PyTorch's own."""
 
-from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from torch import nn
+from small_systems import torch_attention
 from torch.nn import functional as F
 
 from nmt.models.attention import MultiHeadAttention, biased_softmax, padding_bias
@@ -20,7 +19,6 @@ WIDTH, LENGTHS = 6, [4, 2, 5]
 # Attention of two levels has no score of a single word: see test_hierarchical.py.
 SCORES = sorted(ATTENTIONS.builtin)
 Vector = npt.NDArray[np.float64]
-TorchAttention = Callable[..., nn.MultiheadAttention]
 
 
 @pytest.fixture
@@ -102,7 +100,7 @@ def test_positions_beyond_the_last_known_one_get_no_weight(memory: Memory) -> No
 
 
 @pytest.mark.parametrize("memory_width", [None, 5])
-def test_multi_head_attention_equals_pytorchs(memory_width: int | None, torch_attention: TorchAttention) -> None:
+def test_multi_head_attention_equals_pytorchs(memory_width: int | None) -> None:
     torch.manual_seed(22)
     ours = MultiHeadAttention(8, 2, dropout=0.0, memory_width=memory_width)
     theirs = torch_attention(ours, memory_width)

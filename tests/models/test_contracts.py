@@ -215,13 +215,6 @@ def run(model: Seq2Seq, batch: Batch) -> tuple[Tensor, Tensor | None]:
     return model.decoder.output(unrolled.features_BTD), unrolled.weights_BHTS
 
 
-@pytest.fixture(scope="module")
-def output(model: Seq2Seq, batch: Batch) -> tuple[Tensor, Tensor | None]:
-    """What :func:`run` finds for the batch."""
-    with torch.no_grad():
-        return run(model, batch)
-
-
 def assert_close(found: Tensor | None, expected: Tensor | None) -> None:
     if expected is None:
         assert found is None
@@ -342,10 +335,8 @@ def test_neither_batch_mates_nor_what_stands_in_the_padding_change_anything(
 
 @pytest.mark.quick("default *", "language *", "odd memory")
 @torch.no_grad()
-def test_the_output_depends_on_the_source_and_not_on_the_future(
-    model: Seq2Seq, output: tuple[Tensor, Tensor | None], batch: Batch
-) -> None:
-    logits, _ = output
+def test_the_output_depends_on_the_source_and_not_on_the_future(model: Seq2Seq, batch: Batch) -> None:
+    logits, _ = run(model, batch)
     source = batch.source_BS.clone()
     source[torch.arange(3), batch.source_length_B[:3] - 2] = 14
     encoded = model.encode(source, batch.source_length_B)
@@ -383,22 +374,20 @@ def test_gradients_reach_every_parameter_also_after_a_search(
 @pytest.mark.quick("default *", "odd memory")
 @torch.no_grad()
 def test_loaded_weights_give_the_same_output(
-    model: Seq2Seq, output: tuple[Tensor, Tensor | None], case: Case, batch: Batch, make_model: Any, tmp_path: Path
+    model: Seq2Seq, case: Case, batch: Batch, make_model: Any, tmp_path: Path
 ) -> None:
     encoder, decoder, others = case
     save_weights(weights_of(model), tmp_path / "model.safetensors")
     other = make_model(encoder, decoder, seed=2, **others)
-    expected, _ = output
+    expected, _ = run(model, batch)
     assert not torch.allclose(run(other, batch)[0], expected, atol=1e-4)
     load_weights(other, tmp_path / "model.safetensors")
     assert torch.equal(run(other, batch)[0], expected)
 
 
 @torch.no_grad()
-def test_attention_weights_are_a_distribution_over_real_words(
-    model: Seq2Seq, output: tuple[Tensor, Tensor | None], batch: Batch
-) -> None:
-    _, weights_BHTS = output
+def test_attention_weights_are_a_distribution_over_real_words(model: Seq2Seq, batch: Batch) -> None:
+    _, weights_BHTS = run(model, batch)
     heads = model.decoder.heads
     assert len({head.name for head in heads}) == len({head.short_name for head in heads}) == len(heads)
     if weights_BHTS is None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from small_systems import torch_attention
 from torch import Tensor, nn
 
 from nmt.data.batch import Batch
@@ -150,7 +151,7 @@ def test_parts_of_the_first_state_are_those_of_the_encoder(
 @torch.no_grad()
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("scale", [False, True])
-def test_transformer(make_model: MakeModel, torch_attention: Any, norm: str, scale: bool) -> None:
+def test_transformer(make_model: MakeModel, norm: str, scale: bool) -> None:
     """Embedding and position code through PyTorch's layers with the same weights, and for pre-norm a last norm."""
     options = {"type": "transformer", "num_layers": 2, "num_heads": 4, "feed_forward_size": 24, "norm": norm}
     model = make_model(options, options, scale_embeddings=scale)

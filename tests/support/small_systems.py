@@ -45,6 +45,23 @@ def system(name: str) -> Seq2Seq:
     return small_model(*SYSTEMS[name])
 
 
+def torch_attention(ours: MultiHeadAttention, memory_width: int | None = None) -> nn.MultiheadAttention:
+    """PyTorch's multi-head attention with the weights of ours."""
+    width = ours.query.in_features
+    theirs = nn.MultiheadAttention(width, ours.num_heads, batch_first=True, kdim=memory_width, vdim=memory_width)
+    key, value = ours.key_value.weight.chunk(2)
+    with torch.no_grad():
+        if memory_width is None:
+            theirs.in_proj_weight.copy_(torch.cat((ours.query.weight, key, value)))
+        else:
+            theirs.q_proj_weight.copy_(ours.query.weight)
+            theirs.k_proj_weight.copy_(key)
+            theirs.v_proj_weight.copy_(value)
+        theirs.in_proj_bias.copy_(torch.cat((ours.query.bias, ours.key_value.bias)))
+    theirs.out_proj.load_state_dict(ours.out.state_dict())
+    return theirs
+
+
 @pytest.fixture(scope="session")
 def words() -> Vocabularies:
     return WORDS
@@ -93,25 +110,3 @@ def sentence_pairs() -> list[tuple[list[int], list[int]]]:
 @pytest.fixture(scope="session")
 def batch(sentence_pairs: list[tuple[list[int], list[int]]], joint_vocabularies: Vocabularies) -> Batch:
     return make_batch(sentence_pairs, joint_vocabularies)
-
-
-@pytest.fixture(scope="session")
-def torch_attention() -> Callable[..., nn.MultiheadAttention]:
-    """Makes PyTorch's multi-head attention with the weights of ours."""
-
-    def make(ours: MultiHeadAttention, memory_width: int | None = None) -> nn.MultiheadAttention:
-        width = ours.query.in_features
-        theirs = nn.MultiheadAttention(width, ours.num_heads, batch_first=True, kdim=memory_width, vdim=memory_width)
-        key, value = ours.key_value.weight.chunk(2)
-        with torch.no_grad():
-            if memory_width is None:
-                theirs.in_proj_weight.copy_(torch.cat((ours.query.weight, key, value)))
-            else:
-                theirs.q_proj_weight.copy_(ours.query.weight)
-                theirs.k_proj_weight.copy_(key)
-                theirs.v_proj_weight.copy_(value)
-            theirs.in_proj_bias.copy_(torch.cat((ours.query.bias, ours.key_value.bias)))
-        theirs.out_proj.load_state_dict(ours.out.state_dict())
-        return theirs
-
-    return make

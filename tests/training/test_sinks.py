@@ -74,11 +74,6 @@ def test_a_film_of_a_long_run_is_covered_evenly(tmp_path: Path, monkeypatch: pyt
     assert not (tmp_path / "metrics.jsonl").exists()
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
 def started(total_steps: int | None = None, max_minutes: float | None = None) -> Started:
     return Started(step=0, seconds=0.0, total_steps=total_steps, max_minutes=max_minutes)
 
@@ -141,7 +136,8 @@ def test_a_log_file_never_gets_control_codes(
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_a_terminal_shows_the_figures_and_the_time_left(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    file = Terminal()
+    file = io.StringIO()
+    monkeypatch.setattr(file, "isatty", lambda: True)
     made = Console(file=file, width=width, force_terminal=True, highlight=False, _environ={"TERM": "xterm"})
     monkeypatch.setattr(console, "stderr", made)
     with ExitStack() as stack:

@@ -48,7 +48,7 @@ class Everything(Technique):
 
     def __init__(self, options: Options, recipe: Recipe) -> None:
         super().__init__(options, recipe)
-        self.calls = {"changed": 0, "forward": 0, "words": 0}
+        self.calls = {"changed": 0, "words": 0}
 
     def annotations(self, vocabularies: Vocabularies) -> WordCounts:
         return WordCounts()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from small_systems import torch_attention
 from torch import Tensor
 
 from nmt.models.layers import sinusoids
@@ -19,7 +20,7 @@ MakeModel = Callable[..., Seq2Seq]
 @torch.no_grad()
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("feed_forward_size", [0, 24])
-def test_ssru_decoder(make_model: MakeModel, torch_attention: Any, norm: str, feed_forward_size: int) -> None:
+def test_ssru_decoder(make_model: MakeModel, norm: str, feed_forward_size: int) -> None:
     """f = σ(W_f x + b), c_t = f c_{t-1} + (1 - f) W x, h = max(0, c); then attention, each with its residual and norm
     (Kim et al. 2019)."""
     options = {"type": "ssru", "num_layers": 2, "num_heads": 4, "feed_forward_size": feed_forward_size, "norm": norm}
