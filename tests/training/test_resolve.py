@@ -50,14 +50,3 @@ def test_a_lowest_rate_above_the_highest_is_refused(tiny_recipe: Path, schedule:
     resolve(tiny_recipe, rates)
     with pytest.raises(UserError, match=r"min_learning_rate is above training\.learning_rate"):
         resolve(tiny_recipe, rates | {"training.learning_rate": 0.1})
-
-
-@pytest.mark.extension("techniques")
-def test_conditions_between_parts_are_reported_at_once(tiny_recipe: Path) -> None:
-    wrong = {
-        "training.techniques": {"subword_sampling": {"alpha": 0.1, "fraction": 0.5}, "truncation": {"length": 5}},
-        "training.max_epochs": None,
-        "training.max_steps": 5,
-    }
-    with pytest.raises(UserError, match=r"fraction of training\.max_epochs"):
-        resolve(tiny_recipe, wrong)
