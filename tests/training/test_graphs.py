@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from fixture_types import RecipeMaker
-from run_files import read_metrics
 from torch import Tensor
 
+import nmt
 from nmt.data.batch import Batch
 from nmt.models.build import build
 from nmt.quickstart.embedded_corpus import splits
@@ -23,7 +22,6 @@ from nmt.training.graphs import DeviceGradients, DeviceUpdate, constant_scaler
 from nmt.training.objective import Objective
 from nmt.training.optimization import make_optimizer
 from nmt.training.resolve import resolve
-from nmt.training.run import train
 from nmt.training.trainer import Trainer
 from nmt.training.weights import layer_matrices
 
@@ -36,9 +34,10 @@ SMALL: dict[str, Any] = {
     "model.embedding_size": 32,
 }
 LAYERS = {"type": "transformer", "num_layers": 2, "num_heads": 2, "feed_forward_size": 64, "dropout": 0.2}
+TRANSFORMER = {"model.encoder": LAYERS, "model.decoder": LAYERS}
 RECURRENT = {"type": "recurrent", "cell": "lstm", "hidden_size": 32, "dropout": 0.2}
 MODELS: dict[str, dict[str, Any]] = {
-    "transformer": {"model.encoder": LAYERS, "model.decoder": LAYERS},
+    "transformer": TRANSFORMER,
     "bahdanau": {"model.encoder": RECURRENT, "model.decoder": RECURRENT | {"type": "bahdanau"}},
     "gru": {
         "model.encoder": RECURRENT | {"cell": "gru"},
@@ -216,6 +215,21 @@ def test_graphs_of_a_gpu_give_the_losses_of_single_operations(model: str, precis
 
 
 @needs_gpu
+def test_each_replay_has_its_own_dropout() -> None:
+    resolved, data = problem()
+    objective = new_objective(resolved, data, "fp32", "cuda")
+    stream = data.batches(300, 1)
+    examples = stream.use_few_shapes()
+    gradients = on_device(objective, examples)
+    batch = next(iter(stream))
+    losses = set()
+    for _ in range(3):
+        gradients.begin(batch.num_target_tokens)
+        losses.add(float(gradients.add(batch, 0)["nll"]))
+    assert len(losses) == 3
+
+
+@needs_gpu
 def test_memory_does_not_grow_with_the_number_of_shapes() -> None:
     resolved, data = problem()
     examples = data.batches(3000, 1).use_few_shapes()
@@ -233,11 +247,30 @@ def test_memory_does_not_grow_with_the_number_of_shapes() -> None:
 
 
 @needs_gpu
-def test_a_resumed_run_on_a_gpu_goes_on_as_if_it_had_not_stopped(make_recipe: RecipeMaker, tmp_path: Path) -> None:
-    def losses(folder: str, max_steps: int, resume: bool = False) -> list[float]:
-        options = {"max_steps": max_steps, "precision": "bf16", "log_every": 1}
-        run = train(make_recipe("transformer", 0.2, {"device": "cuda"}, **options), tmp_path / folder, resume=resume)
-        return [line["loss"] for line in read_metrics(run, "train")]
+def test_a_resumed_run_on_a_gpu_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    pairs = [(pair.source, pair.target) for pair in splits(train=600)["train"]]
 
-    losses("parts", 4)
-    assert losses("parts", 8, resume=True) == pytest.approx(losses("whole", 8), rel=1e-3)
+    def run(folder: str, steps: int, resume: bool) -> list[float]:
+        losses: list[float] = []
+        nmt.train(
+            "bench/transformer_256",
+            tmp_path / folder,
+            overrides={
+                **SMALL,
+                **TRANSFORMER,
+                "device": "cuda",
+                "training.max_steps": steps,
+                "training.validate_every": 100,
+                "training.log_every": 1,
+                "training.precision": "bf16",
+            },
+            resume=resume,
+            pairs=pairs,
+            valid=pairs[:10],
+            on_event=lambda event: losses.append(event.loss) if isinstance(event, Updated) else None,
+        )
+        return losses
+
+    whole = run("whole", 8, resume=False)
+    first = run("parts", 4, resume=False)
+    assert first + run("parts", 8, resume=True) == pytest.approx(whole, rel=1e-3)
