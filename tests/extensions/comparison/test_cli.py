@@ -56,6 +56,7 @@ def test_page_and_json_agree(run_nmt: RunNmt, command: list[object], tmp_path: P
     assert done.stderr == ""
     text = page.read_text("utf-8")
     assert found["test"] == "randomisation"
+    assert (found["baseline"], found["sentences"], found["references"]) == ("worse.en", 24, 1)
     assert found["verdicts"]["better.en"][0] in text
     assert found["signatures"]["bleu"] in text
     assert "ar:100|seed:12345" in found["signatures"]["bleu"]
