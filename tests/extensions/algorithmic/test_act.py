@@ -31,33 +31,6 @@ def by_hand(units: list[float], max_steps: int) -> tuple[list[float], int, float
     raise AssertionError("never reached")
 
 
-UNITS = [
-    [0.995, 0.5, 0.5, 0.5, 0.5, 0.5],
-    [0.2, 0.3, 0.4, 0.6, 0.9, 0.1],
-    [0.01, 0.01, 0.01, 0.01, 0.01, 0.01],
-    [0.5, 0.48, 0.005, 0.2, 0.2, 0.9],
-    [0.5, 0.49, 0.3, 0.2, 0.2, 0.9],
-]
-
-
-@pytest.mark.parametrize("max_steps", [1, 2, 4, 6])
-def test_halting_follows_the_equations(max_steps: int) -> None:
-    units_NX = torch.tensor(UNITS, dtype=torch.float64).t()
-    pondering = HaltingState.start(torch.ones(len(UNITS), dtype=torch.bool), units_NX)
-    weights = []
-    for n in range(max_steps):
-        weight_X, pondering = pondering.halt(units_NX[n], n == max_steps - 1, EPSILON)
-        weights.append(weight_X)
-    assert not pondering.running_X.any()
-    for x, units in enumerate(UNITS):
-        expected, steps, remainder = by_hand(units, max_steps)
-        found = [float(weight_X[x]) for weight_X in weights]
-        assert found == pytest.approx(expected + [0.0] * (max_steps - steps), abs=1e-12)
-        assert sum(found) == pytest.approx(1)
-        assert float(pondering.steps_X[x]) == steps
-        assert float(pondering.cost_X[x]) == pytest.approx(steps + remainder, abs=1e-12)
-
-
 def test_the_gradient_of_the_cost_is_that_of_the_remainder() -> None:
     """N is a count, so d(N + R)/dh_n is -1 for each step before the last and 0 from there on (Graves, eq. 14)."""
     units = torch.tensor([0.2, 0.3, 0.4, 0.6], requires_grad=True)

@@ -80,16 +80,6 @@ def test_case_and_punctuation_around_words_do_not_count() -> None:
     np.testing.assert_array_equal(lexicon.probability(["»HUND«.", "!"], ["Dog!", "(the"]), plain)
 
 
-def test_it_is_kept_as_a_file_that_people_can_read(tmp_path: Path) -> None:
-    path = tmp_path / "lexicon.tsv"
-    lexicon = counted(CORPUS)
-    write_lexicon(lexicon, path)
-    lines = [line.split("\t") for line in path.read_text("utf-8").splitlines()]
-    assert [(source, target) for source, target, _ in lines][:2] == [("der", "the"), ("der", "dog")]
-    words = ["der", "hund"], ["the", "cat"]
-    np.testing.assert_allclose(Lexicon.load(path).probability(*words), lexicon.probability(*words), rtol=1e-3)
-
-
 def test_a_word_as_long_as_a_line_of_text_can_be_read_back(tmp_path: Path) -> None:
     """A line of the file holds two words, each of which may fill a line of text."""
     longest = "a" * 130_000
@@ -98,8 +88,9 @@ def test_a_word_as_long_as_a_line_of_text_can_be_read_back(tmp_path: Path) -> No
     assert len(Lexicon.load(path)) == 1
 
 
-def test_rare_pairs_are_not_written(tmp_path: Path) -> None:
+def test_it_is_kept_as_a_file_that_people_can_read_without_rare_pairs(tmp_path: Path) -> None:
     path = tmp_path / "lexicon.tsv"
-    lexicon = Lexicon({"hund": {"cat": LEAST_COUNT * 0.99, "hound": LEAST_COUNT, "dog": 3.0}})
+    lexicon = Lexicon({"katze": {"cat": 1.0}, "hund": {"cat": LEAST_COUNT * 0.99, "hound": LEAST_COUNT, "dog": 3.1416}})
     write_lexicon(lexicon, path)
-    assert path.read_text("utf-8") == f"hund\tdog\t3\nhund\thound\t{LEAST_COUNT:g}\n"
+    assert path.read_text("utf-8") == f"hund\tdog\t3.142\nhund\thound\t{LEAST_COUNT:g}\nkatze\tcat\t1\n"
+    assert dict(Lexicon.load(path).items())["hund"] == {"dog": 3.142, "hound": LEAST_COUNT}
