@@ -34,14 +34,6 @@ def test_links_come_from_an_attribution(run_nmt: RunNmt, own_model: Path, pair: 
     np.testing.assert_allclose(found["weights"], of_words, atol=1e-3)
 
 
-@pytest.mark.parametrize("options", [("--heads", "attention"), ("--format", "html"), ("--grid", "-o", "x.png")])
-def test_an_attribution_has_no_heads(
-    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], options: tuple[str, ...]
-) -> None:
-    done = run_nmt("align", tiny_model, *pair, "--attribution", "leave_one_out", *options)
-    refused(done, "replaces the attention heads")
-
-
 def test_a_page_holds_words_heads_and_candidates(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
     source, gold = tmp_path / "in.de", tmp_path / "gold"
     source.write_text("Der Hund schläft im Garten.\nDie Katze sieht den Mond.\n", encoding="utf-8")
@@ -60,6 +52,16 @@ def test_a_page_holds_words_heads_and_candidates(run_nmt: RunNmt, tiny_model: Pa
     assert product == pytest.approx(math.exp(first["candidates"][0]["score"]), rel=0.05)  # but for EOS
 
 
-def test_candidates_are_for_pages_alone(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
-    (tmp_path / "in.de").write_text("Der Hund.\n", encoding="utf-8")
-    refused(run_nmt("align", tiny_model, tmp_path / "in.de", "--n-best", "2"), "--n-best is for pages")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--attribution leave_one_out --heads attention", "replaces the attention heads"),
+        ("--attribution leave_one_out --format html", "replaces the attention heads"),
+        ("--attribution leave_one_out --grid -o x.png", "replaces the attention heads"),
+        ("--n-best 2", "--n-best is for pages"),
+    ],
+)
+def test_what_does_not_go_together(
+    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], options: str, message: str
+) -> None:
+    refused(run_nmt("align", tiny_model, *pair, *options.split()), message)

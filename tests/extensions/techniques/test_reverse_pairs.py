@@ -20,16 +20,6 @@ from nmt.recipe.schema import DataOptions, Recipe, TrainingOptions, VocabularyOp
 SHARE = ("training.max_epochs=1000", "training.techniques.reverse_pairs.fraction=0.5")
 
 
-@pytest.fixture
-def vocabularies(text: FileText) -> Vocabularies:
-    return train_vocabularies(VocabularyOptions(size=60, joint=True), text)
-
-
-@pytest.fixture
-def corpus(text: FileText, vocabularies: Vocabularies) -> EncodedCorpus:
-    return encode_corpus(text, vocabularies, 99)
-
-
 def technique_of(fraction: float, max_epochs: int) -> ReversePairs:
     data, training = DataOptions(source="de", target="en"), TrainingOptions(max_epochs=max_epochs)
     return ReversePairs(ReversePairs.Options(fraction=fraction), Recipe.model_construct(data=data, training=training))

@@ -16,6 +16,7 @@ from nmt.models.build import DECODERS
     ("values", "update", "expected"),
     [
         ({"schedule": "constant", "k": 0.75}, 9, 0.75),
+        ({"schedule": "exponential", "k": 1}, 9, 1.0),
         ({"schedule": "linear", "k": 0.9, "c": 0.01, "floor": 0.2}, 0, 0.9),
         ({"schedule": "linear", "k": 0.9, "c": 0.01, "floor": 0.2}, 30, 0.6),
         ({"schedule": "linear", "k": 0.9, "c": 0.01, "floor": 0.2}, 500, 0.2),
@@ -29,18 +30,18 @@ def test_the_schedules_are_those_of_the_paper(values: dict[str, Any], update: in
     assert truth_probability(ScheduledSampling.Options(**values), update) == pytest.approx(expected)
 
 
-def test_a_probability_above_one_is_refused() -> None:
-    with pytest.raises(ValueError, match="at most 1"):
-        ScheduledSampling.Options(schedule="exponential", k=1.5)
-    with pytest.raises(ValueError, match="floor of at most k"):
-        ScheduledSampling.Options(schedule="constant", k=0.2, floor=0.9)
-
-
-@pytest.mark.parametrize("schedule", ["constant", "exponential"])
-def test_a_schedule_that_would_stay_at_one_needs_its_number(schedule: str) -> None:
-    with pytest.raises(ValueError, match="needs k"):
-        ScheduledSampling.Options(schedule=schedule)
-    assert ScheduledSampling.Options(schedule=schedule, k=1).k == 1  # a recipe of before has it
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"schedule": "exponential", "k": 1.5}, "at most 1"),
+        ({"schedule": "constant", "k": 0.2, "floor": 0.9}, "floor of at most k"),
+        ({"schedule": "constant"}, "needs k"),
+        ({"schedule": "exponential"}, "needs k"),
+    ],
+)
+def test_probabilities_that_cannot_be_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ScheduledSampling.Options(**values)
 
 
 @pytest.mark.parametrize("decoder", sorted(DECODERS.keys() - {"classifier"}))

@@ -115,15 +115,6 @@ def test_merges_are_left_out_as_often_as_in_bpe_dropout() -> None:
     assert_drawn(draw(vocabulary, "abab", alpha, 4000), expected)
 
 
-@pytest.mark.parametrize(("kind", "alpha"), [("unigram", 200.0), ("bpe", 1e-12)])
-def test_without_variation_the_pieces_are_the_likeliest(text: FileText, kind: str, alpha: float) -> None:
-    vocabulary = vocabularies_of(text, kind).source
-    sentences = [np.array(vocabulary.encode(line)) for pair in text for line in pair]
-    ids, lengths = segmentations(vocabulary, alpha).of_sentences(sentences, np.random.default_rng(1))
-    assert ids.tolist() == np.concatenate(sentences).tolist()
-    assert lengths.tolist() == [len(sentence) for sentence in sentences]
-
-
 def test_turns_vary_between_separators_that_stay(dialogues: ReadText) -> None:
     vocabularies = vocabularies_of(dialogues, size=70)
     separator = vocabularies.source.separator
@@ -163,9 +154,9 @@ def test_words_and_characters_have_no_other_pieces(text: FileText, kind: str) ->
         sampler_of(vocabularies_of(text, kind), 0.2)
 
 
-def test_a_full_disk_is_said(text: FileText, monkeypatch: pytest.MonkeyPatch) -> None:
-    vocabularies = vocabularies_of(text)
-    corpus = encode_corpus(text, vocabularies, 99)
+def test_a_full_disk_is_said(
+    corpus: EncodedCorpus, vocabularies: Vocabularies, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.TemporaryFile", Mock(side_effect=OSError(28, "No space left on device")))
     with pytest.raises(UserError, match=r"No space left on device.*\n.*TMPDIR"):
         sampler_of(vocabularies, 0.2).read_epoch(corpus.sides, 1, 0)
@@ -182,9 +173,9 @@ def content(batch: Batch) -> tuple[list[list[int]], list[list[int]]]:
     return batch.source_BS.tolist(), batch.target_output_BT.tolist()
 
 
-def test_every_epoch_reads_other_pieces_and_a_resumed_one_the_same(text: FileText) -> None:
-    vocabularies = vocabularies_of(text)
-    corpus = encode_corpus(text, vocabularies, 99)
+def test_every_epoch_reads_other_pieces_and_a_resumed_one_the_same(
+    corpus: EncodedCorpus, vocabularies: Vocabularies
+) -> None:
     batches = stream(corpus, vocabularies)
     seen: list[Counter[tuple[int, ...]]] = [Counter(), Counter()]
     whole, states = [], [batches.state_dict()]
@@ -204,9 +195,9 @@ def test_every_epoch_reads_other_pieces_and_a_resumed_one_the_same(text: FileTex
         assert content(next(iter(resumed))) == whole[stop]
 
 
-def test_after_its_epochs_the_likeliest_pieces_are_read_as_if_nothing_had_been_sampled(text: FileText) -> None:
-    vocabularies = vocabularies_of(text)
-    corpus = encode_corpus(text, vocabularies, 99)
+def test_after_its_epochs_the_likeliest_pieces_are_read_as_if_nothing_had_been_sampled(
+    corpus: EncodedCorpus, vocabularies: Vocabularies
+) -> None:
     sampled = stream(corpus, vocabularies, num_epochs=1)
     plain = TrainingBatches(corpus, vocabularies, 60, 1)
     first = [content(batch) for batch in itertools.islice(sampled, len(sampled))]

@@ -43,27 +43,8 @@ def loss_of(model: Seq2Seq) -> Any:
     return loss
 
 
-def gradients(model: Seq2Seq, batch: Batch, segment_length: int | None) -> dict[str, Tensor]:
-    model.zero_grad()
-    if segment_length is None:
-        output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
-        loss = loss_of(model)(output.features_BTD, batch.target_output_BT, batch.target_length_B)
-        sum(output.aux_losses.values(), loss).backward()
-    else:
-        technique = Truncation(Truncation.Options(length=segment_length), Recipe.model_construct())
-        technique.backward(model, batch, loss_of(model), lambda loss: loss)
-    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
-
-
-@pytest.mark.quick("vanilla", "fed", "transformer")
-def test_one_segment_is_plain_backpropagation(model: Seq2Seq, batch: Batch) -> None:
-    whole, one = gradients(model, batch, None), gradients(model, batch, 100)
-    assert whole.keys() == one.keys()
-    for name in whole:
-        torch.testing.assert_close(one[name], whole[name], atol=1e-4, rtol=1e-4)
-
-
-def test_a_gradient_goes_back_no_further_than_its_segment(model: Seq2Seq, batch: Batch) -> None:
+@pytest.mark.parametrize("length", [2, 100], ids=["segments", "whole"])
+def test_a_gradient_goes_back_no_further_than_its_segment(model: Seq2Seq, batch: Batch, length: int) -> None:
     """Against a loop that detaches what decoders remember by hand; the memory of the source is never cut off."""
 
     def without_gradient(part: Any) -> Any:
@@ -71,18 +52,21 @@ def test_a_gradient_goes_back_no_further_than_its_segment(model: Seq2Seq, batch:
             return part
         return map_tensors(part, Tensor.detach) if isinstance(part, PerSource) else part.detach()
 
-    cut = gradients(model, batch, 2)
+    technique = Truncation(Truncation.Options(length=length), Recipe.model_construct())
+    technique.backward(model, batch, loss_of(model), lambda loss: loss)
+    cut = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
     encoded = model.encode(batch.source_BS, batch.source_length_B)
     state, loss, features = model.decoder.start(encoded), sum(encoded.aux_losses.values()), []
-    for first in range(0, batch.target_input_BT.shape[1], 2):
+    for first in range(0, batch.target_input_BT.shape[1], length):
         state = map_tensors(state, without_gradient, without_gradient) if first else state
-        read, state = model.decoder.advance(batch.target_input_BT[:, first : first + 2], state)
+        read, state = model.decoder.advance(batch.target_input_BT[:, first : first + length], state)
         loss = sum(read.aux_losses.values(), loss)
         features.append(read.features_BTD)
     loss = loss + loss_of(model)(torch.cat(features, 1), batch.target_output_BT, batch.target_length_B)
     loss.backward()
     reached = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert cut.keys() == reached.keys()
     assert "decoder.embedding.table.weight" in reached
     for name, gradient in reached.items():
         torch.testing.assert_close(cut[name], gradient, atol=1e-4, rtol=1e-4)
