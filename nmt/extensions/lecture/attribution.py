@@ -18,6 +18,7 @@ from nmt.core.errors import UserError
 from nmt.data.batch import Ids, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.forced import force_all
+from nmt.extensions.lecture.gradients import source_gradient
 from nmt.extensions.lecture.interventions import attended, replaceable_attention, shared_copy
 from nmt.models.seq2seq import Seq2Seq
 
@@ -28,12 +29,7 @@ BATCH_SIZE = 64
 
 
 def attribute(
-    model: Seq2Seq,
-    vocabularies: Vocabularies,
-    source: Ids,
-    target: Ids,
-    method: AttributionMethod,
-    num_nodes: int = NUM_NODES,
+    model: Seq2Seq, vocabularies: Vocabularies, source: Ids, target: Ids, method: AttributionMethod
 ) -> Tensor:
     """Attributions of the target tokens of a sentence pair to its source tokens. [T, S]
 
@@ -52,7 +48,6 @@ def attribute(
         source: ids without EOS.
         target: ids of the translation, without EOS.
         method: of attribution.
-        num_nodes: for integrated gradients, values of α.
 
     Raises:
         UserError: the model has no embeddings of its source tokens, or, for value zeroing, no attention that is a mean
@@ -60,7 +55,7 @@ def attribute(
     """
     methods: dict[AttributionMethod, Callable[[Seq2Seq, Vocabularies, Ids, Ids], Tensor]] = {
         "input_x_gradient": partial(_integrated_gradients, nodes=[(1.0, 1.0)]),
-        "integrated_gradients": partial(_integrated_gradients, nodes=_gauss_legendre(num_nodes)),
+        "integrated_gradients": partial(_integrated_gradients, nodes=_gauss_legendre(NUM_NODES)),
         "value_zeroing": _value_zeroing,
         "leave_one_out": _leave_one_out,
     }
@@ -87,8 +82,7 @@ def _integrated_gradients(
 ) -> Tensor:
     """x times the weighted mean of the gradients at αx, for nodes (α, weight)."""
     model = shared_copy(model)
-    # Kernels of cuDNN have no gradients in eval mode. Tensors made under inference mode can't be differentiated.
-    with torch.inference_mode(False), torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+    with torch.inference_mode(False):  # tensors made under it can't be differentiated
         found = [weight * _input_x_gradient(model, vocabularies, source, target, scale) for scale, weight in nodes]
     return torch.stack(found).sum(0)
 
@@ -97,25 +91,13 @@ def _input_x_gradient(model: Seq2Seq, vocabularies: Vocabularies, source: Ids, t
     """The embedding of each source token times the gradient where all embeddings are scaled. [T, S]"""
     # A row for each target token, whose gradient it gives.
     batch = make_batch([(source, target)] * (len(target) + 1), vocabularies).to(model.device)
-    found: list[tuple[Tensor, Tensor]] = []
 
-    def scaled(module: nn.Module, arguments: Any, embedded_TSD: Tensor) -> Tensor:
-        embedded_TSD = embedded_TSD.detach()
-        found.append((embedded_TSD, (scale * embedded_TSD).requires_grad_()))
-        return found[-1][1]
+    def log_p() -> Tensor:
+        features_TTD = model(batch.source_BS, batch.source_length_B, batch.target_input_BT).features_BTD
+        log_p_TV: Tensor = model.decoder.output(features_TTD.diagonal().T).float().log_softmax(-1)
+        return log_p_TV.gather(1, batch.target_output_BT[0][:, None]).sum()
 
-    embedding = getattr(model.encoder, "embedding", None)
-    hook = embedding.register_forward_hook(scaled) if isinstance(embedding, nn.Module) else None
-    encoded = model.encode(batch.source_BS, batch.source_length_B)
-    if hook is not None:
-        hook.remove()  # the decoder may share the embedding
-    if len(found) != 1 or found[0][0].shape[:2] != batch.source_BS.shape:
-        raise UserError("The model does not embed the tokens of its source one by one.", "Choose leave_one_out.")
-    [(embedded_TSD, leaf_TSD)] = found
-    features_TTD = model.decoder.unroll(batch.target_input_BT, encoded).features_BTD
-    log_p_TV = model.decoder.output(features_TTD.diagonal().T).float().log_softmax(-1)
-    log_p = log_p_TV.gather(1, batch.target_output_BT[0][:, None]).sum()
-    [gradient_TSD] = torch.autograd.grad(log_p, [leaf_TSD])
+    embedded_TSD, gradient_TSD = source_gradient(model, batch, log_p, scale)
     return (embedded_TSD * gradient_TSD).sum(2).float().cpu()
 
 

@@ -3,17 +3,19 @@
 B sentences of a batch, S source positions, EOS counted.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nmt.core.errors import UserError
 from nmt.core.text import in_windows
-from nmt.data.batch import Ids, lengths, make_batch
+from nmt.data.batch import Batch, Ids, lengths, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.loss import batch_loss
@@ -84,18 +86,36 @@ def norms_by_distance(model: Seq2Seq, pairs: Pairs, vocabularies: Vocabularies) 
 def _norms(model: Seq2Seq, pairs: Pairs, vocabularies: Vocabularies) -> npt.NDArray[np.float64]:
     """‖∂E/∂x‖ of every source position of a batch. [B, S]"""
     batch = make_batch(pairs, vocabularies).to(model.device)
-    caught: list[Tensor] = []
+    _, gradient_BSD = source_gradient(model, batch, lambda: batch_loss(model, batch).smoothed)
+    norms: npt.NDArray[np.float64] = gradient_BSD.norm(dim=2).cpu().double().numpy()
+    return norms
 
-    def catch(module: object, inputs: object, output: Tensor) -> Tensor:
-        caught.append(output.detach().requires_grad_())
-        return caught[-1]
 
-    hook = model.encoder.embedding.register_forward_hook(catch)
+def source_gradient(
+    model: Seq2Seq, batch: Batch, loss: Callable[[], Tensor], scale: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Returns the embeddings of the source tokens, and the gradient of a loss by them where all are scaled. [B, S, D]
+
+    Raises:
+        UserError: the model has no embeddings of its source tokens.
+    """
+    found: list[tuple[Tensor, Tensor]] = []
+
+    def scaled(module: nn.Module, arguments: Any, embedded_BSD: Tensor) -> Tensor:
+        embedded_BSD = embedded_BSD.detach()
+        found.append((embedded_BSD, (scale * embedded_BSD).requires_grad_()))
+        return found[-1][1]
+
+    embedding = getattr(model.encoder, "embedding", None)
+    hook = embedding.register_forward_hook(scaled) if isinstance(embedding, nn.Module) else nullcontext()
     # The recurrent kernels of cuDNN have a backward pass in training mode only, which would add dropout.
     with hook, torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-        loss = batch_loss(model, batch).smoothed
-        if any(each.shape[:2] != batch.source_BS.shape for each in caught):
-            raise UserError("The model doesn't embed the source words one by one.", "Name a model of sentences.")
-        gradients = torch.autograd.grad(loss, caught)
-    norms: npt.NDArray[np.float64] = sum(gradients).norm(dim=2).cpu().double().numpy()  # type: ignore[union-attr]
-    return norms
+        value = loss()
+        if len(found) != 1 or found[0][0].shape[:2] != batch.source_BS.shape:
+            raise UserError(
+                "The model does not embed the tokens of its source one by one.",
+                "Choose a model of sentences; of attributions, leave_one_out.",
+            )
+        [(embedded_BSD, leaf_BSD)] = found
+        [gradient_BSD] = torch.autograd.grad(value, [leaf_BSD])
+    return embedded_BSD, gradient_BSD

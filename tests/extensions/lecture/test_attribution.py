@@ -60,7 +60,7 @@ def test_input_x_gradient_is_the_derivative_by_the_size_of_an_embedding(system: 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_integrated_gradients_sum_to_the_difference_from_the_baseline(system: str) -> None:
     model, ones_S = make(system), torch.ones(len(SOURCE) + 1)
-    found_TS = attribute(model, WORDS, SOURCE, TARGET, "integrated_gradients", 128)
+    found_TS = attribute(model, WORDS, SOURCE, TARGET, "integrated_gradients")
     difference_T = log_p(model, ones_S) - log_p(model, 0 * ones_S)
     assert difference_T.abs().max() > 1e-3
     np.testing.assert_allclose(found_TS.sum(1), difference_T, atol=2e-4)
