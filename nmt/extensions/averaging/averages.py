@@ -25,7 +25,7 @@ def average_checkpoints(
 
     Args:
         output: a new model directory.
-        last: number of checkpoints to average, the newest.
+        last: number of checkpoints to average, two or more, the newest.
         best: number of checkpoints to average, the best by validation: of those on disk that were validated. Exactly
             one of the two is given.
 
@@ -75,8 +75,6 @@ def _choose(directory: Path, last: int | None, best: int | None) -> list[Path]:
     folder, count = CheckpointFolder(directory), last or best or 0
     if not folder.all():
         raise UserError(f"{directory} holds no checkpoints.", "Name the folder of a training run.")
-    if count < 2:
-        raise UserError("The mean of one checkpoint is that checkpoint.", "Name two at least.")
     chosen = folder.all()[-count:] if best is None else folder.best()[:count]
     if len(chosen) < count:
         kind = ("" if best is None else "validated ") + f"checkpoint{'s' * (len(chosen) != 1)}"

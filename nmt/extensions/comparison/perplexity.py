@@ -14,7 +14,7 @@ from nmt.translation.load import load
 from nmt.translation.results import ScoredPair
 
 
-def perplexity(pairs: Iterable[ScoredPair], name: str, task: Task | None = None) -> dict[str, float]:
+def perplexity(pairs: Iterable[ScoredPair], name: str, task: Task) -> dict[str, float]:
     """Returns the perplexity of the targets of pairs, exp of the mean of -log p, by two units.
 
     Perplexities per token of models with different vocabularies can't be compared, those per word (separated by white
@@ -32,8 +32,7 @@ def perplexity(pairs: Iterable[ScoredPair], name: str, task: Task | None = None)
         if pair.log_probability is not None:
             log_probability += pair.log_probability
             num_tokens += len(pair.tokens)
-            target = pair.target if task is None else task.reader.current(pair.target)
-            num_words += len(target.split()) + (task is None or not task.has_labels)
+            num_words += len(task.reader.current(pair.target).split()) + (not task.has_labels)
     if not num_tokens:
         raise UserError(f"{name} has no text to measure.", "Give a file with at least one line.")
     means = {"per_token": exp(-log_probability / num_tokens), "per_word": exp(-log_probability / num_words)}

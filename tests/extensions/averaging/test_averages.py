@@ -94,9 +94,6 @@ def test_what_cannot_be_averaged_is_told(copied: Path, tmp_path: Path) -> None:
     out = tmp_path / "mean"
     with pytest.raises(UserError, match=r"(?s)holds 6 checkpoints, not 7.*training\.keep_last"):
         average_checkpoints(copied, out, last=7)
-    for count in (0, 1):
-        with pytest.raises(UserError, match="mean of one checkpoint"):
-            average_checkpoints(copied, out, last=count)
     with pytest.raises(UserError, match="exists already"):
         average_checkpoints(copied, tmp_path, last=2)
     with pytest.raises(UserError, match="holds no checkpoints"):
