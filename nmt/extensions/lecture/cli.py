@@ -108,16 +108,17 @@ def sentence(options: SentenceOptions, device: Device = "auto") -> None:
         )
         for folder, name in zip(folders, short_names(folders), strict=True)
     ]
-    given = enumerate(options.texts or read_lines(options.input))
-    numbered = dict(islice(((at, line) for at, line in given if line.strip()), options.limit))
-    golds = read_gold(*options.gold, [*numbered]) if options.gold is not None and numbered else ()
+    given = enumerate(options.texts or read_lines(options.input), start=1)
+    numbered = list(islice(((number, line) for number, line in given if line.strip()), options.limit))
+    places = [number - 1 for number, _ in numbered]
+    golds = read_gold(*options.gold, places) if options.gold is not None and numbered else ()
     lengths = None
     with open_output(options.output) as stream:
         if options.test is not None:
             with progress_bar("translating the test set", None) as bar:
                 lengths = scores_by_length(viewers, *options.test, bar.advance)
         with progress_bar("translating", len(numbered)) as bar:
-            lines = bar.counted(numbered.values())
+            lines = bar.counted(numbered)
             stream.write(render_page("How a sentence is translated", viewers, lines, golds, lengths))
     say_wrote(options.output)
 

@@ -21,7 +21,7 @@ from nmt.recipe.registry import provided
 def render_page(
     title: str,
     viewers: Sequence[SentenceViewer],
-    lines: Iterable[str],
+    lines: Iterable[tuple[int, str]],
     golds: Iterable[Gold | None] = (),
     lengths: Json | None = None,
 ) -> str:
@@ -30,7 +30,7 @@ def render_page(
     Args:
         title: heading.
         viewers: a model each, the first of which is shown first.
-        lines: source sentences.
+        lines: source sentences, each with its number for messages.
         golds: reference and word links of each sentence, where there are any.
         lengths: scores by length, from :func:`scores_by_length`.
 
@@ -39,7 +39,7 @@ def render_page(
     """
     sentences = [
         {"text": line, "views": [viewer.view(number, line, gold) for viewer in viewers]}
-        for number, (line, gold) in enumerate(zip(lines, chain(golds, repeat(None)), strict=False), start=1)
+        for (number, line), gold in zip(lines, chain(golds, repeat(None)), strict=False)
     ]
     if not sentences:
         raise UserError("There is no sentence to show.", "Give TEXT, --input FILE, or text on standard input.")

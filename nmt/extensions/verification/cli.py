@@ -37,7 +37,7 @@ def verify(
     from nmt.extensions.verification.verify import verify as run
 
     pairs = _pairs(model_dir, source, target, limit)
-    sources, targets = [pair[0] for pair in pairs], [pair[1] for pair in pairs] if target else None
+    sources, targets = [source for _, source, _ in pairs], [own for *_, own in pairs] if target else None
     with progress_bar("checking", None) as bar:
         checks = list(bar.counted(run(model_dir, sources, targets, device)))
     rows = [(c.name, f"{c.num_lines}", f"{c.num_ties}", f"{len(c.differences)}", c.verdict) for c in checks]
@@ -45,14 +45,14 @@ def verify(
     screen = Screen()
     for check in checks:
         for line, usual, other in check.differences[:NUM_EXAMPLES]:
-            text = f"{check.name}, line {line}:\n  usual: {usual}\n  now:   {other}"
+            text = f"{check.name}, line {pairs[line - 1][0]}:\n  usual: {usual}\n  now:   {other}"
             screen.print(text, soft_wrap=True)
     if not all(check.holds for check in checks):
         raise typer.Exit(1)
 
 
-def _pairs(model_dir: Path, source: str | None, target: str | None, limit: int) -> list[tuple[str, str]]:
-    """Lines with their translations; those without words are left out."""
+def _pairs(model_dir: Path, source: str | None, target: str | None, limit: int) -> list[tuple[int, str, str]]:
+    """Numbers of lines, and the lines with their translations; those without words are left out."""
     from nmt.core.text import read_lines
     from nmt.data.sources import FileText
     from nmt.extensions.interchange.check import read_samples
@@ -65,4 +65,4 @@ def _pairs(model_dir: Path, source: str | None, target: str | None, limit: int) 
         found = [(line, "") for line in read_samples(model_dir)[:limit]]
         if not found and (model_dir / "recipe.yaml").exists():
             raise UserError(f"{model_dir} has no samples to translate.", "Name a file with source sentences.")
-    return [pair for pair in found if pair[0].strip()]
+    return [(number, *pair) for number, pair in enumerate(found, start=1) if pair[0].strip()]

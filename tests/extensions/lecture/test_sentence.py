@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fixture_types import RunNmt
+from refusals import refused
 
 import nmt
 from nmt.core.errors import UserError
@@ -40,7 +42,7 @@ def view(viewer: SentenceViewer) -> Any:
 @pytest.fixture(scope="module")
 def page(viewer: SentenceViewer, vanilla_model: Path) -> str:
     other = SentenceViewer(nmt.load(vanilla_model, "cpu"), "va<nilla", beam_size=2, num_alternatives=1)
-    return render_page("Two <models>", [viewer, other], [LINE, SECOND], [GOLD])
+    return render_page("Two <models>", [viewer, other], [(1, LINE), (2, SECOND)], [GOLD])
 
 
 def test_the_translations_are_those_of_the_translator(viewer: SentenceViewer, view: Any) -> None:
@@ -160,14 +162,17 @@ def test_gold_files_need_a_line_for_each_sentence(tmp_path: Path) -> None:
 
 
 def test_what_a_page_can_not_show_is_refused(viewer: SentenceViewer, language_model: Path) -> None:
-    with pytest.raises(UserError, match=r"line 7 has 140 pieces for tiny; a page shows 1 to 100"):
-        viewer.view(7, "Hund " * 140)
-    with pytest.raises(UserError, match="line 1 has 0 pieces"):
+    with pytest.raises(UserError, match="line 1 has 0 pieces for tiny; a page shows 1 to 100"):
         viewer.view(1, " ")
     with pytest.raises(UserError, match="no sentence to show"):
         render_page("Nothing", [viewer], [])
     with pytest.raises(UserError, match="reads no source"):
         SentenceViewer(nmt.load(language_model, "cpu"), "lm")
+
+
+def test_blank_lines_count_in_messages(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    done = run_nmt("inspect", "sentence", tiny_model, "-o", tmp_path / "page.html", stdin="\n\n" + "Hund " * 140)
+    refused(done, "line 3 has 140 pieces")
 
 
 def test_the_page_is_one_file_whose_text_is_never_markup(page: str) -> None:

@@ -1,5 +1,6 @@
 """``nmt verify`` passes a sound model and catches a broken one."""
 
+import re
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -53,17 +54,20 @@ def test_nothing_to_translate(tiny_model: Path) -> None:
 
 @pytest.mark.slow
 def test_padding_that_counts_is_caught(
-    tiny_model: Path, tiny_corpus: Path, run_nmt: RunNmt, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, tiny_corpus: Path, run_nmt: RunNmt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "text").write_text("\n" * 100 + (tiny_corpus / "train.de").read_text("utf-8"), "utf-8")
+
     def careless(self: AdditiveAttention, query_BQD: Tensor, memory: Any) -> tuple[Tensor, Tensor]:
         weights_BQS = (self.scores(query_BQD, memory) * 0).softmax(-1)  # padding has its share
         return weights_BQS @ memory.values_BSD, weights_BQS
 
     monkeypatch.setattr(AdditiveAttention, "forward", careless)
-    done = run_nmt("verify", tiny_model, tiny_corpus / "train.de", "--limit", 12)
+    done = run_nmt("verify", tiny_model, tmp_path / "text", "--limit", 112)
     assert done.returncode == 1
     assert "FAILED" in done.stdout
     assert "usual: " in done.stdout
+    assert re.search(r", line 1\d\d:", done.stdout), "blank lines count"
 
 
 def test_a_state_that_forgets_is_caught(tiny_model: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
