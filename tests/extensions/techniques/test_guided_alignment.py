@@ -36,7 +36,7 @@ from nmt.translation.load import load
 def test_the_loss_of_a_batch_is_that_of_the_decoders_steps(
     system: str, attention: str, make_recipe: RecipeMaker, tmp_path: Path, vocabularies: Vocabularies
 ) -> None:
-    """Step t reads target word t - 1 and predicts word t; both are told from the links of a batch."""
+    """Step t reads target word t - 1 and predicts word t; those without a link are linked to EOS."""
     torch.manual_seed(2)
     (tmp_path / "links").touch()
     options = GuidedAlignment.Options(links=tmp_path / "links", weight=0.5, attention=attention)  # type: ignore[arg-type]
@@ -44,20 +44,20 @@ def test_the_loss_of_a_batch_is_that_of_the_decoders_steps(
     model = build(recipe.model, vocabularies).eval()
     technique = GuidedAlignment(options, recipe)
     technique.setup_model(model)
-    links = {"links": [np.array([[2, 0], [0, 2]]), np.array([[1, 1]])]}
-    batch = make_batch([([5, 6, 7], [8, 9, 10]), ([5, 9], [6, 7])], vocabularies, links)
+    links = {"links": [np.array([[1, 0], [2, 0], [0, 1]]), np.zeros((0, 2), np.int64)]}
+    batch = make_batch([([5, 6, 7], [8, 9, 10]), ([5], [6])], vocabularies, links)
     output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, need_weights=True)
     state = model.start(batch.source_BS, batch.source_length_B)
     (head,) = technique._heads.heads
     expected = 0.0
-    linked = [[2, 3, 0, 3], [2, 1, 2]]  # of each target word and of EOS, one source position; 3 and 2 are EOS
+    linked = [[[1, 2], [0], [3], [3]], [[1], [1]]]  # of each target word and of EOS; 3 and 1 are EOS of the sources
     for step, token_B in enumerate(batch.target_input_BT.unbind(1)):
         found = model.step(token_B, state, need_weights=True)
         state = found.state
         word = step if attention == "output" else step - 1
         for row in range(2):
             if 0 <= word < len(linked[row]) and step < batch.target_input_BT.shape[1]:
-                expected -= math.log(found.weights_NHS[row, head, linked[row][word]].item())
+                expected -= found.weights_NHS[row, head, linked[row][word]].log().mean().item()
     [loss] = technique.extra_losses(batch, output, torch.zeros(())).values()
     assert loss.item() == pytest.approx(0.5 * expected, rel=1e-4)
 
@@ -129,14 +129,6 @@ def test_links_that_do_not_fit_the_text_are_refused(
 ) -> None:
     with pytest.raises(UserError, match=message):
         encode_corpus(text, vocabularies, 150, annotations=[link_file(tmp_path, lines, vocabularies)])
-
-
-def test_positions_without_a_link_are_linked_to_eos(vocabularies: Vocabularies) -> None:
-    links = {"links": [np.array([[1, 0], [0, 1], [1, 1]]), np.zeros((0, 2), np.int64)]}
-    batch = make_batch([([5, 6, 7], [8, 9, 10]), ([5], [6])], vocabularies, links).to(torch.device("cpu"))
-    first = [[0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 1]]
-    second = [[0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
-    assert links_mask(batch).int().tolist() == [first, second]
 
 
 def test_training_batches_have_the_links_of_their_pairs(
