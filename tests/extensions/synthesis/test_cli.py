@@ -184,13 +184,6 @@ def test_wherever_it_was_stopped(
     assert contents(tmp_path / "bt") == contents(whole / "bt")
 
 
-def test_the_translations_of_another_job_stay(run_nmt: RunNmt, corpus: Path, tmp_path: Path, whole: Path) -> None:
-    shutil.copyfile(whole / "records", tmp_path / "bt.partial")
-    command = ("backtranslate", MODEL, "-i", corpus / "mono.en", "-o", tmp_path / "bt", *SMALL_WINDOWS)
-    refused(run_nmt(*command, "--seed", 5, "--resume"), "comes from another job")
-    assert (tmp_path / "bt.partial").read_bytes() == (whole / "records").read_bytes()
-
-
 def test_bad_input_gets_a_message(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
     mono, output = corpus / "mono.en", tmp_path / "out"
     (tmp_path / "empty.en").touch()
