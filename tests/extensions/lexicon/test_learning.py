@@ -74,12 +74,6 @@ def test_probabilities_are_shares_of_the_counts_and_a_little_of_every_word() -> 
     np.testing.assert_allclose(found.sum(axis=0), 1, rtol=1e-5)
 
 
-def test_case_and_punctuation_around_words_do_not_count() -> None:
-    lexicon = counted(CORPUS)
-    plain = lexicon.probability(["hund", "!"], ["dog", "the"])
-    np.testing.assert_array_equal(lexicon.probability(["»HUND«.", "!"], ["Dog!", "(the"]), plain)
-
-
 def test_a_word_as_long_as_a_line_of_text_can_be_read_back(tmp_path: Path) -> None:
     """A line of the file holds two words, each of which may fill a line of text."""
     longest = "a" * 130_000
