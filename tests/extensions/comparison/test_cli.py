@@ -41,14 +41,6 @@ def test_the_verdict_comes_first_and_all_is_80_columns_wide(run_nmt: RunNmt, com
     assert "Paired approximate randomisation" in done.stdout
 
 
-def test_chance_is_called_chance(run_nmt: RunNmt, texts: dict[str, Path], tmp_path: Path) -> None:
-    lines = BETTER.copy()
-    lines[0], lines[1] = WORSE[0], REFERENCE[1]
-    (tmp_path / "alike.en").write_text("".join(line + "\n" for line in lines))
-    done = run_nmt("compare", texts["better"], tmp_path / "alike.en", "-r", texts["reference"], "--metrics", "bleu")
-    assert done.stdout.startswith("No significant difference: better.en is ahead by ")
-
-
 def test_page_and_json_agree(run_nmt: RunNmt, command: list[object], tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     done = run_nmt(*command, "--html", page, "--json", "-q")
