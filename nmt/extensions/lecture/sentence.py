@@ -195,11 +195,11 @@ class SentenceViewer:
     def _shown(self, hypothesis: Hypothesis, p_T: Tensor, first: int = 0) -> Json:
         """Returns the data of the page for a translation: as a whole, and its tokens from ``first`` on."""
         tokens = self._tokens(hypothesis.ids)
-        return {**self._summary(hypothesis), "tokens": tokens[first:], "p": p_T[first : len(tokens)].tolist()}
+        whole = {"text": self._text(hypothesis.ids), "log_p": hypothesis.log_probability, "score": hypothesis.score}
+        return {**whole, "tokens": tokens[first:], "p": p_T[first : len(tokens)].tolist()}
 
-    def _summary(self, hypothesis: Hypothesis) -> Json:
-        text = " ".join(self._target.decode(hypothesis.ids).split())
-        return {"text": text, "log_p": hypothesis.log_probability, "score": hypothesis.score}
+    def _text(self, ids: Sequence[int]) -> str:
+        return " ".join(self._target.decode(ids).split())
 
     def _tokens(self, ids: Ids) -> list[str]:
         return [self._target.token(i) for i in (*ids, self._target.eos)]
@@ -219,8 +219,7 @@ class SentenceViewer:
         for index, node in enumerate(tree.nodes):
             shown: list[Any] = [node.parent, node.step, self._target.token(node.token), node.log_probability, node.fate]
             if node.fate == "finished":
-                hypothesis = Hypothesis(tree.tokens(index)[:-1], float(node.score or 0), node.log_probability)
-                shown += [hypothesis.score, self._summary(hypothesis)["text"]]
+                shown += [node.score, self._text(tree.tokens(index)[:-1])]
             nodes.append(shown)
         children = {(node.parent, node.token): index for index, node in enumerate(tree.nodes)}
         paths = []
