@@ -1,30 +1,25 @@
-"""A model and its ONNX export."""
+"""Small trained models of two kinds that are exported."""
 
 from pathlib import Path
 
 import pytest
-from fixture_types import BuildOnce
+from fixture_types import TrainTiny
+
+LAYER = "num_heads: 4, feed_forward_size: 64, dropout: 0"
+SETTINGS = ("vocabulary={type: unigram, size: 110, joint: true}", "training.learning_rate=0.005")
 
 
 @pytest.fixture(scope="session")
-def onnx_folder(tiny_recipe: Path, build_once: BuildOnce) -> Path:
-    """A folder with a Transformer encoder and an SSRU decoder, ``model``, and its ONNX export, ``onnx``. Read only."""
-    pytest.importorskip("onnxscript", reason="needs onnxscript")
-    layers = "num_layers: 1, num_heads: 4, feed_forward_size: 64, dropout: 0"
+def trained(train_tiny: TrainTiny) -> Path:
+    """A Transformer that has learned most of the tiny corpus. Don't write into it."""
+    side = f"{{type: transformer, num_layers: 2, {LAYER}}}"
+    others = ("model.tie=all", "model.scale_embeddings=true", "training.max_steps=150")
+    return train_tiny(*SETTINGS, f"model.encoder={side}", f"model.decoder={side}", *others, shared="transformer_model")
 
-    def build(folder: Path) -> None:
-        import nmt
-        from nmt.extensions.interchange.onnx import export_onnx
-        from nmt.recipe.load import parse_settings
 
-        settings = [
-            "vocabulary={type: unigram, size: 110, joint: true}",
-            f"model.encoder={{type: transformer, {layers}}}",
-            f"model.decoder={{type: ssru, {layers}}}",
-            "training.max_steps=100",
-            "training.learning_rate=0.005",
-        ]
-        nmt.train(tiny_recipe, folder / "model", overrides=parse_settings(settings))
-        export_onnx(nmt.load(folder / "model", "cpu"), folder / "onnx")
-
-    return build_once("onnx_folder", build)
+@pytest.fixture(scope="session")
+def ssru_model(train_tiny: TrainTiny) -> Path:
+    """A Transformer encoder and an SSRU decoder of one layer each. Don't write into it."""
+    encoder, decoder = (f"{{type: {kind}, num_layers: 1, {LAYER}}}" for kind in ("transformer", "ssru"))
+    sides = (f"model.encoder={encoder}", f"model.decoder={decoder}")
+    return train_tiny(*SETTINGS, *sides, "training.max_steps=100", shared="ssru_model")

@@ -59,27 +59,15 @@ def ids_of(pairs: list[ScoredPair], translator: Translator) -> list[tuple[Ids, I
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [*MODELS, "one layer"])
+@pytest.mark.parametrize("kind", MODELS)
 def test_log_probabilities_and_translations_are_those_of_pytorch(
-    train_tiny: TrainTiny,
-    tiny_corpus: Path,
-    tmp_path: Path,
-    kind: str,
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
+    train_tiny: TrainTiny, tiny_corpus: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nmt.extensions.interchange.onnx.MIN_SHARED_BYTES", 4_000)
-    if kind == "one layer":
-        folder: Path = request.getfixturevalue("onnx_folder")
-        translator, exported = load(folder / "model", "cpu"), OnnxModel(folder / "onnx")
-    else:
-        directory = train_tiny(*MODELS[kind], "training.max_steps=100", "training.learning_rate=0.005")
-        translator = load(directory, "cpu")
-        export_onnx(translator, tmp_path / "out")
-        exported = OnnxModel(tmp_path / "out")
-        assert (tmp_path / "out" / "shared.bin").exists() == (MODELS[kind][0] != SEPARATE), (
-            "separate vocabularies share nothing"
-        )
+    translator = load(train_tiny(*MODELS[kind], "training.max_steps=100", "training.learning_rate=0.005"), "cpu")
+    export_onnx(translator, folder := tmp_path / "out")
+    assert (folder / "shared.bin").exists() == (MODELS[kind][0] != SEPARATE), "separate vocabularies share nothing"
+    exported = OnnxModel(folder)
     lines = (tiny_corpus / "train.de").read_text("utf-8").splitlines()
     lines += ["", "😀 Hund xyz", "Mond " * 12, *(tiny_corpus / "val.de").read_text("utf-8").splitlines()]
     for options in (
@@ -132,8 +120,6 @@ def test_additive_attention_is_exported_in_8_bits(train_tiny: TrainTiny, tmp_pat
 def test_other_models_are_refused_and_a_missing_package_is_named(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UserError, match="Only models with sentencepiece vocabularies are exported"):
-        export_onnx(load(tiny_model, "cpu"), tmp_path / "out")
     monkeypatch.setattr("nmt.extensions.interchange.onnx.NETWORKS", {})
     with pytest.raises(UserError, match="attention; this model has the encoder recurrent and the decoder bahdanau"):
         export_onnx(load(tiny_model, "cpu"), tmp_path / "out")

@@ -6,20 +6,25 @@ import sys
 from pathlib import Path
 
 import pytest
+from fixture_types import BuildOnce
 
+from nmt.extensions.interchange.onnx import export_onnx
 from nmt.translation.load import load
 
-onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+pytest.importorskip("onnxscript", reason="needs onnxscript")
 pytestmark = pytest.mark.slow  # an export to ONNX takes long; its networks and the search have tests of their own
 
 
 @pytest.fixture
-def folder(onnx_folder: Path) -> Path:
-    return onnx_folder / "onnx"
+def folder(ssru_model: Path, build_once: BuildOnce) -> Path:
+    """The ONNX export of ``ssru_model``. Read only."""
+    return build_once("onnx_folder", lambda path: export_onnx(load(ssru_model, "cpu"), path))
 
 
-def test_the_file_in_the_folder_translates_without_torch_and_nmt(onnx_folder: Path, tiny_corpus: Path) -> None:
-    folder = onnx_folder / "onnx"
+def test_the_file_in_the_folder_translates_without_torch_and_nmt(
+    folder: Path, ssru_model: Path, tiny_corpus: Path
+) -> None:
     text = (tiny_corpus / "val.de").read_text("utf-8") + "\n  Der  Hu\ufeffnd\u2028schl\u00adäft.\n"
     code = (
         "import runpy, sys, atexit\n"
@@ -33,7 +38,7 @@ def test_the_file_in_the_folder_translates_without_torch_and_nmt(onnx_folder: Pa
     assert {"torch", "nmt", "transformers"} & set(done.stderr.split()) == set()
     assert "onnxruntime" in done.stderr.split()
     lines = text.removesuffix("\n").split("\n")
-    expected = [translation.text for translation in load(onnx_folder / "model", "cpu").translate(lines, beam_size=2)]
+    expected = [translation.text for translation in load(ssru_model, "cpu").translate(lines, beam_size=2)]
     assert done.stdout.removesuffix("\n").split("\n") == expected
 
 
@@ -57,10 +62,3 @@ def test_wrong_input_ends_with_a_message(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config | {"version": 0}), "utf-8")
     with pytest.raises(FolderError, match="not an ONNX folder of this version"):
         load(tmp_path)
-
-
-def test_no_lines_are_no_translations(folder: Path) -> None:
-    from nmt.extensions.interchange.runtime import load
-
-    assert load(folder).translate([]) == []
-    assert load(folder).translate(["", "  "]) == ["", ""]
