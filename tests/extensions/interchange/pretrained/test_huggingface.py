@@ -20,6 +20,7 @@ from nmt.decoding.forced import force_all
 from nmt.extensions.interchange.huggingface import export_huggingface
 from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
 from nmt.models import weights
+from nmt.recipe.schema import DecodingOptions
 from nmt.translation.translator import Translator
 from tests.extensions.interchange.huggingface_folders import (
     CASES,
@@ -167,6 +168,22 @@ def truncated(file: str) -> Callable[[Path], object]:
     return lambda folder: (folder / file).write_bytes((folder / file).read_bytes()[:-100])
 
 
+def in_two_files(folder: Path) -> None:
+    """Divides the weights of a folder."""
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    for number, names in enumerate((sorted(tensors)[::2], sorted(tensors)[1::2]), start=1):
+        save_file({name: tensors[name] for name in names}, folder / f"model-{number:05}-of-00002.safetensors")
+
+
+def test_weights_may_be_in_several_files(build_once: BuildOnce, run_nmt: RunNmt, tmp_path: Path) -> None:
+    in_two_files(folder := write_folder(tmp_path / "folder"))
+    whole, divided = imported_model("marian", build_once), import_huggingface(folder, tmp_path / "model")
+    assert divided.weights.read_bytes() == (whole / "model.safetensors").read_bytes()
+    truncated("model-00002-of-00002.safetensors")(folder)
+    refused(run_nmt("import", "huggingface", folder, "-o", tmp_path / "other"), "00002.safetensors is damaged")
+
+
 FC1 = "model.encoder.layers.1.fc1.weight"
 
 
@@ -270,30 +287,31 @@ def test_one_embedding_for_both_sides_may_have_an_output_layer_of_its_own(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("generation", "expected"),
+    ("generation", "changes"),
     [
-        ({"num_beams": 3, "length_penalty": 0.6, "early_stopping": True}, (3, "average", 0.6, "first")),
-        ({"early_stopping": "never"}, (6, "average", 2.0, "exact")),
-        ({"num_beams": None, "length_penalty": None, "pad_token_id": None}, (6, "average", 2.0, "likely")),
-        (None, (6, "average", 2.0, "likely")),
+        (
+            {"num_beams": 3, "length_penalty": 0.6, "early_stopping": True},
+            {"beam_size": 3, "alpha": 0.6, "early_stopping": "first"},
+        ),
+        ({"early_stopping": "never"}, {"early_stopping": "exact"}),
+        ({"num_beams": None, "length_penalty": None, "pad_token_id": None}, {}),
+        (
+            {"no_repeat_ngram_size": 2, "eos_token_id": [0]},
+            {"logits_processors": {"no_repeat_ngram": {"size": 2}}},
+        ),
+        (None, {}),
     ],
 )
 def test_the_search_is_that_of_generation_config_and_then_of_config(
-    tmp_path: Path, generation: dict[str, Any] | None, expected: tuple[object, ...]
+    tmp_path: Path, generation: dict[str, Any] | None, changes: dict[str, Any]
 ) -> None:
     folder = write_folder(tmp_path / "folder")
     with_keys("config.json", num_beams=6, length_penalty=2.0, early_stopping=False)(folder)
     if generation is not None:
         write_json(folder / "generation_config.json", generation)
     decoding = nmt.load(import_huggingface(folder, tmp_path / "model").path, "cpu").recipe.decoding
-    assert (decoding.beam_size, decoding.length_penalty, decoding.alpha, decoding.early_stopping) == expected
-
-
-def test_repeated_ngrams_and_eos_are_those_of_generation_config(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "folder")
-    write_json(folder / "generation_config.json", {"no_repeat_ngram_size": 2, "eos_token_id": [0]})
-    decoding = nmt.load(import_huggingface(folder, tmp_path / "model").path, "cpu").recipe.decoding
-    assert decoding.logits_processors == {"no_repeat_ngram": {"size": 2}}
+    of_config = DecodingOptions(beam_size=6, length_penalty="average", alpha=2.0, early_stopping="likely")
+    assert decoding == of_config.model_copy(update=changes)
 
 
 def test_an_unknown_language_is_refused_with_the_nearest(run_nmt: RunNmt, tmp_path: Path) -> None:
