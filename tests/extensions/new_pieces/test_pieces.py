@@ -12,6 +12,7 @@ from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.extensions.new_pieces.pieces import extend_vocabularies
 from nmt.recipe.schema import VocabularyOptions
+from nmt.training.resolve import resolve
 from nmt.training.run import train
 
 LINES = [f"{a} {b} {c}" for a in ("der Hund", "die Katze") for b in ("schläft", "rennt") for c in ("heute", "morgen")]
@@ -77,12 +78,7 @@ def test_a_vocabulary_is_extended_by_the_pieces_of_a_corpus(
     assert Vocabularies.load(tuned).fingerprint == after.fingerprint
 
 
-def test_new_pieces_and_a_new_vocabulary_are_refused(
-    make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path
-) -> None:
-    files = {"source": str(tiny_corpus / "train.de"), "target": str(tiny_corpus / "train.en")}
-    options = {"data": {"corpora": [{"name": "new", "new_pieces": True} | files]}}
-    trained = train(make_recipe("luong", max_steps=1), tmp_path / "trained")
-    training = {"finetune_from": trained, "new_vocabulary": True, "max_steps": 1}
+def test_new_pieces_and_a_new_vocabulary_are_refused(make_recipe: RecipeMaker) -> None:
+    corpus = {"name": "new", "new_pieces": True, "source": "new.de", "target": "new.en"}
     with pytest.raises(UserError, match="makes another one"):
-        train(make_recipe("luong", recipe=options, **training), tmp_path / "run")
+        resolve(make_recipe("luong", recipe={"data": {"corpora": [corpus]}}, new_vocabulary=True, max_steps=1))
