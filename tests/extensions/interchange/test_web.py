@@ -41,9 +41,8 @@ NODE = shutil.which("node") or (DRIVER and shutil.which("node", path=Path(DRIVER
 """Node.js of the system, or the one that playwright contains."""
 FOLDER = Path(web.__file__).with_name("page")
 TOKENIZER = """
-import { readFileSync } from "node:fs";
 import { Tokenizer } from "./tokenizer.js";
-const { model, lines } = JSON.parse(readFileSync("given.json", "utf8"));
+const { model, lines } = given;
 const tokenizer = new Tokenizer(Uint8Array.from(Buffer.from(model, "base64")));
 const encoded = lines.map((line) => tokenizer.encode(line));
 console.log(JSON.stringify({ encoded, decoded: encoded.map((ids) => tokenizer.decode(ids)) }));
@@ -88,18 +87,15 @@ def test_the_tokenizer_is_that_of_sentencepiece(name: str, tmp_path: Path) -> No
 
 
 def in_node(folder: Path, program: str, given: object) -> Any:
-    """Runs a program in Node.js beside the modules of the page; returns what it prints as JSON.
-
-    Args:
-        folder: an empty folder.
-        program: reads ``given``, which is JSON.
-    """
+    """Runs a program in Node.js, which reads ``given``, in a new folder with the modules of the page; returns what it
+    prints as JSON."""
+    (folder := folder / "page").mkdir()
     for name in ("translator.js", "tokenizer.js"):
         shutil.copyfile(FOLDER / name, folder / name)
     (folder / "package.json").write_text('{"type": "module"}', "utf-8")
     (folder / "runtime").mkdir()
     (folder / "runtime" / RUNTIME_FILES[0]).write_text(ORT, "utf-8")
-    (folder / "program.js").write_text(program, "utf-8")
+    (folder / "program.js").write_text(GIVEN + program, "utf-8")
     (folder / "given.json").write_text(json.dumps(given), "utf-8")
     command = [str(NODE), str(folder / "program.js")]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=60, cwd=folder)
@@ -107,6 +103,10 @@ def in_node(folder: Path, program: str, given: object) -> Any:
     return json.loads(done.stdout)
 
 
+GIVEN = """
+import { readFileSync } from "node:fs";
+const given = JSON.parse(readFileSync("given.json", "utf8"));
+"""
 ORT = """
 export const env = { wasm: {} };
 export class Tensor {
@@ -114,18 +114,18 @@ export class Tensor {
 }
 """
 SEARCH = """
-import { readFileSync } from "node:fs";
 import { Tensor } from "./runtime/ort.wasm.min.mjs";
 import { Translator } from "./translator.js";
-const { config, model, sources, cases, size, broken, never } = JSON.parse(readFileSync("given.json", "utf8"));
+const { config, model, sources, cases, size, never } = given;
 const { eos } = config.target;
+let isBroken;
 const files = { model: Uint8Array.from(Buffer.from(model, "base64")) };
 const logP = (source, tokens) => {
   let hash = 7;
   for (const id of [...source, ...tokens]) hash = (hash * 31 + id + 1) % 100003;
   const logits = Array.from({ length: size }, (_, v) => 2 * Math.sin((hash + 1) * (v + 1)));
   const sum = Math.log(logits.reduce((all, value) => all + Math.exp(value), 0));
-  return logits.map((value) => (broken && tokens.length > 2 ? NaN : value - sum));
+  return logits.map((value) => (isBroken && tokens.length > 2 ? NaN : value - sum));
 };
 const encoder = { run: async ({ source }) => ({ source: new Tensor("int64", source.data, source.dims) }) };
 const step = {
@@ -159,7 +159,8 @@ const step = {
   },
 };
 const results = [];
-for (const { first, ...options } of cases) {
+for (const { first, broken, ...options } of cases) {
+  isBroken = broken;
   const translator = new Translator({ ...config, first, decoding: options }, [encoder, step], files);
   translator.source.encode = (line) => sources[line];
   try {
@@ -183,23 +184,6 @@ def log_probabilities(source: Sequence[int], tokens: Sequence[int]) -> Any:
     return logits - np.log(np.exp(logits).sum())
 
 
-def search_of(first: int | None, **changes: Any) -> dict[str, Any]:
-    defaults = {
-        "beam_size": 3, "batch_size": 2, "length_penalty": "average", "alpha": 1.0, "early_stopping": "likely",
-        "max_length": None, "max_length_ratio": 1.5, "max_length_extra": 3,
-    }  # fmt: skip
-    return {"first": first, **defaults, **changes}
-
-
-def page_search(folder: Path, cases: list[dict[str, Any]], broken: bool) -> Any:
-    side = {"file": "model", "pad": PAD, "sos": SOS, "eos": EOS, "tags": {}, "hidden": []}
-    config = {"source": side, "target": side, "num_positions": 12, "max_pieces": 99, "state": {"state": [0]}}
-    model = base64.b64encode(train_sentencepiece(("de",), 100, "unigram")).decode()
-    given = {"config": config, "model": model, "sources": SOURCES, "cases": cases, "size": SIZE, "broken": broken}
-    given |= {"never": [PAD, SOS]}
-    return config, in_node(folder, SEARCH, given)
-
-
 SOURCES = {"a": [4, 5], "b": [6], "c": [4, 4, 5, 7], "d": [8, 6, 4, 5, 5, 7]}
 
 
@@ -207,20 +191,27 @@ SOURCES = {"a": [4, 5], "b": [6], "c": [4, 4, 5, 7], "d": [8, 6, 4, 5, 5, 7]}
 def test_the_search_of_the_page_is_that_of_the_runtime(tmp_path: Path) -> None:
     penalties = [(name, 0.7 if name == "word_reward" else 1.5) for name in LENGTH_PENALTIES.builtin]
     cases = [
-        search_of(first, beam_size=beam, length_penalty=penalty, alpha=alpha, early_stopping=early, max_length=longest)
+        {
+            "first": first, "beam_size": beam, "batch_size": 2, "length_penalty": penalty, "alpha": alpha,
+            "early_stopping": early, "max_length": longest, "max_length_ratio": 1.5, "max_length_extra": 3,
+        }
         for first in (None, 5)
         for beam in (1, 2, 4)
         for penalty, alpha in penalties
         for early in ("first", "likely", "exact")
         for longest in (None, 3)
-    ]
-    config, results = page_search(tmp_path, cases, broken=False)
+    ]  # fmt: skip
+    side = {"file": "model", "pad": PAD, "sos": SOS, "eos": EOS, "tags": {}, "hidden": []}
+    config = {"source": side, "target": side, "num_positions": 12, "max_pieces": 99, "state": {"state": [0]}}
+    model = base64.b64encode(train_sentencepiece(("de",), 100, "unigram")).decode()
+    given = {"config": config, "model": model, "sources": SOURCES, "size": SIZE, "never": [PAD, SOS]}
+    *results, message = in_node(tmp_path, SEARCH, given | {"cases": [*cases, cases[0] | {"broken": True}]})
+    assert "log-probabilities that are not finite" in message
     different = set()
     for options, found in zip(cases, results, strict=True):
-        assert isinstance(found, list), found
-        model: Any = Stub(config, log_probabilities, options["first"])
+        stub: Any = Stub(config, log_probabilities, options["first"])
         for source, (ids, score) in zip(SOURCES.values(), found, strict=True):
-            [[best, *_]] = runtime._Beam(model, [source], options).run()
+            [[best, *_]] = runtime._Beam(stub, [source], options).run()
             assert ids == best.ids, options
             assert score == pytest.approx(best.score, abs=1e-4)
             different.add(tuple(ids))
@@ -228,9 +219,8 @@ def test_the_search_of_the_page_is_that_of_the_runtime(tmp_path: Path) -> None:
 
 
 SHORTLISTS = """
-import { readFileSync } from "node:fs";
 import { Shortlist } from "./translator.js";
-const { config, bytes, cases } = JSON.parse(readFileSync("given.json", "utf8"));
+const { config, bytes, cases } = given;
 const shortlist = new Shortlist(Uint8Array.from(bytes), config);
 console.log(JSON.stringify(cases.map((sources) => shortlist.of(sources))));
 """
@@ -246,17 +236,15 @@ def test_the_shortlists_of_the_page_are_those_of_the_runtime(tmp_path: Path, siz
     config = {"shortlist": kind, "target": {"size": size}}
     cases = [[[draw.randrange(size - 1) for _ in range(5)] for _ in range(number)] for number in (0, 1, 4, 50)]
     given = {"config": config, "bytes": [*numbers.tobytes()], "cases": cases}
-    (tmp_path / "page").mkdir()
-    found, expected = in_node(tmp_path / "page", SHORTLISTS, given), runtime._Shortlist(tmp_path, config)
+    found, expected = in_node(tmp_path, SHORTLISTS, given), runtime._Shortlist(tmp_path, config)
     assert found == [expected(sources).tolist() for sources in cases]
     assert len(found[0]) == size
     assert {len(ids) % 64 for ids in found if len(ids) < size} <= {0}
 
 
 VOCABULARIES = """
-import { readFileSync } from "node:fs";
 import { openVocabulary } from "./tokenizer.js";
-const { tables, lines, ids } = JSON.parse(readFileSync("given.json", "utf8"));
+const { tables, lines, ids } = given;
 console.log(JSON.stringify(tables.map((table) => {
   const vocabulary = openVocabulary({ file: "vocabulary.source.json" }, new TextEncoder().encode(table));
   const encoded = lines.map((line) => vocabulary.encode(line)), all = [...encoded, ...ids];
@@ -280,8 +268,7 @@ def test_the_tokenizers_of_imported_models_are_the_same_in_the_page_and_the_runt
     draw = random.Random(2)
     ids = [[draw.randrange(4, SIZE_OF_FOLDERS) for _ in range(9)] for _ in range(200)]
     tables = [vocabulary.to_bytes().decode() for vocabulary in vocabularies]
-    (tmp_path / "page").mkdir()
-    found = in_node(tmp_path / "page", VOCABULARIES, {"tables": tables, "lines": lines, "ids": ids})
+    found = in_node(tmp_path, VOCABULARIES, {"tables": tables, "lines": lines, "ids": ids})
     for vocabulary, table, (encoded, decoded, prefix) in zip(vocabularies, tables, found, strict=True):
         own, in_runtime = [vocabulary.encode(line) for line in lines], runtime._Table(table.encode())
         assert [in_runtime.encode(line) for line in lines] == own
@@ -319,7 +306,8 @@ def test_the_folder_is_complete_and_lists_its_files(
     monkeypatch.setattr(web, "OnnxModel", lambda output: None)
     monkeypatch.setattr(web, "check", lambda *arguments: "checked")
     monkeypatch.setattr(web, "SHA512", base64.b64encode(hashlib.sha512(package.read_bytes()).digest()).decode())
-    web.Web().write(load(tiny_model, "cpu"), tmp_path / "site", "int8", [])
+    translator = load(tiny_model, "cpu")
+    web.Web().write(translator, tmp_path / "site", "int8", [])
     networks = ["config.json", "encoder.onnx", "step.onnx", "vocabulary.model"]
     expected = sorted([*PAGE, *networks, *(f"runtime/{name}" for name in RUNTIME_FILES)])
     files = [
@@ -334,9 +322,9 @@ def test_the_folder_is_complete_and_lists_its_files(
     assert config["attention"] in ("input", "output")
     assert (tmp_path / "site" / "runtime" / RUNTIME_FILES[0]).read_text("utf-8") == RUNTIME_FILES[0]
 
-    web.Web().write(load(tiny_model, "cpu"), tmp_path / "again", "int8", [])
+    web.Web().write(translator, tmp_path / "again", "int8", [])
     assert (tmp_path / "again" / "files.json").read_bytes() == (tmp_path / "site" / "files.json").read_bytes()
-    web.Web().write(load(tiny_model, "cpu"), tmp_path / "other", None, [])
+    web.Web().write(translator, tmp_path / "other", None, [])
     other = json.loads((tmp_path / "other" / "files.json").read_text("utf-8"))
     assert other["version"] != listed["version"], "browsers keep the files of a version"
     scripts = [(tmp_path / name / "offline.js").read_text("utf-8") for name in ("site", "other")]
