@@ -13,6 +13,7 @@ from importlib.resources import files as resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from nmt.core.console import quoted
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused, explained, new_folder, replacing, sha256
 from nmt.data.cache import cache_directory
@@ -45,7 +46,7 @@ class Web(ExportTarget):
             f"wrote {output}: {agreement}",
             *left_out(translator.recipe.decoding, CARRIED, "The page"),
             "Serve it with any web server, and open http://localhost:8000:\n",
-            f"python -m http.server --directory {output}",
+            f"python -m http.server --directory {quoted(output)}",
         ]
 
 

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 import sentencepiece
 
+from nmt.core.console import quoted
 from nmt.core.errors import UserError
 from nmt.decoding.ranking import LENGTH_PENALTIES
 from nmt.extensions.interchange import web
@@ -322,8 +323,9 @@ def test_the_folder_is_complete_and_lists_its_files(
     assert config["attention"] in ("input", "output")
     assert (tmp_path / "site" / "runtime" / RUNTIME_FILES[0]).read_text("utf-8") == RUNTIME_FILES[0]
 
-    web.Web().write(translator, tmp_path / "again", "int8", [])
-    assert (tmp_path / "again" / "files.json").read_bytes() == (tmp_path / "site" / "files.json").read_bytes()
+    *_, command = web.Web().write(translator, tmp_path / "the same", "int8", [])
+    assert command.endswith(f" --directory {quoted(tmp_path / 'the same')}")
+    assert (tmp_path / "the same" / "files.json").read_bytes() == (tmp_path / "site" / "files.json").read_bytes()
     web.Web().write(translator, tmp_path / "other", None, [])
     other = json.loads((tmp_path / "other" / "files.json").read_text("utf-8"))
     assert other["version"] != listed["version"], "browsers keep the files of a version"
