@@ -65,8 +65,7 @@ def read_vectors(path: Path, vocabulary: Vocabulary, size: int) -> tuple[npt.NDA
     pieces that have a vector, their vectors (pieces, size), and how many pieces are whole words. Raises UserError if
     the file can't be read, a line is not a vector of this size, or no word is in the vocabulary.
     """
-    tokens = {index: vocabulary.token(index) for index in range(len(vocabulary))}
-    words = {index: token[1:] for index, token in tokens.items() if token.startswith(SPACE) and len(token) > 1}
+    words = words_of(vocabulary)
     ids_of: dict[str, list[int]] = {}
     for index, word in words.items():
         for written in {word, word.lower()}:
@@ -83,6 +82,12 @@ def read_vectors(path: Path, vocabulary: Vocabulary, size: int) -> tuple[npt.NDA
         )
     ids = sorted(vectors)
     return np.array(ids), np.stack([vectors[i] for i in ids]), len(words)
+
+
+def words_of(vocabulary: Vocabulary) -> dict[int, str]:
+    """Returns the words of a vocabulary by their ids: the pieces that begin a word."""
+    tokens = {index: vocabulary.token(index) for index in range(len(vocabulary))}
+    return {index: token[1:] for index, token in tokens.items() if token.startswith(SPACE) and len(token) > 1}
 
 
 def read_all_vectors(path: Path) -> tuple[list[str], Vector]:

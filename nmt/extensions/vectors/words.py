@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.core.errors import UserError, nearest, shortened
-from nmt.data.vocabulary.base import SPACE
-from nmt.extensions.vectors.embeddings import read_all_vectors
+from nmt.extensions.vectors.embeddings import read_all_vectors, words_of
 from nmt.models.contracts import Decoder, Encoder
 from nmt.plotting.style import COLOURS, Picture, curves_size, scaled, style, visible
 from nmt.translation.translator import Translator
@@ -46,13 +45,11 @@ class WordVectors:
         Raises:
             UserError: the side has no embedding, or its vocabulary no words.
         """
-        vocabulary = getattr(translator.vocabularies, side)
+        words = words_of(getattr(translator.vocabularies, side))
         module: Encoder | Decoder = getattr(translator.model, {"source": "encoder", "target": "decoder"}[side])
-        tokens = {index: vocabulary.token(index) for index in range(len(vocabulary))}
-        ids = [index for index, token in tokens.items() if token.startswith(SPACE) and len(token) > 1]
-        if not ids or not hasattr(module, "embedding"):
+        if not words or not hasattr(module, "embedding"):
             raise UserError(f"The model has no embeddings of {side} words.", "Choose another --side, or another model.")
-        return cls.of([tokens[index][1:] for index in ids], module.embedding.weight.detach().float().cpu().numpy()[ids])
+        return cls.of([*words.values()], module.embedding.weight.detach().float().cpu().numpy()[[*words]])
 
     def index(self, word: str) -> int:
         """The place of a word.
