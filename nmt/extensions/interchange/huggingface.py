@@ -26,8 +26,8 @@ from nmt.decoding.ranking import length_penalty
 from nmt.extensions.interchange.check import ONE_LIMIT, PLAIN, WHOLE, check, left_out
 from nmt.extensions.interchange.ct2 import check_exportable
 from nmt.extensions.interchange.fast_tokenizer import fast_tokenizer
-from nmt.extensions.interchange.pretrained.families import COMMON_KEYS, FAMILIES, SIDE_KEYS, Family
-from nmt.extensions.interchange.pretrained.names import BIAS, SHARED, counterpart, order_of_halves
+from nmt.extensions.interchange.pretrained.families import COMMON_KEYS, EARLY_STOPPING, FAMILIES, SIDE_KEYS, Family
+from nmt.extensions.interchange.pretrained.names import SHARED, counterpart, order_of_halves
 from nmt.extensions.interchange.pretrained.tokenizers import FAIRSEQ_MODEL, FAIRSEQ_SPECIALS
 from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary, prefix_of
 from nmt.extensions.interchange.targets import ExportTarget, Quantization
@@ -46,9 +46,6 @@ batch = tokenizer(["{prefix}…"], return_tensors="pt", padding=True)
 for line in tokenizer.batch_decode(model.generate(**batch), skip_special_tokens=True):
     print(line)"""
 """Python code that translates with an exported folder."""
-EARLY_STOPPING = {"first": True, "likely": False, "exact": "never"}
-"""Values of ``decoding.early_stopping`` and of ``early_stopping`` in transformers. False is another rule: a search
-goes on while an unfinished hypothesis scores better now than the last of the finished ones."""
 CARRIED = {**PLAIN, **WHOLE, **ONE_LIMIT, "length_penalty": ("none", "average"), "early_stopping": ("first", "exact")}
 """Values of decoding options that transformers has a counterpart for."""
 SINUSOIDS = ("sinusoidal", "sinusoidal_halves")
@@ -85,8 +82,6 @@ def export_huggingface(translator: Translator, output: Path) -> Family:
             tensors[f"model.{side}.embed_positions.weight"] = sinusoids(
                 _num_positions(translator), options.embedding_size, kind="sinusoidal_halves"
             )
-    if not family.output_bias:
-        tensors.pop(BIAS, None)
     if family.model_type != "marian" and options.tie == "none":  # transformers has a third embedding that nobody reads
         tensors[SHARED] = tensors["model.encoder.embed_tokens.weight"].clone()
     with new_folder(output) as temporary:
@@ -295,12 +290,7 @@ def _tokenizer(translator: Translator) -> dict[str, bytes]:
         **{f"{key}_token": source.token(getattr(source, key)) for key in ("unk", "eos", "pad")},
     }
     files = {"source.spm": source.sentencepiece_model, "target.spm": target.sentencepiece_model}
-    if (
-        share_ids
-        and isinstance(source, SentencePieceVocabulary)
-        and source.sentencepiece_model == target.sentencepiece_model
-        and (fast := fast_tokenizer(source)) is not None
-    ):
+    if share_ids and isinstance(source, SentencePieceVocabulary) and (fast := fast_tokenizer(source)) is not None:
         settings |= {"tokenizer_class": "PreTrainedTokenizerFast", "split_special_tokens": True}
         settings |= {"clean_up_tokenization_spaces": False}
         files["tokenizer.json"] = _json(fast)

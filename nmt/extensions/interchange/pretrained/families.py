@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from nmt.core.errors import UserError
 from nmt.extensions.interchange.pretrained.files import read_json
 from nmt.models.layers import PositionKind
-from nmt.recipe.schema import ModelOptions
+from nmt.recipe.schema import EarlyStopping, ModelOptions
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,9 @@ COMMON_KEYS = {
     "max_position_embeddings": "max_positions",
 }
 """Keys of ``config.json`` for both sides, and the options of each side in nmt."""
+EARLY_STOPPING: dict[EarlyStopping, bool | str] = {"first": True, "likely": False, "exact": "never"}
+"""Values of ``decoding.early_stopping`` and of ``early_stopping`` in transformers. False is another rule: a search
+goes on while an unfinished hypothesis scores better now than the last of the finished ones."""
 
 Rate = Field(0.0, ge=0, lt=1)
 

@@ -14,22 +14,19 @@ from nmt.core.errors import UserError
 from nmt.core.files import check_unused, new_folder
 from nmt.core.model_directory import CARD, READ, ModelDirectory
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.extensions.interchange.pretrained.families import Config, Family, model_options, read_config
+from nmt.extensions.interchange.pretrained.families import EARLY_STOPPING, Config, Family, model_options, read_config
 from nmt.extensions.interchange.pretrained.files import INCOMPLETE, read_stored
 from nmt.extensions.interchange.pretrained.names import BIAS, counterpart, is_redundant
 from nmt.extensions.interchange.pretrained.tokenizers import read_tokenizer
 from nmt.models.build import parameter_shapes
 from nmt.models.weights import check_finite, write_tensors
 from nmt.recipe.options import validate
-from nmt.recipe.schema import EarlyStopping, ModelOptions, Recipe
+from nmt.recipe.schema import ModelOptions, Recipe
 from nmt.training.objective import is_out_of_memory
 from nmt.training.resolve import resolve
 
 MAX_LENGTH = 256
 """Maximum number of pieces of a training pair of an imported model; longer positions are rare in its training text."""
-
-EARLY_STOPPING: dict[bool | str | None, EarlyStopping] = {True: "first", "never": "exact"}
-"""Values of ``early_stopping`` in ``generation_config.json`` and in nmt. False has no exact counterpart."""
 
 
 def import_huggingface(
@@ -89,6 +86,7 @@ def _recipe(
     family: Family, config: Config, model: ModelOptions, languages: tuple[str, str], vocabularies: Vocabularies
 ) -> Recipe:
     """Returns a recipe that translates as the model is meant to, and with which it can be fine-tuned."""
+    stopping = {theirs: ours for ours, theirs in EARLY_STOPPING.items()}
     values = {
         "description": f"imported {family.model_class}",
         "data": {
@@ -104,7 +102,7 @@ def _recipe(
         "decoding": {
             "beam_size": config.num_beams if config.num_beams > 1 else 5,
             "alpha": config.length_penalty,
-            "early_stopping": EARLY_STOPPING.get(config.early_stopping, "likely"),
+            "early_stopping": stopping.get(config.early_stopping or False, "likely"),
             "logits_processors": {"no_repeat_ngram": {"size": size}} if (size := config.no_repeat_ngram_size) else {},
         },
     }  # fmt: skip

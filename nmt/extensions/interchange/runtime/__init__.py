@@ -5,5 +5,3 @@
 """
 
 from nmt.extensions.interchange.runtime.translate import load as load
-
-__all__ = ["load"]
