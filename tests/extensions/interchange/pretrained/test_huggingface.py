@@ -295,12 +295,10 @@ def test_one_embedding_for_both_sides_may_have_an_output_layer_of_its_own(tmp_pa
         ),
         ({"early_stopping": "never"}, {"early_stopping": "exact"}),
         ({"num_beams": None, "length_penalty": None, "pad_token_id": None}, {}),
-        (
-            {"no_repeat_ngram_size": 2, "eos_token_id": [0]},
-            {"logits_processors": {"no_repeat_ngram": {"size": 2}}},
-        ),
+        ({"no_repeat_ngram_size": 2, "eos_token_id": [0]}, {"logits_processors": {"no_repeat_ngram": {"size": 2}}}),
         (None, {}),
     ],
+    ids=["other values", "never", "null is no value", "n-grams, and a list of EOS", "no file"],
 )
 def test_the_search_is_that_of_generation_config_and_then_of_config(
     tmp_path: Path, generation: dict[str, Any] | None, changes: dict[str, Any]
