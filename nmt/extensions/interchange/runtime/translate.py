@@ -16,6 +16,7 @@ a tensor ends in its shape.
 import argparse
 import base64
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -419,6 +420,11 @@ def main() -> None:
     except (FolderError, UnicodeDecodeError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the program that reads the translations has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would write there again as it ends
+        sys.exit(141)
 
 
 if __name__ == "__main__":

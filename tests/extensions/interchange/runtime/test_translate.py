@@ -42,6 +42,15 @@ def test_the_file_in_the_folder_translates_without_torch_and_nmt(
     assert done.stdout.removesuffix("\n").split("\n") == expected
 
 
+@pytest.mark.posix
+def test_a_reader_that_ends_early_leaves_no_traceback(folder: Path) -> None:
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([sys.executable, folder / "translate.py"], text=True, **pipes) as running:
+        running.stdout.close()
+        _, errors = running.communicate("Der Hund sieht den Mond.\n")
+    assert (running.returncode, errors) == (141, "")
+
+
 def test_wrong_input_ends_with_a_message(folder: Path, tmp_path: Path) -> None:
     from nmt.extensions.interchange.runtime.translate import FolderError, load
 
