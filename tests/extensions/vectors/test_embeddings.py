@@ -15,7 +15,7 @@ from nmt.extensions.vectors.embeddings import read_vectors, set_vectors
 from nmt.models.layers import Embedding
 from nmt.models.weights import read_tensors
 
-VOCABULARY = WordVocabulary(["▁Hund", "▁der", "▁Der", ".", "▁Haus", "▁seltsam"])
+VOCABULARY = WordVocabulary(["▁Hund", "▁der", "▁Der", ".", "▁Haus", "▁seltsam", "▁"])
 HUND, DER, DER_AT_START, DOT, HAUS, STRANGE = range(4, 10)
 GLOVE = (
     "der 1 2 3\nhund 4 5 6\nHund 0.5 -1e-1 2\n. 7 7 7\nunbekannt 9 9 9\nhaus 3 2 1 \nmit freundlichen Grüßen 8 8 8\n"
