@@ -1,4 +1,4 @@
-"""Positions and heads of models that are exported to CTranslate2; needs no CTranslate2."""
+"""Positions of models that are exported to CTranslate2; needs no CTranslate2."""
 
 from types import SimpleNamespace
 from typing import Any
