@@ -229,19 +229,18 @@ class TranslationMemory:
     def _connect(self) -> sqlite3.Connection:
         """Opens the database, and makes its tables if there are none. A database with other tables is refused."""
         mode = "rwc" if os.access(self.path.parent, os.W_OK) else "ro"
-        with self._errors():
-            address = f"{self.path.resolve().as_uri()}?mode={mode}"
-            connection = sqlite3.connect(address, SECONDS, isolation_level=None, check_same_thread=False, uri=True)
-            connection.execute("PRAGMA trusted_schema = OFF")
-            connection.execute("PRAGMA synchronous = EXTRA")  # a commit survives a power failure
-            if not connection.execute(_TABLES).fetchall():
-                connection.execute("BEGIN IMMEDIATE")
-                for statement in () if connection.execute(_TABLES).fetchall() else SCHEMA:
-                    connection.execute(statement)
-                connection.execute("COMMIT")
-            if {row[0] for row in connection.execute(_TABLES)} != set(SCHEMA):
-                connection.close()
-                raise BrokenModel(f"{self.path} is not a translation memory of this version.", "Move it elsewhere.")
+        address = f"{self.path.resolve().as_uri()}?mode={mode}"
+        connection = sqlite3.connect(address, SECONDS, isolation_level=None, check_same_thread=False, uri=True)
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA synchronous = EXTRA")  # a commit survives a power failure
+        if not connection.execute(_TABLES).fetchall():
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in () if connection.execute(_TABLES).fetchall() else SCHEMA:
+                connection.execute(statement)
+            connection.execute("COMMIT")
+        if {row[0] for row in connection.execute(_TABLES)} != set(SCHEMA):
+            connection.close()
+            raise BrokenModel(f"{self.path} is not a translation memory of this version.", "Move it elsewhere.")
         return connection
 
     @contextlib.contextmanager

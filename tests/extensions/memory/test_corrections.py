@@ -1,5 +1,6 @@
 """Fine-tuning with corrections: what is kept, and what stays."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,8 @@ def test_the_commands(own_model: Path, tmp_path: Path, run_nmt: Callable[..., An
     plain = run_nmt("translate", own_model, "-i", source).stdout.splitlines()
     found = run_nmt("translate", own_model, "-i", source, "--memory").stdout.splitlines()
     assert found == [plain[0], "The dog is asleep."]
-    marked = run_nmt("translate", own_model, "-i", source, "--memory", "--format", "jsonl").stdout.splitlines()
-    assert '"memory": {"similarity": 1.0' in marked[1]
+    lines = run_nmt("translate", own_model, "-i", source, "--memory", "--format", "jsonl").stdout.splitlines()
+    recalled = json.loads(lines[1])
+    assert recalled["memory"]["similarity"] == 1.0
+    assert recalled["alignment"]
     refused(run_nmt("learn-corrections", own_model), "too few to learn")

@@ -2,9 +2,7 @@
 
 import contextlib
 import shutil
-import signal
 import sqlite3
-import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,12 +11,9 @@ from typing import Any
 
 import pytest
 
-import nmt
 from nmt.core.errors import UserError
 from nmt.extensions.memory import memory as module
 from nmt.extensions.memory.memory import TranslationMemory
-from nmt.translation.examiner import Examiner
-from nmt.translation.options import TranslationOptions
 from nmt.translation.request import Request
 from nmt.translation.results import Translation
 
@@ -29,12 +24,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def memory(folder: Path) -> TranslationMemory:
+    return TranslationMemory(folder)
+
+
 def _search(requests: list[Request]) -> list[Translation]:
     return [Translation(request.source, f"({request.source})", -1.0, []) for request in requests]
 
 
-def test_a_correction_takes_the_place_of_an_older_one_and_of_the_model(folder: Path) -> None:
-    memory = TranslationMemory(folder)
+def test_a_correction_takes_the_place_of_an_older_one_and_of_the_model(memory: TranslationMemory) -> None:
     assert len(memory) == 0
     assert not memory.path.exists()  # reading makes no file
     assert memory.add([("Ein Hund.", "A dog."), (" Eine\r\nKatze. ", "A\x00 cat.")]) == 2
@@ -46,8 +45,7 @@ def test_a_correction_takes_the_place_of_an_older_one_and_of_the_model(folder: P
     assert found[1].to_json()["memory"]["similarity"] == 1.0
 
 
-def test_a_match_meets_the_constraints_of_the_request(folder: Path) -> None:
-    memory = TranslationMemory(folder)
+def test_a_match_meets_the_constraints_of_the_request(memory: TranslationMemory) -> None:
     memory.add([("Ein Hund.", "A dog.")])
     requests = [Request("Ein Hund.", prefix="A "), Request("Ein Hund.", "The"), Request("Ein Hund.", "", ("hound",))]
     assert list(memory.recall(requests)) == [0]
@@ -57,8 +55,7 @@ def test_a_match_meets_the_constraints_of_the_request(folder: Path) -> None:
     assert list(memory.recall(terms)) == [0]
 
 
-def test_near_matches(folder: Path) -> None:
-    memory = TranslationMemory(folder)
+def test_near_matches(memory: TranslationMemory) -> None:
     memory.add([("Ein alter Hund schläft im Garten.", "An old dog sleeps."), ("私は猫が好きです。", "I like cats.")])
     texts = {"Ein junger Hund schläft im Garten.": "An old dog sleeps.", "私は犬が好きです。": "I like cats."}
     for source, target in texts.items():
@@ -70,9 +67,6 @@ def test_near_matches(folder: Path) -> None:
     assert memory.near("Zwei Frauen reden im Garten.") is None
     memory.add([("Zwei Zeilen.", "Two\nlines.")])
     assert memory.recall([Request("Zwei Zeilen.")])[0].text == "Two lines.", "a translation is one line"
-    missing: Any = None
-    with pytest.raises(UserError, match="is no text"):
-        memory.add([("Ein Hund.", missing)])
     memory.close()
     assert memory.exact("Ein alter Hund schläft im Garten.") is not None, "it is opened again"
     assert memory.near('"OR" NEAR( * ^') is None
@@ -81,8 +75,12 @@ def test_near_matches(folder: Path) -> None:
     assert suggested.to_json()["memory"]["translation"] == "An old dog sleeps."
 
 
-def test_an_entry_that_is_refused_leaves_the_memory_as_it_was(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = TranslationMemory(folder)
+def test_an_entry_that_is_refused_leaves_the_memory_as_it_was(
+    memory: TranslationMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing: Any = None
+    with pytest.raises(UserError, match="is no text"):
+        memory.add([("Ein Hund.", missing)])
     with pytest.raises(UserError, match="empty side"):
         memory.add([("a", "b"), ("c", " ")])
     with pytest.raises(UserError, match="20,000 characters"):
@@ -93,8 +91,7 @@ def test_an_entry_that_is_refused_leaves_the_memory_as_it_was(folder: Path, monk
     assert len(memory) == 0
 
 
-def test_a_file_of_a_stranger_is_refused(folder: Path) -> None:
-    memory = TranslationMemory(folder)
+def test_a_file_of_a_stranger_is_refused(folder: Path, memory: TranslationMemory) -> None:
     memory.add([("a", "b")])
     memory.close()
     connection = sqlite3.connect(memory.path)
@@ -108,8 +105,9 @@ def test_a_file_of_a_stranger_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("column", ["source", "target", "changed"])
-def test_bytes_in_place_of_the_text_of_an_entry_are_refused_wherever_it_is_read(folder: Path, column: str) -> None:
-    memory = TranslationMemory(folder)
+def test_bytes_in_place_of_the_text_of_an_entry_are_refused_wherever_it_is_read(
+    memory: TranslationMemory, column: str
+) -> None:
     memory.add([("Ein alter Hund schläft.", "An old dog sleeps."), ("Eine Katze.", "A cat.")])
     with contextlib.closing(sqlite3.connect(memory.path)) as connection, connection:
         connection.execute(f"UPDATE entries SET {column} = CAST({column} AS BLOB) WHERE id = 1")
@@ -174,36 +172,3 @@ def test_many_writers_lose_nothing(folder: Path) -> None:
     with ThreadPoolExecutor(4) as writers:
         list(writers.map(write, range(4)))
     assert len(TranslationMemory(folder)) == 40
-
-
-@pytest.mark.posix
-def test_a_killed_writer_loses_nothing(folder: Path, python: Path) -> None:
-    """A process is killed as soon as it has said that an entry is added; a copy of the folder has all of them."""
-    program = (
-        "import sys, itertools; from nmt.extensions.memory.memory import TranslationMemory\n"
-        "memory = TranslationMemory(sys.argv[1])\n"
-        "for i in itertools.count(): memory.add([(f'source {i}', 'target')]); print(i, flush=True)"
-    )
-    process = subprocess.Popen([python, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True)
-    for _ in range(20):
-        last = int(process.stdout.readline())
-    process.send_signal(signal.SIGUSR1)  # as SIGKILL
-    process.wait()
-    last = max([last, *map(int, process.stdout.read().split())])
-    shutil.copytree(folder, folder.parent / "copy")
-    for place in (folder, folder.parent / "copy"):
-        sources = [entry.source for entry in TranslationMemory(place)]
-        assert sources[: last + 1] == [f"source {i}" for i in range(last + 1)]
-        assert len(sources) - last in (1, 2)  # one more may have been added before it could say so
-
-
-@pytest.mark.extension("quality")
-def test_a_translator_takes_what_the_memory_has(own_model: Path) -> None:
-    memory, translator = nmt.TranslationMemory(own_model), nmt.load(own_model)
-    memory.add([("Der Hund schläft.", "The dog is asleep.")])
-    lines = ["Eine Frau liest.", "Der Hund schläft."]
-    examine = Examiner.requested(translator, TranslationOptions(with_alignment=True).changed(check=True))
-    found = memory.translate(lines, translator.translate, examine)
-    assert [each.text for each in found] == [translator(lines[0]).text, "The dog is asleep."]
-    assert found[1].alignment is not None
-    assert "problems" in found[1].fields
