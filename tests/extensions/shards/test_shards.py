@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uppercase_shards
 from fixture_types import RunNmt
 from refusals import refused
 
@@ -15,43 +16,10 @@ from nmt.core.errors import UserError
 from nmt.extensions.shards.executors import RayExecutor
 from nmt.extensions.shards.shards import JOURNAL, Journal, Shard, find_shards, steps
 from nmt.extensions.shards.translate import start_shards
-from nmt.extensions.shards.workers import JobFactory, LocalExecutor
+from nmt.extensions.shards.workers import LocalExecutor
 from nmt.translation.job import TranslationJob
 from nmt.translation.load import load
 from nmt.translation.options import TranslationOptions
-
-WORK = """
-import os, signal
-from nmt.core.output import open_output
-from nmt.core.text import read_lines
-
-def start(number):
-    return work
-
-def work(shard):
-    with open_output(shard.output) as file:
-        for line in read_lines(shard.inputs[0]):
-            file.write(line.upper() + "\\n")
-            yield "lines", 1
-            mark = shard.inputs[0].with_name(".killed")
-            if shard.name == "b" and not mark.exists():
-                mark.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-    yield "done", None
-"""
-"""Kills its process once, at the first line of the shard b; without PyTorch, so that it starts at once."""
-
-
-@pytest.fixture
-def uppercase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobFactory]:
-    """Makes what is killed by the shard b once."""
-    (tmp_path / "modules").mkdir()
-    (tmp_path / "modules" / "shard_work.py").write_text(WORK)
-    monkeypatch.syspath_prepend(tmp_path / "modules")
-    import shard_work  # type: ignore[import-not-found]
-
-    yield shard_work.start
-    del sys.modules["shard_work"]
 
 
 @pytest.fixture
@@ -68,9 +36,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.posix
-def test_the_shard_of_a_killed_worker_is_done_again(four: list[Shard], uppercase: JobFactory) -> None:
+def test_the_shard_of_a_killed_worker_is_done_again(four: list[Shard]) -> None:
     four[0].output.parent.mkdir()
-    found = list(steps(four, LocalExecutor(None, 2, "cpu", 1), uppercase))
+    found = list(steps(four, LocalExecutor(None, 2, "cpu", 1), uppercase_shards.start))
     assert sorted(shard.name for shard, (kind, _) in found if shard and kind == "lost") == ["b"]
     assert sorted(shard.name for shard, (kind, _) in found if shard and kind == "done") == ["a", "b", "c", "d"]
     for shard in four:
@@ -185,16 +153,16 @@ def test_files_of_two_folders_belong_together_by_their_names(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-i", "IN"], "written to a folder"),
-        (["-i", "IN", "-o", "IN/out"], "is in the folder of the shards"),
-        (["-i", "IN/a", "-o", "out", "--executor", "local"], "--executor is for folders of shards"),
+        (["-i", "in"], "written to a folder"),
+        (["-i", "in", "-o", "in/out"], "is in the folder of the shards"),
+        (["-i", "in/a", "-o", "out", "--executor", "local"], "--executor is for folders of shards"),
         (["--ray", "local"], "--ray is for folders of shards"),
-        (["-i", "EMPTY", "-o", "out"], "has no files"),
-        (["-i", "NESTED", "-o", "out"], "inner is not a file"),
-        (["-i", "IN", "-o", "EMPTY/no/out"], "can't be written"),
-        (["-i", "IN", "-o", "NESTED"], "exists already, with other files"),
-        (["-i", "IN", "-o", "out", "--ray", "somewhere"], "is not local, auto or HOST:PORT"),
-        (["-i", "IN", "-o", "out", "--ray", "localhost:1"], "No Ray cluster answers at localhost:1"),
+        (["-i", "empty", "-o", "out"], "has no files"),
+        (["-i", "nested", "-o", "out"], "inner is not a file"),
+        (["-i", "in", "-o", "empty/no/out"], "can't be written"),
+        (["-i", "in", "-o", "nested"], "exists already, with other files"),
+        (["-i", "in", "-o", "out", "--ray", "somewhere"], "is not local, auto or HOST:PORT"),
+        (["-i", "in", "-o", "out", "--ray", "localhost:1"], "No Ray cluster answers at localhost:1"),
     ],
 )
 def test_what_cannot_be_done_is_explained_and_nothing_is_written(
@@ -205,10 +173,8 @@ def test_what_cannot_be_done_is_explained_and_nothing_is_written(
     (tmp_path / "nested" / "inner").mkdir(parents=True)
     monkeypatch.setitem(sys.modules, "ray", type(sys)("ray"))  # a cluster is looked for before Ray does anything
     monkeypatch.chdir(tmp_path)
-    names = {"IN": "in", "EMPTY": "empty", "NESTED": "nested"}
     before = sorted(tmp_path.rglob("*"))
-    given = ["/".join(names.get(part, part) for part in each.split("/")) for each in arguments]
-    refused(run_nmt("translate", tiny_model, *given), message)
+    refused(run_nmt("translate", tiny_model, *arguments), message)
     assert sorted(tmp_path.rglob("*")) == before
 
 
