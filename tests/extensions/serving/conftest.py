@@ -11,11 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 
 import nmt
 from nmt.extensions.serving.app import make_server
@@ -26,7 +24,6 @@ from nmt.translation.translator import Translator
 
 LINE = "Der Hund schläft im Garten."
 DIRECTION = {"source": "de", "target": "en"}
-Hold = Callable[[Engine], threading.Event]
 
 
 @dataclass(frozen=True)
@@ -120,41 +117,20 @@ def running(service: Service, proxies: str = "") -> Iterator[Server]:
         thread.join()
 
 
-@pytest.fixture(scope="session")
-def hold() -> Hold:
-    """``hold(engine)`` keeps its model threads busy until the event that it returns is set, or for a minute.
+@contextmanager
+def held(engine: Engine) -> Iterator[None]:
+    """Keeps the model threads of an engine busy within the context, or for a minute.
 
-    They are busy when it returns: a job that waits for a thread would count as one that is :attr:`Engine.num_waiting`.
+    They are busy when it begins: a job that waits for a thread would count as one that is :attr:`Engine.num_waiting`.
     """
-
-    def keep_busy(engine: Engine) -> threading.Event:
-        are_busy, release = threading.Barrier(len(engine._threads) + 1), threading.Event()
-        for _ in engine._threads:
-            engine.call(lambda: (are_busy.wait(60), release.wait(60)))
-        are_busy.wait(60)
-        return release
-
-    return keep_busy
-
-
-@pytest.fixture
-def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Searches for translations of lines with "endless" take steps for ever; the event says that one has begun."""
-    stream, has_begun, is_over = Translator.stream, threading.Event(), threading.Event()
-    nothing = torch.zeros(0, 3)
-
-    def searching(self: Translator, lines: Any, *given: Any, processors: Any = (), **named: Any) -> Any:
-        requests = list(lines)
-        while any("endless" in getattr(request, "source", request) for request in requests) and not is_over.wait(0.001):
-            has_begun.set()
-            batch = SimpleNamespace(numbers=[], target=None)
-            for processor in processors:
-                processor(nothing, nothing, nothing, batch)
-        return stream(self, requests, *given, processors=processors, **named)
-
-    monkeypatch.setattr(Translator, "stream", searching)
-    yield has_begun
-    is_over.set()
+    are_busy, is_over = threading.Barrier(len(engine._threads) + 1), threading.Event()
+    for _ in engine._threads:
+        engine.call(lambda: (are_busy.wait(60), is_over.wait(60)))
+    are_busy.wait(60)
+    try:
+        yield
+    finally:
+        is_over.set()
 
 
 @pytest.fixture(scope="session")

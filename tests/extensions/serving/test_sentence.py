@@ -67,7 +67,6 @@ def test_translation_goes_on_unchanged_beside_interventions(server: Any) -> None
         ({"kind": "skip"}, "no such head, layer or token"),
         ({"kind": "off", "heads": [-1]}, "no such head, layer or token"),
         ({"kind": "links"}, "kind"),
-        ({"kind": "other"}, "kind"),
         ({"kind": "word", "to": -1}, "greater than or equal to 0"),
     ],
 )

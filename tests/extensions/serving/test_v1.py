@@ -16,6 +16,7 @@ from nmt.extensions.quality.confidence import Calibration, Regression
 from nmt.extensions.serving import v1
 from nmt.extensions.serving.service import RequestContext
 from nmt.translation.glossary import Glossary
+from nmt.translation.request import Request
 from nmt.translation.translator import Translator
 from tests.extensions.serving.conftest import DIRECTION, LINE
 
@@ -87,14 +88,17 @@ def test_problems_are_named_and_repaired(server: Any, translator: Translator) ->
 
 
 def test_stream(server: Any, translator: Translator) -> None:
-    body = {"text": LINE, **DIRECTION, "stream": True}
+    prefix = "the dog sleeps in the garden"
+    body = {"text": LINE, **DIRECTION, "prefix": prefix, "split": False, "stream": True}
     answer = server.request("/v1/translate", body)
     assert answer.headers["Content-Type"].startswith("text/event-stream")
     events = [event.split("\n") for event in answer.body.decode().strip().split("\n\n")]
     names, data = [event[0] for event in events], [json.loads(event[1].removeprefix("data: ")) for event in events]
     assert names[-1] == "event: translation"
     assert set(names[:-1]) == {"event: partial"}
-    assert data[-1]["text"] == translator.translate([LINE])[0].text
+    assert len(data) > 2
+    assert prefix.startswith(data[0]["text"])
+    assert data[-1]["text"] == translator.translate([Request(LINE, prefix)])[0].text
     refused = server.request("/v1/translate", body | {"target": "xx"})
     assert (refused.status, refused.json) == (400, {"error": "xx is not supported"})
 
