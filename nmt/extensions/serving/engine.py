@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from functools import partial
-from math import ceil, inf
+from math import ceil
 from typing import Any, TypeVar
 
 import torch
@@ -102,20 +102,16 @@ class Engine:
 
     Args:
         on_batch: called with the number of sentences of each batch and the seconds that it took.
-        threads: that compute batches at a time, and the threads of PyTorch for each; None is one that has them all.
+        threads: that compute batches at a time, and the threads of PyTorch for each.
     """
 
-    def __init__(
-        self,
-        on_batch: Callable[[int, float], None] = lambda sentences, seconds: None,
-        threads: tuple[int, int] | None = None,
-    ) -> None:
+    def __init__(self, on_batch: Callable[[int, float], None], threads: tuple[int, int]) -> None:
         self._on_batch = on_batch
         self._waiting: list[_SentenceJob | _FunctionJob] = []
         self._num_idle = self._num_turns = 0
         self._changed = threading.Condition()
         self._is_closed = False
-        count, of_each = threads or (1, torch.get_num_threads())
+        count, of_each = threads
         run = partial(self._run, of_each)
         self._threads = [threading.Thread(target=run, name="nmt-model", daemon=True) for _ in range(count)]
         for thread in self._threads:
@@ -131,7 +127,7 @@ class Engine:
         translator: Translator,
         requests: Sequence[Request],
         settings: TranslationOptions,
-        on_partial: Mapping[int, Callable[[str], None]] | None = None,
+        on_partial: Mapping[int, Callable[[str], None]] = {},
         is_bulk: bool = False,
     ) -> list["Future[Translation]"]:
         """Have sentences translated. A future that is cancelled leaves its batch.
@@ -146,9 +142,9 @@ class Engine:
             RuntimeError: the engine is closed.
             UserError: an option of the search is wrong.
         """
-        functions, most = on_partial or {}, translator.options(**settings.decoding).batch_size
+        most = translator.options(**settings.decoding).batch_size
         items = [
-            _SentenceJob(translator, settings, request, functions.get(i), most, is_bulk)
+            _SentenceJob(translator, settings, request, on_partial.get(i), most, is_bulk)
             for i, request in enumerate(requests)
         ]
         self._add(items)
@@ -171,7 +167,7 @@ class Engine:
             self._waiting += jobs
             self._changed.notify_all()
 
-    def close(self, seconds: float = inf) -> None:
+    def close(self, seconds: float) -> None:
         """Stop the threads when everything that waits is done.
 
         Args:
@@ -182,7 +178,7 @@ class Engine:
             self._changed.notify_all()
         end = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(min(max(end - time.monotonic(), 0), threading.TIMEOUT_MAX))
+            thread.join(max(end - time.monotonic(), 0))
 
     @property
     def is_running(self) -> bool:

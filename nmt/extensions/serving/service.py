@@ -5,7 +5,6 @@ import contextlib
 import os
 import re
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 from fastapi import Request as HttpRequest
 
 from nmt.core.errors import UserError, shortened
+from nmt.core.text import in_windows
 from nmt.decoding.parallel import independent_threads
 from nmt.extensions.documents.elements import public_code
 from nmt.extensions.documents.parts import chained, handed_on, in_parts, joined, unchanged
@@ -64,8 +64,8 @@ class RequestContext:
     Its methods block, and are called in the threads of the service.
     """
 
-    def __init__(self, engine: Engine, deadline: float, memories: Mapping[Translator, TranslationMemory] = {}) -> None:
-        self._engine, self._deadline, self._num_sentences, self._memories = engine, deadline, 0, memories
+    def __init__(self, engine: Engine, memories: Mapping[Translator, TranslationMemory] = {}) -> None:
+        self._engine, self._num_sentences, self._memories = engine, 0, memories
         self._lock, self._futures, self._is_cancelled = threading.Lock(), set[Future[Any]](), False
         self._on_cancel: Callable[[], None] = lambda: None
 
@@ -101,7 +101,7 @@ class RequestContext:
         def submit(part: Sequence[S]) -> list["Future[list[T]]"]:
             return [self._engine.call(lambda: list(function(part)))]
 
-        parts = [values[start : start + PAIRS_AT_A_TIME] for start in range(0, len(values), PAIRS_AT_A_TIME)]
+        parts = in_windows(values, PAIRS_AT_A_TIME)
         return [result for part in parts for found in self._results(partial(submit, part)) for result in found]
 
     def translate(
@@ -121,7 +121,6 @@ class RequestContext:
 
         Raises:
             CancelledError: the context was cancelled.
-            TimeoutError: the deadline has passed.
         """
         wanted = [Request(each) if isinstance(each, str) else each for each in requests]
         found = [unchanged(request.source) for request in wanted]
@@ -194,14 +193,14 @@ class RequestContext:
         ]
 
     def _results(self, submit: Callable[[], list["Future[T]"]]) -> list[T]:
-        """Returns the results of submitted requests, within the deadline."""
+        """Returns the results of submitted requests."""
         with self._lock:
             if self._is_cancelled:
                 raise CancelledError
             futures = submit()
             self._futures.update(futures)
         try:
-            return [future.result(max(self._deadline - time.monotonic(), 0)) for future in futures]
+            return [future.result() for future in futures]
         finally:
             with self._lock:
                 self._futures.difference_update(futures)
@@ -213,7 +212,7 @@ class Service:
     """Models, and the requests to them.
 
     Args:
-        models: of one direction the first is the default.
+        models: all on one device; of one direction the first is the default.
         limits: of a request.
         api_keys: one of which each request must have, if there are any.
         feedback: accept corrections without API keys, too.
@@ -245,9 +244,8 @@ class Service:
                 raise UserError(f"Corrections can't be stored in {folder}, which is not writable.", remedy)
         self.rate = RateLimit(self.limits.rate_limit)
         self.detector, self.metrics = Detector(self.router.codes, self.router.named.values()), Metrics()
-        devices = {model.model.device for model in self.router.named.values()}
-        threads = independent_threads(devices.pop()) if len(devices) == 1 else None
-        self.engine = Engine(self.metrics.on_batch, threads=threads)
+        device = next(iter(self.router.named.values())).model.device  # that of all models
+        self.engine = Engine(self.metrics.on_batch, independent_threads(device))
         self._threads = ThreadPoolExecutor(NUM_THREADS, "nmt-request")
         self._large_threads = ThreadPoolExecutor(NUM_LARGE_THREADS, "nmt-large")
         self._document_threads = ThreadPoolExecutor(NUM_DOCUMENTS, "nmt-document")
@@ -349,8 +347,8 @@ class Service:
                 raise ApiError(400, f"Invalid request: request ({size}) exceeds text limit ({limit})")
 
     @contextlib.contextmanager
-    def accept(self, seconds: float, is_document: bool = False) -> Iterator[RequestContext]:
-        """Accept a request for some time; at the end of the context, what it has left undone is cancelled.
+    def accept(self, is_document: bool = False) -> Iterator[RequestContext]:
+        """Accept a request; at the end of the context, what it has left undone is cancelled.
 
         Raises:
             ApiError: there are too many at a time.
@@ -359,7 +357,7 @@ class Service:
             raise ApiError(503, "Too many documents at a time: try again later", {"Retry-After": "10"})
         if len(self._active) >= self.limits.queue_size:
             raise ApiError(503, "Too many requests at a time: try again later", {"Retry-After": "1"})
-        context = RequestContext(self.engine, time.monotonic() + seconds, self.memories)
+        context = RequestContext(self.engine, self.memories)
         self._active.add(context)
         self._num_documents += is_document
         self.metrics.active.set(len(self._active))
@@ -398,7 +396,7 @@ class Service:
             ApiError: there are too many requests at a time, or the time limit was exceeded.
         """
         limit = DOCUMENT_SECONDS if is_document else self.limits.time_limit
-        with self.accept(limit, is_document) as context:
+        with self.accept(is_document) as context:
             results = self.start(context, functions, is_document, num_characters)
             left = asyncio.ensure_future(_disconnected(request))
             try:
@@ -408,8 +406,6 @@ class Service:
                 if left.done():
                     raise ApiError(499, "The client has closed the connection")
                 raise time_limit(limit)
-            except TimeoutError:
-                raise time_limit(limit) from None
             finally:
                 results.cancel()
                 left.cancel()

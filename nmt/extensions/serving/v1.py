@@ -220,16 +220,16 @@ async def _events(service: Service, job: Job) -> AsyncIterator[str]:
         event = f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
         loop.call_soon_threadsafe(waiting.put_nowait, event)
 
-    with service.accept(service.limits.time_limit) as context:
+    with service.accept() as context:
         work = service.start(context, [partial(job, send=send)])
         work.add_done_callback(lambda done: waiting.put_nowait(None))
         try:
             async with asyncio.timeout(service.limits.time_limit):
                 while (event := await waiting.get()) is not None:
                     yield event
-            [answer] = work.result()  # a TimeoutError if the search ended at the time limit by itself
         except TimeoutError:
             raise time_limit(service.limits.time_limit) from None
+        [answer] = work.result()
         yield f"event: translation\ndata: {json.dumps(answer, ensure_ascii=False)}\n\n"
 
 

@@ -23,9 +23,9 @@ def sizes() -> list[int]:
 
 @pytest.fixture
 def engine(sizes: list[int]) -> Iterator[Engine]:
-    started = Engine(lambda sentences, seconds: sizes.append(sentences))
+    started = Engine(lambda sentences, seconds: sizes.append(sentences), threads=(1, 1))
     yield started
-    started.close()
+    started.close(60)
 
 
 def texts(futures: list[Future[Any]]) -> list[str]:

@@ -3,7 +3,6 @@
 import copy
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,9 +33,9 @@ def as_direction(model: Translator, source: str, target: str) -> Translator:
 
 @pytest.fixture
 def context() -> Iterator[RequestContext]:
-    engine = Engine()
-    yield RequestContext(engine, time.monotonic() + 30)
-    engine.close()
+    engine = Engine(lambda sentences, seconds: None, threads=(1, 1))
+    yield RequestContext(engine)
+    engine.close(60)
 
 
 def test_routes_are_direct_or_by_way_of_a_third_language(translator: Translator) -> None:

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 
@@ -14,7 +13,6 @@ import nmt
 from nmt.alignment.links import to_json
 from nmt.extensions.quality.confidence import Calibration, Regression
 from nmt.extensions.serving import v1
-from nmt.extensions.serving.service import RequestContext
 from nmt.translation.glossary import Glossary
 from nmt.translation.request import Request
 from nmt.translation.translator import Translator
@@ -101,15 +99,6 @@ def test_stream(server: Any, translator: Translator) -> None:
     assert data[-1]["text"] == translator.translate([Request(LINE, prefix)])[0].text
     refused = server.request("/v1/translate", body | {"target": "xx"})
     assert (refused.status, refused.json) == (400, {"error": "xx is not supported"})
-
-
-def test_a_search_that_ends_at_the_time_limit_by_itself_is_the_last_event(
-    serve: Callable[..., Any], translator: Translator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(RequestContext, "translate", Mock(side_effect=TimeoutError))
-    answer = serve(translator, time_limit=7).request("/v1/translate", {"text": LINE, **DIRECTION, "stream": True})
-    error = "Cannot translate text: the time limit of 7 seconds was exceeded"
-    assert (answer.status, answer.json) == (504, {"error": error})
 
 
 def test_align_and_score(server: Any, translator: Translator) -> None:
