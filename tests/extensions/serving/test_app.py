@@ -109,7 +109,9 @@ def test_bad_usage(run_nmt: Any, tiny_model: Path, tmp_path: Path, server: Any) 
     empty = tmp_path / "keys"
     empty.write_text("\n")
     for arguments, message in (
-        *(([folder], "not a model directory") for folder in ("nowhere", tmp_path, "x" * 5000)),
+        (["nowhere"], "not a model directory"),
+        ([tmp_path], "not a model directory"),
+        (["x" * 5000], "not a model directory"),
         ([tiny_model, "--port", port], "Cannot listen"),
         ([tiny_model, "--api-keys", empty], "has no API key"),
     ):
