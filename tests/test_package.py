@@ -99,7 +99,7 @@ LIMITS = {
     "models": 2_989,
     "decoding": 1_385,
     "tasks": 223,
-    "training": 4_045,
+    "training": 4_043,
     "alignment": 1_018,
     "jobs": 262,
     "translation": 1_704,
@@ -109,7 +109,7 @@ LIMITS = {
     "api": 168,
     "quickstart": 207,
     "cli": 1_801,
-    "extensions": 27_162,
+    "extensions": 27_148,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 
