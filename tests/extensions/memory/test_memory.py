@@ -2,7 +2,9 @@
 
 import contextlib
 import shutil
+import signal
 import sqlite3
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -172,3 +174,24 @@ def test_many_writers_lose_nothing(folder: Path) -> None:
     with ThreadPoolExecutor(4) as writers:
         list(writers.map(write, range(4)))
     assert len(TranslationMemory(folder)) == 40
+
+
+@pytest.mark.posix
+def test_a_killed_writer_loses_nothing(folder: Path, python: Path) -> None:
+    """A process is killed as soon as it has said that an entry is added; a copy of the folder has all of them."""
+    program = (
+        "import sys, itertools; from nmt.extensions.memory.memory import TranslationMemory\n"
+        "memory = TranslationMemory(sys.argv[1])\n"
+        "for i in itertools.count(): memory.add([(f'source {i}', 'target')]); print(i, flush=True)"
+    )
+    process = subprocess.Popen([python, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True)
+    for _ in range(20):
+        last = int(process.stdout.readline())
+    process.send_signal(signal.SIGUSR1)  # as SIGKILL
+    process.wait()
+    last = max([last, *map(int, process.stdout.read().split())])
+    shutil.copytree(folder, folder.parent / "copy")
+    for place in (folder, folder.parent / "copy"):
+        sources = [entry.source for entry in TranslationMemory(place)]
+        assert sources[: last + 1] == [f"source {i}" for i in range(last + 1)]
+        assert len(sources) - last in (1, 2)  # one more may have been added before it could say so

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 import nmt
 from nmt.extensions.serving.app import make_server
@@ -115,6 +117,26 @@ def running(service: Service, proxies: str = "") -> Iterator[Server]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Searches for translations of lines with "endless" take steps for ever; the event says that one has begun."""
+    stream, has_begun, is_over = Translator.stream, threading.Event(), threading.Event()
+    nothing = torch.zeros(0, 3)
+
+    def searching(self: Translator, lines: Any, *given: Any, processors: Any = (), **named: Any) -> Any:
+        requests = list(lines)
+        while any("endless" in getattr(request, "source", request) for request in requests) and not is_over.wait(0.001):
+            has_begun.set()
+            batch = SimpleNamespace(numbers=[], target=None)
+            for processor in processors:
+                processor(nothing, nothing, nothing, batch)
+        return stream(self, requests, *given, processors=processors, **named)
+
+    monkeypatch.setattr(Translator, "stream", searching)
+    yield has_begun
+    is_over.set()
 
 
 @contextmanager

@@ -70,6 +70,16 @@ def test_a_body_of_unknown_length_is_limited_too(server: Any, monkeypatch: pytes
         assert client.recv(10_000).startswith(b"HTTP/1.1 413")
 
 
+def test_a_slow_body_is_no_slow_header(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
+    with server.connect() as client:
+        client.sendall(b"POST /translate HTTP/1.1\r\nHost: x\r\nContent-Length: 26\r\n")
+        client.sendall(b"Content-Type: application/x-www-form-urlencoded\r\n\r\nq=Hund&")
+        time.sleep(1)
+        client.sendall(b"source=de&target=en")
+        assert client.recv(10_000).startswith(b"HTTP/1.1 200")
+
+
 def test_large_and_many_headers_are_refused(server: Any) -> None:
     with server.connect() as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: a\r\n" * 200 + b"\r\n")

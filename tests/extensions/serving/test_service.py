@@ -108,6 +108,19 @@ def test_each_candidate_has_links_of_its_own(
             assert all(own)
 
 
+def test_a_search_without_end_costs_one_request(
+    serve: Callable[..., Any], translator: Translator, german: list[str], endless: threading.Event
+) -> None:
+    own = serve(translator, time_limit=1)
+    answer = own.translate("endless")
+    text = "Cannot translate text: the time limit of 1 seconds was exceeded"
+    assert (answer.status, answer.json) == (504, {"error": text})
+    assert endless.is_set()
+    # It ended between two steps, as nobody waits for it.
+    assert own.translate(german[0]).status == 200
+    assert own.ask(text=german[0])
+
+
 @pytest.mark.parametrize("body", [{}, {"stream": True}], ids=["whole", "stream"])
 def test_a_request_that_takes_too_long_is_given_up(
     serve: Callable[..., Any], translator: Translator, body: dict[str, Any]
