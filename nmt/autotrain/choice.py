@@ -17,10 +17,9 @@ from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.recipe.options import validate
 from nmt.recipe.schema import Recipe, VocabularyOptions
-from nmt.training.data import prepare_data
+from nmt.training.data import Data
 from nmt.training.distributed import seed_everything
 from nmt.training.objective import Objective
-from nmt.training.resolve import resolve
 from nmt.training.trainer import Trainer
 from nmt.training.weights import make_model
 
@@ -169,17 +168,15 @@ def training_options(model: Model, num_updates: int, minutes: float | None) -> d
     Args:
         minutes: of the run; None to end it when validation says that more brings nothing.
     """
-    warmup_steps = min(max(num_updates // 20, 1), 300)
     rate, block_size = (0.003, None) if model.kind == "transformer" else (0.006, 128)
-    learning_rate = round(rate * (128 / model.width) ** 0.5, 4)
     schedule = FALLING if minutes else {"type": "plateau", "patience": 2}
     validations = num_validations(num_updates) if minutes else NUM_VALIDATIONS[1]
     end: dict[str, Any] = {"max_minutes": minutes} if minutes else {"patience": validations}
     return end | {
-        "schedule": schedule | {"warmup_steps": warmup_steps},
+        "schedule": schedule | {"warmup_steps": min(max(num_updates // 20, 1), 300)},
         "batch_tokens": BATCH_TOKENS, "optimizer": {"type": "muon", "block_size": block_size},
-        "learning_rate": learning_rate, "ema": 0.998, "validate_every": max(num_updates // validations, 1),
-        "validation_size": 300, "metric": "chrf",
+        "learning_rate": round(rate * (128 / model.width) ** 0.5, 4), "ema": 0.998,
+        "validate_every": max(num_updates // validations, 1), "validation_size": 300, "metric": "chrf",
     }  # fmt: skip
 
 
@@ -193,13 +190,11 @@ def _at_most(table: Mapping[int, Value], value: float, otherwise: Value) -> Valu
     return next((chosen for most, chosen in table.items() if value <= most), otherwise)
 
 
-def measure_speed(recipe: Recipe, pairs: Pairs) -> float:
-    """Returns the seconds of an update of a recipe, measured on some pairs of its text."""
-    recipe = resolve(recipe, {"data.corpora": []})
+def measure_speed(recipe: Recipe, data: Data) -> float:
+    """Returns the seconds of an update of a complete recipe, measured on some pairs of its text."""
     device = pick_device(recipe.device)
     use_tensor_cores(device)
     seed_everything(recipe.seed)
-    data = prepare_data(recipe, pairs, pairs[:2])
     model = make_model(recipe, data.vocabularies, is_new=False).to(device)  # any weights take as long
     objective = Objective(model, recipe.training, pick_precision(recipe.training.precision, device), data.techniques)
     batch_tokens = recipe.training.batch_tokens

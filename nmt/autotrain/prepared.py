@@ -32,6 +32,7 @@ from nmt.recipe.options import validate
 from nmt.recipe.registry import hooks
 from nmt.recipe.schema import Recipe, VocabularyOptions
 from nmt.tasks import task_of
+from nmt.training.data import Data, prepare_data
 from nmt.training.resolve import resolve
 from nmt.training.run import with_training
 from nmt.translation.languages import name_of
@@ -118,8 +119,8 @@ class Prepared:
     folder: Path
     """Of the text and the vocabulary."""
 
-    def recipe(self, model: Model, num_updates: int) -> Recipe:
-        """Returns the recipe of a model that is trained for about this number of updates."""
+    def recipe(self, model: Model, num_updates: int) -> tuple[Recipe, list[str]]:
+        """Returns the recipe of a model that is trained for about this number of updates, and what extensions chose."""
         assert self.texts.languages is not None
         request, (source, target) = self.request, self.texts.languages
         values: dict[str, Any] = {
@@ -146,7 +147,11 @@ class Prepared:
             values["training"].update(finetune_from=start.absolute(), learning_rate=TUNING_RATE, optimizer="adam")
         for key, value in request.overrides.items():
             override(values, key, value)
-        return validate(Recipe, values, "the recipe that was chosen")
+        recipe, reasons = validate(Recipe, values, "the recipe that was chosen"), list[str]()
+        for change in () if "training.techniques" in request.overrides else hooks("recipe_chosen"):
+            recipe, more = change(recipe, num_updates)
+            reasons += more
+        return recipe, reasons
 
     @cached_property
     def candidates(self) -> list[Model]:
@@ -158,7 +163,7 @@ class Prepared:
 
     def _has(self, model: Model) -> bool:
         try:
-            return bool(resolve(self.recipe(model, num_updates=1)))
+            return bool(resolve(self.recipe(model, num_updates=1)[0]))
         except UserError:
             return False
 
@@ -166,12 +171,13 @@ class Prepared:
     def models(self) -> list[Model]:
         """The models for which there can be time, whose speed is measured once."""
         seconds, models = 60 * (self.request.minutes or LONG_MINUTES), list[Model]()
+        data: Data | None = None
         for model in self.candidates:
             if models and models[0].num_updates(seconds) < model.least_over(models[-1], self.encoded.epoch):
                 break  # the larger model would make even fewer
-            recipe = self.recipe(model, 1000)
-            update = measure_speed(recipe, self.encoded.pairs)
-            models.append(replace(model, width=recipe.model.embedding_size, update=update))
+            recipe = resolve(self.recipe(model, 1000)[0], {"data.corpora": []})
+            data = data or prepare_data(recipe, self.encoded.pairs, self.encoded.pairs[:2])
+            models.append(replace(model, width=recipe.model.embedding_size, update=measure_speed(recipe, data)))
         return models
 
     def choose(self) -> Recipe:
@@ -186,7 +192,7 @@ class Prepared:
             minutes = round(seconds / 60)
             say(f"training ends when validation says that more time brings nothing, after about {minutes} minutes")
         num_updates = model.num_updates(seconds)
-        recipe = self.recipe(model, num_updates)
+        recipe, reasons = self.recipe(model, num_updates)
         encoder = recipe.model.encoder
         leasts = [(each.kind, each.width, each.least_over(model, epoch)) for each in self.candidates[1:]]
         needs = "; {} of width {} needs {:,} or more".format
@@ -194,18 +200,17 @@ class Prepared:
         say(
             f"model: {encoder['type']} of width {model.width}; there is time for about {num_updates:,} updates "
             f"({60 / model.update:,.0f} updates a minute){wide}\ntraining: {recipe.training.optimizer['type']}, about "
-            f"{num_updates / epoch:.0f} epochs" + (f"; dropout {encoder['dropout']}" if "dropout" in encoder else "")
+            f"{num_updates / epoch:.0f} epochs"
+            + (f"; dropout {encoder['dropout']}" if "dropout" in encoder else "")
+            + "".join(map("\n{}".format, reasons))
         )
         if is_short := num_updates < FEW_UPDATES and not self.request.start:
             warn("a new model hardly learns anything in so few updates: give it more minutes, or part of a long text.")
         for estimate in () if is_short or self.request.start else hooks("quality_expected"):
-            vocabularies = Vocabularies.load(self.folder)
-            chrf, error = estimate(self.texts, vocabularies, model.worth * num_updates)
+            chrf, error = estimate(self.texts, Vocabularies.load(self.folder), model.worth * num_updates)
             low, high = max(0, chrf - error), min(100, chrf + error)
             say(f"expected after {minutes:g} min: chrF {chrf:.0f} on such text, most likely {low:.0f} to {high:.0f}")
             recipe = with_training(recipe, expected_score=round(chrf, 3) if recipe.training.metric == "chrf" else None)
-        for change in () if "training.techniques" in self.request.overrides else hooks("recipe_chosen"):
-            recipe = change(recipe, num_updates)
         return recipe
 
 

@@ -131,7 +131,7 @@ def test_a_model_is_fine_tuned_on_none_of_its_test_and_scored_on_none_of_its_tex
     dialogues = shutil.copytree(general, tmp_path / "dialogues")
     recipe = load_recipe(dialogues / "recipe.yaml", {"data.history_turns": 2, "task": "dialogue"})
     (dialogues / "recipe.yaml").write_text(recipe.to_yaml(), "utf-8")
-    tuned = prepare(Request(text, 1.0, start=dialogues), tmp_path / "turns").recipe(RECURRENT[0], 10)
+    tuned = prepare(Request(text, 1.0, start=dialogues), tmp_path / "turns").recipe(RECURRENT[0], 10)[0]
     assert (tuned.data.history_turns, tuned.task) == (2, "dialogue"), "it reads as many turns as before"
     capsys.readouterr()
     corpus = {"name": "one", "source": "a", "target": "b", "tag": "<2de>"}
@@ -227,6 +227,17 @@ def test_nothing_is_expected_of_a_few_updates_and_no_techniques_are_added_to_tho
     assert ("hardly learns anything" in errors) == (not is_known)
 
 
+def test_the_speed_is_measured_with_the_techniques_of_training(
+    text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = Mock(return_value=0.1)
+    monkeypatch.setattr("nmt.autotrain.prepared.measure_speed", measured)
+    recipe = prepare(Request(text, 1.0), tmp_path).choose()
+    trial, data = measured.call_args.args
+    assert trial.training.techniques.keys() == data.techniques.keys() == {"guided_alignment"}
+    assert recipe.training.techniques.keys() == {"guided_alignment"}
+
+
 def test_the_time_that_a_text_takes_to_encode_is_none_to_train_in(
     text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -245,7 +256,8 @@ def test_a_vocabulary_that_is_named_is_measured_and_used(text: tuple[Path, Path]
     assert prepared.encoded == Encoded.read(prepared.texts.train, Vocabularies.load(tmp_path))
     learn_vocabulary([("der Hund", "the dog")] * 60, {"joint": False})[0].save(tmp_path)
     prepared = prepare(Request(text, 1.0, {"vocabulary.path": str(tmp_path)}), tmp_path / "text")
-    assert prepared.recipe(RECURRENT[0], 10).model.tie == "target", "all embeddings can't be those of two vocabularies"
+    recipe, _ = prepared.recipe(RECURRENT[0], 10)
+    assert recipe.model.tie == "target", "all embeddings can't be those of two vocabularies"
 
 
 def test_an_encoder_that_names_no_dropout_can_be_set(
@@ -317,7 +329,7 @@ def test_blocks_of_muon_are_for_recurrent_models() -> None:
 def test_settings_of_the_vocabulary_are_used(text: tuple[Path, Path], tmp_path: Path) -> None:
     settings = {"vocabulary.type": "bpe", "vocabulary.joint": False, "vocabulary.size": 60}
     prepared = prepare(Request(text, 1.0, settings), tmp_path)
-    recipe, vocabularies = prepared.recipe(TRANSFORMERS[0], 100), Vocabularies.load(tmp_path)
+    recipe, vocabularies = prepared.recipe(TRANSFORMERS[0], 100)[0], Vocabularies.load(tmp_path)
     assert (recipe.vocabulary.type, recipe.model.tie) == ("bpe", "target")
     assert len(vocabularies.source) == 60
     assert [vocabularies.source.token(n) for n in range(60)] != [vocabularies.target.token(n) for n in range(60)]
@@ -367,7 +379,7 @@ def test_synthetic_pairs_are_read_from_the_run_wherever_it_is_started(
     (tmp_path / "more" / "train.scores.gz").write_bytes(gzip.compress(b"0.5\n"))
     files = [tmp_path / f"train{path.suffix}" for path in text]
     prepared = prepare(Request([*files, tmp_path / "more"], 1.0), tmp_path / "run" / "text")
-    recipe = prepared.recipe(prepared.candidates[0], 10)
+    recipe = prepared.recipe(prepared.candidates[0], 10)[0]
     assert len(list(open_corpus(recipe.data, recipe.data.corpora[0]))) == len(prepared.texts.train) < 300
     there = (tmp_path / "run").rename(tmp_path / "moved") / "text"
     assert moved(recipe, there).vocabulary.path == there

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from nmt.core.console import say
 from nmt.core.device import pick_device
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.recipe.schema import Recipe
@@ -14,17 +13,21 @@ TAUGHT, WEIGHT = ("bahdanau", "luong", "transformer"), 0.3
 """Decoders whose attention is taught, and the weight of the alignment loss of a head."""
 MIN_VOCABULARY = 4000
 """Pieces of a vocabulary of which an update computes a sample in less time."""
+REASONS = {
+    "guided_alignment": "attention is taught by word links that are learned from the text (guided_alignment)",
+    "sampled_softmax": "an update computes the targets of its batch and a sample of the other pieces (sampled_softmax)",
+}
 
 
-def with_techniques(recipe: Recipe, num_updates: int) -> Recipe:
-    """Returns a recipe that was chosen for a text, with attention taught by learned links and a sampled softmax.
+def with_techniques(recipe: Recipe, num_updates: int) -> tuple[Recipe, list[str]]:
+    """Returns a recipe that was chosen for a text, with learned links and a sampled softmax, and a line for each.
 
     On a GPU an update takes so little time that attention forms in seconds, and CUDA graphs are worth more.
     """
     model, given = recipe.model, recipe.training.techniques
     is_short = num_updates <= MAX_UPDATES and pick_device(recipe.device).type == "cpu"
     if model.decoder["type"] not in TAUGHT or not is_short or recipe.training.finetune_from:
-        return recipe
+        return recipe, []
     guided: dict[str, Any] = {"links": "learned", "weight": WEIGHT, "embeddings": model.tie == "all"}
     if "num_heads" in model.decoder:  # one in each layer
         guided["head"] = ",".join(f"{layer}:1" for layer in range(1, 1 + model.decoder["num_layers"]))
@@ -33,9 +36,6 @@ def with_techniques(recipe: Recipe, num_updates: int) -> Recipe:
     if path and len(Vocabularies.load(path).target) >= MIN_VOCABULARY:
         chosen["sampled_softmax"] = {}
     if given.keys() - chosen:
-        return recipe  # they may not go together
-    if "guided_alignment" not in given:
-        say("attention is taught by word links that are learned from the text (guided_alignment)")
-    if "sampled_softmax" in chosen.keys() - given:
-        say("an update computes the targets of its batch and a sample of the other pieces (sampled_softmax)")
-    return with_training(recipe, techniques=chosen | given)
+        return recipe, []  # they may not go together
+    reasons = [reason for name, reason in REASONS.items() if name in chosen.keys() - given]
+    return with_training(recipe, techniques=chosen | given), reasons
