@@ -99,9 +99,8 @@ def check_pairs(
     if not statistics.num_pairs:
         raise UserError(f"{' or '.join(corpus.names)} is empty: there are no pairs to check.", "Check the files.")
     filters = make_filters({name: {} for name, each in FILTERS.items() if each.checks})
-    flagged = [
-        (name, found) for name, found in flag(statistics, filters, on_progress) if found.count or len(found.indices)
-    ]
+    found = flag(statistics, filters, on_progress)
+    flagged = [(name, each) for name, each in found if each.count or (len(each.indices) and not each.total)]
     texts = corpus.texts({int(index) for _, found in flagged for index in found.indices[:NUM_EXAMPLES]})
     findings = [_finding(name, filters[name], found, statistics, texts) for name, found in flagged]
     findings.sort(key=lambda finding: get_args(Severity).index(finding.severity))

@@ -81,7 +81,7 @@ class NormalForms(Filter):
 
 
 class TestOverlap(Filter):
-    """Pairs of which a part occurs in the test text; counts and shows pairs of the test text."""
+    """Pairs of which a part occurs in the test text; counts and shows test pairs, by side those not there whole."""
 
     problem = "occur in the training text"
     remedy = "Acceptable for sentences that recur naturally (greetings, captions); otherwise look for a leak."
@@ -105,7 +105,7 @@ class TestOverlap(Filter):
         total = int(test.has_text.sum())
         noun = f"pairs of up to {MAX_RECURRING_WORDS} words" if part == "short pairs" else part
         yield FlaggedPairs(
-            np.flatnonzero(np.isin(hashes, test_hashes[found])),
+            np.flatnonzero(np.isin(hashes, test_hashes[found if "pairs" in part else test.has_text])),
             subject=f"{len(found):,} of {total:,} test {noun}",
             count=len(found),
             total=total,

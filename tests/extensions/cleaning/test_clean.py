@@ -115,6 +115,18 @@ def test_pairs_of_every_test_set_go(run_nmt: RunNmt, write: Write, sound: Pairs,
     assert [sound[line - 1] for line in lines] == sorted([long[3], long[5]], key=sound.index)
 
 
+def test_pairs_whose_source_is_in_a_test_set_go(run_nmt: RunNmt, write: Write, sound: Pairs, tmp_path: Path) -> None:
+    """Also those of a test pair that the text has as a whole, which are not counted as other pairs."""
+    pair = next(pair for pair in sound if len(pair[0].split()) <= 6)
+    text, test = write([*sound, (pair[0], "Etwas ganz anderes steht hier.")]), write([pair], "test")
+    settings = tmp_path / "filters.yaml"
+    settings.write_text("filters: {test-sources-in-train: {}}")
+    option = f"--test={test[0]},{test[1]}"
+    run_nmt("clean", *text, "-o", tmp_path / "clean", option, "--filters", settings, check=True)
+    assert pair[0] not in (tmp_path / "clean" / text[0].name).read_text("utf-8").splitlines()
+    assert "test sources" not in run_nmt("check-data", *text, "--test", *test).stdout
+
+
 FILTER_FILES = {
     "filters: {copy: {}}": "there is no filter 'copy'.\nDid you mean 'copies'?",
     "filters: {length-ratio: {limit: -1}}": "limit",
