@@ -82,7 +82,7 @@ def test_an_installed_package_adds_components_to_every_command(
         *COMPONENTS["others"],
     ]
     run("train", tiny_recipe, "-o", model, *(f"--set={setting}" for setting in settings))
-    assert "pip install nmt nmt-example\n" in (model / "README.md").read_text("utf-8")
+    assert "pip install . nmt-example  # in a checkout of nmt\n" in (model / "README.md").read_text("utf-8")
     modules = [f"nmt_example.{name}" for name in ("attention", "decoders", "encoders", "logits_processors")]
     assert load_recipe_text(model)["plugins"] == dict.fromkeys(modules, "nmt-example"), "what translating needs"
     updates = read_metrics(model, "train")
@@ -173,7 +173,7 @@ def test_a_model_needs_the_module_that_it_was_trained_with(
     assert load_recipe_text(Path("model"))["plugins"] == {module: ""}
     if find_spec("nmt.extensions.cards"):
         card = Path("model", "README.md").read_text("utf-8")
-        assert f"pip install nmt\nnmt translate MODEL_DIR --plugin {module} < text.de\n" in card
+        assert f"pip install .  # in a checkout of nmt\nnmt translate MODEL_DIR --plugin {module} < text.de\n" in card
         assert f'nmt.load_plugin("{module}")\nprint(' in card
     assert run_nmt("translate", "model", stdin="Der Hund schläft.\n").returncode == 0, "it is still loaded"
 
