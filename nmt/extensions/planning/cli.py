@@ -37,7 +37,7 @@ def plan(
 ) -> None:
     """Estimate the quality before training.
 
-    This is nmt train --dry-run. The speed of up to four models is measured. The table shows, for several durations of
+    This is nmt train --dry-run. The speed of up to three models is measured. The table shows, for several durations of
     training and two optimizers, the chrF to expect on held-out text of the same kind, which is fitted to runs on other
     texts.
     """
