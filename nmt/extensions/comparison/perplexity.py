@@ -1,7 +1,7 @@
 """Perplexity of texts under a model."""
 
 from collections.abc import Iterable
-from math import exp
+from math import exp, inf
 from pathlib import Path
 
 from nmt.cli.common import show_json
@@ -14,12 +14,12 @@ from nmt.translation.load import load
 from nmt.translation.results import ScoredPair
 
 
-def perplexity(pairs: Iterable[ScoredPair], name: str, task: Task) -> dict[str, float]:
+def perplexity(pairs: Iterable[ScoredPair], name: str, task: Task) -> dict[str, float | None]:
     """Returns the perplexity of the targets of pairs, exp of the mean of -log p, by two units.
 
     Perplexities per token of models with different vocabularies can't be compared, those per word (separated by white
     space) can. The end of each sentence, which is predicted too, counts as a token and as a word. Pairs without a score
-    are left out.
+    are left out. A perplexity is None if no float is so large: of long lines without spaces, per word.
 
     Args:
         task: of the model: of a dialogue the current turn counts, and a label has no end.
@@ -34,8 +34,9 @@ def perplexity(pairs: Iterable[ScoredPair], name: str, task: Task) -> dict[str, 
             num_tokens += len(pair.tokens)
             num_words += len(task.reader.current(pair.target).split()) + (not task.has_labels)
     if not num_tokens:
-        raise UserError(f"{name} has no text to measure.", "Give a file with at least one line.")
-    means = {"per_token": exp(-log_probability / num_tokens), "per_word": exp(-log_probability / num_words)}
+        raise UserError(f"{name} has no text to measure.", "Give a file with a line that isn't too long for the model.")
+    numbers = {"per_token": num_tokens, "per_word": num_words}
+    means = {key: exp(mean) if (mean := -log_probability / n) < 700 else None for key, n in numbers.items()}
     return {**means, "log_probability": log_probability, "num_tokens": num_tokens, "num_words": num_words}
 
 
@@ -56,8 +57,9 @@ def score_perplexity(model_dir: Path, files: list[str], source: str | None, devi
         show_json(results[files[0]] if len(files) == 1 else results)
         return
     columns = ("text", "perplexity per token", "per word", "tokens", "words")
+    units = ("token", "word")
     rows = [
-        (name, f"{p['per_token']:.2f}", f"{p['per_word']:.2f}", f"{p['num_tokens']:,}", f"{p['num_words']:,}")
+        (name, *(f"{p[f'per_{each}'] or inf:.2f}" for each in units), *(f"{p[f'num_{each}s']:,}" for each in units))
         for name, p in results.items()
     ]
     print_table("", columns, rows)

@@ -1,5 +1,6 @@
 """What a comparison finds, against counts by hand and sacreBLEU on parts of the text."""
 
+import math
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,13 +9,17 @@ from typing import Any
 import length_error
 import pytest
 import sacrebleu
+from fixture_types import RecipeMaker
 
 import nmt
 from nmt.core.errors import UserError
 from nmt.evaluation.scores import TestSet, read_test_set
 from nmt.extensions.comparison.compare import compare, length_scores, ngram_changes, num_words, word_classes
+from nmt.extensions.comparison.perplexity import perplexity
 from nmt.extensions.comparison.report import to_html, word_differences
 from nmt.extensions.comparison.significance import SufficientStatistics
+from nmt.tasks.base import Task
+from nmt.translation.results import ScoredPair
 
 REFERENCES = ["the dog sees a zebra .", "a cat sleeps .", "the dog runs in the park .", "Tom & <b>Ann</b> eat ."] * 5
 OLD = ["the dog sees a horse .", "a cat sleeps .", "the cat runs in park .", "Tom & <i>Ann</i> eat ."] * 5
@@ -25,6 +30,12 @@ NEW = ["the dog sees a zebra .", "a dog sleeps .", "the dog runs in the park .",
 def found() -> dict[str, Any]:
     test_set = TestSet({"old": OLD, "<new>": NEW}, [REFERENCES], REFERENCES)
     return compare(test_set, num_samples=100, num_sentences=9, limits=[5])
+
+
+def test_a_perplexity_per_word_that_no_float_can_hold_is_none(make_recipe: RecipeMaker) -> None:
+    pair = ScoredPair("", "这" * 300, ["这"] * 300, [-5.0] * 300, -1500.0, None)
+    found = perplexity([pair], "text.zh", Task(make_recipe(max_steps=1)))
+    assert (found["per_token"], found["per_word"]) == (pytest.approx(math.exp(5)), None)
 
 
 def test_words_of_text_without_spaces_are_its_characters() -> None:
