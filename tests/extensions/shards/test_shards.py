@@ -150,6 +150,13 @@ def test_files_of_two_folders_belong_together_by_their_names(tmp_path: Path) -> 
         find_shards([tmp_path / "de", tmp_path / "en"], tmp_path / "out")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_no_journal_can_hold_is_refused(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"f\xfcr.de")).touch()
+    with pytest.raises(UserError, match="is not UTF-8"):
+        find_shards([tmp_path], tmp_path.with_name("out"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
