@@ -8,6 +8,7 @@ from shouting import LINES, SHOUTED, job
 
 from nmt.extensions.shards.shards import Shard
 from nmt.extensions.shards.translate import nth_device, start_shards
+from nmt.extensions.shards.workers import LocalExecutor
 
 
 def test_a_worker_counts_lines_from_the_beginning_of_the_file(
@@ -21,6 +22,12 @@ def test_a_worker_counts_lines_from_the_beginning_of_the_file(
     assert steps == [("before", 4), ("lines", 3), ("done", None)]
     assert (tmp_path / "out").read_text().splitlines() == [*SHOUTED[:4], "", "", ""]
     assert "3 are empty (lines 5, 6, 7)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", ["2", "2,1"])
+def test_workers_share_the_threads_that_openmp_was_given(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert LocalExecutor(None, None, "cpu", 1).num_workers == 2
 
 
 def test_several_processes_take_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
