@@ -180,8 +180,8 @@ class TeacherJob:
         with extra("teacher"):
             import httpx2
         options, key = self.teacher.options, os.environ.get("OPENAI_API_KEY", "").strip()
-        if not key.isascii():
-            raise UserError("The variable OPENAI_API_KEY has characters that are not ASCII.", "Copy the key again.")
+        if not (key.isascii() and key.isprintable()):  # the client's own message would quote it
+            raise UserError("The variable OPENAI_API_KEY has characters that are no part of a key.", "Copy it again.")
         headers, limits = {"Authorization": f"Bearer {key}"} if key else {}, httpx2.Limits(max_connections=None)
         with asyncio.Runner() as runner:
             client = httpx2.AsyncClient(headers=headers, timeout=options.timeout, limits=limits)

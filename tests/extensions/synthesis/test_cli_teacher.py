@@ -196,9 +196,12 @@ def test_a_line_that_the_server_refuses_is_named_and_can_be_emptied(
     assert lines_of(tmp_path / "made" / "train.en") == ["A dog.", "A cat.", "A cow."]
 
 
-def test_a_key_that_no_header_can_have_is_reported(distill: RunNmt, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "Schlüssel")
-    refused(distill("good", code=2), "OPENAI_API_KEY has characters that are not ASCII")
+@pytest.mark.parametrize("key", ["Schlüssel", "sk-1\nsk-2"])
+def test_a_key_that_no_header_can_have_is_reported(distill: RunNmt, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setattr("nmt.extensions.synthesis.teacher.MAX_RETRIES", 0)
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    refused(done := distill("good", code=2), "OPENAI_API_KEY has characters that are no part of a key")
+    assert "sk-1" not in done.stderr
 
 
 def test_a_missing_client_is_reported(distill: RunNmt, monkeypatch: pytest.MonkeyPatch) -> None:
