@@ -92,7 +92,10 @@ class ChatTeacher:
                 )
             delay = min(MAX_DELAY, FIRST_DELAY * 2**attempt) * random.uniform(0.5, 1)
             try:
-                response = await client.post(f"{str(self.options.teacher).rstrip('/')}/chat/completions", json=body)
+                url = httpx2.URL(f"{str(self.options.teacher).rstrip('/')}/chat/completions")
+                if (url.port or 0) >= 1 << 16:  # a connection would raise an OverflowError
+                    raise httpx2.InvalidURL("port")
+                response = await client.post(url, json=body)
             except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):  # whose text may quote a part of a password
                 raise UserError("--teacher is not a URL.", "Write http://HOST:PORT/v1.") from None
             except httpx2.TransportError as error:

@@ -235,6 +235,7 @@ def test_an_endpoint_that_fails_gives_one_message(
         (["--teacher", "http://u:pass@127.0.0.1:9/v1", "--model", "m", "--languages", "en,de"], "after 1 attempts"),
         (["--teacher", "http://u:pass/word@x", "--model", "m", "--languages", "en,de"], "is not a URL"),
         (["--teacher", "localhost", "--model", "m", "--languages", "en,de"], "is not a URL"),
+        (["--teacher", "http://localhost:99999", "--model", "m", "--languages", "en,de"], "is not a URL"),
         (["--teacher", "http://x", "--languages", "en,de"], "--teacher needs the name of a model"),
         (["--teacher", "http://x", "--model", "m"], "--languages must be those of source and target"),
         (["--teacher", "http://x", "--model", "m", "--languages", "en,de", "--alpha", 1], "--alpha has no effect"),
