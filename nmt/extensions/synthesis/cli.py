@@ -147,8 +147,8 @@ def _ask_teacher(
         raise UserError(f"--{flag} has no effect on --teacher.", "Remove it.")
     if reverse is not None:
         languages = [reverse.recipe.data.target, reverse.recipe.data.source]
-    elif pair_options.min_score is not None:
-        raise UserError("--min-score needs a model that scores.", "Give --reverse MODEL_DIR.")
+    elif pair_options.min_score is not None or pair_options.drop_worst not in (0, PairOptions().drop_worst):
+        raise UserError("--min-score and --drop-worst need a model that scores.", "Give --reverse MODEL_DIR.")
     else:
         pair_options = pair_options.model_copy(update={"drop_worst": 0.0})
         languages = names_in(teacher.languages or "")
