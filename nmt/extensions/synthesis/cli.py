@@ -152,7 +152,8 @@ def _ask_teacher(
     else:
         pair_options = pair_options.model_copy(update={"drop_worst": 0.0})
         languages = names_in(teacher.languages or "")
-    if len(languages) != 2 or (teacher.languages and names_in(teacher.languages) != languages):
+    is_other = teacher.languages and names_in(teacher.languages) != languages
+    if len(languages) != 2 or "/" in "".join(languages) or is_other:  # they are the ends of names of files
         raise UserError(
             "--languages must be those of source and target, and of --reverse.",
             "Write, for example, --languages de,en.",

@@ -238,6 +238,7 @@ def test_an_endpoint_that_fails_gives_one_message(
         (["--teacher", "http://localhost:99999", "--model", "m", "--languages", "en,de"], "is not a URL"),
         (["--teacher", "http://x", "--languages", "en,de"], "--teacher needs the name of a model"),
         (["--teacher", "http://x", "--model", "m"], "--languages must be those of source and target"),
+        (["--teacher", "http://x", "--model", "m", "--languages", "en,d/e"], "--languages must be those of source and"),
         (["--teacher", "http://x", "--model", "m", "--languages", "en,de", "--alpha", 1], "--alpha has no effect"),
         (["--teacher", "http://x", "--model", "m", "--languages", "en,de", "--min-score", -1], "--drop-worst need a"),
         (["--teacher", "http://x", "--model", "m", "--languages", "en,de", "--drop-worst", 0.2], "--drop-worst need a"),
