@@ -30,7 +30,7 @@ IGNORED = {
     *("attn_implementation", "clean_up_tokenization_spaces", "low_cpu_mem_usage", "num_workers", "return_text"),
     *("temperature", "token", "top_k", "top_p", "trust_remote_code", "use_cache", "use_fast"),
 }
-"""Arguments without an influence on translations, some of them unless ``do_sample`` is true."""
+"""Arguments without an influence on translations, some of them unless ``do_sample`` is true or nmt samples."""
 NEUTRAL: dict[str, tuple[str, ...]] = {
     "do_sample": ("False",),
     "framework": ("pt",),
@@ -145,7 +145,8 @@ def read_call(given: Mapping[str, Any]) -> tuple[tuple[str, str], int, dict[str,
     Raises:
         UserError: also a ValueError: an argument is not supported, or a number is too small.
     """
-    values = {name: value for name, value in given.items() if value is not None and name not in IGNORED}
+    ignored = IGNORED - DecodingOptions.model_fields.keys() if given.get("search") == "sample" else IGNORED
+    values = {name: value for name, value in given.items() if value is not None and name not in ignored}
     for name in SMALLEST.keys() & values.keys():
         if type(values[name]) is not int or values[name] < SMALLEST[name]:
             problem = f"{name} is {shortened(repr(values[name]))}."

@@ -162,6 +162,9 @@ def test_models_of_nmt(tiny_model: Path) -> None:
     assert pipe(LINES) == pipe(tuple(LINES)) == expected
     assert pipe("", num_return_sequences=2) == [{"translation_text": ""}] * 2
     nmt.pipeline("translation", model=translator, tgt_lang="eng_Latn")  # a code of another standard
+    sampling = {"search": "sample", "temperature": 0.5, "top_k": 3}
+    assert read_call(sampling)[2] == sampling, "they are options of nmt's search"
+    assert read_call({"temperature": 0.5, "top_k": 3})[2] == {}, "transformers ignores them, too"
     assert read_call({"no_repeat_ngram_size": 0})[2] == {"logits_processors": {}}, "those of the recipe don't apply"
 
     def lines() -> Iterator[str]:
