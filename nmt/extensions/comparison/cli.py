@@ -11,7 +11,9 @@ from nmt.cli.evaluate import METRICS, Metrics, References, Tokenize
 from nmt.cli.inspect import Curves
 from nmt.core.console import print_table, progress_bar, warn
 from nmt.core.errors import UserError
-from nmt.core.output import open_output
+from nmt.core.files import check_target
+from nmt.core.output import STANDARD_STREAM, open_output
+from nmt.core.text import check_standard_input
 
 Source = Annotated[
     str | None,
@@ -81,6 +83,9 @@ def compare(
     from nmt.extensions.comparison.report import print_comparison, to_html
 
     limits = limits_of(options.buckets)
+    check_standard_input(*systems, *(options.reference or []), options.source or "", options.train or "")
+    if options.html is not None and str(options.html) != STANDARD_STREAM:
+        check_target(options.html)  # before the work
     with progress_bar("comparing", None):
         found = run(
             read_test_set(systems, options.reference or [], options.source),

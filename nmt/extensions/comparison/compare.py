@@ -66,6 +66,10 @@ def compare(
         raise UserError("A comparison needs two systems or more.", "Name the translations of each: A.en B.en.")
     for names in (metrics, [sentence_metric]):
         check_metrics(names, test_set.source is not None)
+    tokens_of = Bleu(tokenize).tokens
+    tokens_of_reference = list(map(tokens_of, reference))
+    counted = map(tokens_of, read_lines(train)) if train is not None else tokens_of_reference
+    frequency = Counter(chain.from_iterable(counted))  # first, because the file may be missing
     statistics = [SufficientStatistics(key, test_set, tokenize) for key in metrics]
     tests = {s.key: paired_test(s, num_samples) for s in statistics}
     texts_of = test_set.systems
@@ -83,10 +87,7 @@ def compare(
     sentence_scores = {
         name: metric.sentence_scores(texts, test_set.references, test_set.source) for name, texts in texts_of.items()
     }
-    tokens_of = Bleu(tokenize).tokens
     tokens = {name: list(map(tokens_of, texts)) for name, texts in texts_of.items()}
-    tokens_of_reference = list(map(tokens_of, reference))
-    counted = map(tokens_of, read_lines(train)) if train is not None else tokens_of_reference
     found = {
         "baseline": baseline,
         "sentences": len(reference),
@@ -100,7 +101,7 @@ def compare(
         "lengths": length_scores(test_set, statistics, limits),
         "words": {
             "counted_in": Path(describe(train)).name if train is not None else "the reference",
-            "classes": word_classes(tokens, tokens_of_reference, Counter(chain.from_iterable(counted))),
+            "classes": word_classes(tokens, tokens_of_reference, frequency),
         },
         "changes": {
             name: _sentence_changes(test_set, name, metric, sentence_scores, num_sentences)

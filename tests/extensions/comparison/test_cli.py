@@ -80,7 +80,6 @@ def test_lengths_by_source(run_nmt: RunNmt, texts: dict[str, Path], tmp_path: Pa
     assert json.loads(one.stdout)["lengths"][1]["sentences"] == 12
 
 
-@pytest.mark.quick("arguments[!67]*")  # those two are refused after a comparison
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -92,9 +91,13 @@ def test_lengths_by_source(run_nmt: RunNmt, texts: dict[str, Path], tmp_path: Pa
         (["compare", "better", "worse", "-r", "reference", "--buckets", "9,5"], "rising numbers"),
         (["compare", "better", "worse", "-r", "reference", "--train", "missing"], "File not found"),
         (["compare", "better", "worse", "-r", "reference", "--html", "no/folder.html"], "no folder"),
+        (["compare", "better", "-", "-r", "reference", "--train", "-"], "Only one side can come from standard input"),
         (["inspect", "lengths", "better", "-r", "reference", "-o", "x.jpg"], ".png, .svg, .pdf"),
         (["inspect", "lengths", "better"], "No reference"),
     ],
 )
-def test_bad_usage(run_nmt: RunNmt, texts: dict[str, Path], arguments: list[str], expected: str) -> None:
+def test_bad_usage(
+    run_nmt: RunNmt, texts: dict[str, Path], monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: str
+) -> None:
+    monkeypatch.setattr("nmt.extensions.comparison.compare.paired_test", None)  # it is refused before the work
     refused(run_nmt(*(texts.get(argument, argument) for argument in arguments)), expected)
