@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from nmt.core.errors import UserError
 from nmt.evaluation.scores import TestSet, check_lengths
 from nmt.extensions.comparison.compare import LENGTHS, scores_by_length
 from nmt.metrics.table import directed_name
 from nmt.plotting.curves import draw_legend
-from nmt.plotting.matrix import draw_directions, write_numbers
+from nmt.plotting.matrix import MAX_WORDS, draw_directions, write_numbers
 from nmt.plotting.style import (
     FAINT_INK,
     Picture,
@@ -76,6 +77,9 @@ def draw_confusion(references: Sequence[str], predictions: Sequence[str]) -> Pic
     A cell is as dark as the share of its row.
     """
     labels = sorted({*references, *predictions})
+    if len(labels) > MAX_WORDS:
+        problem = f"There are {len(labels):,} different labels; a picture has room for {MAX_WORDS:,}."
+        raise UserError(problem, "Give files with a label on each line, or leave out the picture.")
     place = {label: number for number, label in enumerate(labels)}
     counts = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(counts, ([place[label] for label in references], [place[label] for label in predictions]), 1)

@@ -25,3 +25,5 @@ def test_a_confusion_matrix_counts_references_in_rows() -> None:
     assert cells == {((0.5, 0.55), "1"), ((1.5, 0.55), "2"), ((1.5, 1.55), "1")}
     (shades,) = (mesh.get_array() for mesh in axes.collections)
     assert np.asarray(shades).tolist() == [[pytest.approx(1 / 3), pytest.approx(2 / 3)], [0, 1]]
+    with pytest.raises(nmt.UserError, match="802 different labels"):  # whole texts: memory grows with their square
+        draw_confusion([f"line {n}" for n in range(401)], [f"other {n}" for n in range(401)])
