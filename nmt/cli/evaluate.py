@@ -105,6 +105,8 @@ def score(
         score_perplexity = provided("perplexity", "--perplexity")
         score_perplexity(options.perplexity, files, options.source, options.device, options.as_json)
         return
+    if options.resamples != ScoreOptions.resamples and not options.confidence:
+        raise UserError("--resamples has an effect with --confidence alone.", "Give --confidence, too.")
     names = names_in(options.metrics)
     check_metrics(names, options.source is not None)
     given, needs_reference = options.reference or [], any(TABLE[name].needs_reference for name in names)

@@ -78,4 +78,5 @@ def test_degenerate_output_is_warned_of(run_nmt: RunNmt, files: tuple[Path, Path
 def test_what_is_the_reference_must_be_clear(run_nmt: RunNmt, files: tuple[Path, Path]) -> None:
     for arguments in ([files[0]], [*files, files[0]]):
         refused(run_nmt("score", *arguments), "which is the reference", "-r REFERENCE")
+    refused(run_nmt("score", *files, "--resamples", 50), "--confidence alone", "Give --confidence, too")
     assert run_nmt("score", files[0], "-r", files[1]).stdout == run_nmt("score", *files).stdout
