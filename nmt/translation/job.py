@@ -208,11 +208,10 @@ class TranslationJob:
 
 
 def _numbered(windows: Iterator[list[str]], first_line: int, num_again: int) -> Iterator[tuple[int, list[str]]]:
-    """Yields windows with the numbers of their first lines; none if there are no lines but those that are done."""
+    """Yields windows with the numbers of their first lines; none that has no lines but those that are done."""
     for window in windows:
-        if len(window) == num_again:
-            return
-        yield first_line, window
+        if len(window) > num_again:  # otherwise the input ends, or has an error that is still to be raised
+            yield first_line, window
         first_line, num_again = first_line + len(window), 0
 
 

@@ -9,6 +9,7 @@ import torch
 from shouting import LINES, SHOUTED, job
 
 from nmt.core.errors import UserError
+from nmt.core.text import read_lines
 from nmt.jobs.forked import CAN_FORK
 from nmt.translation import job as module
 from nmt.translation.job import TranslationJob
@@ -33,6 +34,14 @@ def test_processes_translate_as_one_does(num_done: int, monkeypatch: pytest.Monk
     again = LINES[num_done // 2 * 2 : num_done]
     several = replace(job(), num_processes=3).run(iter(LINES[num_done:]), num_done + 1, again=again)
     assert [each.text for each in several] == SHOUTED[num_done:]
+
+
+def test_an_error_in_the_next_line_of_a_resumed_job_is_raised(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(LINES[0].encode() + b"\n\xff\n" + LINES[1].encode())
+    lines = read_lines(tmp_path / "in")
+    num_done, again = job().skip(lines, SHOUTED[:1], "out.partial")
+    with pytest.raises(UserError, match="line 2: not UTF-8"):
+        list(job().run(lines, num_done + 1, again=again))
 
 
 def test_several_processes_need_a_file_and_a_model_on_a_cpu(
