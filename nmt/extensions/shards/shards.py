@@ -98,6 +98,8 @@ def _files(folder: Path, is_only: bool) -> dict[str, Path]:
             raise UserError(f"{path} is not a file.", f"Keep only shards in {folder}, or name a folder in it.")
         if path.name.encode(errors="replace").decode() != path.name:
             raise UserError(f"The name of {str(path)!a} is not UTF-8.", "Rename it: a journal has the names of shards.")
+        if path.suffix == ".partial":  # and its output might be that of another shard until this is complete
+            raise UserError(f"{path} is of a run that was stopped.", "Finish that run, or delete or rename the file.")
         name = path.name if is_only else uncompressed(path).stem
         if name in found:
             raise UserError(f"{found[name]} and {path} are the same shard, {name}.", "Give them other names.")

@@ -166,6 +166,7 @@ def test_a_name_that_no_journal_can_hold_is_refused(tmp_path: Path) -> None:
         (["--ray", "local"], "--ray is for folders of shards"),
         (["-i", "empty", "-o", "out"], "has no files"),
         (["-i", "nested", "-o", "out"], "inner is not a file"),
+        (["-i", "stopped", "-o", "out"], "a.partial is of a run that was stopped"),
         (["-i", "in", "-o", "empty/no/out"], "can't be written"),
         (["-i", "in", "-o", "nested"], "exists already, with other files"),
         (["-i", "in", "-o", "out", "--ray", "somewhere"], "is not local, auto or HOST:PORT"),
@@ -178,6 +179,8 @@ def test_what_cannot_be_done_is_explained_and_nothing_is_written(
 ) -> None:  # fmt: skip
     (tmp_path / "empty").mkdir()
     (tmp_path / "nested" / "inner").mkdir(parents=True)
+    (tmp_path / "stopped").mkdir()
+    (tmp_path / "stopped" / "a.partial").touch()
     monkeypatch.setitem(sys.modules, "ray", type(sys)("ray"))  # a cluster is looked for before Ray does anything
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
