@@ -170,14 +170,14 @@ class Prepared:
     @cached_property
     def models(self) -> list[Model]:
         """The models for which there can be time, whose speed is measured once."""
-        seconds, models = 60 * (self.request.minutes or LONG_MINUTES), list[Model]()
-        data: Data | None = None
+        seconds, models, data = 60 * (self.request.minutes or LONG_MINUTES), list[Model](), list[Data]()
         for model in self.candidates:
             if models and models[0].num_updates(seconds) < model.least_over(models[-1], self.encoded.epoch):
                 break  # the larger model would make even fewer
-            recipe = resolve(self.recipe(model, 1000)[0], {"data.corpora": []})
-            data = data or prepare_data(recipe, self.encoded.pairs, self.encoded.pairs[:2])
-            models.append(replace(model, width=recipe.model.embedding_size, update=measure_speed(recipe, data)))
+            own = {"data.corpora": [], "data.max_length": self.encoded.max_length}  # in which all pairs are read
+            recipe = resolve(self.recipe(model, 1000)[0], own)
+            data = data or [prepare_data(recipe, self.encoded.pairs, self.encoded.pairs[:2])]
+            models.append(replace(model, width=recipe.model.embedding_size, update=measure_speed(recipe, data[0])))
         return models
 
     def choose(self) -> Recipe:

@@ -200,6 +200,13 @@ def test_speed_is_measured_on_pairs_that_have_pieces() -> None:
     assert Encoded.read([*pairs, ("\u200b", "\u200b")], learn_vocabulary(pairs)[0]).pairs == pairs
 
 
+def test_speed_is_measured_where_a_length_that_is_set_leaves_out_the_first_pairs(
+    text: tuple[Path, Path], tmp_path: Path
+) -> None:
+    recipe = prepare(Request(text, 0.5, {"data.max_length": 1}), tmp_path).choose()
+    assert recipe.data.max_length == 1
+
+
 def test_a_vocabulary_of_a_long_text_is_learned_from_some_of_it_and_spells_the_rest() -> None:
     pairs = [(f"ein Satz {n % 997} {n % 89}", f"a sentence {n % 83} {n % 991}") for n in range(20_000)]
     vocabularies, options = learn_vocabulary([*pairs, ("Ω", "ω")], {"size": 400}, minutes=0.5)
