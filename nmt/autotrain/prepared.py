@@ -79,8 +79,7 @@ class Request:
     @cached_property
     def trained(self) -> Recipe:
         """The recipe of the model to fine-tune."""
-        assert self.start is not None
-        return load_recipe(ModelDirectory(self.start).recipe)
+        return load_recipe(ModelDirectory(self.start or "").recipe)
 
     @cached_property
     def former(self) -> Texts:
@@ -289,18 +288,19 @@ def moved(recipe: Recipe, folder: Path) -> Recipe:
     corpora = [each.model_dump(mode="json") for each in recipe.data.corpora]
     for corpus in corpora:
         corpus |= {side: str(folder / Path(corpus[side]).name) for side in ("source", "target")}
-    changes: dict[str, Any] = {"data.root": str(folder), "data.corpora": corpora}
-    if recipe.vocabulary.path == recipe.data.root:  # not one that was given, nor that of the model to fine-tune
-        changes["vocabulary.path"] = str(folder)
-    return load_recipe(recipe, changes)
+    # Not a vocabulary that was given, nor that of the model to fine-tune.
+    own = {"vocabulary.path": str(folder)} if recipe.vocabulary.path == recipe.data.root else {}
+    return load_recipe(recipe, {"data.root": str(folder), "data.corpora": corpora, **own})
 
 
 def text_of(model: Path, splits: Sequence[str] = ("train", "valid", "test")) -> Texts:
     """Reads parts of the text of a model that was trained on text files; that of another model is empty."""
-    data = load_recipe(ModelDirectory(model).recipe).data
+    data, folder = load_recipe(ModelDirectory(model).recipe).data, model / "text"
+    if data.root and not folder.exists() and [*data.root.glob("vocabulary*")]:  # of an average, or of `nmt plan`
+        folder = data.root
     texts = Texts(languages=(data.source, data.target))
     for split in splits:
-        files = [model / "text" / f"{split}.{language}" for language in (data.source, data.target)]
+        files = [folder / f"{split}.{language}" for language in (data.source, data.target)]
         if all(file.exists() for file in files):
             setattr(texts, split, list(line_pairs(*files)))
     return texts

@@ -122,6 +122,8 @@ def test_a_model_is_fine_tuned_on_none_of_its_test_and_scored_on_none_of_its_tex
     renamed = [shutil.copyfile(path, tmp_path / f"text{path.suffix}x") for path in text]
     prepared = prepare(Request(renamed, 1.0, start=general), tmp_path / "renamed")
     assert not before["train"] & {*prepared.texts.test, *prepared.texts.valid}, "its languages have other names"
+    average = shutil.copytree(general, tmp_path / "average", ignore=lambda *_: ["text", "checkpoints"])
+    assert Request(text, 1.0, start=average).former == Request(text, 1.0, start=general).former, "its text is elsewhere"
     other = {f"model.{key}": 48 for key in ("embedding_size", "encoder.feed_forward_size", "decoder.feed_forward_size")}
     with pytest.raises(UserError, match="no weight matrix in common"):
         nmt.train(*text, output=tmp_path / "other", minutes=0.02, start=general, overrides=other)
