@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping
 from typing import Annotated, Any, ClassVar
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from nmt.core.device import pick_precision
@@ -269,7 +269,7 @@ class Cosine(Schedule):
             0.0, ge=0, lt=1, description="the rate stays at its highest for this share of the run before it falls"
         )
         min_learning_rate: float = Field(0.0, ge=0, description="the rate of the last update")
-        lengths: Annotated[dict[int, int], groups.SILENT] = Field(
+        lengths: Annotated[dict[int, PositiveInt], groups.SILENT] = Field(
             {},
             description="updates of the whole run as they were estimated after some updates, which a run that ends by "
             "max_minutes writes for its repetition",

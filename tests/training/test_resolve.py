@@ -44,6 +44,18 @@ def test_a_name_and_a_mapping_mean_the_same_and_defaults_are_filled_in(key: str,
     assert getattr(resolve("systems/lstm", {f"training.{key}": choice}).training, key) == written
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "wrong"),
+    [
+        ("training.schedule", {"type": "cosine", "lengths": {2: 0}}, r"'lengths\.2' is 0"),
+        ("vocabulary.character_coverage", 0.5, "is 0.5: input should be greater than or equal to 0.98"),
+    ],
+)
+def test_what_no_run_could_use_is_refused(tiny_recipe: Path, key: str, value: Any, wrong: str) -> None:
+    with pytest.raises(UserError, match=wrong):
+        resolve(tiny_recipe, {key: value})
+
+
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
 def test_a_lowest_rate_above_the_highest_is_refused(tiny_recipe: Path, schedule: str) -> None:
     rates = {"training.schedule": {"type": schedule, "min_learning_rate": 0.5}, "training.learning_rate": 0.5}
