@@ -156,7 +156,7 @@ class VocabularyOptions(Options):
     joint: bool = Field(True, description="one vocabulary for both languages (needed to tie all embeddings)")
     byte_fallback: bool = Field(False, description="subwords: spell unknown characters as bytes rather than UNK")
     min_count: int = Field(1, ge=1, description="word vocabularies: rarer words are UNK")
-    character_coverage: float = Field(1.0, gt=0, le=1, description="share of characters that get a piece")
+    character_coverage: float = Field(1.0, ge=0.98, le=1, description="share of characters that get a piece")
     normalization: Literal["nmt_nfkc", "nfkc", "identity"] = Field("nmt_nfkc", description="sentencepiece's rule")
     path: Path | None = Field(None, description="existing vocabulary to use: a .model/.txt file or a model directory")
 
