@@ -32,7 +32,7 @@ def open_corpus(options: DataOptions, corpus: CorpusOptions) -> ParallelText:
         text = _of_hub(corpus, "train", languages, f"data.corpora: hub of {corpus.name}")
     elif file := corpus.tsv or corpus.jsonl:
         kind = sources.TsvText if corpus.tsv else sources.JsonlText
-        text = kind(kind.Options(path=_in_root(options, file)), "train", languages)
+        text = kind(kind.Options(path=in_root(options, file)), "train", languages)
     else:
         text = _open(options, FilePair.model_validate({"source": corpus.source, "target": corpus.target}))
     return _as_read(text, options, corpus.tag)
@@ -58,7 +58,7 @@ def _as_read(text: ParallelText, options: DataOptions, tag: str | None = None) -
 def _open(options: DataOptions, split: str | FilePair) -> ParallelText:
     languages = options.source, options.target
     if isinstance(split, FilePair):
-        files = {side: _in_root(options, getattr(split, side)) for side in ("source", "target")}
+        files = {side: in_root(options, getattr(split, side)) for side in ("source", "target")}
         return sources.FileText.open(split.model_copy(update=files), "", languages)
     if options.text is not None:
         return _chosen(options.text, split, languages, "data.text")
@@ -86,7 +86,7 @@ def _open(options: DataOptions, split: str | FilePair) -> ParallelText:
     )
 
 
-def _in_root(options: DataOptions, path: Path) -> Path:
+def in_root(options: DataOptions, path: Path) -> Path:
     """Returns where a file is that a recipe names: in ``data.root``, if it isn't in the current folder."""
     inside = (options.root or Path()) / path
     return inside if inside.exists() and not path.exists() else path

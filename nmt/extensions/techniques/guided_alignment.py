@@ -27,6 +27,7 @@ from nmt.data.batch import Batch
 from nmt.data.buffers import Rows, ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, ParallelIds
 from nmt.data.dialogue import LineReader
+from nmt.data.opening import in_root
 from nmt.data.sources import ParallelText
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import Words, split_pairs
@@ -67,7 +68,7 @@ class GuidedAlignment(Technique):
         self._sides: list[ParallelIds] = []
         self._learned: LearnedLinks | None = None
         files = [options.links, *(corpus.links for corpus in recipe.data.corpora)]
-        if missing := [path for path in files if isinstance(path, Path) and not path.is_file()]:
+        if missing := [path for path in files if isinstance(path, Path) and not in_root(recipe.data, path).is_file()]:
             raise UserError(
                 f"There is no file {missing[0]} with word links to guide training.",
                 f"Write it with `nmt align TEACHER SOURCE TARGET -o {missing[0]}`, and name it: "
@@ -93,9 +94,8 @@ class GuidedAlignment(Technique):
 
     def annotations(self, vocabularies: Vocabularies) -> "LinkFile | None":
         """Links of the only text; those of corpora are read for modifiers, too."""
-        if not isinstance(self.options.links, Path):
-            return None
-        return LinkFile(self.options.links, self.options.split_punctuation, self._data, vocabularies)
+        links, splits = self.options.links, self.options.split_punctuation
+        return LinkFile(links, splits, self._data, vocabularies) if isinstance(links, Path) else None
 
     def setup_text(self, corpus: EncodedCorpus, held_out: Rows | None) -> None:
         if self.options.links == "learned":
@@ -180,7 +180,7 @@ class LinkFile:
     width = 2
 
     def __init__(self, path: Path, split_punctuation: bool, data: DataOptions, vocabularies: Vocabularies) -> None:
-        self._path, self._split_punctuation = path, split_punctuation
+        self._path, self._split_punctuation = in_root(data, path), split_punctuation
         self._reader, self._max_length = LineReader(data.history_turns), data.max_length
         self._vocabularies = vocabularies
 

@@ -17,7 +17,7 @@ from nmt.data.batch import make_batch
 from nmt.data.batching import TrainingBatches
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import encode_corpus
-from nmt.data.sources import FileText
+from nmt.data.sources import FileText, GivenText
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.extensions.techniques.guided_alignment import (
     GuidedAlignment,
@@ -27,6 +27,7 @@ from nmt.extensions.techniques.guided_alignment import (
     taught_heads,
 )
 from nmt.models.build import build
+from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import DataOptions
 from nmt.translation.load import load
 
@@ -129,6 +130,18 @@ def test_links_that_do_not_fit_the_text_are_refused(
 ) -> None:
     with pytest.raises(UserError, match=message):
         encode_corpus(text, vocabularies, 150, annotations=[link_file(tmp_path, lines, vocabularies)])
+
+
+def test_links_are_read_beside_the_text_that_a_recipe_names(
+    make_recipe: RecipeMaker, tmp_path: Path, vocabularies: Vocabularies
+) -> None:
+    (tmp_path / "some.links").write_text("0-0\n")
+    recipe, options = load_recipe(make_recipe("luong", max_steps=1), {"data.root": tmp_path}), GuidedAlignment.Options
+    file = GuidedAlignment(options(links=Path("some.links")), recipe).annotations(vocabularies)
+    assert file is not None
+    assert len(list(file.of_pairs(GivenText([("a", "b")], "one")))) == 1
+    with pytest.raises(UserError, match=r"There is no file other\.links"):
+        GuidedAlignment(options(links=Path("other.links")), recipe)
 
 
 def test_training_batches_have_the_links_of_their_pairs(
