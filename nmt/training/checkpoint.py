@@ -82,10 +82,10 @@ class CheckpointFolder:
         """Returns the checkpoints from which the learning rate falls, oldest first: longer training starts from one."""
         return [path for path in self.all() if read_state(path).get("keep")]
 
-    def remove_after(self, checkpoint: Path) -> None:
-        """Deletes the checkpoints that are newer than one."""
+    def remove_after(self, step: int) -> None:
+        """Deletes the checkpoints of later updates."""
         for path in self.all():
-            if step_of(path) > step_of(checkpoint):
+            if step_of(path) > step:
                 remove_folder(path)
 
     def tidy(self) -> None:

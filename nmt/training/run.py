@@ -129,6 +129,7 @@ def _train(
             trainer.end_in(deadline - time.monotonic())
         if process_group.is_main:
             _describe(directory, recipe, data, {head.short_name for head in model.decoder.heads})
+            trainer.checkpoints.remove_after(trainer.progress.step)
         reason = trainer.run()
         if process_group.is_main:
             _complete(directory, recipe, data, trainer)
@@ -170,7 +171,7 @@ def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[int 
 def _before_fall(checkpoints: CheckpointFolder, newest: Path, training: TrainingOptions) -> Path:
     """Returns the checkpoint from which the learning rate began to fall, if there is more time than it fell for.
 
-    Those after it are deleted, because the run computes its later updates anew.
+    Once the run goes on, those after it are deleted, because it computes its later updates anew.
     """
     before, max_minutes = checkpoints.before_fall(), training.max_minutes
     if not before or not max_minutes or max_minutes <= (read_state(newest).get("max_minutes") or max_minutes):
@@ -180,7 +181,6 @@ def _before_fall(checkpoints: CheckpointFolder, newest: Path, training: Training
              f"ends at step {training.max_steps:,}.")  # fmt: skip
         return newest
     say(f"training.max_minutes was raised: going on from step {step_of(before[-1])}, where the learning rate was high")
-    checkpoints.remove_after(before[-1])
     return before[-1]
 
 

@@ -11,6 +11,7 @@ import pytest
 from saved_weights import changed, weights
 
 import nmt
+from nmt.core.errors import UserError
 from nmt.training import trainer
 from nmt.training.checkpoint import CheckpointFolder, step_of
 from nmt.training.events import Event, Started, Updated
@@ -158,6 +159,10 @@ def test_the_recipe_of_a_run_repeats_it_and_more_minutes_continue_before_the_rat
     assert before_fall != CheckpointFolder(run).all()[-1]
     seen: list[Event] = []
     longer = {**MINUTES, "training.max_minutes": 0.08}
+    checkpoints = CheckpointFolder(run).all()
+    with pytest.raises(UserError, match="no sentence pair is left"):
+        nmt.train(str(tiny_recipe), run, overrides={**longer, "data.max_length": 1}, resume=True)
+    assert CheckpointFolder(run).all() == checkpoints, "a run that can't go on loses nothing"
     nmt.train(str(tiny_recipe), run, overrides=longer, resume=True, on_event=seen.append)
     assert [event.step for event in seen if isinstance(event, Started)] == [step_of(before_fall)]
 
