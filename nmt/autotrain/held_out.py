@@ -66,9 +66,8 @@ def hold_out(
             part = int(done[0] >= done[1])
             parts[part].add(group)
             held[part] += sizes[group]
-    both = parts[0] | parts[1]
-    train = [pair for pair, group in zip(pairs, own, strict=True) if group not in both]
-    valid, test = ([pair for pair, group in zip(pairs, own, strict=True) if group in part] for part in parts)
+    every = set(own).difference(*parts), *parts
+    train, valid, test = ([pair for pair, group in zip(pairs, own, strict=True) if group in part] for part in every)
     return train, valid, test
 
 

@@ -79,7 +79,8 @@ class Request:
     @cached_property
     def trained(self) -> Recipe:
         """The recipe of the model to fine-tune."""
-        return load_recipe(ModelDirectory(self.start or "").recipe)
+        assert self.start is not None
+        return load_recipe(ModelDirectory(self.start).recipe)
 
     @cached_property
     def former(self) -> Texts:
@@ -169,14 +170,14 @@ class Prepared:
     @cached_property
     def models(self) -> list[Model]:
         """The models for which there can be time, whose speed is measured once."""
-        seconds, models, data = 60 * (self.request.minutes or LONG_MINUTES), list[Model](), list[Data]()
+        seconds, models, encoded = 60 * (self.request.minutes or LONG_MINUTES), list[Model](), self.encoded
+        data: Data | None = None
         for model in self.candidates:
-            if models and models[0].num_updates(seconds) < model.least_over(models[-1], self.encoded.epoch):
+            if models and models[0].num_updates(seconds) < model.least_over(models[-1], encoded.epoch):
                 break  # the larger model would make even fewer
-            own = {"data.corpora": [], "data.max_length": self.encoded.max_length}  # in which all pairs are read
-            recipe = resolve(self.recipe(model, 1000)[0], own)
-            data = data or [prepare_data(recipe, self.encoded.pairs, self.encoded.pairs[:2])]
-            models.append(replace(model, width=recipe.model.embedding_size, update=measure_speed(recipe, data[0])))
+            recipe = resolve(self.recipe(model, 1000)[0], {"data.corpora": [], "data.max_length": encoded.max_length})
+            data = data or prepare_data(recipe, encoded.pairs, encoded.pairs[:2])
+            models.append(replace(model, width=recipe.model.embedding_size, update=measure_speed(recipe, data)))
         return models
 
     def choose(self) -> Recipe:

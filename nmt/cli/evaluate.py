@@ -105,8 +105,6 @@ def score(
         score_perplexity = provided("perplexity", "--perplexity")
         score_perplexity(options.perplexity, files, options.source, options.device, options.as_json)
         return
-    if options.resamples != ScoreOptions.resamples and not options.confidence:
-        raise UserError("--resamples has an effect with --confidence alone.", "Give --confidence, too.")
     names = names_in(options.metrics)
     check_metrics(names, options.source is not None)
     given, needs_reference = options.reference or [], any(TABLE[name].needs_reference for name in names)
@@ -121,7 +119,7 @@ def score(
     references, sources = test_set.references, test_set.source
     if options.confusion is not None:
         _draw_confusion(test_set, options.confusion)
-    resamples = options.resamples if options.confidence else 0
+    resamples = options.resamples if options.confidence or options.resamples != ScoreOptions.resamples else 0
     with progress_bar("scoring", None):
         found = {
             system: score_corpus(texts, references, names, options.tokenize, resamples, sources)

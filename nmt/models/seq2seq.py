@@ -3,16 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from nmt.models.contracts import (
-    Decoder,
-    DecoderOutput,
-    Encoder,
-    EncoderOutput,
-    EncoderParts,
-    Memory,
-    State,
-    StepOutput,
-)
+from nmt.models.contracts import Decoder, DecoderOutput, Encoder, EncoderOutput, EncoderParts, Memory, State, StepOutput
 from nmt.recipe.options import Options
 
 

@@ -75,8 +75,12 @@ def test_degenerate_output_is_warned_of(run_nmt: RunNmt, files: tuple[Path, Path
     assert "1 is empty (line 2)" in done.stderr
 
 
+def test_a_number_of_resamples_asks_for_confidence_intervals(run_nmt: RunNmt, files: tuple[Path, Path]) -> None:
+    assert "±" not in run_nmt("score", *files, check=True).stdout
+    assert "±" in run_nmt("score", *files, "--resamples", 50, check=True).stdout
+
+
 def test_what_is_the_reference_must_be_clear(run_nmt: RunNmt, files: tuple[Path, Path]) -> None:
     for arguments in ([files[0]], [*files, files[0]]):
         refused(run_nmt("score", *arguments), "which is the reference", "-r REFERENCE")
-    refused(run_nmt("score", *files, "--resamples", 50), "--confidence alone", "Give --confidence, too")
     assert run_nmt("score", files[0], "-r", files[1]).stdout == run_nmt("score", *files).stdout

@@ -82,7 +82,6 @@ def compare(
     from nmt.extensions.comparison.compare import compare as run
     from nmt.extensions.comparison.report import print_comparison, to_html
 
-    limits = limits_of(options.buckets)
     check_standard_input(*systems, *(options.reference or []), options.source or "", options.train or "")
     if options.html is not None and str(options.html) != STANDARD_STREAM:
         check_target(options.html)  # before the work
@@ -95,11 +94,8 @@ def compare(
             options.sentences_by,
             options.sentences,
             options.tokenize,
-            limits,
+            limits_of(options.buckets),
         )
-    if options.html is not None:
-        with open_output(options.html) as file:
-            file.write(to_html(found))
     if options.as_json:
         show_json(found)
     else:
@@ -107,6 +103,8 @@ def compare(
     for warning in found["warnings"]:
         warn(warning)
     if options.html is not None:
+        with open_output(options.html) as file:
+            file.write(to_html(found))
         say_wrote(options.html)
 
 

@@ -56,10 +56,9 @@ def score_perplexity(model_dir: Path, files: list[str], source: str | None, devi
     if as_json:
         show_json(results[files[0]] if len(files) == 1 else results)
         return
-    columns = ("text", "perplexity per token", "per word", "tokens", "words")
     units = ("token", "word")
     rows = [
         (name, *(f"{p[f'per_{each}'] or inf:.2f}" for each in units), *(f"{p[f'num_{each}s']:,}" for each in units))
         for name, p in results.items()
     ]
-    print_table("", columns, rows)
+    print_table("", ("text", "perplexity per token", "per word", "tokens", "words"), rows)

@@ -9,16 +9,7 @@ from nmt.alignment.lexicon import Lexicon
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.extensions.quality.agreement import agreements
-from nmt.extensions.quality.check import (
-    CHECKS,
-    Check,
-    lost_texts,
-    merged,
-    problems,
-    sentences,
-    severity,
-    word_problems,
-)
+from nmt.extensions.quality.check import CHECKS, Check, lost_texts, merged, problems, sentences, severity, word_problems
 from nmt.extensions.quality.confidence import FILE, MAX_BYTES, Calibration
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.examination import Examination, Examine, Figures, Window

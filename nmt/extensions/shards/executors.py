@@ -10,14 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from nmt.core.errors import UserError, extra
-from nmt.extensions.shards.workers import (
-    Executor,
-    JobFactory,
-    LocalExecutor,
-    StartedWorker,
-    Step,
-    WorkerLostError,
-)
+from nmt.extensions.shards.workers import Executor, JobFactory, LocalExecutor, StartedWorker, Step, WorkerLostError
 from nmt.recipe import options as groups
 from nmt.recipe import registry as plugins
 from nmt.recipe.registry import Table

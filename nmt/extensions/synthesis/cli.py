@@ -152,10 +152,9 @@ def _ask_teacher(
     else:
         pair_options = pair_options.model_copy(update={"drop_worst": 0.0})
         languages = names_in(teacher.languages or "")
-    is_other = teacher.languages and names_in(teacher.languages) != languages
-    if len(languages) != 2 or "/" in "".join(languages) or is_other:  # they are the ends of names of files
+    if len(languages) != 2 or "/" in str(languages) or (teacher.languages and names_in(teacher.languages) != languages):
         raise UserError(
-            "--languages must be those of source and target, and of --reverse.",
+            "--languages must be those of source and target, and of --reverse, and can end names of files.",
             "Write, for example, --languages de,en.",
         )
     check_language(files[0], DataOptions(source=languages[0], target=languages[1]))
