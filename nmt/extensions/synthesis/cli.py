@@ -86,7 +86,7 @@ def distill(
         Path | None,
         typer.Argument(
             metavar="TARGET",
-            help="Its translation: of the candidates in the beam, the one with the highest sentence BLEU is chosen.",
+            help="Its translation: of the candidates in the beam, the one with the highest sentence chrF is chosen.",
             show_default="the teacher's best candidate",
         ),
     ] = None,

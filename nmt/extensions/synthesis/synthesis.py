@@ -94,7 +94,7 @@ class Synthesis:
     settings: Mapping[str, Any]
     """Settings of the translation, for the report."""
     references: Path | None = None
-    """The candidate that is most like its reference by sentence BLEU is chosen (Kim & Rush 2016); None: the first."""
+    """The candidate that is most like its reference by sentence chrF is chosen (Kim & Rush 2016: BLEU); None: the first."""
     noise_seed: int | None = None
     """Seed of the noise in the source; None for no noise."""
     suffix: str = ""
@@ -158,13 +158,13 @@ class Synthesis:
 
     def _choose(self, records: Path) -> tuple["array[int]", Floats]:
         """The index of the candidate of each line, and its score."""
-        chosen, scores, bleu = array("L"), array("d"), METRICS["bleu"]()
+        chosen, scores, metric = array("L"), array("d"), METRICS["chrf"]()
         references = repeat(None) if self.references is None else read_lines(self.references)
         for (_, candidates), reference in zip(_read(records), references, strict=self.references is not None):
             best = 0
             if reference is not None:
                 texts = [text for text, _ in candidates]
-                of_texts = bleu.sentence_scores(texts, [[reference] * len(texts)])
+                of_texts = metric.sentence_scores(texts, [[reference] * len(texts)])
                 best = of_texts.index(max(of_texts))
             chosen.append(best)
             scores.append(candidates[best][1])

@@ -103,10 +103,10 @@ def test_the_candidate_nearest_to_the_reference_is_chosen(run_nmt: RunNmt, corpu
     assert run_nmt("distill", MODEL, files[0], "-o", tmp_path / "best", *options).returncode == 0
     command = ("translate", MODEL, "-i", files[0], "--n-best", 3, "--beam-size", 3, "--format", "jsonl", *SHORT)
     n_best = [json.loads(line)["n_best"] for line in run_nmt(*command).stdout.splitlines()]
-    bleu, nearest = METRICS["bleu"](), []
+    chrf, nearest = METRICS["chrf"](), []
     for candidates, reference in zip(n_best, lines_of(files[1]), strict=True):
         texts = [candidate["translation"] for candidate in candidates]
-        nearest.append(max(texts, key=lambda text: bleu.sentence_scores([text], [[reference]])[0]) if texts else "")
+        nearest.append(max(texts, key=lambda text: chrf.sentence_scores([text], [[reference]])[0]) if texts else "")
     for name, expected in (("near", nearest), ("best", [c[0]["translation"] if c else "" for c in n_best])):
         removed = {json.loads(line)["line"] for line in lines_of(tmp_path / name / "removed.jsonl")}
         kept = [text for number, text in enumerate(expected, start=1) if number not in removed]
