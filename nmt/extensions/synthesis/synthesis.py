@@ -94,7 +94,7 @@ class Synthesis:
     settings: Mapping[str, Any]
     """Settings of the translation, for the report."""
     references: Path | None = None
-    """The candidate that is most like its reference by sentence chrF is chosen (Kim & Rush 2016: BLEU); None: the first."""
+    """The candidate most like its reference by sentence chrF (Kim & Rush 2016: BLEU) is chosen; None: the first."""
     noise_seed: int | None = None
     """Seed of the noise in the source; None for no noise."""
     suffix: str = ""
