@@ -34,6 +34,7 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.weights import read_tensors
 from nmt.quickstart.embedded_corpus import splits
 from nmt.recipe.load import load_recipe, read_recipe
+from nmt.training.run import with_training
 
 TINY = {"model.encoder.num_layers": 1, "model.decoder.num_layers": 1, "model.embedding_size": 32,
         "model.encoder.num_heads": 1, "model.decoder.num_heads": 1}  # fmt: skip
@@ -236,15 +237,15 @@ def test_nothing_is_expected_of_a_few_updates_and_no_techniques_are_added_to_tho
     assert ("hardly learns anything" in errors) == (not is_known)
 
 
-def test_the_speed_is_measured_with_the_techniques_of_training(
-    text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_speed_is_measured_with_what_extensions_choose(
+    text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    measured = Mock(return_value=0.1)
+    measured, chosen = Mock(return_value=0.1), lambda recipe, _: (with_training(recipe, ema=0.5), ["a short mean"])
     monkeypatch.setattr("nmt.autotrain.prepared.measure_speed", measured)
+    monkeypatch.setattr("nmt.autotrain.prepared.hooks", lambda name: [chosen] if name == "recipe_chosen" else [])
     recipe = prepare(Request(text, 1.0), tmp_path).choose()
-    trial, data = measured.call_args.args
-    assert trial.training.techniques.keys() == data.techniques.keys() == {"guided_alignment"}
-    assert recipe.training.techniques.keys() == {"guided_alignment"}
+    assert measured.call_args.args[0].training.ema == recipe.training.ema == 0.5
+    assert capsys.readouterr().err.count("a short mean") == 1
 
 
 def test_the_time_that_a_text_takes_to_encode_is_none_to_train_in(
