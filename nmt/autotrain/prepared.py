@@ -202,7 +202,7 @@ class Prepared:
             f"({60 / model.update:,.0f} updates a minute){wide}\ntraining: {recipe.training.optimizer['type']}, about "
             f"{num_updates / epoch:.0f} epochs"
             + (f"; dropout {encoder['dropout']}" if "dropout" in encoder else "")
-            + "".join(map("\n{}".format, reasons))
+            + "".join(f"\n{reason}" for reason in reasons)
         )
         if is_short := num_updates < FEW_UPDATES and not self.request.start:
             warn("a new model hardly learns anything in so few updates: give it more minutes, or part of a long text.")

@@ -99,7 +99,7 @@ def check_pairs(
     if not statistics.num_pairs:
         raise UserError(f"{' or '.join(corpus.names)} is empty: there are no pairs to check.", "Check the files.")
     filters = make_filters({name: {} for name, each in FILTERS.items() if each.checks})
-    found = flag(statistics, filters, on_progress)
+    found = flag(statistics, filters, on_progress)  # of pairs like the test, nmt clean removes more than are counted
     flagged = [(name, each) for name, each in found if each.count or (len(each.indices) and not each.total)]
     texts = corpus.texts({int(index) for _, found in flagged for index in found.indices[:NUM_EXAMPLES]})
     findings = [_finding(name, filters[name], found, statistics, texts) for name, found in flagged]

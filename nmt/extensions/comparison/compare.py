@@ -68,8 +68,8 @@ def compare(
         check_metrics(names, test_set.source is not None)
     tokens_of = Bleu(tokenize).tokens
     tokens_of_reference = list(map(tokens_of, reference))
-    counted = tokens_of_reference if train is None else map(tokens_of, read_lines(train))  # which may be missing
-    frequency = Counter(chain.from_iterable(counted))
+    counted = tokens_of_reference if train is None else map(tokens_of, read_lines(train))
+    frequency = Counter(chain.from_iterable(counted))  # before the work, because the file may be missing
     statistics = [SufficientStatistics(key, test_set, tokenize) for key in metrics]
     tests = {s.key: paired_test(s, num_samples) for s in statistics}
     texts_of = test_set.systems

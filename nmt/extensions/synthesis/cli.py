@@ -154,7 +154,7 @@ def _ask_teacher(
         languages = names_in(teacher.languages or "")
     if len(languages) != 2 or "/" in str(languages) or (teacher.languages and names_in(teacher.languages) != languages):
         raise UserError(
-            "--languages must be those of source and target, and of --reverse, and can end names of files.",
+            "--languages must be those of source and target, and of --reverse; names of files end in them.",
             "Write, for example, --languages de,en.",
         )
     check_language(files[0], DataOptions(source=languages[0], target=languages[1]))
