@@ -15,7 +15,7 @@ def text(num_pairs: int, seed: int = 1) -> tuple[Lengths, Lengths]:
 
 
 @pytest.mark.quick("16-*")
-@pytest.mark.parametrize(("most", "padding"), [(16, 0.16), (MOST_SHAPES, 0.09)])
+@pytest.mark.parametrize(("most", "padding"), [(16, 0.13), (MOST_SHAPES, 0.095)])
 def test_few_shapes_hold_all_sentences_with_little_padding(most: int, padding: float) -> None:
     source, target = text(20_000)
     shapes = choose_shapes(source, target, most)
