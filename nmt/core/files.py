@@ -217,12 +217,12 @@ def locked(path: Path, what: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _locked_on_windows(file: IO[Any], what: str) -> Iterator[None]:
     """Locks the first byte, which nobody else can then read: not for files with content."""
-    try:
-        import msvcrt
-    except ImportError:
+    lock: Any = None  # the module's functions are not declared on other systems
+    with contextlib.suppress(ImportError):  # a yield in an except clause would add this error to later tracebacks
+        import msvcrt as lock
+    if lock is None:
         yield
         return
-    lock: Any = msvcrt  # whose functions other systems don't declare
     try:
         lock.locking(file.fileno(), lock.LK_NBLCK, 1)
     except PermissionError:

@@ -74,3 +74,9 @@ def test_one_process_at_a_time_writes_a_folder_on_windows(tmp_path: Path, monkey
     with locked(path, "first"), pytest.raises(UserError, match="second is being written"), locked(path, "second"):
         pass
     assert locking.call_count == 3, "the last one unlocks"
+
+
+def test_the_traceback_of_an_error_under_a_lock_has_no_other_error(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError) as raised, locked(tmp_path / ".lock", "it"):
+        _ = 1 / 0
+    assert raised.value.__context__ is None
