@@ -15,6 +15,7 @@ from nmt.recipe.options import FIXED, FREE, SILENT, ChoiceOf, Options, as_mappin
 
 FORMAT_VERSION = 1
 """Version of the model directory. Raise it when an older nmt could no longer read a new directory."""
+TextField = Annotated[dict[str, Any] | None, ChoiceOf("text source")]
 
 
 class FilePair(Options):
@@ -65,7 +66,7 @@ class CorpusOptions(Options):
     jsonl: Path | None = Field(None, description="file with a JSON object on each line: a text for each language")
     hub: str | None = Field(None, description="data set for the `datasets` library, of which the split train is read")
     hub_config: str | None = Field(None, description="configuration of the hub data set, where it has several")
-    text: dict[str, Any] | None = Field(None, description="a text source: its type, and the options of that type")
+    text: TextField = Field(None, description="a text source: its type, and the options of that type")
     languages: tuple[str, str] | None = Field(None, description="columns of source and target; null: those of data")
     weight: float = Field(1.0, gt=0, le=1e9, description="share of the target tokens, relative to the other weights")
     tag: Annotated[str | None, FIXED] = Field(
@@ -128,9 +129,8 @@ class DataOptions(Options):
     hub: str | None = Field(None, description="data set for the `datasets` library: a hub name or a saved folder")
     hub_config: str | None = Field(None, description="configuration of the hub data set, where it has several")
     task: TaskOptions | None = Field(None, description="an algorithmic task, generated; wins over root and hub")
-    text: dict[str, Any] | None = Field(
-        None,
-        description="a text source: its type, and the options of that type; wins over task, root and hub",
+    text: TextField = Field(
+        None, description="a text source: its type, and the options of that type; wins over task, root and hub"
     )
     source: Annotated[str, FIXED] = Field(description="source language: a file suffix, or a column of the hub data set")
     target: Annotated[str, FIXED] = Field(description="target language")

@@ -49,6 +49,7 @@ def test_a_recipe_that_nmt_writes_is_valid(name: str, validator: Draft202012Vali
         "training.techniques={subword_sampling: null, gradient_flow: {weight: 1}}",
         "decoding.mbr=chrf",
         "data.train={source: a.de, target: a.en}",
+        "data.text={type: lexicon, path: lexicon.tsv}",
     ],
 )
 def test_other_forms_are_valid(setting: str, validator: Draft202012Validator) -> None:
@@ -72,6 +73,7 @@ def test_other_forms_are_valid(setting: str, validator: Draft202012Validator) ->
         "model.decoder={type: bahdanau, attention: {type: dot, size: 3}}",
         "decoding.logits_processors={no_repeat_ngram: {sise: 3}}",
         "data.train={source: a.de}",
+        "data.text={type: lexicon, file: lexicon.tsv}",
     ],
 )
 def test_wrong_keys_and_values_are_refused(setting: str, validator: Draft202012Validator) -> None:

@@ -38,5 +38,12 @@ def test_keys_have_type_range_default_and_meaning(run_nmt: RunNmt) -> None:
     assert "# model.encoder.cell: coupled\n" in run_nmt("recipes", "--keys", "model.encoder.cell").stdout
 
 
+def test_text_sources_are_listed_with_their_options() -> None:
+    for where in ("data.text", "data.corpora.text"):
+        [text, *options] = recipe_keys(where)
+        assert text.kind.startswith("text source, one of files tsv jsonl ")
+        assert (f"{where}.path", f"{where}: tsv") in {(key.name, key.component) for key in options}
+
+
 def test_an_unknown_key_suggests_the_nearest(run_nmt: RunNmt) -> None:
     refused(run_nmt("recipes", "--keys", "training.max_step"), "Did you mean 'training.max_steps'?")
