@@ -211,4 +211,4 @@ def jsonl(result: "Translation | ScoredPair") -> str:
 
 
 def _text(translation: "Translation", scores: bool) -> str:
-    return "\t".join(f"{c.score:.4f}\t{c.text}" if scores else c.text for c in translation.n_best)
+    return "\t".join(f"{c.score:.4f}\t{c.text}" if scores else c.text for c in translation.candidates)

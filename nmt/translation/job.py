@@ -139,7 +139,7 @@ class TranslationJob:
         if (num_processes or 1) > 1:
             raise UserError(
                 "Several --workers need a file or folder as the input, PyTorch on a CPU, Linux, and no --memory.",
-                "Leave out --workers.",
+                "Leave out --workers, or an option that needs one process, such as --memory.",
             )
         return self
 
