@@ -75,6 +75,7 @@ def test_degenerate_output_is_warned_of(run_nmt: RunNmt, files: tuple[Path, Path
     assert "1 is empty (line 2)" in done.stderr
 
 
+@pytest.mark.extension("comparison")
 def test_a_number_of_resamples_asks_for_confidence_intervals(run_nmt: RunNmt, files: tuple[Path, Path]) -> None:
     assert "±" not in run_nmt("score", *files, check=True).stdout
     assert "±" in run_nmt("score", *files, "--resamples", 50, check=True).stdout
