@@ -310,7 +310,9 @@ class Table(Mapping[str, type[T]], Generic[T]):
         rows = self._rows()
         if name not in rows:
             known = nearest(name, list(rows)) if rows else "Install nmt again to have all extensions."
-            remedy = f"{known} If it belongs to a plugin, give --plugin MODULE."
+            plugin = next((row.module for row in (*_installed(None), *_added) if row.name == name), None)
+            other = f"That of {plugin} is not derived from {self.base.__module__}.{self.base.__qualname__}."
+            remedy = f"{known} {other if plugin else 'If it belongs to a plugin, give --plugin MODULE.'}"
             raise UserError(f"{where}: there is no {self.kind} {shortened(name)!r}.", remedy)
         return rows[name]
 
@@ -334,12 +336,10 @@ class Table(Mapping[str, type[T]], Generic[T]):
         """
         if isinstance(choice, WrittenOut):
             return choice
-        values = as_mapping(choice)
-        if values.get("type") is None:
+        values = dict(as_mapping(choice))
+        if (name := values.pop("type", None)) is None:
             raise UserError(f"{where} has no type.", f"Known: {', '.join(self)}.")
-        component = self.find(str(values["type"]), f"{where}.type")
-        others = {key: value for key, value in values.items() if key != "type"}
-        return self._written_out(component, others, where, type=values["type"])
+        return self._written_out(self.find(str(name), f"{where}.type"), values, where, type=name)
 
     def written_out_many(self, choices: Mapping[str, Mapping[str, Any] | None], where: str) -> dict[str, WrittenOut[T]]:
         """Returns the options of components that a recipe names, without those whose options are null.

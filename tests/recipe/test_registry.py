@@ -43,6 +43,13 @@ def test_a_component_must_be_of_its_kind() -> None:
         list(CELLS)
 
 
+def test_a_component_of_another_kind_is_explained() -> None:
+    nmt.add_component("schedule only", Constant)
+    with pytest.raises(UserError, match="there is no cell 'schedule only'") as refused:
+        CELLS.choose("schedule only", "model.encoder.cell")
+    assert refused.value.remedy.endswith(" is not derived from nmt.models.cells.base.Cell.")
+
+
 def test_kinds_are_those_of_all_tables(repo_root: Path) -> None:
     package, extensions = repo_root / "nmt", repo_root / "nmt" / "extensions"
     texts = [path.read_text("utf-8") for path in package.rglob("*.py") if extensions not in path.parents]
