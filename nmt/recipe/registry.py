@@ -198,23 +198,23 @@ def provided(name: str, purpose: str) -> Any:
 
 def hooks(name: str) -> list[Any]:
     """Returns the functions that extensions and other packages have attached to an event, by entry points of
-    ``nmt.hooks.NAME``."""
-    return [entry.load() for entry in entry_points_in(f"nmt.hooks.{name}")]
-
-
-@cache
-def _entry_points() -> dict[str | None, tuple[EntryPoint, ...]]:
-    """Returns what installed packages declare by kind; None stands for components whose base classes tell it."""
-    groups = [group for group in _all_entry_points().groups if group == GROUP or group.startswith(f"{GROUP}.")]
-    kinds = (group.removeprefix(GROUP).removeprefix(".").replace("_", " ") or None for group in groups)
-    return {kind: entry_points_in(group) for kind, group in zip(kinds, groups, strict=True)}
+    ``nmt.hooks.NAME``. Raises UserError if one can't be imported."""
+    found = []
+    for entry in entry_points_in(f"nmt.hooks.{name}"):
+        try:
+            found.append(entry.load())
+        except Exception as error:  # whatever the package does when it is imported
+            problem = f"{entry.value}, which is attached to nmt.hooks.{name}, can't be imported: {error}."
+            raise UserError(problem, "Update or uninstall the package that it belongs to.") from error
+    return found
 
 
 @cache
 def _installed(kind: str | None) -> tuple[Row, ...]:
-    """Imports the components of a kind of installed packages; a broken package gives a warning and is left out."""
+    """Imports the components of a kind of installed packages; a broken package gives a warning and is left out. The
+    kind None stands for components whose base classes tell it."""
     rows = []
-    for entry in _entry_points().get(kind, ()):
+    for entry in entry_points_in(f"{GROUP}.{kind.replace(' ', '_')}" if kind else GROUP):
         distribution = entry.dist.name if entry.dist is not None else ""
         try:
             rows.append(Row(kind, entry.name, entry.load(), entry.module, distribution))
@@ -404,7 +404,7 @@ def check_plugins(required: Mapping[str, str], where: str) -> None:
         UserError: a plugin is missing; the message says how to install or name it.
     """
     for module, distribution in required.items():
-        rows = chain(_added, chain.from_iterable(map(_installed, _entry_points())))
+        rows = chain(_added, chain.from_iterable(map(_installed, (None, *kinds()))))
         if all(row.module != module for row in rows):
             package = f" of the package {distribution}" if distribution else ""
             name = quoted(distribution or module)

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import nmt
 from nmt.core.errors import UserError
 from nmt.models.cells import CELLS
 from nmt.models.cells.standard import GruCell
+from nmt.recipe import registry
 from nmt.recipe.registry import KINDS
 from nmt.training.optimization import SCHEDULES, Constant
 
@@ -61,6 +63,13 @@ def test_kinds_are_those_of_all_tables(repo_root: Path) -> None:
 def test_a_kind_that_does_not_exist_is_refused() -> None:
     with pytest.raises(UserError, match=r"There is no kind of component 'metrics'.*\nDid you mean 'metric'\?$"):
         nmt.register("metrics", "mine")(GruCell)
+
+
+def test_a_hook_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = EntryPoint("mine", "no_such_module:function", "nmt.hooks.training_ended")
+    monkeypatch.setattr(registry, "entry_points_in", lambda group: [broken])
+    with pytest.raises(UserError, match="no_such_module:function, which is attached to"):
+        registry.hooks("training_ended")
 
 
 @pytest.mark.slow
