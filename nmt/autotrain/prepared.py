@@ -190,7 +190,7 @@ class Prepared:
         if minutes is None:
             seconds = max(60.0, ENOUGH_EPOCHS * epoch * model.update)
             minutes = round(seconds / 60)
-            say(f"training ends when validation says that more time brings nothing, after about {minutes} minutes")
+            say(f"training ends when validation says that more time brings nothing, after about {minutes} min")
         num_updates = model.num_updates(seconds)
         recipe, reasons = self.recipe(model, num_updates)
         encoder = recipe.model.encoder
@@ -204,7 +204,7 @@ class Prepared:
             + (f"; dropout {encoder['dropout']}" if "dropout" in encoder else "")
             + "".join(f"\n{reason}" for reason in reasons)
         )
-        if is_short := num_updates < FEW_UPDATES and not self.request.start:
+        if (is_short := num_updates < FEW_UPDATES and not self.request.start) and self.request.minutes:
             warn("a new model hardly learns anything in so few updates: give it more minutes, or part of a long text.")
         for estimate in () if is_short or self.request.start else hooks("quality_expected"):
             chrf, error = estimate(self.texts, Vocabularies.load(self.folder), model.worth * num_updates)
@@ -234,7 +234,7 @@ def prepare(request: Request, folder: Path) -> Prepared:
     names = " and ".join(texts.names)
     say(f"read {len(texts.train):,} pairs of sentences")
     if not any(all(0 < len(side.strip().encode()) <= MAX_BYTES for side in pair) for pair in texts.train):
-        raise UserError(f"{names} have no pair of lines with text of up to {MAX_BYTES:,} bytes.", "Check the files.")
+        raise UserError(f"{names} have no pair with text on both sides, of up to {MAX_BYTES:,} bytes.", "Check them.")
     texts.languages = request.wanted or texts.languages
     for check in hooks("text_read"):
         check(texts, request.keep_all)

@@ -96,7 +96,7 @@ def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Pa
         next(read_lines(plain[-1]), None)  # raises the error of a missing file
         raise UserError(
             f"{plain[-1]} comes without its translation.",
-            "Give two files, the source first, in which line n of one translates line n of the other.",
+            f"Give two files, aligned line by line, or a file of both languages: {', '.join(TABLES)}.",
         )
     for source, target in zip(plain[::2], plain[1::2], strict=True):
         yield (str(source), str(target)), languages_of(source, target), line_pairs(source, target)

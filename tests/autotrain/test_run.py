@@ -224,17 +224,17 @@ def test_dropout_grows_with_the_epochs_from_none() -> None:
     assert Encoded(num_tokens=100, max_length=150, pairs=[]).dropout(4) == 0.0, "an epoch is an update or more"
 
 
-@pytest.mark.parametrize(("seconds", "is_known"), [(0.1, True), (2.0, False)])
+@pytest.mark.parametrize(("seconds", "is_known", "minutes"), [(0.1, True, 1.0), (2.0, False, 1.0), (30.0, False, None)])
 def test_nothing_is_expected_of_a_few_updates_and_no_techniques_are_added_to_those_that_are_given(
     text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-    seconds: float, is_known: bool,
+    seconds: float, is_known: bool, minutes: float | None,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("nmt.autotrain.prepared.measure_speed", lambda *_: seconds)
-    recipe = prepare(Request(text, 1.0, {"training.techniques": {}}), tmp_path).choose()
+    recipe = prepare(Request(text, minutes, {"training.techniques": {}}), tmp_path).choose()
     assert not recipe.training.techniques
     errors = capsys.readouterr().err
     assert ("expected after" in errors) == (recipe.training.expected_score is not None) == is_known
-    assert ("hardly learns anything" in errors) == (not is_known)
+    assert ("hardly learns anything" in errors) == (not is_known and minutes is not None)
 
 
 def test_the_speed_is_measured_with_what_extensions_choose(
@@ -413,7 +413,7 @@ def test_the_minutes_of_a_command_include_its_imports(run_nmt: RunNmt, monkeypat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["DE"], "comes without its translation"),
+        (["DE"], "aligned line by line, or a file of both languages: .tsv"),
         (["DE", "EN"], "seems to be German"),
         (["EN", "DE", "--minutes", "0"], "--minutes"),
         (["EN", "DE", "--resume", "-o", "none"], "no run that can be resumed"),
@@ -490,7 +490,7 @@ def test_validation_text_that_is_unusable_is_replaced(
 
 
 def test_text_without_a_pair_that_can_be_trained_on_is_refused(tmp_path: Path) -> None:
-    for line, message in ((" ", "no pair of lines with text"), ("a b c d e f g h " * 900, "text of up to 4,192 bytes")):
+    for line, message in ((" ", "no pair with text on both sides"), ("a b c d e f g h " * 900, "of up to 4,192 bytes")):
         for language in ("de", "en"):
             (tmp_path / f"a.{language}").write_text(f"{line}{language}\n" * 3 if line != " " else " \n" * 3, "utf-8")
         with pytest.raises(UserError, match=message):
