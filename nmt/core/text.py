@@ -36,9 +36,9 @@ INVISIBLE = dict.fromkeys((0xAD, 0x2060, 0xFEFF))
 UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
 """Thai, Lao, Burmese, Khmer, Chinese and Japanese, which have no spaces between words: a class of characters."""
 
-_UTF8_MARK = b"\xef\xbb\xbf"
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_OTHER_FORMATS = (b"PK\3\4", b"7z\xbc\xaf\x27\x1c", *(b"BZh%d1AY&SY" % level for level in range(1, 10)))
+_UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+_BZIP2 = tuple(b"BZh%d1AY&SY" % level for level in range(1, 10))
+_NO_TEXT = (b"PK\3\4", b"7z\xbc\xaf\x27\x1c", b"%PDF-", b"\xd0\xcf\x11\xe0", b"\xde\x12\x04\x95", *_BZIP2)
 
 
 class Lines(Iterator[str]):
@@ -82,9 +82,9 @@ class Lines(Iterator[str]):
             with _open_binary(path) as self._stream:
                 raw_lines = iter(partial(self._stream.readline, self._max_bytes + 3), b"")
                 for line_number, raw in enumerate(raw_lines, start=1):
-                    if line_number == 1 and raw.startswith(_OTHER_FORMATS):
-                        remedy = f"Unpack it, or compress the text in it as {', '.join(SUFFIXES)}."
-                        raise UserError(f"{label} is a file of bzip2, zip or 7-Zip, which can't be read.", remedy)
+                    if line_number == 1 and raw.startswith(_NO_TEXT):
+                        remedy = f"Unpack it, or save it as plain text, which may be compressed: {', '.join(SUFFIXES)}."
+                        raise UserError(f"{label} is an archive, office file, PDF or .mo file, not text.", remedy)
                     if len(raw) > self._max_bytes and len(raw.rstrip(b"\r\n")) > self._max_bytes:
                         raise UserError(
                             f"{label}, line {line_number:,}: longer than {self._max_bytes:,} bytes.",

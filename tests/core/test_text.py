@@ -52,10 +52,19 @@ def test_not_utf8_names_file_line_and_byte(tmp_path: Path, content: bytes, line:
 
 
 @pytest.mark.parametrize(
-    "content", [bz2.compress(b"gut\n"), b"PK\3\4\n", b"7z\xbc\xaf\x27\x1c\n"], ids=["bzip2", "zip", "7-Zip"]
+    "content",
+    [
+        bz2.compress(b"gut\n"),
+        b"PK\3\4\n",
+        b"7z\xbc\xaf\x27\x1c\n",
+        b"%PDF-1.7\n",
+        b"\xd0\xcf\x11\xe0",
+        b"\xde\x12\x04\x95\0",
+    ],
+    ids=["bzip2", "zip and .docx", "7-Zip", "PDF", ".doc", ".mo"],
 )
 def test_formats_that_are_not_read_are_no_text(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(UserError, match=r"text\.de is a file of bzip2, zip or 7-Zip.*\n.*as \.gz, \.xz, \.zst"):
+    with pytest.raises(UserError, match=r"text\.de is an archive, office file.*not text.*\n.*: \.gz, \.xz, \.zst"):
         list(read_lines(written(tmp_path, content), keep_invalid=True))
 
 
