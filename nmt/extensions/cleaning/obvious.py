@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from math import log
-from statistics import median
+from statistics import correlation, median
 
 from nmt.autotrain.texts import Texts
 from nmt.core.console import say, warn
@@ -15,6 +15,7 @@ MAX_RATIO, MIN_CHARACTERS = 6.0, 25
 """How far the ratio of lengths of a pair may be from that of the text, and the fewest characters of the longer side."""
 MAIN_SCRIPT, MIN_SCRIPT = 0.9, 10
 """Least share of a side's letters in its script, and the fewest letters of a line that has none of it."""
+MIN_CORRELATION, MIN_LENGTHS = 0.55, 10  # of lists of words it is 0.6, of files that are shifted by a line below 0.55
 COPY_WORDS = 3
 """Fewest words of a pair that is dropped because its sides are equal: names and codes often stay as they are."""
 
@@ -28,6 +29,10 @@ def check_text(texts: Texts, keep_all: bool) -> None:
         UserError: the sides are swapped or copies, or no pair is left.
     """
     texts.languages = check_languages(texts)
+    pairs = [pair for pair in texts.train[:: max(1, len(texts.train) // 10_000)] if all(map(str.strip, pair))]
+    lengths = [[log(len(text)) for text in side] for side in zip(*pairs, strict=True)]
+    if all(len(set(side)) > MIN_LENGTHS for side in lengths) and pairs and correlation(*lengths) < MIN_CORRELATION:
+        warn("long lines stand beside short ones, as in files that are misaligned. Read some, or see nmt check-data.")
     train = set(texts.train)
     for split, pairs in (("validation", texts.valid), ("test", texts.test)):
         if known := len(train.intersection(pairs)):
@@ -52,13 +57,8 @@ def without_errors(pairs: list[tuple[str, str]]) -> tuple[list[tuple[str, str]],
     """Returns the pairs that may be translations, and the number of others by their reason."""
     scripts = [_main_script(side) for side in zip(*pairs, strict=True)]
     ratio = median(_log_ratio(pair) for pair in pairs)
-    kept, dropped = [], Counter[str]()
-    for pair in pairs:
-        if reason := _error(pair, scripts, ratio):
-            dropped[reason] += 1
-        else:
-            kept.append(pair)
-    return kept, dropped
+    errors = [_error(pair, scripts, ratio) for pair in pairs]
+    return [pair for pair, error in zip(pairs, errors, strict=True) if not error], Counter(filter(None, errors))
 
 
 def _error(pair: tuple[str, str], scripts: Sequence[str | None], ratio: float) -> str:
@@ -82,7 +82,6 @@ def _log_ratio(pair: tuple[str, str]) -> float:
 
 def _main_script(lines: Sequence[str]) -> str | None:
     """Returns the script that nearly all letters of a side have; None if there is none."""
-    text = " ".join(lines[:: max(1, len(lines) // NUM_READ)])
-    counts = Counter(map(script, filter(str.isalpha, text)))
+    counts = Counter(map(script, filter(str.isalpha, " ".join(lines[:: max(1, len(lines) // NUM_READ)]))))
     main, count = counts.most_common(1)[0] if counts else ("", 0)
     return main if count > MAIN_SCRIPT * counts.total() else None

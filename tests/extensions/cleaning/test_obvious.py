@@ -67,6 +67,15 @@ def test_pairs_in_doubt_stay() -> None:
     assert without_errors([*GOOD, *doubtful]) == ([*GOOD, *doubtful], {})
 
 
+@pytest.mark.parametrize("shift", [0, 1])
+def test_lines_that_do_not_stand_beside_their_translations_are_told(
+    capsys: pytest.CaptureFixture[str], shift: int
+) -> None:
+    sides = [[("ein", "one")[side] + " x" * (7 * n % 40) for n in range(200)] for side in (0, 1)]
+    check_text(texts(sides[0], sides[1][shift:] + sides[1][:shift], ("de", "en")), keep_all=True)
+    assert ("as in files that are misaligned" in capsys.readouterr().err) == bool(shift)
+
+
 def test_held_out_pairs_that_are_trained_on_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     other = ("Ein anderer Satz steht nur hier.", "Another sentence is only here.")
     check_text(Texts(GOOD, [GOOD[0], other], [other], languages=("de", "en")), keep_all=True)
