@@ -195,4 +195,4 @@ def _print_scores(title: str, scores: Mapping[str, Score], before: Sequence[Mapp
     for name, score in scores.items():
         spread = f" ± {score.confidence['half_width']:.1f}" if score.confidence else ""
         rows.append([score.name, *(f"{earlier[name].score:.1f}" for earlier in before), f"{score.score:.1f}{spread}"])
-    print_table(title, ["metric", *("before" for _ in before), "score"], rows)
+    print_table(f"{title}, ± half of the 95 % interval", ["metric", *("before" for _ in before), "score"], rows)

@@ -72,6 +72,7 @@ def test_two_files_and_minutes_give_a_tested_model_whose_recipe_repeats_it(
     output = capsys.readouterr()
     shown = ["read 300 pairs", "English to German", "held out", "updates a minute", "reference:"]
     assert [part for part in shown if part not in output.err] == []
+    assert "± half of the 95 % interval" in output.out
     assert "BLEU" in output.out
     assert "chrF" in output.out
     parts = [set(read_lines(run / "text" / f"{split}.en")) for split in ("train", "valid", "test")]
