@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from nmt.autotrain.texts import Pairs
 from nmt.core.text import UNSPACED
@@ -38,21 +39,17 @@ def hold_out(
         num_valid, num_test: the most pairs to hold out; fewer where most of the text is alike.
         seen: further text for training, which isn't in the result.
     """
-    wanted = num_valid + num_test
-    if not wanted:
+    if not (wanted := num_valid + num_test):
         return pairs, [], []
     keys = [tuple(map(key_of, pair)) for pair in (*pairs, *seen)]
     groups = _alike(keys)
     own, known = groups[: len(pairs)], set(groups[len(pairs) :])
     order = [group for group in dict.fromkeys(own) if group not in known]
     random.Random(seed).shuffle(order)
-    sizes, candidates, count = Counter(groups), set[int](), 0
-    for group in order:
-        if count >= CANDIDATES * wanted:
-            break
-        if sizes[group] <= max(1, wanted // 10):
-            candidates.add(group)
-            count += sizes[group]
+    sizes = Counter(groups)
+    small = [group for group in order if sizes[group] <= max(1, wanted // 10)]
+    num_before = accumulate((sizes[group] for group in small), initial=0)
+    candidates = {group for group, number in zip(small, num_before, strict=False) if number < CANDIDATES * wanted}
     for side in (0, 1):
         numbered = [(group, key[side]) for group, key in zip(groups, keys, strict=True)]
         near = near_copies([each for each in numbered if each[0] in candidates], numbered)

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -71,6 +72,8 @@ class Request:
     def __post_init__(self) -> None:
         if self.minutes is not None and not 0 < self.minutes < math.inf:
             raise UserError(f"minutes is {self.minutes:g}.", "Give a positive number, or none.")
+        if others := [key for key in self.overrides if key.split(".")[:2] in OWN_KEYS]:
+            raise UserError(f"{others[0]} is chosen by the command.", "Leave it out, or name a recipe, not text.")
         first = self.texts[0] if self.texts else Path()
         if first.suffix in (".yaml", ".yml") or (not first.exists() and first.as_posix() in shipped_recipes()):
             remedy = "Name its folder by -o, and minutes by --set training.max_minutes=M."
@@ -84,8 +87,17 @@ class Request:
 
     @cached_property
     def former(self) -> Texts:
-        """The text of the model to fine-tune."""
-        return text_of(self.start) if self.start else Texts()
+        """The text of the model to fine-tune; that for training is also of the models that it was fine-tuned from."""
+        if self.start is None:
+            return Texts()
+        texts, models, recipe = text_of(self.start), [self.start], self.trained
+        with suppress(UserError):  # one of them may be gone
+            while (older := recipe.training.finetune_from) and older not in models:
+                models.append(older)
+                recipe, own = load_recipe(ModelDirectory(older).recipe), text_of(older)
+                texts.train += own.train + own.synthetic if own.languages == texts.languages else []
+        texts.train += texts.synthetic
+        return texts
 
     @property
     def deadline(self) -> float | None:
@@ -134,9 +146,9 @@ class Prepared:
         }  # fmt: skip
         if self.texts.synthetic:
             # Whole paths: a file of the same name in the current folder would be preferred.
-            files = {name: [str(self.folder / f"{name}.{side}") for side in (source, target)]
-                     for name in ("train", "synthetic")}  # fmt: skip
-            real, more = ({"name": name, "source": own[0], "target": own[1]} for name, own in files.items())
+            real, more = ({"name": name, "source": str(self.folder / f"{name}.{source}"),
+                           "target": str(self.folder / f"{name}.{target}")}
+                          for name in ("train", "synthetic"))  # fmt: skip
             weight = round(min(WEIGHT, len(self.texts.synthetic) / len(self.texts.train)), 3)
             values["data"]["corpora"] = [real, more | {"weight": weight, "tag": None if request.start else TAG}]
         if start := request.start:
@@ -162,10 +174,9 @@ class Prepared:
         return [RECURRENT[0]]  # whose recipe raises the error
 
     def _has(self, model: Model) -> bool:
-        try:
+        with suppress(UserError):
             return bool(resolve(self.recipe(model, num_updates=1)[0]))
-        except UserError:
-            return False
+        return False
 
     @cached_property
     def models(self) -> list[Model]:
@@ -221,8 +232,6 @@ def prepare(request: Request, folder: Path) -> Prepared:
     Args:
         folder: where the text and the vocabulary are written.
     """
-    if others := [key for key in request.overrides if key.split(".")[:2] in OWN_KEYS]:
-        raise UserError(f"{others[0]} is chosen by the command.", "Leave it out, or name a recipe, not text.")
     if request.start and ((task := task_of(request.trained)).has_labels or not task.reads_source):
         raise UserError(f"{request.start} does not translate.", "Name it in a recipe, as training.finetune_from.")
     vocabulary = {k.partition(".")[2]: v for k, v in request.overrides.items() if k.startswith("vocabulary.")}
@@ -294,7 +303,7 @@ def moved(recipe: Recipe, folder: Path) -> Recipe:
     return load_recipe(recipe, {"data.root": str(folder), "data.corpora": corpora, **own})
 
 
-def text_of(model: Path, splits: Sequence[str] = ("train", "valid", "test")) -> Texts:
+def text_of(model: Path, splits: Sequence[str] = ("train", "valid", "test", "synthetic")) -> Texts:
     """Reads parts of the text of a model that was trained on text files; that of another model is empty."""
     data, folder = load_recipe(ModelDirectory(model).recipe).data, model / "text"
     if data.root and not folder.exists() and [*data.root.glob("vocabulary*")]:  # of an average, or of `nmt plan`

@@ -52,8 +52,7 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
     """
     directory = ModelDirectory(output or request.default_output)
     if os.environ.get("WORLD_SIZE", "1") != "1":
-        remedy = "Start one, or start the recipe.yaml that it writes with torchrun."
-        raise UserError("Text is prepared and trained on in one process.", remedy)
+        raise UserError("Text is prepared and trained on in one process.", "Start its recipe.yaml with torchrun.")
     if resume:
         return _resume(directory, request, on_event)
     if request.start:
@@ -64,8 +63,7 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
         raise UserError(f"{text} has the text that was given, and would be written.", "Name another folder with -o.")
     with directory.writing():
         if directory.recipe.exists():
-            remedy = "Continue it by --resume, or choose another folder with -o."
-            raise UserError(f"{output} holds a run already.", remedy)
+            raise UserError(f"{output} holds a run already.", "Continue it by --resume, or name another one with -o.")
         if os.path.lexists(text) and not unfinished.exists() and not (text.is_dir() and not any(text.iterdir())):
             raise UserError(f"{text} exists, and would be written.", "Name another folder with -o.")
         unfinished.touch()
@@ -89,8 +87,10 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
 
 def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) -> Path:
     output, minutes = directory.path, request.minutes
-    if not directory.recipe.exists() or not (output / "text").is_dir():
-        raise UserError(f"{output} holds no run that can be resumed.", "Leave out --resume.")
+    root, has_recipe = (output / "text").absolute(), directory.recipe.exists()
+    if not has_recipe or not root.is_dir():
+        remedy = f"Put its folder {root} back, or name its recipe.yaml in place of text." if has_recipe else None
+        raise UserError(f"{output} holds no run that can be resumed.", remedy or "Leave out --resume.")
     recipe = load_recipe(directory.recipe)
     (output / UNFINISHED).unlink(missing_ok=True)
     start = recipe.training.finetune_from
@@ -98,8 +98,11 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
         raise UserError(f"{output} wasn't fine-tuned from {request.start}.", "Leave out --from.")
     if request.texts:
         say(f"going on with the text in {output / 'text'}")
-    if Path(str(recipe.data.root)) != (output / "text").absolute():
-        recipe = _moved(directory, recipe)
+    if Path(str(recipe.data.root)).resolve() != root.resolve():
+        recipe = moved(recipe, root)
+        with directory.writing(), open_output(directory.recipe) as file:
+            file.write(recipe.to_yaml())
+        say(f"the run was moved: its text is in {root}")
     if minutes is not None:
         recipe = _longer(output, recipe, minutes)
     texts, before, general = text_of(output, HELD_OUT), list[dict[str, Score]](), Texts()
@@ -110,16 +113,6 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
     train(recipe, directory, overrides=request.overrides, resume=True, on_event=on_event)
     report(output, texts, before, general)
     return output
-
-
-def _moved(directory: ModelDirectory, recipe: Recipe) -> Recipe:
-    """Returns the recipe of a model directory that was moved with the places of its text, which it gets."""
-    root = (directory.path / "text").absolute()
-    recipe = moved(recipe, root)
-    with directory.writing(), open_output(directory.recipe) as file:
-        file.write(recipe.to_yaml())
-    say(f"the run was moved: its text is in {root}")
-    return recipe
 
 
 def _longer(output: Path, recipe: Recipe, minutes: float) -> Recipe:

@@ -79,6 +79,9 @@ def _in(folder: Path, *names: str) -> Sequence[Path]:
     files = [path for name in names for path in sorted(folder.glob(f"{name}.*")) if ".scores" not in path.suffixes]
     if not files and "train" in names:
         raise UserError(f"{folder} has no files train.*.", "Name the files, or call them train.de and train.en.")
+    by_name = {uncompressed(path): path for path in files}
+    if others := [path for path in files if by_name[uncompressed(path)] != path]:
+        raise UserError(f"{others[0]} and {by_name[uncompressed(others[0])]} are the same text.", "Keep one of them.")
     return files
 
 
@@ -90,15 +93,14 @@ def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Pa
             yield (f"the source in {path}", f"the target in {path}"), *read(path, kind, wanted)
         else:
             plain.append(path)
-    if wanted and len(plain) == 2:
-        plain.sort(key=lambda path: uncompressed(path).name.endswith(wanted[1]))
     if len(plain) % 2:
         next(read_lines(plain[-1]), None)  # raises the error of a missing file
         raise UserError(
             f"{plain[-1]} comes without its translation.",
             f"Give two files, aligned line by line, or a file of both languages: {', '.join(TABLES)}.",
         )
-    for source, target in zip(plain[::2], plain[1::2], strict=True):
+    for pair in zip(plain[::2], plain[1::2], strict=True):
+        source, target = sorted(pair, key=lambda path: bool(wanted and uncompressed(path).name.endswith(wanted[1])))
         yield (str(source), str(target)), languages_of(source, target), line_pairs(source, target)
 
 

@@ -5,7 +5,7 @@ import json
 import shutil
 import time
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, patch
@@ -90,8 +90,9 @@ def test_two_files_and_minutes_give_a_tested_model_whose_recipe_repeats_it(
     with pytest.raises(UserError, match="holds a run already"):
         nmt.train(*text, output=run, minutes=0.1)
     with pytest.raises(UserError, match=r"has had 0\.\d minutes"):
-        nmt.train(*text, output=run, minutes=0.001, resume=True)
+        nmt.train(*text, output=run / ".." / run.name, minutes=0.001, resume=True)
     step = nmt.load_recipe(run / "recipe.yaml").training.max_steps
+    assert "run was moved" not in capsys.readouterr().err
     moved = run.rename(tmp_path / "moved")
     moved_run = nmt.train(*text, output=moved, minutes=0.5, resume=True, overrides={"training.clip_norm": 7.0})
     trained = nmt.load_recipe(moved_run / "recipe.yaml").training
@@ -167,6 +168,20 @@ def test_a_fine_tuned_model_is_resumed_in_any_folder_and_compared_with_the_one_b
     assert capsys.readouterr().out == first.out
     with pytest.raises(UserError, match="wasn't fine-tuned from"):
         nmt.train(*text, output=tmp_path / "tuned", resume=True, start=tmp_path)
+
+
+def test_no_text_of_any_model_in_a_chain_of_fine_tunings_is_held_out(tmp_path: Path) -> None:
+    recipe, words = read_recipe("quickstart")[1], {"a": "eins\n", "b": "zwei\n", "c": "drei\n"}
+    for name, start in (("a", "c"), ("b", "a"), ("c", "b")):  # a was trained anew from the last one
+        (text := tmp_path / name / "text").mkdir(parents=True)
+        recipe["training"]["finetune_from"] = str(tmp_path / start)
+        (tmp_path / name / "recipe.yaml").write_text(json.dumps(recipe), "utf-8")
+        for side, split in product((recipe["data"]["source"], recipe["data"]["target"]), ("train", "synthetic")):
+            (text / f"{split}.{side}").write_text(f"{split} {words[name]}", "utf-8")
+    trained = {source for source, _ in Request([], start=tmp_path / "c").former.train}
+    assert trained == {f"{split} {number}" for split in ("train", "synthetic") for number in ("eins", "zwei", "drei")}
+    shutil.rmtree(tmp_path / "a")
+    assert len(Request([], start=tmp_path / "c").former.train) == 4, "a model that is gone"
 
 
 @pytest.mark.parametrize("model", [{"encoder": None}, {"decoder": {"type": "classifier"}, "tie": "none"}])
@@ -422,6 +437,7 @@ def test_the_minutes_of_a_command_include_its_imports(run_nmt: RunNmt, monkeypat
         (["EN", "DE", "--set", "vocabulary.size=[2]", "--minutes", "1", "-o", "run"], "'size' is [2]: input should be"),
         (["EN", "DE", "--set", "vocabulary.size=0", "--minutes", "1", "-o", "run"], "'size' is 0: input should be"),
         (["EN", "DE", "--set", "data.train=all", "-o", "run"], "data.train is chosen by the command"),
+        (["--set", "data.valid=null", "--resume", "-o", "x"], "data.valid is chosen by the command"),
         (["EN", "DE", "--set", "data.history_turns=1", "-o", "run"], "data.history_turns is chosen by the command"),
         (["EN", "DE", "--set", "data={train: all}", "-o", "run"], "data is chosen by the command"),
         (["EN", "DE", "--set", "data.source=de", "-o", "run"], "are both called de"),
@@ -471,6 +487,9 @@ def test_a_run_does_not_write_over_the_text_that_is_given(
     with ModelDirectory(tmp_path / "busy").writing(), pytest.raises(UserError, match="another process"):
         nmt.train(*text, output=tmp_path / "busy", minutes=0.02)
     assert files[0].read_bytes() == text[0].read_bytes()
+    (tmp_path / "busy" / "recipe.yaml").touch()
+    with pytest.raises(UserError, match=r"Put its folder .*text back"):
+        nmt.train(*text, output=tmp_path / "busy", resume=True)
     with pytest.raises(UserError, match="minutes is nan"):
         nmt.train(*text, output=tmp_path / "new", minutes=float("nan"))
     monkeypatch.setenv("WORLD_SIZE", "2")

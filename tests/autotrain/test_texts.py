@@ -81,6 +81,11 @@ def test_a_folder_has_its_splits(tmp_path: Path) -> None:
     texts = read_texts([tmp_path])
     assert (texts.train, texts.valid, texts.test) == ([("eins", "one")], [("zwei", "two")], [("drei", "three")])
     assert read_texts([tmp_path], ("en", "de")).train == [("one", "eins")]
+    write(tmp_path, train__x__de="vier\n", train__x__en="four\n")
+    assert {*read_texts([tmp_path], ("en", "de")).train} == {("one", "eins"), ("four", "vier")}
+    (tmp_path / "train.de.gz").write_bytes(gzip.compress(b"eins\n"))
+    with pytest.raises(UserError, match=r"train\.de and .*train\.de\.gz are the same text"):
+        read_texts([tmp_path])
     (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match=r"no files train\.\*"):
         read_texts([tmp_path / "none"])
