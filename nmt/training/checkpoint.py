@@ -74,9 +74,8 @@ class CheckpointFolder:
     def _prune(self) -> None:
         """Deletes the checkpoints that are neither to be kept nor among the newest or the best."""
         kept = {*self.all()[-self._keep_last :], *self.best()[: self._keep_best], *self.before_fall()}
-        for path in self.all():
-            if path not in kept:
-                remove_folder(path)
+        for path in {*self.all()} - kept:
+            remove_folder(path)
 
     def before_fall(self) -> list[Path]:
         """Returns the checkpoints from which the learning rate falls, oldest first: longer training starts from one."""

@@ -146,18 +146,17 @@ def with_training(recipe: Recipe, **changes: Any) -> Recipe:
 def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[int | Literal["auto"], Path | None]:
     """Checks a model directory; returns ``training.batch_tokens`` and the checkpoint to continue from."""
     checkpoints = CheckpointFolder(directory.path, recipe.training.keep_last, recipe.training.keep_best)
-    remedy = "choose another folder with -o."
     if not resume and (present := checkpoints.all()):
         raise UserError(
             f"{directory} holds a training run already (at step {step_of(present[-1])}).",
-            f"Continue it by --resume, or {remedy}",
+            "Continue it by --resume, or choose another folder with -o.",
         )
     checkpoint = checkpoints.newest_intact() if resume else None
     if checkpoint:
         return _compared(recipe, directory), _before_fall(checkpoints, checkpoint, recipe.training)
     if directory.weights.exists():
         what = "a trained model, but no checkpoint to resume from" if resume else "a trained model already"
-        raise UserError(f"{directory} holds {what}.", remedy.capitalize())
+        raise UserError(f"{directory} holds {what}.", "Choose another folder with -o.")
     if start := recipe.training.finetune_from:
         ModelDirectory(start).check()
         with suppress(UserError):  # its weights are used wherever they fit
@@ -204,8 +203,10 @@ def _compared(recipe: Recipe, directory: ModelDirectory) -> int | Literal["auto"
     if start and own and start.resolve() == own.resolve():  # a folder has several names
         start = own
     now = with_training(recipe, batch_tokens=batch_tokens, finetune_from=start).model_dump(mode="json")
+    # With other values, pairs would be held out that were trained on.
+    dividing = ("seed", "data.valid", "data.hold_out") if recipe.data.valid is None else ()
     for rule, change in _changes(Recipe.model_fields, before.model_dump(mode="json"), now):
-        changes[rule].append(change)
+        changes[OnResume.FIXED if change.partition(" ")[0] in dividing else rule].append(change)
     if changes[OnResume.FIXED]:
         raise UserError(
             f"{directory} holds a run that can't be resumed with this recipe: {'; '.join(changes[OnResume.FIXED])}.",

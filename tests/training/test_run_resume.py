@@ -91,11 +91,20 @@ def test_what_a_run_cannot_go_on_with_is_refused(make_recipe: RecipeMaker, tmp_p
         "model.decoder.attention.type is 'dot', was 'general'": {"recipe": {"model": {"decoder": decoder}}},
         "training.metric is 'bleu', was 'loss'": {"metric": "bleu"},
         "training.finetune_from is 'other', was None": {"finetune_from": "other"},
+        "data.valid is None, was 'val'": {"recipe": {"data": {"valid": None}}},
     }
     for message, changes in cases.items():
         with pytest.raises(UserError, match=rf"(?s){message}.*\n.*recipe\.yaml"):
             train(make_recipe(max_steps=2, **changes), tmp_path, resume=True)
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_no_pairs_that_were_trained_on_are_held_out_later(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    divided = {"data.valid": None, "data.hold_out": 3}
+    train(make_recipe(max_steps=1), tmp_path, overrides=divided)
+    with pytest.raises(UserError, match=r"seed is 5, was 1; data\.hold_out is 4, was 3"):
+        train(make_recipe(max_steps=2), tmp_path, overrides={**divided, "data.hold_out": 4, "seed": 5}, resume=True)
+    train(make_recipe(max_steps=2), tmp_path, overrides={"seed": 5}, resume=True)  # on a validation split
 
 
 def test_other_changes_are_said(make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
