@@ -152,10 +152,7 @@ def clean(options: CleanOptions) -> None:
             cores_each=1,
         )
         total = clean_shards(found, options.output, settings, tests, options.max_length, workers_of)
-        if options.as_json:
-            show_json(total)
-        else:
-            _show_cleaned(total)
+        (show_json if options.as_json else _show_cleaned)(total)
         return
     num_lines = count_lines(options.source)
     with progress_bar("cleaning", None if num_lines is None else 3 * num_lines) as bar:

@@ -1,5 +1,6 @@
 """``nmt clean`` of folders of shards: each is cleaned as a corpus of its own, but for pairs that an earlier one has."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -46,13 +47,14 @@ def clean_shards(
     of_tests = [sha256(path) for pair in tests for path in pair]
     options = {**settings.model_dump(mode="json"), "test": of_tests, "max_length": max_length}
     total: dict[str, Any] = {"pairs": 0, "kept": 0, "repaired": 0, "removed": {}}
-    for result in shards.run(found, output, options, executor, make, "cleaning", sizes.__getitem__):
+    results = shards.run(found, output, options, executor, make, "cleaning", sizes.__getitem__)
+    for shard, result in zip(found, results, strict=True):
         for name in ("pairs", "kept", "repaired"):
             total[name] += result[name]
         for name, counts in result["removed"].items():
-            sums = total["removed"].setdefault(name, {"pairs": 0, "alone": 0})
-            for kind in sums:
-                sums[kind] += counts[kind]
+            total["removed"].setdefault(name, Counter()).update(counts)
+        if result.get("num_earlier", 0) < sum(map(len, earlier.get(shard.name, NO_HASHES))):
+            warn(f"{shard.output} has pairs of a shard that came later: delete the folder and clean once more.")
     return total
 
 
@@ -94,11 +96,9 @@ def _start_cleaning(
     def work(shard: Shard) -> Iterator[Step]:
         yield "before", 0
         remove_folder(shard.output)  # of a run that was killed before it had recorded the shard
-        source, target = shard.inputs
-        report = clean(
-            (source, target), shard.output, settings, tests, max_length, earlier=earlier.get(shard.name, NO_HASHES)
-        )
+        (source, target), own = shard.inputs, earlier.get(shard.name, NO_HASHES)
+        report = clean((source, target), shard.output, settings, tests, max_length, earlier=own)
         yield "lines", report.num_pairs
-        yield "done", report.counts()
+        yield "done", {**report.counts(), "num_earlier": sum(map(len, own))}
 
     return work

@@ -124,15 +124,17 @@ class InterleavedBatches(BatchStream):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues from a :meth:`state_dict`; a new corpus or stage starts at its beginning."""
-        before, stages = state.get("corpora", {}), [stage.name for stage in self._stages]
+        before, stages, last = state.get("corpora", {}), [stage.name for stage in self._stages], state.get("stage")
         if changed := sorted(before.keys() ^ self._corpora.keys()):
             warn(f"data.corpora isn't what the run was started with: {', '.join(changed)} came or went.")
         for name in before.keys() & self._corpora.keys():
             self._corpora[name].load_state_dict(before[name])
         self._total = state.get("tokens", 0)
         self.epoch = self._total // self._epoch_tokens
-        self._begin(stages.index(state["stage"]) if state.get("stage") in stages else 0)
-        if state.get("stage") == self.stage:
+        self._begin(stages.index(last) if last in stages else 0)
+        if last not in (None, self.stage):
+            warn(f"data.stages lacks {last!r}, in which the run was: going on with the first one, {self.stage!r}.")
+        if last == self.stage:
             self._began |= {name: tuple(old["began"]) for name, old in before.items()}
             # Otherwise the new weights would compensate for the old.
             if state["weights"] == self._stages[self._number].corpora:

@@ -270,7 +270,10 @@ def steps(shards: Sequence[Shard], executor: Executor, make: JobFactory) -> Iter
                     del busy[worker]
                     worker.stop()
                     losses[shard] += 1
-                    _check_losses(shard, losses[shard], lost)
+                    if losses[shard] == MAX_LOSSES:
+                        where = f"with the shard {shard.name}" if shard else "as they started"
+                        remedy = "If memory is short, give fewer --workers or a smaller --batch-size."
+                        raise UserError(f"{MAX_LOSSES} workers were lost {where}: {lost}.", remedy) from None
                     if shard is not None:
                         todo.appendleft(shard)
                     yield shard, ("lost", lost)
@@ -298,14 +301,6 @@ def _explained(shard: Shard | None, error: UserError | str) -> Exception:
     if shard is None or any(str(path) in error.message for path in shard.inputs):
         return error
     return UserError(f"{shard.name}: {error.message}", error.remedy)
-
-
-def _check_losses(shard: Shard | None, count: int, lost: WorkerLostError) -> None:
-    if count == MAX_LOSSES:
-        raise UserError(
-            f"{count} workers were lost {f'with the shard {shard.name}' if shard else 'as they started'}: {lost}.",
-            "If memory is short, give fewer --workers or a smaller --batch-size.",
-        )
 
 
 class _Progress:

@@ -182,6 +182,8 @@ def test_a_corpus_that_is_new_begins_and_one_that_is_gone_is_told(
     )
     assert batches._corpora["c"].place == (0, 0, 0)
     assert batches._corpora["a"].place == before._corpora["a"].place
+    batches.load_state_dict(state | {"stage": "renamed"})
+    assert "lacks 'renamed', in which the run was" in " ".join(capsys.readouterr().err.split())
     # From one corpus to several, and back.
     single = batches._corpora["a"]
     batches.load_state_dict(single.state_dict())

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -244,6 +245,11 @@ def test_shards_are_cleaned_as_one_corpus_where_pairs_are_compared(run_nmt: RunN
     assert contents(tmp_path / "alone") == contents(tmp_path / "clean" / "0")
     again = run_nmt(*command)
     assert (again.stdout, "of which 3 are done" in again.stderr) == (done.stdout, True)
+    for language in ("de", "en"):
+        shutil.copyfile(tmp_path / language / f"1.{language}", tmp_path / language / f"00.{language}")
+    later = run_nmt(*command, check=True)
+    assert "/1 has pairs of a shard that came later" in "".join(later.stderr.split("\n"))
+    assert "/2 has" not in later.stderr
     (tmp_path / "en" / "1.en").write_text("one line\n")
     refused(run_nmt("clean", tmp_path / "de", tmp_path / "en", "-o", tmp_path / "other"), "1.de has 12 lines, but")
     assert not (tmp_path / "other").exists()
