@@ -1,5 +1,6 @@
 """``nmt backtranslate`` and ``nmt distill``."""
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -164,6 +165,7 @@ def _ask_teacher(
     for name, language in zip(("{source}", "{target}"), languages, strict=True):
         prompt = prompt.replace(name, name_of(language))
     settings = {**teacher.model_dump(mode="json"), "prompt": prompt, "samples": num_samples, **sent, "input": files[0]}
+    settings["teacher"] = re.sub("(?<=//)[^/]*@", "", settings["teacher"])  # a password is for no other reader
     job = TeacherJob(ChatTeacher(teacher, prompt, sent, num_samples), reverse)
     synthesis = Synthesis((languages[0], languages[1]), 1, pair_options, settings, files[1], suffix=suffix_of(files[0]))
     _write_pairs(job, synthesis, files[0], output, resume)

@@ -140,8 +140,8 @@ class Synthesis:
         ends = self.languages if len(set(self.languages)) > 1 else ("source", "target")
         names = [*(f"train.{end}{self.suffix}" for end in (*ends, "scores")), REMOVED, REPORT]
         with new_folder(output) as folder, ExitStack() as stack:
-            files = (stack.enter_context(text_file(folder / name, output / name)) for name in names)
-            *texts, left_out, report_file = files
+            opened = (stack.enter_context(text_file(folder / name, output / name)) for name in names)
+            *texts, left_out, report_file = opened
             for index, (source, target) in enumerate(pairs.read()):
                 score = round(float(scores[index]), 6)
                 if why := [name for name, mask in removed.items() if mask[index]]:

@@ -123,9 +123,7 @@ class ChatTeacher:
         """Returns the texts of an answer, each in one line, and its number of tokens."""
         try:
             answer = parse_object(content)
-            choices = [
-                (choice["message"]["content"] or "", choice.get("finish_reason")) for choice in answer["choices"]
-            ]
+            choices = [(each["message"]["content"] or "", each.get("finish_reason")) for each in answer["choices"]]
             texts = ["" if end in CUT_OFF else " ".join(_REASONING.sub("", text).split()) for text, end in choices]
             tokens = int((answer.get("usage") or {}).get("total_tokens") or 0)
             if not texts:

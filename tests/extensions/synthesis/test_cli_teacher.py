@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fixture_types import RunNmt
@@ -227,6 +228,15 @@ def test_an_endpoint_that_fails_gives_one_message(
     refused(done, message)
     assert done.stderr.count("Error") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_password_is_not_written(run_nmt: RunNmt, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nmt.extensions.synthesis.cli._write_pairs", write := Mock())
+    teacher = ("--teacher", "https://u:p@ss@host:1/v1", "--model", "m", "--languages", "en,de")
+    run_nmt("distill", text, *teacher, "-o", "made", check=True)
+    job, synthesis, *_ = write.call_args.args
+    assert synthesis.settings["teacher"] == "https://host:1/v1"
+    assert job.teacher.options.teacher == teacher[1], "it is sent"
 
 
 @pytest.mark.parametrize(
