@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from fixture_types import RunNmt, TrainTiny
@@ -39,7 +40,9 @@ def test_perplexity_per_token_and_per_word(run_nmt: RunNmt, language_model: Path
     assert found["per_token"] == pytest.approx(math.exp(-total / num_tokens))
     assert found["per_word"] == pytest.approx(math.exp(-total / num_words))
     assert 1 < found["per_token"] < 20  # of about 40 words: it has learnt something
-    table = run_nmt("score", "--perplexity", language_model, tiny_corpus / "val.en")
+    with patch("nmt.core.console.Progress") as progress:
+        table = run_nmt("score", "--perplexity", language_model, tiny_corpus / "val.en")
+    assert "scoring" in str(progress.mock_calls)
     assert f"{found['per_word']:.2f}" in table.stdout
     piped = run_nmt("score", "--perplexity", language_model, "-", "--json", stdin="\n".join(english), check=True)
     assert json.loads(piped.stdout) == found

@@ -1,6 +1,7 @@
 """``nmt compare`` and ``nmt inspect lengths``."""
 
 from dataclasses import dataclass
+from os.path import isfile
 from pathlib import Path
 from typing import Annotated
 
@@ -82,9 +83,12 @@ def compare(
     from nmt.extensions.comparison.compare import compare as run
     from nmt.extensions.comparison.report import print_comparison, to_html
 
-    check_standard_input(*systems, *(options.reference or []), options.source or "", options.train or "")
+    files = [*systems, *(options.reference or []), options.source or "", options.train or ""]
+    check_standard_input(*files)
     if options.html is not None and str(options.html) != STANDARD_STREAM:
         check_target(options.html)  # before the work
+        if options.html.exists() and any(isfile(file) and options.html.samefile(file) for file in files):
+            raise UserError(f"{options.html} is one of the texts, which would be lost.", "Name another file.")
     with progress_bar("comparing", None):
         found = run(
             read_test_set(systems, options.reference or [], options.source),

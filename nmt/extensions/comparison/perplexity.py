@@ -5,7 +5,7 @@ from math import exp, inf
 from pathlib import Path
 
 from nmt.cli.common import show_json
-from nmt.core.console import print_table
+from nmt.core.console import print_table, progress_bar
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.sources import FileText
@@ -52,7 +52,8 @@ def score_perplexity(model_dir: Path, files: list[str], source: str | None, devi
         name: FileText(Path(source), Path(name)).checked() if source else ((line, line) for line in read_lines(name))
         for name in files
     }
-    results = {name: perplexity(translator.score(text), name, translator.task) for name, text in texts.items()}
+    with progress_bar("scoring", None):
+        results = {name: perplexity(translator.score(text), name, translator.task) for name, text in texts.items()}
     if as_json:
         show_json(results[files[0]] if len(files) == 1 else results)
         return
