@@ -18,6 +18,7 @@ from nmt.core.cuda_graphs import CudaGraphs, Recorder
 from nmt.core.device import TYPES, random_numbers_kept
 from nmt.data.batch import Batch
 from nmt.data.shapes import MOST_SHAPES
+from nmt.decoding.graphed import plain_tensors
 from nmt.recipe.schema import TrainingOptions
 from nmt.training.distributed import ProcessGroup
 from nmt.training.objective import Objective, is_out_of_memory, release_memory
@@ -64,6 +65,7 @@ class _Recorded:
     inputs: Tensor
     figures: Figures
     has_gradient: HasGradient
+    also_read: list[Tensor]  # such as tables of positions, which a longer sentence replaces in the model
 
 
 class DeviceGradients:
@@ -141,14 +143,11 @@ class DeviceGradients:
         """Computes the gradients of a batch on the device, into tensors that remain the same."""
         loss = functional_call(self._objective, self._copies, (batch, update))
         scaled = self._scaler.scale(loss.total * self._one_over_tokens)
-        weights = [self._copies[name] for name in self._trained]
-        gradients = torch.autograd.grad(scaled, weights, allow_unused=True)
+        gradients = torch.autograd.grad(scaled, [self._copies[name] for name in self._trained], allow_unused=True)
         pairs = [pair for pair in zip(self._gradients, gradients, strict=True) if pair[1] is not None]
-        with torch.no_grad():
-            torch._foreach_copy_([own for own, _ in pairs], [gradient for _, gradient in pairs])
+        torch._foreach_copy_([own for own, _ in pairs], [gradient for _, gradient in pairs])
         return {"nll": loss.nll, **loss.extra}, tuple(gradient is not None for gradient in gradients)
 
-    @torch.no_grad()
     def _keep_sums(self) -> None:
         """Moves what the former batches of an update gave to where the next one doesn't overwrite it."""
         pairs = enumerate(zip(self._trained.values(), self._gradients, strict=True))
@@ -158,7 +157,6 @@ class DeviceGradients:
             for index, parameter in moved.items():
                 parameter.grad = self._sums[index]
 
-    @torch.no_grad()
     def _accumulate(self, has_gradient: HasGradient) -> None:
         """Adds the gradients of a batch to those of the parameters."""
         added: list[tuple[Tensor, Tensor]] = []
@@ -192,7 +190,7 @@ class DeviceGradients:
         inputs = batch.as_one().to(self._device)
         results: list[tuple[Figures, HasGradient]] = []
         replay = record(lambda: results.append(self.compute(batch.parted(inputs), 0)))
-        return _Recorded(replay, inputs, *results[-1])
+        return _Recorded(replay, inputs, *results[-1], plain_tensors(self._objective))
 
 
 class DeviceUpdate:

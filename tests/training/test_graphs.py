@@ -1,6 +1,7 @@
 """Gradients with weights in the type of the computation, and recorded ones: CUDA graphs where there is a GPU."""
 
 import gc
+import weakref
 from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 import nmt
 from nmt.data.batch import Batch
 from nmt.models.build import build
+from nmt.models.layers import Positions
 from nmt.quickstart.embedded_corpus import splits
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import Recipe
@@ -156,6 +158,21 @@ def test_weights_that_got_memory_of_their_own_follow_the_parameters() -> None:
     gradients.begin(batch.num_target_tokens)
     for name, parameter in objective.named_parameters():
         assert torch.equal(gradients._copies[name], parameter)
+
+
+def test_a_recording_keeps_the_code_of_positions_that_a_longer_sentence_replaces() -> None:
+    """A validation may search for a longer sentence, and a graph goes on reading the code at its place in memory."""
+    resolved, data = problem()
+    stream = data.batches(300, 1)
+    objective = new_objective(resolved, data, "fp32")
+    gradients = on_device(objective, stream.use_few_shapes(), Repeated())
+    gradients.begin(1)
+    positions = [module for module in objective.modules() if isinstance(module, Positions)]
+    codes = [weakref.ref(module._code) for module in positions]
+    for module in positions:
+        module.sinusoidal(5000, torch.device("cpu"))
+    assert codes
+    assert all(code() is not None for code in codes)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
