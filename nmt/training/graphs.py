@@ -196,8 +196,8 @@ class DeviceGradients:
 class DeviceUpdate:
     """Clips gradients and changes weights on an accelerator, as one graph if the gradients have graphs.
 
-    A graph needs an optimizer with the option ``capturable`` of PyTorch, whose learning rate can be a tensor; without
-    ``record`` each operation is started. The scaler leaves out an update whose gradient isn't finite.
+    A graph needs an optimizer with the option ``capturable`` of PyTorch, whose learning rate can be a tensor, and that
+    leaves out an update whose gradient isn't finite by itself, as fused ones do. Else each operation is started.
     """
 
     def __init__(
@@ -208,8 +208,9 @@ class DeviceUpdate:
         clip_norm: float,
         record: Recorder | None,
     ) -> None:
-        self._optimizer, self._scaler, self._parameters = optimizer, scaler, parameters
-        self._clip_norm, self._record = clip_norm, record if "capturable" in optimizer.defaults else None
+        self._optimizer, self._scaler, self._parameters, self._clip_norm = optimizer, scaler, parameters, clip_norm
+        reads_scaler = getattr(optimizer, "_step_supports_amp_scaling", False)
+        self._record = record if "capturable" in optimizer.defaults and reads_scaler else None
         self._rate, self._norm = (torch.zeros((), device=parameters[0].device) for _ in range(2))
         self._former: tuple[int, ...] = ()
         self._recorded: dict[tuple[int, ...], Callable[[], None]] = {}
@@ -257,4 +258,5 @@ class DeviceUpdate:
             if not has_changed:
                 raise
             self._record = None
+            self._scaler.update(self._scaler.get_scale())  # else it goes on with the update that wasn't recorded
             warn(f"the change of the weights has no CUDA graph, so updates take longer: {error}".partition("\n")[0])

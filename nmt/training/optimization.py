@@ -43,9 +43,9 @@ class Optimizer(ABC):
             parameters: all but ``matrices``.
             matrices: the weight matrices of layers. Embeddings and the output layer are not among them.
 
-        The trainer sets ``lr`` of each parameter group before an update. If the optimizer has PyTorch's option
-        ``capturable``, a GPU repeats its update as a CUDA graph, and ``lr`` is a tensor there. Checkpoints contain the
-        tensors of the optimizer's state of each parameter, and nothing else of it.
+        The trainer sets ``lr`` of each parameter group before an update. If the optimizer is fused and has PyTorch's
+        option ``capturable``, a GPU repeats its update as a CUDA graph, and ``lr`` is a tensor there. Checkpoints
+        contain the tensors of the optimizer's state of each parameter, and nothing else of it.
         """
 
 

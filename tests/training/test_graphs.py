@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import nmt
 from nmt.data.batch import Batch
@@ -197,6 +198,46 @@ def test_a_repeated_change_of_the_weights_is_that_of_single_operations(optimizer
         found.append([norm.clone(), *(parameter.detach() for parameter in parameters.values())])
     for plain, repeated in zip(*found, strict=True):
         torch.testing.assert_close(plain, repeated, rtol=1e-4, atol=1e-6)
+
+
+class FailsInCapture:
+    """A recorder whose first run of a function works, as beforehand, and whose second one runs out of memory."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+
+    def __call__(self, function: Callable[[], None]) -> Callable[[], None]:
+        function()
+        with mock.patch.object(self.optimizer, "step", side_effect=torch.OutOfMemoryError("no memory")):
+            function()
+        raise AssertionError("the second run can't work")
+
+
+def test_updates_go_on_where_memory_runs_out_while_their_change_is_recorded(capsys: pytest.CaptureFixture[str]) -> None:
+    weight = nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.Adam([weight], fused=True)
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    change = DeviceUpdate(optimizer, scaler, [weight], 1.0, FailsInCapture(optimizer))
+    gradient = torch.empty(3)
+    for update in range(1, 5):
+        scaler.scale(gradient.fill_(0.1))
+        weight.grad = gradient
+        change.apply(0.01)
+        assert optimizer.state[weight]["step"] == update
+        assert scaler.get_scale() == 4.0
+    assert "the change of the weights has no CUDA graph" in capsys.readouterr().err
+
+
+def test_an_optimizer_that_cannot_leave_out_an_update_by_itself_is_not_recorded() -> None:
+    weight, record = nn.Parameter(torch.ones(3)), Repeated()
+    optimizer = torch.optim.NAdam([weight])  # the scaler reads whether the gradient is finite, which a graph can't
+    change = DeviceUpdate(optimizer, constant_scaler(weight.device), [weight], 1.0, record)
+    change._scaler.scale(torch.ones(()))
+    gradient = torch.full((3,), 0.1)
+    for _ in range(3):
+        weight.grad = gradient
+        change.apply(0.01)
+    assert not record.num_recorded
 
 
 def losses_of_training(model: str, precision: Any, graphs: bool, num_updates: int = 12) -> list[float]:
