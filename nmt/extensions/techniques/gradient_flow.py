@@ -127,7 +127,7 @@ def gradient_flow_penalty(loss: Tensor, recorded: list[Recorded]) -> Tensor:
                 own[torch.arange(len(own), device=own.device), end_B] += of_last_WBD[way].float()
             if way:
                 hidden, own, mask = hidden.flip(1), own.flip(1), mask.flip(1)
-            weight_DD = layer.all_weights[way][1]
+            weight_DD = layer.all_weights[way][1].float()  # that of the computation on a GPU
             penalty = penalty + _penalty(hidden, own, mask, weight_DD, layer.nonlinearity)
     return penalty
 

@@ -96,6 +96,17 @@ def test_its_gradient_reaches_the_recurrent_weights_alone_and_mends_them() -> No
     assert penalties[-1] < 0.5 * penalties[0]
 
 
+def test_weights_in_bfloat16_have_about_the_same_penalty() -> None:
+    """On a GPU they have the type of the computation."""
+    torch.manual_seed(5)
+    model, x_BTD, penalties = Reader("tanh", False, False), torch.randn(3, T, 3), []
+    recorded = record_layers(model)
+    for dtype in (torch.float32, torch.bfloat16):
+        recorded.clear()
+        penalties.append(gradient_flow_penalty(model.to(dtype)(x_BTD.to(dtype)), recorded))
+    torch.testing.assert_close(*penalties, rtol=0.05, atol=0)
+
+
 def test_a_layer_that_the_loss_does_not_depend_on_is_refused() -> None:
     model = Reader("tanh", False, False)
     recorded = record_layers(model)
