@@ -184,6 +184,9 @@ class DeviceGradients:
                 reason = "memory ran out" if is_out_of_memory(error) else str(error).partition("\n")[0]
                 missing = f"{len(examples) - len(self._recorded)} of {len(examples)}"
                 warn(f"{missing} shapes of batches have no CUDA graph, so their updates take longer: {reason}")
+        for module in self._objective.modules():
+            if isinstance(module, nn.RNNBase):  # a validation would move weights that graphs read and write
+                module.flatten_parameters = lambda: None  # type: ignore[method-assign]
         release_memory(device)
 
     def _recording(self, batch: Batch, record: Recorder) -> _Recorded:

@@ -308,9 +308,8 @@ class Trainer:
         self._agree()
         if result is None:
             return False
-        self._measured = result
-        self.progress.validation_due = False
-        progress = self.progress
+        self._measured, progress = result, self.progress
+        progress.validation_due = False
         improved = result.beats(progress.best, progress.best_loss)
         if improved:
             progress.best, progress.best_step, progress.best_loss = result.value, progress.step, result.loss
@@ -381,11 +380,9 @@ class Trainer:
             return "the last one of data.stages has ended"
         if p.seconds >= self._limit and p.step:  # a deadline can be over before the first update
             warmup = self.schedule.warmup_steps
-            return (
-                (f"training.max_minutes ({o.max_minutes:g})" if o.max_minutes else "the deadline")
-                + " reached"
-                + (f" before the warm-up of {warmup:,} updates had ended" if p.step < warmup else "")
-            )
+            limit = f"training.max_minutes ({o.max_minutes:g})" if o.max_minutes else "the deadline"
+            early = f" before the warm-up of {warmup:,} updates had ended" if p.step < warmup else ""
+            return f"{limit} reached{early}"
         if o.patience and p.validations_without_gain >= o.patience:
             return f"no gain in {o.patience} validations (training.patience)"
         return self.schedule.end

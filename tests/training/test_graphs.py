@@ -22,6 +22,7 @@ from nmt.recipe.schema import Recipe
 from nmt.training.data import Data, prepare_data
 from nmt.training.events import Event, Updated
 from nmt.training.graphs import DeviceGradients, DeviceUpdate, constant_scaler
+from nmt.training.loss import batch_loss
 from nmt.training.objective import Objective
 from nmt.training.optimization import make_optimizer
 from nmt.training.resolve import resolve
@@ -174,6 +175,28 @@ def test_a_recording_keeps_the_code_of_positions_that_a_longer_sentence_replaces
         module.sinusoidal(5000, torch.device("cpu"))
     assert codes
     assert all(code() is not None for code in codes)
+
+
+def test_a_validation_moves_no_weights_of_recurrent_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuDNN gives weights new memory if the pass before read others, and graphs go on with the old memory."""
+
+    def flatten(layer: nn.RNNBase) -> None:
+        for weight in layer._flat_weights:
+            weight.data = weight.data.clone()
+
+    monkeypatch.setattr(nn.RNNBase, "flatten_parameters", flatten)
+    resolved, data = problem("gru")
+    stream = data.batches(300, 1)
+    objective = new_objective(resolved, data, "bf16")
+    gradients = on_device(objective, stream.use_few_shapes(), Repeated())
+    gradients.begin(1)
+    tensors = [*gradients._originals.values(), *gradients._copies.values()]
+    places = [tensor.data_ptr() for tensor in tensors]
+    batch = next(iter(stream))
+    with torch.no_grad():
+        batch_loss(objective.model, batch)
+    gradients.compute(batch, 0)
+    assert [tensor.data_ptr() for tensor in tensors] == places
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
