@@ -80,7 +80,6 @@ def plan_shaped(
 
     Each sentence goes to the shortest shape that holds it. What doesn't fill a batch goes on to longer shapes where
     that needs less padding than a batch with empty rows. Sentences that no shape holds are left out.
-
     """
     lengths_N2 = np.stack([source_length_N, target_length_N], 1)
     order_N = rng.permutation(len(lengths_N2))

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,7 +105,7 @@ def main() -> None:
                     peaks[mode] = matrix_rate(MODES[mode], device, 256 if options.tiny else 8192)
                 directory = Path(tempfile.mkdtemp(dir=folder))
                 found = measure(recipe, data, MODES[mode], device, directory, warmup, updates)
-                show(name, mode, found, peaks[mode], options.json)
+                show({"recipe": name, "mode": mode, "settings": settings}, found, peaks[mode], options.json)
 
 
 def made_up_data(folder: Path, num_pairs: int) -> list[str]:
@@ -166,8 +167,8 @@ class Measured:
     """Most memory of tensors on a GPU."""
     seconds_before: float
     """For the updates before the clock starts, with the graphs."""
-    mean_loss: float
-    """Of a target token, over all updates."""
+    mean_loss: float | None
+    """Of a target token, over all updates of a recipe."""
 
 
 def measure(
@@ -224,7 +225,7 @@ def measure(
         sum(batch.num_padding for batch in counted) / sum(batch.num_positions for batch in counted),
         torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else 0.0,
         started - began,
-        losses[-1] if losses else float("nan"),
+        losses[-1] if losses else None,
     )
 
 
@@ -291,17 +292,18 @@ def matrix_operations(model: Seq2Seq, batch: Batch) -> int:
     return 6 * work
 
 
-def show(name: str, mode: str, found: Measured, peak: float, as_json: bool) -> None:
+def show(what: dict[str, Any], found: Measured, peak: float, as_json: bool) -> None:
     """One line of the table."""
     share = found.operations_per_second / peak
     if as_json:
-        print(json.dumps({"recipe": name, "mode": mode, **asdict(found), "share_of_peak": share}), flush=True)
+        print(json.dumps(what | asdict(found) | {"share_of_peak": share}, allow_nan=False), flush=True)
         return
     speeds = (
         f"{found.tokens_per_second:,.0f} | {found.updates_per_second:.2f} | {found.operations_per_second / 1e12:.3g}"
     )
-    rest = f"{found.padding:.1%} | {found.megabytes:,.0f} | {found.seconds_before:.1f} s | {found.mean_loss:.5f}"
-    print(f"| {name} | {mode} | {speeds} | {share:.1%} | {rest} |", flush=True)
+    loss = "" if found.mean_loss is None else f"{found.mean_loss:.5f}"
+    rest = f"{found.padding:.1%} | {found.megabytes:,.0f} | {found.seconds_before:.1f} s | {loss}"
+    print(f"| {what['recipe']} | {what['mode']} | {speeds} | {share:.1%} | {rest} |", flush=True)
 
 
 if __name__ == "__main__":
