@@ -113,6 +113,20 @@ def test_gradients_are_those_of_the_plain_computation(num_batches: int, halved: 
     torch.testing.assert_close(gradients_of(objective), expected, rtol=1e-4, atol=1e-7)
 
 
+def test_a_stream_of_few_shapes_goes_on_in_the_middle_of_an_epoch() -> None:
+    _, data = problem()
+    streams = [data.batches(300, 1) for _ in range(2)]
+    for stream in streams:
+        stream.use_few_shapes()
+    count = len(streams[0]) + 10  # in the second epoch
+    for _ in range(count):
+        streams[0].advance()
+    streams[1].load_state_dict(streams[0].state_dict())
+    for first, second, _ in zip(*streams, range(20), strict=False):
+        assert first.shape == second.shape
+        assert torch.equal(first.as_one(), second.as_one())
+
+
 def test_weights_are_converted_once_an_update_and_gradients_are_float32() -> None:
     resolved, data = problem()
     batch = next(iter(data.batches(300, 1)))
