@@ -94,7 +94,7 @@ ROOMS = (
 LIMITS = {
     "core": 1_517,
     "recipe": 1_240,
-    "data": 2_010,
+    "data": 2_009,
     "metrics": 440,
     "models": 2_980,
     "decoding": 1_385,

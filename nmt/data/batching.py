@@ -101,8 +101,8 @@ class BatchStream(ABC):
         """Returns the batch of an epoch that needs most memory under a budget: the longest sentences."""
 
     @abstractmethod
-    def use_few_shapes(self) -> list[Batch]:
-        """Pads all batches to a few shapes, and returns an empty batch of each. Called before the first batch."""
+    def use_few_shapes(self, most: int = MOST_SHAPES) -> list[Batch]:
+        """Pads batches to about ``most`` shapes, and returns an empty batch of each. Called before the first batch."""
 
     @property
     @abstractmethod
@@ -227,10 +227,10 @@ class TrainingBatches(BatchStream):
             planned = plan_batches(source_lengths, target_lengths, self._batch_tokens, rng)
             self._plan += [PlannedBatch(rest[rows], (0, 0, 0)) for rows in planned]
 
-    def use_few_shapes(self) -> list[Batch]:
+    def use_few_shapes(self, most: int = MOST_SHAPES) -> list[Batch]:
         source, target = self._lengths
-        if len(self._plan) > MOST_SHAPES:  # else each batch of an epoch has a shape of its own
-            self._shapes_K2 = choose_shapes(source, target)
+        if len(self._plan) > most:  # else each batch of an epoch has a shape of its own
+            self._shapes_K2 = choose_shapes(source, target, most)
             self._plan_batches()
         shapes = {
             max(shape, (len(rows), int(source[rows].max()), int(target[rows].max()))) for rows, shape in self._plan

@@ -17,7 +17,6 @@ from nmt.core.console import progress_bar, warn
 from nmt.core.cuda_graphs import CudaGraphs, Recorder
 from nmt.core.device import TYPES, random_numbers_kept
 from nmt.data.batch import Batch
-from nmt.data.shapes import MOST_SHAPES
 from nmt.decoding.graphed import plain_tensors
 from nmt.recipe.schema import TrainingOptions
 from nmt.training.distributed import ProcessGroup
@@ -77,8 +76,8 @@ class DeviceGradients:
     Args:
         objective: on its device, in training mode.
         scaler: of the loss.
-        examples: an empty batch of each shape that gets a graph, at most ``MOST_SHAPES`` of them. The operations of
-            other shapes are started one by one.
+        examples: an empty batch of each shape that gets a graph. The operations of other shapes are started one by
+            one.
         record: runs a function and returns what repeats it; by default a CUDA graph.
     """
 
@@ -105,7 +104,7 @@ class DeviceGradients:
         """Room for the sums of the gradients of several batches, which few runs need."""
         self._write_copies = self._convert_weights
         self._one_over_tokens = torch.zeros((), device=self._device)
-        self._examples = sorted(examples, key=lambda batch: batch.num_positions, reverse=True)[:MOST_SHAPES]
+        self._examples = sorted(examples, key=lambda batch: batch.num_positions, reverse=True)
         self._recorded: dict[tuple[int, int, int], _Recorded] = {}
         self.record = (record or CudaGraphs(self._device)) if examples else None
 

@@ -8,6 +8,7 @@ from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.data.batch import Batch
 from nmt.data.batching import BatchStream, TrainingBatches
+from nmt.data.shapes import MOST_SHAPES
 from nmt.recipe.schema import DataOptions, StageOptions
 
 
@@ -107,8 +108,9 @@ class InterleavedBatches(BatchStream):
         batches = (corpus.longest(batch_tokens) for corpus in self._corpora.values())
         return max(batches, key=lambda batch: max(batch.source_BS.shape[1], batch.target_output_BT.shape[1]))
 
-    def use_few_shapes(self) -> list[Batch]:
-        return [batch for corpus in self._corpora.values() for batch in corpus.use_few_shapes()]
+    def use_few_shapes(self, most: int = MOST_SHAPES) -> list[Batch]:
+        each = max(8, most // len(self._corpora))  # with fewer, a fifth of the positions would be padding
+        return [batch for corpus in self._corpora.values() for batch in corpus.use_few_shapes(each)]
 
     @property
     def num_positions(self) -> int:

@@ -77,6 +77,13 @@ def shares_of(batches: InterleavedBatches, count: int) -> dict[str, float]:
     return {name: each / tokens.total() for name, each in tokens.items()}
 
 
+def test_corpora_divide_the_few_shapes_of_a_run(stream: Any) -> None:
+    batches = stream()
+    shapes = {batch.shape for batch in batches.use_few_shapes(24)}
+    assert 8 < len(shapes) <= 24
+    assert {batch.shape for batch in itertools.islice(batches, 300)} <= shapes
+
+
 def test_a_stage_counts_its_shares_anew(stream: Any) -> None:
     """Otherwise it would make up for the other weights of the stage before."""
     stages = [
