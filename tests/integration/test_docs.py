@@ -211,6 +211,12 @@ def test_what_is_not_run_is_still_there() -> None:
     assert [pattern for pattern in NOT_RUN if not any(re.search(pattern, line) for line in lines)] == []
 
 
+def test_the_navigation_of_the_site_has_each_page() -> None:
+    navigation = re.findall(r'"([\w/.-]+\.md)"', (ROOT / "zensical.toml").read_text("utf-8"))
+    docs = ROOT / "docs"
+    assert sorted(navigation) == sorted(page.relative_to(docs).as_posix() for page in docs.rglob("*.md"))
+
+
 def test_lines_of_prose_have_at_most_140_characters() -> None:
     """Other than code, tables and pictures."""
     for page in [*DOCS, "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "recipes/README.md"]:
