@@ -99,7 +99,7 @@ LIMITS = {
     "models": 2_980,
     "decoding": 1_385,
     "tasks": 223,
-    "training": 4_043,
+    "training": 4_042,
     "alignment": 1_018,
     "jobs": 262,
     "translation": 1_703,

@@ -181,7 +181,7 @@ class ConsoleSink:
                     say(f"resumed at step {step}")
             case Updated():
                 self._show(event)
-            case EpochEnded():
+            case EpochEnded() if silent_for() >= 5.0:  # one of a short text takes a second
                 say(f"{clock}  epoch {event.epoch} done at step {step}, padding {event.padding:.1%}")
             case StageBegan():
                 say(f"{clock}  stage {event.stage} begins after step {step}")

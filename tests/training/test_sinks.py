@@ -20,7 +20,7 @@ from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.metrics.degenerate import DegenerateCount
 from nmt.training import sinks
-from nmt.training.events import Event, Observed, Saved, Started, TrainingLoss, Updated, Validated
+from nmt.training.events import EpochEnded, Event, Observed, Saved, Started, TrainingLoss, Updated, Validated
 from nmt.training.run import train
 from nmt.training.sinks import ConsoleSink, clock_text, duration_text, fraction_done, open_sinks
 
@@ -112,6 +112,20 @@ def test_a_log_file_gets_lines_after_ever_longer_silences(
         "  4:20  step 52 of 40,000, epoch 3: loss 3.250, 4,321 tokens/s, about 55 h 29 min left",
         "  7:20  step 88 of 40,000, epoch 3: loss 3.250, 4,321 tokens/s, about 55 h 26 min left",
     ]
+
+
+def test_short_epochs_give_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(console.time, "monotonic", lambda: now)
+    with ExitStack() as stack:
+        show = ConsoleSink(stack)
+        say("begins")
+        for epoch in range(1, 15):
+            now += 1
+            show(EpochEnded(step=10 * epoch, seconds=epoch, epoch=epoch, padding=0.1))
+    assert re.findall(r"epoch (\d+) done", capsys.readouterr().err) == ["5", "10"]
 
 
 def test_the_score_is_shown_beside_the_one_that_is_expected(capsys: pytest.CaptureFixture[str]) -> None:
