@@ -211,7 +211,7 @@ class Prepared:
         say(
             f"model: {encoder['type']} of width {model.width}; there is time for about {num_updates:,} updates "
             f"({60 / model.update:,.0f} updates a minute){wide}\ntraining: {recipe.training.optimizer['type']}, about "
-            f"{num_updates / epoch:.0f} epochs"
+            f"{num_updates / epoch:.1f} epochs"
             + (f"; dropout {encoder['dropout']}" if "dropout" in encoder else "")
             + "".join(f"\n{reason}" for reason in reasons)
         )
