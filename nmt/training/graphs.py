@@ -185,7 +185,8 @@ class DeviceGradients:
                 warn(f"{missing} shapes of batches have no CUDA graph, so their updates take longer: {reason}")
         for module in self._objective.modules():
             if isinstance(module, nn.RNNBase):  # a validation would move weights that graphs read and write
-                module.flatten_parameters = lambda: None  # type: ignore[method-assign]
+                # bool() does nothing, and unlike a lambda it can be pickled with the model.
+                module.flatten_parameters = bool  # type: ignore[assignment, method-assign]
         release_memory(device)
 
     def _recording(self, batch: Batch, record: Recorder) -> _Recorded:

@@ -1,6 +1,7 @@
 """Gradients with weights in the type of the computation, and recorded ones: CUDA graphs where there is a GPU."""
 
 import gc
+import pickle
 import weakref
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -211,6 +212,8 @@ def test_a_validation_moves_no_weights_of_recurrent_layers(monkeypatch: pytest.M
         batch_loss(objective.model, batch)
     gradients.compute(batch, 0)
     assert [tensor.data_ptr() for tensor in tensors] == places
+    copied = pickle.loads(pickle.dumps(objective.model))
+    torch.testing.assert_close([*copied.parameters()], [*objective.model.parameters()], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
