@@ -184,8 +184,7 @@ class DeviceGradients:
                 missing = f"{len(examples) - len(self._recorded)} of {len(examples)}"
                 warn(f"{missing} shapes of batches have no CUDA graph, so their updates take longer: {reason}")
         for module in self._objective.modules():
-            if isinstance(module, nn.RNNBase):  # a validation would move weights that graphs read and write
-                # bool() does nothing, and unlike a lambda it can be pickled with the model.
+            if isinstance(module, nn.RNNBase):  # a validation would move weights of graphs; a lambda can't be pickled
                 module.flatten_parameters = bool  # type: ignore[assignment, method-assign]
         release_memory(device)
 
