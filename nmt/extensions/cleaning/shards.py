@@ -53,7 +53,7 @@ def clean_shards(
             total[name] += result[name]
         for name, counts in result["removed"].items():
             total["removed"].setdefault(name, Counter()).update(counts)
-        if result.get("num_earlier", 0) < sum(map(len, earlier.get(shard.name, NO_HASHES))):
+        if "num_earlier" in result and result["num_earlier"] < sum(map(len, earlier.get(shard.name, NO_HASHES))):
             warn(f"{shard.output} has pairs of a shard that came later: delete the folder and clean once more.")
     return total
 
