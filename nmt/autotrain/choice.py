@@ -197,7 +197,8 @@ def measure_speed(recipe: Recipe, data: Data) -> float:
     seed_everything(recipe.seed)
     model = make_model(recipe, data.vocabularies, is_new=False).to(device)  # any weights take as long
     objective = Objective(model, recipe.training, pick_precision(recipe.training.precision, device), data.techniques)
-    batches = data.batches(BATCH_TOKENS if (size := recipe.training.batch_tokens) == "auto" else size, recipe.seed)
+    batch_tokens = recipe.training.batch_tokens
+    batches = data.batches(BATCH_TOKENS if batch_tokens == "auto" else batch_tokens, recipe.seed)
     with tempfile.TemporaryDirectory(prefix="nmt-trial-") as scratch:
         trainer = Trainer(recipe, objective, batches, None, Path(scratch))
         model.train()

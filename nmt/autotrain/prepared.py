@@ -72,12 +72,12 @@ class Request:
     def __post_init__(self) -> None:
         if self.minutes is not None and not 0 < self.minutes < math.inf:
             raise UserError(f"minutes is {self.minutes:g}.", "Give a positive number, or none.")
-        if others := [key for key in self.overrides if key.split(".")[:2] in OWN_KEYS]:
-            raise UserError(f"{others[0]} is chosen by the command.", "Leave it out, or name a recipe, not text.")
         first = self.texts[0] if self.texts else Path()
         if first.suffix in (".yaml", ".yml") or (not first.exists() and first.as_posix() in shipped_recipes()):
             remedy = "Name its folder by -o, and minutes by --set training.max_minutes=M."
             raise UserError(f"{first} is a recipe, which is trained without text beside it.", remedy)
+        if others := [key for key in self.overrides if key.split(".")[:2] in OWN_KEYS]:
+            raise UserError(f"{others[0]} is chosen by the command.", "Leave it out, or name a recipe, not text.")
 
     @cached_property
     def trained(self) -> Recipe:
@@ -146,9 +146,8 @@ class Prepared:
         }  # fmt: skip
         if self.texts.synthetic:
             # Whole paths: a file of the same name in the current folder would be preferred.
-            real, more = ({"name": name, "source": str(self.folder / f"{name}.{source}"),
-                           "target": str(self.folder / f"{name}.{target}")}
-                          for name in ("train", "synthetic"))  # fmt: skip
+            paths = map(self.folder.joinpath, ("train", "synthetic"))
+            real, more = ({"name": p.name, "source": f"{p}.{source}", "target": f"{p}.{target}"} for p in paths)
             weight = round(min(WEIGHT, len(self.texts.synthetic) / len(self.texts.train)), 3)
             values["data"]["corpora"] = [real, more | {"weight": weight, "tag": None if request.start else TAG}]
         if start := request.start:

@@ -52,7 +52,7 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
     """
     directory = ModelDirectory(output or request.default_output)
     if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise UserError("Text is prepared and trained on in one process.", "Start its recipe.yaml with torchrun.")
+        raise UserError("Text is trained on in one process.", "Start one, or the recipe.yaml of a run with torchrun.")
     if resume:
         return _resume(directory, request, on_event)
     if request.start:
@@ -63,7 +63,7 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
         raise UserError(f"{text} has the text that was given, and would be written.", "Name another folder with -o.")
     with directory.writing():
         if directory.recipe.exists():
-            raise UserError(f"{output} holds a run already.", "Continue it by --resume, or name another one with -o.")
+            raise UserError(f"{output} holds a run already.", "Continue it by --resume, or name another folder by -o.")
         if os.path.lexists(text) and not unfinished.exists() and not (text.is_dir() and not any(text.iterdir())):
             raise UserError(f"{text} exists, and would be written.", "Name another folder with -o.")
         unfinished.touch()

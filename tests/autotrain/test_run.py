@@ -447,6 +447,7 @@ def test_the_minutes_of_a_command_include_its_imports(run_nmt: RunNmt, monkeypat
         (["EN", "DE", "--dry-run", "--resume"], "is for a new run"),
         (["EN", "DE", "--from", "x", "-o", "run"], "x is not a model directory"),
         (["multi30k/luong", "runs/luong"], "multi30k/luong is a recipe"),
+        (["own.yaml", "EN", "--set", "data.root=x", "-o", "run"], "own.yaml is a recipe"),
     ],
 )
 def test_what_cannot_be_trained_on_is_refused(
