@@ -134,7 +134,7 @@ class InterleavedBatches(BatchStream):
         self._total = state.get("tokens", 0)
         self.epoch = self._total // self._epoch_tokens
         self._begin(stages.index(last) if last in stages else 0)
-        if last not in (None, self.stage):
+        if last not in (None, "all", self.stage):  # the stage of a run without data.stages is "all"
             warn(f"data.stages lacks {last!r}, in which the run was: going on with the first one, {self.stage!r}.")
         if last == self.stage:
             self._began |= {name: tuple(old["began"]) for name, old in before.items()}

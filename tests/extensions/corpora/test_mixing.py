@@ -191,6 +191,8 @@ def test_a_corpus_that_is_new_begins_and_one_that_is_gone_is_told(
     assert batches._corpora["a"].place == before._corpora["a"].place
     batches.load_state_dict(state | {"stage": "renamed"})
     assert "lacks 'renamed', in which the run was" in " ".join(capsys.readouterr().err.split())
+    stream([StageOptions(name="added", corpora={"a": 1})]).load_state_dict(state)
+    assert "data.stages" not in capsys.readouterr().err, "a run without stages gets some"
     # From one corpus to several, and back.
     single = batches._corpora["a"]
     batches.load_state_dict(single.state_dict())
