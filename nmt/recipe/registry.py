@@ -204,7 +204,7 @@ def hooks(name: str) -> list[Any]:
         try:
             found.append(entry.load())
         except Exception as error:  # whatever the package does when it is imported
-            problem = f"{entry.value}, which is attached to nmt.hooks.{name}, can't be imported: {error}."
+            problem = f"{entry.value}, which is attached to nmt.hooks.{name}, can't be imported: {error!r}."
             raise UserError(problem, "Update or uninstall the package that it belongs to.") from error
     return found
 
