@@ -89,8 +89,8 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
     output, minutes = directory.path, request.minutes
     root, has_recipe = (output / "text").absolute(), directory.recipe.exists()
     if not has_recipe or not root.is_dir():
-        remedy = f"Put its folder {root} back, or name its recipe.yaml in place of text." if has_recipe else None
-        raise UserError(f"{output} holds no run that can be resumed.", remedy or "Leave out --resume.")
+        back = f"Put its folder {root} back, or name its recipe.yaml in place of text."
+        raise UserError(f"{output} holds no run that can be resumed.", back if has_recipe else "Leave out --resume.")
     recipe = load_recipe(directory.recipe)
     (output / UNFINISHED).unlink(missing_ok=True)
     start = recipe.training.finetune_from

@@ -189,7 +189,7 @@ def provided(name: str, purpose: str) -> Any:
     """
     for entry in entry_points_in("nmt.provides"):
         if entry.name == name:
-            return entry.load()
+            return _loaded(entry)
     raise UserError(
         f"{purpose} needs an extension of nmt that provides {name!r}, which is not installed.",
         "Install nmt again to have all extensions, or leave it out.",
@@ -197,22 +197,22 @@ def provided(name: str, purpose: str) -> Any:
 
 
 def hooks(name: str) -> list[Any]:
-    """Returns the functions that extensions and other packages have attached to an event, by entry points of
-    ``nmt.hooks.NAME``. Raises UserError if one can't be imported."""
-    found = []
-    for entry in entry_points_in(f"nmt.hooks.{name}"):
-        try:
-            found.append(entry.load())
-        except Exception as error:  # whatever the package does when it is imported
-            problem = f"{entry.value}, which is attached to nmt.hooks.{name}, can't be imported: {error!r}."
-            raise UserError(problem, "Update or uninstall the package that it belongs to.") from error
-    return found
+    """Returns the functions that packages have attached to an event, by entry points of ``nmt.hooks.NAME``."""
+    return [_loaded(entry) for entry in entry_points_in(f"nmt.hooks.{name}")]
+
+
+def _loaded(entry: EntryPoint) -> Any:
+    """Imports what an entry point names; raises UserError if it can't be imported."""
+    try:
+        return entry.load()
+    except Exception as error:  # whatever the package does when it is imported
+        problem = f"{entry.value}, which is attached to {entry.group}, can't be imported: {error!r}."
+        raise UserError(problem, "Update or uninstall the package that it belongs to.") from error
 
 
 @cache
 def _installed(kind: str | None) -> tuple[Row, ...]:
-    """Imports the components of a kind of installed packages; a broken package gives a warning and is left out. The
-    kind None stands for components whose base classes tell it."""
+    """Imports the components of a kind, or those whose base class tells it (None); a broken one gives a warning."""
     rows = []
     for entry in entry_points_in(f"{GROUP}.{kind.replace(' ', '_')}" if kind else GROUP):
         distribution = entry.dist.name if entry.dist is not None else ""

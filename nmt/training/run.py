@@ -162,7 +162,7 @@ def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[int 
         with suppress(UserError):  # its weights are used wherever they fit
             recipes = resolve(ModelDirectory(start).recipe), recipe
             old, now = (r.model_dump(mode="json", include={"model"}, exclude={"model": {"vectors"}}) for r in recipes)
-            if other := "; ".join(c for rule, c in _changes(Recipe.model_fields, old, now) if rule is OnResume.FIXED):
+            if other := "; ".join(c for how, _, c in _changes(Recipe.model_fields, old, now) if how is OnResume.FIXED):
                 warn(f"the model differs from that of {start}, whose weights it takes where they fit: {other}.")
     return recipe.training.batch_tokens, None
 
@@ -205,8 +205,8 @@ def _compared(recipe: Recipe, directory: ModelDirectory) -> int | Literal["auto"
     now = with_training(recipe, batch_tokens=batch_tokens, finetune_from=start).model_dump(mode="json")
     # With other values, pairs would be held out that were trained on.
     dividing = ("seed", "data.valid", "data.hold_out") if recipe.data.valid is None else ()
-    for rule, change in _changes(Recipe.model_fields, before.model_dump(mode="json"), now):
-        changes[OnResume.FIXED if change.partition(" ")[0] in dividing else rule].append(change)
+    for rule, key, change in _changes(Recipe.model_fields, before.model_dump(mode="json"), now):
+        changes[OnResume.FIXED if key in dividing else rule].append(change)
     if changes[OnResume.FIXED]:
         raise UserError(
             f"{directory} holds a run that can't be resumed with this recipe: {'; '.join(changes[OnResume.FIXED])}.",
@@ -223,15 +223,15 @@ def _changes(
     now: Mapping[str, Any],
     prefix: str = "",
     rule: OnResume = OnResume.FREE,
-) -> Iterator[tuple[OnResume, str]]:
-    """Yields the differences between two groups of options, each with the rule for resuming."""
+) -> Iterator[tuple[OnResume, str, str]]:
+    """Yields the differences between two groups of options: the rule for resuming, the key, and a text."""
     for key in dict.fromkeys((*now, *before)) if before.get("type") == now.get("type") else ["type"]:
         old, new, field = before.get(key), now.get(key), fields.get(key, FieldInfo())
         own = next((mark for mark in field.metadata if isinstance(mark, OnResume)), rule)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from _changes(_fields_inside(field, new), old, new, f"{prefix}{key}.", own)
         elif old != new:
-            yield own, f"{prefix}{key} is {new!r}, was {old!r}"
+            yield own, prefix + key, f"{prefix}{key} is {new!r}, was {old!r}"
 
 
 def _fields_inside(field: FieldInfo, value: Mapping[str, Any]) -> Mapping[str, FieldInfo]:

@@ -70,6 +70,8 @@ def test_a_hook_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(registry, "entry_points_in", lambda group: [broken])
     with pytest.raises(UserError, match=r"no_such_module:function, which is attached to .*ModuleNotFoundError"):
         registry.hooks("training_ended")
+    with pytest.raises(UserError, match="no_such_module:function"):
+        registry.provided("mine", "an option")
 
 
 @pytest.mark.slow
