@@ -1,7 +1,6 @@
 """``nmt compare`` and ``nmt inspect lengths``."""
 
 from dataclasses import dataclass
-from os.path import isfile
 from pathlib import Path
 from typing import Annotated
 
@@ -87,7 +86,7 @@ def compare(
     check_standard_input(*files)
     if options.html is not None and str(options.html) != STANDARD_STREAM:
         check_target(options.html)  # before the work
-        if options.html.exists() and any(isfile(file) and options.html.samefile(file) for file in files):
+        if options.html.exists() and any(Path(file).is_file() and options.html.samefile(file) for file in files):
             raise UserError(f"{options.html} is one of the texts, which would be lost.", "Name another file.")
     with progress_bar("comparing", None):
         found = run(

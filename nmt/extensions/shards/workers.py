@@ -145,7 +145,8 @@ class LocalExecutor(Executor):
 
     def __init__(self, options: Any, num_workers: int | None, device: str, cores_each: int) -> None:
         available = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-        cores = int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0] or len(available))  # of the outermost loop
+        given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # of the outermost of nested loops
+        cores = int(given) if given.isdecimal() else len(available)
         self.num_workers = num_workers or num_gpus(device) or max(1, cores // cores_each)
         self._num_threads = max(1, cores // self.num_workers)
 

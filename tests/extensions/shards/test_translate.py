@@ -28,6 +28,10 @@ def test_a_worker_counts_lines_from_the_beginning_of_the_file(
 def test_workers_share_the_threads_that_openmp_was_given(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", given)
     assert LocalExecutor(None, None, "cpu", 1).num_workers == 2
+    monkeypatch.setenv("OMP_NUM_THREADS", "auto")  # OpenMP takes no notice of it
+    num_workers = LocalExecutor(None, None, "cpu", 1).num_workers
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert LocalExecutor(None, None, "cpu", 1).num_workers == num_workers
 
 
 def test_several_processes_take_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
