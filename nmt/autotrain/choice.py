@@ -109,16 +109,13 @@ class Encoded:
 
     num_tokens: int
     """Target tokens of the whole text."""
+    epoch: float
+    """Updates of an epoch by the longer side of each pair, which fills a batch; at least one."""
     max_length: int
     """Pieces of the longest sentences that are trained on: all but the longest hundredth, within :data:`MAX_LENGTH`."""
     pairs: Pairs
     """Some pairs that are no longer."""
     seconds: float = field(default=0.0, compare=False)  # in which training will encode the whole text
-
-    @property
-    def epoch(self) -> float:
-        """Updates of an epoch: at least one, however short the text is."""
-        return max(1.0, self.num_tokens / BATCH_TOKENS)
 
     def dropout(self, num_updates: int) -> float:
         """Returns the dropout for a number of updates."""
@@ -134,10 +131,11 @@ class Encoded:
         begun, some = time.monotonic(), pairs[:: max(1, len(pairs) // NUM_ENCODED)]
         lengths = _lengths(some, vocabularies)
         num_tokens = sum(target + 1 for _, target in lengths) * len(pairs) // len(some)
+        epoch = max(1.0, sum(map(max, lengths)) * len(pairs) / len(some) / BATCH_TOKENS)
         longest = sorted(map(max, lengths))
         max_length = min(max(longest[int(0.99 * (len(longest) - 1))], MAX_LENGTH[0]), MAX_LENGTH[1])
         kept = [pair for pair, length in zip(some, lengths, strict=True) if min(length) and max(length) <= max_length]
-        encoded = cls(num_tokens, max_length, kept, (time.monotonic() - begun) * len(pairs) / len(some))
+        encoded = cls(num_tokens, epoch, max_length, kept, (time.monotonic() - begun) * len(pairs) / len(some))
         return encoded if kept else replace(encoded, pairs=encoded.fitting(pairs, vocabularies))
 
 

@@ -15,7 +15,6 @@ from fixture_types import RunNmt
 
 import nmt
 from nmt.autotrain.choice import (
-    BATCH_TOKENS,
     RECURRENT,
     TRANSFORMERS,
     Encoded,
@@ -235,9 +234,16 @@ def test_a_vocabulary_of_a_long_text_is_learned_from_some_of_it_and_spells_the_r
 
 
 def test_dropout_grows_with_the_epochs_from_none() -> None:
-    encoded = Encoded(num_tokens=100 * BATCH_TOKENS, max_length=150, pairs=[])
+    encoded = Encoded(num_tokens=1, epoch=100, max_length=150, pairs=[])
     assert [encoded.dropout(100 * epochs) for epochs in (2, 8, 20, 40)] == [0.0, 0.1, 0.2, 0.3]
-    assert Encoded(num_tokens=100, max_length=150, pairs=[]).dropout(4) == 0.0, "an epoch is an update or more"
+
+
+def test_an_epoch_has_the_updates_that_the_longer_side_of_the_pairs_fills() -> None:
+    vocabularies, _ = learn_vocabulary([("狗", "犬")])  # of characters, so that an epoch is an update or more
+    assert Encoded.read([("狗", "犬")], vocabularies).dropout(4) == 0.0
+    long, short = "狗" * 100, "犬" * 50
+    for pair in ((long, short), (short, long)):
+        assert Encoded.read([pair] * 2048, vocabularies).epoch == pytest.approx(100, abs=3)
 
 
 @pytest.mark.parametrize(("seconds", "is_known", "minutes"), [(0.1, True, 1.0), (2.0, False, 1.0), (30.0, False, None)])
