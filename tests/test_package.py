@@ -105,7 +105,7 @@ LIMITS = {
     "translation": 1_703,
     "plotting": 892,
     "evaluation": 153,
-    "autotrain": 1_003,
+    "autotrain": 1_004,
     "api": 168,
     "quickstart": 207,
     "cli": 1_801,

@@ -5,7 +5,6 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
 
 from nmt.autotrain.texts import Pairs
 from nmt.core.text import UNSPACED
@@ -47,9 +46,11 @@ def hold_out(
     order = [group for group in dict.fromkeys(own) if group not in known]
     random.Random(seed).shuffle(order)
     sizes = Counter(groups)
-    small = [group for group in order if sizes[group] <= max(1, wanted // 10)]
-    num_before = accumulate((sizes[group] for group in small), initial=0)
-    candidates = {group for group, number in zip(small, num_before, strict=False) if number < CANDIDATES * wanted}
+    candidates, num_pairs = set[int](), 0
+    for group in order:
+        if sizes[group] <= max(1, wanted // 10) and num_pairs < CANDIDATES * wanted:
+            candidates.add(group)
+            num_pairs += sizes[group]
     for side in (0, 1):
         numbered = [(group, key[side]) for group, key in zip(groups, keys, strict=True)]
         near = near_copies([each for each in numbered if each[0] in candidates], numbered)
