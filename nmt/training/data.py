@@ -1,7 +1,8 @@
 """The text of a run: its vocabularies, its encoded training pairs, and its validation sets."""
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, product
 from pathlib import Path
@@ -185,7 +186,7 @@ def prepare_data(
             tags = ", ".join(symbols_of(options.corpora)[0])
             warn(f"{valid_text.name}: source lines have no tag, with which all training lines begin: {tags}.")
     else:
-        parts[0], held_out = _hold_out(recipe, train_texts[0], encoded[0])
+        parts, held_out = _hold_out(recipe, train_texts, encoded)
     for technique, part in product(techniques.values(), parts):
         technique.setup_text(part.corpus, part.held_out)
     return Data(vocabularies, parts, held_out, options, task, texts, techniques)
@@ -224,23 +225,39 @@ def _annotations(
     return of_corpora or [[annotations for annotations in by_technique.values() if annotations]]
 
 
-def _hold_out(recipe: Recipe, text: ParallelText, corpus: EncodedCorpus) -> tuple[TrainingPairs, ValidationSet]:
-    """Divide a corpus, by chance, into pairs for training and some for validation."""
-    size = min(recipe.data.hold_out, int(len(corpus) * MAX_HELD_OUT))
-    if size < 1:
+def _hold_out(
+    recipe: Recipe, texts: Sequence[ParallelText], corpora: Sequence[EncodedCorpus]
+) -> tuple[list[TrainingPairs], ValidationSet]:
+    """Holds out some pairs of the first corpus, by chance, for validation: none that it has twice. Their copies in the
+    other corpora, in either direction, aren't trained on, either."""
+    size = min(recipe.data.hold_out, int(len(corpora[0]) * MAX_HELD_OUT))
+    rows = np.sort(np.random.default_rng(recipe.seed).choice(len(corpora[0]), size, replace=False))
+    drawn = validation_set(texts[0].untagged, corpora[0], rows)
+    pairs = set(map(frozenset, zip(drawn.sources, drawn.references, strict=True)))
+    found = [_rows_of(pairs, *each) for each in zip(texts, corpora, strict=True)]
+    held_out = {pair for pair, count in Counter(found[0].values()).items() if count == 1}
+    if not held_out:
         raise UserError(
-            f"{len(corpus)} sentence pairs are too few to hold some out for validation.",
+            f"{len(corpora[0])} sentence pairs are too few, or repeated too often, to hold some out for validation.",
             "Name a validation split with data.valid; in Python, give pairs as valid=.",
         )
-    held_out = np.sort(np.random.default_rng(recipe.seed).choice(len(corpus), size, replace=False))
-    say(f"no validation split: {size} training pairs are held out")
-    return TrainingPairs(corpus, held_out), validation_set(text, corpus, held_out)
+    repeated = f", none of {size - len(held_out)} that occur again" if len(held_out) < size else ""
+    say(f"no validation split: {len(held_out)} training pairs are held out{repeated}")
+    of_each = [np.array([row for row, pair in each.items() if pair in held_out], np.int64) for each in found]
+    return list(map(TrainingPairs, corpora, of_each)), validation_set(texts[0], corpora[0], of_each[0])
+
+
+def _rows_of(pairs: Container[frozenset[str]], text: ParallelText, corpus: EncodedCorpus) -> dict[int, frozenset[str]]:
+    """Returns those of the pairs that a corpus has, in one direction or the other, by its rows."""
+    found = {line: pair for line, sides in enumerate(text.untagged) if (pair := frozenset(sides)) in pairs}
+    rows = np.flatnonzero(np.isin(corpus.lines, list(found)))
+    return {row: found[line] for row, line in zip(rows.tolist(), corpus.lines[rows].tolist(), strict=True)}
 
 
 def validation_set(text: ParallelText, corpus: EncodedCorpus, indices: npt.NDArray[np.int64]) -> ValidationSet:
     """Returns the chosen pairs, with their text read from the lines they stand on. ``indices``: ascending."""
     positions = set(corpus.lines[indices].tolist())
-    kept = [pair for line, pair in enumerate(islice(text, max(positions) + 1)) if line in positions]
+    kept = [pair for line, pair in enumerate(islice(text, max(positions, default=-1) + 1)) if line in positions]
     return ValidationSet(corpus, indices, [source for source, _ in kept], [target for _, target in kept])
 
 

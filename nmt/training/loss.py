@@ -209,17 +209,8 @@ def token_loss(
         weight_VD, bias_V = weight_VD.index_select(0, class_C), bias_V.index_select(0, class_C) + added_C
         target_N = torch.searchsorted(class_C, target_N)
         share_V = added_C.exp() / len(output.weight_VD)  # of the words that a class stands for
-    smoothed, nll = _linear_cross_entropy(
-        features_NPD,
-        weight_VD,
-        bias_V,
-        target_N,
-        None if leaves_out else real_N,
-        smoothing,
-        logits_losses,
-        share_V,
-    )
-    return TokenLoss(smoothed, nll)
+    positions = features_NPD, weight_VD, bias_V, target_N, None if leaves_out else real_N
+    return TokenLoss(*_linear_cross_entropy(*positions, smoothing, logits_losses, share_V))
 
 
 def _leaves_out_padding(target_BT: Tensor) -> bool:

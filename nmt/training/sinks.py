@@ -14,18 +14,8 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
 from nmt.metrics.table import score_text
 from nmt.recipe.registry import provided
-from nmt.training.events import (
-    EpochEnded,
-    Event,
-    Observed,
-    Sample,
-    Sink,
-    StageBegan,
-    Started,
-    Updated,
-    Validated,
-    Warned,
-)
+from nmt.training import events
+from nmt.training.events import Event, Sample, Sink
 from nmt.training.validation import OBSERVERS
 
 SILENCE = (20.0, 60.0, 180.0)
@@ -67,7 +57,7 @@ def metrics_file(path: Path) -> Sink:
 
     def write(event: Event) -> None:
         with explained(path):
-            if isinstance(event, Started):
+            if isinstance(event, events.Started):
                 _drop_lines_after(path, event, "valid")
                 path.touch()
             if event.name:
@@ -93,7 +83,7 @@ def _lines_of(path: Path) -> list[str]:
         return file.readlines()
 
 
-def _drop_lines_after(path: Path, start: Started, of_validation: str) -> None:
+def _drop_lines_after(path: Path, start: events.Started, of_validation: str) -> None:
     """Leaves the lines of a log that are valid for a run that continues from ``start``.
 
     ``of_validation``: the event that a validation writes there, which it writes anew if it is repeated.
@@ -105,7 +95,7 @@ def _drop_lines_after(path: Path, start: Started, of_validation: str) -> None:
             file.writelines(kept)
 
 
-def _is_before(line: str, start: Started, of_validation: str) -> bool:
+def _is_before(line: str, start: events.Started, of_validation: str) -> bool:
     try:
         event = parse_object(line)
         is_repeated = start.validation_due and event["event"] == of_validation and event["step"] == start.step
@@ -118,12 +108,12 @@ def sample_files(folder: Path) -> Sink:
     """Returns a sink that writes the sample translations of each validation to ``samples/step-NNNNNN.txt``."""
 
     def write(event: Event) -> None:
-        if isinstance(event, Started):
+        if isinstance(event, events.Started):
             for path in folder.glob("step-*.txt"):
                 number = path.stem.removeprefix("step-")
                 if number.isdecimal() and int(number) > event.step:
                     path.unlink()
-        elif isinstance(event, Validated) and event.samples:
+        elif isinstance(event, events.Validated) and event.samples:
             path = folder / f"step-{event.step:06d}.txt"
             with explained(path):
                 folder.mkdir(exist_ok=True)
@@ -148,9 +138,9 @@ def observation_file(directory: ModelDirectory, name: str) -> Sink:
 
     def write(event: Event) -> None:
         with explained(path):
-            if isinstance(event, Started):
+            if isinstance(event, events.Started):
                 _drop_lines_after(path, event, name)
-            elif isinstance(event, Observed) and event.observer == name:
+            elif isinstance(event, events.Observed) and event.observer == name:
                 lines = [*_lines_of(path), _line(event, name)]
                 while len(lines) > MAX_OBSERVATIONS:
                     steps = [parse_object(line)["step"] for line in lines]
@@ -165,7 +155,7 @@ class ConsoleSink:
     """Shows a run: messages, and the latest update as a bar on a terminal, in a log file as a line now and then."""
 
     _bar: Bar
-    _run: Started
+    _run: events.Started
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self._stack, self._num_lines = stack, 0
@@ -173,31 +163,31 @@ class ConsoleSink:
     def __call__(self, event: Event) -> None:
         clock, step = clock_text(event.seconds), event.step
         match event:
-            case Started():
+            case events.Started():
                 self._run = event
                 ends = bool(event.total_steps or event.max_minutes)
                 self._bar = self._stack.enter_context(progress_bar("training", 1.0 if ends else None))
                 if step:
                     say(f"resumed at step {step}")
-            case Updated():
+            case events.Updated():
                 self._show(event)
-            case EpochEnded() if silent_for() >= 5.0:  # one of a short text takes a second
+            case events.EpochEnded() if silent_for() >= 5.0:  # one of a short text takes a second
                 say(f"{clock}  epoch {event.epoch} done at step {step}, padding {event.padding:.1%}")
-            case StageBegan():
+            case events.StageBegan():
                 say(f"{clock}  stage {event.stage} begins after step {step}")
-            case Validated():
+            case events.Validated():
                 of_end = " ({:.0f} expected at the end)"  # a bar has no room for it
                 score = f"{self._scored(event.metric, event.score, of_end)}, " if event.score is not None else ""
                 best = "  (best)" if event.best else ""
                 say(f"{clock}  step {step}: validation {score}loss {event.loss:.3f}{best}")
-            case Warned() if event.message:
+            case events.Warned() if event.message:
                 warn(event.message)
 
     def _scored(self, metric: str, score: float, expected: str = " of {:.0f}") -> str:
         at_the_end = self._run.expected_score
         return score_text(metric, score) + ("" if at_the_end is None else expected.format(at_the_end))
 
-    def _show(self, event: Updated) -> None:
+    def _show(self, event: events.Updated) -> None:
         done = fraction_done(self._run, event)
         if draws_bars():
             text = f"epoch {event.epoch + 1}  loss {event.loss:.3f}"
@@ -219,7 +209,7 @@ class ConsoleSink:
             )
 
 
-def fraction_done(run: Started, now: Event) -> float | None:
+def fraction_done(run: events.Started, now: Event) -> float | None:
     """Returns the fraction of a run that is done, by the nearest limit; None without a limit."""
     fractions = [now.step / run.total_steps] if run.total_steps else []
     fractions += [now.seconds / (60 * run.max_minutes)] if run.max_minutes else []

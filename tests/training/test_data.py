@@ -36,6 +36,33 @@ def test_without_validation_pairs_some_are_held_out(
     assert set(samples) <= set(tiny_pairs)
 
 
+def test_no_copy_of_a_pair_that_is_held_out_is_trained_on(
+    make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither in the same corpus nor in another one, in either direction."""
+    lines = [(f"satz nummer {n % 70}", f"sentence number {n % 70}") for n in range(100)]  # 40 of them occur once
+    for side, language in enumerate(("de", "en")):
+        (tmp_path / f"a.{language}").write_text("".join(pair[side] + "\n" for pair in lines), encoding="utf-8")
+    files = [{"name": f"{a}-{b}", "source": f"a.{a}", "target": f"a.{b}"} for a, b in (("de", "en"), ("en", "de"))]
+    data = {"root": str(tmp_path), "valid": None, "corpora": files}
+    prepared = prepare_data(make_recipe(max_steps=1, recipe={"data": data}))
+    held_out = set(zip(prepared.valid.sources, prepared.valid.references, strict=True))
+    assert 0 < len(held_out) < 5
+    message = f"{len(held_out)} training pairs are held out, none of {5 - len(held_out)} that occur again"
+    assert message in capsys.readouterr().err
+    for part, text in zip(prepared.train, prepared.texts[0], strict=True):
+        assert part.held_out is not None
+        trained = [pair for row, pair in enumerate(text) if row not in part.held_out]
+        assert len(trained) == len(part) == 100 - len(held_out)
+        assert not {*trained, *(pair[::-1] for pair in trained)} & held_out
+
+
+def test_a_text_of_copies_alone_has_nothing_to_hold_out(make_recipe: RecipeMaker) -> None:
+    recipe = make_recipe(max_steps=1, recipe={"data": {"valid": None}})
+    with pytest.raises(UserError, match=r"100 sentence pairs are too few, or repeated too often.*\n.*data\.valid"):
+        prepare_data(recipe, pairs=[("ein Satz", "a sentence"), ("ein Wort", "a word")] * 50)
+
+
 def test_pairs_may_be_an_iterator(make_recipe: RecipeMaker, tiny_pairs: list[tuple[str, str]]) -> None:
     given: Any = zip(*zip(*tiny_pairs, strict=True), strict=True)
     train, *_ = open_texts(make_recipe(max_steps=1).data, given, tiny_pairs)
