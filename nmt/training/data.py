@@ -241,8 +241,7 @@ def _hold_out(
             f"{len(corpora[0])} sentence pairs are too few, or repeated too often, to hold some out for validation.",
             "Name a validation split with data.valid; in Python, give pairs as valid=.",
         )
-    repeated = f", none of {size - len(held_out)} that occur again" if len(held_out) < size else ""
-    say(f"no validation split: {len(held_out)} training pairs are held out{repeated}")
+    say(f"no validation split: of {size} training pairs drawn, the {len(held_out)} that occur once are held out")
     of_each = [np.array([row for row, pair in each.items() if pair in held_out], np.int64) for each in found]
     return list(map(TrainingPairs, corpora, of_each)), validation_set(texts[0], corpora[0], of_each[0])
 
@@ -250,8 +249,7 @@ def _hold_out(
 def _rows_of(pairs: Container[frozenset[str]], text: ParallelText, corpus: EncodedCorpus) -> dict[int, frozenset[str]]:
     """Returns those of the pairs that a corpus has, in one direction or the other, by its rows."""
     found = {line: pair for line, sides in enumerate(text.untagged) if (pair := frozenset(sides)) in pairs}
-    rows = np.flatnonzero(np.isin(corpus.lines, list(found)))
-    return {row: found[line] for row, line in zip(rows.tolist(), corpus.lines[rows].tolist(), strict=True)}
+    return {row: found[line] for row, line in enumerate(map(int, corpus.lines)) if line in found}
 
 
 def validation_set(text: ParallelText, corpus: EncodedCorpus, indices: npt.NDArray[np.int64]) -> ValidationSet:
