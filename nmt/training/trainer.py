@@ -333,6 +333,7 @@ class Trainer:
         tensors = self.state.tensors(self.process_group)
         values = self.state.values() | {"validation": self._measured and self._measured.figures()}
         values["keep"] = self.schedule.begins_to_fall(self.progress.step)
+        values["validated_on"] = self.validator and self.validator.data.corpus.fingerprint
         values["max_minutes"] = self.options.max_minutes
         self._last_checkpoint = self.progress.step
         if not self.process_group.is_main:
@@ -360,14 +361,17 @@ class Trainer:
         """Resumes from a checkpoint."""
         self.state.load(checkpoint, self.process_group.rank)
         self._last_checkpoint = None if self.progress.validation_due else self.progress.step
-        progress, before = self.progress, read_state(checkpoint).get("max_minutes")
-        if self.ends_by_time and progress.step and 60 * (before or 0) < self._limit < math.inf:
+        progress, before = self.progress, read_state(checkpoint)
+        if self.ends_by_time and progress.step and 60 * (before.get("max_minutes") or 0) < self._limit < math.inf:
             self.schedule.lengthen(progress.step, progress.seconds, self._limit)
+        text = self.validator and self.validator.data.corpus.fingerprint
+        if before.get("validated_on", text) != text:
+            self._emit(events.Warned, message="the run validates on other text: the best model is looked for anew.")
+            progress.best, progress.best_step, progress.validations_without_gain = None, 0, 0
         # After a kill, model.safetensors may be newer than the checkpoint.
         best = self.checkpoints.at(self.progress.best_step)
         if self.process_group.is_main and self.progress.best is not None and best.is_dir() and not damage(best):
-            average = training_tensors(best)["average"]
-            save_weights(average or read_tensors(best / "weights.safetensors"), self._weights)
+            save_weights(training_tensors(best)["average"] or read_tensors(best / "weights.safetensors"), self._weights)
 
     def _end(self) -> str:
         """Returns the reason why training is over, or an empty text."""

@@ -24,6 +24,7 @@ def read_checkpoint(directory: Path, step: int) -> tuple[dict[str, Any], ...]:
     for group, keys in texts_and_clocks.items():
         for key in keys:
             state[group].pop(key)
+    del state["validated_on"]  # a text
     return read_tensors(folder / "weights.safetensors"), read_tensors(folder / "training.safetensors"), state
 
 

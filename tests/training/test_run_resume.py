@@ -121,6 +121,26 @@ def test_other_changes_are_said(make_recipe: RecipeMaker, tmp_path: Path, capsys
     assert "the moments begin anew" in said(capsys)
 
 
+def test_the_best_model_on_other_validation_text_is_looked_for_anew(
+    make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A better figure on easier text would keep the weights of before to the end."""
+
+    def best_of(step: int) -> float:
+        return float(read_checkpoint(tmp_path, step)[2]["progress"]["best"])
+
+    options = {"validate_every": 20, "patience": 1}
+    train(make_recipe(max_steps=20, **options), tmp_path)
+    words = [line.split() for line in (tiny_corpus / "val.en").read_text("utf-8").splitlines()]
+    (tmp_path / "hard.en").write_text("".join(" ".join(line[::-1]) + "\n" for line in words), encoding="utf-8")
+    hard = {"data.valid": {"source": str(tiny_corpus / "val.de"), "target": str(tmp_path / "hard.en")}}
+    train(make_recipe(max_steps=21, **options), tmp_path, overrides=hard, resume=True)
+    assert "validates on other text: the best model is looked for anew" in said(capsys)
+    assert best_of(21) > best_of(20)
+    train(make_recipe(max_steps=22, **options), tmp_path, overrides=hard, resume=True)
+    assert "looked for anew" not in said(capsys)
+
+
 def test_a_run_from_before_an_option_was_added_is_resumed(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     train(make_recipe(max_steps=1), tmp_path)
     recipe = tmp_path / "recipe.yaml"
