@@ -7,7 +7,7 @@ of the test set in the training text, and a search that chose translations by th
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -31,6 +31,7 @@ from nmt.plotting.curves import draw_runs
 from nmt.plotting.history import read_histories, short_names
 from nmt.plotting.templates import render
 from nmt.recipe.schema import DecodingOptions, Recipe
+from nmt.training.data import open_texts
 from nmt.translation.languages import name_of
 from nmt.translation.load import load
 from nmt.translation.translator import Translator
@@ -169,7 +170,7 @@ def _test_set(recipe: Recipe, test: tuple[Path, Path] | None) -> tuple[str, list
 def _training_text(recipe: Recipe) -> list[tuple[str, str]]:
     """The first pairs of the training text; none, with a warning, where it can't be read."""
     try:
-        return list(islice(open_text(recipe.data, recipe.data.train), MAX_TRAIN))
+        return list(islice(chain(*open_texts(recipe.data.model_copy(update={"valid": None}))[0]), MAX_TRAIN))
     except UserError as error:
         warn(f"the training text isn't compared with the test set: {error.message}")
         return []
@@ -185,9 +186,8 @@ def _ranked(
         {"title": f"line {line:,}: {scorer.name} {score:.{scorer.decimals}f}", "pair": pair, "translation": text}
         for score, (line, pair), text in zip(scores, numbered, texts, strict=True)
     ]
-    best = sorted(range(len(rows)), key=lambda n: scores[n] * (-1) ** scorer.higher_is_better)[:num_sentences]
-    worst = sorted(range(len(rows)), key=lambda n: scores[n] * (-1) ** (not scorer.higher_is_better))[:num_sentences]
-    return {"Best": [rows[n] for n in best], "Worst": [rows[n] for n in worst]}
+    ranked = sorted(range(len(rows)), key=scores.__getitem__, reverse=scorer.higher_is_better)
+    return {"Best": [rows[n] for n in ranked[:num_sentences]], "Worst": [rows[n] for n in ranked[::-1][:num_sentences]]}
 
 
 def _training(runs: Sequence[Path], recipe: Recipe, translation: str) -> dict[str, Any]:

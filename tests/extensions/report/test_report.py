@@ -73,6 +73,13 @@ def test_several_runs_have_a_spread_and_the_validation_text_is_named(tiny_model:
     assert "Best sentences" not in text
 
 
+def test_all_corpora_are_compared_with_the_test_set(train_tiny: TrainTiny, test_files: tuple[Path, Path]) -> None:
+    test = "{{name: b, source: {}, target: {}}}".format(*test_files)
+    run = train_tiny("training.max_steps=1", f"data.corpora=[{{name: a, source: train.de, target: train.en}}, {test}]")
+    page = make_report([run], test_files, num_sentences=0, num_changed=0, device="cpu")
+    assert "the training text has 100.0% of the pairs" in page
+
+
 def test_a_search_by_the_metric_that_scores_is_named(train_tiny: TrainTiny, test_files: tuple[Path, Path]) -> None:
     run = train_tiny("training.max_steps=1", "decoding.mbr=chrf")
     text = make_report([run], test_files, num_sentences=0, num_changed=0, device="cpu")
