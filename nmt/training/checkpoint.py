@@ -36,8 +36,11 @@ class CheckpointFolder:
         return sorted((path for path in complete if path.name.removeprefix("step-").isdecimal()), key=step_of)
 
     def best(self) -> list[Path]:
-        """Returns the validated checkpoints, best first; ties: lowest loss first, then oldest."""
-        ranked = [(rank, path) for path in self.all() if (rank := _rank(path)) is not None]
+        """Returns those validated on the text of the newest, best first; ties: lowest loss first, then oldest."""
+        states = {path: read_state(path) for path in self.all()}
+        text = next(filter(None, (state.get("validated_on") for state in reversed(states.values()))), None)
+        comparable = {path: state for path, state in states.items() if state.get("validated_on", text) == text}
+        ranked = [(rank, path) for path, state in comparable.items() if (rank := _rank(state)) is not None]
         return [path for _, path in sorted(ranked, key=lambda pair: (pair[0], step_of(pair[1])))]
 
     def at(self, step: int) -> Path:
@@ -179,10 +182,10 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("step-"))
 
 
-def _rank(checkpoint: Path) -> tuple[float, float] | None:
+def _rank(state: Mapping[str, Any]) -> tuple[float, float] | None:
     """Returns the validation figure of a checkpoint, negated if higher is better, and its loss."""
     try:
-        measured = read_state(checkpoint)["validation"]
+        measured = state["validation"]
         value, loss = float(measured["value"]), measured.get("loss")
         return -value if measured["higher_is_better"] else value, math.inf if loss is None else loss
     except (ValueError, KeyError, TypeError):  # damaged, or there was no validation

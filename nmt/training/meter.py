@@ -54,21 +54,18 @@ class Meter:
     extra: dict[str, float] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
 
-    def count(self, tokens: int, positions: int, padding: int, loss: float, gradient_norm: float) -> None:
-        """Adds an update: sizes as in :class:`nmt.data.batch.Batch`, and the mean -log p of a target token."""
-        self.nll += loss * tokens
-        self.tokens += tokens
-        self.positions += positions
-        self.padding += padding
+    def count(self, update: Update, loss: float, gradient_norm: float, extra: Mapping[str, float] = {}) -> None:
+        """Adds an update: the mean -log p of a target token, and the extra losses, summed over its batches, by name."""
+        self.nll += loss * update.tokens
+        self.tokens += update.tokens
+        self.positions += update.positions
+        self.padding += update.padding
         self.gradient_norm += gradient_norm
         self.updates += 1
-        self.epoch_positions += positions
-        self.epoch_padding += padding
-
-    def count_extra(self, losses: Mapping[str, float]) -> None:
-        """Adds the extra losses of a batch, summed over it, by name."""
-        for name, loss in losses.items():
-            self.extra[name] = self.extra.get(name, 0.0) + loss
+        self.epoch_positions += update.positions
+        self.epoch_padding += update.padding
+        for name, summed in extra.items():
+            self.extra[name] = self.extra.get(name, 0.0) + summed
 
     @contextmanager
     def pause(self) -> Iterator[None]:

@@ -210,8 +210,7 @@ class Trainer:
         is_finite = math.isfinite(loss) and math.isfinite(gradient_norm)
         if is_finite:
             self.progress.skipped_in_a_row = 0
-            self.meter.count(update.tokens, update.positions, update.padding, loss, gradient_norm)
-            self.meter.count_extra(dict(zip(update.names, figures[1:], strict=True)))
+            self.meter.count(update, loss, gradient_norm, dict(zip(update.names, figures[1:], strict=True)))
             if update.step > self.schedule.warmup_steps and self.divergence.update(loss):
                 message, values = self.divergence.report(self.progress.best_step)
                 ahead = update.step - self.progress.step

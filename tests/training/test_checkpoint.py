@@ -83,6 +83,15 @@ def test_the_best_stay_beside_the_newest(tmp_path: Path) -> None:
     assert [step_of(path) for path in folder.best()] == [2, 4, 6]
 
 
+def test_only_figures_on_one_validation_text_are_compared(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, keep_last=9)
+    save_validated(folder, True, {1: 40.0})  # before texts were recorded
+    for step, text, value in ((2, "easy", 50.0), (3, "hard", 20.0), (4, "hard", 30.0)):
+        state = {"validation": {"value": value, "higher_is_better": True}, "validated_on": text}
+        folder.save(step, weights_of(nn.Linear(2, 3)), {}, state)
+    assert [step_of(path) for path in folder.best()] == [1, 4, 3]
+
+
 def test_where_lower_is_better_the_lowest_is_best_and_of_equals_the_first(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path, keep_last=1, keep_best=1)
     save_validated(folder, False, {1: 3.0, 2: 2.0, 3: 2.0, 4: None})

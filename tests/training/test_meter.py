@@ -8,7 +8,7 @@ import pytest
 from fixture_types import RecipeMaker
 from run_files import read_metrics
 
-from nmt.training.meter import HORIZON, LONG, Divergence, Meter
+from nmt.training.meter import HORIZON, LONG, Divergence, Meter, Update
 from nmt.training.optimization import InverseSqrt
 from nmt.training.run import train
 
@@ -75,9 +75,8 @@ def test_the_warm_up_is_not_watched(make_recipe: RecipeMaker, tmp_path: Path, mo
 
 def test_figures_are_means_over_all_updates_since_the_last_ones() -> None:
     meter = Meter()
-    meter.count(tokens=10, positions=16, padding=2, loss=2.0, gradient_norm=1.0)
-    meter.count(tokens=30, positions=48, padding=6, loss=4.0, gradient_norm=2.0)
-    meter.count_extra({"ponder": 8.0})
+    meter.count(Update(1, 0, tokens=10, positions=16, padding=2), loss=2.0, gradient_norm=1.0)
+    meter.count(Update(2, 0, tokens=30, positions=48, padding=6), loss=4.0, gradient_norm=2.0, extra={"ponder": 8.0})
     assert meter.loss == 3.5
     figures = meter.take()
     assert [figures[name] for name in ("loss", "gradient_norm", "padding")] == [3.5, 1.5, 0.125]
