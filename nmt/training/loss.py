@@ -199,8 +199,7 @@ def token_loss(
     if leaves_out:
         index_N = real_N.nonzero().squeeze(1)
         features_PND, target_N = features_PND.index_select(1, index_N), target_N.index_select(0, index_N)
-    features_NPD = features_PND.transpose(0, 1).contiguous()  # the passes of a position side by side
-    features_NPD = features_NPD.to(product_dtype(features_NPD))
+    features_NPD = features_PND.to(product_dtype(features_PND)).transpose(0, 1).contiguous()  # passes side by side
     weight_VD: Tensor = output.weight_VD
     bias_V: Tensor = output.bias_V
     share_V = None
@@ -209,8 +208,10 @@ def token_loss(
         weight_VD, bias_V = weight_VD.index_select(0, class_C), bias_V.index_select(0, class_C) + added_C
         target_N = torch.searchsorted(class_C, target_N)
         share_V = added_C.exp() / len(output.weight_VD)  # of the words that a class stands for
-    positions = features_NPD, weight_VD, bias_V, target_N, None if leaves_out else real_N
-    return TokenLoss(*_linear_cross_entropy(*positions, smoothing, logits_losses, share_V))
+    smoothed, nll = _linear_cross_entropy(
+        features_NPD, weight_VD, bias_V, target_N, None if leaves_out else real_N, smoothing, logits_losses, share_V
+    )
+    return TokenLoss(smoothed, nll)
 
 
 def _leaves_out_padding(target_BT: Tensor) -> bool:
