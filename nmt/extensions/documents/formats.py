@@ -6,7 +6,6 @@ loaded from elsewhere or executed. The server adds limits of memory and processo
 
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -145,10 +144,6 @@ def _with_format(
     return result
 
 
-class _EnoughText(Exception):
-    """Ends :func:`sentences_of_document`."""
-
-
 def sentences_of_document(
     name: str, data: bytes, source: str = "en", limit: float = float("inf"), only: Sequence[str] = ()
 ) -> list[str]:
@@ -165,15 +160,12 @@ def sentences_of_document(
     def collect(blocks: Sequence[Content], **_: object) -> list[Content]:
         nonlocal length
         for block in blocks:
-            sentences = sentences_in(block, source)
+            sentences = sentences_in(block, source) if length < limit else []
             found.extend(sentences)
             length += sum(map(len, sentences))
-            if length >= limit:
-                raise _EnoughText
         return list(blocks)
 
-    with suppress(_EnoughText):
-        _with_format(name, data, collect, "", only, None)
+    _with_format(name, data, collect, "", only, None)
     return found
 
 

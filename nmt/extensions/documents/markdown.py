@@ -1,7 +1,7 @@
 """Markdown (CommonMark with tables and strikethrough): its paragraphs, headings, lists and tables are translated.
 
-markdown-it-py finds the text; all else of the source stays as it is, letter by letter: code, HTML blocks, link
-targets, front matter and the markup itself.
+markdown-it-py finds the text; all else of the source stays as it is, letter by letter: code, equations, HTML blocks,
+link targets, front matter and the markup itself.
 """
 
 import re
@@ -29,8 +29,10 @@ MAX_REFERENCE = 20
 _FRONT_MATTER = re.compile(r"\ufeff?---\r?\n.*?\n(?:---|\.\.\.)\r?(?:\n|\Z)|\ufeff", re.DOTALL)
 """What is before the text: YAML, and the byte order mark of some editors."""
 _MARKS = re.compile(r"[\\`*_~\[\]!<&]")
-_INLINE = re.compile(rf"{_MARKS.pattern}|\n")
+_INLINE = re.compile(rf"{_MARKS.pattern}|[\n$]")
 """Characters with which inline markup or a line break can begin or end."""
+_EQUATION = re.compile(r"(?<![\w$])(?:\$\$[^$]+\$\$|\$(?![\s$])[^$\n]*(?<![\s\\])\$)(?![\w$])")
+"""Between dollar signs beside which no word stands on the outside: it may not be a price or a variable."""
 _EXTENSIONS = re.compile(r"(\[\^[^\]\s]+\]:?|^\[[ xX]\](?=\s)|^\[!\w+\]$)")
 """Markup of other dialects: a footnote, the box of a task, and the kind of an alert."""
 _SPECIAL = re.compile(rf"({URL})|[\\`*\[\]]|(?<!\w)_|_(?!\w)|<(?=[\w/!?])|&(?=#?\w+;)|^(?:#{{1,6}}|[-+>])(?=\s)")
@@ -48,6 +50,7 @@ class Markdown(DocumentFormat):
         parser.core.ruler.before("inline", "check_size", _check_size)
         parser.block.ruler.at("reference", _reference, {"alt": []})
         parser.inline.ruler.at("text", _text)
+        parser.inline.ruler.before("escape", "equation", _equation)
         front = match.group() if (match := _FRONT_MATTER.match(text)) else ""
         lines, first = text[len(front) :].replace("\r\n", "\n").split("\n"), front.count("\n") + 1
         tokens = parser.parse("\n".join(lines))
@@ -58,7 +61,8 @@ class Markdown(DocumentFormat):
                 place = f"line {(token.map or [0])[0] + first}, {token.type}"
                 self.leave(place, token.content, "code or not to be translated")
             if token.type == "inline" and token.children and (places := _find(token, lines, columns)):
-                breaks = [lines[row][:begin] for row, begin, _ in places[1:]]
+                marks = ["\\\n" if lines[row].endswith("\\") else "  \n" for row, _, _ in places]
+                breaks = [mark + lines[row][:begin] for mark, (row, begin, _) in zip(marks, places[1:], strict=False)]
                 found.append((places, _content(token.children, breaks), before.type in ("td_open", "th_open")))
         translated = run([content for _, content, _ in found])
         for (places, _, is_cell), content in reversed(list(zip(found, translated, strict=True))):
@@ -91,6 +95,15 @@ def _text(state: "StateInline", silent: bool) -> bool:
     return state.pos > begin
 
 
+def _equation(state: "StateInline", silent: bool) -> bool:
+    """Rule of markdown-it for an equation of TeX, in which marks mean something else; it is kept as code is."""
+    if match := _EQUATION.match(state.src, state.pos, state.posMax):
+        state.pos = match.end()
+        if not silent:
+            state.push("code_inline", "", 0).content = match.group()
+    return match is not None
+
+
 def _check_size(state: "StateCore") -> None:
     """Rule of markdown-it that refuses blocks whose inline markup would take more than linear time."""
     for token in state.tokens:
@@ -116,9 +129,9 @@ def _find(token: "Token", lines: Sequence[str], columns: dict[int, int]) -> list
     return places
 
 
-def _content(tokens: Iterable["Token"], prefixes: Sequence[str]) -> Content:
-    """The content of inline tokens; ``prefixes`` stand before the second line of the text and those after it."""
-    nesting, following, is_alert = ContentBuilder(), iter(prefixes), False
+def _content(tokens: Iterable["Token"], breaks: Sequence[str]) -> Content:
+    """The content of inline tokens; ``breaks`` are the hard line breaks of the text, with what stands before a line."""
+    nesting, following, is_alert = ContentBuilder(), iter(breaks), False
     for token in tokens:
         kind = token.type
         if kind in ("text", "text_special"):
@@ -126,13 +139,14 @@ def _content(tokens: Iterable["Token"], prefixes: Sequence[str]) -> Content:
                 (nesting.place if number % 2 else nesting.add)(piece)
             is_alert = pieces[1:2] == [token.content] and token.content[1] == "!"
         elif kind == "softbreak":
-            prefix = next(following, "")
-            nesting.place(f"\n{prefix}") if is_alert else nesting.add(" ")
+            soft = next(following, "\n").lstrip("\\ ")
+            nesting.place(soft) if is_alert else nesting.add(" ")
         elif kind == "hardbreak":
-            nesting.place("\\\n" + next(following, ""), "\n")
+            nesting.place(next(following, "  \n"), "\n")
         elif kind == "code_inline":
-            space = " " * token.content.startswith("`")
-            nesting.place(f"{token.markup}{space}{token.content}{space}{token.markup}", token.content)
+            space, text = " " * token.content.startswith("`"), token.content.replace("\n", " ")
+            code = re.sub("\n", lambda _: next(following, "\n").lstrip("\\ "), token.content)  # of an equation
+            nesting.place(f"{token.markup}{space}{code}{space}{token.markup}", text)
         elif kind == "html_inline":
             nesting.tag(token.content)
         elif kind == "link_open" and token.markup == "autolink":

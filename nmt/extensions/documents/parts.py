@@ -20,16 +20,14 @@ HUGE_PIECE = 64
 def unchanged(text: str) -> Translation:
     """Returns text as its own translation."""
     words = text.split()
-    links = tuple((i, i) for i in range(len(words)))
-    return Translation(text, text, 0.0, words, [Candidate(text, 0.0, words)], links)
+    return Translation(text, text, 0.0, words, [Candidate(text, 0.0, words)], tuple((i, i) for i in range(len(words))))
 
 
 def chained(first: Translation, second: Translation) -> Translation:
     """Returns the translation of a translation; the links of its words are composed of both alignments."""
     links = None
     if first.alignment is not None and second.alignment is not None:
-        pairs = {(i, k) for i, j in first.alignment for also_j, k in second.alignment if j == also_j}
-        links = tuple(sorted(pairs))
+        links = tuple(sorted({(i, k) for i, j in first.alignment for same, k in second.alignment if j == same}))
     return replace(
         second,
         source=first.source,

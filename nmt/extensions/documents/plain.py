@@ -74,8 +74,7 @@ class Subtitles(DocumentFormat):
         lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
         ranges = _cue_ranges(lines, is_web)
         parts = [_SPEECH.split("\n".join(lines[begin:end])) for begin, end in ranges]
-        sources = (part for cue in parts for part in cue[::2])
-        sources = (_ESCAPED.sub("&", part) if is_web else part for part in sources)
+        sources = (_ESCAPED.sub("&", part) if is_web else part for cue in parts for part in cue[::2])
         contents = iter(run([parse_tags(" ".join(part.split()) if "\n" in part else part) for part in sources]))
         written, done = [], 0
         for (begin, end), cue in zip(ranges, parts, strict=True):

@@ -101,10 +101,7 @@ class Report:
     @property
     def reasons(self) -> Counter[str]:
         """The number of texts that were left alone for each reason."""
-        reasons = Counter[str]()
-        for (_, reason, _), count in self._left.items():
-            reasons[reason] += count
-        return reasons
+        return Counter(reason for _, reason, _ in self._left.elements())
 
     @property
     def total(self) -> int:

@@ -301,6 +301,13 @@ def test_markdown() -> None:
     assert translated("a.md", dialects) == expected.replace("Hund", "dog")
 
 
+def test_equations_and_line_breaks_of_markdown_stay_as_they_are() -> None:
+    source = "> Hund  \n> Katze\\\n> der\n\nHund $\\{a_i\\}_1 * b_2*$ Katze\n\n- Hund\n  $$\n  \\\\ p*_1\n  $$\n\n"
+    expected = "> dog  \n> cat\\\n> the\n\ncat $\\{a_i\\}_1 * b_2*$ dog\n\n- $$\n  \\\\ p*_1\n  $$ dog\n\n"
+    assert translated("a.md", source) == expected
+    assert translated("a.md", "Hund 5$ der 6$ und Katze\n") == "cat and 6$ the 5$ dog\n"  # prices
+
+
 BOLD, LANG = "<w:rPr><w:b/></w:rPr>", '<w:rPr><w:lang w:val="de"/></w:rPr>'
 CENTRED = '<w:pPr><w:jc w:val="center"/></w:pPr>'
 START, END = '<w:bookmarkStart w:id="1"/>', '<w:bookmarkEnd w:id="1"/>'
