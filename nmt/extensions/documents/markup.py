@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from nmt.core.text import INVISIBLE
 from nmt.extensions.documents.segmentation import Segment, Translate, has_letters, split_sentences, translated
 from nmt.extensions.documents.tags import KEPT, Content, Node, SourceText, Span, append_item, free_text, text_of
-from nmt.extensions.documents.target import AlignedTarget, longest_run, words_within
+from nmt.extensions.documents.target import BEFORE_ITS_WORD, AlignedTarget, longest_run, words_within
 
 Insertion = tuple[Span, list[Span]]
 """An element without words, and the elements around it."""
@@ -32,8 +32,6 @@ _WORD = re.compile(rf"[^\s。！？]{{0,{MAX_PART}}}(?:[。！？]+[」』”’
 _SENTENCE_ENDS = tuple(".!?。！？」』")
 BLOCKS = 500
 """Blocks that are translated at a time, which bounds the memory that a long document needs."""
-
-_BEFORE_ITS_WORD = re.compile(r"\w|[(\[{¿¡„«‹$€£¥#@]")
 
 
 def translate_content(
@@ -202,7 +200,7 @@ class TagProjector:
 
         A word without links goes with its neighbour.
         """
-        step = 1 if _BEFORE_ITS_WORD.match(self.words[t].text) else -1
+        step = 1 if BEFORE_ITS_WORD.match(self.words[t].text) else -1
         linked = next((each[t] for each in (self._linked[step], self._linked[-step]) if each[t] is not None), None)
         if linked is None:
             return None

@@ -18,6 +18,8 @@ REACH = 5
 MAX_LINKS = 10_000
 """Links between the parts of two linked words; where there would be more, parts are linked by position."""
 
+BEFORE_ITS_WORD = re.compile(r"\w|[(\[{¿¡„«‹$€£¥#@]")
+
 
 @dataclass(eq=False)
 class Word:
@@ -195,13 +197,13 @@ class AlignedTarget:
         return Word(gap, self._source.text[kept.begin : kept.end], sentence, [self._index(kept)], kept)
 
     def _take_out(self, taken: set[int]) -> None:
-        """Remove words; where one had space around it, the words beside it still have."""
+        """Remove words; where one had space around it, the words beside it still have, but marks such as commas."""
         words, gap = [], ""
         for t, word in enumerate(self.words):
             if t in taken:
                 gap = gap or word.gap
             else:
-                word.gap, gap = word.gap or gap, ""
+                word.gap, gap = word.gap or (gap if word.kept or BEFORE_ITS_WORD.match(word.text) else ""), ""
                 words.append(word)
         self.words = words
 

@@ -67,6 +67,12 @@ def test_a_word_with_as_many_links_into_an_element_as_out_of_it_goes_with_the_wo
     assert translate_html("<b>He</b> calls", calls) == "<b>Er ruft</b> an"
 
 
+def test_marks_stay_beside_code_of_several_words_that_was_translated() -> None:
+    in_capitals = by(str.upper, tuple((i, i) for i in range(7)))
+    source = "Use <code>pip install nmt</code>, (<code>go on</code>) dog."
+    assert translate_html(source, in_capitals) == source.replace("Use", "USE").replace("dog", "DOG")
+
+
 KEPT = [
     "https://example.org/Hund?a=1&b=2", "der@hund.org", "{katze}", "{{ hund }}", "%s", "%(hund)s", "%1$d", "5 km",
     "12,5\u00a0%", "$5.99", "@hund", "#katze", "🐕",
