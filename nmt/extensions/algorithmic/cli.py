@@ -43,5 +43,4 @@ def memory(
         raise UserError("There is no line to translate.", "Give --input FILE, or text on standard input.")
     traces = (trace_memory(translator, t.source, t.text) for t in translator.translate(lines))
     numbers = range(1, len(lines) + 1) if len(lines) > 1 else [None]
-    written = write_figures(zip(numbers, map(draw_memory, traces), strict=True), output)
-    say_wrote(*written)
+    say_wrote(*write_figures(zip(numbers, map(draw_memory, traces), strict=True), output))

@@ -6,6 +6,7 @@ above, the read heads below, and under them the attention of a decoder that look
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from nmt.data.batch import make_batch
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.extensions.algorithmic.ntm import NTMState
 from nmt.models.calls import recorded_calls
-from nmt.plotting.matrix import MAX_WORDS
+from nmt.plotting.matrix import MAX_WORDS, draw_directions
 from nmt.plotting.style import INK, Picture, draw_cells, draw_colour_bar, panels, scaled, style, visible
 from nmt.translation.translator import Translator
 
@@ -99,7 +100,7 @@ def _stack(weights: Sequence[torch.Tensor]) -> Weights:
 
 
 def draw_memory(trace: MemoryTrace) -> Picture:
-    """Draw a panel for each head, write heads first, with the slots that any head gives weight to; then attention."""
+    """Draw a panel for each head, with the slots that any uses and dotted lines at those left out; then attention."""
     heads = [(f"write {number}", weights_TC) for number, weights_TC in enumerate(trace.writes_HTC, start=1)]
     heads += [(f"read {number}", weights_TC) for number, weights_TC in enumerate(trace.reads_HTC, start=1)]
     largest_C = np.max([weights_TC.max(axis=0) for _, weights_TC in heads], axis=0)
@@ -110,6 +111,7 @@ def draw_memory(trace: MemoryTrace) -> Picture:
     shown = [(name, weights_TC[:, used], slots) for name, weights_TC in heads]
     if trace.attention_TS is not None:
         shown.append(("attention", trace.attention_TS, words))
+    gaps = [row for row, (slot, following) in enumerate(pairwise(used), start=1) if following > slot + 1]
     num_rows = max(len(rows) for _, _, rows in shown)
     cell = min(scaled(0.22), 12 / len(steps), scaled(5) / num_rows)
     with style([*steps, *slots]):
@@ -118,8 +120,11 @@ def draw_memory(trace: MemoryTrace) -> Picture:
             after = len(steps) - len(weights_TR)  # steps that a head of the encoder has no part in
             draw_cells(axes, np.pad(weights_TR, ((0, after), (0, 0))).T, steps if axes is grid[0][0] else (), rows)
             axes.set_title(name, fontsize=scaled(9), pad=3)
+            for row in gaps if rows is slots else ():
+                axes.axhline(row, color=INK, linewidth=1.5, linestyle=":")
             if trace.source_steps and trace.target_steps:
                 axes.axvline(len(trace.source_steps), color=INK, linewidth=1)
+        draw_directions(grid[0][0], "slot ↓   step →")
         draw_colour_bar(grid[0][0], "weight", len(steps))
     return figure
 

@@ -49,8 +49,7 @@ def with_interval(score: Score, samples_R: FloatArray, **settings: int) -> Score
 def bootstrap_interval(metric: Metric, score: Score, statistics_NF: FloatArray, num_samples: int) -> Score:
     """Adds the interval of a score by bootstrap resampling (Koehn 2004), given the statistics of its sentences."""
     seed = check_seed()
-    samples_R = bootstrap(metric, statistics_NF, num_samples, seed)
-    return with_interval(score, samples_R, bs=num_samples, seed=seed)
+    return with_interval(score, bootstrap(metric, statistics_NF, num_samples, seed), bs=num_samples, seed=seed)
 
 
 def check_seed() -> int:

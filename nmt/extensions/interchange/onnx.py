@@ -89,8 +89,7 @@ def export_onnx(translator: Translator, output: Path, quantization: str | None =
         config = configuration(translator, state)
         write_shortlist(translator, temporary, config["shortlist"])
         translator.vocabularies.save(temporary)
-        text = json.dumps(config, indent=2, ensure_ascii=False)
-        (temporary / "config.json").write_text(text + "\n", "utf-8")
+        (temporary / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
         shutil.copyfile(runtime.__file__, temporary / "translate.py")
 
 

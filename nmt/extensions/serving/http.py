@@ -85,8 +85,7 @@ class RequestMiddleware:
                 text = f"Cannot translate text: internal error ({type(error).__name__})"
                 await error_response(500, text)(scope, receive, send_with_headers)
         finally:
-            path = getattr(scope.get("route"), "path", "other")
-            self._metrics.requests.labels(path, str(status)).inc()
+            self._metrics.requests.labels(getattr(scope.get("route"), "path", "other"), str(status)).inc()
             self._metrics.seconds.observe(time.monotonic() - start)
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:

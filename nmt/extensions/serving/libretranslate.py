@@ -67,8 +67,7 @@ class _Job:
         if self.source == "auto":
             answer["detectedLanguage"] = detected[0] if detected else UNDETECTED
         if self.num_alternatives:
-            others = dict.fromkeys(text for text in translations[1:] if text != translations[0])
-            answer["alternatives"] = list(others)
+            answer["alternatives"] = list(dict.fromkeys(text for text in translations[1:] if text != translations[0]))
         return answer
 
     def _translations(self, context: RequestContext, route: Sequence[Translator], source: str) -> list[str]:

@@ -11,7 +11,7 @@ from pictures import svg_texts
 from refusals import refused
 
 import nmt
-from nmt.extensions.algorithmic.memory import trace_memory
+from nmt.extensions.algorithmic.memory import MemoryTrace, draw_memory, trace_memory
 
 NTM = "{type: ntm, hidden_size: 8, slot_size: 4"
 
@@ -42,6 +42,16 @@ def test_memory_of_an_encoder_and_attention_of_a_decoder_are_one_picture(
     assert run_nmt("inspect", "memory", directory, "-o", picture, stdin="Der Hund schläft\n").returncode == 0
     titles = [text for text in svg_texts(picture) if re.match("write|read|attention", text)]
     assert titles == ["write 1", "read 1", "attention"]
+
+
+def test_a_picture_shows_where_slots_are_left_out() -> None:
+    weights_HTC = np.zeros((1, 4, 9), dtype=np.float32)
+    weights_HTC[0, range(4), [0, 1, 5, 8]] = 1
+    slots = tuple(map(str, range(9)))
+    figure = draw_memory(MemoryTrace(("a", "b"), ("a", "b"), slots, weights_HTC, weights_HTC, np.eye(4, 2)))
+    lines = [[line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == ":"] for axes in figure.axes]
+    assert lines[:3] == [[2, 3], [2, 3], []]
+    assert figure.axes[0].texts[0].get_text() == "slot ↓   step →"
 
 
 @pytest.mark.slow
