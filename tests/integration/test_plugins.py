@@ -99,7 +99,7 @@ def test_an_installed_package_adds_components_to_every_command(
     assert json.loads(scores).keys() == {"word_recall", "bleu"}
     compare = ["compare", output, source, "-r", target, "--metrics", "word_recall", "--samples", 40, "--json"]
     assert '"word_recall"' in run(*compare)
-    assert "words back" in run("inspect", "gradients", model, "--pairs", source, target)
+    assert "tokens back" in run("inspect", "gradients", model, "--pairs", source, target)
     assert re.fullmatch(r"\d+ weights\n", run("count-weights", model))
     run("export", model, "-o", tmp_path / "weights.npz", "--format", "numpy")
     with np.load(tmp_path / "weights.npz") as arrays:

@@ -143,8 +143,8 @@ def gradients(
 ) -> None:
     """Measure how far back gradients reach in trained models.
 
-    The measure is the norm of the loss's gradient at a source word, by the words read after it. It vanishes in a plain
-    recurrent network without attention, but not in a trained LSTM.
+    The measure is the norm of the loss's gradient at a source token, by the tokens read after it. It vanishes in a
+    plain recurrent network without attention, but not in a trained LSTM.
     """
     from nmt.data.sources import FileText
     from nmt.extensions.lecture.gradient_curves import plot_gradients
@@ -166,7 +166,7 @@ def gradients(
         for norms in found:
             far = len(norms.mean_T) - 1
             share = f"{100 * norms.decay:.3g}%"
-            typer.echo(f"{norms.name}: {far} words back a gradient has {share} of its size at the last word")
+            typer.echo(f"{norms.name}: {far} tokens back a gradient has {share} of its size at the last one")
     if output is not None:
         write_figure(plot_gradients(found), output)
         say_wrote(output)

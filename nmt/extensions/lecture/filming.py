@@ -38,7 +38,7 @@ class Film(Observer):
 
     - ``sentences``: for each its ``text``, the tokens of its ``source``, and as ``reference`` and ``translation`` the
       ``text``, the ``tokens``, the probabilities ``p`` and the ``attention``: bytes [T, S] in base64, or None;
-    - ``gradients``: the mean norm of the loss's gradient at a source word, by the number of words that the encoder
+    - ``gradients``: the mean norm of the loss's gradient at a source token, by the number of tokens that the encoder
       reads after it; shares of the sum.
 
     The first validation sentences are filmed where the options name no others.

@@ -21,8 +21,8 @@ def plot_gradients(norms: Iterable[GradientNorms]) -> Picture:
             norm_T = of_model.mean_T
             # Norms below the smallest number are zero, which has no place on the axis.
             axes.plot(np.where(norm_T > 0, norm_T / norm_T.max(), np.nan), label=visible(of_model.name))
-        axes.set(xlabel="words that the encoder reads after a word", yscale="log")
-        axes.set_ylabel("gradient norm at the word,\nshare of the largest")
+        axes.set(xlabel="tokens that the encoder reads after a token", yscale="log")
+        axes.set_ylabel("gradient norm at the token,\nshare of the largest")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.yaxis.set_major_formatter("{x:g}")
         # Within a power of ten there are no other labels.

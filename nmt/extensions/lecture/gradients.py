@@ -30,7 +30,7 @@ Pairs = Sequence[tuple[Ids, Ids]]
 
 @dataclass(frozen=True)
 class GradientNorms:
-    """Mean gradient norm by distance from the last source word read, 0 for that word itself."""
+    """Mean gradient norm by distance from the last source token read, 0 for that token itself."""
 
     name: str
     mean_T: npt.NDArray[np.float64]
@@ -59,10 +59,10 @@ def gradient_norms(translator: Translator, pairs: Iterable[tuple[str, str]], nam
 
 
 def norms_by_distance(model: Seq2Seq, pairs: Pairs, vocabularies: Vocabularies) -> npt.NDArray[np.float64]:
-    """Mean gradient norm by distance from the last source word read, as far as there are enough sentences. [S]
+    """Mean gradient norm by distance from the last source token read, as far as there are enough sentences. [S]
 
-    For E = -log p(target | source) and the embedding x_t of a source word, ‖∂E/∂x_t‖ is averaged over sentences by the
-    number of words that the encoder reads after it (Bengio et al. 1994; Pascanu et al. 2013). Where it vanishes, a
+    For E = -log p(target | source) and the embedding x_t of a source token, ‖∂E/∂x_t‖ is averaged over sentences by the
+    number of tokens that the encoder reads after it (Bengio et al. 1994; Pascanu et al. 2013). Where it vanishes, a
     network can't learn long dependencies.
 
     Args:

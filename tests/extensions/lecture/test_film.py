@@ -113,7 +113,7 @@ def test_attention_and_gradients_are_those_of_the_frame(opened: Any) -> None:
     shares = "cells => cells.map(cell => Number(cell.style.getPropertyValue('--share')))"
     assert opened.eval_on_selector_all("#matrix tbody td", shares) == [1, 0, 0, 1]
     assert opened.locator("#gradients polyline.past").count() == 3  # two frames before, and the range of the axis
-    assert "80% at the last word, 20% 1 words before" in opened.get_attribute("#gradients", "aria-label")
+    assert "80% at the last token, 20% 1 tokens before" in opened.get_attribute("#gradients", "aria-label")
     opened.press("#frame", "Home")
     assert opened.locator("#gradients polyline.past").count() == 1
     assert opened.locator("#score circle").count() == 3

@@ -14,3 +14,4 @@ def test_gradients_have_a_line_for_each_name_without_those_of_zero() -> None:
     found = [list(line.get_ydata()) for line in axes.lines]
     assert found == [[0.5, 1, 0.1], [1, 1, 0.5], pytest.approx([1, 1e-200, np.nan], nan_ok=True)]
     assert axes.get_yscale() == "log"
+    assert "tokens" in axes.get_xlabel()  # of which a word may have several

@@ -39,8 +39,8 @@
     const past = frames.slice(0, state.frame).map((frame) => line(frame, "past"));
     const range = frames.flatMap(({ gradients }) => gradients.filter((share) => share > 0));
     const name = "share of the gradient", whole = { xs: [], ys: [Math.max(...range)], kind: "past" };
-    $("gradients").setAttribute("aria-label", `${name} by distance: ${percent(now.gradients[0])} at the last word, ${percent(now.gradients.at(-1))} ${now.gradients.length - 1} words before`);
-    chart($("gradients"), [whole, ...past, line(now, "now")], { xLabel: "words read after the word", isLog: true, isInteger: true, text: percent, low: Math.min(...range) });
+    $("gradients").setAttribute("aria-label", `${name} by distance: ${percent(now.gradients[0])} at the last token, ${percent(now.gradients.at(-1))} ${now.gradients.length - 1} tokens before`);
+    chart($("gradients"), [whole, ...past, line(now, "now")], { xLabel: "tokens read after the token", isLog: true, isInteger: true, text: percent, low: Math.min(...range) });
   }
 
   function draw() {
