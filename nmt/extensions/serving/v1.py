@@ -40,7 +40,7 @@ class Body(BaseModel):
 class TranslateBody(Body):
     """Sentences or texts to translate."""
 
-    text: Text | list[Text] = Field(description="a text, or a list of them", min_length=1)
+    text: Text | Annotated[list[Text], Field(min_length=1)] = Field(description="a text, or a list of them")
     source: str = Field("auto", description="code of the language, or auto", max_length=100)
     target: str = Field(description="code of the language to translate to", max_length=100)
     split: bool = Field(True, description="divide texts into sentences; otherwise each text is one sentence")

@@ -42,6 +42,7 @@ def test_texts_are_divided_into_sentences(server: Any, german: list[str]) -> Non
     assert first["text"] == f"{one} {two}\n{three}"
     assert second["source"] == "de"
     assert 0 < second["confidence"] <= 100
+    assert server.ask(text="") == server.ask(text=[""]) == [{"text": "", "source": "de", "sentences": []}]
 
 
 def test_constraints(server: Any, translator: Translator) -> None:
