@@ -223,8 +223,8 @@ def font_families(texts: Iterable[str]) -> list[str]:
     if new := missing - _warned:
         _warned.update(new)
         warn(
-            f"no installed font has these characters, so the picture shows boxes: {' '.join(sorted(new))}. Install "
-            "fonts (Debian, Ubuntu: apt install fonts-noto-core fonts-noto-cjk fonts-symbola; elsewhere from "
+            f"no installed font has these characters, which are boxes in .png and .pdf: {' '.join(sorted(new))}. "
+            "Install fonts (Debian, Ubuntu: apt install fonts-noto-core fonts-noto-cjk fonts-symbola; elsewhere from "
             f"fonts.google.com/noto), then delete matplotlib's list of fonts in {matplotlib.get_cachedir()}."
         )
     return families

@@ -60,7 +60,7 @@ def test_fonts_are_chosen_by_what_they_cover(
         font_families(["猫", "שλ"])
     message = capsys.readouterr().err
     assert message.count("Warning") == 1
-    assert "the picture shows boxes: λ ש." in message
+    assert "boxes in .png and .pdf: λ ש." in message
     assert "apt install fonts-noto-core fonts-noto-cjk" in message
 
 
