@@ -151,7 +151,6 @@ class AlignOptions:
             UserError: with the remedy.
         """
         kind, is_picture = self.kind, self.kind in PICTURES
-        uses_attention = self.uses_heads or self.attribution is not None
         refusals = (
             (
                 self.n_best > 1 and (kind != "html" or self.target is not None),
@@ -162,6 +161,11 @@ class AlignOptions:
                 self.tokenized and self.target is None,
                 "With --tokenized a TARGET is needed: the model's own output isn't tokenised.",
                 "Name one.",
+            ),
+            (
+                self.format is None and Path(self.output).suffix.lower() in (".jpg", ".jpeg", ".gif", ".webp", ".eps"),
+                f"{self.output} would be text: pictures are {', '.join(PICTURES)}.",
+                "Give -o links.png, or --format pharaoh for links as text.",
             ),
             (is_picture and self.output == "-", f"A {kind} picture needs a file.", f"Give -o links.{kind}."),
             (
@@ -182,7 +186,7 @@ class AlignOptions:
             ),
             (self.grid and not is_picture, f"--grid draws a picture, and {kind} is none.", "Give -o heads.png."),
             (
-                self.lexicon_only and (uses_attention or not self.lexicon),
+                self.lexicon_only and (self.uses_heads or self.attribution is not None or not self.lexicon),
                 "--lexicon-only uses no attention and needs the lexicon.",
                 "Leave out --no-lexicon, --heads, --attention, --grid and --format html, or --lexicon-only.",
             ),
@@ -219,11 +223,9 @@ def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
     render = provided("alignment page", "--format html") if kind == "html" else None
     translator = _load(options.model_dir, options, device)
     if options.heads is not None or options.attention is not None:
-        heads = AlignmentHeads.of(translator.model.decoder, options.heads, options.attention)
-        translator.aligner.heads = heads
+        translator.aligner.heads = AlignmentHeads.of(translator.model.decoder, options.heads, options.attention)
     backward = _load(options.reverse, options, device) if options.reverse is not None else None
-    limits = {"html": MAX_IN_PAGE, "pharaoh": None, "json": None}
-    limit = options.limit or limits.get(kind, MAX_PICTURES)
+    limit = options.limit or {"html": MAX_IN_PAGE, "pharaoh": None, "json": None}.get(kind, MAX_PICTURES)
     groups: Iterable[Sequence[tuple[str, str]]] = islice(
         _pairs(translator, options.source, options.target, options.n_best, limit is None), limit
     )

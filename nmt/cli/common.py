@@ -211,8 +211,7 @@ def _as_option(parameter: inspect.Parameter) -> inspect.Parameter:
 
 def _options_in(bundle: Any) -> list[inspect.Parameter]:
     """Returns the parameters of the constructor of a dataclass that are options or arguments of a command."""
-    known = inspect.signature(bundle).parameters.values()
-    return [each for each in known if get_origin(each.annotation) is Annotated]
+    return [each for each in inspect.signature(bundle).parameters.values() if get_origin(each.annotation) is Annotated]
 
 
 def _themed(theme: str) -> AbstractContextManager[None]:

@@ -125,8 +125,7 @@ class TranslateOptions:
         """Returns the translator that the options describe."""
         from nmt.translation.load import ENGINES
 
-        engine = ENGINES.find(self.engine, "--engine")()
-        return engine.load(self.model_dir, device, self.precision, self.ensemble or ())
+        return ENGINES.find(self.engine, "--engine")().load(self.model_dir, device, self.precision, self.ensemble or ())
 
     @property
     def translation(self) -> "TranslationOptions":

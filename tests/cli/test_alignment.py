@@ -131,6 +131,7 @@ LEXICON_ONLY = ("--lexicon-only uses no attention",)
         ("--lexicon-only --heads attention", LEXICON_ONLY),
         ("--gold x.gold", ("--gold is shown in pictures and pages",)),
         ("--numbers -o look.html", ("--numbers is for pictures",)),
+        ("-o links.jpg", ("links.jpg would be text", "-o links.png")),
         ("--method threshold --symmetrize union", ("--symmetrize has no effect",)),
         ("--method argmax --threshold 0.2", ("--threshold has no effect",)),
     ],
