@@ -26,6 +26,7 @@ def write(folder: Path, **files: str) -> None:
         ("a.jsonl", "".join(json.dumps({"id": 3, "de": s, "en": t}) + "\n" for s, t in PAIRS), ("de", "en")),
         ("a.jsonl", "".join(json.dumps({"translation": {"de": s, "en": t}}) + "\n" for s, t in PAIRS), ("de", "en")),
         ("a.csv", "German;English\n" + "".join(f"{s};{t}\n".replace(" ", "\r") for s, t in PAIRS), ("de", "en")),
+        ("a.csv", "id;de;en;note\n" + "".join(f"7;{s};{t};x\n" for s, t in PAIRS), ("de", "en")),
         ("a.csv", "de,en\n" + "".join(f'"{s}","{t}"\n'.replace(" ", "\n") for s, t in PAIRS), ("de", "en")),
         ("a.csv", "de,en\n\n" + "".join(f'"{s}","{t}"\n,\n' for s, t in PAIRS), ("de", "en")),
         ("a.csv", "DE, EN\n" + "".join(f'"{s}","{t}"\n' for s, t in PAIRS), ("de", "en")),
@@ -131,6 +132,7 @@ def test_it_is_said_where_two_files_part(tmp_path: Path) -> None:
         (["ragged.tsv"], r"row 2 has 3 columns, but the first has 2"),
         (["bad.jsonl"], "line 1: this is no JSON object"),
         (["empty.tsv"], "has no pairs"),
+        (["semicolons.csv"], "has one column, but two columns are needed"),
         (["one.jsonl"], "first row of .* has only de, but two columns are needed"),
         (["quotes.csv"], "line 1: field larger than field limit"),
         (["x" * 300, "a.en"], "File name too long"),
@@ -138,7 +140,8 @@ def test_it_is_said_where_two_files_part(tmp_path: Path) -> None:
 )
 def test_text_that_cannot_be_read_is_refused(tmp_path: Path, names: list[str], message: str) -> None:
     write(tmp_path, a__de="eins\n", a__en="one\n", three__tsv="x\ty\tz\n", ragged__tsv="de\ten\na\tb\tc\n",
-          bad__jsonl="[]\n", empty__tsv="", one__jsonl='{"de": "a"}\n', quotes__csv='a,"' + "b" * 140_000)  # fmt: skip
+          bad__jsonl="[]\n", empty__tsv="", one__jsonl='{"de": "a"}\n', quotes__csv='a,"' + "b" * 140_000,
+          semicolons__csv="eins;one\n")  # fmt: skip
     (tmp_path / "utf16.de").write_text("eins\n", "utf-16")
     with pytest.raises(UserError, match=message):
         read_texts([tmp_path / name for name in names], ("x", "y") if names == ["none"] else None)

@@ -19,6 +19,7 @@ from nmt.translation.languages import NAMES
 UNITS = (".tmx", ".xlf", ".xliff")
 _CODE = re.compile(r"[a-z]{2,3}([-_]\w{2,8})?")
 _SIDES = ("source", "target", "src", "tgt")
+_SEPARATORS = "In .csv, put quotes around text with commas; semicolons need a first line of names, such as de;en."
 _CODES = {name.lower(): code for code, name in NAMES.items()}
 """Codes of languages by their English names in small letters."""
 
@@ -57,12 +58,11 @@ def _columns(path: Path, names: Sequence[str], wanted: tuple[str, str] | None) -
     if wanted and set(wanted) <= set(names):
         return wanted
     if len(names) < 2:
+        has = "one column" if names == ["a"] else f"only {shortened(names[0])}"
         raise UserError(
-            f"The first row of {path} has {f'only {shortened(names[0])}' if names else 'no text'}, but two columns are "
-            "needed.",
-            "Give every row the text of the source and of the target, as `nmt train --help` shows.",
+            f"The first row of {path} has {has}, but two columns are needed.", f"Give every row both. {_SEPARATORS}"
         )
-    known = [name for name in names if name.lower() in _SIDES] or [name for name in names if _is_name(name)]
+    known = [name for name in names if name.lower() in _SIDES] or _names_in(names)
     known = [name for name in known if name != "id"] if len(known) > 2 else known
     chosen = names if len(names) == 2 else known
     is_unnamed = names == ["a", "b"] or all(name.lower() in _SIDES for name in chosen)
@@ -70,15 +70,16 @@ def _columns(path: Path, names: Sequence[str], wanted: tuple[str, str] | None) -
         missing = f", not {' and '.join(wanted)}" if wanted else ", of which two are to be source and target"
         raise UserError(
             f"{path} has the columns {shortened(', '.join(names))}{missing}.",
-            "Name them: --set data.source=NAME --set data.target=NAME.",
+            "Name them in the first line, such as de and en, or by --set data.source=NAME --set data.target=NAME.",
         )
     return chosen[0], chosen[1]
 
 
-def _is_name(cell: str) -> bool:
-    """Returns whether a cell of a table can be the name of a column: of a language, its code, or a side of a pair."""
-    cell = cell.strip().lower()
-    return cell in (*_SIDES, *_CODES) or (bool(_CODE.fullmatch(cell)) and primary(cell) in NAMES)
+def _names_in(cells: Iterable[str], wanted: Iterable[str] = ()) -> list[str]:
+    """Returns the cells that can name a column: a language, its code, a side of a pair, or what is wanted."""
+    known, names = {*_SIDES, *_CODES, *wanted}, {cell: cell.strip().lower() for cell in cells}
+    is_code = {name for name in names.values() if _CODE.fullmatch(name) and primary(name) in NAMES}
+    return [cell for cell, name in names.items() if name in is_code or known & {cell, name}]
 
 
 def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Mapping[str, str]]:
@@ -100,9 +101,9 @@ def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Map
                 ) from None
     else:
         lines = read_lines(path, max_bytes=MAX_RECORD_BYTES)
-        cells = (line.split("\t") for line in lines) if kind == ".tsv" else _csv_rows(path, lines)
+        cells = (line.split("\t") for line in lines) if kind == ".tsv" else _csv_rows(path, lines, wanted)
         first: list[str] = next(cells, [])
-        is_header = set(wanted or "-") <= set(first) or sum(map(_is_name, first)) > 1
+        is_header = len(_names_in(first, wanted or ())) > 1
         header = first if is_header else [chr(ord("a") + at) for at in range(len(first))]
         for number, texts in enumerate(cells if is_header else chain([first], cells), start=1 + is_header):
             if not any(texts):
@@ -110,18 +111,18 @@ def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Map
             if len(texts) != len(header):
                 raise UserError(
                     f"{path}, row {number:,} has {len(texts)} columns, but the first has {len(header)}.",
-                    "Give every row the same columns; in .csv, put quotes around text with commas.",
+                    f"Give every row the same columns. {_SEPARATORS}",
                 )
             yield dict(zip(header, texts, strict=True))
 
 
-def _csv_rows(path: Path, lines: Iterator[str]) -> Iterator[list[str]]:
+def _csv_rows(path: Path, lines: Iterator[str], wanted: tuple[str, str] | None) -> Iterator[list[str]]:
     """Yields the cells of each row; between them are commas, or the semicolons or tabs of a first row of names."""
     first = next(lines, "")
     if declared := DECLARED.match(first):
         first = next(lines, "")
     bare = first.replace('"', "")
-    found = next((mark for mark in ";\t" if mark in bare and all(map(_is_name, bare.split(mark)))), ",")
+    found = next((mark for mark in ";\t" if len(_names_in(bare.split(mark), wanted or ())) > 1), ",")
     rows = csv.reader(
         (line.replace("\r", " ") + "\n" for line in chain([first], lines)), delimiter=declared[1] if declared else found
     )
@@ -154,8 +155,7 @@ def translation_units(path: Path) -> Iterator[dict[str, str]]:
 
 
 def _tmx_units(root: Element) -> Iterator[dict[str, str]]:
-    header = root.find("{*}header")
-    first = primary(header.get("srclang") or "") if header is not None else ""
+    first = primary("".join(header.get("srclang", "") for header in root.iterchildren("{*}header")))
     for unit in root.iter("{*}tu"):
         texts: dict[str, str] = {}
         for code, text in variants_of(unit):
