@@ -103,7 +103,7 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
         with directory.writing(), open_output(directory.recipe) as file:
             file.write(recipe.to_yaml())
         say(f"the run was moved: its text is in {root}")
-    if minutes is not None:
+    if minutes is not None and minutes != recipe.training.max_minutes:
         recipe = _longer(output, recipe, minutes)
     texts, before, general = text_of(output, HELD_OUT), list[dict[str, Score]](), Texts()
     if start:

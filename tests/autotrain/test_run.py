@@ -24,6 +24,7 @@ from nmt.autotrain.choice import (
     training_options,
 )
 from nmt.autotrain.prepared import Request, moved, prepare
+from nmt.autotrain.run import autotrain
 from nmt.autotrain.texts import line_pairs
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
@@ -100,6 +101,20 @@ def test_two_files_and_minutes_give_a_tested_model_whose_recipe_repeats_it(
     output = capsys.readouterr()
     assert "max_minutes (0.5) reached" in output.err or "fallen to its end" in output.err
     assert "training.clip_norm is 7.0, was " in output.err
+
+
+def test_a_run_that_was_stopped_keeps_what_is_expected_of_its_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text").mkdir()
+    options = {"data.root": str(tmp_path / "text"), "training.max_minutes": 3, "training.expected_score": 30}
+    (tmp_path / "recipe.yaml").write_text(load_recipe("quickstart", options).to_yaml(), "utf-8")
+    train = Mock()
+    monkeypatch.setattr("nmt.autotrain.run.train", train)
+    monkeypatch.setattr("nmt.autotrain.run.report", Mock())
+    for minutes, expected in ((3, 30), (None, 30), (6, None)):
+        autotrain(Request([], minutes), tmp_path, resume=True)
+        assert train.call_args.args[0].training.expected_score == expected
 
 
 @pytest.fixture(scope="module")
