@@ -114,7 +114,7 @@ class Request:
     def default_output(self) -> Path:
         """The model directory where none is named: runs/SOURCE-TARGET, or by the name of the file."""
         if not self.texts:
-            raise UserError("There is no text and no recipe.", "Name two files, the source first, or a recipe.")
+            raise UserError("There is no text or recipe.", "Name two files or a recipe; with --resume, a run by -o.")
         languages = self.wanted or (languages_of(*self.texts[:2]) if len(self.texts) > 1 else None)
         name = self.texts[0].resolve().name.lstrip(".").partition(".")[0]
         return Path("runs", "-".join(languages) if languages else name)

@@ -464,7 +464,7 @@ def test_the_minutes_of_a_command_include_its_imports(run_nmt: RunNmt, monkeypat
         (["EN", "DE", "--set", "data.source=de", "-o", "run"], "are both called de"),
         (["quickstart", "--minutes", "3"], "are for text files"),
         (["none.tsv", "--minutes", "3"], "File not found: none.tsv"),
-        ([], "no text and no recipe"),
+        ([], "Name two files or a recipe; with --resume, a run by -o"),
         (["EN", "DE", "--dry-run", "--resume"], "is for a new run"),
         (["EN", "DE", "--from", "x", "-o", "run"], "x is not a model directory"),
         (["multi30k/luong", "runs/luong"], "multi30k/luong is a recipe"),
