@@ -16,7 +16,7 @@ from nmt.recipe.registry import hooks, provided
 
 MAX_PAIRS = 3_000_000
 """Largest number of pairs, which are all in memory."""
-TABLES = (".tsv", ".csv", ".jsonl", ".tmx", ".xlf", ".xliff")
+TABLES = (".tsv", ".csv", ".jsonl", ".tmx", ".xlf", ".xliff", ".po")
 """Files of both languages, which an extension reads."""
 _CODE = re.compile(r"[a-z]{2,3}([-_]\w{2,8})?", re.IGNORECASE)
 _NO_CODES = frozenset(("src", "tgt", "trg", "ref", "hyp", "old", "new", "in", "out", "raw", "txt"))

@@ -41,8 +41,8 @@ def train(
         list[str],
         typer.Argument(
             metavar="TEXT... or RECIPE",
-            help="Text: two line-aligned files (source, target), .tsv, .csv, .jsonl, .tmx or .xlf, or a folder with "
-            "train.*; then folders that `nmt backtranslate` wrote. Or a recipe: a YAML file, or a name that `nmt "
+            help="Text: two line-aligned files (source, target), .tsv, .csv, .jsonl, .tmx, .xlf, .po, or a folder "
+            "with train.*; then folders that `nmt backtranslate` wrote. Or a recipe: a YAML file, or a name that `nmt "
             "recipes` lists.",
             autocompletion=complete_recipe,
         ),

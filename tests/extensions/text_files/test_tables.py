@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.extensions.text_files.tables import translation_units
+from nmt.extensions.text_files.tables import read_table, translation_units
 
 TMX = (
     '<!DOCTYPE tmx SYSTEM "tmx14.dtd"><tmx version="1.4"><header srclang="en-US"/><body>'
@@ -47,3 +47,21 @@ def test_another_file_is_refused(tmp_path: Path, text: str, message: str) -> Non
     (tmp_path / "a.tmx").write_text(text, "utf-8")
     with pytest.raises(UserError, match=message):
         list(translation_units(tmp_path / "a.tmx"))
+
+
+def test_a_catalogue_gives_the_messages_that_are_translated_and_not_fuzzy(tmp_path: Path) -> None:
+    messages = (
+        'msgid ""\nmsgstr "Language: de\\n"\n',
+        'msgid "A dog."\nmsgstr ""\n"Ein "\n"Hund."\n',
+        'msgid "%d cat"\nmsgid_plural "%d cats"\nmsgstr[0] "%d Katze"\nmsgstr[1] "%d Katzen"\n',
+        '#, fuzzy\nmsgid "A cow."\nmsgstr "Ein Hund."\n',
+        'msgid "Not yet."\nmsgstr ""\n',
+        '#~ msgid "Old."\n#~ msgstr "Alt."\n',
+    )
+    (path := tmp_path / "de.po").write_text("\ufeff" + "\n".join(messages), "utf-8")
+    languages, pairs = read_table(path, ".po", ("en", "de"))
+    assert languages is None
+    assert list(pairs) == [("A dog.", "Ein Hund."), ("%d cat", "%d Katze"), ("%d cats", "%d Katzen")]
+    path.write_text("no catalogue", "utf-8")
+    with pytest.raises(UserError, match=r"de\.po: The file is not a PO file"):
+        read_table(path, ".po", None)
