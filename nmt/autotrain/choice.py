@@ -161,11 +161,7 @@ def model_options(model: Model, dropout: float, joint: bool = True) -> dict[str,
 
 
 def training_options(model: Model, num_updates: int, minutes: float | None) -> dict[str, Any]:
-    """Returns the part ``training`` of a recipe for about this number of updates.
-
-    Args:
-        minutes: of the run; None to end it when validation says that more brings nothing.
-    """
+    """Returns the part ``training`` of a recipe for about so many updates; without minutes, validation ends it."""
     rate, block_size = (0.003, None) if model.kind == "transformer" else (0.006, 128)
     schedule = FALLING if minutes else {"type": "plateau", "patience": 2}
     validations = num_validations(num_updates) if minutes else NUM_VALIDATIONS[1]

@@ -47,7 +47,7 @@ def read_texts(paths: Sequence[Path], wanted: tuple[str, str] | None = None) -> 
         paths: pairs of line-aligned files, the source first, and files of both languages (:data:`TABLES`), all plain or
             compressed; or one folder with ``train.*`` and perhaps ``valid.*`` and ``test.*``. Further folders, such as
             ``nmt backtranslate`` writes, have synthetic pairs in ``train.*``.
-        wanted: names of the source and the target column, where files have more than two.
+        wanted: names of the source and the target column, or ends of file names, where there are more than two.
 
     Raises:
         UserError: a file is missing or damaged, a text has no translation, or two files have different lengths.
@@ -93,11 +93,14 @@ def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Pa
             yield (f"the source in {path}", f"the target in {path}"), *read(path, kind, wanted)
         else:
             plain.append(path)
+    if wanted and {*wanted} <= {uncompressed(path).suffix[1:] for path in plain}:  # there may be text in further ones
+        plain = [path for path in plain if uncompressed(path).suffix[1:] in (*wanted, *_NO_CODES)]
     if len(plain) % 2:
         next(read_lines(plain[-1]), None)  # raises the error of a missing file
         raise UserError(
             f"{plain[-1]} comes without its translation.",
-            f"Give two files, aligned line by line, or a file of both languages: {', '.join(TABLES)}.",
+            "Give two files, aligned line by line, or a file of both languages: "
+            f"{', '.join(TABLES)}. Of more languages, name two by --set data.source= and data.target=.",
         )
     for pair in zip(plain[::2], plain[1::2], strict=True):
         source, target = sorted(pair, key=lambda path: bool(wanted and uncompressed(path).name.endswith(wanted[1])))

@@ -82,6 +82,12 @@ def test_a_folder_has_its_splits(tmp_path: Path) -> None:
     texts = read_texts([tmp_path])
     assert (texts.train, texts.valid, texts.test) == ([("eins", "one")], [("zwei", "two")], [("drei", "three")])
     assert read_texts([tmp_path], ("en", "de")).train == [("one", "eins")]
+    write(tmp_path, train__fr="un\n", dev__fr="deux\n")
+    texts = read_texts([tmp_path], ("en", "fr"))
+    assert (texts.train, texts.valid, texts.test) == ([("one", "un")], [("two", "deux")], [("drei", "three")])
+    with pytest.raises(UserError, match=r"without its translation(.|\n)*data\.source="):
+        read_texts([tmp_path])
+    (tmp_path / "train.fr").unlink()
     write(tmp_path, train__x__de="vier\n", train__x__en="four\n")
     assert {*read_texts([tmp_path], ("en", "de")).train} == {("one", "eins"), ("four", "vier")}
     (tmp_path / "train.de.gz").write_bytes(gzip.compress(b"eins\n"))

@@ -21,7 +21,7 @@ from nmt.translation.languages import NAMES
 
 UNITS = (".tmx", ".xlf", ".xliff")
 _CODE = re.compile(r"[a-z]{2,3}([-_]\w{2,8})?")
-_SIDES = ("source", "target", "src", "tgt")
+_SIDES = ("source", "target", "src", "tgt", "trg")
 _SEPARATORS = "In .csv, put quotes around text with commas; semicolons need a first line of names, such as de;en."
 _CODES = {name.lower(): code for code, name in NAMES.items()}
 """Codes of languages by their English names in small letters."""
