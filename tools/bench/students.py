@@ -96,7 +96,7 @@ def measure(model: str, engine: str, options: argparse.Namespace) -> Iterator[di
     from nmt.core.errors import UserError
     from nmt.core.model_directory import ModelDirectory
     from nmt.extensions.interchange.ct2 import export
-    from nmt.extensions.interchange.run import exported_translator
+    from nmt.extensions.interchange.run import ExportedModel, ExportedSearcher
     from nmt.extensions.interchange.targets import with_decoding
 
     torch.set_num_threads(1)
@@ -113,7 +113,8 @@ def measure(model: str, engine: str, options: argparse.Namespace) -> Iterator[di
         try:
             if not folder.exists():
                 export(translator, folder, "int8" if "int8" in engine else None)
-            translator = exported_translator(translator, folder)
+            search = ExportedModel(folder, translator).search
+            translator = translator.replaced(searcher=ExportedSearcher(search, translator.searcher))
         except UserError:
             return
     names = ("model.safetensors", "model.bin", "vmap.txt", "vocabulary.model", "source.model", "target.model")

@@ -155,24 +155,18 @@ def open_exported(translator: Translator, quantization: Quantization | None = No
         return ExportedModel(Path(scratch) / "model", translator)
 
 
-def exported_translator(
-    translator: Translator, directory: Path | None = None, quantization: Quantization | None = None
-) -> Translator:
+def exported_translator(translator: Translator, quantization: Quantization | None = None) -> Translator:
     """Returns a translator whose beam search is that of CTranslate2; alignment and scores are computed by PyTorch.
 
     Args:
-        translator: of a model that can be exported.
-        directory: a folder that :func:`nmt.extensions.interchange.ct2.export` wrote, with the shortlist of searches if
-            they have one; None exports the model when it searches.
-        quantization: type of the weights if the model is exported now; None keeps float32.
+        translator: of a model that can be exported, which is done when it searches.
+        quantization: type of the weights; None keeps float32.
     """
     require_ctranslate2()
     check_exportable(translator)
 
     @cache
     def opened(shortlist: int | None) -> ExportedModel:
-        if directory is not None:
-            return ExportedModel(directory, translator)
         return open_exported(with_decoding(translator, shortlist=shortlist), quantization)
 
     search = ExportedSearcher(lambda ids, options: opened(options.shortlist).search(ids, options), translator.searcher)
@@ -189,7 +183,7 @@ class CTranslate2Engine(Engine):
             raise UserError("CTranslate2 searches with one model.", "Remove --ensemble or --engine.")
         if device not in ("auto", "cpu"):
             raise UserError(f"CTranslate2 searches on the CPU, and not on {device}.", "Remove --device or --engine.")
-        return exported_translator(load(model_dir, "cpu"), quantization=QUANTIZATIONS[precision])
+        return exported_translator(load(model_dir, "cpu"), QUANTIZATIONS[precision])
 
 
 def with_plain_search(translator: Translator) -> Translator:

@@ -322,7 +322,7 @@ def test_imported_models_are_exported(name: str, build_once: BuildOnce, tmp_path
     lines = lines_of("de", 5)
     export(translator, tmp_path / "out")
     assert compare(tmp_path / "out", translator, lines).largest_difference < 1e-4
-    exported = exported_translator(translator, tmp_path / "out")
+    exported = exported_translator(translator)
     greedy = {"beam_size": 1, "max_length": 8}
     for line in lines:  # random weights never end a translation, and nmt ends it at the limit
         ours, theirs = translator(line, **greedy).tokens, exported(line, **greedy).tokens
