@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from fixture_types import RunNmt
+from refusals import refused
 
 from nmt.recipe.schema import DecodingOptions
 
@@ -34,10 +35,7 @@ def test_every_key_of_decoding_is_an_option_with_its_description(run_nmt: RunNmt
 def test_a_value_out_of_range_is_refused_before_a_model_is_loaded(
     run_nmt: RunNmt, option: str, value: str, problem: str
 ) -> None:
-    done = run_nmt("translate", "nowhere", option, value)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert option in done.stderr
-    assert problem in done.stderr
+    refused(done := run_nmt("translate", "nowhere", option, value), option, problem)
     assert "nowhere" not in done.stderr
 
 

@@ -135,7 +135,4 @@ def test_wrong_input(
     [(["translate"], "MODEL_DIR"), (["translate", "m", "--beem-size", "3"], "--beem-size"), (["trian"], "trian")],
 )
 def test_wrong_usage(run_nmt: RunNmt, arguments: list[str], expected: str) -> None:
-    done = run_nmt(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "Traceback" not in done.stderr
-    assert expected.lower() in done.stderr.lower()
+    refused(run_nmt(*arguments), expected)
