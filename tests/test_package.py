@@ -105,11 +105,11 @@ LIMITS = {
     "translation": 1_703,
     "plotting": 892,
     "evaluation": 153,
-    "autotrain": 1_004,
+    "autotrain": 1_003,
     "api": 168,
     "quickstart": 207,
     "cli": 1_801,
-    "extensions": 27_142,
+    "extensions": 27_148,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -141,14 +141,13 @@ def lengths(
     limits, test_set = limits_of(buckets), read_test_set(systems, reference or [], source)
     found = scores_by_length(metric, test_set, limits, tokenize)
     rows, signature = found["rows"], found["signature"]
-    if output is not None:
-        from nmt.extensions.comparison.pictures import draw_lengths
-
-        write_figure(draw_lengths(rows, metric, test_set.measured_by, signature), output)
     if as_json:
         show_json({"metric": metric, "signature": signature, "lengths": rows})
     else:
         print_table(*length_table(rows, metric))
         typer.echo(signature)
     if output is not None:
+        from nmt.extensions.comparison.pictures import draw_lengths
+
+        write_figure(draw_lengths(rows, metric, test_set.measured_by, signature), output)
         say_wrote(output)

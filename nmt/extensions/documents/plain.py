@@ -5,16 +5,12 @@ import textwrap
 from bisect import bisect_left
 from codecs import lookup
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from nmt.extensions.documents.elements import TranslateBlocks, translate_page
 from nmt.extensions.documents.formats import DocumentFormat, damaged, decoded
 from nmt.extensions.documents.rest import parse_message, write_message
 from nmt.extensions.documents.segmentation import has_letters
 from nmt.extensions.documents.tags import Content, ContentBuilder, text_of
-
-if TYPE_CHECKING:
-    from polib import POFile
 
 _INSIDE = "\ue000"
 """Stands for a space in a tag, at which no line ends."""
@@ -134,8 +130,16 @@ class Gettext(DocumentFormat):
     """Catalogues (PO): entries without a translation, whose text may be reStructuredText; they become fuzzy ones."""
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
+        import polib
+
         text = decoded(data).removeprefix("\ufeff")
-        catalogue = parse_catalogue(text)
+        if "msgid" not in text or "\0" in text:
+            raise damaged("a PO file", "it has no msgid")
+        try:
+            # Text that begins with a line end is never taken for a path.
+            catalogue = polib.pofile("\n" + text, wrapwidth=max(78, *map(len, _MESSAGE.findall(text))))
+        except (OSError, ValueError, IndexError, AttributeError, KeyError) as error:
+            raise damaged("a PO file", error) from None
         waiting = [e for e in catalogue if not e.obsolete and not e.translated() and "fuzzy" not in e.flags]
         untranslated = set(map(id, waiting))
         for entry in (entry for entry in catalogue if id(entry) not in untranslated):
@@ -159,19 +163,6 @@ class Gettext(DocumentFormat):
         if not catalogue.metadata:
             written = written.removeprefix('msgid ""\nmsgstr ""\n\n')
         return written.encode()
-
-
-def parse_catalogue(text: str) -> "POFile":
-    """Returns a gettext catalogue; raises UserError if it is damaged."""
-    import polib
-
-    if "msgid" not in text or "\0" in text:
-        raise damaged("a PO file", "it has no msgid")
-    try:
-        # Text that begins with a line end is never taken for a path.
-        return polib.pofile("\n" + text, wrapwidth=max(78, *map(len, _MESSAGE.findall(text))))
-    except (OSError, ValueError, IndexError, AttributeError, KeyError) as error:
-        raise damaged("a PO file", error) from None
 
 
 def parse_tags(text: str) -> Content:

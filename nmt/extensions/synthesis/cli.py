@@ -27,9 +27,7 @@ from nmt.translation.translator import Translator
 
 Folder = Annotated[
     Path,
-    typer.Option(
-        "--output", "-o", metavar="FOLDER", help="Folder to write; must be new.", rich_help_panel=INPUT_AND_OUTPUT
-    ),
+    typer.Option("--output", "-o", metavar="FOLDER", help="New folder to write.", rich_help_panel=INPUT_AND_OUTPUT),
 ]
 
 

@@ -6,15 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-from nmt.core.compression import uncompressed
 from nmt.core.errors import UserError, shortened
 from nmt.core.jsonlines import parse_object
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.data.sources import one_line
 from nmt.extensions.documents.data import DECLARED
 from nmt.extensions.documents.elements import Element, primary
-from nmt.extensions.documents.formats import decoded
-from nmt.extensions.documents.plain import parse_catalogue
 from nmt.extensions.documents.xml import local_name
 from nmt.extensions.memory.files import parse_tmx, read_limited, text_of, variants_of
 from nmt.translation.languages import NAMES
@@ -87,8 +84,17 @@ def _names_in(cells: Iterable[str], wanted: Iterable[str] = ()) -> list[str]:
 
 def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Mapping[str, str]]:
     """Yields the texts of each row of a table, or of each unit of a translator's file, by column or language."""
-    if kind in (*UNITS, ".po"):
+    if kind in UNITS:
         yield from translation_units(path)
+    elif kind == ".po":
+        import polib
+
+        try:  # text that begins with a line end is never taken for a path
+            catalogue = polib.pofile("\n" + "\n".join(read_lines(path)))
+        except (OSError, ValueError, IndexError, AttributeError, KeyError) as error:
+            raise UserError(f"{path} is not a PO file: {error}.", "Save it again, or check its extension.") from None
+        for entry in catalogue.translated_entries():  # without those that are marked as fuzzy
+            yield {"source": entry.msgid, "target": entry.msgstr or entry.msgstr_plural[0]}
     elif kind == ".jsonl":
         for number, line in enumerate(read_lines(path, max_bytes=MAX_RECORD_BYTES), start=1):
             if not line.strip():
@@ -139,7 +145,7 @@ def _csv_rows(path: Path, lines: Iterator[str], wanted: tuple[str, str] | None) 
 
 
 def translation_units(path: Path) -> Iterator[dict[str, str]]:
-    """Yields the text of each unit by its language, the source first; a catalogue calls them source and target.
+    """Yields the text of each unit by its language, the source first.
 
     The first language of TMX is ``srclang`` of its header, where a unit has it. The languages of all units are those of
     the first one: ``en-GB`` counts as ``en`` there.
@@ -149,24 +155,12 @@ def translation_units(path: Path) -> Iterator[dict[str, str]]:
     """
     data = read_limited(path)
     try:
-        if uncompressed(path).suffix.lower() == ".po":
-            yield from _messages(decoded(data).removeprefix("\ufeff"))
-            return
         root = parse_tmx(data)
     except UserError as error:
         raise UserError(f"{path}: {error.message}", error.remedy) from None
     if (units := {"tmx": _tmx_units, "xliff": _xliff_units}.get(local_name(root))) is None:
         raise UserError(f"{path} is neither TMX nor XLIFF, but {local_name(root)}.", "Write two line-aligned files.")
     yield from units(root)
-
-
-def _messages(text: str) -> Iterator[dict[str, str]]:
-    """Yields the messages of a catalogue that are translated and not fuzzy, and of plurals those of one and of many."""
-    for entry in parse_catalogue(text).translated_entries():
-        plurals = entry.msgstr_plural
-        yield {"source": entry.msgid, "target": plurals[min(plurals)] if plurals else entry.msgstr}
-        if plurals:
-            yield {"source": entry.msgid_plural, "target": plurals[max(plurals)]}
 
 
 def _tmx_units(root: Element) -> Iterator[dict[str, str]]:

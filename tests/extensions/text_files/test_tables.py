@@ -61,7 +61,7 @@ def test_a_catalogue_gives_the_messages_that_are_translated_and_not_fuzzy(tmp_pa
     (path := tmp_path / "de.po").write_text("\ufeff" + "\n".join(messages), "utf-8")
     languages, pairs = read_table(path, ".po", ("en", "de"))
     assert languages is None
-    assert list(pairs) == [("A dog.", "Ein Hund."), ("%d cat", "%d Katze"), ("%d cats", "%d Katzen")]
+    assert list(pairs) == [("A dog.", "Ein Hund."), ("%d cat", "%d Katze")]
     path.write_text("no catalogue", "utf-8")
-    with pytest.raises(UserError, match=r"de\.po: The file is not a PO file"):
+    with pytest.raises(UserError, match=r"de\.po is not a PO file"):
         read_table(path, ".po", None)
