@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from unicodedata import category
 
 from nmt.core.errors import UserError, shortened
 from nmt.core.text import INVISIBLE, UNSPACED, read_lines
@@ -24,10 +25,10 @@ class Glossary:
     """Terms and their translations. Upper and lower case are the same; of overlapping terms the longest counts."""
 
     def __init__(self, terms: Mapping[str, str]) -> None:
-        texts = ((each.translate(INVISIBLE), target) for each, target in terms.items())
+        # From the end, so that the first of those that differ in case counts.
+        texts = ((each.translate(INVISIBLE), terms[each]) for each in reversed(list(terms)))
         self._terms = {_key(source): (source, target) for source, target in texts if _key(source) and target.strip()}
-        own = reversed(self._terms.values())  # so that the first of those that differ in case counts
-        self._folded = {"".join(map(_folded, " ".join(term[0].split()))): term for term in own}
+        self._folded = {"".join(map(_folded, " ".join(term[0].split()))): term for term in self._terms.values()}
         self._keys, self._longest = ["", *sorted(self._folded)], max(map(len, self._folded), default=0)
         self._initials = {key[:1] for key in self._keys}, {key[:1] for key in self._keys if not _has_spaces(key)}
         self._shorter, last = dict[str, str](), ""  # the longest other key that each begins with
@@ -75,7 +76,9 @@ class Glossary:
         # A pattern of all terms would try each at each place, for minutes, while other threads wait.
         places = [match.start() for match in re.finditer(r"\s+|\S|\Z", source if self._folded else "")]
         text, found, end = "".join(_folded(source[place]) for place in places[:-1]), {}, 0
-        is_word = [letter.isalnum() or letter == "_" for letter in f" {text} "]  # of the letter before each place
+        is_word = [False]  # of the letter before each place; marks, such as vowel signs, belong to the letter before
+        for letter in f"{text} ":
+            is_word.append(letter.isalnum() or letter == "_" or (is_word[-1] and category(letter).startswith("M")))
         for begin, letter in enumerate(text):
             if begin < end or letter not in self._initials[is_word[begin]]:  # of words or within them
                 continue

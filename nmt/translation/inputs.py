@@ -57,8 +57,7 @@ class InputFormat:
     @classmethod
     def num_lines(cls, path: Path, name: str | None) -> int:
         """Returns the number of lines to translate."""
-        counted = count_lines(path)
-        return sum(1 for _ in read_lines(path, keep_invalid=True)) if counted is None else counted
+        return count_lines(path) or sum(1 for _ in read_lines(path, keep_invalid=True))
 
     @classmethod
     def open(cls, job: "TranslationJob", path: Path | str, output: Path | str, name: str | None) -> Work:

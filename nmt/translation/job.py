@@ -88,11 +88,9 @@ class TranslationJob:
         self, windows: Iterator[tuple[int, list[str]]], on_progress: Callable[[int], None]
     ) -> Iterator[Iterable[Translation]]:
         """Yields the translations of each window, which has the number of its first line."""
-        first = next(windows, None)
-        if first is None:
-            return
-        windows = chain([first], windows)
-        if self.num_processes == 1 or len(first[1]) < self._window:
+        first = list(islice(windows, 1))
+        windows = chain(first, windows)
+        if self.num_processes == 1 or all(len(window) < self._window for _, window in first):
             for number, window in windows:
                 yield self._translate(number, window, on_progress)
             return

@@ -31,6 +31,16 @@ def test_terms_are_found_as_whole_words_the_longest_first() -> None:
     assert sack.terms_in("die Katze im Sack, die Katze") == [("Katze im Sack", "pig in a poke"), ("Katze", "cat")]
 
 
+def test_of_terms_that_differ_in_case_the_first_counts() -> None:
+    assert Glossary.parse("Apple\tfirst\napple\tsecond\n").terms_in("an apple") == [("Apple", "first")]
+
+
+def test_marks_belong_to_the_letter_before() -> None:
+    marked = Glossary({"राम": "Ram", "cafe": "coffee", "Herz": "heart"})
+    assert marked.terms_in("रामायण, cafe\u0301") == []
+    assert [term for term, _ in marked.terms_in("राम ❤\ufe0fHerz")] == ["राम", "Herz"]
+
+
 def test_terms_that_only_the_pattern_takes_for_the_same_are_found_in_little_time() -> None:
     glossary, start = Glossary({f"w{number}ss": "x" for number in range(2_000)}), time.process_time()
     assert glossary.terms_in("w1999ſſ " * 200) == [("w1999ss", "x")]
