@@ -15,6 +15,7 @@ from nmt.cli.help import APPEARANCE, INPUT_AND_OUTPUT, LINKS
 from nmt.cli.schema import options_of
 from nmt.core.console import progress_bar, warn
 from nmt.core.errors import UserError
+from nmt.core.files import check_target
 from nmt.core.output import open_output
 from nmt.recipe.registry import hooks, provided
 
@@ -220,15 +221,15 @@ def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
     chosen = LinkOptions(**links)
     options.check(chosen)
     kind, output = options.kind, options.output
+    if output != "-" and kind not in PICTURES:  # the names of pictures are made of it
+        check_target(Path(output), options.source, options.target or "", options.gold or "")
     render = provided("alignment page", "--format html") if kind == "html" else None
     translator = _load(options.model_dir, options, device)
     if options.heads is not None or options.attention is not None:
         translator.aligner.heads = AlignmentHeads.of(translator.model.decoder, options.heads, options.attention)
     backward = _load(options.reverse, options, device) if options.reverse is not None else None
     limit = options.limit or {"html": MAX_IN_PAGE, "pharaoh": None, "json": None}.get(kind, MAX_PICTURES)
-    groups: Iterable[Sequence[tuple[str, str]]] = islice(
-        _pairs(translator, options.source, options.target, options.n_best, limit is None), limit
-    )
+    groups: Iterable[Sequence[tuple[str, str]]] = islice(_pairs(translator, options, limit is None), limit)
     groups = list(groups) if kind == "html" else groups  # a page holds all it shows
     true_links = read_pharaoh(options.gold) if options.gold is not None else None
     watchers = [make(translator.vocabularies) for make in hooks("pairs_aligned")]
@@ -284,19 +285,17 @@ def _load(model_dir: Path, options: AlignOptions, device: str) -> "Translator":
     return translator
 
 
-def _pairs(
-    translator: "Translator", source: str, target: str | None, n_best: int, of_all: bool
-) -> Iterator[Sequence[tuple[str, str]]]:
+def _pairs(translator: "Translator", options: AlignOptions, of_all: bool) -> Iterator[Sequence[tuple[str, str]]]:
     """Each source line with the given target, or with the model's own translations, the best first."""
-    if target is None:
+    if options.target is None:
         from nmt.core.text import read_lines
 
-        beam_size = max(n_best, translator.recipe.decoding.beam_size)
-        found = translator.stream(read_lines(source), n_best=n_best, beam_size=beam_size)
+        beam_size = max(options.n_best, translator.recipe.decoding.beam_size)
+        found = translator.stream(read_lines(options.source), n_best=options.n_best, beam_size=beam_size)
         return ([(t.source, candidate.text) for candidate in t.n_best] for t in found)
     from nmt.data.sources import FileText
 
-    text = FileText(Path(source), Path(target))
+    text = FileText(Path(options.source), Path(options.target))
     return ([pair] for pair in (text.checked() if of_all else text))
 
 

@@ -25,6 +25,7 @@ from nmt.cli.schema import options_of
 from nmt.cli.translation_options import TRANSLATE_OPTIONS, AddedOptions, Resume, TranslateOptions, jsonl
 from nmt.core.console import progress_bar, say, warn
 from nmt.core.errors import UserError
+from nmt.core.files import check_target
 from nmt.core.output import open_output
 from nmt.recipe.schema import DecodingOptions
 
@@ -79,9 +80,8 @@ class Task:
         if self.file is not None and self.input != "-":
             raise UserError("FILE and --input both name the input.", "Give one of them.")
         task = replace(self, file=None, input=self.file or self.input)
-        source, target = Path(task.input), Path(task.output)
-        if task.output != "-" and source.is_file() and target.exists() and source.samefile(target):
-            raise UserError(f"{task.output} is the input, which would be lost.", "Name another file with -o.")
+        if task.output != "-" and Path(task.output).is_file():
+            check_target(Path(task.output), task.input, *(task.score_only or ()))
         for name, is_given in (("--score-only", self.score_only is not None), ("--interactive", self.interactive)):
             names_files = task.input != "-" or task.resume
             if is_given and (names_files or (task.interactive and (task.output != "-" or task.score_only))):

@@ -158,9 +158,10 @@ def explained(path: Path | str) -> Iterator[None]:
         raise cannot_write(path, error) from error
 
 
-def check_target(target: Path) -> bool:
+def check_target(target: Path, *inputs: Path | str) -> bool:
     """Refuse what can't be written before any work is done; False for a device or pipe. Raises UserError if there is no
-    such folder, the name is that of a folder, the file is read-only, or the package that compresses it is missing."""
+    such folder, the name is that of a folder or of one of the ``inputs``, the file is read-only, or the package that
+    compresses it is missing."""
     check_available(target)
     try:
         mode = target.stat().st_mode
@@ -173,6 +174,8 @@ def check_target(target: Path) -> bool:
         ) from None
     if stat.S_ISDIR(mode):
         raise UserError(f"{target} can't be written: it is a folder.", "Name a file in it.")
+    if stat.S_ISREG(mode) and any(os.path.isfile(each) and target.samefile(each) for each in inputs):
+        raise UserError(f"{target} can't be written: it is an input, which would be lost.", "Name another file.")
     if not os.access(target, os.W_OK):
         raise UserError(f"{target} can't be written: it is read-only.", "Remove it or name another file.")
     return stat.S_ISREG(mode)

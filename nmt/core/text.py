@@ -206,10 +206,7 @@ def count_lines(path: Path | str) -> int | None:
 def _open_binary(path: Path | str) -> Iterator[io.BufferedReader]:
     with contextlib.ExitStack() as stack:
         is_standard = str(path) == STANDARD_STREAM
-        if is_standard:
-            stream = stack.enter_context(_standard_input())
-        else:
-            stream = stack.enter_context(open(path, "rb"))
+        stream = stack.enter_context(_standard_input() if is_standard else open(path, "rb"))  # noqa: SIM115
         try:
             mode = os.fstat(stream.fileno()).st_mode
         except OSError:  # a stream of tests and notebooks has no descriptor

@@ -55,6 +55,13 @@ def test_without_a_target_its_own_translation_is_aligned(align: RunNmt, pair: tu
     assert align("-", stdin=pair[0].read_bytes()).stdout != ""
 
 
+def test_no_input_is_written_over(align: RunNmt, pair: tuple[Path, Path]) -> None:
+    before = [path.read_bytes() for path in pair]
+    for path in pair:
+        refused(align(*pair, "-o", path), "it is an input, which would be lost")
+    assert [path.read_bytes() for path in pair] == before
+
+
 def test_a_picture_follows_the_suffix_of_the_output(align: RunNmt, pair: tuple[Path, Path], tmp_path: Path) -> None:
     align(*pair, "-o", tmp_path / "by_name.svg", "--limit", 1)
     assert (tmp_path / "by_name.svg").read_bytes().startswith(b"<?xml")

@@ -318,5 +318,6 @@ def test_the_input_is_not_written_over(
     Path("-").touch()
     assert translate(stdin="Hund\n").returncode == 0, "- is standard input, not a file"
     before = pair[0].read_bytes()
-    refused(translate(pair[0], "-o", pair[0]), "is the input, which would be lost")
+    for arguments in ((pair[0],), ("--score-only", *pair)):
+        refused(translate(*arguments, "-o", pair[0]), "it is an input, which would be lost")
     assert pair[0].read_bytes() == before

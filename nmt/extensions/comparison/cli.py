@@ -85,9 +85,7 @@ def compare(
     files = [*systems, *(options.reference or []), options.source or "", options.train or ""]
     check_standard_input(*files)
     if options.html is not None and str(options.html) != STANDARD_STREAM:
-        check_target(options.html)  # before the work
-        if options.html.exists() and any(Path(file).is_file() and options.html.samefile(file) for file in files):
-            raise UserError(f"{options.html} is one of the texts, which would be lost.", "Name another file.")
+        check_target(options.html, *files)  # before the work
     with progress_bar("comparing", None):
         found = run(
             read_test_set(systems, options.reference or [], options.source),

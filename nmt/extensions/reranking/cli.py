@@ -9,6 +9,7 @@ import typer
 from nmt.cli.common import Device, ModelDir, Output, command
 from nmt.core.console import progress_bar, say
 from nmt.core.errors import UserError
+from nmt.core.files import check_target
 from nmt.core.output import open_output
 
 
@@ -56,6 +57,8 @@ def rerank(options: RerankOptions, device: Device = "auto") -> None:
 
     if options.channel is None and options.language_model is None:
         raise UserError("There is nothing to rerank by.", "Give --channel, --language-model, or both.")
+    if options.output != "-":
+        check_target(Path(options.output), options.n_best, options.tune or "")
     candidates = list(reranking.read_candidates(options.n_best))
     direct = load(options.model_dir, device)
     direct.task.require("translation")

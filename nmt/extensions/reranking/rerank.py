@@ -136,8 +136,7 @@ def load_reverse(forward: Translator, path: Path) -> Translator:
     Raises:
         UserError: it can't be read, or one of the models is for dialogues.
     """
-    path = path.resolve()
-    is_same = path == Path(forward.directory or ".").resolve()
+    is_same = path.resolve() == Path(forward.directory or ".").resolve()
     backward = forward if is_same else load(path, str(forward.model.device), forward.precision)
     for each in (forward, backward):
         each.task.require("reverse alignment")

@@ -91,7 +91,7 @@ def test_lengths_by_source(run_nmt: RunNmt, texts: dict[str, Path], tmp_path: Pa
         (["compare", "better", "worse", "-r", "reference", "--buckets", "9,5"], "rising numbers"),
         (["compare", "better", "worse", "-r", "reference", "--train", "missing"], "File not found"),
         (["compare", "better", "worse", "-r", "reference", "--html", "no/folder.html"], "no folder"),
-        (["compare", "better", "worse", "-r", "reference", "--html", "worse"], "one of the texts, which would be lost"),
+        (["compare", "better", "worse", "-r", "reference", "--html", "worse"], "an input, which would be lost"),
         (["compare", "better", "-", "-r", "reference", "--train", "-"], "Only one side can come from standard input"),
         (["inspect", "lengths", "better", "-r", "reference", "-o", "x.jpg"], ".png, .svg, .pdf"),
         (["inspect", "lengths", "better"], "No reference"),

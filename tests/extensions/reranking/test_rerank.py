@@ -102,6 +102,7 @@ def test_reranking_by_the_command(
     ):
         refused(run_nmt("rerank", tiny_model, nbest, option, tiny_model), message)
     refused(run_nmt("rerank", language_model, nbest, "--language-model", language_model), "it reads no source")
+    refused(run_nmt("rerank", tiny_model, nbest, *options, "-o", nbest), "it is an input, which would be lost")
     nbest.write_text("")
     assert run_nmt("rerank", tiny_model, nbest, *options).stdout == ""
 
