@@ -219,9 +219,9 @@ class AttentionAligner:
         read_HTS = weights_HTS if all_heads else weights_HTS.mean(axis=0, keepdims=True)
         heads = list(merge_to_words(read_HTS, of_source, of_target))
         score, probabilities, margins, log_p_T = None, None, None, forced.log_probability_T
-        if len(log_p_T):
+        if len(log_p_T) and not is_cut:
             probabilities = tuple(np.exp(log_p_T[: len(predicted)].cpu().numpy() @ of_target).tolist())
-            score = None if is_cut else float(log_p_T.sum())
+            score = float(log_p_T.sum())
         if len(forced.margin_T) and not is_cut:
             *of_pieces, of_end = forced.margin_T.tolist()
             least_W = np.where(of_target > 0, np.reshape(of_pieces, (-1, 1)), 0).min(axis=0, initial=0)

@@ -108,6 +108,7 @@ def test_a_long_side_is_cut_and_reported(translator: Translator, capsys: pytest.
     assert [number for number in cut if number > 1] == [2, 3]
     assert long_source.score is None
     assert long_target.score is None
+    assert long_target.probabilities is None
     assert all(source < 4 for source, _ in long_source.links)
     assert {target for _, target in long_target.links} <= set(range(4))
     assert long_target.weights.shape == (18, 1)
