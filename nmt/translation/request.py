@@ -78,7 +78,7 @@ class Request:
         if not own.startswith(begin):
             warn(f"line {number}: the translation does not begin with {self.prefix!r}.")
         for phrase in self.must_contain:
-            if phrase not in text:
+            if " ".join(normalize("NFKC", phrase).split()) not in normalize("NFKC", text):
                 warn(f"line {number}: {phrase!r} could not be made part of the translation.")
 
 

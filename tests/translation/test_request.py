@@ -23,6 +23,12 @@ def test_search_gets_the_marks_that_end_sentences_with_phrases() -> None:
     assert not Request("a", prefix="dog").constraints(vocabulary).full_stops
 
 
+def test_a_phrase_may_be_spelt_in_other_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    Request("a", must_contain=("cafe\u0301  noir", "thé")).check(1, "un caf\u00e9 noir")
+    assert "'thé' could not be made part" in (shown := capsys.readouterr().err)
+    assert "noir" not in shown
+
+
 @pytest.mark.parametrize("phrase", ["", "  "])
 def test_an_empty_phrase_can_not_be_forbidden(phrase: str) -> None:
     with pytest.raises(UserError, match="forbidden phrase is empty"):
