@@ -172,6 +172,8 @@ def check_target(target: Path, *inputs: Path | str) -> bool:
             f"{target} can't be written: there is no folder {target.parent}.",
             f"Create it with `mkdir -p {target.parent}`.",
         ) from None
+    except OSError as error:
+        raise cannot_write(target, error) from error
     if stat.S_ISDIR(mode):
         raise UserError(f"{target} can't be written: it is a folder.", "Name a file in it.")
     if stat.S_ISREG(mode) and any(os.path.isfile(each) and target.samefile(each) for each in inputs):
@@ -190,9 +192,7 @@ def complete(path: Path) -> Iterator[Path]:
     Raises:
         UserError: as :func:`check_target` and :func:`replacing`.
     """
-    with explained(path):
-        is_plain = check_target(path)
-    if is_plain:
+    if check_target(path):
         with replacing(Path(os.path.realpath(path))) as temporary:
             yield temporary
     else:

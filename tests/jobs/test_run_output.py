@@ -46,6 +46,9 @@ def test_what_is_no_file_can_not_be_resumed(tmp_path: Path) -> None:
             pass
     with pytest.raises(UserError, match="no folder"):
         ResumableOutput(tmp_path / "no" / "out.en")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="can't be written: not a directory"):
+        ResumableOutput(tmp_path / "file" / "out.en")
 
 
 @pytest.mark.posix
