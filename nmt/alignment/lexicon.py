@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from nmt.core.errors import UserError
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
+from nmt.data.vocabulary.words import MARKS
 
 UNSEEN = 1.0
 """Pseudo-counts of a source word, divided among the target words by their frequency."""
@@ -21,8 +22,8 @@ UNSEEN = 1.0
 Probabilities = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 
-EDGES = re.compile(r"^\W+|(?<!\W)\W+$")
-"""What is no letter or digit at the edges of a word."""
+EDGES = re.compile(rf"^\W+|(?<!\W)([{MARKS}]*+)\W+$")
+"""What is no letter, digit or mark of one at the edges of a word; the group has the marks of the last letter."""
 
 
 class Lexicon:
@@ -80,8 +81,7 @@ class Lexicon:
         cells = source * self._stride + target
         places = self._cells.searchsorted(cells)
         counts = np.where(self._cells[places] == cells, self._cell_counts[places], 0.0)
-        probabilities: Probabilities = (counts + UNSEEN * self._shares[target]) / (self._of_source[source] + UNSEEN)
-        return probabilities
+        return np.asarray((counts + UNSEEN * self._shares[target]) / (self._of_source[source] + UNSEEN), np.float64)
 
     def source_ids(self, words: Sequence[str]) -> Ids:
         """The numbers of source words; those that are not known have one in common. [S_words]"""
@@ -124,4 +124,4 @@ def _numbers(words: Sequence[str], known: dict[str, int]) -> Ids:
 @lru_cache(1 << 16)
 def word_key(word: str) -> str:
     """A word as the lexicon has it; a punctuation mark on its own is a word, too."""
-    return EDGES.sub("", word.lower()) or word
+    return EDGES.sub(r"\1", word.lower()) or word

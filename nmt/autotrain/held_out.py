@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from nmt.autotrain.texts import Pairs
 from nmt.core.text import UNSPACED
+from nmt.data.vocabulary.words import MARKS
 
 MAX_SHARE = 0.05
 """Largest share of the pairs that is held out for validation, and again for the test."""
@@ -19,8 +20,6 @@ MAX_SHARED = 0.8
 """Largest share of a held-out sentence's groups of words that one sentence for training may have."""
 CANDIDATES = 2
 """Candidates for each pair that is held out, because some are too similar to text for training."""
-MARKS = "".join(mark for mark in map(chr, range(0x300, 0x10000)) if unicodedata.category(mark).startswith("M"))
-"""Vowel signs and accents, which stand inside words of many scripts and are no letters."""
 _LETTER = rf"[^\W\d_{UNSPACED}]"
 _WORD = re.compile(rf"[{UNSPACED}]|{_LETTER}+(?:[{MARKS}]+{_LETTER}*)*")
 """A word, or a character of a script without spaces; no digits, in which versions of a sentence differ."""

@@ -26,6 +26,19 @@ def vocabulary(request: pytest.FixtureRequest) -> Vocabulary:
     return train_vocabularies(options, [(line, line) for line in lines]).source
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("रामायण की कथा।", ["▁रामायण", "▁की", "▁कथा", "।"]),
+        ("cafe\u0301s, l'e\u0301te\u0301-la!", ["▁cafe\u0301s", ",", "▁l'e\u0301te\u0301-la", "!"]),
+        ("don't x- 'y' a--b", ["▁don't", "▁x", "-", "▁'", "y", "'", "▁a", "-", "-", "b"]),
+        ("❤\ufe0f ไม่", ["▁❤", "\ufe0f", "▁ไม", "่"]),  # marks of scripts without spaces divide them
+    ],
+)
+def test_marks_belong_to_the_word_of_their_letter(text: str, words: list[str]) -> None:
+    assert [word for word, _, _ in WordVocabulary.split(text)] == words
+
+
 @given(st.text())
 def test_split_gives_what_stands_between_white_space(text: str) -> None:
     words = Words.split(text)

@@ -1,15 +1,19 @@
 """Vocabularies of whole words."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Self
 
 from nmt.core.errors import UserError
+from nmt.core.text import UNSPACED
 from nmt.data.vocabulary.base import SEPARATOR, SPACE, SPECIALS, TAG, TERM, Piece, Vocabulary, no_text
 from nmt.recipe.schema import VocabularyOptions
 
-_WORD = re.compile(r"</?term>|\w+(?:[’'\-]\w+)*|[^\w\s]")
+MARKS = "".join(mark for mark in map(chr, range(0x300, 0x10000)) if unicodedata.category(mark).startswith("M"))
+"""Vowel signs and accents, which stand inside words of many scripts and are no letters."""
+_WORD = re.compile(rf"</?term>|\w+(?:(?:[{re.sub(f'[{UNSPACED}]', '', MARKS)}]|[’'\-](?=\w))\w*)*|[^\w\s]")
 
 
 class WordVocabulary(Vocabulary):
@@ -28,9 +32,7 @@ class WordVocabulary(Vocabulary):
 
     @classmethod
     def learn(cls, lines: Iterable[str], options: VocabularyOptions, specials: Sequence[str], where: str) -> Self:
-        counts: Counter[str] = Counter()
-        for line in lines:
-            counts.update(word for word, _, _ in cls.split(line))
+        counts = Counter(word for line in lines for word, _, _ in cls.split(line))
         if not counts:
             raise no_text(where)
         # Ties are in alphabetical order, so that the result doesn't depend on the order of lines.
@@ -48,12 +50,10 @@ class WordVocabulary(Vocabulary):
     @staticmethod
     def split(text: str) -> list[tuple[str, int, int]]:
         """Returns words with their character spans; ``▁`` marks those that follow a space or start the sentence."""
-        words = []
-        for match in _WORD.finditer(text):
-            begin, end = match.span()
-            after_space = begin == 0 or text[begin - 1].isspace()
-            words.append(((SPACE if after_space else "") + match.group(), begin, end))
-        return words
+        spans = [match.span() for match in _WORD.finditer(text)]
+        return [
+            (SPACE * (begin == 0 or text[begin - 1].isspace()) + text[begin:end], begin, end) for begin, end in spans
+        ]
 
     def __len__(self) -> int:
         return len(self._words)

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nmt.autotrain.held_out import MARKS
 from nmt.core.text import read_lines
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import MARKS
 
 BATCH_SIZE = 4000
 MIN_CHARACTERS = 20

@@ -12,10 +12,10 @@ from pydantic import Field
 
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.word_model import Ids, WordModel
-from nmt.autotrain.held_out import MARKS
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import UNSPACED
+from nmt.data.vocabulary.words import MARKS
 from nmt.extensions.cleaning.base import Features, Filter, FlaggedPairs, Floats
 from nmt.extensions.cleaning.statistics import MIN_LINES, CorpusStatistics, Lines, Mask, median_and_deviation
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from rich.table import Table
 from rich.text import Text
 
-from nmt.autotrain.held_out import MARKS
 from nmt.core.console import CONTROLS, Screen, print_table
 from nmt.core.text import UNSPACED
+from nmt.data.vocabulary.words import MARKS
 from nmt.extensions.comparison.significance import LEVEL
 from nmt.metrics.table import METRICS, directed_name
 from nmt.plotting.templates import render

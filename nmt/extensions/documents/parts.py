@@ -55,7 +55,7 @@ def handed_on(request: Request, before: Translation) -> Request:
         words = [t for s, t in before.alignment if source[s][0] < end and source[s][1] > begin]
         if words:
             phrase = text[target[min(words)][0] : target[max(words)][1]]
-            terms[EDGES.sub("", phrase)] = term[1]
+            terms[EDGES.sub(r"\1", phrase)] = term[1]
     return replace(request, source=text, terms=terms)
 
 

@@ -115,7 +115,7 @@ def word_problems(alignment: WordAlignment, source: str, lexicon: Lexicon | None
     found: dict[str, list[str]] = {}
     if alignment.margins is None or not alignment.target:  # too long for the model
         return found
-    words = [EDGES.sub("", word) for word in alignment.source]
+    words = [EDGES.sub(r"\1", word) for word in alignment.source]
     coverage_S = alignment.weights.sum(axis=0)  # 0 for tags and what was cut
     missing_S = (coverage_S > 0) & (coverage_S < LEAST_COVERAGE)
     uncovered = [words[s] for s in np.flatnonzero(missing_S) if len(words[s]) >= MIN_LETTERS and words[s].isalpha()]
