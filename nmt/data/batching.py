@@ -181,7 +181,7 @@ class TrainingBatches(BatchStream):
     ) -> None:
         super().__init__(share)
         self._corpus, self._vocabularies = corpus, vocabularies
-        self._buffers = buffers or ShuffleBuffers(len(corpus))
+        self._buffers = ShuffleBuffers(len(corpus)) if buffers is None else buffers
         self._batch_tokens, self._seed, self._readings, self._modify = batch_tokens, seed, readings, modify
         self.epoch = self._buffer = -1
         self._shapes_K2: npt.NDArray[np.int64] | None = None

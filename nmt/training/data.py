@@ -236,14 +236,16 @@ def _hold_out(
     pairs = set(map(frozenset, zip(drawn.sources, drawn.references, strict=True)))
     found = [_rows_of(pairs, *each) for each in zip(texts, corpora, strict=True)]
     held_out = {pair for pair, count in Counter(found[0].values()).items() if count == 1}
-    if not held_out:
+    of_each = [np.array([row for row, pair in each.items() if pair in held_out], np.int64) for each in found]
+    parts = list(map(TrainingPairs, corpora, of_each))
+    if not held_out or not all(map(len, parts)):
         raise UserError(
-            f"{len(corpora[0])} sentence pairs are too few, or repeated too often, to hold some out for validation.",
+            f"{len(corpora[0])} sentence pairs are too few, or repeated too often, to hold some out for validation"
+            + (": another corpus has no others." if held_out else "."),
             "Name a validation split with data.valid; in Python, give pairs as valid=.",
         )
     say(f"no validation split: of {size} training pairs drawn, the {len(held_out)} that occur once are held out")
-    of_each = [np.array([row for row, pair in each.items() if pair in held_out], np.int64) for each in found]
-    return list(map(TrainingPairs, corpora, of_each)), validation_set(texts[0], corpora[0], of_each[0])
+    return parts, validation_set(texts[0], corpora[0], of_each[0])
 
 
 def _rows_of(pairs: Container[frozenset[str]], text: ParallelText, corpus: EncodedCorpus) -> dict[int, frozenset[str]]:

@@ -19,8 +19,8 @@ from nmt.tasks import choose_task
 from nmt.tasks.base import Task
 from nmt.training.data import CORPORA, MODIFIERS
 from nmt.training.optimization import OPTIMIZER, OPTIMIZERS, SCHEDULE, SCHEDULES
-from nmt.training.techniques import IN_FORWARD, TECHNIQUES, Technique
 from nmt.training.techniques import KEY as TECHNIQUE
+from nmt.training.techniques import TECHNIQUES, Technique
 from nmt.training.validation import OBSERVER, OBSERVERS
 
 COMPONENTS: Mapping[str, tuple[Table[Any], Mapping[str, str]]] = {
@@ -159,4 +159,4 @@ def _conflicts(recipe: Recipe, task: str) -> Iterator[UserError]:
 
 def _in_forward(technique: type[Technique]) -> bool:
     """Returns whether a technique takes part in the forward pass, which another backward pass leaves out."""
-    return technique.num_passes > 1 or any(map(technique.has, IN_FORWARD))
+    return technique.num_passes > 1 or any(map(technique.has, ("backward", "extra_losses", "logits_loss")))

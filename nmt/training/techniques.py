@@ -26,9 +26,6 @@ from nmt.recipe.schema import Recipe
 SegmentLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """From features [B, T, D], the tokens to predict [B, T] and how many are real [B] to what is to be minimised."""
 
-IN_FORWARD = ("backward", "extra_losses", "logits_loss")
-"""Hooks that a technique with a backward pass of its own leaves out, or has itself."""
-
 
 class Technique:
     """A change of how a model is trained; a recipe turns it on by its name in ``training.techniques``.

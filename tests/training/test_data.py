@@ -1,5 +1,6 @@
 """The text of a run: what a recipe names, and pairs that a program gives."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,20 @@ def test_no_copy_of_a_pair_that_is_held_out_is_trained_on(
         trained = [pair for row, pair in enumerate(text) if row not in part.held_out]
         assert len(trained) == len(part) == 100 - len(held_out)
         assert not {*trained, *(pair[::-1] for pair in trained)} & held_out
+
+
+def test_a_corpus_whose_pairs_are_all_held_out_is_refused(
+    make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path
+) -> None:
+    data: dict[str, Any] = {"root": str(tmp_path), "valid": None, "hold_out": 1}
+    recipe = make_recipe(max_steps=1, recipe={"data": data | {"root": str(tiny_corpus)}})
+    held_out = prepare_data(recipe).valid
+    for language, [line] in (("de", held_out.sources), ("en", held_out.references)):
+        (tmp_path / f"b.{language}").write_text(f"{line}\n", encoding="utf-8")
+        shutil.copy(tiny_corpus / f"train.{language}", tmp_path / f"a.{language}")
+    data["corpora"] = [{"name": name, "source": f"{name}.de", "target": f"{name}.en"} for name in "ab"]
+    with pytest.raises(UserError, match=r"another corpus has no others\.\n.*data\.valid"):
+        prepare_data(make_recipe(max_steps=1, recipe={"data": data}))
 
 
 def test_a_text_of_copies_alone_has_nothing_to_hold_out(make_recipe: RecipeMaker) -> None:
