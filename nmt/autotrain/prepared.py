@@ -148,7 +148,7 @@ class Prepared:
             # Whole paths: a file of the same name in the current folder would be preferred.
             paths = map(self.folder.joinpath, ("train", "synthetic"))
             real, more = ({"name": p.name, "source": f"{p}.{source}", "target": f"{p}.{target}"} for p in paths)
-            weight = round(min(WEIGHT, len(self.texts.synthetic) / len(self.texts.train)), 3)
+            weight = float(f"{min(WEIGHT, len(self.texts.synthetic) / len(self.texts.train)):.3g}")  # never 0
             values["data"]["corpora"] = [real, more | {"weight": weight, "tag": None if request.start else TAG}]
         if start := request.start:
             trained = request.trained.model_dump(mode="json")

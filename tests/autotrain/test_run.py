@@ -428,6 +428,9 @@ def test_synthetic_pairs_are_read_from_the_run_wherever_it_is_started(
     files = [tmp_path / f"train{path.suffix}" for path in text]
     prepared = prepare(Request([*files, tmp_path / "more"], 1.0), tmp_path / "run" / "text")
     recipe = prepared.recipe(prepared.candidates[0], 10)[0]
+    longer = replace(prepared, texts=replace(prepared.texts, train=prepared.texts.train * 10))
+    weights = [each.recipe(prepared.candidates[0], 10)[0].data.corpora[1].weight for each in (prepared, longer)]
+    assert weights[1] == pytest.approx(weights[0] / 10, rel=0.01), "few pairs are not read more often, and not never"
     assert len(list(open_corpus(recipe.data, recipe.data.corpora[0]))) == len(prepared.texts.train) < 300
     there = (tmp_path / "run").rename(tmp_path / "moved") / "text"
     assert moved(recipe, there).vocabulary.path == there
