@@ -16,7 +16,7 @@ from nmt.data.batching import BatchStream, PairTransform, TrainingBatches
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, PairExtras, encode_corpus
 from nmt.data.opening import given_text, open_corpus, open_text
-from nmt.data.sources import ParallelText
+from nmt.data.sources import ParallelText, digest
 from nmt.data.vocabulary.base import NEW_VOCABULARY, TERM, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.recipe.registry import provided
@@ -46,6 +46,16 @@ class ValidationSet:
     indices: npt.NDArray[np.int64]
     sources: Sequence[str]
     references: Sequence[str]
+
+    @property
+    def is_held_out(self) -> bool:
+        """Whether these are pairs of the training text."""
+        return len(self.indices) < len(self.corpus)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the pairs."""
+        return digest("\n".join((*self.sources, *self.references))) if self.is_held_out else self.corpus.fingerprint
 
 
 @dataclass(frozen=True)
@@ -107,11 +117,6 @@ class Data:
     def num_pairs(self) -> int:
         """Sentence pairs that are trained on."""
         return sum(map(len, self.train))
-
-    @property
-    def longest(self) -> int:
-        """Positions of the longest sentence, EOS included."""
-        return max(part.corpus.counts.longest for part in self.train) + 1
 
 
 def open_texts(options: DataOptions, pairs: Pairs | None = None, valid: Pairs | None = None) -> Texts:

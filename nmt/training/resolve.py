@@ -20,7 +20,7 @@ from nmt.tasks.base import Task
 from nmt.training.data import CORPORA, MODIFIERS
 from nmt.training.optimization import OPTIMIZER, OPTIMIZERS, SCHEDULE, SCHEDULES
 from nmt.training.techniques import KEY as TECHNIQUE
-from nmt.training.techniques import TECHNIQUES, Technique
+from nmt.training.techniques import TECHNIQUES
 from nmt.training.validation import OBSERVER, OBSERVERS
 
 COMPONENTS: Mapping[str, tuple[Table[Any], Mapping[str, str]]] = {
@@ -97,12 +97,10 @@ def _complete(recipe: Recipe, components: Mapping[str, Any], problems: Problems)
     check_components(recipe.decoding, problems)
     with problems:
         VOCABULARIES.find(recipe.vocabulary.type, "vocabulary.type")
-    with problems:
-        if recipe.data.corpora or recipe.data.stages:
-            provided(*CORPORA).check(recipe.data)
-    with problems:
-        if any(corpus.modifiers for corpus in recipe.data.corpora):
-            provided(*MODIFIERS).check(recipe.data)
+    mixes, modifies = bool(recipe.data.corpora or recipe.data.stages), any(c.modifiers for c in recipe.data.corpora)
+    for extension in [CORPORA] * mixes + [MODIFIERS] * modifies:
+        with problems:
+            provided(*extension).check(recipe.data)
     schedule = components.get(SCHEDULE)
     has_end = training.max_steps or training.max_epochs or training.max_minutes
     if schedule and schedule.choice.component.needs_end and not has_end:
@@ -147,16 +145,13 @@ def _conflicts(recipe: Recipe, task: str) -> Iterator[UserError]:
     for name, (technique, options) in techniques.items():
         yield from technique.check(options, recipe)
         others = [other for other in technique.incompatible_with if "." not in other and other in techniques]
-        if technique.has("backward"):
-            others += [other for other, (another, _) in techniques.items() if other != name and _in_forward(another)]
+        for other, (another, _) in techniques.items() if technique.has("backward") else ():
+            hooks = "backward", "extra_losses", "logits_loss"  # of the forward pass, which another backward leaves out
+            if other != name and (another.num_passes > 1 or any(map(another.has, hooks))):
+                others.append(other)
         conflicts = [f"{TECHNIQUE}.{other}" for other in others]
         keys = [key for key in technique.incompatible_with if "." in key]
         conflicts += [f"the task {task}" for key in keys if key == f"task.{task}"]
         conflicts += [key for key in keys if not key.startswith("task.") and attrgetter(key)(recipe)]
         if conflicts:
             yield UserError(f"{TECHNIQUE}.{name} doesn't go with {conflicts[0]}.", "Leave out one of them.")
-
-
-def _in_forward(technique: type[Technique]) -> bool:
-    """Returns whether a technique takes part in the forward pass, which another backward pass leaves out."""
-    return technique.num_passes > 1 or any(map(technique.has, ("backward", "extra_losses", "logits_loss")))

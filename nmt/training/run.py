@@ -253,8 +253,8 @@ def _find_batch_tokens(recipe: Recipe, data: Data, objective: Objective, process
         find = provided("batch size", "training.batch_tokens: auto")
         make_batches = partial(data.batches, seed=recipe.seed, process_group=process_group)
         batch_tokens = int(min(process_group.gather(find(objective, make_batches, 3 if recipe.training.ema else 2))))
-    if data.longest > batch_tokens:
-        warn(f"the longest sentence has {data.longest} positions, more than training.batch_tokens ({batch_tokens}).")
+    if (longest := max(part.corpus.counts.longest for part in data.train) + 1) > batch_tokens:
+        warn(f"the longest sentence has {longest} positions, more than training.batch_tokens ({batch_tokens}).")
     return batch_tokens
 
 

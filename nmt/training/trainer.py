@@ -46,7 +46,7 @@ class Trainer:
 
     Args:
         objective: on the device of the run.
-        validator: None where there is nothing to validate on.
+        validator: None where only :meth:`train_step` is called.
     """
 
     def __init__(
@@ -115,9 +115,8 @@ class Trainer:
         self.model.train()
         batches = iter(self.batches)
         self._clock = time.perf_counter() - self.progress.seconds
-        max_minutes = None if self._limit == math.inf else self._limit / 60
-        expected = self.options.expected_score
-        limits = {"total_steps": self._total_steps(), "max_minutes": max_minutes, "expected_score": expected}
+        limits = {"total_steps": self._total_steps(), "expected_score": self.options.expected_score}
+        limits["max_minutes"] = None if self._limit == math.inf else self._limit / 60
         name = "resume" if self.progress.step else ""  # a new run has no line
         self._emit(events.Started, name=name, validation_due=self.progress.validation_due, **limits)
         with self.interrupts:
@@ -299,9 +298,7 @@ class Trainer:
     def validate(self) -> bool:
         """Validates the model; returns whether it is the best so far. After a signal the validation remains due."""
         self._read()
-        if self.validator is None:
-            self.progress.validation_due = False
-            return False
+        assert self.validator is not None
         with self.meter.pause(), self.average.in_model() if self.average is not None else nullcontext():
             result = self.validator(self.model, lambda: self.interrupts.received is not None)
         self._agree()
@@ -332,7 +329,7 @@ class Trainer:
         tensors = self.state.tensors(self.process_group)
         values = self.state.values() | {"validation": self._measured and self._measured.figures()}
         values["keep"] = self.schedule.begins_to_fall(self.progress.step)
-        values["validated_on"] = self.validator and self.validator.data.corpus.fingerprint
+        values["validated_on"] = self.validator and self.validator.data.fingerprint
         values["max_minutes"] = self.options.max_minutes
         self._last_checkpoint = self.progress.step
         if not self.process_group.is_main:
@@ -363,8 +360,13 @@ class Trainer:
         progress, before = self.progress, read_state(checkpoint)
         if self.ends_by_time and progress.step and 60 * (before.get("max_minutes") or 0) < self._limit < math.inf:
             self.schedule.lengthen(progress.step, progress.seconds, self._limit)
-        text = self.validator and self.validator.data.corpus.fingerprint
+        text = self.validator and self.validator.data.fingerprint
         if before.get("validated_on", text) != text:
+            if self.validator and self.validator.data.is_held_out:
+                raise UserError(
+                    "The text has changed: other pairs than before would be held out for validation.",
+                    "Put it and data.max_length back, or name a validation split with data.valid (in Python: valid=).",
+                )
             self._emit(events.Warned, message="the run validates on other text: the best model is looked for anew.")
             progress.best, progress.best_step, progress.validations_without_gain = None, 0, 0
         # After a kill, model.safetensors may be newer than the checkpoint.

@@ -143,8 +143,7 @@ class Validator:
     ) -> None:
         make_processors(recipe.decoding.logits_processors, data.vocabularies)  # refuses wrong ones before training
         self.data, self._vocabularies, self._decoding = data.valid, data.vocabularies, recipe.decoding
-        self._task = data.task
-        self._name = recipe.training.metric
+        self._task, self._name = data.task, recipe.training.metric
         self._metric = METRICS[self._name]() if self._name != LOSS else None
         self._num_translated = min(recipe.training.validation_size, len(self.data.references)) if self._metric else 0
         self._batch_tokens, self._precision, self._process_group = batch_tokens, precision, process_group

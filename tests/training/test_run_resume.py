@@ -107,6 +107,18 @@ def test_no_pairs_that_were_trained_on_are_held_out_later(make_recipe: RecipeMak
     train(make_recipe(max_steps=2), tmp_path, overrides={"seed": 5}, resume=True)  # on a validation split
 
 
+def test_no_other_pairs_are_held_out_of_a_text_that_has_changed(
+    make_recipe: RecipeMaker, tiny_pairs: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    train(make_recipe(max_steps=1), tmp_path, pairs=tiny_pairs)
+    train(make_recipe(max_steps=2), tmp_path, pairs=tiny_pairs, resume=True)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"(?s)The text has changed: other pairs than before.*name a validation"):
+        train(make_recipe(max_steps=3), tmp_path, pairs=tiny_pairs[1:], resume=True)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    train(make_recipe(max_steps=3), tmp_path, pairs=tiny_pairs[1:], valid=tiny_pairs[:1], resume=True)
+
+
 def test_other_changes_are_said(make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(make_recipe(max_steps=1), tmp_path)
     capsys.readouterr()
