@@ -132,7 +132,7 @@ class RunState:
                 technique.load_state_dict(values["techniques"][name])
             elif technique.resets_best:
                 say(f"training.techniques.{name} is new in this run: the best model is looked for anew")
-                self.progress.best, self.progress.best_step = None, 0
+                self.progress.best, self.progress.best_step, self.progress.validations_without_gain = None, 0, 0
 
     def _parts(self) -> dict[str, Any]:
         scaler = {} if self.scaler is None else {"scaler": self.scaler}

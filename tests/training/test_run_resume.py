@@ -241,3 +241,16 @@ def test_a_signal_ends_a_validation_and_resuming_makes_up_for_it(
     ]
     assert valid[0] == valid[1]
     assert steps(broken) == steps(whole)
+
+
+@pytest.mark.extension("techniques")
+def test_a_run_without_gain_goes_on_with_a_technique_that_asks_for_another_best_model(
+    make_recipe: RecipeMaker, tmp_path: Path
+) -> None:
+    options = {"validate_every": 1, "patience": 1, "learning_rate": 1e-12}
+    train(make_recipe(max_steps=9, **options), tmp_path)
+    before = steps(tmp_path)[-1]
+    assert before < 9
+    guided = {"training.techniques.guided_alignment.links": "learned"}
+    train(make_recipe(max_steps=9, **options), tmp_path, overrides=guided, resume=True)
+    assert steps(tmp_path)[-1] > before, "training.patience counts anew"
