@@ -48,14 +48,9 @@ class ValidationSet:
     references: Sequence[str]
 
     @property
-    def is_held_out(self) -> bool:
-        """Whether these are pairs of the training text."""
-        return len(self.indices) < len(self.corpus)
-
-    @property
     def fingerprint(self) -> str:
-        """Changes with the pairs."""
-        return digest("\n".join((*self.sources, *self.references))) if self.is_held_out else self.corpus.fingerprint
+        """Changes with the pairs, not with the form of their files or of the cache."""
+        return digest("\n".join((*self.sources, *self.references)))
 
 
 @dataclass(frozen=True)
@@ -246,11 +241,13 @@ def _hold_out(
     if not held_out or not all(map(len, parts)):
         raise UserError(
             f"{len(corpora[0])} sentence pairs are too few, or repeated too often, to hold some out for validation"
-            + (": another corpus has no others." if held_out else "."),
+            + (": one of the corpora would have none left." if held_out else "."),
             "Name a validation split with data.valid; in Python, give pairs as valid=.",
         )
     say(f"no validation split: of {size} training pairs drawn, the {len(held_out)} that occur once are held out")
-    return parts, validation_set(texts[0], corpora[0], of_each[0])
+    kept = [pair for pair in zip(drawn.sources, drawn.references, strict=True) if frozenset(pair) in held_out]
+    tagged = [texts[0].reader.tagged(texts[0].tag, source) if texts[0].tag else source for source, _ in kept]
+    return parts, ValidationSet(corpora[0], of_each[0], tagged, [target for _, target in kept])
 
 
 def _rows_of(pairs: Container[frozenset[str]], text: ParallelText, corpus: EncodedCorpus) -> dict[int, frozenset[str]]:

@@ -360,12 +360,13 @@ class Trainer:
         progress, before = self.progress, read_state(checkpoint)
         if self.ends_by_time and progress.step and 60 * (before.get("max_minutes") or 0) < self._limit < math.inf:
             self.schedule.lengthen(progress.step, progress.seconds, self._limit)
-        text = self.validator and self.validator.data.fingerprint
-        if before.get("validated_on", text) != text:
-            if self.validator and self.validator.data.is_held_out:
+        data = self.validator and self.validator.data
+        if data and before.get("validated_on", data.fingerprint) != data.fingerprint:
+            if len(data.indices) < len(data.corpus):  # pairs of the training text
                 raise UserError(
                     "The text has changed: other pairs than before would be held out for validation.",
-                    "Put it and data.max_length back, or name a validation split with data.valid (in Python: valid=).",
+                    "Give the text and data.max_length of before, or name a validation split with data.valid (in "
+                    "Python: valid=).",
                 )
             self._emit(events.Warned, message="the run validates on other text: the best model is looked for anew.")
             progress.best, progress.best_step, progress.validations_without_gain = None, 0, 0

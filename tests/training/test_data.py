@@ -49,6 +49,8 @@ def test_no_copy_of_a_pair_that_is_held_out_is_trained_on(
     prepared = prepare_data(make_recipe(max_steps=1, recipe={"data": data}))
     held_out = set(zip(prepared.valid.sources, prepared.valid.references, strict=True))
     assert 0 < len(held_out) < 5
+    whole, rows = prepared.texts[0][0], prepared.train[0].held_out
+    assert [*zip(prepared.valid.sources, prepared.valid.references, strict=True)] == [[*whole][row] for row in rows]
     message = f"of 5 training pairs drawn, the {len(held_out)} that occur once are held out"
     assert message in " ".join(capsys.readouterr().err.split())
     for part, text in zip(prepared.train, prepared.texts[0], strict=True):
@@ -68,7 +70,7 @@ def test_a_corpus_whose_pairs_are_all_held_out_is_refused(
         (tmp_path / f"b.{language}").write_text(f"{line}\n", encoding="utf-8")
         shutil.copy(tiny_corpus / f"train.{language}", tmp_path / f"a.{language}")
     data["corpora"] = [{"name": name, "source": f"{name}.de", "target": f"{name}.en"} for name in "ab"]
-    with pytest.raises(UserError, match=r"another corpus has no others\.\n.*data\.valid"):
+    with pytest.raises(UserError, match=r"one of the corpora would have none left\.\n.*data\.valid"):
         prepare_data(make_recipe(max_steps=1, recipe={"data": data}))
 
 
