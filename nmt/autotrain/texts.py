@@ -93,8 +93,9 @@ def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Pa
             yield (f"the source in {path}", f"the target in {path}"), *read(path, kind, wanted)
         else:
             plain.append(path)
-    if wanted and {*wanted} <= {uncompressed(path).suffix[1:] for path in plain}:  # there may be text in further ones
-        plain = [path for path in plain if uncompressed(path).suffix[1:] in (*wanted, *_NO_CODES)]
+    ends, known = [f".{each}" for each in wanted or ()], {uncompressed(path) for path in plain}
+    further = {p for p in known if ends and p.suffix not in ends and {p.parent / (p.stem + e) for e in ends} <= known}
+    plain = [path for path in plain if uncompressed(path) not in further]  # which has the same text in other languages
     if len(plain) % 2:
         next(read_lines(plain[-1]), None)  # raises the error of a missing file
         raise UserError(

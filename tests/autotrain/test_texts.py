@@ -87,6 +87,9 @@ def test_a_folder_has_its_splits(tmp_path: Path) -> None:
     assert (texts.train, texts.valid, texts.test) == ([("one", "un")], [("two", "deux")], [("drei", "three")])
     with pytest.raises(UserError, match=r"without its translation(.|\n)*data\.source="):
         read_texts([tmp_path])
+    write(tmp_path, own__a="mon\n", own__b="my\n")
+    files = [tmp_path / name for name in ("train.fr", "train.en", "own.a", "own.b", "train.de")]
+    assert read_texts(files, ("fr", "en")).train == [("un", "one"), ("mon", "my")], "other names are no other languages"
     (tmp_path / "train.fr").unlink()
     write(tmp_path, train__x__de="vier\n", train__x__en="four\n")
     assert {*read_texts([tmp_path], ("en", "de")).train} == {("one", "eins"), ("four", "vier")}
