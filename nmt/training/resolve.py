@@ -97,8 +97,9 @@ def _complete(recipe: Recipe, components: Mapping[str, Any], problems: Problems)
     check_components(recipe.decoding, problems)
     with problems:
         VOCABULARIES.find(recipe.vocabulary.type, "vocabulary.type")
-    mixes, modifies = bool(recipe.data.corpora or recipe.data.stages), any(c.modifiers for c in recipe.data.corpora)
-    for extension in [CORPORA] * mixes + [MODIFIERS] * modifies:
+    modifies = any(corpus.modifiers for corpus in recipe.data.corpora)
+    needs = {CORPORA: recipe.data.corpora or recipe.data.stages, MODIFIERS: modifies}
+    for extension in filter(needs.get, needs):
         with problems:
             provided(*extension).check(recipe.data)
     schedule = components.get(SCHEDULE)
