@@ -56,7 +56,7 @@ class WordAlignment:
     """Numbers to be shown for each source word, by name, such as its ponder steps; of a word's pieces the mean."""
     target_diagnostics: Mapping[str, Sequence[float]] = field(default_factory=dict)
     probabilities: Sequence[float] | None = None
-    """The probability of each target word, given the source and the words before; None as the score."""
+    """The probability of each target word, given the source and the words before; None where :attr:`score` is."""
     margins: Sequence[float] | None = None
     """For each target word and the end of the sentence, the log-probability of the least likely token compared with
     that of the likeliest token in its place, at most 0; None if not requested."""

@@ -95,7 +95,7 @@ def train(
         start: with text, a model directory to fine-tune.
         keep_all: with text, whether pairs stay that can't be translations.
         overrides: recipe keys and their values, such as ``{"training.max_epochs": 3}``.
-        resume: continue from the last checkpoint in ``output``; a recipe begins if there is none.
+        resume: continue from the last checkpoint in ``output``; with a recipe, begin where there is none.
         pairs: (source, target) sentences to train on, in place of the text that the recipe names.
         valid: such pairs for validation; without them, but with ``pairs``, some of those are held out.
         on_event: called with each event of the run; :mod:`nmt.training.events` lists them.
