@@ -189,9 +189,9 @@ def check_name(name: str) -> str:
     return suffix
 
 
-def damaged(what: str, error: object) -> UserError:
+def damaged(what: str, error: object, name: str = "The file") -> UserError:
     """Returns the error for a file whose content does not match its extension."""
-    return UserError(f"The file is not {what}: {shortened(str(error), 200)}.", "Save it again, or check its extension.")
+    return UserError(f"{name} is not {what}: {shortened(str(error), 200)}.", "Save it again, or check its extension.")
 
 
 def decoded(data: bytes) -> str:

@@ -5,6 +5,7 @@ import textwrap
 from bisect import bisect_left
 from codecs import lookup
 from collections.abc import Sequence
+from typing import Any
 
 from nmt.extensions.documents.elements import TranslateBlocks, translate_page
 from nmt.extensions.documents.formats import DocumentFormat, damaged, decoded
@@ -130,16 +131,8 @@ class Gettext(DocumentFormat):
     """Catalogues (PO): entries without a translation, whose text may be reStructuredText; they become fuzzy ones."""
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
-        import polib
-
         text = decoded(data).removeprefix("\ufeff")
-        if "msgid" not in text or "\0" in text:
-            raise damaged("a PO file", "it has no msgid")
-        try:
-            # Text that begins with a line end is never taken for a path.
-            catalogue = polib.pofile("\n" + text, wrapwidth=max(78, *map(len, _MESSAGE.findall(text))))
-        except (OSError, ValueError, IndexError, AttributeError, KeyError) as error:
-            raise damaged("a PO file", error) from None
+        catalogue = parse_catalogue(text)
         waiting = [e for e in catalogue if not e.obsolete and not e.translated() and "fuzzy" not in e.flags]
         untranslated = set(map(id, waiting))
         for entry in (entry for entry in catalogue if id(entry) not in untranslated):
@@ -163,6 +156,18 @@ class Gettext(DocumentFormat):
         if not catalogue.metadata:
             written = written.removeprefix('msgid ""\nmsgstr ""\n\n')
         return written.encode()
+
+
+def parse_catalogue(text: str, name: str = "The file") -> Any:
+    """Returns the ``polib.POFile`` of a catalogue. Raises a UserError about ``name`` if it is damaged."""
+    import polib
+
+    if "msgid" not in text or "\0" in text:
+        raise damaged("a PO file", "it has no msgid", name)
+    try:  # text that ends with a line end is never taken for a path
+        return polib.pofile(text + "\n", wrapwidth=max(78, *map(len, _MESSAGE.findall(text))))
+    except (OSError, ValueError, IndexError, AttributeError, KeyError) as error:
+        raise damaged("a PO file", error, name) from None
 
 
 def parse_tags(text: str) -> Content:

@@ -12,13 +12,14 @@ from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.data.sources import one_line
 from nmt.extensions.documents.data import DECLARED
 from nmt.extensions.documents.elements import Element, primary
+from nmt.extensions.documents.plain import parse_catalogue
 from nmt.extensions.documents.xml import local_name
 from nmt.extensions.memory.files import parse_tmx, read_limited, text_of, variants_of
 from nmt.translation.languages import NAMES
 
 UNITS = (".tmx", ".xlf", ".xliff")
-_CODE = re.compile(r"[a-z]{2,3}([-_]\w{2,8})?")
-_SIDES = ("source", "target", "src", "tgt", "trg")
+_CODE = re.compile(r"(?!src|tgt|trg)[a-z]{2,3}([-_]\w{2,8})?")
+_SIDES = ("source", "src", "target", "tgt", "trg")
 _SEPARATORS = "In .csv, put quotes around text with commas; semicolons need a first line of names, such as de;en."
 _CODES = {name.lower(): code for code, name in NAMES.items()}
 """Codes of languages by their English names in small letters."""
@@ -47,8 +48,7 @@ def read_table(
     if not first:
         raise UserError(f"{path} has no pairs of sentences.", "Check the file.")
     columns = _columns(path, list(first), wanted)
-    bare = [name.strip().lower() if name.isupper() else name.strip() for name in columns]
-    source, target = (_CODES.get(name.lower(), name) for name in bare)
+    source, target = (_CODES.get(name.lower(), name.lower() if name.isupper() else name) for name in columns)
     languages = (source, target) if _CODE.fullmatch(source) and _CODE.fullmatch(target) else None
     return languages, ((one_line(row.get(columns[0], "")), one_line(row.get(columns[1], ""))) for row in (first, *rows))
 
@@ -62,10 +62,11 @@ def _columns(path: Path, names: Sequence[str], wanted: tuple[str, str] | None) -
         raise UserError(
             f"The first row of {path} has {has}, but two columns are needed.", f"Give every row both. {_SEPARATORS}"
         )
-    known = [name for name in names if name.lower() in _SIDES] or _names_in(names)
+    sides = [name for side in _SIDES for name in names if name.lower() == side]
+    known = sides or _names_in(names)
     known = [name for name in known if name != "id"] if len(known) > 2 else known
-    chosen = names if len(names) == 2 else known
-    is_unnamed = names == ["a", "b"] or all(name.lower() in _SIDES for name in chosen)
+    chosen = known if len(known) == 2 else names
+    is_unnamed = names == ["a", "b"] or chosen == sides
     if len(chosen) != 2 or (wanted and not is_unnamed):
         missing = f", not {' and '.join(wanted)}" if wanted else ", of which two are to be source and target"
         raise UserError(
@@ -87,14 +88,8 @@ def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Map
     if kind in UNITS:
         yield from translation_units(path)
     elif kind == ".po":
-        import polib
-
-        try:  # text that begins with a line end is never taken for a path
-            catalogue = polib.pofile("\n" + "\n".join(read_lines(path)))
-        except (OSError, ValueError, IndexError, AttributeError, KeyError) as error:
-            raise UserError(f"{path} is not a PO file: {error}.", "Save it again, or check its extension.") from None
-        for entry in catalogue.translated_entries():  # without those that are marked as fuzzy
-            yield {"source": entry.msgid, "target": entry.msgstr or entry.msgstr_plural[0]}
+        for entry in parse_catalogue("\n".join(read_lines(path)), str(path)).translated_entries():  # no fuzzy ones
+            yield {"source": entry.msgid, "target": entry.msgstr or min(entry.msgstr_plural.items())[1]}
     elif kind == ".jsonl":
         for number, line in enumerate(read_lines(path, max_bytes=MAX_RECORD_BYTES), start=1):
             if not line.strip():
@@ -113,7 +108,7 @@ def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Map
         cells = (line.split("\t") for line in lines) if kind == ".tsv" else _csv_rows(path, lines, wanted)
         first: list[str] = next(cells, [])
         is_header = len(_names_in(first, wanted or ())) > 1
-        header = first if is_header else [chr(ord("a") + at) for at in range(len(first))]
+        header = [cell.strip() for cell in first] if is_header else [chr(ord("a") + at) for at in range(len(first))]
         for number, texts in enumerate(cells if is_header else chain([first], cells), start=1 + is_header):
             if not any(texts):
                 continue
@@ -164,7 +159,7 @@ def translation_units(path: Path) -> Iterator[dict[str, str]]:
 
 
 def _tmx_units(root: Element) -> Iterator[dict[str, str]]:
-    first = primary("".join(header.get("srclang", "") for header in root.iterchildren("{*}header")))
+    first = primary(next((header.get("srclang", "") for header in root.iterchildren("{*}header")), ""))
     for unit in root.iter("{*}tu"):
         texts: dict[str, str] = {}
         for code, text in variants_of(unit):

@@ -56,6 +56,8 @@ def test_the_report_names_the_element_of_text_behind_a_comment() -> None:
     report = report_on("a.md", b"---\na: b\n---\n```\nlaut\n```\nEin Hund\n\n    leise\n\n<p>Hund</p>\n")
     places = [each["where"] for each in report.to_json(report)["left_alone"]]
     assert places == ["line 4, fence", "line 9, code_block", "line 11, html_block"]
+    report = report_on("a.po", b'msgid ""\nmsgstr "Language: de\\n"\n\nmsgid "A dog"\nmsgstr "Hund"\n')
+    assert [each["where"] for each in report.to_json(report)["left_alone"]] == ["line 4"]
     start = time.process_time()
     report_on("a.md", b"---\n" + b"\n" * 2_000_000 + b"---\n" + b"```\nlaut\n```\n" * 10_000)
     assert time.process_time() - start < 3, "front matter is not read again for each block"

@@ -58,10 +58,22 @@ def test_a_catalogue_gives_the_messages_that_are_translated_and_not_fuzzy(tmp_pa
         'msgid "Not yet."\nmsgstr ""\n',
         '#~ msgid "Old."\n#~ msgstr "Alt."\n',
     )
+    messages += ('msgid "%d cow"\nmsgid_plural "%d cows"\nmsgstr[1] "%d Kühe"\n',)
     (path := tmp_path / "de.po").write_text("\ufeff" + "\n".join(messages), "utf-8")
     languages, pairs = read_table(path, ".po", ("en", "de"))
     assert languages is None
-    assert list(pairs) == [("A dog.", "Ein Hund."), ("%d cat", "%d Katze")]
-    path.write_text("no catalogue", "utf-8")
-    with pytest.raises(UserError, match=r"de\.po is not a PO file"):
+    assert list(pairs) == [("A dog.", "Ein Hund."), ("%d cat", "%d Katze"), ("%d cow", "%d Kühe")]
+    path.write_text('msgid "A dog."\nno catalogue', "utf-8")
+    with pytest.raises(UserError, match=r"de\.po is not a PO file: Syntax error in po file \(line 2\)"):
         read_table(path, ".po", None)
+
+
+@pytest.mark.parametrize("header", ["source,target", "note, target, source", "TRG,src"])
+def test_columns_of_sides_are_read_by_their_names(tmp_path: Path, header: str) -> None:
+    sides = {"source": "A dog.", "src": "A dog.", "target": "Ein Hund.", "trg": "Ein Hund.", "note": "x"}
+    cells = ",".join(sides[name.strip().lower()] for name in header.split(","))
+    (tmp_path / "a.csv").write_text(f"{header}\n{cells}\n", "utf-8")
+    for wanted in (None, ("en", "de")):
+        languages, pairs = read_table(tmp_path / "a.csv", ".csv", wanted)
+        assert languages is None
+        assert list(pairs) == [("A dog.", "Ein Hund.")]
