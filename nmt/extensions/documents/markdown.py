@@ -31,8 +31,8 @@ _FRONT_MATTER = re.compile(r"\ufeff?---\r?\n.*?\n(?:---|\.\.\.)\r?(?:\n|\Z)|\ufe
 _MARKS = re.compile(r"[\\`*_~\[\]!<&]")
 _INLINE = re.compile(rf"{_MARKS.pattern}|[\n$]")
 """Characters with which inline markup or a line break can begin or end."""
-_EQUATION = re.compile(r"(?<![\w$])(?:\$\$[^$]+\$\$|\$(?![\s$])[^$\n]*(?<![\s\\])\$)(?![\w$])")
-"""Between dollar signs beside which no word stands on the outside: it may not be a price or a variable."""
+_EQUATION = re.compile(r"(?<![\w$])(?:\$\$[^$]+\$\$|\$(?:`[^$`\n]+`|(?![\s$])[^$`\n]*(?<![\s\\]))\$)(?![\w$])")
+"""Not where a word is beside the dollar signs on the outside, as at prices and variables, or one of them is in code."""
 _EXTENSIONS = re.compile(r"(\[\^[^\]\s]+\]:?|^\[[ xX]\](?=\s)|^\[!\w+\]$)")
 """Markup of other dialects: a footnote, the box of a task, and the kind of an alert."""
 _SPECIAL = re.compile(rf"({URL})|[\\`*\[\]]|(?<!\w)_|_(?!\w)|<(?=[\w/!?])|&(?=#?\w+;)|^(?:#{{1,6}}|[-+>])(?=\s)")
@@ -130,7 +130,7 @@ def _find(token: "Token", lines: Sequence[str], columns: dict[int, int]) -> list
 
 
 def _content(tokens: Iterable["Token"], breaks: Sequence[str]) -> Content:
-    """The content of inline tokens; ``breaks`` are the hard line breaks of the text, with what stands before a line."""
+    """The content of inline tokens; ``breaks`` are its line ends as hard ones, with what begins the next line."""
     nesting, following, is_alert = ContentBuilder(), iter(breaks), False
     for token in tokens:
         kind = token.type

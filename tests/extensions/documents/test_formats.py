@@ -308,6 +308,8 @@ def test_equations_and_line_breaks_of_markdown_stay_as_they_are() -> None:
     expected = "> dog  \n> cat\\\n> the\n\ncat $\\{a_i\\}_1 * b_2*$ dog\n\n- $$\n  \\\\ p*_1\n  $$ dog\n\n"
     assert translated("a.md", source) == expected
     assert translated("a.md", "Hund 5$ der 6$ und Katze\n") == "cat and 6$ the 5$ dog\n"  # prices
+    assert "cat" in translated("a.md", "Hund $x Katze `$`, der\n")  # a dollar sign in code ends no equation
+    assert translated("a.md", "Hund $`Hund_1`$ Katze\n") == "cat $`Hund_1`$ dog\n"
 
 
 BOLD, LANG = "<w:rPr><w:b/></w:rPr>", '<w:rPr><w:lang w:val="de"/></w:rPr>'
