@@ -61,7 +61,7 @@ VOCABULARY_SIZES = {1_000: 1000, 2_000: 2000, 5_000: 4000}
 """Size of the vocabulary for a text of up to this number of pairs; 8,000 for a larger one."""
 LEARNED_PER_MINUTE, LEARNED = 800_000, (400_000, 4_000_000)
 """Characters from which the vocabulary is learned for each minute, and their limits: 250,000 take a second."""
-DROPOUT = {5: 0.0, 10: 0.1, 25: 0.2}
+DROPOUT = {5: 0.0, 15: 0.1, 25: 0.2}
 """Dropout for a run of up to this number of epochs; 0.3 for a longer one."""
 FALLING = {"type": "cosine", "stable_fraction": 0.5}
 """The schedule of a run that has minutes, without its warm-up."""
