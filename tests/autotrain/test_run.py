@@ -345,11 +345,11 @@ def test_the_model_is_chosen_by_the_updates_there_is_time_for(
     text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float, settings: dict[str, str],
     chosen: tuple[str, int], measured: int,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(Encoded, "epoch", 250.0)
     monkeypatch.setattr(
         "nmt.autotrain.prepared.measure_speed", lambda recipe, _: 0.4 * recipe.model.embedding_size / 64
     )
     prepared = prepare(Request(text, minutes, settings), tmp_path)
+    prepared = replace(prepared, encoded=replace(prepared.encoded, epoch=250.0))
     model = prepared.choose().model
     assert (model.encoder["type"], model.embedding_size) == chosen
     assert len(prepared.models) == measured, "a model for which there can't be time is not measured"

@@ -74,7 +74,10 @@ def use_little() -> None:
     def train_little(recipe: Any, output: Any = None, *, overrides: Mapping[str, Any] = {}, **others: Any) -> Path:
         size = 100
         if others.get("pairs"):  # two in the example
-            size, others["pairs"] = 30, [*others["pairs"]] * 20
+            size, few = 30, [*others["pairs"]]
+            others["pairs"] = [
+                (f"{source}{'.' * n}", f"{target}{'.' * n}") for n in range(20) for source, target in few
+            ]
         return train(recipe, output, overrides=small(recipe, overrides, size), **others)
 
     def few_pairs() -> Any:
