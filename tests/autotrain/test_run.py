@@ -251,7 +251,7 @@ def test_a_vocabulary_of_a_long_text_is_learned_from_some_of_it_and_spells_the_r
 
 def test_dropout_grows_with_the_epochs_from_none() -> None:
     encoded = Encoded(num_tokens=1, epoch=100, max_length=150, pairs=[])
-    assert [encoded.dropout(100 * epochs) for epochs in (2, 12, 20, 40)] == [0.0, 0.1, 0.2, 0.3]
+    assert [encoded.dropout(100 * epochs) for epochs in (2, 8, 12, 20, 40)] == [0.0, 0.1, 0.1, 0.2, 0.3]
 
 
 def test_an_epoch_has_the_updates_that_the_longer_side_of_the_pairs_fills() -> None:
