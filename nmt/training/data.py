@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice, product
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class ValidationSet:
     sources: Sequence[str]
     references: Sequence[str]
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Changes with the pairs, not with the form of their files or of the cache."""
         return digest("\n".join((*self.sources, *self.references)))
