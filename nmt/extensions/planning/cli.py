@@ -1,6 +1,5 @@
 """``nmt plan``, which is ``nmt train --dry-run``."""
 
-import shutil
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,21 +50,16 @@ def plan(
 
 def show_plan(request: "Request", output: Path | None = None, as_json: bool = False) -> None:
     """Shows what would be chosen for a text, and the quality to expect; see :func:`plan`."""
-    from nmt.autotrain.prepared import moved, prepare
-    from nmt.core.files import explained
+    from nmt.autotrain.prepared import prepare
     from nmt.core.output import open_output
     from nmt.data.vocabulary.files import Vocabularies
     from nmt.extensions.planning.quality import ERROR, UPDATES, TextProfile, expected_chrf
 
     with TemporaryDirectory(prefix="nmt-plan-") as scratch:
-        prepared = prepare(request, Path(scratch))
-        recipe, vocabularies = prepared.choose(), Vocabularies.load(Path(scratch))
+        text = Path(f"{output}.text" if output else scratch)
+        prepared = prepare(request, text)
+        recipe, vocabularies = prepared.choose(), Vocabularies.load(text)
         prepared_in = time.monotonic() - request.begun
-        if output is not None:
-            text = Path(f"{output}.text").absolute()
-            with explained(text):
-                shutil.copytree(scratch, text, dirs_exist_ok=True)
-            recipe = moved(recipe, text)
     profile = TextProfile.read(prepared.texts.train, vocabularies, prepared.texts.synthetic)
     minutes = [request.minutes] if request.minutes else MINUTES
     rows: list[dict[str, Any]] = [

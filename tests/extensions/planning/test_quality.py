@@ -5,12 +5,15 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from fixture_types import RunNmt
 from refusals import refused
 
-from nmt.data.vocabulary.files import train_vocabularies
+from nmt.autotrain.prepared import Request
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
+from nmt.extensions.planning.cli import show_plan
 from nmt.extensions.planning.quality import TextProfile, expected_chrf
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import VocabularyOptions
@@ -75,6 +78,17 @@ def test_the_command_estimates_and_writes_a_recipe(tiny_corpus: Path, run_nmt: R
     recipe = load_recipe(tmp_path / "plan.yaml")
     assert (recipe.data.source, recipe.data.target) == ("de", "en")
     run_nmt("train", tmp_path / "plan.yaml", "-o", tmp_path / "run", "--set", "training.max_steps=3", check=True)
+
+
+def test_a_plan_takes_the_place_of_a_former_one(tiny_corpus: Path, tmp_path: Path) -> None:
+    files, output = [tiny_corpus / "train.de", tiny_corpus / "train.en"], tmp_path / "plan.yaml"
+    for joint in (False, True):
+        with patch("nmt.autotrain.prepared.measure_speed", return_value=0.1):
+            show_plan(Request(files, 5.0, {"vocabulary.joint": joint}), output)
+        assert load_recipe(output).vocabulary.joint == joint
+        assert Vocabularies.load(tmp_path / "plan.yaml.text").joint == joint
+    (tmp_path / "new").mkdir()
+    assert (tmp_path / "plan.yaml.text").stat().st_mode == (tmp_path / "new").stat().st_mode, "others may read it"
 
 
 @pytest.mark.parametrize(
