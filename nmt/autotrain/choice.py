@@ -1,13 +1,12 @@
 """What is chosen for a text and a time: a vocabulary, and a model whose speed is measured by some updates."""
 
 import re
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
@@ -22,8 +21,6 @@ from nmt.training.distributed import seed_everything
 from nmt.training.objective import Objective
 from nmt.training.trainer import Trainer
 from nmt.training.weights import make_model
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ NUM_ENCODED = 20_000
 """Pairs of the text that are encoded before training; of fewer, batches of sentences of one length aren't full."""
 MAX_LENGTH = 150, 500
 """Limits of the longest sentence that is trained on, in pieces."""
-_MAX_PIECES = re.compile(r"vocabulary\.size=(\d+) or less")
+_MAX_PIECES = re.compile(r"vocabulary\.size=(\d\d+|[89]) or less")
 """In the remedy of a vocabulary that is too large for its text; sentencepiece finds the limit when it learns one."""
 
 
@@ -85,7 +82,7 @@ def learn_vocabulary(
     """Returns a joint vocabulary, as large as suits the text or as it gives, or one that exists, and its options.
 
     Of a long text, pairs at equal distances are read, for as many characters as there are minutes for; characters that
-    are not among them are spelled as bytes. The options in ``wanted`` take the place of those that are chosen.
+    are not among them are spelled as bytes. Options in ``wanted`` replace those that are chosen, or raise UserError.
     """
     limit = min(max(LEARNED_PER_MINUTE * (minutes or 1000), LEARNED[0]), LEARNED[1])
     every = max(1, round(sum(len(source) + len(target) for source, target in pairs) / limit))
@@ -94,12 +91,17 @@ def learn_vocabulary(
     if options.path:
         named = Vocabularies.load(options.path)
         return named, options.model_copy(update={"joint": named.joint})
-    try:
-        return train_vocabularies(options, pairs[::every], tags=tags), options
-    except UserError as error:
-        if "size" not in wanted and (most := _MAX_PIECES.search(error.remedy)) and int(most[1]) >= 8:
-            return learn_vocabulary(pairs, {**wanted, "size": int(most[1])}, minutes, tags)
-    options = VocabularyOptions(type="character", size=100_000)
+    while True:
+        try:
+            return train_vocabularies(options, pairs[::every], tags=tags), options
+        except UserError as error:
+            most = _MAX_PIECES.search(error.remedy)
+            if "size" in wanted or ("type" in wanted and not most):
+                raise
+            if not most:
+                break
+            options = options.model_copy(update={"size": int(most[1])})
+    options = validate(VocabularyOptions, {**wanted, "type": "character", "size": 100_000}, "vocabulary")
     return train_vocabularies(options, pairs, tags=tags), options
 
 
@@ -180,7 +182,7 @@ def num_validations(num_updates: int) -> int:
     return min(max(int(VALIDATION_SHARE * num_updates / VALIDATION_UPDATES), least), most)
 
 
-def _at_most(table: Mapping[int, Value], value: float, otherwise: Value) -> Value:
+def _at_most(table: Mapping[int, float], value: float, otherwise: float) -> float:
     return next((chosen for most, chosen in table.items() if value <= most), otherwise)
 
 
@@ -191,16 +193,13 @@ def measure_speed(recipe: Recipe, data: Data) -> float:
     seed_everything(recipe.seed)
     model = make_model(recipe, data.vocabularies, is_new=False).to(device)  # any weights take as long
     objective = Objective(model, recipe.training, pick_precision(recipe.training.precision, device), data.techniques)
-    batch_tokens = recipe.training.batch_tokens
-    batches = data.batches(BATCH_TOKENS if batch_tokens == "auto" else batch_tokens, recipe.seed)
-    with tempfile.TemporaryDirectory(prefix="nmt-trial-") as scratch:
-        trainer = Trainer(recipe, objective, batches, None, Path(scratch))
-        model.train()
-        stream, seconds, end = iter(batches), list[float](), time.perf_counter() + TRIAL_SECONDS
-        while len(seconds) < TRIAL_UPDATES and (len(seconds) <= FIRST_UPDATES or time.perf_counter() < end):
-            before = time.perf_counter()
-            trainer.train_step(stream)
-            if device.type == "cuda":  # an update only starts there
-                torch.cuda.synchronize(device)
-            seconds.append(time.perf_counter() - before)
+    batches = data.batches(BATCH_TOKENS if (size := recipe.training.batch_tokens) == "auto" else size, recipe.seed)
+    trainer = Trainer(recipe, objective, batches, None, Path())  # where nothing is written
+    stream, seconds, end = iter(batches), list[float](), time.perf_counter() + TRIAL_SECONDS
+    while len(seconds) < TRIAL_UPDATES and (len(seconds) <= FIRST_UPDATES or time.perf_counter() < end):
+        before = time.perf_counter()
+        trainer.train_step(stream)
+        if device.type == "cuda":  # an update only starts there
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - before)
     return median(seconds[FIRST_UPDATES:])

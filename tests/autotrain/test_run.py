@@ -227,6 +227,18 @@ def test_a_vocabulary_is_no_larger_than_the_text_gives() -> None:
     assert 8 < options.size == len(vocabularies.source) < 100
     _, options = learn_vocabulary([("狗", "犬")])
     assert options.type in ("unigram", "character")
+    pairs = [(f"{pair.source} {pair.target}", pair.target) for pair in splits()["train"][:40]]  # few pieces, and fewer
+    vocabularies, options = learn_vocabulary(pairs, {"joint": False})
+    assert (options.type, options.joint, vocabularies.joint) == ("unigram", False, False)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [({"size": 30_000}, "gives at most"), ({"size": 20}, "needs"), ({"type": "wordy"}, "no vocabulary 'wordy'")],
+)
+def test_a_vocabulary_that_is_set_is_not_replaced_by_another(wanted: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        learn_vocabulary([("der Hund schläft", "the dog is asleep")] * 60, wanted)
 
 
 def test_speed_is_measured_on_pairs_that_have_pieces() -> None:
@@ -465,6 +477,8 @@ def test_the_minutes_of_a_command_include_its_imports(run_nmt: RunNmt, monkeypat
         (["--set", "data.valid=null", "--resume", "-o", "x"], "data.valid is chosen by the command"),
         (["EN", "DE", "--set", "data.history_turns=1", "-o", "run"], "data.history_turns is chosen by the command"),
         (["EN", "DE", "--set", "data={train: all}", "-o", "run"], "data is chosen by the command"),
+        (["EN", "DE", "--set", "training.max_minutes=9", "-o", "run"], "are given by --minutes and --from"),
+        (["EN", "DE", "--set", "training.finetune_from=x", "-o", "run"], "training.finetune_from is chosen by the"),
         (["EN", "DE", "--set", "data.source=de", "-o", "run"], "are both called de"),
         (["quickstart", "--minutes", "3"], "are for text files"),
         (["none.tsv", "--minutes", "3"], "File not found: none.tsv"),
