@@ -281,9 +281,9 @@ def prepare(request: Request, folder: Path) -> Prepared:
     if not encoded.pairs:
         raise UserError(f"{names} have no pair of up to {encoded.max_length} pieces.", "Write a sentence on each line.")
     if not encoded.fitting(texts.valid, vocabularies):
+        few = len(known) < MIN_PAIRS and not texts.valid
+        why = "too few pairs to hold some out" if few else "no pair for validation is short enough and unlike the text"
         texts.valid = encoded.pairs[: SIZES[0]]
-        few = len(known) < MIN_PAIRS
-        why = "too few pairs to hold some out" if few else "nearly all pairs are alike or known and none is held out"
         warn(f"{why}: {'validation is' if texts.test else 'the scores are those'} of text that the model has seen.")
     for side, language in enumerate(texts.languages):
         for split in ("train", "valid", "test", *(["synthetic"] if texts.synthetic else [])):

@@ -544,7 +544,7 @@ def test_validation_text_that_is_unusable_is_replaced(
     prepared = prepare(Request([tmp_path], 1.0), tmp_path / "text")
     assert prepared.texts.valid
     assert bool(set(prepared.texts.valid) & set(prepared.texts.train)) == is_seen
-    assert ("text that the model has seen" in capsys.readouterr().err) == is_seen
+    assert ("is short enough and unlike the text" in capsys.readouterr().err) == is_seen
 
 
 def test_text_without_a_pair_that_can_be_trained_on_is_refused(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def with_techniques(recipe: Recipe, num_updates: int) -> tuple[Recipe, list[str]
     path = recipe.vocabulary.path  # its size in the recipe is a limit that characters and words may be far from
     if path and len(Vocabularies.load(path).target) >= MIN_VOCABULARY:
         chosen["sampled_softmax"] = {}
-    if given.keys() - chosen:
+    if {name for name, options in given.items() if options is not None} - chosen.keys():
         return recipe, []  # they may not go together
     reasons = [reason for name, reason in REASONS.items() if name in chosen.keys() - given]
     return with_training(recipe, techniques=chosen | given), reasons

@@ -18,3 +18,11 @@ def test_a_sample_is_drawn_from_many_pieces(
     changes = {"device": "cpu", "vocabulary.size": 300, "vocabulary.path": str(tmp_path), "training.techniques": {}}
     recipe, reasons = chosen.with_techniques(load_recipe("multi30k/luong", changes), 100)
     assert ("sampled_softmax" in recipe.training.techniques) == is_sampled == ("sample" in reasons[-1])
+
+
+def test_a_technique_that_is_turned_off_turns_no_other_off() -> None:
+    changes = {"device": "cpu", "training.techniques": {"sampled_softmax": None, "subword_sampling": None}}
+    recipe, reasons = chosen.with_techniques(load_recipe("multi30k/luong", changes), 100)  # of an unknown vocabulary
+    assert recipe.training.techniques["guided_alignment"]
+    assert recipe.training.techniques["sampled_softmax"] is None
+    assert len(reasons) == 1
