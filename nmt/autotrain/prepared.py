@@ -48,7 +48,7 @@ FEW_PAIRS, FEW_UPDATES, MAX_BYTES = 3_000, 50, 4_192
 TUNING_RATE = 0.0005
 """Highest learning rate of fine-tuning."""
 _OWN = "root", "hub", "task", "text", "train", "valid", "hold_out", "corpora", "history_turns"
-OWN_KEYS = [["data"], *(["data", key] for key in _OWN), ["training", "max_minutes"], ["training", "finetune_from"]]
+OWN_KEYS = "data", *(f"data.{key}" for key in _OWN), "training", "training.max_minutes", "training.finetune_from"
 """Recipe keys of the time, and of text and its division, which must be known so that nothing held out is trained on."""
 TAG, WEIGHT = "<bt>", 2.0
 """The token before synthetic sources (Caswell et al. 2019), and the most synthetic tokens for each of the others."""
@@ -76,7 +76,7 @@ class Request:
         if first.suffix in (".yaml", ".yml") or (not first.exists() and first.as_posix() in shipped_recipes()):
             remedy = "Name its folder by -o, and minutes by --set training.max_minutes=M."
             raise UserError(f"{first} is a recipe, which is trained without text beside it.", remedy)
-        if others := [key for key in self.overrides if key.split(".")[:2] in OWN_KEYS]:
+        if others := [key for key in self.overrides if ".".join(key.split(".")[:2]) in OWN_KEYS]:
             remedy = "Leave it out, or name a recipe, not text; time and start are given by --minutes and --from."
             raise UserError(f"{others[0]} is chosen by the command.", remedy)
 

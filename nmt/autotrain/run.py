@@ -150,7 +150,7 @@ def _scores_before(start: Path, texts: Texts, former: Texts) -> list[dict[str, S
     return [_scores(model, given)[1] for given in (texts, former)]
 
 
-def report(output: Path, texts: Texts, before: Sequence[dict[str, Score]] = (), general: Texts | None = None) -> None:
+def report(output: Path, texts: Texts, before: Sequence[dict[str, Score]], general: Texts) -> None:
     """Scores a model on held-out text, and shows translations, its curve and the next commands.
 
     Args:
@@ -165,7 +165,7 @@ def report(output: Path, texts: Texts, before: Sequence[dict[str, Score]] = (), 
     for at in range(0, len(pairs), max(1, len(pairs) // NUM_SHOWN))[:NUM_SHOWN]:
         say(f"\nsource:      {pairs[at][0]}\ntranslation: {translations[at]}\nreference:   {pairs[at][1]}")
     _print_scores(f"{len(pairs):,} {'held-out' if texts.test else 'validation'} sentences", scores, before[:1])
-    if general is not None and general.test:
+    if general.test:
         after = _scores(model, general)[1]
         _print_scores("the test of the model that was fine-tuned", after, before[1:])
         if after["chrf"].score < before[1]["chrf"].score - MAX_LOSS:

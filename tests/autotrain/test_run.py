@@ -479,6 +479,7 @@ def test_the_minutes_of_a_command_include_its_imports(run_nmt: RunNmt, monkeypat
         (["EN", "DE", "--set", "data={train: all}", "-o", "run"], "data is chosen by the command"),
         (["EN", "DE", "--set", "training.max_minutes=9", "-o", "run"], "are given by --minutes and --from"),
         (["EN", "DE", "--set", "training.finetune_from=x", "-o", "run"], "training.finetune_from is chosen by the"),
+        (["EN", "DE", "--from", "x", "--set", "training={max_epochs: 2}", "-o", "run"], "training is chosen by the"),
         (["EN", "DE", "--set", "data.source=de", "-o", "run"], "are both called de"),
         (["quickstart", "--minutes", "3"], "are for text files"),
         (["none.tsv", "--minutes", "3"], "File not found: none.tsv"),
