@@ -109,8 +109,6 @@ def learn_vocabulary(
 class Encoded:
     """Figures of a text in the pieces of its vocabulary."""
 
-    num_tokens: int
-    """Target tokens of the whole text."""
     epoch: float
     """Updates of an epoch by the longer side of each pair, which fills a batch; at least one."""
     max_length: int
@@ -132,12 +130,11 @@ class Encoded:
     def read(cls, pairs: Pairs, vocabularies: Vocabularies) -> "Encoded":
         begun, some = time.monotonic(), pairs[:: max(1, len(pairs) // NUM_ENCODED)]
         lengths = _lengths(some, vocabularies)
-        num_tokens = sum(target + 1 for _, target in lengths) * len(pairs) // len(some)
         epoch = max(1.0, sum(map(max, lengths)) * len(pairs) / len(some) / BATCH_TOKENS)
         longest = sorted(map(max, lengths))
         max_length = min(max(longest[int(0.99 * (len(longest) - 1))], MAX_LENGTH[0]), MAX_LENGTH[1])
         kept = [pair for pair, length in zip(some, lengths, strict=True) if min(length) and max(length) <= max_length]
-        encoded = cls(num_tokens, epoch, max_length, kept, (time.monotonic() - begun) * len(pairs) / len(some))
+        encoded = cls(epoch, max_length, kept, (time.monotonic() - begun) * len(pairs) / len(some))
         return encoded if kept else replace(encoded, pairs=encoded.fitting(pairs, vocabularies))
 
 

@@ -227,70 +227,64 @@ class Prepared:
 
 @progress_bar("preparing the text", None)
 def prepare(request: Request, folder: Path) -> Prepared:
-    """Reads the text, drops what are no translations, holds some out, and learns the vocabulary; says what it did.
-
-    Args:
-        folder: where the text and the vocabulary are written.
-    """
+    """Reads the text, holds some out and learns the vocabulary, writes them into ``folder``, and says what it did."""
     if request.start and ((task := task_of(request.trained)).has_labels or not task.reads_source):
         raise UserError(f"{request.start} does not translate.", "Name it in a recipe, as training.finetune_from.")
-    vocabulary = {k.partition(".")[2]: v for k, v in request.overrides.items() if k.startswith("vocabulary.")}
+    wanted = {key.partition(".")[2]: v for key, v in request.overrides.items() if key.startswith("vocabulary.")}
     if isinstance(whole := request.overrides.get("vocabulary"), Mapping):
-        vocabulary = dict(whole) | vocabulary
-    if request.start and vocabulary:
+        wanted = dict(whole) | wanted
+    if request.start and wanted:
         raise UserError("A model that is fine-tuned keeps its vocabulary.", "Leave out vocabulary, or --from.")
-    texts = read_texts(request.texts, request.wanted)
-    names = " and ".join(texts.names)
-    say(f"read {len(texts.train):,} pairs of sentences")
-    if not any(all(0 < len(side.strip().encode()) <= MAX_BYTES for side in pair) for pair in texts.train):
-        raise UserError(f"{names} have no pair with text on both sides, of up to {MAX_BYTES:,} bytes.", "Check them.")
-    texts.languages = request.wanted or texts.languages
-    for check in hooks("text_read"):
-        check(texts, request.keep_all)
-    told = dict(zip(("data.source", "data.target"), texts.languages or ("source", "target"), strict=True))
-    source, target = (str(request.overrides.get(key, name)) for key, name in told.items())
-    if source == target:
-        raise UserError(f"{names} are both called {source}.", "Set other names by --set data.source= and data.target=.")
-    texts.languages = source, target
-    texts.valid, texts.test = ([p for p in own if all(map(str.strip, p))] for own in (texts.valid, texts.test))
-    say(f"languages: {name_of(source)} to {name_of(target)}")
+    texts = _read(request)
     _hold_out(texts, request)
-    if texts.synthetic:
-        say(f"{len(texts.synthetic):,} synthetic pairs are trained on, too")
     known = texts.train + texts.synthetic
-    if len(texts.train) < FEW_PAIRS:
-        has_more = texts.synthetic or request.start
-        warn(
-            f"{len(texts.train):,} pairs are few: expect a model that translates similar sentences and no others. Add "
-            "text of any kind in these languages"
-            + ("." if has_more else ", perhaps by `nmt backtranslate`, or start from a trained model with --from.")
-        )
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     if request.start:
         vocabularies, options = Vocabularies.load(request.start), request.trained.vocabulary
-        if (request.trained.data.target, request.trained.data.source) == texts.languages:
+        former = request.trained.data
+        if (former.target, former.source) == texts.languages:
             warn(f"{request.start} translates in the other direction: give the files in its order to improve it.")
-        tags = [corpus.tag for corpus in request.trained.data.corpora]
+        tags = [corpus.tag for corpus in former.corpora]
         if tags and all(tags) and not all(vocabularies.source.tags_of(task.reader.current(line)) for line, _ in known):
             warn(f"{request.start} reads lines that begin with a tag, as {tags[0]}, and not all source lines have one.")
     else:
-        vocabularies, options = learn_vocabulary(known, vocabulary, request.minutes, [TAG] if texts.synthetic else [])
+        vocabularies, options = learn_vocabulary(known, wanted, request.minutes, [TAG] if texts.synthetic else [])
     vocabularies.save(folder)
     encoded = Encoded.read(known, vocabularies)
     if not encoded.pairs:
-        raise UserError(f"{names} have no pair of up to {encoded.max_length} pieces.", "Write a sentence on each line.")
+        raise UserError(f"No pair has up to {encoded.max_length} pieces.", "Write a sentence on each line.")
     if not encoded.fitting(texts.valid, vocabularies):
         few = len(known) < MIN_PAIRS and not texts.valid
         why = "too few pairs to hold some out" if few else "no pair for validation is short enough and unlike the text"
         texts.valid = encoded.pairs[: SIZES[0]]
         warn(f"{why}: {'validation is' if texts.test else 'the scores are those'} of text that the model has seen.")
+    assert texts.languages is not None
     for side, language in enumerate(texts.languages):
         for split in ("train", "valid", "test", *(["synthetic"] if texts.synthetic else [])):
             with open_output(folder / f"{split}.{language}") as file:
                 file.writelines(f"{pair[side]}\n" for pair in getattr(texts, split))
-    say(f"vocabulary: {len(vocabularies.source):,} pieces ({options.type}); {encoded.num_tokens:,} target tokens")
+    say(f"vocabulary: {len(vocabularies.source):,} pieces ({options.type})")
     return Prepared(request, texts, options, encoded, folder.absolute())
+
+
+def _read(request: Request) -> Texts:
+    """Reads the text that can be trained on, and names its languages."""
+    texts = read_texts(request.texts, request.wanted)
+    say(f"read {len(texts.train):,} pairs of sentences")
+    if not any(all(0 < len(side.strip().encode()) <= MAX_BYTES for side in pair) for pair in texts.train):
+        raise UserError(f"There is no pair with text on both sides, of up to {MAX_BYTES:,} bytes.", "Check the files.")
+    texts.languages = request.wanted or texts.languages
+    for check in hooks("text_read"):
+        check(texts, request.keep_all)
+    told = zip(("source", "target"), texts.languages or ("source", "target"), strict=True)
+    source, target = (str(request.overrides.get(f"data.{side}", name)) for side, name in told)
+    if source == target:
+        raise UserError(f"Both sides are called {source}.", "Set other names by --set data.source= and data.target=.")
+    say(f"languages: {name_of(source)} to {name_of(target)}")
+    texts.languages = source, target
+    texts.valid, texts.test = ([p for p in own if all(map(str.strip, p))] for own in (texts.valid, texts.test))
+    return texts
 
 
 def moved(recipe: Recipe, folder: Path) -> Recipe:
@@ -318,11 +312,11 @@ def text_of(model: Path, splits: Sequence[str] = ("train", "valid", "test", "syn
 
 def _hold_out(texts: Texts, request: Request) -> None:
     """Holds out text for the splits that were not given; leaves out what a model to fine-tune is tested on."""
-    former, names = request.former, " and ".join(texts.names)
+    former = request.former
     if former.test:
         num_read, texts.train = len(texts.train), _unlike(former.test, texts.train)
         if not texts.train:
-            raise UserError(f"{names} have only text on which {request.start} is tested.", "Give other text.")
+            raise UserError(f"The text has only text on which {request.start} is tested.", "Give other text.")
         if num_left_out := num_read - len(texts.train):
             say(f"left out {num_left_out:,} pairs like those on which {request.start} is tested")
     known = set(former.train).intersection(texts.train)
@@ -335,6 +329,13 @@ def _hold_out(texts: Texts, request: Request) -> None:
     if valid or test:
         say(f"held out {len(valid):,} pairs for validation and {len(test):,} for the test, none like one for training")
     texts.synthetic = _unlike(texts.valid + texts.test + former.test, texts.synthetic)
+    if texts.synthetic:
+        say(f"{len(texts.synthetic):,} synthetic pairs are trained on, too")
+    if len(texts.train) < FEW_PAIRS:
+        few = f"{len(texts.train):,} pairs are few: expect a model that translates similar sentences and no others"
+        others = ", perhaps by `nmt backtranslate`, or start from a trained model with --from"
+        others = "" if texts.synthetic or request.start else others
+        warn(f"{few}. Add text of any kind in these languages{others}.")
 
 
 def _unlike(held_out: Pairs, pairs: Pairs) -> Pairs:

@@ -262,7 +262,7 @@ def test_a_vocabulary_of_a_long_text_is_learned_from_some_of_it_and_spells_the_r
 
 
 def test_dropout_grows_with_the_epochs_from_none() -> None:
-    encoded = Encoded(num_tokens=1, epoch=100, max_length=150, pairs=[])
+    encoded = Encoded(epoch=100, max_length=150, pairs=[])
     assert [encoded.dropout(100 * epochs) for epochs in (2, 8, 12, 20, 40)] == [0.0, 0.1, 0.1, 0.2, 0.3]
 
 
@@ -480,7 +480,7 @@ def test_the_minutes_of_a_command_include_its_imports(run_nmt: RunNmt, monkeypat
         (["EN", "DE", "--set", "training.max_minutes=9", "-o", "run"], "are given by --minutes and --from"),
         (["EN", "DE", "--set", "training.finetune_from=x", "-o", "run"], "training.finetune_from is chosen by the"),
         (["EN", "DE", "--from", "x", "--set", "training={max_epochs: 2}", "-o", "run"], "training is chosen by the"),
-        (["EN", "DE", "--set", "data.source=de", "-o", "run"], "are both called de"),
+        (["EN", "DE", "--set", "data.source=de", "-o", "run"], "Both sides are called de"),
         (["quickstart", "--minutes", "3"], "are for text files"),
         (["none.tsv", "--minutes", "3"], "File not found: none.tsv"),
         ([], "Name two files or a recipe; with --resume, a run by -o"),
