@@ -105,7 +105,7 @@ class Theme:
     figure_scale: float = 1.0
     is_dark: bool = False
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[Any, Any]:
         """Returns matplotlib's settings in this theme."""
         sizes = {name: SETTINGS[name] * self.scale for name in SCALED}
         return SETTINGS | sizes | (DARK_SETTINGS if self.is_dark else {})
@@ -161,7 +161,10 @@ class Picture(Figure):
         """Writes the figure as matplotlib does, with further settings; a file is replaced when it is complete."""
         if self.theme.is_dark:
             _darken(self)
-        with matplotlib.rc_context(self.theme.settings() | (settings or {})), ExitStack() as stack:
+        settings = self.theme.settings() | (settings or {})
+        with matplotlib.rc_context(settings), warnings.catch_warnings(), ExitStack() as stack:
+            # font_families gives one warning with a remedy.
+            warnings.filterwarnings("ignore", message="Glyph .* missing|Matplotlib currently does not support")
             if isinstance(fname, (str, os.PathLike)):
                 path = Path(fname)
                 if options.get("format") is None:
@@ -195,10 +198,7 @@ def _darken(figure: Figure) -> None:
 @contextmanager
 def style(texts: Iterable[str] = ()) -> Iterator[None]:
     """Set matplotlib's settings for a picture that shows these texts."""
-    settings: Any = {**_theme.get().settings(), "font.family": font_families(texts)}
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
-        # font_families gives one warning with a remedy.
-        warnings.filterwarnings("ignore", message="Glyph .* missing|Matplotlib currently does not support")
+    with matplotlib.rc_context(_theme.get().settings() | {"font.family": font_families(texts)}):
         yield
 
 

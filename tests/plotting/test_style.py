@@ -1,6 +1,7 @@
 """What all pictures share: invisible characters, the fonts of scripts, files, and themes with their option."""
 
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,9 @@ from nmt.plotting.style import (
     write_figure,
     write_figures,
 )
+
+NO_GLYPH = "\U000f0000"
+"""A character of private use, which no font has."""
 
 
 @pytest.mark.parametrize(
@@ -62,6 +66,19 @@ def test_fonts_are_chosen_by_what_they_cover(
     assert message.count("Warning") == 1
     assert "boxes in .png and .pdf: λ ש." in message
     assert "apt install fonts-noto-core fonts-noto-cjk" in message
+
+
+def test_a_character_without_a_font_gives_no_second_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Matplotlib's has no remedy. A notebook shows pictures by ``_repr_svg_``."""
+    with style([NO_GLYPH]):
+        picture = Picture(figsize=(1, 1))
+        picture.text(0, 0, NO_GLYPH)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        picture.savefig(tmp_path / "box.png")
+        picture._repr_svg_()
+    assert not caught
+    assert capsys.readouterr().err.count("Warning") == 1
 
 
 def test_figures_are_pages_of_a_pdf_and_numbered_files_otherwise(tmp_path: Path) -> None:
