@@ -141,8 +141,8 @@ def override(values: dict[str, Any], key: str, value: Any) -> None:
 
 def is_recipe(given: Sequence[str | Path | Recipe]) -> bool:
     """Returns whether arguments are one recipe, and not text to train on: other files, folders, or what names none."""
-    if len(given) != 1 or isinstance(given[0], Recipe):
-        return len(given) == 1
+    if len(given) != 1 or isinstance(given[0], Recipe) or str(given[0]) in shipped_recipes():
+        return len(given) == 1  # also beside a folder of that name, as `nmt quickstart` writes one
     suffix = Path(given[0]).suffix  # a shipped recipe is named without one
     return not isdir(given[0]) and (suffix in (".yaml", ".yml") or not (suffix or isfile(given[0])))
 

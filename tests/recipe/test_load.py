@@ -8,7 +8,7 @@ import pytest
 from extensions import skipped_without_its_extension
 
 from nmt.core.errors import UserError
-from nmt.recipe.load import default_output, find_recipe, load_recipe, parse_settings, shipped_recipes
+from nmt.recipe.load import default_output, find_recipe, is_recipe, load_recipe, parse_settings, shipped_recipes
 from nmt.recipe.options import Options
 from nmt.training.resolve import resolve
 
@@ -46,6 +46,14 @@ def test_every_shipped_recipe_resolves_and_survives_being_written(name: str, tmp
 def test_a_shipped_recipe_is_found_from_any_folder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert find_recipe(name).name == "transformer.yaml"
+
+
+def test_a_shipped_recipe_is_one_beside_a_folder_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`nmt quickstart` writes such a folder."""
+    (tmp_path / "quickstart").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert is_recipe(["quickstart"])
+    assert not is_recipe(["./quickstart"])
 
 
 def test_a_missing_recipe_suggests_the_nearest() -> None:
