@@ -34,9 +34,9 @@ for cell in json.load(sys.stdin):
     last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
     exec(compile(tree, "cell", "exec"), names)
     value = eval(compile(ast.Expression(last.value), "cell", "eval"), names) if last else None
-    for method in ("_repr_html_", "_repr_svg_"):
-        if hasattr(value, method):
-            shown.append(getattr(value, method)())
+    methods = [method for method in ("_repr_html_", "_repr_svg_") if hasattr(value, method)]
+    assert methods or not type(value).__module__.startswith("nmt."), f"{cell} shows raw text"
+    shown += [getattr(value, method)() for method in methods]
 json.dump([each for each in shown if each is not None], open(sys.argv[1], "w"))
 """
 """Executes the cells in one namespace and writes what a notebook shows as HTML and SVG."""
