@@ -36,9 +36,7 @@ def check_languages(texts: Texts) -> tuple[str, str]:
     found = [identified(side) for side in zip(*pairs[:: max(1, len(pairs) // NUM_READ)], strict=True)]
     told = texts.languages
     if found[0] is not None and found[0] == found[1]:
-        warn(
-            f"both sides seem to be {name_of(found[0])}. If that is wrong, check {texts.names[0]} and {texts.names[1]}."
-        )
+        warn(f"both sides seem to be {name_of(found[0])}. If that is wrong, check {' and '.join(texts.names)}.")
     elif told and all(found) and _short(told) == (found[1], found[0]):
         raise UserError(
             f"{texts.names[0]} seems to be {name_of(told[1])}, and {texts.names[1]} {name_of(told[0])}.",

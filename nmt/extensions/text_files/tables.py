@@ -45,6 +45,8 @@ def read_table(
     for first in rows:
         if len(first) > 1 and (kind not in UNITS or set(wanted or first) <= set(first)):  # others have no translation
             break
+    if not first and kind == ".po":  # one of many catalogues may have no translations yet
+        return None, ()
     if not first:
         raise UserError(f"{path} has no pairs of sentences.", "Check the file.")
     columns = _columns(path, list(first), wanted)

@@ -63,6 +63,8 @@ def test_a_catalogue_gives_the_messages_that_are_translated_and_not_fuzzy(tmp_pa
     languages, pairs = read_table(path, ".po", ("en", "de"))
     assert languages is None
     assert list(pairs) == [("A dog.", "Ein Hund."), ("%d cat", "%d Katze"), ("%d cow", "%d Kühe")]
+    path.write_text("\n".join(messages[3:6]), "utf-8")
+    assert read_table(path, ".po", None) == (None, ()), "one of many catalogues may have no translations yet"
     path.write_text('msgid "A dog."\nno catalogue', "utf-8")
     with pytest.raises(UserError, match=r"de\.po is not a PO file: Syntax error in po file \(line 2\)"):
         read_table(path, ".po", None)
