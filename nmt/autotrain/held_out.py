@@ -19,7 +19,7 @@ MIN_PAIRS = 40
 MAX_SHARED = 0.8
 """Largest share of a held-out sentence's groups of words that one sentence for training may have."""
 CANDIDATES = 2
-"""Candidates for each pair that is held out, because some are too similar to text for training."""
+"""Groups of pairs that are looked at for each pair to hold out, because some are too similar to text for training."""
 _LETTER = rf"[^\W\d_{UNSPACED}]"
 _WORD = re.compile(rf"[{UNSPACED}]|{_LETTER}+(?:[{MARKS}]+{_LETTER}*)*")
 """A word, or a character of a script without spaces; no digits, in which versions of a sentence differ."""
@@ -31,7 +31,8 @@ def hold_out(
     """Divides a text into pairs for training, validation and test.
 
     Pairs whose source or target is the same but for case, digits and punctuation stay together, and so do those of
-    which one has most groups of three words of the other: none is held out while another is trained on.
+    which one has most groups of three words of the other: none is held out while another is trained on. A pair that is
+    repeated is held out once.
 
     Args:
         num_valid, num_test: the most pairs to hold out; fewer where most of the text is alike.
@@ -44,12 +45,9 @@ def hold_out(
     own, known = groups[: len(pairs)], set(groups[len(pairs) :])
     order = [group for group in dict.fromkeys(own) if group not in known]
     random.Random(seed).shuffle(order)
-    sizes = Counter(groups)
-    candidates, num_pairs = set[int](), 0
-    for group in order:
-        if sizes[group] <= max(1, wanted // 10) and num_pairs < CANDIDATES * wanted:
-            candidates.add(group)
-            num_pairs += sizes[group]
+    sizes, distinct = Counter(groups), Counter(group for _, group in set(zip(pairs, own, strict=True)))
+    small = [group for group in order if sizes[group] <= max(1, wanted // 10)]
+    candidates = set(small[: CANDIDATES * wanted])
     for side in (0, 1):
         numbered = [(group, key[side]) for group, key in zip(groups, keys, strict=True)]
         near = near_copies([each for each in numbered if each[0] in candidates], numbered)
@@ -62,10 +60,11 @@ def hold_out(
                 break
             part = int(done[0] >= done[1])
             parts[part].add(group)
-            held[part] += sizes[group]
+            held[part] += distinct[group]
     every = set(own).difference(*parts), *parts
     train, valid, test = ([pair for pair, group in zip(pairs, own, strict=True) if group in part] for part in every)
-    return train, valid, test
+    # A pair that the text repeats a hundred times would be a quarter of the text for validation.
+    return train, list(dict.fromkeys(valid)), list(dict.fromkeys(test))
 
 
 def key_of(text: str) -> str:

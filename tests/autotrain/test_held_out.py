@@ -51,6 +51,12 @@ def test_repeated_and_nearly_repeated_sentences_are_not_divided() -> None:
     assert not [pair for pair in (*valid, *test) if long in pair[0]]
 
 
+def test_a_repeated_pair_is_held_out_once() -> None:
+    pairs = [sentence(n) for n in range(60) for _ in range(3)]
+    train, valid, test = hold_out(pairs, 15, 15, seed=1)
+    assert (len(train), len({*train}), len(valid), len({*valid}), len(test), len({*test})) == (90, 30, 15, 15, 15, 15)
+
+
 def test_no_pair_like_text_that_a_model_was_trained_on_is_held_out() -> None:
     pairs = [sentence(n) for n in range(400)]
     seen = [(source.upper(), "?") for source, _ in pairs[:150]]
