@@ -20,11 +20,10 @@ from nmt.autotrain.choice import (
     model_options,
     training_options,
 )
-from nmt.autotrain.held_out import MIN_PAIRS, SIZES, hold_out, key_of, near_copies, sizes_of
+from nmt.autotrain.held_out import SIZES, hold_out, key_of, near_copies, sizes_of
 from nmt.autotrain.texts import Pairs, Texts, languages_of, line_pairs, read_texts
 from nmt.core.console import progress_bar, say, warn
 from nmt.core.errors import UserError
-from nmt.core.files import explained
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
 from nmt.data.vocabulary.files import Vocabularies
@@ -45,8 +44,8 @@ END_SHARE, END_SECONDS = 0.02, 6.0
 validation and the test."""
 FEW_PAIRS, FEW_UPDATES, MAX_BYTES = 3_000, 50, 4_192
 """Pairs and updates below which a warning is given, and the longest line by which sentencepiece learns pieces."""
-TUNING_RATE = 0.0005
-"""Highest learning rate of fine-tuning."""
+TUNING_RATE, MAX_UNKNOWN = 0.0005, 0.01
+"""Highest learning rate of fine-tuning, and share of pieces that the vocabulary doesn't know above which it warns."""
 _OWN = "root", "hub", "task", "text", "train", "valid", "hold_out", "corpora", "history_turns"
 OWN_KEYS = "data", *(f"data.{key}" for key in _OWN), "training", "training.max_minutes", "training.finetune_from"
 """Recipe keys of the time, and of text and its division, which must be known so that nothing held out is trained on."""
@@ -205,9 +204,8 @@ class Prepared:
         num_updates = model.num_updates(seconds)
         recipe, reasons = self.recipe(model, num_updates)
         encoder = recipe.model.encoder
-        leasts = [(each.kind, each.width, each.least_over(model, epoch)) for each in self.candidates[1:]]
-        needs = "; {} of width {} needs {:,} or more".format
-        wide = "".join(needs(*each) for each in leasts if 1 < each[2] / num_updates < 100)
+        leasts = {f"{each.kind} of width {each.width}": each.least_over(model, epoch) for each in self.candidates[1:]}
+        wide = "".join(f"; {name} needs {n:,} or more" for name, n in leasts.items() if 1 < n / num_updates < 100)
         say(
             f"model: {encoder['type']} of width {model.width}; there is time for about {num_updates:,} updates "
             f"({60 / model.update:,.0f} updates a minute){wide}\ntraining: {recipe.training.optimizer['type']}, about "
@@ -227,7 +225,7 @@ class Prepared:
 
 @progress_bar("preparing the text", None)
 def prepare(request: Request, folder: Path) -> Prepared:
-    """Reads the text, holds some out and learns the vocabulary, writes them into ``folder``, and says what it did."""
+    """Reads the text, holds some out and learns the vocabulary, writes them into a folder, and says what it did."""
     if request.start and ((task := task_of(request.trained)).has_labels or not task.reads_source):
         raise UserError(f"{request.start} does not translate.", "Name it in a recipe, as training.finetune_from.")
     wanted = {key.partition(".")[2]: v for key, v in request.overrides.items() if key.startswith("vocabulary.")}
@@ -238,32 +236,23 @@ def prepare(request: Request, folder: Path) -> Prepared:
     texts = _read(request)
     _hold_out(texts, request)
     known = texts.train + texts.synthetic
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     if request.start:
         vocabularies, options = Vocabularies.load(request.start), request.trained.vocabulary
-        former = request.trained.data
-        if (former.target, former.source) == texts.languages:
-            warn(f"{request.start} translates in the other direction: give the files in its order to improve it.")
-        tags = [corpus.tag for corpus in former.corpora]
-        if tags and all(tags) and not all(vocabularies.source.tags_of(task.reader.current(line)) for line, _ in known):
-            warn(f"{request.start} reads lines that begin with a tag, as {tags[0]}, and not all source lines have one.")
+        _compare(known, texts, request, vocabularies)
     else:
         vocabularies, options = learn_vocabulary(known, wanted, request.minutes, [TAG] if texts.synthetic else [])
-    vocabularies.save(folder)
     encoded = Encoded.read(known, vocabularies)
     if not encoded.pairs:
         raise UserError(f"No pair has up to {encoded.max_length} pieces.", "Write a sentence on each line.")
     if not encoded.fitting(texts.valid, vocabularies):
-        few = len(known) < MIN_PAIRS and not texts.valid
-        why = "too few pairs to hold some out" if few else "no pair for validation is short enough and unlike the text"
         texts.valid = encoded.pairs[: SIZES[0]]
-        warn(f"{why}: {'validation is' if texts.test else 'the scores are those'} of text that the model has seen.")
-    assert texts.languages is not None
-    for side, language in enumerate(texts.languages):
+        warn("validation is of text that the model has seen: no other pair is short enough and unlike it.")
+    for side, language in enumerate(texts.languages or ()):
         for split in ("train", "valid", "test", *(["synthetic"] if texts.synthetic else [])):
             with open_output(folder / f"{split}.{language}") as file:
                 file.writelines(f"{pair[side]}\n" for pair in getattr(texts, split))
+    vocabularies.save(folder)
     say(f"vocabulary: {len(vocabularies.source):,} pieces ({options.type})")
     return Prepared(request, texts, options, encoded, folder.absolute())
 
@@ -333,9 +322,23 @@ def _hold_out(texts: Texts, request: Request) -> None:
         say(f"{len(texts.synthetic):,} synthetic pairs are trained on, too")
     if len(texts.train) < FEW_PAIRS:
         few = f"{len(texts.train):,} pairs are few: expect a model that translates similar sentences and no others"
-        others = ", perhaps by `nmt backtranslate`, or start from a trained model with --from"
-        others = "" if texts.synthetic or request.start else others
-        warn(f"{few}. Add text of any kind in these languages{others}.")
+        how = "" if texts.synthetic or request.start else ", perhaps by `nmt backtranslate`, or --from a trained model"
+        warn(f"{few}. Add text of any kind in these languages{how}.")
+
+
+def _compare(pairs: Pairs, texts: Texts, request: Request, vocabularies: Vocabularies) -> None:
+    """Warns where a model to fine-tune reads other text: of the other direction, without tags, of other pieces."""
+    start, data, task = request.start, request.trained.data, task_of(request.trained)
+    if (data.target, data.source) == texts.languages:
+        warn(f"{start} translates in the other direction: give the files in its order to improve it.")
+    tags = [corpus.tag for corpus in data.corpora]
+    if tags and all(tags) and not all(vocabularies.source.tags_of(task.reader.current(line)) for line, _ in pairs):
+        warn(f"{start} reads lines that begin with a tag, as {tags[0]}, and not all source lines have one.")
+    both, some = enumerate((vocabularies.source, vocabularies.target)), pairs[:: max(1, len(pairs) // 1000)]
+    unknown = [piece == own.unk for side, own in both for pair in some for piece in own.encode(pair[side])]
+    if (share := sum(unknown) / max(1, len(unknown))) > MAX_UNKNOWN:
+        warn(f"the vocabulary of {start} lacks {share:.0%} of the pieces of the text, which the model neither reads "
+             "nor writes. Train a recipe with new_pieces: see docs/how-to/fine-tune.md.")  # fmt: skip
 
 
 def _unlike(held_out: Pairs, pairs: Pairs) -> Pairs:

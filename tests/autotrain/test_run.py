@@ -158,7 +158,12 @@ def test_a_model_is_fine_tuned_on_none_of_its_test_and_scored_on_none_of_its_tex
     recipe = load_recipe(general / "recipe.yaml", {"data.corpora": [corpus]})
     (dialogues / "recipe.yaml").write_text(recipe.to_yaml(), "utf-8")
     prepare(Request(text, 1.0, start=dialogues), tmp_path / "tags")
-    assert "begin with a tag, as <2de>, and not all source lines" in " ".join(capsys.readouterr().err.split())
+    warnings = " ".join(capsys.readouterr().err.split())
+    assert "begin with a tag, as <2de>, and not all source lines" in warnings
+    assert "of the pieces of the text" not in warnings
+    (tmp_path / "all.el").write_text(text[1].read_text("utf-8").translate({ord("e"): "ε", ord("n"): "ν"}), "utf-8")
+    prepare(Request([text[0], tmp_path / "all.el"], 1.0, start=general), tmp_path / "greek")
+    assert "% of the pieces of the text, which the model neither" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.slow
@@ -218,7 +223,7 @@ def test_few_pairs_are_trained_on_and_it_is_said_what_to_expect(
     nmt.train(*beginning(text, 3, tmp_path), output=tmp_path / "run", minutes=0.02, overrides=TINY)
     errors = capsys.readouterr().err
     assert "3 pairs are few" in errors
-    assert "too few pairs to hold some out" in errors
+    assert "is of text that the model has seen" in errors
 
 
 def test_a_vocabulary_is_no_larger_than_the_text_gives() -> None:
@@ -545,7 +550,7 @@ def test_validation_text_that_is_unusable_is_replaced(
     prepared = prepare(Request([tmp_path], 1.0), tmp_path / "text")
     assert prepared.texts.valid
     assert bool(set(prepared.texts.valid) & set(prepared.texts.train)) == is_seen
-    assert ("is short enough and unlike the text" in capsys.readouterr().err) == is_seen
+    assert ("is of text that the model has seen" in capsys.readouterr().err) == is_seen
 
 
 def test_text_without_a_pair_that_can_be_trained_on_is_refused(tmp_path: Path) -> None:
