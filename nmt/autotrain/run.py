@@ -90,7 +90,7 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
     root, has_recipe = (output / "text").absolute(), directory.recipe.exists()
     if not has_recipe or not root.is_dir():
         back = f"Put its folder {root} back, or name its recipe.yaml in place of text."
-        raise UserError(f"{output} holds no run that can be resumed.", back if has_recipe else "Leave out --resume.")
+        raise UserError(f"{output} holds no run to resume.", back if has_recipe else "Name the text, without --resume.")
     recipe = load_recipe(directory.recipe)
     (output / UNFINISHED).unlink(missing_ok=True)
     start = recipe.training.finetune_from

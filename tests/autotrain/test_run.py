@@ -474,7 +474,7 @@ def test_the_minutes_of_a_command_include_its_imports(run_nmt: RunNmt, monkeypat
         (["DE"], "aligned line by line, or a file of both languages: .tsv"),
         (["DE", "EN"], "seems to be German"),
         (["EN", "DE", "--minutes", "0"], "--minutes"),
-        (["EN", "DE", "--resume", "-o", "none"], "no run that can be resumed"),
+        (["--resume", "-o", "none"], "Name the text, without --resume"),
         (["EN", "DE", "--set", "model.width=3", "--minutes", "1", "-o", "run"], "model.width"),
         (["EN", "DE", "--set", "vocabulary.size=[2]", "--minutes", "1", "-o", "run"], "'size' is [2]: input should be"),
         (["EN", "DE", "--set", "vocabulary.size=0", "--minutes", "1", "-o", "run"], "'size' is 0: input should be"),
