@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from nmt.autotrain.choice import RECURRENT, TRANSFORMERS, Model
+from nmt.autotrain.prepared import text_of
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import read_lines
 from nmt.data.vocabulary.files import Vocabularies
@@ -54,18 +55,18 @@ class Run:
 def read(folder: Path) -> Run | None:
     """Returns a run; None if it isn't one that counts."""
     recipe = load_recipe(ModelDirectory(folder).recipe)
-    root, (source, target) = Path(recipe.data.root or ""), (recipe.data.source, recipe.data.target)
-    translated = folder / f"test.translated.{target}"
+    root = Path(recipe.data.root or "")
+    translated = folder / f"test.translated.{recipe.data.target}"
     if not translated.exists() or recipe.training.finetune_from is not None:
         print(f"{folder} is skipped: it hasn't ended, or another model was its start", file=sys.stderr)
         return None
-    pairs = list(zip(*(read_lines(root / f"train.{side}") for side in (source, target)), strict=True))
-    references = [*read_lines(root / f"test.{target}")]
+    texts = text_of(folder)
+    references = [target for _, target in texts.test]
     chrf = METRICS["chrf"]().corpus_score([*read_lines(translated)], [references]).score
     events = [json.loads(line) for line in read_lines(ModelDirectory(folder).metrics)]
     kind, width = recipe.model.encoder["type"], recipe.model.embedding_size
     model = next(model for model in RECURRENT + TRANSFORMERS if (model.kind, model.width) == (kind, width))
-    profile = TextProfile.read(pairs, Vocabularies.load(root))
+    profile = TextProfile.read(texts, Vocabularies.load(root))
     num_updates = round(events[-1]["step"] * (1 if recipe.training.techniques else UNTAUGHT))
     return Run(Path(recipe.data.root or "").parent.name, profile, model, num_updates, chrf)
 

@@ -54,7 +54,7 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
     from nmt.core.files import explained
     from nmt.core.output import open_output
     from nmt.data.vocabulary.files import Vocabularies
-    from nmt.extensions.planning.quality import ERROR, UPDATES, TextProfile, expected_chrf
+    from nmt.extensions.planning.quality import UPDATES, TextProfile, error_of, expected_chrf
 
     with TemporaryDirectory(prefix="nmt-plan-") as scratch:
         text = Path(f"{output}.text" if output else scratch)
@@ -63,7 +63,7 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
         prepared = prepare(request, text)
         recipe, vocabularies = prepared.choose(), Vocabularies.load(text)
         prepared_in = time.monotonic() - request.begun
-    profile = TextProfile.read(prepared.texts.train, vocabularies, prepared.texts.synthetic)
+    profile = TextProfile.read(prepared.texts, vocabularies)
     minutes = [request.minutes] if request.minutes else MINUTES
     rows: list[dict[str, Any]] = [
         {"model": model.kind, "width": model.width,
@@ -75,7 +75,7 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
     ]  # fmt: skip
     if as_json:
         figures = {"num_pairs": len(prepared.texts.train), **vars(profile)}
-        show_json({"text": figures, "chrf_error": ERROR, "minutes": minutes, "rows": rows})
+        show_json({"text": figures, "chrf_error": round(error_of(prepared.texts), 1), "minutes": minutes, "rows": rows})
     else:
         heads = ["model", "updates a minute", "optimizer", *(f"chrF, {m:g} min" for m in minutes)]
         texts = [
@@ -84,7 +84,7 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
         ]
         if texts:
             print_table("", heads, texts)
-            say(f"The chrF of a run may well be {ERROR:g} above or below its estimate.")
+            say(f"The chrF of a run may well be {error_of(prepared.texts):.0f} above or below its estimate.")
     if output is not None:
         with open_output(output) as file:
             file.write(recipe.to_yaml())

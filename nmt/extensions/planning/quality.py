@@ -6,9 +6,9 @@ targets is familiar.
 ``tools/experiments/plan_quality.py`` fits the constants and measures the error on texts that they were not fitted on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from math import e, log
+from math import e, hypot, log
 from statistics import mean
 from typing import Any, NamedTuple
 
@@ -19,10 +19,9 @@ from nmt.autotrain.texts import Pairs, Texts
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.metrics.table import METRICS
 
-NUM_HELD_OUT, MAX_LINKS, MAX_PIECES = 300, 4_000_000, 60
-"""Pairs that are translated piece by piece; pairs of pieces that the others are read for; pieces of a side."""
-MAX_TARGETS = 60_000
-"""Targets whose groups of pieces are known."""
+NUM_HELD_OUT, MAX_LINKS, MAX_PIECES, MAX_TARGETS = 1_000, 4_000_000, 60, 60_000
+"""Pairs that are translated piece by piece; pairs of pieces that the others are read for; pieces of a side; targets
+whose groups of pieces are known."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,10 @@ class TextProfile:
     """Percentage of the groups of three pieces of held-out targets that the others have."""
 
     @classmethod
-    def read(cls, pairs: Pairs, vocabularies: Vocabularies, synthetic: Sequence[tuple[str, str]] = ()) -> "TextProfile":
-        """Reads a text, of which no synthetic pair is held out; takes about three seconds, also for a long one."""
-        every = max(len(pairs) // NUM_HELD_OUT, 2 if len(pairs) < 40 else 10)
-        others = [*([pair for at, pair in enumerate(pairs) if at % every] or pairs), *synthetic]
+    def read(cls, texts: Texts, vocabularies: Vocabularies) -> "TextProfile":
+        """Reads a text and what of it is held out; takes about three seconds, also for a long one."""
+        others, held_out = texts.train + texts.synthetic, texts.test or texts.valid
+        held_out = held_out[:: max(1, len(held_out) // NUM_HELD_OUT)]
         some = _encoded(others[:: max(1, len(others) // 1000)], vocabularies)
         num_links = mean(len(source) * len(target) for source, target in some) if some else 1
         encoded = _encoded(others[:: max(1, round(len(others) * num_links / MAX_LINKS))], vocabularies)
@@ -50,7 +49,6 @@ class TextProfile:
         table = {i: i for i in range(len(vocabularies.target))} if vocabularies.share_ids else {}
         found = WordModel(sources, targets, len(vocabularies.target) + 1).translations()
         table |= {source - 1: target - 1 for source, target in found.items()}
-        held_out = pairs[::every]
         pieces = [[table[i] for i in vocabularies.source.encode(text) if i in table] for text, _ in held_out]
         references = [[target for _, target in held_out]]
         chrf = METRICS["chrf"]().corpus_score([*map(vocabularies.target.decode, pieces)], references)
@@ -106,8 +104,8 @@ MUON = QualityCurve(62.0, 13.3, 4.33, 0.36, 2.36, 1.0, 18.2)
 """Fitted to runs of the GRUs that `nmt train TEXTS` chooses (docs/lab-notes/2026-11-27-front-door.md)."""
 UPDATES = {"adam": 0.4, "muon": 1.0}
 """The updates of Muon that one of an optimizer is worth (docs/lab-notes/2026-11-26-muon.md)."""
-ERROR = 5.0
-"""How far a result may well be from the estimate."""
+ERROR, SPREAD = 5.0, 50.0
+"""How far a result may well be from the estimate, and half of the 95 % interval of a test with one sentence."""
 
 
 def expected_chrf(profile: TextProfile, num_updates: float, optimizer: str = "muon", curve: QualityCurve = MUON) -> Any:
@@ -115,6 +113,11 @@ def expected_chrf(profile: TextProfile, num_updates: float, optimizer: str = "mu
     return min(max(curve(profile, num_updates * UPDATES[optimizer]), 0.0), 100.0)
 
 
+def error_of(texts: Texts) -> float:
+    """Returns how far the chrF of a run may be from its estimate; a small test set adds its own uncertainty."""
+    return hypot(ERROR, SPREAD / max(1, len(texts.test or texts.valid)) ** 0.5)
+
+
 def estimate(texts: Texts, vocabularies: Vocabularies, num_updates: float) -> tuple[float, float]:
     """Returns the chrF to expect of training on a text, and how far the result may be from it."""
-    return expected_chrf(TextProfile.read(texts.train, vocabularies, texts.synthetic), num_updates), ERROR
+    return expected_chrf(TextProfile.read(texts, vocabularies), num_updates), error_of(texts)

@@ -12,9 +12,10 @@ from fixture_types import RunNmt
 from refusals import refused
 
 from nmt.autotrain.prepared import Request
+from nmt.autotrain.texts import Texts
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.extensions.planning.cli import show_plan
-from nmt.extensions.planning.quality import TextProfile, expected_chrf
+from nmt.extensions.planning.quality import TextProfile, error_of, expected_chrf
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import VocabularyOptions
 
@@ -29,11 +30,19 @@ def test_a_text_is_as_easy_as_its_translation_piece_by_piece() -> None:
 
     def profile(translated: Callable[[str], str]) -> TextProfile:
         pairs = [(" ".join(source), " ".join(map(translated, source))) for source in sources]
-        return TextProfile.read(pairs, train_vocabularies(VocabularyOptions(type="word", size=300), pairs))
+        vocabularies = train_vocabularies(VocabularyOptions(type="word", size=300), pairs)
+        return TextProfile.read(Texts(pairs[:360], test=pairs[360:]), vocabularies)
 
     easy = profile(lambda word: word.replace("w", "word_"))
     assert replace(easy, familiar=0) == TextProfile(6, 100, 0)
     assert profile(lambda word: word if word < "w2" else f"{word}_{draw.randrange(10)}").lexical < 80
+
+
+def test_a_small_test_set_makes_the_estimate_less_certain() -> None:
+    """Half of the 95 % interval of 1,000 sentences is about 1.5 chrF, that of 100 sentences about 5."""
+    errors = [error_of(Texts(test=[("a", "b")] * size)) for size in (10**9, 1000, 100, 2)]
+    assert errors == sorted(errors)
+    assert errors[:3] == pytest.approx([5, 5.24, 7.07], abs=0.01)
 
 
 @pytest.mark.parametrize(("target", "share"), [("x y z", 100), ("x{0} y{0} z{0}", 0), ("x{0} y z", 100 / 3)])
@@ -41,16 +50,21 @@ def test_targets_are_as_familiar_as_their_groups_of_three_pieces(target: str, sh
     """Of the three groups of a target, with its beginning and its end, one has no new word."""
     pairs = [("a b c", target.format(n)) for n in range(60)]
     vocabularies = train_vocabularies(VocabularyOptions(type="word", size=300), pairs)
-    assert TextProfile.read(pairs, vocabularies).familiar == pytest.approx(share)
-    assert TextProfile.read(pairs, vocabularies, pairs).familiar == 100, "synthetic pairs make it familiar"
-    assert TextProfile.read(pairs, vocabularies, [("a", "b")] * 600).familiar == pytest.approx(share), "not held out"
+    texts = Texts(pairs[:50], valid=pairs[50:])
+    assert TextProfile.read(texts, vocabularies).familiar == pytest.approx(share)
+    synthetic = replace(texts, synthetic=pairs)
+    assert TextProfile.read(synthetic, vocabularies).familiar == 100, "synthetic pairs make it familiar"
+    scored = replace(texts, test=[("a", "new")])
+    assert TextProfile.read(scored, vocabularies).familiar == 0, "the test is what is scored"
+    copies = replace(texts, train=pairs[:50] * 3)
+    assert TextProfile.read(copies, vocabularies).familiar == pytest.approx(share), "copies are not held out"
 
 
 @pytest.mark.parametrize("pairs", [[("a", "b")], [("", "a"), ("a", "")] * 30, [("a b", "c")] * 3])
 @pytest.mark.parametrize("joint", [True, False])
 def test_the_smallest_texts_have_a_profile(pairs: list[tuple[str, str]], joint: bool) -> None:
     vocabularies = train_vocabularies(VocabularyOptions(type="word", joint=joint), [*pairs, ("new", "words here")])
-    profile = TextProfile.read(pairs, vocabularies)
+    profile = TextProfile.read(Texts(pairs, valid=pairs), vocabularies)
     assert 0 <= expected_chrf(profile, 100) <= 100
 
 
