@@ -158,7 +158,7 @@ class Beam(PerSource):
         logits_BKV = of_all_rows(logits_LV, live_L, offset_BK)
         choose = provided("beam groups", "decoding.beam_groups")
         choice: Choice
-        choice, self.penalty_BK = choose(logits_BKV, offset_BK, self.penalty_BK, eos, self.options)
+        choice, self.penalty_BK = choose(logits_BKV, offset_BK, self.penalty_BK, self.tokens_BKt, eos, self.options)
         return choice
 
     def finish(self, choice: Choice) -> Tensor:

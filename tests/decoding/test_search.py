@@ -122,7 +122,7 @@ def plain_beam_search(
             kept = [candidate for candidate in best if candidate[2][-1] != EOS][:size]
             threshold = max((p for p, *_ in kept), default=0.0) - (options.prune or math.inf)
             groups[index] = [candidate for candidate in kept if candidate[0] >= threshold]
-        finished = sorted(finished, reverse=True)[:beam]
+        finished = sorted(set(finished), reverse=True)[:beam]  # groups may end the same one
         if options.prune and finished:
             best_score = finished[0][0]
             groups = [

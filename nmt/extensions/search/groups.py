@@ -12,7 +12,7 @@ from nmt.recipe.schema import DecodingOptions
 
 
 def choose_by_groups(
-    logits_BKV: Tensor, offset_BK: Tensor, penalty_BK: Tensor, eos: int, options: DecodingOptions
+    logits_BKV: Tensor, offset_BK: Tensor, penalty_BK: Tensor, tokens_BKt: Tensor, eos: int, options: DecodingOptions
 ) -> tuple[Choice, Tensor]:
     """Chooses the continuations of each group, k of the K hypotheses, by their log-probabilities less their penalties.
 
@@ -28,8 +28,7 @@ def choose_by_groups(
         penalty_BkV = penalty_BK[:, group, None] + options.diversity * times_chosen_BV[:, None]
         penalised_BkV = logits_BKV[:, group] - penalty_BkV
         best_BC, parent_BC, token_BC = top_continuations(penalised_BkV.flatten(0, 1), offset_BK[:, group], 2 * size)
-        is_chosen_Bk = (best_BC[:, :size] > -inf).to(times_chosen_BV)
-        times_chosen_BV.scatter_add_(1, token_BC[:, :size], is_chosen_Bk)
+        times_chosen_BV.scatter_add_(1, token_BC[:, :size], (best_BC[:, :size] > -inf).to(times_chosen_BV))
         place_BC = parent_BC * logits_BKV.shape[2] + token_BC
         log_p_BC = logits_BKV[:, group].flatten(1).gather(1, place_BC) + offset_BK[:, group].gather(1, parent_BC)
         log_p_BC = log_p_BC.masked_fill(best_BC.isneginf(), -inf)
@@ -37,4 +36,10 @@ def choose_by_groups(
         choices.append(choice)
         penalties.append(penalty_BkV.flatten(1).gather(1, place_BC).gather(1, kept_Bk))
     joined = Choice(*(torch.cat([getattr(choice, part.name) for choice in choices], dim=1) for part in fields(Choice)))
+    # Several groups may end the same hypothesis, which counts once. E counts those that end.
+    row_E, place_E = joined.ending_BK.isfinite().nonzero(as_tuple=True)
+    ended_Et, first = tokens_BKt[row_E, joined.ending_parent_BK[row_E, place_E]], dict[tuple[int, ...], int]()
+    for row, place, tokens in zip(row_E.tolist(), place_E.tolist(), ended_Et.tolist(), strict=True):
+        if first.setdefault((row, *tokens), place) != place:
+            joined.ending_BK[row, place] = -inf
     return joined, torch.cat(penalties, dim=1)

@@ -28,7 +28,8 @@ def sample(batch: SearchBatch, processors: Sequence[LogitsProcessor]) -> list[li
     rows = zip(batch.source_BS.tolist(), batch.source_length_B.tolist(), strict=True)
     uniform_NT = torch.cat([uniform_numbers(options.seed, ids[:n], num_samples, longest) for ids, n in rows])
     uniform_NT = uniform_NT.to(float64_device(device))
-    sentence_N = torch.arange(len(batch.source_BS), device=device).repeat_interleave(num_samples)
+    sentence_B = torch.arange(len(batch.source_BS), device=device)
+    sentence_N = sentence_B.repeat_interleave(num_samples)
     state = model.start(batch.source_BS, batch.source_length_B).reorder(sentence_N)
     tokens_Nt = torch.full((len(sentence_N), 1), target.sos, device=device)
     log_p_N = torch.zeros(len(sentence_N), device=device)
@@ -45,12 +46,11 @@ def sample(batch: SearchBatch, processors: Sequence[LogitsProcessor]) -> list[li
         token_N = torch.full_like(sentence_N, target.eos).index_copy(0, live_L, token_L)
         log_p_N = log_p_N.index_add(0, live_L, model_log_p_LV.gather(1, token_L[:, None])[:, 0])
         num_invalid = (~is_valid(logits_LV.amax(1) + log_p_N[live_L])).sum()
-        read_Nt = tokens_Nt
         tokens_Nt = torch.cat((tokens_Nt, token_N[:, None]), dim=1)
         ended_N |= token_N == target.eos
         num_open, num_wrong = torch.stack(((~ended_N).sum(), num_invalid)).tolist()
         if num_wrong:
-            raise explained_search(batch, read_Nt, torch.arange(len(batch.source_BS), device=device), processors)
+            raise explained_search(batch, tokens_Nt[:, :-1], sentence_B, processors)
         if not num_open:
             break
         state = output.state

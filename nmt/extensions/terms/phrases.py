@@ -106,12 +106,11 @@ class BeamAllocation:
         """The candidates that end, and ``size`` others: in turns one of each number of tokens matched, most first."""
         banks: dict[int, list[Candidate]] = {}
         ending = []
-        complete = sum(map(len, phrases))
         for candidate in candidates:
             _, parent, token = candidate
             if token != self._eos:
                 banks.setdefault(num_matched([*histories[parent], token], phrases), []).append(candidate)
-            elif num_matched(histories[parent], phrases) == complete:
+            elif all(_contains(histories[parent], phrase) for phrase in phrases):
                 ending.append(candidate)
         # Candidates by their rank in their bank, then by the number of tokens matched.
         ranked = sorted((rank, -matched, c) for matched, bank in banks.items() for rank, c in enumerate(bank))

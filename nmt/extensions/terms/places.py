@@ -92,9 +92,8 @@ def _in_places(
             replaced[row] = next(agreeing, replaced[row])
     rows = [row for row, draft in enumerate(drafts) if draft.slots]
     pairs = ((requests[row].source, replaced[row]) for row in rows)
-    decoding = options.model_dump(include={"length_penalty", "alpha", "batch_size"})
     found: list[list[Candidate]] = [[] for _ in drafts]
-    for row, pair in zip(rows, scores(translator, pairs, translator.options(**decoding)), strict=True):
+    for row, pair in zip(rows, scores(translator, pairs, options), strict=True):
         score, log_probability = (-inf if each is None else each for each in (pair.score, pair.log_probability))
         found[row] = [Candidate(pair.target, score, pair.tokens[:-1], log_probability)]
     return found
