@@ -57,8 +57,8 @@ class AlignmentHeads:
         try:
             values = read_object(path)
             return cls.of(decoder, ",".join(values["heads"]), values["attention"])
-        except (OSError, ValueError, TypeError, KeyError):
-            raise UserError(f"{path} is damaged.", "Delete it; `nmt learn-alignment` writes it anew.") from None
+        except (OSError, ValueError, TypeError, KeyError, UserError):
+            raise UserError(f"{path} doesn't fit the model.", "Delete it; `nmt learn-alignment` writes it.") from None
 
     def save(self, path: Path, decoder: Decoder) -> None:
         """Write ``alignment.json``."""

@@ -40,8 +40,18 @@ def test_an_unknown_head_is_refused(decoder: Decoder, name: str) -> None:
         AlignmentHeads.of(decoder, f"1:1,{name}")
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"heads": "2:1"}', '{"heads": [1], "attention": "input"}'])
-def test_a_damaged_file_is_named(decoder: Decoder, tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"heads": "2:1"}',
+        '{"heads": [1], "attention": "input"}',
+        '{"heads": ["3:1"], "attention": "input"}',
+    ],
+)
+def test_a_damaged_file_and_one_of_another_model_are_named(decoder: Decoder, tmp_path: Path, content: str) -> None:
     (tmp_path / "alignment.json").write_text(content)
-    with pytest.raises(UserError, match=r"alignment\.json is damaged"):
+    with pytest.raises(UserError, match=r"alignment\.json doesn't fit the model"):
         AlignmentHeads.load(tmp_path / "alignment.json", decoder)
