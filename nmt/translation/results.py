@@ -1,4 +1,4 @@
-"""The results of a translator, in text and as JSON: reranking of candidates, and words in place of UNK."""
+"""The results of a translator, in text and as JSON, and words in place of UNK."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -122,13 +122,6 @@ class ScoredPair:
             "log_probability": None if self.log_probability is None else round(self.log_probability, 6),
             "score": None if self.score is None else round(self.score, 6),
         }
-
-
-def mbr_rerank(candidates: list[Candidate], utility: str, source: str) -> list[Candidate]:
-    """Sorts the candidates for one sentence by :func:`nmt.decoding.ranking.mbr_order`."""
-    from nmt.decoding.ranking import mbr_order  # needs torch, which the processes of documents are without
-
-    return [candidates[i] for i in mbr_order([candidate.text for candidate in candidates], utility, source)]
 
 
 def spell_unknown(ids: Sequence[int], vocabulary: Vocabulary, words: Mapping[int, str]) -> str:

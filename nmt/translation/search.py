@@ -8,7 +8,7 @@ from nmt.core.errors import UserError
 from nmt.data.vocabulary.base import TAG
 from nmt.decoding.hypotheses import BeamObserver, Hypothesis
 from nmt.decoding.processors import LogitsProcessor
-from nmt.decoding.ranking import NO_MBR
+from nmt.decoding.ranking import NO_MBR, mbr_order
 from nmt.decoding.search import Query
 from nmt.recipe.registry import hooks, provided
 from nmt.recipe.schema import DecodingOptions
@@ -18,7 +18,7 @@ from nmt.translation.glossary import Glossary
 from nmt.translation.loaded import LoadedModel
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import OutputConstraints, Request
-from nmt.translation.results import Candidate, Translation, mbr_rerank, spell_unknown
+from nmt.translation.results import Candidate, Translation, spell_unknown
 
 NO_CANDIDATE = Candidate("", 0.0, [])
 """Result for an empty line."""
@@ -75,7 +75,8 @@ class LineSearch:
         for number, request, ids in zip(numbers, requests, encoded, strict=True):
             hypotheses = next(of_filled) if ids else []
             candidates = [self._candidate(hypothesis, request.source) for hypothesis in hypotheses[:size]]
-            candidates = self._constraints.allowed(number, mbr_rerank(candidates, options.mbr, request.source))
+            order = mbr_order([each.text for each in candidates], options.mbr, request.source)
+            candidates = self._constraints.allowed(number, [candidates[place] for place in order])
             found.append(candidates or [NO_CANDIDATE])
         if any(request.terms for request in requests):
             place_terms = provided("terms", "A request with terms")
@@ -173,7 +174,12 @@ class WindowTranslation:
             window = Window(requests, numbers, found, decoding, self._search)
             translations = examine.window(window, translations, known)
         for change, before in zip(reversed(self._changes), reversed(given_to), strict=True):
-            translations = [*map(change.restored, before, translations)]
+            restored, permitted = map(change.restored, before, translations), self._options.constraints.permitted
+            # A forbidden phrase, such as one in capitals, may be due to what was restored.
+            translations = [
+                after if permitted(after.candidates) == after.candidates else replace(each, source=after.source)
+                for each, after in zip(translations, restored, strict=True)
+            ]
         return iter(translations)
 
 

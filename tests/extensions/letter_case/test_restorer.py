@@ -14,7 +14,7 @@ from nmt.data.vocabulary.files import train_vocabularies
 from nmt.data.words import Words
 from nmt.extensions.letter_case.restorer import CaseRestorer, as_title
 from nmt.recipe.schema import VocabularyOptions
-from nmt.translation.request import Request
+from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.results import Candidate, Translation
 
 NOUNS = ("Hund", "Katze", "Straße", "Decke", "Mann", "Frau", "Kind", "Garten")
@@ -78,6 +78,9 @@ def test_a_model_reads_capitals_unless_it_is_told_not_to(tiny_model: Path) -> No
     assert restored.source == line.upper()
     assert restored.alignment == translator(line, with_alignment=True).alignment
     assert translator(line.upper(), restore_case=False).text != restored.text
+    forbidden = OutputConstraints(forbid=[ordinary.text.split()[-1].upper()])
+    assert translator(line.upper(), constraints=forbidden).text == ordinary.text
+    assert translator(line.upper(), constraints=forbidden).source == line.upper()
 
 
 @pytest.mark.parametrize("line", ["İ STANBUL.", "🇳İ\U000e0065.", "ŉ DER HUND İŞ."])
