@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -89,7 +89,7 @@ MAX_CELLS = 1 << 24  # largest product of the words of both sides; a cell takes 
 
 def checked_pair(pair: Sequence[str], number: int) -> tuple[str, str]:
     """Returns the texts of a pair as a model reads them, with as many words; raises UserError if it isn't two texts."""
-    if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
+    if isinstance(pair, str | Mapping | None) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
         raise UserError(f"Pair {number:,} isn't two texts.", 'Give pairs: [("SOURCE", "TARGET"), …].')
     source, target = pair
     if source.translate(INVISIBLE) != source:  # of few lines

@@ -154,7 +154,9 @@ def test_json_has_turns_only_for_dialogues() -> None:
     assert {"turns", "turn_weights"}.isdisjoint(to_json(alignment(None)))
 
 
-@pytest.mark.parametrize("pairs", [("Ein Hund", "A dog"), [("ab", "cd"), "ab"], [("Ein Hund",)]])
+@pytest.mark.parametrize(
+    "pairs", [("Ein Hund", "A dog"), [("ab", "cd"), "ab"], [("Ein Hund",)], [{"de": "Ein Hund", "en": "A dog"}], [None]]
+)
 def test_what_is_not_a_pair_of_texts_is_refused(pairs: Sequence[tuple[str, str]]) -> None:
     with pytest.raises(UserError, match="isn't two texts"):
         list(split_pairs(pairs, tokenized=False, split_punctuation=False))
