@@ -121,10 +121,9 @@ class _BoundedDecompressor(io.RawIOBase):
     def readinto(self, buffer: Any, /) -> int:
         try:
             count = int(self._stream.readinto(buffer))
-        except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
-            raise DamagedError(self._compression, error) from error
         except Exception as error:
-            if type(error).__name__ != "ZstdError":  # its module may be missing
+            known = EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError
+            if not isinstance(error, known) and type(error).__name__ != "ZstdError":  # whose module may be missing
                 raise
             raise DamagedError(self._compression, error) from error
         self._num_bytes += count

@@ -93,7 +93,7 @@ class TestOverlap(Filter):
     def flag(self, statistics: CorpusStatistics) -> Iterable[FlaggedPairs]:
         if (test := statistics.test) is None:
             return
-        part, is_short = self.part, test.sides[0].lines["words"] <= MAX_RECURRING_WORDS
+        part, is_short = self.part, test.sides[0].lines["units"] <= MAX_RECURRING_WORDS
         if part in ("pairs", "short pairs"):
             hashes, test_hashes = statistics.hashes, test.hashes
             counted = is_short if part == "short pairs" else ~is_short

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nmt.core.text import read_lines
+from nmt.core.text import WORD, read_lines
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import MARKS
@@ -26,12 +26,12 @@ MIN_LINES = 500
 
 LINE = np.dtype(
     [("hash", "u8"), ("key", "u8"), ("composed", "?"), ("decomposed", "?"), ("own_score", "f4"), ("other_score", "f4")]
-    + [(count, "u4") for count in ("words", "characters", "letters", "pieces", "unknown", "bytes")]
+    + [(count, "u4") for count in ("words", "units", "characters", "letters", "pieces", "unknown", "bytes")]
 )
 """Statistics of a line: a hash that ignores white space; one that ignores case and punctuation, too; whether it has the
 normal form C or D, if these differ; the mean log probability of a character by the models of this side and the other
-one; numbers of words, of characters, of letters in words of two letters or more, of pieces, and of UNK and bytes among
-them."""
+one; numbers of words between spaces, of those of :data:`nmt.core.text.WORD`, of characters, of letters in words of two
+letters or more, of pieces, and of UNK and bytes among them."""
 
 NUM_SLOTS = 1 << 20
 """Number of counts, which are indexed by hashes so that memory doesn't grow with the text."""
@@ -230,6 +230,7 @@ def _describe(lines: list[str], vocabulary: Vocabulary | None) -> npt.NDArray[np
     rows["hash"] = list(map(_exact, lines))
     rows["key"] = list(map(_key, lines))
     rows["words"] = [len(line.split()) for line in lines]
+    rows["units"] = [len(WORD.findall(line)) for line in lines]
     rows["characters"] = [len(line) for line in lines]
     rows["letters"] = [sum(map(len, _LETTERS.findall(line))) for line in lines]
     rows["decomposed"] = [not unicodedata.is_normalized("NFC", line) for line in lines]

@@ -58,7 +58,7 @@ class Alignment(Filter):
                 )
             self._score = partial(_scores_by_lexicon, Lexicon.load(path))
         elif statistics.num_pairs >= MIN_LINES:
-            words = [side.lines["words"].astype(np.float64) for side in statistics.sides]
+            words = [side.lines["units"].astype(np.float64) for side in statistics.sides]
             self._stride = int(np.ceil((words[0] * words[1]).sum() / MAX_LINKS)) or 1
             sample = islice(statistics.pairs.read(), 0, statistics.num_pairs, self._stride)
             in_words = [(_words(source or ""), _words(target or "")) for source, target in sample]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.core.errors import UserError
-from nmt.core.text import describe, read_lines
+from nmt.core.text import WORD, describe, read_lines
 from nmt.data.dialogue import current_turn
 from nmt.evaluation.scores import TestSet
 from nmt.extensions.comparison.significance import NUM_TRIALS, MetricTest, SufficientStatistics, paired_test
@@ -137,9 +137,8 @@ def ranges(limits: Sequence[int]) -> Rows:
 
 
 def num_words(text: str) -> int:
-    """Words between white space; the characters of a text that has no spaces (Chinese, Japanese, Thai)."""
-    words = len(text.split())
-    return len(text.strip()) if words == 1 and len(text.strip()) > 30 else words
+    """Words between white space; of scripts without spaces (Chinese, Japanese, Thai), the characters."""
+    return len(WORD.findall(text))
 
 
 def length_scores(

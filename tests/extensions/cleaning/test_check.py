@@ -13,9 +13,18 @@ from refusals import refused
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
+from nmt.extensions.cleaning import translation
 from nmt.extensions.cleaning.base import LineFilter
-from nmt.extensions.cleaning.check import DataReport, Finding, check_pairs, read_vocabularies, recipe_pairs, shorten
-from nmt.extensions.cleaning.statistics import file_pairs
+from nmt.extensions.cleaning.check import (
+    DataReport,
+    Finding,
+    check_pairs,
+    make_filters,
+    read_vocabularies,
+    recipe_pairs,
+    shorten,
+)
+from nmt.extensions.cleaning.statistics import CorpusStatistics, file_pairs
 from nmt.extensions.cleaning.table import FILTERS
 from nmt.recipe.load import load_recipe
 from tests.extensions.cleaning.conftest import Pairs, Write
@@ -77,6 +86,19 @@ def test_test_text_in_the_training_text(pairs: Pairs, write: Write) -> None:
     assert found(report, "short-test-pairs-in-train")[0].count == 1
     assert lines_of(found(report, "test-sources-in-train")[0]) == [long[5] + 1]
     assert not report.is_sound
+
+
+def test_characters_of_text_without_spaces_are_its_words(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each sentence was a word: leaks of the test text counted as greetings, and Model 1 read text without bound."""
+    train = [("".join(map(chr, range(0x4E00 + n, 0x4E0A + n))), f"Satz {n}.") for n in range(600)]
+    files = write(train)
+    report = check(files, write([*train[:10], ("他好", "Hallo.")], "test"))
+    assert [finding.severity for finding in found(report, "test-pairs-in-train")] == ["serious"]
+    learned_from: list[int] = []
+    monkeypatch.setattr(translation, "MAX_LINKS", 600 * 10 * 2 / 3)
+    monkeypatch.setattr(translation, "_TwoWordModels", lambda pairs: learned_from.append(len(pairs)))
+    make_filters({"alignment": {}})["alignment"].prepare(CorpusStatistics(file_pairs(*files)))
+    assert learned_from == [200]
 
 
 def test_lines_in_the_wrong_language(pairs: Pairs, write: Write) -> None:

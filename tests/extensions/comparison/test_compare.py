@@ -41,6 +41,8 @@ def test_a_perplexity_per_word_that_no_float_can_hold_is_none(make_recipe: Recip
 def test_words_of_text_without_spaces_are_its_characters() -> None:
     assert num_words("one two  three ") == 3
     assert num_words("他" * 40) == 40
+    assert num_words("他" * 9) == 9
+    assert num_words("用 Python 写的") == 4
     assert num_words("") == 0
 
 
