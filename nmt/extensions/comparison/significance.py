@@ -13,13 +13,13 @@ import numpy as np
 
 from nmt.core.errors import UserError
 from nmt.evaluation.scores import TestSet
-from nmt.metrics.table import METRICS, FloatArray, Metric, Score
+from nmt.metrics.table import METRICS, FloatArray, Metric, SacreBleuMetric, Score
 
 NUM_TRIALS, NUM_SAMPLES = 10_000, 1000
 """sacreBLEU's defaults: trials of swapping translations, and samples of sentences."""
 
-LEVEL = 0.05
-"""Differences with a smaller p are called significant."""
+LEVEL, ROUNDING = 0.05, 1e-9
+"""Differences with a smaller p are called significant; those of scores that are this near are equal."""
 
 
 def bootstrap(metric: Metric, statistics_NF: FloatArray, num_samples: int, seed: int) -> FloatArray:
@@ -136,11 +136,13 @@ def paired_test(statistics: SufficientStatistics, num_trials: int = NUM_TRIALS) 
         value, gaps_R = scores[name].score - scores[baseline].score, samples[name] - samples[baseline]
         pair = statistics.of_system[baseline], statistics.of_system[name]
         chance_R = _swapped_gaps(metric, *pair, num_trials, seed)
-        p_value = (1 + int((chance_R > abs(value)).sum())) / (1 + num_trials)
+        # sacreBLEU counts only what is larger. Of other metrics, such as accuracy, many differences are equal.
+        limit = abs(value) - (0.0 if isinstance(metric, SacreBleuMetric) else ROUNDING)
+        p_value = (1 + int((chance_R > limit).sum())) / (1 + num_trials)
         # With k sentences that differ there are 2^k ways to swap them, and at least two of these (none, all) give the
-        # real difference. sacreBLEU counts only what is larger, and so gives its smallest p where few sentences differ.
+        # real difference. sacreBLEU gives its smallest p where few sentences differ, or both systems score 0.
         num_different = int((pair[0] != pair[1]).any(axis=1).sum())
-        p_value = max(p_value, min(1.0, 2.0 ** (1 - num_different)))
+        p_value = max(p_value, min(1.0, 2.0 ** (1 - num_different)) if value else 1.0)
         differences[name] = Difference(value, *interval(gaps_R), p_value, p_value < LEVEL)
     return MetricTest(metric, scores, differences)
 

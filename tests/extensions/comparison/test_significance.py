@@ -109,6 +109,16 @@ def test_few_sentences_prove_little() -> None:
     assert paired_test(one, 100).verdict("b").startswith("No significant difference")
 
 
+def test_equal_scores_and_counts_are_no_evidence() -> None:
+    """Of seven labels that differ, six or more are better by chance with 1 in 8; two systems that score 0 are alike."""
+    labels = {"a": ["y"] * 6 + ["x"] * 44, "b": ["x"] * 6 + ["y"] + ["x"] * 43}
+    test = paired_test(SufficientStatistics("accuracy", TestSet(labels, [["x"] * 50])), 2000)
+    assert test.differences["b"].p_value == pytest.approx(1 / 8, abs=0.03)
+    nothing = {"a": ["none of it"] * 60, "b": ["and not any"] * 60}
+    difference = paired_test(SufficientStatistics("bleu", TestSet(nothing, [["word"] * 60])), 100).differences["b"]
+    assert (difference.value, difference.p_value, difference.significant) == (0, 1, False)
+
+
 def test_the_seed_is_sacrebleus(monkeypatch: pytest.MonkeyPatch) -> None:
     statistics = SufficientStatistics("bleu", TestSet(SYSTEMS, [REFERENCES]))
     first = paired_test(statistics, 100)
