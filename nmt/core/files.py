@@ -184,7 +184,7 @@ def check_target(target: Path, *inputs: Path | str) -> bool:
 
 
 @contextlib.contextmanager
-def complete(path: Path) -> Iterator[Path]:
+def complete(path: Path, *inputs: Path | str) -> Iterator[Path]:
     """A path for the block to write a file at, which appears under its name when the block succeeds.
 
     What is not a plain file (``/dev/null``, a named pipe) is written directly, and a link stays a link.
@@ -192,7 +192,7 @@ def complete(path: Path) -> Iterator[Path]:
     Raises:
         UserError: as :func:`check_target` and :func:`replacing`.
     """
-    if check_target(path):
+    if check_target(path, *inputs):
         with replacing(Path(os.path.realpath(path))) as temporary:
             yield temporary
     else:

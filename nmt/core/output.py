@@ -31,19 +31,19 @@ class Output(io.TextIOWrapper):
 
 
 @contextlib.contextmanager
-def open_output(path: Path | str) -> Iterator[TextIO]:
+def open_output(path: Path | str, *inputs: Path | str) -> Iterator[TextIO]:
     r"""A stream for text to be written as UTF-8 with ``\n`` line ends.
 
     A file appears under its name only when the block ends without an error (:func:`nmt.core.files.complete`),
     compressed if the name ends in ``.gz``, ``.xz`` or ``.zst``. A reader that closes its end of the pipe early raises
-    ``BrokenPipeError`` as usual. The path ``"-"`` is standard output. Raises UserError if the file or its folder can't
-    be written, or the disk is full.
+    ``BrokenPipeError`` as usual. The path ``"-"`` is standard output. Raises UserError if the file is one of the
+    ``inputs``, it or its folder can't be written, or the disk is full.
     """
     if str(path) == STANDARD_STREAM:
         with _standard_output() as stream:
             yield stream
         return
-    with complete(Path(path)) as place, text_file(place, path) as stream:
+    with complete(Path(path), *inputs) as place, text_file(place, path) as stream:
         yield stream
 
 

@@ -9,7 +9,7 @@ from math import nan
 import numpy as np
 from pydantic import Field
 
-from nmt.core.compression import of_name
+from nmt.core.compression import uncompressed
 from nmt.core.console import warn
 from nmt.core.errors import UserError, nearest
 from nmt.core.text import UNSPACED
@@ -186,8 +186,7 @@ class Language(Filter):
         self._identifier = language_identifier()
         for index, given in enumerate((self.options.source, self.options.target)):
             name = statistics.sides[index].name
-            packed = of_name(name)
-            code = given or name.removesuffix(packed.suffix if packed else "").rpartition(".")[2].lower()
+            code = given or uncompressed(name).name.rpartition(".")[2].lower()
             code = DETECTED_AS.get(code, code)
             if code in self._identifier.labels:
                 self._codes[index] = code

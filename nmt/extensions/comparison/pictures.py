@@ -65,7 +65,7 @@ def draw_lengths(rows: Sequence[Mapping[str, Any]], metric: str, measured_by: st
             axes.plot([row["scores"][metric][system] for row in rows], marker="o", label=visible(system))
         axes.set_xticks(range(len(rows)), [f"{row['label']}\n({row['sentences']:,})" for row in rows])
         axes.set(xlabel=f"words of the {measured_by} (sentences)", ylabel=directed_name(metric))
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=min(0.0, axes.dataLim.y0))
         axes.set_title(note, loc="right", fontsize=scaled(6), color=FAINT_INK)
         draw_legend(figure)
     return figure

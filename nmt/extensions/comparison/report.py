@@ -50,7 +50,7 @@ def scores_table(found: dict[str, Any]) -> FigureTable:
 
 def length_table(lengths: Sequence[dict[str, Any]], key: str) -> FigureTable:
     """Buckets down, systems along, for one metric."""
-    digits = f".{METRICS[key].decimals - 1}f"
+    digits = f".{max(METRICS[key].decimals - 1, 0)}f"
     rows = [
         [row["label"], f"{row['sentences']:,}", *(format(score, digits) for score in row["scores"][key].values())]
         for row in lengths

@@ -113,7 +113,7 @@ def sentence(options: SentenceOptions, device: Device = "auto") -> None:
     places = [number - 1 for number, _ in numbered]
     golds = read_gold(*options.gold, places) if options.gold is not None and numbered else ()
     lengths = None
-    with open_output(options.output) as stream:
+    with open_output(options.output, options.input, *(options.test or ()), *(options.gold or ())) as stream:
         if options.test is not None:
             with progress_bar("translating the test set", None) as bar:
                 lengths = scores_by_length(viewers, *options.test, bar.advance)

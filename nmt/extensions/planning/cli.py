@@ -51,11 +51,13 @@ def plan(
 def show_plan(request: "Request", output: Path | None = None, as_json: bool = False) -> None:
     """Shows what would be chosen for a text, and the quality to expect; see :func:`plan`."""
     from nmt.autotrain.prepared import prepare
-    from nmt.core.files import explained
+    from nmt.core.files import check_target, explained
     from nmt.core.output import open_output
     from nmt.data.vocabulary.files import Vocabularies
     from nmt.extensions.planning.quality import UPDATES, TextProfile, error_of, expected_chrf
 
+    if output is not None:
+        check_target(output, *request.texts)
     with TemporaryDirectory(prefix="nmt-plan-") as scratch:
         text = Path(f"{output}.text" if output else scratch)
         with explained(text):

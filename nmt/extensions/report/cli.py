@@ -49,6 +49,6 @@ def report(
     from nmt.extensions.report.report import make_report
 
     names, shown = names_in(options.metrics), (options.sentences, options.changed)
-    with open_output(options.output) as file, progress_bar("report", None) as bar:
+    with open_output(options.output, *(options.test or ())) as file, progress_bar("report", None) as bar:
         file.write(make_report(runs, options.test, names, *shown, device, lambda work: bar.update(0, work)))
     say_wrote(options.output)

@@ -62,7 +62,7 @@ def learn_vectors(files: Sequence[Path], output: Path, options: Word2VecOptions)
         from gensim.models import Word2Vec
 
     sentences = _Sentences(files)
-    with open_output(output) as file:
+    with open_output(output, *files) as file:
         model = Word2Vec(
             vector_size=options.size,
             sg=int(options.model == "skip-gram"),

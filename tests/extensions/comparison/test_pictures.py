@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import nmt
-from nmt.extensions.comparison.pictures import draw_confusion
+from nmt.extensions.comparison.pictures import draw_confusion, draw_lengths
+from nmt.extensions.comparison.report import length_table
+from nmt.metrics.table import METRICS
 
 
 def test_scores_by_length_are_those_of_each_bucket() -> None:
@@ -17,6 +19,15 @@ def test_scores_by_length_are_those_of_each_bucket() -> None:
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0–1\n(1)", "2\n(1)", "3+\n(1)"]
     with pytest.raises(nmt.UserError, match="Different numbers of lines"):
         nmt.plot_lengths({"short": lines[:2]}, lines)
+
+
+def test_scores_below_zero_and_without_decimals_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """COMET can be negative, and a plugin's metric have no decimals."""
+    monkeypatch.setattr(METRICS["accuracy"], "decimals", 0)
+    rows = [{"label": "0–5", "sentences": 1, "scores": {"accuracy": {"bad": -30.0}}}]
+    (axes,) = draw_lengths(rows, "accuracy", "source").axes
+    assert axes.get_ylim()[0] <= -30
+    assert length_table(rows, "accuracy").rows == [["0–5", "1", "-30"]]
 
 
 def test_a_confusion_matrix_counts_references_in_rows() -> None:

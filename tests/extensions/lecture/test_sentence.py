@@ -173,6 +173,9 @@ def test_what_a_page_can_not_show_is_refused(viewer: SentenceViewer, language_mo
 def test_blank_lines_count_in_messages(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
     done = run_nmt("inspect", "sentence", tiny_model, "-o", tmp_path / "page.html", stdin="\n\n" + "Hund " * 140)
     refused(done, "line 3 has 140 pieces")
+    (tmp_path / "text").write_text("Hund\n", "utf-8")
+    done = run_nmt("inspect", "sentence", tiny_model, "-i", tmp_path / "text", "-o", tmp_path / "text")
+    refused(done, "it is an input, which would be lost")
 
 
 def test_the_page_is_one_file_whose_text_is_never_markup(page: str) -> None:

@@ -13,6 +13,7 @@ from refusals import refused
 
 from nmt.autotrain.prepared import Request
 from nmt.autotrain.texts import Texts
+from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.extensions.planning.cli import show_plan
 from nmt.extensions.planning.quality import TextProfile, error_of, expected_chrf
@@ -118,3 +119,12 @@ def test_a_plan_that_cannot_be_made_is_refused(
     tiny_corpus: Path, run_nmt: RunNmt, arguments: list[str], message: str
 ) -> None:
     refused(run_nmt("plan", tiny_corpus / "train.de", tiny_corpus / "train.en", *arguments), message)
+
+
+def test_a_plan_is_not_written_over_its_text(tmp_path: Path) -> None:
+    files = [tmp_path / "text.de", tmp_path / "text.en"]
+    for file in files:
+        file.write_text(f"{file.suffix}\n", "utf-8")
+    with pytest.raises(UserError, match="it is an input, which would be lost"):
+        show_plan(Request(files, 5.0), files[1])
+    assert not (tmp_path / "text.en.text").exists()

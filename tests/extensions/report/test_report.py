@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from fixture_types import RunNmt, TrainTiny
+from refusals import refused
 from sacrebleu.metrics import CHRF
 
 from nmt.core.errors import UserError
@@ -115,7 +116,11 @@ def test_the_spread_is_the_standard_deviation_of_the_sample() -> None:
     ]
 
 
-def test_what_cannot_be_reported_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_reported_is_refused(
+    tiny_model: Path, test_files: tuple[Path, Path], run_nmt: RunNmt, tmp_path: Path
+) -> None:
+    done = run_nmt("report", tiny_model, "--test", *test_files, "-o", test_files[1])
+    refused(done, "it is an input, which would be lost")
     empty = tmp_path / "empty"
     empty.write_text("\n", "utf-8")
     with pytest.raises(UserError, match="no sentences in"):

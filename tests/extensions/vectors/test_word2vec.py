@@ -52,6 +52,8 @@ def test_learning_needs_gensim_and_frequent_words(text: Path, tmp_path: Path, mo
     pytest.importorskip("gensim", reason="the extra vectors is not installed")
     with pytest.raises(UserError, match="no word occurs 1000 times"):
         learn_vectors([text], tmp_path / "v", Word2VecOptions(min_count=1000))
+    with pytest.raises(UserError, match="it is an input, which would be lost"):
+        learn_vectors([text], text, Word2VecOptions())
     monkeypatch.setitem(sys.modules, "gensim.models", None)
     with pytest.raises(UserError, match=r'pip install "nmt\[vectors\]"'):
         learn_vectors([text], tmp_path / "v", Word2VecOptions())
