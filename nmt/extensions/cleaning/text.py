@@ -169,12 +169,8 @@ class Language(Filter):
 
     class Options(Filter.Options):
         limit: float = Field(0.8, ge=0.5, lt=1, description="probability of another language")
-        source: str | None = Field(
-            None, description="code of the source language (null: the ending of the file's name)"
-        )
-        target: str | None = Field(
-            None, description="code of the target language (null: the ending of the file's name)"
-        )
+        source: str | None = Field(None, description="code of the source language (null: by the file's name)")
+        target: str | None = Field(None, description="code of the target language (null: by the file's name)")
 
     problem = "are in another language"
     remedy = "Drop them."

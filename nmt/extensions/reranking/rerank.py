@@ -5,7 +5,7 @@ Of the candidates y of a source sentence x, the best has the highest
     log p(y|x) + λ_channel log p(x|y) + λ_lm log p(y) + λ_word |y|
 
 where a model of the same direction, a channel model of the other direction and a language model of the target give the
-three probabilities by forced decoding, and |y| is the number of words.
+three probabilities by forced decoding, and |y| is the number of words, or of characters of scripts without spaces.
 
 C counts the candidates of a sentence, and F = 4 the features in the order of the formula.
 """
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
-from nmt.core.text import MAX_RECORD_BYTES, read_lines
+from nmt.core.text import MAX_RECORD_BYTES, WORD, read_lines
 from nmt.metrics.table import METRICS
 from nmt.translation.load import load
 from nmt.translation.results import ScoredPair
@@ -91,7 +91,7 @@ def features(
         log_p(direct.score(zip(sources, texts, strict=True))),
         log_p(None if channel is None else reverse_scores(direct, channel, sources, texts)),
         log_p(None if language_model is None else language_model.score((text, text) for text in texts)),
-        [float(len(text.split())) for text in texts],
+        [float(len(WORD.findall(text))) for text in texts],
     )
     ends = np.cumsum([len(each.texts) for each in candidates])[:-1]
     return np.split(np.array(columns).T, ends) if candidates else []

@@ -15,6 +15,7 @@ from torch import Tensor
 from nmt.core.console import progress_bar, say
 from nmt.core.errors import UserError
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
+from nmt.data.sources import check_repeatable
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.contracts import Decoder, Encoder
@@ -93,9 +94,9 @@ def words_of(vocabulary: Vocabulary) -> dict[int, str]:
 def read_all_vectors(path: Path) -> tuple[list[str], Vector]:
     """Returns all words of a file, and their vectors (words, size); the first vector determines the size. Raises
     UserError if the file can't be read, has no vectors, or a line is not a vector of this size."""
-    size = max(
-        (line.rstrip().count(" ") for line in islice(read_lines(path, max_bytes=MAX_RECORD_BYTES), 2)), default=0
-    )
+    check_repeatable(path)
+    first = islice(read_lines(path, max_bytes=MAX_RECORD_BYTES), 2)
+    size = max((line.rstrip().count(" ") for line in first), default=0)
     rows = list(_rows(path, size)) if size > 1 else []
     if not rows:
         raise UserError(f"{path} has no word vectors.", "Each line must have a word and its numbers.")

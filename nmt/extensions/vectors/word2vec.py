@@ -9,6 +9,7 @@ from pydantic import Field
 from nmt.core.errors import UserError, extra
 from nmt.core.output import open_output
 from nmt.core.text import read_lines
+from nmt.data.sources import check_repeatable
 from nmt.data.vocabulary.base import SPACE
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.recipe.options import Options
@@ -61,6 +62,7 @@ def learn_vectors(files: Sequence[Path], output: Path, options: Word2VecOptions)
     with extra("vectors"):
         from gensim.models import Word2Vec
 
+    check_repeatable(*files)
     sentences = _Sentences(files)
     with open_output(output, *files) as file:
         model = Word2Vec(

@@ -48,8 +48,8 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
 
 def test_the_last_feature_of_a_candidate_is_its_number_of_words() -> None:
     unread: Any = SimpleNamespace(score=lambda pairs: [None for _ in pairs])
-    found = features([Candidates("x", ("one", "two three")), Candidates("y", ("",))], unread, None, None)
-    assert [features_CF[:, -1].tolist() for features_CF in found] == [[1, 2], [0]]
+    found = features([Candidates("x", ("one", "two three")), Candidates("y", ("", "你好"))], unread, None, None)
+    assert [features_CF[:, -1].tolist() for features_CF in found] == [[1, 2], [0, 2]]
     assert np.isneginf(found[0][:, 0]).all()
 
 

@@ -52,6 +52,8 @@ def test_learning_needs_gensim_and_frequent_words(text: Path, tmp_path: Path, mo
     pytest.importorskip("gensim", reason="the extra vectors is not installed")
     with pytest.raises(UserError, match="no word occurs 1000 times"):
         learn_vectors([text], tmp_path / "v", Word2VecOptions(min_count=1000))
+    with pytest.raises(UserError, match="its text is read repeatedly"):  # its words had vectors at random
+        learn_vectors([Path("-")], tmp_path / "v", Word2VecOptions())
     with pytest.raises(UserError, match="it is an input, which would be lost"):
         learn_vectors([text], text, Word2VecOptions())
     monkeypatch.setitem(sys.modules, "gensim.models", None)
@@ -80,6 +82,12 @@ def test_neighbours_and_analogies_are_those_of_the_cosine(vectors: Path) -> None
     (best, cosine), (second, _) = words.analogy("man", "woman", "king", 2)
     assert (best, second) == ("queen", "prince")
     assert cosine == pytest.approx(query @ unit["queen"] / np.linalg.norm(query), abs=1e-6)
+
+
+def test_vectors_are_in_a_file() -> None:
+    """Of a pipe, it said that it had none."""
+    with pytest.raises(UserError, match="is read repeatedly"):
+        read_all_vectors(Path("-"))
 
 
 def test_a_map_keeps_the_distances_of_vectors_in_a_plane() -> None:
