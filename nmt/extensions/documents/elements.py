@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from typing import Any, Literal
 
 from nmt.core.errors import UserError
@@ -184,10 +185,7 @@ def html_blocks(root: Element) -> list[Block]:
     outer: set[Element] = set()
     for element in root.iter():
         if _html_name(element) in _BLOCKS:
-            for ancestor in element.iterancestors():
-                if ancestor in outer:
-                    break
-                outer.add(ancestor)
+            outer.update(takewhile(lambda each: each not in outer, element.iterancestors()))
 
     def kind_of(element: Element) -> Kind:
         tag = _html_name(element)

@@ -61,21 +61,20 @@ class Xliff(DocumentFormat):
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
         root = parse_xml(data)
-        namespace = root.tag.rpartition("}")[0] + "}" if "}" in root.tag else ""
         if not root.tag.endswith("xliff"):
             raise damaged("XLIFF", f"its root is {shortened(root.tag)}")
         is_2 = root.get("version", "").startswith("2")
         targets = []
-        for unit in list(root.iter(f"{namespace}segment" if is_2 else f"{namespace}trans-unit")):
-            texts = ["".join(source.itertext()) for source in unit.findall(f"{namespace}source")]
+        for unit in list(root.iter("{*}segment" if is_2 else "{*}trans-unit")):
+            texts = ["".join(source.itertext()) for source in unit.findall("{*}source")]
             is_plural = any(map(PLURAL.search, texts))
-            if not is_plural and (added := _add_target(unit, namespace, is_2)) is not None:
+            if not is_plural and (added := _add_target(unit, is_2)) is not None:
                 targets.append(added)
                 continue
             reason = "message with plural forms" if is_plural else "not to be translated, or has a translation"
             for text in texts:
                 self.leave(f"line {unit.sourceline}", text, reason)
-        places = [root] if is_2 else list(root.iter(f"{namespace}file"))
+        places = [root] if is_2 else list(root.iter("{*}file"))
         name = "trgLang" if is_2 else "target-language"
         for place in places if target else ():
             if place.get(name, "").partition("-")[0] != target:  # en-GB is English, too
@@ -87,9 +86,9 @@ class Xliff(DocumentFormat):
         return write_xml(root)
 
 
-def _add_target(unit: Element, namespace: str, is_2: bool) -> Element | None:
+def _add_target(unit: Element, is_2: bool) -> Element | None:
     """Adds a copy of the source as target; None if the unit has a target, or isn't to be translated."""
-    source, existing = unit.find(f"{namespace}source"), unit.find(f"{namespace}target")
+    source, existing = unit.find("{*}source"), unit.find("{*}target")
     wishes = (each.get("translate") for each in (unit, *unit.iterancestors()))
     is_left = next(filter(None, wishes), "yes") == "no"
     if source is None or is_left or (existing is not None and "".join(existing.itertext())):
@@ -97,7 +96,7 @@ def _add_target(unit: Element, namespace: str, is_2: bool) -> Element | None:
     if existing is not None:
         unit.remove(existing)
     target = deepcopy(source)
-    target.tag, target.tail = f"{namespace}target", source.tail
+    target.tag, target.tail = f"{source.tag.removesuffix('source')}target", source.tail
     target.attrib.pop("{http://www.w3.org/XML/1998/namespace}lang", None)
     source.addnext(target)
     (unit if is_2 else target).set("state", "translated" if is_2 else "needs-review-translation")

@@ -230,7 +230,6 @@ def reliability(confidences: Sequence[float], acceptable: Sequence[bool]) -> tup
 
     The error is the mean distance of confidence and share of acceptable translations, weighted by the bins' counts.
     """
-
     p_N, is_good_N = np.asarray(confidences, np.float64), np.asarray(acceptable, np.float64)
     bin_N = np.minimum((p_N * NUM_BINS).astype(int), NUM_BINS - 1)
     sums = zip(*(np.bincount(bin_N, each, NUM_BINS).tolist() for each in (None, p_N, is_good_N)), strict=True)

@@ -286,9 +286,8 @@ async def _values(service: Service, request: Request) -> dict[str, Any]:
 def _texts(service: Service, values: dict[str, Any]) -> list[str]:
     """Returns the text or texts of ``q``, within the limits."""
     given = values.get("q") or []
-    given = given if isinstance(given, list) else [given]
-    texts = [text for text in given if isinstance(text, str)]
-    if not texts or len(texts) < len(given):
+    texts = given if isinstance(given, list) else [given]
+    if not texts or not all(isinstance(text, str) for text in texts):
         raise ApiError(400, "Invalid request: missing q parameter")
     service.check_size(texts)
     return [without_surrogates(text) for text in texts]

@@ -165,7 +165,6 @@ def _work(plugins: Sequence[str]) -> NoReturn:
 
 
 def _answer(job: dict[str, Any], data: bytes, requests: IO[bytes], answers: IO[bytes]) -> None:
-
     def translate(sentences: Sequence[str]) -> list[Translation]:
         translations: list[Translation] = []
         for part in in_windows(sentences, SENTENCES):

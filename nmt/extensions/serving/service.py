@@ -249,7 +249,8 @@ class Service:
         self._threads = ThreadPoolExecutor(NUM_THREADS, "nmt-request")
         self._large_threads = ThreadPoolExecutor(NUM_LARGE_THREADS, "nmt-large")
         self._document_threads = ThreadPoolExecutor(NUM_DOCUMENTS, "nmt-document")
-        self._active, self._num_documents = set[RequestContext](), 0
+        self._active = dict[RequestContext, bool]()  # and whether each is about a document
+        self.metrics.active.set_function(lambda: len(self._active))
         self.closing = contextlib.ExitStack()
         self.wrong_keys = RateLimit(WRONG_KEYS)
         self.documents = DocumentProcesses()
@@ -353,21 +354,17 @@ class Service:
         Raises:
             ApiError: there are too many at a time.
         """
-        if is_document and self._num_documents >= MAX_DOCUMENTS:
+        if is_document and sum(self._active.values()) >= MAX_DOCUMENTS:
             raise ApiError(503, "Too many documents at a time: try again later", {"Retry-After": "10"})
         if len(self._active) >= self.limits.queue_size:
             raise ApiError(503, "Too many requests at a time: try again later", {"Retry-After": "1"})
         context = RequestContext(self.engine, self.memories)
-        self._active.add(context)
-        self._num_documents += is_document
-        self.metrics.active.set(len(self._active))
+        self._active[context] = is_document
         try:
             yield context
         finally:
             context.cancel()
-            self._num_documents -= is_document
-            self._active.discard(context)
-            self.metrics.active.set(len(self._active))
+            del self._active[context]
 
     def start(
         self,
