@@ -5,6 +5,7 @@ import textwrap
 from bisect import bisect_left
 from codecs import lookup
 from collections.abc import Sequence
+from gettext import c2py
 from typing import Any
 
 from nmt.extensions.documents.elements import TranslateBlocks, translate_page
@@ -84,7 +85,7 @@ class Subtitles(DocumentFormat):
                 cue[number] = _AMPERSAND.sub("&amp;", result_text) if is_web else result_text
             written += [*lines[done:begin], *["".join(cue)] * (begin < end)]
             done = end
-        result = "\ufeff" * text.startswith("\ufeff") + "\n".join([*written, *lines[done:]])
+        result = "\n".join([*written, *lines[done:]])
         return (result.replace("\n", "\r\n") if "\r\n" in text else result).encode()
 
 
@@ -131,11 +132,9 @@ class Gettext(DocumentFormat):
     """Catalogues (PO): entries without a translation, whose text may be reStructuredText; they become fuzzy ones."""
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
-        text = decoded(data).removeprefix("\ufeff")
-        catalogue = parse_catalogue(text)
-        waiting = [e for e in catalogue if not e.obsolete and not e.translated() and "fuzzy" not in e.flags]
-        untranslated = set(map(id, waiting))
-        for entry in (entry for entry in catalogue if id(entry) not in untranslated):
+        catalogue = parse_catalogue(text := decoded(data))
+        waiting = catalogue.untranslated_entries()
+        for entry in (e for e in catalogue if e.translated() or e.obsolete or "fuzzy" in e.flags):
             for message in (entry.msgid, entry.msgid_plural):
                 self.leave(f"line {entry.linenum}", message, "has a translation, or is obsolete")
         sources = [parse_message(text) for e in waiting for text in (e.msgid, e.msgid_plural) if text]
@@ -143,19 +142,21 @@ class Gettext(DocumentFormat):
         for entry in waiting:
             first = next(messages)
             if entry.msgid_plural:
-                plural = next(messages)
-                numbers = sorted(entry.msgstr_plural) or [0, 1]
-                entry.msgstr_plural = {n: plural if n or len(numbers) == 1 else first for n in numbers}
+                plural, forms = next(messages), entry.msgstr_plural or {0: "", 1: ""}
+                singular = singular_form(catalogue) if len(forms) > 1 else None
+                entry.msgstr_plural = {n: text or (first if n == singular else plural) for n, text in forms.items()}
             else:
                 entry.msgstr = first
             entry.flags.insert(0, "fuzzy")  # gettext's mark of a translation that a person has to check
         written = str(catalogue)
+        if "Content-Type" in catalogue.metadata:
+            catalogue.metadata["Content-Type"] = "text/plain; charset=UTF-8"  # which it is now, if not before
         # polib writes a comment and a header also where there were none.
         if not catalogue.header and text.split(maxsplit=1)[0] != "#":
             written = written.removeprefix("#\n")
         if not catalogue.metadata:
             written = written.removeprefix('msgid ""\nmsgstr ""\n\n')
-        return written.encode()
+        return (written.replace("\n", "\r\n") if "\r\n" in text else written).encode()
 
 
 def parse_catalogue(text: str, name: str = "The file") -> Any:
@@ -171,6 +172,14 @@ def parse_catalogue(text: str, name: str = "The file") -> Any:
 
 
 def parse_tags(text: str) -> Content:
+def singular_form(catalogue: Any) -> int:
+    """Returns the number of the form of plural messages that is for one thing: for Arabic, form 0 is for none."""
+    try:
+        return c2py(re.findall(r"\bplural\s*=\s*([^;]+)", catalogue.metadata.get("Plural-Forms", ""))[0])(1)
+    except (IndexError, ValueError, ZeroDivisionError):  # no rule, or the EXPRESSION of a template
+        return 0
+
+
     """Returns text with tags as content; a tag without its partner becomes a place in the text."""
     nesting = ContentBuilder()
     for number, part in enumerate(_TAG.split(text)):

@@ -12,7 +12,7 @@ from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.data.sources import one_line
 from nmt.extensions.documents.data import DECLARED
 from nmt.extensions.documents.elements import Element, primary
-from nmt.extensions.documents.plain import parse_catalogue
+from nmt.extensions.documents.plain import parse_catalogue, singular_form
 from nmt.extensions.documents.xml import local_name
 from nmt.extensions.memory.files import parse_tmx, read_limited, text_of, variants_of
 from nmt.translation.languages import NAMES
@@ -90,8 +90,11 @@ def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Map
     if kind in UNITS:
         yield from translation_units(path)
     elif kind == ".po":
-        for entry in parse_catalogue("\n".join(read_lines(path)), str(path)).translated_entries():  # no fuzzy ones
-            yield {"source": entry.msgid, "target": entry.msgstr or min(entry.msgstr_plural.items())[1]}
+        catalogue = parse_catalogue("\n".join(read_lines(path)), str(path))
+        singular = singular_form(catalogue)
+        for entry in catalogue.translated_entries():  # no fuzzy ones
+            forms = entry.msgstr_plural or {singular: entry.msgstr}
+            yield {"source": entry.msgid, "target": forms.get(singular) or min(forms.items())[1]}
     elif kind == ".jsonl":
         for number, line in enumerate(read_lines(path, max_bytes=MAX_RECORD_BYTES), start=1):
             if not line.strip():

@@ -63,6 +63,9 @@ def test_a_catalogue_gives_the_messages_that_are_translated_and_not_fuzzy(tmp_pa
     languages, pairs = read_table(path, ".po", ("en", "de"))
     assert languages is None
     assert list(pairs) == [("A dog.", "Ein Hund."), ("%d cat", "%d Katze"), ("%d cow", "%d Kühe")]
+    head = 'msgid ""\nmsgstr "Plural-Forms: nplurals=2; plural=n==1;\\n"\n'
+    path.write_text(f"{head}\n{messages[2]}", "utf-8")
+    assert list(read_table(path, ".po", None)[1]) == [("%d cat", "%d Katzen")], "form 1 is for one thing"
     path.write_text("\n".join(messages[3:6]), "utf-8")
     assert read_table(path, ".po", None) == (None, ()), "one of many catalogues may have no translations yet"
     path.write_text('msgid "A dog."\nno catalogue', "utf-8")
