@@ -61,8 +61,7 @@ class _Values(DocumentFormat):
     """Base class of formats whose values are places in the text of the file."""
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
-        whole, wanted = decoded(data), list[Value]()
-        text = whole.removeprefix("\ufeff")
+        text, wanted = decoded(data), list[Value]()
         for value in self.values(text):
             reason = value.reason or ("" if self.selection.has(*value.names) else "not in --translate-only")
             reason = reason or reason_to_leave(value.text, is_value=not self.selection.names or value.text[:1] == "=")
@@ -76,10 +75,10 @@ class _Values(DocumentFormat):
             translated = FORBIDDEN.sub("", as_text(content))
             written += [text[end : value.begin], value.write(translated)]
             end = value.end
-        return "".join(["\ufeff" * (text != whole), *written, text[end:]]).encode()
+        return "".join([*written, text[end:]]).encode()
 
     def values(self, text: str) -> Iterator[Value]:
-        """Yields the values that are text, in order; ``text`` has no byte order mark.
+        """Yields the values that are text, in order.
 
         Raises:
             UserError: the file is damaged.
@@ -213,12 +212,12 @@ def _yaml(text: str, source: str, style: str | None) -> str:
         return "'" + text.replace("'", "''") + "'"
     if not style and _PLAIN.fullmatch(text) and yaml.safe_load(text) == text:
         return text
+    end = source[len(source.rstrip()) :] if style and style in "|>" else ""  # a block includes its last line end
     if style and style in "|>" and (match := _BLOCK.match(source)) and text[:1] not in " \n" and text.strip():
-        indent, end = match[4].rpartition("\n")[2], source[len(source.rstrip()) :]
+        indent, line_end = match[4].rpartition("\n")[2], "\r\n" if "\r\n" in source else "\n"
         lines = [f"{indent}{line}".rstrip(" ") for line in text.rstrip("\n").split("\n")]
         # Folding a line would change it: it is written as it is.
-        return f"|{match[1]}{match[2]}{match[3]}\n{match[4].rpartition(chr(10))[0]}" + "\n".join(lines) + end
-    end = source[len(source.rstrip()) :] if style and style in "|>" else ""  # a block includes its last line end
+        return f"|{match[1]}{match[2]}{match[3]}\n{match[4].rpartition(chr(10))[0]}" + line_end.join(lines) + end
     return json.dumps(text, ensure_ascii=False) + end
 
 
@@ -233,7 +232,9 @@ class Xml(DocumentFormat):
         for element in root.iter():
             parent = element.getparent()
             paths[element] = path = f"{paths[parent]}.{local_name(element)}" if parent in paths else local_name(element)
-            units += self._attributes(element, path)
+            for name in element.keys() if self.selection.names else ():
+                selected = self.selection.has(f"{path}.@{name.rpartition('}')[2]}")
+                units += [Unit.of_value(element, name)] if selected and not reason_to_leave(element.get(name)) else []
             if not isinstance(element.tag, str):
                 continue
             if parent in inside or is_left(element):
@@ -259,12 +260,6 @@ class Xml(DocumentFormat):
                 units.append(unit)
         translate_units(units, run)
         return write_xml(root)
-
-    def _attributes(self, element: Element, path: str) -> Iterator[Unit]:
-        for name in element.keys() if self.selection.names else ():
-            bare = name.rpartition("}")[2]
-            if self.selection.has(f"{path}.@{bare}") and not reason_to_leave(element.get(name)):
-                yield Unit.of_value(element, name)
 
 
 def _write_escaped(element: Element, contents: Iterator[Content]) -> None:

@@ -4,7 +4,7 @@ Files are untrusted: sizes are limited before and after unpacking, XML has no en
 loaded from elsewhere or executed. The server adds limits of memory and processor time.
 """
 
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -41,7 +41,7 @@ class DocumentFormat:
         """Translate a file.
 
         Args:
-            data: content of the file.
+            data: content of the file, without the byte order mark of UTF-8.
             run: translates blocks of text, each a list of strings and :class:`nmt.extensions.documents.tags.Node`, and
                 returns them in the same order. One call for all blocks makes full batches.
             target: language code, for formats that have a place for it.
@@ -139,9 +139,12 @@ def _with_format(
         return run(blocks, **options)
 
     with extra("documents"):
-        result = form.translate(data, limited, target)
+        result = form.translate(data.removeprefix(BOM_UTF8), limited, target)
     form.selection.check()
-    return result
+    has_mark = (
+        data.startswith(BOM_UTF8) and ending != ".po"
+    )  # gettext refuses it; for some HTML nothing else tells UTF-8
+    return BOM_UTF8 + result if has_mark else result
 
 
 def sentences_of_document(

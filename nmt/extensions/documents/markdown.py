@@ -26,8 +26,9 @@ MAX_MARKS = 5_000
 MAX_REFERENCE = 20
 """Largest number of lines of a reference definition."""
 
-_FRONT_MATTER = re.compile(r"\ufeff?---\r?\n.*?\n(?:---|\.\.\.)\r?(?:\n|\Z)|\ufeff", re.DOTALL)
-"""What is before the text: YAML, and the byte order mark of some editors."""
+_FRONT_MATTER = re.compile(r"(---|\+\+\+)\r?\n(?:.*?\n)??(?:\1|\.\.\.)\r?(?:\n|\Z)", re.DOTALL)
+"""YAML or TOML before the text."""
+_LINE_END = re.compile(r"\r\n?|\n")
 _MARKS = re.compile(r"[\\`*_~\[\]!<&]")
 _INLINE = re.compile(rf"{_MARKS.pattern}|[\n$]")
 """Characters with which inline markup or a line break can begin or end."""
@@ -52,7 +53,7 @@ class Markdown(DocumentFormat):
         parser.inline.ruler.at("text", _text)
         parser.inline.ruler.before("escape", "equation", _equation)
         front = match.group() if (match := _FRONT_MATTER.match(text)) else ""
-        lines, first = text[len(front) :].replace("\r\n", "\n").split("\n"), front.count("\n") + 1
+        lines, first = _LINE_END.split(text[len(front) :]), front.count("\n") + 1
         tokens = parser.parse("\n".join(lines))
         found: list[tuple[list[tuple[int, int, int]], Content, bool]] = []
         columns: dict[int, int] = {}
@@ -69,8 +70,8 @@ class Markdown(DocumentFormat):
             written = _written(content).replace("|", "\\|") if is_cell else _written(content)
             (row, begin, _), (last_row, _, end) = places[0], places[-1]
             lines[row : last_row + 1] = [lines[row][:begin] + written + lines[last_row][end:]]
-        ends = "\r\n" if "\r\n" in text else "\n"
-        return (front + "\n".join(lines).replace("\n", ends)).encode()
+        line_end = next((each for each in ("\r\n", "\n") if each in text), "\r")
+        return (front + "\n".join(lines).replace("\n", line_end)).encode()
 
 
 def _reference(state: "StateBlock", begin: int, end: int, silent: bool) -> bool:

@@ -23,6 +23,7 @@ _SPEECH = re.compile(r"((?:^|\n)[ \t]*[-–—][ \t]*)")
 _CHARSET = re.compile(rb"""<meta[^<>]{1,1000}charset=["']?([\w-]{1,40})""", re.IGNORECASE)
 _CODECS = re.compile(r"utf-8|ascii|(iso8859|cp|koi8|mac|gb|big5|euc|shift_jis|windows).*")
 """Encodings that HTML may name. Python has others that aren't encodings of text, such as ``idna``."""
+_READ_AS = {"ascii": "cp1252", "iso8859-1": "cp1252"}  # by browsers: with quotation marks for control characters
 _TIME = r"\s*(?:\d{1,3}:)?\d\d:\d\d[,.]\d{1,3}"
 _TIMES = re.compile(rf"{_TIME}\s*-->{_TIME}(?:\s.*)?")
 
@@ -31,12 +32,11 @@ class PlainText(DocumentFormat):
     """Text, line by line."""
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
-        mark = data[:3] == b"\xef\xbb\xbf"
-        lines = decoded(data).removeprefix("\ufeff").split("\n")
+        lines = decoded(data).split("\n")
         wanted = [number for number, line in enumerate(lines) if has_letters(line)]
         for number, content in zip(wanted, run([[lines[number]] for number in wanted]), strict=True):
             lines[number] = text_of(content)
-        return ("\ufeff" * mark + "\n".join(lines)).encode()
+        return "\n".join(lines).encode()
 
 
 class Html(DocumentFormat):
@@ -49,13 +49,14 @@ class Html(DocumentFormat):
         except UnicodeError:
             encoding, text = "utf-8", decoded(data)
         leave = None if self.report is None else self.leave
-        return translate_page(text.removeprefix("\ufeff"), run, target, leave).encode(encoding, "xmlcharrefreplace")
+        return translate_page(text, run, target, leave).encode(encoding, "xmlcharrefreplace")
 
 
 def _encoding(head: bytes) -> str:
     """Returns the encoding that HTML declares, if it is one that has ASCII characters as ASCII."""
     name = found.group(1).decode() if (found := _CHARSET.search(head)) else "utf-8"
     try:
+        name = _READ_AS.get(lookup(name).name, name)
         return name if _CODECS.fullmatch(lookup(name).name) and "<".encode(name) == b"<" else "utf-8"
     except (LookupError, UnicodeError):
         return "utf-8"
@@ -73,7 +74,7 @@ class Subtitles(DocumentFormat):
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
         text, is_web = decoded(data), self.ending == ".vtt"
-        lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+        lines = text.replace("\r\n", "\n").split("\n")
         ranges = _cue_ranges(lines, is_web)
         parts = [_SPEECH.split("\n".join(lines[begin:end])) for begin, end in ranges]
         sources = (_ESCAPED.sub("&", part) if is_web else part for cue in parts for part in cue[::2])
@@ -148,9 +149,9 @@ class Gettext(DocumentFormat):
             else:
                 entry.msgstr = first
             entry.flags.insert(0, "fuzzy")  # gettext's mark of a translation that a person has to check
-        written = str(catalogue)
         if "Content-Type" in catalogue.metadata:
             catalogue.metadata["Content-Type"] = "text/plain; charset=UTF-8"  # which it is now, if not before
+        written = str(catalogue)
         # polib writes a comment and a header also where there were none.
         if not catalogue.header and text.split(maxsplit=1)[0] != "#":
             written = written.removeprefix("#\n")
@@ -171,7 +172,6 @@ def parse_catalogue(text: str, name: str = "The file") -> Any:
         raise damaged("a PO file", error, name) from None
 
 
-def parse_tags(text: str) -> Content:
 def singular_form(catalogue: Any) -> int:
     """Returns the number of the form of plural messages that is for one thing: for Arabic, form 0 is for none."""
     try:
@@ -180,6 +180,7 @@ def singular_form(catalogue: Any) -> int:
         return 0
 
 
+def parse_tags(text: str) -> Content:
     """Returns text with tags as content; a tag without its partner becomes a place in the text."""
     nesting = ContentBuilder()
     for number, part in enumerate(_TAG.split(text)):

@@ -23,6 +23,9 @@ def test_html() -> None:
     for head in ('<meta charset="latin-1">', equivalent, f"<html><head>{equivalent}</head><body>"):
         latin = f"{head}<p>Käse</p>".encode("latin-1")
         assert translate_document("a.htm", latin, translate).startswith(latin)
+    windows = b'<meta charset="iso-8859-1"><p>Hund\x92s'
+    assert sentences_of_document("a.htm", windows) == ["Hund\u2019s"], "browsers read Windows-1252"
+    assert translate_document("a.htm", windows, translate).startswith(windows)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +116,7 @@ Hund <00:03.500>schnell"""
     ("name", "source", "expected"),
     [
         ("a.txt", "\ufeffDer Hund sieht.\r\n\r\n  Katze %s \n", "\ufeffsees dog the.\r\n\r\n  %s cat \n"),
+        ("a.html", "\ufeff<p>Der Käse</p>", "\ufeff<p>Käse the</p>"),
         ("a.html", "<p>der <img> Hund</p>", "<p>dog the <img></p>"),
         ("a.html", "<p>der <b> <img> </b> Hund</p>", "<p>dog the <b><img></b></p>"),
         ("a.html", "<p>der Hund <b> <img> </b> sieht</p>", "<p>sees dog <b><img></b> the</p>"),
@@ -120,6 +124,10 @@ Hund <00:03.500>schnell"""
         ("a.html", "<video><source><p>der Hund</p></video>", "<video><source><p>der Hund</p></video>"),
         ("a.md", r"\<der\> Hund https://a.b/c_d_", "https://a.b/c_d_ dog \\<der>"),
         ("a.md", "Hund[^1] der\n\n[^1]: https://a.org\n", "the dog[^1]\n\n[^1]: https://a.org\n"),
+        ("a.md", "Der\rHund\n\nder Hund\n", "dog the\n\ndog the\n"),
+        ("a.md", "---\n---\nder Hund\n\n---\n", "---\n---\ndog the\n\n---\n"),
+        ("a.md", '+++\r\nHund = "der Hund"\r\n+++\r\nder Hund\r\n', 'Hund = "der Hund"\r\n+++\r\ndog the\r\n'),
+        ("a.yaml", "a: |\r\n  der Hund\r\n  sieht\r\nb: Hund\r\n", "a: |\r\n  dog the\r\n  sees\r\nb: dog\r\n"),
         ("a.yaml", 'a: &x "der Hund"\nb: *x\nc: !!str\n  der Hund\n', 'a: &x "dog the"\nb: *x\nc: !!str\n  dog the\n'),
         ("a.yaml", "a: &x |\n\n  der Hund\nb: *x\n", 'a: &x "\\ndog the\\n"\nb: *x\n'),
         ("a.csv", '"x, y,\nz";b\nder Hund;Katze, und\n', '"x, y,\nz";b\ndog the;and Katze,\n'),
@@ -177,6 +185,28 @@ msgstr[1] ""
     alone = source.replace('msgstr[1] ""\n', "").replace('"hound"', f'"{long}"')
     alone_expected = expected.replace('msgstr[0] "cat"\nmsgstr[1]', "msgstr[0]").replace('"hound"', f'"{long}"')
     assert translated("a.po", alone) == alone_expected  # of a language without plural, in long lines
+
+
+def test_plural_forms_of_a_catalogue_are_those_of_its_header() -> None:
+    """Form 1 of Arabic is for one thing; what a person has translated stays, and so do line ends."""
+    source = """msgid ""
+msgstr ""
+"Content-Type: text/plain; charset=ISO-8859-1\\n"
+"Plural-Forms: nplurals=3; plural=n==0 ? 0 : n==1 ? 1 : 2;\\n"
+
+msgid "Hund"
+msgid_plural "Hund und Katze"
+msgstr[0] ""
+msgstr[1] ""
+msgstr[2] "mine"
+"""
+    forms = 'msgstr[0] "cat and dog"\nmsgstr[1] "dog"'
+    expected = source.replace("ISO-8859-1", "UTF-8").replace('msgstr[0] ""\nmsgstr[1] ""', forms)
+    expected = expected.replace('msgid "Hund"', '#, fuzzy\nmsgid "Hund"').replace("\n", "\r\n")
+    assert translated("a.po", source.replace("\n", "\r\n")) == expected
+    for rule in ("EXPRESSION", "n%0"):
+        other = source.replace("n==0 ? 0 : n==1 ? 1 : 2", rule)
+        assert 'msgstr[0] "dog"\nmsgstr[1] "cat and dog"\nmsgstr[2] "mine"' in translated("a.po", other)
 
 
 @pytest.mark.parametrize(
