@@ -296,7 +296,7 @@ def test_a_document_that_nobody_waits_for_is_stopped(
             while not own.service.engine.num_waiting:
                 time.sleep(0.01)
             client.close()
-            while own.service.metrics.active._value.get():
+            while own.service.metrics.registry.get_sample_value("nmt_requests_active"):
                 time.sleep(0.01)
         assert own.translate(LINE).status == 200
         assert own.service.metrics.sentences._value.get() == 1
