@@ -248,6 +248,7 @@ def test_problems_are_marked_explained_and_repaired(page: Any) -> None:
     def answer(route: Any) -> None:
         asked.append(route.request.post_data_json)
         problems = {"numbers": {"lost": ["17"], "added": []}, "unsupported": ["long.", "</s>"], "degenerate": "loop"}
+        problems["sentences"] = 1
         first = sentence("Er hat 17 Hunde.", wrong, problems=problems, confidence=0.834)
         if asked[-1]["check"] == "repair":
             first = sentence("Er hat 17 Hunde.", right, problems={}, repaired=True, confidence=0.2)
@@ -266,6 +267,7 @@ def test_problems_are_marked_explained_and_repaired(page: Any) -> None:
     assert texts(page, ".suspicious li") == [
         "Number missing in the translation: 17",
         "The model expects something else here: long., the end",
+        "A sentence is missing",
         "The translation repeats itself",
     ]
     assert "83 % confidence" in page.text_content(".sentence >> nth=0")

@@ -177,6 +177,7 @@
     // A human translation has words that the model would not choose.
     if (memory?.similarity !== 1) add("to", "The model expects something else here", problems?.unsupported, isWord);
     add("to", "Letters of another script", [...new Set(problems?.script)], holds);
+    if (problems?.sentences) add("", problems.sentences > 1 ? `${problems.sentences} sentences are missing` : "A sentence is missing", [""]);
     if (problems?.degenerate) add("", `The translation ${DEGENERATE[problems.degenerate]}`, [""]);
     return found;
   }
