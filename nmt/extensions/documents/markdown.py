@@ -5,7 +5,7 @@ link targets, front matter and the markup itself.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -34,8 +34,8 @@ _INLINE = re.compile(rf"{_MARKS.pattern}|[\n$]")
 """Characters with which inline markup or a line break can begin or end."""
 _EQUATION = re.compile(r"(?<![\w$])(?:\$\$[^$]+\$\$|\$(?:`[^$`\n]+`|(?![\s$])[^$`\n]*(?<![\s\\]))\$)(?![\w$])")
 """Not where a word is beside the dollar signs on the outside, as at prices and variables, or one of them is in code."""
-_EXTENSIONS = re.compile(r"(\[\^[^\]\s]+\]:?|^\[[ xX]\](?=\s)|^\[!\w+\]$)")
-"""Markup of other dialects: a footnote, the box of a task, and the kind of an alert."""
+_EXTENSIONS = re.compile(r'(\[\^[^\]\s]+\]:?|^\[[ xX]\](?=\s)|^(?:\[!\w+\]|[!?]{3}\+? \S+(?: ".*")?)$|^:::+ ?[\w-]*)')
+"""Markup of other dialects: a footnote, the box of a task, and the kind of an alert, an admonition or a container."""
 _SPECIAL = re.compile(rf"({URL})|[\\`*\[\]]|(?<!\w)_|_(?!\w)|<(?=[\w/!?])|&(?=#?\w+;)|^(?:#{{1,6}}|[-+>])(?=\s)")
 """An address, which stays as it is, or characters that would be markup."""
 
@@ -125,23 +125,23 @@ def _find(token: "Token", lines: Sequence[str], columns: dict[int, int]) -> list
         begin = line.find(part, begin)
         if begin < 0:
             return []
-        places.append((row, begin, begin + len(part)))
+        places.append((row, begin + len(part) - len(part.lstrip()), begin + len(part)))
         columns[row] = begin + len(part)
     return places
 
 
-def _content(tokens: Iterable["Token"], breaks: Sequence[str]) -> Content:
+def _content(tokens: Sequence["Token"], breaks: Sequence[str]) -> Content:
     """The content of inline tokens; ``breaks`` are its line ends as hard ones, with what begins the next line."""
-    nesting, following, is_alert = ContentBuilder(), iter(breaks), False
-    for token in tokens:
+    nesting, following, is_head = ContentBuilder(), iter(breaks), False
+    for token, after in pairwise([*tokens, *tokens[:1]]):
         kind = token.type
         if kind in ("text", "text_special"):
             for number, piece in enumerate(pieces := _EXTENSIONS.split(token.content)):
                 (nesting.place if number % 2 else nesting.add)(piece)
-            is_alert = pieces[1:2] == [token.content] and token.content[1] == "!"
+            is_head = not pieces[0] and "".join(pieces[1:2]).startswith(("[!", "!", "?", ":"))
         elif kind == "softbreak":
             soft = next(following, "\n").lstrip("\\ ")
-            nesting.place(soft) if is_alert else nesting.add(" ")
+            nesting.place(soft, "\n") if is_head or after.content.startswith(":::") else nesting.add(" ")
         elif kind == "hardbreak":
             nesting.place(next(following, "  \n"), "\n")
         elif kind == "code_inline":

@@ -125,6 +125,8 @@ Hund <00:03.500>schnell"""
         ("a.md", r"\<der\> Hund https://a.b/c_d_", "https://a.b/c_d_ dog \\<der>"),
         ("a.md", "Hund[^1] der\n\n[^1]: https://a.org\n", "the dog[^1]\n\n[^1]: https://a.org\n"),
         ("a.md", "Der\rHund\n\nder Hund\n", "dog the\n\ndog the\n"),
+        ("a.md", '!!! note "Der"\n    der Hund\n\n??? der Hund\n', '!!! note "Der"\n    dog the\n\ndog the ???\n'),
+        ("a.md", ":::tip Hund\nder Hund\n:::\n\n::: der\n\nHund\n", ":::tip dog\ndog the\n:::\n\n::: der\n\ndog\n"),
         ("a.md", "---\n---\nder Hund\n\n---\n", "---\n---\ndog the\n\n---\n"),
         ("a.md", '+++\r\nHund = "der Hund"\r\n+++\r\nder Hund\r\n', 'Hund = "der Hund"\r\n+++\r\ndog the\r\n'),
         ("a.yaml", "a: |\r\n  der Hund\r\n  sieht\r\nb: Hund\r\n", "a: |\r\n  dog the\r\n  sees\r\nb: dog\r\n"),
