@@ -79,7 +79,8 @@ def _choose(directory: Path, last: int | None, best: int | None) -> list[Path]:
     if len(chosen) < count:
         kind = ("" if best is None else "validated ") + f"checkpoint{'s' * (len(chosen) != 1)}"
         fewer = "Ask for fewer, or train" if len(chosen) > 1 else "Train"
-        remedy = f"{fewer} with a larger training.keep_last."
+        key, every = ("keep_last", "checkpoint_every") if best is None else ("keep_best", "validate_every")
+        remedy = f"{fewer} with --set training.{key}={count} and, if the run is short, a smaller training.{every}."
         raise UserError(f"{directory} holds {len(chosen)} {kind}, not {count}.", remedy)
     return sorted(chosen, key=step_of)
 
