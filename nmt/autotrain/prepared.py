@@ -83,7 +83,9 @@ class Request:
     def trained(self) -> Recipe:
         """The recipe of the model to fine-tune."""
         assert self.start is not None
-        return load_recipe(ModelDirectory(self.start).recipe)
+        directory = ModelDirectory(self.start)
+        directory.check()
+        return load_recipe(directory.recipe)
 
     @cached_property
     def former(self) -> Texts:

@@ -55,8 +55,6 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
         raise UserError("Text is trained on in one process.", "Start one, or the recipe.yaml of a run with torchrun.")
     if resume:
         return _resume(directory, request, on_event)
-    if request.start:
-        ModelDirectory(request.start).check()
     output, is_new = directory.path, not directory.path.exists()
     text, unfinished = output / "text", output / UNFINISHED
     if any(text.resolve() in (path.resolve(), *path.resolve().parents) for path in request.texts):

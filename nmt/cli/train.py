@@ -68,7 +68,7 @@ def train(
         bool, typer.Option("--keep-all", help="With text: keep pairs that can't be translations.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="With text: show what would be chosen and the quality to expect.")
+        bool, typer.Option("--dry-run", help="With text: show the choices and, without --from, the quality to expect.")
     ] = False,
     settings: Settings = None,
     resume: Annotated[bool, typer.Option(help="Resume from the last checkpoint of the output.")] = False,

@@ -269,8 +269,7 @@ def shared(folder: Path) -> Iterator[None]:
 
 
 def in_use(what: str) -> UserError:
-    remedy = "Wait until it has ended, or write somewhere else."
-    return UserError(f"{what} is being written by another process.", remedy)
+    return UserError(f"{what} is being written by another process.", "Wait until it has ended, or write elsewhere.")
 
 
 def check_unused(folder: Path) -> None:

@@ -14,5 +14,5 @@ def limit(name: str) -> int:
     """Returns the value of a variable of :data:`LIMITS`. Raises UserError if the variable is no positive number."""
     value = os.environ.get(name) or str(LIMITS[name])
     if not (value.isdecimal() and value.isascii() and len(value) < 16 and int(value)):
-        raise UserError(f"{name} is {value!r}, which is not a positive number.", "Set it to one, or unset it.")
+        raise UserError(f"{name} is {value!r}, not a positive number.", f"Set it to a number, or unset {name}.")
     return int(value)

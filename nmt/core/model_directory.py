@@ -104,12 +104,15 @@ class ModelDirectory:
     def _not_a_model_directory(self) -> UserError:
         inside = sorted(path.parent for path in self.path.glob(f"*/{self.recipe.name}")) if isdir(self.path) else []
         outside = [parent for parent in self.path.parents if isfile(parent / self.recipe.name)]
-        if isdir(self.path):
-            reason = f"it has no {self.recipe.name}"
-        else:
-            reason = "it is a file" if exists(self.path) else "there is no such folder"
-        guesses = [str(path) for path in (*inside[:3], *outside[:1])]
-        remedy = f"Did you mean {' or '.join(guesses)}?" if guesses else "Name a folder that `nmt train` wrote."
+        missing = "it is a file" if exists(self.path) else "there is no such folder"
+        reason = f"it has no {self.recipe.name}" if isdir(self.path) else missing
+        guesses = " or ".join(map(str, (*inside[:3], *outside[:1])))
+        remedies = {
+            ".lock": "Its training has not begun: wait until its text is prepared, or start it again if it stopped.",
+            "config.json": "Name the model that was exported there; `nmt import` reads models of transformers.",
+        }
+        found = [remedy for name, remedy in remedies.items() if isfile(self.path / name)]
+        remedy = f"Did you mean {guesses}?" if guesses else [*found, "Name a folder that `nmt train` wrote."][0]
         return UserError(f"{self.path} is not a model directory: {reason}.", remedy)
 
     @contextlib.contextmanager

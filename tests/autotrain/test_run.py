@@ -491,6 +491,7 @@ def test_the_minutes_of_a_command_include_its_imports(run_nmt: RunNmt, monkeypat
         ([], "Name two files or a recipe; with --resume, a run by -o"),
         (["EN", "DE", "--dry-run", "--resume"], "is for a new run"),
         (["EN", "DE", "--from", "x", "-o", "run"], "x is not a model directory"),
+        (["EN", "DE", "--from", "x", "--dry-run"], "x is not a model directory"),
         (["multi30k/luong", "runs/luong"], "multi30k/luong is a recipe"),
         (["own.yaml", "EN", "--set", "data.root=x", "-o", "run"], "own.yaml is a recipe"),
     ],

@@ -53,6 +53,9 @@ def test_no_model_directory(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -
     refused(run_nmt("translate", tmp_path / "file"), "it is a file", "nmt train")
     for near in (tiny_model.parent, tiny_model / "checkpoints", tiny_model / "model.safetensors"):
         refused(run_nmt("translate", near), f"{near} is not a model directory", f"Did you mean {tiny_model}?")
+    for file, remedy in (("config.json", "Name the model that was exported"), (".lock", "until its text is prepared")):
+        (tmp_path / file).touch()
+        refused(run_nmt("translate", tmp_path), "no recipe.yaml", remedy)
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,8 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
         if texts:
             print_table("", heads, texts)
             say(f"The chrF of a run may well be {error_of(prepared.texts):.0f} above or below its estimate.")
+        else:
+            say("No quality is shown: estimates are of models that are trained from nothing, not of fine-tuned ones.")
     if output is not None:
         with open_output(output) as file:
             file.write(recipe.to_yaml())

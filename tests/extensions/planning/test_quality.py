@@ -106,6 +106,14 @@ def test_a_plan_takes_the_place_of_a_former_one(tiny_corpus: Path, tmp_path: Pat
     assert (tmp_path / "plan.yaml.text").stat().st_mode == (tmp_path / "new").stat().st_mode, "others may read it"
 
 
+def test_it_is_said_that_no_quality_is_expected_of_a_fine_tuned_model(
+    tiny_corpus: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with patch("nmt.autotrain.prepared.measure_speed", return_value=0.1):
+        show_plan(Request([tiny_corpus / "train.de", tiny_corpus / "train.en"], 5.0, start=tiny_model))
+    assert "No quality is shown" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
