@@ -209,9 +209,9 @@ class Prepared:
         leasts = {f"{each.kind} of width {each.width}": each.least_over(model, epoch) for each in self.candidates[1:]}
         wide = "".join(f"; {name} needs {n:,} or more" for name, n in leasts.items() if 1 < n / num_updates < 100)
         say(
-            f"model: {encoder['type']} of width {model.width}; there is time for about {num_updates:,} updates "
-            f"({60 / model.update:,.0f} updates a minute){wide}\ntraining: {recipe.training.optimizer['type']}, about "
-            f"{num_updates / epoch:.1f} epochs"
+            f"model: {encoder['type']} of width {model.width}; there is time for about {num_updates:,} "
+            f"update{'s' * (num_updates != 1)} ({60 / model.update:,.0f} a minute){wide}\n"
+            f"training: {recipe.training.optimizer['type']}, about {num_updates / epoch:.1f} epochs"
             + (f"; dropout {encoder['dropout']}" if "dropout" in encoder else "")
             + "".join(f"\n{reason}" for reason in reasons)
         )

@@ -390,7 +390,7 @@ class Trainer:
             early = f" before the warm-up of {warmup:,} updates had ended" if p.step < warmup else ""
             return f"{limit} reached{early}"
         if o.patience and p.validations_without_gain >= o.patience:
-            return f"no gain in {o.patience} validations (training.patience)"
+            return f"no gain in {o.patience} validation{'s' * (o.patience != 1)} (training.patience)"
         return self.schedule.end
 
     def _total_steps(self) -> int | None:

@@ -334,6 +334,8 @@ def test_an_encoder_that_names_no_dropout_can_be_set(
     errors = capsys.readouterr().err
     assert "model: recurrent of width 8; there is time for" in errors
     assert "dropout" not in errors
+    prepare(Request(text, 1e-3, settings), tmp_path / "short").choose()
+    assert "time for about 1 update (" in capsys.readouterr().err
 
 
 def test_a_width_that_is_set_is_taken_however_little_time_there_is(

@@ -160,6 +160,8 @@ def test_patience_ends_a_run_that_gains_nothing_even_across_a_resume(make_recipe
     train(make_recipe(patience=3, **options), tmp_path, resume=True)
     assert last_step(tmp_path, "no gain in 3 validations") == 8
     assert [line["best"] for line in read_metrics(tmp_path, "valid")] == [True, False, False, False]
+    train(make_recipe(patience=1, **options), tmp_path / "one")
+    assert last_step(tmp_path / "one", "no gain in 1 validation (training.patience)") == 4
 
 
 def test_plateau_lowers_the_rate_and_ends_even_across_resumes(make_recipe: RecipeMaker, tmp_path: Path) -> None:
