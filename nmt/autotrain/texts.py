@@ -78,7 +78,7 @@ def _in(folder: Path, *names: str) -> Sequence[Path]:
     """Returns the files of a split in a folder, without the scores that ``nmt backtranslate`` writes beside them."""
     files = [path for name in names for path in sorted(folder.glob(f"{name}.*")) if ".scores" not in path.suffixes]
     if not files and "train" in names:
-        raise UserError(f"{folder} has no files train.*.", "Name the files, or call them train.1.de, train.1.en etc.")
+        raise UserError(f"{folder} has no files train.*.", "Name the files, or call them train.de (train.1.de …) etc.")
     by_name = {uncompressed(path): path for path in files}
     if others := [path for path in files if by_name[uncompressed(path)] != path]:
         raise UserError(f"{others[0]} and {by_name[uncompressed(others[0])]} are the same text.", "Keep one of them.")

@@ -46,9 +46,7 @@ def _find_device(name: str) -> torch.device:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError):
-        raise UserError(
-            f"This machine has no device {name!r} that PyTorch can use.", "Use device auto or cpu."
-        ) from None
+        raise UserError(f"PyTorch can use no device {name!r} of this machine.", "Use device auto or cpu.") from None
     return device
 
 

@@ -36,8 +36,7 @@ INVISIBLE = dict.fromkeys((0xAD, 0x2060, 0xFEFF))
 
 UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
 """Thai, Lao, Burmese, Khmer, Chinese and Japanese, which have no spaces between words: a class of characters."""
-WORD = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
-"""What counts as a word where lengths are compared: what stands between spaces, and each character of those scripts."""
+WORD = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")  # where lengths are compared, a character of those is a word
 
 _UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 _BZIP2 = tuple(b"BZh%d1AY&SY" % level for level in range(1, 10))

@@ -16,7 +16,12 @@ import pytest
 from nmt.core.errors import UserError
 from nmt.core.limits import LIMITS
 from nmt.core.output import open_output
-from nmt.core.text import count_lines, in_windows, read_lines
+from nmt.core.text import WORD, count_lines, in_windows, read_lines
+
+
+def test_words_of_text_without_spaces_are_its_characters() -> None:
+    counts = {"one two  three ": 3, "他" * 40: 40, "他" * 9: 9, "用 Python 写的": 4, "": 0}
+    assert {text: len(WORD.findall(text)) for text in counts} == counts
 
 
 def written(folder: Path, content: bytes) -> Path:

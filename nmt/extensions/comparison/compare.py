@@ -136,11 +136,6 @@ def ranges(limits: Sequence[int]) -> Rows:
     ]
 
 
-def num_words(text: str) -> int:
-    """Words between white space; of scripts without spaces (Chinese, Japanese, Thai), the characters."""
-    return len(WORD.findall(text))
-
-
 def length_scores(
     test_set: TestSet, statistics: Sequence[SufficientStatistics], limits: Sequence[int] = LENGTHS
 ) -> Rows:
@@ -151,7 +146,7 @@ def length_scores(
     """
     inside: list[list[int]] = [[] for _ in range(len(limits) + 1)]
     for index, line in enumerate(test_set.source or test_set.references[0]):
-        inside[bisect_left(limits, num_words(current_turn(line)))].append(index)
+        inside[bisect_left(limits, len(WORD.findall(current_turn(line))))].append(index)
     rows = []
     for bucket, indices in zip(ranges(limits), inside, strict=True):
         if indices:

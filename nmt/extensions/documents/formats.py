@@ -141,10 +141,8 @@ def _with_format(
     with extra("documents"):
         result = form.translate(data.removeprefix(BOM_UTF8), limited, target)
     form.selection.check()
-    has_mark = (
-        data.startswith(BOM_UTF8) and ending != ".po"
-    )  # gettext refuses it; for some HTML nothing else tells UTF-8
-    return BOM_UTF8 + result if has_mark else result
+    # gettext refuses a mark; for some HTML nothing else tells UTF-8.
+    return BOM_UTF8 + result if data.startswith(BOM_UTF8) and ending != ".po" else result
 
 
 def sentences_of_document(

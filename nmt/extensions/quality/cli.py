@@ -16,9 +16,7 @@ def calibrate(
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation by humans.")],
     min_chrf: Annotated[
         float,
-        typer.Option(
-            metavar="NUMBER", min=0, max=100, help="A translation is acceptable from this sentence chrF upwards."
-        ),
+        typer.Option(metavar="NUMBER", min=0, max=100, help="Sentence chrF from which a translation is acceptable."),
     ] = 50.0,
     samples: Annotated[
         int,

@@ -14,7 +14,7 @@ from fixture_types import RecipeMaker
 import nmt
 from nmt.core.errors import UserError
 from nmt.evaluation.scores import TestSet, read_test_set
-from nmt.extensions.comparison.compare import compare, length_scores, ngram_changes, num_words, word_classes
+from nmt.extensions.comparison.compare import compare, length_scores, ngram_changes, word_classes
 from nmt.extensions.comparison.perplexity import perplexity
 from nmt.extensions.comparison.report import to_html, word_differences
 from nmt.extensions.comparison.significance import SufficientStatistics
@@ -36,14 +36,6 @@ def test_a_perplexity_per_word_that_no_float_can_hold_is_none(make_recipe: Recip
     pair = ScoredPair("", "这" * 300, ["这"] * 300, [-5.0] * 300, -1500.0, None)
     found = perplexity([pair], "text.zh", Task(make_recipe(max_steps=1)))
     assert (found["per_token"], found["per_word"]) == (pytest.approx(math.exp(5)), None)
-
-
-def test_words_of_text_without_spaces_are_its_characters() -> None:
-    assert num_words("one two  three ") == 3
-    assert num_words("他" * 40) == 40
-    assert num_words("他" * 9) == 9
-    assert num_words("用 Python 写的") == 4
-    assert num_words("") == 0
 
 
 def test_buckets_without_sentences_are_left_out() -> None:
