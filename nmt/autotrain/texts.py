@@ -4,18 +4,17 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from os.path import exists, isdir, isfile
+from os.path import exists, isdir
 from pathlib import Path
 
 from nmt.core.compression import uncompressed
 from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
-from nmt.data.sources import VALIDATION_NAMES
+from nmt.data.sources import VALIDATION_NAMES, check_repeatable
 from nmt.recipe.registry import hooks, provided
 
-MAX_PAIRS = 3_000_000
-"""Largest number of pairs, which are all in memory."""
+MAX_PAIRS = 3_000_000  # which are all in memory
 TABLES = (".tsv", ".csv", ".jsonl", ".tmx", ".xlf", ".xliff", ".po")
 """Files of both languages, which an extension reads."""
 _CODE = re.compile(r"[a-z]{2,3}([-_]\w{2,8})?", re.IGNORECASE)
@@ -44,9 +43,9 @@ def read_texts(paths: Sequence[Path], wanted: tuple[str, str] | None = None) -> 
     """Reads text files.
 
     Args:
-        paths: pairs of line-aligned files, the source first, and files of both languages (:data:`TABLES`), all plain or
-            compressed; or one folder with ``train.*`` and perhaps ``valid.*`` and ``test.*``. Further folders, such as
-            ``nmt backtranslate`` writes, have synthetic pairs in ``train.*``.
+        paths: pairs of line-aligned files, the source first, or all sources before all targets; and files of both
+            languages (:data:`TABLES`), all plain or compressed; or one folder with ``train.*`` and perhaps ``valid.*``
+            and ``test.*``. Further folders, such as ``nmt backtranslate`` writes, have synthetic pairs in ``train.*``.
         wanted: names of the source and the target column, or ends of file names, where there are more than two.
 
     Raises:
@@ -78,7 +77,7 @@ def _in(folder: Path, *names: str) -> Sequence[Path]:
     """Returns the files of a split in a folder, without the scores that ``nmt backtranslate`` writes beside them."""
     files = [path for name in names for path in sorted(folder.glob(f"{name}.*")) if ".scores" not in path.suffixes]
     if not files and "train" in names:
-        raise UserError(f"{folder} has no files train.*.", "Name the files, or call them train.de (train.1.de …) etc.")
+        raise UserError(f"{folder} has no files train.*.", "Name some, as in *.de *.en, or call them train.de, train.en.")
     by_name = {uncompressed(path): path for path in files}
     if others := [path for path in files if by_name[uncompressed(path)] != path]:
         raise UserError(f"{others[0]} and {by_name[uncompressed(others[0])]} are the same text.", "Keep one of them.")
@@ -103,7 +102,10 @@ def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Pa
             "Give two files, aligned line by line, or a file of both languages: "
             f"{', '.join(TABLES)}. Of more languages, name two by --set data.source= and data.target=.",
         )
-    for pair in zip(plain[::2], plain[1::2], strict=True):
+    half, suffixes = len(plain) // 2, [uncompressed(path).suffix for path in plain]
+    is_by_side = len({*zip(suffixes[:half], suffixes[half:], strict=True)}) == 1 and suffixes[0] != suffixes[-1]
+    sides = (plain[:half], plain[half:]) if is_by_side else (plain[::2], plain[1::2])  # *.de *.en, or pair by pair
+    for pair in zip(*sides, strict=True):
         source, target = sorted(pair, key=lambda path: bool(wanted and uncompressed(path).name.endswith(wanted[1])))
         yield (str(source), str(target)), languages_of(source, target), line_pairs(source, target)
 
@@ -124,10 +126,8 @@ def languages_of(source: Path, target: Path) -> tuple[str, str] | None:
 
 def line_pairs(source: Path, target: Path) -> Iterable[tuple[str, str]]:
     """Returns the pairs of two line-aligned files; raises UserError as :func:`read_texts`."""
-    for path in (source, target):
-        if exists(path) and not isfile(path):  # Path.exists raises OSError for a name that is too long
-            raise UserError(f"{path} is not a regular file.", "Name a file of text.")
-    if exists(source) and exists(target) and source.samefile(target):
+    check_repeatable(source, target)
+    if exists(source) and exists(target) and source.samefile(target):  # Path.exists fails for a name that is too long
         raise UserError(f"{source} is given as the source and as the target.", "Give the translations, too.")
     sources, targets = (list(islice(read_lines(path), MAX_PAIRS + 1)) for path in (source, target))
     if len(sources) != len(targets):

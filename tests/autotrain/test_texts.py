@@ -8,6 +8,7 @@ import pytest
 
 from nmt.autotrain.texts import languages_of, read_texts
 from nmt.core.errors import UserError
+from nmt.core.output import open_output
 
 PAIRS = [("Ein Hund, zwei Katzen.", "A dog, two cats."), ("Ja.", "Yes.")]
 
@@ -48,6 +49,17 @@ def test_columns_named_by_their_side_have_the_languages_that_are_wanted(tmp_path
     assert read_texts([tmp_path / "a.csv"], ("de", "en")).train == [("eins", "one")]
     with pytest.raises(UserError, match="has the columns de, fr, not de and en"):
         read_texts([tmp_path / "b.csv"], ("de", "en"))
+
+
+def test_files_are_paired_by_side_where_a_shell_sorts_them_by_their_endings(tmp_path: Path) -> None:
+    for name in ("a.de", "a.en", "b.de.gz", "b.en.gz", "c.de", "c.en"):
+        with open_output(tmp_path / name) as file:
+            file.write(f"{name[:4]}\n")
+    by_pair = [tmp_path / name for name in ("a.de", "a.en", "b.de.gz", "b.en.gz", "c.de", "c.en")]
+    by_side = [*by_pair[::2], *by_pair[1::2]]
+    for paths in (by_pair, by_side):
+        texts = read_texts(paths)
+        assert (texts.train, texts.languages) == ([("a.de", "a.en"), ("b.de", "b.en"), ("c.de", "c.en")], ("de", "en"))
 
 
 def test_several_files_are_one_text_and_may_be_compressed(tmp_path: Path) -> None:
@@ -97,7 +109,7 @@ def test_a_folder_has_its_splits(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"train\.de and .*train\.de\.gz are the same text"):
         read_texts([tmp_path])
     (tmp_path / "none").mkdir()
-    with pytest.raises(UserError, match=r"(?s)no files train\.\*.*train\.1\.de, train\.1\.en etc"):
+    with pytest.raises(UserError, match=r"(?s)no files train\.\*.*as in \*\.de \*\.en"):
         read_texts([tmp_path / "none"])
     write(tmp_path / "none", train__2__de="zwei\n", train__1__de="eins\n", train__1__en="one\n", train__2__en="two\n")
     assert read_texts([tmp_path / "none"]).train == [("eins", "one"), ("zwei", "two")], "parts"
