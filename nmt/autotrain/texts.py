@@ -77,7 +77,7 @@ def _in(folder: Path, *names: str) -> Sequence[Path]:
     """Returns the files of a split in a folder, without the scores that ``nmt backtranslate`` writes beside them."""
     files = [path for name in names for path in sorted(folder.glob(f"{name}.*")) if ".scores" not in path.suffixes]
     if not files and "train" in names:
-        raise UserError(f"{folder} has no files train.*.", "Name some, as in *.de *.en, or call them train.de, train.en.")
+        raise UserError(f"{folder} has no files train.*.", "Name files, as *.de *.en, or call them train.de, train.en.")
     by_name = {uncompressed(path): path for path in files}
     if others := [path for path in files if by_name[uncompressed(path)] != path]:
         raise UserError(f"{others[0]} and {by_name[uncompressed(others[0])]} are the same text.", "Keep one of them.")

@@ -46,7 +46,7 @@ def _find_device(name: str) -> torch.device:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError):
-        raise UserError(f"PyTorch can use no device {name!r} of this machine.", "Use device auto or cpu.") from None
+        raise UserError(f"This machine has no device {name!r} for PyTorch.", "Use device auto or cpu.") from None
     return device
 
 

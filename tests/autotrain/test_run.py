@@ -311,7 +311,7 @@ def test_the_time_that_a_text_takes_to_encode_is_none_to_train_in(
     assert 0 < prepared.encoded.seconds < 60
     replace(prepared, encoded=replace(prepared.encoded, seconds=90.0)).choose()
     errors = capsys.readouterr().err
-    assert "about 1 updates" in errors
+    assert "about 1 update (" in errors
     assert "give it more minutes, or part of a long text" in errors
 
 

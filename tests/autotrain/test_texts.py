@@ -109,7 +109,7 @@ def test_a_folder_has_its_splits(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"train\.de and .*train\.de\.gz are the same text"):
         read_texts([tmp_path])
     (tmp_path / "none").mkdir()
-    with pytest.raises(UserError, match=r"(?s)no files train\.\*.*as in \*\.de \*\.en"):
+    with pytest.raises(UserError, match=r"(?s)no files train\.\*.*as \*\.de \*\.en"):
         read_texts([tmp_path / "none"])
     write(tmp_path / "none", train__2__de="zwei\n", train__1__de="eins\n", train__1__en="one\n", train__2__en="two\n")
     assert read_texts([tmp_path / "none"]).train == [("eins", "one"), ("zwei", "two")], "parts"
