@@ -41,7 +41,7 @@ class DocumentFormat:
         """Translate a file.
 
         Args:
-            data: content of the file, without the byte order mark of UTF-8.
+            data: content of the file. :func:`decoded` removes the byte order mark of UTF-8, which the result keeps.
             run: translates blocks of text, each a list of strings and :class:`nmt.extensions.documents.tags.Node`, and
                 returns them in the same order. One call for all blocks makes full batches.
             target: language code, for formats that have a place for it.
@@ -139,10 +139,10 @@ def _with_format(
         return run(blocks, **options)
 
     with extra("documents"):
-        result = form.translate(data.removeprefix(BOM_UTF8), limited, target)
+        result = form.translate(data, limited, target)
     form.selection.check()
     # gettext refuses a mark; for some HTML nothing else tells UTF-8.
-    return BOM_UTF8 + result if data.startswith(BOM_UTF8) and ending != ".po" else result
+    return BOM_UTF8 + result.removeprefix(BOM_UTF8) if data.startswith(BOM_UTF8) and ending != ".po" else result
 
 
 def sentences_of_document(
@@ -196,13 +196,13 @@ def damaged(what: str, error: object, name: str = "The file") -> UserError:
 
 
 def decoded(data: bytes) -> str:
-    """Decodes UTF-8.
+    """Decodes UTF-8, without its byte order mark.
 
     Raises:
         UserError: the file has another encoding.
     """
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         encoding = "UTF-16" if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "LATIN1"
         raise UserError(

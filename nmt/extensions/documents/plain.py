@@ -3,7 +3,7 @@
 import re
 import textwrap
 from bisect import bisect_left
-from codecs import lookup
+from codecs import BOM_UTF8, lookup
 from collections.abc import Sequence
 from gettext import c2py
 from typing import Any
@@ -43,9 +43,9 @@ class Html(DocumentFormat):
     """HTML, read and written in the encoding of its ``meta charset``, otherwise UTF-8."""
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
-        encoding = _encoding(data[:2048])
+        encoding = "utf-8" if data.startswith(BOM_UTF8) else _encoding(data[:2048])
         try:
-            text = data.decode(encoding)
+            text = data.decode(encoding).removeprefix("\ufeff")
         except UnicodeError:
             encoding, text = "utf-8", decoded(data)
         leave = None if self.report is None else self.leave

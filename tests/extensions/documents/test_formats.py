@@ -26,6 +26,8 @@ def test_html() -> None:
     windows = b'<meta charset="iso-8859-1"><p>Hund\x92s'
     assert sentences_of_document("a.htm", windows) == ["Hund\u2019s"], "browsers read Windows-1252"
     assert translate_document("a.htm", windows, translate).startswith(windows)
+    marked = '\ufeff<meta charset="iso-8859-1"><p>Käse'.encode()
+    assert sentences_of_document("a.htm", marked) == ["Käse"], "the byte order mark counts more"
 
 
 @pytest.mark.parametrize(
@@ -117,6 +119,7 @@ Hund <00:03.500>schnell"""
     [
         ("a.txt", "\ufeffDer Hund sieht.\r\n\r\n  Katze %s \n", "\ufeffsees dog the.\r\n\r\n  %s cat \n"),
         ("a.html", "\ufeff<p>Der Käse</p>", "\ufeff<p>Käse the</p>"),
+        ("a.xml", '\ufeff<?xml version="1.0" encoding="latin1"?><r>Der Käse</r>', "<r>Käse the</r>"),
         ("a.html", "<p>der <img> Hund</p>", "<p>dog the <img></p>"),
         ("a.html", "<p>der <b> <img> </b> Hund</p>", "<p>dog the <b><img></b></p>"),
         ("a.html", "<p>der Hund <b> <img> </b> sieht</p>", "<p>sees dog <b><img></b> the</p>"),
