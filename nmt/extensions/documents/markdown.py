@@ -28,13 +28,14 @@ MAX_REFERENCE = 20
 
 _FRONT_MATTER = re.compile(r"(---|\+\+\+)\r?\n(?:.*?\n)??(?:\1|\.\.\.)\r?(?:\n|\Z)", re.DOTALL)
 """YAML or TOML before the text."""
-_LINE_END = re.compile(r"\r\n?|\n")
 _MARKS = re.compile(r"[\\`*_~\[\]!<&]")
 _INLINE = re.compile(rf"{_MARKS.pattern}|[\n$]")
 """Characters with which inline markup or a line break can begin or end."""
 _EQUATION = re.compile(r"(?<![\w$])(?:\$\$[^$]+\$\$|\$(?:`[^$`\n]+`|(?![\s$])[^$`\n]*(?<![\s\\]))\$)(?![\w$])")
 """Not where a word is beside the dollar signs on the outside, as at prices and variables, or one of them is in code."""
-_EXTENSIONS = re.compile(r'(\[\^[^\]\s]+\]:?|^\[[ xX]\](?=\s)|^(?:\[!\w+\]|[!?]{3}\+? \S+(?: ".*")?)$|^:::+ ?[\w-]*)')
+_EXTENSIONS = re.compile(
+    r'(\[\^[^\]\s]+\]:?|^\[[ xX]\](?=\s)|^(?:\[!\w+\]|[!?]{3}\+? \S+(?: ".*")?)$|^:::+ ?[\w-]*(?:\{[^{}]*\})?)'
+)
 """Markup of other dialects: a footnote, the box of a task, and the kind of an alert, an admonition or a container."""
 _SPECIAL = re.compile(rf"({URL})|[\\`*\[\]]|(?<!\w)_|_(?!\w)|<(?=[\w/!?])|&(?=#?\w+;)|^(?:#{{1,6}}|[-+>])(?=\s)")
 """An address, which stays as it is, or characters that would be markup."""
@@ -53,7 +54,7 @@ class Markdown(DocumentFormat):
         parser.inline.ruler.at("text", _text)
         parser.inline.ruler.before("escape", "equation", _equation)
         front = match.group() if (match := _FRONT_MATTER.match(text)) else ""
-        lines, first = _LINE_END.split(text[len(front) :]), front.count("\n") + 1
+        lines, first = re.split(r"\r\n?|\n", text[len(front) :]), front.count("\n") + 1
         tokens = parser.parse("\n".join(lines))
         found: list[tuple[list[tuple[int, int, int]], Content, bool]] = []
         columns: dict[int, int] = {}
@@ -138,12 +139,12 @@ def _content(tokens: Sequence["Token"], breaks: Sequence[str]) -> Content:
         if kind in ("text", "text_special"):
             for number, piece in enumerate(pieces := _EXTENSIONS.split(token.content)):
                 (nesting.place if number % 2 else nesting.add)(piece)
-            is_head = not pieces[0] and "".join(pieces[1:2]).startswith(("[!", "!", "?", ":"))
-        elif kind == "softbreak":
-            soft = next(following, "\n").lstrip("\\ ")
-            nesting.place(soft, "\n") if is_head or after.content.startswith(":::") else nesting.add(" ")
-        elif kind == "hardbreak":
-            nesting.place(next(following, "  \n"), "\n")
+            is_head |= not pieces[0] and "".join(pieces[1:2]).startswith(("[!", "!", "?", ":"))
+        elif kind in ("softbreak", "hardbreak"):
+            line_end = next(following, "  \n").lstrip("\\ " if kind == "softbreak" else "")
+            is_kept = kind == "hardbreak" or is_head or after.content.startswith(":::")
+            nesting.place(line_end, "\n") if is_kept else nesting.add(" ")
+            is_head = False
         elif kind == "code_inline":
             space, text = " " * token.content.startswith("`"), token.content.replace("\n", " ")
             code = re.sub("\n", lambda _: next(following, "\n").lstrip("\\ "), token.content)  # of an equation

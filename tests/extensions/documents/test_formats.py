@@ -130,6 +130,8 @@ Hund <00:03.500>schnell"""
         ("a.md", "Der\rHund\n\nder Hund\n", "dog the\n\ndog the\n"),
         ("a.md", '!!! note "Der"\n    der Hund\n\n??? der Hund\n', '!!! note "Der"\n    dog the\n\ndog the ???\n'),
         ("a.md", ":::tip Hund\nder Hund\n:::\n\n::: der\n\nHund\n", ":::tip dog\ndog the\n:::\n\n::: der\n\ndog\n"),
+        ("a.md", ":::tip der `x` Hund\nder\nHund\n", ":::tip dog `x` the\ndog the\n"),
+        ("a.md", "::: {.der}\nHund\n:::\n\n:::{der} Hund\nHund\n", "::: {.der}\ndog\n:::\n\n:::{der} dog\ndog\n"),
         ("a.md", "---\n---\nder Hund\n\n---\n", "---\n---\ndog the\n\n---\n"),
         ("a.md", '+++\r\nHund = "der Hund"\r\n+++\r\nder Hund\r\n', 'Hund = "der Hund"\r\n+++\r\ndog the\r\n'),
         ("a.yaml", "a: |\r\n  der Hund\r\n  sieht\r\nb: Hund\r\n", "a: |\r\n  dog the\r\n  sees\r\nb: dog\r\n"),
