@@ -115,10 +115,8 @@ def plot_alignments(
     def drawings() -> Iterator[tuple[int | None, Picture]]:
         for number, alignment in chain(filter(None, (first, second)), pairs):
             if gold is not None and number > len(gold):
-                raise UserError(
-                    f"gold links for {len(gold)} sentence pairs, but there are more pairs",
-                    "The gold needs a line for each sentence pair; a pair without links is an empty line.",
-                )
+                remedy = "The gold needs a line for each sentence pair; a pair without links is an empty line."
+                raise UserError(f"gold links for {len(gold)} sentence pairs, but there are more pairs", remedy)
             if (num_words := max(len(alignment.source), len(alignment.target))) > MAX_WORDS:
                 warn(f"sentence {number} has {num_words} words, too many to draw: left out.")
                 continue
@@ -127,10 +125,8 @@ def plot_alignments(
 
     written = write_figures(drawings(), path)
     if not written:
-        raise UserError(
-            f"there are no sentence pairs of at most {MAX_WORDS} words to draw",
-            "Write the links with the format pharaoh or json, or split the sentences.",
-        )
+        remedy = "Write the links with the format pharaoh or json, or split the sentences."
+        raise UserError(f"there are no sentence pairs of at most {MAX_WORDS} words to draw", remedy)
     return written
 
 

@@ -68,6 +68,8 @@ SETTINGS: dict[str, Any] = {
     "svg.hashsalt": "nmt",  # the same picture gives the same file
     "pdf.fonttype": 42,
 }
+# Warnings of matplotlib, in place of which font_families gives one with a remedy.
+_WITHOUT_FONT = "Glyph .* missing|Matplotlib currently does not support"
 # Above this many cells SVG and PDF hold the shading as an image; as shapes, viewers would be slow.
 MAX_VECTOR_CELLS = 10_000
 # By the suffixes of pictures. Without the time of writing the same picture gives the same file.
@@ -163,8 +165,7 @@ class Picture(Figure):
             _darken(self)
         settings = self.theme.settings() | (settings or {})
         with matplotlib.rc_context(settings), warnings.catch_warnings(), ExitStack() as stack:
-            # font_families gives one warning with a remedy.
-            warnings.filterwarnings("ignore", message="Glyph .* missing|Matplotlib currently does not support")
+            warnings.filterwarnings("ignore", message=_WITHOUT_FONT)
             if isinstance(fname, (str, os.PathLike)):
                 path = Path(fname)
                 if options.get("format") is None:
@@ -198,7 +199,9 @@ def _darken(figure: Figure) -> None:
 @contextmanager
 def style(texts: Iterable[str] = ()) -> Iterator[None]:
     """Set matplotlib's settings for a picture that shows these texts."""
-    with matplotlib.rc_context(_theme.get().settings() | {"font.family": font_families(texts)}):
+    settings = _theme.get().settings() | {"font.family": font_families(texts)}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=_WITHOUT_FONT)  # where text is measured
         yield
 
 

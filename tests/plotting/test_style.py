@@ -69,12 +69,12 @@ def test_fonts_are_chosen_by_what_they_cover(
 
 
 def test_a_character_without_a_font_gives_no_second_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Matplotlib's has no remedy. A notebook shows pictures by ``_repr_svg_``."""
-    with style([NO_GLYPH]):
-        picture = Picture(figsize=(1, 1))
-        picture.text(0, 0, NO_GLYPH)
+    """Matplotlib's has no remedy. A notebook shows pictures by ``_repr_svg_``; some measure words to place them."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        with style([NO_GLYPH]):
+            picture = Picture(figsize=(1, 1))
+            picture.text(0, 0, NO_GLYPH).get_window_extent()
         picture.savefig(tmp_path / "box.png")
         picture._repr_svg_()
     assert not caught
