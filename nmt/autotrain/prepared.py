@@ -79,6 +79,11 @@ class Request:
             remedy = "Leave it out, or name a recipe, not text; time and start are given by --minutes and --from."
             raise UserError(f"{others[0]} is chosen by the command.", remedy)
 
+    def check_folder(self, folder: Path) -> None:
+        """Raises UserError for a folder to write text into that has the text that was given."""
+        if any(folder.resolve() in (path.resolve(), *path.resolve().parents) for path in self.texts):
+            raise UserError(f"{folder} has the text that was given, and would be written.", "Write elsewhere, by -o.")
+
     @cached_property
     def trained(self) -> Recipe:
         """The recipe of the model to fine-tune."""
@@ -324,7 +329,7 @@ def _hold_out(texts: Texts, request: Request) -> None:
         say(f"{len(texts.synthetic):,} synthetic pairs are trained on, too")
     if len(texts.train) < FEW_PAIRS:
         few = f"{len(texts.train):,} pairs are few: expect a model that translates similar sentences and no others"
-        how = "" if texts.synthetic or request.start else ", perhaps by `nmt backtranslate`, or --from a trained model"
+        how = "" if texts.synthetic or request.start else ", perhaps by `nmt backtranslate`, or fine-tune by --from"
         warn(f"{few}. Add text of any kind in these languages{how}.")
 
 

@@ -57,8 +57,7 @@ def autotrain(request: Request, output: Path | None = None, resume: bool = False
         return _resume(directory, request, on_event)
     output, is_new = directory.path, not directory.path.exists()
     text, unfinished = output / "text", output / UNFINISHED
-    if any(text.resolve() in (path.resolve(), *path.resolve().parents) for path in request.texts):
-        raise UserError(f"{text} has the text that was given, and would be written.", "Name another folder with -o.")
+    request.check_folder(text)
     with directory.writing():
         if directory.recipe.exists():
             raise UserError(f"{output} holds a run already.", "Continue it by --resume, or name another folder by -o.")

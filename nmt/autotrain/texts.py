@@ -14,7 +14,8 @@ from nmt.core.text import read_lines
 from nmt.data.sources import VALIDATION_NAMES, check_repeatable
 from nmt.recipe.registry import hooks, provided
 
-MAX_PAIRS = 3_000_000  # which are all in memory
+MAX_PAIRS = 3_000_000
+"""Largest number of pairs, which are all in memory."""
 TABLES = (".tsv", ".csv", ".jsonl", ".tmx", ".xlf", ".xliff", ".po")
 """Files of both languages, which an extension reads."""
 _CODE = re.compile(r"[a-z]{2,3}([-_]\w{2,8})?", re.IGNORECASE)
@@ -97,11 +98,9 @@ def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Pa
     plain = [path for path in plain if uncompressed(path) not in further]  # which has the same text in other languages
     if len(plain) % 2:
         next(read_lines(plain[-1]), None)  # raises the error of a missing file
-        raise UserError(
-            f"{plain[-1]} comes without its translation.",
-            "Give two files, aligned line by line, or a file of both languages: "
-            f"{', '.join(TABLES)}. Of more languages, name two by --set data.source= and data.target=.",
-        )
+        both = f"Give two files, aligned line by line, or a file of both languages: {', '.join(TABLES)}."
+        more = "Of more languages, name two by --set data.source= and data.target=."
+        raise UserError(f"{plain[-1]} comes without its translation.", f"{both} {more}")
     half, suffixes = len(plain) // 2, [uncompressed(path).suffix for path in plain]
     is_by_side = len({*zip(suffixes[:half], suffixes[half:], strict=True)}) == 1 and suffixes[0] != suffixes[-1]
     sides = (plain[:half], plain[half:]) if is_by_side else (plain[::2], plain[1::2])  # *.de *.en, or pair by pair
@@ -132,8 +131,6 @@ def line_pairs(source: Path, target: Path) -> Iterable[tuple[str, str]]:
     sources, targets = (list(islice(read_lines(path), MAX_PAIRS + 1)) for path in (source, target))
     if len(sources) != len(targets):
         where = "".join(f"; {find(sources, targets)}" for find in hooks("lengths_differ"))
-        raise UserError(
-            f"{source} has {len(sources):,} lines, but {target} has {len(targets):,}{where}.",
-            "Line n of one must translate line n of the other: add or delete the lines that are alone.",
-        )
+        remedy = "Line n of one must translate line n of the other: add or delete the lines that are alone."
+        raise UserError(f"{source} has {len(sources):,} lines, but {target} has {len(targets):,}{where}.", remedy)
     return zip(sources, targets, strict=True)

@@ -71,7 +71,7 @@ def test_two_files_and_minutes_give_a_tested_model_whose_recipe_repeats_it(
 ) -> None:
     run = nmt.train(*text, output=tmp_path / "run", minutes=0.04, overrides=TINY)
     output = capsys.readouterr()
-    shown = ["read 300 pairs", "English to German", "held out", "updates a minute", "reference:"]
+    shown = ["read 300 pairs", "English to German", "held out", " a minute)", "reference:"]
     assert [part for part in shown if part not in output.err] == []
     assert "± half of the 95 % interval" in output.out
     assert "BLEU" in output.out

@@ -82,9 +82,7 @@ def largest(fits: Callable[[int], bool], limit: int, smallest: int = 256) -> int
     sizes = [*takewhile(lambda size: size < limit, (int(smallest * 1.06**n) for n in count())), limit]
     num_fitting = bisect_left(sizes, True, key=lambda size: not fits(size))
     if not num_fitting:
-        raise UserError(
-            f"Not even a batch of {smallest} positions fits in memory.",
-            "Make the model smaller, lower data.max_length, or choose another device.",
-        )
+        remedy = "Make the model smaller, lower data.max_length, or choose another device."
+        raise UserError(f"Not even a batch of {smallest} positions fits in memory.", remedy)
     largest_fitting = sizes[num_fitting - 1]
     return largest_fitting if largest_fitting == limit else max(smallest, int(MARGIN * largest_fitting))

@@ -130,9 +130,20 @@ def test_a_plan_that_cannot_be_made_is_refused(
 
 
 def test_a_plan_is_not_written_over_its_text(tmp_path: Path) -> None:
-    files = [tmp_path / "text.de", tmp_path / "text.en"]
+    folder = tmp_path / "plan.text"
+    folder.mkdir()
+    files = [folder / "text.de", folder / "text.en"]
     for file in files:
         file.write_text(f"{file.suffix}\n", "utf-8")
     with pytest.raises(UserError, match="it is an input, which would be lost"):
         show_plan(Request(files, 5.0), files[1])
-    assert not (tmp_path / "text.en.text").exists()
+    assert not (folder / "text.en.text").exists()
+    for texts in (files, [folder]):  # such as the text of a former plan
+        with pytest.raises(UserError, match="has the text that was given, and would be written"):
+            show_plan(Request(texts, 5.0), tmp_path / "plan")
+
+
+def test_a_file_in_the_place_of_the_text_of_a_plan_is_named(tmp_path: Path, tiny_corpus: Path) -> None:
+    (tmp_path / "plan.yaml.text").touch()
+    with pytest.raises(UserError, match=r"plan\.yaml\.text exists already"):
+        show_plan(Request([tiny_corpus / "train.de", tiny_corpus / "train.en"], 5.0), tmp_path / "plan.yaml")
