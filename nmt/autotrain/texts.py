@@ -14,8 +14,7 @@ from nmt.core.text import read_lines
 from nmt.data.sources import VALIDATION_NAMES, check_repeatable
 from nmt.recipe.registry import hooks, provided
 
-MAX_PAIRS = 3_000_000
-"""Largest number of pairs, which are all in memory."""
+MAX_PAIRS = 3_000_000  # which are all in memory
 TABLES = (".tsv", ".csv", ".jsonl", ".tmx", ".xlf", ".xliff", ".po")
 """Files of both languages, which an extension reads."""
 _CODE = re.compile(r"[a-z]{2,3}([-_]\w{2,8})?", re.IGNORECASE)

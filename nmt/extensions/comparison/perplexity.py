@@ -44,9 +44,8 @@ def score_perplexity(model_dir: Path, files: list[str], source: str | None, devi
     """Prints the perplexities of texts, as ``nmt score --perplexity`` does."""
     translator = load(model_dir, device)
     if source is None and translator.task.reads_source:
-        raise UserError(
-            f"{model_dir} translates: a text has a perplexity given its source.", "Give the source text by -s FILE."
-        )
+        message = f"{model_dir} translates: a text has a perplexity given its source."
+        raise UserError(message, "Give the source text by -s FILE.")
     # A language model ignores the source; the text itself stands in for it.
     texts: dict[str, Iterable[tuple[str, str]]] = {
         name: FileText(Path(source), Path(name)).checked() if source else ((line, line) for line in read_lines(name))
