@@ -24,6 +24,7 @@ from nmt.autotrain.held_out import SIZES, hold_out, key_of, near_copies, sizes_o
 from nmt.autotrain.texts import Pairs, Texts, languages_of, line_pairs, read_texts
 from nmt.core.console import progress_bar, say, warn
 from nmt.core.errors import UserError
+from nmt.core.files import explained
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
 from nmt.data.vocabulary.files import Vocabularies
@@ -243,7 +244,8 @@ def prepare(request: Request, folder: Path) -> Prepared:
     texts = _read(request)
     _hold_out(texts, request)
     known = texts.train + texts.synthetic
-    folder.mkdir(parents=True, exist_ok=True)
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     if request.start:
         vocabularies, options = Vocabularies.load(request.start), request.trained.vocabulary
         _compare(known, texts, request, vocabularies)
@@ -308,23 +310,22 @@ def text_of(model: Path, splits: Sequence[str] = ("train", "valid", "test", "syn
 
 def _hold_out(texts: Texts, request: Request) -> None:
     """Holds out text for the splits that were not given; leaves out what a model to fine-tune is tested on."""
-    former = request.former
-    if former.test:
-        num_read, texts.train = len(texts.train), _unlike(former.test, texts.train)
+    if request.former.test:
+        num_read, texts.train = len(texts.train), _unlike(request.former.test, texts.train)
         if not texts.train:
             raise UserError(f"The text has only text on which {request.start} is tested.", "Give other text.")
         if num_left_out := num_read - len(texts.train):
             say(f"left out {num_left_out:,} pairs like those on which {request.start} is tested")
-    known = set(former.train).intersection(texts.train)
+    known = set(request.former.train).intersection(texts.train)
     # Between other languages only pairs that are the same count: texts of many languages may share one side.
-    seen = former.train if former.languages == texts.languages else [*known]
+    seen = request.former.train if request.former.languages == texts.languages else [*known]
     sizes = sizes_of(len(texts.train) - sum(map(known.__contains__, texts.train)))
     num_valid, num_test = (0 if own else size for own, size in zip((texts.valid, texts.test), sizes, strict=True))
     texts.train, valid, test = hold_out(texts.train, num_valid, num_test, 1, seen)
     texts.valid, texts.test = texts.valid or valid, texts.test or test
     if valid or test:
         say(f"held out {len(valid):,} pairs for validation and {len(test):,} for the test, none like one for training")
-    texts.synthetic = _unlike(texts.valid + texts.test + former.test, texts.synthetic)
+    texts.synthetic = _unlike(texts.valid + texts.test + request.former.test, texts.synthetic)
     if texts.synthetic:
         say(f"{len(texts.synthetic):,} synthetic pairs are trained on, too")
     if len(texts.train) < FEW_PAIRS:

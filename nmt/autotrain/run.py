@@ -30,8 +30,7 @@ from nmt.translation.translator import Translator
 
 UNFINISHED = ".text-unfinished"
 """Name of the mark of a run that has written text and no recipe."""
-NUM_RESAMPLES, NUM_SHOWN = 300, 5
-HELD_OUT = "valid", "test"
+NUM_RESAMPLES, NUM_SHOWN, HELD_OUT = 300, 5, ("valid", "test")
 UNTRAINED, MAX_LOSS = 20.0, 1.0
 """chrF below which a model doesn't translate, and the loss of chrF on its former text that a warning needs."""
 

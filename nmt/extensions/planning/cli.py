@@ -51,7 +51,7 @@ def plan(
 def show_plan(request: "Request", output: Path | None = None, as_json: bool = False) -> None:
     """Shows what would be chosen for a text, and the quality to expect; see :func:`plan`."""
     from nmt.autotrain.prepared import prepare
-    from nmt.core.files import check_target, explained
+    from nmt.core.files import check_target
     from nmt.core.output import open_output
     from nmt.data.vocabulary.files import Vocabularies
     from nmt.extensions.planning.quality import UPDATES, TextProfile, error_of, expected_chrf
@@ -61,8 +61,6 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
         request.check_folder(Path(f"{output}.text"))
     with TemporaryDirectory(prefix="nmt-plan-") as scratch:
         text = Path(f"{output}.text" if output else scratch)
-        with explained(text):
-            text.mkdir(exist_ok=True)
         prepared = prepare(request, text)
         recipe, vocabularies = prepared.choose(), Vocabularies.load(text)
         prepared_in = time.monotonic() - request.begun
