@@ -174,7 +174,8 @@ class WindowTranslation:
             window = Window(requests, numbers, found, decoding, self._search)
             translations = examine.window(window, translations, known)
         for change, before in zip(reversed(self._changes), reversed(given_to), strict=True):
-            restored, permitted = map(change.restored, before, translations), self._options.constraints.permitted
+            restored = map(change.restored, before, translations)
+            permitted = self._options.constraints.permitted
             # A forbidden phrase, such as one in capitals, may be due to what was restored.
             translations = [
                 after if permitted(after.candidates) == after.candidates else replace(each, source=after.source)
