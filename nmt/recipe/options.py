@@ -115,9 +115,6 @@ def validate(options: type[OptionsT], values: Mapping[str, Any], where: str, in_
         ) from None
 
 
-NO_KEYS = "Leave it out: there are no keys here. All keys of a group are replaced by --set 'KEY={type: …}'."
-
-
 def _describe(options: type[Options], problem: dict[str, Any], place: str) -> tuple[str, str]:
     """Describes the problem with one key and its remedy, from one entry of pydantic's error list."""
     location = [part for part in problem["loc"] if isinstance(part, str)]
@@ -125,7 +122,10 @@ def _describe(options: type[Options], problem: dict[str, Any], place: str) -> tu
     key = ".".join(shortened(str(part)) for part in problem["loc"] if part not in ("str", "FilePair"))
     if problem["type"] == "extra_forbidden":
         known = list(group.model_fields)
-        return f"unknown key {key!r}", nearest(location[-1].replace("update", "step"), known) if known else NO_KEYS
+        remedy = nearest(location[-1].replace("update", "step"), known) if known else "Leave it out: it has no keys."
+        if place and not remedy.endswith("?"):  # it may be a key of another component, which this one took the place of
+            remedy += f" All keys of the group are replaced by --set '{place[:-1]}={{type: …}}'."
+        return f"unknown key {key!r}", remedy
     if problem["type"] == "missing":
         return f"the key {key!r} is missing", f"Add it to the recipe, or give --set {place}{key}=…."
     if problem["type"] == "value_error":
