@@ -38,7 +38,7 @@ def scores_table(found: dict[str, Any]) -> FigureTable:
     for name, system in found["systems"].items():
         row = [name]
         for key, score in system["scores"].items():
-            digits = f".{METRICS[key].decimals}f"
+            digits = f"z.{METRICS[key].decimals}f"  # z: zero has no sign
             cell = f"{score['score']:{digits}} ± {score['confidence']['half_width']:{digits}}"
             if difference := score["difference"]:
                 cell += f"\n{difference['value']:+{digits}}, p = {difference['p_value']:.2g}"
@@ -50,7 +50,7 @@ def scores_table(found: dict[str, Any]) -> FigureTable:
 
 def length_table(lengths: Sequence[dict[str, Any]], key: str) -> FigureTable:
     """Buckets down, systems along, for one metric."""
-    digits = f".{max(METRICS[key].decimals - 1, 0)}f"
+    digits = f"z.{max(METRICS[key].decimals - 1, 0)}f"
     rows = [
         [row["label"], f"{row['sentences']:,}", *(format(score, digits) for score in row["scores"][key].values())]
         for row in lengths

@@ -24,10 +24,10 @@ def test_scores_by_length_are_those_of_each_bucket() -> None:
 def test_scores_below_zero_and_without_decimals_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """COMET can be negative, and a plugin's metric have no decimals."""
     monkeypatch.setattr(METRICS["accuracy"], "decimals", 0)
-    rows = [{"label": "0–5", "sentences": 1, "scores": {"accuracy": {"bad": -30.0}}}]
+    rows = [{"label": "0–5", "sentences": 1, "scores": {"accuracy": {"bad": -30.0, "zero": -0.2}}}]
     (axes,) = draw_lengths(rows, "accuracy", "source").axes
     assert axes.get_ylim()[0] <= -30
-    assert length_table(rows, "accuracy").rows == [["0–5", "1", "-30"]]
+    assert length_table(rows, "accuracy").rows == [["0–5", "1", "-30", "0"]]
 
 
 def test_a_confusion_matrix_counts_references_in_rows() -> None:
