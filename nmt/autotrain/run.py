@@ -99,8 +99,9 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
         with directory.writing(), open_output(directory.recipe) as file:
             file.write(recipe.to_yaml())
         say(f"the run was moved: its text is in {root}")
-    if minutes is not None and minutes != recipe.training.max_minutes:
-        recipe = _longer(output, recipe, minutes)
+    newest = next(map(read_state, reversed(CheckpointFolder(output).all())), {})
+    if minutes is not None and minutes != (recipe.training.max_minutes or newest.get("max_minutes")):  # it may be over
+        recipe = _longer(newest, recipe, minutes)
     texts, before, general = text_of(output, HELD_OUT), list[dict[str, Score]](), Texts()
     if start:
         with suppress(UserError):  # nothing else needs the model, which may be gone
@@ -111,10 +112,9 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
     return output
 
 
-def _longer(output: Path, recipe: Recipe, minutes: float) -> Recipe:
+def _longer(newest: Mapping[str, Any], recipe: Recipe, minutes: float) -> Recipe:
     """Returns the recipe of a run with another number of minutes; raises UserError if the run has had as many."""
-    states = map(read_state, CheckpointFolder(output).all()[-1:])
-    before = sum(state["progress"]["seconds"] / 60 for state in states if state)
+    before = newest["progress"]["seconds"] / 60 if newest else 0.0
     if minutes <= before:
         raise UserError(f"The run has had {before:.1f} minutes.", "Give more: --minutes counts these, too.")
     options, schedule = recipe.training, dict(recipe.training.schedule)

@@ -118,6 +118,26 @@ def test_a_run_that_was_stopped_keeps_what_is_expected_of_its_minutes(
         assert train.call_args.args[0].training.expected_score == expected
 
 
+def test_the_command_that_a_run_was_started_with_only_tests_its_model_once_it_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text").mkdir()
+    own = {"training.max_steps": 7, "training.max_minutes": None}  # as they are when training has ended
+    options = {"data.root": str(tmp_path / "text"), **own}
+    (tmp_path / "recipe.yaml").write_text(load_recipe("quickstart", options).to_yaml(), "utf-8")
+    for name, seconds in (("step-000006", 90), ("step-000007", 170)):
+        (folder := tmp_path / "checkpoints" / name).mkdir(parents=True)
+        state = {"max_minutes": 3, "progress": {"seconds": seconds}}
+        (folder / "state.json").write_text(json.dumps(state), "utf-8")
+    train, report = Mock(), Mock()
+    monkeypatch.setattr("nmt.autotrain.run.train", train)
+    monkeypatch.setattr("nmt.autotrain.run.report", report)
+    for minutes, steps in ((3, 7), (None, 7), (6, None)):
+        autotrain(Request([], minutes), tmp_path, resume=True)
+        assert train.call_args.args[0].training.max_steps == steps
+    assert report.call_count == 3
+
+
 @pytest.fixture(scope="module")
 def general(text: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> nmt.Run:
     """A model of the first 200 pairs of the text."""
