@@ -85,8 +85,9 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
     output, minutes = directory.path, request.minutes
     root, has_recipe = (output / "text").absolute(), directory.recipe.exists()
     if not has_recipe or not root.is_dir():
-        back = f"Put its folder {root} back, or name its recipe.yaml in place of text."
-        raise UserError(f"{output} holds no run to resume.", back if has_recipe else "Name the text, without --resume.")
+        own = f"If it is one of a recipe, name {directory.recipe} in place of text. If not, put its folder {root} back."
+        new = "Name the text, without --resume, or the folder of a run by -o."
+        raise UserError(f"{output} holds no run of text to resume.", own if has_recipe else new)
     recipe = load_recipe(directory.recipe)
     (output / UNFINISHED).unlink(missing_ok=True)
     start = recipe.training.finetune_from
@@ -118,15 +119,14 @@ def _longer(newest: Mapping[str, Any], recipe: Recipe, minutes: float) -> Recipe
     if minutes <= before:
         raise UserError(f"The run has had {before:.1f} minutes.", "Give more: --minutes counts these, too.")
     options, schedule = recipe.training, dict(recipe.training.schedule)
-    is_open = options.max_minutes is None and schedule["type"] == "plateau"  # the run had no minutes before
-    schedule = FALLING | {"warmup_steps": schedule["warmup_steps"]} if is_open else schedule
+    if is_open := options.max_minutes is None and schedule["type"] == "plateau":  # the run had no minutes before
+        schedule = FALLING | {"warmup_steps": schedule["warmup_steps"]}
     lengths: dict[str, Any] = {"lengths": {}} if schedule["type"] == "cosine" else {}
     former = options.max_minutes or before or minutes
     every = options.validate_every and max(1, round(options.validate_every * minutes / former))
-    # The estimate was for the former minutes.
     return with_training(
         recipe, max_minutes=minutes, max_steps=None, schedule=schedule | lengths, validate_every=every,
-        patience=None if is_open else options.patience, expected_score=None,
+        patience=None if is_open else options.patience, expected_score=None,  # which was for the former minutes
     )  # fmt: skip
 
 

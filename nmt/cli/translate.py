@@ -77,6 +77,8 @@ class Task:
         Raises:
             UserError: options exclude each other.
         """
+        if self.file is not None and (Path(self.file) / "recipe.yaml").is_file():
+            raise UserError(f"{self.file} is a model, not text.", "Models that translate together: see --ensemble.")
         if self.file is not None and self.input != "-":
             raise UserError("FILE and --input both name the input.", "Give one of them.")
         task = replace(self, file=None, input=self.file or self.input)
@@ -210,8 +212,7 @@ def _work_is_kept(target: "ResumableOutput", unit: str) -> Iterator[None]:
         yield
     except BaseException:
         if num_lines := target.num_lines:
-            say(f"{num_lines:,} {unit} are kept in {target.partial}. Resume after them with:")
-            say(f"  {command_to_resume()}")
+            say(f"{num_lines:,} {unit} are kept in {target.partial}. Resume after them with:\n  {command_to_resume()}")
         raise
 
 

@@ -118,6 +118,12 @@ def test_a_run_that_was_stopped_keeps_what_is_expected_of_its_minutes(
         assert train.call_args.args[0].training.expected_score == expected
 
 
+def test_a_run_of_a_recipe_is_resumed_by_its_recipe(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(load_recipe("quickstart").to_yaml(), "utf-8")
+    with pytest.raises(UserError, match=r"no run of text to resume.*\nIf it is one of a recipe, name .*recipe\.yaml"):
+        autotrain(Request([]), tmp_path, resume=True)
+
+
 def test_the_command_that_a_run_was_started_with_only_tests_its_model_once_it_has_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -496,7 +502,7 @@ def test_the_minutes_of_a_command_include_its_imports(run_nmt: RunNmt, monkeypat
         (["DE"], "aligned line by line, or a file of both languages: .tsv"),
         (["DE", "EN"], "seems to be German"),
         (["EN", "DE", "--minutes", "0"], "--minutes"),
-        (["--resume", "-o", "none"], "Name the text, without --resume"),
+        (["--resume", "-o", "none"], "Name the text, without --resume, or the folder of a run"),
         (["EN", "DE", "--set", "model.width=3", "--minutes", "1", "-o", "run"], "model.width"),
         (["EN", "DE", "--set", "vocabulary.size=[2]", "--minutes", "1", "-o", "run"], "'size' is [2]: input should be"),
         (["EN", "DE", "--set", "vocabulary.size=0", "--minutes", "1", "-o", "run"], "'size' is 0: input should be"),

@@ -43,6 +43,10 @@ def test_an_ensemble_needs_one_vocabulary(translate: RunNmt, bytes_model: Path) 
     refused(done, "another vocabulary", "vocabulary.path")
 
 
+def test_a_second_model_is_named_by_its_option(translate: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    refused(translate(tiny_model, "-o", tmp_path / "new", stdin=SOURCE), "is a model, not text", "see --ensemble")
+
+
 def test_an_ensemble_has_one_task(translate: RunNmt, language_model: Path) -> None:
     done = translate("--ensemble", language_model, stdin=SOURCE)
     refused(done, "language_model, and that of", "translation")

@@ -9,6 +9,11 @@ from nmt.core.errors import UserError
 from nmt.models.weights import read_tensors, read_weights, write_tensors
 
 
+def test_weights_that_training_has_not_saved_yet_are_named_as_such(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"There is no .*none\.safetensors.\nWait until training saves it, or cont"):
+        read_tensors(tmp_path / "none.safetensors")
+
+
 @pytest.mark.posix
 def test_a_file_larger_than_memory_is_refused_with_its_size(tmp_path: Path) -> None:
     """A sparse file takes no space; reading it maps all of it."""
