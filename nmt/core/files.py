@@ -22,6 +22,8 @@ from typing import IO, Any
 from nmt.core.compression import check_available
 from nmt.core.errors import UserError
 
+WRITE_AGAIN = "Free some space, fix the permissions, or write somewhere else (-o)."
+
 
 def sync(path: Path) -> None:
     """Have the system write a file, or a folder's list of names, to disk: a rename must not come before the content.
@@ -42,7 +44,7 @@ def sha256(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, remedy: str = WRITE_AGAIN) -> Iterator[Path]:
     """A temporary path for the block to create a file or a folder at; renamed to ``path`` when the block succeeds.
 
     Content is synced before the rename and the folder after it. A file replaces a file of that name and keeps its
@@ -52,7 +54,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = _temporary(path)
     try:
         yield temporary
-        with explained(path):
+        with explained(path, remedy):
             for inner in sorted(temporary.rglob("*")):
                 sync(inner)
             rename(temporary, path)
@@ -136,26 +138,23 @@ def remove_unfinished(folder: Path) -> None:
         _remove(path)
 
 
-def cannot_write(path: Path | str, error: Exception) -> UserError:
+def cannot_write(path: Path | str, error: Exception, remedy: str = WRITE_AGAIN) -> UserError:
     """The message for a full disk, a folder that isn't writable and the like."""
     if getattr(error, "errno", None) in (errno.ENOTEMPTY, errno.EEXIST):
         return UserError(f"{path} exists already: another process has made it.", "Write somewhere else (-o).")
     reason = getattr(error, "strerror", None) or str(error)
-    return UserError(
-        f"{path} can't be written: {reason.lower()}.",
-        "Free some space, fix the permissions, or write somewhere else (-o).",
-    )
+    return UserError(f"{path} can't be written: {reason.lower()}.", remedy)
 
 
 @contextlib.contextmanager
-def explained(path: Path | str) -> Iterator[None]:
+def explained(path: Path | str, remedy: str = WRITE_AGAIN) -> Iterator[None]:
     """Turn a failure to write inside this context into a message that names the file."""
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise cannot_write(path, error, remedy) from error
 
 
 def check_target(target: Path, *inputs: Path | str) -> bool:

@@ -58,12 +58,11 @@ class CheckpointFolder:
                 :meth:`nmt.training.validation.Validation.figures`), and one with ``state["keep"]`` is not deleted.
         """
         final = self.at(step)
-        with explained(final):
-            self._folder.mkdir(parents=True, exist_ok=True)
         # The same update, saved once more: never a moment without a complete checkpoint of it.
         path = self._folder / f"newer-{step:06d}" if final.exists() else final
-        with replacing(path) as temporary, explained(final):
-            temporary.mkdir()
+        remedy = "Free some space or fix the permissions, and go on with --resume."
+        with replacing(path, remedy) as temporary, explained(final, remedy):
+            temporary.mkdir(parents=True)
             write_tensors(weights, temporary / "weights.safetensors")
             flat = {f"{group}/{name}": tensor for group in tensors for name, tensor in tensors[group].items()}
             write_tensors(flat, temporary / "training.safetensors")
