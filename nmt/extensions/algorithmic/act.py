@@ -201,19 +201,12 @@ class ActEncoder(Encoder):
         x_BSD = self.dropout(self.embedding(source_BS))
         annotations_BSD, (*final, _, _), states = self.layer(x_BSD, None, source_length_B, None)
         memory = Memory(self.dropout(annotations_BSD), mask_BS)
-        if not self.options.adaptive:
-            return EncoderOutput((memory,), tuple(final))
-        steps, costs = [], []
-        for direction, (*_, steps_SB, cost_SB) in enumerate(states):
-            steps_BS1 = (steps_SB.t() * mask_BS)[..., None]
-            steps.append(reverse_within(steps_BS1, source_length_B) if direction else steps_BS1)
-            costs.append((cost_SB.t().contiguous() * mask_BS).sum())
-        return EncoderOutput(
-            (memory,),
-            tuple(final),
-            {"ponder": self.options.time_penalty * torch.stack(costs).sum()},
-            {"ponder": torch.cat(steps, dim=2).mean(2)},
-        )
+        ponder_BS2 = [torch.stack((steps_SB.t(), cost_SB.t()), dim=2) for *_, steps_SB, cost_SB in states]
+        if self.options.bidirectional:
+            ponder_BS2[1] = reverse_within(ponder_BS2[1], source_length_B)
+        steps_BS, cost_BS = torch.stack(ponder_BS2).sum(0).unbind(2)
+        losses = self.options.losses(cost_BS, steps_BS / len(states), mask_BS)
+        return EncoderOutput((memory,), tuple(final), *losses)
 
 
 class ActDecoder(BahdanauDecoder):

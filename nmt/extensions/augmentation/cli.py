@@ -34,7 +34,7 @@ def robustness(
     changed, too, except for typing errors.
     """
     from nmt.data.sources import FileText
-    from nmt.extensions.augmentation.robustness import draw_scores
+    from nmt.extensions.augmentation.robustness import AS_IT_IS, draw_scores
     from nmt.extensions.augmentation.robustness import robustness as run
     from nmt.metrics.table import check_metrics, directed_name
     from nmt.plotting.style import suffix_of, write_figure
@@ -49,16 +49,14 @@ def robustness(
         raise UserError(f"{source} is empty.", "Name a test set.")
     with progress_bar("translating", None) as bar:
         found = dict(bar.counted(run(load(model_dir, device), pairs, names, seed)))
+    shown = {name.replace("_", " "): scores for name, scores in found.items()}
     if as_json:
         show_json({name: {each: score.to_json() for each, score in scores.items()} for name, scores in found.items()})
     else:
-        first, *_ = found.values()
-        rows = [
-            (name.replace("_", " "), *(score.figure for score in scores.values())) for name, scores in found.items()
-        ]
+        rows = [(name, *(score.figure for score in scores.values())) for name, scores in shown.items()]
         print_table("", ("test set", *map(directed_name, names)), rows)
-        for score in first.values():
+        for score in found[AS_IT_IS].values():
             typer.echo(score.signature)
     if output is not None:
-        write_figure(draw_scores({n.replace("_", " "): s[names[0]].score for n, s in found.items()}, names[0]), output)
+        write_figure(draw_scores({name: scores[names[0]].score for name, scores in shown.items()}, names[0]), output)
         say_wrote(output)

@@ -53,7 +53,6 @@ def draw_scores(scores: Mapping[str, float], metric: str) -> Picture:
         axes.bar_label(bars, fmt=f"%.{METRICS[metric].decimals}f", padding=3)
         axes.margins(x=0.15)  # room for the figures
         axes.grid(visible=False, axis="y")
-        axes.set_axisbelow(True)
         axes.invert_yaxis()
         axes.set_xlabel(directed_name(metric))
     return figure

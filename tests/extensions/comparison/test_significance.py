@@ -11,7 +11,14 @@ from sacrebleu.significance import PairedTest
 
 from nmt.core.errors import UserError
 from nmt.evaluation.scores import TestSet
-from nmt.extensions.comparison.significance import MetricTest, SufficientStatistics, bootstrap_interval, paired_test
+from nmt.extensions.comparison.significance import (
+    MetricTest,
+    SufficientStatistics,
+    bootstrap,
+    check_seed,
+    paired_test,
+    with_interval,
+)
 
 WORDS = [*"abcdefghijklmnopqrst"]
 
@@ -54,7 +61,8 @@ def test_figures_are_those_of_sacrebleu(key: str, metric: type[Metric]) -> None:
     for (system, score), result, interval in results:
         assert score.score == pytest.approx(result.score, abs=1e-5)
         assert system == "base" or test.differences[system].p_value == result.p_value
-        confidence = bootstrap_interval(test.metric, score, statistics.of_system[system], 200).confidence
+        samples_R = bootstrap(test.metric, statistics.of_system[system], 200, check_seed())
+        confidence = with_interval(score, samples_R).confidence
         limits = confidence["mean"], confidence["half_width"]
         assert limits == pytest.approx((interval.mean, interval.ci), abs=1e-4)
 
