@@ -54,6 +54,7 @@ SETTINGS: dict[str, Any] = {
     "axes.titlesize": 10,
     "axes.edgecolor": FAINT_INK,
     "axes.grid": True,
+    "axes.axisbelow": True,  # the grid is behind points and bars
     "axes.spines.top": False,
     "axes.spines.right": False,
     "grid.color": GRID,

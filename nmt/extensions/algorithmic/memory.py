@@ -113,7 +113,8 @@ def draw_memory(trace: MemoryTrace) -> Picture:
         shown.append(("attention", trace.attention_TS, words))
     gaps = [row for row, (slot, following) in enumerate(pairwise(used), start=1) if following > slot + 1]
     num_rows = max(len(rows) for _, _, rows in shown)
-    cell = min(scaled(0.22), 12 / len(steps), scaled(5) / num_rows)
+    # For a slide where its words are readable there; otherwise they are readable, in 30 inches at most.
+    cell = max(min(scaled(0.22), 12 / len(steps), scaled(5) / num_rows), min(scaled(0.12), 30 / len(steps)))
     with style([*steps, *slots]):
         figure, grid = panels(len(shown), 1, cell * len(steps), cell * num_rows)
         for [axes], (name, weights_TR, rows) in zip(grid, shown, strict=True):

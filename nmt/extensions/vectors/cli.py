@@ -61,13 +61,16 @@ def words(
     Words are compared by the cosine of their vectors, which are the embeddings of a model or those of a file in the
     text format of word2vec or GloVe. The map (.png, .svg or .pdf) shows the first two principal components.
     """
+    from nmt.extensions.vectors.embeddings import read_all_vectors
     from nmt.extensions.vectors.words import WordVectors, draw_words
     from nmt.plotting.style import suffix_of, write_figure
     from nmt.translation.load import load
 
     if output is not None:
         suffix_of(output)  # before the work
-    vectors = WordVectors.of_model(load(path, "cpu"), side) if path.is_dir() else WordVectors.of_file(path)
+    vectors = (
+        WordVectors.of_model(load(path, "cpu"), side) if path.is_dir() else WordVectors.of(*read_all_vectors(path))
+    )
     found = {word: vectors.neighbours(word, count) for word in words or ()}
     for text in analogy or ():
         try:

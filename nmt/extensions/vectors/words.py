@@ -5,20 +5,22 @@ Vectors are compared by their cosine. Of a model's pieces, those that begin a wo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 
 from nmt.core.errors import UserError, nearest, shortened
-from nmt.extensions.vectors.embeddings import read_all_vectors, words_of
+from nmt.extensions.vectors.embeddings import words_of
 from nmt.models.contracts import Decoder, Encoder
 from nmt.plotting.style import COLOURS, Picture, curves_size, scaled, style, visible
 from nmt.translation.translator import Translator
 
 Found = list[tuple[str, float]]
 """Words and cosines, the most similar first."""
+# Where the label of a point may stand: right or left of it, above or below, the preferred sides first.
+SIDES = np.array([(1, 1), (-1, 1), (1, -1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -1)])
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,6 @@ class WordVectors:
     def of(cls, words: Sequence[str], vectors_WD: npt.NDArray[np.float32]) -> Self:
         norm_W1 = np.linalg.norm(vectors_WD, axis=1, keepdims=True)
         return cls(tuple(words), vectors_WD / np.maximum(norm_W1, 1e-12))
-
-    @classmethod
-    def of_file(cls, path: Path) -> Self:
-        """Reads the vectors of a text file of word2vec or GloVe."""
-        return cls.of(*read_all_vectors(path))
 
     @classmethod
     def of_model(cls, translator: Translator, side: Literal["source", "target"]) -> Self:
@@ -96,7 +93,23 @@ def draw_words(vectors: WordVectors, words: Sequence[str]) -> Picture:
         figure = Picture(figsize=curves_size(8, 6.5), layout="constrained")
         axes = figure.subplots()
         axes.scatter(place_W2[:, 0], place_W2[:, 1], s=scaled(6), color=COLOURS[0])
-        for (x, y), label in zip(place_W2.tolist(), labels, strict=True):
-            axes.annotate(label, (x, y), xytext=(3, 2), textcoords="offset points", fontsize=scaled(8))
         axes.set(xlabel="first principal component", ylabel=f"second; both have {share:.0%} of the variance")
+        figure.draw_without_rendering()  # only now it is known where the axes are
+        _write_labels(axes, place_W2, labels)
     return figure
+
+
+def _write_labels(axes: Axes, place_W2: npt.NDArray[np.floating], labels: Sequence[str]) -> None:
+    """Writes a label beside each point, where it covers least of points and other labels, and is in the frame."""
+    point_W2, pixels = axes.transData.transform(place_W2), axes.figure.dpi / 72
+    taken = [(axes.bbox.min, axes.bbox.max), *((point_2 - 3 * pixels, point_2 + 3 * pixels) for point_2 in point_W2)]
+    for point_2, place_2, label in zip(point_W2, place_W2, labels, strict=True):
+        text = axes.annotate(label, place_2, (0, 0), textcoords="offset points", fontsize=scaled(8), va="bottom")
+        size_2 = np.array(text.get_window_extent().size)
+        low_P2 = point_2 + SIDES * 3 * pixels + (SIDES - 1) / 2 * size_2
+        low_N2, high_N2 = np.transpose(taken, (1, 0, 2))
+        sides_PN2 = np.minimum(low_P2[:, None] + size_2, high_N2) - np.maximum(low_P2[:, None], low_N2)
+        frame_P, *covered_NP = np.maximum(sides_PN2, 0).prod(2).T
+        best_2 = low_P2[np.argmin(np.sum(covered_NP, axis=0) - frame_P)]
+        text.set_position((best_2 - point_2) / pixels)
+        taken.append((best_2, best_2 + size_2))

@@ -54,6 +54,13 @@ def test_a_picture_shows_where_slots_are_left_out() -> None:
     assert figure.axes[0].texts[0].get_text() == "slot ↓   step →"
 
 
+def test_slots_of_long_sequences_have_readable_names() -> None:
+    """Those of 80 symbols were in 2.7 points."""
+    weights_HTC = np.eye(162, 81, dtype=np.float32)[None]
+    figure = draw_memory(MemoryTrace(("a",) * 81, ("a",) * 81, tuple(map(str, range(81))), weights_HTC, weights_HTC))
+    assert min(text.get_fontsize() for text in figure.axes[0].get_yticklabels()) > 5
+
+
 @pytest.mark.slow
 def test_slots_of_words_are_named_by_them(run_nmt: RunNmt, train_tiny: TrainTiny, tmp_path: Path) -> None:
     over_words = train_tiny("training.max_steps=1", f"model.decoder={NTM}, num_free_slots: 2}}")

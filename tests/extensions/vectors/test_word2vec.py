@@ -2,6 +2,7 @@
 
 import json
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ def vectors(tmp_path: Path) -> Path:
 
 
 def test_neighbours_and_analogies_are_those_of_the_cosine(vectors: Path) -> None:
-    words = WordVectors.of_file(vectors)
+    words = WordVectors.of(*read_all_vectors(vectors))
     unit = {word: np.array(v) / np.linalg.norm(v) for word, v in NAMED.items()}
     (first, cosine), *_ = words.neighbours("king", 2)
     assert first == max(NAMED.keys() - {"king"}, key=lambda word: float(unit[word] @ unit["king"]))
@@ -95,6 +96,20 @@ def test_a_map_keeps_the_distances_of_vectors_in_a_plane() -> None:
     points = np.asarray(draw_words(flat, flat.words).axes[0].collections[0].get_offsets())
     distances = np.linalg.norm(flat.unit_WD[:, None] - flat.unit_WD, axis=2)
     np.testing.assert_allclose(np.linalg.norm(points[:, None] - points, axis=2), distances, atol=1e-6)
+
+
+def test_labels_of_a_map_cover_no_points_and_no_other_labels() -> None:
+    """Those of words near each other, and at the right edge, were written over each other."""
+    turn_W = np.linspace(0, 2 * np.pi, 8, endpoint=False).repeat(2) + np.tile([0, 0.03], 8)
+    near = WordVectors.of([f"word {n}" for n in range(16)], np.stack([np.cos(turn_W), np.sin(turn_W)], axis=1))
+    figure = draw_words(near, near.words)
+    figure.draw_without_rendering()
+    [axes] = figure.axes
+    boxes = [text.get_window_extent() for text in axes.texts]
+    points = axes.transData.transform(axes.collections[0].get_offsets())
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+    assert not any(box.contains(*point) for box in boxes for point in points)
+    assert all(axes.bbox.xmin <= box.xmin and box.xmax <= axes.bbox.xmax for box in boxes)
 
 
 def test_words_of_a_model_and_of_a_file_are_shown(
