@@ -136,19 +136,17 @@ class DocumentTranslator:
                 "Delete the file to start again.",
             ) from None
         if self._report is not None and report is not None:
-            self._write_report(self._report, report, report_on(self._name, content, self._only))
+            result = report_on(self._name, content, self._only)
+            with open_output(self._report) as file:
+                file.write(json.dumps(report.to_json(result), ensure_ascii=False, indent=1) + "\n")
+            reasons = "; ".join(f"{reason}: {count:,}" for reason, count in report.reasons.most_common(5))
+            left = f" Left alone: {reasons}." if reasons else ""
+            say(f"{report.num_texts:,} of {report.total:,} texts were translated.{left}")
+            if report.total != result.total:
+                warn(f"The document has {report.total:,} texts, and its translation {result.total:,}.")
         content = self._revision.document(content, self._ending)
-        with binary_file(output) as file:
-            file.write(content)
-
-    @staticmethod
-    def _write_report(path: Path, report: Report, result: Report) -> None:
-        with open_output(path) as file:
-            file.write(json.dumps(report.to_json(result), ensure_ascii=False, indent=1) + "\n")
-        reasons = "; ".join(f"{reason}: {count:,}" for reason, count in report.reasons.most_common(5))
-        say(f"{report.num_texts:,} of {report.total:,} texts were translated. {reasons and f'Left alone: {reasons}.'}")
-        if report.total != result.total:
-            warn(f"The document has {report.total:,} texts, and its translation {result.total:,}.")
+        with binary_file(output) as binary:
+            binary.write(content)
 
 
 class DocumentInput(InputFormat):

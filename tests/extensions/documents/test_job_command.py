@@ -132,7 +132,11 @@ def test_a_table_with_selected_columns_and_a_report(run_nmt: RunNmt, tiny_model:
     report = json.loads(described.read_text("utf-8"))
     assert (report["texts"], report["texts_in_result"], report["translated"]) == (4, 4, 1)
     assert {"where": "other", "reason": "not in --translate-only", "text": "Der Hund"} in report["left_alone"]
-    assert "1 of 4 texts were translated." in done.stderr
+    assert "1 of 4 texts were translated. Left alone: " in done.stderr
+    (tmp_path / "a.txt").write_text("Der Hund schläft im Garten.\n", "utf-8")
+    text = ("--input-format", "txt", "-o", tmp_path / "a.en.txt", "--report", described)
+    done = run_nmt("translate", tiny_model, tmp_path / "a.txt", *text, check=True)
+    assert "1 of 1 texts were translated.\n" in done.stderr
     done = run_nmt("translate", tiny_model, source, "--input-format", "text", "--report", described)
     refused(done, "are for one document")
 
