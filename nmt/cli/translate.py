@@ -207,12 +207,14 @@ def run_with_bar(work: "Work", resume: bool, visible: bool = True) -> None:
 
 @contextmanager
 def _work_is_kept(target: "ResumableOutput", unit: str) -> Iterator[None]:
-    """Say where the output of a run is that stops before its end, and how to resume it."""
+    """Say where the output of a run is that stops before its end, unless the error does, and how to resume it."""
     try:
         yield
-    except BaseException:
-        if num_lines := target.num_lines:
-            say(f"{num_lines:,} {unit} are kept in {target.partial}. Resume after them with:\n  {command_to_resume()}")
+    except BaseException as error:
+        if (num_lines := target.num_lines) and str(target.partial) not in str(error):
+            again = "When the error is mended, --resume continues after them."  # the same command would fail again
+            how = again if isinstance(error, UserError) else f"Resume after them with:\n  {command_to_resume()}"
+            say(f"{num_lines:,} {unit} are kept in {target.partial}. {how}")
         raise
 
 

@@ -237,8 +237,10 @@ def test_bad_input_keeps_what_came_before_it(
     source, output, partial = tmp_path / "in.de", tmp_path / "out.en", tmp_path / "out.en.partial"
     source.write_bytes(b"".join([*lines[:7], b"B\xe4cker\n", *lines[8:]]))
     command = ["-i", source, "-o", output]
-    refused(translate(*command), f"{source}, line 8: not UTF-8", f"7 lines are kept in {partial}")
-    refused(translate(*command), "Give --resume to continue")
+    refused(translate(*command), f"{source}, line 8: not UTF-8", f"7 lines are kept in {partial}. When the error is")
+    again = translate(*command)
+    refused(again, "Give --resume to continue")
+    assert "are kept" not in again.stderr  # the error names the file
     source.write_bytes(b"".join(lines))
     assert translate(*command, "--resume").returncode == 0
     assert output.read_text("utf-8").splitlines() == whole

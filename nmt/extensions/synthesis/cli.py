@@ -16,7 +16,7 @@ from nmt.core.console import print_table, progress_bar, quoted, say
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.sources import FileText, check_repeatable
-from nmt.extensions.synthesis.synthesis import PairOptions, Synthesis, record, suffix_of, with_one_sample
+from nmt.extensions.synthesis.synthesis import PairOptions, Synthesis, record, with_one_sample
 from nmt.extensions.synthesis.teacher import PROMPT, ChatTeacher, TeacherJob, TeacherOptions
 from nmt.recipe.schema import DataOptions, DecodingOptions
 from nmt.translation.job import TranslationJob
@@ -165,7 +165,7 @@ def _ask_teacher(
     settings = {**teacher.model_dump(mode="json"), "prompt": prompt, "samples": num_samples, **sent, "input": files[0]}
     settings["teacher"] = re.sub("(?<=//)[^/]*@", "", settings["teacher"])  # a password is for no other reader
     job = TeacherJob(ChatTeacher(teacher, prompt, sent, num_samples), reverse)
-    synthesis = Synthesis((languages[0], languages[1]), 1, pair_options, settings, files[1], suffix=suffix_of(files[0]))
+    synthesis = Synthesis((languages[0], languages[1]), 1, pair_options, settings, files[1], input=files[0])
     _write_pairs(job, synthesis, files[0], output, resume)
     say(f"tokens used: {job.teacher.tokens:,}")
 
@@ -192,11 +192,10 @@ def _synthesize(
         {"model": str(translator.directory), "input": input, **effective.model_dump(mode="json")},
         references,
         effective.seed if noise else None,
-        suffix_of(input),
+        input,
     )
-    n_best = 1 if references is None else effective.beam_size
-    translation_options = TranslationOptions(n_best, decoding=decoding)
-    job = TranslationJob(translator, partial(record, translator), options=translation_options).in_processes(input)
+    searched = TranslationOptions(1 if references is None else effective.beam_size, decoding=decoding)
+    job = TranslationJob(translator, partial(record, translator), options=searched).in_processes(input)
     _write_pairs(job, synthesis, input, output, resume)
 
 
@@ -212,9 +211,12 @@ def _write_pairs(
         total = report["lines"]
         rows = [(name, f"{count:,}", f"{count / total:.2%}") for name, count in report["removed"].items()]
         print_table("", ("left out by", "pairs", ""), rows)
+        how, texts = "Train on them beside other text", f"SOURCE TARGET {quoted(output)}"
+        if synthesis.translated:  # a folder beside other text has synthetic sources, before which a tag is set
+            how, texts = "Train a student on them", quoted(*map(output.joinpath, synthesis.names[:2]))
         say(
             f"wrote {output}: {report['pairs']:,} pairs of {total:,} lines, mean score {report['mean_score']}\n"
-            f"Train on them beside other text: nmt train SOURCE TARGET {quoted(output)} --minutes M"
+            f"{how}: nmt train {texts} --minutes M"
         )
 
     translate_lines(job, input, str(output.absolute()), resume, finish)

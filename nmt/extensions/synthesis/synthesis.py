@@ -64,11 +64,6 @@ def with_one_sample(translator: Translator, decoding: dict[str, Any]) -> dict[st
     return {**decoding, "beam_size": 1} if is_one else decoding
 
 
-def suffix_of(path: Path | str) -> str:
-    """Returns the end of the name of a compressed file, such as ``.zst``; empty for another file."""
-    return compression.suffix if (compression := of_name(path)) else ""
-
-
 def noised(line: str, random: np.random.Generator) -> str:
     """A line with noise (Lample et al. 2018; Edunov et al. 2018); words are separated by white space.
 
@@ -97,8 +92,15 @@ class Synthesis:
     """The candidate most like its reference by sentence chrF (Kim & Rush 2016: BLEU) is chosen; None: the first."""
     noise_seed: int | None = None
     """Seed of the noise in the source; None for no noise."""
-    suffix: str = ""
-    """End of the names of the files of text, such as ``.zst``, which compresses them."""
+    input: str = ""
+    """Name of the text, by whose end, such as ``.zst``, the files are compressed."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the files of the source, the target and the scores."""
+        ends = self.languages if len(set(self.languages)) > 1 else ("source", "target")
+        suffix = compression.suffix if (compression := of_name(self.input)) else ""
+        return [f"train.{end}{suffix}" for end in (*ends, "scores")]
 
     def write(self, records: Path, output: Path, on_progress: Progress = lambda num_lines: None) -> dict[str, Any]:
         """Write a new folder, which appears when it is complete; the records are read repeatedly.
@@ -137,8 +139,7 @@ class Synthesis:
             "mean_score": round(float(scores[kept].mean()), 4),
             "settings": {**self.settings, **self.options.model_dump(), "noise": self.noise_seed is not None},
         }
-        ends = self.languages if len(set(self.languages)) > 1 else ("source", "target")
-        names = [*(f"train.{end}{self.suffix}" for end in (*ends, "scores")), REMOVED, REPORT]
+        names = (*self.names, REMOVED, REPORT)
         with new_folder(output) as folder, ExitStack() as stack:
             opened = (stack.enter_context(text_file(folder / name, output / name)) for name in names)
             *texts, left_out, report_file = opened

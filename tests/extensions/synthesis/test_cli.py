@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,7 +124,10 @@ def test_compressed_text_gives_compressed_pairs(run_nmt: RunNmt, corpus: Path, t
     source = tmp_path / "mono.en.gz"
     source.write_bytes(gzip.compress((corpus / "mono.en").read_bytes()))
     for text, output in ((source, tmp_path / "out"), (corpus / "mono.en", tmp_path / "plain")):
-        assert run_nmt("distill", MODEL, text, "-o", output, "--beam-size", 1, *SHORT).returncode == 0
+        done = run_nmt("distill", MODEL, text, "-o", output, "--beam-size", 1, *SHORT, check=True)
+        ending = text.suffix.replace(".en", "")
+        files = (str(output / f"train.{language}{ending}") for language in ("en", "de"))  # the source first
+        assert shlex.join(["nmt", "train", *files, "--minutes", "M"]) in done.stderr
     for name in ("train.en", "train.de"):
         packed = (tmp_path / "out" / f"{name}.gz").read_bytes()
         assert gzip.decompress(packed) == (tmp_path / "plain" / name).read_bytes()
@@ -178,6 +182,7 @@ def test_wherever_it_was_stopped(
     command = ("backtranslate", MODEL, "-i", corpus / "mono.en", "-o", tmp_path / "bt", *SMALL_WINDOWS)
     done = run_nmt(*command[:-1], "--resume", "--min-score", -1e-6)  # the filter can be changed
     refused(done, f"kept in {partial}")
+    assert "Resume after them" not in done.stderr  # the same command would fail again
     assert partial.read_bytes() == b"".join(records)
     assert translated == [1] * min(num_lines, 5) + windows  # those of the whole run, for the same digits of scores
     assert run_nmt(*command, "--resume").returncode == 0
