@@ -9,7 +9,7 @@ import typer
 from nmt.cli.common import AsJson, Settings, command, show_json
 from nmt.core.console import Screen, print_table, progress_bar, say
 from nmt.core.errors import UserError
-from nmt.extensions.shards.cli import ExecutorName, Ray, Workers, check_is_folder, shards_and_executor
+from nmt.extensions.shards.cli import FolderOptions, Workers
 
 if TYPE_CHECKING:
     from nmt.extensions.cleaning.check import DataReport
@@ -108,8 +108,6 @@ class CleanOptions:
     ] = None
     max_length: Annotated[int, typer.Option(metavar="N", min=1, help="Words of the longest side that remains.")] = 150
     workers: Workers = None
-    ray: Ray = None
-    executor: ExecutorName = None
     as_json: AsJson = False
 
 
@@ -118,7 +116,7 @@ class CleanOptions:
     "nmt clean train.de.zst train.en.zst -o clean --filters filters.yaml",
     "nmt clean shards.de shards.en -o clean --workers 4",
 )
-def clean(options: CleanOptions) -> None:
+def clean(options: CleanOptions, folders: FolderOptions) -> None:
     """Remove bad pairs of lines, and repair encodings.
 
     Removes, among others, pairs that are empty, copied, misaligned, truncated, repeated or in another language. FOLDER
@@ -139,18 +137,10 @@ def clean(options: CleanOptions) -> None:
             raise UserError(f"--test {files} doesn't name two files.", "Write --test SOURCE,TARGET.")
         tests.append((Path(files.partition(",")[0]), Path(files.partition(",")[2])))
     settings = CleanSettings.read(options.filters)
-    if check_is_folder(options.source, workers=options.workers, ray=options.ray, executor=options.executor):
+    if folders.is_for(options.source, workers=options.workers):
         from nmt.extensions.cleaning.shards import clean_shards
 
-        found, workers_of = shards_and_executor(
-            (options.source, options.target),
-            str(options.output),
-            workers=options.workers,
-            ray=options.ray,
-            name=options.executor,
-            device="cpu",
-            cores_each=1,
-        )
+        found, workers_of = folders.open((options.source, options.target), options.output, options.workers, "cpu", 1)
         total = clean_shards(found, options.output, settings, tests, options.max_length, workers_of)
         (show_json if options.as_json else _show_cleaned)(total)
         return

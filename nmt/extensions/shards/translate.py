@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmt.cli.translation_options import AddedOptions, TranslateOptions
 from nmt.core.console import warn
-from nmt.extensions.shards.cli import ExecutorName, Ray, check_is_folder, shards_and_executor
+from nmt.extensions.shards.cli import FolderOptions
 
 if TYPE_CHECKING:
     from nmt.extensions.shards.shards import Shard
@@ -22,21 +22,16 @@ NUM_REPORTED = 256
 
 
 @dataclass(frozen=True)
-class ShardOptions(AddedOptions):
+class ShardOptions(FolderOptions, AddedOptions):
     """Options of folders."""
 
-    ray: Ray = None
-    executor: ExecutorName = None
-
     def translated(self, options: TranslateOptions, input: str, output: str, device: str, workers: int | None) -> bool:
-        if not check_is_folder(input, ray=self.ray, executor=self.executor):
+        if not self.is_for(input):
             return False
         from nmt.extensions.shards import shards
         from nmt.translation.inputs import format_of
 
-        found, executor = shards_and_executor(
-            [Path(input)], output, workers=workers, ray=self.ray, name=self.executor, device=device, cores_each=CORES
-        )
+        found, executor = self.open([Path(input)], Path(output), workers, device, CORES)
         formats = {shard.name: format_of(shard.inputs[0], options.input_format) for shard in found}
         for shard in found:
             formats[shard.name].check(shard.inputs[0], options)
