@@ -99,17 +99,17 @@ LIMITS = {
     "models": 2_980,
     "decoding": 1_385,
     "tasks": 223,
-    "training": 4_042,
-    "alignment": 1_018,
+    "training": 4_039,
+    "alignment": 1_017,
     "jobs": 262,
     "translation": 1_703,
     "plotting": 892,
     "evaluation": 153,
-    "autotrain": 1_003,
+    "autotrain": 1_002,
     "api": 168,
-    "quickstart": 207,
-    "cli": 1_801,
-    "extensions": 27_132,
+    "quickstart": 204,
+    "cli": 1_800,
+    "extensions": 27_124,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

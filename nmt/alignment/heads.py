@@ -14,7 +14,7 @@ from typing import Self, get_args
 
 from nmt.core.errors import UserError, nearest
 from nmt.core.jsonlines import read_object
-from nmt.core.output import open_output
+from nmt.core.output import write_output
 from nmt.models.contracts import AttentionStep, Decoder, Head
 
 
@@ -62,8 +62,7 @@ class AlignmentHeads:
 
     def save(self, path: Path, decoder: Decoder) -> None:
         """Write ``alignment.json``."""
-        with open_output(path) as file:
-            file.write(json.dumps({"heads": self.names(decoder), "attention": self.attention}) + "\n")
+        write_output(path, json.dumps({"heads": self.names(decoder), "attention": self.attention}) + "\n")
 
     def names(self, decoder: Decoder) -> list[str]:
         return [decoder.heads[head].short_name for head in self.heads]

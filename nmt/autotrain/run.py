@@ -14,7 +14,7 @@ from nmt.core.console import print_table, quoted, say, warn
 from nmt.core.errors import UserError
 from nmt.core.files import remove_folder
 from nmt.core.model_directory import ModelDirectory
-from nmt.core.output import open_output
+from nmt.core.output import open_output, write_output
 from nmt.evaluation.scores import score_corpus
 from nmt.metrics.table import Score
 from nmt.plotting.curves import draw_runs
@@ -156,8 +156,7 @@ def report(output: Path, texts: Texts, before: Sequence[dict[str, Score]], gener
     pairs = texts.test or texts.valid
     model = load(output)
     translations, scores = _scores(model, texts)
-    with open_output(output / f"test.translated.{texts.languages[1]}") as file:
-        file.writelines(f"{text}\n" for text in translations)
+    write_output(output / f"test.translated.{texts.languages[1]}", "".join(f"{text}\n" for text in translations))
     for at in range(0, len(pairs), max(1, len(pairs) // NUM_SHOWN))[:NUM_SHOWN]:
         say(f"\nsource:      {pairs[at][0]}\ntranslation: {translations[at]}\nreference:   {pairs[at][1]}")
     _print_scores(f"{len(pairs):,} {'held-out' if texts.test else 'validation'} sentences", scores, before[:1])

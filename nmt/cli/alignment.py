@@ -16,7 +16,7 @@ from nmt.cli.schema import options_of
 from nmt.core.console import progress_bar, warn
 from nmt.core.errors import UserError
 from nmt.core.files import check_target
-from nmt.core.output import open_output
+from nmt.core.output import open_output, write_output
 from nmt.recipe.registry import hooks, provided
 
 if TYPE_CHECKING:
@@ -254,8 +254,7 @@ def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
         elif render is not None:
             sentences = [list(islice(alignments, len(group))) for group in groups]
             page = render(translator, sentences, true_links, options.source, options.target)
-            with open_output(output) as file:
-                file.write(page)
+            write_output(output, page)
             if output != "-":
                 say_wrote(output)
         else:

@@ -142,11 +142,6 @@ def float64_device(device: torch.device) -> torch.device:
     return torch.device("cpu") if device.type in WITHOUT_FLOAT64 else device
 
 
-def random_numbers_kept(device: torch.device) -> contextlib.AbstractContextManager[None]:
-    """Restores the states of the random generators of the CPU and a device at the end of this context."""
-    return torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type)
-
-
 def total_memory() -> int | None:
     """Bytes of memory that this process can have: the machine's or its container's; None where that is unknown."""
     limits = []

@@ -47,6 +47,12 @@ def open_output(path: Path | str, *inputs: Path | str) -> Iterator[TextIO]:
         yield stream
 
 
+def write_output(path: Path | str, text: str) -> None:
+    """Writes a whole text; see :func:`open_output`."""
+    with open_output(path) as stream:
+        stream.write(text)
+
+
 @contextlib.contextmanager
 def text_file(path: Path, name: Path | str) -> Iterator[TextIO]:
     """A file of text, compressed if the name that it will have asks for it."""

@@ -12,7 +12,7 @@ from nmt.core import console
 from nmt.core.files import check_unused, explained
 from nmt.core.jsonlines import parse_object
 from nmt.core.model_directory import ModelDirectory
-from nmt.core.output import open_output
+from nmt.core.output import open_output, write_output
 from nmt.evaluation.scores import score_corpus
 from nmt.plotting.matrix import draw_matrix
 from nmt.plotting.style import write_figure
@@ -48,8 +48,7 @@ def quickstart(output: Path, overrides: Mapping[str, Any] = {}) -> dict[str, Any
     before = time.perf_counter()
     translations = [t.text for t in translator.translate(pair.source for pair in test)]
     speed = len(test) / (time.perf_counter() - before)
-    with open_output(output / "test.translated.de") as file:
-        file.writelines(line + "\n" for line in translations)
+    write_output(output / "test.translated.de", "".join(line + "\n" for line in translations))
     scores = score_corpus(translations, [[pair.target for pair in test]])
     # Forced decoding of the true translations, whose alignments are known.
     tokens = ((" ".join(pair.source_tokens), " ".join(pair.target_tokens)) for pair in test)
@@ -70,8 +69,7 @@ def quickstart(output: Path, overrides: Mapping[str, Any] = {}) -> dict[str, Any
         "seconds": round(time.perf_counter() - started, 1),
         "training_ended": last_event["reason"],
     }
-    with open_output(output / "quickstart.json") as file:
-        file.write(json.dumps(figures, indent=2) + "\n")
+    write_output(output / "quickstart.json", json.dumps(figures, indent=2) + "\n")
     return figures
 
 
@@ -89,8 +87,7 @@ def _write_corpus(folder: Path, corpus: dict[str, list[AlignedPair]]) -> None:
     columns["test.tok.de"] = [" ".join(pair.target_tokens) for pair in test]
     columns["test.links"] = [format_pharaoh(pair.links) for pair in test]
     for name, lines in columns.items():
-        with open_output(folder / name) as file:
-            file.writelines(line + "\n" for line in lines)
+        write_output(folder / name, "".join(line + "\n" for line in lines))
 
 
 def _plot(folder: Path, alignments: Sequence[WordAlignment], pairs: Sequence[AlignedPair]) -> None:

@@ -88,6 +88,11 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def random_numbers_kept(device: torch.device) -> AbstractContextManager[None]:
+    """Restores the states of the random generators of the CPU and a device at the end of this context."""
+    return torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type)
+
+
 PATIENCE = timedelta(minutes=30)
 """Timeout of communication between ranks; a process that ends is noticed at once."""
 

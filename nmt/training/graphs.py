@@ -15,11 +15,11 @@ from torch.func import functional_call
 
 from nmt.core.console import progress_bar, warn
 from nmt.core.cuda_graphs import CudaGraphs, Recorder
-from nmt.core.device import TYPES, random_numbers_kept
+from nmt.core.device import TYPES
 from nmt.data.batch import Batch
 from nmt.decoding.graphed import plain_tensors
 from nmt.recipe.schema import TrainingOptions
-from nmt.training.distributed import ProcessGroup
+from nmt.training.distributed import ProcessGroup, random_numbers_kept
 from nmt.training.objective import Objective, is_out_of_memory, release_memory
 
 Figures = dict[str, Tensor]

@@ -17,7 +17,7 @@ from nmt.core.errors import UserError
 from nmt.core.files import explained
 from nmt.core.jsonlines import read_object
 from nmt.core.model_directory import ModelDirectory
-from nmt.core.output import open_output
+from nmt.core.output import write_output
 from nmt.metrics.table import score_text
 from nmt.recipe.load import default_output, load_recipe
 from nmt.recipe.options import OnResume, Options, groups_in
@@ -258,21 +258,15 @@ def _find_batch_tokens(recipe: Recipe, data: Data, objective: Objective, process
     return batch_tokens
 
 
-def _write_recipe(directory: ModelDirectory, recipe: Recipe) -> None:
-    with open_output(directory.recipe) as file:
-        file.write(recipe.to_yaml())
-
-
 def _describe(directory: ModelDirectory, recipe: Recipe, data: Data, heads: set[str]) -> None:
     """Writes the files that are needed to read the weights, and their word alignment, which fine-tuning leaves in the
     heads where it was."""
-    _write_recipe(directory, recipe)
+    write_output(directory.recipe, recipe.to_yaml())
     if (start := recipe.training.finetune_from) and not directory.alignment.exists():
         with suppress(OSError, ValueError, TypeError, KeyError):  # there is no such file, or a damaged one
             before = ModelDirectory(start).alignment
             if heads >= {*read_object(before)["heads"]}:
-                with open_output(directory.alignment) as file:
-                    file.write(before.read_text("utf-8"))
+                write_output(directory.alignment, before.read_text("utf-8"))
     with explained(directory.path):
         data.vocabularies.save(directory.path)
     for hook in hooks("data_prepared"):
@@ -287,6 +281,7 @@ def _complete(directory: ModelDirectory, recipe: Recipe, data: Data, trainer: Tr
         step = trainer.progress.step
         lengths = trainer.schedule.lengths or {step: step + 1}  # an estimate that changes no rate
         schedule = dict(recipe.training.schedule) | {"lengths": lengths}
-        _write_recipe(directory, with_training(recipe, schedule=schedule, max_minutes=None, max_steps=step))
+        repeatable = with_training(recipe, schedule=schedule, max_minutes=None, max_steps=step)
+        write_output(directory.recipe, repeatable.to_yaml())
     for hook in hooks("training_ended"):
         hook(directory, recipe, data, data.texts, trainer)

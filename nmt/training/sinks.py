@@ -11,7 +11,7 @@ from nmt.core.console import Bar, draws_bars, progress_bar, say, silent_for, war
 from nmt.core.files import explained
 from nmt.core.jsonlines import parse_object
 from nmt.core.model_directory import ModelDirectory
-from nmt.core.output import open_output
+from nmt.core.output import write_output
 from nmt.metrics.table import score_text
 from nmt.recipe.registry import provided
 from nmt.training import events
@@ -91,8 +91,7 @@ def _drop_lines_after(path: Path, start: events.Started, of_validation: str) -> 
     lines = _lines_of(path)
     kept = [line for line in lines if _is_before(line, start, of_validation)]
     if kept != lines:
-        with open_output(path) as file:
-            file.writelines(kept)
+        write_output(path, "".join(kept))
 
 
 def _is_before(line: str, start: events.Started, of_validation: str) -> bool:
@@ -117,8 +116,7 @@ def sample_files(folder: Path) -> Sink:
             path = folder / f"step-{event.step:06d}.txt"
             with explained(path):
                 folder.mkdir(exist_ok=True)
-                with open_output(path) as file:
-                    file.write("\n".join(map(sample_text, event.samples)))
+                write_output(path, "\n".join(map(sample_text, event.samples)))
 
     return write
 
@@ -145,8 +143,7 @@ def observation_file(directory: ModelDirectory, name: str) -> Sink:
                 while len(lines) > MAX_OBSERVATIONS:
                     steps = [parse_object(line)["step"] for line in lines]
                     del lines[min(range(1, len(lines) - 1), key=lambda i: steps[i + 1] - steps[i - 1])]
-                with open_output(path) as file:
-                    file.writelines(lines)
+                write_output(path, "".join(lines))
 
     return write
 

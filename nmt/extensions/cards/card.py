@@ -10,7 +10,7 @@ import re
 
 from nmt.core.files import explained
 from nmt.core.model_directory import ModelDirectory
-from nmt.core.output import open_output
+from nmt.core.output import write_output
 from nmt.data.sources import ParallelText
 from nmt.extensions.cards.machine import FILE, describe_machine
 from nmt.metrics.table import LOSS, METRICS
@@ -31,8 +31,7 @@ def write_card(files: ModelDirectory, recipe: Recipe, data: Data, texts: Texts, 
         UserError: the file can't be read or written.
     """
     machine = describe_machine(trainer.model.device)
-    with open_output(files.file(FILE)) as file:
-        file.write(f"{machine}\n")
+    write_output(files.file(FILE), f"{machine}\n")
     with explained(files.card):
         if files.card.exists() and not _is_own(files.card.read_bytes()):
             return
@@ -54,8 +53,7 @@ def write_card(files: ModelDirectory, recipe: Recipe, data: Data, texts: Texts, 
         num_train=data.num_pairs,
         score=_score(recipe, data, texts, trainer.progress.best),
     )
-    with open_output(files.card) as file:
-        file.write(text + SEAL.format(digest=_digest(text.encode())))
+    write_output(files.card, text + SEAL.format(digest=_digest(text.encode())))
 
 
 def _score(recipe: Recipe, data: Data, texts: Texts, best: float | None) -> tuple[str, str, str, str] | None:

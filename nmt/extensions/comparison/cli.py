@@ -12,7 +12,7 @@ from nmt.cli.inspect import Curves
 from nmt.core.console import print_table, progress_bar, warn
 from nmt.core.errors import UserError
 from nmt.core.files import check_target
-from nmt.core.output import STANDARD_STREAM, open_output
+from nmt.core.output import STANDARD_STREAM, write_output
 from nmt.core.text import check_standard_input
 
 Source = Annotated[
@@ -104,8 +104,7 @@ def compare(
     for warning in found["warnings"]:
         warn(warning)
     if options.html is not None:
-        with open_output(options.html) as file:
-            file.write(to_html(found))
+        write_output(options.html, to_html(found))
         say_wrote(options.html)
 
 

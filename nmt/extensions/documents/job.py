@@ -12,7 +12,7 @@ from nmt.core.compression import uncompressed
 from nmt.core.console import say, warn
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
-from nmt.core.output import binary_file, open_output
+from nmt.core.output import binary_file, write_output
 from nmt.core.text import read_bytes, read_lines
 from nmt.extensions.documents.formats import FORMATS, MAX_BYTES, report_on, sentences_of_document, translate_document
 from nmt.extensions.documents.parts import in_parts, joined
@@ -137,8 +137,7 @@ class DocumentTranslator:
             ) from None
         if self._report is not None and report is not None:
             result = report_on(self._name, content, self._only)
-            with open_output(self._report) as file:
-                file.write(json.dumps(report.to_json(result), ensure_ascii=False, indent=1) + "\n")
+            write_output(self._report, json.dumps(report.to_json(result), ensure_ascii=False, indent=1) + "\n")
             reasons = "; ".join(f"{reason}: {count:,}" for reason, count in report.reasons.most_common(5))
             left = f" Left alone: {reasons}." if reasons else ""
             say(f"{report.num_texts:,} of {report.total:,} texts were translated.{left}")

@@ -27,12 +27,11 @@ def film(
     some sentences were translated, with attention and probabilities, and the share of the gradient that reached
     distant words, beside the curves of the run.
     """
-    from nmt.core.output import open_output
+    from nmt.core.output import write_output
     from nmt.extensions.lecture.film import render_film
 
     page = render_film(directory)
-    with open_output(output) as stream:
-        stream.write(page)
+    write_output(output, page)
     say_wrote(output)
 
 

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from nmt.core.console import say
-from nmt.core.device import random_numbers_kept
 from nmt.core.errors import UserError
 from nmt.data.batch import Batch
 from nmt.data.batching import BatchStream
+from nmt.training.distributed import random_numbers_kept
 from nmt.training.objective import is_out_of_memory, release_memory
 
 CPU_BATCH_TOKENS = 4096

@@ -52,7 +52,7 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
     """Shows what would be chosen for a text, and the quality to expect; see :func:`plan`."""
     from nmt.autotrain.prepared import prepare
     from nmt.core.files import check_target
-    from nmt.core.output import open_output
+    from nmt.core.output import write_output
     from nmt.data.vocabulary.files import Vocabularies
     from nmt.extensions.planning.quality import UPDATES, TextProfile, error_of, expected_chrf
 
@@ -89,7 +89,6 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
         else:
             say("No quality is shown: estimates are of models that are trained from nothing, not of fine-tuned ones.")
     if output is not None:
-        with open_output(output) as file:
-            file.write(recipe.to_yaml())
+        write_output(output, recipe.to_yaml())
         say_wrote(output)
         say(f"Train with: nmt train {quoted(output)} -o runs/planned")

@@ -27,7 +27,7 @@ from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import Weights, WordAlignment
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import read_object
-from nmt.core.output import open_output
+from nmt.core.output import write_output
 
 FILE, MAX_BYTES = "calibration.json", 1 << 20
 """The file in a model directory, and its largest size."""
@@ -190,8 +190,7 @@ class Calibration(Regression):
 
     def save(self, path: Path) -> None:
         """Writes ``calibration.json``."""
-        with open_output(path) as file:
-            file.write(self.model_dump_json(indent=1, exclude_none=True) + "\n")
+        write_output(path, self.model_dump_json(indent=1, exclude_none=True) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Self:

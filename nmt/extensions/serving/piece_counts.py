@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
-from nmt.core.output import open_output
+from nmt.core.output import write_output
 from nmt.core.text import read_lines
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
@@ -69,8 +69,7 @@ def save_counts(path: Path, sides: Sequence[Counts]) -> None:
     """
     length = max(map(len, sides))
     columns = [np.pad(counts, (0, length - len(counts))) for counts in sides]
-    with open_output(path) as file:
-        file.writelines(f"{source}\t{target}\n" for source, target in zip(*columns, strict=True))
+    write_output(path, "".join(f"{source}\t{target}\n" for source, target in zip(*columns, strict=True)))
 
 
 def load_models(path: Path, vocabularies: Vocabularies) -> tuple[PieceModel, PieceModel]:
