@@ -15,7 +15,6 @@ mean of both posteriors.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from itertools import groupby
 
 import numpy as np
@@ -93,7 +92,6 @@ def _posteriors(pairs: Sequence[Attended], lexicon: Lexicon) -> Weights:
     return _forward_backward(emissions_BTS, num_targets_B, _transitions(num_source)).astype(np.float32)
 
 
-@lru_cache(32)
 def _transitions(num_words: int) -> Probabilities:
     """p(a_t = column | a_{t-1} = row). [S, S]"""
     word = np.arange(num_words)
