@@ -354,7 +354,14 @@ def _write(element: Element, content: Content, used: set[Element], table: dict[i
         if written := FORBIDDEN.sub("", text).translate(table):  # once for many texts: the tree copies what it has
             append(element, written)
         text = ""
-        if item is not None:
+        if item is not None and isinstance(item.tag, tuple):  # the elements before its content and behind it
+            first, last = item.tag
+            for each in first:
+                append(element, each)
+            _write(element, item.content, used, table)
+            for each in last:
+                append(element, each)
+        elif item is not None:
             child = item.tag
             if child in used:
                 child = deepcopy(child)  # HTML has names of elements that makeelement() refuses

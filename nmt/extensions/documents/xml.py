@@ -6,7 +6,6 @@ import struct
 import zipfile
 import zlib
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import PurePosixPath
 
@@ -14,7 +13,7 @@ from nmt.core.errors import UserError, extra, shortened
 from nmt.extensions.documents.elements import Element, Kind, TranslateBlocks, blocks_of, translate_units, units_of
 from nmt.extensions.documents.formats import DocumentFormat, damaged
 from nmt.extensions.documents.selection import PLURAL
-from nmt.extensions.documents.tags import MAX_DEPTH
+from nmt.extensions.documents.tags import MAX_DEPTH, Content, Node
 
 MAX_UNPACKED = 50 << 20
 """Largest size of the contents of an archive, in bytes."""
@@ -79,10 +78,8 @@ class Xliff(DocumentFormat):
         for place in places if target else ():
             if place.get(name, "").partition("-")[0] != target:  # en-GB is English, too
                 place.set(name, target)
-        pairs = [pair for added in targets for pair in _join_pairs(added)]
-        translate_units(units_of((block for added in targets for block in blocks_of(added, _xliff_kind)), {}), run)
-        for wrapper, first, last in reversed(pairs):
-            _divide_pair(wrapper, first, last)
+        blocks = (block for added in targets for block in blocks_of(added, _xliff_kind))
+        translate_units(units_of(((element, [*map(_with_pairs, parts)]) for element, parts in blocks), {}), run)
         return write_xml(root)
 
 
@@ -107,49 +104,37 @@ def _xliff_kind(element: Element) -> Kind:
     name = local_name(element)
     if name == "mrk" and "no" in (element.get("translate"), {"protected": "no"}.get(element.get("mtype"))):
         return "kept"
-    return "unique" if name in ("g", "mrk", "pc", "pair") else "opaque"
+    return "unique" if name in ("g", "mrk", "pc") else "opaque"
 
 
-def _join_pairs(parent: Element, depth: int = 0) -> Iterator[tuple[Element, Element, Element]]:
-    """Moves the content between ``bx`` and ``ex``, ``bpt`` and ``ept``, ``sc`` and ``ec`` into an element."""
-    if depth == MAX_DEPTH:
-        return
-    ends: dict[tuple[str, str | None], deque[Element]] = defaultdict(deque)
-    for element in parent:
-        name = local_name(element)
-        if name in _PAIRS.values():
-            ends[name, element.get("startRef") or element.get("rid") or element.get("id")].append(element)
-    is_behind = set[Element]()
-    for first in list(parent):
-        is_behind.add(first)
-        candidates = ends.get((_PAIRS.get(local_name(first), ""), first.get("rid") or first.get("id")), deque())
-        while candidates and (candidates[0] in is_behind or candidates[0].getparent() is not parent):
-            candidates.popleft()
-        if not candidates or first.getparent() is not parent:
+def _with_pairs(content: Content, depth: int = 0) -> Content:
+    """Returns content with what is between ``bx`` and ``ex``, ``bpt`` and ``ept``, ``sc`` and ``ec`` in nodes."""
+    ends: dict[tuple[str, str | None], deque[tuple[int, Element]]] = defaultdict(deque)
+    for place, item in enumerate(content):
+        if isinstance(item, Node) and (name := local_name(item.tag)) in _PAIRS.values():
+            key = name, item.tag.get("startRef") or item.tag.get("rid") or item.tag.get("id")
+            ends[key].append((place, item.tag))
+    found, end = Content(), 0
+    for place, item in enumerate(content):
+        if place < end:
             continue
-        last, wrapper = candidates.popleft(), parent.makeelement("pair")
-        first.addprevious(wrapper)
-        wrapper.text, wrapper.tail = first.tail, last.tail
-        while (between := first.getnext()) is not last:
-            wrapper.append(between)
-        parent.remove(first)
-        parent.remove(last)
-        yield wrapper, first, last
-    for child in parent:
-        yield from _join_pairs(child, depth + 1)
+        if isinstance(item, Node) and depth < MAX_DEPTH:
+            candidates = ends[_PAIRS.get(local_name(item.tag), ""), item.tag.get("rid") or item.tag.get("id")]
+            while candidates and candidates[0][0] < place:
+                candidates.popleft()
+            if candidates:
+                last, element = candidates.popleft()
+                inside, end = _with_pairs(content[place + 1 : last], depth + 1), last + 1
+                item = Node(([item.tag], [element]), inside, is_unique=True)
+            elif not item.is_kept:
+                item.content = _with_pairs(item.content, depth + 1)
+        found.append(item)
+    return found
 
 
 def local_name(element: Element) -> str:
     """Returns the name of an element without its namespace; empty for a comment."""
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
-
-
-def _divide_pair(wrapper: Element, first: Element, last: Element) -> None:
-    first.tail, last.tail = wrapper.text, None
-    for element in [first, *wrapper, last]:
-        wrapper.addprevious(element)
-    last.tail, wrapper.tail = wrapper.tail, None
-    wrapper.getparent().remove(wrapper)
 
 
 class Archive:
