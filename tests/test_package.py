@@ -108,7 +108,7 @@ LIMITS = {
     "autotrain": 1_002,
     "api": 168,
     "quickstart": 204,
-    "cli": 1_800,
+    "cli": 1_801,
     "extensions": 27_114,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""

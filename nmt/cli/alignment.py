@@ -253,8 +253,7 @@ def align(options: AlignOptions, device: Device = "auto", **links: Any) -> None:
                 write_alignments(alignments, kind, file)
         elif render is not None:
             sentences = [list(islice(alignments, len(group))) for group in groups]
-            page = render(translator, sentences, true_links, options.source, options.target)
-            write_output(output, page)
+            write_output(output, render(translator, sentences, true_links, options.source, options.target))
             if output != "-":
                 say_wrote(output)
         else:
