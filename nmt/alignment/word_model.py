@@ -51,12 +51,12 @@ class WordModel:
         rows = np.flatnonzero(self._probability >= least)
         return *np.divmod(self._keys[rows], self._size), self._probability[rows]
 
-    def translations(self) -> dict[int, int]:
-        """Returns the most frequent translation of each source word."""
-        sources, targets = np.divmod(self._keys, self._size)
-        order = np.lexsort((self._counts, sources))
-        # Of the words with the same source, a dict keeps the last one.
-        return dict(zip(sources[order].tolist(), targets[order].tolist(), strict=True))
+    def explaining(self, source: Ids, target: Ids) -> list[int]:
+        """Returns the place of the source word that explains each target word best, from 1; 0 is the empty word."""
+        key = np.append(0, source) * self._size + target[:, None]
+        at = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
+        places: list[int] = np.where(self._keys[at] == key, self._probability[at], 0.0).argmax(axis=1).tolist()
+        return places
 
     def scores(self, sources: Sequence[Ids], targets: Sequence[Ids], counted: npt.NDArray[np.bool_]) -> Floats:
         """Mean pointwise mutual information of each target word and the source word that explains it best, in nats.

@@ -100,8 +100,8 @@ def main() -> None:
         parser.error("the error on a text that is left out needs runs on at least two texts")
     whole, errors = fit(runs), []
     print(
-        "| run | pieces | lexical chrF | familiar, % | model, updates | chrF | in use | left out | fitted |\n|"
-        + " --- |" * 9
+        "| run | pairs | pieces | length | lexical chrF | model, updates | chrF | in use | left out | fitted |\n|"
+        + " --- |" * 10
     )
     for run in runs:
         left_out = fit([other for other in runs if other.text != run.text])
@@ -110,8 +110,8 @@ def main() -> None:
         kind, profile = "T" if run.model.kind == "transformer" else "GRU", run.profile
         figures = " | ".join(f"{figure:.1f}" for figure in (run.chrf, in_use, without, fitted))
         print(
-            f"| {run.name} | {profile.num_tokens:.1f} | {profile.lexical:.1f} | {profile.familiar:.1f} | "
-            f"{kind}{run.model.width}, {run.num_updates:,} | {figures} |"
+            f"| {run.name} | {profile.num_pairs:,} | {profile.num_tokens:.1f} | {profile.length:.1f} | "
+            f"{profile.lexical:.1f} | {kind}{run.model.width}, {run.num_updates:,} | {figures} |"
         )
     for name, column in zip(("in use", "left out", "fitted"), np.array(errors).T, strict=True):
         limit, most = np.quantile(column, 0.9), column.max()

@@ -16,10 +16,8 @@ from nmt.training.objective import is_out_of_memory, release_memory
 
 CPU_BATCH_TOKENS = 4096
 """Value of ``training.batch_tokens: auto`` on the CPU."""
-
 MIN_UPDATES = 50
 """Minimum number of updates per epoch with ``training.batch_tokens: auto``: few large ones learn little."""
-
 MARGIN = 0.9
 """Fraction of the largest batch that is used, because allocators fragment memory."""
 

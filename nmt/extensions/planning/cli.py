@@ -67,16 +67,15 @@ def show_plan(request: "Request", output: Path | None = None, as_json: bool = Fa
     profile = TextProfile.read(prepared.texts, vocabularies)
     minutes = [request.minutes] if request.minutes else MINUTES
     rows: list[dict[str, Any]] = [
-        {"model": model.kind, "width": model.width,
-         "update": model.update, "optimizer": optimizer,
+        {"model": model.kind, "width": model.width, "update": model.update, "optimizer": optimizer,
          "chrf": [expected_chrf(profile, model.worth * model.num_updates(60 * m - prepared_in), optimizer)
                   for m in minutes]}
         for model in (prepared.models if request.start is None else ())  # the figures are for training from nothing
         for optimizer in UPDATES
     ]  # fmt: skip
     if as_json:
-        figures = {"num_pairs": len(prepared.texts.train), **vars(profile)}
-        show_json({"text": figures, "chrf_error": round(error_of(prepared.texts), 1), "minutes": minutes, "rows": rows})
+        error = round(error_of(prepared.texts), 1)
+        show_json({"text": vars(profile), "chrf_error": error, "minutes": minutes, "rows": rows})
     else:
         heads = ["model", "updates a minute", "optimizer", *(f"chrF, {m:g} min" for m in minutes)]
         texts = [

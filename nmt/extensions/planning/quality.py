@@ -1,12 +1,12 @@
 """The quality to expect of a model, by the text, its optimizer and the number of its updates.
 
 chrF follows a logistic curve of the logarithm of the number of updates, whose end and middle depend on the text. How
-well it can be translated is measured on the text itself: by a translation piece by piece, and by how much of held-out
-targets is familiar.
+well it can be translated is measured on the text itself, by a translation phrase by phrase.
 ``tools/experiments/plan_quality.py`` fits the constants and measures the error on texts that they were not fitted on.
 """
 
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import e, hypot, log
 from statistics import mean
@@ -14,58 +14,80 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmt.alignment.word_model import Ids, WordModel
+from nmt.alignment.word_model import Ids as Array
+from nmt.alignment.word_model import WordModel
 from nmt.autotrain.texts import Pairs, Texts
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.metrics.table import METRICS
 
-NUM_HELD_OUT, MAX_LINKS, MAX_PIECES, MAX_TARGETS = 1_000, 4_000_000, 60, 60_000
-"""Pairs that are translated piece by piece; pairs of pieces that the others are read for; pieces of a side; targets
-whose groups of pieces are known."""
+NUM_HELD_OUT, MAX_LINKS, MAX_PIECES, LONGEST = 1_000, 4_000_000, 60, 3
+"""Pairs that are translated phrase by phrase; pairs of pieces that the others are read for; pieces of a side of them;
+source pieces of a phrase."""
+Ids = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class TextProfile:
     """Figures of a text that need no training."""
 
+    num_pairs: int
+    """Pairs to train on."""
     num_tokens: float
     """Pieces of a target sentence; the mean."""
+    length: float
+    """Pieces of the held-out target that a piece is in; the mean, to which long targets contribute most, as to chrF."""
     lexical: float
-    """chrF of held-out sentences, each piece of which is replaced by its most frequent translation."""
-    familiar: float
-    """Percentage of the groups of three pieces of held-out targets that the others have."""
+    """chrF of held-out sentences that are translated piece by piece, or phrase by phrase where that is better."""
 
     @classmethod
     def read(cls, texts: Texts, vocabularies: Vocabularies) -> "TextProfile":
-        """Reads a text and what of it is held out; takes about three seconds, also for a long one."""
+        """Reads a text and what of it is held out; takes about five seconds, also for a long one."""
         others, held_out = texts.train + texts.synthetic, texts.test or texts.valid
         held_out = held_out[:: max(1, len(held_out) // NUM_HELD_OUT)]
         some = _encoded(others[:: max(1, len(others) // 1000)], vocabularies)
         num_links = mean(len(source) * len(target) for source, target in some) if some else 1
         encoded = _encoded(others[:: max(1, round(len(others) * num_links / MAX_LINKS))], vocabularies)
-        if not encoded:
-            return cls(1.0, 0.0, 0.0)
-        sources, targets = zip(*encoded, strict=True)
-        table = {i: i for i in range(len(vocabularies.target))} if vocabularies.share_ids else {}
-        found = WordModel(sources, targets, len(vocabularies.target) + 1).translations()
-        table |= {source - 1: target - 1 for source, target in found.items()}
-        pieces = [[table[i] for i in vocabularies.source.encode(text) if i in table] for text, _ in held_out]
-        references = [[target for _, target in held_out]]
-        chrf = METRICS["chrf"]().corpus_score([*map(vocabularies.target.decode, pieces)], references)
-        groups = [*_groups(held_out, vocabularies)]
-        known = set(groups).intersection(_groups(others[:: max(1, len(others) // MAX_TARGETS)], vocabularies))
-        familiar = 100 * mean(group in known for group in groups) if groups else 0.0
-        return cls(mean(map(len, targets)), chrf.score, familiar)
+        lengths = [len(vocabularies.target.encode(text)) for _, text in held_out]
+        if not (encoded and sum(lengths)):
+            return cls(1, 1.0, 1.0, 0.0)
+        phrases, references = _phrases(encoded, len(vocabularies.target)), [[target for _, target in held_out]]
+
+        def translated(text: str, longest: int) -> str:
+            left, pieces = tuple(vocabularies.source.encode(text)), list[int]()
+            while left:
+                known = (left[:n] for n in range(longest, 1, -1) if left[:n] in phrases)
+                phrase = next(known, left[:1])
+                pieces += phrases.get(phrase, phrase if vocabularies.share_ids else ())
+                left = left[len(phrase) :]
+            return vocabularies.target.decode(pieces)
+
+        chrf = METRICS["chrf"]()
+        tries = ([translated(source, longest) for source, _ in held_out] for longest in (1, LONGEST))
+        lexical = max(chrf.corpus_score(each, references).score for each in tries)
+        tokens = mean(len(target) for _, target in encoded)
+        return cls(len(others), tokens, sum(n * n for n in lengths) / sum(lengths), lexical)
 
 
-def _groups(pairs: Pairs, vocabularies: Vocabularies) -> Iterator[tuple[int, ...]]:
-    """Yields each three pieces in a row of the targets, whose beginning and end count as pieces, too."""
-    for _, text in pairs:
-        pieces = [-1, *vocabularies.target.encode(text), -1]
-        yield from zip(pieces, pieces[1:], pieces[2:], strict=False)
+def _phrases(pairs: Sequence[tuple[Array, Array]], num_targets: int) -> dict[Ids, Ids]:
+    """Returns the most frequent translation of each source piece, and of phrases that have one more than once.
+
+    The target pieces that the pieces of a phrase explain stand together, and no other piece explains one of them (Koehn
+    et al. 2003, "Statistical phrase-based translation", with the links of one direction).
+    """
+    sources, targets = zip(*pairs, strict=True)
+    model, found = WordModel(sources, targets, num_targets + 1), defaultdict[Ids, Counter[Ids]](Counter)
+    for source, target in pairs:
+        source_ids, target_ids, places = (source - 1).tolist(), (target - 1).tolist(), model.explaining(source, target)
+        for first in range(1, len(source_ids) + 1):
+            for last in range(first, min(first + LONGEST, len(source_ids) + 1)):
+                at = [t for t, place in enumerate(places) if first <= place <= last]
+                if at and all(not place or first <= place <= last for place in places[at[0] : at[-1] + 1]):
+                    found[tuple(source_ids[first - 1 : last])][tuple(target_ids[at[0] : at[-1] + 1])] += 1
+    best = ((phrase, *counts.most_common(1)[0]) for phrase, counts in found.items())
+    return {phrase: translation for phrase, translation, count in best if len(phrase) == 1 or count > 1}
 
 
-def _encoded(pairs: Pairs, vocabularies: Vocabularies) -> list[tuple[Ids, Ids]]:
+def _encoded(pairs: Pairs, vocabularies: Vocabularies) -> list[tuple[Array, Array]]:
     """Returns the first pieces of both sides of the pairs that have some, from 1: 0 is the empty word."""
     sides = vocabularies.source, vocabularies.target
     encoded = [[side.encode(text)[:MAX_PIECES] for side, text in zip(sides, pair, strict=True)] for pair in pairs]
@@ -79,28 +101,27 @@ class QualityCurve(NamedTuple):
     """
 
     end: Any
-    """chrF after endless training on a text whose lexical chrF is 50."""
+    """chrF after endless training on 20,000 pairs of 20 pieces whose lexical chrF is 50."""
     end_lexical: Any
     """What it gains for each ten of lexical chrF."""
+    end_pairs: Any
+    """What it gains for e times as many pairs."""
+    end_tokens: Any
+    """What it gains for sentences that are longer by a factor of e."""
     middle: Any
-    """Logarithm of the updates half-way from floor to end, for sentences of 20 pieces and 60 % familiar groups."""
-    middle_familiar: Any
-    """What it loses for each ten per cent of familiar groups."""
+    """Logarithm of the updates half-way to the end, for a length of 30 pieces."""
     middle_length: Any
-    """What it gains when sentences are longer by a factor of e."""
+    """What it gains when targets are longer by a factor of e."""
     rate: Any
-    floor: Any
-    """chrF of the first fluent sentences, which do not depend on the source."""
 
     def __call__(self, profile: TextProfile, num_updates: float) -> Any:
         end = self.end + self.end_lexical * (profile.lexical - 50) / 10
-        middle = self.middle - self.middle_familiar * (profile.familiar - 60) / 10
-        middle = middle + self.middle_length * log(profile.num_tokens / 20)
-        floor = min(self.floor, end)  # of a text that can hardly be translated
-        return floor + (end - floor) / (1 + e ** (self.rate * (middle - log(max(num_updates, 1)))))
+        end = end + self.end_pairs * log(profile.num_pairs / 20_000) + self.end_tokens * log(profile.num_tokens / 20)
+        middle = self.middle + self.middle_length * log(profile.length / 30)
+        return end / (1 + e ** (self.rate * (middle - log(max(num_updates, 1)))))
 
 
-MUON = QualityCurve(62.0, 13.3, 4.33, 0.36, 2.36, 1.0, 18.2)
+MUON = QualityCurve(58.8, 12.7, 1.59, 2.18, 4.66, 0.33, 1.2)
 """Fitted to runs of the GRUs that `nmt train TEXTS` chooses (docs/lab-notes/2026-11-27-front-door.md)."""
 UPDATES = {"adam": 0.4, "muon": 1.0}
 """The updates of Muon that one of an optimizer is worth (docs/lab-notes/2026-11-26-muon.md)."""

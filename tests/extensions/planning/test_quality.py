@@ -20,7 +20,7 @@ from nmt.extensions.planning.quality import TextProfile, error_of, expected_chrf
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import VocabularyOptions
 
-PROFILE = TextProfile(20.0, 50.0, 60.0)
+PROFILE = TextProfile(20_000, 20.0, 30.0, 50.0)
 
 
 def test_a_text_is_as_easy_as_its_translation_piece_by_piece() -> None:
@@ -35,7 +35,7 @@ def test_a_text_is_as_easy_as_its_translation_piece_by_piece() -> None:
         return TextProfile.read(Texts(pairs[:360], test=pairs[360:]), vocabularies)
 
     easy = profile(lambda word: word.replace("w", "word_"))
-    assert replace(easy, familiar=0) == TextProfile(6, 100, 0)
+    assert easy == TextProfile(360, 6, 6, 100)
     assert profile(lambda word: word if word < "w2" else f"{word}_{draw.randrange(10)}").lexical < 80
 
 
@@ -46,19 +46,35 @@ def test_a_small_test_set_makes_the_estimate_less_certain() -> None:
     assert errors[:3] == pytest.approx([5, 5.24, 7.07], abs=0.01)
 
 
-@pytest.mark.parametrize(("target", "share"), [("x y z", 100), ("x{0} y{0} z{0}", 0), ("x{0} y z", 100 / 3)])
-def test_targets_are_as_familiar_as_their_groups_of_three_pieces(target: str, share: float) -> None:
-    """Of the three groups of a target, with its beginning and its end, one has no new word."""
-    pairs = [("a b c", target.format(n)) for n in range(60)]
+def test_a_piece_may_be_translated_by_several() -> None:
+    """As an English word is by two or three syllables of Vietnamese."""
+    words = [f"w{n}" for n in range(20)]
+    draw = random.Random(1)
+    sources = [draw.sample(words, 4) for _ in range(400)]
+    pairs = [(" ".join(source), " ".join(f"{word}_a {word}_b" for word in source)) for source in sources]
     vocabularies = train_vocabularies(VocabularyOptions(type="word", size=300), pairs)
-    texts = Texts(pairs[:50], valid=pairs[50:])
-    assert TextProfile.read(texts, vocabularies).familiar == pytest.approx(share)
-    synthetic = replace(texts, synthetic=pairs)
-    assert TextProfile.read(synthetic, vocabularies).familiar == 100, "synthetic pairs make it familiar"
-    scored = replace(texts, test=[("a", "new")])
-    assert TextProfile.read(scored, vocabularies).familiar == 0, "the test is what is scored"
-    copies = replace(texts, train=pairs[:50] * 3)
-    assert TextProfile.read(copies, vocabularies).familiar == pytest.approx(share), "copies are not held out"
+    assert TextProfile.read(Texts(pairs[:360], test=pairs[360:]), vocabularies) == TextProfile(360, 8, 8, 100)
+
+
+def test_a_phrase_is_translated_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The form of a verb depends on the noun after it."""
+    draw = random.Random(1)
+    drawn = [(f"v{draw.randrange(4)}", draw.randrange(9)) for _ in range(600)]
+    pairs = [(f"{verb} n{noun}", f"{verb}_form_{noun % 3} N{noun}") for verb, noun in drawn]
+    vocabularies = train_vocabularies(VocabularyOptions(type="word", size=300), pairs)
+    texts = Texts(pairs[:500], test=pairs[500:])
+    assert TextProfile.read(texts, vocabularies).lexical == 100
+    monkeypatch.setattr("nmt.extensions.planning.quality.LONGEST", 1)
+    assert TextProfile.read(texts, vocabularies).lexical < 95
+
+
+def test_the_length_is_that_of_the_held_out_target_that_a_piece_is_in() -> None:
+    pairs = [("a b c", "x y")] * 60
+    vocabularies = train_vocabularies(VocabularyOptions(type="word", size=300), pairs)
+    texts = Texts(pairs, valid=pairs, test=[("a", "x"), ("a b c", "x y x y x")])
+    profile = TextProfile.read(replace(texts, synthetic=pairs), vocabularies)
+    assert (profile.num_pairs, profile.num_tokens) == (120, 2)
+    assert profile.length == pytest.approx((1 * 1 + 5 * 5) / 6)
 
 
 @pytest.mark.parametrize("pairs", [[("a", "b")], [("", "a"), ("a", "")] * 30, [("a b", "c")] * 3])
@@ -73,11 +89,11 @@ def test_more_updates_and_easier_text_are_better() -> None:
     scores = [expected_chrf(PROFILE, n) for n in (100, 1000, 10_000, 10**6)]
     assert scores == sorted(scores)
     assert 0 < scores[0] < scores[-1] < 100
-    for harder in (replace(PROFILE, lexical=40), replace(PROFILE, familiar=50), replace(PROFILE, num_tokens=40)):
+    for harder in (replace(PROFILE, lexical=40), replace(PROFILE, num_pairs=2000), replace(PROFILE, length=40)):
         assert expected_chrf(harder, 1000) < scores[1]
     assert expected_chrf(PROFILE, 1000, "adam") < scores[1]
-    assert expected_chrf(TextProfile(1.0, 100.0, 100.0), 10**9) <= 100
-    assert expected_chrf(TextProfile(500.0, 0.0, 0.0), 1) >= 0
+    assert expected_chrf(TextProfile(10**9, 500.0, 1.0, 100.0), 10**9) <= 100
+    assert expected_chrf(TextProfile(1, 1.0, 500.0, 0.0), 1) >= 0
 
 
 @pytest.mark.slow
