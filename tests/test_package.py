@@ -105,11 +105,11 @@ LIMITS = {
     "translation": 1_703,
     "plotting": 892,
     "evaluation": 153,
-    "autotrain": 1_002,
+    "autotrain": 1_003,
     "api": 168,
     "quickstart": 204,
     "cli": 1_801,
-    "extensions": 27_132,
+    "extensions": 27_138,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

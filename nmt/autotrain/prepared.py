@@ -26,7 +26,7 @@ from nmt.core.console import progress_bar, say, warn
 from nmt.core.errors import UserError
 from nmt.core.files import explained
 from nmt.core.model_directory import ModelDirectory
-from nmt.core.output import open_output
+from nmt.core.output import write_output
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.recipe.load import load_recipe, override, shipped_recipes
 from nmt.recipe.options import validate
@@ -259,8 +259,7 @@ def prepare(request: Request, folder: Path) -> Prepared:
         warn("validation is of text that the model has seen: no other pair is short enough and unlike it.")
     for side, language in enumerate(texts.languages or ()):
         for split in ("train", "valid", "test", *(["synthetic"] if texts.synthetic else [])):
-            with open_output(folder / f"{split}.{language}") as file:
-                file.writelines(f"{pair[side]}\n" for pair in getattr(texts, split))
+            write_output(folder / f"{split}.{language}", "".join(f"{pair[side]}\n" for pair in getattr(texts, split)))
     vocabularies.save(folder)
     say(f"vocabulary: {len(vocabularies.source):,} pieces ({options.type})")
     return Prepared(request, texts, options, encoded, folder.absolute())

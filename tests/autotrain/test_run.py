@@ -11,7 +11,7 @@ from typing import Any
 from unittest.mock import Mock, patch
 
 import pytest
-from fixture_types import RunNmt
+from fixture_types import RunNmt, TrainTiny
 from refusals import refused
 
 import nmt
@@ -25,8 +25,8 @@ from nmt.autotrain.choice import (
     training_options,
 )
 from nmt.autotrain.prepared import Request, moved, prepare
-from nmt.autotrain.run import autotrain
-from nmt.autotrain.texts import line_pairs
+from nmt.autotrain.run import autotrain, report
+from nmt.autotrain.texts import Texts, line_pairs
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import read_lines
@@ -116,6 +116,17 @@ def test_a_run_that_was_stopped_keeps_what_is_expected_of_its_minutes(
     for minutes, expected in ((3, 30), (None, 30), (6, None)):
         autotrain(Request([], minutes), tmp_path, resume=True)
         assert train.call_args.args[0].training.expected_score == expected
+
+
+@pytest.mark.parametrize(("most", "is_told"), [(8, True), (200, False)])
+def test_lines_longer_than_those_of_training_name_the_option_that_divides_them(
+    most: int, is_told: bool, train_tiny: TrainTiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = train_tiny("training.max_steps=1", f"data.max_length={most}")
+    sentence = "Der Hund schläft im Garten. "
+    capsys.readouterr()
+    report(model, Texts(test=[(3 * sentence, "x"), (sentence, "x")], languages=("de", "en")), [], Texts())
+    assert ("--split-sentences" in capsys.readouterr().err) == is_told
 
 
 def test_a_run_of_a_recipe_is_resumed_by_its_recipe(tmp_path: Path) -> None:

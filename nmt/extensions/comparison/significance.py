@@ -46,6 +46,12 @@ def with_interval(score: Score, samples_R: FloatArray, **settings: int) -> Score
     return replace(score, signature=signature, confidence={"level": 0.95, **limits, "resamples": len(samples_R)})
 
 
+def bootstrap_interval(metric: Metric, score: Score, statistics_NF: FloatArray, num_samples: int) -> Score:
+    """Adds the interval of a score by bootstrap resampling (Koehn 2004), given the statistics of its sentences."""
+    seed = check_seed()
+    return with_interval(score, bootstrap(metric, statistics_NF, num_samples, seed), bs=num_samples, seed=seed)
+
+
 def check_seed() -> int:
     """The seed of resampling: sacreBLEU's variable SACREBLEU_SEED."""
     given = os.environ.get("SACREBLEU_SEED", "12345")

@@ -11,14 +11,7 @@ from sacrebleu.significance import PairedTest
 
 from nmt.core.errors import UserError
 from nmt.evaluation.scores import TestSet
-from nmt.extensions.comparison.significance import (
-    MetricTest,
-    SufficientStatistics,
-    bootstrap,
-    check_seed,
-    paired_test,
-    with_interval,
-)
+from nmt.extensions.comparison.significance import MetricTest, SufficientStatistics, bootstrap_interval, paired_test
 
 WORDS = [*"abcdefghijklmnopqrst"]
 
@@ -61,8 +54,7 @@ def test_figures_are_those_of_sacrebleu(key: str, metric: type[Metric]) -> None:
     for (system, score), result, interval in results:
         assert score.score == pytest.approx(result.score, abs=1e-5)
         assert system == "base" or test.differences[system].p_value == result.p_value
-        samples_R = bootstrap(test.metric, statistics.of_system[system], 200, check_seed())
-        confidence = with_interval(score, samples_R).confidence
+        confidence = bootstrap_interval(test.metric, score, statistics.of_system[system], 200).confidence
         limits = confidence["mean"], confidence["half_width"]
         assert limits == pytest.approx((interval.mean, interval.ci), abs=1e-4)
 
