@@ -21,6 +21,7 @@ from typing import Any
 from latex2mathml.converter import convert
 from markdown import Extension, Markdown
 from markdown.inlinepatterns import InlineProcessor
+from markdown.postprocessors import Postprocessor
 from markdown.preprocessors import Preprocessor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,7 +108,8 @@ def contributing() -> str:
 
 def _page_of_root(name: str) -> str:
     """A page of the repository's root without its title, with links as from ``docs/reference``."""
-    return (ROOT / name).read_text("utf-8").partition("\n")[2].replace("](docs/", "](../")
+    text = (ROOT / name).read_text("utf-8").partition("\n")[2].replace("](docs/", "](../")
+    return re.sub(r"\]\((CHANGELOG|CONTRIBUTING)\.md", lambda link: link[0].lower(), text)  # the pages of these two
 
 
 GENERATED: dict[str, Callable[[], str]] = {
@@ -162,6 +164,13 @@ class _Role(InlineProcessor):
         return "", m.start(0), m.end(0)
 
 
+class _Breaks(Postprocessor):
+    """Lets the paths in a table be broken at their slashes: as long words they made tables wider than the page."""
+
+    def run(self, text: str) -> str:
+        return re.sub(r"(?s)<td.*?</td>", lambda cell: re.sub(r"(?<=\w)/(?=\w)(?![^<]*>)", "/<wbr>", cell[0]), text)
+
+
 class DocsExtension(Extension):
     """Registers the processors."""
 
@@ -169,6 +178,7 @@ class DocsExtension(Extension):
         md.preprocessors.register(_Generated(md), "generated", 100)  # before fenced code, which it may contain
         md.inlinePatterns.register(_Equation(r"(\$\$?)((?:(?!\$).)+?)\1", md), "equation", 186)  # after code spans
         md.inlinePatterns.register(_Role(r":(?:class|meth|func|data|mod|attr|exc):(?=`)", md), "role", 191)
+        md.postprocessors.register(_Breaks(md), "breaks", 5)  # after code and equations are in their places
 
 
 def makeExtension(**options: Any) -> DocsExtension:
