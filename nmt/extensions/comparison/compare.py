@@ -124,12 +124,12 @@ def _verdict(test: MetricTest, system: str, degenerate: Mapping[str, DegenerateC
     return f"{verdict} However, {counts} look degenerate: a better score doesn't show that they are better."
 
 
-def ranges(limits: Sequence[int]) -> Rows:
-    """From 0 to the first limit, from there to the second, and so on; the last range has no limit (``high`` None).
+def ranges(limits: Sequence[int], low: int = 0) -> Rows:
+    """From ``low`` to the first limit, from there to the second, and so on; the last range has no end (``high`` None).
 
     A ``label`` is ``2–4``, ``5`` or ``6+``.
     """
-    lows, highs = [0, *(limit + 1 for limit in limits)], [*limits, None]
+    lows, highs = [low, *(limit + 1 for limit in limits)], [*limits, None]
     return [
         {"low": low, "high": high, "label": f"{low}+" if high is None else f"{low}" if low == high else f"{low}–{high}"}
         for low, high in zip(lows, highs, strict=True)
@@ -144,12 +144,10 @@ def length_scores(
     ``limits`` are the longest lengths of all buckets but the last; empty buckets are left out. A row has ``scores`` by
     metric, then by system.
     """
-    inside: list[list[int]] = [[] for _ in range(len(limits) + 1)]
-    for index, line in enumerate(test_set.source or test_set.references[0]):
-        inside[bisect_left(limits, len(WORD.findall(current_turn(line))))].append(index)
-    rows = []
-    for bucket, indices in zip(ranges(limits), inside, strict=True):
-        if indices:
+    lengths = [len(WORD.findall(current_turn(line))) for line in test_set.source or test_set.references[0]]
+    places, rows = [bisect_left(limits, length) for length in lengths], []
+    for number, bucket in enumerate(ranges(limits, min([1, *lengths]))):  # from 0 only where a line has no words
+        if indices := [index for index, place in enumerate(places) if place == number]:
             scores = {s.key: {name: round(s.score(name, indices), 4) for name in test_set.systems} for s in statistics}
             rows.append(bucket | {"sentences": len(indices), "scores": scores})
     return rows

@@ -61,8 +61,10 @@ def draw_lengths(rows: Sequence[Mapping[str, Any]], metric: str, measured_by: st
     with style(systems):
         figure = Picture(figsize=curves_size(max(6.4, 1.0 + 0.8 * len(rows)), 4.3), layout="constrained")
         axes = figure.subplots()
-        for system in systems:
-            axes.plot([row["scores"][metric][system] for row in rows], marker="o", label=visible(system))
+        for below, system in enumerate(systems):
+            size = scaled(14 - 8 * (below + 1) / len(systems))  # a system shows around those that are equal to it
+            values = [row["scores"][metric][system] for row in rows]
+            axes.plot(values, marker="o", markersize=size, label=visible(system))
         axes.set_xticks(range(len(rows)), [f"{row['label']}\n({row['sentences']:,})" for row in rows])
         axes.set(xlabel=f"words of the {measured_by} (sentences)", ylabel=directed_name(metric))
         axes.set_ylim(bottom=min(0.0, axes.dataLim.y0))

@@ -41,7 +41,7 @@ def test_a_perplexity_per_word_that_no_float_can_hold_is_none(make_recipe: Recip
 def test_buckets_without_sentences_are_left_out() -> None:
     test_set = TestSet({"a": ["x", "他好嗎"]}, [["x", "他好嗎"]])  # of three words, as its characters are
     rows = length_scores(test_set, [SufficientStatistics("chrf", test_set)], [1, 2])
-    assert [(row["low"], row["high"], row["sentences"]) for row in rows] == [(0, 1, 1), (3, None, 1)]
+    assert [(row["low"], row["high"], row["sentences"]) for row in rows] == [(1, 1, 1), (3, None, 1)]
 
 
 def test_the_verdict_on_a_system_that_is_ahead_says_that_its_translations_are_degenerate() -> None:

@@ -16,7 +16,10 @@ def test_scores_by_length_are_those_of_each_bucket() -> None:
     scores = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
     assert scores == {"good": [100, 100, 100], "bad": [100, 0, 0]}
     assert [text.get_text() for text in picture.legends[0].get_texts()] == [*scores]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["0–1\n(1)", "2\n(1)", "3+\n(1)"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1\n(1)", "2\n(1)", "3+\n(1)"], "no text is empty"
+    assert axes.lines[0].get_markersize() > axes.lines[1].get_markersize(), "both are seen where they are equal"
+    ticks = nmt.plot_lengths({"good": ["", "a"]}, ["", "a"], metric="accuracy", limits=(1, 2)).axes[0].get_xticklabels()
+    assert [label.get_text() for label in ticks] == ["0–1\n(2)"]
     with pytest.raises(nmt.UserError, match="Different numbers of lines"):
         nmt.plot_lengths({"short": lines[:2]}, lines)
 
