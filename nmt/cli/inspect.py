@@ -77,7 +77,7 @@ def _figures(summary: dict[str, Any], metrics: Sequence[str]) -> dict[str, str]:
         "recipe": fill(summary["description"] or "–", RUN_WIDTH),
         "parameters": number("parameters"),
         "updates": number("updates"),
-        "epochs": number("epochs"),
+        "epochs, whole": number("epochs"),
         "minutes": number("minutes", ".1f"),
         "training loss, last": number("training_loss", ".3f"),
         "training loss, best": number("best_training_loss", ".3f"),

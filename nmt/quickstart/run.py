@@ -116,7 +116,7 @@ def report(figures: Mapping[str, Any], output: Path) -> bool:
     if ended.startswith("training.max_minutes") and figures["bleu"] < TRAINED_BLEU:
         console.warn(
             f"the quickstart did not succeed: training was stopped by its time limit ({ended}), so the "
-            "figures above are those of a model that is not trained. The machine is too slow or busy with other work. "
+            "figures above are those of a model that is half trained. The machine is too slow or busy with other work. "
             f"Continue with: nmt train quickstart -o {console.quoted(model)} "
             f"--set {console.quoted(f'data.root={data}')} --set training.max_minutes=20 --resume"
         )

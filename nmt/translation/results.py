@@ -87,7 +87,7 @@ class Translations(list[Translation]):
         head = "<tr><th>source</th><th>translation</th><th>score</th></tr>"
         rows = (
             f"<tr><td>{escape(translation.source) if number == 0 else ''}</td><td>{escape(candidate.text)}</td>"
-            f"<td>{candidate.score:.2f}</td></tr>"
+            f"<td>{candidate.score:z.2f}</td></tr>"
             for translation in self
             for number, candidate in enumerate(translation.candidates)
         )

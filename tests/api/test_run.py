@@ -73,3 +73,4 @@ def test_a_text_is_one_sentence_and_a_list_is_many(run: nmt.Run) -> None:
 def test_a_table_shows_each_candidate_and_escapes_text() -> None:
     translation = nmt.Translation("a < b", "x & y", -1.0, ["x"])
     assert "<td>a &lt; b</td><td>x &amp; y</td><td>-1.00</td>" in translation._repr_html_()
+    assert "<td>0.00</td>" in nmt.Translation("a", "b", -0.001, ["b"])._repr_html_(), "zero has no sign"

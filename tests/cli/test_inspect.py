@@ -11,6 +11,7 @@ def test_the_table_has_a_column_a_run(run_nmt: RunNmt, tiny_model: Path, vanilla
     done = run_nmt("inspect", "run", tiny_model, vanilla_model, check=True)
     [updates] = [line for line in done.stdout.splitlines() if line.startswith("updates")]
     assert updates.split() == ["updates", "200", "1"]
+    assert "epochs, whole" in done.stdout
     assert "max_steps (200)" in done.stdout
     assert done.stderr == ""
 

@@ -57,6 +57,7 @@ def test_a_run_that_its_time_limit_stops_is_no_success(short_quickstart: RunNmt,
     done = short_quickstart("-o", tmp_path / "out", "--set=training.max_minutes=0.001")
     assert done.returncode == 1
     assert "did not succeed" in done.stderr
+    assert "a model that is half trained" in done.stderr
     assert "--resume" in done.stderr
     assert "training.max_minutes" in done.stderr
     assert "Try next" not in done.stderr

@@ -208,7 +208,7 @@ def _training(runs: Sequence[Path], recipe: Recipe, translation: str) -> dict[st
         metric = next((name for each in histories for name in each.metrics), "bleu")
         for run in (each.summary() for each in histories if each.directory == runs[0]):
             facts["Parameters"] = f"{run['parameters'] or 0:,}"
-            facts["Training"] = f"{run['updates']:,} updates, {run['epochs']:,} epochs, {run['minutes']:,} minutes"
+            facts["Training"] = f"{run['updates']:,} updates, whole epochs: {run['epochs']}, {run['minutes']:,} minutes"
             facts["Memory of the training"] = f"at most {run['peak_memory_mb'] or 0:,} MB"
         names = short_names([each.directory for each in histories])
         curves = draw_runs(dict(zip(names, histories, strict=True)), metric=metric)

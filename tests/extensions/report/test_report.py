@@ -44,6 +44,7 @@ def test_the_page_has_what_a_reviewer_asks(
     text = page.read_text("utf-8")
     for section in ("Scores", "Overlap with", "The system", "Length, case", "Training", "Best sentences", "Worst"):
         assert f">{section}" in text
+    assert "updates, whole epochs: " in text
     assert re.search(r"chrF2\+\+</dt><dd><code>nrefs:1\|bs:1000\|seed:12345", text)
     assert "only 2 sentences" in text
     assert (tiny_model / FILE).read_text("utf-8").strip() in text
