@@ -15,7 +15,7 @@ from pydantic_core import to_jsonable_python
 import nmt.training.resolve  # noqa: F401 # which fills the tables of components
 from nmt.cli.schema import bounds
 from nmt.core.errors import UserError, nearest
-from nmt.recipe.options import ChoiceOf, Options, groups_in
+from nmt.recipe.options import Options, groups_in
 from nmt.recipe.registry import TABLES, choices_of
 from nmt.recipe.schema import Recipe
 
@@ -69,7 +69,8 @@ def _walk(group: type[Options], path: str, prefix: str, component: str = "") -> 
         name, inner = f"{path}{field_name}", groups_in(field.annotation)
         choices = choices_of(field)
         if field.annotation not in inner:  # a group of keys that must be there is no value by itself
-            kinds = [_choice_text(choice, list(TABLES[choice.kind])) for choice in choices]
+            some = ((each.kind, " ".join(TABLES[each.kind]), each.many) for each in choices)
+            kinds = [f"{kind}s, some of {names}" if many else f"{kind}, one of {names}" for kind, names, many in some]
             kind = ", ".join(filter(None, kinds or [_type_name(field.annotation), bounds(field)]))
             default = None if field.is_required() else _on_a_line(field.get_default(call_default_factory=True))
             yield Key(name, kind, default, field.description or "", component)
@@ -80,10 +81,6 @@ def _walk(group: type[Options], path: str, prefix: str, component: str = "") -> 
                 for row, cls in TABLES[choice.kind].items():
                     place, title = (f"{name}.{row}", f"{name}.{row}") if choice.many else (name, f"{name}: {row}")
                     yield from _walk(getattr(cls, "Options", Options), f"{place}.", prefix, title)
-
-
-def _choice_text(choice: ChoiceOf, names: list[str]) -> str:
-    return f"{choice.kind}{'s' if choice.many else ''}, {'some' if choice.many else 'one'} of {' '.join(names)}"
 
 
 def _type_name(annotation: Any) -> str:

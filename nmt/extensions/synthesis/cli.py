@@ -15,7 +15,7 @@ from nmt.cli.translation_options import Precision, Resume
 from nmt.core.console import print_table, progress_bar, quoted, say
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
-from nmt.data.sources import FileText, check_repeatable
+from nmt.data.sources import FileText, check_repeatable, digest
 from nmt.extensions.synthesis.synthesis import PairOptions, Synthesis, record, with_one_sample
 from nmt.extensions.synthesis.teacher import PROMPT, ChatTeacher, TeacherJob, TeacherOptions
 from nmt.recipe.schema import DataOptions, DecodingOptions
@@ -195,7 +195,8 @@ def _synthesize(
         input,
     )
     searched = TranslationOptions(1 if references is None else effective.beam_size, decoding=decoding)
-    job = TranslationJob(translator, partial(record, translator), options=searched).in_processes(input)
+    write = partial(record, translator, digest(effective.model_dump_json(exclude={"batch_size"})))
+    job = TranslationJob(translator, write, options=searched).in_processes(input)
     _write_pairs(job, synthesis, input, output, resume)
 
 

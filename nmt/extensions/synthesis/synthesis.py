@@ -48,13 +48,13 @@ class PairOptions(Options):
     drop_worst: float = Field(0.05, ge=0, lt=1, description="leave out this share of the pairs: the lowest mean log p")
 
 
-def record(translator: Translator, translation: Translation) -> str:
-    """A line of JSON with the source and, for each candidate, its text and its score. A line that was cut has none:
-    its translation is that of its beginning."""
+def record(translator: Translator, settings: str, translation: Translation) -> str:
+    """A line of JSON with the source, for each candidate its text and its score, and the digest of the options of
+    search. A line that was cut has an empty candidate: its translation is that of its beginning."""
     candidates = [[c.text, round(c.log_probability / (len(c.tokens) + 1), 6)] for c in translation.n_best]
     if len(translator.encode_source(translation.source)) > translator.max_pieces:
         candidates = [["", 0.0]]
-    return json_line({"source": translation.source, "candidates": candidates})
+    return json_line({"source": translation.source, "candidates": candidates, "settings": settings})
 
 
 def with_one_sample(translator: Translator, decoding: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Translations of a large language model behind OpenAI's chat API, requested in parallel and resumed by line."""
 
 import asyncio
-import hashlib
 import json
 import math
 import os
@@ -20,6 +19,7 @@ from nmt.alignment.links import json_line
 from nmt.core.errors import UserError, extra, shortened
 from nmt.core.jsonlines import parse_object
 from nmt.core.model_directory import ModelDirectory
+from nmt.data.sources import digest
 from nmt.recipe.options import Options
 from nmt.translation.translator import Translator
 
@@ -144,7 +144,7 @@ class ChatTeacher:
         """Returns a short hash of all inputs on which answers and their scores depend."""
         settings: list[Any] = [self.options.model, self.prompt, self.fields, self.num_samples]
         settings += [ModelDirectory(self.options.reverse).digest()] if self.options.reverse else []
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+        return digest(json.dumps(settings, sort_keys=True))
 
 
 @dataclass(frozen=True)

@@ -189,6 +189,15 @@ def test_wherever_it_was_stopped(
     assert contents(tmp_path / "bt") == contents(whole / "bt")
 
 
+def test_records_of_other_options_are_not_mixed(run_nmt: RunNmt, corpus: Path, tmp_path: Path, whole: Path) -> None:
+    records = (whole / "records").read_bytes().splitlines(keepends=True)
+    (tmp_path / "bt.partial").write_bytes(b"".join(records[:10]))
+    # The translations are the same, so that only the record tells.
+    command = ("backtranslate", MODEL, "-i", corpus / "mono.en", "-o", tmp_path / "bt", *SMALL_WINDOWS, "--resume")
+    refused(run_nmt(*command, "--alpha", 1.5), "comes from another job")
+    run_nmt(*command, "--batch-size", 9, check=True)
+
+
 def test_bad_input_gets_a_message(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
     mono, output = corpus / "mono.en", tmp_path / "out"
     (tmp_path / "empty.en").touch()
