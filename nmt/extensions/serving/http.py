@@ -41,6 +41,8 @@ PART = 64 << 10
 """Bytes of an answer that a client has to take within the time limit; longer answers are sent in parts."""
 SMALL = 100_000
 """Bytes of JSON that are read at once."""
+TYPE = re.compile(r"constrained-str|bool|(?:list|literal)\[.*\]")
+"""A type that Pydantic names in the place of an error, where a field may have several."""
 logger = logging.getLogger("nmt.extensions.serving")
 
 
@@ -139,11 +141,17 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-        is_text = where == "body" and "json" not in request.headers.get("content-type", "")
-        message = "send JSON with the header Content-Type: application/json" if is_text else shortened(first["msg"])
-        return error_response(400, f"Invalid request: {shortened(where)}: {message}")
+        messages = dict[tuple[str, ...], dict[str, None]]()  # by place; those of each type that a field may have
+        for each in error.errors():
+            is_place = each["type"] != "json_invalid"
+            place = tuple(part for part in map(str, each["loc"][1:]) if is_place and not TYPE.fullmatch(part))
+            messages.setdefault(place, {})[shortened(each["msg"])] = None
+        first = next(iter(messages))
+        where = max((place for place in messages if place[: len(first)] == first), key=len)  # in a list, the element
+        is_text = not where and "json" not in request.headers.get("content-type", "")
+        found = " or ".join(messages[where])
+        message = "send JSON with the header Content-Type: application/json" if is_text else found
+        return error_response(400, f"Invalid request: {shortened('.'.join(where) or 'body')}: {message}")
 
 
 def error_response(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:

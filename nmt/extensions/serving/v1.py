@@ -171,17 +171,15 @@ class Job:
         on_partial = None
         if send is not None and not body.glossary:  # which translates some sentences twice
             on_partial = lambda at, text: send("partial", {"index": at, "text": text})  # noqa: E731
-        requests = [Sentence(text, body.prefix, tuple(body.must_contain)) for text in texts]
-        requested = [
-            self._glossary.requested(each, route[0].task.reader.current if route else str) for each in requests
-        ]
+        current = route[0].task.reader.current if route else str
+        sentences = (Sentence(text, body.prefix, tuple(body.must_contain)) for text in texts)
+        requested = [self._glossary.requested(each, current) for each in sentences]
         found = context.translate(route, requested, self._settings(route), on_partial)
         memory = self._service.memories.get(route[-1]) if body.suggest and len(route) == 1 else None
         if memory is not None:
             found = [*map(memory.suggest, found)]
         text = "".join(translated(segments, (translation.text for translation in found)))
-        sentences = [self._sentence(each) for each in found]
-        return {"text": text, "source": public_code(source), **detected, "sentences": sentences}
+        return {"text": text, "source": public_code(source), **detected, "sentences": [*map(self._sentence, found)]}
 
     def _settings(self, route: Sequence[Translator]) -> TranslationOptions:
         body = self._body

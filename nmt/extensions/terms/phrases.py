@@ -83,9 +83,10 @@ class BeamAllocation:
         likeliest_KR = logits_KV.topk(MAX_EOS_RANK).indices.tolist()
         for parent, (offset, likeliest) in enumerate(zip(offset_K.tolist(), likeliest_KR, strict=True)):
             if offset > -inf:
-                following = {likeliest[0], *_next_tokens(histories[parent], phrases)}
-                if self._eos in likeliest:
-                    following.add(self._eos)
+                history = histories[parent]
+                missing = [phrase for phrase in phrases if not _contains(history, phrase)]
+                following = {likeliest[0], *(phrase[_num_begun(history, phrase)] for phrase in missing)}
+                following |= {self._eos}.intersection(likeliest)
                 places |= {(parent, token) for token in following}
         candidates = ((float(logits_KV[p, t]) + float(offset_K[p]), p, t) for p, t in places)
         return sorted((c for c in candidates if c[0] > -inf), reverse=True)
@@ -126,11 +127,6 @@ def num_matched(tokens: Sequence[int], phrases: Sequence[Phrase]) -> int:
         else:
             begun = max(begun, _num_begun(tokens, phrase))
     return whole + begun
-
-
-def _next_tokens(tokens: Sequence[int], phrases: Sequence[Phrase]) -> set[int]:
-    """For each phrase that is not complete the token that continues or begins it."""
-    return {phrase[_num_begun(tokens, phrase)] for phrase in phrases if not _contains(tokens, phrase)}
 
 
 def _contains(tokens: Sequence[int], phrase: Phrase) -> bool:
