@@ -93,8 +93,8 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
     start = recipe.training.finetune_from
     if request.start and (not start or start.resolve() != request.start.resolve()):
         raise UserError(f"{output} wasn't fine-tuned from {request.start}.", "Leave out --from.")
-    if request.texts:
-        say(f"going on with the text in {output / 'text'}")
+    if request.texts or request.keep_all:
+        say(f"going on with the text in {output / 'text'}, whose pairs were chosen when the run began")
     if Path(str(recipe.data.root)).resolve() != root.resolve():
         recipe = moved(recipe, root)
         with directory.writing(), open_output(directory.recipe) as file:

@@ -104,8 +104,8 @@ def test_two_files_and_minutes_give_a_tested_model_whose_recipe_repeats_it(
     assert "training.clip_norm is 7.0, was " in output.err
 
 
-def test_a_run_that_was_stopped_keeps_what_is_expected_of_its_minutes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_was_stopped_keeps_what_is_expected_of_its_minutes_and_its_pairs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "text").mkdir()
     options = {"data.root": str(tmp_path / "text"), "training.max_minutes": 3, "training.expected_score": 30}
@@ -116,6 +116,9 @@ def test_a_run_that_was_stopped_keeps_what_is_expected_of_its_minutes(
     for minutes, expected in ((3, 30), (None, 30), (6, None)):
         autotrain(Request([], minutes), tmp_path, resume=True)
         assert train.call_args.args[0].training.expected_score == expected
+    assert "pairs" not in capsys.readouterr().err
+    autotrain(Request([], keep_all=True), tmp_path, resume=True)
+    assert "whose pairs were chosen when the run began" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("most", "is_told"), [(8, True), (200, False)])

@@ -71,7 +71,7 @@ def mean_weights(paths: Iterable[Path]) -> dict[str, Tensor]:
 def _choose(directory: Path, last: int | None, best: int | None) -> list[Path]:
     """Returns the checkpoints to average, in order."""
     if (last is None) == (best is None):
-        raise UserError("It is not clear what to average.", "Give one of --last N and --best N.")
+        raise UserError("It is not clear what to average.", "Give one of --last N, --best N and --origin SHARE.")
     folder, count = CheckpointFolder(directory), last or best or 0
     if not folder.all():
         raise UserError(f"{directory} holds no checkpoints.", "Name the folder of a training run.")

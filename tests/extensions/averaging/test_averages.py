@@ -179,6 +179,7 @@ def test_new_pieces_are_as_fine_tuned(make_recipe: RecipeMaker, tmp_path: Path) 
     ("arguments", "message"),
     [
         (["--last", "2", "--best", "2", "-o", "x"], "not clear what to average"),
+        (["-o", "x"], "--origin SHARE"),
         (["--origin", "0.5", "--last", "2", "-o", "x"], "--origin averages no checkpoints"),
     ],
 )
