@@ -131,7 +131,8 @@ def text_of(segment: Element) -> str:
 
 
 def _read_csv(data: bytes, source: str, target: str) -> Iterator[Entry]:
-    rows = csv.reader(_csv_lines(decoded(data)), strict=True)
+    text = decoded(data)
+    rows = csv.reader(_csv_lines(text), strict=True, delimiter=max(",;\t", key=text.partition("\n")[0].count))
     header = [_matching(name, (source, target)) or name.lower() for name in next(rows, [])]
     if source not in header or target not in header:
         raise UserError(

@@ -191,8 +191,7 @@ class Job:
         if route:
             route[-1].options(**decoding)  # raises UserError for options that exclude each other
         with_confidence = body.confidence and len(route) == 1 and is_calibrated(route[0])
-        constraints = OutputConstraints(body.forbid)
-        options = TranslationOptions(body.n_best, body.alignment, constraints, decoding=decoding)
+        options = TranslationOptions(body.n_best, body.alignment, OutputConstraints(body.forbid), decoding=decoding)
         return options.changed(check=body.check, with_confidence=with_confidence)
 
     def _sentence(self, translation: Translation) -> dict[str, Any]:

@@ -27,6 +27,12 @@ def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
         read_memory(path, "fr", "en")
 
 
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_csv_of_a_spreadsheet(tmp_path: Path, mark: str) -> None:
+    (tmp_path / "a.csv").write_text(f'de-DE{mark}en\nHund, groß{mark}"dog{mark} large"\n', "utf-8-sig", newline="\r\n")
+    assert read_memory(tmp_path / "a.csv", "de", "en") == [Entry("Hund, groß", f"dog{mark} large")]
+
+
 def test_tmx_of_another_program(tmp_path: Path) -> None:
     path = tmp_path / "other.tmx"
     path.write_text(
