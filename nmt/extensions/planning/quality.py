@@ -121,11 +121,11 @@ class QualityCurve(NamedTuple):
         return end / (1 + e ** (self.rate * (middle - log(max(num_updates, 1)))))
 
 
-MUON = QualityCurve(58.8, 12.7, 1.59, 2.18, 4.66, 0.33, 1.2)
+MUON = QualityCurve(59.0, 12.3, 1.37, 3.17, 4.54, 0.42, 1.17)
 """Fitted to runs of the GRUs that `nmt train TEXTS` chooses (docs/lab-notes/2026-11-27-front-door.md)."""
 UPDATES = {"adam": 0.4, "muon": 1.0}
 """The updates of Muon that one of an optimizer is worth (docs/lab-notes/2026-11-26-muon.md)."""
-ERROR, SPREAD = 5.0, 50.0
+ERROR, SPREAD = 5.5, 50.0
 """How far a result may well be from the estimate, and half of the 95 % interval of a test with one sentence."""
 
 
