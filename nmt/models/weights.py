@@ -101,7 +101,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except FileNotFoundError:
-        raise UserError(f"There is no {path}.", "Wait until training saves it, or continue it by --resume.") from None
+        raise UserError(f"There is no {path}.", "Let training go on (--resume), or copy the whole folder.") from None
     except MemoryError:
         raise UserError(
             f"{path} has {path.stat().st_size:,} bytes, for which memory doesn't suffice.",

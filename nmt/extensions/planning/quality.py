@@ -49,7 +49,7 @@ class TextProfile:
         encoded = _encoded(others[:: max(1, round(len(others) * num_links / MAX_LINKS))], vocabularies)
         lengths = [len(vocabularies.target.encode(text)) for _, text in held_out]
         if not (encoded and sum(lengths)):
-            return cls(1, 1.0, 1.0, 0.0)
+            return cls(max(1, len(others)), 1.0, 1.0, 0.0)
         phrases, references = _phrases(encoded, len(vocabularies.target)), [[target for _, target in held_out]]
 
         def translated(text: str, longest: int) -> str:
