@@ -124,7 +124,7 @@ def _describe(options: type[Options], problem: dict[str, Any], place: str) -> tu
         known = list(group.model_fields)
         remedy = nearest(location[-1].replace("update", "step"), known) if known else "Leave it out: it has no keys."
         if place and not remedy.endswith("?"):  # it may be a key of another component, which this one took the place of
-            remedy += f" All keys of the group are replaced by --set '{place[:-1]}={{type: …}}'."
+            remedy += f" The whole group is replaced, with any type, by --set '{place[:-1]}={{…}}'."
         return f"unknown key {key!r}", remedy
     if problem["type"] == "missing":
         return f"the key {key!r} is missing", f"Add it to the recipe, or give --set {place}{key}=…."

@@ -353,7 +353,7 @@ class Table(Mapping[str, type[T]], Generic[T]):
     def _written_out(self, component: type[T], values: Mapping[str, Any], where: str, **name: str) -> WrittenOut[T]:
         if isinstance(values, WrittenOut):
             return values
-        options = validate(getattr(component, "Options", Options), values, where, in_recipe=True)
+        options = validate(getattr(component, "Options", Options), values, where, in_recipe=not where.startswith("--"))
         inner = {
             key: TABLES[choice_of.kind].written_out(getattr(options, key), f"{where}.{key}")
             for key, field in type(options).model_fields.items()

@@ -15,6 +15,7 @@ from fixture_types import RunNmt
 from refusals import refused
 
 from nmt.core.errors import UserError
+from nmt.extensions.shards.cli import FolderOptions
 from nmt.extensions.shards.executors import RayExecutor
 from nmt.extensions.shards.shards import JOURNAL, Journal, Shard, find_shards, steps
 from nmt.extensions.shards.translate import start_shards
@@ -157,6 +158,13 @@ def test_a_name_that_no_journal_can_hold_is_refused(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"f\xfcr.de")).touch()
     with pytest.raises(UserError, match="is not UTF-8"):
         find_shards([tmp_path], tmp_path.with_name("out"))
+
+
+def test_an_unknown_key_of_an_executor_is_none_of_a_recipe(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(UserError, match="--executor: unknown key 'zzz'") as caught:
+        FolderOptions(executor="ray: {zzz: 1}").open([tmp_path], tmp_path.with_name("out"), 1, "cpu", 1)
+    assert caught.value.remedy == "Choose among address."
 
 
 @pytest.mark.parametrize(
