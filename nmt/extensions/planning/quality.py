@@ -20,9 +20,9 @@ from nmt.autotrain.texts import Pairs, Texts
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.metrics.table import METRICS
 
-NUM_HELD_OUT, MAX_LINKS, MAX_PIECES, LONGEST = 1_000, 4_000_000, 60, 3
-"""Pairs that are translated phrase by phrase; pairs of pieces that the others are read for; pieces of a side of them;
-source pieces of a phrase."""
+NUM_HELD_OUT, MAX_LINKS, MIN_LINKS, MAX_PIECES, LONGEST = 1_000, 4_000_000, 64, 60, 3
+"""Pairs that are translated phrase by phrase; pairs of pieces that the others are read for; those that a short
+pair counts as, because each takes time; pieces of a side of them; source pieces of a phrase."""
 Ids = tuple[int, ...]
 
 
@@ -45,7 +45,7 @@ class TextProfile:
         others, held_out = texts.train + texts.synthetic, texts.test or texts.valid
         held_out = held_out[:: max(1, len(held_out) // NUM_HELD_OUT)]
         some = _encoded(others[:: max(1, len(others) // 1000)], vocabularies)
-        num_links = mean(len(source) * len(target) for source, target in some) if some else 1
+        num_links = max(MIN_LINKS, mean(len(source) * len(target) for source, target in some) if some else 0)
         encoded = _encoded(others[:: max(1, round(len(others) * num_links / MAX_LINKS))], vocabularies)
         lengths = [len(vocabularies.target.encode(text)) for _, text in held_out]
         if not (encoded and sum(lengths)):

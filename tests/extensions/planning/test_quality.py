@@ -16,7 +16,7 @@ from nmt.autotrain.texts import Texts
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.extensions.planning.cli import show_plan
-from nmt.extensions.planning.quality import TextProfile, error_of, expected_chrf
+from nmt.extensions.planning.quality import TextProfile, _phrases, error_of, expected_chrf
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import VocabularyOptions
 
@@ -77,11 +77,22 @@ def test_the_length_is_that_of_the_held_out_target_that_a_piece_is_in() -> None:
     assert profile.length == pytest.approx((1 * 1 + 5 * 5) / 6)
 
 
+def test_of_many_short_pairs_only_some_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each pair takes time, however short it is."""
+    pairs = [("a", "x")] * 600
+    vocabularies = train_vocabularies(VocabularyOptions(type="word", size=300), pairs)
+    monkeypatch.setattr("nmt.extensions.planning.quality.MAX_LINKS", 64 * 20)
+    with patch("nmt.extensions.planning.quality._phrases", wraps=_phrases) as spy:
+        assert TextProfile.read(Texts(pairs, test=pairs), vocabularies).num_pairs == 600
+    assert len(spy.call_args.args[0]) == 20
+
+
 @pytest.mark.parametrize("pairs", [[("a", "b")], [("", "a"), ("a", "")] * 30, [("a b", "c")] * 3])
 @pytest.mark.parametrize("joint", [True, False])
 def test_the_smallest_texts_have_a_profile(pairs: list[tuple[str, str]], joint: bool) -> None:
     vocabularies = train_vocabularies(VocabularyOptions(type="word", joint=joint), [*pairs, ("new", "words here")])
     profile = TextProfile.read(Texts(pairs, valid=pairs), vocabularies)
+    assert profile.num_pairs == len(pairs)
     assert 0 <= expected_chrf(profile, 100) <= 100
 
 
