@@ -259,7 +259,7 @@ def prepare(request: Request, folder: Path) -> Prepared:
         warn("validation is of text that the model has seen: no other pair is short enough and unlike it.")
     for side, language in enumerate(texts.languages or ()):
         for split in ("train", "valid", "test", *(["synthetic"] if texts.synthetic else [])):
-            write_output(folder / f"{split}.{language}", "".join(f"{pair[side]}\n" for pair in getattr(texts, split)))
+            write_output(folder / f"{split}.{language}", (f"{pair[side]}\n" for pair in getattr(texts, split)))
     vocabularies.save(folder)
     say(f"vocabulary: {len(vocabularies.source):,} pieces ({options.type})")
     return Prepared(request, texts, options, encoded, folder.absolute())

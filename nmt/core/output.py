@@ -3,7 +3,7 @@
 import contextlib
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -47,10 +47,10 @@ def open_output(path: Path | str, *inputs: Path | str) -> Iterator[TextIO]:
         yield stream
 
 
-def write_output(path: Path | str, text: str) -> None:
-    """Writes a whole text; see :func:`open_output`."""
+def write_output(path: Path | str, text: str | Iterable[str]) -> None:
+    """Writes a whole text, or its parts one after another; see :func:`open_output`."""
     with open_output(path) as stream:
-        stream.write(text)
+        stream.writelines([text] if isinstance(text, str) else text)
 
 
 @contextlib.contextmanager
