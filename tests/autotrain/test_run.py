@@ -575,7 +575,7 @@ def test_a_run_does_not_write_over_the_text_that_is_given(
         nmt.train(*text, output=tmp_path / "busy", minutes=0.02)
     assert files[0].read_bytes() == text[0].read_bytes()
     (tmp_path / "busy" / "recipe.yaml").touch()
-    with pytest.raises(UserError, match=r"Put its folder .*text back"):
+    with pytest.raises(UserError, match=r"put its folder .*text back"):
         nmt.train(*text, output=tmp_path / "busy", resume=True)
     with pytest.raises(UserError, match="minutes is nan"):
         nmt.train(*text, output=tmp_path / "new", minutes=float("nan"))

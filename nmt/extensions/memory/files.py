@@ -132,7 +132,9 @@ def text_of(segment: Element) -> str:
 
 def _read_csv(data: bytes, source: str, target: str) -> Iterator[Entry]:
     text = decoded(data)
-    rows = csv.reader(_csv_lines(text), strict=True, delimiter=max(",;\t", key=text.partition("\n")[0].count))
+    names = text.partition("\n")[0].replace('"', "").rstrip("\r")
+    marks = (mark for mark in ",;\t" if {source, target} <= {_matching(n, (source, target)) for n in names.split(mark)})
+    rows = csv.reader(_csv_lines(text), strict=True, delimiter=next(marks, ","))
     header = [_matching(name, (source, target)) or name.lower() for name in next(rows, [])]
     if source not in header or target not in header:
         raise UserError(

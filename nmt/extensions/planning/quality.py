@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmt.alignment.word_model import Ids as Array
-from nmt.alignment.word_model import WordModel
+from nmt.alignment.word_model import Ids, WordModel
 from nmt.autotrain.texts import Pairs, Texts
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.metrics.table import METRICS
@@ -23,7 +22,7 @@ from nmt.metrics.table import METRICS
 NUM_HELD_OUT, MAX_LINKS, MIN_LINKS, MAX_PIECES, LONGEST = 1_000, 4_000_000, 64, 60, 3
 """Pairs that are translated phrase by phrase; pairs of pieces that the others are read for; those that a short
 pair counts as, because each takes time; pieces of a side of them; source pieces of a phrase."""
-Ids = tuple[int, ...]
+Phrase = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,14 @@ class TextProfile:
         return cls(len(others), tokens, sum(n * n for n in lengths) / sum(lengths), lexical)
 
 
-def _phrases(pairs: Sequence[tuple[Array, Array]], num_targets: int) -> dict[Ids, Ids]:
+def _phrases(pairs: Sequence[tuple[Ids, Ids]], num_targets: int) -> dict[Phrase, Phrase]:
     """Returns the most frequent translation of each source piece, and of phrases that have one more than once.
 
     The target pieces that the pieces of a phrase explain stand together, and no other piece explains one of them (Koehn
     et al. 2003, "Statistical phrase-based translation", with the links of one direction).
     """
     sources, targets = zip(*pairs, strict=True)
-    model, found = WordModel(sources, targets, num_targets + 1), defaultdict[Ids, Counter[Ids]](Counter)
+    model, found = WordModel(sources, targets, num_targets + 1), defaultdict[Phrase, Counter[Phrase]](Counter)
     for source, target in pairs:
         source_ids, target_ids, places = (source - 1).tolist(), (target - 1).tolist(), model.explaining(source, target)
         for first in range(1, len(source_ids) + 1):
@@ -87,7 +86,7 @@ def _phrases(pairs: Sequence[tuple[Array, Array]], num_targets: int) -> dict[Ids
     return {phrase: translation for phrase, translation, count in best if len(phrase) == 1 or count > 1}
 
 
-def _encoded(pairs: Pairs, vocabularies: Vocabularies) -> list[tuple[Array, Array]]:
+def _encoded(pairs: Pairs, vocabularies: Vocabularies) -> list[tuple[Ids, Ids]]:
     """Returns the first pieces of both sides of the pairs that have some, from 1: 0 is the empty word."""
     sides = vocabularies.source, vocabularies.target
     encoded = [[side.encode(text)[:MAX_PIECES] for side, text in zip(sides, pair, strict=True)] for pair in pairs]

@@ -31,6 +31,8 @@ def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
 def test_csv_of_a_spreadsheet(tmp_path: Path, mark: str) -> None:
     (tmp_path / "a.csv").write_text(f'de-DE{mark}en\nHund, groß{mark}"dog{mark} large"\n', "utf-8-sig", newline="\r\n")
     assert read_memory(tmp_path / "a.csv", "de", "en") == [Entry("Hund, groß", f"dog{mark} large")]
+    (tmp_path / "b.csv").write_text('de,en,"note; or; more;"\nHund,dog,none\n', "utf-8")
+    assert read_memory(tmp_path / "b.csv", "de", "en") == [Entry("Hund", "dog", "")]
 
 
 def test_tmx_of_another_program(tmp_path: Path) -> None:
