@@ -14,7 +14,7 @@ from nmt.core.console import print_table, quoted, say, warn
 from nmt.core.errors import UserError
 from nmt.core.files import remove_folder
 from nmt.core.model_directory import ModelDirectory
-from nmt.core.output import open_output, write_output
+from nmt.core.output import write_output
 from nmt.evaluation.scores import score_corpus
 from nmt.metrics.table import Score
 from nmt.plotting.curves import draw_runs
@@ -97,8 +97,8 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
         say(f"going on with the text in {output / 'text'}, whose pairs were chosen when the run began")
     if Path(str(recipe.data.root)).resolve() != root.resolve():
         recipe = moved(recipe, root)
-        with directory.writing(), open_output(directory.recipe) as file:
-            file.write(recipe.to_yaml())
+        with directory.writing():
+            write_output(directory.recipe, recipe.to_yaml())
         say(f"the run was moved: its text is in {root}")
     newest = next(map(read_state, reversed(CheckpointFolder(output).all())), {})
     if minutes is not None and minutes != (recipe.training.max_minutes or newest.get("max_minutes")):  # it may be over
@@ -156,7 +156,7 @@ def report(output: Path, texts: Texts, before: Sequence[dict[str, Score]], gener
     pairs = texts.test or texts.valid
     model = load(output)
     translations, scores = _scores(model, texts)
-    write_output(output / f"test.translated.{texts.languages[1]}", "".join(f"{text}\n" for text in translations))
+    write_output(output / f"test.translated.{texts.languages[1]}", (f"{text}\n" for text in translations))
     for at in range(0, len(pairs), max(1, len(pairs) // NUM_SHOWN))[:NUM_SHOWN]:
         say(f"\nsource:      {pairs[at][0]}\ntranslation: {translations[at]}\nreference:   {pairs[at][1]}")
     _print_scores(f"{len(pairs):,} {'held-out' if texts.test else 'validation'} sentences", scores, before[:1])

@@ -48,7 +48,7 @@ def quickstart(output: Path, overrides: Mapping[str, Any] = {}) -> dict[str, Any
     before = time.perf_counter()
     translations = [t.text for t in translator.translate(pair.source for pair in test)]
     speed = len(test) / (time.perf_counter() - before)
-    write_output(output / "test.translated.de", "".join(line + "\n" for line in translations))
+    write_output(output / "test.translated.de", (line + "\n" for line in translations))
     scores = score_corpus(translations, [[pair.target for pair in test]])
     # Forced decoding of the true translations, whose alignments are known.
     tokens = ((" ".join(pair.source_tokens), " ".join(pair.target_tokens)) for pair in test)
@@ -87,7 +87,7 @@ def _write_corpus(folder: Path, corpus: dict[str, list[AlignedPair]]) -> None:
     columns["test.tok.de"] = [" ".join(pair.target_tokens) for pair in test]
     columns["test.links"] = [format_pharaoh(pair.links) for pair in test]
     for name, lines in columns.items():
-        write_output(folder / name, "".join(line + "\n" for line in lines))
+        write_output(folder / name, (line + "\n" for line in lines))
 
 
 def _plot(folder: Path, alignments: Sequence[WordAlignment], pairs: Sequence[AlignedPair]) -> None:

@@ -91,7 +91,7 @@ def _drop_lines_after(path: Path, start: events.Started, of_validation: str) -> 
     lines = _lines_of(path)
     kept = [line for line in lines if _is_before(line, start, of_validation)]
     if kept != lines:
-        write_output(path, "".join(kept))
+        write_output(path, kept)
 
 
 def _is_before(line: str, start: events.Started, of_validation: str) -> bool:
@@ -143,7 +143,7 @@ def observation_file(directory: ModelDirectory, name: str) -> Sink:
                 while len(lines) > MAX_OBSERVATIONS:
                     steps = [parse_object(line)["step"] for line in lines]
                     del lines[min(range(1, len(lines) - 1), key=lambda i: steps[i + 1] - steps[i - 1])]
-                write_output(path, "".join(lines))
+                write_output(path, lines)
 
     return write
 

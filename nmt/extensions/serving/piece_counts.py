@@ -69,7 +69,7 @@ def save_counts(path: Path, sides: Sequence[Counts]) -> None:
     """
     length = max(map(len, sides))
     columns = [np.pad(counts, (0, length - len(counts))) for counts in sides]
-    write_output(path, "".join(f"{source}\t{target}\n" for source, target in zip(*columns, strict=True)))
+    write_output(path, (f"{source}\t{target}\n" for source, target in zip(*columns, strict=True)))
 
 
 def load_models(path: Path, vocabularies: Vocabularies) -> tuple[PieceModel, PieceModel]:
