@@ -96,19 +96,13 @@ class ExportedModel:
                 results += self.search([source], options)
                 continue
             ends = iter(self.score(cut) if cut else ())  # EOS counts as in nmt; CTranslate2 leaves it out there
-            hypotheses = [
-                self._hypothesis(
-                    ids, sum(next(ends)) if len(ids) >= limit else score * (skipped + len(ids) + 1) ** alpha, options
-                )
-                for ids, score in zip(targets, of_sentence.scores, strict=True)
-            ]
+            hypotheses = list[Hypothesis]()
+            for ids, mean in zip(targets, of_sentence.scores, strict=True):
+                log_p = sum(next(ends)) if len(ids) >= limit else mean * (skipped + len(ids) + 1) ** alpha
+                score = length_normalised(options, torch.tensor(log_p), len(ids) + 1)
+                hypotheses.append(Hypothesis(ids, float(score), log_p))
             results.append(sorted(hypotheses, key=lambda each: -each.score))
         return results
-
-    @staticmethod
-    def _hypothesis(ids: list[int], log_probability: float, options: DecodingOptions) -> Hypothesis:
-        score = length_normalised(options, torch.tensor(log_probability), len(ids) + 1)
-        return Hypothesis(ids, float(score), log_probability)
 
     def score(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[list[float]]:
         target = self._vocabularies.target
