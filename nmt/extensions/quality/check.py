@@ -124,10 +124,9 @@ def word_problems(alignment: WordAlignment, source: str, lexicon: Lexicon | None
     if uncovered and not alignment.turns:
         found["uncovered"] = uncovered
     pairs = zip([*alignment.target, END], alignment.margins, strict=True)
-    if unlikely := [word for word, margin in pairs if margin < LEAST_MARGIN]:
-        known = {word for word in source.split() if any(letter.isdecimal() for letter in word)}
-        if unsupported := [word for word in unlikely if word not in known]:
-            found["unsupported"] = unsupported
+    known = {word for word in source.split() if any(letter.isdecimal() for letter in word)}
+    if unsupported := [word for word, margin in pairs if margin < LEAST_MARGIN and word not in known]:
+        found["unsupported"] = unsupported
     return found
 
 
@@ -196,9 +195,7 @@ def _foreign_letters(source: str, translation: str) -> str:
     # Code that is kept says nothing of a script.
     words = [word for word in _WORD.findall(translation) if word not in known]
     letters = [letter for word in words for letter in word if letter.isalpha()]
-    counts = Counter[str]()
-    for letter, count in Counter(letters).items():
-        counts[script(letter)] += count
+    counts = Counter(map(script, letters))
     expected = {script(letter) for letter in set(source) if letter.isalpha()}
     expected.update(name for name, count in counts.items() if count > MAX_FOREIGN * len(letters))
     if expected.issuperset(counts):

@@ -73,14 +73,14 @@ class SearchTrace:
         _, num_steps, k, log_p, margin = self._best.pop(number, (-inf, 0, 0, 0.0, nan))
         if isnan(margin):
             return None
-        ids, log_ps, margins, weights = list[int](), [log_p], [margin], [_attention(steps[num_steps], k)]
-        for step in reversed(steps[:num_steps]):
-            (parent_BK, token_BK, log_p_BK, margin_BK, _), b = step
+        (*_, weights_BKS), b = steps[num_steps]
+        ids, log_ps, margins, weights = list[int](), [log_p], [margin], [weights_BKS[b, k]]
+        for (parent_BK, token_BK, log_p_BK, margin_BK, weights_BKS), b in reversed(steps[:num_steps]):
             ids.append(int(token_BK[b, k]))
             log_ps.append(log_p_BK[b, k])
             margins.append(margin_BK[b, k])
             k = parent_BK[b, k]
-            weights.append(_attention(step, k))
+            weights.append(weights_BKS[b, k])
         logs = np.diff(np.array(log_ps[::-1], np.float32), prepend=np.float32(0))
         figures = logs, np.array(margins[::-1], np.float32), np.stack(weights[::-1])[None]
         log_p_T, margin_T, weights_HTS = map(torch.from_numpy, figures)
@@ -102,10 +102,3 @@ def trace_of(
     if any(differences):
         return None
     return SearchTrace(translator.vocabularies.target.eos, translator.aligner.heads.heads)
-
-
-def _attention(step: tuple[Arrays, int], k: int) -> npt.NDArray[np.float32]:
-    """Returns the attention of a hypothesis before a step. [S]"""
-    (*_, weights_BKS), b = step
-    attention_S: npt.NDArray[np.float32] = weights_BKS[b, k]
-    return attention_S
