@@ -53,9 +53,11 @@ def attribute(
         UserError: the model has no embeddings of its source tokens, or, for value zeroing, no attention that is a mean
             of values under one softmax.
     """
+    nodes, weights = np.polynomial.legendre.leggauss(NUM_NODES)  # from -1 to 1
+    quadrature = list(zip(((nodes + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))
     methods: dict[AttributionMethod, Callable[[Seq2Seq, Vocabularies, Ids, Ids], Tensor]] = {
         "input_x_gradient": partial(_integrated_gradients, nodes=[(1.0, 1.0)]),
-        "integrated_gradients": partial(_integrated_gradients, nodes=_gauss_legendre(NUM_NODES)),
+        "integrated_gradients": partial(_integrated_gradients, nodes=quadrature),
         "value_zeroing": _value_zeroing,
         "leave_one_out": _leave_one_out,
     }
@@ -69,12 +71,6 @@ def attribution_shares(
     attention. Negative attributions become 0; a token without positive attributions has a row of zeros."""
     positive_TS = attribute(model, vocabularies, source, target, method).clamp(min=0)
     return positive_TS / positive_TS.sum(1, keepdim=True).clamp(min=torch.finfo(positive_TS.dtype).tiny)
-
-
-def _gauss_legendre(count: int) -> list[tuple[float, float]]:
-    """Returns nodes and weights of the quadrature from 0 to 1."""
-    nodes, weights = np.polynomial.legendre.leggauss(count)
-    return list(zip(((nodes + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))
 
 
 def _integrated_gradients(
