@@ -1,7 +1,7 @@
 """``nmt verify``: whether the way of computing changes a model's answers, on the user's own model and text."""
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,18 +46,17 @@ class Check:
 
 
 def verify(
-    model_dir: Path, sources: Iterable[str], targets: Iterable[str] | None = None, device: str = "auto"
+    model_dir: Path, lines: Sequence[str], targets: Sequence[str] | None = None, device: str = "auto"
 ) -> Iterator[Check]:
     """Run the checks one by one; the exact ones come first.
 
     Args:
         model_dir: a folder that ``nmt train`` wrote.
-        sources: lines to translate, none of them empty.
+        lines: to translate, none of them empty.
         targets: translations for forced decoding; the model's own if left out.
         device: of all checks but the export, which runs on the CPU.
     """
     translator = load(model_dir, device)
-    lines = list(sources)
     if not lines:
         raise UserError("There is nothing to translate.", "Name a file with sentences.")
     expected = translator.translate(lines)
@@ -66,7 +65,7 @@ def verify(
     order = random.Random(1).sample(range(len(lines)), len(lines))
     shuffled = dict(zip(order, translator.translate([lines[i] for i in order]), strict=True))
     yield _compared("another order", True, expected, [shuffled[i] for i in range(len(lines))])
-    yield from _forced(translator, lines, None if targets is None else list(targets))
+    yield from _forced(translator, lines, targets)
     bf16 = Translator(translator.model, translator.vocabularies, translator.recipe, "bf16")
     yield _compared("bfloat16", False, expected, bf16.translate(lines))
     yield from _exported(translator, lines)
