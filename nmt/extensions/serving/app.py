@@ -82,7 +82,6 @@ def make_server(service: Service, host: str, port: int, proxies: str = "") -> uv
     It logs no requests, because their addresses can contain text, nor their errors, because a client could fill the
     log with them.
     """
-    grace = int(service.limits.time_limit) + 5
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     protocol = type("Protocol", (BoundedProtocol,), {"read_seconds": service.limits.time_limit})
     config = uvicorn.Config(
@@ -96,7 +95,7 @@ def make_server(service: Service, host: str, port: int, proxies: str = "") -> uv
         ws="none",
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies,
-        timeout_graceful_shutdown=grace,
+        timeout_graceful_shutdown=int(service.limits.time_limit) + 5,
     )
     return uvicorn.Server(config)
 

@@ -125,6 +125,5 @@ class Detector:
             likelihood = np.logaddexp.reduce([model.log_probability(text) for model in self._pieces[code]])
             per_model = (likelihood - log(len(self._pieces[code]))) / length  # py3langid divides by this length, too
             scores[code] = PIECE_WEIGHT * per_model + IDENTIFIER_WEIGHT * log(max(probability, 1e-300))
-        best = max(scores.values())
-        weights = {code: exp(score - best) for code, score in scores.items()}
-        return {code: weight / sum(weights.values()) for code, weight in weights.items()}
+        total = np.logaddexp.reduce(list(scores.values()))
+        return {code: exp(score - total) for code, score in scores.items()}
