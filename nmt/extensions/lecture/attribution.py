@@ -44,10 +44,7 @@ def attribute(
 
     Args:
         model: in eval mode.
-        vocabularies: those of the model.
-        source: ids without EOS.
-        target: ids of the translation, without EOS.
-        method: of attribution.
+        source, target: ids of a sentence and of its translation, without EOS.
 
     Raises:
         UserError: the model has no embeddings of its source tokens, or, for value zeroing, no attention that is a mean

@@ -159,14 +159,8 @@ class IntervenedModel:
     def replace_weights(
         self, first: int, module: nn.Module, arguments: tuple[Any, ...], output: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, Tensor] | None:
-        """Hook of an attention: returns its output with replaced weights; None where they stay.
-
-        Args:
-            first: index of the module's first head.
-            module: the attention.
-            arguments: query and keys with values, or query and memory.
-            output: of the module.
-        """
+        """Hook of an attention, whose first head has the index ``first``: returns its output with replaced weights;
+        None where they stay. Arguments are those of :func:`attended`."""
         is_multihead = isinstance(module, MultiHeadAttention)
         weights_BHQS = output[1] if is_multihead else output[1][:, None]
         own, changed_BHQS = range(first, first + weights_BHQS.shape[1]), None
@@ -196,11 +190,7 @@ class IntervenedModel:
 def _replacement(change: Intervention, weights_HQS: Tensor, head: int, position: int) -> Tensor | None:
     """Returns the weights [..., S] that an intervention sets in a sentence; None where it leaves them.
 
-    Args:
-        change: the intervention.
-        weights_HQS: those of the model.
-        head: the head to copy (index into H), which may be in another layer.
-        position: of the target token.
+    ``head`` is the one to copy (index into H), which may be in another layer; ``position`` is that of the target token.
     """
     weights_S = weights_HQS.new_zeros(weights_HQS.shape[2])
     linked: Sequence[int] = range(len(weights_S))
@@ -230,7 +220,6 @@ def force_stepwise(
     Args:
         model: if it is under interventions, one for each pair.
         pairs: ids of sources and targets, without EOS.
-        vocabularies: those of the model.
         count: tokens of the highest probabilities at each step that are returned.
 
     Returns:

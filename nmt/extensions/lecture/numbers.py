@@ -75,8 +75,7 @@ def attention_numbers(calls: Sequence[Call], head: Head, weights_TS: Tensor) -> 
 
     Args:
         calls: of the decoder.
-        head: of the decoder.
-        weights_TS: its weights, by which a call that computes something else is recognised.
+        weights_TS: of the head, by which a call that computes something else is recognised.
     """
     # Self-attention gives no weights.
     attended = [

@@ -281,9 +281,7 @@ class SentenceViewer:
         continues them.
 
         Args:
-            source: ids of the source.
-            ids: those of the translation.
-            changes: the interventions.
+            ids: those of the given translation.
             count: tokens of the highest probabilities that are given for each step.
 
         Returns:

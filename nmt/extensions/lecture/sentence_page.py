@@ -28,7 +28,6 @@ def render_page(
     """Returns the page.
 
     Args:
-        title: heading.
         viewers: a model each, the first of which is shown first.
         lines: source sentences, each with its number for messages.
         golds: reference and word links of each sentence, where there are any.

@@ -105,8 +105,6 @@ def word_problems(alignment: WordAlignment, source: str, lexicon: Lexicon | None
 
     Args:
         alignment: of source and translation, with margins.
-        source: the source sentence.
-        lexicon: of the model directory.
 
     Returns:
         Under ``uncovered`` source words that no target word translates, and under ``unsupported`` target words in whose
