@@ -24,7 +24,6 @@ def robustness(
         translator: searches by the options of its recipe.
         pairs: source and reference.
         metrics: names of ``METRICS``.
-        seed: of the changes.
 
     Raises:
         UserError: the model doesn't translate sentences.

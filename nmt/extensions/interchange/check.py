@@ -170,10 +170,7 @@ def random_lines(translator: Translator, num_lines: int) -> list[str]:
 def left_out(options: DecodingOptions, carried: Mapping[str, Sequence[Any]], program: str) -> list[str]:
     """Returns a message about the decoding options that a program has no counterpart for; none if it has all.
 
-    Args:
-        options: of the recipe.
-        carried: for some options, the values that the program has a counterpart for. It has all values of the others.
-        program: its name.
+    ``carried`` has the values of some options that the program has a counterpart for. It has all values of the others.
     """
     names = [name for name, values in carried.items() if getattr(options, name) not in values]
     if not names:

@@ -69,7 +69,6 @@ def check_exportable(
     """Checks that a program can have a counterpart of a model.
 
     Args:
-        translator: of the model.
         claim: which models the program has, for the message.
         networks: encoders that it has, and the decoders that it has with each.
 

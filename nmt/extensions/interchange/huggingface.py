@@ -127,7 +127,6 @@ class TransformersModel:
     """An :class:`Exported` folder that :func:`export_huggingface` wrote, run by transformers on the CPU.
 
     Args:
-        directory: the folder.
         translator: of the original, for its special ids and sizes of batches.
     """
 

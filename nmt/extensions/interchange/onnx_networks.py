@@ -79,7 +79,6 @@ def best_continuations(
         log_p_BKV: log-probabilities of the next token.
         score_BK: log-probabilities of the hypotheses.
         at_limit_B: whether EOS is the only continuation.
-        eos: its id.
         never: ids that no translation contains.
 
     Returns:

@@ -222,13 +222,7 @@ def search_arguments(translator: Translator) -> dict[str, Any]:
 
 
 def usage(translator: Translator, directory: Path, decoding: Mapping[str, Any]) -> str:
-    """Returns Python code that translates with an exported folder.
-
-    Args:
-        translator: of the original.
-        directory: the folder.
-        decoding: arguments of ``translate_batch``.
-    """
+    """Returns Python code that translates with an exported folder; ``decoding``: arguments of ``translate_batch``."""
     names = ("source.spm", "vocabulary.source.model", "vocabulary.model")
     source = next(path for name in names if (path := directory / name).exists())
     target = directory / source.name.replace("source", "target")

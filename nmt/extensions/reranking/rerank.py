@@ -153,8 +153,6 @@ def reverse_scores(
     Args:
         forward: the model that translates.
         backward: a model of the other direction, which may be the same one if tags choose the language.
-        sources: sentences.
-        translations: a translation of each.
 
     Raises:
         UserError: the model has more than two tags, and it isn't known which one to use.

@@ -50,8 +50,6 @@ def learn_vectors(files: Sequence[Path], output: Path, options: Word2VecOptions)
 
     Args:
         files: text, a sentence on each line, plain or compressed; each is read ``epochs`` + 1 times.
-        output: file to write.
-        options: of the learning.
 
     Returns:
         The number of words.

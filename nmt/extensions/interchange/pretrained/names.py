@@ -53,12 +53,7 @@ class Counterpart:
         return tensor[0] if self.is_bias and tensor.dim() == 2 else tensor[self.offset :]
 
     def write(self, parameter: Tensor, order_D: Tensor | None) -> dict[str, Tensor]:
-        """Returns the tensors of a parameter.
-
-        Args:
-            parameter: of nmt.
-            order_D: the new order of the dimensions of the residual stream; None keeps the order.
-        """
+        """Returns the tensors of a parameter, with the dimensions of the residual stream in another order, if any."""
         tensor = parameter.detach().float().cpu()
         if order_D is not None and self.width_dim is not None:
             tensor = tensor.index_select(self.width_dim, order_D)

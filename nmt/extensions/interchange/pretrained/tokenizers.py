@@ -46,10 +46,8 @@ def read_tokenizer(directory: Path, config: Config, source: str | None, target: 
     """Reads the tokenizer of a downloaded model.
 
     Args:
-        directory: the folder.
         config: the content of ``config.json``.
-        source: the source language; None: that of the tokenizer.
-        target: the target language.
+        source, target: the languages; None: that of the tokenizer.
 
     Raises:
         UserError: a file is missing or damaged, the tokenizer doesn't fit the weights, or a language is unknown.

@@ -53,9 +53,6 @@ class PretrainedVocabulary(Vocabulary):
 
     Text is divided by a sentencepiece model. The ids of the pieces come from a table, in which a piece can be missing:
     it is UNK. Special symbols in a text are text.
-
-    Args:
-        table: the pieces, the special ids and the sentencepiece model.
     """
 
     suffix = ".json"

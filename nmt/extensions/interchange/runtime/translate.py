@@ -152,7 +152,6 @@ def load(folder: Path | str, num_threads: int = 0) -> "Model":
     """Returns the model of a folder that ``nmt export --to onnx`` wrote.
 
     Args:
-        folder: the folder.
         num_threads: threads of onnxruntime; 0 for one on each core.
 
     Raises:
