@@ -131,10 +131,8 @@ def _longer(newest: Mapping[str, Any], recipe: Recipe, minutes: float) -> Recipe
 
 
 def _scores(model: Translator, texts: Texts) -> tuple[list[str], dict[str, Score]]:
-    """Translates the test set, or the validation set without one; returns translations and scores, none of no text."""
+    """Translates the test set, or the validation set without one; returns translations and scores."""
     pairs: Pairs = texts.test or texts.valid
-    if not pairs:
-        return [], {}
     translations = [t.text for t in model.translate([source for source, _ in pairs])]
     resamples = NUM_RESAMPLES if len(pairs) > 1 else 0
     return translations, score_corpus(translations, [[target for _, target in pairs]], num_resamples=resamples)
@@ -143,7 +141,7 @@ def _scores(model: Translator, texts: Texts) -> tuple[list[str], dict[str, Score
 def _scores_before(start: Path, texts: Texts, former: Texts) -> list[dict[str, Score]]:
     """Returns the scores of a model to fine-tune, on the text to come and on its former text."""
     model = load(start)
-    return [_scores(model, given)[1] for given in (texts, former)]
+    return [_scores(model, given)[1] for given in (texts, former) if given.test or given.valid]
 
 
 def report(output: Path, texts: Texts, before: Sequence[dict[str, Score]], general: Texts) -> None:
