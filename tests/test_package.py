@@ -105,7 +105,7 @@ LIMITS = {
     "translation": 1_703,
     "plotting": 892,
     "evaluation": 153,
-    "autotrain": 1_001,
+    "autotrain": 991,
     "api": 168,
     "quickstart": 204,
     "cli": 1_801,

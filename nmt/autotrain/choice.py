@@ -47,10 +47,6 @@ class Model:
         return round(self.least * (max(1, SMALL_EPOCH / epoch) ** 2 if other.kind == "recurrent" else 1))
 
 
-LARGEST = Model("transformer", 256, 12_000, 0.9)
-RECURRENT = Model("recurrent", 128), Model("recurrent", 256, 2_000, 2.6), LARGEST
-TRANSFORMERS = Model("transformer", 64, worth=0.1), Model("transformer", 128, 1_200, 0.3), LARGEST
-"""The models that are chosen from, smallest first, and those in their place where a Transformer is wanted."""
 SMALL_EPOCH = 250
 """Updates of an epoch below which a larger model takes longer to overtake a recurrent one."""
 BATCH_TOKENS = 2048
@@ -62,8 +58,6 @@ DROPOUT = {5: 0.0, 15: 0.1, 25: 0.2}
 """Dropout for a run of up to this number of epochs; 0.3 for a longer one."""
 FALLING = {"type": "cosine", "stable_fraction": 0.5}
 """The schedule of a run that has minutes, without its warm-up."""
-ENOUGH_EPOCHS = 30
-"""Epochs after which more bring little."""
 NUM_VALIDATIONS, VALIDATION_UPDATES, VALIDATION_SHARE = (2, 8), 15, 0.1
 """Limits of the validations of a run, updates that take as long as one, and the share of a short run that they take."""
 TRIAL_UPDATES, FIRST_UPDATES, TRIAL_SECONDS = 10, 2, 4.0

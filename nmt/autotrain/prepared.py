@@ -9,17 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nmt.autotrain.choice import (
-    ENOUGH_EPOCHS,
-    RECURRENT,
-    TRANSFORMERS,
-    Encoded,
-    Model,
-    learn_vocabulary,
-    measure_speed,
-    model_options,
-    training_options,
-)
+from nmt.autotrain.choice import Encoded, Model, learn_vocabulary, measure_speed, model_options, training_options
 from nmt.autotrain.held_out import SIZES, hold_out, key_of, near_copies, sizes_of
 from nmt.autotrain.texts import Pairs, Texts, languages_of, line_pairs, read_texts
 from nmt.core.console import progress_bar, say, warn
@@ -38,8 +28,14 @@ from nmt.training.resolve import resolve
 from nmt.training.run import with_training
 from nmt.translation.languages import name_of
 
+LARGEST = Model("transformer", 256, 12_000, 0.9)
+RECURRENT = Model("recurrent", 128), Model("recurrent", 256, 2_000, 2.6), LARGEST
+TRANSFORMERS = Model("transformer", 64, worth=0.1), Model("transformer", 128, 1_200, 0.3), LARGEST
+"""The models that are chosen from, smallest first, and those in their place where a Transformer is wanted."""
 LONG_MINUTES = 80.0
 """Minutes for which a width is chosen where none are given."""
+ENOUGH_EPOCHS = 30
+"""Epochs after which more bring little."""
 END_SHARE, END_SECONDS = 0.02, 6.0
 """Share of the minutes, and seconds beside (fewer for a run of less than two minutes), that are left for the last
 validation and the test."""

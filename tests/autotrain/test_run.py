@@ -15,16 +15,8 @@ from fixture_types import RunNmt, TrainTiny
 from refusals import refused
 
 import nmt
-from nmt.autotrain.choice import (
-    RECURRENT,
-    TRANSFORMERS,
-    Encoded,
-    Model,
-    learn_vocabulary,
-    num_validations,
-    training_options,
-)
-from nmt.autotrain.prepared import Request, moved, prepare
+from nmt.autotrain.choice import Encoded, Model, learn_vocabulary, num_validations, training_options
+from nmt.autotrain.prepared import RECURRENT, TRANSFORMERS, Request, moved, prepare
 from nmt.autotrain.run import autotrain, report
 from nmt.autotrain.texts import Texts, line_pairs
 from nmt.core.errors import UserError

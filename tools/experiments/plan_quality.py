@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nmt.autotrain.choice import RECURRENT, TRANSFORMERS, Model
-from nmt.autotrain.prepared import text_of
+from nmt.autotrain.choice import Model
+from nmt.autotrain.prepared import RECURRENT, TRANSFORMERS, text_of
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import read_lines
 from nmt.data.vocabulary.files import Vocabularies
