@@ -45,7 +45,12 @@ def split_sentences(text: str, language: str = "en") -> list[Segment]:
         if number % 2 or not has_letters(line):
             segments.append(Segment(line, False))
             continue
-        sentences = segment(language, line)
+        sentences = [""]
+        for part in segment(language, line):
+            edge = sentences[-1][-1:] + part[:1]
+            if edge[:1].isspace() or not edge.isascii():  # other marks than those of a name, such as ASP.NET
+                sentences.append("")
+            sentences[-1] += part
         # The guarantee of the library; without it white space could be lost.
         for sentence in sentences if "".join(sentences) == line else [line]:
             bare = sentence.strip()

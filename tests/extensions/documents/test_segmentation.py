@@ -25,6 +25,12 @@ def test_sentences_end_at_marks_and_lines() -> None:
     assert sentences_of("Das war z.B. am 3. Mai. Danach nicht.", "de") == ["Das war z.B. am 3. Mai.", "Danach nicht."]
 
 
+def test_a_mark_inside_a_name_or_code_ends_no_sentence() -> None:
+    text = "It is an ASP.NET server, see :class:`~a.b.Server` and ``'?'``. It runs."
+    assert sentences_of(text) == [text.removesuffix(" It runs."), "It runs."]
+    assert sentences_of("你好!我是ASP.NET。再见?好。", "zh") == ["你好!", "我是ASP.NET。", "再见?", "好。"]
+
+
 def test_what_has_no_letters_is_no_sentence() -> None:
     assert sentences_of("🙂 !!\n\n---\n \t") == []
 
