@@ -93,7 +93,7 @@ def train(
         output: the model directory, which is made if it doesn't exist. None for runs/NAME, by the recipe or the text.
         minutes: with text, for everything; None to train until more time brings nothing.
         start: with text, a model directory to fine-tune.
-        keep_all: with text, whether pairs stay that can't be translations.
+        keep_all: with text, whether all lines are trained on as they are.
         overrides: recipe keys and their values, such as ``{"training.max_epochs": 3}``.
         resume: continue from the last checkpoint in ``output``; with a recipe, begin where there is none.
         pairs: (source, target) sentences to train on, in place of the text that the recipe names.

@@ -60,7 +60,7 @@ class Request:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """Recipe keys and their values, which take the place of those that are chosen."""
     keep_all: bool = False
-    """Whether pairs that are no translations stay."""
+    """Whether lines stay as they are: none is dropped, and their sentences are no further pairs."""
     start: Path | None = None
     """A model directory to fine-tune."""
     begun: float = field(default_factory=time.monotonic)
@@ -146,7 +146,7 @@ class Prepared:
             "vocabulary": self.vocabulary.model_dump(mode="json") | {"path": str(self.folder)},
             "model": model_options(model, self.encoded.dropout(num_updates), self.vocabulary.joint),
             "training": training_options(model, num_updates, request.minutes),
-            "decoding": {"length_penalty": "word_reward", "alpha": 0.7},
+            "decoding": {"length_penalty": "word_reward", "alpha": 0.7, "split_sentences": True},
         }  # fmt: skip
         if self.texts.synthetic:
             # Whole paths: a file of the same name in the current folder would be preferred.
@@ -327,6 +327,11 @@ def _hold_out(texts: Texts, request: Request) -> None:
         few = f"{len(texts.train):,} pairs are few: expect a model that translates similar sentences and no others"
         how = "" if texts.synthetic or request.start else ", perhaps by `nmt backtranslate`, or fine-tune by --from"
         warn(f"{few}. Add text of any kind in these languages{how}.")
+    for further in () if request.start or request.keep_all else hooks("text_divided"):
+        # A sentence of a line may be like one that is held out.
+        texts.train += (more := _unlike(texts.valid + texts.test, further(texts)))
+        if more:
+            say(f"added {len(more):,} pairs of sentences from lines that have several (--keep-all adds none)")
 
 
 def _compare(pairs: Pairs, texts: Texts, request: Request, vocabularies: Vocabularies) -> None:

@@ -158,8 +158,6 @@ def report(output: Path, texts: Texts, before: Sequence[dict[str, Score]], gener
     for at in range(0, len(pairs), max(1, len(pairs) // NUM_SHOWN))[:NUM_SHOWN]:
         say(f"\nsource:      {pairs[at][0]}\ntranslation: {translations[at]}\nreference:   {pairs[at][1]}")
     _print_scores(f"{len(pairs):,} {'held-out' if texts.test else 'validation'} sentences", scores, before[:1])
-    if any(len(model.encode_source(source)) > model.recipe.data.max_length for source, _ in pairs):
-        warn("some of these lines are longer than all that were trained on: see nmt translate --split-sentences.")
     if general.test:
         after = _scores(model, general)[1]
         _print_scores("the test of the model that was fine-tuned", after, before[1:])

@@ -28,7 +28,7 @@ OF_DECODING = {
     **dict.fromkeys(("length_penalty", "alpha", "max_length", "max_length_ratio", "max_length_extra"), LENGTH),
     **dict.fromkeys(("temperature", "top_k", "top_p", "seed"), SAMPLING),
     **dict.fromkeys(("batch_size", "shortlist"), MACHINE),
-    "restore_case": CONTENT,
+    **dict.fromkeys(("restore_case", "split_sentences"), CONTENT),
 }
 """Groups of the fields of :class:`nmt.recipe.schema.DecodingOptions` that are not about search."""
 

@@ -64,9 +64,7 @@ def train(
     start: Annotated[
         Path | None, typer.Option("--from", metavar="MODEL_DIR", help="With text: trained model to fine-tune.")
     ] = None,
-    keep_all: Annotated[
-        bool, typer.Option("--keep-all", help="With text: keep pairs that can't be translations.")
-    ] = False,
+    keep_all: Annotated[bool, typer.Option("--keep-all", help="With text: train on all lines as they are.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="With text: show the choices and, without --from, the quality to expect.")
     ] = False,

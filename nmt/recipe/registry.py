@@ -30,25 +30,10 @@ GROUP = "nmt.components"
 """The group of entry points that declare components; those of one kind have the group ``nmt.components.KIND``."""
 
 KINDS = (
-    "attention",
-    "cell",
-    "decoder",
-    "encoder",
-    "engine",
-    "examination",
-    "input format",
-    "length penalty",
-    "logits processor",
-    "metric",
-    "observer",
-    "optimizer",
-    "schedule",
-    "task",
-    "text source",
-    "training technique",
-    "translate options",
-    "vocabulary",
-)
+    "attention", "cell", "decoder", "encoder", "engine", "examination", "input format", "length penalty",
+    "logits processor", "metric", "observer", "optimizer", "schedule", "task", "text source", "training technique",
+    "translate options", "vocabulary",
+)  # fmt: skip
 """The kinds of the toolkit's tables, which are imported where they are used. Extensions declare theirs by entry points
 of the group ``nmt.kinds``, whose names are kinds."""
 

@@ -340,6 +340,11 @@ class DecodingOptions(Options):
         description="translate lines in capitals and titles as ordinary text, and write their translation as they are; "
         "validation reads them as they are",
     )
+    split_sentences: bool = Field(
+        False,
+        description="translate each sentence of a line by itself, and one that is too long for the model in parts, so "
+        "that none is dropped or cut, unless several candidates are wanted; validation reads whole lines",
+    )
     batch_size: int = Field(64, ge=1, le=100_000, description="sentences translated at once")
 
     @model_validator(mode="after")

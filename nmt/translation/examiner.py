@@ -39,8 +39,7 @@ class Examiner:
         steps = [each.start(model, translations) for each in requested]
         needs_all = any(each.needs_attention for each in requested)
         if not (model.has_attention or needs_all):
-            for translation in translations:
-                yield _with_fields(translation, steps, None)
+            yield from (_with_fields(translation, steps, None) for translation in translations)
             return
         with_links = bool(self.options.with_alignment)
         with_punctuation = self.options.with_alignment == "punctuation"

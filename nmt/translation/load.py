@@ -45,10 +45,8 @@ def load(
         its, own, another = read_model(other, where)
         if (name := task_of(its).name) != (wanted := task_of(recipe).name):
             raise UserError(f"The task of {other} is {name}, and that of {model_dir} is {wanted}.", "Leave it out.")
-        if not vocabularies.source.tags and (its.data.target, its.data.source) == (
-            recipe.data.source,
-            recipe.data.target,
-        ):
+        is_reverse = (its.data.target, its.data.source) == (recipe.data.source, recipe.data.target)
+        if is_reverse and not vocabularies.source.tags:
             raise UserError(
                 f"{other} translates in the other direction than {model_dir}.", "Name models of one direction."
             )

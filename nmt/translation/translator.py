@@ -10,7 +10,7 @@ from nmt.core.errors import UserError, shortened
 from nmt.core.text import in_windows
 from nmt.data.words import split_pairs
 from nmt.decoding.processors import LogitsProcessor
-from nmt.recipe.registry import provided
+from nmt.recipe.registry import hooks, provided
 from nmt.translation.loaded import WINDOW, LoadedModel
 from nmt.translation.options import DEFAULTS, TranslationOptions
 from nmt.translation.request import Request
@@ -87,7 +87,9 @@ class Translator(LoadedModel):
             raise UserError(f"{shortened(repr(lines))} is no text.", "Give a text, or an iterable of texts.")
         options = options.changed(**changes) if changes else options
         decoding = self.options(**options.decoding)
-        translate, number = WindowTranslation(self, options, decoding, processors), first_line
+        number, translate = first_line, WindowTranslation(self, options, decoding, processors)
+        for divided in hooks("lines_divided") if decoding.split_sentences and options.n_best == 1 else ():
+            translate = divided(self, translate)
         for window in in_windows([lines] if isinstance(lines, str) else lines, WINDOW * decoding.batch_size):
             requests = [Request(line) if isinstance(line, str) else line for line in window]
             for line, request in enumerate(requests, start=number):

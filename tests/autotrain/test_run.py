@@ -11,13 +11,13 @@ from typing import Any
 from unittest.mock import Mock, patch
 
 import pytest
-from fixture_types import RunNmt, TrainTiny
+from fixture_types import RunNmt
 from refusals import refused
 
 import nmt
 from nmt.autotrain.choice import Encoded, Model, learn_vocabulary, num_validations, training_options
 from nmt.autotrain.prepared import RECURRENT, TRANSFORMERS, Request, moved, prepare
-from nmt.autotrain.run import autotrain, report
+from nmt.autotrain.run import autotrain
 from nmt.autotrain.texts import Texts, line_pairs
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
@@ -111,17 +111,6 @@ def test_a_run_that_was_stopped_keeps_what_is_expected_of_its_minutes_and_its_pa
     assert "pairs" not in capsys.readouterr().err
     autotrain(Request([], keep_all=True), tmp_path, resume=True)
     assert "whose pairs were chosen when the run began" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("most", "is_told"), [(8, True), (200, False)])
-def test_lines_longer_than_those_of_training_name_the_option_that_divides_them(
-    most: int, is_told: bool, train_tiny: TrainTiny, capsys: pytest.CaptureFixture[str]
-) -> None:
-    model = train_tiny("training.max_steps=1", f"data.max_length={most}")
-    sentence = "Der Hund schläft im Garten. "
-    capsys.readouterr()
-    report(model, Texts(test=[(3 * sentence, "x"), (sentence, "x")], languages=("de", "en")), [], Texts())
-    assert ("--split-sentences" in capsys.readouterr().err) == is_told
 
 
 def test_a_run_of_a_recipe_is_resumed_by_its_recipe(tmp_path: Path) -> None:
@@ -445,6 +434,28 @@ def test_pairs_that_are_no_translations_are_kept_on_request(text: tuple[Path, Pa
         for texts in [prepare(Request(files, 1.0, keep_all=keep_all), tmp_path / str(keep_all)).texts]
     ]
     assert numbers == [300, 301]
+
+
+@pytest.mark.parametrize(("keep_all", "tuned"), [(False, False), (True, False), (False, True)])
+def test_pairs_that_extensions_find_are_trained_on_and_none_is_like_a_held_out_one(
+    keep_all: bool, tuned: bool, text: tuple[Path, Path], tmp_path: Path, tiny_model: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    more = ("a sentence of a line", "ein Satz einer Zeile")
+
+    def found(texts: Texts) -> list[tuple[str, str]]:
+        return [more, *((source.upper(), "x") for source, _ in texts.valid + texts.test)]
+
+    monkeypatch.setattr("nmt.autotrain.prepared.hooks", lambda name: [found] if name == "text_divided" else [])
+    own = [*zip(*map(read_lines, text), strict=True)]
+    request = Request(text, 1.0, keep_all=keep_all, start=tiny_model if tuned else None)
+    texts = prepare(request, tmp_path / "text").texts
+    expected = () if keep_all or tuned else (more,)
+    assert sorted(texts.train + texts.valid + texts.test) == sorted((*own, *expected))
+    assert more not in texts.valid + texts.test
+    assert ("added 1 pairs of sentences" in capsys.readouterr().err) == bool(expected)
+    written = line_pairs(*(tmp_path / "text" / f"train.{language}" for language in ("en", "de")))
+    assert [*written] == texts.train
 
 
 @pytest.mark.extension("corpora")

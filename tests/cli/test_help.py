@@ -37,6 +37,7 @@ def test_a_section_of_a_help_page_has_few_options_and_no_default_none(name: str)
     assert not any("None" in meaning for _, meaning in shown)
     assert {flags for flags, _ in shown if "--no-" in flags} <= {
         "--restore-case / --no-restore-case",  # the recipe may say yes
+        "--split-sentences / --no-split-sentences",
         "--lexicon / --no-lexicon",
     }
 

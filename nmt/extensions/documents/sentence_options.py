@@ -1,15 +1,12 @@
-"""The option of ``nmt translate`` for lines with several sentences."""
+"""Lines with several sentences, which are translated sentence by sentence."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from nmt.cli.help import CONTENT
 from nmt.cli.translation_options import AddedOptions, TranslateOptions
-from nmt.core.errors import UserError, extra
+from nmt.core.errors import UserError
 
 if TYPE_CHECKING:
     from nmt.translation.job import Search, TranslationJob
@@ -21,37 +18,57 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SentenceOptions(AddedOptions):
-    """See the help."""
-
-    split_sentences: Annotated[
-        bool,
-        typer.Option(
-            help="Translate each sentence of a line by itself, and a sentence that is too long for the model in parts, "
-            "so that none is dropped or cut; their translations are joined to a line.",
-            rich_help_panel=CONTENT,
-        ),
-    ] = False
+    """Checks ``--split-sentences``, and divides lines before other steps, such as a memory of sentences."""
 
     def refuse(self, options: TranslateOptions, input: str) -> None:
-        if self.split_sentences and options.n_best > 1:
+        if options.decoding.get("split_sentences") and options.n_best > 1:
             raise UserError(
                 "--split-sentences joins the translations of several sentences, which have no --n-best.",
                 "Leave out one of them.",
             )
 
     def attached(self, job: "TranslationJob", options: TranslateOptions) -> "TranslationJob":
-        if not self.split_sentences:
-            return job
-        task = job.translator.task
-        if task.has_labels or task.reader.has_turns:
+        if options.decoding.get("split_sentences") and not _reads_sentences(job.translator):
             raise UserError("--split-sentences is for models that translate single sentences.", "Leave it out.")
-        with extra("documents"):
-            import sentencex  # noqa: F401 - to refuse before any line is translated
-        return replace(job, stages=(*job.stages, by_sentences), can_fork=not job.stages, counts_lines=False)
+        if not job.stages or not job.translator.options(**job.options.decoding).split_sentences:
+            return job
+        stages = (*job.stages, by_sentences)
+        return replace(job, options=job.options.changed(split_sentences=False), stages=stages, counts_lines=False)
+
+
+def _reads_sentences(translator: "Translator") -> bool:
+    return not (translator.task.has_labels or translator.task.reader.has_turns)
+
+
+def divided(
+    translator: "Translator", search: "Callable[..., Iterator[Translation]]"
+) -> "Callable[..., Iterator[Translation]]":
+    """Returns a search of lines that translates their sentences by another search."""
+
+    def translated(
+        requests: "Sequence[Request]", numbers: Sequence[int], on_progress: Callable[[int], None]
+    ) -> "Iterator[Translation]":
+        def found(parts: "Sequence[Request]") -> "Iterable[Translation]":
+            num_done = 0
+
+            def in_lines(num_parts: int) -> None:
+                nonlocal num_done
+                before, num_done = num_done, num_done + num_parts
+                on_progress(num_done * len(requests) // len(parts) - before * len(requests) // len(parts))
+
+            return search(parts, range(numbers[0], numbers[0] + len(parts)), in_lines)
+
+        return iter(by_sentences(requests, search=found, translator=translator))
+
+    return translated if _reads_sentences(translator) else search
 
 
 def by_sentences(
-    requests: "Sequence[Request]", *, search: "Search", translator: "Translator", options: "TranslationOptions"
+    requests: "Sequence[Request]",
+    *,
+    search: "Search",
+    translator: "Translator",
+    options: "TranslationOptions | None" = None,
 ) -> "Iterable[Translation]":
     """Translates the sentences of requests, and joins their translations."""
     from nmt.extensions.documents.parts import joined

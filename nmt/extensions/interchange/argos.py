@@ -28,6 +28,7 @@ DECODING = {"beam_size": 4, "length_penalty": 0.2}
 """Arguments of ``translate_batch`` in Argos Translate, whatever the package is."""
 CARRIED: dict[str, tuple[Any, ...]] = {
     **run.CARRIED, **WHOLE, "beam_size": (4,), "length_penalty": ("average",), "alpha": (0.2,), "max_length": (None,),
+    "split_sentences": (False, True),
 }  # fmt: skip
 """Values of decoding options with which Argos Translate searches."""
 

@@ -26,7 +26,7 @@ TOLERANCE = 1e-3
 """Tolerance of a token's log-probability in float32."""
 PLAIN: dict[str, tuple[Any, ...]] = {
     "search": ("beam",), "beam_groups": (1,), "coverage_penalty": (0.0,), "prune": (None,), "mbr": ("none",),
-    "logits_processors": ({},), "restore_case": (False,),
+    "logits_processors": ({},), "restore_case": (False,), "split_sentences": (False,),
 }  # fmt: skip
 """Values of decoding options that mean a plain beam search, which every runtime has."""
 WHOLE: dict[str, tuple[Any, ...]] = {"shortlist": (None,)}
@@ -103,7 +103,10 @@ def _compared(
     encoded = [translator.encode_source(line)[:limit] for line in chosen]
     probes = [(ids, translator.encode_target(line)[:limit]) for ids, line in zip(encoded, chosen, strict=True) if ids]
     _scores(translator, probes[:10])  # before a search, which numbers that are not finite would lead astray
-    original, id_of = translator.translate(chosen), {vocabulary.token(i): i for i in range(len(vocabulary))}
+    original, id_of = (
+        translator.translate(chosen, split_sentences=False),
+        {vocabulary.token(i): i for i in range(len(vocabulary))},
+    )
     found = iter(exported.translate([ids for ids in encoded if ids]))
     texts = [vocabulary.decode(next(found)) if ids else "" for ids in encoded]
     num_equal = sum(ours.text.split() == text.split() for ours, text in zip(original, texts, strict=True))

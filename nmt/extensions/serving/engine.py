@@ -248,7 +248,7 @@ class Engine:
             translations = list(
                 translator.stream(
                     [item.request for item in items],
-                    settings.changed(batch_size=len(items)),
+                    settings.changed(batch_size=len(items), split_sentences=False),
                     processors=[watch] if is_watched else [],
                 )
             )

@@ -25,7 +25,7 @@ ODF = " ".join(
 @pytest.fixture(scope="session", autouse=True)
 def _packages() -> None:
     """Skips the tests where a package of the extra is missing."""
-    for name in ("sentencex", "lxml", "polib", "markdown_it"):
+    for name in ("lxml", "polib", "markdown_it"):
         pytest.importorskip(name)
 
 

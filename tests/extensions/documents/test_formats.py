@@ -534,7 +534,6 @@ def test_any_text_is_a_document(name: str) -> None:
         ("lxml", "a.xlf", b"<xliff/>"),
         ("polib", "a.po", b'msgid "a"'),
         ("markdown_it", "a.md", b"a"),
-        ("sentencex", "a.txt", b"a"),
     ],
 )
 def test_a_missing_package_is_named_with_its_extra(

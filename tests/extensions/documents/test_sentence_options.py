@@ -1,12 +1,15 @@
 """Lines of several sentences, translated sentence by sentence: ``nmt translate --split-sentences``."""
 
 import json
+import shutil
 from pathlib import Path
 
+import pytest
 from fixture_types import RunNmt
 from refusals import refused
 
 from nmt.extensions.documents.sentence_options import SentenceOptions, sentence_requests
+from nmt.recipe.load import load_recipe
 from nmt.translation.load import load
 from nmt.translation.request import Request
 
@@ -38,11 +41,39 @@ def test_files_are_translated_by_processes_and_progress_counts_lines(tiny_model:
 
     source = tmp_path / "test.de"
     source.write_text("\n".join(LINES), "utf-8")
-    options = TranslateOptions(tiny_model, added=(SentenceOptions(split_sentences=True),))
+    options = TranslateOptions(tiny_model, added=(SentenceOptions(),), decoding={"split_sentences": True})
     job = options.job("cpu").in_processes(str(source), 2)
     assert job.num_processes == 2
     counted: list[int] = []
     assert len([*job.run(LINES, on_progress=counted.append)]) == sum(counted) == len(LINES)
+
+
+def test_the_recipe_decides_unless_an_option_does(tiny_model: Path, tmp_path: Path, run_nmt: RunNmt) -> None:
+    copied = tmp_path / "model"
+    shutil.copytree(tiny_model, copied)
+    own = load_recipe(copied / "recipe.yaml", {"decoding.split_sentences": True})
+    (copied / "recipe.yaml").write_text(own.to_yaml(), "utf-8")
+    model, plain = load(copied, "cpu"), load(tiny_model, "cpu")
+    counted: list[int] = []
+    found = [each.text for each in model.stream(LINES[:2], on_progress=counted.append)]
+    assert found == EXPECTED[:2]
+    assert sum(counted) == 2
+    whole = [each.text for each in plain.translate(LINES[:2])]
+    assert whole[0] != found[0]
+    assert [each.text for each in model.translate(LINES[:2], split_sentences=False)] == whole
+    assert [each.text for each in model.translate(LINES[:2], n_best=2)] == whole, "candidates are of whole lines"
+    assert run_nmt("translate", copied, stdin=LINES[0]).stdout == f"{EXPECTED[0]}\n"
+    assert run_nmt("translate", copied, "--no-split-sentences", stdin=LINES[0]).stdout == f"{whole[0]}\n"
+
+
+@pytest.mark.extension("memory")
+def test_sentences_are_looked_up_in_a_memory(tiny_model: Path, tmp_path: Path, run_nmt: RunNmt) -> None:
+    copied = tmp_path / "model"
+    shutil.copytree(tiny_model, copied)
+    (tmp_path / "entries.csv").write_text(f"de,en\n{CAT},A cat drinks.\n", "utf-8")
+    run_nmt("memory", copied, "--import", tmp_path / "entries.csv")
+    done = run_nmt("translate", copied, "--memory", "--split-sentences", stdin=f"{CAT} {CAT}")
+    assert done.stdout == "A cat drinks. A cat drinks.\n"
 
 
 def test_constraints_and_long_sentences(tiny_model: Path) -> None:

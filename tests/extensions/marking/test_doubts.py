@@ -14,7 +14,6 @@ from fixture_types import RunNmt
 from libreoffice import FILE, SPACES, office
 from refusals import refused
 
-pytest.importorskip("sentencex")
 pytest.importorskip("lxml")
 
 from backwards import translate

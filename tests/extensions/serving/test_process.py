@@ -7,8 +7,6 @@ from unittest.mock import Mock
 
 import pytest
 
-pytest.importorskip("sentencex")
-
 from nmt.core.errors import UserError
 from nmt.extensions.serving import process
 from nmt.extensions.serving.process import DocumentProcess, DocumentProcesses
