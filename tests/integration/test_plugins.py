@@ -184,6 +184,12 @@ def test_a_model_needs_the_module_that_it_was_trained_with(
     done = run_nmt("translate", "model", "--plugin", module, stdin="Der Hund schläft.\n")
     assert (done.returncode, done.stdout.count("\n")) == (0, 1)
 
+    # docs/tutorials/new-component.md: a package that has the module takes its place.
+    [row], real = plugins._added, plugins._installed
+    monkeypatch.setattr(plugins, "_added", [])
+    monkeypatch.setattr(plugins, "_installed", lambda kind: real(kind) if kind else (*real(kind), row))
+    assert run_nmt("translate", "model", stdin="Der Hund schläft.\n").returncode == 0
+
 
 def test_translating_needs_no_plugin_for_the_metric_that_selected_the_model(
     run_nmt: RunNmt, module: str, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
