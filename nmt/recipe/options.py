@@ -132,7 +132,7 @@ def _describe(options: type[Options], problem: dict[str, Any], place: str) -> tu
         return problem["msg"].removeprefix("Value error, "), "Change one of these options."
     field = group.model_fields.get(location[-1]) if location else None
     about = f" ({field.description})" if field is not None and field.description else ""
-    message = "this must be a group of keys" if problem["type"] == "model_type" else problem["msg"]
+    message = "this must be a group of keys" if problem["type"] in ("model_type", "dict_type") else problem["msg"]
     return (
         f"{key!r} is {shortened(repr(problem['input']))}: {message[0].lower()}{message[1:]}{about}",
         f"Correct {key!r}.",

@@ -70,8 +70,9 @@ def _components(values: Mapping[str, Any], problems: Problems) -> dict[str, Any]
     for where, table in tables.items():
         written[where] = {}
         for name, options in given.items() if isinstance(given := _value_at(values, where), Mapping) else ():
-            with problems:
-                written[where] |= table.written_out_many({str(name): options}, where)
+            with problems:  # a value in place of options is a problem of the recipe
+                if isinstance(options, Mapping):
+                    written[where] |= table.written_out_many({str(name): options}, where)
     return written
 
 

@@ -76,6 +76,7 @@ def test_a_missing_recipe_suggests_the_nearest() -> None:
         ("training.learning_rate=nan", ["mine.yaml: 'training.learning_rate' is 'nan'"]),
         ("data.source=[de]", ["mine.yaml: 'data.source' is ['de']", "valid string", "source language"]),
         ("training=5", ["mine.yaml: 'training' is 5", "group of keys"]),
+        ("training.techniques.subword_sampling=1", ["subword_sampling' is 1: this must be a group of keys\nCorrect"]),
         ("vocabulary.byte_fallback=7", ["'vocabulary.byte_fallback' is 7", "boolean", "unknown characters as bytes"]),
         ("vocabulary.type=unigramm", ["vocabulary.type: there is no vocabulary 'unigramm'", "Did you mean 'unigram'?"]),
         ("decoding.length_penalty=averag", ["decoding.length_penalty: there is no length penalty 'averag'"]),
