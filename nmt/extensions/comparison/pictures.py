@@ -8,7 +8,7 @@ import numpy as np
 from nmt.core.errors import UserError
 from nmt.evaluation.scores import TestSet, check_lengths
 from nmt.extensions.comparison.compare import LENGTHS, scores_by_length
-from nmt.metrics.table import directed_name
+from nmt.metrics.table import METRICS, directed_name
 from nmt.plotting.curves import draw_legend
 from nmt.plotting.matrix import MAX_WORDS, draw_directions, write_numbers
 from nmt.plotting.style import (
@@ -68,7 +68,7 @@ def draw_lengths(rows: Sequence[Mapping[str, Any]], metric: str, measured_by: st
         axes.set_xticks(range(len(rows)), [f"{row['label']}\n({row['sentences']:,})" for row in rows])
         axes.set(xlabel=f"words of the {measured_by} (sentences)", ylabel=directed_name(metric))
         axes.set_ylim(bottom=min(0.0, axes.dataLim.y0))
-        axes.set_title(note, loc="right", fontsize=scaled(6), color=FAINT_INK)
+        axes.set_title("" if note == METRICS[metric].name else note, loc="right", fontsize=scaled(6), color=FAINT_INK)
         draw_legend(figure)
     return figure
 

@@ -75,7 +75,7 @@ class Argos(ExportTarget):
         kind, description = translator.recipe.model.decoder["type"], translator.recipe.description
         readme = f"""# {metadata["from_name"]} to {metadata["to_name"]}
 
-A {kind} trained by nmt {__version__}: {description}.
+A {kind}, exported by nmt {__version__}{description and f": {description}"}.
 """
         with TemporaryDirectory() as scratch:
             model = Path(scratch) / "model"

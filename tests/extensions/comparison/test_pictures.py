@@ -16,6 +16,7 @@ def test_scores_by_length_are_those_of_each_bucket() -> None:
     scores = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
     assert scores == {"good": [100, 100, 100], "bad": [100, 0, 0]}
     assert [text.get_text() for text in picture.legends[0].get_texts()] == [*scores]
+    assert axes.get_title(loc="right") == "", "the signature would be the name, which the axis has"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1\n(1)", "2\n(1)", "3+\n(1)"], "no text is empty"
     assert axes.lines[0].get_markersize() > axes.lines[1].get_markersize(), "both are seen where they are equal"
     ticks = nmt.plot_lengths({"good": ["", "a"]}, ["", "a"], metric="accuracy", limits=(1, 2)).axes[0].get_xticklabels()

@@ -256,11 +256,15 @@ def test_argos_translate_is_compared_with_the_limit_of_the_recipe_and_the_limit_
     trained: Path, lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     limited = with_decoding(load(trained, "cpu"), max_length=4)
+    limited = limited.replaced(recipe=limited.recipe.model_copy(update={"description": ""}))
     compared, left_out = Argos().write(limited, tmp_path / "de-en.argosmodel", None, lines)
     found = re.search(r"(\d+) of 100 translations", compared)
     assert found
     assert int(found[1]) >= 80
     assert "max_length: 4" in left_out
+    with zipfile.ZipFile(tmp_path / "de-en.argosmodel") as package:
+        about = package.read("translate-de_en-1_0/README.md").decode()
+    assert re.search(r"\n\nA transformer, exported by nmt \d[^ :]*\.\n$", about), "the recipe has no description"
     assert "their bytes" not in capsys.readouterr().err
     monkeypatch.setattr(type(limited.vocabularies.target), "token", lambda self, index: "<0x41>")
     with pytest.raises(UserError, match="exists already"):
