@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from nmt.core.compression import uncompressed
 from nmt.core.console import Bar, progress_bar, say, warn
-from nmt.core.errors import UserError
+from nmt.core.errors import Problems, UserError
 from nmt.core.files import explained, lock_file, remove_unfinished, sha256, sync
 from nmt.core.jsonlines import parse_object
 from nmt.extensions.shards.workers import Executor, Handle, JobFactory, Step, WorkerLostError
@@ -221,12 +221,13 @@ def run(
         UserError: of a shard, or a shard has cost several workers. Finished shards remain.
     """
     with contextlib.closing(executor), contextlib.ExitStack() as stack:
-        sizes = dict[Shard, int]()
+        sizes, problems = dict[Shard, int](), Problems()
         for each in shards:
             try:
                 sizes[each] = num_lines(each)
             except UserError as error:
-                raise _explained(each, error) from None
+                problems.add(_explained(each, error))
+        problems.raise_if_any(str(shards[0].inputs[0].parent))
         journal = stack.enter_context(Journal.open(output, settings))
         todo = {shard: sizes[shard] for shard in journal.left(shards, output)}
         done = f", of which {len(shards) - len(todo):,} are done" if len(todo) < len(shards) else ""
@@ -280,7 +281,7 @@ def steps(shards: Sequence[Shard], executor: Executor, make: JobFactory) -> Iter
                     busy[executor.start_worker(make, worker.number)] = None
                     continue
                 if kind == "error":
-                    raise _explained(shard, value)
+                    raise RuntimeError(f"in a worker:\n{value}") if isinstance(value, str) else _explained(shard, value)
                 yield shard, (kind, value)
                 if kind in ("ready", "done"):
                     if todo:
@@ -294,10 +295,8 @@ def steps(shards: Sequence[Shard], executor: Executor, make: JobFactory) -> Iter
             worker.stop()
 
 
-def _explained(shard: Shard | None, error: UserError | str) -> Exception:
+def _explained(shard: Shard | None, error: UserError) -> UserError:
     """The error of a worker, which names the shard."""
-    if not isinstance(error, UserError):
-        return RuntimeError(f"in a worker:\n{error}")
     if shard is None or any(str(path) in error.message for path in shard.inputs):
         return error
     return UserError(f"{shard.name}: {error.message}", error.remedy)

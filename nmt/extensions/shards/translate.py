@@ -32,12 +32,12 @@ class ShardOptions(FolderOptions, AddedOptions):
         from nmt.translation.inputs import format_of
 
         found, executor = self.open([Path(input)], Path(output), workers, device, CORES)
-        formats = {shard.name: format_of(shard.inputs[0], options.input_format) for shard in found}
-        for shard in found:
-            formats[shard.name].check(shard.inputs[0], options)
 
         def num_lines(shard: "Shard") -> int:
-            return formats[shard.name].num_lines(shard.inputs[0], options.input_format)
+            [path] = shard.inputs
+            kind = format_of(path, options.input_format)
+            kind.check(path, options)
+            return kind.num_lines(path, options.input_format)
 
         make = partial(start_shards, options.job, device, input_format=options.input_format)
         shards.run(found, Path(output), _settings(options), executor, make, "translating", num_lines)
@@ -59,8 +59,7 @@ def _settings(options: TranslateOptions) -> dict[str, Any]:
     }  # fmt: skip
     for added in options.added:
         settings |= {} if isinstance(added, ShardOptions) else added.changes()
-    for name in ("decoding", "added"):
-        del settings[name]
+    del settings["decoding"], settings["added"]
     return settings
 
 
@@ -87,22 +86,20 @@ def nth_device(name: str, number: int) -> str:
 
 def _translate_shard(job: "TranslationJob", input_format: str | None, shard: "Shard") -> "Iterator[Step]":
     """Translates a shard, or what a lost worker has left of it."""
+    from nmt.core.text import in_windows
     from nmt.jobs.run import run
     from nmt.metrics.degenerate import DegenerateCount
     from nmt.translation.inputs import format_of
 
     [path] = shard.inputs
     work = format_of(path, input_format).open(job, path, shard.output, input_format)
-    unreported, num_done = 0, work.output.num_lines
+    num_done = work.output.num_lines
     degenerate = DegenerateCount(num_before=num_done)
     yield "before", num_done
-    for translation in run(work.job, work.lines, work.output, resume=num_done > 0):
-        degenerate.add(translation.text, translation.source)
-        unreported += 1
-        if unreported == NUM_REPORTED:
-            yield "lines", unreported
-            unreported = 0
+    for part in in_windows(run(work.job, work.lines, work.output, resume=num_done > 0), NUM_REPORTED):
+        for translation in part:
+            degenerate.add(translation.text, translation.source)
+        yield "lines", len(part)
     if degenerate.is_serious and job.reports_degenerate:
         warn(f"{degenerate.summary()}.")
-    yield "lines", unreported
     yield "done", None

@@ -198,6 +198,19 @@ def test_what_cannot_be_done_is_explained_and_nothing_is_written(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_all_files_that_cannot_be_translated_are_named_at_once(
+    run_nmt: RunNmt, tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mixed").mkdir()
+    for name in ("a.pdf", "b.txt", "c.xls"):
+        (tmp_path / "mixed" / name).write_text("a\n")
+    done = run_nmt("translate", tiny_model, "-i", tmp_path / "mixed", "-o", tmp_path / "out")
+    assert done.returncode == 2
+    assert "mixed has 2 problems:\n1. " in done.stderr
+    assert all(f"{name} is a document of a kind" in done.stderr for name in ("a.pdf", "c.xls"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_ray_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r'pip install "nmt\[ray\]"'):
