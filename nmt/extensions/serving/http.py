@@ -81,6 +81,9 @@ class RequestMiddleware:
             await self._app(scope, self._limited(scope, receive), send_with_headers)
         except ClientDisconnect:
             pass
+        except asyncio.CancelledError:  # the server stops, and uvicorn would answer with text
+            if not status:
+                await error_response(503, "The server stops: try again later")(scope, receive, send_with_headers)
         except Exception as error:
             log_failure(error)
             if not status:
@@ -149,9 +152,8 @@ def add_error_handlers(app: FastAPI) -> None:
         first = next(iter(messages))
         where = max((place for place in messages if place[: len(first)] == first), key=len)  # in a list, the element
         is_text = not where and "json" not in request.headers.get("content-type", "")
-        found = " or ".join(messages[where])
-        message = "send JSON with the header Content-Type: application/json" if is_text else found
-        return error_response(400, f"Invalid request: {shortened('.'.join(where) or 'body')}: {message}")
+        told = "send JSON with the header Content-Type: application/json" if is_text else " or ".join(messages[where])
+        return error_response(400, f"Invalid request: {shortened('.'.join(where) or 'body')}: {told}")
 
 
 def error_response(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -161,8 +163,7 @@ def error_response(status: int, text: str, headers: Mapping[str, str] | None = N
 
 def log_failure(error: BaseException) -> None:
     """Log where an unexpected error was raised, but not its message, which may quote the text of a user."""
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("%s\n%s", type(error).__name__, frames)
+    logger.error("%s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
 
 
 def without_surrogates(text: str) -> str:

@@ -48,6 +48,9 @@ class DocumentProcess:
         )
         self.is_reusable = False
 
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
     def end(self) -> None:
         """End the process at once, whatever it does; a call of another thread then raises UserError."""
         self._process.kill()
@@ -113,6 +116,7 @@ class DocumentProcesses:
     def process(self) -> Iterator[DocumentProcess]:
         """Lends a process to one user at a time."""
         with self._lock:
+            self._idle = [each for each in self._idle if each.runs()]  # the system may have killed one for its memory
             process = self._idle.pop() if self._idle else DocumentProcess()
         try:
             yield process
@@ -127,8 +131,7 @@ class DocumentProcesses:
     def close(self) -> None:
         """Ends the processes that are not in use, and the others when they are given back."""
         with self._lock:
-            self._is_closed, idle = True, self._idle
-            self._idle = []
+            self._is_closed, idle, self._idle = True, self._idle, []
         for process in idle:
             process.close()
 

@@ -63,6 +63,14 @@ def test_a_process_that_is_ended_is_an_error(processes: DocumentProcesses) -> No
     assert lent not in processes._idle
 
 
+def test_an_idle_process_that_the_system_has_killed_is_not_used_again(processes: DocumentProcesses) -> None:
+    for _ in range(2):
+        with processes.process() as lent:
+            assert lent.translate("a.txt", b"a", shout, "en", "de") == b"A"
+        lent.end()
+        lent._process.wait()
+
+
 @pytest.mark.quick("*SECONDS*")
 @pytest.mark.posix
 @pytest.mark.parametrize("limit", ["MAX_SECONDS = 1", "MAX_MEMORY = 50 << 20"])
