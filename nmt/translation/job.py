@@ -111,8 +111,7 @@ class TranslationJob:
         )
         requests = [self.read(line, number) for number, line in enumerate(window, start=first_line)]
         if self.glossary is not None:
-            current = self.translator.task.reader.current
-            requests = [self.glossary.requested(request, current) for request in requests]
+            requests = [self.glossary.requested(each, self.translator.task.reader.current) for each in requests]
         for stage in self.stages:
             search = partial(stage, search=search, translator=self.translator, options=self.options)
         yield from search(requests)

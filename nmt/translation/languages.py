@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmt.core.compression import uncompressed
 from nmt.core.errors import UserError
+from nmt.core.files import explained
 
 if TYPE_CHECKING:
     from nmt.recipe.schema import DataOptions
@@ -49,4 +50,5 @@ def language_identifier() -> Any:
     """Returns the identifier of py3langid (Lui & Baldwin 2012)."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    with explained("A temporary file", "Free some space, or point the environment variable TMPDIR at another folder."):
+        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

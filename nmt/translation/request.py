@@ -108,8 +108,7 @@ class OutputConstraints:
 
     def processors(self, vocabularies: Vocabularies) -> list[LogitsProcessor]:
         """The logits processors that keep search from the forbidden phrases, as far as tokens can tell."""
-        options = ForbidPhrases.Options(phrases=list(self.forbid))
-        return [ForbidPhrases(options, vocabularies)] if self.forbid else []
+        return [ForbidPhrases(ForbidPhrases.Options(phrases=list(self.forbid)), vocabularies)] if self.forbid else []
 
     def permitted(self, candidates: list[Candidate]) -> list[Candidate]:
         """The candidates without forbidden phrases."""
