@@ -89,7 +89,6 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
         new = "Name the text, without --resume, or the folder of a run by -o."
         raise UserError(f"{output} holds no run of text to resume.", own if has_recipe else new)
     recipe = load_recipe(directory.recipe)
-    (output / UNFINISHED).unlink(missing_ok=True)
     start = recipe.training.finetune_from
     if request.start and (not start or start.resolve() != request.start.resolve()):
         raise UserError(f"{output} wasn't fine-tuned from {request.start}.", "Leave out --from.")
@@ -109,6 +108,7 @@ def _resume(directory: ModelDirectory, request: Request, on_event: Sink | None) 
             former = text_of(start, HELD_OUT)
             before, general = _scores_before(start, texts, former), former
     train(recipe, directory, overrides=request.overrides, resume=True, on_event=on_event)
+    (output / UNFINISHED).unlink(missing_ok=True)
     report(output, texts, before, general)
     return output
 

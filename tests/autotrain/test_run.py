@@ -57,6 +57,22 @@ def test_the_preparation_of_a_text_is_shown(text: tuple[Path, Path], tmp_path: P
     assert "preparing the text" in str(progress.mock_calls)
 
 
+def test_a_run_ends_as_it_should_although_somebody_tried_to_resume_it(text: tuple[Path, Path], tmp_path: Path) -> None:
+    tried = []
+
+    def resume(event: object) -> None:
+        if not tried:
+            tried.append(event)
+            with pytest.raises(UserError, match="is being written by another process"):
+                autotrain(Request([]), tmp_path / "run", resume=True)
+
+    request = Request(beginning(text, 40, tmp_path), None, TINY | {"training.max_steps": 1})
+    autotrain(request, tmp_path / "run", on_event=resume)
+    assert tried
+    assert (tmp_path / "run" / "curve.png").exists()
+    assert not (tmp_path / "run" / ".text-unfinished").exists()
+
+
 @pytest.mark.slow
 def test_two_files_and_minutes_give_a_tested_model_whose_recipe_repeats_it(
     text: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
