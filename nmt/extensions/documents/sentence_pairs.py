@@ -18,15 +18,19 @@ def sentence_pairs(texts: Texts) -> Pairs:
     They are none of the lines. A model of paragraphs alone translates single sentences badly, and learns slowly.
     """
     assert texts.languages is not None
-    found = dict[tuple[str, str], None]()
+    (source, target), found = texts.languages, dict[tuple[str, str], None]()
     for pair in texts.train:
-        both = zip(pair, texts.languages, strict=True)
-        sides = [[part.text for part in split_sentences(*each) if part.is_sentence] for each in both]
-        if 1 < len(sides[0]) == len(sides[1]) and _fit(sentences := [*zip(*sides, strict=True)]):
-            found |= dict.fromkeys(sentences)
+        if len(sources := _sentences(pair[0], source)) > 1:  # else the other side needn't be divided
+            targets = _sentences(pair[1], target)
+            if len(sources) == len(targets) and _fit(sentences := [*zip(sources, targets, strict=True)]):
+                found |= dict.fromkeys(sentences)
     lines = set(texts.train)
     pairs = [pair for pair in found if pair not in lines]
     return pairs if len(pairs) >= MIN_SHARE * len(texts.train) else []
+
+
+def _sentences(text: str, language: str) -> list[str]:
+    return [part.text for part in split_sentences(text, language) if part.is_sentence]
 
 
 def _fit(sentences: Pairs) -> bool:

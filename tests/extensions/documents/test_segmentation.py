@@ -1,5 +1,8 @@
 """Texts as sentences and what is between them."""
 
+from unittest.mock import Mock
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +32,13 @@ def test_a_mark_inside_a_name_or_code_ends_no_sentence() -> None:
     text = "It is an ASP.NET server, see :class:`~a.b.Server` and ``'?'``. It runs."
     assert sentences_of(text) == [text.removesuffix(" It runs."), "It runs."]
     assert sentences_of("你好!我是ASP.NET。再见?好。", "zh") == ["你好!", "我是ASP.NET。", "再见?", "好。"]
+
+
+def test_a_line_with_no_mark_before_its_end_is_not_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sentencex.segment", Mock(side_effect=AssertionError("some languages take long")))
+    assert sentences_of(" Ein Hund (braun), ein Kind. ", "da") == ["Ein Hund (braun), ein Kind."]
+    monkeypatch.undo()
+    assert sentences_of("Ja. !!") == ["Ja."]
 
 
 def test_what_has_no_letters_is_no_sentence() -> None:
