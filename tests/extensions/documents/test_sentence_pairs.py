@@ -1,8 +1,11 @@
 """Pairs of sentences from training lines that have several."""
 
+from unittest.mock import Mock
+
 import pytest
 
 from nmt.autotrain.texts import Texts
+from nmt.extensions.documents.segmentation import split_sentences
 from nmt.extensions.documents.sentence_pairs import sentence_pairs
 
 RAIN, HOME = ("Heute regnet es stark.", "It rains hard today."), ("Wir bleiben hier!", "We stay here!")
@@ -22,6 +25,13 @@ def test_each_side_is_divided_by_the_rules_of_its_language() -> None:
         ("今日は雨が降る。", "It rains hard."),
         ("家にいる。", "We stay at home."),
     ]
+
+
+def test_the_other_side_of_one_sentence_is_not_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    divided = Mock(side_effect=split_sentences)
+    monkeypatch.setattr("nmt.extensions.documents.sentence_pairs.split_sentences", divided)
+    sentence_pairs(Texts([("Eins.", "One. Two.")], languages=("de", "da")))
+    divided.assert_called_once_with("Eins.", "de")
 
 
 def test_sentences_whose_lengths_do_not_fit_are_no_pairs() -> None:
