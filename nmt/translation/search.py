@@ -68,7 +68,7 @@ class LineSearch:
             on_progress,
             self._processors,
             [requests[index].constraints(self._translator.vocabularies.target) for index in filled],
-            [numbers[index] - 1 for index in filled],
+            filled if observer else [numbers[index] - 1 for index in filled],  # a line may have several sentences
             observer,
         )
         of_filled, found = iter(self._translator.searcher(query)), []
@@ -170,7 +170,7 @@ class WindowTranslation:
         found = self._search(requests, numbers, decoding, on_progress, trace, self._size)
         translations = chosen(requests, numbers, found, n_best)
         if examine is not None:
-            known = [trace.found.get(number - 1) for number in numbers] if trace is not None else ()
+            known = [trace.found.get(row) for row in range(len(numbers))] if trace is not None else ()
             window = Window(requests, numbers, found, decoding, self._search)
             translations = examine.window(window, translations, known)
         for change, before in zip(reversed(self._changes), reversed(given_to), strict=True):

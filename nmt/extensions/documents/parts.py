@@ -94,8 +94,8 @@ def joined(source: str, parts: Sequence[Translation], model: Translator) -> Tran
         prefix = tags[-1].end + 1 if tags else 0
     text, score = side_by_side(part.text for part in parts), sum(part.score for part in parts)
     tokens = [token for part in parts for token in part.tokens]
+    best = Candidate(text, score, tokens, sum(part.candidates[0].log_probability for part in parts))
     alignment = None if any(part.alignment is None for part in parts) else tuple(dict.fromkeys(links))
     return Translation(
-        source, text, score, tokens, [Candidate(text, score, tokens)], alignment, parts[0].with_punctuation,
-        fields=merged_fields(parts),
-    )  # fmt: skip
+        source, text, score, tokens, [best], alignment, parts[0].with_punctuation, fields=merged_fields(parts)
+    )

@@ -30,7 +30,8 @@ class SentenceOptions(AddedOptions):
     def attached(self, job: "TranslationJob", options: TranslateOptions) -> "TranslationJob":
         if options.decoding.get("split_sentences") and not _reads_sentences(job.translator):
             raise UserError("--split-sentences is for models that translate single sentences.", "Leave it out.")
-        if not job.stages or not job.translator.options(**job.options.decoding).split_sentences:
+        is_set = job.translator.options(**job.options.decoding).split_sentences and job.options.n_best == 1
+        if not (job.stages and is_set):
             return job
         stages = (*job.stages, by_sentences)
         return replace(job, options=job.options.changed(split_sentences=False), stages=stages, counts_lines=False)
@@ -43,40 +44,35 @@ def _reads_sentences(translator: "Translator") -> bool:
 def divided(
     translator: "Translator", search: "Callable[..., Iterator[Translation]]"
 ) -> "Callable[..., Iterator[Translation]]":
-    """Returns a search of lines that translates their sentences by another search."""
+    """Returns a search of lines that translates their sentences by another search, and joins the translations."""
 
     def translated(
         requests: "Sequence[Request]", numbers: Sequence[int], on_progress: Callable[[int], None]
     ) -> "Iterator[Translation]":
-        def found(parts: "Sequence[Request]") -> "Iterable[Translation]":
-            num_done = 0
+        from nmt.extensions.documents.parts import joined
 
-            def in_lines(num_parts: int) -> None:
-                nonlocal num_done
-                before, num_done = num_done, num_done + num_parts
-                on_progress(num_done * len(requests) // len(parts) - before * len(requests) // len(parts))
+        parts = [sentence_requests(request, translator) for request in requests]
+        flat = [(part, number) for number, of_line in zip(numbers, parts, strict=True) for part in of_line]
+        num_done = 0
 
-            return search(parts, range(numbers[0], numbers[0] + len(parts)), in_lines)
+        def in_lines(num_parts: int) -> None:
+            nonlocal num_done
+            before, num_done = num_done, num_done + num_parts
+            on_progress(num_done * len(requests) // len(flat) - before * len(requests) // len(flat))
 
-        return iter(by_sentences(requests, search=found, translator=translator))
+        found = search([part for part, _ in flat], [number for _, number in flat], in_lines)
+        for request, of_line in zip(requests, parts, strict=True):
+            yield joined(request.source, [*islice(found, len(of_line))], translator)
 
     return translated if _reads_sentences(translator) else search
 
 
 def by_sentences(
-    requests: "Sequence[Request]",
-    *,
-    search: "Search",
-    translator: "Translator",
-    options: "TranslationOptions | None" = None,
+    requests: "Sequence[Request]", *, search: "Search", translator: "Translator", options: "TranslationOptions"
 ) -> "Iterable[Translation]":
-    """Translates the sentences of requests, and joins their translations."""
-    from nmt.extensions.documents.parts import joined
-
-    parts = [sentence_requests(request, translator) for request in requests]
-    found = iter(search([part for of_line in parts for part in of_line]))
-    for request, of_line in zip(requests, parts, strict=True):
-        yield joined(request.source, [*islice(found, len(of_line))], translator)
+    """Translates the sentences of requests, which is the first stage of a job that has others."""
+    of_parts = divided(translator, lambda parts, *_: iter(search(parts)))
+    return of_parts(requests, range(len(requests)), lambda lines: None)
 
 
 def sentence_requests(request: "Request", translator: "Translator") -> "list[Request]":

@@ -66,6 +66,17 @@ def test_the_recipe_decides_unless_an_option_does(tiny_model: Path, tmp_path: Pa
     assert run_nmt("translate", copied, "--no-split-sentences", stdin=LINES[0]).stdout == f"{whole[0]}\n"
 
 
+def test_warnings_name_the_line_of_a_sentence(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    requests = [Request(LINES[0]), Request(LINES[0], prefix="日")]
+    load(tiny_model, "cpu").translate(requests, split_sentences=True)
+    assert "Warning: line 2: the translation does not begin with" in capsys.readouterr().err
+
+
+def test_probabilities_are_those_of_all_sentences(tiny_model: Path) -> None:
+    one, several = load(tiny_model, "cpu").translate([CAT, LINES[0]], split_sentences=True)
+    assert several.candidates[0].log_probability == pytest.approx(2 * one.candidates[0].log_probability) != 0
+
+
 @pytest.mark.extension("memory")
 def test_sentences_are_looked_up_in_a_memory(tiny_model: Path, tmp_path: Path, run_nmt: RunNmt) -> None:
     copied = tmp_path / "model"
@@ -74,6 +85,10 @@ def test_sentences_are_looked_up_in_a_memory(tiny_model: Path, tmp_path: Path, r
     run_nmt("memory", copied, "--import", tmp_path / "entries.csv")
     done = run_nmt("translate", copied, "--memory", "--split-sentences", stdin=f"{CAT} {CAT}")
     assert done.stdout == "A cat drinks. A cat drinks.\n"
+    own = load_recipe(copied / "recipe.yaml", {"decoding.split_sentences": True})
+    (copied / "recipe.yaml").write_text(own.to_yaml(), "utf-8")
+    several = run_nmt("translate", copied, "--memory", "--n-best", 2, stdin=LINES[0]).stdout
+    assert several == run_nmt("translate", tiny_model, "--n-best", 2, stdin=LINES[0]).stdout
 
 
 def test_constraints_and_long_sentences(tiny_model: Path) -> None:
