@@ -115,6 +115,8 @@ def distill(
         raise UserError(f"--{next(iter(given))} has no effect without --teacher.", "Give --teacher, or leave it out.")
     if source is None:
         raise UserError("SOURCE is missing.", "Name the text to translate: nmt distill MODEL_DIR SOURCE.")
+    if target is not None and options["split_sentences"]:
+        raise UserError("--split-sentences gives one candidate, and TARGET chooses among several.", "Leave out one.")
     if target is not None:
         check_repeatable(Path(source), target)
         FileText(Path(source), target).checked()
@@ -195,7 +197,8 @@ def _synthesize(
         input,
     )
     searched = TranslationOptions(1 if references is None else effective.beam_size, decoding=decoding)
-    write = partial(record, translator, digest(effective.model_dump_json(exclude={"batch_size"})))
+    divides = effective.split_sentences and searched.n_best == 1
+    write = partial(record, translator, digest(effective.model_dump_json(exclude={"batch_size"})), divides)
     job = TranslationJob(translator, write, options=searched).in_processes(input)
     _write_pairs(job, synthesis, input, output, resume)
 

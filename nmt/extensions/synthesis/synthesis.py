@@ -48,11 +48,12 @@ class PairOptions(Options):
     drop_worst: float = Field(0.05, ge=0, lt=1, description="leave out this share of the pairs: the lowest mean log p")
 
 
-def record(translator: Translator, settings: str, translation: Translation) -> str:
+def record(translator: Translator, settings: str, divides: bool, translation: Translation) -> str:
     """A line of JSON with the source, for each candidate its text and its score, and the digest of the options of
-    search. A line that was cut has an empty candidate: its translation is that of its beginning."""
+    search. A line that was cut, as none is that was divided, has an empty candidate: its translation is that of its
+    beginning."""
     candidates = [[c.text, round(c.log_probability / (len(c.tokens) + 1), 6)] for c in translation.n_best]
-    if len(translator.encode_source(translation.source)) > translator.max_pieces:
+    if not divides and len(translator.encode_source(translation.source)) > translator.max_pieces:
         candidates = [["", 0.0]]
     return json_line({"source": translation.source, "candidates": candidates, "settings": settings})
 

@@ -141,6 +141,9 @@ def test_the_translation_of_the_beginning_of_a_line_is_no_pair(run_nmt: RunNmt, 
     assert "line 4 has" in done.stderr
     assert lines_of(tmp_path / "out" / "train.en") == lines[:3]
     assert [json.loads(line)["filters"] for line in lines_of(tmp_path / "out" / "removed.jsonl")] == [["empty"]]
+    divided = run_nmt("distill", MODEL, tmp_path / "text.en", "-o", tmp_path / "all", "--split-sentences", *options)
+    assert "4 pairs of 4 lines" in divided.stderr, "a line that is translated in parts is a pair"
+    assert all(float(score) < 0 for score in lines_of(tmp_path / "all" / "train.scores"))
 
 
 SMALL_WINDOWS = (*SHORT, "--batch-size", 2, "--search", "sample", "--noise")
@@ -220,6 +223,7 @@ def test_bad_input_gets_a_message(run_nmt: RunNmt, corpus: Path, tmp_path: Path)
         (("backtranslate", MODEL, "-i", mono, "-o", output, "--min-score", 0.5), "--min-score"),
         (("distill", MODEL, mono, tmp_path / "one.de", "-o", output), f"has {NUM_LINES} lines"),
         (("distill", MODEL, mono, tmp_path, "-o", output), "not a regular file"),
+        (("distill", MODEL, mono, corpus / "mono.de", "-o", output, "--split-sentences"), "TARGET chooses among"),
         (("distill", MODEL, mono, "-o", output, "--reverse", MODEL), "--reverse has no effect without --teacher"),
     ):
         refused(run_nmt(*arguments), expected)
