@@ -103,10 +103,8 @@ def _compared(
     encoded = [translator.encode_source(line)[:limit] for line in chosen]
     probes = [(ids, translator.encode_target(line)[:limit]) for ids, line in zip(encoded, chosen, strict=True) if ids]
     _scores(translator, probes[:10])  # before a search, which numbers that are not finite would lead astray
-    original, id_of = (
-        translator.translate(chosen, split_sentences=False),
-        {vocabulary.token(i): i for i in range(len(vocabulary))},
-    )
+    original = translator.translate(chosen, split_sentences=False)
+    id_of = {vocabulary.token(i): i for i in range(len(vocabulary))}
     found = iter(exported.translate([ids for ids in encoded if ids]))
     texts = [vocabulary.decode(next(found)) if ids else "" for ids in encoded]
     num_equal = sum(ours.text.split() == text.split() for ours, text in zip(original, texts, strict=True))
