@@ -26,6 +26,8 @@ RUNTIME = "onnxruntime-web-1.30.0"
 SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
 """Digest of the package in the npm registry, in base64."""
 RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+PAGE_CARRIED = {**CARRIED, "split_sentences": (False, True)}
+"""Values of decoding options that the page has a counterpart for; it always divides text into sentences."""
 PAGE = ("index.html", "style.css", "page.js", "worker.js", "translator.js", "tokenizer.js", "offline.js")
 
 
@@ -44,7 +46,7 @@ class Web(ExportTarget):
         agreement = check(output, translator, partial(OnnxModel, output), lines, quantization is None)
         return [
             f"wrote {output}: {agreement}",
-            *left_out(translator.recipe.decoding, CARRIED, "The page"),
+            *left_out(translator.recipe.decoding, PAGE_CARRIED, "The page"),
             "Serve it with any web server, and open http://localhost:8000:\n",
             f"python -m http.server --directory {quoted(output)}",
         ]
