@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from nmt.translation.results import Translation
     from nmt.translation.translator import Translator
 
+    WindowSearch = Callable[..., Iterator[Translation]]
+
 
 @dataclass(frozen=True)
 class SentenceOptions(AddedOptions):
@@ -41,9 +43,7 @@ def _reads_sentences(translator: "Translator") -> bool:
     return not (translator.task.has_labels or translator.task.reader.has_turns)
 
 
-def divided(
-    translator: "Translator", search: "Callable[..., Iterator[Translation]]"
-) -> "Callable[..., Iterator[Translation]]":
+def divided(translator: "Translator", search: "WindowSearch") -> "WindowSearch":
     """Returns a search of lines that translates their sentences by another search, and joins the translations."""
 
     def translated(

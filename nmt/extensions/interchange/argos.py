@@ -15,7 +15,7 @@ from nmt.core.files import explained, replacing
 from nmt.core.version import __version__
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.extensions.interchange import run
-from nmt.extensions.interchange.check import WHOLE, check, left_out
+from nmt.extensions.interchange.check import DIVIDED, WHOLE, check, left_out
 from nmt.extensions.interchange.ct2 import check_exportable, export
 from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary, prefix_of
 from nmt.extensions.interchange.run import ExportedModel
@@ -27,8 +27,8 @@ SUFFIX = ".argosmodel"
 DECODING = {"beam_size": 4, "length_penalty": 0.2}
 """Arguments of ``translate_batch`` in Argos Translate, whatever the package is."""
 CARRIED: dict[str, tuple[Any, ...]] = {
-    **run.CARRIED, **WHOLE, "beam_size": (4,), "length_penalty": ("average",), "alpha": (0.2,), "max_length": (None,),
-    "split_sentences": (False, True),
+    **run.CARRIED, **WHOLE, **DIVIDED,
+    "beam_size": (4,), "length_penalty": ("average",), "alpha": (0.2,), "max_length": (None,),
 }  # fmt: skip
 """Values of decoding options with which Argos Translate searches."""
 

@@ -31,6 +31,8 @@ PLAIN: dict[str, tuple[Any, ...]] = {
 """Values of decoding options that mean a plain beam search, which every runtime has."""
 WHOLE: dict[str, tuple[Any, ...]] = {"shortlist": (None,)}
 """The value for programs that always search the whole vocabulary."""
+DIVIDED: dict[str, tuple[Any, ...]] = {"split_sentences": (False, True)}
+"""The values for programs that always divide text into sentences."""
 ONE_LIMIT: dict[str, tuple[Any, ...]] = {"max_length_ratio": (), "max_length_extra": ()}
 """No value of these can be carried over to programs that have one maximum length for all sentences."""
 

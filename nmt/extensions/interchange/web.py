@@ -17,7 +17,7 @@ from nmt.core.console import quoted
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused, explained, new_folder, replacing, sha256
 from nmt.data.cache import cache_directory
-from nmt.extensions.interchange.check import check, left_out
+from nmt.extensions.interchange.check import DIVIDED, check, left_out
 from nmt.extensions.interchange.onnx import CARRIED, OnnxModel, export_onnx
 from nmt.extensions.interchange.targets import ExportTarget, Quantization
 from nmt.translation.translator import Translator
@@ -26,8 +26,6 @@ RUNTIME = "onnxruntime-web-1.30.0"
 SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
 """Digest of the package in the npm registry, in base64."""
 RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-PAGE_CARRIED = {**CARRIED, "split_sentences": (False, True)}
-"""Values of decoding options that the page has a counterpart for; it always divides text into sentences."""
 PAGE = ("index.html", "style.css", "page.js", "worker.js", "translator.js", "tokenizer.js", "offline.js")
 
 
@@ -46,7 +44,7 @@ class Web(ExportTarget):
         agreement = check(output, translator, partial(OnnxModel, output), lines, quantization is None)
         return [
             f"wrote {output}: {agreement}",
-            *left_out(translator.recipe.decoding, PAGE_CARRIED, "The page"),
+            *left_out(translator.recipe.decoding, CARRIED | DIVIDED, "The page"),
             "Serve it with any web server, and open http://localhost:8000:\n",
             f"python -m http.server --directory {quoted(output)}",
         ]
