@@ -53,7 +53,7 @@ class Argos(ExportTarget):
             )
         target = translator.vocabularies.target
         if any(map(re.compile("<0x[0-9A-F]{2}>").fullmatch, map(target.token, range(len(target))))):
-            warn("Argos Translate writes characters that the vocabulary lacks as their bytes, such as <0xE6>.")
+            warn("Argos Translate before 1.10 writes characters that the vocabulary lacks as their bytes: <0xE6>.")
         data = translator.recipe.data
         folder = f"translate-{data.source}_{data.target}-1_0"
         if re.search(r"[/\\]", folder):

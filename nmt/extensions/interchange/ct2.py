@@ -106,14 +106,13 @@ def _specification(translator: Translator) -> Any:
     encoder, decoder = translator.model.encoder, translator.model.decoder
     assert isinstance(encoder, TransformerEncoder)
     assert isinstance(decoder, TransformerDecoder)
-    there = TransformerEncoderSpec(
+    encoder_spec = TransformerEncoderSpec(
         len(encoder.layers), encoder.num_heads, **_form(encoder, translator.recipe.model.encoder)
     )
-    _set_ends(there, encoder, there.embeddings[0], num_positions(translator))
-    for spec, layer in zip(there.layer, encoder.layers, strict=True):
+    _set_ends(encoder_spec, encoder, encoder_spec.embeddings[0], num_positions(translator))
+    for spec, layer in zip(encoder_spec.layer, encoder.layers, strict=True):
         _set_self_attention(spec.self_attention, layer.attention, layer.around_attention.norm)
         _set_feed_forward(spec.ffn, layer)
-    encoder_spec = there
 
     alignment_layer, heads = alignment_heads(translator)
     there = TransformerDecoderSpec(
@@ -184,8 +183,8 @@ def _set_ends(spec: Any, side: TransformerEncoder | TransformerDecoder, embeddin
         _set_norm(spec.layernorm_embedding, side.embedding_norm)
     embedding.weight = _array(side.embedding.weight)
     spec.scale_embeddings = side.embedding.scale != 1.0
-    with torch.inference_mode():
-        code_1TD = side.positions(torch.zeros(1, length, side.positions.size))
+    # Without max_input_length, as in Argos Translate, CTranslate2 reads 1,024 pieces of a source.
+    code_1TD = side.positions(torch.zeros(1, max(length, 1024), side.positions.size))
     spec.position_encodings.encodings = _array(code_1TD[0])
     if isinstance(side.norm, nn.LayerNorm):
         _set_norm(spec.layer_norm, side.norm)

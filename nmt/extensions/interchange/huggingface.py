@@ -42,7 +42,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained({directory!r})
 model = AutoModelForSeq2SeqLM.from_pretrained({directory!r})
-batch = tokenizer(["{prefix}…"], return_tensors="pt", padding=True)
+batch = tokenizer(["{prefix}…"], return_tensors="pt", padding=True, truncation=True)
 for line in tokenizer.batch_decode(model.generate(**batch), skip_special_tokens=True):
     print(line)"""
 """Python code that translates with an exported folder."""
@@ -273,8 +273,9 @@ def _tokenizer(translator: Translator) -> dict[str, bytes]:
     """Returns the files of the tokenizer by name."""
     source, target = translator.vocabularies.source, translator.vocabularies.target
     languages = translator.recipe.data.source, translator.recipe.data.target
+    longest = min(translator.max_pieces + 1, _num_positions(translator))  # with EOS
     if isinstance(source, PretrainedVocabulary) and translator.recipe.model.decoder["first_token"] is not None:
-        return _fairseq_tokenizer(source, languages)
+        return _fairseq_tokenizer(source, languages, longest)
     assert isinstance(source, PretrainedVocabulary | SentencePieceVocabulary)
     assert type(source) is type(target)
     if isinstance(source, SentencePieceVocabulary) and (source.tags or source.separator is not None):
@@ -285,7 +286,7 @@ def _tokenizer(translator: Translator) -> dict[str, bytes]:
         "source_lang": languages[0],
         "target_lang": languages[1],
         "separate_vocabs": not share_ids,
-        "model_max_length": translator.max_pieces,
+        "model_max_length": longest,
         **{f"{key}_token": source.token(getattr(source, key)) for key in ("unk", "eos", "pad")},
     }
     files = {"source.spm": source.sentencepiece_model, "target.spm": target.sentencepiece_model}
@@ -297,11 +298,11 @@ def _tokenizer(translator: Translator) -> dict[str, bytes]:
     return files if share_ids else files | {"target_vocab.json": _ids(target)}
 
 
-def _fairseq_tokenizer(vocabulary: PretrainedVocabulary, languages: tuple[str, str]) -> dict[str, bytes]:
+def _fairseq_tokenizer(vocabulary: PretrainedVocabulary, languages: tuple[str, str], longest: int) -> dict[str, bytes]:
     table = vocabulary.table
     names = sorted(table.languages, key=lambda name: table.languages[name])
     is_m2m100 = names[0].startswith("__")
-    settings: dict[str, Any] = {"src_lang": languages[0], "tgt_lang": languages[1]}
+    settings: dict[str, Any] = {"src_lang": languages[0], "tgt_lang": languages[1], "model_max_length": longest}
     files = {FAIRSEQ_MODEL: vocabulary.sentencepiece_model}
     if is_m2m100:
         first = min(table.languages.values())

@@ -250,6 +250,7 @@ def test_a_package_for_argos_translate(run_nmt: RunNmt, trained: Path, lines: li
     texts = ["".join(each.hypotheses[0]).replace("▁", " ").strip() for each in found]
     ours = load(trained, "cpu").translate(sentences, beam_size=1, length_penalty="none")
     assert texts == [translation.text for translation in ours]
+    assert model.translate_batch([["▁"] * 2000])[0].hypotheses, "Argos Translate gives no limit of a source"
 
 
 def test_argos_translate_is_compared_with_the_limit_of_the_recipe_and_the_limit_is_named(

@@ -98,6 +98,8 @@ def test_transformers_translates_as_nmt_does(variant: str, tmp_path: Path) -> No
     sources = [translator.encode_source(line) for line in lines]
     assert tokenizer.is_fast == translator.vocabularies.joint
     assert [tokenizer(line)["input_ids"][:-1] for line in lines] == sources
+    longest, long = min(translator.max_pieces, model.config.max_position_embeddings - 1), " ".join(lines * 9)
+    assert tokenizer(long, truncation=True)["input_ids"][:-1] == translator.encode_source(long)[:longest]
     target, pairs = translator.vocabularies.target, list(zip(lines, lines_of("en", 30), strict=True))
     ids = [(source, translator.encode_target(text)) for source, (_, text) in zip(sources, pairs, strict=True)]
     double = copy.deepcopy(translator.model).double(), copy.deepcopy(model).double()
@@ -133,7 +135,7 @@ def test_the_documented_code_translates_with_a_trained_model(trained: Path, tiny
     pytest.importorskip("transformers")
     translator = with_decoding(nmt.load(trained, "cpu"), beam_size=1, max_length=40)
     export_huggingface(translator, tmp_path / "hf")
-    lines = (tiny_corpus / "train.de").read_text("utf-8").splitlines()
+    lines = [*(tiny_corpus / "train.de").read_text("utf-8").splitlines(), "Hund " * 700]
     code = USAGE.format(directory=str(tmp_path / "hf"), prefix="").replace('["…"]', repr(lines))
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
