@@ -35,7 +35,7 @@ class SentenceOptions(AddedOptions):
         is_set = job.translator.options(**job.options.decoding).split_sentences and job.options.n_best == 1
         if not (job.stages and is_set):
             return job
-        stages = (*job.stages, by_sentences)
+        stages = (*job.stages, by_sentences, *job.stages)  # a memory may also have the line as a whole
         return replace(job, options=job.options.changed(split_sentences=False), stages=stages, counts_lines=False)
 
 
@@ -78,7 +78,7 @@ def by_sentences(
 def sentence_requests(request: "Request", translator: "Translator") -> "list[Request]":
     """Returns a request for each sentence; a line of one sentence stays as it is.
 
-    So does a line whose translation must contain a phrase, because the phrase may belong to any of its sentences.
+    So does a line with ``must_contain`` or a prefix of several sentences, which may belong to any of its sentences.
     """
     from nmt.extensions.documents.parts import in_parts
     from nmt.extensions.documents.segmentation import has_letters, split_sentences, with_tags
@@ -88,9 +88,9 @@ def sentence_requests(request: "Request", translator: "Translator") -> "list[Req
         if segment.is_sentence and has_letters(texts[-1]):
             texts.append("")
         texts[-1] += segment.text
-    if request.must_contain or len(texts) == 1:
+    begin = split_sentences(request.prefix, translator.recipe.data.target)
+    if request.must_contain or len(texts) == 1 or sum(each.is_sentence for each in begin) > 1:
         return in_parts(request, translator)
     texts = with_tags((text.strip() for text in texts), translator.vocabularies.source)
-    first = replace(request, source=texts[0])
-    others = [replace(request, source=text, prefix="") for text in texts[1:]]
-    return [part for each in (first, *others) for part in in_parts(each, translator)]
+    parts = [part for text in texts for part in in_parts(replace(request, source=text, prefix=""), translator)]
+    return [replace(parts[0], prefix=request.prefix), *parts[1:]]

@@ -78,13 +78,13 @@ def test_probabilities_are_those_of_all_sentences(tiny_model: Path) -> None:
 
 
 @pytest.mark.extension("memory")
-def test_sentences_are_looked_up_in_a_memory(tiny_model: Path, tmp_path: Path, run_nmt: RunNmt) -> None:
+def test_lines_and_their_sentences_are_looked_up_in_a_memory(tiny_model: Path, tmp_path: Path, run_nmt: RunNmt) -> None:
     copied = tmp_path / "model"
     shutil.copytree(tiny_model, copied)
-    (tmp_path / "entries.csv").write_text(f"de,en\n{CAT},A cat drinks.\n", "utf-8")
+    (tmp_path / "entries.csv").write_text(f"de,en\n{CAT},A cat drinks.\n{CAT} {CAT} {CAT},Three cats.\n", "utf-8")
     run_nmt("memory", copied, "--import", tmp_path / "entries.csv")
-    done = run_nmt("translate", copied, "--memory", "--split-sentences", stdin=f"{CAT} {CAT}")
-    assert done.stdout == "A cat drinks. A cat drinks.\n"
+    done = run_nmt("translate", copied, "--memory", "--split-sentences", stdin=f"{CAT} {CAT}\n{CAT} {CAT} {CAT}\n")
+    assert done.stdout == "A cat drinks. A cat drinks.\nThree cats.\n"
     own = load_recipe(copied / "recipe.yaml", {"decoding.split_sentences": True})
     (copied / "recipe.yaml").write_text(own.to_yaml(), "utf-8")
     several = run_nmt("translate", copied, "--memory", "--n-best", 2, stdin=LINES[0]).stdout
@@ -100,6 +100,7 @@ def test_constraints_and_long_sentences(tiny_model: Path) -> None:
     assert sources(Request(LINES[0], must_contain=("cold",))) == [LINES[0]]
     prefixes = [part.prefix for part in sentence_requests(Request(LINES[0], prefix="Today"), model)]
     assert prefixes == ["Today", ""]
+    assert sources(Request(LINES[0], prefix=f"{CAT_EN} Today")) == [LINES[0]]
     long = " ".join(["Katze"] * model.max_pieces * 2) + "."
     assert len(parts := sources(Request(f"{CAT} {long}"))) > 2
     assert " ".join(parts) == f"{CAT} {long}"
