@@ -31,5 +31,5 @@ def side_by_side(sentences: Iterable[str]) -> str:
     """Returns sentences as one text, with spaces between them if their script has any."""
     text = ""
     for sentence in sentences:
-        text += " " * (bool(text) and ends_narrow(text)) + sentence
+        text += " " * (bool(text and sentence) and ends_narrow(text)) + sentence
     return text

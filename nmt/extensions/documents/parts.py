@@ -1,11 +1,12 @@
 """Sentences that are translated in parts, because they are too long for a model, or by two models in turn."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain, product
 
 from nmt.alignment.lexicon import EDGES
 from nmt.data.words import Words
+from nmt.extensions.documents.target import words_within
 from nmt.translation.examination import merged_fields
 from nmt.translation.glossary import Glossary
 from nmt.translation.patterns import side_by_side
@@ -54,8 +55,7 @@ def handed_on(request: Request, before: Translation) -> Request:
     for term, (begin, end) in glossary.occurrences(before.source):
         words = [t for s, t in before.alignment if source[s][0] < end and source[s][1] > begin]
         if words:
-            phrase = text[target[min(words)][0] : target[max(words)][1]]
-            terms[EDGES.sub(r"\1", phrase)] = term[1]
+            terms[EDGES.sub(r"\1", text[target[min(words)][0] : target[max(words)][1]])] = term[1]
     return replace(request, source=text, terms=terms)
 
 
@@ -80,22 +80,22 @@ def joined(source: str, parts: Sequence[Translation], model: Translator) -> Tran
     if len(parts) == 1:
         return parts[0]
     divide = Words.split_punctuation if parts[0].with_punctuation else Words.split
-    words, links = divide(source).spans, list[tuple[int, int]]()
-    tags = model.vocabularies.source.tags_of(source)
-    position = num_target = prefix = 0
+    links, text, tags = list[tuple[int, int]](), "", model.vocabularies.source.tags_of(source)
+    position = prefix = 0
     for part in parts:
         # A part may begin within a word; all but the first begin with the tags of the sentence.
         begin = max(source.find(part.source[prefix:], position), position) - prefix
-        spans = divide(part.source).spans
+        text = side_by_side((text, part.text))
+        spans, targets, offset = divide(part.source).spans, divide(part.text).spans, len(text) - len(part.text)
         for s, t in part.alignment or ():
             at = spans[s][0] if spans[s][0] < prefix else begin + spans[s][0]
-            links.append((max(bisect_right(words, at, key=lambda word: word[0]) - 1, 0), t + num_target))
-        position, num_target = begin + len(part.source), num_target + len(divide(part.text).words)
-        prefix = tags[-1].end + 1 if tags else 0
-    text, score = side_by_side(part.text for part in parts), sum(part.score for part in parts)
-    tokens = [token for part in parts for token in part.tokens]
+            links.append((at, offset + targets[t][0]))
+        position, prefix = begin + len(part.source), tags[-1].end + 1 if tags else 0
+    score, tokens = sum(part.score for part in parts), [token for part in parts for token in part.tokens]
     best = Candidate(text, score, tokens, sum(part.candidates[0].log_probability for part in parts))
-    alignment = None if any(part.alignment is None for part in parts) else tuple(dict.fromkeys(links))
+    words, targets = divide(source).spans, divide(text).spans  # without spaces, words of two parts may be one
+    found = (product(words_within(words, s, s + 1), words_within(targets, t, t + 1)) for s, t in links)
+    alignment = None if any(part.alignment is None for part in parts) else tuple(dict.fromkeys(chain(*found)))
     return Translation(
         source, text, score, tokens, [best], alignment, parts[0].with_punctuation, fields=merged_fields(parts)
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nmt.extensions.documents.parts import chained, handed_on, in_parts
+from nmt.extensions.documents.parts import chained, handed_on, in_parts, joined
 from nmt.translation.request import Request
 from nmt.translation.results import Candidate, Translation
 
@@ -38,3 +38,23 @@ def test_each_part_of_a_long_sentence_has_the_terms() -> None:
     parts = in_parts(Request("Ein Hund und ein Hund", terms={"Hund": "hound"}), model)
     assert len(parts) > 1
     assert {part.terms["Hund"] for part in parts} == {"hound"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "whole", "links"),
+    [
+        (("你好。", "你好吗？"), "你好。你好吗？", ((0, 0), (1, 0))),  # one word between spaces
+        (("", "Wie geht es?"), "Wie geht es?", ((1, 0),)),
+        (("Hallo.", ""), "Hallo.", ((0, 0),)),
+    ],
+)
+def test_the_links_of_parts_are_those_of_words_of_the_whole(
+    texts: tuple[str, str], whole: str, links: tuple[tuple[int, int], ...]
+) -> None:
+    model: Any = SimpleNamespace(vocabularies=SimpleNamespace(source=SimpleNamespace(tags_of=lambda text: [])))
+    parts = [
+        Translation(source, text, -1.0, [], [Candidate(text, -1.0, [])], ((0, 0),) if text else ())
+        for source, text in zip(("Hello.", "How are you?"), texts, strict=True)
+    ]
+    found = joined("Hello. How are you?", parts, model)
+    assert (found.text, found.alignment) == (whole, links)
