@@ -1,11 +1,10 @@
 """``nmt average``."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nmt.cli.common import ModelDir, command
+from nmt.cli.common import ModelDir, NewFolder, command
 from nmt.core.console import say
 from nmt.core.errors import UserError
 
@@ -17,7 +16,7 @@ from nmt.core.errors import UserError
 )
 def average(
     model_dir: ModelDir,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write.")],
+    output: NewFolder,
     last: Annotated[int | None, typer.Option(metavar="N", min=2, help="The newest N checkpoints.")] = None,
     best: Annotated[int | None, typer.Option(metavar="N", min=2, help="The best N on disk by validation.")] = None,
     origin: Annotated[

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmt.cli.common import AsJson, Settings, command, show_json
+from nmt.cli.common import AsJson, NewFolder, Settings, command, show_json
 from nmt.core.console import Screen, print_table, progress_bar, say
 from nmt.core.errors import UserError
 from nmt.extensions.shards.cli import FolderOptions, Workers
@@ -97,7 +97,7 @@ class CleanOptions:
 
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Source text.")]
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation, line by line.")]
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write; must be new.")]
+    output: NewFolder
     filters: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="YAML file of filters with their limits.", show_default="see the manual"),
