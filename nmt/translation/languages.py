@@ -27,7 +27,7 @@ _NAMES = (
 )
 NAMES = dict(entry.split(" ", 1) for entry in _NAMES.split(","))
 """English names of languages by code (ISO 639, and those of LibreTranslate for variants)."""
-
+CODES = {name.lower(): code for code, name in NAMES.items()}  # by these names in small letters
 DETECTED_AS = {"pb": "pt", "zt": "zh", "nb": "no"}  # names of py3langid for some codes
 
 

@@ -15,14 +15,12 @@ from nmt.extensions.documents.elements import Element, primary
 from nmt.extensions.documents.plain import parse_catalogue, singular_form
 from nmt.extensions.documents.xml import local_name
 from nmt.extensions.memory.files import parse_tmx, read_limited, text_of, variants_of
-from nmt.translation.languages import NAMES
+from nmt.translation.languages import CODES, NAMES
 
 UNITS = (".tmx", ".xlf", ".xliff")
 _CODE = re.compile(r"(?!src|tgt|trg)[a-z]{2,3}([-_]\w{2,8})?")
 _SIDES = ("source", "src", "target", "tgt", "trg")
 _SEPARATORS = "In .csv, put quotes around text with commas; semicolons need a first line of names, such as de;en."
-_CODES = {name.lower(): code for code, name in NAMES.items()}
-"""Codes of languages by their English names in small letters."""
 
 
 def read_table(
@@ -50,7 +48,7 @@ def read_table(
     if not first:
         raise UserError(f"{path} has no pairs of sentences.", "Check the file.")
     columns = _columns(path, list(first), wanted)
-    source, target = (_CODES.get(name.lower(), name.lower() if name.isupper() else name) for name in columns)
+    source, target = (CODES.get(name.lower(), name.lower() if name.isupper() else name) for name in columns)
     languages = (source, target) if _CODE.fullmatch(source) and _CODE.fullmatch(target) else None
     return languages, ((one_line(row.get(columns[0], "")), one_line(row.get(columns[1], ""))) for row in (first, *rows))
 
@@ -80,7 +78,7 @@ def _columns(path: Path, names: Sequence[str], wanted: tuple[str, str] | None) -
 
 def _names_in(cells: Iterable[str], wanted: Iterable[str] = ()) -> list[str]:
     """Returns the cells that can name a column: a language, its code, a side of a pair, or what is wanted."""
-    known, names = {*_SIDES, *_CODES, *wanted}, {cell: cell.strip().lower() for cell in cells}
+    known, names = {*_SIDES, *CODES, *wanted}, {cell: cell.strip().lower() for cell in cells}
     is_code = {name for name in names.values() if _CODE.fullmatch(name) and primary(name) in NAMES}
     return [cell for cell, name in names.items() if name in is_code or known & {cell, name}]
 

@@ -12,9 +12,7 @@ from nmt.extensions.serving.http import admit
 from nmt.extensions.serving.service import Service
 from nmt.extensions.serving.v1 import Job, Model, Text, TranslateBody
 from nmt.translation.glossary import Glossary
-from nmt.translation.languages import NAMES
-
-CODES = {name.lower(): code for code, name in NAMES.items()}  # by English names
+from nmt.translation.languages import CODES
 
 
 class TranslationsBody(BaseModel):
