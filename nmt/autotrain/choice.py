@@ -81,6 +81,7 @@ def learn_vocabulary(
     limit = min(max(LEARNED_PER_MINUTE * (minutes or 1000), LEARNED[0]), LEARNED[1])
     every = max(1, round(sum(len(source) + len(target) for source, target in pairs) / limit))
     chosen = {"size": _at_most(VOCABULARY_SIZES, len(pairs), 8000), "byte_fallback": every > 1}
+    chosen["split_digits"] = len(pairs) <= 20_000  # a larger text repeats its numbers, which are learned as pieces
     options = validate(VocabularyOptions, {**chosen, **wanted}, "vocabulary")
     if options.path:
         named = Vocabularies.load(options.path)

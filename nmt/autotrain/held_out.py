@@ -53,14 +53,13 @@ def hold_out(
         near = near_copies([each for each in numbered if each[0] in candidates], numbered)
         candidates -= {group for group, other in near if group != other}
     parts, most, held = (set[int](), set[int]()), (num_valid, num_test), [0, 0]
-    for group in order:
-        if group in candidates:
-            done = [number / limit if limit else 1.0 for number, limit in zip(held, most, strict=True)]
-            if min(done) >= 1:
-                break
-            part = int(done[0] >= done[1])
-            parts[part].add(group)
-            held[part] += distinct[group]
+    for group in filter(candidates.__contains__, order):
+        done = [number / limit if limit else 1.0 for number, limit in zip(held, most, strict=True)]
+        if min(done) >= 1:
+            break
+        part = int(done[0] >= done[1])
+        parts[part].add(group)
+        held[part] += distinct[group]
     every = set(own).difference(*parts), *parts
     train, valid, test = ([pair for pair, group in zip(pairs, own, strict=True) if group in part] for part in every)
     # A pair that the text repeats a hundred times would be a quarter of the text for validation.

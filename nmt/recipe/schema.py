@@ -149,12 +149,12 @@ class VocabularyOptions(Options):
     """Options of the vocabularies, which map text to ids and back."""
 
     type: Annotated[str, ChoiceOf("vocabulary")] = Field(
-        "unigram",
-        description="unigram or bpe of sentencepiece, character, word, or pretrained (of an imported model)",
+        "unigram", description="unigram or bpe of sentencepiece, character, word, or pretrained (of an imported model)"
     )
     size: int = Field(8000, ge=8, le=10_000_000, description="number of pieces, with specials; for words the maximum")
     joint: bool = Field(True, description="one vocabulary for both languages (needed to tie all embeddings)")
     byte_fallback: bool = Field(False, description="subwords: spell unknown characters as bytes rather than UNK")
+    split_digits: bool = Field(False, description="subwords: each digit is a piece, so that new numbers can be copied")
     min_count: int = Field(1, ge=1, description="word vocabularies: rarer words are UNK")
     character_coverage: float = Field(1.0, ge=0.98, le=1, description="share of characters that get a piece")
     normalization: Literal["nmt_nfkc", "nfkc", "identity"] = Field("nmt_nfkc", description="sentencepiece's rule")

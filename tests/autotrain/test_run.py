@@ -303,6 +303,12 @@ def test_a_vocabulary_of_a_long_text_is_learned_from_some_of_it_and_spells_the_r
     assert not learn_vocabulary(pairs[:5000], {"size": 400})[1].byte_fallback
 
 
+def test_each_digit_is_a_piece_in_the_vocabulary_of_a_small_text() -> None:
+    pairs = [("ein Satz", "a sentence")] * 20_001
+    assert [learn_vocabulary(pairs[:n])[1].split_digits for n in (20_000, 20_001)] == [True, False]
+    assert not learn_vocabulary(pairs[:9], {"split_digits": False})[1].split_digits
+
+
 def test_dropout_grows_with_the_epochs_from_none() -> None:
     encoded = Encoded(epoch=100, max_length=150, pairs=[])
     assert [encoded.dropout(100 * epochs) for epochs in (2, 8, 12, 20, 40)] == [0.0, 0.1, 0.1, 0.2, 0.3]

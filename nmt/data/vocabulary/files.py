@@ -21,12 +21,7 @@ from nmt.recipe.schema import VocabularyOptions
 VOCABULARIES: Table[Vocabulary] = Table(
     "vocabulary",
     Vocabulary,
-    {
-        "unigram": UnigramVocabulary,
-        "bpe": BpeVocabulary,
-        "character": CharacterVocabulary,
-        "word": WordVocabulary,
-    },
+    {"unigram": UnigramVocabulary, "bpe": BpeVocabulary, "character": CharacterVocabulary, "word": WordVocabulary},
 )
 """A vocabulary from outside needs a ``suffix`` of its own, by which its file is recognised."""
 

@@ -76,6 +76,7 @@ class SentencePieceVocabulary(Vocabulary):
                 # The number of characters is that of the text; the size is only a maximum.
                 hard_vocab_limit=cls.model_type != "char" and not is_limit,
                 byte_fallback=options.byte_fallback,
+                split_digits=options.split_digits,
                 character_coverage=options.character_coverage,
                 normalization_rule_name=options.normalization,
                 pad_id=0,

@@ -53,6 +53,15 @@ def test_pieces_stand_for_what_they_say(vocabulary: Vocabulary) -> None:
         assert vocabulary.token(index).strip("▁") == text[begin:end].strip()
 
 
+@pytest.mark.parametrize(("kind", "size", "size_split"), [("unigram", 36, 27), ("bpe", 60, 60)])
+def test_each_digit_is_a_piece_where_digits_are_split(kind: str, size: int, size_split: int) -> None:
+    pairs = [(f"Zimmer 1234 um {hour}.30 Uhr", f"room 1234 at {hour}.30") for hour in range(10, 20)]
+    whole, split = (train(kind, pairs, size=size).source, train(kind, pairs, size=size_split, split_digits=True).source)
+    assert any(sum(map(str.isdigit, whole.token(i))) > 1 for i in range(len(whole)))
+    assert not any(set("0123456789") & set(piece := split.token(i)) and len(piece) > 1 for i in range(len(split)))
+    assert split.decode(split.encode("um 1390 Uhr")) == "um 1390 Uhr"
+
+
 @pytest.mark.parametrize("text", ["", " ", "\t \u00a0"])
 def test_text_without_words_has_no_ids(vocabulary: Vocabulary, text: str) -> None:
     assert vocabulary.encode(text) == []
