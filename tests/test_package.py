@@ -92,9 +92,9 @@ ROOMS = (
 """The folders of nmt: each imports from itself and from those before it (docs/reference/code-layout.md)."""
 
 LIMITS = {
-    "core": 1_517,
+    "core": 1_516,
     "recipe": 1_230,
-    "data": 2_009,
+    "data": 2_006,
     "metrics": 440,
     "models": 2_980,
     "decoding": 1_385,
@@ -109,7 +109,7 @@ LIMITS = {
     "api": 168,
     "quickstart": 204,
     "cli": 1_799,
-    "extensions": 27_131,
+    "extensions": 27_130,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

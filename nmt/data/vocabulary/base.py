@@ -28,6 +28,7 @@ NEW_VOCABULARY = (
 )
 """The remedy where a vocabulary lacks what a recipe needs, without its end."""
 TAG = re.compile(r"\s*(<[^<>\s]+>)\s*")
+BYTE = re.compile("<0x[0-9A-F]{2}>")  # a piece for a byte of a character that a vocabulary lacks
 
 
 class Piece(NamedTuple):

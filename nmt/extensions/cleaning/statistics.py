@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.core.text import WORD, read_lines
-from nmt.data.vocabulary.base import Vocabulary
+from nmt.data.vocabulary.base import BYTE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import MARKS
 
@@ -274,4 +274,4 @@ def _hash(words: list[str]) -> int:
 
 @cache
 def _byte_ids(vocabulary: Vocabulary) -> set[int]:
-    return {i for i in range(len(vocabulary)) if re.fullmatch("<0x[0-9A-F]{2}>", vocabulary.token(i))}
+    return {i for i in range(len(vocabulary)) if BYTE.fullmatch(vocabulary.token(i))}

@@ -63,10 +63,9 @@ def in_parts(request: Request, model: Translator) -> list[Request]:
     """Returns a sentence that the model can read as it is, and a longer one in parts, divided between words."""
     text, num_bytes = request.source, len(request.source.encode())
     is_huge = num_bytes > HUGE_PIECE * model.max_pieces  # so the pieces needn't be counted at each division
-    if num_bytes <= model.max_pieces or (not is_huge and len(model.encode_source(text)) <= model.max_pieces):
-        return [request]
     begin = model.vocabularies.source.after_tags(text)
-    if len(text) - begin < 4:
+    fits = num_bytes <= model.max_pieces or (not is_huge and len(model.encode_source(text)) <= model.max_pieces)
+    if fits or len(text) - begin < 4:
         return [request]
     middle = text.rfind(" ", begin + 1, (begin + len(text)) // 2)
     middle = middle if middle > 0 else (begin + len(text)) // 2
@@ -77,8 +76,8 @@ def in_parts(request: Request, model: Translator) -> list[Request]:
 
 def joined(source: str, parts: Sequence[Translation], model: Translator) -> Translation:
     """Returns the translation of a sentence from those of its parts, of which the links are made links of the whole."""
-    if len(parts) == 1:
-        return parts[0]
+    if len(parts) <= 1:
+        return parts[0] if parts else unchanged(source)
     divide = Words.split_punctuation if parts[0].with_punctuation else Words.split
     links, text, tags = list[tuple[int, int]](), "", model.vocabularies.source.tags_of(source)
     position = prefix = 0

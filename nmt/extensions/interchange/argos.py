@@ -13,6 +13,7 @@ from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.files import explained, replacing
 from nmt.core.version import __version__
+from nmt.data.vocabulary.base import BYTE
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.extensions.interchange import run
 from nmt.extensions.interchange.check import DIVIDED, WHOLE, check, left_out
@@ -52,7 +53,7 @@ class Argos(ExportTarget):
                 "Export it to another format, or import a model of one language pair.",
             )
         target = translator.vocabularies.target
-        if any(map(re.compile("<0x[0-9A-F]{2}>").fullmatch, map(target.token, range(len(target))))):
+        if any(map(BYTE.fullmatch, map(target.token, range(len(target))))):
             warn("Argos Translate before 1.10 writes characters that the vocabulary lacks as their bytes: <0xE6>.")
         data = translator.recipe.data
         folder = f"translate-{data.source}_{data.target}-1_0"

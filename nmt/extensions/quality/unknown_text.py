@@ -1,15 +1,12 @@
 """Text that a model doesn't know, such as that of another script, whose links mean little."""
 
-import re
 from collections.abc import Iterable, Iterator
 
-from nmt.data.vocabulary.base import Vocabulary
+from nmt.data.vocabulary.base import BYTE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 
 MOST = 0.5
 """Share of unknown characters of a side from which a pair is reported; single names and symbols are below it."""
-_BYTE = re.compile("<0x[0-9A-F]{2}>")
-"""A piece for a byte of a character that a vocabulary lacks."""
 
 
 class UnknownText:
@@ -52,6 +49,6 @@ def unknown_characters(vocabulary: Vocabulary, text: str) -> tuple[int, int]:
     for index, begin, end in vocabulary.pieces(text):
         length = len("".join(text[begin:end].split()))
         total += length
-        if length and (index == vocabulary.unk or _BYTE.fullmatch(vocabulary.token(index))):
+        if length and (index == vocabulary.unk or BYTE.fullmatch(vocabulary.token(index))):
             unknown += length
     return unknown, total

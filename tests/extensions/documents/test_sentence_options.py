@@ -106,6 +106,15 @@ def test_constraints_and_long_sentences(tiny_model: Path) -> None:
     assert " ".join(parts) == f"{CAT} {long}"
 
 
+@pytest.mark.parametrize("lines", [["😀"], ["...", CAT, "", "★ 😀"]])
+def test_lines_without_letters_stay_as_they_are(tiny_model: Path, lines: list[str]) -> None:
+    model = load(tiny_model, "cpu")
+    found = model.translate(lines, split_sentences=True)
+    assert [t.text for t in found] == [model.translate([CAT])[0].text if line == CAT else line for line in lines]
+    assert model.translate(lines[:1])[0].text != lines[0], "without the option, the model writes something"
+    assert sentence_requests(Request("😀", must_contain=("cold",)), model) == [Request("😀", must_contain=("cold",))]
+
+
 def test_several_candidates_are_refused(tiny_model: Path, run_nmt: RunNmt) -> None:
     done = run_nmt("translate", tiny_model, "--split-sentences", "--n-best", "2", stdin=CAT)
     refused(done, "--split-sentences joins the translations")
