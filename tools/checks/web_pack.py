@@ -110,7 +110,7 @@ def main() -> None:
     start = time.monotonic()
     expected = [each.text for each in translator.translate(lines, beam_size=given.beam_size, restore_case=False)]
     seconds = time.monotonic() - start
-    print(f"{(sum(sizes.values()) - runtime) / 1e6:.1f} MB, and {runtime / 1e6:.1f} MB of onnxruntime-web")
+    print(f"{(sum(sizes.values()) - runtime) / 1e6:.1f} MB, and {runtime / 1e6:.1f} MB of its packages")
     print(f"loaded in {found['loaded']:.2f} s, first translation after {found['first']:.2f} s more")
     print(f"{len(lines) / found['seconds']:.1f} lines/s in the browser, {len(lines) / seconds:.1f} in nmt")
     different = [i for i, text in enumerate(expected) if text != found["texts"][i]]

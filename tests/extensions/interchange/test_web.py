@@ -21,17 +21,20 @@ from typing import Any
 import numpy as np
 import pytest
 import sentencepiece
+from sentencex import segment
 
 from nmt.core.console import quoted
 from nmt.core.errors import UserError
 from nmt.decoding.ranking import LENGTH_PENALTIES
+from nmt.extensions.documents.sentence_options import sentence_requests
 from nmt.extensions.interchange import web
 from nmt.extensions.interchange.pretrained.families import read_config
 from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
 from nmt.extensions.interchange.pretrained.tokenizers import read_tokenizer
 from nmt.extensions.interchange.runtime import translate as runtime
-from nmt.extensions.interchange.web import PAGE, RUNTIME, RUNTIME_FILES
+from nmt.extensions.interchange.web import PACKAGES, PAGE
 from nmt.translation.load import load
+from nmt.translation.request import Request
 from tests.extensions.interchange.huggingface_folders import SIZE as SIZE_OF_FOLDERS
 from tests.extensions.interchange.huggingface_folders import lines_of, strange_lines, train_sentencepiece, write_folder
 from tests.extensions.interchange.runtime.test_translate_search import Stub
@@ -40,7 +43,6 @@ from tests.extensions.windows import silent_window
 DRIVER = importlib.util.find_spec("playwright")
 NODE = shutil.which("node") or (DRIVER and shutil.which("node", path=Path(DRIVER.origin or "").parent / "driver"))
 """Node.js of the system, or the one that playwright contains."""
-FOLDER = Path(web.__file__).with_name("page")
 TOKENIZER = """
 import { Tokenizer } from "./tokenizer.js";
 const { model, lines } = given;
@@ -91,11 +93,12 @@ def in_node(folder: Path, program: str, given: object) -> Any:
     """Runs a program in Node.js, which reads ``given``, in a new folder with the modules of the page; returns what it
     prints as JSON."""
     (folder := folder / "page").mkdir()
-    for name in ("translator.js", "tokenizer.js"):
-        shutil.copyfile(FOLDER / name, folder / name)
+    for name in ("translator.js", "tokenizer.js", "sentences.js"):
+        shutil.copyfile(PAGE / name, folder / name)
     (folder / "package.json").write_text('{"type": "module"}', "utf-8")
     (folder / "runtime").mkdir()
-    (folder / "runtime" / RUNTIME_FILES[0]).write_text(ORT, "utf-8")
+    (folder / "runtime" / "ort.wasm.min.mjs").write_text(ORT, "utf-8")
+    (folder / "runtime" / "sentencex_wasm.js").write_text(GIVEN + SENTENCEX, "utf-8")
     (folder / "program.js").write_text(GIVEN + program, "utf-8")
     (folder / "given.json").write_text(json.dumps(given), "utf-8")
     command = [str(NODE), str(folder / "program.js")]
@@ -113,6 +116,10 @@ export const env = { wasm: {} };
 export class Tensor {
   constructor(type, data, dims) { Object.assign(this, { type, data, dims }); }
 }
+"""
+SENTENCEX = """
+export default () => {};
+export const segment = (language, text) => given.parts[text];
 """
 SEARCH = """
 import { Tensor } from "./runtime/ort.wasm.min.mjs";
@@ -243,6 +250,27 @@ def test_the_shortlists_of_the_page_are_those_of_the_runtime(tmp_path: Path, siz
     assert {len(ids) % 64 for ids in found if len(ids) < size} <= {0}
 
 
+PARTS = [
+    "Hr.", "Dr.", " Er ging.", " er kam!", "Hallo.", "…", "!!!", " ", "  ", "\t", "\u2028", "ASP.NET", "z. B.", "(Ja!)",
+    "😀", "。", "你好", "A", "한국어.", " „Oh.“", "S. 4", "3.5",
+]  # fmt: skip
+SENTENCES = """
+import { sentencesOf } from "./sentences.js";
+console.log(JSON.stringify(given.lines.map((line) => sentencesOf(line, "en"))));
+"""
+
+
+@pytest.mark.skipif(NODE is None, reason="needs Node.js")
+def test_the_page_divides_lines_as_nmt_does(tiny_model: Path, tmp_path: Path) -> None:
+    model, draw = load(tiny_model, "cpu"), random.Random(1)
+    lines = ["".join(draw.choices(PARTS, k=draw.randint(1, 9))) for _ in range(300)]
+    texts = {text for line in lines for text in re.split(r"([\t\u2028]+)", line)}
+    found = in_node(tmp_path, SENTENCES, {"parts": {text: segment("de", text) for text in texts}, "lines": lines})
+    expected = [[each.source.strip() for each in sentence_requests(Request(line), model)] for line in lines]
+    assert found == [[text for text in of_line if text] for of_line in expected]
+    assert sum(map(len, found)) > 400
+
+
 VOCABULARIES = """
 import { openVocabulary } from "./tokenizer.js";
 const { tables, lines, ids } = given;
@@ -281,21 +309,22 @@ def test_the_tokenizers_of_imported_models_are_the_same_in_the_page_and_the_runt
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package of onnxruntime-web in the cache, whose files are their names."""
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The packages in the cache, whose files are their names."""
     monkeypatch.setenv("NMT_CACHE", str(tmp_path / "cache"))
-    path = tmp_path / "cache" / f"{RUNTIME}.tgz"
-    path.parent.mkdir()
-    with tarfile.open(path, "w:gz") as archive:
-        for name in (*RUNTIME_FILES, "other.js"):
-            entry = tarfile.TarInfo(f"package/dist/{name}")
-            entry.size = len(name)
-            archive.addfile(entry, io.BytesIO(name.encode()))
-    return path
+    paths = [tmp_path / "cache" / f"{package.replace('@', '-')}.tgz" for package in PACKAGES]
+    paths[0].parent.mkdir()
+    for path, (_, names) in zip(paths, PACKAGES.values(), strict=True):
+        with tarfile.open(path, "w:gz") as archive:
+            for name in (*names, "other.js"):
+                entry = tarfile.TarInfo(f"package/{name}")
+                entry.size = len(name)
+                archive.addfile(entry, io.BytesIO(name.encode()))
+    return paths
 
 
 def test_the_folder_is_complete_and_lists_its_files(
-    tiny_model: Path, tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, tmp_path: Path, packages: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write_networks(translator: object, output: Path, quantization: str | None) -> None:
         output.mkdir()
@@ -306,11 +335,16 @@ def test_the_folder_is_complete_and_lists_its_files(
     monkeypatch.setattr(web, "export_onnx", write_networks)
     monkeypatch.setattr(web, "OnnxModel", lambda output: None)
     monkeypatch.setattr(web, "check", lambda *arguments: "checked")
-    monkeypatch.setattr(web, "SHA512", base64.b64encode(hashlib.sha512(package.read_bytes()).digest()).decode())
+    for path, (name, (_, files)) in zip(packages, [*PACKAGES.items()], strict=True):
+        digest = base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode()
+        monkeypatch.setitem(PACKAGES, name, (digest, files))
     translator = load(tiny_model, "cpu")
     web.Web().write(translator, tmp_path / "site", "int8", [])
     networks = ["config.json", "encoder.onnx", "step.onnx", "vocabulary.model"]
-    expected = sorted([*PAGE, *networks, *(f"runtime/{name}" for name in RUNTIME_FILES)])
+    needed = [name for _, names in PACKAGES.values() for name in names]
+    expected = sorted(
+        [*(path.name for path in PAGE.iterdir()), *networks, *(f"runtime/{Path(name).name}" for name in needed)]
+    )
     files = [
         path.relative_to(tmp_path / "site").as_posix() for path in (tmp_path / "site").rglob("*") if path.is_file()
     ]
@@ -321,7 +355,7 @@ def test_the_folder_is_complete_and_lists_its_files(
     assert config["sizes"]["encoder.onnx"] == len("encoder.onnx")
     assert config["quantization"] == "int8"
     assert config["attention"] in ("input", "output")
-    assert (tmp_path / "site" / "runtime" / RUNTIME_FILES[0]).read_text("utf-8") == RUNTIME_FILES[0]
+    assert [(tmp_path / "site" / "runtime" / Path(name).name).read_text("utf-8") for name in needed] == needed
 
     *_, command = web.Web().write(translator, tmp_path / "the same", "int8", [])
     assert command.endswith(f" --directory {quoted(tmp_path / 'the same')}")
@@ -334,18 +368,19 @@ def test_the_folder_is_complete_and_lists_its_files(
     assert scripts[0] != scripts[1]
 
 
-def test_another_package_is_refused(package: Path) -> None:
-    with pytest.raises(UserError, match=r"is not the package onnxruntime-web.*\n.*npm pack onnxruntime-web@"):
-        web._package()
+def test_another_package_is_refused(packages: list[Path]) -> None:
+    for package, (digest, _) in PACKAGES.items():
+        with pytest.raises(UserError, match=f"is not the package {package}.*\n.*npm pack {package}`"):
+            web._content(package, digest)
 
 
 def test_without_npm_the_message_says_where_the_package_belongs(
-    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    packages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    package.unlink()
+    packages[1].unlink()
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match=f"npm is needed to download onnxruntime-web.*\n.*{re.escape(str(package))}"):
-        web._package()
+    with pytest.raises(UserError, match=f"npm is needed to download sentencex-wasm.*\n.*{re.escape(str(packages[1]))}"):
+        web._content("sentencex-wasm@0.1.31", "")
 
 
 @pytest.mark.slow
@@ -353,14 +388,15 @@ def test_without_npm_the_message_says_where_the_package_belongs(
 def test_the_page_translates_with_an_imported_model_as_nmt_does(kind: str, browser: Any, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript", reason="needs onnxscript")
     try:
-        web._package()
+        for package, (digest, _) in PACKAGES.items():
+            web._content(package, digest)
     except UserError as error:
         pytest.skip(str(error))
     import_huggingface(write_folder(tmp_path / "huggingface", kind), tmp_path / "model", None, None)
     translator, site = load(tmp_path / "model", "cpu"), tmp_path / "site"
     web.Web().write(translator, site, None, [])
     lines = [line for line in strange_lines(100)[::3] if line.strip() and "\n" not in line] + lines_of("de", 20)
-    lines = [line for line in lines if "." not in line[:-1]]
+    lines = [line for line in lines if "." not in line[:-1]] + ["Hr. Meier kam. er ging.", "Mit ASP.NET! Oder? (Nein.)"]
     with served(site) as address, silent_window(browser, address) as window:
         window.press("#source", "Control+Enter")
         window.wait_for_selector("[data-ready]", timeout=120_000)
@@ -381,7 +417,7 @@ def test_the_page_translates_with_an_imported_model_as_nmt_does(kind: str, brows
             (site / name).write_text((site / name).read_text("utf-8").replace(old, "is new."), "utf-8")
         window.reload()
         window.wait_for_selector("#status >> text=The model is new.", timeout=120_000)
-    assert texts == [result.text for result in translator.translate(lines, restore_case=False)]
+    assert texts == [result.text for result in translator.translate(lines, restore_case=False, split_sentences=True)]
 
 
 @contextmanager
@@ -402,7 +438,7 @@ class Handler(SimpleHTTPRequestHandler):
 
 
 def test_the_page_loads_nothing_from_elsewhere() -> None:
-    for name in PAGE:
-        text = (FOLDER / name).read_text("utf-8")
+    for path in PAGE.iterdir():
+        text = path.read_text("utf-8")
         assert "http:" not in text.replace("http.server", "")
         assert "https:" not in text

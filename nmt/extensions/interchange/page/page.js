@@ -15,21 +15,6 @@ const nameOf = (code) => {
   }
 };
 
-/** Divides text into sentences; returns the sentences, and for each line how many it has. */
-function sentencesOf(text, language) {
-  const found = [], counts = [];
-  for (const line of text.split(/\r?\n/)) {
-    let parts = [line];
-    try {
-      parts = [...new Intl.Segmenter(language, { granularity: "sentence" }).segment(line)].map((each) => each.segment.trim());
-    } catch { /* not a language code, or a browser that divides no text: the line is one sentence */ }
-    parts = parts.filter(Boolean);
-    counts.push(parts.length);
-    found.push(...parts);
-  }
-  return [found, counts];
-}
-
 /** Returns words, and for each piece the index of its word; language tokens, which are null, are in no word. */
 function wordsOf(pieces) {
   const words = [], indices = [];
@@ -112,11 +97,10 @@ function show(results, counts, milliseconds) {
 
 function translate() {
   if (!isReady) return;
-  const [sentences, counts] = sentencesOf($("source").value, shown.languages[0]);
   const number = ++newest;
-  shown.requests.set(number, { counts, start: performance.now() });
+  shown.requests.set(number, performance.now());
   $("translate").disabled = true;
-  worker.postMessage({ number, lines: sentences, options: { beam_size: Number($("beam").value) } });
+  worker.postMessage({ number, text: $("source").value, options: { beam_size: Number($("beam").value) } });
 }
 
 const handlers = {
@@ -144,8 +128,8 @@ const handlers = {
   progress({ number, count, total }) {
     if (number === newest && total > 1) status(`${count} of ${total} sentences are translated.`);
   },
-  result({ number, results }) {
-    const { counts, start } = shown.requests.get(number);
+  result({ number, results, counts }) {
+    const start = shown.requests.get(number);
     shown.requests.delete(number);
     if (number !== newest) return;
     $("translate").disabled = false;

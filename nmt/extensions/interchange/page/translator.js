@@ -7,7 +7,7 @@ import { openVocabulary } from "./tokenizer.js";
 // What a search reads of step.onnx; as in runtime/translate.py.
 const SHORTLIST = "shortlist.bin";
 const BEST = ["end", "best.value", "best.parent", "best.token"];
-const INVISIBLE = /[\u00ad\u2060\ufeff]/g;
+export const INVISIBLE = /[\u00ad\u2060\ufeff]/g;
 const NOT_FINITE = "The model gives log-probabilities that are not finite: its weights are damaged or too large for their type. Export it again.";
 
 // Scores of hypotheses by their log-probabilities and lengths, EOS counted, as in nmt/decoding/ranking.py.
