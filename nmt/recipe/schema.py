@@ -154,7 +154,7 @@ class VocabularyOptions(Options):
     size: int = Field(8000, ge=8, le=10_000_000, description="number of pieces, with specials; for words the maximum")
     joint: bool = Field(True, description="one vocabulary for both languages (needed to tie all embeddings)")
     byte_fallback: bool = Field(False, description="subwords: spell unknown characters as bytes rather than UNK")
-    split_digits: bool = Field(False, description="subwords: each digit is a piece, so that new numbers can be copied")
+    split_digits: bool = Field(False, description="subwords: each digit 0-9 is a piece, so that new numbers are copied")
     min_count: int = Field(1, ge=1, description="word vocabularies: rarer words are UNK")
     character_coverage: float = Field(1.0, ge=0.98, le=1, description="share of characters that get a piece")
     normalization: Literal["nmt_nfkc", "nfkc", "identity"] = Field("nmt_nfkc", description="sentencepiece's rule")

@@ -18,15 +18,12 @@ from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import Recipe, VocabularyOptions
 from nmt.training.data import Sample, symbols_of
 
+DIGITS = frozenset("0123456789")
 NORMAL, CONTROL, USER_DEFINED = 1, 3, 4  # types of pieces in sentencepiece's ModelProto
 
 
 def with_new_pieces(recipe: Recipe, vocabularies: Vocabularies, texts: Sequence[ParallelText]) -> Vocabularies:
-    """Adds the pieces of the corpora that are to have new ones, and their symbols, to a trained vocabulary.
-
-    Args:
-        texts: those of ``data.corpora``.
-    """
+    """Adds pieces and symbols of corpora with new ones to a trained vocabulary; ``texts`` are of ``data.corpora``."""
     chosen = [(corpus, text) for corpus, text in zip(recipe.data.corpora, texts, strict=True) if corpus.new_pieces]
     with progress_bar("adding to the vocabulary", None):
         corpora, new_texts = zip(*chosen, strict=True)
@@ -73,7 +70,10 @@ def _extended(
             "Give vocabulary.size the number of pieces that it may have with the new ones.",
         )
     kind = BpeVocabulary if all(map(float.is_integer, scores.values())) else UnigramVocabulary
-    wanted = options.model_copy(update={"size": options.size - len(vocabulary) + len(SPECIALS)})
+    digits = [len(piece) for piece in scores if not DIGITS.isdisjoint(piece)]
+    # A piece of several digits would divide the numbers of the old text otherwise than the model has learned.
+    split = options.split_digits or max(digits, default=0) == 1
+    wanted = options.model_copy(update={"size": options.size - len(vocabulary) + len(SPECIALS), "split_digits": split})
     learned = kind.learn(lines, wanted, (), "the corpora with new_pieces", is_limit=True)
     # In BPE the later merges have the lower scores, and the new ones come after all others.
     offset = min(scores.values()) if kind is BpeVocabulary else 0.0

@@ -39,6 +39,18 @@ def test_further_text_adds_pieces_and_symbols(kind: str, tmp_path: Path) -> None
     assert len(unchanged) >= len(LINES) / 2
 
 
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_numbers_are_divided_as_the_trained_vocabulary_divides_them(kind: str) -> None:
+    old = [(f"der Hund {number}", "die Katze 10 20 30") for number in range(1000, 1100)]
+    new = [(f"le chien {year}", f"{year}") for year in range(1990, 2020)] * 3
+    for is_split, size in ((True, 27), (False, 45)):
+        before = train_vocabularies(VocabularyOptions(type=kind, size=size, split_digits=is_split), old)
+        after = extend_vocabularies(before, VocabularyOptions(type=kind, size=90), new).source
+        pieces = {after.token(i) for i in range(len(before.source), len(after))}
+        assert any(char.isdigit() and len(piece) > 1 for piece in pieces for char in piece) != is_split
+        assert ([after.token(i) for i in after.encode("2010")] == ["▁", *"2010"]) == is_split
+
+
 @pytest.mark.parametrize(
     ("kind", "size", "message"),
     [("character", 99, "of subwords"), ("unigram", 28, "has 28 pieces"), ("unigram", 29, "leaves room for 1 more")],
