@@ -76,9 +76,10 @@ def in_parts(request: Request, model: Translator) -> list[Request]:
 
 def joined(source: str, parts: Sequence[Translation], model: Translator) -> Translation:
     """Returns the translation of a sentence from those of its parts, of which the links are made links of the whole."""
-    if len(parts) <= 1:
-        return parts[0] if parts else unchanged(source)
-    divide = Words.split_punctuation if parts[0].with_punctuation else Words.split
+    first, *others = parts
+    if not others:  # an empty part stands for a source that isn't translated, but examined
+        return first if first.source else replace(unchanged(source), alignment=first.alignment, fields=first.fields)
+    divide = Words.split_punctuation if first.with_punctuation else Words.split
     links, text, tags = list[tuple[int, int]](), "", model.vocabularies.source.tags_of(source)
     position = prefix = 0
     for part in parts:
@@ -95,6 +96,4 @@ def joined(source: str, parts: Sequence[Translation], model: Translator) -> Tran
     words, targets = divide(source).spans, divide(text).spans  # without spaces, words of two parts may be one
     found = (product(words_within(words, s, s + 1), words_within(targets, t, t + 1)) for s, t in links)
     alignment = None if any(part.alignment is None for part in parts) else tuple(dict.fromkeys(chain(*found)))
-    return Translation(
-        source, text, score, tokens, [best], alignment, parts[0].with_punctuation, fields=merged_fields(parts)
-    )
+    return Translation(source, text, score, tokens, [best], alignment, first.with_punctuation, merged_fields(parts))

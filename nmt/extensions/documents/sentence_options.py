@@ -53,12 +53,12 @@ def divided(translator: "Translator", search: "WindowSearch") -> "WindowSearch":
 
         parts = [sentence_requests(request, translator) for request in requests]
         flat = [(part, number) for number, of_line in zip(numbers, parts, strict=True) for part in of_line]
-        num_done, size = 0, max(1, len(flat))  # lines may have no sentence
+        num_done = 0
 
         def in_lines(num_parts: int) -> None:
             nonlocal num_done
             before, num_done = num_done, num_done + num_parts
-            on_progress(num_done * len(requests) // size - before * len(requests) // size)
+            on_progress(num_done * len(requests) // len(flat) - before * len(requests) // len(flat))
 
         found = search([part for part, _ in flat], [number for _, number in flat], in_lines)
         for request, of_line in zip(requests, parts, strict=True):
@@ -76,15 +76,16 @@ def by_sentences(
 
 
 def sentence_requests(request: "Request", translator: "Translator") -> "list[Request]":
-    """Returns a request for each sentence, none for a line of other marks; a line of one sentence stays as it is.
+    """Returns a request for each sentence, an empty one for a line of marks; a line of one sentence stays as it is.
 
     So does a line with ``must_contain`` or a prefix of several sentences, which may belong to any of its sentences.
     """
     from nmt.extensions.documents.parts import in_parts
     from nmt.extensions.documents.segmentation import has_letters, split_sentences, with_tags
 
-    if not (has_letters(request.source + request.prefix) or request.must_contain) and request.source.strip():
-        return []  # an emoji, for example, in whose place a model writes any word
+    asked = request.must_contain or request.terms
+    if request.source.strip() and not (asked or has_letters(request.source + request.prefix)):
+        return [replace(request, source="", prefix="")]  # an emoji, for example, in whose place a model writes any word
     texts = [""]
     for segment in split_sentences(request.source, translator.recipe.data.source):
         if segment.is_sentence and has_letters(texts[-1]):

@@ -109,10 +109,14 @@ def test_constraints_and_long_sentences(tiny_model: Path) -> None:
 @pytest.mark.parametrize("lines", [["😀"], ["...", CAT, "", "★ 😀"]])
 def test_lines_without_letters_stay_as_they_are(tiny_model: Path, lines: list[str]) -> None:
     model = load(tiny_model, "cpu")
-    found = model.translate(lines, split_sentences=True)
+    counted: list[int] = []
+    found = [*model.stream(lines, split_sentences=True, check=True, on_progress=counted.append)]
+    assert sum(counted) == len(lines)
+    assert all(isinstance(t.problems, dict) and t.alignment is None for t in found), "no alignment was requested"
     assert [t.text for t in found] == [model.translate([CAT])[0].text if line == CAT else line for line in lines]
     assert model.translate(lines[:1])[0].text != lines[0], "without the option, the model writes something"
-    assert sentence_requests(Request("😀", must_contain=("cold",)), model) == [Request("😀", must_contain=("cold",))]
+    for asked in (Request("😀", must_contain=("cold",)), Request("😀", terms={"😀": "smile"})):
+        assert sentence_requests(asked, model) == [asked]
 
 
 def test_several_candidates_are_refused(tiny_model: Path, run_nmt: RunNmt) -> None:
