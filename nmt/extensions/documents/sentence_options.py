@@ -83,9 +83,9 @@ def sentence_requests(request: "Request", translator: "Translator") -> "list[Req
     from nmt.extensions.documents.parts import in_parts
     from nmt.extensions.documents.segmentation import has_letters, split_sentences, with_tags
 
-    asked = request.must_contain or request.terms
-    if request.source.strip() and not (asked or has_letters(request.source + request.prefix)):
-        return [replace(request, source="", prefix="")]  # an emoji, for example, in whose place a model writes any word
+    asked = request.prefix or request.must_contain or request.terms
+    if request.source.strip() and not (asked or has_letters(request.source)):
+        return [replace(request, source="")]  # an emoji, for example, in whose place a model writes any word
     texts = [""]
     for segment in split_sentences(request.source, translator.recipe.data.source):
         if segment.is_sentence and has_letters(texts[-1]):

@@ -115,7 +115,8 @@ def test_lines_without_letters_stay_as_they_are(tiny_model: Path, lines: list[st
     assert all(isinstance(t.problems, dict) and t.alignment is None for t in found), "no alignment was requested"
     assert [t.text for t in found] == [model.translate([CAT])[0].text if line == CAT else line for line in lines]
     assert model.translate(lines[:1])[0].text != lines[0], "without the option, the model writes something"
-    for asked in (Request("😀", must_contain=("cold",)), Request("😀", terms={"😀": "smile"})):
+    for wanted in ({"prefix": "!"}, {"must_contain": ("cold",)}, {"terms": {"😀": "smile"}}):
+        asked = Request("😀", **wanted)
         assert sentence_requests(asked, model) == [asked]
 
 
