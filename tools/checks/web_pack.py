@@ -108,7 +108,8 @@ def main() -> None:
     found = in_browser(given.site, lines, {"beam_size": given.beam_size})
     translator = nmt.load(given.model_dir, "cpu")
     start = time.monotonic()
-    expected = [each.text for each in translator.translate(lines, beam_size=given.beam_size, restore_case=False)]
+    own = {"beam_size": given.beam_size, "restore_case": False, "split_sentences": False}  # as Translator of the page
+    expected = [each.text for each in translator.translate(lines, **own)]
     seconds = time.monotonic() - start
     print(f"{(sum(sizes.values()) - runtime) / 1e6:.1f} MB, and {runtime / 1e6:.1f} MB of its packages")
     print(f"loaded in {found['loaded']:.2f} s, first translation after {found['first']:.2f} s more")
