@@ -4,7 +4,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePath
 from xml.sax.saxutils import escape, quoteattr
 
@@ -91,11 +91,13 @@ def parse_tmx(data: bytes) -> Element:
     return parse_xml(_DOCTYPE.sub(b"", data, count=1))
 
 
-def variants_of(unit: Element) -> Iterator[tuple[str, str]]:
-    """Yields the code of the language and the text of each variant of a unit of TMX."""
+def variants_of(unit: Element, language_of: Callable[[str], str]) -> dict[str, str]:
+    """Returns the first text of a unit of TMX in each language; ``language_of`` gives the language of a code."""
+    texts: dict[str, str] = {}
     for variant in unit.iter("{*}tuv"):
         if (segment := variant.find("{*}seg")) is not None:
-            yield variant.get(XML_LANGUAGE) or variant.get("lang") or "", text_of(segment)
+            texts.setdefault(language_of(variant.get(XML_LANGUAGE) or variant.get("lang") or ""), text_of(segment))
+    return texts
 
 
 def _is_tmx(path: Path | str) -> bool:
@@ -106,9 +108,7 @@ def _is_tmx(path: Path | str) -> bool:
 
 def _read_tmx(data: bytes, source: str, target: str) -> Iterator[Entry]:
     for unit in parse_tmx(data).iter("{*}tu"):
-        texts: dict[str, str] = {}
-        for code, text in variants_of(unit):
-            texts.setdefault(_matching(code, (source, target)), text)
+        texts = variants_of(unit, lambda code: _matching(code, (source, target)))
         if source in texts and target in texts:
             yield Entry(texts[source], texts[target], unit.get("changedate") or unit.get("creationdate") or "")
 

@@ -164,10 +164,7 @@ def translation_units(path: Path) -> Iterator[dict[str, str]]:
 def _tmx_units(root: Element) -> Iterator[dict[str, str]]:
     first = primary(next((header.get("srclang", "") for header in root.iterchildren("{*}header")), ""))
     for unit in root.iter("{*}tu"):
-        texts: dict[str, str] = {}
-        for code, text in variants_of(unit):
-            texts.setdefault(primary(code), text)
-        yield dict(sorted(texts.items(), key=lambda text: text[0] != first))
+        yield dict(sorted(variants_of(unit, primary).items(), key=lambda text: text[0] != first))
 
 
 def _xliff_units(root: Element) -> Iterator[dict[str, str]]:
