@@ -32,7 +32,7 @@ PLAIN: dict[str, tuple[Any, ...]] = {
 WHOLE: dict[str, tuple[Any, ...]] = {"shortlist": (None,)}
 """The value for programs that always search the whole vocabulary."""
 DIVIDED: dict[str, tuple[Any, ...]] = {"split_sentences": (False, True)}
-"""The values for programs that always divide text into sentences."""
+"""The values for programs that divide text into sentences."""
 ONE_LIMIT: dict[str, tuple[Any, ...]] = {"max_length_ratio": (), "max_length_extra": ()}
 """No value of these can be carried over to programs that have one maximum length for all sentences."""
 
@@ -175,15 +175,11 @@ def left_out(options: DecodingOptions, carried: Mapping[str, Sequence[Any]], pro
 
     ``carried`` has the values of some options that the program has a counterpart for. It has all values of the others.
     """
-    names = [name for name, values in carried.items() if getattr(options, name) not in values]
-    if not names:
-        return []
-    values = ", ".join(f"{name}: {_written(getattr(options, name))}" for name in names)
-    return [f"{program} has no counterpart of these decoding options, which don't apply there: {values}."]
-
-
-def _written(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    values = {name: getattr(options, name) for name in carried}
+    left = [(name, value) for name, value in values.items() if value not in carried[name]]
+    listed = ", ".join(f"{name}: {str(value).lower() if isinstance(value, bool) else value}" for name, value in left)
+    message = f"{program} has no counterpart of these decoding options, which don't apply there: {listed}."
+    return [message] if left else []
 
 
 def read_samples(directory: Path) -> list[str]:

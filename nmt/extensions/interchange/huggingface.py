@@ -108,19 +108,14 @@ class HuggingFace(ExportTarget):
         else:
             open_model = partial(TransformersModel, output, translator)
             found += str(check(output, translator, open_model, lines, exact=True))
+        first = translator.recipe.model.decoder["first_token"]  # with which the tokenizer adds the prefix
+        prefix = prefix_of(translator.vocabularies.source) if first is None else []
         return [
             found,
             *left_out(translator.recipe.decoding, CARRIED, "transformers"),
             "In Python:\n",
-            USAGE.format(directory=str(output), prefix=_text_prefix(translator)),
+            USAGE.format(directory=str(output), prefix="".join(f"{token} " for token in prefix)),
         ]
-
-
-def _text_prefix(translator: Translator) -> str:
-    """Returns the prefix of a line for the tokenizer: the token of the target language, for some models."""
-    if translator.recipe.model.decoder["first_token"] is not None:
-        return ""
-    return "".join(f"{token} " for token in prefix_of(translator.vocabularies.source))
 
 
 class TransformersModel:
