@@ -13,8 +13,8 @@ from itertools import takewhile
 from typing import Any, Literal
 
 from nmt.core.errors import UserError
-from nmt.extensions.documents.markup import translate_content
-from nmt.extensions.documents.segmentation import Translate, has_letters
+from nmt.extensions.documents.markup import Translate, translate_content
+from nmt.extensions.documents.segmentation import has_letters
 from nmt.extensions.documents.tags import KEPT, Content, Node, text_of
 from nmt.translation.languages import NAMES
 

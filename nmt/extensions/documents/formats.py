@@ -11,8 +11,8 @@ from typing import Any
 
 from nmt.core.errors import UserError, extra, shortened
 from nmt.extensions.documents.elements import TranslateBlocks
-from nmt.extensions.documents.markup import sentences_in, translate_content
-from nmt.extensions.documents.segmentation import Translate, has_letters
+from nmt.extensions.documents.markup import Translate, sentences_in, translate_content
+from nmt.extensions.documents.segmentation import has_letters
 from nmt.extensions.documents.selection import Report, Selection
 from nmt.extensions.documents.tags import Content, free_text
 from nmt.recipe.registry import Table

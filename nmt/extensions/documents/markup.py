@@ -10,13 +10,16 @@ URLs, e-mail addresses, numbers with units and placeholders are kept: each is in
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nmt.core.text import INVISIBLE
-from nmt.extensions.documents.segmentation import Segment, Translate, has_letters, split_sentences, translated
+from nmt.extensions.documents.segmentation import Segment, has_letters, split_sentences, translated
 from nmt.extensions.documents.tags import KEPT, Content, Node, SourceText, Span, append_item, free_text, text_of
 from nmt.extensions.documents.target import BEFORE_ITS_WORD, AlignedTarget, longest_run, words_within
+from nmt.translation.results import Translation
 
+Translate = Callable[[Sequence[str]], Sequence[Translation]]
+"""Translates sentences; each translation has the links between its words if the model has attention."""
 Insertion = tuple[Span, list[Span]]
 """An element without words, and the elements around it."""
 

@@ -4,16 +4,13 @@ Sentence boundaries are found by sentencex (Wikimedia Foundation): rules and lis
 languages, which need no download. A line break always ends a sentence.
 """
 
+# ``nmt export --to onnx`` copies this file and patterns.py, so they import the standard library and sentencex alone.
+
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from nmt.data.vocabulary.base import Vocabulary
 from nmt.translation.patterns import ends_narrow
-from nmt.translation.results import Translation
-
-Translate = Callable[[Sequence[str]], Sequence[Translation]]
-"""Translates sentences; each translation has the links between its words if the model has attention."""
 
 _LINES = re.compile(r"([\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+)")
 _INSIDE = re.compile(r"[^\w\s,()\"'/-].*\S")
@@ -63,6 +60,18 @@ def split_sentences(text: str, language: str = "en") -> list[Segment]:
     return [each for each in segments if each.text]
 
 
+def sentences_of_line(line: str, language: str, after_tags: Callable[[str], int]) -> list[str]:
+    """Returns the sentences of a line with :func:`with_tags`, or the line as it is if it is one; none of mere marks."""
+    if line.strip() and not has_letters(line):
+        return []  # an emoji, for example, in whose place a model writes any word
+    texts = [""]
+    for segment in split_sentences(line, language):
+        if segment.is_sentence and has_letters(texts[-1]):
+            texts.append("")
+        texts[-1] += segment.text
+    return with_tags((text.strip() for text in texts), after_tags) if len(texts) > 1 else [line]
+
+
 def translated(segments: Sequence[Segment], translations: Iterator[str]) -> list[str]:
     """The text of each segment in the translation. The space between sentences is that of the script before it."""
     texts, edge = list[str](), Segment("", False)
@@ -76,11 +85,11 @@ def translated(segments: Sequence[Segment], translations: Iterator[str]) -> list
     return texts
 
 
-def with_tags(sentences: Iterable[str], vocabulary: Vocabulary) -> list[str]:
-    """Sentences of one text in which the tags in front of one hold for the next ones, too, until others come."""
+def with_tags(sentences: Iterable[str], after_tags: Callable[[str], int]) -> list[str]:
+    """Sentences of one text in which the tags in front of one, found by ``after_tags``, hold until others come."""
     tagged, prefix = [], ""
     for sentence in sentences:
-        if tags := vocabulary.tags_of(sentence):
-            prefix = f"{sentence[: tags[-1].end]} "
-        tagged.append(sentence if tags else prefix + sentence)
+        if begin := after_tags(sentence):
+            prefix = f"{sentence[:begin]} "
+        tagged.append(sentence if begin else prefix + sentence)
     return tagged

@@ -81,19 +81,13 @@ def sentence_requests(request: "Request", translator: "Translator") -> "list[Req
     So does a line with ``must_contain`` or a prefix of several sentences, which may belong to any of its sentences.
     """
     from nmt.extensions.documents.parts import in_parts
-    from nmt.extensions.documents.segmentation import has_letters, split_sentences, with_tags
+    from nmt.extensions.documents.segmentation import sentences_of_line, split_sentences
 
-    asked = request.prefix or request.must_contain or request.terms
-    if request.source.strip() and not (asked or has_letters(request.source)):
-        return [replace(request, source="")]  # an emoji, for example, in whose place a model writes any word
-    texts = [""]
-    for segment in split_sentences(request.source, translator.recipe.data.source):
-        if segment.is_sentence and has_letters(texts[-1]):
-            texts.append("")
-        texts[-1] += segment.text
+    texts = sentences_of_line(request.source, translator.recipe.data.source, translator.vocabularies.source.after_tags)
+    if not (texts or request.prefix or request.must_contain or request.terms):
+        return [replace(request, source="")]
     begin = split_sentences(request.prefix, translator.recipe.data.target)
-    if request.must_contain or len(texts) == 1 or sum(each.is_sentence for each in begin) > 1:
+    if request.must_contain or len(texts) < 2 or sum(each.is_sentence for each in begin) > 1:
         return in_parts(request, translator)
-    texts = with_tags((text.strip() for text in texts), translator.vocabularies.source)
     parts = [part for text in texts for part in in_parts(replace(request, source=text, prefix=""), translator)]
     return [replace(parts[0], prefix=request.prefix), *parts[1:]]

@@ -1,3 +1,3 @@
 """A trained model in the formats of other programs."""
 
-REQUIRES: tuple[str, ...] = ("ssru",)
+REQUIRES: tuple[str, ...] = ("documents", "ssru")

@@ -4,15 +4,16 @@
 reads this, a ``token`` of each of K hypotheses [B, K], its ``position`` and the state, and gives log-probabilities
 [B, K, V], the mean attention of the alignment heads [B, K, S], the best continuations of the hypotheses and the new
 state. With ``decoding.shortlist`` it also reads a ``shortlist`` of C target ids, and V is C.
-``nmt/extensions/interchange/runtime/translate.py``, which is copied into the folder, runs both.
+``nmt/extensions/interchange/runtime.py``, which is copied into the folder as ``translate.py``, runs both.
 """
 
 import contextlib
 import importlib.util
+import inspect
 import io
 import json
 import logging
-import shutil
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -25,14 +26,15 @@ import numpy as np
 import torch
 from torch import nn
 
-import nmt.extensions.interchange.runtime.translate as runtime
 from nmt.core.console import quoted
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused, new_folder
 from nmt.core.version import __version__
 from nmt.data.batch import Ids
 from nmt.decoding.hypotheses import Hypothesis
-from nmt.extensions.interchange.check import PLAIN, check, left_out
+from nmt.extensions.documents import segmentation
+from nmt.extensions.interchange import runtime
+from nmt.extensions.interchange.check import DIVIDED, PLAIN, check, left_out
 from nmt.extensions.interchange.ct2 import check_exportable, num_positions
 from nmt.extensions.interchange.onnx_networks import GATES, networks
 from nmt.extensions.interchange.pretrained.vocabulary import PretrainedVocabulary
@@ -42,6 +44,7 @@ from nmt.models.contracts import Decoder, Encoder
 from nmt.models.networks.recurrent import BahdanauDecoder, LuongDecoder, RecurrentEncoder
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder
 from nmt.recipe.schema import DecodingOptions
+from nmt.translation import patterns
 from nmt.translation.translator import Translator
 
 NETWORKS: Mapping[type[Encoder], Sequence[type[Decoder]]] = {
@@ -53,10 +56,10 @@ SHARED, MIN_SHARED_BYTES = "shared.bin", 1 << 16
 """A file for the largest matrix that both networks have, from this size on."""
 DECODING = (
     "beam_size", "batch_size", "length_penalty", "alpha", "early_stopping", "max_length", "max_length_ratio",
-    "max_length_extra",
+    "max_length_extra", "split_sentences",
 )  # fmt: skip
-"""Options of search that the runtime has."""
-CARRIED = {**PLAIN, **runtime.CHOICES}
+"""Decoding options that the runtime has."""
+CARRIED = {**PLAIN, **DIVIDED, **runtime.CHOICES}
 """Values of decoding options that the runtime has a counterpart for."""
 Input = tuple[Sequence[str], Any, Any]
 """A tensor, or a list of some, that a network reads: names, an example, and which of its sizes differ."""
@@ -90,7 +93,9 @@ def export_onnx(translator: Translator, output: Path, quantization: str | None =
         write_shortlist(translator, temporary, config["shortlist"])
         translator.vocabularies.save(temporary)
         (temporary / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        shutil.copyfile(runtime.__file__, temporary / "translate.py")
+        for name, module in (("translate", runtime), ("segmentation", segmentation), ("patterns", patterns)):
+            code = re.sub(r"(?m)^from nmt\.\S+\.(\w+) import", r"from \1 import", inspect.getsource(module))
+            (temporary / f"{name}.py").write_text(code, "utf-8")
 
 
 def _converted(translator: Translator) -> tuple[dict[str, Any], dict[str, list[int]]]:
@@ -295,7 +300,7 @@ def configuration(translator: Translator, state: dict[str, list[int]]) -> dict[s
 
 
 def carried(options: DecodingOptions) -> dict[str, Any]:
-    """Returns the options of search that the runtime has; the length penalty of a plugin becomes ``average``."""
+    """Returns the decoding options that the runtime has; the length penalty of a plugin becomes ``average``."""
     found = options.model_dump(include=set(DECODING))
     if options.length_penalty not in runtime.CHOICES["length_penalty"]:
         found |= {"length_penalty": "average", "alpha": 1.0}
@@ -357,6 +362,6 @@ class Onnx(ExportTarget):
         return [
             f"wrote {output}: {agreement}",
             *left_out(translator.recipe.decoding, CARRIED, "The runtime"),
-            "Without PyTorch (pip install onnxruntime sentencepiece):\n",
+            "Without PyTorch (pip install onnxruntime sentencepiece sentencex):\n",
             f"python {quoted(output / 'translate.py')} < source > target",
         ]

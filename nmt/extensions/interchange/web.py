@@ -16,7 +16,7 @@ from nmt.core.console import quoted
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused, explained, new_folder, replacing, sha256
 from nmt.data.cache import cache_directory
-from nmt.extensions.interchange.check import DIVIDED, check, left_out
+from nmt.extensions.interchange.check import check, left_out
 from nmt.extensions.interchange.onnx import CARRIED, OnnxModel, export_onnx
 from nmt.extensions.interchange.targets import ExportTarget, Quantization
 from nmt.translation.translator import Translator
@@ -50,7 +50,7 @@ class Web(ExportTarget):
         agreement = check(output, translator, partial(OnnxModel, output), lines, quantization is None)
         return [
             f"wrote {output}: {agreement}",
-            *left_out(translator.recipe.decoding, CARRIED | DIVIDED, "The page"),
+            *left_out(translator.recipe.decoding, CARRIED, "The page"),
             "Serve it with any web server, and open http://localhost:8000:\n",
             f"python -m http.server --directory {quoted(output)}",
         ]
@@ -59,7 +59,8 @@ class Web(ExportTarget):
 def _write_page(translator: Translator, folder: Path, quantization: str | None) -> None:
     """Adds everything else to a folder in which the networks have been exported to the folder ``networks``."""
     networks = folder / "networks"
-    (networks / "translate.py").unlink()
+    for program in networks.glob("*.py"):
+        program.unlink()
     sizes = {path.name: path.rename(folder / path.name).stat().st_size for path in sorted(networks.iterdir())}
     networks.rmdir()
     config = json.loads((folder / "config.json").read_text("utf-8"))

@@ -18,7 +18,7 @@ from typing import IO, Any, NoReturn
 from nmt.core.errors import UserError
 from nmt.core.text import in_windows
 from nmt.extensions.documents.formats import sentences_of_document, translate_document
-from nmt.extensions.documents.segmentation import Translate
+from nmt.extensions.documents.markup import Translate
 from nmt.recipe.registry import load_plugin, named
 from nmt.translation.results import Translation
 

@@ -338,7 +338,7 @@ class Service:
         else:
             segments = split_sentences(text, language)
         sentences = [segment.text for segment in segments if segment.is_sentence]
-        return segments, with_tags(sentences, route[0].vocabularies.source) if route else sentences
+        return segments, with_tags(sentences, route[0].vocabularies.source.after_tags) if route else sentences
 
     def check_size(self, texts: Sequence[str]) -> None:
         """Raise ApiError if there are too many texts, or one is too long."""

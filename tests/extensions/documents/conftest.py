@@ -6,7 +6,7 @@ import pytest
 from backwards import translate
 
 from nmt.extensions.documents.formats import report_on, translate_document
-from nmt.extensions.documents.segmentation import Translate
+from nmt.extensions.documents.markup import Translate
 from nmt.extensions.documents.selection import Report
 from nmt.translation.results import Translation
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from nmt.extensions.documents.formats import sentences_of_document, translate_document
+from nmt.extensions.documents.markup import Translate
 from nmt.extensions.documents.rest import parse_message, write_message
-from nmt.extensions.documents.segmentation import Translate
 from nmt.translation.results import Translation
 from tests.extensions.documents.conftest import by
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.extensions.documents.markup import translate_content
-from nmt.extensions.documents.segmentation import Translate, split_sentences, with_tags
+from nmt.extensions.documents.markup import Translate, translate_content
+from nmt.extensions.documents.segmentation import sentences_of_line, split_sentences, with_tags
 from nmt.extensions.documents.tags import text_of
 from tests.extensions.documents.conftest import by
 
@@ -70,4 +70,6 @@ def test_sentences_of_scripts_without_spaces_lose_the_space_between_them() -> No
 def test_tags_hold_until_others_come() -> None:
     vocabulary = WordVocabulary(["▁a", "<2en>", "<2fr>"])
     sentences = ["a", "<2en> b", "c", "<2fr> d", "e"]
-    assert with_tags(sentences, vocabulary) == ["a", "<2en> b", "<2en> c", "<2fr> d", "<2fr> e"]
+    assert with_tags(sentences, vocabulary.after_tags) == ["a", "<2en> b", "<2en> c", "<2fr> d", "<2fr> e"]
+    divided = sentences_of_line("<2en> <2fr> Ja.\t!!\tNein!\t<2fr> Oder? Doch.", "de", vocabulary.after_tags)
+    assert divided == ["<2en> <2fr> Ja.\t!!", "<2en> <2fr> Nein!", "<2fr> Oder?", "<2fr> Doch."]

@@ -7,6 +7,10 @@ from fixture_types import TrainTiny
 
 LAYER = "num_heads: 4, feed_forward_size: 64, dropout: 0"
 SETTINGS = ("vocabulary={type: unigram, size: 110, joint: true}", "training.learning_rate=0.005")
+SSRU = (
+    *SETTINGS, f"model.encoder={{type: transformer, num_layers: 1, {LAYER}}}",
+    f"model.decoder={{type: ssru, num_layers: 1, {LAYER}}}", "training.max_steps=100",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +24,4 @@ def trained(train_tiny: TrainTiny) -> Path:
 @pytest.fixture(scope="session")
 def ssru_model(train_tiny: TrainTiny) -> Path:
     """A Transformer encoder and an SSRU decoder of one layer each. Don't write into it."""
-    encoder, decoder = (f"{{type: {kind}, num_layers: 1, {LAYER}}}" for kind in ("transformer", "ssru"))
-    sides = (f"model.encoder={encoder}", f"model.decoder={decoder}")
-    return train_tiny(*SETTINGS, *sides, "training.max_steps=100", shared="ssru_model")
+    return train_tiny(*SSRU, shared="ssru_model")

@@ -12,7 +12,7 @@ from nmt.data.batch import Ids
 from nmt.decoding.forced import force_all
 from nmt.decoding.search import Query
 from nmt.extensions.interchange import argos, huggingface, onnx, run
-from nmt.extensions.interchange.check import DIVIDED, check, left_out, validation_lines
+from nmt.extensions.interchange.check import check, left_out, validation_lines
 from nmt.extensions.interchange.targets import with_decoding
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.load import load
@@ -95,8 +95,8 @@ def test_lines_are_those_of_the_validation_text_or_of_the_samples(translator: Tr
         ({"coverage_penalty": 0.2, "prune": 3.0}, run.CARRIED, ["coverage_penalty: 0.2", "prune: 3.0"]),
         ({"beam_size": 4, "beam_groups": 2, "shortlist": 9}, onnx.CARRIED, ["beam_groups: 2"]),
         ({"restore_case": False, "shortlist": 9}, argos.CARRIED, ["shortlist: 9"]),
-        ({"restore_case": False, "split_sentences": True}, onnx.CARRIED, ["split_sentences: true"]),
-        ({"restore_case": False, "split_sentences": True}, onnx.CARRIED | DIVIDED, []),
+        ({"restore_case": False, "split_sentences": True}, run.CARRIED, ["split_sentences: true"]),
+        ({"restore_case": False, "split_sentences": True}, onnx.CARRIED, []),
         ({"logits_processors": {"no_repeat_ngram": {"size": 3}}}, onnx.CARRIED, ["logits_processors: {'no_repeat"]),
     ],
 )

@@ -11,8 +11,8 @@ from refusals import refused
 
 from nmt.core.errors import UserError
 from nmt.data.batch import Ids
+from nmt.extensions.interchange import runtime
 from nmt.extensions.interchange.onnx import OnnxModel, export_onnx
-from nmt.extensions.interchange.runtime import translate as runtime
 from nmt.translation.load import load
 from nmt.translation.results import ScoredPair
 from nmt.translation.translator import Translator
@@ -92,7 +92,8 @@ def test_8_bits_are_smaller_and_nothing_else_is_offered(
     done = run_nmt("export", directory, "-o", tmp_path / "int8", "--to", "onnx", "--quantization", "int8", check=True)
     assert re.search(r"of 100 translations \(\d+ of random pieces\) are those of nmt", done.stderr)
     assert sorted(path.name for path in (tmp_path / "int8").iterdir()) == [
-        "config.json", "encoder.onnx", "step.onnx", "translate.py", "vocabulary.model",
+        "config.json", "encoder.onnx", "patterns.py", "segmentation.py", "step.onnx", "translate.py",
+        "vocabulary.model",
     ]  # fmt: skip
     export_onnx(load(directory, "cpu"), tmp_path / "float")
     for name in ("encoder.onnx", "step.onnx"):

@@ -9,9 +9,9 @@ import pytest
 import torch
 from fixture_types import BuildOnce
 
+from nmt.extensions.interchange import runtime
 from nmt.extensions.interchange.onnx import configuration, write_shortlist
 from nmt.extensions.interchange.onnx_networks import networks
-from nmt.extensions.interchange.runtime import translate as runtime
 from nmt.extensions.interchange.targets import with_decoding
 from nmt.translation.load import load
 from nmt.translation.translator import Translator
@@ -59,11 +59,14 @@ def test_imported_models_translate_alike(name: str, build_once: BuildOnce) -> No
     """With their activations, norms, positions, language tokens, and the token that the decoder reads before SOS."""
     translator = load(directory := imported_model(name, build_once), "cpu")
     model = exported(translator, directory)
-    lines = [*lines_of("de", 10), *strange_lines(10), "", "  ", ">>fra<< Ein Mann schläft."]
+    lines = [*lines_of("de", 10), *strange_lines(10), "", "  ", "!!!"]
+    lines += [">>fra<< Ein Mann schläft.", ">>fra<< Ein Mann schläft. Eine Frau? 😀 >>eng<< Ja. Nein!"]
     for beam_size in (1, 4):
-        options = {"beam_size": beam_size, "max_length": 8}
+        options = {"beam_size": beam_size, "max_length": 8, "split_sentences": beam_size == 4}
         found = translator.translate(lines, restore_case=False, **options)
-        assert model.translate(lines, **options) == [" ".join(each.text.split()) for each in found]
+        assert [" ".join(text.split()) for text in model.translate(lines, **options)] == [
+            " ".join(each.text.split()) for each in found
+        ]
     assert model.translate([]) == []
     [pair] = translator.score([(lines[0], lines_of("en", 1)[0])])
     scores = model.score(translator.encode_source(pair.source), translator.encode_target(pair.target))

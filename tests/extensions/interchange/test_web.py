@@ -26,17 +26,17 @@ from sentencex import segment
 from nmt.core.console import quoted
 from nmt.core.errors import UserError
 from nmt.decoding.ranking import LENGTH_PENALTIES
-from nmt.extensions.interchange import web
+from nmt.extensions.documents.sentence_options import sentence_requests
+from nmt.extensions.interchange import runtime, web
 from nmt.extensions.interchange.pretrained.families import read_config
 from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
 from nmt.extensions.interchange.pretrained.tokenizers import read_tokenizer
-from nmt.extensions.interchange.runtime import translate as runtime
 from nmt.extensions.interchange.web import PACKAGES, PAGE
 from nmt.translation.load import load
 from nmt.translation.request import Request
 from tests.extensions.interchange.huggingface_folders import SIZE as SIZE_OF_FOLDERS
 from tests.extensions.interchange.huggingface_folders import lines_of, strange_lines, train_sentencepiece, write_folder
-from tests.extensions.interchange.runtime.test_translate_search import Stub
+from tests.extensions.interchange.test_runtime_search import Stub
 from tests.extensions.windows import silent_window
 
 DRIVER = importlib.util.find_spec("playwright")
@@ -259,11 +259,8 @@ console.log(JSON.stringify(given.lines.map((line) => sentencesOf(line, "en"))));
 """
 
 
-@pytest.mark.extension("documents")
 @pytest.mark.skipif(NODE is None, reason="needs Node.js")
 def test_the_page_divides_lines_as_nmt_does(tiny_model: Path, tmp_path: Path) -> None:
-    from nmt.extensions.documents.sentence_options import sentence_requests
-
     model, draw = load(tiny_model, "cpu"), random.Random(1)
     lines = ["".join(draw.choices(PARTS, k=draw.randint(1, 9))) for _ in range(300)]
     texts = {text for line in lines for text in re.split(r"([\t\u2028]+)", line)}
@@ -331,7 +328,7 @@ def test_the_folder_is_complete_and_lists_its_files(
 ) -> None:
     def write_networks(translator: object, output: Path, quantization: str | None) -> None:
         output.mkdir()
-        for name in ("encoder.onnx", "step.onnx", "vocabulary.model", "translate.py"):
+        for name in ("encoder.onnx", "step.onnx", "vocabulary.model", "translate.py", "segmentation.py"):
             (output / name).write_text(name, "utf-8")
         (output / "config.json").write_text('{"languages": ["de", "en"]}', "utf-8")
 

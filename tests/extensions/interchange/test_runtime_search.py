@@ -13,8 +13,8 @@ from table_model import TableModel
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.ranking import LENGTH_PENALTIES
+from nmt.extensions.interchange import runtime
 from nmt.extensions.interchange.onnx_networks import best_continuations
-from nmt.extensions.interchange.runtime import translate as runtime
 from nmt.recipe.schema import DecodingOptions
 
 TOY = WordVocabulary(["▁ja", "▁nein"])
@@ -32,7 +32,7 @@ LogProbabilities = Callable[[tuple[int, ...], tuple[int, ...]], Sequence[float]]
 
 
 class Stub:
-    """What the search reads of :class:`nmt.extensions.interchange.runtime.translate.Model`.
+    """What the search reads of :class:`nmt.extensions.interchange.runtime.Model`.
 
     Args:
         config: of the folder.

@@ -1,6 +1,6 @@
 """Translates text with a folder of ONNX files: ``python translate.py < source > target``.
 
-Needs Python 3.11 and ``pip install onnxruntime sentencepiece numpy``, nothing else. As a module::
+Needs Python 3.11 and ``pip install onnxruntime sentencepiece numpy sentencex``, nothing else. As a module::
 
     import translate
 
@@ -27,9 +27,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nmt.extensions.documents.segmentation import sentences_of_line
+from nmt.translation.patterns import side_by_side
+
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
-TAG, MARIAN_TAG = re.compile(r"\s*(<[^<>\s]+>)\s*"), re.compile(r"(>>[^<>\s]+<<)")
 SPACE = "\u2581"
 INVISIBLE = dict.fromkeys((0xAD, 0x2060, 0xFEFF))
 """Soft hyphens, word joiners and byte order marks, which nmt leaves out of a line, too."""
@@ -80,20 +82,31 @@ class _Vocabulary:
         hidden: ids that are no text.
     """
 
+    _tag, _prefix = re.compile(r"\s*(<[^<>\s]+>)\s*"), list[int]()
+
     def __init__(self, content: bytes, tags: Mapping[str, int], hidden: Iterable[int]) -> None:
         import sentencepiece
 
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=content)
         self._tags, self._hidden = tags, set(hidden)
 
+    def after_tags(self, line: str) -> int:
+        """Returns where the text of a line begins after its tags."""
+        start = 0
+        while (match := self._tag.match(line, start)) and match[1] in self._tags:
+            start = match.end(1)
+        return start
+
     def encode(self, line: str) -> list[int]:
         """Returns the ids of a line and of the tags at its beginning."""
-        tags, start = list[int](), 0
-        while self._tags and (match := TAG.match(line, start)) and match[1] in self._tags:
-            tags.append(self._tags[match[1]])
-            start = match.end(1)
-        ids: list[int] = self._processor.encode(_without_surrogates(line[start:]))
-        return tags + ids if ids else []
+        start = self.after_tags(line)
+        tags = [self._tags[tag] for tag in self._tag.findall(line[:start])]
+        ids = self._encode(line[start:].encode("utf-8", "replace").decode("utf-8"))
+        return (tags or self._prefix) + ids if ids else []
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self._processor.encode(text)
+        return ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of ids, on one line."""
@@ -108,6 +121,8 @@ class _Table(_Vocabulary):
         content: of ``vocabulary.source.json`` or ``vocabulary.target.json``.
     """
 
+    _tag = re.compile(r"^(>>[^<>\s]+<<)")  # a single one
+
     def __init__(self, content: bytes) -> None:
         table = json.loads(content)
         special = (*(table[name] for name in ("pad", "sos", "eos")), *table["hidden"], *table["languages"].values())
@@ -115,12 +130,8 @@ class _Table(_Vocabulary):
         self._pieces, self._prefix, self._unk = table["pieces"], table["prefix"], table["unk"]
         self._ids = {piece: i for i, piece in enumerate(self._pieces) if i not in self._hidden}
 
-    def encode(self, line: str) -> list[int]:
-        before, match = self._prefix, MARIAN_TAG.match(line)
-        if match and match[1] in self._tags:
-            before, line = [self._tags[match[1]]], line[match.end() :]
-        pieces = self._processor.encode(_without_surrogates(line), out_type=str)
-        return [*before, *(self._ids.get(piece, self._unk) for piece in pieces)] if pieces else []
+    def _encode(self, text: str) -> list[int]:
+        return [self._ids.get(piece, self._unk) for piece in self._processor.encode(text, out_type=str)]
 
     def decode(self, ids: Sequence[int]) -> str:
         text: str = self._processor.decode_pieces([self._pieces[i] for i in ids if i not in self._hidden])
@@ -144,10 +155,6 @@ class _Shortlist:
         return np.array(sorted([*found, *islice(others, -len(found) % MULTIPLE)]))
 
 
-def _without_surrogates(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 def load(folder: Path | str, num_threads: int = 0) -> "Model":
     """Returns the model of a folder that ``nmt export --to onnx`` wrote.
 
@@ -169,7 +176,7 @@ class Model:
 
             self.config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
             if self.config.get("format") != "nmt-onnx" or self.config["version"] != FORMAT:
-                raise FolderError(f"{folder} is not an ONNX folder of this version of nmt")
+                raise ValueError("it is not an ONNX folder of this version of nmt")
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads, options.log_severity_level = num_threads, 3
             self._encoder, self._step = (
@@ -179,30 +186,35 @@ class Model:
             self._source, self._target = (self._vocabulary(folder, side) for side in ("source", "target"))
             self._first: int | None = self.config.get("first")
             self._shortlist = _Shortlist(folder, self.config) if self.config.get("shortlist") else None
-        except FolderError:
-            raise
         except ImportError as error:
-            raise FolderError(f"{error}: pip install onnxruntime sentencepiece") from None
+            raise FolderError(f"{error}: pip install onnxruntime sentencepiece sentencex") from None
         except Exception as error:  # onnxruntime raises classes of its own, which derive from Exception alone
             raise FolderError(f"{folder} can't be loaded: {error}") from None
         self._memory = [output.name for output in self._encoder.get_outputs()]
 
     def translate(self, lines: Iterable[str], **options: Any) -> list[str]:
-        """Returns the best translation of each line; options as in :meth:`search`."""
+        """Returns the best translation of each line; options as in :meth:`stream`."""
         return list(self.stream(lines, **options))
 
     def stream(self, lines: Iterable[str], **options: Any) -> Iterator[str]:
-        """Translates any number of lines in constant memory; options as in :meth:`search`."""
+        """Translates any number of lines in constant memory; options as in :meth:`search`, and ``split_sentences``."""
         iterator, size = iter(lines), WINDOW * self._options(options)["batch_size"]
         while window := list(islice(iterator, size)):
             yield from self._translated(window, options)
 
     def _translated(self, lines: Sequence[str], options: Mapping[str, Any]) -> Iterator[str]:
-        encoded = [self.encode(line.translate(INVISIBLE))[: self.config["max_pieces"]] for line in lines]
-        found = iter(self.search([ids for ids in encoded if ids], **options))
-        for ids in encoded:
-            hypotheses = next(found) if ids else []
-            yield self.decode(hypotheses[0].ids) if hypotheses else ""
+        lines = [line.translate(INVISIBLE) for line in lines]
+        divided, language = [[line] for line in lines], self.config["languages"][0]
+        if self._options(options)["split_sentences"]:
+            try:
+                divided = [sentences_of_line(line, language, self._source.after_tags) for line in lines]
+            except ImportError as error:
+                raise FolderError(f"{error}: pip install sentencex, or give --no-split-sentences") from None
+        encoded = [[self.encode(text)[: self.config["max_pieces"]] for text in texts] for texts in divided]
+        found = iter(self.search([ids for of_line in encoded for ids in of_line if ids], **options))
+        for line, of_line in zip(lines, encoded, strict=True):
+            best = [next(found)[:1] if ids else [] for ids in of_line]
+            yield side_by_side(self.decode(each[0].ids) if each else "" for each in best) if of_line else line
 
     def _vocabulary(self, folder: Path, side: str) -> _Vocabulary:
         options = self.config[side]
@@ -241,7 +253,7 @@ class Model:
         return results
 
     def _options(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        defaults: dict[str, Any] = self.config["decoding"]
+        defaults: dict[str, Any] = {"split_sentences": False} | self.config["decoding"]  # older folders don't name it
         if unknown := changes.keys() - defaults.keys():
             raise FolderError(f"unknown option {', '.join(sorted(unknown))}; known are {', '.join(defaults)}")
         chosen = defaults | {name: value for name, value in changes.items() if value is not None}
@@ -407,14 +419,15 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?" if default else None, default=default, help="exported folder")
     parser.add_argument("--beam-size", type=int, help="hypotheses of each sentence; 1 is greedy search")
     parser.add_argument("--batch-size", type=int, help="sentences that are translated at once")
+    parser.add_argument("--split-sentences", action=argparse.BooleanOptionalAction, help="divide lines into sentences")
     parser.add_argument("--threads", type=int, default=0, help="threads of onnxruntime; 0 for one on each core")
-    given = parser.parse_args()
+    options = vars(parser.parse_args())
     for stream in (sys.stdin, sys.stdout):
         stream.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
     try:
-        model = load(given.folder, given.threads)
+        model = load(options.pop("folder"), options.pop("threads"))
         lines = (line.rstrip("\r\n") for line in sys.stdin)
-        for text in model.stream(lines, beam_size=given.beam_size, batch_size=given.batch_size):
+        for text in model.stream(lines, **options):
             print(text, flush=True)
     except (FolderError, UnicodeDecodeError) as error:
         print(f"error: {error}", file=sys.stderr)
