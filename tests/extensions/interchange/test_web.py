@@ -293,7 +293,7 @@ def test_the_tokenizers_of_imported_models_are_the_same_in_the_page_and_the_runt
             (write_folder(tmp_path / "m2m100", "m2m_100"), None),
         )
     ]
-    lines = [*strange_lines(300), ">>fra<< Ein Mann", ">>xyz<< Ein Mann", " >>fra<< a", "", ">>fra<<"]
+    lines = [*strange_lines(300), ">>fra<< Ein Mann", ">>xyz<< Mann", ">>fra<<>>eng<< a", " >>fra<< a", "", ">>fra<<"]
     draw = random.Random(2)
     ids = [[draw.randrange(4, SIZE_OF_FOLDERS) for _ in range(9)] for _ in range(200)]
     tables = [vocabulary.to_bytes().decode() for vocabulary in vocabularies]
