@@ -309,14 +309,14 @@ def font_size(axes: Axes) -> float:
     return min(cell_size(axes) * 72 * 0.6, scaled(11))
 
 
-def suffix_of(path: Path) -> str:
-    """The picture format by the name of the file: ``.png``, ``.svg`` or ``.pdf``.
+def suffix_of(path: Path | None) -> str:
+    """The picture format by the name of the file: ``.png``, ``.svg`` or ``.pdf``; empty if there is none.
 
     Raises:
         UserError: the name ends in none of them.
     """
-    suffix = path.suffix.lower()
-    if suffix not in METADATA:
+    suffix = "" if path is None else path.suffix.lower()
+    if path is not None and suffix not in METADATA:
         raise UserError(f"unknown picture format: {path}", f"End the name in one of {', '.join(METADATA)}.")
     return suffix
 

@@ -40,8 +40,7 @@ def robustness(
     from nmt.plotting.style import suffix_of, write_figure
     from nmt.translation.load import load
 
-    if output is not None:
-        suffix_of(output)  # before the work
+    suffix_of(output)  # before the work
     names = names_in(metrics)
     check_metrics(names)
     pairs = list(FileText(source, reference))

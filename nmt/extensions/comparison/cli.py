@@ -133,8 +133,7 @@ def lengths(
     from nmt.extensions.comparison.report import length_table
     from nmt.plotting.style import suffix_of, write_figure
 
-    if output is not None:
-        suffix_of(output)  # before the work
+    suffix_of(output)  # before the work
     limits, test_set = limits_of(buckets), read_test_set(systems, reference or [], source)
     found = scores_by_length(metric, test_set, limits, tokenize)
     rows, signature = found["rows"], found["signature"]

@@ -1,28 +1,33 @@
-"""Data files: tables (CSV, TSV), JSON, YAML and XML of any kind, of which all but the translated values stays."""
+"""Data files: tables (CSV, TSV), JSON, YAML, XML of any kind, and XLIFF, of which all but the texts stays."""
 
 import json
 import re
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
+from nmt.core.errors import shortened
 from nmt.extensions.documents.elements import (
     FORBIDDEN,
     Element,
     Kind,
+    KindOf,
     TranslateBlocks,
     Unit,
     blocks_of,
     is_left,
     left_alone,
+    primary,
     translate_units,
     units_of,
 )
 from nmt.extensions.documents.formats import DocumentFormat, damaged, decoded
 from nmt.extensions.documents.plain import as_text, parse_tags
-from nmt.extensions.documents.selection import reason_to_leave
-from nmt.extensions.documents.tags import Content, text_of
+from nmt.extensions.documents.selection import PLURAL, reason_to_leave
+from nmt.extensions.documents.tags import MAX_DEPTH, Content, Node, text_of
 from nmt.extensions.documents.xml import local_name, parse_xml, write_xml
 
 MAX_LEVELS = 500
@@ -40,6 +45,8 @@ DECLARED = re.compile(r"sep=(.)\r?(?:\n|\Z)", re.IGNORECASE)
 """Excel's first line of a table that tells the separator."""
 MAX_NAMES = 100_000
 """Characters in which the first line of a table is looked for."""
+_PAIRS = {"bx": "ex", "bpt": "ept", "sc": "ec"}
+"""Elements of XLIFF that begin and end markup."""
 
 
 @dataclass(frozen=True)
@@ -244,11 +251,7 @@ class Xml(DocumentFormat):
             is_named, has_text = self.selection.has(path), any(map(str.strip, filter(None, texts)))
             if is_named and (has_text or self.selection.names):
                 inside.add(element)
-                keeps_space = element.get("{http://www.w3.org/XML/1998/namespace}space") == "preserve"
-                if not len(element) and "<" in (element.text or ""):  # escaped markup, such as in a CDATA section
-                    blocks.append(Unit(element, [parse_tags(element.text)], partial(_write_escaped, element)))
-                    continue
-                blocks += units_of(blocks_of(element, _kind, collapse=not keeps_space), {})
+                blocks += units_in(element, _kind)
         reason = "not in --translate-only" if self.selection.names else "not to be translated"
         for element, text, _ in left_alone(root, blocks) if self.report else ():
             self.leave(paths[element], text, reason)
@@ -262,11 +265,101 @@ class Xml(DocumentFormat):
         return write_xml(root)
 
 
-def _write_escaped(element: Element, contents: Iterator[Content]) -> None:
-    element.text = FORBIDDEN.sub("", as_text(next(contents)))
-
-
 def _kind(element: Element) -> Kind:
     if not isinstance(element.tag, str):
         return "opaque"
     return "kept" if is_left(element) else "unique"
+
+
+class Xliff(DocumentFormat):
+    """XLIFF 1.2 and 2: segments without a translation."""
+
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
+        root = parse_xml(data)
+        if not root.tag.endswith("xliff"):
+            raise damaged("XLIFF", f"its root is {shortened(root.tag)}")
+        is_2 = root.get("version", "").startswith("2")
+        units = list[Unit]()
+        for unit in list(root.iter("{*}segment" if is_2 else "{*}trans-unit")):
+            segments = unit.findall("{*}seg-source//{*}mrk[@mtype='seg']")
+            texts = ["".join(each.itertext()) for each in segments or unit.findall("{*}source")]
+            is_plural = any(map(PLURAL.search, texts))
+            if not is_plural and (added := _add_target(unit, is_2)) is not None:
+                units += units_in(added, _xliff_kind, _with_pairs)
+                continue
+            reason = "message with plural forms" if is_plural else "not to be translated, or has a translation"
+            for text in texts:
+                self.leave(f"line {unit.sourceline}", text, reason)
+        name = "trgLang" if is_2 else "target-language"
+        for place in [root] if is_2 else root.iter("{*}file"):
+            if target and primary(place.get(name, "")) != target:  # en-GB is English, too
+                place.set(name, target)
+        translate_units(units, run)
+        return write_xml(root)
+
+
+def _add_target(unit: Element, is_2: bool) -> Element | None:
+    """Adds a copy of the source as target; None if the unit has a translation, or isn't to be translated."""
+    source, existing = unit.find("{*}source"), unit.find("{*}target")
+    if source is None or _inherited(unit, "translate") == "no":
+        return None
+    if existing is not None:
+        text, state = "".join(existing.itertext()), (unit if is_2 else existing).get("state")
+        is_copy = state in ("new", "needs-translation", "initial") and text == "".join(source.itertext())
+        if text.strip() and not is_copy:
+            return None
+        unit.remove(existing)
+    origin = next(unit.iterchildren("{*}seg-source"), source)  # the source with its segments, which are those of target
+    target = deepcopy(origin)
+    target.tag, target.tail = f"{source.tag.removesuffix('source')}target", origin.tail
+    target.attrib.pop("{http://www.w3.org/XML/1998/namespace}lang", None)
+    origin.addnext(target)
+    (unit if is_2 else target).set("state", "translated" if is_2 else "needs-review-translation")
+    return target
+
+
+def _inherited(element: Element, name: str) -> str | None:
+    return next(filter(None, (each.get(name) for each in (element, *element.iterancestors()))), None)
+
+
+def units_in(element: Element, kind_of: KindOf, change: Callable[[Content], Content] = list) -> list[Unit]:
+    """Returns the texts of an element; ``change`` is applied to each content."""
+    if not len(element) and "<" in (element.text or ""):  # escaped markup, such as in a CDATA section
+        return units_of([(element, [parse_tags(element.text)])], {})
+    collapse = _inherited(element, "{http://www.w3.org/XML/1998/namespace}space") != "preserve"
+    blocks = blocks_of(element, kind_of, collapse=collapse)
+    return units_of(((e, [change(p) if isinstance(p, list) else p for p in parts]) for e, parts in blocks), {})
+
+
+def _xliff_kind(element: Element) -> Kind:
+    name = local_name(element)
+    if name == "mrk" and "no" in (element.get("translate"), {"protected": "no"}.get(element.get("mtype"))):
+        return "kept"
+    if element.get("mtype") == "seg":
+        return "block"
+    return "unique" if name in ("g", "mrk", "pc") else "opaque"
+
+
+def _with_pairs(content: Content, depth: int = 0) -> Content:
+    """Returns content with what is between ``bx`` and ``ex``, ``bpt`` and ``ept``, ``sc`` and ``ec`` in nodes."""
+    ends: dict[tuple[str, str | None], deque[tuple[int, Element]]] = defaultdict(deque)
+    for place, item in enumerate(content):
+        if isinstance(item, Node) and (name := local_name(item.tag)) in _PAIRS.values():
+            key = name, item.tag.get("startRef") or item.tag.get("rid") or item.tag.get("id")
+            ends[key].append((place, item.tag))
+    found, end = Content(), 0
+    for place, item in enumerate(content):
+        if place < end:
+            continue
+        if isinstance(item, Node) and depth < MAX_DEPTH:
+            candidates = ends[_PAIRS.get(local_name(item.tag), ""), item.tag.get("rid") or item.tag.get("id")]
+            while candidates and candidates[0][0] < place:
+                candidates.popleft()
+            if candidates:
+                last, element = candidates.popleft()
+                inside, end = _with_pairs(content[place + 1 : last], depth + 1), last + 1
+                item = Node(([item.tag], [element]), inside, is_unique=True)
+            elif not item.is_kept:
+                item.content = _with_pairs(item.content, depth + 1)
+        found.append(item)
+    return found

@@ -68,7 +68,7 @@ FORMATS: Table[DocumentFormat] = Table(
             "plain:Subtitles": (".srt", ".vtt"),
             "office:Package": (".docx", ".pptx", ".xlsx", ".odt", ".odp", ".ods", ".epub"),
             "plain:Gettext": (".po",),
-            "xml:Xliff": (".xliff", ".xlf"),
+            "data:Xliff": (".xliff", ".xlf"),
             "markdown:Markdown": (".md",),
             "data:Table": (".csv", ".tsv"),
             "data:Json": (".json",),

@@ -32,7 +32,7 @@ OTHERS = {
     **dict.fromkeys((".xls", ".xlsm", ".xlsb", ".xltx", ".ots", ".fods", ".numbers"), ".xlsx, .ods or .csv"),
     **dict.fromkeys((".ppt", ".pptm", ".pps", ".ppsx", ".potx", ".otp", ".fodp", ".key"), ".pptx or .odp"),
     **dict.fromkeys((".ass", ".ssa", ".sub"), ".srt or .vtt"),
-    ".tmx": ".xliff",
+    **dict.fromkeys((".tmx", ".sdlxliff", ".mqxliff", ".mxliff"), ".xliff"),
 }
 """Endings of documents that can't be translated, and what to save them as."""
 SAME = {".htm": ".html", ".yml": ".yaml", ".xlf": ".xliff"}

@@ -1,34 +1,29 @@
-"""XML and ZIP archives, which are read within limits, and XLIFF."""
+"""XML and ZIP archives, which are read within limits."""
 
 import io
 import re
 import struct
 import zipfile
 import zlib
-from collections import Counter, defaultdict, deque
-from copy import deepcopy
+from collections import Counter
 from pathlib import PurePosixPath
 
 from nmt.core.errors import UserError, extra, shortened
-from nmt.extensions.documents.elements import Element, Kind, TranslateBlocks, blocks_of, translate_units, units_of
-from nmt.extensions.documents.formats import DocumentFormat, damaged
-from nmt.extensions.documents.selection import PLURAL
-from nmt.extensions.documents.tags import MAX_DEPTH, Content, Node
+from nmt.extensions.documents.elements import Element
+from nmt.extensions.documents.formats import damaged
 
 MAX_UNPACKED = 50 << 20
 """Largest size of the contents of an archive, in bytes."""
 MAX_MEMBERS = 2_000
 """Largest number of files in an archive."""
 
-_PAIRS = {"bx": "ex", "bpt": "ept", "sc": "ec"}
-"""Elements of XLIFF that begin and end markup."""
 
-
-def parse_xml(data: bytes, may_have_type: bool = False) -> Element:
+def parse_xml(data: bytes, may_have_type: bool = False, name: str = "The file") -> Element:
     """Parses an XML document without a document type.
 
     Args:
         may_have_type: it may have a document type without entities, as XHTML has. Nothing is loaded for it.
+        name: of the file, for messages.
 
     Raises:
         UserError: it is not well-formed, or has a document type, which could define entities; or lxml is missing.
@@ -40,11 +35,11 @@ def parse_xml(data: bytes, may_have_type: bool = False) -> Element:
     try:
         root = etree.fromstring(data, parser)
     except (etree.LxmlError, ValueError) as error:
-        raise damaged("well-formed XML", getattr(error, "msg", error)) from None
+        raise damaged("well-formed XML", getattr(error, "msg", error), name) from None
     info = root.getroottree().docinfo
     is_safe = may_have_type and info.internalDTD is not None and not any(info.internalDTD.iterentities())
     if info.doctype and not is_safe:
-        raise UserError("The XML has a document type, which could load other files.", "Remove the DOCTYPE.")
+        raise UserError(f"{name} has a document type, which could load other files.", "Remove the DOCTYPE.")
     return root
 
 
@@ -53,83 +48,6 @@ def write_xml(root: Element) -> bytes:
     from lxml import etree
 
     return bytes(etree.tostring(root.getroottree(), xml_declaration=True, encoding="UTF-8"))
-
-
-class Xliff(DocumentFormat):
-    """XLIFF 1.2 and 2: segments without a target."""
-
-    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
-        root = parse_xml(data)
-        if not root.tag.endswith("xliff"):
-            raise damaged("XLIFF", f"its root is {shortened(root.tag)}")
-        is_2 = root.get("version", "").startswith("2")
-        targets = []
-        for unit in list(root.iter("{*}segment" if is_2 else "{*}trans-unit")):
-            texts = ["".join(source.itertext()) for source in unit.findall("{*}source")]
-            is_plural = any(map(PLURAL.search, texts))
-            if not is_plural and (added := _add_target(unit, is_2)) is not None:
-                targets.append(added)
-                continue
-            reason = "message with plural forms" if is_plural else "not to be translated, or has a translation"
-            for text in texts:
-                self.leave(f"line {unit.sourceline}", text, reason)
-        places = [root] if is_2 else list(root.iter("{*}file"))
-        name = "trgLang" if is_2 else "target-language"
-        for place in places if target else ():
-            if place.get(name, "").partition("-")[0] != target:  # en-GB is English, too
-                place.set(name, target)
-        blocks = (block for added in targets for block in blocks_of(added, _xliff_kind))
-        translate_units(units_of(((element, [*map(_with_pairs, parts)]) for element, parts in blocks), {}), run)
-        return write_xml(root)
-
-
-def _add_target(unit: Element, is_2: bool) -> Element | None:
-    """Adds a copy of the source as target; None if the unit has a target, or isn't to be translated."""
-    source, existing = unit.find("{*}source"), unit.find("{*}target")
-    wishes = (each.get("translate") for each in (unit, *unit.iterancestors()))
-    is_left = next(filter(None, wishes), "yes") == "no"
-    if source is None or is_left or (existing is not None and "".join(existing.itertext())):
-        return None
-    if existing is not None:
-        unit.remove(existing)
-    target = deepcopy(source)
-    target.tag, target.tail = f"{source.tag.removesuffix('source')}target", source.tail
-    target.attrib.pop("{http://www.w3.org/XML/1998/namespace}lang", None)
-    source.addnext(target)
-    (unit if is_2 else target).set("state", "translated" if is_2 else "needs-review-translation")
-    return target
-
-
-def _xliff_kind(element: Element) -> Kind:
-    name = local_name(element)
-    if name == "mrk" and "no" in (element.get("translate"), {"protected": "no"}.get(element.get("mtype"))):
-        return "kept"
-    return "unique" if name in ("g", "mrk", "pc") else "opaque"
-
-
-def _with_pairs(content: Content, depth: int = 0) -> Content:
-    """Returns content with what is between ``bx`` and ``ex``, ``bpt`` and ``ept``, ``sc`` and ``ec`` in nodes."""
-    ends: dict[tuple[str, str | None], deque[tuple[int, Element]]] = defaultdict(deque)
-    for place, item in enumerate(content):
-        if isinstance(item, Node) and (name := local_name(item.tag)) in _PAIRS.values():
-            key = name, item.tag.get("startRef") or item.tag.get("rid") or item.tag.get("id")
-            ends[key].append((place, item.tag))
-    found, end = Content(), 0
-    for place, item in enumerate(content):
-        if place < end:
-            continue
-        if isinstance(item, Node) and depth < MAX_DEPTH:
-            candidates = ends[_PAIRS.get(local_name(item.tag), ""), item.tag.get("rid") or item.tag.get("id")]
-            while candidates and candidates[0][0] < place:
-                candidates.popleft()
-            if candidates:
-                last, element = candidates.popleft()
-                inside, end = _with_pairs(content[place + 1 : last], depth + 1), last + 1
-                item = Node(([item.tag], [element]), inside, is_unique=True)
-            elif not item.is_kept:
-                item.content = _with_pairs(item.content, depth + 1)
-        found.append(item)
-    return found
 
 
 def local_name(element: Element) -> str:

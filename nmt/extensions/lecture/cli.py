@@ -152,8 +152,7 @@ def gradients(
     from nmt.plotting.style import suffix_of, write_figure
     from nmt.translation.load import load
 
-    if output is not None:
-        suffix_of(output)  # before the work
+    suffix_of(output)  # before the work
     found = []
     for directory, name in zip(directories, short_names(directories), strict=True):
         with progress_bar(f"measuring {name}", None):

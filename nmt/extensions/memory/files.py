@@ -14,14 +14,14 @@ from nmt.core.text import read_bytes
 from nmt.core.version import __version__
 from nmt.extensions.documents.elements import XML_LANGUAGE, Element, primary
 from nmt.extensions.documents.formats import decoded
-from nmt.extensions.documents.xml import local_name, parse_xml
+from nmt.extensions.documents.xml import parse_xml
 from nmt.extensions.memory.memory import Entry
 
 MAX_BYTES = 256 << 20
 """Largest size of a file."""
 MAX_LINE = 1 << 20
 """Most characters of a line of a CSV file, which could otherwise have millions of columns."""
-_CODES = {"bpt", "ept", "it", "ph", "ut"}
+_CODES = " bpt ept it ph ut "
 """Elements of TMX that hold markup of another format."""
 _DOCTYPE = re.compile(rb"<!DOCTYPE\s+tmx[^<>\[\]]*>")
 """The document type of TMX without definitions; other programs write it, and nothing is loaded for it."""
@@ -84,11 +84,11 @@ def read_limited(path: Path | str) -> bytes:
     return data
 
 
-def parse_tmx(data: bytes) -> Element:
+def parse_tmx(data: bytes, name: str = "The file") -> Element:
     """Parses TMX, or other XML, whose document type may be that of TMX. Raises UserError as :func:`parse_xml` does."""
     if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         data = re.sub(r"^\s*<\?xml[^>]*>", "", data.decode("utf-16", "replace")).encode()
-    return parse_xml(_DOCTYPE.sub(b"", data, count=1))
+    return parse_xml(_DOCTYPE.sub(b"", data, count=1), name=name)
 
 
 def variants_of(unit: Element, language_of: Callable[[str], str]) -> dict[str, str]:
@@ -122,12 +122,7 @@ def _matching(code: str, languages: Iterable[str]) -> str:
 
 def text_of(segment: Element) -> str:
     """Returns the text of a segment without markup of another format."""
-    text = segment.text or ""
-    for child in segment:
-        if isinstance(child.tag, str) and local_name(child) not in _CODES:
-            text += text_of(child)
-        text += child.tail or ""
-    return text
+    return "".join(segment.xpath(f".//text()[not(ancestor::*[contains('{_CODES}', concat(' ', local-name(), ' '))])]"))
 
 
 def _read_csv(data: bytes, source: str, target: str) -> Iterator[Entry]:

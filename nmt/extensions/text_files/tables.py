@@ -151,11 +151,7 @@ def translation_units(path: Path) -> Iterator[dict[str, str]]:
     Raises:
         UserError: the file is too large or damaged, or is neither TMX nor XLIFF.
     """
-    data = read_limited(path)
-    try:
-        root = parse_tmx(data)
-    except UserError as error:
-        raise UserError(f"{path}: {error.message}", error.remedy) from None
+    root = parse_tmx(read_limited(path), str(path))
     if (units := {"tmx": _tmx_units, "xliff": _xliff_units}.get(local_name(root))) is None:
         raise UserError(f"{path} is neither TMX nor XLIFF, but {local_name(root)}.", "Write two line-aligned files.")
     yield from units(root)
@@ -172,6 +168,6 @@ def _xliff_units(root: Element) -> Iterator[dict[str, str]]:
         source = primary(file.get("source-language") or root.get("srcLang") or "source")
         target = primary(file.get("target-language") or root.get("trgLang") or "target")
         for unit in file.iter("{*}trans-unit", "{*}segment"):
-            texts = {local_name(side): text_of(side) for side in unit.iterchildren("{*}source", "{*}target")}
-            if len(texts) == 2:
-                yield {source: texts["source"], target: texts["target"]}
+            sides = {local_name(side): side for side in unit.iterchildren("{*}source", "{*}target")}
+            if len(sides) == 2 and not sides["target"].get("state", "").startswith(("new", "needs-")):
+                yield {source: text_of(sides["source"]), target: text_of(sides["target"])}

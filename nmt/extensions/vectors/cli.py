@@ -66,8 +66,7 @@ def words(
     from nmt.plotting.style import suffix_of, write_figure
     from nmt.translation.load import load
 
-    if output is not None:
-        suffix_of(output)  # before the work
+    suffix_of(output)  # before the work
     vectors = (
         WordVectors.of_model(load(path, "cpu"), side) if path.is_dir() else WordVectors.of(*read_all_vectors(path))
     )

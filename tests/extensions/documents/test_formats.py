@@ -275,6 +275,29 @@ def test_xliff() -> None:
     assert 'target-language="en"' in result
 
 
+def test_xliff_of_translation_programs() -> None:
+    """Segments, copies of the source in the place of a translation, escaped markup, and lines of indented text."""
+
+    def target_of(unit: str, space: str = "default") -> str:
+        head, tail = XLIFF.partition("<trans-unit")[0], "</trans-unit></body></file></xliff>"
+        result = translated("a.xlf", f'{head}<trans-unit id="1" xml:space="{space}">{unit}{tail}')
+        return result.partition(f'xml:space="{space}">')[2].removesuffix(tail).partition("</source>")[2]
+
+    state = 'target state="needs-review-translation"'
+    segments = '<mrk mtype="seg" mid="0">{}</mrk> <mrk mtype="seg" mid="1">{}</mrk>'
+    source = f"<source>Hund. Katze.</source><seg-source>{segments.format('Hund', 'Katze')}</seg-source>"
+    after = f"</seg-source><{state}>{segments.format('dog', 'cat')}</target>"
+    for existing in ("", "<target> </target>", '<target><mrk mtype="seg" mid="0"/></target>'):
+        assert target_of(source + existing).endswith(after)
+    copy = '<source>Hund</source><target state="{}">Hund</target>'
+    assert target_of(copy.format("needs-translation")) == f"<{state}>dog</target>"
+    assert target_of(copy.format("final")) == '<target state="final">Hund</target>'
+    assert target_of("<source><![CDATA[Der <b>Hund</b>]]></source>") == f"<{state}>&lt;b&gt;dog&lt;/b&gt; the</target>"
+    lines = "<source>Der\n  Hund</source>"
+    assert target_of(lines) == f"<{state}>dog the</target>"
+    assert target_of(lines, "preserve") == f"<{state}>the\n  dog</target>"
+
+
 def test_xliff_2() -> None:
     source = (
         '<xliff version="2.0" srcLang="de" xmlns="urn:oasis:names:tc:xliff:document:2.0"><file id="f"><unit id="u">'

@@ -99,7 +99,7 @@ def test_what_documents_do_not_have(
     refused(run_nmt("translate", tiny_model, page, *options), message)
     done = run_nmt("translate", tiny_model, page.with_suffix(".pdf"), "-o", "out.html")
     assert "Save it as .docx, .odt or .txt" in done.stderr
-    for ending, others in ((".fodt", ".docx, .odt or .txt"), (".tmx", ".xliff")):
+    for ending, others in ((".fodt", ".docx, .odt or .txt"), (".tmx", ".xliff"), (".sdlxliff", ".xliff")):
         with pytest.raises(UserError, match=f"Save it as {others}"):
             document_ending(f"a{ending}")
 

@@ -16,7 +16,9 @@ XLIFF_1 = (
     '<xliff xmlns="urn:oasis:names:tc:xliff:document:1.2" version="1.2"><file source-language="de" '
     'target-language="en">'
     "<body><trans-unit id='1'><source>Ein <g id='1'>Hund</g>.</source><target>A dog.</target></trans-unit>"
-    "<trans-unit id='2'><source>Allein.</source></trans-unit></body></file></xliff>"
+    "<trans-unit id='2'><source>Allein.</source></trans-unit>"
+    "<trans-unit id='3'><source>Neu.</source><target state='needs-review-translation'>New.</target></trans-unit>"
+    "</body></file></xliff>"
 )
 XLIFF_2 = (
     '<xliff xmlns="urn:oasis:names:tc:xliff:document:2.0" version="2.0" srcLang="de-AT" trgLang="en"><file id="f">'
