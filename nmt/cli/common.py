@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -289,7 +290,8 @@ def refuse_options(beside: str, options: Any, names: Iterable[str], others: Iter
 
 def command_to_resume() -> str:
     """The command line of this process with ``--resume``, for a shell."""
-    return quoted("nmt", *(argument for argument in sys.argv[1:] if argument != "--resume"), "--resume")
+    start = "torchrun … -m " * ("TORCHELASTIC_RUN_ID" in os.environ)
+    return start + quoted("nmt", *(argument for argument in sys.argv[1:] if argument != "--resume"), "--resume")
 
 
 @contextmanager

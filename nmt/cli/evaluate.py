@@ -138,12 +138,11 @@ def score(
 def _draw_confusion(test_set: "TestSet", path: Path) -> None:
     from nmt.plotting.style import write_figure
 
-    draw_confusion = provided("confusion matrix", "--confusion")
     texts = [*test_set.systems.values(), *test_set.references]
     if len(texts) != 2:
         raise UserError("--confusion draws one HYPOTHESIS against one REFERENCE.", "Give two files.")
     predictions, references = ([line.strip() for line in lines] for lines in texts)
-    write_figure(draw_confusion(references, predictions), path)
+    write_figure(provided("confusion matrix", "--confusion")(references, predictions), path)
     say_wrote(path)
 
 
@@ -154,11 +153,11 @@ def _show(found: "dict[str, dict[str, Score]]") -> None:
     first, *others = found.values()
     if not others:
         for s in first.values():
-            typer.echo(f"{s.name} = {s.figure} {s.details}".rstrip() + f"\n    {s.signature}")
+            typer.echo(f"{s.name} = {s.figure} {s.details}".rstrip() + f"\n    {s.signature}" * (s.signature != s.name))
         return
     rows = [[system, *(s.figure for s in scores.values())] for system, scores in found.items()]
     print_table("", ["system", *map(directed_name, first)], rows)
     if any(s.confidence for s in first.values()):
         typer.echo("score (μ = mean of the samples ± half of the 95 % interval)")
-    for s in first.values():
+    for s in (score for score in first.values() if score.signature != score.name):
         typer.echo(f"{s.name}: {s.signature}")

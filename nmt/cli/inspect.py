@@ -91,8 +91,4 @@ def _figures(summary: dict[str, Any], metrics: Sequence[str]) -> dict[str, str]:
     }
 
 
-group_of_commands = group(
-    "inspect",
-    "Inspect training runs, models and translations.",
-    {"run": f"{__name__}:run"},
-)
+group_of_commands = group("inspect", "Inspect training runs, models and translations.", {"run": f"{__name__}:run"})

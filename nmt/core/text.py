@@ -85,7 +85,7 @@ class Lines(Iterator[str]):
                 raw_lines = iter(partial(self._stream.readline, self._max_bytes + 3), b"")
                 for line_number, raw in enumerate(raw_lines, start=1):
                     if line_number == 1 and raw.startswith(_NO_TEXT):
-                        remedy = f"Unpack it, or save it as plain text, which may be compressed: {', '.join(SUFFIXES)}."
+                        remedy = f"Unpack it, or save it as text or .csv, also compressed: {', '.join(SUFFIXES)}."
                         raise UserError(f"{label} is an archive, office file, PDF or .mo file, not text.", remedy)
                     if len(raw) > self._max_bytes and len(raw.rstrip(b"\r\n")) > self._max_bytes:
                         raise UserError(

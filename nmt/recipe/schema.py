@@ -265,7 +265,7 @@ class TrainingOptions(Options):
         "classifier accuracy, of a language model loss",
     )
     validation_size: int = Field(1000, ge=1, description="sentences translated for the validation metric")
-    expected_score: float | None = Field(None, description="score that is shown beside the best one so far")
+    expected_score: Annotated[float | None, SILENT] = Field(None, description="score shown beside the best one so far")
     patience: int | None = Field(None, ge=1, description="stop after this many validations without a gain")
     checkpoint_every: int | None = Field(None, ge=1, description="updates between checkpoints; null: at validations")
     keep_last: int = Field(2, ge=1, description="checkpoints kept, the newest")

@@ -54,6 +54,8 @@ def test_errors_of_the_system_have_a_message_and_an_exit_code(
 def test_the_command_that_resumes_can_be_given_to_a_shell(given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["nmt", *given])
     assert command_to_resume() == "nmt translate 'my model' --resume"
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    assert command_to_resume() == "torchrun … -m nmt translate 'my model' --resume"
     monkeypatch.setattr("nmt.core.console.os", SimpleNamespace(name="nt"))
     monkeypatch.setattr("sys.argv", [*sys.argv, r"runs\de-en"])
     assert command_to_resume().endswith(r' "my model" runs\de-en --resume')

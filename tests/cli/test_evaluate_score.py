@@ -85,3 +85,11 @@ def test_what_is_the_reference_must_be_clear(run_nmt: RunNmt, files: tuple[Path,
     for arguments in ([files[0]], [*files, files[0]]):
         refused(run_nmt("score", *arguments), "which is the reference", "-r REFERENCE")
     assert run_nmt("score", files[0], "-r", files[1]).stdout == run_nmt("score", *files).stdout
+
+
+def test_a_metric_without_a_signature_is_named_once(run_nmt: RunNmt, files: tuple[Path, Path]) -> None:
+    hypothesis, reference = files
+    one = run_nmt("score", *files, "--metrics", "accuracy,chrf", check=True).stdout.splitlines()
+    assert [line.partition(" = ")[0] for line in one[:2]] == ["accuracy", "chrF2"]
+    two = run_nmt("score", hypothesis, reference, "-r", reference, "--metrics", "accuracy", check=True).stdout
+    assert "accuracy:" not in two
