@@ -131,6 +131,7 @@ def lengths(
     from nmt.evaluation.scores import read_test_set
     from nmt.extensions.comparison.compare import scores_by_length
     from nmt.extensions.comparison.report import length_table
+    from nmt.metrics.table import METRICS as TABLE
     from nmt.plotting.style import suffix_of, write_figure
 
     suffix_of(output)  # before the work
@@ -141,7 +142,8 @@ def lengths(
         show_json({"metric": metric, "signature": signature, "lengths": rows})
     else:
         print_table(*length_table(rows, metric))
-        typer.echo(signature)
+        if signature != TABLE[metric].name:
+            typer.echo(signature)
     if output is not None:
         from nmt.extensions.comparison.pictures import draw_lengths
 

@@ -78,6 +78,8 @@ def test_lengths_by_source(run_nmt: RunNmt, texts: dict[str, Path], tmp_path: Pa
     assert ">better.en<" in drawn
     one = run_nmt("inspect", "lengths", texts["worse"], *options[:-2], "--json", "--metric", "chrf")
     assert json.loads(one.stdout)["lengths"][1]["sentences"] == 12
+    labels = run_nmt("inspect", "lengths", texts["worse"], *options[:-2], "--metric", "accuracy", check=True).stdout
+    assert labels.count("accuracy") == 1
 
 
 @pytest.mark.parametrize(
