@@ -30,7 +30,7 @@ def test_the_model_directory_holds_what_the_design_says_and_nothing_pickled(
     train(recipe, tmp_path)
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     checkpoint = {"weights.safetensors", "training.safetensors", "state.json", "SHA256SUMS"}
-    assert files - {"README.md", "machine.txt", "pieces.tsv"} == {  # which the extensions `cards` and `serving` write
+    assert files - {"README.md", "machine.txt"} == {  # which the extension `cards` writes
         ".lock", "recipe.yaml", "vocabulary.txt", "model.safetensors", "metrics.jsonl",
         "samples/step-000002.txt", "samples/step-000004.txt",
         *(f"checkpoints/step-{step:06d}/{name}" for step in (2, 4) for name in checkpoint),

@@ -1,23 +1,13 @@
 """Languages: codes and names, directions between them, and detection."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, count
-from math import exp, log, sqrt
-
-import numpy as np
 
 from nmt.core.errors import UserError
-from nmt.core.model_directory import ModelDirectory
 from nmt.extensions.documents.elements import PUBLIC_CODES, public_code
 from nmt.extensions.documents.segmentation import has_letters
-from nmt.extensions.serving.piece_counts import FILE, MAX_BYTES, PieceModel, load_models
 from nmt.translation.languages import DETECTED_AS, language_identifier, name_of
 from nmt.translation.translator import Translator
-
-PIECE_WEIGHT, IDENTIFIER_WEIGHT = 0.75, 1.25
-"""Weights of two log-probabilities of a language; chosen on words and sentences of eight languages."""
-MAX_PIECED = 1000
-"""Characters of a text whose pieces are read."""
 
 
 def described(code: str) -> dict[str, str]:
@@ -83,47 +73,13 @@ class ModelRouter:
         return [self.models[source, pivot], self.models[pivot, target]]
 
 
-class Detector:
-    """Identifies the language of a text among those of some codes.
+def languages_of(text: str, codes: Sequence[str]) -> list[tuple[str, float]]:
+    """Returns languages with their confidence, best first, as py3langid identifies them; empty without letters.
 
-    py3langid is trained on long text of many languages. The frequencies of pieces in the training text of the models
-    are known for the languages that are served only, and tell more about single words.
-
-    Args:
-        models: translators of which each language has one; without it py3langid identifies alone.
+    The confidence is the probability in percent: text in none of the languages has a low confidence.
     """
-
-    def __init__(self, codes: Sequence[str], models: Iterable[Translator] = ()) -> None:
-        self._codes = codes
-        self._pieces: dict[str, list[PieceModel]] = {}
-        for model in models:
-            path = ModelDirectory(model.directory).file(FILE, MAX_BYTES) if model.directory is not None else None
-            if path is not None and path.is_file():
-                for code, pieces in zip(direction(model), load_models(path, model.vocabularies), strict=True):
-                    self._pieces.setdefault(code, []).append(pieces)
-
-    def detect(self, text: str) -> list[tuple[str, float]]:
-        """Returns the languages with their confidence, best first; empty for a text without letters.
-
-        The confidence is a probability in percent. py3langid says how probable it is that the text is in one of the
-        languages at all: text in a language that isn't served has a low confidence.
-        """
-        if not has_letters(text):
-            return []
-        ranked = dict(language_identifier().rank(text))
-        probabilities = {code: float(ranked.get(DETECTED_AS.get(code, code), 0.0)) for code in self._codes}
-        if all(code in self._pieces for code in self._codes):
-            total = sum(probabilities.values())
-            probabilities = {code: total * p for code, p in self._with_pieces(text[:MAX_PIECED], probabilities).items()}
-        found = sorted(probabilities.items(), key=lambda each: -each[1])
-        return [(code, round(100 * probability, 1)) for code, probability in found]
-
-    def _with_pieces(self, text: str, probabilities: Mapping[str, float]) -> dict[str, float]:
-        """Returns probabilities with a sum of 1, by those of py3langid and by the likelihood of the pieces."""
-        length, scores = sqrt(len(text.encode("utf-8", "replace"))), {}
-        for code, probability in probabilities.items():
-            likelihood = np.logaddexp.reduce([model.log_probability(text) for model in self._pieces[code]])
-            per_model = (likelihood - log(len(self._pieces[code]))) / length  # py3langid divides by this length, too
-            scores[code] = PIECE_WEIGHT * per_model + IDENTIFIER_WEIGHT * log(max(probability, 1e-300))
-        total = np.logaddexp.reduce(list(scores.values()))
-        return {code: exp(score - total) for code, score in scores.items()}
+    if not has_letters(text):
+        return []
+    ranked = dict(language_identifier().rank(text))
+    found = [(code, round(100 * float(ranked.get(DETECTED_AS.get(code, code), 0.0)), 1)) for code in codes]
+    return sorted(found, key=lambda each: -each[1])

@@ -24,7 +24,7 @@ from nmt.extensions.documents.markup import translate_content
 from nmt.extensions.documents.segmentation import translated
 from nmt.extensions.documents.tags import KEPT, text_of
 from nmt.extensions.serving.http import admit, admit_correction, read_values, without_surrogates
-from nmt.extensions.serving.languages import described
+from nmt.extensions.serving.languages import described, languages_of
 from nmt.extensions.serving.limits import ApiError
 from nmt.extensions.serving.service import RequestContext, Service, wide_beam
 from nmt.translation.glossary import Glossary, Term
@@ -217,7 +217,7 @@ def _add_files(routes: APIRouter, service: Service) -> None:
                 data, language = upload.file.read(), source  # it is on the disk until its turn comes
                 if source == "auto":  # the language is that of the beginning of the text
                     text = process.text(name, data, MAX_DETECTED)
-                    language = next((code for code, _ in service.detector.detect(text)), target)
+                    language = next((code for code, _ in languages_of(text, service.router.codes)), target)
                 route = service.route(language, target)
 
                 def translate(sentences: Sequence[str]) -> list[Translation]:
@@ -273,7 +273,7 @@ class _Files:
 
 def detections(service: Service, text: str) -> list[dict[str, Any]]:
     """Returns the languages that a text may be in, best first."""
-    found = service.detector.detect(text)
+    found = languages_of(text, service.router.codes)
     return [{"confidence": confidence, "language": public_code(code)} for code, confidence in found]
 
 

@@ -21,7 +21,7 @@ from nmt.extensions.documents.parts import chained, handed_on, in_parts, joined,
 from nmt.extensions.documents.segmentation import Segment, has_letters, split_sentences, with_tags
 from nmt.extensions.memory.memory import TranslationMemory
 from nmt.extensions.serving.engine import Engine
-from nmt.extensions.serving.languages import Detector, ModelRouter, direction
+from nmt.extensions.serving.languages import ModelRouter, direction
 from nmt.extensions.serving.limits import ApiError, Metrics, RateLimit, time_limit
 from nmt.extensions.serving.options import ServeOptions
 from nmt.extensions.serving.process import DocumentProcesses
@@ -243,7 +243,7 @@ class Service:
                 remedy = "Run the server as the owner of the folder, mount it writable, or remove --feedback."
                 raise UserError(f"Corrections can't be stored in {folder}, which is not writable.", remedy)
         self.rate = RateLimit(self.limits.rate_limit)
-        self.detector, self.metrics = Detector(self.router.codes, self.router.named.values()), Metrics()
+        self.metrics = Metrics()
         device = next(iter(self.router.named.values())).model.device  # that of all models
         self.engine = Engine(self.metrics.on_batch, independent_threads(device))
         self._threads = ThreadPoolExecutor(NUM_THREADS, "nmt-request")

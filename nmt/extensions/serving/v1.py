@@ -16,7 +16,7 @@ from nmt.extensions.documents.elements import public_code
 from nmt.extensions.documents.segmentation import translated
 from nmt.extensions.quality.examination import is_calibrated
 from nmt.extensions.serving.http import admit, admit_correction
-from nmt.extensions.serving.languages import described, direction
+from nmt.extensions.serving.languages import described, direction, languages_of
 from nmt.extensions.serving.limits import ApiError, time_limit
 from nmt.extensions.serving.service import RequestContext, Service, wide_beam
 from nmt.translation.glossary import Glossary
@@ -164,7 +164,7 @@ class Job:
         """The object of this text in the answer; ``send`` gets the events of a stream, each with its name and data."""
         body, source, detected = self._body, self._body.source, {}
         if source.strip().lower() == "auto":
-            source, confidence = next(iter(self._service.detector.detect(self._text)), (body.target, 0.0))
+            source, confidence = next(iter(languages_of(self._text, self._service.router.codes)), (body.target, 0.0))
             detected = {"confidence": confidence}
         route = self._service.route(source, body.target, body.model)
         segments, texts = self._service.divided(route, self._text, source, body.split)

@@ -17,7 +17,7 @@ from nmt.data.dialogue import LineReader
 from nmt.extensions.documents.parts import in_parts
 from nmt.extensions.serving import service
 from nmt.extensions.serving.engine import Engine
-from nmt.extensions.serving.languages import Detector, ModelRouter
+from nmt.extensions.serving.languages import ModelRouter, languages_of
 from nmt.extensions.serving.service import RequestContext, Service
 from nmt.translation.options import TranslationOptions
 from nmt.translation.request import Request
@@ -143,36 +143,18 @@ def test_a_sentence_that_is_too_long_for_the_model_is_translated_in_parts(
 
 
 def test_the_languages_of_a_text_are_ranked() -> None:
-    languages, confidences = zip(*Detector(["de", "en", "fr", "xx"]).detect("Un homme dort."), strict=True)
+    languages, confidences = zip(*languages_of("Un homme dort.", ["de", "en", "fr", "xx"]), strict=True)
     assert (languages[0], sorted(languages)) == ("fr", ["de", "en", "fr", "xx"])
     assert list(confidences) == sorted(confidences, reverse=True)
     assert 0 <= confidences[-1] < confidences[0] <= 100
 
 
 def test_the_confidence_is_low_for_other_languages_and_little_text() -> None:
-    detector = Detector(["de", "en"])
-    assert detector.detect("Ein Mann geht mit seinem Hund durch den Park.")[0][1] > 90
-    assert detector.detect("Un homme dort dans le jardin avec son chien.")[0][1] < 10
-    assert detector.detect("Hund")[0][1] < 50
-    assert detector.detect("😀 … !") == []
-
-
-def test_single_words_are_identified_by_the_text_of_the_models(
-    translator: Translator, backward: Translator, tmp_path: Path
-) -> None:
-    words = {"de": ["Hund", "der", "Kind"], "en": ["dog", "child", "runs"]}
-    alone = Detector(["de", "en"])
-    served = Detector(["de", "en"], [translator, backward])
-    right = [
-        sum(detector.detect(word)[0][0] == code for code, each in words.items() for word in each)
-        for detector in (alone, served)
-    ]
-    assert right[0] < right[1] == 6
-    assert served.detect("Un homme dort dans le jardin avec son chien.")[0][1] < 10
-    assert served.detect("Hund " * 10_000)[0][0] == "de"
-    # A language without counts is identified as before.
-    assert Detector(["de", "en", "fr"], [translator]).detect("Hund") == Detector(["de", "en", "fr"]).detect("Hund")
-    assert Detector(["de", "en"], [translator.replaced(directory=tmp_path)]).detect("Hund") == alone.detect("Hund")
+    codes = ["de", "en"]
+    assert languages_of("Ein Mann geht mit seinem Hund durch den Park.", codes)[0][1] > 90
+    assert languages_of("Un homme dort dans le jardin avec son chien.", codes)[0][1] < 10
+    assert languages_of("Hund", codes)[0][1] < 50
+    assert languages_of("😀 … !", codes) == []
 
 
 @pytest.fixture(scope="module")
