@@ -35,7 +35,8 @@ class Model:
     worth: float = 1.0
     """Updates of the smallest recurrent model that one of its updates is worth."""
     update: float = 0.0
-    """Seconds of an update on this machine, once they are measured."""
+    pair: float = 0.0
+    """Seconds of an update on this machine, and updates for a pair in each epoch, once they are measured."""
 
     def num_updates(self, seconds: float) -> int:
         """Returns the number of updates for which there is time beside the validations."""
@@ -55,7 +56,7 @@ VOCABULARY_SIZES = {1_000: 1000, 2_000: 2000, 5_000: 4000}
 LEARNED_PER_MINUTE, LEARNED = 800_000, (400_000, 4_000_000)
 """Characters from which the vocabulary is learned for each minute, and their limits: 250,000 take a second."""
 DROPOUT = {5: 0.0, 15: 0.1, 25: 0.2}
-"""Dropout for a run of up to this number of epochs; 0.3 for a longer one."""
+"""Dropout for a run of up to this number of epochs of full batches; 0.3 for a longer one."""
 FALLING = {"type": "cosine", "stable_fraction": 0.5}
 """The schedule of a run that has minutes, without its warm-up."""
 NUM_VALIDATIONS, VALIDATION_UPDATES, VALIDATION_SHARE = (2, 8), 15, 0.1
@@ -105,16 +106,12 @@ class Encoded:
     """Figures of a text in the pieces of its vocabulary."""
 
     epoch: float
-    """Updates of an epoch by the longer side of each pair, which fills a batch; at least one."""
+    """Updates of an epoch if the longer sides of the pairs filled all batches; at least one. Little text needs more."""
     max_length: int
     """Pieces of the longest sentences that are trained on: all but the longest hundredth, within :data:`MAX_LENGTH`."""
     pairs: Pairs
     """Some pairs that are no longer."""
     seconds: float = field(default=0.0, compare=False)  # in which training will encode the whole text
-
-    def dropout(self, num_updates: int) -> float:
-        """Returns the dropout for a number of updates."""
-        return _at_most(DROPOUT, num_updates / self.epoch, 0.3)
 
     def fitting(self, pairs: Pairs, vocabularies: Vocabularies) -> Pairs:
         """Returns the pairs that have pieces and aren't longer than the sentences that are trained on."""
@@ -138,9 +135,9 @@ def _lengths(pairs: Pairs, vocabularies: Vocabularies) -> list[tuple[int, int]]:
     return [(len(vocabularies.source.encode(s)), len(vocabularies.target.encode(t))) for s, t in pairs]
 
 
-def model_options(model: Model, dropout: float, joint: bool = True) -> dict[str, Any]:
-    """Returns the part ``model`` of a recipe. A Transformer has four layers on each side."""
-    width = model.width
+def model_options(model: Model, epochs: float, joint: bool = True) -> dict[str, Any]:
+    """Returns the part ``model`` of a recipe for epochs of full batches. A Transformer has four layers on each side."""
+    width, dropout = model.width, _at_most(DROPOUT, epochs, 0.3)
     options = {"embedding_size": width, "tie": "all" if joint else "target"}
     layers = {
         "type": "transformer", "num_layers": 4, "num_heads": max(width // 32, 1), "feed_forward_size": 4 * width,
@@ -178,8 +175,8 @@ def _at_most(table: Mapping[int, float], value: float, otherwise: float) -> floa
     return next((chosen for most, chosen in table.items() if value <= most), otherwise)
 
 
-def measure_speed(recipe: Recipe, data: Data) -> float:
-    """Returns the seconds of an update of a complete recipe, measured on some pairs of its text."""
+def measure_speed(recipe: Recipe, data: Data) -> tuple[float, float]:
+    """Returns the seconds of an update of a complete recipe, and its updates for a pair, on some pairs of its text."""
     device = pick_device(recipe.device)
     use_tensor_cores(device)
     seed_everything(recipe.seed)
@@ -194,4 +191,4 @@ def measure_speed(recipe: Recipe, data: Data) -> float:
         if device.type == "cuda":  # an update only starts there
             torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - before)
-    return median(seconds[FIRST_UPDATES:])
+    return median(seconds[FIRST_UPDATES:]), len(batches) / recipe.training.accumulate / data.num_pairs

@@ -144,7 +144,7 @@ class Prepared:
             "data": {"root": str(self.folder), "source": source, "target": target, "valid": "valid",
                      "max_length": self.encoded.max_length},
             "vocabulary": self.vocabulary.model_dump(mode="json") | {"path": str(self.folder)},
-            "model": model_options(model, self.encoded.dropout(num_updates), self.vocabulary.joint),
+            "model": model_options(model, num_updates / self.encoded.epoch, self.vocabulary.joint),
             "training": training_options(model, num_updates, request.minutes),
             "decoding": {"length_penalty": "word_reward", "alpha": 0.7, "split_sentences": True},
         }  # fmt: skip
@@ -191,7 +191,8 @@ class Prepared:
                 break  # the larger model would make even fewer
             recipe = resolve(self.recipe(model, 1000)[0], {"data.corpora": [], "data.max_length": encoded.max_length})
             data = data or prepare_data(recipe, encoded.pairs, encoded.pairs[:2])
-            models.append(replace(model, width=recipe.model.embedding_size, update=measure_speed(recipe, data)))
+            update, pair = measure_speed(recipe, data)
+            models.append(replace(model, width=recipe.model.embedding_size, update=update, pair=pair))
         return models
 
     def choose(self) -> Recipe:
@@ -207,13 +208,13 @@ class Prepared:
             say(f"training ends when validation says that more time brings nothing, after about {minutes} min")
         num_updates = model.num_updates(seconds)
         recipe, reasons = self.recipe(model, num_updates)
-        encoder = recipe.model.encoder
+        encoder, epochs = recipe.model.encoder, num_updates / model.pair / len(self.texts.train + self.texts.synthetic)
         leasts = {f"{each.kind} of width {each.width}": each.least_over(model, epoch) for each in self.candidates[1:]}
         wide = "".join(f"; {name} needs {n:,} or more" for name, n in leasts.items() if 1 < n / num_updates < 100)
         say(
             f"model: {encoder['type']} of width {model.width}; there is time for about {num_updates:,} "
             f"update{'s' * (num_updates != 1)} ({60 / model.update:,.0f} a minute){wide}\n"
-            f"training: {recipe.training.optimizer['type']}, about {num_updates / epoch:.1f} epochs"
+            f"training: {recipe.training.optimizer['type']}, about {epochs:.1f} epochs"
             + (f"; dropout {encoder['dropout']}" if "dropout" in encoder else "")
             + "".join(f"\n{reason}" for reason in reasons)
         )

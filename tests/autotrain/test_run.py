@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import shutil
 import time
 from dataclasses import replace
@@ -15,7 +16,7 @@ from fixture_types import RunNmt
 from refusals import refused
 
 import nmt
-from nmt.autotrain.choice import Encoded, Model, learn_vocabulary, num_validations, training_options
+from nmt.autotrain.choice import Encoded, Model, learn_vocabulary, model_options, num_validations, training_options
 from nmt.autotrain.prepared import RECURRENT, TRANSFORMERS, Request, moved, prepare
 from nmt.autotrain.run import autotrain
 from nmt.autotrain.texts import Texts, line_pairs
@@ -27,6 +28,8 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.weights import read_tensors
 from nmt.quickstart.embedded_corpus import splits
 from nmt.recipe.load import load_recipe, read_recipe
+from nmt.training.data import prepare_data
+from nmt.training.resolve import resolve
 from nmt.training.run import with_training
 
 TINY = {"model.encoder.num_layers": 1, "model.decoder.num_layers": 1, "model.embedding_size": 32,
@@ -310,16 +313,28 @@ def test_each_digit_is_a_piece_in_the_vocabulary_of_a_small_text() -> None:
 
 
 def test_dropout_grows_with_the_epochs_from_none() -> None:
-    encoded = Encoded(epoch=100, max_length=150, pairs=[])
-    assert [encoded.dropout(100 * epochs) for epochs in (2, 8, 12, 20, 40)] == [0.0, 0.1, 0.1, 0.2, 0.3]
+    options = [model_options(RECURRENT[0], epochs)["encoder"] for epochs in (2, 8, 12, 20, 40)]
+    assert [encoder["dropout"] for encoder in options] == [0.0, 0.1, 0.1, 0.2, 0.3]
 
 
 def test_an_epoch_has_the_updates_that_the_longer_side_of_the_pairs_fills() -> None:
     vocabularies, _ = learn_vocabulary([("狗", "犬")])  # of characters, so that an epoch is an update or more
-    assert Encoded.read([("狗", "犬")], vocabularies).dropout(4) == 0.0
+    assert Encoded.read([("狗", "犬")], vocabularies).epoch == 1
     long, short = "狗" * 100, "犬" * 50
     for pair in ((long, short), (short, long)):
         assert Encoded.read([pair] * 2048, vocabularies).epoch == pytest.approx(100, abs=3)
+
+
+def test_the_epochs_that_are_announced_are_those_of_the_batches_that_little_text_does_not_fill(
+    text: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {"training.batch_tokens": 500, "training.accumulate": 2}
+    prepared = prepare(Request(text, 5.0, options), tmp_path)
+    recipe = prepared.choose()
+    updates, epochs = re.findall(r"about ([\d,.]+) (?:updates|epochs)", capsys.readouterr().err)
+    num_batches = len(prepare_data(resolve(recipe)).batches(500, seed=1))
+    assert num_batches / 2 > 1.2 * prepared.encoded.epoch * 2048 / 1000
+    assert float(epochs) == pytest.approx(2 * int(updates.replace(",", "")) / num_batches, rel=0.1)
 
 
 @pytest.mark.parametrize(("seconds", "is_known", "minutes"), [(0.1, True, 1.0), (2.0, False, 1.0), (30.0, False, None)])
@@ -327,7 +342,7 @@ def test_nothing_is_expected_of_a_few_updates_and_no_techniques_are_added_to_tho
     text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     seconds: float, is_known: bool, minutes: float | None,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("nmt.autotrain.prepared.measure_speed", lambda *_: seconds)
+    monkeypatch.setattr("nmt.autotrain.prepared.measure_speed", lambda *_: (seconds, 0.01))
     recipe = prepare(Request(text, minutes, {"training.techniques": {}}), tmp_path).choose()
     assert not recipe.training.techniques
     errors = capsys.readouterr().err
@@ -338,7 +353,10 @@ def test_nothing_is_expected_of_a_few_updates_and_no_techniques_are_added_to_tho
 def test_the_speed_is_measured_with_what_extensions_choose(
     text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    measured, chosen = Mock(return_value=0.1), lambda recipe, _: (with_training(recipe, ema=0.5), ["a short mean"])
+    measured, chosen = (
+        Mock(return_value=(0.1, 0.01)),
+        lambda recipe, _: (with_training(recipe, ema=0.5), ["a short mean"]),
+    )
     monkeypatch.setattr("nmt.autotrain.prepared.measure_speed", measured)
     monkeypatch.setattr("nmt.autotrain.prepared.hooks", lambda name: [chosen] if name == "recipe_chosen" else [])
     recipe = prepare(Request(text, 1.0), tmp_path).choose()
@@ -349,7 +367,7 @@ def test_the_speed_is_measured_with_what_extensions_choose(
 def test_the_time_that_a_text_takes_to_encode_is_none_to_train_in(
     text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("nmt.autotrain.prepared.measure_speed", lambda *_: 0.1)
+    monkeypatch.setattr("nmt.autotrain.prepared.measure_speed", lambda *_: (0.1, 0.01))
     prepared = prepare(Request(text, 1.0), tmp_path)
     assert 0 < prepared.encoded.seconds < 60
     replace(prepared, encoded=replace(prepared.encoded, seconds=90.0)).choose()
@@ -384,7 +402,7 @@ def test_an_encoder_that_names_no_dropout_can_be_set(
 def test_a_width_that_is_set_is_taken_however_little_time_there_is(
     text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nmt.autotrain.prepared.measure_speed", lambda *_: 1.0)
+    monkeypatch.setattr("nmt.autotrain.prepared.measure_speed", lambda *_: (1.0, 0.01))
     recipe = prepare(Request(text, 1.0, {"model.embedding_size": 128}), tmp_path).choose()
     assert recipe.model.embedding_size == 128
 
@@ -408,7 +426,7 @@ def test_the_model_is_chosen_by_the_updates_there_is_time_for(
     chosen: tuple[str, int], measured: int,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(
-        "nmt.autotrain.prepared.measure_speed", lambda recipe, _: 0.4 * recipe.model.embedding_size / 64
+        "nmt.autotrain.prepared.measure_speed", lambda recipe, _: (0.4 * recipe.model.embedding_size / 64, 0.01)
     )
     prepared = prepare(Request(text, minutes, settings), tmp_path)
     prepared = replace(prepared, encoded=replace(prepared.encoded, epoch=250.0))

@@ -125,7 +125,7 @@ def test_the_command_estimates_and_writes_a_recipe(tiny_corpus: Path, run_nmt: R
 def test_a_plan_takes_the_place_of_a_former_one(tiny_corpus: Path, tmp_path: Path) -> None:
     files, output = [tiny_corpus / "train.de", tiny_corpus / "train.en"], tmp_path / "plan.yaml"
     for joint in (False, True):
-        with patch("nmt.autotrain.prepared.measure_speed", return_value=0.1):
+        with patch("nmt.autotrain.prepared.measure_speed", return_value=(0.1, 0.01)):
             show_plan(Request(files, 5.0, {"vocabulary.joint": joint}), output)
         assert load_recipe(output).vocabulary.joint == joint
         assert Vocabularies.load(tmp_path / "plan.yaml.text").joint == joint
@@ -136,7 +136,7 @@ def test_a_plan_takes_the_place_of_a_former_one(tiny_corpus: Path, tmp_path: Pat
 def test_it_is_said_that_no_quality_is_expected_of_a_fine_tuned_model(
     tiny_corpus: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with patch("nmt.autotrain.prepared.measure_speed", return_value=0.1):
+    with patch("nmt.autotrain.prepared.measure_speed", return_value=(0.1, 0.01)):
         show_plan(Request([tiny_corpus / "train.de", tiny_corpus / "train.en"], 5.0, start=tiny_model))
     assert "No quality is shown" in capsys.readouterr().err
 
