@@ -167,8 +167,7 @@ def training_options(model: Model, num_updates: int, minutes: float | None) -> d
 
 def num_validations(num_updates: int) -> int:
     """Returns the number of validations of a run that is as long as this number of updates."""
-    least, most = NUM_VALIDATIONS
-    return min(max(int(VALIDATION_SHARE * num_updates / VALIDATION_UPDATES), least), most)
+    return min(max(int(VALIDATION_SHARE * num_updates / VALIDATION_UPDATES), NUM_VALIDATIONS[0]), NUM_VALIDATIONS[1])
 
 
 def _at_most(table: Mapping[int, float], value: float, otherwise: float) -> float:

@@ -11,7 +11,8 @@ from typing import Any
 
 from nmt.autotrain.choice import Encoded, Model, learn_vocabulary, measure_speed, model_options, training_options
 from nmt.autotrain.held_out import SIZES, hold_out, key_of, near_copies, sizes_of
-from nmt.autotrain.texts import Pairs, Texts, languages_of, line_pairs, read_texts
+from nmt.autotrain.texts import TABLES, Pairs, Texts, languages_of, line_pairs, read_texts
+from nmt.core.compression import uncompressed
 from nmt.core.console import progress_bar, say, warn
 from nmt.core.errors import UserError
 from nmt.core.files import explained
@@ -121,7 +122,7 @@ class Request:
             raise UserError("There is no text or recipe.", "Name two files or a recipe; with --resume, a run by -o.")
         languages = self.wanted or (languages_of(*self.texts[:2]) if len(self.texts) > 1 else None)
         name = self.texts[0].resolve().name.lstrip(".").partition(".")[0]
-        return Path("runs", "-".join(languages) if languages else name)
+        return Path("runs", ("-".join(languages) if languages else name).replace("/", "-"))
 
 
 @dataclass(frozen=True)
@@ -141,8 +142,7 @@ class Prepared:
         request, (source, target) = self.request, self.texts.languages
         values: dict[str, Any] = {
             "description": f"{source}-{target}, chosen for {len(self.texts.train):,} pairs",
-            "data": {"root": str(self.folder), "source": source, "target": target, "valid": "valid",
-                     "max_length": self.encoded.max_length},
+            "data": {"root": str(self.folder), "valid": "valid", "max_length": self.encoded.max_length},
             "vocabulary": self.vocabulary.model_dump(mode="json") | {"path": str(self.folder)},
             "model": model_options(model, num_updates / self.encoded.epoch, self.vocabulary.joint),
             "training": training_options(model, num_updates, request.minutes),
@@ -162,6 +162,7 @@ class Prepared:
             values["training"].update(finetune_from=start.absolute(), learning_rate=TUNING_RATE, optimizer="adam")
         for key, value in request.overrides.items():
             override(values, key, value)
+        values["data"] |= {"source": source, "target": target}  # what was given may be names of columns
         recipe, reasons = validate(Recipe, values, "the recipe that was chosen"), list[str]()
         for change in () if "training.techniques" in request.overrides else hooks("recipe_chosen"):
             recipe, more = change(recipe, num_updates)
@@ -268,11 +269,13 @@ def _read(request: Request) -> Texts:
     say(f"read {len(texts.train):,} pairs of sentences")
     if not any(all(0 < len(side.strip().encode()) <= MAX_BYTES for side in pair) for pair in texts.train):
         raise UserError(f"There is no pair with text on both sides, of up to {MAX_BYTES:,} bytes.", "Check the files.")
-    texts.languages = request.wanted or texts.languages
+    has_columns = request.wanted and any(uncompressed(path).suffix.lower() in TABLES for path in request.texts)
+    given = {} if has_columns else request.overrides  # the languages of a table are known already, or identified
+    texts.languages = texts.languages if has_columns else request.wanted or texts.languages
     for check in hooks("text_read"):
         check(texts, request.keep_all)
     told = zip(("source", "target"), texts.languages or ("source", "target"), strict=True)
-    source, target = (str(request.overrides.get(f"data.{side}", name)) for side, name in told)
+    source, target = (str(given.get(f"data.{side}", name)) for side, name in told)
     if source == target:
         raise UserError(f"Both sides are called {source}.", "Set other names by --set data.source= and data.target=.")
     say(f"languages: {name_of(source)} to {name_of(target)}")

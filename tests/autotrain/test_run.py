@@ -600,6 +600,15 @@ def test_a_language_that_is_set_names_the_files_of_the_text(text: tuple[Path, Pa
     assert {path.suffix for path in tmp_path.glob("train.*")} == {".xy", ".de"}
 
 
+def test_columns_that_are_set_are_read_and_not_languages(text: tuple[Path, Path], tmp_path: Path) -> None:
+    rows = zip(*map(read_lines, text), strict=True)
+    (tmp_path / "a.csv").write_text("no,Text (EN),de/AT\n" + "".join(f'1,"{a}","{b}"\n' for a, b in rows), "utf-8")
+    request = Request([tmp_path / "a.csv"], 1.0, {"data.source": "Text (EN)", "data.target": "de/AT"})
+    assert request.default_output == Path("runs", "Text (EN)-de-AT")
+    recipe, _ = prepare(request, tmp_path / "text").recipe(RECURRENT[0], 10)
+    assert (recipe.data.source, recipe.data.target) == ("en", "de")
+
+
 def test_a_run_does_not_write_over_the_text_that_is_given(
     text: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,24 @@ def test_columns_named_by_their_side_have_the_languages_that_are_wanted(tmp_path
         read_texts([tmp_path / "b.csv"], ("de", "en"))
 
 
+@pytest.mark.parametrize(
+    ("header", "wanted", "languages"),
+    [
+        ("No.,Text (DE),Text/EN", ("Text (DE)", "Text/EN"), None),
+        ("No.,German,English", ("German", "English"), ("de", "en")),
+        ("3,null,zero", ("b", "c"), None),
+        ("id,source,target", ("tlh", "Klingon"), ("tlh", "Klingon")),
+    ],
+)
+def test_names_of_columns_are_no_languages(
+    tmp_path: Path, header: str, wanted: tuple[str, str], languages: tuple[str, str] | None
+) -> None:
+    write(tmp_path, a__csv=f"{header}\n1,eins,one\n")
+    texts = read_texts([tmp_path / "a.csv"], wanted)
+    assert texts.train[-1] == ("eins", "one")
+    assert texts.languages == languages
+
+
 def test_files_are_paired_by_side_where_a_shell_sorts_them_by_their_endings(tmp_path: Path) -> None:
     for name in ("a.de", "a.en", "b.de.gz", "b.en.gz", "c.de", "c.en"):
         with open_output(tmp_path / name) as file:

@@ -33,7 +33,7 @@ def read_table(
         wanted: names of the columns, or the languages, of source and target, where there are more than two.
 
     Returns:
-        The languages that its columns or elements tell, and the pairs.
+        The languages that its columns or elements tell, or those that are wanted of other columns, and the pairs.
 
     Raises:
         UserError: it is damaged or empty, or it isn't clear which columns are source and target.
@@ -50,6 +50,7 @@ def read_table(
     columns = _columns(path, list(first), wanted)
     source, target = (CODES.get(name.lower(), name.lower() if name.isupper() else name) for name in columns)
     languages = (source, target) if _CODE.fullmatch(source) and _CODE.fullmatch(target) else None
+    languages = wanted if wanted and wanted != columns else languages
     return languages, ((one_line(row.get(columns[0], "")), one_line(row.get(columns[1], ""))) for row in (first, *rows))
 
 
@@ -59,9 +60,8 @@ def _columns(path: Path, names: Sequence[str], wanted: tuple[str, str] | None) -
         return wanted
     if len(names) < 2:
         has = "one column" if names == ["a"] else f"only {shortened(names[0])}"
-        raise UserError(
-            f"The first row of {path} has {has}, but two columns are needed.", f"Give every row both. {_SEPARATORS}"
-        )
+        problem = f"The first row of {path} has {has}, but two columns are needed."
+        raise UserError(problem, f"Give every row both. {_SEPARATORS}")
     sides = [name for side in _SIDES for name in names if name.lower() == side]
     known = sides or _names_in(names)
     known = [name for name in known if name != "id"] if len(known) > 2 else known
@@ -71,7 +71,7 @@ def _columns(path: Path, names: Sequence[str], wanted: tuple[str, str] | None) -
         missing = f", not {' and '.join(wanted)}" if wanted else ", of which two are to be source and target"
         raise UserError(
             f"{path} has the columns {shortened(', '.join(names))}{missing}.",
-            "Name them in the first line, such as de and en, or by --set data.source=NAME --set data.target=NAME.",
+            "Give two of them, or of the names in the first line, by --set data.source=NAME --set data.target=NAME.",
         )
     return chosen[0], chosen[1]
 
