@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from os.path import exists
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +25,7 @@ from nmt.cli.help import INPUT_AND_OUTPUT, MACHINE, OF_DECODING, SEARCH
 from nmt.cli.schema import options_of
 from nmt.cli.translation_options import TRANSLATE_OPTIONS, AddedOptions, Resume, TranslateOptions, jsonl
 from nmt.core.console import progress_bar, say, warn
-from nmt.core.errors import UserError
+from nmt.core.errors import UserError, shortened
 from nmt.core.files import check_target
 from nmt.core.output import open_output
 from nmt.recipe.schema import DecodingOptions
@@ -77,11 +78,14 @@ class Task:
         Raises:
             UserError: options exclude each other.
         """
+        if " " in (given := self.file or self.input) and not exists(given):  # Path.exists fails for a long sentence
+            remedy = "Check the path. To translate a sentence, leave it out and type it when asked, or use a pipe."
+            raise UserError(f"File not found: {shortened(given)}.", remedy)
         if self.file is not None and (Path(self.file) / "recipe.yaml").is_file():
             raise UserError(f"{self.file} is a model, not text.", "Models that translate together: see --ensemble.")
         if self.file is not None and self.input != "-":
             raise UserError("FILE and --input both name the input.", "Give one of them.")
-        task = replace(self, file=None, input=self.file or self.input)
+        task = replace(self, file=None, input=given)
         if task.output != "-" and Path(task.output).is_file():
             check_target(Path(task.output), task.input, *(task.score_only or ()))
         for name, is_given in (("--score-only", self.score_only is not None), ("--interactive", self.interactive)):

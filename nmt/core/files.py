@@ -141,7 +141,7 @@ def remove_unfinished(folder: Path) -> None:
 def cannot_write(path: Path | str, error: Exception, remedy: str = WRITE_AGAIN) -> UserError:
     """The message for a full disk, a folder that isn't writable and the like."""
     if getattr(error, "errno", None) in (errno.ENOTEMPTY, errno.EEXIST):
-        return UserError(f"{path} exists already: another process has made it.", "Write somewhere else (-o).")
+        return UserError(f"{path} exists already.", "Write somewhere else (-o).")
     reason = getattr(error, "strerror", None) or str(error)
     return UserError(f"{path} can't be written: {reason.lower()}.", remedy)
 

@@ -49,6 +49,8 @@ def test_a_new_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
     for used in (folder, folder / "file"):
         with pytest.raises(UserError, match="exists already"):
             check_unused(used)
+    with pytest.raises(UserError, match=r"file exists already\.\n"), explained(folder / "file"):
+        (folder / "file").mkdir()
 
 
 def test_a_pipe_that_its_reader_has_closed_is_no_failure_to_write(tmp_path: Path) -> None:
