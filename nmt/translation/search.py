@@ -80,18 +80,12 @@ class LineSearch:
             found.append(candidates or [NO_CANDIDATE])
         if any(request.terms for request in requests):
             place_terms = provided("terms", "A request with terms")
-            placed = place_terms(self._translator, requests, numbers, found, options, self._without_terms)
+            placed = place_terms(self._translator, requests, numbers, found, options, self)
             found = [
                 before if after is before else self._constraints.permitted([*after, *before]) or before
                 for number, before, after in zip(numbers, found, placed, strict=True)
             ]
         return found
-
-    def _without_terms(
-        self, requests: Sequence[Request], numbers: Sequence[int], options: DecodingOptions
-    ) -> list[list[Candidate]]:
-        """Returns the candidates of requests without regard to their terms."""
-        return self([replace(request, terms={}) for request in requests], numbers, options)
 
     def _check_tags(self, requests: Sequence[Request], numbers: Sequence[int]) -> None:
         """Tell, once, of a line that seems to begin with a tag which a model with tags hasn't, or that has none where
@@ -150,7 +144,9 @@ class WindowTranslation:
         changes = (make(translator, decoding) for make in hooks("requests_changed"))
         self._changes = [change for change in changes if change is not None]
         self._processors = [*constraints.processors(translator.vocabularies), *processors]
-        self._search = LineSearch(translator, constraints, self._processors)
+        self._search: Callable[..., list[list[Candidate]]] = LineSearch(translator, constraints, self._processors)
+        for around in hooks("search_made"):
+            self._search = around(translator, self._search, constraints)
         self._translator, self._examine = translator, Examiner.requested(translator, options)
         self._tracers = hooks("search_started") if self._examine is not None else []
         reads_all = any(each.chooses for each in options.examinations) or constraints.forbid or decoding.mbr != NO_MBR

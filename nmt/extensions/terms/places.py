@@ -68,7 +68,7 @@ def _anywhere(
 ) -> list[list[Candidate]]:
     """Returns the candidates that have terms wherever search puts them: without attention no place is known."""
     missing = [(request, _missing(request, text)) for request, _, text in lacking]
-    bound = [replace(request, must_contain=(*request.must_contain, *terms)) for request, terms in missing]
+    bound = [replace(request, must_contain=(*request.must_contain, *terms), terms={}) for request, terms in missing]
     found = search(bound, [number for _, number, _ in lacking], options)
     return [
         [each for each in candidates if len(_missing(request, each.text)) < len(terms)]
@@ -85,7 +85,7 @@ def _in_places(
     replaced = [draft.replaced[0] for draft in drafts]
     if (lexicon := translator.aligner.lexicon) is not None:
         exchanged = {row: source for row, draft in enumerate(drafts) if (source := draft.exchanged(lexicon))}
-        others = [replace(requests[row], source=source) for row, source in exchanged.items()]
+        others = [replace(requests[row], source=source, terms={}) for row, source in exchanged.items()]
         candidates = search(others, [numbers[row] for row in exchanged], options)
         for row, of_row in zip(exchanged, candidates, strict=True):
             agreeing = (each.text for each in of_row if drafts[row].agrees(each.text))

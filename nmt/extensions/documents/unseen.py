@@ -1,0 +1,110 @@
+"""Characters that a vocabulary has only as bytes, such as an emoji: lines are translated without them.
+
+A vocabulary of all characters of its text leaves to bytes what the text doesn't have. A model has then hardly read any
+bytes, and writes other words in their place. The characters are put back beside the words that their neighbours are
+linked to, as other text that is kept.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from itertools import groupby
+from unicodedata import category
+
+from nmt.core.text import UNSPACED
+from nmt.data.vocabulary.base import BYTE
+from nmt.extensions.documents.segmentation import Segment, has_letters
+from nmt.extensions.documents.tags import Content, Node, SourceText
+from nmt.extensions.documents.target import AlignedTarget
+from nmt.translation.request import OutputConstraints, Request
+from nmt.translation.results import Candidate, Translation
+from nmt.translation.translator import Translator
+
+Search = Callable[..., list[list[Candidate]]]
+
+_TAKEN = re.compile(r"\A\0+\s*|\s*\0+(?=[\s.,;:!?…)\]]|\Z)|\0+")
+_UNSPACED, _NEVER = re.compile(f"[{UNSPACED}]"), re.compile("(?!)")
+
+
+def without_unseen(translator: Translator, search: Search, constraints: OutputConstraints) -> Search:
+    """Returns a search that keeps unseen text; the same one for a model that may have learned bytes."""
+    options, task = translator.recipe.vocabulary, translator.task
+    is_fit = translator.has_attention and not (task.has_labels or task.reader.has_turns)
+    if not (is_fit and options.byte_fallback and options.character_coverage == 1):
+        return search
+    unseen = translator.attached(UnseenText)
+
+    def found(requests: Sequence[Request], *arguments: object) -> list[list[Candidate]]:
+        marked = [unseen.marked(request) for request in requests]
+        bare = [replace(each, source=_TAKEN.sub("", line)) for each, line in zip(requests, marked, strict=True)]
+        return [
+            constraints.permitted(unseen.put_back(request.source, line, own)) or own if "\0" in line else own
+            for request, line, own in zip(requests, marked, search(bare, *arguments), strict=True)
+        ]
+
+    return found
+
+
+class UnseenText:
+    """Finds unseen text in lines, and puts it back into their translations."""
+
+    def __init__(self, translator: Translator) -> None:
+        self._translator, self._vocabulary = translator, translator.vocabularies.source
+        self._has_spaces = translator.recipe.data.source.lower()[:2] not in ("zh", "ja", "th", "lo", "km", "my")
+        others = zip("‘’“”„'\"", '\'\'"""’”', strict=True)
+        self._quotes = {ord(a): b for a, b in others if self._is_unseen(a) and not self._is_unseen(b)}
+        self._sign = lru_cache(1 << 14)(self._find_sign)
+
+    def marked(self, request: Request) -> str:
+        """Returns a line with NUL in place of unseen marks, and of each character of words that have others inside.
+
+        Unseen quotation marks and apostrophes are replaced by seen ones.
+        """
+        line = request.source.translate(self._quotes)
+        if request.prefix or request.must_contain or request.terms:
+            return request.source
+        signs = re.sub("[lmwv]+", _marked, "".join(map(self._sign, line)))
+        marked = "".join("\0" if sign == "\0" else character for character, sign in zip(line, signs, strict=True))
+        return re.sub(r"\(\0+\)", _nul, marked)
+
+    def _find_sign(self, character: str) -> str:
+        """Returns l for an unseen letter, m for another unseen character, w for a seen letter or digit, v for what
+        changes the character before it, and a space for others."""
+        has_spaces = self._has_spaces or not _UNSPACED.match(character)  # between words
+        if category(character) in ("Mn", "Mc", "Me", "Cf", "Cc") and has_spaces:
+            return "v"
+        if self._is_unseen(character):
+            return "l" if character.isalnum() and has_spaces else "m"
+        return "w" if character.isalnum() and has_spaces else " "
+
+    def _is_unseen(self, character: str) -> bool:
+        return any(BYTE.fullmatch(self._vocabulary.token(i)) for i in self._vocabulary.encode(character))
+
+    def put_back(self, line: str, marked: str, found: Sequence[Candidate]) -> list[Candidate]:
+        """Returns the candidates of a line with the text that is marked in it."""
+        begin, blank = self._vocabulary.after_tags(line), marked.replace("\0", " ")
+        if not has_letters(blank[begin:]):
+            return [replace(found[0], text=" ".join(line[begin:].split()))]
+        content: Content = []
+        for is_kept, places in groupby(range(len(line)), lambda at: marked[at] == "\0"):
+            text = "".join(line[at] for at in places)
+            content.append(Node(None, [text], is_kept=True) if is_kept else text)
+        restored = []
+        pairs = [(blank, each.text) for each in found]
+        for each, aligned in zip(found, self._translator.align(pairs, split_punctuation=True), strict=True):
+            bare = Translation(blank, each.text, 0.0, [], alignment=aligned.links, with_punctuation=True)
+            target = AlignedTarget(SourceText(content, _NEVER), [Segment(blank, True)], [bare], _NEVER)
+            text = "".join(word.gap + word.text for word in target.words) + target.end
+            restored.append(replace(each, text=" ".join(text.split())))
+        return restored
+
+
+def _nul(found: re.Match[str]) -> str:
+    return "\0" * len(found[0])
+
+
+def _marked(run: re.Match[str]) -> str:
+    """Returns the signs of a run of letters and unseen characters with NUL for those that are taken out."""
+    is_word = "l" in run[0] or "m" in run[0].strip("mv")
+    return re.sub(".+" if is_word else "m[mv]*", _nul, run[0])

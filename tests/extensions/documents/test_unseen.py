@@ -1,0 +1,79 @@
+"""Characters that a vocabulary has only as bytes are kept, and the rest of a line is translated as without them."""
+
+from pathlib import Path
+
+import pytest
+
+import nmt
+from nmt.extensions.documents.unseen import UnseenText, without_unseen
+from nmt.translation.request import OutputConstraints, Request
+from nmt.translation.results import Candidate
+
+LINE = "Der Hund schläft im Garten."
+DECODING = {"max_length": 30, "restore_case": False}
+
+
+@pytest.fixture(scope="module")
+def translator(bytes_model: Path) -> nmt.Translator:
+    return nmt.load(bytes_model, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("line", "marked"),
+    [
+        (LINE, LINE),
+        ("Der Hund schläft 😀.", "Der Hund schläft _."),
+        ("Der Hund (½) 👨\u200d👩\u200d👧 schläft ❤\ufe0f", "Der Hund ___ _____ schläft __"),
+        ("Der Hund😀 → Garten", "Der Hund_ _ Garten"),
+        ("Łukasz Hund im (李小龙) Da€an", "______ Hund im _____ _____"),
+        ("Der Garten a→b. →b", "Der Garten ___. _b"),
+    ],
+)
+def test_marks_and_words_with_unseen_characters_are_taken_out(
+    translator: nmt.Translator, line: str, marked: str
+) -> None:
+    assert UnseenText(translator).marked(Request(line)).replace("\0", "_") == marked
+
+
+def test_the_rest_of_a_line_is_translated_as_without_its_unseen_characters(translator: nmt.Translator) -> None:
+    clean = translator.translate(LINE, n_best=2, **DECODING)
+    found = translator.translate(LINE.replace(".", " 😀."), n_best=2, with_alignment=True, check=True, **DECODING)
+    assert found.source == "Der Hund schläft im Garten 😀."
+    assert [each.text.replace(" 😀", "").replace("😀", "") for each in found.n_best] == [c.text for c in clean.n_best]
+    assert found.text.count("😀") == 1
+    assert found.score == pytest.approx(clean.score)
+    assert all(s < 6 and t < len(found.text.split()) for s, t in found.alignment or ())
+    assert translator.translate(f"{LINE} 😀", **DECODING).text == f"{clean.text} 😀"
+    assert translator.translate(f"Łódź: {LINE}", **DECODING).text.startswith("Łódź")
+
+
+def test_unseen_text_alone_is_its_own_translation(translator: nmt.Translator) -> None:
+    texts = ["😀", "Łódź!", "€ – (½)"]
+    assert [each.text for each in translator.translate(texts, **DECODING)] == texts
+
+
+def test_quotation_marks_are_replaced_by_seen_ones(translator: nmt.Translator) -> None:
+    unseen = UnseenText(translator)
+    unseen._quotes = {ord("’"): "'"}
+    assert unseen.marked(Request("Der Hund’s")) == "Der Hund's"
+    assert unseen.marked(Request("Der Hund’s", prefix="The")) == "Der Hund’s"
+
+
+def test_forbidden_characters_are_not_put_back(translator: nmt.Translator) -> None:
+    constraints = OutputConstraints(forbid=["😀"])
+    assert "😀" not in translator.translate("Der Hund 😀.", constraints=constraints, **DECODING).text
+
+
+def test_models_that_may_have_learned_bytes_and_those_without_search_as_before(
+    translator: nmt.Translator, tiny_model: Path
+) -> None:
+    def search() -> list[list[Candidate]]:
+        return []
+
+    recipe = translator.recipe
+    covered = recipe.model_copy(
+        update={"vocabulary": recipe.vocabulary.model_copy(update={"character_coverage": 0.9995})}
+    )
+    for other in (nmt.load(tiny_model, "cpu"), translator.replaced(recipe=covered)):
+        assert without_unseen(other, search, OutputConstraints()) is search
+    assert without_unseen(translator, search, OutputConstraints()) is not search
