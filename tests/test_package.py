@@ -102,14 +102,14 @@ LIMITS = {
     "training": 4_039,
     "alignment": 1_017,
     "jobs": 262,
-    "translation": 1_702,
+    "translation": 1_698,
     "plotting": 892,
     "evaluation": 153,
     "autotrain": 994,
     "api": 168,
     "quickstart": 204,
     "cli": 1_799,
-    "extensions": 27_130,
+    "extensions": 27_114,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

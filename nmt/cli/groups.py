@@ -75,8 +75,6 @@ class LazyGroup(TyperGroup):
                         f"The command {cmd_name!r} of {entry.value} can't be imported: {error}.",
                         "Update or uninstall the package that it belongs to.",
                     ) from error
-        if self.entry_points != ENTRY_POINTS and Path(cmd_name).is_dir():
-            raise UserError(f"{cmd_name} is a folder, not a command.", f"Did you mean `nmt inspect run {cmd_name}`?")
         return None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

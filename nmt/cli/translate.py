@@ -79,8 +79,7 @@ class Task:
             UserError: options exclude each other.
         """
         if " " in (given := self.file or self.input) and not exists(given):  # Path.exists fails for a long sentence
-            remedy = "Check the path. To translate a sentence, leave it out and type it when asked, or use a pipe."
-            raise UserError(f"File not found: {shortened(given)}.", remedy)
+            raise UserError(f"File not found: {shortened(given)}.", "Check the path. Without one, type a sentence.")
         if self.file is not None and (Path(self.file) / "recipe.yaml").is_file():
             raise UserError(f"{self.file} is a model, not text.", "Models that translate together: see --ensemble.")
         if self.file is not None and self.input != "-":

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from fixture_types import RunNmt
-from refusals import refused
 from run_files import read_metrics
 
 
@@ -31,7 +30,3 @@ def test_a_metric_that_the_curves_lack_is_warned_of(run_nmt: RunNmt, own_model: 
     done = run_nmt("inspect", "run", tiny_model, own_model, "-o", own_model / "curves.png", check=True)
     assert "Warning: the curves show bleu, which not all of these runs have; the table has chrf" in done.stderr
     assert "Warning" not in run_nmt("inspect", "run", tiny_model, "-o", own_model / "curves.png", check=True).stderr
-
-
-def test_a_run_in_the_place_of_a_command_names_the_command(run_nmt: RunNmt, tiny_model: Path) -> None:
-    refused(run_nmt("inspect", tiny_model), "is a folder, not a command", f"nmt inspect run {tiny_model}")

@@ -48,7 +48,7 @@ def test_a_second_model_is_named_by_its_option(translate: RunNmt, tiny_model: Pa
 
 
 def test_a_sentence_in_place_of_a_file_is_told_how_it_is_given(translate: RunNmt) -> None:
-    refused(translate("Ein Hund schläft. " * 20), "File not found: Ein Hund", "type it when asked")
+    refused(translate("Ein Hund schläft. " * 20), "File not found: Ein Hund", "type a sentence")
 
 
 def test_an_ensemble_has_one_task(translate: RunNmt, language_model: Path) -> None:

@@ -69,7 +69,7 @@ def test_not_utf8_names_file_line_and_byte(tmp_path: Path, content: bytes, line:
     ids=["bzip2", "zip and .docx", "7-Zip", "PDF", ".doc", ".mo"],
 )
 def test_formats_that_are_not_read_are_no_text(tmp_path: Path, content: bytes) -> None:
-    message = r"text\.de is an archive, office file.*not text.*\n.*tables: \.csv.*: \.gz, \.xz, \.zst"
+    message = r"text\.de is an archive, office file.*not text.*\n.*\.csv, also compressed: \.gz, \.xz, \.zst"
     with pytest.raises(UserError, match=message):
         list(read_lines(written(tmp_path, content), keep_invalid=True))
 

@@ -1,8 +1,8 @@
-"""Characters that a vocabulary has only as bytes, such as an emoji: lines are translated without them.
+"""Characters that no piece of a vocabulary has, such as an emoji: lines are translated without them.
 
-A vocabulary of all characters of its text leaves to bytes what the text doesn't have. A model has then hardly read any
-bytes, and writes other words in their place. The characters are put back beside the words that their neighbours are
-linked to, as other text that is kept.
+A vocabulary of all characters of its text leaves what the text doesn't have to bytes or UNK, which a model has hardly
+read, so that it writes other words in their place. The characters are put back beside the words that their neighbours
+are linked to, as other text that is kept.
 """
 
 import re
@@ -25,13 +25,15 @@ Search = Callable[..., list[list[Candidate]]]
 
 _TAKEN = re.compile(r"\A\0+\s*|\s*\0+(?=[\s.,;:!?…)\]]|\Z)|\0+")
 _UNSPACED, _NEVER = re.compile(f"[{UNSPACED}]"), re.compile("(?!)")
+_QUOTES = dict(zip("‘’“”„'\"", '\'\'"""’”', strict=True))
+"""Quotation marks and apostrophes that stand for others."""
 
 
 def without_unseen(translator: Translator, search: Search, constraints: OutputConstraints) -> Search:
-    """Returns a search that keeps unseen text; the same one for a model that may have learned bytes."""
+    """Returns a search that keeps unseen text; the same one for a model that may have learned bytes or UNK."""
     options, task = translator.recipe.vocabulary, translator.task
     is_fit = translator.has_attention and not (task.has_labels or task.reader.has_turns)
-    if not (is_fit and options.byte_fallback and options.character_coverage == 1):
+    if not (is_fit and options.type in ("unigram", "bpe") and options.character_coverage == 1):
         return search
     unseen = translator.attached(UnseenText)
 
@@ -51,35 +53,38 @@ class UnseenText:
 
     def __init__(self, translator: Translator) -> None:
         self._translator, self._vocabulary = translator, translator.vocabularies.source
-        self._has_spaces = translator.recipe.data.source.lower()[:2] not in ("zh", "ja", "th", "lo", "km", "my")
-        others = zip("‘’“”„'\"", '\'\'"""’”', strict=True)
-        self._quotes = {ord(a): b for a, b in others if self._is_unseen(a) and not self._is_unseen(b)}
-        self._sign = lru_cache(1 << 14)(self._find_sign)
+        self._seen, self._sign = lru_cache(1 << 14)(self._find_seen), lru_cache(1 << 14)(self._find_sign)
 
     def marked(self, request: Request) -> str:
         """Returns a line with NUL in place of unseen marks, and of each character of words that have others inside.
 
-        Unseen quotation marks and apostrophes are replaced by seen ones.
+        Unseen capitals, quotation marks and apostrophes are replaced by seen characters that stand for them.
         """
-        line = request.source.translate(self._quotes)
         if request.prefix or request.must_contain or request.terms:
             return request.source
+        line = "".join(map(self._seen, request.source))
         signs = re.sub("[lmwv]+", _marked, "".join(map(self._sign, line)))
         marked = "".join("\0" if sign == "\0" else character for character, sign in zip(line, signs, strict=True))
         return re.sub(r"\(\0+\)", _nul, marked)
 
+    def _find_seen(self, character: str) -> str:
+        """Returns a character itself, or a seen one that stands for it."""
+        forms = (character, character.lower()[:1], _QUOTES.get(character, character))
+        return next((form for form in forms if not self._is_unseen(form)), character)
+
     def _find_sign(self, character: str) -> str:
         """Returns l for an unseen letter, m for another unseen character, w for a seen letter or digit, v for what
         changes the character before it, and a space for others."""
-        has_spaces = self._has_spaces or not _UNSPACED.match(character)  # between words
-        if category(character) in ("Mn", "Mc", "Me", "Cf", "Cc") and has_spaces:
+        has_spaces = not _UNSPACED.match(character)  # between words of its script
+        if category(character) in ("Mn", "Mc", "Me", "Cf") and has_spaces:
             return "v"
         if self._is_unseen(character):
             return "l" if character.isalnum() and has_spaces else "m"
         return "w" if character.isalnum() and has_spaces else " "
 
     def _is_unseen(self, character: str) -> bool:
-        return any(BYTE.fullmatch(self._vocabulary.token(i)) for i in self._vocabulary.encode(character))
+        ids = self._vocabulary.encode(character)
+        return any(i == self._vocabulary.unk or BYTE.fullmatch(self._vocabulary.token(i)) for i in ids)
 
     def put_back(self, line: str, marked: str, found: Sequence[Candidate]) -> list[Candidate]:
         """Returns the candidates of a line with the text that is marked in it."""

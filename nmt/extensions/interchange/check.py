@@ -16,6 +16,7 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import read_lines
 from nmt.data.batch import Ids
 from nmt.data.opening import open_text
+from nmt.data.vocabulary.base import BYTE
 from nmt.decoding.forced import force_all
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.translator import Translator
@@ -167,7 +168,8 @@ def validation_lines(translator: Translator) -> list[str]:
 def random_lines(translator: Translator, num_lines: int) -> list[str]:
     """Random pieces of the source vocabulary: no sentences, but their translations must agree all the same."""
     vocabulary, draw = translator.vocabularies.source, random.Random(1)
-    return [vocabulary.decode(draw.choices(range(4, len(vocabulary)), k=draw.randint(3, 12))) for _ in range(num_lines)]
+    ids = [i for i in range(4, len(vocabulary)) if not BYTE.fullmatch(vocabulary.token(i))]
+    return [vocabulary.decode(draw.choices(ids, k=draw.randint(3, 12))) for _ in range(num_lines)]
 
 
 def left_out(options: DecodingOptions, carried: Mapping[str, Sequence[Any]], program: str) -> list[str]:

@@ -1,5 +1,6 @@
-"""Characters that a vocabulary has only as bytes are kept, and the rest of a line is translated as without them."""
+"""Characters that no piece of a vocabulary has are kept, and the rest of a line is translated as without them."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,11 +53,16 @@ def test_unseen_text_alone_is_its_own_translation(translator: nmt.Translator) ->
     assert [each.text for each in translator.translate(texts, **DECODING)] == texts
 
 
-def test_quotation_marks_are_replaced_by_seen_ones(translator: nmt.Translator) -> None:
+def test_characters_are_replaced_by_seen_ones(translator: nmt.Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(UnseenText, "_is_unseen", lambda self, character: character in "’Ü")
     unseen = UnseenText(translator)
-    unseen._quotes = {ord("’"): "'"}
-    assert unseen.marked(Request("Der Hund’s")) == "Der Hund's"
-    assert unseen.marked(Request("Der Hund’s", prefix="The")) == "Der Hund’s"
+    assert unseen.marked(Request("Über Hund’s")) == "über Hund's"
+    assert unseen.marked(Request("Über Hund’s", prefix="The")) == "Über Hund’s"
+
+
+def test_a_model_with_unk_keeps_them_too(train_tiny: Callable[..., Path]) -> None:
+    model = train_tiny("training.max_steps=3", "vocabulary={type: unigram, size: 100, joint: true}")
+    assert nmt.load(model, "cpu").translate(LINE.replace(".", " 😀."), **DECODING).text.count("😀") == 1
 
 
 def test_forbidden_characters_are_not_put_back(translator: nmt.Translator) -> None:
@@ -64,8 +70,8 @@ def test_forbidden_characters_are_not_put_back(translator: nmt.Translator) -> No
     assert "😀" not in translator.translate("Der Hund 😀.", constraints=constraints, **DECODING).text
 
 
-def test_models_that_may_have_learned_bytes_and_those_without_search_as_before(
-    translator: nmt.Translator, tiny_model: Path
+def test_models_that_may_have_learned_bytes_and_those_without_attention_search_as_before(
+    translator: nmt.Translator, vanilla_model: Path
 ) -> None:
     def search() -> list[list[Candidate]]:
         return []
@@ -74,6 +80,6 @@ def test_models_that_may_have_learned_bytes_and_those_without_search_as_before(
     covered = recipe.model_copy(
         update={"vocabulary": recipe.vocabulary.model_copy(update={"character_coverage": 0.9995})}
     )
-    for other in (nmt.load(tiny_model, "cpu"), translator.replaced(recipe=covered)):
+    for other in (nmt.load(vanilla_model, "cpu"), translator.replaced(recipe=covered)):
         assert without_unseen(other, search, OutputConstraints()) is search
     assert without_unseen(translator, search, OutputConstraints()) is not search
