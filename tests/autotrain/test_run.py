@@ -649,7 +649,10 @@ def test_validation_text_that_is_unusable_is_replaced(
 
 
 def test_text_without_a_pair_that_can_be_trained_on_is_refused(tmp_path: Path) -> None:
-    for line, message in ((" ", "no pair with text on both sides"), ("a b c d e f g h " * 900, "of up to 4,192 bytes")):
+    for line, message in (
+        (" ", "no pair has 1 to 4,192 bytes on both sides"),
+        ("a b c d e f g h " * 900, "no pair has 1 to 4,192 bytes"),
+    ):
         for language in ("de", "en"):
             (tmp_path / f"a.{language}").write_text(f"{line}{language}\n" * 3 if line != " " else " \n" * 3, "utf-8")
         with pytest.raises(UserError, match=message):

@@ -390,7 +390,7 @@ def _leaked(folder: Path, messages: str) -> list[str]:
         given.add("valid")
     problems = list[str]()
     for language in languages:
-        sides = {split: {_normalised(line) for line in (folder / f"{split}{language}").read_text("utf-8").split("\n")}
+        sides = {split: set(map(_normalised, (folder / f"{split}{language}").read_bytes().decode().split("\n")))
                  for split in ("train", "valid", "test")}  # fmt: skip
         common = {split: (sides["train"] & sides[split]) - {""} for split in ("valid", "test") if split not in given}
         problems += [f"{split}{language} has text for training" for split, texts in common.items() if texts]
@@ -398,7 +398,9 @@ def _leaked(folder: Path, messages: str) -> list[str]:
 
 
 def _normalised(text: str) -> str:
-    letters = "".join(
-        letter for letter in text.casefold() if letter.isalpha() or unicodedata.category(letter)[0] == "M"
-    )
-    return letters if any(map(str.isalpha, letters)) else text.strip()
+    """Returns the letters of a text, with the marks that belong to one; the text itself if it has none."""
+    letters, is_inside = "", False
+    for letter in text.casefold():
+        is_inside = letter.isalpha() or (is_inside and unicodedata.category(letter)[0] == "M")
+        letters += letter * is_inside
+    return letters or text.strip()

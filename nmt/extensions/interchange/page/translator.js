@@ -4,7 +4,7 @@
 import * as ort from "./runtime/ort.wasm.min.mjs";
 import { openVocabulary } from "./tokenizer.js";
 
-// What a search reads of step.onnx; as in runtime/translate.py.
+// What a search reads of step.onnx; as in interchange/runtime.py.
 const SHORTLIST = "shortlist.bin";
 const BEST = ["end", "best.value", "best.parent", "best.token"];
 export const INVISIBLE = /[\u00ad\u2060\ufeff]/g;
