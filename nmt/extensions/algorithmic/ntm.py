@@ -70,8 +70,7 @@ def circular_shift(weights_NHC: Tensor, shift_NHR: Tensor, ring: Ring) -> Tensor
 def sharpen(weights_NHC: Tensor, gamma_NH: Tensor) -> Tensor:
     """w(i)^γ / Σ_j w(j)^γ: equation 9. [N, H, C]"""
     # Any common factor cancels out; the largest weight keeps high powers from vanishing all at once.
-    largest_NH1 = weights_NHC.detach().amax(2, keepdim=True)
-    powers_NHC = (weights_NHC / largest_NH1) ** gamma_NH[:, :, None]
+    powers_NHC = (weights_NHC / weights_NHC.detach().amax(2, keepdim=True)) ** gamma_NH[:, :, None]
     return powers_NHC / powers_NHC.sum(2, keepdim=True)
 
 

@@ -2,16 +2,18 @@
 
 import json
 import re
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
+from nmt.core.console import warn
 from nmt.core.errors import shortened
 from nmt.extensions.documents.elements import (
     FORBIDDEN,
+    XML_LANGUAGE,
     Element,
     Kind,
     KindOf,
@@ -21,6 +23,7 @@ from nmt.extensions.documents.elements import (
     is_left,
     left_alone,
     primary,
+    public_code,
     translate_units,
     units_of,
 )
@@ -45,8 +48,9 @@ DECLARED = re.compile(r"sep=(.)\r?(?:\n|\Z)", re.IGNORECASE)
 """Excel's first line of a table that tells the separator."""
 MAX_NAMES = 100_000
 """Characters in which the first line of a table is looked for."""
-_PAIRS = {"bx": "ex", "bpt": "ept", "sc": "ec"}
-"""Elements of XLIFF that begin and end markup."""
+_PAIRS = {"bx": "ex", "bpt": "ept", "sc": "ec", "sm": "em", "START": "CLOSE"}
+"""Elements of XLIFF that begin and end markup; the last are those of Angular."""
+_ANGULAR = re.compile(r"(START|CLOSE)_(.+?)(?:_\d+)?")
 
 
 @dataclass(frozen=True)
@@ -290,12 +294,14 @@ class Xliff(DocumentFormat):
             reason = "message with plural forms" if is_plural else "not to be translated, or has a translation"
             for text in texts:
                 self.leave(f"line {unit.sourceline}", text, reason)
-        name = "trgLang" if is_2 else "target-language"
-        for place in [root] if is_2 else root.iter("{*}file"):
-            if target and primary(place.get(name, "")) != target:  # en-GB is English, too
-                place.set(name, target)
+        for place, name in [(root, "trgLang")] if is_2 else [(f, "target-language") for f in root.iter("{*}file")]:
+            declared = primary(place.get(name, ""))
+            if target and declared != primary(public_code(target)):  # en-GB is English, too
+                place.set(name, public_code(target))
+                if declared:
+                    warn(f"The file declares {declared} as the language of its translations, and now {target}.")
         translate_units(units, run)
-        return write_xml(root)
+        return write_xml(root) + data[len(data.rstrip()) :]
 
 
 def _add_target(unit: Element, is_2: bool) -> Element | None:
@@ -308,12 +314,17 @@ def _add_target(unit: Element, is_2: bool) -> Element | None:
         is_copy = state in ("new", "needs-translation", "initial") and text == "".join(source.itertext())
         if text.strip() and not is_copy:
             return None
-        unit.remove(existing)
     origin = next(unit.iterchildren("{*}seg-source"), source)  # the source with its segments, which are those of target
     target = deepcopy(origin)
-    target.tag, target.tail = f"{source.tag.removesuffix('source')}target", origin.tail
-    target.attrib.pop("{http://www.w3.org/XML/1998/namespace}lang", None)
+    target.tag = f"{source.tag.removesuffix('source')}target"
+    target.attrib.pop(XML_LANGUAGE, None)
+    target.tail, origin.tail = (origin if existing is None else existing).tail, unit.text  # white space
+    if existing is not None:
+        target.attrib.update(existing.attrib)
+        unit.remove(existing)
     origin.addnext(target)
+    for element, name in ((unit, "approved"), (unit, "subState"), (target, "state-qualifier")):
+        element.attrib.pop(name, None)  # which the new text isn't
     (unit if is_2 else target).set("state", "translated" if is_2 else "needs-review-translation")
     return target
 
@@ -335,30 +346,32 @@ def _xliff_kind(element: Element) -> Kind:
     name = local_name(element)
     if name == "mrk" and "no" in (element.get("translate"), {"protected": "no"}.get(element.get("mtype"))):
         return "kept"
-    if element.get("mtype") == "seg":
+    if element.get("mtype") == "seg" or element.find(".//{*}mrk[@mtype='seg']") is not None:
         return "block"
     return "unique" if name in ("g", "mrk", "pc") else "opaque"
 
 
 def _with_pairs(content: Content, depth: int = 0) -> Content:
     """Returns content with what is between ``bx`` and ``ex``, ``bpt`` and ``ept``, ``sc`` and ``ec`` in nodes."""
-    ends: dict[tuple[str, str | None], deque[tuple[int, Element]]] = defaultdict(deque)
+    begins, ends = defaultdict[tuple[str, str], list[int]](list), dict[int, tuple[int, Element]]()
     for place, item in enumerate(content):
-        if isinstance(item, Node) and (name := local_name(item.tag)) in _PAIRS.values():
-            key = name, item.tag.get("startRef") or item.tag.get("rid") or item.tag.get("id")
-            ends[key].append((place, item.tag))
+        if isinstance(item, Node):
+            name, get = local_name(item.tag), item.tag.get
+            key = get("startRef") or get("rid") or get("id") or ""
+            name, key = match.groups() if name == "x" and (match := _ANGULAR.fullmatch(key)) else (name, key)
+            if name in _PAIRS:
+                begins[_PAIRS[name], key].append(place)
+            elif begins[name, key]:
+                ends[begins[name, key].pop()] = place, item.tag
     found, end = Content(), 0
     for place, item in enumerate(content):
         if place < end:
             continue
         if isinstance(item, Node) and depth < MAX_DEPTH:
-            candidates = ends[_PAIRS.get(local_name(item.tag), ""), item.tag.get("rid") or item.tag.get("id")]
-            while candidates and candidates[0][0] < place:
-                candidates.popleft()
-            if candidates:
-                last, element = candidates.popleft()
+            if place in ends:
+                last, element = ends[place]
                 inside, end = _with_pairs(content[place + 1 : last], depth + 1), last + 1
-                item = Node(([item.tag], [element]), inside, is_unique=True)
+                item = Node(([item.tag], [element]), inside, True, item.tag.get("translate") == "no")
             elif not item.is_kept:
                 item.content = _with_pairs(item.content, depth + 1)
         found.append(item)

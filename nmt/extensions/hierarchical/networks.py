@@ -31,8 +31,7 @@ def number_turns(source_BS: Tensor, mask_BS: Tensor, separator: int | None) -> T
     [B, S]"""
     if separator is None:
         return torch.zeros_like(source_BS)
-    ends_BS = (source_BS == separator) & mask_BS
-    return ends_BS.flip(1).cumsum(1).flip(1)
+    return ((source_BS == separator) & mask_BS).flip(1).cumsum(1).flip(1)
 
 
 def fold(turn_BS: Tensor, mask_BS: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,7 +34,6 @@ from nmt.recipe.schema import DecodingOptions, Recipe
 from nmt.training.data import open_texts
 from nmt.translation.languages import name_of
 from nmt.translation.load import load
-from nmt.translation.translator import Translator
 
 Numbered = tuple[int, tuple[str, str]]
 """The number of a line, and its pair."""
@@ -95,7 +94,10 @@ def make_report(
         found += copies
     if num_changed:
         on_work("translating changed text")
-        tables["changes"] = _changes_table(first, pairs[:num_changed], metrics)
+        changed = robustness(first, pairs[:num_changed], metrics)
+        rows = [[name.replace("_", " "), *(score.figure for score in each.values())] for name, each in changed]
+        title = f"The first {min(num_changed, len(pairs)):,} sentences, changed"
+        tables["changes"] = FigureTable(title, ["change", *map(directed_name, metrics)], rows)
     found += [f"{summary}."] if (summary := count_degenerate(texts[0], sources, references).summary()) else []
     return render(
         "report.html.j2",
@@ -130,12 +132,6 @@ def score_table(names: Sequence[str], seeds: Sequence[int], scores: Sequence[dic
         rows.append(["range", "", *(f"{min(v):{d}}–{max(v):{d}}" for v, d in values)])
     title = "Scores of runs ± half of the 95 % interval by bootstrap resampling of the sentences"
     return FigureTable(title, ["run", "seed", *map(directed_name, scores[0])], rows)
-
-
-def _changes_table(translator: Translator, pairs: Pairs, metrics: Sequence[str]) -> FigureTable:
-    changed = robustness(translator, pairs, metrics)
-    rows = [[name.replace("_", " "), *(score.figure for score in each.values())] for name, each in changed]
-    return FigureTable(f"The first {len(pairs):,} sentences, changed", ["change", *map(directed_name, metrics)], rows)
 
 
 def overlap(pairs: Pairs, train: Pairs) -> tuple[FigureTable, list[str]]:

@@ -48,7 +48,9 @@ class ShortlistSearch:
     ) -> list[list[Hypothesis]]:
         shortlist = Shortlist.of(self.candidates(sources), wanted, batch.source_BS.device)
         batch = replace(batch, model=shortlist.restrict(batch.model), fast_search=None)
-        results = search(batch, shortlist.widened(processors, batch.target), list(map(shortlist.local, wanted)))
+        ids_C, size = shortlist.ids_C, len(batch.target)
+        wide = [_WideProcessor(own, ids_C, size) if own.reads_ids else own for own in processors]
+        results = search(batch, wide, list(map(shortlist.local, wanted)))
         return [list(map(shortlist.restore, hypotheses)) for hypotheses in results]
 
 
@@ -69,10 +71,6 @@ class Shortlist:
         if not isinstance(model, Seq2Seq):
             raise UserError("An ensemble can't search a shortlist.", "Leave out --shortlist, or the other models.")
         return ShortlistedModel(model, self.ids_C)
-
-    def widened(self, processors: Sequence[LogitsProcessor], target: Vocabulary) -> list[LogitsProcessor]:
-        """Logits processors for the search among the shortlist."""
-        return [_WideProcessor(own, self.ids_C, len(target)) if own.reads_ids else own for own in processors]
 
     def local(self, wanted: LexicalConstraints) -> LexicalConstraints:
         """Constraints by places in the shortlist."""

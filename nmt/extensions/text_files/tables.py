@@ -169,5 +169,5 @@ def _xliff_units(root: Element) -> Iterator[dict[str, str]]:
         target = primary(file.get("target-language") or root.get("trgLang") or "target")
         for unit in file.iter("{*}trans-unit", "{*}segment"):
             sides = {local_name(side): side for side in unit.iterchildren("{*}source", "{*}target")}
-            if len(sides) == 2 and not sides["target"].get("state", "").startswith(("new", "needs-")):
+            if len(sides) == 2 and not re.match("new|needs|init", unit.get("state", sides["target"].get("state", ""))):
                 yield {source: text_of(sides["source"]), target: text_of(sides["target"])}

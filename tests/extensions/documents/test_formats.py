@@ -296,6 +296,23 @@ def test_xliff_of_translation_programs() -> None:
     lines = "<source>Der\n  Hund</source>"
     assert target_of(lines) == f"<{state}>dog the</target>"
     assert target_of(lines, "preserve") == f"<{state}>the\n  dog</target>"
+    group = f'<g id="1">{segments}</g>'.format
+    source = f"<source>Hund Katze</source><seg-source>{group('Der Hund', 'Katze')}</seg-source>"
+    assert target_of(source).endswith(f"</seg-source><{state}>{group('dog the', 'cat')}</target>")
+    angular = '<x id="START_LINK_1"/>{}<x id="CLOSE_LINK"/>'.format
+    assert target_of(f"<source>Der {angular('Hund sieht')}</source>") == f"<{state}>{angular('sees dog')} the</target>"
+
+
+def test_attributes_of_xliff_are_true_of_the_new_target(capsys: pytest.CaptureFixture[str]) -> None:
+    source = XLIFF.partition("<trans-unit")[0].replace(' original="a"', ' original="a" target-language="fr"') + (
+        '<trans-unit id="1" approved="yes">\n  <source>Hund</source>\n  <target xml:lang="en" state="new" '
+        'state-qualifier="exact-match" resname="a"> </target>\n</trans-unit></body></file></xliff>\n'
+    )
+    result = translated("a.xlf", source)
+    target = '<target xml:lang="en" state="needs-review-translation" resname="a">dog</target>'
+    unit = f'<trans-unit id="1">\n  <source>Hund</source>\n  {target}\n</trans-unit>'
+    assert result.endswith(f"{unit}</body></file></xliff>\n")
+    assert "Warning: The file declares fr as the language of its translations, and now en." in capsys.readouterr().err
 
 
 def test_xliff_2() -> None:
@@ -308,6 +325,11 @@ def test_xliff_2() -> None:
     assert '<target><pc id="1">dog</pc> the<ph id="2"/></target>' in result
     assert 'trgLang="en"' in result
     assert 'trgLang="en-GB"' in translated("a.xliff", source.replace("srcLang", 'trgLang="en-GB" srcLang'))
+    marked = '<segment state="initial" subState="a:b"><source>Der <sm id="3" translate="no"/>Hund<em startRef="3"/>'
+    before = f'{marked}</source><target order="2"/></segment><segment>'
+    changed = translated("a.xliff", source.replace("<segment>", before))
+    target = '<target order="2"><sm id="3" translate="no"/>Hund<em startRef="3"/> the</target>'
+    assert f'<segment state="translated">{marked.partition(">")[2]}</source>{target}' in changed
     kept = translated("a.xliff", source.replace('<unit id="u"', '<unit id="u" translate="no"'))
     assert "<target" not in kept
 

@@ -117,11 +117,6 @@ class Config(BaseModel):
     no_repeat_ngram_size: int = Field(0, ge=0)
 
     @property
-    def target_size(self) -> int:
-        """Number of ids of the target."""
-        return self.vocab_size if self.share_encoder_decoder_embeddings else self.decoder_vocab_size or self.vocab_size
-
-    @property
     def tie(self) -> Literal["none", "target", "all"]:
         """The weights that are shared, as ``model.tie`` names them."""
         if not self.tie_word_embeddings:

@@ -73,13 +73,13 @@ def _marian(directory: Path, config: Config, settings: Mapping[str, Any], source
     """Two sentencepiece models, whose pieces have ids in ``vocab.json``, or each in a file of its own."""
     is_separate = settings.get("separate_vocabs", not config.share_encoder_decoder_embeddings)
     names = ["vocab.json", "target_vocab.json" if is_separate else "vocab.json"]
+    target_size = 0 if config.share_encoder_decoder_embeddings else config.decoder_vocab_size
     tables = [
         _pieces(directory / name, _ids_of(directory / name), size)
-        for name, size in zip(names, (config.vocab_size, config.target_size), strict=True)
+        for name, size in zip(names, (config.vocab_size, target_size or config.vocab_size), strict=True)
     ]
     tags = {piece: i for i, piece in enumerate(tables[0]) if MARIAN_TAG.fullmatch(piece)}
-    has_prefix = tags and target != ANY
-    prefix = [_language(tags, target, "target", (f">>{target}<<", target))] if has_prefix else []
+    prefix = [_language(tags, target, "target", (f">>{target}<<", target))] if tags and target != ANY else []
     sides = [
         _vocabulary(
             directory / f"{side}.spm",
