@@ -77,7 +77,7 @@ def score_files(links_path: Path, gold_path: Path, possible_path: Path | None = 
     for path in paths:
         if len(files[path]) != len(files[gold_path]):
             raise UserError(
-                f"{path} has {len(files[path])} lines, {gold_path} has {len(files[gold_path])}",
+                f"{path} has {len(files[path]):,} lines, {gold_path} has {len(files[gold_path]):,}.",
                 "Both need a line for each sentence pair, in the same order; a pair without links is an empty line.",
             )
     sure = [links for links, _ in files[gold_path]]

@@ -92,7 +92,7 @@ class FileText(ParallelText):
                 longer = number + 1 + sum(1 for _ in lines)
                 counts = (number, longer) if left is None else (longer, number)
                 raise UserError(
-                    f"{describe(source)} has {counts[0]} lines, but {describe(target)} has {counts[1]}.",
+                    f"{describe(source)} has {counts[0]:,} lines, but {describe(target)} has {counts[1]:,}.",
                     "Line n of one file must translate line n of the other: align the files first.",
                 )
             yield left, right

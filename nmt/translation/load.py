@@ -47,9 +47,7 @@ def load(
             raise UserError(f"The task of {other} is {name}, and that of {model_dir} is {wanted}.", "Leave it out.")
         is_reverse = (its.data.target, its.data.source) == (recipe.data.source, recipe.data.target)
         if is_reverse and not vocabularies.source.tags:
-            raise UserError(
-                f"{other} translates in the other direction than {model_dir}.", "Name models of one direction."
-            )
+            raise UserError(f"{other} translates in the other direction.", "Name models of one direction.")
         if own.fingerprint != vocabularies.fingerprint:
             raise UserError(
                 f"{other} has another vocabulary than {model_dir}.",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, overload
 
-from nmt.alignment.aligner import DEFAULT
+from nmt.alignment.aligner import DEFAULT, AttentionAligner
 from nmt.alignment.extract import LinkOptions
 from nmt.alignment.links import WordAlignment
 from nmt.core.errors import UserError, shortened
@@ -138,16 +138,18 @@ class Translator(LoadedModel):
             options: ``all_heads`` and ``scores``, as :class:`AttentionAligner` takes them.
 
         Raises:
-            UserError: a model has no attention, or, with ``lexicon_only``, no lexicon.
+            UserError: a model has no attention, or, with ``lexicon_only``, no lexicon; or ``reverse`` is none.
         """
         if reverse is not None:
             self.task.require("reverse alignment")
+            own, its = self.recipe.data, reverse.recipe.data
+            if (its.source, its.target) != (own.target, own.source) and not reverse.vocabularies.source.tags:
+                raise UserError(f"{reverse.directory} is no model from {own.target} to {own.source}.", "Name one.")
         in_words = split_pairs(pairs, tokenized, split_punctuation, self.task.reader)
-        aligners = [model.aligner for model in (self, reverse) if model is not None]
-        if lexicon_only:
-            aligners = [*map(provided("lexicon aligner", "Alignment by the lexicon only"), aligners)]
-        forward, *backward = aligners
-        return forward(in_words, links, reverse=backward[0] if backward else None, **options)
+        aligner_of = provided("lexicon aligner", "Alignment by the lexicon only") if lexicon_only else lambda own: own
+        forward: AttentionAligner = aligner_of(self.aligner)
+        backward = None if reverse is None else aligner_of(reverse.aligner)
+        return forward(in_words, links, reverse=backward, **options)
 
     def learn_alignment(self, pairs: Iterable[tuple[str, str]], tokenized: bool = False) -> Any:
         """Learn from parallel text, best the training text, how to align; :meth:`align` is better from then on.

@@ -142,5 +142,9 @@ def test_the_lexicons_of_both_directions_align_together(tiny_model: Path, lexico
     forward.aligner.lexicon = Lexicon({"hund": {"dog": 9.0}, "katze": {"cat": 9.0}})
     backward.aligner.lexicon = Lexicon({"dog": {"hund": 9.0}, "cat": {"katze": 9.0}, "bird": {"vogel": 99.0}})
     pairs = [("Hund Vogel Katze", "bird cat dog"), ("", "dog"), ("Katze Hund", "dog cat")]
+    with pytest.raises(UserError, match="is no model from en to de"):
+        forward.align(pairs, reverse=backward, lexicon_only=lexicon_only)
+    data = backward.recipe.data.model_copy(update={"source": "en", "target": "de"})
+    backward.recipe = backward.recipe.model_copy(update={"data": data})
     found = forward.align(pairs, reverse=backward, lexicon_only=lexicon_only)
     assert [alignment.links for alignment in found] == [((0, 2), (1, 0), (2, 1)), (), ((0, 1), (1, 0))]

@@ -80,7 +80,7 @@ def test_text_is_read_to_its_end_before_work(run_nmt: RunNmt, tiny_model: Path, 
     assert run_nmt("align", tiny_model, *paths, "--limit", 9).returncode == 0, "the rest is not needed"
     with patch("nmt.data.vocabulary.base.Vocabulary.encode", side_effect=AssertionError):
         done = run_nmt(*work.replace("@", str(tiny_model)).split(), *paths)
-    refused(done, f"{paths[0]} has 5000 lines, but {paths[1]} has 4999.", "align the files")
+    refused(done, f"{paths[0]} has 5,000 lines, but {paths[1]} has 4,999.", "align the files")
 
 
 def test_aer_of_a_file_against_itself_and_against_gold(run_nmt: RunNmt, tmp_path: Path) -> None:

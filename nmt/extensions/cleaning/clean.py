@@ -356,7 +356,7 @@ def _check_lengths(statistics: CorpusStatistics, files: tuple[Path, Path]) -> No
     counts = [side.num_lines for side in statistics.sides]
     if counts[0] != counts[1]:
         raise UserError(
-            f"{files[0]} has {counts[0]} lines, but {files[1]} has {counts[1]}.",
+            f"{files[0]} has {counts[0]:,} lines, but {files[1]} has {counts[1]:,}.",
             "Line n of one file must translate line n of the other; `nmt check-data` finds where they diverge.",
         )
     if not counts[0]:

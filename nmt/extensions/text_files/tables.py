@@ -46,7 +46,7 @@ def read_table(
     if not first and kind == ".po":  # one of many catalogues may have no translations yet
         return None, ()
     if not first:
-        raise UserError(f"{path} has no pairs of sentences.", "Check the file.")
+        raise UserError(f"{path} has no pairs of sentences.", "Check it: unreviewed targets of XLIFF don't count.")
     columns = _columns(path, list(first), wanted)
     source, target = (CODES.get(name.lower(), name.lower() if name.isupper() else name) for name in columns)
     languages = (source, target) if _CODE.fullmatch(source) and _CODE.fullmatch(target) else None

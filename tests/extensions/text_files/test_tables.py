@@ -52,6 +52,13 @@ def test_another_file_is_refused(tmp_path: Path, text: str, message: str) -> Non
         list(translation_units(tmp_path / "a.tmx"))
 
 
+def test_a_file_whose_translations_need_review_says_that_they_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "a.xliff").write_text(XLIFF_2.replace("<segment>", "<segment state='initial'>"), "utf-8")
+    with pytest.raises(UserError, match="no pairs of sentences") as caught:
+        read_table(tmp_path / "a.xliff", ".xliff", None)
+    assert "unreviewed" in (caught.value.remedy or "")
+
+
 def test_a_catalogue_gives_the_messages_that_are_translated_and_not_fuzzy(tmp_path: Path) -> None:
     messages = (
         'msgid ""\nmsgstr "Language: de\\n"\n',
