@@ -33,6 +33,7 @@ from nmt.extensions.interchange.pretrained.huggingface import import_huggingface
 from nmt.extensions.interchange.pretrained.tokenizers import read_tokenizer
 from nmt.extensions.interchange.web import PACKAGES, PAGE
 from nmt.translation.load import load
+from nmt.translation.patterns import side_by_side
 from nmt.translation.request import Request
 from tests.extensions.interchange.huggingface_folders import SIZE as SIZE_OF_FOLDERS
 from tests.extensions.interchange.huggingface_folders import lines_of, strange_lines, train_sentencepiece, write_folder
@@ -265,10 +266,22 @@ def test_the_page_divides_lines_as_nmt_does(tiny_model: Path, tmp_path: Path) ->
     lines = ["".join(draw.choices(PARTS, k=draw.randint(1, 9))) for _ in range(300)]
     texts = {text for line in lines for text in re.split(r"([\t\u2028]+)", line)}
     found = in_node(tmp_path, SENTENCES, {"parts": {text: segment("de", text) for text in texts}, "lines": lines})
-    # The request for a line of marks is empty, because nmt copies it; the page gives the marks to its model.
-    requests = [(line, sentence_requests(Request(line), model)) for line in lines]
-    assert found == [[text for part in parts if (text := (part.source or line).strip())] for line, parts in requests]
+    requests = [sentence_requests(Request(line), model) for line in lines]
+    assert found == [[text for part in parts if (text := part.source.strip())] for parts in requests]
     assert sum(map(len, found)) > 400
+
+
+JOINED = """
+import { sideBySide } from "./sentences.js";
+console.log(JSON.stringify(given.map(sideBySide)));
+"""
+
+
+@pytest.mark.skipif(NODE is None, reason="needs Node.js")
+def test_the_page_joins_translations_as_nmt_does(tmp_path: Path) -> None:
+    letters = ("ä", "ß", ".", "。", "!", "你", "カ", "ｶ", "한", "ㄱ", "ｱ", "ก", "😀", "𠀀", "「", "…", "4", "Ａ")
+    pairs = [[letter + mark, "b", "", "c"] for letter in letters for mark in ("", "”", "…)", '"', ".")]
+    assert in_node(tmp_path, JOINED, pairs) == [side_by_side(texts) for texts in pairs]
 
 
 VOCABULARIES = """

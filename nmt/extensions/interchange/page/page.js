@@ -2,7 +2,6 @@
 
 const $ = (id) => document.getElementById(id);
 const SPACE = "\u2581";
-const UNSPACED = new Set(["zh", "zt", "ja", "th", "lo", "km", "my"]);
 const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
 let newest = 0, isReady = false, hasFailed = false, shown = [];
 
@@ -78,14 +77,9 @@ function sentenceView(result) {
   return view;
 }
 
-function show(results, counts, milliseconds) {
-  const lines = [], views = [];
-  let at = 0;
-  for (const count of counts) {
-    lines.push(results.slice(at, at + count).map((each) => each.text).join(UNSPACED.has(shown.languages?.[1]) ? "" : " "));
-    at += count;
-  }
-  $("translation").value = lines.join("\n");
+function show(results, texts, milliseconds) {
+  const views = [];
+  $("translation").value = texts.join("\n");
   for (const result of results) if (result.ids.length) views.push(sentenceView(result));
   $("alignment").replaceChildren(...views);
   $("details").hidden = !views.length;
@@ -128,12 +122,12 @@ const handlers = {
   progress({ number, count, total }) {
     if (number === newest && total > 1) status(`${count} of ${total} sentences are translated.`);
   },
-  result({ number, results, counts }) {
+  result({ number, results, texts }) {
     const start = shown.requests.get(number);
     shown.requests.delete(number);
     if (number !== newest) return;
     $("translate").disabled = false;
-    show(results, counts, performance.now() - start);
+    show(results, texts, performance.now() - start);
   },
   error({ message }) {
     $("translate").disabled = false;
