@@ -83,7 +83,7 @@ class UnseenText:
         return "w" if character.isalnum() and has_spaces else " "
 
     def _is_unseen(self, character: str) -> bool:
-        ids = self._vocabulary.encode(character)
+        ids = self._vocabulary.encode(character.strip())
         return any(i == self._vocabulary.unk or BYTE.fullmatch(self._vocabulary.token(i)) for i in ids)
 
     def put_back(self, line: str, marked: str, found: Sequence[Candidate]) -> list[Candidate]:

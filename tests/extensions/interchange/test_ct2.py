@@ -57,7 +57,7 @@ def transformer(layers: int = 2, more: str = "norm: pre") -> list[str]:
 
 @pytest.fixture(scope="module")
 def lines(tiny_corpus: Path) -> list[str]:
-    return [*(tiny_corpus / "val.de").read_text("utf-8").splitlines(), "", "😀 Hund xyz", "Mond " * 12]
+    return [*(tiny_corpus / "val.de").read_text("utf-8").splitlines(), "", "😀 Ein Hund xyz", "Mond " * 12]
 
 
 def test_it_leaves_pytorch_its_threads(trained: Path) -> None:
