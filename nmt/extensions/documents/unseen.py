@@ -6,10 +6,9 @@ are linked to, as other text that is kept.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import groupby
 from unicodedata import category
 
 from nmt.core.text import UNSPACED
@@ -24,6 +23,7 @@ from nmt.translation.translator import Translator
 Search = Callable[..., list[list[Candidate]]]
 
 _TAKEN = re.compile(r"\A\0+\s*|\s*\0+(?=[\s.,;:!?…)\]]|\Z)|\0+")
+_BETWEEN = re.compile(f"(?<=[^\\W{UNSPACED}])\0+(?=[^\\W{UNSPACED}])")
 _UNSPACED, _NEVER = re.compile(f"[{UNSPACED}]"), re.compile("(?!)")
 _QUOTES = dict(zip("‘’“”„'\"", '\'\'"""’”', strict=True))
 """Quotation marks and apostrophes that stand for others."""
@@ -32,16 +32,17 @@ _QUOTES = dict(zip("‘’“”„'\"", '\'\'"""’”', strict=True))
 def without_unseen(translator: Translator, search: Search, constraints: OutputConstraints) -> Search:
     """Returns a search that keeps unseen text; the same one for a model that may have learned bytes or UNK."""
     options, task = translator.recipe.vocabulary, translator.task
-    is_fit = translator.has_attention and not (task.has_labels or task.reader.has_turns)
+    is_fit = translator.has_attention and not (task.has_labels or task.reader.has_turns or constraints.unknown_lexicon)
     if not (is_fit and options.type in ("unigram", "bpe") and options.character_coverage == 1):
         return search
     unseen = translator.attached(UnseenText)
 
     def found(requests: Sequence[Request], *arguments: object) -> list[list[Candidate]]:
         marked = [unseen.marked(request) for request in requests]
-        bare = [replace(each, source=_TAKEN.sub("", line)) for each, line in zip(requests, marked, strict=True)]
+        texts = (_TAKEN.sub("", _BETWEEN.sub(" ", line)) for line in marked)
+        bare = [replace(each, source=text) for each, text in zip(requests, texts, strict=True)]
         return [
-            constraints.permitted(unseen.put_back(request.source, line, own)) or own if "\0" in line else own
+            constraints.permitted([*unseen.put_back(request.source, line, own)]) or own if "\0" in line else own
             for request, line, own in zip(requests, marked, search(bare, *arguments), strict=True)
         ]
 
@@ -62,10 +63,11 @@ class UnseenText:
         """
         if request.prefix or request.must_contain or request.terms:
             return request.source
-        line = "".join(map(self._seen, request.source))
+        begin = self._vocabulary.after_tags(request.source)
+        line = "".join(map(self._seen, request.source[begin:]))
         signs = re.sub("[lmwv]+", _marked, "".join(map(self._sign, line)))
         marked = "".join("\0" if sign == "\0" else character for character, sign in zip(line, signs, strict=True))
-        return re.sub(r"\(\0+\)", _nul, marked)
+        return request.source[:begin] + re.sub(r"\(\0+\)", _nul, marked)
 
     def _find_seen(self, character: str) -> str:
         """Returns a character itself, or a seen one that stands for it."""
@@ -74,35 +76,34 @@ class UnseenText:
 
     def _find_sign(self, character: str) -> str:
         """Returns l for an unseen letter, m for another unseen character, w for a seen letter or digit, v for what
-        changes the character before it, and a space for others."""
+        changes the character before it, NUL for an unseen dash, which divides words, and a space for others."""
         has_spaces = not _UNSPACED.match(character)  # between words of its script
         if category(character) in ("Mn", "Mc", "Me", "Cf") and has_spaces:
             return "v"
+        is_of_word = character.isalnum() and has_spaces
         if self._is_unseen(character):
-            return "l" if character.isalnum() and has_spaces else "m"
-        return "w" if character.isalnum() and has_spaces else " "
+            return "\0" if character == "—" else "l" if is_of_word else "m"
+        return "w" if is_of_word else " "
 
     def _is_unseen(self, character: str) -> bool:
         ids = self._vocabulary.encode(character.strip())
         return any(i == self._vocabulary.unk or BYTE.fullmatch(self._vocabulary.token(i)) for i in ids)
 
-    def put_back(self, line: str, marked: str, found: Sequence[Candidate]) -> list[Candidate]:
-        """Returns the candidates of a line with the text that is marked in it."""
+    def put_back(self, line: str, marked: str, found: Sequence[Candidate]) -> Iterator[Candidate]:
+        """Yields the candidates of a line with the text that is marked in it."""
         begin, blank = self._vocabulary.after_tags(line), marked.replace("\0", " ")
         if not has_letters(blank[begin:]):
-            return [replace(found[0], text=" ".join(line[begin:].split()))]
-        content: Content = []
-        for is_kept, places in groupby(range(len(line)), lambda at: marked[at] == "\0"):
-            text = "".join(line[at] for at in places)
-            content.append(Node(None, [text], is_kept=True) if is_kept else text)
-        restored = []
+            yield replace(found[0], text=" ".join(line[begin:].split()))
+            return
+        runs = ((run[0][0] == "\0", line[run.start() : run.end()]) for run in re.finditer(r"\0+|[^\0]+", marked))
+        content: Content = [Node(None, [text], is_kept=True) if is_kept else text for is_kept, text in runs]
         pairs = [(blank, each.text) for each in found]
-        for each, aligned in zip(found, self._translator.align(pairs, split_punctuation=True), strict=True):
+        alignments = self._translator.align(pairs, split_punctuation=True, scores=False, warns=False)
+        for each, aligned in zip(found, alignments, strict=True):
             bare = Translation(blank, each.text, 0.0, [], alignment=aligned.links, with_punctuation=True)
             target = AlignedTarget(SourceText(content, _NEVER), [Segment(blank, True)], [bare], _NEVER)
             text = "".join(word.gap + word.text for word in target.words) + target.end
-            restored.append(replace(each, text=" ".join(text.split())))
-        return restored
+            yield replace(each, text=" ".join(text.split()))
 
 
 def _nul(found: re.Match[str]) -> str:

@@ -105,8 +105,7 @@ class _Vocabulary:
         return (tags or self._prefix) + ids if ids else []
 
     def _encode(self, text: str) -> list[int]:
-        ids: list[int] = self._processor.encode(text)
-        return ids
+        return list(self._processor.encode(text))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of ids, on one line."""

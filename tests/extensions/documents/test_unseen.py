@@ -1,6 +1,7 @@
 """Characters that no piece of a vocabulary has are kept, and the rest of a line is translated as without them."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ def translator(bytes_model: Path) -> nmt.Translator:
         ("Der Hund😀 → Garten", "Der Hund_ _ Garten"),
         ("Łukasz Hund im (李小龙) Da€an", "______ Hund im _____ _____"),
         ("Der Garten a→b. →b", "Der Garten ___. _b"),
+        ("Der Hund—im Garten", "Der Hund_im Garten"),
     ],
 )
 def test_marks_and_words_with_unseen_characters_are_taken_out(
@@ -65,6 +67,36 @@ def test_a_model_with_unk_keeps_them_too(train_tiny: Callable[..., Path]) -> Non
     assert nmt.load(model, "cpu").translate(LINE.replace(".", " 😀."), **DECODING).text.count("😀") == 1
 
 
+def test_tags_stay_in_front(train_tiny: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    vocabulary = "vocabulary={type: unigram, size: 366, joint: true, byte_fallback: true}"
+    corpora = "data.corpora=[{name: de-en, source: train.de, target: train.en, tag: <2en>}]"
+    tagged = nmt.load(train_tiny("training.max_steps=3", vocabulary, corpora), "cpu")
+    capsys.readouterr()
+    assert UnseenText(tagged).marked(Request(f"<2en> {LINE} 😀")) == f"<2en> {LINE} \0"
+    assert (
+        tagged.translate(f"<2en> {LINE} 😀", **DECODING).text
+        == tagged.translate(f"<2en> {LINE}", **DECODING).text + " 😀"
+    )
+    assert capsys.readouterr().err == ""  # no warning that the line has no tag
+
+
+def test_a_dash_between_words_leaves_a_space(translator: nmt.Translator) -> None:
+    sources = list[str]()
+
+    def search(requests: Sequence[Request]) -> list[list[Candidate]]:
+        sources.extend(each.source for each in requests)
+        return [[Candidate("The dog", 0.0, [])]]
+
+    [[found]] = without_unseen(translator, search, OutputConstraints())([Request("Der Hund—im Garten")])
+    assert sources == ["Der Hund im Garten"]
+    assert found.text.count("—") == 1
+
+
+def test_a_long_line_is_told_of_once(translator: nmt.Translator, capsys: pytest.CaptureFixture[str]) -> None:
+    translator.translate([LINE, f"{LINE * 200} 😀"], split_sentences=False, **DECODING)
+    assert re.findall(r"line (\d) has", capsys.readouterr().err) == ["2"]
+
+
 def test_forbidden_characters_are_not_put_back(translator: nmt.Translator) -> None:
     constraints = OutputConstraints(forbid=["😀"])
     assert "😀" not in translator.translate("Der Hund 😀.", constraints=constraints, **DECODING).text
@@ -83,3 +115,5 @@ def test_models_that_may_have_learned_bytes_and_those_without_attention_search_a
     for other in (nmt.load(vanilla_model, "cpu"), translator.replaced(recipe=covered)):
         assert without_unseen(other, search, OutputConstraints()) is search
     assert without_unseen(translator, search, OutputConstraints()) is not search
+    given = OutputConstraints(replace_unknown=True, unknown_lexicon={"Łódź": "Lodz"})
+    assert without_unseen(translator, search, given) is search
