@@ -102,10 +102,8 @@ def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Map
                 values = row["translation"] if isinstance(row.get("translation"), dict) else row
                 yield {key: value for key, value in values.items() if isinstance(value, str)}
             except ValueError:
-                raise UserError(
-                    f"{path}, line {number:,}: this is no JSON object.",
-                    'Each line must be like {"de": "Guten Tag", "en": "Good day"}.',
-                ) from None
+                problem = f"{path}, line {number:,}: this is no JSON object."
+                raise UserError(problem, 'Each line must be like {"de": "Guten Tag", "en": "Good day"}.') from None
     else:
         lines = read_lines(path, max_bytes=MAX_RECORD_BYTES)
         cells = (line.split("\t") for line in lines) if kind == ".tsv" else _csv_rows(path, lines, wanted)
@@ -169,5 +167,6 @@ def _xliff_units(root: Element) -> Iterator[dict[str, str]]:
         target = primary(file.get("target-language") or root.get("trgLang") or "target")
         for unit in file.iter("{*}trans-unit", "{*}segment"):
             sides = {local_name(side): side for side in unit.iterchildren("{*}source", "{*}target")}
-            if len(sides) == 2 and not re.match("new|needs|init", unit.get("state", sides["target"].get("state", ""))):
+            state = sides.get("target", unit).get("state") or unit.get("state") or ""  # of XLIFF 2 the segment has it
+            if len(sides) == 2 and not state.startswith(("new", "needs-", "initial")):
                 yield {source: text_of(sides["source"]), target: text_of(sides["target"])}
