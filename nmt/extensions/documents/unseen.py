@@ -75,14 +75,14 @@ class UnseenText:
         return next((form for form in forms if not self._is_unseen(form)), character)
 
     def _find_sign(self, character: str) -> str:
-        """Returns l for an unseen letter, m for another unseen character, w for a seen letter or digit, v for what
-        changes the character before it, NUL for an unseen dash, which divides words, and a space for others."""
+        """Returns l for an unseen letter, NUL for an unseen dash or slash, which divides words, m for another unseen
+        character, w for a seen letter or digit, v for what changes the character before it, and a space for others."""
         has_spaces = not _UNSPACED.match(character)  # between words of its script
         if category(character) in ("Mn", "Mc", "Me", "Cf") and has_spaces:
             return "v"
         is_of_word = character.isalnum() and has_spaces
         if self._is_unseen(character):
-            return "\0" if character == "—" else "l" if is_of_word else "m"
+            return "\0" if character == "/" or category(character) == "Pd" else "l" if is_of_word else "m"
         return "w" if is_of_word else " "
 
     def _is_unseen(self, character: str) -> bool:

@@ -19,6 +19,8 @@ import numpy as np
 from nmt.alignment.lexicon import EDGES, Lexicon
 from nmt.alignment.links import WordAlignment
 from nmt.data.dialogue import TAB
+from nmt.data.vocabulary.base import Vocabulary
+from nmt.extensions.quality.unknown_text import unknown_characters
 from nmt.metrics.degenerate import degenerate
 from nmt.recipe.registry import Table
 from nmt.translation.patterns import PLACEHOLDER, URL, script
@@ -100,11 +102,14 @@ def problems(source: str, translation: str) -> dict[str, Any]:
     return found
 
 
-def word_problems(alignment: WordAlignment, source: str, lexicon: Lexicon | None = None) -> dict[str, list[str]]:
+def word_problems(
+    alignment: WordAlignment, source: str, lexicon: Lexicon | None = None, vocabulary: Vocabulary | None = None
+) -> dict[str, list[str]]:
     """Returns omissions and additions; nothing if no defect is found.
 
     Args:
         alignment: of source and translation, with margins.
+        vocabulary: of the target; text that it lacks is no word of the model, but copied from the source.
 
     Returns:
         Under ``uncovered`` source words that no target word translates, and under ``unsupported`` target words in whose
@@ -123,6 +128,8 @@ def word_problems(alignment: WordAlignment, source: str, lexicon: Lexicon | None
         found["uncovered"] = uncovered
     pairs = zip([*alignment.target, END], alignment.margins, strict=True)
     known = {word for word in source.split() if any(letter.isdecimal() for letter in word)}
+    if vocabulary is not None:
+        known.update(word for word in alignment.target if unknown_characters(vocabulary, word)[0])
     if unsupported := [word for word, margin in pairs if margin < LEAST_MARGIN and word not in known]:
         found["unsupported"] = unsupported
     return found

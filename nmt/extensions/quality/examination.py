@@ -105,7 +105,9 @@ class QualityExamination(Examination):
                 source, *added = next(further)
                 found["problems"] = problems(source, translation.text)
                 if figures is not None:
-                    found["problems"] |= word_problems(figures.alignment, translation.source, lexicon)
+                    found["problems"] |= word_problems(
+                        figures.alignment, translation.source, lexicon, model.vocabularies.target
+                    )
                 for others in added:
                     found["problems"] |= others
             if calibration is not None and figures is not None and translation.source.strip():

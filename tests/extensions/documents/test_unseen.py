@@ -29,7 +29,7 @@ def translator(bytes_model: Path) -> nmt.Translator:
         ("Der Hund😀 → Garten", "Der Hund_ _ Garten"),
         ("Łukasz Hund im (李小龙) Da€an", "______ Hund im _____ _____"),
         ("Der Garten a→b. →b", "Der Garten ___. _b"),
-        ("Der Hund—im Garten", "Der Hund_im Garten"),
+        ("Der Hund—im Garten/Haus", "Der Hund_im Garten_Haus"),
     ],
 )
 def test_marks_and_words_with_unseen_characters_are_taken_out(

@@ -10,6 +10,7 @@ import pytest
 
 from nmt.alignment.lexicon import Lexicon, word_key
 from nmt.alignment.links import WordAlignment
+from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.words import Words
 from nmt.extensions.quality.check import END, lost_texts, merged, problems, sentences, severity, word_problems
 from nmt.translation.load import load
@@ -53,17 +54,21 @@ def test_problems(source: str, translation: str, expected: dict[str, Any]) -> No
 
 
 def test_words_of_a_changed_translation_are_unsupported_and_omitted_ones_uncovered(tiny_model: Path) -> None:
-    aligner = load(tiny_model, "cpu").aligner
+    model = load(tiny_model, "cpu")
     source, good = "Heute trinkt die Katze kaltes Wasser.", "Today the cat drinks cold water."
 
-    def check(text: str) -> dict[str, list[str]]:
-        [(alignment, *_)] = aligner.compared([(Words.split(source), Words.split(text))], scores=True)
-        return word_problems(alignment, source)
+    def check(text: str, vocabulary: Vocabulary | None = None) -> dict[str, list[str]]:
+        [(alignment, *_)] = model.aligner.compared([(Words.split(source), Words.split(text))], scores=True)
+        return word_problems(alignment, source, vocabulary=vocabulary)
 
     assert check(good) == {}
     assert "dog" in check("Today the dog drinks cold water.")["unsupported"]
     assert "water." in check("Today the cat drinks water.")["unsupported"]
     assert END in check("Today the cat drinks cold water. today")["unsupported"]
+    kept = "Today the dog drinks cold 😀 water."
+    assert {"dog", "😀"} <= {*check(kept)["unsupported"]}
+    assert "dog" in (found := check(kept, model.vocabularies.target)["unsupported"])
+    assert "😀" not in found
     assert "Katze" in check("Today.").get("uncovered", []) + check("Today drinks cold water.").get("uncovered", [])
 
 
