@@ -16,8 +16,8 @@ SIZES = 400, 1000
 """Most pairs of validation and test."""
 MIN_PAIRS = 40
 """Fewest pairs of which some are held out."""
-MAX_SHARED = 0.8
-"""Largest share of a held-out sentence's groups of words that one sentence for training may have."""
+MAX_SHARED, MIN_RARE = 0.8, 3
+"""Largest share of a held-out sentence's groups of words that one for training may have; rare ones compared first."""
 CANDIDATES = 2
 """Groups of pairs that are looked at for each pair to hold out, because some are too similar to text for training."""
 _LETTER = rf"[^\W\d_{UNSPACED}]"
@@ -46,12 +46,12 @@ def hold_out(
     order = [group for group in dict.fromkeys(own) if group not in known]
     random.Random(seed).shuffle(order)
     sizes, distinct = Counter(groups), Counter(group for _, group in set(zip(pairs, own, strict=True)))
-    small = [group for group in order if sizes[group] <= max(1, wanted // 10)]
-    candidates = set(small[: CANDIDATES * wanted])
+    candidates = set([group for group in order if sizes[group] <= max(1, wanted // 10)][: CANDIDATES * wanted])
     for side in (0, 1):
         numbered = [(group, key[side]) for group, key in zip(groups, keys, strict=True)]
-        near = near_copies([each for each in numbered if each[0] in candidates], numbered)
-        candidates -= {group for group, other in near if group != other}
+        for others in (numbered[:1000], numbered[1000:]):  # the first ones suffice where all of a text is alike
+            near = near_copies([each for each in numbered if each[0] in candidates], others)
+            candidates -= {group for group, other in near if group != other}
     parts, most, held = (set[int](), set[int]()), (num_valid, num_test), [0, 0]
     for group in filter(candidates.__contains__, order):
         done = [number / limit if limit else 1.0 for number, limit in zip(held, most, strict=True)]
@@ -62,7 +62,6 @@ def hold_out(
         held[part] += distinct[group]
     every = set(own).difference(*parts), *parts
     train, valid, test = ([pair for pair, group in zip(pairs, own, strict=True) if group in part] for part in every)
-    # A pair that the text repeats a hundred times would be a quarter of the text for validation.
     return train, list(dict.fromkeys(valid)), list(dict.fromkeys(test))
 
 
@@ -98,13 +97,14 @@ def near_copies(held: Iterable[tuple[int, str]], others: Iterable[tuple[int, str
     numbered = [(number, set(_triples_of(text))) for number, text in held]
     counts = Counter(triple for _, own in numbered for triple in own)
     holders: dict[tuple[str, ...], list[int]] = {}
-    for at, (_, own) in enumerate(numbered):  # a text that has most of them has a rare one (Chaudhuri et al. 2006)
-        for triple in sorted(own, key=counts.__getitem__)[: len(own) - int(MAX_SHARED * len(own))]:
+    for at, (_, own) in enumerate(numbered):  # a text that has most of them has rare ones (Chaudhuri et al. 2006)
+        for triple in sorted(own, key=counts.__getitem__)[: len(own) - int(MAX_SHARED * len(own)) + MIN_RARE - 1]:
             holders.setdefault(triple, []).append(at)
     for other, text in others:
-        for at in {at for triple in _triples_of(text) for at in holders.get(triple, ())}:
+        triples = set(_triples_of(text))
+        for at, shared in Counter(at for triple in triples for at in holders.get(triple, ())).items():
             number, own = numbered[at]
-            if len(own.intersection(_triples_of(text))) > MAX_SHARED * len(own):
+            if shared >= min(MIN_RARE, len(own)) and len(own & triples) > MAX_SHARED * len(own):
                 yield number, other
 
 

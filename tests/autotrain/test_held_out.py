@@ -1,6 +1,8 @@
 """Held-out text: how much, and that nothing like it is trained on."""
 
-from nmt.autotrain.held_out import hold_out, sizes_of
+import random
+
+from nmt.autotrain.held_out import MAX_SHARED, hold_out, near_copies, sizes_of
 
 DIGITS = "abcdefghij"
 
@@ -82,3 +84,15 @@ def test_sentences_of_all_scripts_are_held_out_and_vowel_signs_tell_them_apart()
     train, valid, test = hold_out(composed + decomposed, 10, 10, seed=1)
     starts = [{source.split()[0] for source, _ in part} for part in (train, valid, test)]
     assert not starts[0] & (starts[1] | starts[2])
+
+
+def test_near_copies_are_the_pairs_that_comparing_all_of_them_finds() -> None:
+    rng = random.Random(3)
+    texts = [" ".join(rng.choices("abcdef", (9, 5, 3, 2, 1, 1), k=rng.randint(1, 14))) for _ in range(300)]
+    triples = [{*zip(words, words[1:], words[2:], strict=False)} for words in (["", *t.split(), ""] for t in texts)]
+    both = [(held, other) for held in range(100) for other in range(300)]
+    most = {(h, o) for h, o in both if len(triples[h] & triples[o]) > MAX_SHARED * len(triples[h])}
+    found = list(near_copies([*enumerate(texts)][:100], enumerate(texts)))
+    assert len(most) > 150
+    assert set(found) == most
+    assert len(found) == len(most)
