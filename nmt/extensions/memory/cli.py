@@ -36,10 +36,10 @@ def memory(
     options = load_recipe(model_dir / "recipe.yaml").data
     if import_ is not None:
         added = found.add(read_memory(import_, options.source, options.target))
-        say(f"added or changed {added:,} entries of {import_}")
+        say(f"entries of {import_} that were added or changed: {added:,}")
     if export is not None:
-        say(f"wrote {write_memory(found, export, options.source, options.target):,} entries to {export}")
-    say(f"{found.path} has {len(found):,} entries")
+        say(f"entries written to {export}: {write_memory(found, export, options.source, options.target):,}")
+    say(f"entries in {found.path}: {len(found):,}")
 
 
 @command(
