@@ -91,7 +91,8 @@ def test_a_run_that_is_stopped_is_resumed(
 def test_the_commands(own_model: Path, tmp_path: Path, run_nmt: Callable[..., Any]) -> None:
     table = tmp_path / "a.csv"
     table.write_text("de,en\nDer Hund schläft.,The dog is asleep.\n")
-    assert "memory.sqlite: 1\n" in run_nmt("memory", own_model, "--import", table, "--export", tmp_path / "a.tmx").stderr
+    both = run_nmt("memory", own_model, "--import", table, "--export", tmp_path / "a.tmx")
+    assert "memory.sqlite: 1\n" in both.stderr
     assert "<seg>The dog is asleep.</seg>" in (tmp_path / "a.tmx").read_text()
     refused(run_nmt("memory", own_model, "--import", tmp_path / "a.po"), ".tmx or .csv")
     source = tmp_path / "a.de"
