@@ -108,8 +108,8 @@ LIMITS = {
     "autotrain": 994,
     "api": 168,
     "quickstart": 204,
-    "cli": 1_799,
-    "extensions": 27_122,
+    "cli": 1_759,
+    "extensions": 27_100,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -29,9 +29,7 @@ SUFFIXES: dict[str, AlignmentFormat] = {f".{kind}": kind for kind in get_args(Al
 MAX_PICTURES = 20
 MAX_IN_PAGE = 1000
 
-Tokenized = Annotated[
-    bool, typer.Option(help="The text is tokenised; tokens are the words.", rich_help_panel=INPUT_AND_OUTPUT)
-]
+Tokenized = Annotated[bool, INPUT_AND_OUTPUT.option(help="The text is tokenised; tokens are the words.")]
 
 
 @dataclass(frozen=True)
@@ -45,93 +43,75 @@ class AlignOptions:
     ] = None
     format: Annotated[
         AlignmentFormat | None,
-        typer.Option(
+        INPUT_AND_OUTPUT.option(
             help="pharaoh: links i-j of source and target word, counted from 0; json: words, links, weights and "
             "score, an object per line; a picture per sentence pair (pdf: a page); or html: one interactive page.",
             show_default="by the name of the output, else pharaoh",
-            rich_help_panel=INPUT_AND_OUTPUT,
         ),
     ] = None
     output: Annotated[
         str,
-        typer.Option(
+        INPUT_AND_OUTPUT.option(
             "--output",
             "-o",
             metavar="FILE",
             help="File to write; - is standard output. Many pictures are numbered: links-0001.png ….",
-            rich_help_panel=INPUT_AND_OUTPUT,
         ),
     ] = "-"
     tokenized: Tokenized = False
     split_punctuation: Annotated[
         bool,
-        typer.Option(
-            help="In raw text, count punctuation marks as words of their own.", rich_help_panel=INPUT_AND_OUTPUT
-        ),
+        INPUT_AND_OUTPUT.option(help="In raw text, count punctuation marks as words of their own."),
     ] = False
     reverse: Annotated[
         Path | None,
-        typer.Option(
-            metavar="MODEL_DIR",
-            help="A model of the other direction; links are those of both models.",
-            rich_help_panel=LINKS,
-        ),
+        LINKS.option(metavar="MODEL_DIR", help="A model of the other direction; links are those of both models."),
     ] = None
     lexicon: Annotated[
         bool,
-        typer.Option(
-            "--lexicon/--no-lexicon",
-            help="Weigh the attention with the lexicon of `nmt learn-alignment`, if any.",
-            rich_help_panel=LINKS,
+        LINKS.option(
+            "--lexicon/--no-lexicon", help="Weigh the attention with the lexicon of `nmt learn-alignment`, if any."
         ),
     ] = True
     lexicon_only: Annotated[
         bool,
-        typer.Option(
+        LINKS.option(
             help="Align by the lexicon and the order of words, without the attention: faster, nearly as good. Weights "
-            "are then the probabilities of links, and there are no scores.",
-            rich_help_panel=LINKS,
+            "are then the probabilities of links, and there are no scores."
         ),
     ] = False
     heads: Heads = None
     attention: AttentionStep = None
     attribution: Annotated[
         AttributionMethod | None,
-        typer.Option(
+        LINKS.option(
             metavar="METHOD",
             help="Take links from the attribution of the predicted tokens to the source in place of attention: "
             "input_x_gradient, integrated_gradients, value_zeroing or leave_one_out.",
-            rich_help_panel=LINKS,
         ),
     ] = None
     grid: Annotated[
         bool,
-        typer.Option(
-            help="Pictures of each attention head, a row per layer; the heads that links are from have a frame.",
-            rich_help_panel=APPEARANCE,
+        APPEARANCE.option(
+            help="Pictures of each attention head, a row per layer; the heads that links are from have a frame."
         ),
     ] = False
-    numbers: Annotated[bool, typer.Option(help="Write the weights into pictures.", rich_help_panel=APPEARANCE)] = False
+    numbers: Annotated[bool, APPEARANCE.option(help="Write the weights into pictures.")] = False
     gold: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="Gold links to show too: i-j sure, i?j possible.", rich_help_panel=APPEARANCE
-        ),
+        APPEARANCE.option(metavar="FILE", help="Gold links to show too: i-j sure, i?j possible."),
     ] = None
     n_best: Annotated[
         int,
-        typer.Option(
-            metavar="N", min=1, help="In pages without TARGET: candidates of a sentence.", rich_help_panel=APPEARANCE
-        ),
+        APPEARANCE.option(metavar="N", min=1, help="In pages without TARGET: candidates of a sentence."),
     ] = 1
     limit: Annotated[
         int | None,
-        typer.Option(
+        INPUT_AND_OUTPUT.option(
             metavar="N",
             min=1,
             help="Use only the first N pairs.",
             show_default=f"all; {MAX_PICTURES} for pictures, {MAX_IN_PAGE:,} for a page",
-            rich_help_panel=INPUT_AND_OUTPUT,
         ),
     ] = None
 

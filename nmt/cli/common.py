@@ -43,45 +43,38 @@ def group(name: str, help: str, own: Mapping[str, str] = {}) -> typer.Typer:
 
 Input = Annotated[
     str,
-    typer.Option(
-        "--input",
-        "-i",
-        metavar="FILE",
-        help="Source text (.gz, .xz, .zst too); - is standard input.",
-        rich_help_panel=INPUT_AND_OUTPUT,
+    INPUT_AND_OUTPUT.option(
+        "--input", "-i", metavar="FILE", help="Source text (.gz, .xz, .zst too); - is standard input."
     ),
 ]
 Output = Annotated[
     str,
-    typer.Option(
+    INPUT_AND_OUTPUT.option(
         "--output",
         "-o",
         metavar="FILE",
         help="File to write, compressed if it ends in .gz, .xz or .zst; - is standard output.",
-        rich_help_panel=INPUT_AND_OUTPUT,
     ),
 ]
 NewFolder = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="New folder to write.")]
 Device = Annotated[
     str,
-    typer.Option(metavar="NAME", help="The device: auto, cpu, cuda, cuda:1, mps.", rich_help_panel=MACHINE),
+    MACHINE.option(metavar="NAME", help="The device: auto, cpu, cuda, cuda:1, mps."),
 ]
 ModelDir = Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Folder that `nmt train` wrote.")]
 Heads = Annotated[
     str | None,
-    typer.Option(
+    LINKS.option(
         metavar="LIST",
         help="Attention heads whose mean is the alignment, as LAYER:HEAD, such as 2:1,2:3.",
         show_default="as MODEL_DIR says",
-        rich_help_panel=LINKS,
     ),
 ]
 AttentionStep = Annotated[
     Literal["output", "input"] | None,
-    typer.Option(
+    LINKS.option(
         help="Use the attention of the step that predicts a word (output) or of the step that reads it (input).",
         show_default="as MODEL_DIR says",
-        rich_help_panel=LINKS,
     ),
 ]
 Settings = Annotated[
@@ -132,7 +125,7 @@ Quiet = Annotated[
 ]
 Theme = Annotated[
     Literal["paper", "slides", "slides-dark"],
-    typer.Option(help="Fonts and colours of pictures: slides are for a projector.", rich_help_panel=APPEARANCE),
+    APPEARANCE.option(help="Fonts and colours of pictures: slides are for a projector."),
 ]
 Version = Annotated[
     bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")

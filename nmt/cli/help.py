@@ -2,24 +2,35 @@
 
 from typing import Any
 
+from typer import Option
 from typer.core import TyperCommand
 
 GROUPED_FROM = 15
 """Number of options from which on they are grouped; a page of fewer fits on a screen."""
-INPUT_AND_OUTPUT = "Input and output"
-CONTENT = "Content of translations"
-SEARCH = "Search"
-LENGTH = "Length of translations"
-SAMPLING = "Sampling"
-CHECKING = "Checking and confidence"
-FILTERING = "Pairs that are left out"
-MACHINE = "Speed and machine"
-LARGE_LANGUAGE_MODEL = "A large language model as teacher"
-LINKS = "Links"
-APPEARANCE = "Pictures and pages"
-LIMITS = "Limits"
-ACCESS = "Address and access"
-OTHER = "Other options"
+
+
+class Section(str):
+    """The title of a section of a help page."""
+
+    def option(self, *names: str, **settings: Any) -> Any:
+        """Returns a Typer option of this section."""
+        return Option(*names, rich_help_panel=self, **settings)
+
+
+INPUT_AND_OUTPUT = Section("Input and output")
+CONTENT = Section("Content of translations")
+SEARCH = Section("Search")
+LENGTH = Section("Length of translations")
+SAMPLING = Section("Sampling")
+CHECKING = Section("Checking and confidence")
+FILTERING = Section("Pairs that are left out")
+MACHINE = Section("Speed and machine")
+LARGE_LANGUAGE_MODEL = Section("A large language model as teacher")
+LINKS = Section("Links")
+APPEARANCE = Section("Pictures and pages")
+LIMITS = Section("Limits")
+ACCESS = Section("Address and access")
+OTHER = Section("Other options")
 ORDER = (
     INPUT_AND_OUTPUT, LINKS, APPEARANCE, CONTENT, CHECKING, LARGE_LANGUAGE_MODEL, FILTERING, SEARCH, LENGTH, SAMPLING,
     ACCESS, LIMITS, MACHINE, OTHER,

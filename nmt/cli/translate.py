@@ -51,24 +51,20 @@ class Task:
     output: Output = "-"
     score_only: Annotated[
         tuple[str, str] | None,
-        typer.Option(
+        INPUT_AND_OUTPUT.option(
             metavar="SOURCE TARGET",
             help="Instead of translating, score the lines of TARGET as translations of those of SOURCE.",
-            rich_help_panel=INPUT_AND_OUTPUT,
         ),
     ] = None
     resume: Resume = False
-    interactive: Annotated[
-        bool, typer.Option(help="Ask for sentences and answer each.", rich_help_panel=INPUT_AND_OUTPUT)
-    ] = False
+    interactive: Annotated[bool, INPUT_AND_OUTPUT.option(help="Ask for sentences and answer each.")] = False
     workers: Annotated[
         int | None,
-        typer.Option(
+        MACHINE.option(
             metavar="N",
             min=1,
             help="Processes that translate a file or the shards of a folder.",
             show_default="one on each core for a file, on a CPU; as many as the machine has room for a folder",
-            rich_help_panel=MACHINE,
         ),
     ] = None
 
@@ -112,11 +108,10 @@ def translate(
     added: tuple[AddedOptions, ...],
     logits_processor: Annotated[
         list[str] | None,
-        typer.Option(
+        SEARCH.option(
             metavar="YAML",
             help="A logits processor with its options, such as 'no_repeat_ngram: {size: 3}'; may be repeated.",
             show_default="from the recipe",
-            rich_help_panel=SEARCH,
         ),
     ] = None,
     device: Device = "auto",

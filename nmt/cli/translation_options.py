@@ -20,22 +20,16 @@ if TYPE_CHECKING:
 
 Precision = Annotated[
     Literal["fp32", "bf16", "fp16", "auto"],
-    typer.Option(
-        help="Precision of matrix products; with bf16 and fp16 a translation can depend on its batch.",
-        rich_help_panel=MACHINE,
-    ),
+    MACHINE.option(help="Precision of matrix products; with bf16 and fp16 a translation can depend on its batch."),
 ]
 EngineName = Annotated[
     str,
-    typer.Option(
+    MACHINE.option(
         metavar="NAME",
         help="Library for the search: torch or, for Transformers, ctranslate2, which is faster on a CPU.",
-        rich_help_panel=MACHINE,
     ),
 ]
-Resume = Annotated[
-    bool, typer.Option(help="Resume a stopped run after the lines in FILE.partial.", rich_help_panel=INPUT_AND_OUTPUT)
-]
+Resume = Annotated[bool, INPUT_AND_OUTPUT.option(help="Resume a stopped run after the lines in FILE.partial.")]
 
 
 @dataclass(frozen=True)
@@ -45,72 +39,59 @@ class TranslateOptions:
     model_dir: ModelDir
     ensemble: Annotated[
         list[Path] | None,
-        typer.Option(
+        SEARCH.option(
             metavar="MODEL_DIR",
             help="Another model whose probabilities are averaged in; may be repeated. Its vocabulary must be the same.",
-            rich_help_panel=SEARCH,
         ),
     ] = None
     precision: Annotated[
         Literal["fp32", "bf16", "fp16", "auto", "int8"],
-        typer.Option(
+        MACHINE.option(
             help="Precision of matrix products; with bf16 and fp16 a translation can depend on its batch. int8 needs "
-            "--engine ctranslate2.",
-            rich_help_panel=MACHINE,
+            "--engine ctranslate2."
         ),
     ] = "fp32"
     engine: EngineName = "torch"
     n_best: Annotated[
         int,
-        typer.Option(
+        INPUT_AND_OUTPUT.option(
             metavar="N",
             min=1,
             help="Candidates of each line, at most the beam size: separated by tabs in text, a list in jsonl.",
-            rich_help_panel=INPUT_AND_OUTPUT,
         ),
     ] = 1
     forbid: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="PHRASE", help="A phrase that no translation contains; may be repeated.", rich_help_panel=CONTENT
-        ),
+        CONTENT.option(metavar="PHRASE", help="A phrase that no translation contains; may be repeated."),
     ] = None
     replace_unknown: Annotated[
         bool,
-        typer.Option(
-            help="Replace an unknown word by the source word with the highest attention weight.",
-            rich_help_panel=CONTENT,
-        ),
+        CONTENT.option(help="Replace an unknown word by the source word with the highest attention weight."),
     ] = False
     unknown_lexicon: Annotated[
         Path | None,
-        typer.Option(
+        CONTENT.option(
             metavar="FILE",
             help="With --replace-unknown: lines of a source word, a tab and its translation; others are copied.",
-            rich_help_panel=CONTENT,
         ),
     ] = None
     input_format: Annotated[
         str | None,
-        typer.Option(
+        INPUT_AND_OUTPUT.option(
             metavar="NAME",
             help="text: lines; jsonl: an object per line with source and optionally prefix, with which the translation "
             "begins, must_contain, a list of phrases in it, and terms, an object of terms of the source and their "
             "translations; otherwise the ending of a document format: html, po, docx and so on.",
             show_default="by the ending of FILE; else text",
-            rich_help_panel=INPUT_AND_OUTPUT,
         ),
     ] = None
     format: Annotated[
         Literal["text", "jsonl"],
-        typer.Option(
-            help="text, or a JSON object per line with scores, tokens, candidates and word alignment.",
-            rich_help_panel=INPUT_AND_OUTPUT,
+        INPUT_AND_OUTPUT.option(
+            help="text, or a JSON object per line with scores, tokens, candidates and word alignment."
         ),
     ] = "text"
-    scores: Annotated[
-        bool, typer.Option(help="Write its score and a tab before each candidate.", rich_help_panel=INPUT_AND_OUTPUT)
-    ] = False
+    scores: Annotated[bool, INPUT_AND_OUTPUT.option(help="Write its score and a tab before each candidate.")] = False
     glossary: Annotated[
         Path | None,
         typer.Option(

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from nmt.cli.help import CONTENT, INPUT_AND_OUTPUT
 from nmt.cli.translation_options import AddedOptions, TranslateOptions
 from nmt.core.errors import UserError
@@ -20,22 +18,20 @@ class DocumentOptions(AddedOptions):
 
     translate_only: Annotated[
         list[str] | None,
-        typer.Option(
+        CONTENT.option(
             metavar="NAME",
             help="A column of csv or tsv, by its name or number, a path of json or yaml such as item.title, or an "
             "element or attribute of xml such as title or img/@alt, to which the translation is restricted; may be "
             "repeated. A name stands for all whose path ends so, and * for any text.",
             show_default="all text that is no number, date, address or identifier",
-            rich_help_panel=CONTENT,
         ),
     ] = None
     report: Annotated[
         Path | None,
-        typer.Option(
+        INPUT_AND_OUTPUT.option(
             metavar="FILE",
             help="Write a JSON file about a document: how many texts it and its translation have, and which of them "
             "were left alone, with the reason of each.",
-            rich_help_panel=INPUT_AND_OUTPUT,
         ),
     ] = None
 

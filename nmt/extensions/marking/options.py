@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from nmt.cli.help import CHECKING
 from nmt.cli.translation_options import AddedOptions, TranslateOptions
 from nmt.core.errors import UserError
@@ -20,14 +18,13 @@ class MarkOptions(AddedOptions):
 
     mark: Annotated[
         float | None,
-        typer.Option(
+        CHECKING.option(
             metavar="P",
             min=0,
             max=1,
             help="Highlight the sentences of a docx, odt, html or xlsx document that have problems, as --check finds "
             "them, or a confidence below P, which needs `nmt calibrate`; the reasons are comments. With 0, only "
             "problems count.",
-            rich_help_panel=CHECKING,
         ),
     ] = None
 

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from nmt.cli.help import CONTENT
 from nmt.cli.translation_options import AddedOptions, TranslateOptions
 
@@ -23,9 +21,8 @@ class MemoryOptions(AddedOptions):
 
     memory: Annotated[
         bool,
-        typer.Option(
-            help="Translate lines by exact matches of the translation memory (`nmt memory`); jsonl has a field memory.",
-            rich_help_panel=CONTENT,
+        CONTENT.option(
+            help="Translate lines by exact matches of the translation memory (`nmt memory`); jsonl has a field memory."
         ),
     ] = False
 

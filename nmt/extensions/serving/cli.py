@@ -19,31 +19,23 @@ ModelDirs = Annotated[
         help="Folders that `nmt train` wrote, or folders of such; of a direction the first is the default.",
     ),
 ]
-Host = Annotated[
-    str, typer.Option(metavar="ADDRESS", help="Address to listen at; 0.0.0.0 is all.", rich_help_panel=ACCESS)
-]
-Port = Annotated[
-    int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 chooses a free one.", rich_help_panel=ACCESS)
-]
+Host = Annotated[str, ACCESS.option(metavar="ADDRESS", help="Address to listen at; 0.0.0.0 is all.")]
+Port = Annotated[int, ACCESS.option(metavar="N", min=0, max=65535, help="Port; 0 chooses a free one.")]
 ApiKeys = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FILE", help="File of API keys, one on each line; a request needs one of them.", rich_help_panel=ACCESS
-    ),
+    ACCESS.option(metavar="FILE", help="File of API keys, one on each line; a request needs one of them."),
 ]
 TrustProxy = Annotated[
     str,
-    typer.Option(
+    ACCESS.option(
         metavar="ADDRESSES",
         help="Addresses of reverse proxies, with commas between, whose X-Forwarded-For names the client.",
-        rich_help_panel=ACCESS,
     ),
 ]
 Feedback = Annotated[
     bool,
-    typer.Option(
-        help="Accept corrected translations from everybody; with --api-keys they are accepted from holders of a key.",
-        rich_help_panel=ACCESS,
+    ACCESS.option(
+        help="Accept corrected translations from everybody; with --api-keys they are accepted from holders of a key."
     ),
 ]
 

@@ -32,20 +32,18 @@ class FolderOptions:
 
     ray: Annotated[
         str | None,
-        typer.Option(
+        MACHINE.option(
             metavar="ADDRESS",
             help="Do the shards of a folder on a Ray cluster: HOST:PORT, auto, or local for a new one.",
-            rich_help_panel=MACHINE,
         ),
     ] = None
     executor: Annotated[
         str | None,
-        typer.Option(
+        MACHINE.option(
             metavar="YAML",
             help="Where the workers run: local, ray, or the executor of a plugin with its options, such as "
             "'ray: {address: auto}'.",
             show_default="local",
-            rich_help_panel=MACHINE,
         ),
     ] = None
 

@@ -27,7 +27,7 @@ from nmt.translation.translator import Translator
 
 Folder = Annotated[
     Path,
-    typer.Option("--output", "-o", metavar="FOLDER", help="New folder to write.", rich_help_panel=INPUT_AND_OUTPUT),
+    INPUT_AND_OUTPUT.option("--output", "-o", metavar="FOLDER", help="New folder to write."),
 ]
 
 
@@ -44,10 +44,7 @@ def backtranslate(
     input: Input = "-",
     noise: Annotated[
         bool,
-        typer.Option(
-            help="Delete, replace and move some words of the translations (Edunov et al. 2018).",
-            rich_help_panel=CONTENT,
-        ),
+        CONTENT.option(help="Delete, replace and move some words of the translations (Edunov et al. 2018)."),
     ] = False,
     precision: Precision = "fp32",
     resume: Resume = False,
