@@ -2,8 +2,9 @@
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from nmt.core.errors import UserError, shortened
@@ -20,7 +21,10 @@ from nmt.translation.languages import CODES, NAMES
 UNITS = (".tmx", ".xlf", ".xliff")
 _CODE = re.compile(r"(?!src|tgt|trg)[a-z]{2,3}([-_]\w{2,8})?")
 _SIDES = ("source", "src", "target", "tgt", "trg")
-_SEPARATORS = "In .csv, put quotes around text with commas; semicolons need a first line of names, such as de;en."
+_QUOTES = "In .csv, put quotes around text that has a separator, such as a comma, and double its own quotes."
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+NUM_TRIED = 10_000
+"""Lines from which the separator and the quotes of a table are told."""
 
 
 def read_table(
@@ -47,21 +51,23 @@ def read_table(
         return None, ()
     if not first:
         raise UserError(f"{path} has no pairs of sentences.", "Check it: unreviewed targets of XLIFF don't count.")
-    columns = _columns(path, list(first), wanted)
+    columns = _columns(path, first, wanted)
     source, target = (CODES.get(name.lower(), name.lower() if name.isupper() else name) for name in columns)
     languages = (source, target) if _CODE.fullmatch(source) and _CODE.fullmatch(target) else None
     languages = wanted if wanted and wanted != columns else languages
     return languages, ((one_line(row.get(columns[0], "")), one_line(row.get(columns[1], ""))) for row in (first, *rows))
 
 
-def _columns(path: Path, names: Sequence[str], wanted: tuple[str, str] | None) -> tuple[str, str]:
-    """Returns the names of the columns of source and target."""
+def _columns(path: Path, first: Mapping[str, str], wanted: tuple[str, str] | None) -> tuple[str, str]:
+    """Returns the names of the columns of source and target of a table with this first row."""
+    names = list(first)
     if wanted and set(wanted) <= set(names):
         return wanted
     if len(names) < 2:
         has = "one column" if names == ["a"] else f"only {shortened(names[0])}"
         problem = f"The first row of {path} has {has}, but two columns are needed."
-        raise UserError(problem, f"Give every row both. {_SEPARATORS}")
+        example = _QUOTES if names == ["a"] else 'A line of .jsonl is like {"de": "Guten Tag", "en": "Good day"}.'
+        raise UserError(problem, f"Give every row both. {example}")
     sides = [name for side in _SIDES for name in names if name.lower() == side]
     known = sides or _names_in(names)
     known = [name for name in known if name != "id"] if len(known) > 2 else known
@@ -69,8 +75,9 @@ def _columns(path: Path, names: Sequence[str], wanted: tuple[str, str] | None) -
     is_unnamed = names == ["a", "b"] or chosen == sides
     if len(chosen) != 2 or (wanted and not is_unnamed):
         missing = f", not {' and '.join(wanted)}" if wanted else ", of which two are to be source and target"
+        texts = ", ".join(f"{shortened(name, 30)} ({shortened(text, 30)})" for name, text in first.items())
         raise UserError(
-            f"{path} has the columns {shortened(', '.join(names))}{missing}.",
+            f"{path} has the columns {shortened(texts, 400)}{missing}.",
             "Give two of them, or of the names in the first line, by --set data.source=NAME --set data.target=NAME.",
         )
     return chosen[0], chosen[1]
@@ -105,8 +112,7 @@ def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Map
                 problem = f"{path}, line {number:,}: this is no JSON object."
                 raise UserError(problem, 'Each line must be like {"de": "Guten Tag", "en": "Good day"}.') from None
     else:
-        lines = read_lines(path, max_bytes=MAX_RECORD_BYTES)
-        cells = (line.split("\t") for line in lines) if kind == ".tsv" else _csv_rows(path, lines, wanted)
+        cells = _cells(path, kind, wanted)
         first: list[str] = next(cells, [])
         is_header = len(_names_in(first, wanted or ())) > 1
         header = [cell.strip() for cell in first] if is_header else [chr(ord("a") + at) for at in range(len(first))]
@@ -116,28 +122,49 @@ def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Map
             if len(texts) != len(header):
                 raise UserError(
                     f"{path}, row {number:,} has {len(texts)} columns, but the first has {len(header)}.",
-                    f"Give every row the same columns. {_SEPARATORS}",
+                    f"Give every row the same columns. {_QUOTES}",
                 )
             yield dict(zip(header, texts, strict=True))
 
 
-def _csv_rows(path: Path, lines: Iterator[str], wanted: tuple[str, str] | None) -> Iterator[list[str]]:
-    """Yields the cells of each row; between them are commas, or the semicolons or tabs of a first row of names."""
-    first = next(lines, "")
-    if declared := DECLARED.match(first):
-        first = next(lines, "")
-    bare = first.replace('"', "")
-    found = next((mark for mark in ";\t" if len(_names_in(bare.split(mark), wanted or ())) > 1), ",")
+def _cells(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[list[str]]:
+    """Yields the cells of each row of a table.
+
+    Between those of ``.csv`` stands what its first line declares, or which gives names of columns and rows that are
+    equally long. Quotes of ``.tsv`` are of the text, unless a spreadsheet wrote them.
+    """
+    lines = (line.replace("\r", " ") for line in read_lines(path, max_bytes=MAX_RECORD_BYTES))
+    tried = list(islice(lines, NUM_TRIED))
+    if declared := DECLARED.match("".join(tried[:1])):
+        del tried[0]
+
+    def fit(mark: str) -> tuple[bool, float, bool]:
+        lengths = Counter(len(row) for row in csv.reader((line[:1000] for line in tried), delimiter=mark) if row)
+        length, count = max(lengths.items(), key=lambda item: item[1], default=(0, 0))
+        names = _names_in(tried[0].replace('"', "").split(mark), wanted or ()) if tried else ()
+        return len(names) > 1, count / lengths.total() if length > 1 else 0.0, length == 2
+
+    separator = "\t" if kind == ".tsv" else declared[1] if declared else max(",;\t", key=fit)
+    has_quotes = kind == ".csv" or _are_quoted(tried)
     rows = csv.reader(
-        (line.replace("\r", " ") + "\n" for line in chain([first], lines)), delimiter=declared[1] if declared else found
+        (line + "\n" for line in chain(tried, lines)),
+        delimiter=separator,
+        quoting=csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE,
     )
     try:
         yield from rows
     except csv.Error as error:
-        raise UserError(
-            f"{path}, line {rows.line_num:,}: {error}.",
-            "Check the quotes: text with a comma, a quote or a line end is in quotes, and its own quotes are doubled.",
-        ) from None
+        raise UserError(f"{path}, line {rows.line_num:,}: {error}.", f"Check the quotes. {_QUOTES}") from None
+
+
+def _are_quoted(lines: Sequence[str]) -> bool:
+    """Whether a spreadsheet wrote lines of ``.tsv``: it puts quotes around a cell and doubles those that are in it."""
+    rows = [line.split("\t") for line in lines]
+    begun = [cell for row in rows for cell in row if cell[:1] == '"']
+    whole = [cell for cell in begun if _QUOTED.fullmatch(cell)]
+    has_line_ends = len(begun) > len(whole) and len(set(map(len, rows))) > 1
+    is_doubled = any('""' in cell[1:-1] for cell in whole) and 2 * len(whole) > len(begun)
+    return has_line_ends or is_doubled or 0 < len(whole) == sum(map(len, rows))
 
 
 def translation_units(path: Path) -> Iterator[dict[str, str]]:

@@ -92,3 +92,37 @@ def test_columns_of_sides_are_read_by_their_names(tmp_path: Path, header: str) -
         languages, pairs = read_table(tmp_path / "a.csv", ".csv", wanted)
         assert languages == wanted
         assert list(pairs) == [("A dog.", "Ein Hund.")]
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        ('Er sagte\tHe said\n"""Ja"", sagt er."\tYes.\n', [("Er sagte", "He said"), ('"Ja", sagt er.', "Yes.")]),
+        ('"Ja,\nja."\tYes.\nNein.\tNo.\n', [("Ja, ja.", "Yes."), ("Nein.", "No.")]),
+        (
+            '"Ja," sagt er.\t"Yes," he says.\n"Ja."\t"Yes."\n',
+            [('"Ja," sagt er.', '"Yes," he says.'), ('"Ja."', '"Yes."')],
+        ),
+        ('"Ja."\tYes.\nNein.\tNo.\n', [('"Ja."', "Yes."), ("Nein.", "No.")]),
+    ],
+)
+def test_quotes_of_tab_separated_text_are_of_a_spreadsheet_or_of_the_text(
+    tmp_path: Path, text: str, pairs: list[tuple[str, str]]
+) -> None:
+    (tmp_path / "a.tsv").write_text(text, "utf-8")
+    assert list(read_table(tmp_path / "a.tsv", ".tsv", None)[1]) == pairs
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        ("Ein Hund, der bellt.;A dog that barks.\nJa, ja, ja.;Yes.\n", [("Ein Hund, der bellt.", "A dog that barks.")]),
+        ('"Ja; ja.",Yes.\n"Nein; nein.",No.\n', [("Ja; ja.", "Yes.")]),
+        ("Ja, ja.\tYes, yes.\n", [("Ja, ja.", "Yes, yes.")]),
+    ],
+)
+def test_the_separator_of_csv_is_the_one_by_which_rows_are_equally_long(
+    tmp_path: Path, text: str, pairs: list[tuple[str, str]]
+) -> None:
+    (tmp_path / "a.csv").write_text(text, "utf-8")
+    assert list(read_table(tmp_path / "a.csv", ".csv", None)[1])[:1] == pairs
