@@ -247,7 +247,7 @@ def _decode(raw: bytes, label: str, line_number: int, errors: str) -> str:
             f"{label}, line {line_number:,}: not UTF-8 (byte {error.start + 1:,} of the line is "
             f"0x{raw[error.start]:02x}).",
             f"Save the text as UTF-8 in an editor, or convert it, for example with `iconv -f {encoding} -t UTF-8`"
-            + ("." if is_utf16 else ", naming the encoding that it really has."),
+            + ("." if is_utf16 else ", with its real encoding. If other lines are UTF-8, repair this one alone."),
         ) from error
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 from pydantic import Field
 
-from nmt.core.console import say
+from nmt.core.console import say, warn
 from nmt.core.errors import UserError
 from nmt.core.files import check_target, explained, remove_folder, rename, replacing, sha256
 from nmt.core.output import text_file
@@ -246,10 +246,12 @@ class _Writing:
         self.reasons = np.zeros(num_pairs, np.uint64)
         for name, found in flagged:
             self.reasons[found.indices] |= self._bits[name]
+        worst, most = max(flagged, key=lambda each: len(each[1].indices), default=("", None))
         if self.reasons.all():
-            worst = max(flagged, key=lambda each: len(each[1].indices))[0]
             message = f"Every pair would be removed, most of them by {worst!r}."
-            raise UserError(message, f"Change the limit of {worst!r}.")
+            raise UserError(message, f"{FILTERS[worst].remedy} Or change the limit of {worst!r}.")
+        if most and len(most.indices) > num_pairs / 2:
+            warn(f"{worst!r} removes {len(most.indices):,} of {num_pairs:,} pairs. {FILTERS[worst].remedy}")
         self._wanted = {int(index) for _, found in flagged for index in found.indices[:NUM_EXAMPLES]}
         self.examples: dict[int, Pair] = {}
         self.num_repaired = 0
@@ -325,20 +327,17 @@ class _Writing:
 
 
 def _json(values: Mapping[str, Any]) -> str:
-    text = json.dumps(values, ensure_ascii=False)
     # Bytes that are not UTF-8 are written as escapes of JSON.
-    return re.sub("[\udc80-\udcff]", lambda byte: f"\\u{ord(byte[0]):04x}", text) + "\n"
+    return json.dumps(values, ensure_ascii=False).encode("utf-8", "backslashreplace").decode() + "\n"
 
 
 def repaired(pairs: PairSource, settings: CleanSettings) -> PairSource:
     """The pairs with the repairs of the settings."""
 
-    def read() -> Iterator[tuple[str | None, str | None]]:
-        for pair in pairs.read():
-            source, target = (line if line is None else settings.repaired(line) for line in pair)
-            yield source, target
+    def repair(line: str | None) -> str | None:
+        return line if line is None else settings.repaired(line)
 
-    return PairSource(pairs.names, read)
+    return PairSource(pairs.names, lambda: ((repair(source), repair(target)) for source, target in pairs.read()))
 
 
 def _joined(tests: Sequence[tuple[Path, Path]], settings: CleanSettings) -> CorpusStatistics | None:

@@ -19,11 +19,11 @@ STYLES = {"serious": "bold red", "warning": "yellow", "note": "cyan"}
 
 @command(
     "nmt check-data train.de train.en --test test.de test.en",
-    "nmt check-data train.de train.en --vocabulary runs/de-en",
+    "nmt check-data texts.csv --vocabulary runs/de-en",
     "nmt check-data multi30k/transformer --set data.root=FOLDER",
 )
 def check_data(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Source text, or a recipe.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Source text, a file of both, or a recipe.")],
     target: Annotated[str | None, typer.Argument(metavar="TARGET", help="Its translation, line by line.")] = None,
     test: Annotated[
         tuple[str, str] | None,
@@ -41,17 +41,26 @@ def check_data(
 ) -> None:
     """Report problems of parallel text before training.
 
-    Each finding has a remedy. It looks for different numbers of lines, misaligned pairs, encoding errors, repeated
-    pairs, test text in the training text, lines in the wrong language, UNK and too many pieces. The test text of a
-    recipe is its validation text. The exit code is 1 if a problem is serious.
+    SOURCE alone is a recipe, or what `nmt train` reads: a table, .tmx, .xlf, .po or a folder. Each finding has a
+    remedy. It looks for different numbers of lines, misaligned pairs, encoding errors, repeated pairs, test text in the
+    training text, lines in the wrong language, UNK and too many pieces. The test text of a recipe is its validation
+    text. The exit code is 1 if a problem is serious.
     """
+    from nmt.autotrain.prepared import Request
+    from nmt.autotrain.texts import read_texts
     from nmt.data.sources import check_repeatable
     from nmt.extensions.cleaning.check import check_pairs, read_vocabularies, recipe_pairs
-    from nmt.extensions.cleaning.statistics import file_pairs
-    from nmt.recipe.load import load_recipe, parse_settings
+    from nmt.extensions.cleaning.statistics import PairSource, file_pairs
+    from nmt.recipe.load import load_recipe, parse_settings, shipped_recipes
 
-    if target is None:
-        recipe = load_recipe(source, parse_settings(settings or []))
+    changes = parse_settings(settings or [])
+    text = Path(source)
+    if target is None and text.exists() and text.suffix not in (".yaml", ".yml") and source not in shipped_recipes():
+        texts = read_texts([text], Request([text], overrides=changes).wanted)
+        pairs, seen = PairSource(texts.names, lambda: texts.train), texts.valid + texts.test
+        held_out = PairSource(texts.names, lambda: seen) if seen else None
+    elif target is None:
+        recipe = load_recipe(source, changes)
         pairs, held_out = recipe_pairs(recipe)
         vocabulary, max_length = vocabulary or recipe.vocabulary.path, max_length or recipe.data.max_length
     elif settings:

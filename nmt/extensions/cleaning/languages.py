@@ -49,10 +49,8 @@ def check_languages(texts: Texts) -> tuple[str, str]:
     if told:
         return told
     if None in found or found[0] == found[1]:
-        warn(
-            "the languages can't be told, so they are called source and target. Name them, for example with "
-            "--set data.source=de --set data.target=en."
-        )
+        warn("the languages can't be told, so they are called source and target. Name them, for example with "
+             "--set data.source=de --set data.target=en.")  # fmt: skip
         return "source", "target"
     return str(found[0]), str(found[1])
 

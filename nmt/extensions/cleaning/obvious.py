@@ -7,8 +7,9 @@ from statistics import correlation, median
 
 from nmt.autotrain.texts import Texts
 from nmt.core.console import say, warn
-from nmt.core.errors import UserError
+from nmt.core.errors import UserError, shortened
 from nmt.extensions.cleaning.languages import NUM_READ, check_languages
+from nmt.extensions.cleaning.text import ENTITY, MOJIBAKE
 from nmt.translation.patterns import script
 
 MAX_RATIO, MIN_CHARACTERS = 6.0, 25
@@ -16,6 +17,7 @@ MAX_RATIO, MIN_CHARACTERS = 6.0, 25
 MAIN_SCRIPT, MIN_SCRIPT = 0.9, 10
 """Least share of a side's letters in its script, and the fewest letters of a line that has none of it."""
 MIN_CORRELATION, MIN_LENGTHS = 0.55, 10  # of lists of words it is 0.6, of files that are shifted by a line below 0.55
+MAX_SPOILT = 0.02  # of lines with errors of encoding, which single names and signs don't reach
 COPY_WORDS = 3
 """Fewest words of a pair that is dropped because its sides are equal: names and codes often stay as they are."""
 
@@ -33,13 +35,15 @@ def check_text(texts: Texts, keep_all: bool) -> None:
     lengths = [[log(len(text)) for text in side] for side in zip(*pairs, strict=True)]
     if all(len(set(side)) > MIN_LENGTHS for side in lengths) and pairs and correlation(*lengths) < MIN_CORRELATION:
         warn("long lines stand beside short ones, as in files that are misaligned. Read some, or see nmt check-data.")
+    spoilt = [text for pair in pairs for text in pair if MOJIBAKE.search(text) or ENTITY.search(text)]
+    if len(spoilt) > MAX_SPOILT * 2 * len(pairs):
+        warn(f"{len(spoilt) / len(pairs) / 2:.0%} of the lines have wrongly converted characters or HTML entities, as "
+             f"{shortened(spoilt[0])!r}. The model would write them, too: `nmt clean` repairs most.")  # fmt: skip
     train = set(texts.train)
     for split, pairs in (("validation", texts.valid), ("test", texts.test)):
         if known := len(train.intersection(pairs)):
-            warn(
-                f"{known:,} of {len(pairs):,} pairs for {split} are in the training text, too, so their scores say "
-                "little about other text. Remove them from one of both."
-            )
+            warn(f"{known:,} of {len(pairs):,} pairs for {split} are in the training text, too, so their scores say "
+                 "little about other text. Remove them from one of both.")  # fmt: skip
     if keep_all:
         return
     texts.train, dropped = without_errors(texts.train)

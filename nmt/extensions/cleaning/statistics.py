@@ -79,10 +79,10 @@ class PairSource:
 def file_pairs(source: Path | str, target: Path | str) -> PairSource:
     """The lines of two files, which may have invalid UTF-8 and different lengths."""
 
-    def read() -> Iterator[tuple[str | None, str | None]]:
-        return zip_longest(read_lines(source, keep_invalid=True), read_lines(target, keep_invalid=True))
-
-    return PairSource((Path(source).name, Path(target).name), read)
+    return PairSource(
+        (Path(source).name, Path(target).name),
+        lambda: zip_longest(read_lines(source, keep_invalid=True), read_lines(target, keep_invalid=True)),
+    )
 
 
 class CharacterModel:

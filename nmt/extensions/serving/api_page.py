@@ -18,14 +18,7 @@ def api_page(*specifications: Json) -> str:
     Args:
         specifications: of OpenAPI 3 with bodies of JSON, or of Swagger 2 with values of a form.
     """
-    return render("api.html.j2", __file__, specifications=specifications, operations=_operations, prose=_prose)
-
-
-def _operations(specification: Json) -> Iterator[tuple[str, str, Json, list[tuple[str, str, str, str]]]]:
-    """Path, method and description of each operation, and the fields of its requests."""
-    for path, methods in specification["paths"].items():
-        for method, operation in methods.items():
-            yield path, method, operation, list(_fields(specification, operation))
+    return render("api.html.j2", __file__, specifications=specifications, fields_of=_fields, prose=_prose)
 
 
 def _fields(specification: Json, operation: Json) -> Iterator[tuple[str, str, str, str]]:

@@ -215,8 +215,7 @@ def _limit_time() -> None:
     with suppress(ImportError, OSError, ValueError):
         import resource
 
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        soft, hard = int(used.ru_utime + used.ru_stime) + MAX_SECONDS, resource.getrlimit(resource.RLIMIT_CPU)[1]
+        soft, hard = int(sum(os.times()[:2])) + MAX_SECONDS, resource.getrlimit(resource.RLIMIT_CPU)[1]
         resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 

@@ -256,6 +256,17 @@ def test_a_recipe_is_checked_with_its_settings(run_nmt: RunNmt, tiny_recipe: Pat
     assert done.returncode == 1
 
 
+def test_a_table_and_a_folder_are_checked(run_nmt: RunNmt, write: Write, pairs: Pairs, tmp_path: Path) -> None:
+    (path := tmp_path / "a.csv").write_text("".join(f"{n};{s};{t}\n" for n, (s, t) in enumerate(pairs[:100])), "utf-8")
+    refused(run_nmt("check-data", path), "has the columns a (0), b (")
+    done = run_nmt("check-data", path, "--set", "data.source=b", "--set", "data.target=c", "--json")
+    assert json.loads(done.stdout)["num_pairs"] == 100
+    write(pairs[:100])
+    write(pairs[:9], "val")
+    report = json.loads(run_nmt("check-data", tmp_path, "--json").stdout)
+    assert "test-pairs-in-train" in {finding["check"] for finding in report["findings"]}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -265,6 +276,7 @@ def test_a_recipe_is_checked_with_its_settings(run_nmt: RunNmt, tiny_recipe: Pat
         (("train.de", "train.en", "--vocabulary", "nowhere"), "There is no vocabulary"),
         (("train.de", "train.en", "--set", "seed=1"), "two files"),
         (("multi30k/transfromer",), "transformer"),
+        (("empty",), "comes without its translation"),
     ],
 )
 def test_what_cannot_be_read_ends_with_2(

@@ -115,6 +115,17 @@ def test_pairs_of_every_test_set_go(run_nmt: RunNmt, write: Write, sound: Pairs,
     assert [sound[line - 1] for line in lines] == sorted([long[3], long[5]], key=sound.index)
 
 
+def test_a_filter_that_removes_most_pairs_is_told_with_its_remedy(
+    run_nmt: RunNmt, write: Write, pairs: Pairs, tmp_path: Path
+) -> None:
+    files = write([(source, f"{target} gr\udcfcn") for source, target in pairs[:60]] + pairs[60:100])
+    done = run_nmt("clean", *files, "-o", tmp_path / "clean")
+    assert done.returncode == 0
+    assert "Warning: 'invalid-utf8' removes 60 of 100 pairs. Convert the file with `iconv" in done.stderr
+    removed = (tmp_path / "clean/removed.jsonl").read_text("utf-8")
+    assert removed.count("gr\\udcfcn") == 60, "a byte that isn't UTF-8 is an escape of JSON"
+
+
 def test_pairs_whose_source_is_in_a_test_set_go(run_nmt: RunNmt, write: Write, sound: Pairs, tmp_path: Path) -> None:
     """Also those of a test pair that the text has as a whole, which are not counted as other pairs."""
     pair = next(pair for pair in sound if len(pair[0].split()) <= 6)

@@ -82,3 +82,16 @@ def test_held_out_pairs_that_are_trained_on_are_counted(capsys: pytest.CaptureFi
     errors = capsys.readouterr().err
     assert "1 of 2 pairs for validation are in the training text" in errors
     assert "for test" not in errors
+
+
+@pytest.mark.parametrize(
+    ("line", "is_told"), [("Wir gehen zurÃ¼ck.", True), ("Meier &amp; Co.", True), ("AT&T; FUNÇÃO &c", False)]
+)
+def test_wrongly_converted_lines_and_entities_are_told(
+    capsys: pytest.CaptureFixture[str], line: str, is_told: bool
+) -> None:
+    check_text(texts([*GERMAN, line], [*ENGLISH, "We go back."], ("de", "en")), keep_all=True)
+    errors = capsys.readouterr().err
+    assert ("2% of the lines have wrongly converted" in errors and repr(line) in errors) == is_told
+    check_text(texts([*GERMAN * 9, line], [*ENGLISH * 9, "We go back."], ("de", "en")), keep_all=True)
+    assert capsys.readouterr().err == "", "one of many lines"
