@@ -96,10 +96,11 @@ def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Pa
     further = {p for p in known if ends and p.suffix not in ends and {p.parent / (p.stem + e) for e in ends} <= known}
     plain = [path for path in plain if uncompressed(path) not in further]  # which has the same text in other languages
     if len(plain) % 2:
-        next(read_lines(plain[-1]), None)  # raises the error of a missing file
+        has_tabs = "\t" in next(read_lines(plain[-1]), "")  # raises the error of a missing file
         both = f"Give two files, aligned line by line, or a file of both languages: {', '.join(TABLES)}."
-        more = "Of more languages, name two by --set data.source= and data.target=."
-        raise UserError(f"{plain[-1]} comes without its translation.", f"{both} {more}")
+        several = "Of several languages, name two by --set data.source= and data.target=."
+        remedy = f"{both} {'Its lines have tabs: call it .tsv.' if has_tabs else several}"
+        raise UserError(f"{plain[-1]} comes without its translation.", remedy)
     half, suffixes = len(plain) // 2, [uncompressed(path).suffix for path in plain]
     is_by_side = len({*zip(suffixes[:half], suffixes[half:], strict=True)}) == 1 and suffixes[0] != suffixes[-1]
     sides = (plain[:half], plain[half:]) if is_by_side else (plain[::2], plain[1::2])  # *.de *.en, or pair by pair
@@ -111,8 +112,7 @@ def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Pa
 def languages_of(source: Path, target: Path) -> tuple[str, str] | None:
     """Returns the languages that two file names tell: the last parts between full stops in which they differ.
 
-    Those of ``texts.de`` and ``texts.en.gz`` are ``de`` and ``en``, and so are those of ``news_de.txt`` and
-    ``news_en.txt``.
+    They are ``de`` and ``en`` of ``texts.de`` and ``texts.en.gz``, and of ``news_de.txt`` and ``news_en.txt``.
     """
     names = [uncompressed(path).name.split(".") for path in (source, target)]
     both = next((pair for pair in zip(*map(reversed, names), strict=False) if pair[0] != pair[1]), ("", ""))

@@ -168,7 +168,8 @@ def test_it_is_said_where_two_files_part(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["a.de"], "comes without its translation"),
+        (["a.de"], "comes without its translation.*\nGive two files.* Of several languages"),
+        (["tabs.txt"], "comes without its translation.*\nGive two files.* Its lines have tabs: call it .tsv"),
         (["a.de", "a.de"], "given as the source and as the target"),
         (["a.de", "none.en"], "File not found"),
         (["a.de", "a.en", "none"], "File not found"),
@@ -186,7 +187,7 @@ def test_it_is_said_where_two_files_part(tmp_path: Path) -> None:
 def test_text_that_cannot_be_read_is_refused(tmp_path: Path, names: list[str], message: str) -> None:
     write(tmp_path, a__de="eins\n", a__en="one\n", three__tsv="x\ty\tz\n", ragged__tsv="de\ten\na\tb\tc\n",
           bad__jsonl="[]\n", empty__tsv="", one__jsonl='{"de": "a"}\n', quotes__csv='a,"' + "b" * 140_000,
-          one__csv="eins\n")  # fmt: skip
+          one__csv="eins\n", tabs__txt="eins\tone\n")  # fmt: skip
     (tmp_path / "utf16.de").write_text("eins\n", "utf-16")
     with pytest.raises(UserError, match=message):
         read_texts([tmp_path / name for name in names], ("x", "y") if names == ["none"] else None)
