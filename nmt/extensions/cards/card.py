@@ -33,8 +33,10 @@ def write_card(files: ModelDirectory, recipe: Recipe, data: Data, texts: Texts, 
     machine = describe_machine(trainer.model.device)
     write_output(files.file(FILE), f"{machine}\n")
     with explained(files.card):
-        if files.card.exists() and not _is_own(files.card.read_bytes()):
-            return
+        if files.card.exists():
+            body, newline, last = files.card.read_bytes().removesuffix(b"\n").rpartition(b"\n")
+            if last + b"\n" != SEAL.format(digest=_digest(body + newline)).encode():
+                return  # another program has written it, or a person has edited it
     modules = [module for module, distribution in recipe.plugins.items() if not distribution]
     text = render(
         "card.md.j2",
@@ -78,9 +80,3 @@ def _data_name(text: ParallelText) -> str:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
-
-
-def _is_own(content: bytes) -> bool:
-    """Returns whether a card was written by nmt and not edited since."""
-    body, newline, last = content.removesuffix(b"\n").rpartition(b"\n")
-    return last + b"\n" == SEAL.format(digest=_digest(body + newline)).encode()

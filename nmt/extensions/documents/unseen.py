@@ -16,6 +16,7 @@ from nmt.data.vocabulary.base import BYTE
 from nmt.extensions.documents.segmentation import Segment, has_letters
 from nmt.extensions.documents.tags import Content, Node, SourceText
 from nmt.extensions.documents.target import AlignedTarget
+from nmt.translation.glossary import Glossary
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.results import Candidate, Translation
 from nmt.translation.translator import Translator
@@ -42,7 +43,7 @@ def without_unseen(translator: Translator, search: Search, constraints: OutputCo
         texts = (_TAKEN.sub("", _BETWEEN.sub(" ", line)) for line in marked)
         bare = [replace(each, source=text) for each, text in zip(requests, texts, strict=True)]
         return [
-            constraints.permitted([*unseen.put_back(request.source, line, own)]) or own if "\0" in line else own
+            constraints.permitted([*unseen.put_back(request, line, own)]) or own if "\0" in line else own
             for request, line, own in zip(requests, marked, search(bare, *arguments), strict=True)
         ]
 
@@ -59,15 +60,20 @@ class UnseenText:
     def marked(self, request: Request) -> str:
         """Returns a line with NUL in place of unseen marks, and of each character of words that have others inside.
 
-        Unseen capitals, quotation marks and apostrophes are replaced by seen characters that stand for them.
+        Unseen capitals, quotation marks and apostrophes are replaced by seen characters that stand for them. A term
+        stays as it is, or is taken out as a whole.
         """
-        if request.prefix or request.must_contain or request.terms:
+        if request.prefix or request.must_contain:
             return request.source
         begin = self._vocabulary.after_tags(request.source)
         line = "".join(map(self._seen, request.source[begin:]))
         signs = re.sub("[lmwv]+", _marked, "".join(map(self._sign, line)))
         marked = "".join("\0" if sign == "\0" else character for character, sign in zip(line, signs, strict=True))
-        return request.source[:begin] + re.sub(r"\(\0+\)", _nul, marked)
+        marked = request.source[:begin] + re.sub(r"\(\0+\)", _nul, marked)
+        for _, (first, last) in Glossary(request.terms).occurrences(request.source):
+            term = "\0" * (last - first) if "\0" in marked[first:last] else request.source[first:last]
+            marked = marked[:first] + term + marked[last:]
+        return marked
 
     def _find_seen(self, character: str) -> str:
         """Returns a character itself, or a seen one that stands for it."""
@@ -89,21 +95,28 @@ class UnseenText:
         ids = self._vocabulary.encode(character.strip())
         return any(i == self._vocabulary.unk or BYTE.fullmatch(self._vocabulary.token(i)) for i in ids)
 
-    def put_back(self, line: str, marked: str, found: Sequence[Candidate]) -> Iterator[Candidate]:
-        """Yields the candidates of a line with the text that is marked in it."""
+    def put_back(self, request: Request, marked: str, found: Sequence[Candidate]) -> Iterator[Candidate]:
+        """Yields the candidates of a line with the text that is marked in it, of which terms are translated."""
+        line, terms = request.source, Glossary(request.terms).occurrences(request.source)
         begin, blank = self._vocabulary.after_tags(line), marked.replace("\0", " ")
+        content, spelled = Content(), dict[int, str]()
+        for run in re.finditer(r"\0+|[^\0]+", marked):
+            text = written = line[run.start() : run.end()]
+            for (_, term), (first, last) in reversed(terms):
+                if run.start() <= first and last <= run.end():
+                    written = written[: first - run.start()] + term + written[last - run.start() :]
+            content.append(Node(None, [text], is_kept=True) if run[0][0] == "\0" else text)
+            spelled[run.start()] = written
         if not has_letters(blank[begin:]):
-            yield replace(found[0], text=" ".join(line[begin:].split()))
+            yield replace(found[0], text=" ".join("".join(spelled.values())[begin:].split()))
             return
-        runs = ((run[0][0] == "\0", line[run.start() : run.end()]) for run in re.finditer(r"\0+|[^\0]+", marked))
-        content: Content = [Node(None, [text], is_kept=True) if is_kept else text for is_kept, text in runs]
         pairs = [(blank, each.text) for each in found]
         alignments = self._translator.align(pairs, split_punctuation=True, scores=False, warns=False)
         for each, aligned in zip(found, alignments, strict=True):
             bare = Translation(blank, each.text, 0.0, [], alignment=aligned.links, with_punctuation=True)
             target = AlignedTarget(SourceText(content, _NEVER), [Segment(blank, True)], [bare], _NEVER)
-            text = "".join(word.gap + word.text for word in target.words) + target.end
-            yield replace(each, text=" ".join(text.split()))
+            words = (word.gap + (spelled[word.kept.begin] if word.kept else word.text) for word in target.words)
+            yield replace(each, text=" ".join(("".join(words) + target.end).split()))
 
 
 def _nul(found: re.Match[str]) -> str:

@@ -72,7 +72,10 @@ def _walk(group: type[Options], path: str, prefix: str, component: str = "") -> 
             some = ((each.kind, " ".join(TABLES[each.kind]), each.many) for each in choices)
             kinds = [f"{kind}s, some of {names}" if many else f"{kind}, one of {names}" for kind, names, many in some]
             kind = ", ".join(filter(None, kinds or [_type_name(field.annotation), bounds(field)]))
-            default = None if field.is_required() else _on_a_line(field.get_default(call_default_factory=True))
+            default = None
+            if not field.is_required():
+                value = to_jsonable_python(field.get_default(call_default_factory=True))
+                default = yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("...\n").strip()
             yield Key(name, kind, default, field.description or "", component)
         for options in inner:
             yield from _walk(options, f"{name}.", prefix, component)
@@ -94,8 +97,3 @@ def _type_name(annotation: Any) -> str:
     if origin in (tuple, list):
         return f"list of {_type_name(arguments[0]).replace('group', 'groups').removesuffix('s')}s"
     return TYPE_NAMES.get(annotation, "group of keys")
-
-
-def _on_a_line(value: Any) -> str:
-    text: str = yaml.safe_dump(to_jsonable_python(value), default_flow_style=True, width=10_000)
-    return text.removesuffix("...\n").strip()

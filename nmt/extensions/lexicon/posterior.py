@@ -89,15 +89,10 @@ def _posteriors(pairs: Sequence[Attended], lexicon: Lexicon) -> Weights:
     if num_source > MAX_WORDS:
         independent_BTS: Weights = (emissions_BTS / emissions_BTS.sum(axis=2, keepdims=True)).astype(np.float32)
         return independent_BTS
-    return _forward_backward(emissions_BTS, num_targets_B, _transitions(num_source)).astype(np.float32)
-
-
-def _transitions(num_words: int) -> Probabilities:
-    """p(a_t = column | a_{t-1} = row). [S, S]"""
-    word = np.arange(num_words)
-    jumps = (1.0 + np.abs(word[None] - word[:, None] - 1)) ** -JUMP_DECAY
-    shares: Probabilities = jumps / jumps.sum(axis=1, keepdims=True)
-    return shares
+    word = np.arange(num_source)
+    jumps_SS = (1.0 + np.abs(word[None] - word[:, None] - 1)) ** -JUMP_DECAY  # from row to column
+    transitions_SS: Probabilities = jumps_SS / jumps_SS.sum(axis=1, keepdims=True)
+    return _forward_backward(emissions_BTS, num_targets_B, transitions_SS).astype(np.float32)
 
 
 def _forward_backward(

@@ -52,16 +52,12 @@ def mark_open_document(data: bytes, doubts: Sequence[Doubt]) -> bytes:
             for paragraph in [each for each in root.iter(*_PARAGRAPHS) if FIRST in "".join(each.itertext())]:
                 is_noted = next(paragraph.iterancestors(f"{OFFICE}annotation"), None) is not None
                 _Writer(doubts, name == "content.xml" and not is_noted, numbers).mark(paragraph)
-            _add_style(root)
+            styles = root.find(f"{OFFICE}automatic-styles")
+            if styles is None:
+                styles = add(root, f"{OFFICE}automatic-styles", before=(f"{OFFICE}body", f"{OFFICE}master-styles"))
+            style = add(styles, f"{STYLE}style", {f"{STYLE}name": MARKED, f"{STYLE}family": "text"})
+            add(style, f"{STYLE}text-properties", {f"{FO}background-color": COLOUR})
     return archive.written(without=MARK_BYTES)
-
-
-def _add_style(root: Element) -> None:
-    styles = root.find(f"{OFFICE}automatic-styles")
-    if styles is None:
-        styles = add(root, f"{OFFICE}automatic-styles", before=(f"{OFFICE}body", f"{OFFICE}master-styles"))
-    style = add(styles, f"{STYLE}style", {f"{STYLE}name": MARKED, f"{STYLE}family": "text"})
-    add(style, f"{STYLE}text-properties", {f"{FO}background-color": COLOUR})
 
 
 class _Writer:

@@ -60,6 +60,19 @@ def test_characters_are_replaced_by_seen_ones(translator: nmt.Translator, monkey
     unseen = UnseenText(translator)
     assert unseen.marked(Request("Über Hund’s")) == "über Hund's"
     assert unseen.marked(Request("Über Hund’s", prefix="The")) == "Über Hund’s"
+    assert unseen.marked(Request("Über Hund’s", terms={"hund’s": "dog"})) == "über Hund’s"
+
+
+def test_lines_with_terms_keep_unseen_text_too(translator: nmt.Translator) -> None:
+    terms = {"Hund": "Dackel", "im Łódź": "in Lodz", "😀": ":-)"}
+    unseen, request = UnseenText(translator), Request(f"{LINE} Im Łódź 😀 李小龙.", terms=terms)
+    assert unseen.marked(request).replace("\0", "_") == f"{LINE} _______ _ ___."
+    found, bare = (translator.translate(each, **DECODING).text for each in (request, Request(LINE, terms=terms)))
+    for text in ("in Lodz", ":-)", "李小龙"):
+        assert found.count(text) == 1
+        found = found.replace(text, "")
+    assert re.findall(r"\w+", found) == re.findall(r"\w+", bare)
+    assert translator.translate(Request("Im Łódź 😀!", terms=terms), **DECODING).text == "in Lodz :-)!"
 
 
 def test_a_model_with_unk_keeps_them_too(train_tiny: Callable[..., Path]) -> None:
