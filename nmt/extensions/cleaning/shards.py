@@ -42,7 +42,11 @@ def clean_shards(
         warn(f"{', '.join(empty)}: no lines, so nothing is written.")
     found = [shard for shard, size in sizes.items() if size] or found
     compared = any(settings.filters.get(name) is not None for name in COMPARED)
-    earlier = _earlier(_hashes(found, settings, executor)) if compared else {}
+    earlier = dict[str, PairHashes]()  # in each shard, those that an earlier one has, too
+    if compared:
+        of_shards = _hashes(found, settings, executor)
+        hashes, keys = map(_shared, zip(*of_shards.values(), strict=True))
+        earlier = dict(zip(of_shards, zip(hashes, keys, strict=True), strict=True))
     make = partial(_start_cleaning, settings, tests, max_length, earlier)
     of_tests = [sha256(path) for pair in tests for path in pair]
     options = {**settings.model_dump(mode="json"), "test": of_tests, "max_length": max_length}
@@ -67,12 +71,6 @@ def _hashes(found: Sequence[Shard], settings: CleanSettings, executor: Executor)
                 results[done.name] = value
                 bar.advance()
     return {shard.name: results[shard.name] for shard in found}
-
-
-def _earlier(of_shards: Mapping[str, PairHashes]) -> dict[str, PairHashes]:
-    """Hashes in each shard that an earlier one has, too."""
-    hashes, keys = map(_shared, zip(*of_shards.values(), strict=True))
-    return dict(zip(of_shards, zip(hashes, keys, strict=True), strict=True))
 
 
 def _shared(of_shards: Sequence[Hashes]) -> list[Hashes]:

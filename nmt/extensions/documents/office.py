@@ -192,6 +192,7 @@ ATTRIBUTES: dict[str, dict[str, tuple[str, int | None]]] = {
     f"{A}hlinkClick": {"tooltip": ("", None)},
     f"{W}hyperlink": {f"{W}tooltip": ("", 260)},
     f"{W}listItem": {f"{W}displayText": ("", None)},
+    **{f"{W}tbl{name}": {f"{W}val": ("", None)} for name in ("Caption", "Description")},
     f"{X}hyperlink": {"tooltip": ("", 255), "display": ("", None)},
     f"{X}dataValidation": {"promptTitle": ("", 32), "prompt": ("", 255), "errorTitle": ("", 32), "error": ("", 225)},
     f"{X}tableColumn": {"name": ("", 255), "totalsRowLabel": ("", None)},
@@ -273,9 +274,9 @@ class _Archive(Archive):
                 root = parse_xml(_ENTITY.sub(_numeric, content) if is_book else content, may_have_type=is_book)
                 if self.kind.has_cells:  # Writer doesn't compute the formulas of its tables again
                     _compute_again(root)
-                units = list[tuple[str, Unit]]()
+                num_before = len(self.units)
                 for unit in _units_in(root):
-                    units.append((name, unit))
+                    self.units.append((name, unit))
                     num_texts += any(map(text_of, unit.contents))
                     check_number(num_texts)
                 self.literals.update(_literals_in(root))
@@ -283,9 +284,8 @@ class _Archive(Archive):
                     declare_language(root, target)
                     for language in root.iter(f"{DC}language") if target else ():
                         language.text = public_code(target)
-                if units or is_book:
+                if len(self.units) > num_before or is_book:
                     self.trees[name] = root
-                    self.units += units
 
 
 def _compute_again(root: Element) -> None:
@@ -364,7 +364,7 @@ class Package(DocumentFormat):
         for name, root in archive.trees.items():
             units = (unit for part, unit in archive.units if part == name)
             for element, text, is_kept in left_alone(root, units):
-                if (own := local_name(element)) not in _LAYOUT:
+                if (own := local_name(element)) not in ("align", "posOffset"):  # whose text is no language
                     reason = "field or code" if is_kept else "property"
                     reason = "code or not to be translated" if XHTML in str(element.tag) else reason
                     self.leave(name, text, "formula" if "math" in str(element.tag) else _REASONS.get(own, reason))
@@ -374,5 +374,3 @@ _REASONS = {
     **dict.fromkeys(("f", "formula", "formula1", "formula2", "definedName"), "formula"), "v": "result of a formula",
     "delText": "deleted text", "instrText": "field", "creator": "name", "lastModifiedBy": "name",
 }  # fmt: skip
-_LAYOUT = frozenset(("align", "posOffset"))
-"""Elements whose text is no language."""

@@ -84,16 +84,20 @@ class Paragraph:
         properties = run.find(self._properties)
         if properties is None or not (len(properties) or properties.attrib):  # of most runs
             return b""
+        looks = self._looks(properties)
+        key = bytes(etree.tostring(looks, method="c14n")) if len(looks) or looks.attrib else b""
+        self._format.setdefault(key, properties)  # itself, as attributes in it are translated before it is written
+        return key
+
+    def _looks(self, properties: Element) -> Element:
+        """Returns a copy of properties without those that don't change the looks of a run."""
         properties = deepcopy(properties)
         properties.tail = None
         for name in _IGNORED:
             properties.attrib.pop(name, None)
             for child in properties.findall(f"{self._dialect.namespace}{name}"):
                 properties.remove(child)
-        has_any = len(properties) or properties.attrib
-        key = bytes(etree.tostring(properties, method="c14n")) if has_any else b""
-        self._format.setdefault(key, properties)
-        return key
+        return properties
 
     def _read(self, children: Iterable[Element], depth: int = 0) -> Content:
         content: Content = []
@@ -223,7 +227,7 @@ class Paragraph:
             return piece
         run = piece.makeelement(self._run)
         if has_format:
-            run.append(deepcopy(properties))
+            run.append(self._looks(properties))
         run.append(piece)
         return run
 

@@ -34,8 +34,9 @@ def translated(ending: str, parts: Parts) -> tuple[dict[str, str], dict[str, str
 
 def test_slides() -> None:
     text = (
-        "<a:p><a:pPr/><a:r><a:rPr lang='de'/><a:t>Der </a:t></a:r><a:r><a:rPr lang='de' b='1'/><a:t>Hund</a:t></a:r>"
-        "<a:r><a:rPr dirty='0'/><a:t> sieht</a:t></a:r><a:br/><a:fld><a:t>3</a:t></a:fld><a:endParaRPr/></a:p>"
+        "<a:p><a:pPr/><a:r><a:rPr lang='de'/><a:t>Der </a:t></a:r><a:r><a:rPr lang='de' b='1'>"
+        "<a:hlinkClick tooltip='Die Katze'/></a:rPr><a:t>Hund</a:t></a:r><a:r><a:rPr dirty='0'/><a:t> sieht</a:t></a:r>"
+        "<a:br/><a:fld><a:t>3</a:t></a:fld><a:endParaRPr/></a:p>"
     )
     simple = "<a:p><a:r><a:t>Der Hund</a:t></a:r></a:p>"
     parts: Parts = {
@@ -46,8 +47,9 @@ def test_slides() -> None:
     }
     found, reasons = translated(".pptx", parts)
     assert found["ppt/a.xml"].endswith(
-        '<p:cNvPr id="1" name="Hund" descr="cat Die"/><a:p><a:pPr/><a:r><a:t>sees </a:t></a:r><a:r><a:rPr b="1"/>'
-        "<a:t>dog</a:t></a:r><a:r><a:t> the</a:t></a:r><a:br/><a:fld><a:t>3</a:t></a:fld><a:endParaRPr/></a:p></p:sld>"
+        '<p:cNvPr id="1" name="Hund" descr="cat Die"/><a:p><a:pPr/><a:r><a:t>sees </a:t></a:r><a:r><a:rPr b="1">'
+        '<a:hlinkClick tooltip="cat Die"/></a:rPr><a:t>dog</a:t></a:r><a:r><a:t> the</a:t></a:r><a:br/><a:fld>'
+        "<a:t>3</a:t></a:fld><a:endParaRPr/></a:p></p:sld>"
     )
     assert found["ppt/b.xml"] == parts["ppt/b.xml"]
     assert found["ppt/c.xml"] == str(parts["ppt/c.xml"]).replace("Der Hund", "dog the")
@@ -160,6 +162,13 @@ def test_links_and_tables_of_contents_that_are_fields() -> None:
     assert reasons == {"TOC": "field", "HYPERLINK x": "field"}
     document = f"<w:document {W}><w:p>{head.format('TOC')}{run.format('Der Hund')}{end}</w:p></w:document>"
     assert ">dog the<" in translated(".docx", {"word/document.xml": document})[0]["word/document.xml"]
+
+
+def test_alternative_texts_of_a_table_of_word() -> None:
+    table = '<w:tbl><w:tblPr><w:tblCaption w:val="{}"/><w:tblDescription w:val="{}"/></w:tblPr></w:tbl>'.format
+    document = f"<w:document {W}>{{}}</w:document>".format
+    found, reasons = translated(".docx", {"word/document.xml": document(table("Der Hund", "sieht Katze"))})
+    assert (found["word/document.xml"], reasons) == (document(table("dog the", "cat sees")), {})
 
 
 def test_a_book() -> None:
