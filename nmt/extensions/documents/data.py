@@ -20,6 +20,7 @@ from nmt.extensions.documents.elements import (
     TranslateBlocks,
     Unit,
     blocks_of,
+    entities_in,
     is_left,
     left_alone,
     primary,
@@ -83,7 +84,7 @@ class _Values(DocumentFormat):
                 wanted.append(value)
         written, end = [], 0
         for value, content in zip(wanted, run([parse_tags(value.text) for value in wanted]), strict=True):
-            translated = FORBIDDEN.sub("", as_text(content))
+            translated = FORBIDDEN.sub("", as_text(content, entities_in(value.text)))
             written += [text[end : value.begin], value.write(translated)]
             end = value.end
         return "".join([*written, text[end:]]).encode()
@@ -336,7 +337,7 @@ def _inherited(element: Element, name: str) -> str | None:
 def units_in(element: Element, kind_of: KindOf, change: Callable[[Content], Content] = list) -> list[Unit]:
     """Returns the texts of an element; ``change`` is applied to each content."""
     if not len(element) and "<" in (element.text or ""):  # escaped markup, such as in a CDATA section
-        return units_of([(element, [parse_tags(element.text)])], {})
+        return units_of([(element, [parse_tags(element.text)])], entities_in(element.text))
     collapse = _inherited(element, "{http://www.w3.org/XML/1998/namespace}space") != "preserve"
     blocks = blocks_of(element, kind_of, collapse=collapse)
     return units_of(((e, [change(p) if isinstance(p, list) else p for p in parts]) for e, parts in blocks), {})

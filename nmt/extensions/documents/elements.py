@@ -66,7 +66,7 @@ _UNIQUE = _names("a abbr button data dfn label q ruby time")
 
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 FORBIDDEN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
-_ENTITY = re.compile(r"&(?:\w+|#\d+|#[xX][\da-fA-F]+);")
+ENTITY = re.compile(r"&(?:\w{1,31}|#\d{1,7}|#[xX][\da-fA-F]{1,6});")
 _MANY_ATTRIBUTES = re.compile(
     r"""<[a-zA-Z][^\s<>]*+(?:\s++[^\s=>"']++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s>"']++))?+){1001}"""
 )
@@ -103,10 +103,10 @@ def translate_page(text: str, run: TranslateBlocks, target: str = "", leave: Lea
     import lxml.html
 
     root, is_page = _parse_html(text)
-    spellings = {html.unescape(entity): entity for entity in _ENTITY.findall(text)}
+    spellings = entities_in(text)
     # Entities are spelled as in the source: a private character stands for each one until the text is written.
-    private = {c: chr(0xF0000 + n) for n, c in enumerate(spellings) if len(c) == 1 and not c.isascii()}
-    units = units_of(html_blocks(root), str.maketrans(private))
+    private = {c: chr(0xF0000 + n) for n, c in enumerate(spellings) if c > 0x7F}
+    units = units_of(html_blocks(root), private)
     if leave is not None:
         for element, left, _ in left_alone(root, units):
             name = _html_name(element) or _html_name(element.getparent())  # of text behind a comment
@@ -117,13 +117,17 @@ def translate_page(text: str, run: TranslateBlocks, target: str = "", leave: Lea
         declare_language(root, target)
         result = str(written(root.getroottree()))
     else:
-        result = html.escape(root.text or "", quote=False)
-        result += "".join(map(written, root))
+        result = html.escape(root.text or "", quote=False) + "".join(map(written, root))
     for character, stand_in in private.items():
         result = result.replace(stand_in, spellings[character])
     for name in _VOID:
         result = result.replace(f"{_EMPTY}</{name}>", "")
     return result
+
+
+def entities_in(text: str) -> dict[int, str]:
+    """Returns the characters that a text spells as entities of HTML, each with its entity."""
+    return {ord(c): entity for entity in ENTITY.findall(text) if len(c := html.unescape(entity)) == 1}
 
 
 def _parse_html(text: str) -> tuple[Element, bool]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from html.entities import html5
+from html import unescape
 
 from nmt.core.errors import UserError
 from nmt.extensions.documents.elements import (
@@ -69,7 +69,7 @@ _PROPERTIES = re.compile(r"docProps/core\.xml|meta\.xml")
 _PROGRAM, _APPLICATION = "docProps/app.xml", re.compile(rb"(<Application>)[^<]*")
 _EMBEDDED = re.compile(r".*/embeddings/[^/]+(\.docx|\.pptx|\.xlsx)")
 """Documents in documents, such as the numbers of a chart."""
-_ENTITY = re.compile(rb"&([A-Za-z]\w{1,30};)")
+_ENTITY = re.compile(rb"&(?!(?:lt|gt|amp|quot|apos);)[A-Za-z]\w{1,30};")
 _LITERAL = re.compile(r'"((?:[^"]|"")*)"|\[([^\[\]"]+)\]')
 """Text in a formula, and the name of a column of a table."""
 _CODE = re.compile(r'(&(?:"[^"]*"|K[\dA-Fa-f]{6}|\d{1,3}|.))', re.DOTALL)
@@ -302,9 +302,7 @@ def _compute_again(root: Element) -> None:
 
 def _numeric(match: re.Match[bytes]) -> bytes:
     """Returns a character of HTML as one that XML knows."""
-    name = match[1].decode()
-    is_known = name in html5 and name not in ("lt;", "gt;", "amp;", "quot;", "apos;")
-    return "".join(f"&#{ord(c)};" for c in html5[name]).encode() if is_known else match[0]
+    return "".join(f"&#{ord(c)};" for c in unescape(match[0].decode())).encode()
 
 
 class Package(DocumentFormat):

@@ -6,9 +6,10 @@ from bisect import bisect_left
 from codecs import BOM_UTF8, lookup
 from collections.abc import Sequence
 from gettext import c2py
+from html import unescape
 from typing import Any
 
-from nmt.extensions.documents.elements import TranslateBlocks, translate_page
+from nmt.extensions.documents.elements import ENTITY, TranslateBlocks, entities_in, translate_page
 from nmt.extensions.documents.formats import DocumentFormat, damaged, decoded
 from nmt.extensions.documents.rest import parse_message, write_message
 from nmt.extensions.documents.segmentation import has_letters
@@ -18,7 +19,6 @@ _INSIDE = "\ue000"
 """Stands for a space in a tag, at which no line ends."""
 _TAG = re.compile(r"(</?[A-Za-z][^<>]*>|<[\d:.]+>|\{\\[^{}]*\})")
 _MESSAGE = re.compile(r"^msg.*", re.MULTILINE)
-_AMPERSAND, _ESCAPED = (re.compile(rf"{mark}(?!#?\w+;)") for mark in ("&", "&amp;"))
 _SPEECH = re.compile(r"((?:^|\n)[ \t]*[-–—][ \t]*)")
 _CHARSET = re.compile(rb"""<meta[^<>]{1,1000}charset=["']?([\w-]{1,40})""", re.IGNORECASE)
 _CODECS = re.compile(r"utf-8|ascii|(iso8859|cp|koi8|mac|gb|big5|euc|shift_jis|windows).*")
@@ -77,13 +77,13 @@ class Subtitles(DocumentFormat):
         lines = text.replace("\r\n", "\n").split("\n")
         ranges = _cue_ranges(lines, is_web)
         parts = [_SPEECH.split("\n".join(lines[begin:end])) for begin, end in ranges]
-        sources = (_ESCAPED.sub("&", part) if is_web else part for cue in parts for part in cue[::2])
+        sources = (part for cue in parts for part in cue[::2])
         contents = iter(run([parse_tags(" ".join(part.split()) if "\n" in part else part) for part in sources]))
         written, done = [], 0
         for (begin, end), cue in zip(ranges, parts, strict=True):
             for number in range(0, len(cue), 2):
-                result_text = _in_lines(as_text(next(contents)), cue[number].strip("\n").count("\n") + 1)
-                cue[number] = _AMPERSAND.sub("&amp;", result_text) if is_web else result_text
+                entities = entities_in(cue[number]) | ({ord("&"): "&amp;", ord("<"): "&lt;"} if is_web else {})
+                cue[number] = _in_lines(as_text(next(contents), entities), cue[number].strip("\n").count("\n") + 1)
             written += [*lines[done:begin], *["".join(cue)] * (begin < end)]
             done = end
         result = "\n".join([*written, *lines[done:]])
@@ -181,15 +181,17 @@ def singular_form(catalogue: Any) -> int:
 
 
 def parse_tags(text: str) -> Content:
-    """Returns text with tags as content; a tag without its partner becomes a place in the text."""
-    nesting = ContentBuilder()
-    for number, part in enumerate(_TAG.split(text)):
+    """Returns text with tags as content, without entities; a tag without its partner becomes a place in the text."""
+    nesting, parts = ContentBuilder(), _TAG.split(text)
+    parts[::2] = [ENTITY.sub(lambda entity: unescape(entity[0]), part) for part in parts[::2]]
+    for number, part in enumerate(parts):
         (nesting.tag if number % 2 else nesting.add)(part)
     return nesting.content()
 
 
-def as_text(content: Content) -> str:
-    """Inverse of :func:`parse_tags`."""
+def as_text(content: Content, entities: dict[int, str]) -> str:
+    """Inverse of :func:`parse_tags`; ``entities`` are those of its text."""
     return "".join(
-        item if isinstance(item, str) else item.tag[0] + as_text(item.content) + item.tag[1] for item in content
+        item.translate(entities) if isinstance(item, str) else as_text(item.content, entities).join(item.tag)
+        for item in content
     )

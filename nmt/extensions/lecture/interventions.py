@@ -104,16 +104,15 @@ def intervened(model: Seq2Seq, interventions: Sequence[Intervention]) -> Iterato
     with ExitStack() as stack:
         for module in replaceable_attention(model.decoder):
             if isinstance(module, MultiHeadAttention):
-                stack.enter_context(module.register_forward_pre_hook(_with_weights, with_kwargs=True))
+                hook = module.register_forward_pre_hook(
+                    lambda _, arguments, named: (arguments[:3], named | {"need_weights": True}), with_kwargs=True
+                )
+                stack.enter_context(hook)
             stack.enter_context(module.register_forward_hook(partial(changed.replace_weights, first)))
             first += getattr(module, "num_heads", 1)
         for side, index, layer in skippable_layers(model):
             stack.enter_context(layer.register_forward_hook(partial(changed.skip_layer, side, index)))
         yield changed
-
-
-def _with_weights(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
-    return arguments[:3], named | {"need_weights": True}
 
 
 @dataclass(frozen=True)

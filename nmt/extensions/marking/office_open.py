@@ -224,19 +224,15 @@ def _comment_cells(package: _Package, sheet: str, comments: Mapping[str, str]) -
         text = existing.get(place)
         if text is None:
             text = add(add(listed, f"{X}comment", {"ref": place, "authorId": str(len(authors) - 1)}), f"{X}text")
-            shapes.append(_shape(place))
+            letters, digits = _CELL.fullmatch(place).groups()  # type: ignore[union-attr]
+            column, row = reduce(lambda number, letter: 26 * number + ord(letter) - 64, letters, 0) - 1, int(digits) - 1
+            shapes.append(_SHAPE.format(row=row, column=column, right=column + 1, end=column + 4, below=row + 4))
         elif text.find(f"{X}t") is not None:  # text without runs, which can have no more of it
             first = text.find(f"{X}t")
             add(text, f"{X}r").append(first)
         added = f"\n{comment}" if place in existing else comment
         add(add(text, f"{X}r"), f"{X}t", PRESERVED, added)
     _draw(package, sheet, "".join(shapes).encode())
-
-
-def _shape(place: str) -> str:
-    letters, digits = _CELL.fullmatch(place).groups()  # type: ignore[union-attr]
-    column, row = reduce(lambda number, letter: 26 * number + ord(letter) - 64, letters, 0) - 1, int(digits) - 1
-    return _SHAPE.format(row=row, column=column, right=column + 1, end=column + 4, below=row + 4)
 
 
 def _draw(package: _Package, sheet: str, shapes: bytes) -> None:

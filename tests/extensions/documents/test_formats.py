@@ -4,6 +4,7 @@ import contextlib
 import sys
 import time
 import tomllib
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,22 @@ Hund <00:03.500>schnell"""
     ],
 )  # fmt: skip
 def test_texts_in_their_places(name: str, source: str, expected: str) -> None:
+    assert translated(name, source).endswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("a.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\n{}\n"),
+        ("a.json", '{{"a": "{}"}}'),
+        ("a.csv", "a\n{}\n"),
+        ("a.xml", "<r><s>&lt;br&gt;{}</s></r>"),
+    ],
+)
+def test_entities_of_html_are_read_as_what_they_stand_for(name: str, file: str) -> None:
+    texts = ("K&auml;se &lt;3 Hund &amp; Der &amp;lt; &#8594;", "&#8594; &amp;lt; the &amp; dog &lt;3 K&auml;se")
+    source, expected = (file.format(escape(text) if name == "a.xml" else text) for text in texts)
+    assert sentences_of_document(name, source.encode()) == ["Käse <3 Hund & Der &lt; →"]
     assert translated(name, source).endswith(expected)
 
 
