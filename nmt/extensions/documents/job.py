@@ -33,6 +33,7 @@ OTHERS = {
     **dict.fromkeys((".ppt", ".pptm", ".pps", ".ppsx", ".potx", ".otp", ".fodp", ".key"), ".pptx or .odp"),
     **dict.fromkeys((".ass", ".ssa", ".sub"), ".srt or .vtt"),
     **dict.fromkeys((".tmx", ".sdlxliff", ".mqxliff", ".mxliff"), ".xliff"),
+    **dict.fromkeys((".strings", ".properties", ".resx", ".arb", ".ts"), ".po, .xliff or .json"),
 }
 """Endings of documents that can't be translated, and what to save them as."""
 SAME = {".htm": ".html", ".yml": ".yaml", ".xlf": ".xliff"}
@@ -48,7 +49,7 @@ def document_ending(path: Path | str, input_format: str | None = None) -> str | 
         UserError: the name has an ending of :data:`OTHERS`.
     """
     ending = uncompressed(path).suffix.lower() if input_format is None else f".{input_format.lower().removeprefix('.')}"
-    if input_format is None and ending in OTHERS:
+    if input_format is None and ending in OTHERS and ending not in FORMATS:  # which a plugin may have added
         raise UserError(
             f"{path} is a document of a kind that can't be translated.",
             f"Save it as {OTHERS[ending]}, or give --input-format text for lines.",

@@ -227,8 +227,7 @@ def _comment_cells(package: _Package, sheet: str, comments: Mapping[str, str]) -
             letters, digits = _CELL.fullmatch(place).groups()  # type: ignore[union-attr]
             column, row = reduce(lambda number, letter: 26 * number + ord(letter) - 64, letters, 0) - 1, int(digits) - 1
             shapes.append(_SHAPE.format(row=row, column=column, right=column + 1, end=column + 4, below=row + 4))
-        elif text.find(f"{X}t") is not None:  # text without runs, which can have no more of it
-            first = text.find(f"{X}t")
+        elif (first := text.find(f"{X}t")) is not None:  # text without runs, which can have no more of it
             add(text, f"{X}r").append(first)
         added = f"\n{comment}" if place in existing else comment
         add(add(text, f"{X}r"), f"{X}t", PRESERVED, added)

@@ -61,7 +61,7 @@ class QualityOptions(AddedOptions):
     def refuse(self, options: TranslateOptions, input: str) -> None:
         for name, is_given in (("--check", self.check), ("--confidence", self.confidence)):
             if is_given and options.format != "jsonl":
-                raise UserError(f"{name} writes a field of jsonl.", "Give --format jsonl, too.")
+                raise UserError(f"{name} writes a field of jsonl.", "Give --format jsonl, too; for a document, --mark.")
 
     def attached(self, job: "TranslationJob", options: TranslateOptions) -> "TranslationJob":
         changes = {

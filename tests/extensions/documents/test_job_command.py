@@ -10,6 +10,7 @@ from refusals import refused
 
 import nmt
 from nmt.core.errors import UserError
+from nmt.extensions.documents import job
 from nmt.extensions.documents.job import DocumentTranslator, _read_record, document_ending
 from nmt.translation.job import TranslationJob
 
@@ -91,6 +92,7 @@ def test_a_document_that_has_changed_is_not_gone_on_with(
         (["-o", "out.html", "-i", "page.html"], "both name the input"),
         (["-o", "out.docx", "--input-format", "docx"], "The file is not a Word document"),
         (["-o", "out.docx"], "documents aren't converted"),
+        (["-o", "out.html", "--check"], "for a document, --mark"),
     ],
 )
 def test_what_documents_do_not_have(
@@ -99,9 +101,13 @@ def test_what_documents_do_not_have(
     refused(run_nmt("translate", tiny_model, page, *options), message)
     done = run_nmt("translate", tiny_model, page.with_suffix(".pdf"), "-o", "out.html")
     assert "Save it as .docx, .odt or .txt" in done.stderr
-    for ending, others in ((".fodt", ".docx, .odt or .txt"), (".tmx", ".xliff"), (".sdlxliff", ".xliff")):
+    kinds = ((".fodt", ".docx, .odt or .txt"), (".tmx", ".xliff"), (".sdlxliff", ".xliff"), (".strings", ".po, .xliff"))
+    for ending, others in kinds:
         with pytest.raises(UserError, match=f"Save it as {others}"):
             document_ending(f"a{ending}")
+        with pytest.MonkeyPatch.context() as patch:  # a plugin has the format
+            patch.setattr(job, "FORMATS", {*job.FORMATS, ending})
+            assert document_ending(f"a{ending}") == ending
 
 
 @pytest.mark.slow
