@@ -267,7 +267,7 @@ class Xml(DocumentFormat):
             else:
                 units.append(unit)
         translate_units(units, run)
-        return write_xml(root)
+        return write_xml(root) + b"\n" * data.endswith(b"\n")
 
 
 def _kind(element: Element) -> Kind:

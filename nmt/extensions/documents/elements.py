@@ -115,7 +115,7 @@ def translate_page(text: str, run: TranslateBlocks, target: str = "", leave: Lea
     written = partial(lxml.html.tostring, include_meta_content_type=True, encoding="unicode")
     if is_page:
         declare_language(root, target)
-        result = str(written(root.getroottree()))
+        result = str(written(root.getroottree())) + "\n" * text.endswith("\n")
     else:
         result = html.escape(root.text or "", quote=False) + "".join(map(written, root))
     for character, stand_in in private.items():
