@@ -7,7 +7,7 @@ of reStructuredText (https://docutils.sourceforge.io/docs/ref/rst/restructuredte
 
 import re
 
-from nmt.extensions.documents.tags import Content, ContentBuilder, Node, free_text
+from nmt.extensions.documents.tags import Content, ContentBuilder, Node, free_text, text_of
 from nmt.translation.patterns import PLACEHOLDER
 
 _TEXT = r"[^`\s](?:[^`\n]{0,500}[^`\s])?"
@@ -86,13 +86,13 @@ def _shown(match: re.Match[str]) -> str:
 
 
 def _cleaned(text: str, taken_out: dict[int, int | None]) -> str:
-    """Returns text of the model without markup and placeholders."""
+    """Returns text of the model without markup and placeholders, also those that appear when others are taken out."""
 
     def shown(match: re.Match[str]) -> str:
         return "" if match["placeholder"] or match["url"] or match["tag"] else _shown(match)
 
     bare = _REST.sub("", _INLINE.sub(shown, text)).translate(taken_out)
-    return _INLINE.sub(shown, bare) if bare != text else bare  # what was apart may be a placeholder now
+    return re.sub(r"(?<=\S)  +", " ", _INLINE.sub(shown, bare)) if bare != text else bare
 
 
 def write_message(content: Content, source: Content) -> str:
@@ -102,8 +102,9 @@ def write_message(content: Content, source: Content) -> str:
     model has invented are taken out, so that the message has those of the source.
     """
     has_percent = any(isinstance(item, Node) and item.tag[0].startswith("%") for item in source)
-    invented = set("`*|\\{}<>" + "%" * has_percent) - set(free_text(source))
-    return _written(content, str.maketrans("", "", "".join(invented)))
+    invented, text = set("`*|\\{}<>" + "%" * has_percent) - set(free_text(source)), text_of(source)
+    written = _written(content, str.maketrans("", "", "".join(invented)))
+    return text[: len(text) - len(text.lstrip())] + written.lstrip()
 
 
 def _written(content: Content, taken_out: dict[int, int | None]) -> str:

@@ -54,9 +54,8 @@ def split_sentences(text: str, language: str = "en") -> list[Segment]:
         for sentence in sentences if "".join(sentences) == line else [line]:
             bare = sentence.strip()
             begin = sentence.index(bare)
-            segments.append(Segment(sentence[:begin], False))
-            segments.append(Segment(bare, has_letters(bare)))
-            segments.append(Segment(sentence[begin + len(bare) :], False))
+            pieces = sentence[:begin], bare, sentence[begin + len(bare) :]
+            segments += [Segment(piece, has_letters(piece)) for piece in pieces]
     return [each for each in segments if each.text]
 
 

@@ -91,6 +91,11 @@ def test_markup_has_space_around_it() -> None:
     assert translated(["Return the value of :func:`open`."], chinese) == ["返回 :func:`open` 的值。"]
 
 
+def test_what_is_taken_out_leaves_no_space() -> None:
+    invented = by(lambda _: "% the | file % s opens.", links=())
+    assert translated(["Open %s.", "  Open %s."], invented) == ["the file %s s opens.", "  the file %s s opens."]
+
+
 def test_a_link_whose_words_are_lost_keeps_its_text() -> None:
     assert translated(["See `the docs <http://a.b>`_."], by(lambda _: "", links=())) == ["`the docs <http://a.b>`_"]
 
