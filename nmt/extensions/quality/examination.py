@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from nmt.extensions.quality.check import CHECKS, Check, lost_texts, merged, prob
 from nmt.extensions.quality.confidence import FILE, MAX_BYTES, Calibration
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.examination import Examination, Examine, Figures, Window
+from nmt.translation.glossary import Glossary
 from nmt.translation.loaded import LoadedModel
 from nmt.translation.patterns import side_by_side
 from nmt.translation.request import Request
@@ -119,7 +121,7 @@ class QualityExamination(Examination):
     def chosen(
         self, model: LoadedModel, window: Window, translations: list[Translation], examine: Examine
     ) -> list[Translation]:
-        """Replaces each translation with problems by the candidate with the fewest, if that has fewer."""
+        """Replaces each translation with problems by the candidate with the fewest, if that has fewer and its terms."""
         if self.check != "repair":
             return translations
         lexicon = self._lexicon(model)
@@ -141,19 +143,21 @@ class QualityExamination(Examination):
         ]
         for row, candidate in zip(short, _by_sentences(model, window, short), strict=True):
             pools[row].append(candidate)
-        rows, tried = list[int](), list[Translation]()
+        tried = list[tuple[int, Translation]]()
         for row in dict.fromkeys(row for row, _ in again):
             before = translations[row]
             others = {each.text: each for each in reversed(pools[row]) if each.text != before.text}
             for text, candidate in others.items():
                 n_best = [candidate, *before.n_best][: max(len(before.n_best), 1)]
-                rows.append(row)
-                tried.append(Translation(before.source, text, candidate.score, candidate.tokens, n_best))
-        best = [_marked(translation, repaired=False) for translation in translations]
-        for row, examined in reversed(list(zip(rows, examine(tried), strict=True))):
-            if severity(examined.fields["problems"]) < severity(best[row].fields["problems"]):
-                best[row] = _marked(examined, repaired=True)
-        return best
+                tried.append((row, Translation(before.source, text, candidate.score, candidate.tokens, n_best)))
+        best, repaired = list(translations), set[int]()
+        for (row, _), examined in reversed(list(zip(tried, examine([each for _, each in tried]), strict=True))):
+            missing = partial(Glossary(window.requests[row].terms).missing, examined.source)
+            has_terms = set(missing(examined.text)) <= set(missing(best[row].text))
+            if has_terms and severity(examined.fields["problems"]) < severity(best[row].fields["problems"]):
+                best[row] = examined
+                repaired.add(row)
+        return [replace(each, fields={**each.fields, "repaired": row in repaired}) for row, each in enumerate(best)]
 
 
 def _by_sentences(model: LoadedModel, window: Window, rows: Sequence[int]) -> list[Candidate]:
@@ -174,10 +178,6 @@ def _by_sentences(model: LoadedModel, window: Window, rows: Sequence[int]) -> li
         )
         for of_line in lines
     ]
-
-
-def _marked(translation: Translation, repaired: bool) -> Translation:
-    return replace(translation, fields={**translation.fields, "repaired": repaired})
 
 
 def for_repair(options: DecodingOptions) -> DecodingOptions:

@@ -44,6 +44,12 @@ def test_a_failed_check_is_repaired(translator: Translator) -> None:
     assert [candidate.text for candidate in repaired[0].n_best] == [repaired[0].text]
 
 
+def test_repair_keeps_terms(translator: Translator) -> None:
+    found = translator.translate(Request(SOURCE, terms={"Wasser": "dog"}), check="repair")
+    assert "unsupported" in found.problems, "the model itself would choose another word"
+    assert "dog" in found.text
+
+
 def test_sentences_that_were_dropped_are_translated(translator: Translator) -> None:
     short = {"max_length": 8}  # tokens, so that no search of both sentences has them all
     [failed] = translator.translate([f"{SOURCE} {SOURCE}"], check=True, **short)
