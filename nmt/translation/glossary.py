@@ -100,7 +100,7 @@ class Glossary:
 
     def missing(self, source: str, translation: str) -> tuple[Term, ...]:
         """Returns the terms of the source that the translation has in no form."""
-        return tuple(term for term in self.terms_in(source) if not has_form(translation, term[1]))
+        return tuple(term for term in self.terms_in(source) if not forms_in(translation, term[1]))
 
     def requested(self, request: Request, current: Callable[[str], str] = str) -> Request:
         """Returns a request with the terms of its source; those that it has already count more.
@@ -123,14 +123,15 @@ def _folded(letter: str) -> str:
     return " " if letter.isspace() else (upper if len(upper) == 1 else letter).lower()[0]
 
 
-def has_form(text: str, term: str) -> bool:
-    """Returns whether a text has a term with words that may end differently."""
+def forms_in(text: str, term: str) -> list[tuple[int, int]]:
+    """Returns the characters ``text[begin:end]`` of each occurrence of a term, whose words may end differently."""
     words = []
     for word in term.split():
         stem = word[: max(len(word) - INFLECTION + 1, min(len(word), 4))]
         words.append(rf"{re.escape(stem)}\w{{0,{len(word) - len(stem) + INFLECTION}}}")
     pattern = r"\s+".join(words)
-    return re.search(rf"(?<!\w){pattern}(?!\w)" if _has_spaces(term) else pattern, text, re.IGNORECASE) is not None
+    pattern = rf"(?<!\w){pattern}(?!\w)" if _has_spaces(term) else pattern
+    return [match.span() for match in re.finditer(pattern, text, re.IGNORECASE)]
 
 
 def _has_spaces(term: str) -> bool:

@@ -32,7 +32,6 @@ NUM_CHECKED = 5
 _FIGURE = re.compile(r"-?\d+\.\d+")
 _REMEDY = "Give the input, the model and the options of the run that was stopped, or delete the file to start again."
 
-
 Search = Callable[[Sequence[Request]], Iterable[Translation]]
 """Translates the requests of a window."""
 

@@ -36,6 +36,8 @@ class Translation:
     """Links between the words of source and translation; None if not requested, or without attention."""
     with_punctuation: bool = False
     """Whether each punctuation mark is a word of its own there."""
+    terms: Mapping[str, str] = field(default_factory=dict)
+    """The terms of its request."""
     fields: Mapping[str, Any] = field(default_factory=dict)
     """Results of extensions, which are attributes, too: ``problems``, ``confidence``, ``memory`` and so on, as far as
     they were requested."""

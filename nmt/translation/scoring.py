@@ -28,10 +28,8 @@ def scores(translator: LoadedModel, pairs: Iterable[tuple[str, str]], options: D
             scored = iter(force_all(translator.model, whole, vocabularies, options.batch_size))
         for number, ((source, target), ids, fit) in enumerate(zip(window, encoded, fits, strict=True), first_line):
             if not fit:
-                warn(
-                    f"line {number} has {max(map(len, ids)):,} pieces, more than {translator.max_pieces}: it gets no "
-                    "score."
-                )
+                size, most = max(map(len, ids)), translator.max_pieces
+                warn(f"line {number} has {size:,} pieces, more than {most}: it gets no score.")
                 yield ScoredPair(source, target, [], [], None, None)
                 continue
             vocabulary, of_tokens_T = vocabularies.target, next(scored).log_probability_T

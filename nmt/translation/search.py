@@ -141,8 +141,7 @@ class WindowTranslation:
         if constraints.replace_unknown and not translator.has_attention:
             raise UserError("A model without attention can't replace unknown words.", "Remove --replace-unknown.")
         self._options, self._decoding = options, decoding
-        changes = (make(translator, decoding) for make in hooks("requests_changed"))
-        self._changes = [change for change in changes if change is not None]
+        self._changes = [*filter(None, (make(translator, decoding) for make in hooks("requests_changed")))]
         self._processors = [*constraints.processors(translator.vocabularies), *processors]
         self._search: Callable[..., list[list[Candidate]]] = LineSearch(translator, constraints, self._processors)
         for around in hooks("search_made"):
@@ -190,5 +189,6 @@ def chosen(
         request.check(number, best.text)
         for term in Glossary(request.terms).missing(request.source, best.text) if request.terms else ():
             warn(f"line {number}: {term[1]!r} has no place in the translation.")
-        translations.append(Translation(request.source, best.text, best.score, best.tokens, candidates[:n_best]))
+        translation = Translation(request.source, best.text, best.score, best.tokens, candidates[:n_best])
+        translations.append(replace(translation, terms=request.terms))
     return translations

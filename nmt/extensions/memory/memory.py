@@ -176,8 +176,9 @@ class TranslationMemory:
             is_complete = is_complete and not Glossary(request.terms).missing(request.source, text)
             if entry is not None and is_allowed and is_complete:
                 best = Candidate(text, 0.0, text.split())
+                fields = {"memory": entry.to_json(1.0)}
                 found[index] = Translation(
-                    request.source, text, 0.0, best.tokens, [best], fields={"memory": entry.to_json(1.0)}
+                    request.source, text, 0.0, best.tokens, [best], terms=request.terms, fields=fields
                 )
         return found
 

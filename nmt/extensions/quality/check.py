@@ -20,10 +20,13 @@ from nmt.alignment.lexicon import EDGES, Lexicon
 from nmt.alignment.links import WordAlignment
 from nmt.data.dialogue import TAB
 from nmt.data.vocabulary.base import Vocabulary
+from nmt.data.words import Words
 from nmt.extensions.quality.unknown_text import unknown_characters
 from nmt.metrics.degenerate import degenerate
 from nmt.recipe.registry import Table
+from nmt.translation.glossary import Glossary, forms_in
 from nmt.translation.patterns import PLACEHOLDER, URL, script
+from nmt.translation.results import Translation
 
 _EXACT = {
     "code": re.compile(r"``[^`\n]+``|(?<![`:\w])`[^`\s]+`(?![`_])"),
@@ -103,9 +106,9 @@ def problems(source: str, translation: str) -> dict[str, Any]:
 
 
 def word_problems(
-    alignment: WordAlignment, source: str, lexicon: Lexicon | None = None, vocabulary: Vocabulary | None = None
+    alignment: WordAlignment, translation: Translation, lexicon: Lexicon | None, vocabulary: Vocabulary | None
 ) -> dict[str, list[str]]:
-    """Returns omissions and additions; nothing if no defect is found.
+    """Returns omissions and additions; nothing if no defect is found, as for the words of terms of the request.
 
     Args:
         alignment: of source and translation, with margins.
@@ -121,18 +124,33 @@ def word_problems(
     words = [EDGES.sub(r"\1", word) for word in alignment.source]
     coverage_S = alignment.weights.sum(axis=0)  # 0 for tags and what was cut
     missing_S = (coverage_S > 0) & (coverage_S < LEAST_COVERAGE)
-    uncovered = [words[s] for s in np.flatnonzero(missing_S) if len(words[s]) >= MIN_LETTERS and words[s].isalpha()]
+    of_terms_S, of_terms_T = _words_of_terms(translation)
+    missing = (words[s] for s in np.flatnonzero(missing_S) if s not in of_terms_S)
+    uncovered = [word for word in missing if len(word) >= MIN_LETTERS and word.isalpha()]
     if lexicon is not None:
         uncovered = [word for word in uncovered if _lacks_translation(word, alignment.target, lexicon)]
     if uncovered and not alignment.turns:
         found["uncovered"] = uncovered
-    pairs = zip([*alignment.target, END], alignment.margins, strict=True)
-    known = {word for word in source.split() if any(letter.isdecimal() for letter in word)}
+    known = {word for word in translation.source.split() if any(letter.isdecimal() for letter in word)}
     if vocabulary is not None:
         known.update(word for word in alignment.target if unknown_characters(vocabulary, word)[0])
-    if unsupported := [word for word, margin in pairs if margin < LEAST_MARGIN and word not in known]:
+    doubtful = [t for t, margin in enumerate(alignment.margins) if margin < LEAST_MARGIN and t not in of_terms_T]
+    if unsupported := [word for t in doubtful if (word := [*alignment.target, END][t]) not in known]:
         found["unsupported"] = unsupported
     return found
+
+
+def _words_of_terms(translation: Translation) -> tuple[set[int], set[int]]:
+    """Returns the numbers of the words of both sides that belong to a term which the translation has."""
+    terms = Glossary(translation.terms).occurrences(translation.source)
+    found = [(span, places) for (_, term), span in terms if (places := forms_in(translation.text, term))]
+    of_source = _words_at([span for span, _ in found], translation.source)
+    return of_source, _words_at([place for _, places in found for place in places], translation.text)
+
+
+def _words_at(spans: Sequence[tuple[int, int]], text: str) -> set[int]:
+    words = enumerate(Words.split(text).spans)
+    return {word for word, (begin, end) in words for first, last in spans if begin < last and first < end}
 
 
 def sentences(text: str) -> list[str]:

@@ -107,9 +107,8 @@ class QualityExamination(Examination):
                 source, *added = next(further)
                 found["problems"] = problems(source, translation.text)
                 if figures is not None:
-                    found["problems"] |= word_problems(
-                        figures.alignment, translation.source, lexicon, model.vocabularies.target
-                    )
+                    vocabulary = model.vocabularies.target
+                    found["problems"] |= word_problems(figures.alignment, translation, lexicon, vocabulary)
                 for others in added:
                     found["problems"] |= others
             if calibration is not None and figures is not None and translation.source.strip():
@@ -149,7 +148,8 @@ class QualityExamination(Examination):
             others = {each.text: each for each in reversed(pools[row]) if each.text != before.text}
             for text, candidate in others.items():
                 n_best = [candidate, *before.n_best][: max(len(before.n_best), 1)]
-                tried.append((row, Translation(before.source, text, candidate.score, candidate.tokens, n_best)))
+                of_other = Translation(before.source, text, candidate.score, candidate.tokens, n_best)
+                tried.append((row, replace(of_other, terms=before.terms)))
         best, repaired = list(translations), set[int]()
         for (row, _), examined in reversed(list(zip(tried, examine([each for _, each in tried]), strict=True))):
             missing = partial(Glossary(window.requests[row].terms).missing, examined.source)

@@ -21,7 +21,7 @@ from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import Link, Weights
 from nmt.data.words import Words
 from nmt.recipe.schema import DecodingOptions
-from nmt.translation.glossary import Glossary, has_form
+from nmt.translation.glossary import Glossary, forms_in
 from nmt.translation.loaded import LoadedModel
 from nmt.translation.request import Request
 from nmt.translation.results import Candidate
@@ -147,7 +147,7 @@ class _Draft:
         near = before | ({last + ahead for *_, last in terms for ahead in range(1, NEAR + 1)} - inside)
         return all(
             word.lower() == other.lower()
-            or (w in near and (has_form(word, other) or has_form(other, word)))
+            or (w in near and (forms_in(word, other) or forms_in(other, word)))
             or (w in before and (word + other).isalpha() and max(len(word), len(other)) <= SHORT)
             for w, (word, other) in enumerate(zip(words.words, others, strict=True))
         )

@@ -14,6 +14,7 @@ from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.words import Words
 from nmt.extensions.quality.check import END, lost_texts, merged, problems, sentences, severity, word_problems
 from nmt.translation.load import load
+from nmt.translation.results import Translation
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_words_of_a_changed_translation_are_unsupported_and_omitted_ones_uncover
 
     def check(text: str, vocabulary: Vocabulary | None = None) -> dict[str, list[str]]:
         [(alignment, *_)] = model.aligner.compared([(Words.split(source), Words.split(text))], scores=True)
-        return word_problems(alignment, source, vocabulary=vocabulary)
+        return word_problems(alignment, Translation(source, text, 0.0, []), None, vocabulary)
 
     assert check(good) == {}
     assert "dog" in check("Today the dog drinks cold water.")["unsupported"]
@@ -86,10 +87,15 @@ def test_a_lexicon_excuses_words_without_a_translation_and_words_whose_translati
         "window": {"fenster": 1000.0},
         "laugh": {"lachen": 1000.0},
     })  # fmt: skip
-    assert word_problems(alignment, " ".join(words)) == {"uncovered": ["does", "years", "window"]}
-    assert word_problems(alignment, " ".join(words), lexicon) == {"uncovered": ["window"]}
+    found = Translation(" ".join(words), " ".join(target), 0.0, [])
+    assert word_problems(alignment, found, None, None) == {"uncovered": ["does", "years", "window"]}
+    with_terms = replace(found, terms={"years window": "Jahr", "does": "tut"})
+    assert word_problems(alignment, with_terms, None, None) == {"uncovered": ["does"]}, (
+        "a term that is there in another form"
+    )
+    assert word_problems(alignment, found, lexicon, None) == {"uncovered": ["window"]}
     answer = replace(alignment, turns=(0, 0, 0, 1, 1, 1))
-    assert word_problems(answer, " ".join(words), lexicon) == {}, "an answer doesn't translate the turns of a dialogue"
+    assert word_problems(answer, found, lexicon, None) == {}, "an answer doesn't translate the turns of a dialogue"
 
 
 def test_a_row_of_marks_takes_time_that_grows_with_its_length() -> None:

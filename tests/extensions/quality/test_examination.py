@@ -1,5 +1,6 @@
 """Translations with problems are searched again, and the candidate with the fewest problems is kept."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -44,10 +45,13 @@ def test_a_failed_check_is_repaired(translator: Translator) -> None:
     assert [candidate.text for candidate in repaired[0].n_best] == [repaired[0].text]
 
 
-def test_repair_keeps_terms(translator: Translator) -> None:
+def test_terms_are_expected_and_kept(translator: Translator) -> None:
     found = translator.translate(Request(SOURCE, terms={"Wasser": "dog"}), check="repair")
-    assert "unsupported" in found.problems, "the model itself would choose another word"
-    assert "dog" in found.text
+    assert "dog" in found.text.split()
+    assert "dog" not in found.problems.get("unsupported", []), "the model itself would choose another word"
+    text = replace(found, terms={"Hund": "dog"}, fields={})
+    [of_others] = Examiner(translator, TranslationOptions().changed(check=True))([text])
+    assert "dog" in of_others.problems["unsupported"], "no term of the source"
 
 
 def test_sentences_that_were_dropped_are_translated(translator: Translator) -> None:
