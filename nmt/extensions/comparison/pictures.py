@@ -31,7 +31,7 @@ def plot_lengths(
     metric: str = "bleu",
     limits: Sequence[int] = LENGTHS,
 ) -> Picture:
-    """Draws the scores of systems by sentence length.
+    """Draws the scores of systems by sentence length; raises UserError as :func:`nmt.score` does.
 
     Args:
         systems: the translations of each system, by its name.
@@ -39,9 +39,6 @@ def plot_lengths(
         metric: name of the metric, as in :func:`nmt.score`.
         sources: source sentences, whose words are counted; without them those of the references.
         limits: the longest sentences of each bucket but the last, in words.
-
-    Raises:
-        UserError: there is no such metric, or the numbers of sentences differ.
     """
     check_lengths({"references": len(references)} | {name: len(texts) for name, texts in systems.items()})
     test_set = TestSet(systems, [references], sources)

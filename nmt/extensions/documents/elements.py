@@ -75,30 +75,24 @@ _KEPT_IN_HTML = re.compile(rf"{KEPT.pattern}|[&<>\u00a0\u200b-\u200f\u2007\u202f
 
 
 def translate_html(text: str, translate: Translate, language: str = "en", target: str = "") -> str:
-    """Translate a fragment or a page of HTML.
-
-    Block elements separate sentences; inline elements stay around their words. ``script``, ``style``, ``pre`` and what
-    has ``translate="no"`` or the class ``notranslate`` are left as they are; so is ``code`` in a sentence.
-
-    Args:
-        language: code of the source language, for sentence boundaries.
-        target: code of the target language, which a page then declares in place of its own; see
-            :func:`translate_page`.
-
-    Raises:
-        UserError: elements are nested too deeply.
-    """
+    """Translate a fragment or a page of HTML as :func:`translate_page` does; ``language`` is the code of the source."""
     return translate_page(text, partial(translate_content, translate=translate, language=language), target)
 
 
 def translate_page(text: str, run: TranslateBlocks, target: str = "", leave: Leave | None = None) -> str:
-    """Translate a text as :func:`translate_html` does, with one call of ``run``.
+    """Translate a fragment or a page of HTML with one call of ``run``.
+
+    Block elements separate sentences; inline elements stay around their words. ``script``, ``style``, ``pre`` and what
+    has ``translate="no"`` or the class ``notranslate`` are left as they are; so is ``code`` in a sentence.
 
     Args:
         target: code of the target language. Where a page declares its language, the attributes ``lang`` and
             ``xml:lang`` of the page, and of the translated elements that declare the same language, get this one, and
             ``dir`` of a page its direction. A code of an unknown language changes nothing.
         leave: called with the place, the text and the reason of what is not translated.
+
+    Raises:
+        UserError: elements are nested too deeply.
     """
     import lxml.html
 

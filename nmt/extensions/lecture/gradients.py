@@ -49,9 +49,7 @@ def gradient_norms(translator: Translator, pairs: Iterable[tuple[str, str]], nam
     """
     translator.task.require("gradients")
     encoded = ((translator.encode_source(source), translator.encode_target(target)) for source, target in pairs)
-    usable = [
-        (source, target) for source, target in encoded if source and target and len(source) < translator.max_pieces
-    ]
+    usable = [pair for pair in encoded if all(pair) and len(pair[0]) < translator.max_pieces]
     mean_T = norms_by_distance(translator.model, usable, translator.vocabularies)
     if not len(mean_T):
         raise UserError(f"{len(usable)} sentence pairs are too few for means.", f"Give {MIN_SENTENCES} or more.")

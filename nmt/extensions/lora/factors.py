@@ -62,7 +62,6 @@ class Lora:
 
     @torch.no_grad()
     def merge(self) -> None:
-        """Updates the weights of the model after the factors have changed."""
         for name, weight in self._weights.items():
             new, old = (group[f"{name}.B"] @ group[f"{name}.A"] for group in (self.factors, self._before))
             weight.add_(new - old, alpha=self._scale)
@@ -71,7 +70,6 @@ class Lora:
 
     @torch.no_grad()
     def load(self, factors: Mapping[str, Tensor]) -> None:
-        """Restores the factors of a checkpoint, whose weights contain their products."""
         for name, factor in self.factors.items():
             factor.copy_(factors[name])
             self._before[name].copy_(factor)

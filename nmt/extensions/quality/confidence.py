@@ -4,13 +4,7 @@ A translation is acceptable if its sentence chrF against the reference reaches a
 longest common subsequence of words with the reference (the tags OK and BAD of the WMT tasks on quality estimation,
 Specia et al. 2018, without shifts). The features are those of forced decoding and alignment, so that they cost one pass
 over the translation. The weights are fitted on validation text by ``nmt calibrate``, which writes them into the model
-directory as ``calibration.json``:
-
-    min_chrf   float              limit from which a translation is acceptable
-    weights    dict[str, float]   weight of each feature
-    bias       float              constant of the regression
-    words      dict               weights and bias of the regression for words, where there are both kinds
-    samples    int                samples that each translation is compared with; 0 for none
+directory as ``calibration.json``: the fields of :class:`Calibration`.
 """
 
 from collections.abc import Sequence
@@ -173,8 +167,11 @@ class Calibration(Regression):
     """The regression for a whole translation, and that for its words; the content of ``calibration.json``."""
 
     min_chrf: float
+    """From which a translation is acceptable."""
     words: Regression | None = None
+    """Where there are both acceptable words and others."""
     samples: int = Field(0, ge=0, le=100)
+    """That each translation is compared with."""
 
     def confidences(
         self, alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon | None, agreement: float | None = None
