@@ -31,7 +31,7 @@ from nmt.translation.languages import name_of
 
 LARGEST = Model("transformer", 256, 12_000, 0.9)
 RECURRENT = Model("recurrent", 128), Model("recurrent", 256, 2_000, 2.6), LARGEST
-TRANSFORMERS = Model("transformer", 64, worth=0.3), Model("transformer", 128, 1_200, 0.5), LARGEST
+TRANSFORMERS = Model("transformer", 64, worth=0.3), Model("transformer", 128, 1_600, 0.5), LARGEST
 """The models that are chosen from, smallest first, and those in their place where a Transformer is wanted."""
 LONG_MINUTES = 80.0
 """Minutes for which a width is chosen where none are given."""

@@ -438,7 +438,7 @@ def test_the_model_is_chosen_by_the_updates_there_is_time_for(
 @pytest.mark.parametrize(("epoch", "wide"), [(50, 50_000), (209, 2_862), (250, 2_000), (1_000, 2_000)])
 def test_a_larger_model_overtakes_the_recurrent_one_later_on_little_text(epoch: int, wide: int) -> None:
     assert RECURRENT[1].least_over(RECURRENT[0], epoch) == wide
-    assert TRANSFORMERS[1].least_over(TRANSFORMERS[0], epoch) == 1_200
+    assert TRANSFORMERS[1].least_over(TRANSFORMERS[0], epoch) == 1_600
 
 
 def test_a_short_run_is_validated_less_often() -> None:
