@@ -105,11 +105,11 @@ LIMITS = {
     "translation": 1_698,
     "plotting": 892,
     "evaluation": 153,
-    "autotrain": 994,
+    "autotrain": 993,
     "api": 168,
     "quickstart": 204,
     "cli": 1_759,
-    "extensions": 27_122,
+    "extensions": 27_119,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

@@ -266,9 +266,9 @@ def prepare(request: Request, folder: Path) -> Prepared:
 def _read(request: Request) -> Texts:
     """Reads the text that can be trained on, and names its languages."""
     texts = read_texts(request.texts, request.wanted)
-    say(f"read {len(texts.train):,} pairs of sentences")
+    say(f"read {len(texts.train):,} pair{'s' * (len(texts.train) != 1)} of sentences")
     if not any(all(0 < len(side.strip().encode()) <= MAX_BYTES for side in pair) for pair in texts.train):
-        raise UserError(f"{request.texts[0]}: no pair has 1 to {MAX_BYTES:,} bytes on both sides.", "Check the files.")
+        raise UserError(f"{request.texts[0]}: no pair has 1 to {MAX_BYTES:,} bytes on both sides.", "Check line ends.")
     has_columns = request.wanted and any(uncompressed(path).suffix.lower() in TABLES for path in request.texts)
     given = {} if has_columns else request.overrides  # the languages of a table are known already, or identified
     texts.languages = texts.languages if has_columns else request.wanted or texts.languages

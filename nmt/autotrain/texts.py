@@ -78,14 +78,13 @@ def _in(folder: Path, *names: str) -> Sequence[Path]:
     files = [path for name in names for path in sorted(folder.glob(f"{name}.*")) if ".scores" not in path.suffixes]
     if not files and "train" in names:
         raise UserError(f"{folder} has no files train.*.", "Name files, as *.de *.en, or call them train.de, train.en.")
-    by_name = {uncompressed(path): path for path in files}
-    if others := [path for path in files if by_name[uncompressed(path)] != path]:
-        raise UserError(f"{others[0]} and {by_name[uncompressed(others[0])]} are the same text.", "Keep one of them.")
     return files
 
 
 def _parts(paths: Sequence[Path], wanted: tuple[str, str] | None) -> Iterator[Part]:
-    plain = []
+    plain, by_name = [], {uncompressed(path): path for path in paths}
+    if others := [path for path in paths if by_name[uncompressed(path)] != path]:
+        raise UserError(f"{others[0]} and {by_name[uncompressed(others[0])]} are the same text.", "Keep one of them.")
     for path in paths:
         if (kind := uncompressed(path).suffix.lower()) in TABLES:
             read = provided("table of text", f"Training on {kind} files")

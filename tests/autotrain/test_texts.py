@@ -82,6 +82,8 @@ def test_files_are_paired_by_side_where_a_shell_sorts_them_by_their_endings(tmp_
     for paths in (by_pair, by_side):
         texts = read_texts(paths)
         assert (texts.train, texts.languages) == ([("a.de", "a.en"), ("b.de", "b.en"), ("c.de", "c.en")], ("de", "en"))
+    with pytest.raises(UserError, match=r"a\.de\.gz and .*a\.de are the same text"):
+        read_texts([*by_pair, tmp_path / "a.de.gz", tmp_path / "a.de"])
 
 
 def test_several_files_are_one_text_and_may_be_compressed(tmp_path: Path) -> None:
@@ -176,18 +178,21 @@ def test_it_is_said_where_two_files_part(tmp_path: Path) -> None:
         (["utf16.de", "a.en"], "UTF-16"),
         (["three.tsv"], r"has the columns a \(x\), b \(y\), c \(z\), of which two are to be source and target"),
         (["ragged.tsv"], r"row 2 has 3 columns, but the first has 2"),
+        (["quoted.tsv"], r"row 5 has 1 column, but the first has 2"),
         (["bad.jsonl"], "line 1: this is no JSON object"),
         (["empty.tsv"], "has no pairs"),
         (["one.csv"], "has one column, but two columns are needed.\nGive every row both. In .csv, put quotes"),
-        (["one.jsonl"], "first row of .* has only de, but two columns are needed.\nGive .* A line of .jsonl is like"),
+        (["one.jsonl"], "No line of .* has two texts; its first one has the fields de, n.\nEach line must be like"),
+        (["empty.jsonl"], "No line of .* has two texts"),
         (["quotes.csv"], "line 1: field larger than field limit"),
         (["x" * 300, "a.en"], "File name too long"),
     ],
 )
 def test_text_that_cannot_be_read_is_refused(tmp_path: Path, names: list[str], message: str) -> None:
     write(tmp_path, a__de="eins\n", a__en="one\n", three__tsv="x\ty\tz\n", ragged__tsv="de\ten\na\tb\tc\n",
-          bad__jsonl="[]\n", empty__tsv="", one__jsonl='{"de": "a"}\n', quotes__csv='a,"' + "b" * 140_000,
-          one__csv="eins\n", tabs__txt="eins\tone\n")  # fmt: skip
+          bad__jsonl="[]\n", empty__tsv="", one__jsonl='\n{"de": "a", "n": 5}\n', empty__jsonl="", tabs__txt="a\tb\n",
+          quoted__tsv='"a\tb\nc\td\n' * 2 + "e\n", quotes__csv='a,"' + "b" * 140_000,
+          one__csv="eins\n")  # fmt: skip
     (tmp_path / "utf16.de").write_text("eins\n", "utf-16")
     with pytest.raises(UserError, match=message):
         read_texts([tmp_path / name for name in names], ("x", "y") if names == ["none"] else None)

@@ -28,8 +28,7 @@ def plan(
         ),
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Recipe to write, with its text in FILE.text."),
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Recipe to write, with its text in FILE.text.")
     ] = None,
     settings: Settings = None,
     as_json: AsJson = False,

@@ -19,8 +19,7 @@ class ReportOptions:
         typer.Option(metavar="SOURCE REFERENCE", help="A test set.", show_default="the recipe's validation text"),
     ] = None
     metrics: Annotated[
-        str,
-        typer.Option(metavar="NAMES", help="Metrics; the first ranks sentences.", show_default="chrf++, bleu, ter"),
+        str, typer.Option(metavar="NAMES", help="Metrics; the first ranks sentences.", show_default="chrf++, bleu, ter")
     ] = ""
     sentences: Annotated[int, typer.Option(metavar="N", min=0, help="Best and worst sentences to show.")] = 5
     changed: Annotated[

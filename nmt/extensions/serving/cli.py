@@ -22,8 +22,7 @@ ModelDirs = Annotated[
 Host = Annotated[str, ACCESS.option(metavar="ADDRESS", help="Address to listen at; 0.0.0.0 is all.")]
 Port = Annotated[int, ACCESS.option(metavar="N", min=0, max=65535, help="Port; 0 chooses a free one.")]
 ApiKeys = Annotated[
-    Path | None,
-    ACCESS.option(metavar="FILE", help="File of API keys, one on each line; a request needs one of them."),
+    Path | None, ACCESS.option(metavar="FILE", help="File of API keys, one on each line; a request needs one of them.")
 ]
 TrustProxy = Annotated[
     str,

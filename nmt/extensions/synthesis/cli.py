@@ -25,10 +25,7 @@ from nmt.translation.load import load
 from nmt.translation.options import TranslationOptions
 from nmt.translation.translator import Translator
 
-Folder = Annotated[
-    Path,
-    INPUT_AND_OUTPUT.option("--output", "-o", metavar="FOLDER", help="New folder to write."),
-]
+Folder = Annotated[Path, INPUT_AND_OUTPUT.option("--output", "-o", metavar="FOLDER", help="New folder to write.")]
 
 
 @command(
@@ -43,8 +40,7 @@ def backtranslate(
     output: Folder,
     input: Input = "-",
     noise: Annotated[
-        bool,
-        CONTENT.option(help="Delete, replace and move some words of the translations (Edunov et al. 2018)."),
+        bool, CONTENT.option(help="Delete, replace and move some words of the translations (Edunov et al. 2018).")
     ] = False,
     precision: Precision = "fp32",
     resume: Resume = False,

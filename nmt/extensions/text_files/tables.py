@@ -4,8 +4,10 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from nmt.core.errors import UserError, shortened
 from nmt.core.jsonlines import parse_object
@@ -22,6 +24,7 @@ UNITS = (".tmx", ".xlf", ".xliff")
 _CODE = re.compile(r"(?!src|tgt|trg)[a-z]{2,3}([-_]\w{2,8})?")
 _SIDES = ("source", "src", "target", "tgt", "trg")
 _QUOTES = "In .csv, put quotes around text that has a separator, such as a comma, and double its own quotes."
+_JSON_LINE = 'Each line must be like {"de": "Guten Tag", "en": "Good day"}.'
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 NUM_TRIED = 10_000
 """Lines from which the separator and the quotes of a table are told."""
@@ -49,8 +52,13 @@ def read_table(
             break
     if not first and kind == ".po":  # one of many catalogues may have no translations yet
         return None, ()
+    if kind == ".jsonl" and len(first) < 2:
+        fields = parse_object(next(filter(str.strip, read_lines(path, max_bytes=MAX_RECORD_BYTES)), "{}"))
+        problem = f"No line of {path} has two texts; its first one has the fields {shortened(', '.join(fields))}."
+        raise UserError(problem, _JSON_LINE)
     if not first:
-        raise UserError(f"{path} has no pairs of sentences.", "Check it: unreviewed targets of XLIFF don't count.")
+        remedy = "Targets that are unreviewed don't count." if kind in UNITS else "Give it a text on both sides."
+        raise UserError(f"{path} has no pairs of sentences.", remedy)
     columns = _columns(path, first, wanted)
     source, target = (CODES.get(name.lower(), name.lower() if name.isupper() else name) for name in columns)
     languages = (source, target) if _CODE.fullmatch(source) and _CODE.fullmatch(target) else None
@@ -66,8 +74,7 @@ def _columns(path: Path, first: Mapping[str, str], wanted: tuple[str, str] | Non
     if len(names) < 2:
         has = "one column" if names == ["a"] else f"only {shortened(names[0])}"
         problem = f"The first row of {path} has {has}, but two columns are needed."
-        example = _QUOTES if names == ["a"] else 'A line of .jsonl is like {"de": "Guten Tag", "en": "Good day"}.'
-        raise UserError(problem, f"Give every row both. {example}")
+        raise UserError(problem, f"Give every row both. {_QUOTES if names == ['a'] else ''}")
     sides = [name for side in _SIDES for name in names if name.lower() == side]
     known = sides or _names_in(names)
     known = [name for name in known if name != "id"] if len(known) > 2 else known
@@ -109,19 +116,16 @@ def _rows(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[Map
                 values = row["translation"] if isinstance(row.get("translation"), dict) else row
                 yield {key: value for key, value in values.items() if isinstance(value, str)}
             except ValueError:
-                problem = f"{path}, line {number:,}: this is no JSON object."
-                raise UserError(problem, 'Each line must be like {"de": "Guten Tag", "en": "Good day"}.') from None
+                raise UserError(f"{path}, line {number:,}: this is no JSON object.", _JSON_LINE) from None
     else:
-        cells = _cells(path, kind, wanted)
-        first: list[str] = next(cells, [])
+        cells = ((number, row) for number, row in enumerate(_cells(path, kind, wanted), start=1) if any(row))
+        _, first = next(cells, (0, list[str]()))
         is_header = len(_names_in(first, wanted or ())) > 1
         header = [cell.strip() for cell in first] if is_header else [chr(ord("a") + at) for at in range(len(first))]
-        for number, texts in enumerate(cells if is_header else chain([first], cells), start=1 + is_header):
-            if not any(texts):
-                continue
-            if len(texts) != len(header):
+        for number, texts in cells if is_header else chain([(1, first)], cells):
+            if (count := len(texts)) != len(header):
                 raise UserError(
-                    f"{path}, row {number:,} has {len(texts)} columns, but the first has {len(header)}.",
+                    f"{path}, row {number:,} has {count} column{'s' * (count != 1)}, but the first has {len(header)}.",
                     f"Give every row the same columns. {_QUOTES}",
                 )
             yield dict(zip(header, texts, strict=True))
@@ -133,24 +137,25 @@ def _cells(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[li
     Between those of ``.csv`` stands what its first line declares, or which gives names of columns and rows that are
     equally long. Quotes of ``.tsv`` are of the text, unless a spreadsheet wrote them.
     """
-    lines = (line.replace("\r", " ") for line in read_lines(path, max_bytes=MAX_RECORD_BYTES))
+    lines = (line.replace("\r", " ") + "\n" for line in read_lines(path, max_bytes=MAX_RECORD_BYTES))
     tried = list(islice(lines, NUM_TRIED))
     if declared := DECLARED.match("".join(tried[:1])):
         del tried[0]
 
-    def fit(mark: str) -> tuple[bool, float, bool]:
-        lengths = Counter(len(row) for row in csv.reader((line[:1000] for line in tried), delimiter=mark) if row)
+    def fit(mark: str, quoting: Any = csv.QUOTE_MINIMAL) -> tuple[bool, float, bool]:
+        lengths = Counter[int]()
+        with suppress(csv.Error):  # which is raised below
+            rows = csv.reader(tried, delimiter=mark, quoting=quoting, skipinitialspace=True)
+            lengths.update(map(len, filter(None, rows)))
         length, count = max(lengths.items(), key=lambda item: item[1], default=(0, 0))
         names = _names_in(tried[0].replace('"', "").split(mark), wanted or ()) if tried else ()
         return len(names) > 1, count / lengths.total() if length > 1 else 0.0, length == 2
 
-    separator = "\t" if kind == ".tsv" else declared[1] if declared else max(",;\t", key=fit)
-    has_quotes = kind == ".csv" or _are_quoted(tried)
-    rows = csv.reader(
-        (line + "\n" for line in chain(tried, lines)),
-        delimiter=separator,
-        quoting=csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE,
-    )
+    separator = declared[1] if declared else "\t" if kind == ".tsv" else max(",;\t|", key=fit)
+    gain = fit(separator)[1] - fit(separator, csv.QUOTE_NONE)[1]
+    quoted = kind == ".csv" or gain > 0 or (gain == 0 and _are_quoted(tried))
+    style: dict[str, Any] = {"quoting": csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE}
+    rows = csv.reader(chain(tried, lines), delimiter=separator, skipinitialspace=kind == ".csv", **style)
     try:
         yield from rows
     except csv.Error as error:
@@ -159,12 +164,11 @@ def _cells(path: Path, kind: str, wanted: tuple[str, str] | None) -> Iterator[li
 
 def _are_quoted(lines: Sequence[str]) -> bool:
     """Whether a spreadsheet wrote lines of ``.tsv``: it puts quotes around a cell and doubles those that are in it."""
-    rows = [line.split("\t") for line in lines]
-    begun = [cell for row in rows for cell in row if cell[:1] == '"']
+    cells = [cell for line in lines for cell in line.rstrip("\n").split("\t")]
+    begun = [cell for cell in cells if cell[:1] == '"']
     whole = [cell for cell in begun if _QUOTED.fullmatch(cell)]
-    has_line_ends = len(begun) > len(whole) and len(set(map(len, rows))) > 1
     is_doubled = any('""' in cell[1:-1] for cell in whole) and 2 * len(whole) > len(begun)
-    return has_line_ends or is_doubled or 0 < len(whole) == sum(map(len, rows))
+    return is_doubled or 0 < len(whole) == len(cells)
 
 
 def translation_units(path: Path) -> Iterator[dict[str, str]]:

@@ -104,6 +104,7 @@ def test_columns_of_sides_are_read_by_their_names(tmp_path: Path, header: str) -
             [('"Ja," sagt er.', '"Yes," he says.'), ('"Ja."', '"Yes."')],
         ),
         ('"Ja."\tYes.\nNein.\tNo.\n', [('"Ja."', "Yes."), ("Nein.", "No.")]),
+        ('"Ja.\tYes.\n' + "Nein.\tNo.\n" * 2, [('"Ja.', "Yes."), *[("Nein.", "No.")] * 2]),
     ],
 )
 def test_quotes_of_tab_separated_text_are_of_a_spreadsheet_or_of_the_text(
@@ -119,6 +120,10 @@ def test_quotes_of_tab_separated_text_are_of_a_spreadsheet_or_of_the_text(
         ("Ein Hund, der bellt.;A dog that barks.\nJa, ja, ja.;Yes.\n", [("Ein Hund, der bellt.", "A dog that barks.")]),
         ('"Ja; ja.",Yes.\n"Nein; nein.",No.\n', [("Ja; ja.", "Yes.")]),
         ("Ja, ja.\tYes, yes.\n", [("Ja, ja.", "Yes, yes.")]),
+        ("Ja, ja.|Yes, yes.\nNein.|No.\n", [("Ja, ja.", "Yes, yes.")]),
+        ('"Ja, ja.", "Yes, yes."\n', [("Ja, ja.", "Yes, yes.")]),
+        ("\n,\nde,en\nJa.,Yes.\n", [("Ja.", "Yes.")]),
+        ('"' + "Gut, " * 300 + '";"' + "Yes, " * 300 + '"\n', [("Gut, " * 300, "Yes, " * 300)]),
     ],
 )
 def test_the_separator_of_csv_is_the_one_by_which_rows_are_equally_long(
