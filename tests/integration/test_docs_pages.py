@@ -148,6 +148,7 @@ def put_in_place(name: str, corpus: Path, models: Models, known: Collection[str]
 
 DATA_FILES = {
     "products.csv": "title,description\nHund,Der Hund schläft.\n", "de.json": '{"menu": {"open": "Hund"}}',
+    "texts.csv": "de,en\nDer Hund schläft.,The dog sleeps.\n",
     "strings.xml": '<a><string>Hund</string><img alt="Hund"/></a>',
 }  # fmt: skip
 WRITTEN_BY = {"-o", "--output", "--html", ">"}

@@ -88,7 +88,8 @@ def use_little() -> None:
     nmt.quickstart.run.splits = few_pairs
     nmt.quickstart.run.NUM_PLOTS = 1
     model = nmt.autotrain.choice.Model
-    nmt.autotrain.prepared.MODELS, nmt.autotrain.choice.TRIAL_UPDATES = (model(16, 0), model(32, 10)), 4  # type: ignore[assignment]
+    nmt.autotrain.prepared.RECURRENT = model("recurrent", 16), model("recurrent", 32, 10)  # type: ignore[assignment]
+    nmt.autotrain.choice.TRIAL_UPDATES = 4
 
 
 def free_port() -> int:
