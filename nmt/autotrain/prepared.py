@@ -139,11 +139,11 @@ class Prepared:
     def recipe(self, model: Model, num_updates: int) -> tuple[Recipe, list[str]]:
         """Returns the recipe of a model that is trained for about this number of updates, and what extensions chose."""
         assert self.texts.languages is not None
-        request, (source, target) = self.request, self.texts.languages
+        request, folder, (source, target) = self.request, str(self.folder), self.texts.languages
         values: dict[str, Any] = {
             "description": f"{source}-{target}, chosen for {len(self.texts.train):,} pairs",
-            "data": {"root": str(self.folder), "valid": "valid", "max_length": self.encoded.max_length},
-            "vocabulary": self.vocabulary.model_dump(mode="json") | {"path": str(self.folder)},
+            "data": {"root": folder, "valid": "valid", "max_length": self.encoded.max_length},
+            "vocabulary": self.vocabulary.model_dump(mode="json") | {"path": None if request.start else folder},
             "model": model_options(model, num_updates / self.encoded.epoch, self.vocabulary.joint),
             "training": training_options(model, num_updates, request.minutes),
             "decoding": {"length_penalty": "word_reward", "alpha": 0.7, "split_sentences": True},
@@ -158,7 +158,6 @@ class Prepared:
             trained = request.trained.model_dump(mode="json")
             values |= {key: trained[key] for key in ("model", "decoding", "task")}
             values["data"]["history_turns"] = trained["data"]["history_turns"]
-            values["vocabulary"] = trained["vocabulary"] | {"path": None}
             values["training"].update(finetune_from=start.absolute(), learning_rate=TUNING_RATE, optimizer="adam")
         for key, value in request.overrides.items():
             override(values, key, value)
@@ -322,8 +321,9 @@ def _hold_out(texts: Texts, request: Request) -> None:
     num_valid, num_test = (0 if own else size for own, size in zip((texts.valid, texts.test), sizes, strict=True))
     texts.train, valid, test = hold_out(texts.train, num_valid, num_test, 1, seen)
     texts.valid, texts.test = texts.valid or valid, texts.test or test
-    if valid or test:
-        say(f"held out {len(valid):,} pairs for validation and {len(test):,} for the test, none like one for training")
+    for name, pairs, held in ("validation", texts.valid, valid), ("test", texts.test, test):
+        if pairs:
+            say(f"{name}: {len(pairs):,} pairs{' held out, none like one for training' * bool(held)}")
     texts.synthetic = _unlike(texts.valid + texts.test + request.former.test, texts.synthetic)
     if texts.synthetic:
         say(f"{len(texts.synthetic):,} synthetic pairs are trained on, too")

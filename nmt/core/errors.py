@@ -82,8 +82,8 @@ def shortened(text: str, limit: int = 100) -> str:
     return f"{text[: limit - limit // 3 - 1]}…{text[-(limit // 3) :]}"
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A remedy for a misspelt word: the most similar known one, or all of them where none is similar."""
+def nearest(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """A remedy for a misspelt word: the most similar known one; if none is similar, ``otherwise``, or all of them."""
     known, word = list(known), str(word)[:100]
     close = difflib.get_close_matches(word, known, n=1) or difflib.get_close_matches(word.lower(), known, n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"Choose among {', '.join(known)}."
+    return f"Did you mean {close[0]!r}?" if close else otherwise or f"Choose among {', '.join(known)}."

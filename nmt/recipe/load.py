@@ -168,5 +168,5 @@ def find_recipe(name: str | Path) -> Path:
         raise UserError(f"{path} is a folder, not a recipe.", "Name a YAML file, or a recipe listed by `nmt recipes`.")
     raise UserError(
         f"There is no recipe {shortened(str(name))!r}: neither a file nor a shipped one.",
-        nearest(key, list(shipped)),
+        nearest(key, shipped, "Name a YAML file, a recipe that `nmt recipes` lists, or two files of text."),
     )

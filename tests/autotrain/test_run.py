@@ -54,10 +54,15 @@ def beginning(text: tuple[Path, Path], num_pairs: int, folder: Path, name: str =
     return files
 
 
-def test_the_preparation_of_a_text_is_shown(text: tuple[Path, Path], tmp_path: Path) -> None:
+def test_the_preparation_of_a_text_is_shown(
+    text: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    beginning(text, 200, tmp_path, "train")
+    beginning(text, 20, tmp_path, "valid")
     with patch("nmt.core.console.Progress") as progress:
-        prepare(Request(text, 1.0), tmp_path / "text")
+        prepare(Request([tmp_path], 1.0), tmp_path / "text")
     assert "preparing the text" in str(progress.mock_calls)
+    assert "\nvalidation: 20 pairs\ntest: 10 pairs held out, none like one for training\n" in capsys.readouterr().err
 
 
 def test_a_run_ends_as_it_should_although_somebody_tried_to_resume_it(text: tuple[Path, Path], tmp_path: Path) -> None:
@@ -82,7 +87,7 @@ def test_two_files_and_minutes_give_a_tested_model_whose_recipe_repeats_it(
 ) -> None:
     run = nmt.train(*text, output=tmp_path / "run", minutes=0.04, overrides=TINY)
     output = capsys.readouterr()
-    shown = ["read 300 pairs", "English to German", "held out", " a minute)", "reference:"]
+    shown = ["read 300 pairs", "English to German", "test: 15 pairs held out", " a minute)", "reference:"]
     assert [part for part in shown if part not in output.err] == []
     assert "± half of the 95 % interval" in output.out
     assert "BLEU" in output.out
