@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fixture_types import RunNmt, TrainTiny
@@ -14,6 +15,7 @@ from nmt.data.batch import Ids
 from nmt.extensions.interchange import runtime
 from nmt.extensions.interchange.onnx import OnnxModel, export_onnx
 from nmt.translation.load import load
+from nmt.translation.request import OutputConstraints
 from nmt.translation.results import ScoredPair
 from nmt.translation.translator import Translator
 
@@ -69,6 +71,7 @@ def test_log_probabilities_and_translations_are_those_of_pytorch(
     assert (folder / "shared.bin").exists() == (MODELS[kind][0] != SEPARATE), "separate vocabularies share nothing"
     exported = OnnxModel(folder)
     lines = (tiny_corpus / "train.de").read_text("utf-8").splitlines()
+    whole: dict[str, Any] = {"restore_case": False, "constraints": OutputConstraints(unknown_lexicon={"xyz": "xyz"})}
     lines += ["", "😀 Hund xyz", "Mond " * 12, *(tiny_corpus / "val.de").read_text("utf-8").splitlines()]
     for options in (
         {"beam_size": 1},
@@ -76,7 +79,7 @@ def test_log_probabilities_and_translations_are_those_of_pytorch(
         {"beam_size": 3, "length_penalty": "word_reward", "alpha": 0.7, "early_stopping": "first", "batch_size": 7},
         {"beam_size": 4, "max_length": 3},
     ):
-        expected = [translation.text for translation in translator.translate(lines, restore_case=False, **options)]
+        expected = [translation.text for translation in translator.translate(lines, **whole, **options)]
         assert exported.model.translate(lines, **options) == expected, options
     pairs = list(translator.score((line, "The dog sees the moon.") for line in lines if line))
     for pair, found in zip(pairs, exported.score(ids_of(pairs, translator)), strict=True):
