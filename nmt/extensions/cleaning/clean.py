@@ -3,7 +3,6 @@
 import hashlib
 import html
 import json
-import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import yaml
+from ftfy import fix_encoding
 from pydantic import Field
 
 from nmt.core.console import say, warn
@@ -43,29 +43,6 @@ NUM_BINS = 40
 ALWAYS = "invalid-utf8"
 """Such lines can't be written."""
 
-_BYTE_OF = {ord(bytes([byte]).decode("cp1252", "ignore") or chr(byte)): byte for byte in range(0x80, 0xA0)}
-_NOT_ASCII = re.compile(f"[\x80-\xff{''.join(map(chr, _BYTE_OF))}]{{2,}}")
-
-
-def repair_mojibake(line: str) -> str:
-    """Revert that UTF-8 was decoded as Windows-1252, up to three times; the line as it was where that isn't certain."""
-    for _ in range(3):
-        if not MOJIBAKE.search(line):
-            break
-        before, line = line, _decode(line)
-        if line == before:  # parts of the line are sound
-            line = _NOT_ASCII.sub(lambda run: _decode(run[0]) if MOJIBAKE.search(run[0]) else run[0], line)
-        if line == before:
-            break
-    return line
-
-
-def _decode(text: str) -> str:
-    try:
-        return text.translate(_BYTE_OF).encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return text
-
 
 def unescape(line: str) -> str:
     """The characters in place of their HTML entities; line breaks and no-break spaces become spaces."""
@@ -73,7 +50,7 @@ def unescape(line: str) -> str:
 
 
 REPAIRS: dict[Repair, Callable[[str], str]] = {
-    "mojibake": repair_mojibake,
+    "mojibake": lambda line: fix_encoding(line) if MOJIBAKE.search(line) else line,
     "entities": unescape,
     "control": lambda line: INVISIBLE.sub("", CONTROL.sub(" ", line)),
     "normal-form": lambda line: unicodedata.normalize("NFC", line),
@@ -146,13 +123,14 @@ class CleanReport:
 
 
 def clean(
-    files: tuple[Path, Path],
+    files: Sequence[Path],
     output: Path,
     settings: CleanSettings,
     tests: Sequence[tuple[Path, Path]] = (),
     max_length: int = 150,
     on_progress: Progress = lambda num_lines: None,
     earlier: PairHashes = NO_HASHES,
+    pairs: PairSource | None = None,
 ) -> CleanReport:
     """Write the pairs of two files that no filter flags, those that are removed, and a report, into a new folder.
 
@@ -165,6 +143,7 @@ def clean(
         max_length: words of the longest side.
         on_progress: called with the number of lines read since the last call, in each pass.
         earlier: of pairs that come before these; such pairs are removed as repeated ones are.
+        pairs: the text of the files, under the names to write it by, where they are not one file for each side.
 
     Raises:
         UserError: the folder exists; the files can't be read, are empty or differ in length; nothing is kept.
@@ -176,13 +155,13 @@ def clean(
     of_earlier = hashlib.blake2b(b"".join(hashes.tobytes() for hashes in earlier)).hexdigest()
     begun = {"version": __version__, **settings.model_dump(mode="json"), "max_length": max_length, "before": of_earlier}
     with _partial(output, [*files, *chain(*tests)], begun) as partial:
-        given = file_pairs(*files)
+        given = pairs or file_pairs(*files)
         filters = make_filters(settings.filters)
         statistics = CorpusStatistics(
             repaired(given, settings), _joined(tests, settings), None, max_length, on_progress
         )
         statistics.earlier = earlier
-        _check_lengths(statistics, files)
+        _check_lengths(statistics)
         flagged = flag(statistics, filters, on_progress, partial)
         job = _Writing(given, settings, filters, statistics.num_pairs, flagged)
         with replacing(partial / RESULT) as folder:
@@ -333,30 +312,27 @@ def _json(values: Mapping[str, Any]) -> str:
 
 def repaired(pairs: PairSource, settings: CleanSettings) -> PairSource:
     """The pairs with the repairs of the settings."""
-
-    def repair(line: str | None) -> str | None:
-        return line if line is None else settings.repaired(line)
-
-    return PairSource(pairs.names, lambda: ((repair(source), repair(target)) for source, target in pairs.read()))
+    repair = settings.repaired  # of lines that are there
+    return PairSource(pairs.names, lambda: ((s and repair(s), t and repair(t)) for s, t in pairs.read()))
 
 
 def _joined(tests: Sequence[tuple[Path, Path]], settings: CleanSettings) -> CorpusStatistics | None:
     if not tests:
         return None
     sources = [repaired(file_pairs(*each), settings) for each in tests]
-    for files, source in zip(tests, sources, strict=True):
-        _check_lengths(CorpusStatistics(source), files)
+    for source in sources:
+        _check_lengths(CorpusStatistics(source))
     return CorpusStatistics(
         PairSource(("test source", "test target"), lambda: chain(*(each.read() for each in sources)))
     )
 
 
-def _check_lengths(statistics: CorpusStatistics, files: tuple[Path, Path]) -> None:
-    counts = [side.num_lines for side in statistics.sides]
-    if counts[0] != counts[1]:
+def _check_lengths(statistics: CorpusStatistics) -> None:
+    source, target = statistics.sides
+    if source.num_lines != target.num_lines:
         raise UserError(
-            f"{files[0]} has {counts[0]:,} lines, but {files[1]} has {counts[1]:,}.",
+            f"{source.name} has {source.num_lines:,} lines, but {target.name} has {target.num_lines:,}.",
             "Line n of one file must translate line n of the other; `nmt check-data` finds where they diverge.",
         )
-    if not counts[0]:
-        raise UserError(f"{files[0]} is empty: there are no pairs to clean.", "Check the files.")
+    if not source.num_lines:
+        raise UserError(f"{source.name} is empty: there are no pairs to clean.", "Check the files.")

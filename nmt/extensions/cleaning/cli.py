@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmt.cli.common import AsJson, NewFolder, Settings, command, show_json
+from nmt.core.compression import uncompressed
 from nmt.core.console import Screen, print_table, progress_bar, say
 from nmt.core.errors import UserError
 from nmt.extensions.shards.cli import FolderOptions, Workers
 
 if TYPE_CHECKING:
+    from nmt.autotrain.texts import Texts
     from nmt.extensions.cleaning.check import DataReport
 
 STYLES = {"serious": "bold red", "warning": "yellow", "note": "cyan"}
@@ -46,21 +48,20 @@ def check_data(
     training text, lines in the wrong language, UNK and too many pieces. The test text of a recipe is its validation
     text. The exit code is 1 if a problem is serious.
     """
-    from nmt.autotrain.prepared import Request
-    from nmt.autotrain.texts import read_texts
+    from nmt.autotrain.texts import TABLES
     from nmt.data.sources import check_repeatable
     from nmt.extensions.cleaning.check import check_pairs, read_vocabularies, recipe_pairs
     from nmt.extensions.cleaning.statistics import PairSource, file_pairs
     from nmt.recipe.load import load_recipe, parse_settings, shipped_recipes
 
-    changes = parse_settings(settings or [])
     text = Path(source)
-    if target is None and text.exists() and text.suffix not in (".yaml", ".yml") and source not in shipped_recipes():
-        texts = read_texts([text], Request([text], overrides=changes).wanted)
+    is_text = text.exists() and text.suffix not in (".yaml", ".yml") and source not in shipped_recipes()
+    if target is None and (is_text or uncompressed(text).suffix.lower() in TABLES):
+        texts = _read(text, settings)
         pairs, seen = PairSource(texts.names, lambda: texts.train), texts.valid + texts.test
         held_out = PairSource(texts.names, lambda: seen) if seen else None
     elif target is None:
-        recipe = load_recipe(source, changes)
+        recipe = load_recipe(source, parse_settings(settings or []))
         pairs, held_out = recipe_pairs(recipe)
         vocabulary, max_length = vocabulary or recipe.vocabulary.path, max_length or recipe.data.max_length
     elif settings:
@@ -80,6 +81,15 @@ def check_data(
         raise typer.Exit(1)
 
 
+def _read(path: Path, settings: list[str] | None) -> "Texts":
+    """Reads text of both languages as ``nmt train`` does; ``settings`` name its columns."""
+    from nmt.autotrain.prepared import Request
+    from nmt.autotrain.texts import read_texts
+    from nmt.recipe.load import parse_settings
+
+    return read_texts([path], Request([path], overrides=parse_settings(settings or [])).wanted)
+
+
 def _show_report(report: "DataReport") -> None:
     rows = [
         [s.name, f"{s.num_words:,}", f"{s.mean_words:.1f}", f"{s.median_words}", f"{s.max_words:,}"]
@@ -89,24 +99,22 @@ def _show_report(report: "DataReport") -> None:
     console = Screen()
     console.print(f"{report.median_ratio:.2f} target characters per source character (median)")
     for finding in report.findings:
-        console.print()
-        console.print(f"{finding.severity}: {finding.message}", style=STYLES[finding.severity])
+        console.print(f"\n{finding.severity}: {finding.message}", style=STYLES[finding.severity])
         for example in finding.examples:
             console.print(f"    line {example.line:,}: {example.text}", soft_wrap=True, style="dim")
         console.print(f"  → {finding.remedy}")
     counts = {s: sum(f.severity == s for f in report.findings) for s in STYLES}
-    console.print()
     verdict = "No serious problem was found" if report.is_sound else "Solve the serious problems before training"
-    console.print(f"{verdict}: {counts['serious']} serious, {counts['warning']} warnings, {counts['note']} notes.")
+    console.print(f"\n{verdict}: {counts['serious']} serious, {counts['warning']} warnings, {counts['note']} notes.")
 
 
 @dataclass(frozen=True)
 class CleanOptions:
     """Options of ``nmt clean``."""
 
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Source text.")]
-    target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation, line by line.")]
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Source text, or a file of both.")]
     output: NewFolder
+    target: Annotated[Path | None, typer.Argument(metavar="TARGET", help="Its translation, line by line.")] = None
     filters: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="YAML file of filters with their limits.", show_default="see the manual"),
@@ -117,11 +125,13 @@ class CleanOptions:
     ] = None
     max_length: Annotated[int, typer.Option(metavar="N", min=1, help="Words of the longest side that remains.")] = 150
     workers: Workers = None
+    settings: Settings = None
     as_json: AsJson = False
 
 
 @command(
     "nmt clean train.de train.en -o clean --test test.de,test.en",
+    "nmt clean texts.tmx -o clean",
     "nmt clean train.de.zst train.en.zst -o clean --filters filters.yaml",
     "nmt clean shards.de shards.en -o clean --workers 4",
 )
@@ -133,6 +143,9 @@ def clean(options: CleanOptions, folders: FolderOptions) -> None:
     repaired.jsonl, the report.html with examples, and filters.yaml with the settings, which --filters reads. Nothing is
     overwritten. The same command continues a run that was stopped.
 
+    SOURCE alone is a table, .tmx, .xlf or .po, as `nmt train` reads them, whose columns --set data.source= and
+    data.target= name. FOLDER then gets two files, such as texts.de and texts.en.
+
     SOURCE and TARGET may be folders of files with the same names apart from the language. FOLDER then gets a folder for
     each pair of files, in which pairs of the files before are removed, too.
     """
@@ -141,21 +154,31 @@ def clean(options: CleanOptions, folders: FolderOptions) -> None:
     from nmt.extensions.cleaning.clean import clean as run
 
     tests = []
-    for files in options.test or ():
-        if files.count(",") != 1:
-            raise UserError(f"--test {files} doesn't name two files.", "Write --test SOURCE,TARGET.")
-        tests.append((Path(files.partition(",")[0]), Path(files.partition(",")[2])))
-    settings = CleanSettings.read(options.filters)
-    if folders.is_for(options.source, workers=options.workers):
+    for both in options.test or ():
+        if both.count(",") != 1:
+            raise UserError(f"--test {both} doesn't name two files.", "Write --test SOURCE,TARGET.")
+        tests.append((Path(both.partition(",")[0]), Path(both.partition(",")[2])))
+    if options.settings and options.target is not None:
+        raise UserError("--set names the columns of a table, but two files are given.", "Remove it.")
+    settings, files, pairs, num_lines = CleanSettings.read(options.filters), [options.source], None, None
+    if options.target is None:
+        from nmt.extensions.cleaning.languages import check_languages
+        from nmt.extensions.cleaning.statistics import PairSource
+
+        texts = _read(options.source, options.settings)
+        source, target = (f"{uncompressed(options.source).stem}.{language}" for language in check_languages(texts))
+        pairs = PairSource((source, target), lambda: texts.train)
+    elif folders.is_for(options.source, workers=options.workers):
         from nmt.extensions.cleaning.shards import clean_shards
 
         found, workers_of = folders.open((options.source, options.target), options.output, options.workers, "cpu", 1)
         total = clean_shards(found, options.output, settings, tests, options.max_length, workers_of)
         (show_json if options.as_json else _show_cleaned)(total)
         return
-    num_lines = count_lines(options.source)
+    else:
+        files, num_lines = [options.source, options.target], count_lines(options.source)
     with progress_bar("cleaning", None if num_lines is None else 3 * num_lines) as bar:
-        report = run((options.source, options.target), options.output, settings, tests, options.max_length, bar.advance)
+        report = run(files, options.output, settings, tests, options.max_length, bar.advance, pairs=pairs)
     if options.as_json:
         show_json(asdict(report))
         return

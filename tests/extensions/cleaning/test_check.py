@@ -271,6 +271,7 @@ def test_a_table_and_a_folder_are_checked(run_nmt: RunNmt, write: Write, pairs: 
     ("arguments", "message"),
     [
         (("train.de", "missing.en"), "File not found"),
+        (("missing.csv",), "File not found"),
         (("empty", "empty"), "is empty"),
         (("train.de", "-"), "- is not a regular file"),
         (("train.de", "train.en", "--vocabulary", "nowhere"), "There is no vocabulary"),

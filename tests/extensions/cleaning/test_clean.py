@@ -21,7 +21,7 @@ from nmt.core.text import read_lines
 from nmt.extensions.cleaning import clean
 from nmt.extensions.cleaning.base import Features, FlaggedPairs, PairFilter
 from nmt.extensions.cleaning.check import flag, make_filters
-from nmt.extensions.cleaning.clean import REPAIRS, CleanSettings, repair_mojibake
+from nmt.extensions.cleaning.clean import REPAIRS, CleanSettings
 from nmt.extensions.cleaning.statistics import CorpusStatistics, Lines, PairSource, median_and_deviation
 from nmt.extensions.cleaning.text import Numbers
 from tests.extensions.cleaning.conftest import Pairs, Write
@@ -115,6 +115,17 @@ def test_pairs_of_every_test_set_go(run_nmt: RunNmt, write: Write, sound: Pairs,
     assert [sound[line - 1] for line in lines] == sorted([long[3], long[5]], key=sound.index)
 
 
+def test_a_table_is_cleaned_as_two_files_are(run_nmt: RunNmt, write: Write, pairs: Pairs, tmp_path: Path) -> None:
+    pairs[7:7] = [pairs[3], (pairs[4][0], " ")]
+    rows = "".join(f"{n},{json.dumps(s)},{json.dumps(t, ensure_ascii=False)}\n" for n, (s, t) in enumerate(pairs))
+    (table := tmp_path / "train.csv").write_text(f"id,English,Deutsch\n{rows}", "utf-8")
+    columns = ("--set", "data.source=English", "--set", "data.target=Deutsch")
+    run_nmt("clean", *write(pairs), "-o", tmp_path / "of_files", check=True)
+    run_nmt("clean", table, *columns, "-o", tmp_path / "of_table", check=True)
+    for name in ("train.en", "train.de", "removed.jsonl"):
+        assert (tmp_path / "of_files" / name).read_text("utf-8") == (tmp_path / "of_table" / name).read_text("utf-8")
+
+
 def test_a_filter_that_removes_most_pairs_is_told_with_its_remedy(
     run_nmt: RunNmt, write: Write, pairs: Pairs, tmp_path: Path
 ) -> None:
@@ -152,6 +163,8 @@ FILTER_FILES = {
     ("arguments", "expected"),
     [
         (("train.en", "missing.en"), "File not found"),
+        (("train.en",), "comes without its translation"),
+        (("train.en", "train.de", "--set", "data.source=en"), "two files are given"),
         (("short.en", "train.de"), "has 2 lines, but"),
         (("empty.en", "empty.en"), "is empty"),
         (("train.en", "train.de", "--test", "a.en"), "SOURCE,TARGET"),
@@ -366,13 +379,14 @@ def test_the_deviation_is_that_of_a_normal_distribution() -> None:
 
 @pytest.mark.parametrize("line", ["Grüße aus Köln", "l’été – déjà", "Привет, мир", "naïve „café“ 20 °C"])
 def test_mojibake_is_reverted_and_sound_text_stays(line: str) -> None:
-    assert repair_mojibake(line) == line
+    repaired = REPAIRS["mojibake"]
+    assert repaired(line) == line
     once = line.encode().decode("cp1252", "ignore")
     if once.encode("cp1252") == line.encode():
-        assert repair_mojibake(once) == line
-        assert repair_mojibake(once.encode().decode("latin-1")) == line
-    assert repair_mojibake(line.encode().decode("latin-1")) == line
-    assert repair_mojibake("Straße in MÃ¼nchen") == "Straße in München"
+        assert repaired(once) == line
+        assert repaired(once.encode().decode("latin-1")) == line
+    assert repaired(line.encode().decode("latin-1")) == line
+    assert repaired("Straße in MÃ¼nchen") == "Straße in München"
 
 
 def test_repairs_never_break_lines_and_settle(sound: Pairs) -> None:
