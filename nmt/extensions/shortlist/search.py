@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from math import inf
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -20,7 +19,7 @@ from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import BatchSearch
-from nmt.models.contracts import Model, State, StepOutput
+from nmt.models.contracts import State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
 
 Candidates = Callable[[Sequence[Ids]], Iterable[int]]
@@ -46,48 +45,25 @@ class ShortlistSearch:
         processors: Sequence[LogitsProcessor],
         wanted: Sequence[LexicalConstraints],
     ) -> list[list[Hypothesis]]:
-        shortlist = Shortlist.of(self.candidates(sources), wanted, batch.source_BS.device)
-        batch = replace(batch, model=shortlist.restrict(batch.model), fast_search=None)
-        ids_C, size = shortlist.ids_C, len(batch.target)
-        wide = [_WideProcessor(own, ids_C, size) if own.reads_ids else own for own in processors]
-        results = search(batch, wide, list(map(shortlist.local, wanted)))
-        return [list(map(shortlist.restore, hypotheses)) for hypotheses in results]
-
-
-@dataclass(frozen=True)
-class Shortlist:
-    """The target ids of a batch."""
-
-    ids_C: Tensor  # ascending
-
-    @classmethod
-    def of(cls, candidates: Iterable[int], wanted: Sequence[LexicalConstraints], device: torch.device) -> Self:
-        """Candidates, and what translations must contain."""
-        forced = (ids for own in wanted for ids in (own.prefix, *own.phrases))
-        return cls(torch.tensor(sorted({*candidates, *chain(*forced)}), device=device))
-
-    def restrict(self, model: Model) -> "ShortlistedModel":
-        """The model with the output layer of the shortlist. Raises UserError if it is an ensemble."""
-        if not isinstance(model, Seq2Seq):
+        if not isinstance(batch.model, Seq2Seq):
             raise UserError("An ensemble can't search a shortlist.", "Leave out --shortlist, or the other models.")
-        return ShortlistedModel(model, self.ids_C)
+        forced = (ids for own in wanted for ids in (own.prefix, *own.phrases))
+        ids_C = torch.tensor(sorted({*self.candidates(sources), *chain(*forced)}), device=batch.source_BS.device)
+        batch = replace(batch, model=ShortlistedModel(batch.model, ids_C), fast_search=None)
+        wide = [_WideProcessor(own, ids_C, len(batch.target)) if own.reads_ids else own for own in processors]
+        results = search(batch, wide, [_by_places(own, ids_C) for own in wanted])
+        return [[replace(each, ids=ids_C[list(each.ids)].tolist()) for each in found] for found in results]
 
-    def local(self, wanted: LexicalConstraints) -> LexicalConstraints:
-        """Constraints by places in the shortlist."""
-        return replace(
-            wanted,
-            prefix=self._places(wanted.prefix),
-            phrases=[self._places(phrase) for phrase in wanted.phrases],
-            full_stops=frozenset(self._places(list(wanted.full_stops.intersection(self.ids_C.tolist())))),
-        )
 
-    def _places(self, ids: Sequence[int]) -> list[int]:
-        places: list[int] = torch.searchsorted(self.ids_C, torch.tensor(ids).to(self.ids_C)).tolist()
-        return places
+def _by_places(wanted: LexicalConstraints, ids_C: Tensor) -> LexicalConstraints:
+    """Returns constraints by the places of their tokens in a shortlist, whose ids ascend."""
 
-    def restore(self, hypothesis: Hypothesis) -> Hypothesis:
-        """A hypothesis by ids."""
-        return replace(hypothesis, ids=self.ids_C[torch.tensor(hypothesis.ids).to(self.ids_C)].tolist())
+    def places(ids: Iterable[int]) -> list[int]:
+        found: list[int] = torch.searchsorted(ids_C, torch.tensor([*ids]).to(ids_C)).tolist()
+        return found
+
+    full_stops = frozenset(places(wanted.full_stops.intersection(ids_C.tolist())))
+    return replace(wanted, prefix=places(wanted.prefix), phrases=[*map(places, wanted.phrases)], full_stops=full_stops)
 
 
 class ShortlistedModel:
