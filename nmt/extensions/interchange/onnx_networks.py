@@ -260,16 +260,9 @@ def _read_ssru(
     layer: SsruLayer, x_BKD: Tensor, state: Sequence[Tensor], keys_values: KeysValues, bias: Tensor
 ) -> tuple[Tensor, Tensor | None, Sequence[Tensor]]:
     """See :func:`_read_transformer`."""
-    y_BKD, [cell_BKD] = layer.around_unit.before(x_BKD), state
-    forget_BKD = layer.unit.forget(y_BKD).sigmoid()
-    cell_BKD = forget_BKD * cell_BKD + (1 - forget_BKD) * layer.unit.value(y_BKD)
-    x_BKD = layer.around_unit.after(x_BKD, cell_BKD.relu())
-    attended_BKD, weights_BHKS = layer.attention(layer.around_attention.before(x_BKD), keys_values, bias, True)
-    x_BKD = layer.around_attention.after(x_BKD, attended_BKD)
-    if layer.feed_forward is not None and layer.around_feed_forward is not None:
-        y_BKD = layer.feed_forward(layer.around_feed_forward.before(x_BKD))
-        x_BKD = layer.around_feed_forward.after(x_BKD, y_BKD)
-    return x_BKD, weights_BHKS, [cell_BKD]
+    x_N1D, [cell_BKD], shape = x_BKD.flatten(0, 1)[:, None], state, x_BKD.shape[:2]
+    x_N1D, cell_ND, weights_BHKS = layer(x_N1D, cell_BKD.flatten(0, 1), keys_values, bias, True)
+    return torch.unflatten(x_N1D[:, 0], 0, shape), weights_BHKS, [torch.unflatten(cell_ND, 0, shape)]
 
 
 def networks(translator: Translator) -> tuple[nn.Module, Step]:

@@ -63,7 +63,7 @@ class SsruLayer(nn.Module):
         y_NTD, cell_ND = self.unit(self.around_unit.before(x_NTD), cell_ND)
         x_NTD = self.around_unit.after(x_NTD, y_NTD)
 
-        query_BQD = self.around_attention.before(x_NTD).reshape(len(bias), -1, x_NTD.shape[2])
+        query_BQD = self.around_attention.before(x_NTD).reshape(bias.shape[0], -1, x_NTD.shape[2])
         attended_BQD, weights_BHQS = self.attention(query_BQD, keys_values, bias, need_weights)
         x_NTD = self.around_attention.after(x_NTD, attended_BQD.view(x_NTD.shape))
 
