@@ -299,7 +299,7 @@ console.log(JSON.stringify(tables.map((table) => {
 @pytest.mark.skipif(NODE is None, reason="needs Node.js")
 def test_the_tokenizers_of_imported_models_are_the_same_in_the_page_and_the_runtime(tmp_path: Path) -> None:
     vocabularies = [
-        read_tokenizer(folder, read_config(folder)[1], None, target).vocabularies.source
+        read_tokenizer(folder, read_config(folder)[1], None, target)[0].source
         for folder, target in (
             (write_folder(tmp_path / "marian", codes=(">>eng<<", ">>fra<<")), "eng"),
             (write_folder(tmp_path / "nllb", "m2m_100", tokenizer="nllb"), None),

@@ -4,7 +4,7 @@ import base64
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -30,16 +30,8 @@ M2M100_LANGUAGES = {
     "wmt21": "en ha is ja cs ru zh de",
 }
 """Languages of M2M100 in the order of their ids, by ``language_codes`` of ``tokenizer_config.json``."""
-
-
-class Tokenizer(NamedTuple):
-    """The tokenizer of a pretrained model."""
-
-    vocabularies: Vocabularies
-    languages: tuple[str, str]
-    """Source and target."""
-    first_token: int | None
-    """Id that the decoder reads before SOS; None if SOS is the first."""
+Tokenizer = tuple[Vocabularies, tuple[str, str], int | None]
+"""Vocabularies, the languages of source and target, and the id that the decoder reads before SOS, if there is one."""
 
 
 def read_tokenizer(directory: Path, config: Config, source: str | None, target: str | None) -> Tokenizer:
@@ -91,7 +83,7 @@ def _marian(directory: Path, config: Config, settings: Mapping[str, Any], source
         )
         for side, pieces in zip(("source", "target"), tables, strict=True)
     ]
-    return Tokenizer(Vocabularies(*sides), (source, target), None)
+    return Vocabularies(*sides), (source, target), None
 
 
 def _fairseq(directory: Path, config: Config, settings: Mapping[str, Any], source: str, target: str) -> Tokenizer:
@@ -130,7 +122,7 @@ def _fairseq(directory: Path, config: Config, settings: Mapping[str, Any], sourc
         for before in ([prefix], [])
     ]
     start = config.eos_token_id if config.decoder_start_token_id is None else config.decoder_start_token_id
-    return Tokenizer(Vocabularies(*sides), (source, target), start)
+    return Vocabularies(*sides), (source, target), start
 
 
 def _vocabulary(path: Path, pieces: list[str], config: Config, **ids: Any) -> PretrainedVocabulary:
