@@ -7,7 +7,6 @@ format: a chart has the same paragraphs in a letter and in a workbook. Macros ar
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from html import unescape
 
@@ -42,29 +41,19 @@ TEXT, TABLE, OFFICE, FORM, PRESENTATION, SVG = (
     f"{{urn:oasis:names:tc:opendocument:xmlns:{name}:1.0}}"
     for name in ("text", "table", "office", "form", "presentation", "svg-compatible")
 )
-
-
-@dataclass(frozen=True)
-class _Format:
-    """A format."""
-
-    what: str
-    parts: re.Pattern[str]
-    """Names of the parts with text, beside :data:`_PROPERTIES`."""
-    has_cells: bool = False
-    """Whether its texts are cells, some of which are names for programs."""
-
-
 _ODF = re.compile(r"(?:Object [^/]+/)?(?:content|styles)\.xml")
 PACKAGES = {
-    ".docx": _Format("a Word document", re.compile(r"word/(?!theme/|media/).*\.xml")),
-    ".pptx": _Format("a presentation", re.compile(r"ppt/(?!theme/|media/).*\.xml")),
-    ".xlsx": _Format("a workbook", re.compile(r"xl/(?!theme/|media/|styles|pivot).*\.xml"), has_cells=True),
-    ".odt": _Format("an OpenDocument text", _ODF),
-    ".odp": _Format("an OpenDocument presentation", _ODF),
-    ".ods": _Format("an OpenDocument spreadsheet", _ODF, has_cells=True),
-    ".epub": _Format("an EPUB book", re.compile(r".*\.(?:xhtml|html?|opf|ncx)")),
+    ".docx": ("a Word document", re.compile(r"word/(?!theme/|media/).*\.xml")),
+    ".pptx": ("a presentation", re.compile(r"ppt/(?!theme/|media/).*\.xml")),
+    ".xlsx": ("a workbook", re.compile(r"xl/(?!theme/|media/|styles|pivot).*\.xml")),
+    ".odt": ("an OpenDocument text", _ODF),
+    ".odp": ("an OpenDocument presentation", _ODF),
+    ".ods": ("an OpenDocument spreadsheet", _ODF),
+    ".epub": ("an EPUB book", re.compile(r".*\.(?:xhtml|html?|opf|ncx)")),
 }
+"""The kind of each format, and the names of its parts with text, beside :data:`_PROPERTIES`."""
+_WITH_CELLS = (".xlsx", ".ods")
+"""Formats whose texts are cells, some of which are names for programs."""
 _PROPERTIES = re.compile(r"docProps/core\.xml|meta\.xml")
 _PROGRAM, _APPLICATION = "docProps/app.xml", re.compile(rb"(<Application>)[^<]*")
 _EMBEDDED = re.compile(r".*/embeddings/[^/]+(\.docx|\.pptx|\.xlsx)")
@@ -247,14 +236,15 @@ class _Archive(Archive):
     """The parts of a file, with the texts in them and the documents embedded in it."""
 
     def __init__(self, data: bytes, ending: str, target: str, leave: Leave, limit: int | None = None) -> None:
-        self.kind = PACKAGES[ending]
-        super().__init__(data, self.kind.what, limit)
+        what, text_parts = PACKAGES[ending]
+        super().__init__(data, what, limit)
+        self.has_cells, is_book = ending in _WITH_CELLS, ending == ".epub"
         self.literals, num_texts = set[str](), 0
         self.units: list[tuple[str, Unit]] = []
         """Each with the name of its part."""
         self.embedded: dict[str, _Archive] = {}
-        if not any(map(self.kind.parts.fullmatch, self.parts)):
-            raise damaged(self.kind.what, "it has no text part")
+        if not any(map(text_parts.fullmatch, self.parts)):
+            raise damaged(what, "it has no text part")
         for name, content in self.parts.items():
             if b"purl.oclc.org/ooxml" in content and name.endswith(".xml"):
                 raise UserError("The file is Strict Open XML.", f"Save it as an ordinary {ending} file.")
@@ -268,11 +258,10 @@ class _Archive(Archive):
                 self.num_bytes += inner.num_bytes
                 self.units += [(f"{name}/{part}", unit) for part, unit in inner.units]
                 self.literals |= inner.literals
-            elif self.kind.parts.fullmatch(name) or _PROPERTIES.fullmatch(name):
-                is_book = self.kind is PACKAGES[".epub"]
-                content = _RETURN.sub(b"&#13;", content) if self.kind.has_cells else content  # of lines from Windows
+            elif text_parts.fullmatch(name) or _PROPERTIES.fullmatch(name):
+                content = _RETURN.sub(b"&#13;", content) if self.has_cells else content  # of lines from Windows
                 root = parse_xml(_ENTITY.sub(_numeric, content) if is_book else content, may_have_type=is_book)
-                if self.kind.has_cells:  # Writer doesn't compute the formulas of its tables again
+                if self.has_cells:  # Writer doesn't compute the formulas of its tables again
                     _compute_again(root)
                 num_before = len(self.units)
                 for unit in _units_in(root):
@@ -310,14 +299,14 @@ class Package(DocumentFormat):
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
         archive = _Archive(data, self.ending, target, self.leave)
-        if archive.kind.has_cells and _PROGRAM in archive.parts:  # LibreOffice trusts results of Excel and its own
+        if archive.has_cells and _PROGRAM in archive.parts:  # LibreOffice trusts results of Excel and its own
             archive.parts[_PROGRAM] = _APPLICATION.sub(rb"\1nmt", archive.parts[_PROGRAM])
         if self.report is not None:
             self._report(archive)
         wanted = []
         for part, unit in archive.units:
             text = "".join(map(text_of, unit.contents))
-            reason = unit.reason or reason_to_leave(text, archive.kind.has_cells)
+            reason = unit.reason or reason_to_leave(text, archive.has_cells)
             if not reason and text.strip().casefold() in archive.literals:
                 reason = "a formula compares with it"
             if reason:
