@@ -29,11 +29,13 @@ class DocumentFormat:
 
     Attributes:
         ending: the ending of the name of the file, in lower case.
+        source: language code of the text, for formats that name it; empty where it isn't known.
         selection: the names that ``--translate-only`` gives.
         report: where the texts are recorded that are not translated; None if nobody asks for it.
     """
 
     ending: str = ""
+    source: str = ""
     selection: Selection = Selection()
     report: Report | None = None
 
@@ -110,7 +112,7 @@ def translate_document(
             report.add(blocks, results)
         return results
 
-    return _with_format(name, data, run, target, only, report)
+    return _with_format(name, data, run, (source, target), only, report)
 
 
 def report_on(name: str, data: bytes, only: Sequence[str] = ()) -> Report:
@@ -121,16 +123,17 @@ def report_on(name: str, data: bytes, only: Sequence[str] = ()) -> Report:
         report.num_texts += sum(has_letters(free_text(block)) for block in blocks)
         return list(blocks)
 
-    _with_format(name, data, run, "", only, report)
+    _with_format(name, data, run, ("", ""), only, report)
     return report
 
 
 def _with_format(
-    name: str, data: bytes, run: TranslateBlocks, target: str, only: Sequence[str], report: Report | None
+    name: str, data: bytes, run: TranslateBlocks, languages: tuple[str, str], only: Sequence[str], report: Report | None
 ) -> bytes:
     ending = check_name(name)
     form = FORMATS[ending]()
     form.ending, form.selection, form.report = ending, Selection(only), report
+    form.source, target = languages
     if len(data) > MAX_BYTES:
         raise UserError(f"The file has {len(data):,} bytes, more than {MAX_BYTES:,}.", "Split the file.")
 
@@ -166,7 +169,7 @@ def sentences_of_document(
             length += sum(map(len, sentences))
         return list(blocks)
 
-    _with_format(name, data, collect, "", only, None)
+    _with_format(name, data, collect, ("", ""), only, None)
     return found
 
 

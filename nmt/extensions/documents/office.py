@@ -16,13 +16,13 @@ from nmt.extensions.documents.elements import (
     XHTML,
     Element,
     Kind,
-    Leave,
     TranslateBlocks,
     Unit,
     blocks_of,
     declare_language,
     html_blocks,
     left_alone,
+    primary,
     public_code,
     units_of,
 )
@@ -32,14 +32,15 @@ from nmt.extensions.documents.segmentation import has_letters
 from nmt.extensions.documents.selection import reason_to_leave
 from nmt.extensions.documents.tags import Content, Node, text_of
 from nmt.extensions.documents.xml import Archive, local_name, parse_xml
+from nmt.translation.languages import NAMES
 
 C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 DC = "{http://purl.org/dc/elements/1.1/}"
 NCX = "{http://www.daisy.org/z3986/2005/ncx/}"
-TEXT, TABLE, OFFICE, FORM, PRESENTATION, SVG = (
+TEXT, TABLE, OFFICE, FORM, PRESENTATION, SVG, STYLE, FO = (
     f"{{urn:oasis:names:tc:opendocument:xmlns:{name}:1.0}}"
-    for name in ("text", "table", "office", "form", "presentation", "svg-compatible")
+    for name in ["text", "table", "office", "form", "presentation", "svg-compatible", "style", "xsl-fo-compatible"]
 )
 _ODF = re.compile(r"(?:Object [^/]+/)?(?:content|styles)\.xml")
 PACKAGES = {
@@ -66,6 +67,15 @@ _CODE = re.compile(r'(&(?:"[^"]*"|K[\dA-Fa-f]{6}|\d{1,3}|.))', re.DOTALL)
 _ESCAPED = re.compile(r"_x([\dA-Fa-f]{4})_")
 """A character in XML of Office, ECMA-376 22.9.2.19."""
 _RETURN = re.compile(rb"(?<!_x005F)_x000D_")
+_TAGS = {"zh": "zh-CN", "zt": "zh-TW"}
+"""Language tags of office programs, where they aren't those of web pages."""
+_EAST_ASIAN = ("zh", "ja", "ko")
+_LANGUAGES = {
+    **dict.fromkeys((f"{W}lang", f"{W}themeFontLang"), (f"{W}val", f"{W}eastAsia")),
+    **dict.fromkeys((f"{A}rPr", f"{A}endParaRPr", f"{A}defRPr"), ("lang", "lang")),
+    f"{STYLE}text-properties": (f"{FO}language", f"{STYLE}language-asian"),
+}
+"""Attributes with the language of text by the name of their element: that of East Asian text is the second one."""
 _FORMULAS = [
     *(f"{X}{name}" for name in ("f", "formula", "formula1", "formula2", "calculatedColumnFormula", "definedName")),
     "{http://schemas.microsoft.com/office/excel/2006/main}f",
@@ -235,7 +245,7 @@ def _literals_in(root: Element) -> Iterator[str]:
 class _Archive(Archive):
     """The parts of a file, with the texts in them and the documents embedded in it."""
 
-    def __init__(self, data: bytes, ending: str, target: str, leave: Leave, limit: int | None = None) -> None:
+    def __init__(self, data: bytes, ending: str, form: DocumentFormat, target: str, limit: int | None = None) -> None:
         what, text_parts = PACKAGES[ending]
         super().__init__(data, what, limit)
         self.has_cells, is_book = ending in _WITH_CELLS, ending == ".epub"
@@ -250,9 +260,9 @@ class _Archive(Archive):
                 raise UserError("The file is Strict Open XML.", f"Save it as an ordinary {ending} file.")
             if match := _EMBEDDED.fullmatch(name) if limit is None else None:
                 try:
-                    inner = _Archive(content, match[1], target, leave, self._limit - self.num_bytes)
+                    inner = _Archive(content, match[1], form, target, self._limit - self.num_bytes)
                 except UserError:
-                    leave(name, name.rpartition("/")[2], "embedded file that can't be read")
+                    form.leave(name, name.rpartition("/")[2], "embedded file that can't be read")
                     continue
                 self.embedded[name] = inner
                 self.num_bytes += inner.num_bytes
@@ -263,6 +273,7 @@ class _Archive(Archive):
                 root = parse_xml(_ENTITY.sub(_numeric, content) if is_book else content, may_have_type=is_book)
                 if self.has_cells:  # Writer doesn't compute the formulas of its tables again
                     _compute_again(root)
+                is_changed = _name_language(root, form.source, target)
                 num_before = len(self.units)
                 for unit in _units_in(root):
                     self.units.append((name, unit))
@@ -273,7 +284,7 @@ class _Archive(Archive):
                     declare_language(root, target)
                     for language in root.iter(f"{DC}language") if target else ():
                         language.text = public_code(target)
-                if len(self.units) > num_before or is_book:
+                if is_changed or len(self.units) > num_before or is_book:
                     self.trees[name] = root
 
 
@@ -289,6 +300,27 @@ def _compute_again(root: Element) -> None:
                 cell.remove(paragraph)
 
 
+def _name_language(root: Element, source: str, target: str) -> bool:
+    """Names the target language where the source language is named, for spell checkers; returns whether it was."""
+    tags = [_TAGS.get(code.lower(), public_code(code.lower())) for code in (source, target)]
+    (own, new), is_named = map(primary, tags), False
+    before, after = own in _EAST_ASIAN, new in _EAST_ASIAN
+    for element in root.iter(f"{DC}language", *_LANGUAGES) if len({own, new} & NAMES.keys()) == 2 else ():
+        names = _LANGUAGES.get(element.tag)
+        if primary((element.get(names[before], "") if names else element.text) or "") != own:
+            continue
+        is_named = True
+        if names is None:
+            element.text = tags[1]
+        elif element.tag != f"{STYLE}text-properties":
+            element.set(names[after], tags[1])
+        else:
+            element.attrib.pop(f"{STYLE}rfc-language-tag", None)  # which goes before the others
+            element.set(names[after], new)
+            element.set(names[after].replace("language", "country"), tags[1].partition("-")[2] or "none")
+    return is_named
+
+
 def _numeric(match: re.Match[bytes]) -> bytes:
     """Returns a character of HTML as one that XML knows."""
     return "".join(f"&#{ord(c)};" for c in unescape(match[0].decode())).encode()
@@ -298,7 +330,7 @@ class Package(DocumentFormat):
     """A file of one of :data:`PACKAGES`."""
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
-        archive = _Archive(data, self.ending, target, self.leave)
+        archive = _Archive(data, self.ending, self, target)
         if archive.has_cells and _PROGRAM in archive.parts:  # LibreOffice trusts results of Excel and its own
             archive.parts[_PROGRAM] = _APPLICATION.sub(rb"\1nmt", archive.parts[_PROGRAM])
         if self.report is not None:

@@ -12,8 +12,9 @@ from copy import deepcopy
 from nmt.extensions.documents.elements import FORBIDDEN, Element
 from nmt.extensions.documents.tags import Content, Node
 
-_IGNORED = {"lang", "altLang", "noProof", "rPrChange", "dirty", "err", "smtClean"}
-"""Properties of runs, as elements or attributes, that don't change their looks."""
+_DROPPED = ("altLang", "noProof", "rPrChange", "dirty", "err", "smtClean")
+_IGNORED = ("lang", *_DROPPED)
+"""Properties of runs, as elements or attributes, that don't change their looks; only the language is written again."""
 MAX_LINKS = 8
 """Links that are fields, and ranges such as bookmarks, inside one another."""
 PRESERVED = {"{http://www.w3.org/XML/1998/namespace}space": "preserve"}
@@ -69,9 +70,13 @@ class Paragraph:
             f"{dialect.namespace}{name}" for name in ("r", "t", "rPr", "pPr")
         )
         self._format: dict[bytes, Element] = {b"": element.makeelement(self._properties)}
-        lengths: Counter[bytes] = Counter()
+        lengths, longest = Counter[bytes](), Counter[bytes]()
         for run in element.iter(self._run):
-            lengths[self._key(run)] += len("".join(text.text or "" for text in run.findall(self._text)))
+            key, length = self._key(run), len("".join(text.text or "" for text in run.findall(self._text)))
+            lengths[key] += length
+            if length > longest[key]:  # the language of a format is that of its longest run
+                longest[key], properties = length, run.find(self._properties)
+                self._format[key] = element.makeelement(self._properties) if properties is None else properties
         self._base = max(lengths, key=lambda key: lengths[key], default=b"")
         self.starts: list[Element] = []
         self.ends: list[Element] = []
@@ -84,16 +89,16 @@ class Paragraph:
         properties = run.find(self._properties)
         if properties is None or not (len(properties) or properties.attrib):  # of most runs
             return b""
-        looks = self._looks(properties)
+        looks = self._without(_IGNORED, properties)
         key = bytes(etree.tostring(looks, method="c14n")) if len(looks) or looks.attrib else b""
         self._format.setdefault(key, properties)  # itself, as attributes in it are translated before it is written
         return key
 
-    def _looks(self, properties: Element) -> Element:
-        """Returns a copy of properties without those that don't change the looks of a run."""
+    def _without(self, names: Sequence[str], properties: Element) -> Element:
+        """Returns a copy of properties without some of them."""
         properties = deepcopy(properties)
         properties.tail = None
-        for name in _IGNORED:
+        for name in names:
             properties.attrib.pop(name, None)
             for child in properties.findall(f"{self._dialect.namespace}{name}"):
                 properties.remove(child)
@@ -222,12 +227,13 @@ class Paragraph:
 
     def _wrapped(self, piece: Element, properties: Element) -> Element:
         """Returns a piece in a run. A cell without formatting has its text outside of runs."""
+        properties = self._without(_DROPPED, properties)
         has_format = len(properties) or properties.attrib
         if self._dialect is SHEET and not has_format and len(self._format) < 2:
             return piece
         run = piece.makeelement(self._run)
         if has_format:
-            run.append(self._looks(properties))
+            run.append(properties)
         run.append(piece)
         return run
 

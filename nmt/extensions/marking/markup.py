@@ -6,11 +6,10 @@ from html import escape
 from itertools import count
 
 from nmt.extensions.documents.elements import Element, add, append, clear
-from nmt.extensions.documents.office import DC, OFFICE, TEXT
+from nmt.extensions.documents.office import DC, FO, OFFICE, STYLE, TEXT
 from nmt.extensions.documents.xml import Archive
 from nmt.extensions.marking.doubts import AUTHOR, FIRST, LAST, MARK, MARK_BYTES, SECOND, Doubt, divided
 
-STYLE, FO = (f"{{urn:oasis:names:tc:opendocument:xmlns:{name}:1.0}}" for name in ("style", "xsl-fo-compatible"))
 COLOUR = "#ffff66"
 _PARAGRAPHS = (f"{TEXT}p", f"{TEXT}h")
 _INLINE = {f"{TEXT}{name}" for name in ("span", "a", "ruby", "ruby-base", "meta", "meta-field")}

@@ -453,7 +453,7 @@ def docx(paragraph: str) -> str:
     ("source", "expected"),
     [
         (run("Der Hund"), run("dog the")),
-        (run("Der ", LANG) + run("Hu") + run("nd"), run("dog the")),
+        (run("Der ", LANG) + run("Hu") + run("nd"), run("dog the", LANG)),
         (run("Der ") + run("Hund", BOLD) + run(" sieht."), run("sees ") + run("dog", BOLD) + run(" the.")),
         (CENTRED + START + link("Hund") + END + run(" sieht"), CENTRED + run("sees ") + START + link("dog") + END),
         (

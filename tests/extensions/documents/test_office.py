@@ -47,13 +47,48 @@ def test_slides() -> None:
     }
     found, reasons = translated(".pptx", parts)
     assert found["ppt/a.xml"].endswith(
-        '<p:cNvPr id="1" name="Hund" descr="cat Die"/><a:p><a:pPr/><a:r><a:t>sees </a:t></a:r><a:r><a:rPr b="1">'
-        '<a:hlinkClick tooltip="cat Die"/></a:rPr><a:t>dog</a:t></a:r><a:r><a:t> the</a:t></a:r><a:br/><a:fld>'
-        "<a:t>3</a:t></a:fld><a:endParaRPr/></a:p></p:sld>"
+        '<p:cNvPr id="1" name="Hund" descr="cat Die"/><a:p><a:pPr/><a:r><a:t>sees </a:t></a:r><a:r>'
+        '<a:rPr lang="en" b="1"><a:hlinkClick tooltip="cat Die"/></a:rPr><a:t>dog</a:t></a:r><a:r><a:t> the</a:t></a:r>'
+        "<a:br/><a:fld><a:t>3</a:t></a:fld><a:endParaRPr/></a:p></p:sld>"
     )
     assert found["ppt/b.xml"] == parts["ppt/b.xml"]
     assert found["ppt/c.xml"] == str(parts["ppt/c.xml"]).replace("Der Hund", "dog the")
     assert reasons == {"Der Hund": "prompt of a placeholder"}
+
+
+URN = "urn:oasis:names:tc:opendocument:xmlns"
+LANG = '<w:rPr><w:lang w:val="{}" w:eastAsia="{}"/></w:rPr>'
+FONTS = '<style:text-properties fo:language="{}" fo:country="{}"{}/><style:text-properties fo:language="fr"/>'
+
+
+@pytest.mark.parametrize(
+    ("target", "tag", "in_word", "in_odf"),
+    [
+        ("en", "en", ("en", "ja-JP"), ("en", "none", "")),
+        ("pb", "pt-BR", ("pt-BR", "ja-JP"), ("pt", "BR", "")),
+        ("zh", "zh-CN", ("de-DE", "zh-CN"), ("de", "DE", ' style:language-asian="zh" style:country-asian="CN"')),
+        ("de", "de-DE", ("de-DE", "ja-JP"), ("de", "DE", "")),
+        ("", "de-DE", ("de-DE", "ja-JP"), ("de", "DE", "")),
+    ],
+)
+def test_what_names_the_source_language_names_the_target_language(
+    target: str, tag: str, in_word: tuple[str, str], in_odf: tuple[str, str, str]
+) -> None:
+    core = '<x xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:language>{}</dc:language></x>'
+    french = '<w:r><w:rPr><w:lang w:val="fr-FR"/></w:rPr><w:t xml:space="preserve">17</w:t></w:r>'
+    letter = f'<w:x {W}>{LANG}<w:p><w:r>{LANG}<w:t xml:space="preserve">{{}}</w:t></w:r></w:p>{french}</w:x>'
+    slides = f'<p:x {P} {A}><a:defRPr lang="{{}}"/><a:endParaRPr lang="fr-FR"/></p:x>'
+    styles = f'<office:x {ODF} xmlns:style="{URN}:style:1.0" xmlns:fo="{URN}:xsl-fo-compatible:1.0">{FONTS}</office:x>'
+    old = ("de-DE", "ja-JP") * 2
+    word: Parts = {"word/styles.xml": letter.format(*old, "Der Hund"), "docProps/core.xml": core.format("de-DE")}
+    odt: Parts = {"content.xml": f"<office:x {ODF}/>", "styles.xml": styles.format("de", "DE", "")}
+    for ending, parts, expected in (
+        (".docx", word, [letter.format(*in_word * 2, "dog the"), core.format(tag)]),
+        (".pptx", {"ppt/slideMasters/a.xml": slides.format("de-DE")}, [slides.format(tag)]),
+        (".odt", odt, [odt["content.xml"], styles.format(*in_odf)]),
+    ):
+        found = unpacked(translate_document(f"a{ending}", packed(parts), translate, "de", target))
+        assert [re.sub(r"^<\?xml[^>]*>\n", "", text) for text in found.values()] == expected
 
 
 def test_a_workbook_keeps_what_its_formulas_need() -> None:
