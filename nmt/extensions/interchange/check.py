@@ -4,7 +4,6 @@ import contextlib
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,29 +50,9 @@ class Exported(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Comparison of an exported model with the original."""
-
-    num_lines: int
-    num_random: int
-    """Lines of random pieces among these: there were no others."""
-    num_equal: int
-    """Lines with the same translation."""
-    largest_difference: float
-    """Between log-probabilities of a token of the original's translations."""
-
-    def __str__(self) -> str:
-        random_ones = f" ({self.num_random} of random pieces)" if self.num_random else ""
-        return (
-            f"{self.num_equal} of {self.num_lines} translations{random_ones} are those of nmt; log-probabilities of "
-            f"tokens differ by {self.largest_difference:.1g} at most"
-        )
-
-
 def check(
     directory: Path, translator: Translator, open_model: Callable[[], Exported], lines: Sequence[str], exact: bool
-) -> Agreement:
+) -> str:
     """Translates lines with an exported model and with the original, and scores the translations of the original.
 
     The original translates as its recipe says, and the exported model with the search that its users have. If most
@@ -85,6 +64,9 @@ def check(
         open_model: opens the folder.
         lines: of the source language; random ones are added where there are less than :data:`NUM_LINES`.
         exact: the weights were not quantized.
+
+    Returns:
+        How many translations are the same, and how far log-probabilities are apart.
 
     Raises:
         UserError: the exported model computes something else, or the model gives numbers that are not finite.
@@ -98,7 +80,7 @@ def check(
 
 def _compared(
     directory: Path, translator: Translator, open_model: Callable[[], Exported], lines: Sequence[str], exact: bool
-) -> Agreement:
+) -> str:
     exported, chosen = open_model(), list(lines)[:NUM_LINES]
     num_random = NUM_LINES - len(chosen)
     chosen += random_lines(translator, num_random)
@@ -121,19 +103,23 @@ def _compared(
         for ours_T, theirs_T in zip(_scores(translator, pairs), exported.score(pairs), strict=True)
         for ours, theirs in zip(ours_T, theirs_T, strict=False)
     ]
-    agreement = Agreement(len(chosen), num_random, num_equal, max(differences, default=math.nan))
-    if not all(map(math.isfinite, differences)) or (exact and not agreement.largest_difference < TOLERANCE):
+    largest = max(differences, default=math.nan)
+    if not all(map(math.isfinite, differences)) or (exact and not largest < TOLERANCE):
         raise UserError(
-            f"{directory} can't be used: the log-probability of a token differs by "
-            f"{agreement.largest_difference:.3g} from that of the original.",
+            f"{directory} can't be used: the log-probability of a token differs by {largest:.3g} from that of the "
+            "original.",
             "Try another version of the package that runs it, and report this.",
         )
-    if agreement.num_equal < agreement.num_lines / 2:
+    if num_equal < NUM_LINES / 2:
         warn(
-            f"{agreement.num_lines - agreement.num_equal} of {agreement.num_lines} translations differ from those of "
-            "nmt. Score a test set with the exported model before you use it."
+            f"{NUM_LINES - num_equal} of {NUM_LINES} translations differ from those of nmt. Score a test set with the "
+            "exported model before you use it."
         )
-    return agreement
+    random_ones = f" ({num_random} of random pieces)" if num_random else ""
+    return (
+        f"{num_equal} of {NUM_LINES} translations{random_ones} are those of nmt; log-probabilities of tokens differ by "
+        f"{largest:.1g} at most"
+    )
 
 
 def _scores(translator: Translator, pairs: Sequence[tuple[Ids, Ids]]) -> list[list[float]]:

@@ -107,7 +107,7 @@ class HuggingFace(ExportTarget):
             found += "not compared with nmt, because the package transformers is not installed"
         else:
             open_model = partial(TransformersModel, output, translator)
-            found += str(check(output, translator, open_model, lines, exact=True))
+            found += check(output, translator, open_model, lines, exact=True)
         first = translator.recipe.model.decoder["first_token"]  # with which the tokenizer adds the prefix
         prefix = prefix_of(translator.vocabularies.source) if first is None else []
         return [
