@@ -26,26 +26,6 @@ KINDS: dict[type, type[Cell]] = {nn.LSTM: LstmCell, nn.GRU: GruCell}
 
 
 @dataclass(frozen=True)
-class SourceCode:
-    """Text of a function or class, with its file and its first line."""
-
-    file: str
-    line: int
-    text: str
-
-    @classmethod
-    def of(cls, *shown: Callable[..., Any]) -> tuple[Self, ...]:
-        """Returns the source of some functions; nothing where Python has none."""
-        with suppress(OSError):
-            found = [(code, *inspect.getsourcelines(code)) for code in shown]
-            return tuple(
-                cls(f"{code.__module__.replace('.', '/')}.py", line, dedent("".join(lines)))
-                for code, lines, line in found
-            )
-        return ()
-
-
-@dataclass(frozen=True)
 class Numbers:
     """Numbers of a part of a model for one sentence pair, beside its equation and its code."""
 
@@ -54,8 +34,8 @@ class Numbers:
     code: str
     """Class that computes them."""
     equation: str
-    sources: tuple[SourceCode, ...]
-    """Code of the first and of the second half of the computation; empty where Python has no source."""
+    sources: list[dict[str, Any]]
+    """File, first line and text of the first and of the second half of the computation; empty without source code."""
     values: dict[str, Tensor]
     """Matrices by name."""
 
@@ -63,8 +43,12 @@ class Numbers:
     def of(
         cls, name: str, kind: type, equation: str, shown: Sequence[Callable[..., Any]], values: dict[str, Tensor]
     ) -> Self:
-        on_cpu = {key: each.float().cpu() for key, each in values.items()}
-        return cls(name, f"{kind.__module__}.{kind.__qualname__}", equation, SourceCode.of(*shown), on_cpu)
+        sources, on_cpu = list[dict[str, Any]](), {key: each.float().cpu() for key, each in values.items()}
+        with suppress(OSError):
+            for code, (lines, line) in [(code, inspect.getsourcelines(code)) for code in shown]:
+                file = f"{code.__module__.replace('.', '/')}.py"
+                sources.append({"file": file, "line": line, "text": dedent("".join(lines))})
+        return cls(name, f"{kind.__module__}.{kind.__qualname__}", equation, sources, on_cpu)
 
 
 def attention_numbers(calls: Sequence[Call], head: Head, weights_TS: Tensor) -> Numbers | None:

@@ -36,8 +36,8 @@ def recorded(encoder: dict[str, Any], decoder: dict[str, Any]) -> tuple[list[Any
 
 def check_place(code: Any) -> None:
     """A listing stands in its file where the page says."""
-    lines = (Path(nmt.__file__).parents[1] / code.file).read_text("utf-8").splitlines()[code.line - 1 :]
-    text = code.text.splitlines()
+    lines = (Path(nmt.__file__).parents[1] / code["file"]).read_text("utf-8").splitlines()[code["line"] - 1 :]
+    text = code["text"].splitlines()
     assert [line.strip() for line in lines[: len(text)]] == [line.strip() for line in text]
 
 
@@ -57,7 +57,7 @@ def test_the_numbers_of_a_transformer_are_those_of_its_equation(head: int) -> No
     )
     assert numbers.code == "nmt.models.attention.MultiHeadAttention"
     [code] = numbers.sources
-    assert "softmax" in code.text
+    assert "softmax" in code["text"]
     check_place(code)
 
 
@@ -73,8 +73,8 @@ def test_the_numbers_of_a_recurrent_decoder_are_those_of_its_equation(decoder: s
         query_TA = query_TD @ parts["query.weight"].T + parts["query.bias"]
         scores_TS = np.tanh(query_TA[:, None] + keys_SD @ parts["key.weight"].T) @ parts["score.weight"][0]
     of_scores, of_context = numbers.sources
-    assert ("tanh" in of_scores.text) == (decoder == "bahdanau")
-    assert of_context.text.startswith("def attend(")
+    assert ("tanh" in of_scores["text"]) == (decoder == "bahdanau")
+    assert of_context["text"].startswith("def attend(")
     check_place(of_scores)
     check_place(of_context)
     assert scores_TS.shape == (3, 4)
