@@ -15,6 +15,7 @@ from typing import Any, Literal
 from nmt.core.errors import UserError
 from nmt.extensions.documents.markup import Translate, translate_content
 from nmt.extensions.documents.segmentation import has_letters
+from nmt.extensions.documents.selection import reason_to_leave
 from nmt.extensions.documents.tags import KEPT, Content, Node, text_of
 from nmt.translation.languages import NAMES
 
@@ -62,6 +63,8 @@ _VOID = ("wbr", "source", "track")
 _EMPTY = "\U000ffffd"
 """The text of such an element until the page is written, which tells its end tag from one in a script."""
 _KEPT = _names("code kbd samp var")
+_TOLD = _names("alt aria-label placeholder title")
+"""Attributes that readers see or hear."""
 _UNIQUE = _names("a abbr button data dfn label q ruby time")
 
 _SPACE = re.compile(r"[ \t\r\n\f]+")
@@ -80,7 +83,7 @@ def translate_html(text: str, translate: Translate, language: str = "en", target
 
 
 def translate_page(text: str, run: TranslateBlocks, target: str = "", leave: Leave | None = None) -> str:
-    """Translate a fragment or a page of HTML with one call of ``run``.
+    """Translate a fragment or a page of HTML, and attributes that readers see or hear, with one call of ``run``.
 
     Block elements separate sentences; inline elements stay around their words. ``script``, ``style``, ``pre`` and what
     has ``translate="no"`` or the class ``notranslate`` are left as they are; so is ``code`` in a sentence.
@@ -100,7 +103,7 @@ def translate_page(text: str, run: TranslateBlocks, target: str = "", leave: Lea
     spellings = entities_in(text)
     # Entities are spelled as in the source: a private character stands for each one until the text is written.
     private = {c: chr(0xF0000 + n) for n, c in enumerate(spellings) if c > 0x7F}
-    units = units_of(html_blocks(root), private)
+    units = attributes_of(root) + units_of(html_blocks(root), private)
     if leave is not None:
         for element, left, _ in left_alone(root, units):
             name = _html_name(element) or _html_name(element.getparent())  # of text behind a comment
@@ -283,6 +286,18 @@ class Unit:
 
         text = element.get(attribute) if attribute else element.text or ""
         return cls(element, [[text]], write, reason, limit, attribute=attribute)
+
+
+def attributes_of(root: Element) -> list[Unit]:
+    """Returns the attributes of HTML that readers see or hear, but those of what must stay, and names of files."""
+    units, left = list[Unit](), set[Element]()
+    for element in root.iter("*"):
+        if element.getparent() in left or is_left(element) or _html_name(element) in _SKIPPED | {"link"}:
+            left.add(element)
+            continue
+        names = [name for name in element.attrib if name in _TOLD]
+        units += [Unit.of_value(element, n) for n in names if not reason_to_leave(element.get(n), is_value=True)]
+    return units
 
 
 def units_of(blocks: Iterable[Block], table: dict[int, str]) -> list[Unit]:

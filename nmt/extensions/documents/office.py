@@ -18,6 +18,7 @@ from nmt.extensions.documents.elements import (
     Kind,
     TranslateBlocks,
     Unit,
+    attributes_of,
     blocks_of,
     declare_language,
     html_blocks,
@@ -200,7 +201,6 @@ ATTRIBUTES: dict[str, dict[str, tuple[str, int | None]]] = {
     f"{TABLE}table-cell": {f"{OFFICE}string-value": ("", None)},
     f"{TEXT}a": {f"{OFFICE}title": ("", None)},
     f"{FORM}*": {f"{FORM}label": ("", None), f"{FORM}title": ("", None)},
-    f"{XHTML}img": {"alt": ("", None), "title": ("", None)},
 }  # fmt: skip
 """Attributes with text by the name of their element: why they stay as they are, if so, and their largest length."""
 
@@ -213,7 +213,7 @@ def _units_in(root: Element) -> Iterator[Unit]:
                 reason, limit = attributes[key]
                 yield Unit.of_value(element, key, reason, limit)
     if root.tag == f"{XHTML}html":
-        yield from units_of(html_blocks(root), {})
+        yield from attributes_of(root) + units_of(html_blocks(root), {})
     else:
         for element in root.iter(*TEXTS):
             if has_letters("".join(element.itertext())):  # most elements of large files are empty

@@ -55,6 +55,19 @@ def test_what_is_in_another_language_or_not_translated_keeps_its_language() -> N
     assert '<b lang="de">Hund</b>' in result
 
 
+def test_what_readers_of_a_page_see_or_hear_of_its_attributes() -> None:
+    page = (
+        '<p title="{}"><img src="Hund.jpg" alt="{}"> <a aria-label="{}" id="Hund">{}</a></p><input placeholder="{}" '
+        'name="Hund"><img alt="hund_1.jpg"><img alt="17"><p translate="no"><img alt="Hund"></p>'
+        '<template><img alt="Hund"></template>'
+    )
+    source, expected = (
+        ("Der Hund", "Die &lt;b&gt;", "Hund", "Hund", "Katze"),
+        ("dog the", "&lt;b&gt; Die", "dog", "dog", "cat"),
+    )
+    assert translated("a.html", page.format(*source)) == page.format(*expected)
+
+
 def test_the_report_names_the_element_of_text_behind_a_comment() -> None:
     report = report_on("a.html", b"<p>Ein Hund</p><pre>laut <!-- oder leise --> Hund</pre>")
     places = [each["where"] for each in report.to_json(report)["left_alone"]]
