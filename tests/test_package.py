@@ -109,7 +109,7 @@ LIMITS = {
     "api": 168,
     "quickstart": 204,
     "cli": 1_759,
-    "extensions": 27_093,
+    "extensions": 27_119,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""
 

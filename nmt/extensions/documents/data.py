@@ -31,7 +31,7 @@ from nmt.extensions.documents.elements import (
 from nmt.extensions.documents.formats import DocumentFormat, damaged, decoded
 from nmt.extensions.documents.plain import as_text, parse_tags
 from nmt.extensions.documents.selection import PLURAL, reason_to_leave
-from nmt.extensions.documents.tags import MAX_DEPTH, Content, Node, text_of
+from nmt.extensions.documents.tags import MAX_DEPTH, Content, Node, mapped, text_of
 from nmt.extensions.documents.xml import local_name, parse_xml, write_xml
 
 MAX_LEVELS = 500
@@ -52,6 +52,10 @@ MAX_NAMES = 100_000
 _PAIRS = {"bx": "ex", "bpt": "ept", "sc": "ec", "sm": "em", "START": "CLOSE"}
 """Elements of XLIFF that begin and end markup; the last are those of Angular."""
 _ANGULAR = re.compile(r"(START|CLOSE)_(.+?)(?:_\d+)?")
+_ESCAPE, _TO_ESCAPE = re.compile(r"\\(u[\da-fA-F]{4}|.)"), re.compile(r"""^[@?]|[\\'"\n\t]""")
+"""Escapes in resources of Android, and what is written as one."""
+_EXACT = re.compile(r"""(?<!\\)"|\\u(?:0020|[dD][89a-fA-F])""")
+"""Quotation marks and characters of Android that only stand for something in their places."""
 
 
 @dataclass(frozen=True)
@@ -241,6 +245,7 @@ class Xml(DocumentFormat):
         self.selection.names = tuple(name.replace("/", ".") for name in self.selection.names)
         paths, units, blocks = dict[Element, str](), list[Unit](), list[Unit]()
         inside = set[Element]()
+        read = _units_of_android if root.tag == "resources" else partial(units_in, kind_of=_kind)
         for element in root.iter():
             parent = element.getparent()
             paths[element] = path = f"{paths[parent]}.{local_name(element)}" if parent in paths else local_name(element)
@@ -256,7 +261,7 @@ class Xml(DocumentFormat):
             is_named, has_text = self.selection.has(path), any(map(str.strip, filter(None, texts)))
             if is_named and (has_text or self.selection.names):
                 inside.add(element)
-                blocks += units_in(element, _kind)
+                blocks += read(element)
         reason = "not in --translate-only" if self.selection.names else "not to be translated"
         for element, text, _ in left_alone(root, blocks) if self.report else ():
             self.leave(paths[element], text, reason)
@@ -274,6 +279,26 @@ def _kind(element: Element) -> Kind:
     if not isinstance(element.tag, str):
         return "opaque"
     return "kept" if is_left(element) else "unique"
+
+
+def _units_of_android(element: Element) -> list[Unit]:
+    """Returns the texts of a resource without escapes, such as that of an apostrophe, which are written again."""
+
+    def character(escape: re.Match[str]) -> str:
+        return chr(int(escape[1][1:], 16)) if len(escape[1]) > 1 else {"n": "\n", "t": "\t"}.get(escape[1], escape[1])
+
+    units = units_in(element, _kind)
+    for unit in units if not _EXACT.search("".join(element.itertext())) else ():
+        unit.contents = [mapped(each, partial(_ESCAPE.sub, character)) for each in unit.contents]
+        unit.write = partial(_write_escaped, unit.write)
+    return units
+
+
+def _write_escaped(write: Callable[[Iterator[Content]], object], contents: Iterator[Content]) -> None:
+    def escaped(text: str) -> str:
+        return _TO_ESCAPE.sub(lambda mark: "\\" + {"\n": "n", "\t": "t"}.get(mark[0], mark[0]), text)
+
+    write(mapped(each, escaped) for each in contents)
 
 
 class Xliff(DocumentFormat):

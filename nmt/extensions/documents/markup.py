@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from nmt.core.text import INVISIBLE
 from nmt.extensions.documents.segmentation import Segment, has_letters, split_sentences, translated
-from nmt.extensions.documents.tags import KEPT, Content, Node, SourceText, Span, append_item, free_text, text_of
+from nmt.extensions.documents.tags import KEPT, Content, Node, SourceText, Span, append_item, free_text, mapped, text_of
 from nmt.extensions.documents.target import BEFORE_ITS_WORD, AlignedTarget, longest_run, words_within
 from nmt.translation.results import Translation
 
@@ -74,20 +74,12 @@ def _segments(part: Content, language: str) -> list[Segment]:
     return [Segment(each.text, each.is_sentence and any(map(str.isalpha, each.text))) for each in segments]
 
 
-def _visible(content: Content) -> Content:
-    """Returns content without the characters that requests leave out; its kept elements stay as they are."""
-    for item in content:
-        if isinstance(item, Node) and not item.is_kept:
-            item.content = _visible(item.content)
-    return [item.translate(INVISIBLE) if isinstance(item, str) else item for item in content]
-
-
 def _divided(block: Content) -> list[Content]:
     """Divides long content outside of its elements, after sentences or between words, and words of ``MAX_PART``.
 
     Time grows with the square of the length of a part.
     """
-    block = _visible(block)
+    block = mapped(block, lambda text: text.translate(INVISIBLE))  # which requests leave out
     if sum(len(item) if isinstance(item, str) else 100 for item in block) < MAX_PART:
         return [block]
     parts, length = list[Content]([[]]), 0

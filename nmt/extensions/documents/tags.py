@@ -2,6 +2,7 @@
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from typing import Any, Union
@@ -59,6 +60,14 @@ def free_text(content: Content) -> str:
     """Returns the text outside of kept elements."""
     items = (item if isinstance(item, str) else "" if item.is_kept else free_text(item.content) for item in content)
     return "".join(items)
+
+
+def mapped(content: Content, change: Callable[[str], str]) -> Content:
+    """Returns content with changed texts; its kept elements stay as they are."""
+    for item in content:
+        if isinstance(item, Node) and not item.is_kept:
+            item.content = mapped(item.content, change)
+    return [change(item) if isinstance(item, str) else item for item in content]
 
 
 @dataclass(eq=False)

@@ -106,6 +106,26 @@ def test_xml() -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (r"Der Hund\'s", r"Hund\'s the"),
+        (r"Der Hund\nDer \"X\"", r"dog the\n\"X\" the"),
+        (r"\u0044er Hund\?", "dog the?"),  # an escape is needed at the beginning alone
+        (r"Der <b>Hund\'s</b> <x translate='no'>d\'</x>", r'<x translate="no">d\'</x> <b>Hund\'s</b> the'),
+        (r"<![CDATA[<b>Der</b> \'Hund]]>", r"\'Hund &lt;b&gt;the&lt;/b&gt;"),
+        ('"Der Hund"', 'Hund" "Der'),  # which only stand for something around the whole
+        (r"\@Hund", r"\@Hund"),
+        ("@string/Hund", "@string/Hund"),
+    ],
+)
+def test_escapes_of_android_are_no_text(source: str, expected: str) -> None:
+    resources = "<resources><string>{}</string></resources>".format
+    assert translated("a.xml", resources(source)).partition("?>\n")[2] == resources(expected)
+    other = translated("a.xml", "<a>Der Hund\\'s</a>")
+    assert other.endswith("<a>Hund\\'s the</a>"), "they are of Android alone"
+
+
+@pytest.mark.parametrize(
     ("name", "text", "only", "message"),
     [
         ("a.json", '{"a": 1', [], "not JSON"),
