@@ -200,7 +200,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _commands_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test did in this process, say by a command with ``--quiet``, changes nothing for the next test."""
-    monkeypatch.setattr(registry, "_added", list(registry._added))
+    monkeypatch.setattr(registry, "_added", dict(registry._added))
     monkeypatch.setattr(registry, "named", [])
     monkeypatch.setattr("nmt.core.console._quiet", False)
     monkeypatch.setattr("nmt.core.console._silent", False)

@@ -20,7 +20,7 @@ from typer.models import CommandInfo
 
 from nmt.cli.help import GroupedCommand
 from nmt.core.console import warn
-from nmt.core.errors import UserError
+from nmt.core.errors import UserError, nearest
 
 ENTRY_POINTS = "nmt.commands"
 FIRST = ("quickstart", "train", "translate", "score", "compare", "align", "inspect", "recipes", "export", "serve")
@@ -50,10 +50,10 @@ class LazyGroup(TyperGroup):
         return {**self.own, **{name: added[name] for name in sorted(added.keys() - self.own.keys())}}
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Imports and returns a command; None if there is none of this name.
+        """Imports and returns a command.
 
         Raises:
-            UserError: the command's package is broken, or is an extension that was deleted.
+            UserError: there is none of this name; its package is broken, or is an extension that was deleted.
         """
         if cmd_name in self.own:
             module, _, attribute = self.own[cmd_name].partition(":")
@@ -75,17 +75,19 @@ class LazyGroup(TyperGroup):
                         f"The command {cmd_name!r} of {entry.value} can't be imported: {error}.",
                         "Update or uninstall the package that it belongs to.",
                     ) from error
-        return None
+        if ctx.resilient_parsing:  # a shell asks for completions
+            return None
+        remedy = nearest(cmd_name, self._places(), f"`{ctx.command_path} --help` lists its commands.")
+        raise UserError(f"{ctx.command_path} has no command {cmd_name!r}.", remedy)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Shows the commands that most users need, in the order in which they meet them, before all others."""
         places = self._places()
-        names = [*places]
         first = [name for name in FIRST if name in places]
-        sections = {"Commands": names} if self.entry_points != ENTRY_POINTS else {
-            "Commands": first, "More commands": sorted(set(names) - set(first)),
+        sections = {"Commands": [*places]} if self.entry_points != ENTRY_POINTS else {
+            "Commands": first, "More commands": sorted(places.keys() - first),
         }  # fmt: skip
-        width = max(map(len, names))
+        width = max(map(len, places))
         for title, members in sections.items():
             with formatter.section(title):
                 formatter.write_dl([(name.ljust(width), summary_of(places[name])) for name in members])

@@ -139,16 +139,13 @@ def recipes(
         if keys or name is not None:
             raise UserError("--schema is the schema of every recipe.", "Leave out NAME and --keys.")
         provided("recipe schema", "--schema")()
-        return
-    if keys:
+    elif keys:
         provided("recipe keys", "--keys")(name or "")
-        return
-
-    if name is not None:
+    elif name is not None:
         load_recipe(name)  # refuses what is no recipe
         typer.echo(find_recipe(name).read_text("utf-8"), nl=False)
-        return
-    shipped = shipped_recipes()
-    width = max(map(len, shipped))
-    for shipped_name in shipped:
-        typer.echo(f"{shipped_name:{width}}  {load_recipe(shipped_name).description}")
+    else:
+        shipped = shipped_recipes()
+        width = max(map(len, shipped))
+        for shipped_name in shipped:
+            typer.echo(f"{shipped_name:{width}}  {load_recipe(shipped_name).description}")

@@ -2,8 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from types import TracebackType
+from contextlib import AbstractContextManager, contextmanager
 
 
 class UserError(Exception):
@@ -14,9 +13,11 @@ class UserError(Exception):
     Args:
         message: what is wrong, naming the file, line or key.
         remedy: what the user can do; a full sentence.
+        errors: those that this one lists.
     """
 
-    def __init__(self, message: str, remedy: str = "") -> None:
+    def __init__(self, message: str, remedy: str = "", errors: Iterable["UserError"] = ()) -> None:
+        self.errors = tuple(errors)
         self.message, self.remedy = shortened(message, MAX_MESSAGE), shortened(remedy, MAX_MESSAGE)
         super().__init__(f"{self.message}\n{self.remedy}" if remedy else self.message)
 
@@ -44,32 +45,34 @@ class BrokenModel(UserError):
     """No input is wrong, but the model, a file beside it or a setting: results are not finite, a memory is damaged."""
 
 
-class Problems(list[UserError]):
+class Problems(list[UserError], AbstractContextManager["Problems"]):
     """Collects user errors, so that all of them are reported at once.
 
     Used as a context, it takes up the UserError that is raised inside; what follows the context is executed.
     """
 
     def add(self, error: UserError) -> None:
-        """Adds an error, unless there is one with the same message."""
-        if error.message not in (known.message for known in self):
-            self.append(error)
+        """Adds an error, or those that it lists, unless there is one with the same message."""
+        known = {each.message for each in self}
+        self.extend(each for each in error.errors or (error,) if each.message not in known)
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: TracebackType | None) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
         if isinstance(error, UserError):
             self.add(error)
         return isinstance(error, UserError)
 
     def raise_if_any(self, where: str) -> None:
-        """Raises a UserError with all errors of ``where``, such as ``recipe.yaml``, if there are any."""
-        if len(self) == 1:
-            raise self[0]
+        """Raises the error of :meth:`together`, if there are any."""
         if self:
-            lines = (f"{n}. {error.message.rstrip('.')}. {error.remedy}" for n, error in enumerate(self, start=1))
-            raise UserError("\n".join((f"{where} has {len(self)} problems:", *lines)))
+            raise self.together(where)
+
+    def together(self, where: str) -> UserError:
+        """Returns one error that lists all errors of ``where``, such as ``recipe.yaml``; a single one as it is."""
+        if len(self) == 1:
+            return self[0]
+        texts = (f"{error.message.removeprefix(f'{where}: ').rstrip('.')}. {error.remedy}" for error in self)
+        lines = (f"{number}. {text}" for number, text in enumerate(texts, start=1))
+        return UserError("\n".join((f"{where} has {len(self)} problems:", *lines)), errors=self)
 
 
 MAX_MESSAGE = 4000  # characters of a message: it may quote what the user wrote, however long
@@ -83,7 +86,7 @@ def shortened(text: str, limit: int = 100) -> str:
 
 
 def nearest(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    """A remedy for a misspelt word: the most similar known one; if none is similar, ``otherwise``, or all of them."""
+    """A remedy for a misspelt word: the most similar known one, or where none is similar, ``otherwise`` or all."""
     known, word = list(known), str(word)[:100]
     close = difflib.get_close_matches(word, known, n=1) or difflib.get_close_matches(word.lower(), known, n=1)
     return f"Did you mean {close[0]!r}?" if close else otherwise or f"Choose among {', '.join(known)}."

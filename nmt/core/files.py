@@ -108,20 +108,16 @@ def _is_alive(process: int) -> bool:
         return True
     try:
         os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
+    except (ProcessLookupError, OverflowError, PermissionError) as error:
+        return isinstance(error, PermissionError)  # it belongs to another user
     return True
 
 
 def _remove(path: Path) -> None:
     """Delete a file or a folder. Failures are ignored."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink()
+    shutil.rmtree(path, ignore_errors=True)  # which leaves a file
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def remove_folder(path: Path) -> None:

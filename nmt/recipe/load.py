@@ -166,7 +166,5 @@ def find_recipe(name: str | Path) -> Path:
         return shipped[key]
     if isdir(path):
         raise UserError(f"{path} is a folder, not a recipe.", "Name a YAML file, or a recipe listed by `nmt recipes`.")
-    raise UserError(
-        f"There is no recipe {shortened(str(name))!r}: neither a file nor a shipped one.",
-        nearest(key, shipped, "Name a YAML file, a recipe that `nmt recipes` lists, or two files of text."),
-    )
+    remedy = nearest(key, shipped, "Check the path, choose one that `nmt recipes` lists, or name two files of text.")
+    raise UserError(f"There is no recipe {shortened(str(name))!r}: neither a file nor a shipped one.", remedy)

@@ -3,6 +3,7 @@
 The recipe (:mod:`nmt.recipe.schema`) and the options of every component are such groups.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -12,7 +13,7 @@ from typing import Any, ClassVar, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from nmt.core.errors import NUMBERS, UserError, is_possible_number, nearest, shortened
+from nmt.core.errors import NUMBERS, Problems, UserError, is_possible_number, nearest, shortened
 
 MAX_INTEGER = 2**31 - 1
 MAX_TEXT = 1000
@@ -108,11 +109,12 @@ def validate(options: type[OptionsT], values: Mapping[str, Any], where: str, in_
         return options.model_validate(values)
     except ValidationError as error:
         place = f"{where}." if in_recipe else ""
-        problems = [_describe(options, dict(problem), place) for problem in error.errors()]
-        raise UserError(
-            f"{where}: " + "; ".join(text for text, _ in problems),
-            " ".join(dict.fromkeys(remedy for _, remedy in problems)),
-        ) from None
+        problems = defaultdict[str, list[str]](list)  # by remedy, such as the one for all unknown keys of a group
+        for problem in error.errors():
+            text, remedy = _describe(options, dict(problem), place)
+            problems[remedy].append(text)
+        errors = (UserError(f"{where}: {'; '.join(texts)}", remedy) for remedy, texts in problems.items())
+        raise Problems(errors).together(where) from None
 
 
 def _describe(options: type[Options], problem: dict[str, Any], place: str) -> tuple[str, str]:
@@ -121,13 +123,16 @@ def _describe(options: type[Options], problem: dict[str, Any], place: str) -> tu
     group = _group_at(options, location[:-1])
     key = ".".join(shortened(str(part)) for part in problem["loc"] if part not in ("str", "FilePair"))
     if problem["type"] == "extra_forbidden":
-        known = list(group.model_fields)
-        remedy = nearest(location[-1].replace("update", "step"), known) if known else "Leave it out: it has no keys."
+        known, name = list(group.model_fields), location[-1].replace("update", "step")
+        groups = ((part, each) for part, field in options.model_fields.items() for each in groups_in(field.annotation))
+        places = " or ".join(repr(f"{part}.{name}") for part, each in groups if name in each.model_fields)
+        elsewhere = f"Did you mean {places}?" if places else ""
+        remedy = nearest(name, known, elsewhere) if known else "Leave it out: it has no keys."
         if place and not remedy.endswith("?"):  # it may be a key of another component, which this one took the place of
             remedy += f" The whole group is replaced, with any type, by --set '{place[:-1]}={{…}}'."
         return f"unknown key {key!r}", remedy
     if problem["type"] == "missing":
-        return f"the key {key!r} is missing", f"Add it to the recipe, or give --set {place}{key}=…."
+        return f"the key {key!r} is missing", f"Add it to the recipe, or give --set {place}{key}=VALUE."
     if problem["type"] == "value_error":
         return problem["msg"].removeprefix("Value error, "), "Change one of these options."
     field = group.model_fields.get(location[-1]) if location else None

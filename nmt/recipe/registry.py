@@ -54,8 +54,8 @@ class Row:
     """The package to install; empty for a module that isn't installed."""
 
 
-_added: list[Row] = []
-"""Components that were added in this process, by a program or by :func:`load_plugin`."""
+_added: dict[tuple[str | None, str, str, str], Row] = {}
+"""Components that were added in this process, by a program or by :func:`load_plugin`; the last of each class holds."""
 
 named: list[str] = []
 """Modules that :func:`load_plugin` has imported, which other processes of the same work import, too."""
@@ -102,12 +102,7 @@ def add_component(name: str, component: type, kind: str | None = None) -> None:
 
 
 def _add(row: Row) -> None:
-    for number, known in enumerate(_added):
-        is_defined_again = known.component.__qualname__ == row.component.__qualname__
-        if (known.kind, known.name, known.module) == (row.kind, row.name, row.module) and is_defined_again:
-            _added[number] = row
-            return
-    _added.append(row)
+    _added[row.kind, row.name, row.module, getattr(row.component, "__qualname__", "")] = row
 
 
 def load_plugin(module: str) -> None:
@@ -259,7 +254,7 @@ class Table(Mapping[str, type[T]], Generic[T]):
 
     def _rows(self) -> dict[str, type[T]]:
         rows, owners = dict(self.builtin), dict.fromkeys(self.builtin, "nmt")
-        for row in (*_installed(None), *_installed(self.kind), *_added):
+        for row in (*_installed(None), *_installed(self.kind), *_added.values()):
             is_one = isinstance(row.component, type) and issubclass(row.component, self.base)
             if row.kind == self.kind and not is_one:
                 raise UserError(
@@ -295,10 +290,12 @@ class Table(Mapping[str, type[T]], Generic[T]):
         rows = self._rows()
         if name not in rows:
             known = nearest(name, list(rows)) if rows else "Install nmt again to have all extensions."
-            plugin = next((row.module for row in (*_installed(None), *_added) if row.name == name), None)
+            plugin = next((row.module for row in (*_installed(None), *_added.values()) if row.name == name), None)
             other = f"That of {plugin} is not derived from {self.base.__module__}.{self.base.__qualname__}."
-            remedy = f"{known} {other if plugin else 'If it belongs to a plugin, give --plugin MODULE.'}"
-            raise UserError(f"{where}: there is no {self.kind} {shortened(name)!r}.", remedy)
+            kind = next((kind for kind, table in TABLES.items() if name in table._given), None)  # encoder.type: lstm
+            chosen_by = f"{name!r} is of the kind {kind}, which has a key of its own." if kind else ""
+            remedy = other if plugin else chosen_by or "If it belongs to a plugin, give --plugin MODULE."
+            raise UserError(f"{where}: there is no {self.kind} {shortened(name)!r}.", f"{known} {remedy}")
         return rows[name]
 
     def choose(self, choice: str | Mapping[str, Any], where: str) -> Choice[T]:
@@ -356,7 +353,7 @@ def choices_of(field: FieldInfo) -> list[ChoiceOf]:
 def required_plugins(values: Any) -> dict[str, str]:
     """The plugins whose components a recipe names: module to distribution."""
     names, rows = set(_texts(values)), dict[type, Row]()
-    for row in (*chain.from_iterable(map(_installed, (None, *TABLES))), *_added):
+    for row in (*chain.from_iterable(map(_installed, (None, *TABLES))), *_added.values()):
         if row.name in names and row.distribution != "nmt":
             rows.setdefault(row.component, row)  # it can be both installed and in a module that the user names
     return {row.module: row.distribution for row in rows.values()}
@@ -389,7 +386,7 @@ def check_plugins(required: Mapping[str, str], where: str) -> None:
         UserError: a plugin is missing; the message says how to install or name it.
     """
     for module, distribution in required.items():
-        rows = chain(_added, chain.from_iterable(map(_installed, (None, *kinds()))))
+        rows = chain(_added.values(), chain.from_iterable(map(_installed, (None, *kinds()))))
         if all(row.module != module for row in rows):
             package = f" of the package {distribution}" if distribution else ""
             name = quoted(distribution or module)

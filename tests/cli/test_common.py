@@ -35,6 +35,19 @@ def test_a_shell_completes(words: str, expected: list[str], run_nmt: RunNmt, mon
 
 
 @pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("trian", "nmt has no command 'trian'.\nDid you mean 'train'?"),
+        ("inspect runs", "nmt inspect has no command 'runs'.\nDid you mean 'run'?"),
+        ("evaluate", "nmt has no command 'evaluate'.\n`nmt --help` lists its commands."),
+    ],
+)
+def test_a_misspelt_command_suggests_the_nearest(words: str, message: str, run_nmt: RunNmt) -> None:
+    done = run_nmt(*words.split())
+    assert (done.returncode, done.stderr) == (2, f"Error: {message}\n")
+
+
+@pytest.mark.parametrize(
     ("number", "message"),
     [
         (errno.ENOSPC, "The output can't be written: no space left"),

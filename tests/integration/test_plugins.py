@@ -177,7 +177,7 @@ def test_a_model_needs_the_module_that_it_was_trained_with(
         assert f'nmt.load_plugin("{module}")\nprint(' in card
     assert run_nmt("translate", "model", stdin="Der Hund schläft.\n").returncode == 0, "it is still loaded"
 
-    monkeypatch.setattr(plugins, "_added", [])
+    monkeypatch.setattr(plugins, "_added", {})
     done = run_nmt("translate", "model", stdin="Der Hund schläft.\n")
     missing = f"recipe.yaml needs the plugin {module}, which is not loaded."
     refused(done, missing, f"Give --plugin {module}. A plugin runs code")
@@ -185,8 +185,8 @@ def test_a_model_needs_the_module_that_it_was_trained_with(
     assert (done.returncode, done.stdout.count("\n")) == (0, 1)
 
     # docs/tutorials/new-component.md: a package that has the module takes its place.
-    [row], real = plugins._added, plugins._installed
-    monkeypatch.setattr(plugins, "_added", [])
+    [row], real = plugins._added.values(), plugins._installed
+    monkeypatch.setattr(plugins, "_added", {})
     monkeypatch.setattr(plugins, "_installed", lambda kind: real(kind) if kind else (*real(kind), row))
     assert run_nmt("translate", "model", stdin="Der Hund schläft.\n").returncode == 0
 
@@ -198,7 +198,7 @@ def test_translating_needs_no_plugin_for_the_metric_that_selected_the_model(
     (tmp_path / f"{module}.py").write_text(metric)
     settings = ["--set=training.max_steps=1", "--set=training.metric=other"]
     assert run_nmt("train", tiny_recipe, "-o", "model", *settings, "--plugin", module).returncode == 0
-    monkeypatch.setattr(plugins, "_added", [])
+    monkeypatch.setattr(plugins, "_added", {})
     done = run_nmt("translate", "model", stdin="Der Hund schläft.\n")
     assert (done.returncode, done.stdout.count("\n")) == (0, 1)
     done = run_nmt("train", tiny_recipe, "-o", "model", *settings, "--resume")
@@ -230,7 +230,7 @@ def test_a_module_that_is_no_plugin_is_refused_and_the_path_of_modules_stays_as_
     assert sys.path == before
 
 
-def test_a_name_is_taken_once(module: str, tmp_path: Path) -> None:
+def test_a_name_is_taken_once(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = list(sys.path)
     plugins.load_plugin(module)
     assert sys.path == before
@@ -238,11 +238,11 @@ def test_a_name_is_taken_once(module: str, tmp_path: Path) -> None:
     (tmp_path / f"{module}_2.py").write_text(MODULE)
     from nmt.models.cells import CELLS
 
-    added = list(plugins._added)
+    added = dict(plugins._added)
     plugins.load_plugin(f"{module}_2")
     with pytest.raises(UserError, match=f"plugin {module} and the plugin {module}_2 have a cell 'slow_gru' each"):
         list(CELLS)
-    plugins._added[:] = added
+    monkeypatch.setattr(plugins, "_added", added)
     (tmp_path / f"{module}_3.py").write_text(MODULE.replace("slow_gru", "lstm"))
     plugins.load_plugin(f"{module}_3")
     with pytest.raises(UserError, match=f"nmt and the plugin {module}_3 have a cell 'lstm' each"):

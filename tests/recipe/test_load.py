@@ -59,7 +59,9 @@ def test_a_shipped_recipe_is_one_beside_a_folder_of_its_name(tmp_path: Path, mon
 def test_a_missing_recipe_suggests_the_nearest() -> None:
     with pytest.raises(UserError, match=r"(?s)no recipe 'multi30k/transfromer'.*Did you mean 'multi30k/transformer'"):
         load_recipe("multi30k/transfromer")
-    with pytest.raises(UserError, match=r"(?s)There is no recipe 'xxx.*….*`nmt recipes` lists, or two files"):
+    with pytest.raises(UserError, match=r"no recipe 'mine.yaml'.*\nCheck the path, choose one that `nmt recipes` lists"):
+        load_recipe("mine.yaml")
+    with pytest.raises(UserError, match=r"There is no recipe 'xxx.*…"):
         load_recipe("x" * 100_000)
 
 
@@ -82,7 +84,10 @@ def test_a_missing_recipe_suggests_the_nearest() -> None:
         ("decoding.length_penalty=averag", ["decoding.length_penalty: there is no length penalty 'averag'"]),
         ("decoding.logits_processors.no_repeat.size=3", ["no logits processor 'no_repeat'", "mean 'no_repeat_ngram'?"]),
         ("decoding.logits_processors.no_repeat_ngram.size=0", ["processors.no_repeat_ngram", "'size' is 0"]),
-        ("training.techniques={subword_sampling: {}}", ["--set training.techniques.subword_sampling.alpha=…"]),
+        ("training.techniques={subword_sampling: {}}", ["--set training.techniques.subword_sampling.alpha=VALUE"]),
+        ("max_steps=5", ["unknown key 'max_steps'", "Did you mean 'training.max_steps'?"]),
+        ("training.beam_size=5", ["unknown key 'training.beam_size'", "Did you mean 'decoding.beam_size'?"]),
+        ("model.encoder.type=gru", ["there is no encoder 'gru'", "'gru' is of the kind cell, which has a key"]),
         ("training.max_updates=5", ["unknown key 'training.max_updates'", "Did you mean 'max_steps'?"]),
         ("training.metric=blue", ["no metric 'blue'", "Did you mean 'bleu'?"]),
         ("training.optimizer=sgd", ["training.optimizer.type: there is no optimizer 'sgd'"]),
