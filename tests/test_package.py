@@ -92,7 +92,7 @@ ROOMS = (
 """The folders of nmt: each imports from itself and from those before it (docs/reference/code-layout.md)."""
 
 LIMITS = {
-    "core": 1_516,
+    "core": 1_515,
     "recipe": 1_230,
     "data": 2_006,
     "metrics": 440,
@@ -108,7 +108,7 @@ LIMITS = {
     "autotrain": 993,
     "api": 168,
     "quickstart": 204,
-    "cli": 1_759,
+    "cli": 1_758,
     "extensions": 27_119,
 }
 """The most lines of Python of each folder. The numbers go down; they are raised only where an issue grants it."""

@@ -59,7 +59,7 @@ def test_a_shipped_recipe_is_one_beside_a_folder_of_its_name(tmp_path: Path, mon
 def test_a_missing_recipe_suggests_the_nearest() -> None:
     with pytest.raises(UserError, match=r"(?s)no recipe 'multi30k/transfromer'.*Did you mean 'multi30k/transformer'"):
         load_recipe("multi30k/transfromer")
-    with pytest.raises(UserError, match=r"no recipe 'mine.yaml'.*\nCheck the path, choose one that `nmt recipes` lists"):
+    with pytest.raises(UserError, match=r"no recipe 'mine.yaml'.*\nCheck the path, choose one"):
         load_recipe("mine.yaml")
     with pytest.raises(UserError, match=r"There is no recipe 'xxx.*…"):
         load_recipe("x" * 100_000)
