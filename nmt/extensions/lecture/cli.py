@@ -30,8 +30,7 @@ def film(
     from nmt.core.output import write_output
     from nmt.extensions.lecture.film import render_film
 
-    page = render_film(directory)
-    write_output(output, page)
+    write_output(output, render_film(directory))
     say_wrote(output)
 
 
@@ -125,9 +124,8 @@ def sentence(options: SentenceOptions, device: Device = "auto") -> None:
 def _methods(names: str) -> list[AttributionMethod]:
     known: tuple[AttributionMethod, ...] = get_args(AttributionMethod)
     chosen = {"all": list(known), "none": []}.get(names, names_in(names))
-    for name in chosen:
-        if name not in known:
-            raise UserError(f"There is no attribution {name!r}.", f"Choose all, none, or of {', '.join(known)}.")
+    if wrong := [name for name in chosen if name not in known]:
+        raise UserError(f"There is no attribution {wrong[0]!r}.", f"Choose all, none, or of {', '.join(known)}.")
     return [method for method in known if method in chosen]
 
 

@@ -1,4 +1,4 @@
-"""Text that a model doesn't know, such as that of another script, whose links mean little."""
+"""Pairs whose links mean little: empty ones, and text that a model doesn't know, such as that of another script."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,11 +10,11 @@ MOST = 0.5
 
 
 class UnknownText:
-    """Counts, while pairs are read, those of which a side is unknown to the vocabularies for the most part."""
+    """Counts, while pairs are read, those of which a side is empty or mostly unknown to the vocabularies."""
 
     def __init__(self, vocabularies: Vocabularies) -> None:
         self._vocabularies = vocabularies.source, vocabularies.target
-        self._num_pairs = self._num_unknown_pairs = self._first = 0
+        self._num_pairs, self._unknown, self._empty = 0, list[int](), list[int]()  # their line numbers
         self._num_characters = self._num_unknown_characters = 0  # of both sides, without white space
 
     def counted(self, pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -23,20 +23,22 @@ class UnknownText:
             counts = [unknown_characters(*side) for side in zip(self._vocabularies, pair, strict=True)]
             self._num_unknown_characters += sum(unknown for unknown, _ in counts)
             self._num_characters += sum(length for _, length in counts)
-            if any(unknown and unknown >= MOST * length for unknown, length in counts):
-                self._first = self._first or self._num_pairs
-                self._num_unknown_pairs += 1
+            if sum(length > 0 for _, length in counts) == 1:
+                self._empty.append(self._num_pairs)
+            elif any(unknown and unknown >= MOST * length for unknown, length in counts):
+                self._unknown.append(self._num_pairs)
             yield pair
 
     def summary(self) -> str:
-        """Returns a sentence about the pairs that are unknown for the most part; empty if there are none."""
-        if not self._num_unknown_pairs:
-            return ""
-        share = self._num_unknown_characters / self._num_characters
-        return (
-            f"In {self._num_unknown_pairs:,} of {self._num_pairs:,} pairs (the first is line {self._first:,}) the "
-            f"model doesn't know half of the text of a side or more; of all pairs, {share:.0%} of the characters "
-            "are in unknown pieces. Their links mean little: align such text by a model of its language."
+        """Returns sentences about the pairs that are empty or unknown; an empty text if there are none."""
+        share = f"{self._num_unknown_characters / max(1, self._num_characters):.0%}"
+        empty = "one side is empty, so nothing is linked: a model that translates to nothing needs more training."
+        unknown = f"the model doesn't know half of the text of a side or more; of all pairs, {share} of the characters "
+        unknown += "are in unknown pieces. Their links mean little: align such text by a model of its language."
+        return " ".join(
+            f"In {len(lines):,} of {self._num_pairs:,} pairs (the first is line {lines[0]:,}) {text}"
+            for lines, text in ((self._empty, empty), (self._unknown, unknown))
+            if lines
         )
 
 
