@@ -14,7 +14,7 @@ class UnknownText:
 
     def __init__(self, vocabularies: Vocabularies) -> None:
         self._vocabularies = vocabularies.source, vocabularies.target
-        self._num_pairs, self._unknown, self._empty = 0, list[int](), list[int]()  # their line numbers
+        self._num_pairs, self._unknown, self._empty = 0, (0, 0), (0, 0)  # the number of pairs, and the first line
         self._num_characters = self._num_unknown_characters = 0  # of both sides, without white space
 
     def counted(self, pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -24,9 +24,9 @@ class UnknownText:
             self._num_unknown_characters += sum(unknown for unknown, _ in counts)
             self._num_characters += sum(length for _, length in counts)
             if sum(length > 0 for _, length in counts) == 1:
-                self._empty.append(self._num_pairs)
+                self._empty = self._empty[0] + 1, self._empty[1] or self._num_pairs
             elif any(unknown and unknown >= MOST * length for unknown, length in counts):
-                self._unknown.append(self._num_pairs)
+                self._unknown = self._unknown[0] + 1, self._unknown[1] or self._num_pairs
             yield pair
 
     def summary(self) -> str:
@@ -36,9 +36,9 @@ class UnknownText:
         unknown = f"the model doesn't know half of the text of a side or more; of all pairs, {share} of the characters "
         unknown += "are in unknown pieces. Their links mean little: align such text by a model of its language."
         return " ".join(
-            f"In {len(lines):,} of {self._num_pairs:,} pairs (the first is line {lines[0]:,}) {text}"
-            for lines, text in ((self._empty, empty), (self._unknown, unknown))
-            if lines
+            f"In {number:,} of {self._num_pairs:,} pairs (the first is line {line:,}) {text}"
+            for (number, line), text in ((self._empty, empty), (self._unknown, unknown))
+            if number
         )
 
 
