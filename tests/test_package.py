@@ -92,7 +92,7 @@ ROOMS = (
 """The folders of nmt: each imports from itself and from those before it (docs/reference/code-layout.md)."""
 
 LIMITS = {
-    "core": 1_515,
+    "core": 1_516,
     "recipe": 1_230,
     "data": 2_006,
     "metrics": 440,

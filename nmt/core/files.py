@@ -107,9 +107,10 @@ def _is_alive(process: int) -> bool:
     if os.name == "nt":  # there, signal 0 would end the process
         return True
     try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError, PermissionError) as error:
-        return isinstance(error, PermissionError)  # it belongs to another user
+        with contextlib.suppress(PermissionError):  # it belongs to another user
+            os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
     return True
 
 
